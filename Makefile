@@ -1,0 +1,35 @@
+# make demo: environment, a real training with two heads, their video.    make test: lint, types, tests.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DEMO_STEPS ?= 300_000
+
+.PHONY: demo test lint types tests clean
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(PIP) install --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install --constraint constraints.txt --editable ".[dev,peers]"
+	@touch $@
+
+demo: .venv/installed
+	$(BIN)/pgcontrol demo --total-steps $(DEMO_STEPS)
+
+test: lint types tests
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed-dev
+	$(BIN)/pyright
+
+tests: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache

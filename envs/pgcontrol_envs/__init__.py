@@ -1,0 +1,1 @@
+"""MuJoCo worlds, batched over mujoco.batch, with a Gymnasium face."""

@@ -1,0 +1,1 @@
+"""Policy gradients on MuJoCo, with the action head as the experiment."""
