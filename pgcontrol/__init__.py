@@ -1,1 +1,38 @@
-"""Policy gradients on MuJoCo, with the action head as the experiment."""
+"""Policy gradients on MuJoCo, with the action head as the experiment.
+
+    run = pgcontrol.train({"env": "HalfCheetah-v5", "head": "binned", "head.bins": 41})
+    policy = pgcontrol.load(run.path)
+    action = policy.predict(obs, deterministic=True)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcontrol.api import resume, train
+    from pgcontrol.options import InputError
+    from pgcontrol.policy import Policy
+    from pgcontrol.runs.config import Config, configure
+    from pgcontrol.runs.load import load
+
+__version__ = "0.1.0"
+__all__ = ["Config", "InputError", "Policy", "configure", "load", "resume", "train"]
+
+_HOMES = {
+    "Config": "pgcontrol.runs.config",
+    "InputError": "pgcontrol.options",
+    "Policy": "pgcontrol.policy",
+    "configure": "pgcontrol.runs.config",
+    "load": "pgcontrol.runs.load",
+    "resume": "pgcontrol.api",
+    "train": "pgcontrol.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # torch and mujoco take seconds to import; `pgcontrol --help` should not wait for them
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'pgcontrol' has no attribute {name!r}")

@@ -1,0 +1,35 @@
+"""From an env's name to a VecEnv."""
+
+import difflib
+
+from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.vector import TaskVecEnv, VecEnv
+
+
+class UnknownEnv(ValueError):
+    """There is no env of that name; the message says which names are close to it."""
+
+
+def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0) -> VecEnv:
+    """N copies of an env, with explicit reset.
+
+    Args:
+        env_id: a task's id ("HalfCheetah-v5"), or "gym:ID" for any env of Gymnasium's with Box observations and actions.
+        num_envs: N.
+        seed: env i draws from Gymnasium's np_random(seed + i).
+        threads: threads for the physics, the caller's included; 0 for one per logical CPU. Results do not depend on it.
+
+    Raises:
+        UnknownEnv: no such env.
+        ValueError: num_envs or threads out of range, or an env whose spaces are not (bounded, for actions) Boxes.
+    """
+    if num_envs < 1:
+        raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+    if threads < 0:
+        raise ValueError(f"threads: expected 0 (one per logical CPU) or more, got {threads}")
+    tasks = catalog()
+    if env_id not in tasks:
+        close = difflib.get_close_matches(env_id, tasks, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(tasks)}, or gym:ID"
+        raise UnknownEnv(f"unknown env {env_id!r}: {hint}")
+    return TaskVecEnv(tasks[env_id](), num_envs, seed, threads)

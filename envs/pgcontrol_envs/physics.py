@@ -1,0 +1,130 @@
+"""Batched physics: what a task may ask of a simulator, and the CPU's answer to it."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Protocol
+
+import mujoco
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol_envs.native import Batch
+
+
+class Physics(Protocol):
+    """N simulations of one model. A task touches physics through this contract only, so that it runs on any backend.
+
+    `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
+    its next call. ids are sorted int64 [n]; None means all.
+    """
+
+    model: mujoco.MjModel
+    qpos: Tensor
+    qvel: Tensor
+    ctrl: Tensor
+
+    def bind(self, field: str) -> Tensor:
+        """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
+        ...
+
+    def step(self, nstep: int, ids: Tensor | None = None) -> None:
+        """Advance by nstep substeps."""
+        ...
+
+    def forward(self, ids: Tensor | None = None) -> None:
+        """Compute the derived fields at the present state."""
+        ...
+
+    def reset(self, ids: Tensor | None = None) -> None:
+        """Back to the model's defaults; follow with writes to the state and forward()."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of everything the simulations' future depends on, warm starts included: {name: [N, ...]}."""
+        ...
+
+    def load_state(self, state: dict[str, Tensor], ids: Tensor | None = None) -> None:
+        """Continue from what state() returned, or its rows ids, bit for bit."""
+        ...
+
+
+class CpuPhysics:
+    """Physics on MuJoCo's own batch: float64, bit-identical to a loop of mj_step at any thread count.
+
+    Args:
+        model: the model of all simulations.
+        num_envs: N.
+        threads: threads, the caller's included; 0 for one per logical CPU.
+        derived: the derived MjData fields that bind() will be asked for. They are copied out after every call, and only
+            by calls made after their registration, hence named in advance. With "cfrc_ext" among them each step is
+            followed by mj_rnePostConstraint, without which contact forces are not computed; as in Gymnasium.
+    """
+
+    def __init__(self, model: mujoco.MjModel, num_envs: int, threads: int = 0, derived: Sequence[str] = ()):
+        self.model = model
+        self._contact_forces = "cfrc_ext" in derived
+        self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
+        self._rows = torch.from_numpy(self._batch.state)
+        self._derived = {name: torch.from_numpy(self._batch.output(name)) for name in derived}
+        self._bound = dict(self._derived)
+        for bit in (mujoco.mjtState.mjSTATE_QPOS, mujoco.mjtState.mjSTATE_QVEL, mujoco.mjtState.mjSTATE_CTRL):
+            name = bit.name.removeprefix("mjSTATE_").lower()
+            self._bound[name] = torch.from_numpy(self._batch.component(name, bit))
+        self.qpos, self.qvel, self.ctrl = (self._bound[name] for name in ("qpos", "qvel", "ctrl"))
+        self._warned = np.zeros_like(self._batch.warning)
+
+    def bind(self, field: str) -> Tensor:
+        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl or a field named in `derived`.
+
+        Derived fields lag one substep after step(), as after mj_step, and are outputs: a write to them is lost.
+        Raises ValueError for any other field.
+        """
+        if field not in self._bound:
+            raise ValueError(f"{field!r} is not bound; bound are {', '.join(self._bound)}: name it in Task.derived")
+        return self._bound[field]
+
+    def step(self, nstep: int, ids: Tensor | None = None) -> None:
+        """Advance by nstep calls of mj_step. Raises SimulationError; warns of instability, naming the envs."""
+        selected = _int32(ids)
+        self._batch.step(nstep, selected)
+        if self._contact_forces:
+            self._batch.post_constraint(selected)
+        if self._batch.warning.any():
+            self._warn()
+
+    def forward(self, ids: Tensor | None = None) -> None:
+        """Compute the derived fields at the present state: mj_forward."""
+        self._batch.forward(_int32(ids))
+
+    def reset(self, ids: Tensor | None = None) -> None:
+        """Back to the model's defaults (mj_resetData); follow with writes to the state and forward()."""
+        self._batch.reset(_int32(ids))
+        self._warned[... if ids is None else ids.numpy()] = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""
+        return {"integration": self._rows.clone(), **{name: field.clone() for name, field in self._derived.items()}}
+
+    def load_state(self, state: dict[str, Tensor], ids: Tensor | None = None) -> None:
+        """Continue from what state() returned, or its rows ids, bit for bit. Raises ValueError if it does not fit."""
+        for name, target in {"integration": self._rows, **self._derived}.items():
+            if name not in state or state[name].shape != target.shape:
+                found = tuple(state[name].shape) if name in state else "nothing"
+                raise ValueError(f"physics state {name!r}: expected {tuple(target.shape)}, found {found}")
+        self.reset(ids)  # forgets what the state does not hold: warnings, and data that a persistent batch keeps
+        rows = slice(None) if ids is None else ids
+        for name, target in {"integration": self._rows, **self._derived}.items():
+            target[rows] = state[name][rows]
+
+    def _warn(self) -> None:
+        counts = self._batch.warning
+        for kind in np.flatnonzero((counts > self._warned).any(0)):
+            envs = np.flatnonzero(counts[:, kind] > self._warned[:, kind])
+            what = mujoco.mju_warningText(int(kind), 0).strip()
+            warnings.warn(f"MuJoCo in env {', '.join(map(str, envs[:5]))}{' ...' * (len(envs) > 5)}: {what}", stacklevel=4)
+        np.maximum(self._warned, counts, out=self._warned)
+
+
+def _int32(ids: Tensor | None) -> np.ndarray | None:
+    return None if ids is None else ids.to(torch.int32).numpy()

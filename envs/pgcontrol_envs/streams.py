@@ -1,0 +1,57 @@
+"""Random numbers, one stream an env, so that what an env draws does not depend on its neighbours."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.utils.seeding import np_random
+from torch import Tensor
+
+
+class Streams:
+    """The streams of n envs; env i's is Gymnasium's `np_random(seed + i)`, consumed as Gymnasium's env consumes it."""
+
+    def __init__(self, generators: Sequence[np.random.Generator]):
+        self._generators = list(generators)
+
+    @classmethod
+    def seeded(cls, num_envs: int, seed: int | None = None) -> "Streams":
+        """Fresh streams for num_envs envs; seed None takes entropy from the operating system."""
+        return cls([np_random(None if seed is None else seed + i)[0] for i in range(num_envs)])
+
+    def reseed(self, env: int, seed: int) -> None:
+        """Start env's stream again from seed."""
+        self._generators[env] = np_random(seed)[0]
+
+    def narrow(self, ids: Tensor) -> "Streams":
+        """The streams of the envs ids [n] (int64) only; drawing from them advances the same generators."""
+        return Streams([self._generators[i] for i in ids.tolist()])
+
+    def uniform(self, low: float, high: float, size: int) -> Tensor:
+        """[n, size] float64, uniform in [low, high)."""
+        return self._stack([generator.uniform(low, high, size) for generator in self._generators])
+
+    def normal(self, size: int) -> Tensor:
+        """[n, size] float64, standard normal."""
+        return self._stack([generator.standard_normal(size) for generator in self._generators])
+
+    def until(self, accept: Callable[[Tensor], Tensor], draw: Callable[["Streams"], Tensor]) -> Tensor:
+        """Rejection sampling: draw [n, ...] from these streams, and again from those of the rows accept refuses."""
+        drawn = draw(self)
+        while len(again := torch.nonzero(~accept(drawn)).flatten()):
+            drawn[again] = draw(self.narrow(again))
+        return drawn
+
+    def state(self) -> list[dict[str, Any]]:
+        """The state of every stream, as JSON can hold it."""
+        return [dict(generator.bit_generator.state) for generator in self._generators]
+
+    def load_state(self, state: Sequence[dict[str, Any]]) -> None:
+        """Continue from what state() returned."""
+        for generator, saved in zip(self._generators, state, strict=True):
+            generator.bit_generator.state = saved
+
+    @staticmethod
+    def _stack(rows: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(rows))

@@ -1,0 +1,119 @@
+"""What one task file must say, and the few things that task files share."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium.envs.mujoco
+import mujoco
+import torch
+from torch import Tensor
+
+from pgcontrol_envs.physics import Physics
+from pgcontrol_envs.streams import Streams
+
+Terms = dict[str, Tensor]
+
+ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+
+
+@dataclass(frozen=True)
+class Camera:
+    """From where a task is filmed. Distances in metres, angles in degrees, as in mjvCamera."""
+
+    track: str | None = None
+    """The body whose subtree the camera follows; None for a camera that stands still."""
+    distance: float = 4.0
+    elevation: float = -20.0
+    azimuth: float = 90.0
+    lookat: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """The point in the middle of the picture of a camera that stands still."""
+
+    def of(self, model: mujoco.MjModel) -> mujoco.MjvCamera:
+        """This camera, for mujoco.Renderer.update_scene."""
+        camera = mujoco.MjvCamera()
+        camera.distance, camera.elevation, camera.azimuth = self.distance, self.elevation, self.azimuth
+        camera.lookat[:] = self.lookat
+        if self.track is not None:
+            camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, model.body(self.track).id
+        return camera
+
+
+class Task(ABC):
+    """One task: model, start states, observation, named reward terms, termination; batched over N envs, in torch.
+
+    A task holds no state of its envs: all of it is in the physics, which a task touches through its contract only.
+    Reward terms carry the names of Gymnasium v5's infos and add up to the reward.
+    """
+
+    id: ClassVar[str]
+    xml: ClassVar[str]
+    """The model's file: among Gymnasium's assets, or a path."""
+    frame_skip: ClassVar[int]
+    """Physics substeps per env step."""
+    time_limit: ClassVar[int] = 1000
+    """Env steps after which an episode is truncated."""
+    derived: ClassVar[tuple[str, ...]] = ()
+    """The derived MjData fields the task reads."""
+    camera: ClassVar[Camera] = Camera()
+    recommended: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "": {"total_steps": 1_000_000},
+        "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
+        "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
+    }
+    """Recommended training settings, by dotted config key: under "" for every head, under a head's name for that head."""
+
+    def __init__(self) -> None:
+        self.model = load_model(self.xml)
+        self.dt = self.model.opt.timestep * self.frame_skip
+        """Seconds per env step."""
+        bounds = torch.from_numpy(self.model.actuator_ctrlrange).float()
+        self.action_low, self.action_high = bounds.unbind(-1)
+        """Action bounds [A], float32."""
+        self.init_qpos = torch.from_numpy(self.model.qpos0.copy())
+        """The model's default positions [nq]; its default velocities are zero."""
+
+    def body(self, name: str) -> int:
+        """The model's id of a body."""
+        return self.model.body(name).id
+
+    @abstractmethod
+    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
+        """Write the start state of the envs ids [n] (int64) into physics that was just reset; rng holds their n streams."""
+
+    @abstractmethod
+    def observe(self, physics: Physics) -> Tensor:
+        """The observations [N, O], float64, in memory of their own."""
+
+    def before(self, physics: Physics) -> Tensor | None:
+        """What the reward must remember of the state before the step, [N, ...], in memory of its own."""
+        return None
+
+    @abstractmethod
+    def reward(self, physics: Physics, action: Tensor, before: Any) -> tuple[Tensor, Terms]:
+        """The reward [N], float64, and its terms, after a step under action [N, A] from a state with `before`."""
+
+    def terminated(self, physics: Physics) -> Tensor:
+        """Which envs reached a state that ends the episode, bool [N]."""
+        return torch.zeros(len(physics.qpos), dtype=torch.bool)
+
+
+def squared_sum(x: Tensor) -> Tensor:
+    """Σ x² over the last dimension, [N, A] → [N], in x's own precision.
+
+    The sum is numpy's on the CPU: Gymnasium adds the squares of float32 actions in float32, where the order of the
+    additions decides the last bits, and rewards are to agree with Gymnasium's beyond float32's precision.
+    """
+    squares = x.square()
+    return torch.from_numpy(squares.numpy().sum(-1)) if squares.device.type == "cpu" else squares.sum(-1)
+
+
+def load_model(xml: str) -> mujoco.MjModel:
+    """The model compiled from a file among Gymnasium's assets, or at a path. MuJoCo's warnings come as Python warnings."""
+    with warnings.catch_warnings():
+        # half_cheetah.xml is the reference as it stands: its users can do nothing about a deprecated attribute
+        warnings.filterwarnings("ignore", "compiler attribute 'settotalmass' is deprecated")
+        return mujoco.MjSpec.from_file(str(ASSETS / xml)).compile()

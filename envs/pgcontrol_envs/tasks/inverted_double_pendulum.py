@@ -1,0 +1,42 @@
+"""InvertedDoublePendulum: two poles on a cart, rewarded for a high tip (after Barto et al. 1983; Gymnasium's v5)."""
+
+import torch
+from torch import Tensor
+
+from pgcontrol_envs.physics import Physics
+from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.task import Camera, Task, Terms
+
+
+class InvertedDoublePendulum(Task):
+    """Balance both poles. Ends when the tip is no higher than 1 m."""
+
+    id = "InvertedDoublePendulum-v5"
+    xml = "inverted_double_pendulum.xml"
+    frame_skip = 5
+    derived = ("site_xpos", "qfrc_constraint")
+    camera = Camera(distance=4.1225, lookat=(0.0, 0.0, 0.6))
+
+    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
+        """Upright, positions off by up to 0.1, velocities normal with deviation 0.1."""
+        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.model.nq)
+        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
+
+    def observe(self, physics: Physics) -> Tensor:
+        """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""
+        angles, force = physics.qpos[:, 1:], physics.bind("qfrc_constraint")[:, :1]
+        rest = physics.qvel.clamp(-10, 10), force.clamp(-10, 10)
+        return torch.cat((physics.qpos[:, :1], angles.sin(), angles.cos(), *rest), -1)
+
+    def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
+        """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
+        x, _, height = physics.bind("site_xpos")[:, 0].unbind(-1)
+        survive = 10 * (~self.terminated(physics)).double()
+        distance = -(0.01 * x**2 + (height - 2) ** 2)
+        velocity = -(1e-3 * physics.qvel[:, 1] ** 2 + 5e-3 * physics.qvel[:, 2] ** 2)
+        terms = {"reward_survive": survive, "distance_penalty": distance, "velocity_penalty": velocity}
+        return survive + distance + velocity, terms
+
+    def terminated(self, physics: Physics) -> Tensor:
+        """The tip fell."""
+        return physics.bind("site_xpos")[:, 0, 2] <= 1

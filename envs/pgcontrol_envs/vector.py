@@ -1,0 +1,171 @@
+"""Task x Physics -> VecEnv: N copies of a task with explicit reset."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol_envs.physics import CpuPhysics
+from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.task import Task, Terms
+
+Ids = Tensor | Sequence[int] | np.ndarray
+Seed = int | Sequence[int | None]
+
+
+class Step(NamedTuple):
+    """What one step of N envs returned, in memory that later steps leave alone."""
+
+    obs: Tensor
+    """The true observations after the step, final ones included: reset is explicit. Float64 [N, O]."""
+    reward: Tensor
+    """Float64 [N]."""
+    terminated: Tensor
+    """The episode ended in a terminal state; bool [N]."""
+    truncated: Tensor
+    """The episode ran into its time limit; bool [N]. Both may hold at once."""
+    terms: Terms
+    """The reward's parts by name, [N] each."""
+
+
+class VecEnv(Protocol):
+    """N envs stepped together; an env whose episode ended must be reset before its next step."""
+
+    env_id: str
+    num_envs: int
+    obs_size: int
+    action_low: Tensor
+    """Float32 [A]."""
+    action_high: Tensor
+    """Float32 [A]."""
+    task: Task | None
+    """The task; None for an env of Gymnasium's."""
+    control_dt: float
+    """Seconds per env step."""
+    time_limit: int | None
+    """Env steps after which an episode is truncated, if the env has such a limit."""
+    recommended: Mapping[str, Mapping[str, Any]]
+    """Recommended training settings; see Task.recommended."""
+    exact_resume: bool
+    """Whether load_state() continues episodes bit for bit; where it does not, it restarts them."""
+
+    def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
+        """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
+
+        seed restarts the random stream of env i from seed + i; a sequence gives each env its own, None leaving a
+        stream as it is. Returns the observations of the envs reset, float64 [n, O].
+        """
+        ...
+
+    def step(self, action: Tensor, active: Tensor | None = None) -> Step:
+        """Step all envs, or those of the bool mask active [N], under action [N, A].
+
+        The others stand still: their obs is the present one, their reward and terms are 0, their flags False.
+        """
+        ...
+
+    def qpos(self, i: int) -> np.ndarray | None:
+        """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
+        ...
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything the future depends on: tensors, and the rest as JSON can hold it."""
+        ...
+
+    def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        """Continue from what state() returned. Raises ValueError if it is the state of other envs."""
+        ...
+
+    def close(self) -> None:
+        """Release what the envs hold."""
+        ...
+
+
+class TaskVecEnv:
+    """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
+
+    Results do not depend on the number of threads. seed None takes entropy from the operating system.
+    """
+
+    exact_resume = True
+
+    def __init__(self, task: Task, num_envs: int, seed: int | None = 0, threads: int = 0):
+        self.task, self.env_id, self.num_envs = task, task.id, num_envs
+        self.action_low, self.action_high = task.action_low, task.action_high
+        self.control_dt, self.time_limit, self.recommended = task.dt, task.time_limit, task.recommended
+        self.physics = CpuPhysics(task.model, num_envs, threads, task.derived)
+        self._streams = Streams.seeded(num_envs, seed)
+        self._elapsed = torch.zeros(num_envs, dtype=torch.int64)
+        self._action_shape = (num_envs, len(task.action_low))
+        self.obs_size = task.observe(self.physics).shape[-1]
+
+    def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
+        """Start new episodes; see VecEnv.reset."""
+        chosen = self._ids(ids)
+        if seed is not None:
+            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            for i in chosen.tolist():
+                if (one := seeds[i]) is not None:
+                    self._streams.reseed(i, one)
+        self.physics.reset(chosen)
+        self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
+        self.physics.forward(chosen)
+        self._elapsed[chosen] = 0
+        return self.task.observe(self.physics)[chosen]
+
+    def step(self, action: Tensor, active: Tensor | None = None) -> Step:
+        """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for an action of wrong shape."""
+        if action.shape != self._action_shape:
+            raise ValueError(f"{self.env_id}: expected actions of shape {self._action_shape}, got {tuple(action.shape)}")
+        task, physics = self.task, self.physics
+        before = task.before(physics)
+        if active is None:
+            physics.ctrl.copy_(action)
+            physics.step(task.frame_skip)
+            self._elapsed += 1
+        else:
+            ids = torch.nonzero(active).flatten()
+            physics.ctrl[ids] = action[ids].to(physics.ctrl.dtype)
+            physics.step(task.frame_skip, ids)
+            self._elapsed[ids] += 1
+        obs = task.observe(physics)
+        reward, terms = task.reward(physics, action, before)
+        terminated, truncated = task.terminated(physics), self._elapsed >= task.time_limit
+        if active is not None:
+            reward, terminated, truncated = reward * active, terminated & active, truncated & active
+            terms = {name: term * active for name, term in terms.items()}
+        return Step(obs, reward, terminated, truncated, terms)
+
+    def qpos(self, i: int) -> np.ndarray:
+        """A copy of env i's generalised positions [nq]."""
+        return self.physics.qpos[i].numpy().copy()
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The physics, the episodes' clocks, and the random streams."""
+        tensors = {f"physics.{name}": value for name, value in self.physics.state().items()}
+        return tensors | {"elapsed": self._elapsed.clone()}, {"env": self.env_id, "streams": self._streams.state()}
+
+    def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""
+        saved = (extra.get("env"), len(extra.get("streams", ())))
+        if saved != (self.env_id, self.num_envs):
+            raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
+        prefix = "physics."
+        self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        self._elapsed.copy_(tensors["elapsed"])
+        self._streams.load_state(extra["streams"])
+
+    def close(self) -> None:
+        """Nothing to release: the physics goes with its last array."""
+
+    def _ids(self, ids: Ids | None) -> Tensor:
+        if ids is None:
+            return torch.arange(self.num_envs)
+        ids = torch.as_tensor(ids)
+        if ids.dtype != torch.bool:
+            return ids.to(torch.int64)
+        if ids.shape != (self.num_envs,):
+            raise ValueError(f"{self.env_id}: a mask of envs has shape ({self.num_envs},), got {tuple(ids.shape)}")
+        return torch.nonzero(ids).flatten()

@@ -1,0 +1,55 @@
+"""Discovery: a head, critic or algorithm is found because its class exists, not because a list names it."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+
+def discover(where: ModuleType, base: type) -> dict[str, Any]:
+    """Every named class of `base` defined in a module, or in the modules of a package, by name.
+
+    Raises:
+        TypeError: two classes share a name.
+    """
+    modules = [where]
+    if hasattr(where, "__path__"):
+        modules = [importlib.import_module(f"{where.__name__}.{m.name}") for m in pkgutil.iter_modules(where.__path__)]
+    found: dict[str, Any] = {}
+    for module in modules:
+        for _, cls in inspect.getmembers(module, inspect.isclass):
+            if cls.__module__ != module.__name__ or not issubclass(cls, base) or "name" not in vars(cls):
+                continue
+            if cls.name in found:
+                raise TypeError(f"{cls} and {found[cls.name]} are both called {cls.name!r}")
+            found[cls.name] = cls
+    return dict(sorted(found.items()))
+
+
+@functools.cache
+def heads() -> dict[str, Any]:
+    """Head classes by name."""
+    from pgcontrol import heads as package
+    from pgcontrol.heads.base import Head
+
+    return discover(package, Head)
+
+
+@functools.cache
+def critics() -> dict[str, Any]:
+    """Critic classes by name."""
+    from pgcontrol import critics as module
+
+    return discover(module, module.Critic)
+
+
+@functools.cache
+def algorithms() -> dict[str, Any]:
+    """Algorithm rows by name."""
+    from pgcontrol.learning import algorithms as module
+
+    return {row.name: row for row in module.TABLE}

@@ -1,0 +1,1 @@
+"""Action heads, one file each: what shape can the action distribution have?"""

@@ -1,0 +1,112 @@
+"""The Head contract: everything a policy gradient needs of a distribution over actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+
+class ChoiceSpec(NamedTuple):
+    """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+class Head(nn.Module):
+    """Features -> one `params` tensor -> choices, their log-probabilities, and the actions they decode to.
+
+    A head keeps nothing between calls: whatever describes the distribution is in `params` [B, ...], so a rollout can
+    store it and an old distribution can be asked again. Weights live in the module (`nn.Parameter`), and every method
+    is differentiable in `params` and traceable as one graph. Nobody outside a head's file asks what kind of head it is.
+
+    Sizes: B samples, F features, A joints. Choices are in *normalised* units where -1 and 1 are the joint's bounds;
+    `decode` alone knows the bounds.
+
+    Subclasses say `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type]
+    horizon: int = 1
+    """Actions per choice; more than one when the head emits chunks."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
+        super().__init__()
+        self.features = features
+        self.joints = low.numel()
+        self.options = options
+        self.register_buffer("low", low.float().clone())
+        self.register_buffer("high", high.float().clone())
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """What one choice looks like in memory."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> params [B, ...]."""
+        raise NotImplementedError
+
+    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+        """A choice for every row, [B, *choice_spec.shape], drawn with `rng` alone."""
+        raise NotImplementedError
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Log-probability (density, for continuous heads) of `choice`, [B]."""
+        raise NotImplementedError
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """Entropy of the choice in nats, [B]."""
+        raise NotImplementedError
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old || new) between two distributions given by their params, [B]."""
+        raise NotImplementedError
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The most probable choice (joint by joint where the head is factorised), [B, *choice_spec.shape]."""
+        raise NotImplementedError
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Choice -> action inside [low, high], [B, A] (or [B, horizon, A] for chunks)."""
+        raise NotImplementedError
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Scalars that say what the distribution looks like.
+
+        Every head gives `std`: the deviation of the decoded action as a share of the joint's half-range, averaged over
+        joints and rows, so that heads stand on one scale. The rest is the head's own.
+        """
+        raise NotImplementedError
+
+    def adapt(self, rollout: Any) -> None:
+        """Between updates only: a head whose decoding is learned refits it here. Others do nothing."""
+
+    def to_bounds(self, unit: Tensor) -> Tensor:
+        """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
+        half = 0.5 * (self.high - self.low)
+        return (self.low + half * (unit + 1.0)).clamp(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For heads with nothing to set."""
+
+
+def output_layer(features: int, outputs: int, gain: float = 0.01) -> nn.Linear:
+    """A linear layer that starts near zero, so the first policy hardly depends on the observation.
+
+    Orthogonal with the given gain and no bias (Andrychowicz et al. 2021, "What matters in on-policy RL": the last
+    policy layer should be initialised 100x smaller).
+    """
+    layer = nn.Linear(features, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,1 @@
+"""Learning: rollouts, advantages, update rules, the table of algorithms, the loop."""

@@ -1,0 +1,231 @@
+"""Rollouts: T choices in each of N environments, and the collector that makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.advantages import Trajectories
+from pgcontrol.policy import Policy, merge_moments
+from pgcontrol_envs import Step, VecEnv
+
+
+@dataclass
+class Rollout:
+    """T x N choices of one policy and what came of them. All tensors start with [T, N]."""
+
+    raw_obs: Tensor
+    """[T, N, O] float64, as the environment gave it."""
+    obs: Tensor
+    """[T, N, O] float32, as the policy saw it."""
+    choice: Tensor
+    """What the head sampled, [T, N, *choice_spec.shape]."""
+    params: Tensor
+    """The head's distribution, [T, N, ...]."""
+    log_prob: Tensor
+    """Of the choice, [T, N]."""
+    value: Tensor
+    """V(obs), in units of the scaled reward."""
+    next_value: Tensor
+    """V of the state the transition truly ended in."""
+    reward: Tensor
+    """Scaled; discounted sum over the steps a choice lasted."""
+    discount: Tensor
+    """γ^(steps the choice lasted) x (not terminated)."""
+    terminated: Tensor
+    truncated: Tensor
+    steps: int
+    """Environment steps played."""
+
+    def trajectories(self) -> Trajectories:
+        """What an advantage estimator reads."""
+        return Trajectories(
+            self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated
+        )
+
+
+class Episode(NamedTuple):
+    """A finished episode."""
+
+    total: float
+    """Undiscounted sum of the task's own reward."""
+    length: int
+    """Environment steps."""
+
+
+class RewardScale:
+    """Divides rewards by the deviation of the running discounted return, so one step size fits every task.
+
+    (Engstrom et al. 2020, "Implementation matters in deep policy gradients", section 2; each environment carries its
+    discounted sum of past rewards, restarted with its episode.)
+    """
+
+    def __init__(self, num_envs: int, enabled: bool, clip: float = 10.0):
+        self.enabled, self.clip = enabled, clip
+        self.carry = torch.zeros(num_envs, dtype=torch.float64)
+        self.mean, self.var, self.count = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.0))
+
+    def __call__(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
+        """Raw rewards [T, N] -> scaled float32 [T, N], after taking them into the moments."""
+        if not self.enabled:
+            return reward.float()
+        returns = torch.empty_like(reward)
+        for t in range(len(reward)):
+            torch.addcmul(reward[t], self.carry, discount[t], out=returns[t])
+            self.carry = returns[t].masked_fill(done[t], 0.0)
+        var, mean = torch.var_mean(returns, correction=0)
+        merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
+        return (reward / (self.var + 1e-8).sqrt()).clamp_(-self.clip, self.clip).float()
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint."""
+        return {"carry": self.carry, "mean": self.mean, "var": self.var, "count": self.count}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Copy a checkpoint's tensors in place."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+
+class Collector:
+    """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
+
+    Reset is explicit: the observation a step returns is the state the transition ended in, so a time limit bootstraps
+    on V of exactly that, and only then is the environment reset.
+    """
+
+    def __init__(self, env: VecEnv, policy: Policy, length: int, gamma: float, scale_reward: bool, rng: Generator):
+        self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
+        self.reward_scale = RewardScale(env.num_envs, scale_reward)
+        self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
+        self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+        self.obs: Tensor | None = None
+        """What the policy will see next, [N, O]; None before the first rollout."""
+
+    def start(self) -> None:
+        """Reset every environment."""
+        self.obs = self.env.reset().clone()
+
+    @torch.no_grad()
+    def collect(self) -> tuple[Rollout, list[Episode]]:
+        """T choices in every environment, and the episodes that ended meanwhile.
+
+        Raises:
+            FloatingPointError: an observation or reward is infinite or NaN; names it, the environment and the step.
+        """
+        if self.obs is None:
+            self.start()
+        T, N = self.length, self.env.num_envs
+        policy, spec = self.policy, self.policy.head.choice_spec
+        raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
+        choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
+        reward = torch.empty(T, N, dtype=torch.float64)
+        played = torch.empty(T, N, dtype=torch.int64)
+        terminated, truncated = torch.empty(2, T, N, dtype=torch.bool)
+        episodes: list[Episode] = []
+        finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
+
+        raw_obs[0] = self.obs  # pyright: ignore[reportArgumentType]
+        for t in range(T):
+            action, choice[t] = policy.act(raw_obs[t], self.rng)
+            step, reward[t], played[t] = self._play(action)
+            raw_obs[t + 1], terminated[t], truncated[t] = step.obs, step.terminated, step.truncated
+            done = step.terminated | step.truncated
+            if done.any():
+                ids = done.nonzero().squeeze(1)
+                finals.append((t, ids, raw_obs[t + 1, ids]))
+                raw_obs[t + 1, ids] = self.env.reset(ids)
+                episodes += self._close(ids)
+        self.obs = raw_obs[T].clone()
+        self._require_finite(raw_obs, reward)
+
+        # one pass over all T x N states costs less than T small ones while the physics waits
+        obs = policy.normaliser(raw_obs)
+        params = policy.params(obs[:T].flatten(0, 1))
+        log_prob = policy.head.log_prob(params, choice.flatten(0, 1))
+        value = policy.value(obs.flatten(0, 1)).unflatten(0, (T + 1, N))
+        next_value = value[1:].clone()
+        for t, ids, final in finals:
+            next_value[t, ids] = policy.value(policy.normaliser(final))
+        decay = self.gamma**played.double()
+        rollout = Rollout(
+            raw_obs=raw_obs[:T],
+            obs=obs[:T],
+            choice=choice,
+            params=params.unflatten(0, (T, N)),
+            log_prob=log_prob.unflatten(0, (T, N)),
+            value=value[:T],
+            next_value=next_value,
+            reward=self.reward_scale(reward, decay, terminated | truncated),
+            discount=(decay * ~terminated).float(),
+            terminated=terminated,
+            truncated=truncated,
+            steps=int(played.sum()),
+        )
+        return rollout, episodes
+
+    def _play(self, action: Tensor) -> tuple[Step, Tensor, Tensor]:
+        """One choice's action(s) -> (last Step, discounted reward [N], steps played [N])."""
+        chunk = action.unbind(1) if action.ndim == 3 else (action,)
+        step = self.env.step(chunk[0])
+        reward, played = step.reward, torch.ones_like(self.lengths)
+        raw = reward
+        for k, action in enumerate(chunk[1:], start=1):
+            going = ~(step.terminated | step.truncated)
+            if not going.any():
+                break
+            after = self.env.step(action, active=going)
+            gain = torch.where(going, after.reward, 0.0)
+            reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
+            step = _where(going, after, step)
+        self.totals += raw
+        self.lengths += played
+        return step, reward, played
+
+    def _close(self, ids: Tensor) -> Iterator[Episode]:
+        for i in ids.tolist():
+            yield Episode(float(self.totals[i]), int(self.lengths[i]))
+        self.totals[ids] = 0.0
+        self.lengths[ids] = 0
+
+    def _require_finite(self, raw_obs: Tensor, reward: Tensor) -> None:
+        for name, tensor in (("observation", raw_obs[1:].sum(-1)), ("reward", reward)):
+            if not tensor.isfinite().all():
+                t, i = (~tensor.isfinite()).nonzero()[0].tolist()
+                raise FloatingPointError(f"the {name} of environment {i} became {tensor[t, i]} at step {t} of a rollout")
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """(tensors, JSON-able rest) for an exact continuation: environments included."""
+        if self.obs is None:
+            self.start()
+        tensors, extra = self.env.state()
+        own = {"obs": self.obs, "totals": self.totals, "lengths": self.lengths}
+        scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
+        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra  # pyright: ignore[reportReturnType]
+
+    def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        """Continue where `state` left."""
+        self.env.load_state({k[4:]: v for k, v in tensors.items() if k.startswith("env.")}, extra)
+        self.reward_scale.load_state({k[6:]: v for k, v in tensors.items() if k.startswith("scale.")})
+        self.totals.copy_(tensors["totals"])
+        self.lengths.copy_(tensors["lengths"])
+        if self.env.exact_resume:
+            self.obs = tensors["obs"].clone()
+        else:  # the episodes begin anew, so their accounts do too
+            self.start()
+            self.totals.zero_()
+            self.lengths.zero_()
+
+
+def _where(mask: Tensor, new: Step, old: Step) -> Step:
+    return Step(
+        torch.where(mask.unsqueeze(1), new.obs, old.obs),
+        torch.where(mask, new.reward, old.reward),
+        torch.where(mask, new.terminated, old.terminated),
+        torch.where(mask, new.truncated, old.truncated),
+        new.terms,
+    )

@@ -1,0 +1,295 @@
+"""The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
+
+from __future__ import annotations
+
+import collections
+import os
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import pgcontrol_envs
+from pgcontrol import catalog
+from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.updates import Diverged
+from pgcontrol.options import InputError
+from pgcontrol.policy import Policy
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import Config
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import load, make_policy, policy_spec, restore
+from pgcontrol.runs.log import Display, MetricsLog, read_rows
+from pgcontrol.view import evaluate
+from pgcontrol.view.clips import Clips
+
+STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation")
+
+
+class Run(NamedTuple):
+    """A training that ended, or was stopped."""
+
+    path: Path
+    steps: int
+    status: str
+    """finished, or stopped (by a signal; `resume` goes on from there)."""
+
+    def policy(self) -> Policy:
+        """The policy of the newest checkpoint."""
+        return load(self.path)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return read_rows(self.path / "metrics.jsonl")
+
+
+class Trainer:
+    """One run: everything that changes while it trains, and how to save and restore it to the bit."""
+
+    def __init__(self, config: Config):
+        """Build the parts.
+
+        Raises:
+            InputError: the environment cannot be made.
+        """
+        self.config = config
+        self.seeds = stream_seeds(config.seed)
+        threads = config.threads or len(os.sched_getaffinity(0))
+        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], threads)
+        self.threads = {"physics": threads, "torch": 1}
+        self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
+        self.policy = make_policy(self.spec, self.seeds["weights"])
+        self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
+        self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
+        algorithm = catalog.algorithms()[config.algorithm.name]
+        options = config.algorithm.options
+        self.estimator = algorithm.estimator(options)
+        self.rule = algorithm.rule(self.policy, options)
+        self.collector = Collector(
+            self.env, self.policy, config.rollout_steps, options.gamma, config.scale_reward, self.sampling
+        )
+        self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
+        self.steps = 0
+        self.updates = 0
+        self.seconds = 0.0
+        """Wall time spent training, over all sessions of the run."""
+
+    def update(self) -> dict[str, float]:
+        """One rollout and one update of the policy; returns their metrics."""
+        start = time.perf_counter()
+        rollout, episodes = self.collector.collect()
+        collected = time.perf_counter()
+        self.episodes.extend(episodes)
+        advantage, target = self.estimator(rollout.trajectories())
+        progress = min(self.steps / self.config.total_steps, 1.0)
+        metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
+        # after the update: the rollout was collected under the old statistics
+        self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
+        self.policy.head.adapt(rollout)
+        self.steps += rollout.steps
+        self.updates += 1
+        end = time.perf_counter()
+        self.seconds += end - start
+        metrics |= {"time/collect": collected - start, "time/update": end - collected}
+        return metrics | self._describe(rollout)
+
+    @torch.no_grad()
+    def _describe(self, rollout: Rollout) -> dict[str, float]:
+        described = self.policy.head.describe(rollout.params.flatten(0, 1))
+        row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
+        if self.episodes:
+            returns, lengths = zip(*self.episodes, strict=True)
+            row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
+        row |= {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
+        return row
+
+    def save(self, folder: Path) -> None:
+        """A checkpoint of everything that the rest of the run depends on."""
+        env_tensors, env_extra = self.collector.state()
+        tensors: dict[str, Tensor] = {
+            "rng.sampling": self.sampling.get_state(),
+            "rng.minibatches": self.minibatches.get_state(),
+        }
+        for name, state in (
+            ("policy", self.policy.state_dict()),
+            ("rule", self.rule.state()),
+            ("collector", env_tensors),
+        ):
+            tensors |= {f"{name}.{k}": v for k, v in state.items()}
+        meta = {
+            "policy": self.spec,
+            "collector": env_extra,
+            "steps": self.steps,
+            "updates": self.updates,
+            "seconds": self.seconds,
+            "episodes": list(self.episodes),
+        }
+        checkpoint.save(folder, tensors, meta)
+
+    def load(self, folder: Path) -> None:
+        """Restore what `save` wrote.
+
+        Raises:
+            InputError: it is another run's, or damaged.
+        """
+        tensors, meta = checkpoint.load(folder)
+        if meta.get("policy") != self.spec:
+            raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
+        restore(self.policy, tensors, folder)
+        try:
+            self.rule.load_state(_under("rule.", tensors))
+            self.collector.load_state(_under("collector.", tensors), meta["collector"])
+            self.sampling.set_state(tensors["rng.sampling"])
+            self.minibatches.set_state(tensors["rng.minibatches"])
+            self.steps, self.updates, self.seconds = meta["steps"], meta["updates"], meta["seconds"]
+            self.episodes.extend((total, length) for total, length in meta["episodes"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def stream_seeds(seed: int) -> dict[str, int]:
+    """Independent seeds for everything random in a run, so that no two streams share a beginning."""
+    return dict(zip(STREAMS, np.random.SeedSequence(seed).generate_state(len(STREAMS)).tolist(), strict=True))
+
+
+def make_env(env_id: str, num_envs: int, seed: int, threads: int) -> pgcontrol_envs.VecEnv:
+    """A VecEnv; what the user got wrong becomes an InputError."""
+    try:
+        return pgcontrol_envs.make(env_id, num_envs, seed=seed, threads=threads)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def train(config: Config, quiet: bool = False) -> Run:
+    """Train from scratch in a new run folder.
+
+    Raises:
+        InputError: bad settings, or a run folder that exists.
+        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+    """
+    trainer = Trainer(config)
+    folder = RunFolder.create(config)
+    folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads)
+    return _loop(trainer, folder, quiet)
+
+
+def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> Run:
+    """Go on from a run folder's newest checkpoint, as if it had never stopped.
+
+    Args:
+        path: the run folder.
+        total_steps: a new budget; schedules follow it from here on.
+        quiet: print nothing.
+
+    Raises:
+        InputError: no run there, a damaged checkpoint, or a run that has finished already.
+    """
+    import dataclasses
+
+    from pgcontrol.runs.config import write_yaml
+
+    folder = RunFolder.open(path)
+    config = folder.config()
+    if total_steps is not None:
+        config = dataclasses.replace(config, total_steps=total_steps)
+    latest = folder.latest()
+    done = checkpoint.steps_of(latest)
+    if done >= config.total_steps:
+        more = f"pgcontrol resume {path} --total-steps {2 * done}"
+        raise InputError(f"{path} has finished: {done:,} of {config.total_steps:,} steps; to train on: {more}")
+    trainer = Trainer(config)
+    trainer.load(latest)
+    write_yaml(config, folder.config_file)
+    return _loop(trainer, folder, quiet)
+
+
+def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
+    config = trainer.config
+    torch.set_num_threads(trainer.threads["torch"])
+    log = MetricsLog(folder.metrics_file, trainer.steps)
+    title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed}"
+    display = Display(f"{title} -> {folder.path}", config.total_steps, trainer.steps, quiet)
+    clips = Clips(folder.videos, config, display.say)
+    began, first = time.perf_counter(), trainer.steps
+    status = "failed"
+    try:
+        with Interrupt() as interrupt:
+            while trainer.steps < config.total_steps and not interrupt:
+                before = trainer.steps
+                row = trainer.update()
+                elapsed = time.perf_counter() - began
+                row["time/fps"] = (trainer.steps - first) / elapsed
+                finished = trainer.steps >= config.total_steps
+                if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
+                    row |= _evaluate(trainer, clips)
+                log.write(trainer.steps, row)
+                display.update(trainer.steps, row, elapsed * (config.total_steps - trainer.steps) / (trainer.steps - first))
+                if finished or _due(config.checkpoint_every, before, trainer.steps):
+                    trainer.save(folder.checkpoint(trainer.steps))
+                clips.poll()
+            status = "finished" if trainer.steps >= config.total_steps else "stopped"
+            if status == "stopped":
+                trainer.save(folder.checkpoint(trainer.steps))
+            clips.close()
+    except (Diverged, FloatingPointError) as error:
+        raise type(error)(f"{error}; {folder.path} keeps its last good checkpoint") from None
+    finally:
+        folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
+        clips.abandon()
+        log.close()
+        display.close()
+    if status == "stopped":
+        display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
+    return Run(folder.path, trainer.steps, status)
+
+
+def _due(every: int, before: int, now: int) -> bool:
+    return now // every > before // every
+
+
+def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
+    """Both returns, mode and sampled, from the same start states; a recording of the first episode."""
+    config, seed = trainer.config, trainer.seeds["evaluation"]
+    env = make_env(config.env, config.eval_episodes, seed, trainer.threads["physics"])
+    mode = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, True, seed), seed, record=config.video)
+    sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
+    if mode.trace:
+        clips.add(mode.trace, env, seed, trainer.steps)
+    return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")
+
+
+class Interrupt:
+    """Ctrl-C and SIGTERM ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def __enter__(self) -> Interrupt:
+        self._before = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self._before[number] = signal.signal(number, self._note)
+            except ValueError:  # not in the main thread: the caller's business
+                break
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number

@@ -1,0 +1,230 @@
+"""Update rules: how advantages become new weights. A rule owns its step and its optimiser's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.options import InputError, option
+from pgcontrol.policy import Evaluation, Policy
+
+
+class Minibatch(NamedTuple):
+    """B samples of a rollout."""
+
+    obs: Tensor
+    choice: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    target: Tensor
+
+
+class Diverged(RuntimeError):
+    """A number stopped being finite; the message names the first one that did."""
+
+
+class Rule:
+    """`update(policy, rollout, advantage, target, progress, rng) -> metrics`, and a state to checkpoint.
+
+    Subclasses say `Options` (a frozen dataclass: what the rule adds to `--algorithm.X`).
+    """
+
+    Options: ClassVar[type]
+
+    def __init__(self, policy: Policy, options: Any):
+        self.policy = policy
+        self.options = options
+
+    @classmethod
+    def check(cls, options: Any, samples: int) -> None:
+        """Refuse options that cannot work on rollouts of `samples` choices, before anything is made.
+
+        Raises:
+            InputError: one line that names the option.
+        """
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """Improve the policy in place.
+
+        Args:
+            rollout: T x N choices made by the policy as it is.
+            advantage, target: [T, N], the estimator's.
+            progress: share of the run's budget used, in [0, 1), for schedules.
+            rng: for the order of minibatches.
+
+        Returns:
+            metrics by their logged names.
+
+        Raises:
+            Diverged: something became infinite or NaN; the policy is left as it was.
+        """
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint's tensors."""
+
+
+@dataclass(frozen=True)
+class FirstOrderOptions:
+    """Epochs of minibatches with Adam."""
+
+    learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
+    decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+    epochs: int = option(10, "passes over a rollout", least=1)
+    minibatch: int = option(256, "samples a gradient step", least=1)
+    value_coef: float = option(0.5, "weight of the critic's loss", least=0)
+    entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
+    max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
+    normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
+
+
+class FirstOrder(Rule):
+    """Epochs x minibatches of one functional step: forward, gradient, clip, Adam.
+
+    Subclasses give `surrogate`, the policy's loss.
+    """
+
+    Options = FirstOrderOptions
+
+    def __init__(self, policy: Policy, options: Any):
+        super().__init__(policy, options)
+        self.moment1 = torch.zeros_like(policy.theta)
+        self.moment2 = torch.zeros_like(policy.theta)
+        self.steps = torch.zeros((), dtype=torch.float64)
+
+    @classmethod
+    def check(cls, options: Any, samples: int) -> None:
+        """The minibatch must fit into the rollout."""
+        if options.minibatch > samples:
+            raise InputError(
+                f"algorithm.minibatch = {options.minibatch}: must be at most the rollout's"
+                f" num_envs x rollout_steps = {samples} samples"
+            )
+
+    def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The policy's loss (a scalar to descend) and its metrics."""
+        raise NotImplementedError
+
+    def loss(self, theta: Tensor, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Whole loss of a minibatch under weights `theta` [P], with its metrics."""
+        new = self.policy.evaluate(theta, batch.obs, batch.choice)
+        advantage = batch.advantage
+        if self.options.normalise_advantage and len(advantage) > 1:
+            std, mean = torch.std_mean(advantage)
+            advantage = (advantage - mean) / (std + 1e-8)
+        policy_loss, metrics = self.surrogate(new, batch, advantage)
+        value_loss = self.policy.critic.loss(new.critic, batch.target).mean()
+        entropy_loss = -new.entropy.mean()
+        loss = policy_loss + self.options.value_coef * value_loss + self.options.entropy_coef * entropy_loss
+        named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss, "entropy_loss": entropy_loss}
+        return loss, {"loss": loss} | named | metrics
+
+    def step(self, theta: Tensor, batch: Minibatch, learning_rate: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """One gradient step from `theta`; the moments move in place."""
+        theta = theta.detach().requires_grad_()
+        loss, metrics = self.loss(theta, batch)
+        (gradient,) = torch.autograd.grad(loss, theta)
+        norm = gradient.norm()
+        gradient = gradient * (self.options.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
+        self.steps += 1
+        step = adam_step(gradient, self.moment1, self.moment2, int(self.steps), learning_rate)
+        return theta.detach() - step, metrics | {"grad_norm": norm}
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """Epochs of shuffled minibatches; see `Rule.update`."""
+        options = self.options
+        learning_rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+        samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target]
+        samples = [x.flatten(0, 1) for x in samples]
+        theta, history = self.policy.theta, []
+        for _ in range(options.epochs):
+            order = torch.randperm(len(samples[0]), generator=rng)
+            shuffled = [x[order].split(options.minibatch) for x in samples]
+            for batch in map(Minibatch, *shuffled):
+                theta, metrics = self.step(theta, batch, learning_rate)
+                history.append(torch.stack([m.detach() for m in metrics.values()]))
+        table = torch.stack(history)
+        self._require_finite(theta, table, list(metrics))
+        # before the first step the weights are those that chose: a ratio that is not 1 means log_prob and sample disagree
+        error = float(table[0, list(metrics).index("ratio_error")])
+        assert error < 1e-3, f"ratio off by {error} before the first step"
+        self.policy.theta.copy_(theta)
+        means = dict(zip(metrics, table.mean(0).tolist(), strict=True))
+        return {f"train/{k}": v for k, v in means.items()} | {
+            "train/learning_rate": learning_rate,
+            "train/n_updates": int(self.steps),
+            "train/explained_variance": explained_variance(rollout.value, target),
+        }
+
+    def _require_finite(self, theta: Tensor, table: Tensor, names: list[str]) -> None:
+        if not table.isfinite().all():
+            step, metric = (~table.isfinite()).nonzero()[0].tolist()
+            raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
+        for name, weight in self.policy.unflatten(theta).items():
+            if not weight.isfinite().all():
+                raise Diverged(f"the weights {name} became infinite or NaN in this update")
+
+    def state(self) -> dict[str, Tensor]:
+        """Adam's moments and step count."""
+        return {"moment1": self.moment1, "moment2": self.moment2, "steps": self.steps}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Copy Adam's state in place."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])
+
+
+def adam_step(gradient: Tensor, moment1: Tensor, moment2: Tensor, count: int, learning_rate: float) -> Tensor:
+    """Adam's displacement (Kingma & Ba 2015, algorithm 1) with β = 0.9, 0.999, ε = 1e-5; moments move in place.
+
+    ε is that of the PPO implementations all published figures come from, not Adam's 1e-8.
+    """
+    beta1, beta2 = 0.9, 0.999
+    moment1.lerp_(gradient, 1 - beta1)
+    moment2.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+    scale = (moment2 / (1 - beta2**count)).sqrt_().add_(1e-5)
+    return (moment1 / scale).mul_(learning_rate / (1 - beta1**count))
+
+
+class Clip(FirstOrder):
+    """PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7)."""
+
+    @dataclass(frozen=True)
+    class Options(FirstOrderOptions):
+        """Adds ε."""
+
+        clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
+
+    def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)]."""
+        clip = self.options.clip
+        log_ratio = new.log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+        with torch.no_grad():
+            off = (ratio - 1).abs()
+            metrics = {
+                # k3 of Schulman 2020, "Approximating KL divergence": unbiased and never negative
+                "approx_kl": (ratio - 1 - log_ratio).mean(),
+                "clip_fraction": (off > clip).float().mean(),
+                "ratio_error": off.max(),  # every rule's metrics hold the largest |ratio − 1|
+            }
+        return -gain.mean(), metrics
+
+
+def explained_variance(value: Tensor, target: Tensor) -> float:
+    """1 − Var(target − V) / Var(target): 1 is a perfect critic, 0 one no better than a constant."""
+    spread = target.var()
+    return float(1 - (target - value).var() / spread) if spread > 0 else float("nan")

@@ -1,0 +1,160 @@
+"""Options: dataclass fields that carry their help and their limits, set by dotted keys.
+
+One validator serves the command line, YAML files, recommended settings and Python: whatever names a field
+ends in one clear line when it is wrong. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: one line that names it and says what would do."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Iterable[str] | None = None,
+) -> Any:
+    """A dataclass field with its help text and the values it accepts.
+
+    Args:
+        default: the value when nothing is said.
+        help: one line for `--help`.
+        least, most: inclusive limits.
+        above, below: exclusive limits.
+        choices: the words a string may be.
+    """
+    limits = {"least": least, "most": most, "above": above, "below": below}
+    metadata = {"help": help, "limits": limits, "choices": tuple(choices) if choices else None}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
+    """`; did you mean 'binned'?` for a near miss, else the words there are; each with `prefix` before it."""
+    words = sorted(words)
+    close = difflib.get_close_matches(word.lower(), [w.lower() for w in words], n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {prefix + next(w for w in words if w.lower() == close[0])!r}?"
+    return f"; there are: {', '.join(prefix + w for w in words)}" if words else "; there are none"
+
+
+def pick(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
+    """`table[name]`, or an InputError with a did-you-mean."""
+    if not isinstance(name, str) or name not in table:
+        raise InputError(f"unknown {kind} {name!r}{suggest(str(name), table)}")
+    return table[name]
+
+
+def read_options(options_type: type, settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The named fields of a frozen dataclass as checked values, ready for its constructor.
+
+    Args:
+        options_type: the dataclass.
+        settings: field name -> value; strings are read as the field's type.
+        prefix: what comes before the names in messages, e.g. `head.`.
+
+    Raises:
+        InputError: unknown name, wrong type, or a value outside its limits.
+    """
+    hints = typing.get_type_hints(options_type)
+    fields = {f.name: f for f in dataclasses.fields(options_type) if f.init}
+    values = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise InputError(f"unknown setting {prefix + name!r}{suggest(name, fields, prefix)}")
+        values[name] = read(prefix + name, value, hints[name], fields[name].metadata)
+    return values
+
+
+def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """`value` as the type `hint`, within the limits in `metadata`; InputError names `key` otherwise."""
+    value = _convert(key, value, hint)
+    numbers = value if isinstance(value, tuple) else (value,)
+    for number in numbers:
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            for limit, (holds, words) in _LIMITS.items():
+                bound = (metadata.get("limits") or {}).get(limit)
+                if bound is not None and not holds(number, bound):
+                    raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
+            if isinstance(number, float) and math.isnan(number):
+                raise InputError(f"{key} = {value!r}: must be a number")
+    choices = metadata.get("choices")
+    if choices and value not in choices:
+        raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{suggest(str(value), choices)}")
+    return value
+
+
+_LIMITS: dict[str, tuple[Callable[[float, float], bool], str]] = {
+    "least": (lambda x, bound: x >= bound, "at least"),
+    "most": (lambda x, bound: x <= bound, "at most"),
+    "above": (lambda x, bound: x > bound, "greater than"),
+    "below": (lambda x, bound: x < bound, "less than"),
+}
+
+
+def _convert(key: str, value: Any, hint: Any) -> Any:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        if value is None or (isinstance(value, str) and value.lower() in ("none", "null")):
+            return None
+        (hint,) = (h for h in typing.get_args(hint) if h is not type(None))
+    if typing.get_origin(hint) is tuple:
+        items = value.replace(",", " ").split() if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            items = (items,)
+        return tuple(_convert(key, item, typing.get_args(hint)[0]) for item in items)
+    try:
+        return _SCALARS[hint](value)
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}") from None
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool):
+        raise ValueError
+    number = int(value) if isinstance(value, str) and value.replace("_", "").lstrip("+-").isdigit() else float(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    return float(value)
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}[str(value).lower()]
+
+
+def _bool_or_fail(value: Any) -> bool:
+    try:
+        return _bool(value)
+    except KeyError:
+        raise ValueError from None
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: _float, bool: _bool_or_fail, str: _str}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

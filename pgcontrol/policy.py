@@ -1,0 +1,160 @@
+"""A policy: observation normaliser, trunk and head, and the critic that learns beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from pgcontrol.critics import Critic
+from pgcontrol.heads.base import Head
+
+
+class Evaluation(NamedTuple):
+    """What an update needs to know of B samples under the current weights."""
+
+    params: Tensor
+    """[B, ...] the head's distribution parameters."""
+    log_prob: Tensor
+    """[B] of the stored choices."""
+    entropy: Tensor
+    """[B]."""
+    critic: Tensor
+    """[B, ...] the critic's output."""
+
+
+class Normaliser(nn.Module):
+    """Running mean and variance of observations, part of the policy and of every checkpoint.
+
+    The moments change only in `update`, which training calls between updates; evaluation and export find them frozen.
+    They are kept in float64 and merged batch by batch (Chan, Golub & LeVeque 1979, eq. 1.5).
+    """
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+    scale: Tensor
+
+    def __init__(self, size: int, clip: float = 10.0):
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("var", torch.ones(size, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        # 1/sqrt(var), kept because every environment step needs it
+        self.register_buffer("scale", torch.ones(size, dtype=torch.float64))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±clip."""
+        return ((obs - self.mean) * self.scale).clamp_(-self.clip, self.clip).float()
+
+    @torch.no_grad()
+    def update(self, obs: Tensor) -> None:
+        """Take the observations [B, O] into the moments."""
+        var, mean = torch.var_mean(obs.double(), dim=0, correction=0)
+        merge_moments(self.mean, self.var, self.count, mean, var, len(obs))
+        torch.rsqrt(self.var + 1e-8, out=self.scale)
+
+
+def merge_moments(mean: Tensor, var: Tensor, count: Tensor, mean_b: Tensor, var_b: Tensor, count_b: int) -> None:
+    """Merge a batch's mean and variance into running ones, in place (Chan, Golub & LeVeque 1979, eq. 1.5)."""
+    total = count + count_b
+    shift = mean_b - mean
+    var.copy_((var * count + var_b * count_b + shift**2 * count * count_b / total) / total)
+    mean.add_(shift * (count_b / total))
+    count.copy_(total)
+
+
+def trunk(inputs: int, hidden: Sequence[int]) -> nn.Sequential:
+    """tanh MLP with orthogonal weights of gain √2 and zero biases."""
+    layers: list[nn.Module] = []
+    for size in hidden:
+        linear = nn.Linear(inputs, size)
+        nn.init.orthogonal_(linear.weight, math.sqrt(2))
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.Tanh()]
+        inputs = size
+    return nn.Sequential(*layers)
+
+
+class Policy(nn.Module):
+    """Normaliser, actor trunk, head; and a critic with a trunk of its own.
+
+    All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors and a
+    checkpoint restores in one copy. Assign to `theta` in place only.
+    """
+
+    theta: Tensor
+
+    def __init__(self, obs_size: int, hidden: Sequence[int], head: Head, critic: Critic):
+        super().__init__()
+        self.obs_size = obs_size
+        self.normaliser = Normaliser(obs_size)
+        self.actor_trunk = trunk(obs_size, hidden)
+        self.head = head
+        self.critic_trunk = trunk(obs_size, hidden)
+        self.critic = critic
+        self._names, parameters = zip(*self.named_parameters(), strict=True)
+        self._shapes = [p.shape for p in parameters]
+        self._sizes = [p.numel() for p in parameters]
+        self.theta = torch.cat([p.detach().reshape(-1) for p in parameters])
+        for parameter, view in zip(parameters, self.unflatten(self.theta).values(), strict=True):
+            parameter.data = view
+        self.requires_grad_(False)  # gradients are taken with respect to theta
+        self._rng = torch.Generator()
+
+    def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
+        """A flat vector [P] -> name -> weight, as views."""
+        parts = theta.split(self._sizes)
+        return {n: p.view(s) for n, p, s in zip(self._names, parts, self._shapes, strict=True)}
+
+    def params(self, obs: Tensor) -> Tensor:
+        """Normalised observations [B, O] -> the head's params [B, ...]."""
+        return self.head(self.actor_trunk(obs))
+
+    def value(self, obs: Tensor) -> Tensor:
+        """Normalised observations [B, O] -> V(s) [B], in units of the scaled reward."""
+        return self.critic.value(self.critic(self.critic_trunk(obs)))
+
+    def forward(self, obs: Tensor, choice: Tensor) -> Evaluation:
+        """Normalised observations [B, O] and stored choices -> their Evaluation."""
+        params = self.params(obs)
+        critic = self.critic(self.critic_trunk(obs))
+        return Evaluation(params, self.head.log_prob(params, choice), self.head.entropy(params), critic)
+
+    def evaluate(self, theta: Tensor, obs: Tensor, choice: Tensor) -> Evaluation:
+        """`forward` with the weights `theta` [P], differentiable in them."""
+        return torch.func.functional_call(self, self.unflatten(theta), (obs, choice))
+
+    def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
+        """Raw observations [N, O] -> (action, choice); the mode when `rng` is None."""
+        params = self.params(self.normaliser(obs))
+        choice = self.head.mode(params) if rng is None else self.head.sample(params, rng)
+        return self.head.decode(choice), choice
+
+    @torch.no_grad()
+    def predict(self, obs: Any, deterministic: bool = True, seed: int | None = None) -> np.ndarray:
+        """Actions for observations, as NumPy arrays within the task's bounds.
+
+        Args:
+            obs: [O] or [N, O], unnormalised, as the environment gives it.
+            deterministic: the distribution's mode instead of a sample.
+            seed: restart the sampling stream from here.
+
+        Returns:
+            float32 [A] or [N, A] ([..., horizon, A] for a head that emits chunks).
+
+        Raises:
+            ValueError: the last axis is not the policy's observation size.
+        """
+        if seed is not None:
+            self._rng.manual_seed(seed)
+        obs = torch.as_tensor(np.asarray(obs))
+        if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_size:
+            raise ValueError(f"obs has shape {tuple(obs.shape)}: must be ({self.obs_size},) or (N, {self.obs_size})")
+        action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
+        return (action if obs.ndim == 2 else action[0]).numpy()

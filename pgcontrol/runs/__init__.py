@@ -1,0 +1,1 @@
+"""What a run leaves behind: its config, checkpoints, log and manifest."""

@@ -1,0 +1,84 @@
+"""Checkpoints: a folder of tensors (safetensors) and everything else (JSON). No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from pgcontrol.options import InputError
+
+SCHEMA = 1
+"""Raised when a checkpoint's layout changes; an older one is then refused by name, not misread."""
+
+
+class Checkpoint(NamedTuple):
+    """What was saved."""
+
+    tensors: dict[str, Tensor]
+    """Dotted names: `policy.theta`, `rule.moment1`, ..."""
+    meta: dict[str, Any]
+    """JSON values: counters, generators' states, what the policy is made of."""
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write beside, then rename into place: a reader finds a whole checkpoint or none."""
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    safetensors.torch.save_file({k: v.contiguous().clone() for k, v in tensors.items()}, beside / "tensors.safetensors")
+    (beside / "meta.json").write_text(json.dumps({"schema": SCHEMA, **meta}, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read one checkpoint folder.
+
+    Raises:
+        InputError: missing, damaged, or of another layout; one line that says which.
+    """
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        schema = meta.pop("schema")
+        tensors = safetensors.torch.load_file(folder / "tensors.safetensors") if schema == SCHEMA else {}
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} is no checkpoint: {Path(error.filename or 'tensors.safetensors').name} is missing") from None
+    except (ValueError, KeyError, AttributeError, OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{folder} is no checkpoint, or a damaged one: {' '.join(str(error).split())[:120]}") from None
+    if schema != SCHEMA:
+        raise InputError(f"{folder} was written with checkpoint schema {schema}; this pgcontrol reads schema {SCHEMA}")
+    return Checkpoint(tensors, meta)
+
+
+def steps_of(folder: Path) -> int:
+    """The environment step in a checkpoint folder's name."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def find(where: Path) -> list[Path]:
+    """Checkpoint folders of a run folder, oldest first."""
+    return sorted((where / "checkpoints").glob("step_*"), key=steps_of)
+
+
+def latest(where: Path) -> Path:
+    """A run folder's newest checkpoint, or `where` itself when it is one.
+
+    Raises:
+        InputError: there is none; says what the path is instead.
+    """
+    if (where / "meta.json").exists():
+        return where
+    if not where.exists():
+        raise InputError(f"{where}: no such run or checkpoint folder")
+    found = find(where)
+    if not found:
+        raise InputError(f"{where} holds no checkpoint: neither a run folder nor a checkpoint")
+    return found[-1]

@@ -1,0 +1,141 @@
+"""The configuration of a run: frozen, typed, one value for every setting, dumped beside the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pgcontrol import catalog
+from pgcontrol.options import InputError, option, pick, read_options
+from pgcontrol_envs import catalog as tasks
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the trainer chosen by name, with its options: `head` and `head.X` together."""
+
+    name: str
+    options: Any
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every run has, whatever its head and algorithm."""
+
+    env: str = option("HalfCheetah-v5", "task id, or gym:ID for any Gymnasium environment with Box spaces")
+    seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
+    total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1)
+    num_envs: int = option(16, "N: environments stepped together", least=1)
+    rollout_steps: int = option(128, "T: choices per environment between updates", least=1)
+    hidden: tuple[int, ...] = option((64, 64), "sizes of the hidden layers, of the policy and of the critic", least=1)
+    scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
+    eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0)
+    eval_episodes: int = option(10, "episodes of an evaluation", least=1)
+    video: bool = option(True, "every evaluation leaves a clip in videos/")
+    video_seconds: float = option(10.0, "length of those clips", above=0)
+    checkpoint_every: int = option(100_000, "environment steps between checkpoints (one is always left at the end)", least=1)
+    threads: int = option(0, "physics threads; 0: one per core", least=0)
+    run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+
+
+PARTS = {"head": (catalog.heads, "gaussian"), "algorithm": (catalog.algorithms, "ppo"), "critic": (catalog.critics, "mse")}
+"""Which parts are chosen by name: the table they are in, and the default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """Every value of a run. Made by `configure`, which knows the recommended ones."""
+
+    head: Part
+    algorithm: Part
+    critic: Part
+
+
+def configure(settings: Mapping[str, Any]) -> Config:
+    """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
+
+    What is not said comes from the task's recommendation for this head, else from the defaults.
+
+    Raises:
+        InputError: one line that names the setting, its value and what would do.
+    """
+    settings = flat(settings)
+    names = {part: settings.get(part, default) for part, (_, default) in PARTS.items()}
+    classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    env = settings.get("env", Settings.env)
+    advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
+    known = _keys(classes)
+    layers = [{k: v for k, v in advice.get(key, {}).items() if k in known} for key in ("", names["head"])]
+    merged = layers[0] | layers[1] | settings
+
+    groups: dict[str, dict[str, Any]] = {"": {}} | {part: {} for part in PARTS}
+    for key, value in merged.items():
+        group, _, name = key.rpartition(".")
+        if group not in groups:
+            read_options(Settings, {key: value})  # raises, naming the whole key
+        if key not in PARTS:
+            groups[group][name] = value
+    scalars = read_options(Settings, groups.pop(""))
+    parts = {
+        part: Part(names[part], classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}.")))
+        for part, chosen in groups.items()
+    }
+    config = Config(**scalars, **parts)
+    classes["algorithm"].rule.check(config.algorithm.options, config.num_envs * config.rollout_steps)
+    return config
+
+
+def _keys(classes: Mapping[str, Any]) -> set[str]:
+    own = {f.name for f in dataclasses.fields(Settings)}
+    return own | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted ones; `head: {name: binned, bins: 11}` becomes `head`, `head.bins`."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        key = f"{prefix}{key}".replace("-", "_")
+        if isinstance(value, Mapping):
+            out |= flat(value, f"{key}.")
+        elif key.endswith(".name"):
+            out[key.removesuffix(".name")] = value
+        else:
+            out[key] = value
+    return out
+
+
+def nested(config: Config) -> dict[str, Any]:
+    """A Config as plain nested values, for YAML."""
+    out: dict[str, Any] = {f.name: getattr(config, f.name) for f in dataclasses.fields(Settings)}
+    out["hidden"] = list(config.hidden)
+    for part in PARTS:
+        chosen: Part = getattr(config, part)
+        out[part] = {"name": chosen.name} | dataclasses.asdict(chosen.options)
+    return out
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Dotted settings from a YAML file.
+
+    Raises:
+        InputError: no such file, or not a mapping of settings.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: must hold settings such as `env: HalfCheetah-v5`, one a line")
+    return flat(tree)
+
+
+def write_yaml(config: Config, path: Path) -> None:
+    """Dump every value as run."""
+    path.write_text(yaml.safe_dump(nested(config), sort_keys=False))

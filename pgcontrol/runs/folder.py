@@ -1,0 +1,122 @@
+"""The run folder: config.yaml, metrics.jsonl, TensorBoard events, checkpoints/, videos/, manifest.json."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
+
+PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
+
+
+class RunFolder:
+    """Paths of a run and the few words about it in `manifest.json`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.config_file = path / "config.yaml"
+        self.metrics_file = path / "metrics.jsonl"
+        self.manifest_file = path / "manifest.json"
+        self.videos = path / "videos"
+
+    @classmethod
+    def create(cls, config: Config) -> RunFolder:
+        """Make the folder a config asks for.
+
+        Raises:
+            InputError: it exists already; nothing in it is touched.
+        """
+        path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
+        if path.exists():
+            raise InputError(f"run_dir {path} exists already; go on with `pgcontrol resume {path}`, or name another")
+        try:
+            (path / "checkpoints").mkdir(parents=True)
+        except OSError as error:
+            raise InputError(f"run_dir {path}: {error.strerror or error}") from None
+        folder = cls(path)
+        folder.videos.mkdir()
+        write_yaml(config, folder.config_file)
+        folder.write_manifest(**_provenance(), status="running")
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """An existing run folder.
+
+        Raises:
+            InputError: it is none; says what is missing.
+        """
+        folder = cls(path)
+        if not folder.config_file.exists():
+            why = "has no config.yaml" if path.exists() else "does not exist"
+            raise InputError(f"{path} is no run folder: it {why}")
+        return folder
+
+    def config(self) -> Config:
+        """The config as run."""
+        return configure(read_yaml(self.config_file))
+
+    def manifest(self) -> dict[str, Any]:
+        """What `manifest.json` says, or nothing when it is missing or damaged."""
+        try:
+            return json.loads(self.manifest_file.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def write_manifest(self, **values: Any) -> None:
+        """Add to `manifest.json`, replacing it whole."""
+        beside = self.manifest_file.with_suffix(".tmp")
+        beside.write_text(json.dumps(self.manifest() | values, indent=1) + "\n")
+        beside.replace(self.manifest_file)
+
+    def checkpoint(self, steps: int) -> Path:
+        """The folder of the checkpoint at an environment step."""
+        return self.path / "checkpoints" / f"step_{steps:09d}"
+
+    def latest(self) -> Path:
+        """The newest checkpoint; InputError when there is none."""
+        return checkpoint.latest(self.path)
+
+
+def _fresh_name(config: Config) -> Path:
+    task = config.env.replace("/", "_").replace(":", "_")
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    stem = f"{task}/{config.head.name}-{config.algorithm.name}-s{config.seed}-{stamp}"
+    path, n = Path("runs") / stem, 1
+    while path.exists():
+        n += 1
+        path = Path("runs") / f"{stem}-{n}"
+    return path
+
+
+def _provenance() -> dict[str, Any]:
+    return {
+        "command": sys.argv,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "host": {"name": platform.node(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))},
+        "git": _git_revision(),
+    }
+
+
+def _git_revision() -> str | None:
+    """Revision of the source tree the package runs from, `+` behind it when the tree has changes; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=5, check=True).stdout
+
+    try:
+        return git("rev-parse", "HEAD").strip() + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,105 @@
+"""The log of a run: metrics.jsonl and TensorBoard always, and what the terminal shows."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+class MetricsLog:
+    """One JSON row an update, and the same numbers as TensorBoard events. The x axis is environment steps."""
+
+    def __init__(self, metrics_file: Path, start: int = 0):
+        """Open for appending; rows at or beyond step `start` belong to a future that a resumed run replaces."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        if metrics_file.exists():
+            kept = [row for row in read_rows(metrics_file) if row["time/total_timesteps"] <= start]
+            beside = metrics_file.with_suffix(".tmp")
+            beside.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            beside.replace(metrics_file)
+        self._file = metrics_file.open("a", buffering=1)
+        self._board = SummaryWriter(str(metrics_file.parent / "tensorboard"), purge_step=start + 1 if start else None)
+
+    def write(self, steps: int, row: Mapping[str, float]) -> None:
+        """Append one row; numbers that are not finite become null in JSON."""
+        row = {"time/total_timesteps": steps} | dict(row)
+        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        self._file.write(json.dumps(clean) + "\n")
+        for name, value in row.items():
+            self._board.add_scalar(name, value, steps)
+
+    def close(self) -> None:
+        """Flush everything."""
+        self._file.close()
+        self._board.close()
+
+
+def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl, also of one that is being written: a half-written last line is left out."""
+    rows = []
+    for line in metrics_file.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+class Display:
+    """Progress on the terminal: a live bar where there is one, plain lines where the output is a file or a pipe."""
+
+    def __init__(self, title: str, total: int, start: int = 0, quiet: bool = False, every: float = 10.0):
+        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.total, self.every = total, every
+        self._last_line = 0.0
+        self._bar: Progress | None = None
+        if self.console.is_terminal and not quiet:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeRemainingColumn(),
+                console=self.console,
+            )
+            self._task = self._bar.add_task(title, total=total, completed=start, numbers="")
+            self._bar.start()
+        else:
+            self.say(title)
+
+    def update(self, steps: int, row: Mapping[str, float], left: float) -> None:
+        """Show where the run is; `left` is the expected time to the end in seconds."""
+        shown = {
+            "return": row.get("rollout/ep_rew_mean"),
+            "length": row.get("rollout/ep_len_mean"),
+            "std": row.get("train/std"),
+            "entropy": -row["train/entropy_loss"],
+            "steps/s": row.get("time/fps"),
+        }
+        numbers = "  ".join(f"{k} {_short(v)}" for k, v in shown.items() if v is not None)
+        if self._bar:
+            self._bar.update(self._task, completed=steps, numbers=numbers)
+        elif time.monotonic() - self._last_line >= self.every or steps >= self.total:
+            self._last_line = time.monotonic()
+            self.say(f"{steps:>10,} / {self.total:,}  {numbers}  left {int(left) // 60}:{int(left) % 60:02d}")
+
+    def say(self, line: str) -> None:
+        """One line of text, above the bar if there is one."""
+        self.console.print(line, markup=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._bar:
+            self._bar.stop()
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

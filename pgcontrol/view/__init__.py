@@ -1,0 +1,1 @@
+"""Looking at policies: evaluation, video, export."""

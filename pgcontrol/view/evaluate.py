@@ -1,0 +1,116 @@
+"""Evaluation: returns of a frozen policy, by its mode and by its samples, and a recording of what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol.policy import Policy
+from pgcontrol_envs import VecEnv
+
+Act = Callable[[Tensor], Tensor]
+"""Raw observations [N, O] -> actions [N, A] or [N, H, A]."""
+
+
+class Trace(NamedTuple):
+    """What happened in the first environment, for a video."""
+
+    qpos: np.ndarray | None
+    """[T + 1, nq] positions, the start among them; None where the environment does not show them."""
+    actions: np.ndarray
+    """[T, A]."""
+    rewards: np.ndarray
+    """[T]."""
+
+
+class Outcome(NamedTuple):
+    """Returns and lengths of whole episodes."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    trace: Trace | None
+
+
+@torch.no_grad()
+def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
+    """Play one episode in every environment of `env`, from `seed`, without touching anything else.
+
+    Args:
+        env: N environments; N is the number of episodes.
+        act: the agent.
+        seed: environment i starts from seed + i.
+        record: keep a Trace of environment 0.
+
+    Returns:
+        Outcome with N returns and lengths.
+    """
+    obs = env.reset(seed=seed)
+    totals = torch.zeros(env.num_envs, dtype=torch.float64)
+    lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+    going = torch.ones(env.num_envs, dtype=torch.bool)
+    qpos, actions, rewards = [env.qpos(0)], [], []
+    while going.any():
+        action = act(obs)
+        for part in action.unbind(1) if action.ndim == 3 else (action,):
+            if record and going[0]:
+                actions.append(part[0].numpy().copy())
+            step = env.step(part, active=going)
+            if record and going[0]:
+                qpos.append(env.qpos(0))
+                rewards.append(float(step.reward[0]))
+            totals += torch.where(going, step.reward, 0.0)
+            lengths += going
+            going = going & ~(step.terminated | step.truncated)
+            obs = step.obs
+            if not going.any():
+                break
+    trace = None
+    if record:
+        shown = None if qpos[0] is None else np.stack([np.array(q) for q in qpos])  # pyright: ignore[reportArgumentType]
+        trace = Trace(shown, np.stack(actions), np.array(rewards))
+    return Outcome(totals.numpy(), lengths.numpy(), trace)
+
+
+def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
+    """An agent that plays a policy's mode, or samples from it with a stream of its own."""
+    rng = None if deterministic else torch.Generator().manual_seed(seed)
+    return lambda obs: policy.act(obs, rng)[0]
+
+
+def random_agent(env: VecEnv, seed: int) -> Act:
+    """Uniform over the action bounds."""
+    rng = torch.Generator().manual_seed(seed)
+    low, span = env.action_low, env.action_high - env.action_low
+    return lambda obs: low + span * torch.rand(len(obs), low.numel(), generator=rng)
+
+
+def zero_agent(env: VecEnv) -> Act:
+    """No torque at all (the nearest the bounds allow)."""
+    action = torch.zeros_like(env.action_low).clamp(env.action_low, env.action_high)
+    return lambda obs: action.expand(len(obs), -1)
+
+
+def interval(returns: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
+    """Student-t interval of the mean over episodes; equal ends when there is one episode."""
+    from scipy import stats
+
+    if len(returns) < 2 or np.ptp(returns) == 0:
+        return float(returns.mean()), float(returns.mean())
+    low, high = stats.t.interval(confidence, len(returns) - 1, returns.mean(), stats.sem(returns))
+    return float(low), float(high)
+
+
+def summary(outcome: Outcome, name: str) -> dict[str, Any]:
+    """Mean, deviation, interval and mean length, by logged names."""
+    low, high = interval(outcome.returns)
+    return {
+        f"eval/mean_reward{name}": float(outcome.returns.mean()),
+        f"eval/std_reward{name}": float(outcome.returns.std()),
+        f"eval/low_reward{name}": low,
+        f"eval/high_reward{name}": high,
+        f"eval/mean_ep_length{name}": float(outcome.lengths.mean()),
+    }
