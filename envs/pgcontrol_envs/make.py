@@ -2,19 +2,16 @@
 
 import difflib
 
+from pgcontrol_envs.gym_envs import GymVecEnv
 from pgcontrol_envs.tasks import catalog
-from pgcontrol_envs.vector import TaskVecEnv, VecEnv
-
-
-class UnknownEnv(ValueError):
-    """There is no env of that name; the message says which names are close to it."""
+from pgcontrol_envs.vector import TaskVecEnv, UnknownEnv, VecEnv
 
 
 def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0) -> VecEnv:
     """N copies of an env, with explicit reset.
 
     Args:
-        env_id: a task's id ("HalfCheetah-v5"), or "gym:ID" for any env of Gymnasium's with Box observations and actions.
+        env_id: a task's id ("HalfCheetah-v5"), or "gym:ID" for any Gymnasium env with Box observations and actions.
         num_envs: N.
         seed: env i draws from Gymnasium's np_random(seed + i).
         threads: threads for the physics, the caller's included; 0 for one per logical CPU. Results do not depend on it.
@@ -27,6 +24,8 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0) -> VecEnv:
         raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
     if threads < 0:
         raise ValueError(f"threads: expected 0 (one per logical CPU) or more, got {threads}")
+    if env_id.startswith("gym:"):
+        return GymVecEnv(env_id.removeprefix("gym:"), num_envs, seed)
     tasks = catalog()
     if env_id not in tasks:
         close = difflib.get_close_matches(env_id, tasks, n=3)

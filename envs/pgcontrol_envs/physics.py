@@ -1,4 +1,6 @@
 """Batched physics: what a task may ask of a simulator, and the CPU's answer to it."""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
 
 import warnings
 from collections.abc import Sequence
@@ -122,7 +124,9 @@ class CpuPhysics:
         for kind in np.flatnonzero((counts > self._warned).any(0)):
             envs = np.flatnonzero(counts[:, kind] > self._warned[:, kind])
             what = mujoco.mju_warningText(int(kind), 0).strip()
-            warnings.warn(f"MuJoCo in env {', '.join(map(str, envs[:5]))}{' ...' * (len(envs) > 5)}: {what}", stacklevel=4)
+            warnings.warn(
+                f"MuJoCo in env {', '.join(map(str, envs[:5]))}{' ...' * (len(envs) > 5)}: {what}", stacklevel=4
+            )
         np.maximum(self._warned, counts, out=self._warned)
 
 

@@ -1,4 +1,6 @@
 """What one task file must say, and the few things that task files share."""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
 
 import warnings
 from abc import ABC, abstractmethod
@@ -9,6 +11,7 @@ from typing import Any, ClassVar
 
 import gymnasium.envs.mujoco
 import mujoco
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,7 +67,7 @@ class Task(ABC):
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
         "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
     }
-    """Recommended training settings, by dotted config key: under "" for every head, under a head's name for that head."""
+    """Recommended training settings by dotted config key: under "" for every head, under a head's name for that one."""
 
     def __init__(self) -> None:
         self.model = load_model(self.xml)
@@ -82,7 +85,7 @@ class Task(ABC):
 
     @abstractmethod
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Write the start state of the envs ids [n] (int64) into physics that was just reset; rng holds their n streams."""
+        """Write start states of the envs ids [n] (int64) into physics just reset; rng holds their n streams."""
 
     @abstractmethod
     def observe(self, physics: Physics) -> Tensor:
@@ -104,15 +107,29 @@ class Task(ABC):
 def squared_sum(x: Tensor) -> Tensor:
     """Σ x² over the last dimension, [N, A] → [N], in x's own precision.
 
-    The sum is numpy's on the CPU: Gymnasium adds the squares of float32 actions in float32, where the order of the
+    On the CPU the sum is numpy's: Gymnasium adds the squares of float32 actions in float32, where the order of the
     additions decides the last bits, and rewards are to agree with Gymnasium's beyond float32's precision.
     """
     squares = x.square()
-    return torch.from_numpy(squares.numpy().sum(-1)) if squares.device.type == "cpu" else squares.sum(-1)
+    return torch.from_numpy(squares.numpy().sum(-1)) if _on_cpu(x) else squares.sum(-1)
+
+
+def sin(x: Tensor) -> Tensor:
+    """sin x; on the CPU numpy's, from which torch's differs in the last bit now and then."""
+    return torch.from_numpy(np.sin(x.numpy())) if _on_cpu(x) else x.sin()
+
+
+def cos(x: Tensor) -> Tensor:
+    """cos x; on the CPU numpy's, from which torch's differs in the last bit now and then."""
+    return torch.from_numpy(np.cos(x.numpy())) if _on_cpu(x) else x.cos()
+
+
+def _on_cpu(x: Tensor) -> bool:
+    return x.device.type == "cpu"
 
 
 def load_model(xml: str) -> mujoco.MjModel:
-    """The model compiled from a file among Gymnasium's assets, or at a path. MuJoCo's warnings come as Python warnings."""
+    """The model compiled from a file among Gymnasium's assets, or at a path; MuJoCo's warnings as Python warnings."""
     with warnings.catch_warnings():
         # half_cheetah.xml is the reference as it stands: its users can do nothing about a deprecated attribute
         warnings.filterwarnings("ignore", "compiler attribute 'settotalmass' is deprecated")

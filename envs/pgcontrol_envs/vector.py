@@ -15,6 +15,36 @@ Ids = Tensor | Sequence[int] | np.ndarray
 Seed = int | Sequence[int | None]
 
 
+class UnknownEnv(ValueError):  # noqa: N818 (what went wrong, in the words of who typed it)
+    """There is no env of that name; the message says which names are close to it."""
+
+
+def as_ids(ids: Ids | None, num_envs: int) -> Tensor:
+    """Env ids [n], int64 and sorted, from a bool mask [N], sorted ints, or None for all; else raises ValueError."""
+    if ids is None:
+        return torch.arange(num_envs)
+    ids = torch.as_tensor(ids)
+    if ids.dtype == torch.bool:
+        if ids.shape != (num_envs,):
+            raise ValueError(f"a mask of envs has shape ({num_envs},), got {tuple(ids.shape)}")
+        return torch.nonzero(ids).flatten()
+    if ids.ndim != 1 or (len(ids) and (ids[0] < 0 or ids[-1] >= num_envs or not (ids.diff() > 0).all())):
+        raise ValueError(f"env ids are sorted, unique and in [0, {num_envs}), got {ids.tolist()}")
+    return ids.to(torch.int64)
+
+
+def as_seeds(seed: Seed | None, num_envs: int) -> list[int | None]:
+    """One seed an env: seed + i from an int, Nones from None, a sequence as it is. Raises ValueError for its length."""
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, int | np.integer):
+        return [int(seed) + i for i in range(num_envs)]
+    seeds = list(seed)
+    if len(seeds) != num_envs:
+        raise ValueError(f"seed: expected {num_envs} seeds, got {len(seeds)}")
+    return seeds
+
+
 class Step(NamedTuple):
     """What one step of N envs returned, in memory that later steps leave alone."""
 
@@ -40,16 +70,22 @@ class VecEnv(Protocol):
     """Float32 [A]."""
     action_high: Tensor
     """Float32 [A]."""
-    task: Task | None
-    """The task; None for an env of Gymnasium's."""
     control_dt: float
     """Seconds per env step."""
-    time_limit: int | None
-    """Env steps after which an episode is truncated, if the env has such a limit."""
     recommended: Mapping[str, Mapping[str, Any]]
     """Recommended training settings; see Task.recommended."""
     exact_resume: bool
     """Whether load_state() continues episodes bit for bit; where it does not, it restarts them."""
+
+    @property
+    def task(self) -> Task | None:
+        """The task; None for an env of Gymnasium's."""
+        ...
+
+    @property
+    def time_limit(self) -> int | None:
+        """Env steps after which an episode is truncated, if the env has such a limit."""
+        ...
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
@@ -86,15 +122,18 @@ class VecEnv(Protocol):
 class TaskVecEnv:
     """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
 
-    Results do not depend on the number of threads. seed None takes entropy from the operating system.
+    Results do not depend on the number of threads. seed None takes entropy from the operating system. time_limit
+    replaces the task's.
     """
 
     exact_resume = True
 
-    def __init__(self, task: Task, num_envs: int, seed: int | None = 0, threads: int = 0):
+    def __init__(
+        self, task: Task, num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
+    ):
         self.task, self.env_id, self.num_envs = task, task.id, num_envs
         self.action_low, self.action_high = task.action_low, task.action_high
-        self.control_dt, self.time_limit, self.recommended = task.dt, task.time_limit, task.recommended
+        self.control_dt, self.time_limit, self.recommended = task.dt, time_limit or task.time_limit, task.recommended
         self.physics = CpuPhysics(task.model, num_envs, threads, task.derived)
         self._streams = Streams.seeded(num_envs, seed)
         self._elapsed = torch.zeros(num_envs, dtype=torch.int64)
@@ -103,9 +142,9 @@ class TaskVecEnv:
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes; see VecEnv.reset."""
-        chosen = self._ids(ids)
+        chosen = as_ids(ids, self.num_envs)
         if seed is not None:
-            seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+            seeds = as_seeds(seed, self.num_envs)
             for i in chosen.tolist():
                 if (one := seeds[i]) is not None:
                     self._streams.reseed(i, one)
@@ -116,9 +155,11 @@ class TaskVecEnv:
         return self.task.observe(self.physics)[chosen]
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
-        """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for an action of wrong shape."""
+        """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
         if action.shape != self._action_shape:
-            raise ValueError(f"{self.env_id}: expected actions of shape {self._action_shape}, got {tuple(action.shape)}")
+            raise ValueError(
+                f"{self.env_id}: expected actions of shape {self._action_shape}, got {tuple(action.shape)}"
+            )
         task, physics = self.task, self.physics
         before = task.before(physics)
         if active is None:
@@ -132,7 +173,7 @@ class TaskVecEnv:
             self._elapsed[ids] += 1
         obs = task.observe(physics)
         reward, terms = task.reward(physics, action, before)
-        terminated, truncated = task.terminated(physics), self._elapsed >= task.time_limit
+        terminated, truncated = task.terminated(physics), self._elapsed >= self.time_limit
         if active is not None:
             reward, terminated, truncated = reward * active, terminated & active, truncated & active
             terms = {name: term * active for name, term in terms.items()}
@@ -159,13 +200,3 @@ class TaskVecEnv:
 
     def close(self) -> None:
         """Nothing to release: the physics goes with its last array."""
-
-    def _ids(self, ids: Ids | None) -> Tensor:
-        if ids is None:
-            return torch.arange(self.num_envs)
-        ids = torch.as_tensor(ids)
-        if ids.dtype != torch.bool:
-            return ids.to(torch.int64)
-        if ids.shape != (self.num_envs,):
-            raise ValueError(f"{self.env_id}: a mask of envs has shape ({self.num_envs},), got {tuple(ids.shape)}")
-        return torch.nonzero(ids).flatten()

@@ -1,4 +1,4 @@
-"""Humanoid: a body of 17 actuated joints, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
+"""Humanoid: a body of 17 actuators, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
 import torch
 from torch import Tensor

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Task, Terms, cos, sin
 
 
 class InvertedDoublePendulum(Task):
@@ -26,7 +26,7 @@ class InvertedDoublePendulum(Task):
         """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""
         angles, force = physics.qpos[:, 1:], physics.bind("qfrc_constraint")[:, :1]
         rest = physics.qvel.clamp(-10, 10), force.clamp(-10, 10)
-        return torch.cat((physics.qpos[:, :1], angles.sin(), angles.cos(), *rest), -1)
+        return torch.cat((physics.qpos[:, :1], sin(angles), cos(angles), *rest), -1)
 
     def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
         """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""

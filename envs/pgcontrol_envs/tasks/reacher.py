@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, squared_sum
+from pgcontrol_envs.task import Camera, Task, Terms, cos, sin, squared_sum
 
 
 class Reacher(Task):
@@ -33,7 +33,7 @@ class Reacher(Task):
     def observe(self, physics: Physics) -> Tensor:
         """Cosines and sines of the joints, target, joint velocities, fingertip - target in the plane [N, 10]."""
         theta, target, velocity = physics.qpos[:, :2], physics.qpos[:, 2:], physics.qvel[:, :2]
-        return torch.cat((theta.cos(), theta.sin(), target, velocity, self.to_target(physics)[:, :2]), -1)
+        return torch.cat((cos(theta), sin(theta), target, velocity, self.to_target(physics)[:, :2]), -1)
 
     def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
         """Minus the distance, less the cost of control."""

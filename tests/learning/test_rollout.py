@@ -1,0 +1,103 @@
+"""The collector: nothing lost at boundaries, time limits bootstrapped, chunks accounted for."""
+
+import pytest
+import torch
+
+from pgcontrol import catalog
+from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.rollout import Collector, RewardScale
+from pgcontrol.runs.load import make_policy
+from tests.learning.worlds import Clockwork, spec
+
+
+def collector(env, length=7, gamma=0.5, scale=False, head="gaussian") -> Collector:
+    policy = make_policy(spec(env, head), seed=0)
+    return Collector(env, policy, length, gamma, scale, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_shapes_and_consistency(head):
+    env = Clockwork(3, period=4, terminates=False)
+    c = collector(env, head=head)
+    rollout, _ = c.collect()
+    spec_ = c.policy.head.choice_spec
+    assert rollout.choice.shape == (7, 3, *spec_.shape)
+    assert rollout.choice.dtype == spec_.dtype
+    assert rollout.steps == 21
+    # the stored log-probability is that of the stored choice under the stored params
+    log_prob = c.policy.head.log_prob(rollout.params.flatten(0, 1), rollout.choice.flatten(0, 1))
+    assert torch.equal(log_prob, rollout.log_prob.flatten())
+    # and what was played is what the choice decodes to
+    played = torch.stack(env.actions)
+    assert torch.equal(played, c.policy.head.decode(rollout.choice.flatten(0, 1)).view(7, 3, 2))
+
+
+def test_episodes_go_on_across_rollouts():
+    c = collector(Clockwork(2, period=5, terminates=False), length=3)
+    clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1] for _ in range(4)])
+    assert clocks.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+
+
+def test_next_value_is_that_of_the_true_final_obs():
+    env = Clockwork(1, period=3, terminates=False)
+    c = collector(env, length=7)
+    rollout, episodes = c.collect()
+    with torch.no_grad():
+        # episode 1 ends at clock 3, which the policy never acted on: the next row is [2, 0]
+        final = c.policy.value(c.policy.normaliser(torch.tensor([[1.0, 3.0]], dtype=torch.float64)))
+        after = c.policy.value(c.policy.normaliser(torch.tensor([[2.0, 0.0]], dtype=torch.float64)))
+    assert rollout.next_value[2, 0] == final
+    assert rollout.value[3, 0] == pytest.approx(float(after))
+    assert rollout.next_value[2, 0] != rollout.value[3, 0]
+    assert [(e.total, e.length) for e in episodes] == [(3.0, 3), (3.0, 3)]
+
+
+@pytest.mark.parametrize(("terminates", "expected"), [(False, 0.5), (True, 0.0)])
+def test_discount(terminates, expected):
+    rollout, _ = collector(Clockwork(1, period=3, terminates=terminates)).collect()
+    assert rollout.discount[:, 0].tolist() == [0.5, 0.5, expected, 0.5, 0.5, expected, 0.5]
+
+
+def test_a_bad_reward_is_named():
+    with pytest.raises(FloatingPointError, match="the reward of environment 2 became nan at step 4 of a rollout"):
+        collector(Clockwork(3, period=50, terminates=False, bad_at=5)).collect()
+
+
+@pytest.mark.parametrize(("terminates", "expected"), [(False, 2.0), (True, 1.0)])
+def test_reward_one_for_ever_gives_one_over_one_minus_gamma(terminates, expected):
+    """γ = 0.5: V = 1/(1−γ) = 2 when only the time limit cuts episodes off; 1 when every step is the last."""
+    from pgcontrol.learning.updates import Clip
+
+    env = Clockwork(8, period=1, terminates=terminates, blind=True)
+    c = collector(env, length=32)
+    rule = Clip(c.policy, Clip.Options(learning_rate=1e-2, minibatch=64, epochs=4))
+    rng, estimator = torch.Generator().manual_seed(0), GAE(GAE.Options())
+    for _ in range(60):
+        rollout, _ = c.collect()
+        advantage, target = estimator(rollout.trajectories())
+        rule.update(rollout, advantage, target, 0.0, rng)
+        c.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
+    assert c.collect()[0].value.mean() == pytest.approx(expected, abs=0.05)
+
+
+def test_reward_scale_makes_the_return_have_deviation_one():
+    scale, g = RewardScale(4, enabled=True), torch.Generator().manual_seed(0)
+    discount, done = torch.full((5000, 4), 0.9, dtype=torch.float64), torch.zeros(5000, 4, dtype=torch.bool)
+    reward = 30 * torch.randn(5000, 4, generator=g, dtype=torch.float64)
+    scaled = scale(reward, discount, done)
+    # the return of white noise has variance σ²/(1−γ²): 900/0.19, so the scaled reward has deviation √0.19 = 0.436
+    assert float(scaled.std()) == pytest.approx(0.436, rel=0.03)
+
+
+
+def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
+    env = Clockwork(2, period=5, terminates=True)
+    c = collector(env, length=4)
+    decode = c.policy.head.decode
+    c.policy.head.decode = lambda choice: decode(choice).unsqueeze(1).expand(-1, 3, -1)  # type: ignore[method-assign]
+    rollout, episodes = c.collect()
+    # γ = 0.5: three steps are worth 1 + ½ + ¼; the second chunk ends after two of its three, at the termination
+    assert rollout.reward[:, 0].tolist() == [1.75, 1.5, 1.75, 1.5]
+    assert rollout.discount[:, 0].tolist() == [0.125, 0.0, 0.125, 0.0]
+    assert rollout.steps == 20
+    assert [(e.total, e.length) for e in episodes] == [(5.0, 5)] * 4

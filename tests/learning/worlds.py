@@ -1,0 +1,67 @@
+"""Small worlds whose answers are known."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol_envs import Step
+
+
+class Clockwork:
+    """Reward 1 for ever; every `period` steps the episode ends, by termination or by the time limit.
+
+    The observation is [episode number, steps since its start] of each environment, so that a test sees what was read when; or always 0 when `blind`, so that every state is the same.
+    """
+
+    env_id, task, control_dt, time_limit, recommended, exact_resume = "Clockwork", None, 0.02, None, {}, True
+    obs_size = 2
+
+    def __init__(self, num_envs: int, period: int, terminates: bool, bad_at: int | None = None, blind: bool = False):
+        self.num_envs, self.period, self.terminates, self.bad_at, self.blind = num_envs, period, terminates, bad_at, blind
+        self.action_low, self.action_high = torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])
+        self.episode = torch.zeros(num_envs, dtype=torch.float64)
+        self.clock = torch.zeros(num_envs, dtype=torch.float64)
+        self.steps = 0
+        self.actions: list[Tensor] = []
+
+    def _obs(self) -> Tensor:
+        return torch.stack((self.episode, self.clock), 1) * (not self.blind)
+
+    def reset(self, ids: Any = None, seed: Any = None) -> Tensor:
+        chosen = torch.arange(self.num_envs) if ids is None else ids
+        self.episode[chosen] += 1
+        self.clock[chosen] = 0
+        return self._obs()[chosen]
+
+    def step(self, action: Tensor, active: Tensor | None = None) -> Step:
+        active = torch.ones(self.num_envs, dtype=torch.bool) if active is None else active
+        self.actions.append(action)
+        self.steps += 1
+        self.clock += active
+        over = (self.clock >= self.period) & active
+        none = torch.zeros_like(over)
+        reward = active.double()
+        if self.steps == self.bad_at:
+            reward[-1] = float("nan")
+        return Step(self._obs(), reward, over if self.terminates else none, none if self.terminates else over, {})
+
+    def qpos(self, i: int) -> np.ndarray | None:
+        return None
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {"episode": self.episode.clone(), "clock": self.clock.clone()}, {}
+
+    def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        self.episode.copy_(tensors["episode"])
+        self.clock.copy_(tensors["clock"])
+
+    def close(self) -> None:
+        pass
+
+
+def spec(env: Any, head: str = "gaussian", **options: Any) -> dict[str, Any]:
+    """What a small policy for a world is made of."""
+    sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
+    return sizes | {"hidden": [16, 16], "head": {"name": head, **options}, "critic": {"name": "mse"}}
