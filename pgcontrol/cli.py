@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pgcontrol.options import InputError, suggest
+from pgcontrol.options import InputError, pick, suggest
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,19 +29,8 @@ def fail(message: str, code: int = 2) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `pgcontrol`."""
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser()
-    known = [a for a in words if a in COMMANDS]
-    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        parser.error(f"unknown command {words[0]!r}{suggest(words[0], COMMANDS)}")
-    if known and words[0] == "train":
-        _add_settings(parser.commands["train"], words)  # pyright: ignore[reportAttributeAccessIssue]
-    arguments, rest = parser.parse_known_args(words)
-    if rest:
-        flags = [o for a in parser.commands[arguments.command]._actions for o in a.option_strings]  # pyright: ignore
-        unknown = rest[0].split("=")[0]
-        parser.error(f"unknown argument {unknown!r}" + (suggest(unknown, flags) if unknown.startswith("-") else ""))
     try:
-        raise SystemExit(COMMANDS[arguments.command][1](arguments))
+        raise SystemExit(_run(words))
     except InputError as error:
         fail(str(error))
     except (FloatingPointError, RuntimeError) as error:
@@ -55,16 +44,32 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(0) from None
 
 
-def _parser() -> Parser:
+def _run(words: list[str]) -> int:
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        raise InputError(f"unknown command {words[0]!r}{suggest(words[0], COMMANDS)}")
+    parser, commands = _parser()
+    if words[:1] == ["train"]:
+        if not {"-h", "--help"} & set(words):
+            return _train(words[1:])
+        commands["train"].epilog = _settings_help(words[1:])
+    arguments, rest = parser.parse_known_args(words)
+    if rest:
+        flags = [flag for action in commands[arguments.command]._actions for flag in action.option_strings]
+        raise InputError(f"unknown argument {rest[0]!r}" + (suggest(rest[0], flags) if rest[0].startswith("-") else ""))
+    return COMMANDS[arguments.command][1](arguments)
+
+
+def _parser() -> tuple[Parser, dict[str, Parser]]:
     parser = Parser(prog="pgcontrol", description="Policy gradients on MuJoCo, with the action head as the experiment.")
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
     table = {}
     for name, (summary, _, add) in COMMANDS.items():
-        table[name] = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        table[name] = commands.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         add(table[name])
-    parser.commands = table  # pyright: ignore[reportAttributeAccessIssue]
-    return parser
+    return parser, table
 
 
 def _version() -> str:
@@ -77,55 +82,57 @@ def _version() -> str:
 
 
 def _train_arguments(parser: Parser) -> None:
+    """For `--help` alone: `_read_settings` does the reading, and `configure` judges names and values."""
+    parser.usage = "pgcontrol train ENV [--head NAME] [--algorithm NAME] [--SETTING VALUE ...]"
     parser.add_argument("env", nargs="?", help="task id, or gym:ID (see `pgcontrol list`)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings; flags win over it")
+    parser.add_argument("--config", metavar="FILE", help="YAML file of settings; flags win over it")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-def _add_settings(parser: Parser, words: list[str]) -> None:
-    """A flag for every setting, and for those of the head, algorithm and critic that the words choose."""
-    from pgcontrol.runs.config import PARTS, Settings, read_yaml
+def _read_settings(words: Sequence[str]) -> dict[str, str]:
+    """`ENV --head.bins 41 --seed=1` as dotted settings."""
+    settings, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            if "env" in settings:
+                raise InputError(f"unexpected argument {word!r}: settings look like --head.bins 41")
+            word, rest = "--env", [word, *rest]
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise InputError(f"{word} needs a value")
+            value = rest.pop(0)
+        settings[key.replace("-", "_")] = value
+    return settings
 
-    chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    chosen.add_argument("--config", type=Path)
-    for part in PARTS:
-        chosen.add_argument(f"--{part}")
-    try:
-        names = vars(chosen.parse_known_args(words)[0])
-    except argparse.ArgumentError:
-        return  # the real parser will say it
-    config = read_yaml(names["config"]) if names["config"] else {}
-    _flags(parser.add_argument_group("settings"), Settings, "", skip={"env"})
+
+def _settings_help(words: Sequence[str]) -> str:
+    """Every setting with its default, for the head, algorithm and critic that the words choose."""
+    from pgcontrol.runs.config import PARTS, Settings
+
+    def lines(options: type, prefix: str) -> list[str]:
+        return [
+            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{f.default}]"
+            for f in dataclasses.fields(options)
+        ]
+
+    given = _read_settings([w for w in words if w not in ("-h", "--help", "--quiet")])
+    text = ["settings (defaults in brackets; a task's file may recommend others):", *lines(Settings, "")]
     for part, (table, default) in PARTS.items():
-        name = names[part] or config.get(part, default)
-        group = parser.add_argument_group(f"{part}: {name}")
-        group.add_argument(f"--{part}", metavar="NAME", default=argparse.SUPPRESS, help=" | ".join(table()))
-        if name in table():  # a wrong name is told by `configure`, with what there is
-            _flags(group, table()[name].Options, f"{part}.")
+        chosen = pick(part, given.get(part, default), table())
+        text += ["", f"--{part} NAME: {' | '.join(table())} [{default}]", *lines(chosen.Options, f"{part}.")]
+    return "\n".join(text)
 
 
-def _flags(group: argparse._ArgumentGroup, options: type, prefix: str, skip: set[str] = frozenset()) -> None:  # pyright: ignore[reportArgumentType]
-    for field in dataclasses.fields(options):
-        if field.name not in skip:
-            flag = f"--{prefix}{field.name}"
-            names = dict.fromkeys([flag.replace("_", "-"), flag])
-            group.add_argument(
-                *names,
-                dest=prefix + field.name,
-                default=argparse.SUPPRESS,
-                metavar="X",
-                help=f"{field.metadata['help']} [{field.default}]".replace("%", "%%"),
-            )
-
-
-def _train(arguments: argparse.Namespace) -> int:
+def _train(words: Sequence[str]) -> int:
+    from pgcontrol.learning.train import train
     from pgcontrol.runs.config import configure, read_yaml
 
-    given = {k: v for k, v in vars(arguments).items() if k not in ("command", "config", "quiet") and v is not None}
-    config = configure((read_yaml(arguments.config) if arguments.config else {}) | given)
-    from pgcontrol.learning.train import train
-
-    return _ended(train(config, quiet=arguments.quiet))
+    settings = _read_settings([w for w in words if w != "--quiet"])
+    file = settings.pop("config", None)
+    config = configure((read_yaml(Path(file)) if file else {}) | settings)
+    return _ended(train(config, quiet="--quiet" in words))
 
 
 def _resume_arguments(parser: Parser) -> None:

@@ -67,6 +67,7 @@ class CpuPhysics:
         self.model = model
         self._contact_forces = "cfrc_ext" in derived
         self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
+        self._default = self._batch.state[0].copy()
         self._rows = torch.from_numpy(self._batch.state)
         self._derived = {name: torch.from_numpy(self._batch.output(name)) for name in derived}
         self._bound = dict(self._derived)
@@ -101,8 +102,13 @@ class CpuPhysics:
 
     def reset(self, ids: Tensor | None = None) -> None:
         """Back to the model's defaults (mj_resetData); follow with writes to the state and forward()."""
-        self._batch.reset(_int32(ids))
-        self._warned[... if ids is None else ids.numpy()] = 0
+        rows = slice(None) if ids is None else ids.numpy()
+        if self._contact_forces:
+            self._batch.reset(_int32(ids))  # contact forces live on in the MjData that a persistent batch keeps
+        else:
+            self._batch.state[rows] = self._default  # what mj_resetData does to a row, without waking the threads
+            self._batch.warning[rows] = 0
+        self._warned[rows] = 0
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""

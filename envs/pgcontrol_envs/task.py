@@ -96,8 +96,11 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def reward(self, physics: Physics, action: Tensor, before: Any) -> tuple[Tensor, Terms]:
-        """The reward [N], float64, and its terms, after a step under action [N, A] from a state with `before`."""
+    def reward(self, physics: Physics, action: Tensor, before: Any, terminated: Tensor) -> tuple[Tensor, Terms]:
+        """The reward [N], float64, and its terms, after a step under action [N, A].
+
+        before is what before() said of the state the step began in, terminated what terminated() says of this one.
+        """
 
     def terminated(self, physics: Physics) -> Tensor:
         """Which envs reached a state that ends the episode, bool [N]."""
@@ -110,8 +113,7 @@ def squared_sum(x: Tensor) -> Tensor:
     On the CPU the sum is numpy's: Gymnasium adds the squares of float32 actions in float32, where the order of the
     additions decides the last bits, and rewards are to agree with Gymnasium's beyond float32's precision.
     """
-    squares = x.square()
-    return torch.from_numpy(squares.numpy().sum(-1)) if _on_cpu(x) else squares.sum(-1)
+    return torch.from_numpy(np.square(x.numpy()).sum(-1)) if _on_cpu(x) else x.square().sum(-1)
 
 
 def sin(x: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ class TaskVecEnv:
         self.control_dt, self.time_limit, self.recommended = task.dt, time_limit or task.time_limit, task.recommended
         self.physics = CpuPhysics(task.model, num_envs, threads, task.derived)
         self._streams = Streams.seeded(num_envs, seed)
-        self._elapsed = torch.zeros(num_envs, dtype=torch.int64)
+        self._elapsed = np.zeros(num_envs, np.int64)  # numpy: half the cost of torch at this size
         self._action_shape = (num_envs, len(task.action_low))
         self.obs_size = task.observe(self.physics).shape[-1]
 
@@ -151,7 +151,7 @@ class TaskVecEnv:
         self.physics.reset(chosen)
         self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
         self.physics.forward(chosen)
-        self._elapsed[chosen] = 0
+        self._elapsed[chosen.numpy()] = 0
         return self.task.observe(self.physics)[chosen]
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
@@ -170,10 +170,10 @@ class TaskVecEnv:
             ids = torch.nonzero(active).flatten()
             physics.ctrl[ids] = action[ids].to(physics.ctrl.dtype)
             physics.step(task.frame_skip, ids)
-            self._elapsed[ids] += 1
+            self._elapsed[ids.numpy()] += 1
         obs = task.observe(physics)
-        reward, terms = task.reward(physics, action, before)
-        terminated, truncated = task.terminated(physics), self._elapsed >= self.time_limit
+        terminated, truncated = task.terminated(physics), torch.from_numpy(self._elapsed >= self.time_limit)
+        reward, terms = task.reward(physics, action, before, terminated)
         if active is not None:
             reward, terminated, truncated = reward * active, terminated & active, truncated & active
             terms = {name: term * active for name, term in terms.items()}
@@ -186,7 +186,10 @@ class TaskVecEnv:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The physics, the episodes' clocks, and the random streams."""
         tensors = {f"physics.{name}": value for name, value in self.physics.state().items()}
-        return tensors | {"elapsed": self._elapsed.clone()}, {"env": self.env_id, "streams": self._streams.state()}
+        return tensors | {"elapsed": torch.tensor(self._elapsed)}, {
+            "env": self.env_id,
+            "streams": self._streams.state(),
+        }
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""
@@ -195,7 +198,7 @@ class TaskVecEnv:
             raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
         prefix = "physics."
         self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        self._elapsed.copy_(tensors["elapsed"])
+        self._elapsed[:] = tensors["elapsed"].numpy()
         self._streams.load_state(extra["streams"])
 
     def close(self) -> None:

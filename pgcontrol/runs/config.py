@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from pgcontrol import catalog
-from pgcontrol.options import InputError, option, pick, read_options
+from pgcontrol.options import InputError, option, pick, read_options, suggest
 from pgcontrol_envs import catalog as tasks
 
 
@@ -70,14 +70,17 @@ def configure(settings: Mapping[str, Any]) -> Config:
     env = settings.get("env", Settings.env)
     advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
     known = _keys(classes)
-    layers = [{k: v for k, v in advice.get(key, {}).items() if k in known} for key in ("", names["head"])]
-    merged = layers[0] | layers[1] | settings
+    # a recommendation may speak of an algorithm's options that another algorithm does not have
+    advised = {k: v for key in ("", names["head"]) for k, v in advice.get(key, {}).items() if k in known}
+    merged = advised | settings
 
     groups: dict[str, dict[str, Any]] = {"": {}} | {part: {} for part in PARTS}
     for key, value in merged.items():
         group, _, name = key.rpartition(".")
-        if group not in groups:
-            read_options(Settings, {key: value})  # raises, naming the whole key
+        if key not in known:
+            prefix = f"{group}." if group in PARTS else ""
+            near = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
+            raise InputError(f"unknown setting {key!r}{suggest(key.removeprefix(prefix), near, prefix)}")
         if key not in PARTS:
             groups[group][name] = value
     scalars = read_options(Settings, groups.pop(""))
@@ -92,7 +95,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
 
 def _keys(classes: Mapping[str, Any]) -> set[str]:
     own = {f.name for f in dataclasses.fields(Settings)}
-    return own | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
+    return own | set(PARTS) | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

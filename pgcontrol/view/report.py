@@ -73,7 +73,8 @@ def print_catalog() -> int:
         console.print(title, style="bold")
         for name, item in table.items():
             console.print(f"  {name:26} {_first_line(item)}", markup=False, soft_wrap=True)
-    console.print("  gym:ID                     any Gymnasium environment with Box spaces", markup=False)
+        if title == "tasks":
+            console.print(f"  {'gym:ID':26} Any Gymnasium environment with Box spaces.", markup=False, soft_wrap=True)
     return 0
 
 

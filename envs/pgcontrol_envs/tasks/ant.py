@@ -35,21 +35,17 @@ class Ant(Task):
         """The torso's x [N]."""
         return physics.bind("xpos")[:, self.torso, 0].clone()
 
-    def reward(self, physics: Physics, action: Tensor, before: Tensor) -> tuple[Tensor, Terms]:
-        """Forward speed, 1 for being healthy, less the costs of control and of contact."""
+    def reward(self, physics: Physics, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+        """Forward speed, 1 for not falling, less the costs of control and of contact."""
         forward = (physics.bind("xpos")[:, self.torso, 0] - before) / self.dt
-        survive = self.healthy(physics).double()
+        survive = (~terminated).double()
         ctrl = -0.5 * squared_sum(action)
         contact = -5e-4 * squared_sum(physics.bind("cfrc_ext").flatten(1).clamp(-1, 1))
         terms = {"reward_forward": forward, "reward_ctrl": ctrl, "reward_contact": contact, "reward_survive": survive}
         return forward + survive + ctrl + contact, terms
 
     def terminated(self, physics: Physics) -> Tensor:
-        """Not healthy."""
-        return ~self.healthy(physics)
-
-    def healthy(self, physics: Physics) -> Tensor:
-        """Torso between 0.2 m and 1 m, everything finite, bool [N]."""
+        """Unless the torso is between 0.2 m and 1 m, and everything finite."""
         height = physics.qpos[:, 2]
         finite = torch.cat((physics.qpos, physics.qvel), -1).isfinite().all(-1)
-        return (height >= 0.2) & (height <= 1.0) & finite
+        return ~((height >= 0.2) & (height <= 1.0) & finite)

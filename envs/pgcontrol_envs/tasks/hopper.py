@@ -29,19 +29,15 @@ class Hopper(Task):
         """x [N]."""
         return physics.qpos[:, 0].clone()
 
-    def reward(self, physics: Physics, action: Tensor, before: Tensor) -> tuple[Tensor, Terms]:
-        """Forward speed, 1 for being healthy, less the cost of control."""
+    def reward(self, physics: Physics, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+        """Forward speed, 1 for not falling, less the cost of control."""
         forward = (physics.qpos[:, 0] - before) / self.dt
-        survive = self.healthy(physics).double()
+        survive = (~terminated).double()
         ctrl = -1e-3 * squared_sum(action)
         return forward + survive + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl, "reward_survive": survive}
 
     def terminated(self, physics: Physics) -> Tensor:
-        """Not healthy."""
-        return ~self.healthy(physics)
-
-    def healthy(self, physics: Physics) -> Tensor:
-        """Torso above 0.7 m, tilted by less than 0.2 rad, nothing but x and height at 100 or more, bool [N]."""
-        state = torch.cat((physics.qpos[:, 2:], physics.qvel), -1)
+        """Unless the torso is above 0.7 m, tilted by less than 0.2 rad, and all but x and height within ±100."""
         height, angle = physics.qpos[:, 1], physics.qpos[:, 2]
-        return (height > 0.7) & (angle.abs() < 0.2) & (state.abs() < 100).all(-1)
+        state = torch.cat((physics.qpos[:, 2:], physics.qvel), -1)
+        return ~((height > 0.7) & (angle.abs() < 0.2) & (state.abs() < 100).all(-1))

@@ -25,7 +25,7 @@ class HumanoidStandup(Task):
         """The whole body's state [N, 348]."""
         return observe_body(physics)
 
-    def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
+    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """The torso's height over the physics timestep, 1 for nothing, less the costs of control and of impact."""
         linup = physics.qpos[:, 2] / self.model.opt.timestep
         ctrl = -0.1 * squared_sum(physics.ctrl)

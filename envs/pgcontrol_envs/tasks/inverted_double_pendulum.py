@@ -28,10 +28,10 @@ class InvertedDoublePendulum(Task):
         rest = physics.qvel.clamp(-10, 10), force.clamp(-10, 10)
         return torch.cat((physics.qpos[:, :1], sin(angles), cos(angles), *rest), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
+    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
         x, _, height = physics.bind("site_xpos")[:, 0].unbind(-1)
-        survive = 10 * (~self.terminated(physics)).double()
+        survive = 10 * (~terminated).double()
         distance = -(0.01 * x**2 + (height - 2) ** 2)
         velocity = -(1e-3 * physics.qvel[:, 1] ** 2 + 5e-3 * physics.qvel[:, 2] ** 2)
         terms = {"reward_survive": survive, "distance_penalty": distance, "velocity_penalty": velocity}

@@ -40,7 +40,7 @@ class Pusher(Task):
         places = xpos[:, self.tip], xpos[:, self.object], xpos[:, self.goal]
         return torch.cat((physics.qpos[:, :7], physics.qvel[:, :7], *places), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
+    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Minus the object's distance to the goal and half of that to the tip, less the cost of control."""
         xpos = physics.bind("xpos")
         near = -0.5 * (xpos[:, self.object] - xpos[:, self.tip]).norm(dim=-1)

@@ -35,7 +35,7 @@ class Reacher(Task):
         theta, target, velocity = physics.qpos[:, :2], physics.qpos[:, 2:], physics.qvel[:, :2]
         return torch.cat((cos(theta), sin(theta), target, velocity, self.to_target(physics)[:, :2]), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None) -> tuple[Tensor, Terms]:
+    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Minus the distance, less the cost of control."""
         dist, ctrl = -self.to_target(physics).norm(dim=-1), -squared_sum(action)
         return dist + ctrl, {"reward_dist": dist, "reward_ctrl": ctrl}

@@ -29,7 +29,7 @@ class Swimmer(Task):
         """x [N]."""
         return physics.qpos[:, 0].clone()
 
-    def reward(self, physics: Physics, action: Tensor, before: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, physics: Physics, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Forward speed less the cost of control."""
         forward = (physics.qpos[:, 0] - before) / self.dt
         ctrl = -1e-4 * squared_sum(action)

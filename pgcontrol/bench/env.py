@@ -1,0 +1,199 @@
+"""How fast are the worlds? Env steps per second of VecEnv, of what it is built on, and of its peers, in one run."""
+
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+import pgcontrol_envs
+import torch
+from mujoco.batch import Batch
+from pgcontrol_envs.vector import TaskVecEnv
+from rich.console import Console
+from rich.table import Table
+
+SYNC_ENVS = 8
+REPEATS = 7
+NAMES = {
+    "vecenv": "VecEnv",
+    "bare": "bare mujoco.batch",
+    "envpool": "EnvPool",
+    "sync": f"Gymnasium sync, {SYNC_ENVS} envs",
+}
+
+Play = Callable[[int], None]
+"""Plays that many steps of all its envs."""
+
+
+def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: str | Path | None) -> dict[str, Any]:
+    """Measure env steps per second under random actions, episodes and resets included, and print a table.
+
+    The contenders take turns, REPEATS times, so that a disturbance of the machine meets them all:
+
+    - vecenv: VecEnv, resetting what ended;
+    - bare: `mujoco.batch` of the same model on the same threads, replaying vecenv's actions and start states. The
+      trajectories are the same to the bit, so the physics costs the same and the difference is what VecEnv adds;
+    - envpool: EnvPool's env of that name, with its autoreset, on the same threads (where EnvPool is installed);
+    - sync: Gymnasium's SyncVectorEnv of 8 envs.
+
+    Args:
+        env_ids: tasks of the catalogue.
+        num_envs: envs of all contenders but sync.
+        threads: physics threads; 0 for one per logical CPU.
+        seconds: time for one turn of one contender.
+        out: the JSON file to write, or None.
+
+    Returns:
+        What is written: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
+        "low": min, "high": max, "vecenv_ratio": median over turns of vecenv / contender}}}}.
+    """
+    threads = threads or os.cpu_count() or 1
+    result: dict[str, Any] = {
+        "host": {"cpus": os.cpu_count(), "machine": platform.machine(), "mujoco": mujoco.mj_versionString()},  # pyright: ignore[reportAttributeAccessIssue]
+        "settings": {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS},
+        "envs": {env_id: _measure(env_id, num_envs, threads, seconds) for env_id in env_ids},
+    }
+    print_table(result)
+    if out is not None:
+        Path(out).write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def print_table(result: dict[str, Any], console: Console | None = None) -> None:
+    """Print what run() returned: thousands of env steps a second (lowest to highest turn), and VecEnv's ratio."""
+    settings = result["settings"]
+    title = f"env steps/s, {settings['num_envs']} envs, {settings['threads']} threads; median (low to high)"
+    table = Table("env", *NAMES.values(), title=title)
+    for env_id, contenders in result["envs"].items():
+        cells = []
+        for name in NAMES:
+            if name not in contenders:
+                cells.append("-")
+                continue
+            one = contenders[name]
+            ratio = "" if name == "vecenv" else f"\nVecEnv is {one['vecenv_ratio']:.2f}x"
+            rates = (one[key] / 1000 for key in ("steps_per_second", "low", "high"))
+            cells.append("{:.1f}k ({:.1f} to {:.1f})".format(*rates) + ratio)
+        table.add_row(env_id, *cells)
+    (console or Console()).print(table)
+
+
+def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:
+    task = pgcontrol_envs.catalog()[env_id]()
+    rng = np.random.default_rng(0)
+    low, high = task.action_low.numpy(), task.action_high.numpy()
+    actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
+    env = TaskVecEnv(task, num_envs, 0, threads)
+    rate = _rate(_vecenv(env, actions), num_envs, len(actions[:100]))
+    steps = max(20, int(seconds * rate / num_envs))
+    contenders = {
+        "vecenv": (num_envs, _vecenv(env, actions)),
+        "bare": (num_envs, _bare(env, actions, steps, threads)),
+        "sync": (SYNC_ENVS, _sync(env_id, actions)),
+    }
+    if find_spec("envpool"):
+        contenders["envpool"] = (num_envs, _envpool(env_id, num_envs, threads, actions))
+    turns: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(REPEATS):
+        for name, (n, play) in contenders.items():
+            turns[name].append(_rate(play, n, steps))
+    return {
+        name: {
+            "steps_per_second": median(rates),
+            "low": min(rates),
+            "high": max(rates),
+            "vecenv_ratio": median(ours / theirs for ours, theirs in zip(turns["vecenv"], rates, strict=True)),
+        }
+        for name, rates in turns.items()
+    }
+
+
+def _rate(play: Play, num_envs: int, steps: int) -> float:
+    start = time.perf_counter()
+    play(steps)
+    return num_envs * steps / (time.perf_counter() - start)
+
+
+def _vecenv(env: TaskVecEnv, actions: np.ndarray) -> Play:
+    rows = torch.from_numpy(actions)
+
+    def play(steps: int) -> None:
+        env.reset(seed=0)
+        for t in range(steps):
+            step = env.step(rows[t % len(rows)])
+            over = step.terminated | step.truncated
+            if over.any():
+                env.reset(over)
+
+    return play
+
+
+def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Play:
+    """Record where vecenv's episodes start, for the bare batch to start there too."""
+    everyone = torch.ones(env.num_envs, dtype=torch.bool)
+    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def reset(after: int, over: torch.Tensor, seed: int | None = None) -> None:
+        env.reset(over, seed)
+        ids = over.nonzero().flatten().numpy().astype(np.int32)
+        starts[after] = ids, env.physics.qpos[ids].numpy().copy(), env.physics.qvel[ids].numpy().copy()
+
+    reset(-1, everyone, seed=0)
+    for t in range(steps):
+        step = env.step(torch.from_numpy(actions[t % len(actions)]))
+        over = step.terminated | step.truncated
+        if over.any():
+            reset(t, over)
+    batch = Batch(env.task.model, env.num_envs, threads)
+    qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+
+    def start(at: int) -> None:
+        ids, positions, velocities = starts[at]
+        batch.reset(ids, stage=0)
+        qpos[ids], qvel[ids] = positions, velocities
+        batch.forward(ids)
+
+    def play(steps: int) -> None:
+        start(-1)
+        for t in range(steps):
+            ctrl[:] = actions[t % len(actions)]
+            batch.step(nstep=env.task.frame_skip)
+            if t in starts:
+                start(t)
+
+    return play
+
+
+def _sync(env_id: str, actions: np.ndarray) -> Play:
+    env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
+    rows = np.resize(actions, (len(actions), SYNC_ENVS, actions.shape[-1]))
+
+    def play(steps: int) -> None:
+        env.reset(seed=0)
+        for t in range(steps):
+            env.step(rows[t % len(rows)])
+
+    return play
+
+
+def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Play:
+    import envpool
+
+    env = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
+    rows = actions.astype(np.float64)
+
+    def play(steps: int) -> None:
+        env.reset()
+        for t in range(steps):
+            env.step(rows[t % len(rows)])
+
+    return play

@@ -1,0 +1,101 @@
+"""Settings: layers, one clear line for what is wrong, and the dump that reads back."""
+
+import pytest
+import yaml
+
+from pgcontrol import catalog
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
+from pgcontrol_envs import catalog as tasks
+
+
+def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
+    advice = tasks()["HalfCheetah-v5"].recommended
+    config = configure({"env": "HalfCheetah-v5", "head": "binned"})
+    assert config.algorithm.options.learning_rate == advice["binned"]["algorithm.learning_rate"]
+    assert config.algorithm.options.clip == 0.2
+    assert configure({"env": "HalfCheetah-v5", "algorithm.learning_rate": 5e-5}).algorithm.options.learning_rate == 5e-5
+
+
+@pytest.mark.parametrize("env", sorted(tasks()))
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_every_recommendation_is_a_valid_setting(env, head):
+    advice = tasks()[env].recommended
+    assert set(advice) <= {"", *catalog.heads()}
+    config = configure({"env": env, "head": head})
+    for key, value in (dict(advice.get("", {})) | dict(advice.get(head, {}))).items():
+        part, _, name = key.rpartition(".")
+        assert getattr(getattr(config, part).options if part else config, name) == value
+
+
+def test_text_is_read_as_the_fields_type():
+    config = configure(
+        {"total_steps": "2_000_000", "algorithm.learning_rate": "1e-3", "hidden": "32,16", "video": "off", "head": "binned", "head.initial_std": "none"}
+    )
+    assert config.total_steps == 2_000_000
+    assert config.algorithm.options.learning_rate == 1e-3
+    assert config.hidden == (32, 16)
+    assert config.video is False
+    assert config.head.options.initial_std is None
+    assert configure({"total_steps": "1e6"}).total_steps == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"env": "HalfCheeta-v5"}, "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
+        ({"head": "gausian"}, "unknown head 'gausian'; did you mean 'gaussian'?"),
+        ({"head": 3}, "unknown head 3; there are: binned, gaussian"),
+        ({"algorithm": "pppo"}, "unknown algorithm 'pppo'; did you mean 'ppo'?"),
+        ({"critic": "nse"}, "unknown critic 'nse'; did you mean 'mse'?"),
+        ({"head": "binned", "head.bin": 4}, "unknown setting 'head.bin'; did you mean 'head.bins'?"),
+        ({"head": "binned", "head.bins": 1}, "head.bins = 1: must be at least 2"),
+        ({"head": "binned", "head.bins": "many"}, "head.bins = 'many': must be a whole number"),
+        ({"head": "binned", "head.bins": 2.5}, "head.bins = 2.5: must be a whole number"),
+        ({"head": "gaussian", "head.bins": 11}, "unknown setting 'head.bins'; there are: head.initial_std"),
+        ({"head.initial_std": -1}, "head.initial_std = -1.0: must be greater than 0"),
+        ({"num_envs": -4}, "num_envs = -4: must be at least 1"),
+        ({"num_envs": True}, "num_envs = True: must be a whole number"),
+        ({"total_stepz": 1}, "unknown setting 'total_stepz'; did you mean 'total_steps'?"),
+        ({"algoritm.clip": 0.1}, "unknown setting 'algoritm.clip'; did you mean 'algorithm.clip'?"),
+        ({"algorithm.clip": "nan"}, "algorithm.clip = nan: must be"),
+        ({"algorithm.gamma": 1.5}, "algorithm.gamma = 1.5: must be at most 1"),
+        ({"algorithm.decay": "linar"}, "algorithm.decay = 'linar': must be one of linear, none; did you mean 'linear'?"),
+        ({"algorithm.minibatch": 4096}, "algorithm.minibatch = 4096: must be at most the rollout's num_envs x rollout_steps"),
+        ({"hidden": [64, 0]}, "hidden = (64, 0): must be at least 1"),
+        ({"video": "maybe"}, "video = 'maybe': must be true or false"),
+    ],
+)
+def test_what_is_wrong_gets_one_line_that_names_it(settings, line):
+    with pytest.raises(InputError) as caught:
+        configure(settings)
+    message = str(caught.value)
+    assert message.startswith(line), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
+    config = configure({"head": head, "seed": 7, "algorithm.clip": 0.1, "hidden": [32]})
+    write_yaml(config, tmp_path / "config.yaml")
+    assert configure(read_yaml(tmp_path / "config.yaml")) == config
+    assert nested(config) == yaml.safe_load((tmp_path / "config.yaml").read_text())
+
+
+def test_nested_and_dotted_settings_are_one():
+    tree = {"head": {"name": "binned", "bins": 5}, "algorithm": "ppo", "total-steps": 10}
+    assert flat(tree) == {"head": "binned", "head.bins": 5, "algorithm": "ppo", "total_steps": 10}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("head: [", "not YAML"), ("- 1\n- 2", "must hold settings"), ("", "must hold settings"), (None, "No such file")],
+)
+def test_a_file_that_is_no_config(text, line, tmp_path):
+    file = tmp_path / "config.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=line) as caught:
+        read_yaml(file)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)

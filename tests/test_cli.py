@@ -1,0 +1,102 @@
+"""The command line: one clear line and exit code 2 for bad input, nothing overwritten."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pgcontrol import cli
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    captured = capsys.readouterr()
+    return int(caught.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("trian", "unknown command 'trian'; did you mean 'train'?"),
+        ("", "the following arguments are required: COMMAND"),
+        ("train HalfCheeta-v5", "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
+        ("train gym:CartPole-v1", "gym:CartPole-v1: expected a Box of actions, got Discrete(2)"),
+        ("train gym:Pendulun-v1", "unknown env 'gym:Pendulun-v1'"),
+        ("train --head gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
+        ("train Hopper-v5 --head binned --head.bins 1", "head.bins = 1: must be at least 2"),
+        ("train Hopper-v5 --head.bins 4", "unknown setting 'head.bins'; there are: head.initial_std"),
+        ("train Hopper-v5 --clip 0.1", "unknown setting 'clip'; did you mean 'algorithm.clip'?"),
+        ("train Hopper-v5 --num-envs -3", "num_envs = -3: must be at least 1"),
+        ("train Hopper-v5 --num-envs=many", "num_envs = 'many': must be a whole number"),
+        ("train Hopper-v5 --algorithm.minibatch 5000", "algorithm.minibatch = 5000: must be at most"),
+        ("train Hopper-v5 Ant-v5", "unexpected argument 'Ant-v5'"),
+        ("train Hopper-v5 --seed", "--seed needs a value"),
+        ("train --config nowhere.yaml", "nowhere.yaml: No such file or directory"),
+        ("resume nowhere", "nowhere is no run folder: it does not exist"),
+        ("resume . --total-steps 0", "argument --total-steps: 0 must be at least 1"),
+        ("eval nowhere", "nowhere: no such run or checkpoint folder"),
+        ("eval . --episode 3", "unknown argument '--episode'; did you mean '--episodes'?"),
+        ("eval . --agent randm", "argument --agent: invalid choice: 'randm'"),
+        ("video nowhere --out x.mp4", "nowhere: no such run or checkpoint folder"),
+        ("video nowhere --out x.mp4 --size big", "--size big: must look like 640x480"),
+        ("video nowhere --out x.mp4 --seconds -1", "--seconds -1: must be greater than 0"),
+    ],
+)
+def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, error = run(capsys, *words.split())
+    assert code == 2
+    assert error.startswith(f"pgcontrol: {line}"), error
+    assert error.count("\n") == 1
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_exists_is_left_alone(capsys, tmp_path):
+    out = tmp_path / "clip.mp4"
+    out.write_text("mine")
+    code, _, error = run(capsys, "video", "nowhere", "--out", str(out))
+    assert code == 2
+    assert "exists already" in error
+    assert out.read_text() == "mine"
+
+
+def test_help_is_quick_and_lists_every_setting_of_the_chosen_head(capsys):
+    code, out, _ = run(capsys, "train", "--head", "binned", "--help")
+    assert code == 0
+    assert "--head.bins" in out
+    assert "--algorithm.clip" in out
+    assert "--total-steps" in out
+    assert "--head.min-std" not in out
+    script = "import sys, pgcontrol.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+def test_list_names_everything(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    for name in ("HalfCheetah-v5", "gym:ID", "gaussian", "binned", "ppo", "mse"):
+        assert name in out
+
+
+def test_train_eval_by_hand(capsys, tmp_path):
+    path = tmp_path / "run"
+    words = "--total-steps 512 --num-envs 4 --rollout-steps 64 --algorithm.minibatch 64 --eval-every 0 --threads 1"
+    code, out, _ = run(capsys, "train", "Reacher-v5", "--head", "binned", "--run-dir", str(path), *words.split())
+    assert code == 0
+    assert "512 / 512" in out  # plain lines: the output is no terminal
+    code, out, _ = run(capsys, "eval", str(path), "--episodes", "3", "--json")
+    assert code == 0
+    import json
+
+    report = json.loads(out)
+    assert report["episodes"] == 3
+    assert {"mode", "sampled"} <= set(report)
+    for agent in ("random", "zero"):
+        code, out, _ = run(capsys, "eval", str(path), "--episodes", "3", "--agent", agent)
+        assert code == 0
+        assert agent in out
+    code, _, error = run(capsys, "resume", str(path))
+    assert code == 2
+    assert "has finished" in error
