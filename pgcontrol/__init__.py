@@ -1,8 +1,8 @@
 """Policy gradients on MuJoCo, with the action head as the experiment.
 
-    run = pgcontrol.train({"env": "HalfCheetah-v5", "head": "binned", "head.bins": 41})
-    policy = pgcontrol.load(run.path)
-    action = policy.predict(obs, deterministic=True)
+>>> run = pgcontrol.train({"env": "HalfCheetah-v5", "head": "binned", "head.bins": 41})
+>>> policy = pgcontrol.load(run.path)
+>>> action = policy.predict(obs, deterministic=True)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 
-def discover(where: ModuleType, base: type) -> dict[str, Any]:
+def discover(where: ModuleType, base: Any) -> dict[str, Any]:
     """Every named class of `base` defined in a module, or in the modules of a package, by name.
 
     Raises:
@@ -21,7 +21,8 @@ def discover(where: ModuleType, base: type) -> dict[str, Any]:
         modules = [importlib.import_module(f"{where.__name__}.{m.name}") for m in pkgutil.iter_modules(where.__path__)]
     found: dict[str, Any] = {}
     for module in modules:
-        for _, cls in inspect.getmembers(module, inspect.isclass):
+        classes: list[Any] = [cls for _, cls in inspect.getmembers(module, inspect.isclass)]
+        for cls in classes:
             if cls.__module__ != module.__name__ or not issubclass(cls, base) or "name" not in vars(cls):
                 continue
             if cls.name in found:

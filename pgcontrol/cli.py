@@ -66,7 +66,11 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
     table = {}
     for name, (summary, _, add) in COMMANDS.items():
         table[name] = commands.add_parser(
-            name, help=summary, description=summary, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=summary,
+            description=summary,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         add(table[name])
     return parser, table
@@ -240,7 +244,9 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _demo_arguments(parser: Parser) -> None:
-    parser.add_argument("--total-steps", default="300_000", metavar="N", help="environment steps for each head [300_000]")
+    parser.add_argument(
+        "--total-steps", default="300_000", metavar="N", help="environment steps for each head [300_000]"
+    )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where the runs go [a new folder under runs/]")
 
 

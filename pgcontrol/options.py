@@ -47,7 +47,9 @@ def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
     """`; did you mean 'binned'?` for a near miss, else the words there are; each with `prefix` before it."""
     words = sorted(words)
     tails = [w for w in words if w.endswith(f".{word}")]  # `clip` is near `algorithm.clip`
-    close = [t.lower() for t in tails] or difflib.get_close_matches(word.lower(), [w.lower() for w in words], n=1, cutoff=0.6)
+    close = [t.lower() for t in tails] or difflib.get_close_matches(
+        word.lower(), [w.lower() for w in words], n=1, cutoff=0.6
+    )
     if close:
         return f"; did you mean {prefix + next(w for w in words if w.lower() == close[0])!r}?"
     return f"; there are: {', '.join(prefix + w for w in words)}" if words else "; there are none"

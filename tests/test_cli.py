@@ -69,7 +69,9 @@ def test_help_is_quick_and_lists_every_setting_of_the_chosen_head(capsys):
     assert "--algorithm.clip" in out
     assert "--total-steps" in out
     assert "--head.min-std" not in out
-    script = "import sys, pgcontrol.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys, pgcontrol.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
 
 

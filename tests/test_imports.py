@@ -11,7 +11,13 @@ PACKAGES = {"pgcontrol": ROOT / "pgcontrol", "pgcontrol_envs": ROOT / "envs" / "
 LAYERS = [
     ["pgcontrol_envs"],
     ["pgcontrol.options"],
-    ["pgcontrol.heads", "pgcontrol.tokenizers", "pgcontrol.critics", "pgcontrol.learning.advantages", "pgcontrol.diagnosis.spread"],
+    [
+        "pgcontrol.heads",
+        "pgcontrol.tokenizers",
+        "pgcontrol.critics",
+        "pgcontrol.learning.advantages",
+        "pgcontrol.diagnosis.spread",
+    ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.rollout", "pgcontrol.learning.updates", "pgcontrol.learning.algorithms"],
     ["pgcontrol.catalog"],
@@ -52,7 +58,11 @@ def imports(module: str) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), module) if node.level else node.module
+            base = (
+                importlib.util.resolve_name("." * node.level + (node.module or ""), module)
+                if node.level
+                else node.module
+            )
             found |= {f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else str(base) for a in node.names}
     return {m for m in found if m in MODULES} - {module}
 

@@ -15,7 +15,7 @@ Ids = Tensor | Sequence[int] | np.ndarray
 Seed = int | Sequence[int | None]
 
 
-class UnknownEnv(ValueError):  # noqa: N818 (what went wrong, in the words of who typed it)
+class UnknownEnv(ValueError):
     """There is no env of that name; the message says which names are close to it."""
 
 

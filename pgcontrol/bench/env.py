@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path

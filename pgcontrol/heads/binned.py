@@ -18,7 +18,9 @@ class Options:
 
     bins: int = option(11, "values per joint, evenly spaced over its range, the bounds among them", least=2, most=1024)
     initial_std: float | None = option(
-        None, "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform", above=0
+        None,
+        "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform",
+        above=0,
     )
 
 

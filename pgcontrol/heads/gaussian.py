@@ -95,7 +95,9 @@ class Gaussian(Head):
         low, high = self.limits
         at_bound = (log_std <= low) | (log_std >= high)
         # P(|choice| > 1): the probability mass that `decode` clips
-        saturated = 0.5 * (torch.erfc((1 - mean) / (std * math.sqrt(2))) + torch.erfc((1 + mean) / (std * math.sqrt(2))))
+        saturated = 0.5 * (
+            torch.erfc((1 - mean) / (std * math.sqrt(2))) + torch.erfc((1 + mean) / (std * math.sqrt(2)))
+        )
         per_joint = std.mean(0)
         return {
             "std": std.mean(),

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
 from pgcontrol.policy import Policy, merge_moments
-from pgcontrol_envs import Step, VecEnv
 
 
 @dataclass
@@ -43,9 +43,7 @@ class Rollout:
 
     def trajectories(self) -> Trajectories:
         """What an advantage estimator reads."""
-        return Trajectories(
-            self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated
-        )
+        return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
 
 
 class Episode(NamedTuple):
@@ -151,7 +149,7 @@ class Collector:
         next_value = value[1:].clone()
         for t, ids, final in finals:
             next_value[t, ids] = policy.value(policy.normaliser(final))
-        decay = self.gamma**played.double()
+        decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
             obs=obs[:T],
@@ -196,7 +194,9 @@ class Collector:
         for name, tensor in (("observation", raw_obs[1:].sum(-1)), ("reward", reward)):
             if not tensor.isfinite().all():
                 t, i = (~tensor.isfinite()).nonzero()[0].tolist()
-                raise FloatingPointError(f"the {name} of environment {i} became {tensor[t, i]} at step {t} of a rollout")
+                raise FloatingPointError(
+                    f"the {name} of environment {i} became {tensor[t, i]} at step {t} of a rollout"
+                )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""

@@ -11,10 +11,10 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
+import pgcontrol_envs
 import torch
 from torch import Tensor
 
-import pgcontrol_envs
 from pgcontrol import catalog
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.updates import Diverged
@@ -232,7 +232,9 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
                     row |= _evaluate(trainer, clips)
                 log.write(trainer.steps, row)
-                display.update(trainer.steps, row, elapsed * (config.total_steps - trainer.steps) / (trainer.steps - first))
+                display.update(
+                    trainer.steps, row, elapsed * (config.total_steps - trainer.steps) / (trainer.steps - first)
+                )
                 if finished or _due(config.checkpoint_every, before, trainer.steps):
                     trainer.save(folder.checkpoint(trainer.steps))
                 clips.poll()

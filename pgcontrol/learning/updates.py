@@ -148,20 +148,21 @@ class FirstOrder(Rule):
         learning_rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
         samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target]
         samples = [x.flatten(0, 1) for x in samples]
-        theta, history = self.policy.theta, []
+        theta, history = self.policy.theta, list[dict[str, Tensor]]()
         for _ in range(options.epochs):
             order = torch.randperm(len(samples[0]), generator=rng)
             shuffled = [x[order].split(options.minibatch) for x in samples]
             for batch in map(Minibatch, *shuffled):
                 theta, metrics = self.step(theta, batch, learning_rate)
-                history.append(torch.stack([m.detach() for m in metrics.values()]))
-        table = torch.stack(history)
-        self._require_finite(theta, table, list(metrics))
-        # before the first step the weights are those that chose: a ratio that is not 1 means log_prob and sample disagree
-        error = float(table[0, list(metrics).index("ratio_error")])
+                history.append(metrics)
+        names = list(history[0])
+        table = torch.stack([m.detach() for metrics in history for m in metrics.values()]).view(-1, len(names))
+        self._require_finite(theta, table, names)
+        # before the first step the weights are those that chose: a ratio off 1 means log_prob and sample disagree
+        error = float(table[0, names.index("ratio_error")])
         assert error < 1e-3, f"ratio off by {error} before the first step"
         self.policy.theta.copy_(theta)
-        means = dict(zip(metrics, table.mean(0).tolist(), strict=True))
+        means = dict(zip(names, table.mean(0).tolist(), strict=True))
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": learning_rate,
             "train/n_updates": int(self.steps),

@@ -50,7 +50,9 @@ def load(folder: Path) -> Checkpoint:
         schema = meta.pop("schema")
         tensors = safetensors.torch.load_file(folder / "tensors.safetensors") if schema == SCHEMA else {}
     except FileNotFoundError as error:
-        raise InputError(f"{folder} is no checkpoint: {Path(error.filename or 'tensors.safetensors').name} is missing") from None
+        raise InputError(
+            f"{folder} is no checkpoint: {Path(error.filename or 'tensors.safetensors').name} is missing"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{folder} is no checkpoint, or a damaged one: {' '.join(str(error).split())[:120]}") from None
     if schema != SCHEMA:

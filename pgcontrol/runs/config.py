@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pgcontrol_envs import catalog as tasks
 
 from pgcontrol import catalog
 from pgcontrol.options import InputError, option, pick, read_options, suggest
-from pgcontrol_envs import catalog as tasks
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,18 @@ class Settings:
     eval_episodes: int = option(10, "episodes of an evaluation", least=1)
     video: bool = option(True, "every evaluation leaves a clip in videos/")
     video_seconds: float = option(10.0, "length of those clips", above=0)
-    checkpoint_every: int = option(100_000, "environment steps between checkpoints (one is always left at the end)", least=1)
+    checkpoint_every: int = option(
+        100_000, "environment steps between checkpoints (one is always left at the end)", least=1
+    )
     threads: int = option(0, "physics threads; 0: one per core", least=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 
 
-PARTS = {"head": (catalog.heads, "gaussian"), "algorithm": (catalog.algorithms, "ppo"), "critic": (catalog.critics, "mse")}
+PARTS = {
+    "head": (catalog.heads, "gaussian"),
+    "algorithm": (catalog.algorithms, "ppo"),
+    "critic": (catalog.critics, "mse"),
+}
 """Which parts are chosen by name: the table they are in, and the default."""
 
 
@@ -84,7 +90,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
         if key not in PARTS:
             groups[group][name] = value
     scalars = read_options(Settings, groups.pop(""))
-    parts = {
+    parts: dict[str, Any] = {
         part: Part(names[part], classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}.")))
         for part, chosen in groups.items()
     }
@@ -95,7 +101,11 @@ def configure(settings: Mapping[str, Any]) -> Config:
 
 def _keys(classes: Mapping[str, Any]) -> set[str]:
     own = {f.name for f in dataclasses.fields(Settings)}
-    return own | set(PARTS) | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
+    return (
+        own
+        | set(PARTS)
+        | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
+    )
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pgcontrol_envs import VecEnv
 from torch import Tensor
 
 from pgcontrol.policy import Policy
-from pgcontrol_envs import VecEnv
 
 Act = Callable[[Tensor], Tensor]
 """Raw observations [N, O] -> actions [N, A] or [N, H, A]."""

@@ -100,7 +100,9 @@ def test_kl_agrees_with_monte_carlo(head, params):
 def test_gradient_of_log_prob_against_finite_differences(head, params):
     choice = head.sample(params, rng())
     exact = params.double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda p: head.log_prob(p, choice.double() if choice.is_floating_point() else choice), exact)
+    assert torch.autograd.gradcheck(
+        lambda p: head.log_prob(p, choice.double() if choice.is_floating_point() else choice), exact
+    )
 
 
 def test_ratio_is_exactly_one_under_the_same_params(head, params):
@@ -126,7 +128,7 @@ def test_describe_names_std_and_gives_finite_scalars(head, params):
 
 def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     n = 40_000
-    repeated, choice = many(head, params / params.abs().max().clamp_min(1) , n)
+    repeated, choice = many(head, params / params.abs().max().clamp_min(1), n)
     unit = (head.decode(choice) - LOW) / (HIGH - LOW) * 2 - 1
     measured = unit.view(BATCH, n, JOINTS).std(1).mean()
     said = head.describe(repeated.view(BATCH, n, *params.shape[1:])[:, 0])["std"]

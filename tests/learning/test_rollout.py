@@ -89,7 +89,6 @@ def test_reward_scale_makes_the_return_have_deviation_one():
     assert float(scaled.std()) == pytest.approx(0.436, rel=0.03)
 
 
-
 def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
     env = Clockwork(2, period=5, terminates=True)
     c = collector(env, length=4)

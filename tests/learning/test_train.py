@@ -19,7 +19,14 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 
-SMALL = {"num_envs": 4, "rollout_steps": 64, "algorithm.minibatch": 64, "algorithm.epochs": 2, "video": False, "threads": 1}
+SMALL = {
+    "num_envs": 4,
+    "rollout_steps": 64,
+    "algorithm.minibatch": 64,
+    "algorithm.epochs": 2,
+    "video": False,
+    "threads": 1,
+}
 
 
 def small(**settings):
@@ -134,7 +141,9 @@ def test_resume_replaces_rows_that_a_crash_left_behind(tmp_path):
 def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(small(run_dir=str(path)))
-    with pytest.raises(InputError, match=r"has finished: 1,536 of 1,536 steps; to train on: pgcontrol resume .*--total-steps"):
+    with pytest.raises(
+        InputError, match=r"has finished: 1,536 of 1,536 steps; to train on: pgcontrol resume .*--total-steps"
+    ):
         pgcontrol.resume(path)
     assert pgcontrol.resume(path, total_steps=2048).steps == 2048
     with pytest.raises(InputError, match="2,048 of 2,048"):
@@ -149,7 +158,16 @@ def test_a_run_folder_that_exists_is_left_alone(tmp_path):
 
 
 def test_any_gymnasium_env_trains_and_resumes(tmp_path):
-    config = configure(SMALL | {"env": "gym:Pendulum-v1", "total_steps": 512, "eval_every": 512, "eval_episodes": 2, "run_dir": str(tmp_path / "r")})
+    config = configure(
+        SMALL
+        | {
+            "env": "gym:Pendulum-v1",
+            "total_steps": 512,
+            "eval_every": 512,
+            "eval_episodes": 2,
+            "run_dir": str(tmp_path / "r"),
+        }
+    )
     run = pgcontrol.train(config)
     assert run.status == "finished"
     assert "eval/mean_reward" in run.metrics()[-1]

@@ -81,7 +81,9 @@ def test_an_update_raises_the_surrogate(head):
     assert torch.equal(torch.cat([p.reshape(-1) for p in policy.parameters()]), policy.theta)
 
 
-@pytest.mark.parametrize(("decay", "progress", "expected"), [("linear", 0, 1e-3), ("linear", 0.75, 2.5e-4), ("none", 0.75, 1e-3)])
+@pytest.mark.parametrize(
+    ("decay", "progress", "expected"), [("linear", 0, 1e-3), ("linear", 0.75, 2.5e-4), ("none", 0.75, 1e-3)]
+)
 def test_decay(decay, progress, expected):
     policy, rollout, advantage, target = rollout_of("gaussian")
     rule = Clip(policy, Clip.Options(minibatch=64, learning_rate=1e-3, decay=decay))
@@ -93,7 +95,7 @@ def test_a_rollout_of_another_policy_is_refused():
     """log_prob and sample that disagree show as a first ratio that is not 1."""
     policy, rollout, advantage, target = rollout_of("gaussian")
     rollout.log_prob += 0.01
-    with pytest.raises(AssertionError, match="ratio off by 0.00995"):
+    with pytest.raises(AssertionError, match=r"ratio off by 0\.00995"):
         Clip(policy, Clip.Options(minibatch=64)).update(rollout, advantage, target, 0.0, torch.Generator())
 
 

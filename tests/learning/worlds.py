@@ -1,25 +1,38 @@
 """Small worlds whose answers are known."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from pgcontrol_envs import Step
+from pgcontrol_envs.task import Task
+from torch import Tensor
 
 
 class Clockwork:
     """Reward 1 for ever; every `period` steps the episode ends, by termination or by the time limit.
 
-    The observation is [episode number, steps since its start] of each environment, so that a test sees what was read when; or always 0 when `blind`, so that every state is the same.
+    The observation is [episode number, steps since its start] of each environment, so that a test sees what was read
+    when; or always 0 when `blind`, so that every state is the same. At call `bad_at` of step, a reward is NaN.
     """
 
-    env_id, task, control_dt, time_limit, recommended, exact_resume = "Clockwork", None, 0.02, None, {}, True
+    env_id = "Clockwork"
+    task: Task | None = None
+    control_dt = 0.02
+    time_limit: int | None = None
+    recommended: Mapping[str, Mapping[str, Any]] = {}
+    exact_resume = True
     obs_size = 2
 
     def __init__(self, num_envs: int, period: int, terminates: bool, bad_at: int | None = None, blind: bool = False):
-        self.num_envs, self.period, self.terminates, self.bad_at, self.blind = num_envs, period, terminates, bad_at, blind
+        self.num_envs, self.period, self.terminates, self.bad_at, self.blind = (
+            num_envs,
+            period,
+            terminates,
+            bad_at,
+            blind,
+        )
         self.action_low, self.action_high = torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])
         self.episode = torch.zeros(num_envs, dtype=torch.float64)
         self.clock = torch.zeros(num_envs, dtype=torch.float64)

@@ -10,7 +10,12 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy, restore
 from tests.learning.worlds import Clockwork, spec
 
-TENSORS = {"a": torch.randn(3, 4), "b": torch.arange(5), "c": torch.tensor([True, False]), "d": torch.zeros((), dtype=torch.float64)}
+TENSORS = {
+    "a": torch.randn(3, 4),
+    "b": torch.arange(5),
+    "c": torch.tensor([True, False]),
+    "d": torch.zeros((), dtype=torch.float64),
+}
 META = {"steps": 7, "stream": {"state": 2**100}, "rate": 0.1}
 
 
@@ -85,7 +90,9 @@ def test_a_foreign_checkpoint_is_refused_by_the_tensor_that_does_not_fit(tmp_pat
     policy = make_policy(spec(env), seed=0)
     other = make_policy(spec(env) | {"hidden": [8, 16]}, seed=0)
     saved = {f"policy.{k}": v for k, v in other.state_dict().items()}
-    with pytest.raises(InputError, match=r"tensor policy.actor_trunk.0.weight is of shape \(8, 2\); expected shape \(16, 2\)"):
+    with pytest.raises(
+        InputError, match=r"tensor policy.actor_trunk.0.weight is of shape \(8, 2\); expected shape \(16, 2\)"
+    ):
         restore(policy, saved, tmp_path)
     with pytest.raises(InputError, match="is missing"):
         restore(policy, {}, tmp_path)

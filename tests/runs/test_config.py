@@ -2,11 +2,11 @@
 
 import pytest
 import yaml
+from pgcontrol_envs import catalog as tasks
 
 from pgcontrol import catalog
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
-from pgcontrol_envs import catalog as tasks
 
 
 def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
@@ -30,7 +30,14 @@ def test_every_recommendation_is_a_valid_setting(env, head):
 
 def test_text_is_read_as_the_fields_type():
     config = configure(
-        {"total_steps": "2_000_000", "algorithm.learning_rate": "1e-3", "hidden": "32,16", "video": "off", "head": "binned", "head.initial_std": "none"}
+        {
+            "total_steps": "2_000_000",
+            "algorithm.learning_rate": "1e-3",
+            "hidden": "32,16",
+            "video": "off",
+            "head": "binned",
+            "head.initial_std": "none",
+        }
     )
     assert config.total_steps == 2_000_000
     assert config.algorithm.options.learning_rate == 1e-3
@@ -60,8 +67,14 @@ def test_text_is_read_as_the_fields_type():
         ({"algoritm.clip": 0.1}, "unknown setting 'algoritm.clip'; did you mean 'algorithm.clip'?"),
         ({"algorithm.clip": "nan"}, "algorithm.clip = nan: must be"),
         ({"algorithm.gamma": 1.5}, "algorithm.gamma = 1.5: must be at most 1"),
-        ({"algorithm.decay": "linar"}, "algorithm.decay = 'linar': must be one of linear, none; did you mean 'linear'?"),
-        ({"algorithm.minibatch": 4096}, "algorithm.minibatch = 4096: must be at most the rollout's num_envs x rollout_steps"),
+        (
+            {"algorithm.decay": "linar"},
+            "algorithm.decay = 'linar': must be one of linear, none; did you mean 'linear'?",
+        ),
+        (
+            {"algorithm.minibatch": 4096},
+            "algorithm.minibatch = 4096: must be at most the rollout's num_envs x rollout_steps",
+        ),
         ({"hidden": [64, 0]}, "hidden = (64, 0): must be at least 1"),
         ({"video": "maybe"}, "video = 'maybe': must be true or false"),
     ],
