@@ -23,7 +23,7 @@ LAYERS = [
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view", "pgcontrol.bench"],
-    ["pgcontrol.learning.train"],
+    ["pgcontrol.learning.train", "pgcontrol.learning.compiling"],
     ["pgcontrol.api", "pgcontrol.demo"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],

@@ -61,7 +61,10 @@ class Binned(Head):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log softmax at the chosen bin."""
-        chosen = params.gather(-1, choice.unsqueeze(-1)).squeeze(-1)
+        # a masked sum, not gather: torch 2.13 drops gather's gradient when a whole step is compiled for the CPU
+        # (test_compiled_and_eager_agree found it)
+        bins = torch.arange(self.bins, device=params.device)
+        chosen = torch.where(choice.unsqueeze(-1) == bins, params, 0.0).sum(-1)
         return (chosen - params.logsumexp(-1)).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
+from pgcontrol.learning import compiling
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
@@ -51,8 +52,12 @@ class Run(NamedTuple):
 class Trainer:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, compiled: bool | None = None):
         """Build the parts.
+
+        Args:
+            config: every setting.
+            compiled: whether the update runs compiled; None decides by `config.compile`.
 
         Raises:
             InputError: the environment cannot be made.
@@ -69,7 +74,12 @@ class Trainer:
         algorithm = catalog.algorithms()[config.algorithm.name]
         options = config.algorithm.options
         self.estimator = algorithm.estimator(options)
-        self.rule = algorithm.rule(self.policy, options)
+        if compiled is None:
+            samples = config.num_envs * config.rollout_steps
+            updates = -(-config.total_steps // samples)
+            compiled = compiling.decide(config, updates * algorithm.rule.gradient_steps(options, samples))
+        compiling.prepare()
+        self.rule = algorithm.rule(self.policy, options, compiled)
         self.collector = Collector(
             self.env, self.policy, config.rollout_steps, options.gamma, config.scale_reward, self.sampling
         )
@@ -88,6 +98,8 @@ class Trainer:
         advantage, target = self.estimator(rollout.trajectories())
         progress = min(self.steps / self.config.total_steps, 1.0)
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
+        if self.rule.compiled and self.updates == 0:
+            compiling.note(self.config)
         # after the update: the rollout was collected under the old statistics
         self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
         self.policy.head.adapt(rollout)
@@ -178,7 +190,7 @@ def train(config: Config, quiet: bool = False) -> Run:
     """
     trainer = Trainer(config)
     folder = RunFolder.create(config)
-    folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads)
+    folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads, compiled=trainer.rule.compiled)
     return _loop(trainer, folder, quiet)
 
 
@@ -206,7 +218,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
         raise InputError(f"{path} has finished: {done:,} of {config.total_steps:,} steps; to train on: {more}")
-    trainer = Trainer(config)
+    trainer = Trainer(config, folder.manifest().get("compiled"))  # as it was computed before, to the bit
     trainer.load(latest)
     write_yaml(config, folder.config_file)
     return _loop(trainer, folder, quiet)

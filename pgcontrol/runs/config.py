@@ -41,6 +41,9 @@ class Settings:
     checkpoint_every: int = option(
         100_000, "environment steps between checkpoints (one is always left at the end)", least=1
     )
+    compile: str = option(
+        "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
+    )
     threads: int = option(0, "physics threads; 0: one per core", least=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 

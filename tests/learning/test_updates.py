@@ -6,7 +6,7 @@ import torch
 from pgcontrol import catalog
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.updates import Clip, Diverged, Minibatch, adam_step, explained_variance
+from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch, adam_step, explained_variance
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
@@ -33,11 +33,14 @@ def test_adam_is_torchs():
     g = torch.Generator().manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(20, generator=g))
     optimiser = torch.optim.Adam([weight], lr=0.01, eps=1e-5)
-    ours, moment1, moment2 = weight.detach().clone(), torch.zeros(20), torch.zeros(20)
-    for count in range(1, 30):
+    ours, rate = weight.detach().clone(), torch.tensor(0.01, dtype=torch.float64)
+    adam = Adam(torch.zeros(20), torch.zeros(20), torch.zeros((), dtype=torch.float64))
+    for _ in range(30):
         weight.grad = torch.randn(20, generator=g)
-        ours = ours - adam_step(weight.grad, moment1, moment2, count, 0.01)
+        step, adam = adam_step(weight.grad, adam, rate)
+        ours = ours - step
         optimiser.step()
+    assert ours.dtype == torch.float32
     assert torch.allclose(ours, weight.detach(), rtol=1e-5, atol=1e-6)
 
 
@@ -118,3 +121,18 @@ def test_explained_variance():
     assert explained_variance(target, target) == 1.0
     assert explained_variance(torch.zeros(3), target) == 0.0
     assert explained_variance(-target, target) == pytest.approx(-3.0)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_compiled_and_eager_agree(head):
+    """50 gradient steps, the last minibatch of an epoch a smaller one; the same losses and weights but for rounding."""
+    results = []
+    for compiled in (False, True):
+        policy, rollout, advantage, target = rollout_of(head, length=16)
+        rule = Clip(policy, Clip.Options(minibatch=30, epochs=17, learning_rate=1e-3), compiled)
+        metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        results.append((policy.theta.clone(), metrics))
+    (eager, eager_metrics), (compiled_, compiled_metrics) = results
+    assert eager_metrics["train/n_updates"] == 51
+    assert torch.allclose(eager, compiled_, rtol=1e-3, atol=2e-5)
+    assert compiled_metrics == pytest.approx(eager_metrics, rel=1e-3, abs=1e-5)
