@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-DEMO_STEPS ?= 300_000
+DEMO_STEPS ?= 400_000
 
 .PHONY: demo test lint types tests clean
 

@@ -204,9 +204,10 @@ def _video(arguments: argparse.Namespace) -> int:
         width, height = (int(n) for n in arguments.size.lower().split("x"))
     except ValueError:
         raise InputError(f"--size {arguments.size}: must look like 640x480") from None
-    video_of_runs(
+    clip = video_of_runs(
         arguments.runs, arguments.out, arguments.seconds, (width, height), arguments.seed, not arguments.sampled
     )
+    print(f"{clip.path}: {clip.frames / clip.fps:.1f} s, rendered with {clip.backend} in {clip.seconds:.0f} s")
     return 0
 
 
@@ -245,7 +246,7 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 def _demo_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "--total-steps", default="300_000", metavar="N", help="environment steps for each head [300_000]"
+        "--total-steps", default="400_000", metavar="N", help="environment steps for each head [400_000]"
     )
     parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where the runs go [a new folder under runs/]")
 

@@ -1,6 +1,5 @@
 """Any Gymnasium env with Box spaces as a VecEnv."""
 
-import warnings
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from gymnasium.spaces import Box
 from torch import Tensor
 
+from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import Ids, Seed, Step, UnknownEnv, as_ids, as_seeds
 
 
@@ -107,9 +107,10 @@ class GymVecEnv:
 
 
 def _make(name: str) -> gymnasium.Env:
+    if not name or name.count(":") > 1:
+        raise UnknownEnv(f"unknown env 'gym:{name}': expected gym:ID or gym:MODULE:ID")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "compiler attribute 'settotalmass' is deprecated")
+        with python_warnings():
             return gymnasium.make(name, disable_env_checker=True)
     except (gymnasium.error.UnregisteredEnv, ModuleNotFoundError) as error:
         close = get_close_matches(name, list(gymnasium.registry), n=3)

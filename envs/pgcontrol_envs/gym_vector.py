@@ -42,7 +42,7 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         if render_mode is not None:
             raise ValueError(f"pgcontrol/{task}: expected render_mode None, got {render_mode!r}")
         self.num_envs = num_envs
-        self.envs = TaskVecEnv(catalog()[task](), num_envs, None, threads, max_episode_steps)
+        self.envs = TaskVecEnv(catalog()[task], num_envs, None, threads, max_episode_steps)
         self.metadata = {
             "render_modes": [],
             "render_fps": round(1 / self.envs.control_dt),

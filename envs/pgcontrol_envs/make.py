@@ -31,4 +31,4 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0) -> VecEnv:
         close = difflib.get_close_matches(env_id, tasks, n=3)
         hint = f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(tasks)}, or gym:ID"
         raise UnknownEnv(f"unknown env {env_id!r}: {hint}")
-    return TaskVecEnv(tasks[env_id](), num_envs, seed, threads)
+    return TaskVecEnv(tasks[env_id], num_envs, seed, threads)

@@ -89,8 +89,11 @@ class Batch:
         self._handle = _Handle(model, nsim, nthread, persistent)
         self._pointer, self._data, self.nsim = self._handle.pointer, mujoco.MjData(model), nsim
         self.state = self._array(_LIBRARY.mjb_state(self._pointer), (nsim, _LIBRARY.mjb_nstate(self._pointer)), float)
-        stats = self._array(_LIBRARY.mjb_warning(self._pointer), (nsim, int(mujoco.mjtWarning.mjNWARNING), 2), np.int32)
-        self.warning = stats[:, :, 1]
+        self._quiet = mujoco.MjLogConfig.get()
+        self._quiet.logto_console = self._quiet.logto_file = False
+        kinds = int(mujoco.mjtWarning.mjNWARNING)
+        self._warning = self._array(_LIBRARY.mjb_warning(self._pointer), (nsim, kinds, 2), np.int32)
+        self.warning = self._warning[:, :, 1]
         self._status = self._array(_LIBRARY.mjb_status(self._pointer), (nsim,), np.int32)
 
     def component(self, name: str, bit: mujoco.mjtState) -> np.ndarray:
@@ -111,6 +114,18 @@ class Batch:
             raise ValueError(f"MuJoCo's batch has no output {name!r}")
         return self._array(address, (self.nsim, *template.shape), template.dtype)
 
+    def warned(self) -> bool:
+        """Whether any simulation has a warning since its reset."""
+        return bool(np.count_nonzero(self._warning))  # a third of the cost of any(), after every step
+
+    def warnings(self, seen: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """What MuJoCo warns of, and in which simulations [n], beyond the counts [nsim, mjNWARNING] already seen."""
+        news = []
+        for kind in np.flatnonzero((self.warning > seen).any(0)):
+            ids = np.flatnonzero(self.warning[:, kind] > seen[:, kind])
+            news.append((mujoco.mju_warningText(int(kind), int(self._warning[ids[0], kind, 0])).strip(), ids))
+        return news
+
     def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
         """nstep calls of mj_step: derived fields describe the state before the last substep."""
         self._call(_LIBRARY.mjb_step, ids, nstep, _NONE)
@@ -129,12 +144,17 @@ class Batch:
         self._call(_LIBRARY.mjb_forward, ids, _NONE)  # computes nothing, but copies the outputs, which apply does not
 
     def _call(self, function: Callable[..., int], ids: np.ndarray | None, *rest: Any) -> None:
-        if ids is None:
-            failed = function(self._pointer, None, self.nsim, *rest)
-        elif len(ids):
-            failed = function(self._pointer, ids.ctypes.data, len(ids), *rest)
-        else:
-            failed = 0
+        if ids is not None and not len(ids):
+            return
+        loud = mujoco.MjLogConfig.get()
+        self._quiet.set()  # the counters say what happened, and in which env; the log is one line per env and episode
+        try:
+            if ids is None:
+                failed = function(self._pointer, None, self.nsim, *rest)
+            else:
+                failed = function(self._pointer, ids.ctypes.data, len(ids), *rest)
+        finally:
+            loud.set()
         if failed:
             bad = np.flatnonzero(self._status) if ids is None else ids[self._status[ids] != 0]
             message = _LIBRARY.mjb_error(self._pointer, int(bad[0])).decode().strip()

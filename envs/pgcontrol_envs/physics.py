@@ -93,7 +93,7 @@ class CpuPhysics:
         self._batch.step(nstep, selected)
         if self._contact_forces:
             self._batch.post_constraint(selected)
-        if self._batch.warning.any():
+        if self._batch.warned():
             self._warn()
 
     def forward(self, ids: Tensor | None = None) -> None:
@@ -126,14 +126,10 @@ class CpuPhysics:
             target[rows] = state[name][rows]
 
     def _warn(self) -> None:
-        counts = self._batch.warning
-        for kind in np.flatnonzero((counts > self._warned).any(0)):
-            envs = np.flatnonzero(counts[:, kind] > self._warned[:, kind])
-            what = mujoco.mju_warningText(int(kind), 0).strip()
-            warnings.warn(
-                f"MuJoCo in env {', '.join(map(str, envs[:5]))}{' ...' * (len(envs) > 5)}: {what}", stacklevel=4
-            )
-        np.maximum(self._warned, counts, out=self._warned)
+        for what, envs in self._batch.warnings(self._warned):
+            which = ", ".join(map(str, envs[:5])) + (", ..." if len(envs) > 5 else "")
+            warnings.warn(f"MuJoCo in env {which}: {what}", stacklevel=4)
+        self._warned[:] = self._batch.warning
 
 
 def _int32(ids: Tensor | None) -> np.ndarray | None:

@@ -129,16 +129,17 @@ class TaskVecEnv:
     exact_resume = True
 
     def __init__(
-        self, task: Task, num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
+        self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
     ):
-        self.task, self.env_id, self.num_envs = task, task.id, num_envs
-        self.action_low, self.action_high = task.action_low, task.action_high
-        self.control_dt, self.time_limit, self.recommended = task.dt, time_limit or task.time_limit, task.recommended
-        self.physics = CpuPhysics(task.model, num_envs, threads, task.derived)
+        self.task, self.env_id, self.num_envs, self.recommended = task(), task.id, num_envs, task.recommended
+        self.action_low, self.action_high = self.task.action_low, self.task.action_high
+        self.control_dt, self.time_limit = self.task.dt, time_limit or task.time_limit
+        self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)
+        self.task.bind(self.physics)
         self._streams = Streams.seeded(num_envs, seed)
         self._elapsed = np.zeros(num_envs, np.int64)  # numpy: half the cost of torch at this size
-        self._action_shape = (num_envs, len(task.action_low))
-        self.obs_size = task.observe(self.physics).shape[-1]
+        self._action_shape = (num_envs, len(self.action_low))
+        self.obs_size = self.task.observe().shape[-1]
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes; see VecEnv.reset."""
@@ -152,16 +153,14 @@ class TaskVecEnv:
         self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
         self.physics.forward(chosen)
         self._elapsed[chosen.numpy()] = 0
-        return self.task.observe(self.physics)[chosen]
+        return self.task.observe()[chosen]
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
-        if action.shape != self._action_shape:
-            raise ValueError(
-                f"{self.env_id}: expected actions of shape {self._action_shape}, got {tuple(action.shape)}"
-            )
+        if action.shape != (expected := self._action_shape):
+            raise ValueError(f"{self.env_id}: expected actions of shape {expected}, got {tuple(action.shape)}")
         task, physics = self.task, self.physics
-        before = task.before(physics)
+        before = task.before()
         if active is None:
             physics.ctrl.copy_(action)
             physics.step(task.frame_skip)
@@ -171,9 +170,12 @@ class TaskVecEnv:
             physics.ctrl[ids] = action[ids].to(physics.ctrl.dtype)
             physics.step(task.frame_skip, ids)
             self._elapsed[ids.numpy()] += 1
-        obs = task.observe(physics)
-        terminated, truncated = task.terminated(physics), torch.from_numpy(self._elapsed >= self.time_limit)
-        reward, terms = task.reward(physics, action, before, terminated)
+        obs = task.observe()
+        truncated = torch.from_numpy(self._elapsed >= self.time_limit)
+        terminated = task.terminated()
+        if terminated is None:
+            terminated = torch.zeros_like(truncated)
+        reward, terms = task.reward(action, before, terminated)
         if active is not None:
             reward, terminated, truncated = reward * active, terminated & active, truncated & active
             terms = {name: term * active for name, term in terms.items()}
@@ -186,10 +188,8 @@ class TaskVecEnv:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The physics, the episodes' clocks, and the random streams."""
         tensors = {f"physics.{name}": value for name, value in self.physics.state().items()}
-        return tensors | {"elapsed": torch.tensor(self._elapsed)}, {
-            "env": self.env_id,
-            "streams": self._streams.state(),
-        }
+        tensors["elapsed"] = torch.tensor(self._elapsed)
+        return tensors, {"env": self.env_id, "streams": self._streams.state()}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""

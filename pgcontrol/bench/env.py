@@ -87,11 +87,10 @@ def print_table(result: dict[str, Any], console: Console | None = None) -> None:
 
 
 def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:
-    task = pgcontrol_envs.catalog()[env_id]()
+    env = TaskVecEnv(pgcontrol_envs.catalog()[env_id], num_envs, 0, threads)
     rng = np.random.default_rng(0)
-    low, high = task.action_low.numpy(), task.action_high.numpy()
+    low, high = env.action_low.numpy(), env.action_high.numpy()
     actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
-    env = TaskVecEnv(task, num_envs, 0, threads)
     rate = _rate(_vecenv(env, actions), num_envs, len(actions[:100]))
     steps = max(20, int(seconds * rate / num_envs))
     contenders = {

@@ -36,6 +36,8 @@ class Head(nn.Module):
 
     low: Tensor
     high: Tensor
+    centre: Tensor
+    half_range: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__()
@@ -44,6 +46,8 @@ class Head(nn.Module):
         self.options = options
         self.register_buffer("low", low.float().clone())
         self.register_buffer("high", high.float().clone())
+        self.register_buffer("centre", 0.5 * (self.high + self.low), persistent=False)
+        self.register_buffer("half_range", 0.5 * (self.high - self.low), persistent=False)
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -91,8 +95,7 @@ class Head(nn.Module):
 
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
-        half = 0.5 * (self.high - self.low)
-        return (self.low + half * (unit + 1.0)).clamp(self.low, self.high)
+        return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
 
 
 @dataclass(frozen=True)

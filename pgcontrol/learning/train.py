@@ -135,6 +135,7 @@ class Trainer:
             tensors |= {f"{name}.{k}": v for k, v in state.items()}
         meta = {
             "policy": self.spec,
+            "algorithm": self.config.algorithm.name,
             "collector": env_extra,
             "steps": self.steps,
             "updates": self.updates,
@@ -227,43 +228,47 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
 def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
     config = trainer.config
     torch.set_num_threads(trainer.threads["torch"])
-    log = MetricsLog(folder.metrics_file, trainer.steps)
-    title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed}"
-    display = Display(f"{title} -> {folder.path}", config.total_steps, trainer.steps, quiet)
-    clips = Clips(folder.videos, config, display.say)
-    began, first = time.perf_counter(), trainer.steps
+    title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
     try:
-        with Interrupt() as interrupt:
-            while trainer.steps < config.total_steps and not interrupt:
-                before = trainer.steps
-                row = trainer.update()
-                elapsed = time.perf_counter() - began
-                row["time/fps"] = (trainer.steps - first) / elapsed
-                finished = trainer.steps >= config.total_steps
-                if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
-                    row |= _evaluate(trainer, clips)
-                log.write(trainer.steps, row)
-                display.update(
-                    trainer.steps, row, elapsed * (config.total_steps - trainer.steps) / (trainer.steps - first)
-                )
-                if finished or _due(config.checkpoint_every, before, trainer.steps):
-                    trainer.save(folder.checkpoint(trainer.steps))
-                clips.poll()
+        with (
+            Display(title, config.total_steps, trainer.steps, quiet) as display,
+            MetricsLog(folder.metrics_file, trainer.steps) as log,
+            Clips(folder.videos, config, display.say) as clips,
+            Interrupt() as interrupt,
+        ):
+            _advance(trainer, folder, display, log, clips, interrupt)
             status = "finished" if trainer.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 trainer.save(folder.checkpoint(trainer.steps))
-            clips.close()
+                display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
+            else:
+                clips.finish(interrupt)
     except (Diverged, FloatingPointError) as error:
         raise type(error)(f"{error}; {folder.path} keeps its last good checkpoint") from None
     finally:
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
-        clips.abandon()
-        log.close()
-        display.close()
-    if status == "stopped":
-        display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
     return Run(folder.path, trainer.steps, status)
+
+
+def _advance(
+    trainer: Trainer, folder: RunFolder, display: Display, log: MetricsLog, clips: Clips, interrupt: Interrupt
+) -> None:
+    """Update after update, until the budget is used or a signal comes."""
+    config, began, first = trainer.config, time.perf_counter(), trainer.steps
+    while trainer.steps < config.total_steps and not interrupt:
+        before = trainer.steps
+        row = trainer.update()
+        elapsed = time.perf_counter() - began
+        row["time/fps"] = (trainer.steps - first) / elapsed
+        finished = trainer.steps >= config.total_steps
+        if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
+            row |= _evaluate(trainer, clips)
+        log.write(trainer.steps, row)
+        display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
+        if finished or _due(config.checkpoint_every, before, trainer.steps):
+            trainer.save(folder.checkpoint(trainer.steps))
+        clips.poll()
 
 
 def _due(every: int, before: int, now: int) -> bool:

@@ -36,8 +36,10 @@ class MetricsLog:
         for name, value in row.items():
             self._board.add_scalar(name, value, steps)
 
-    def close(self) -> None:
-        """Flush everything."""
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._board.close()
 
@@ -95,9 +97,11 @@ class Display:
         """One line of text, above the bar if there is one."""
         self.console.print(line, markup=False)
 
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        if self._bar:
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:  # leave the terminal as it was
             self._bar.stop()
 
 

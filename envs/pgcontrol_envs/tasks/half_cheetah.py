@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, squared_sum
+from pgcontrol_envs.task import Camera, Task, Terms, cost
 
 
 class HalfCheetah(Task):
@@ -16,21 +16,24 @@ class HalfCheetah(Task):
     frame_skip = 5
     camera = Camera(track="torso", distance=4.0)
 
+    def bind(self, physics: Physics) -> None:
+        """x, the other positions, velocities."""
+        self.x, self.posture, self.velocity = physics.qpos[:, 0], physics.qpos[:, 1:], physics.qvel
+
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
         """Default posture, positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.model.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
+        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.nq)
+        physics.qvel[ids] = 0.1 * rng.normal(self.nv)
 
-    def observe(self, physics: Physics) -> Tensor:
+    def observe(self) -> Tensor:
         """Positions without x, velocities [N, 17]."""
-        return torch.cat((physics.qpos[:, 1:], physics.qvel), -1)
+        return torch.cat((self.posture, self.velocity), -1)
 
-    def before(self, physics: Physics) -> Tensor:
+    def before(self) -> Tensor:
         """x [N]."""
-        return physics.qpos[:, 0].clone()
+        return self.x.clone()
 
-    def reward(self, physics: Physics, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Forward speed less the cost of control."""
-        forward = (physics.qpos[:, 0] - before) / self.dt
-        ctrl = -0.1 * squared_sum(action)
+        forward, ctrl = (self.x - before) / self.dt, cost(0.1, action)
         return forward + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl}

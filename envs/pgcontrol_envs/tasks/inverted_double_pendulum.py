@@ -17,26 +17,30 @@ class InvertedDoublePendulum(Task):
     derived = ("site_xpos", "qfrc_constraint")
     camera = Camera(distance=4.1225, lookat=(0.0, 0.0, 0.6))
 
+    def bind(self, physics: Physics) -> None:
+        """The cart's x and the constraint force on it, the poles' angles, velocities, the tip's place."""
+        self.cart, self.force = physics.qpos[:, :1], physics.bind("qfrc_constraint")[:, :1]
+        self.angles, self.velocity = physics.qpos[:, 1:], physics.qvel
+        self.tip_x, _, self.tip_height = physics.bind("site_xpos")[:, 0].unbind(-1)
+
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
         """Upright, positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.model.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
+        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.nq)
+        physics.qvel[ids] = 0.1 * rng.normal(self.nv)
 
-    def observe(self, physics: Physics) -> Tensor:
+    def observe(self) -> Tensor:
         """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""
-        angles, force = physics.qpos[:, 1:], physics.bind("qfrc_constraint")[:, :1]
-        rest = physics.qvel.clamp(-10, 10), force.clamp(-10, 10)
-        return torch.cat((physics.qpos[:, :1], sin(angles), cos(angles), *rest), -1)
+        rest = self.velocity.clamp(-10, 10), self.force.clamp(-10, 10)
+        return torch.cat((self.cart, sin(self.angles), cos(self.angles), *rest), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
-        x, _, height = physics.bind("site_xpos")[:, 0].unbind(-1)
         survive = 10 * (~terminated).double()
-        distance = -(0.01 * x**2 + (height - 2) ** 2)
-        velocity = -(1e-3 * physics.qvel[:, 1] ** 2 + 5e-3 * physics.qvel[:, 2] ** 2)
+        distance = -(0.01 * self.tip_x**2 + (self.tip_height - 2) ** 2)
+        velocity = -(1e-3 * self.velocity[:, 1] ** 2 + 5e-3 * self.velocity[:, 2] ** 2)
         terms = {"reward_survive": survive, "distance_penalty": distance, "velocity_penalty": velocity}
         return survive + distance + velocity, terms
 
-    def terminated(self, physics: Physics) -> Tensor:
+    def terminated(self) -> Tensor:
         """The tip fell."""
-        return physics.bind("site_xpos")[:, 0, 2] <= 1
+        return self.tip_height <= 1

@@ -16,20 +16,24 @@ class InvertedPendulum(Task):
     frame_skip = 2
     camera = Camera(distance=2.04, lookat=(0.0, 0.0, 0.2))
 
+    def bind(self, physics: Physics) -> None:
+        """Positions, the pole's angle, velocities."""
+        self.position, self.angle, self.velocity = physics.qpos, physics.qpos[:, 1], physics.qvel
+
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
         """Upright, positions and velocities off by up to 0.01."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.01, 0.01, self.model.nq)
-        physics.qvel[ids] = rng.uniform(-0.01, 0.01, self.model.nv)
+        noise = rng.uniform(-0.01, 0.01, self.nq + self.nv)
+        physics.qpos[ids], physics.qvel[ids] = self.init_qpos + noise[:, : self.nq], noise[:, self.nq :]
 
-    def observe(self, physics: Physics) -> Tensor:
+    def observe(self) -> Tensor:
         """Positions, velocities [N, 4]."""
-        return torch.cat((physics.qpos, physics.qvel), -1)
+        return torch.cat((self.position, self.velocity), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
-        """1 unless the episode ends."""
+    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+        """1 for not falling."""
         survive = (~terminated).double()
-        return survive, {"reward_survive": survive}
+        return survive, {"reward_survive": survive.clone()}
 
-    def terminated(self, physics: Physics) -> Tensor:
+    def terminated(self) -> Tensor:
         """The pole fell, or something is not finite."""
-        return (physics.qpos[:, 1].abs() > 0.2) | ~self.observe(physics).isfinite().all(-1)
+        return ~((self.angle.abs() <= 0.2) & self.observe().isfinite().all(-1))

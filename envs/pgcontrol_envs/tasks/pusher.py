@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, squared_sum
+from pgcontrol_envs.task import Camera, Task, Terms, cost
 
 
 class Pusher(Task):
@@ -18,9 +18,11 @@ class Pusher(Task):
     derived = ("xpos",)
     camera = Camera(distance=2.5, elevation=-35.0, azimuth=180.0, lookat=(0.3, -0.3, -0.2))
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.tip, self.object, self.goal = (self.body(name) for name in ("tips_arm", "object", "goal"))
+    def bind(self, physics: Physics) -> None:
+        """The arm's angles and velocities, places of tip, object and goal."""
+        self.arm = physics.qpos[:, :7], physics.qvel[:, :7]
+        bodies = "tips_arm", "object", "goal"
+        self.tip, self.object, self.goal = (physics.bind("xpos")[:, self.body(name)] for name in bodies)
 
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
         """Default posture, nearly at rest; the object on the table, more than 0.17 m from the goal."""
@@ -30,20 +32,16 @@ class Pusher(Task):
             lambda some: torch.cat((some.uniform(-0.3, 0, 1), some.uniform(-0.2, 0.2, 1)), -1),
         )
         qpos[:, -2:] = 0
-        qvel = rng.uniform(-5e-3, 5e-3, self.model.nv)
+        qvel = rng.uniform(-5e-3, 5e-3, self.nv)
         qvel[:, -4:] = 0
         physics.qpos[ids], physics.qvel[ids] = qpos, qvel
 
-    def observe(self, physics: Physics) -> Tensor:
+    def observe(self) -> Tensor:
         """Joint angles and velocities, places of tip, object and goal [N, 23]."""
-        xpos = physics.bind("xpos")
-        places = xpos[:, self.tip], xpos[:, self.object], xpos[:, self.goal]
-        return torch.cat((physics.qpos[:, :7], physics.qvel[:, :7], *places), -1)
+        return torch.cat((*self.arm, self.tip, self.object, self.goal), -1)
 
-    def reward(self, physics: Physics, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Minus the object's distance to the goal and half of that to the tip, less the cost of control."""
-        xpos = physics.bind("xpos")
-        near = -0.5 * (xpos[:, self.object] - xpos[:, self.tip]).norm(dim=-1)
-        dist = -(xpos[:, self.object] - xpos[:, self.goal]).norm(dim=-1)
-        ctrl = -0.1 * squared_sum(action)
+        dist, near = -(self.object - self.goal).norm(dim=-1), -0.5 * (self.object - self.tip).norm(dim=-1)
+        ctrl = cost(0.1, action)
         return dist + ctrl + near, {"reward_dist": dist, "reward_ctrl": ctrl, "reward_near": near}

@@ -5,32 +5,35 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, squared_sum
+from pgcontrol_envs.task import Camera, Task, Terms, cost
 
 
 class Swimmer(Task):
-    """Swim to the right. Never terminates."""
+    """Swim towards +x. Never terminates."""
 
     id = "Swimmer-v5"
     xml = "swimmer.xml"
     frame_skip = 4
     camera = Camera(track="torso", distance=5.0, elevation=-60.0)
 
+    def bind(self, physics: Physics) -> None:
+        """x, the positions but x and y, velocities."""
+        self.x, self.posture, self.velocity = physics.qpos[:, 0], physics.qpos[:, 2:], physics.qvel
+
     def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
         """Stretched, positions and velocities off by up to 0.1."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.model.nq)
-        physics.qvel[ids] = rng.uniform(-0.1, 0.1, self.model.nv)
+        noise = rng.uniform(-0.1, 0.1, self.nq + self.nv)
+        physics.qpos[ids], physics.qvel[ids] = self.init_qpos + noise[:, : self.nq], noise[:, self.nq :]
 
-    def observe(self, physics: Physics) -> Tensor:
+    def observe(self) -> Tensor:
         """Positions without x and y, velocities [N, 8]."""
-        return torch.cat((physics.qpos[:, 2:], physics.qvel), -1)
+        return torch.cat((self.posture, self.velocity), -1)
 
-    def before(self, physics: Physics) -> Tensor:
+    def before(self) -> Tensor:
         """x [N]."""
-        return physics.qpos[:, 0].clone()
+        return self.x.clone()
 
-    def reward(self, physics: Physics, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
         """Forward speed less the cost of control."""
-        forward = (physics.qpos[:, 0] - before) / self.dt
-        ctrl = -1e-4 * squared_sum(action)
+        forward, ctrl = (self.x - before) / self.dt, cost(1e-4, action)
         return forward + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl}

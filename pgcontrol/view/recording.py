@@ -1,0 +1,99 @@
+"""What an evaluation keeps of an episode so that it can be filmed later, by another process."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FORMAT = "pgcontrol recording 1"
+ARRAYS = ("rewards", "qpos", "actions")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One episode: its states or, for environments that are not ours, its seed and actions.
+
+    A task of pgcontrol_envs is drawn from `qpos`. A `gym:ID` environment is played again instead, by
+    `gymnasium.make(ID)`, `reset(seed)` and the recorded actions, so its episode must have begun with that reset, and it
+    must be deterministic; the renderer compares the rewards and refuses a replay that took another course.
+
+    Raises:
+        ValueError: an array of the wrong shape, or missing.
+    """
+
+    env_id: str
+    """Task id, or gym:ID."""
+    seed: int
+    control_dt: float
+    """Seconds per step."""
+    rewards: np.ndarray
+    """[T]."""
+    qpos: np.ndarray | None = None
+    """[T + 1, nq] generalised positions, the start among them."""
+    actions: np.ndarray | None = None
+    """[T, A] actions as the environment got them, flattened."""
+    head: str = ""
+    algorithm: str = ""
+    step: int = 0
+    """Environment steps the policy was trained for."""
+    run: str = ""
+    """Name of the run."""
+
+    def __post_init__(self) -> None:
+        steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
+        if not steps:
+            raise ValueError(f"rewards: expected shape [T] with T ≥ 1, got {np.shape(self.rewards)}")
+        if not self.control_dt > 0:
+            raise ValueError(f"control_dt: expected seconds greater than 0, got {self.control_dt}")
+        needed = "actions" if self.replayed else "qpos"
+        if getattr(self, needed) is None:
+            raise ValueError(f"{needed}: a recording of {self.env_id} needs them")
+        for name, rows in (("qpos", steps + 1), ("actions", steps)):
+            array = getattr(self, name)
+            if array is not None and (array.ndim != 2 or len(array) != rows):
+                raise ValueError(f"{name}: expected shape [{rows}, ·] for {steps} rewards, got {array.shape}")
+
+    @property
+    def replayed(self) -> bool:
+        """Whether it is filmed by playing the actions again, rather than from states."""
+        return self.env_id.startswith("gym:")
+
+    def __len__(self) -> int:
+        """T, the number of steps."""
+        return len(self.rewards)
+
+    def save(self, path: Path) -> None:
+        """Write one .npz file, beside and renamed into place."""
+        header = {name: value for name, value in asdict(self).items() if name not in ARRAYS}
+        arrays: dict[str, Any] = {name: a for name in ARRAYS if (a := getattr(self, name)) is not None}
+        arrays["header"] = np.array(json.dumps({"format": FORMAT, **header}))
+        partial = path.with_name(f".{path.name}.part")
+        with partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Recording:
+        """Read a file written by `save`.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: foreign or damaged; one line.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                header: dict[str, Any] = json.loads(str(file["header"]))
+                arrays = {name: file[name] for name in ARRAYS if name in file.files}
+            if (found := header.pop("format", None)) != FORMAT:
+                raise ValueError(f"expected format {FORMAT!r}, found {found!r}")
+            return cls(**header, **arrays)
+        except FileNotFoundError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a recording, or is damaged: {' '.join(str(error).split())}") from error

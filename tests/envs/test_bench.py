@@ -1,0 +1,39 @@
+"""The measurement of env speed measures what it says."""
+
+import json
+
+import numpy as np
+import pgcontrol_envs
+import torch
+from pgcontrol_envs.vector import TaskVecEnv
+
+from pgcontrol.bench import env as bench
+
+
+def test_table_and_json(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "REPEATS", 2)
+    result = bench.run(["Hopper-v5"], num_envs=4, threads=1, seconds=0.01, out=tmp_path / "speed.json")
+    assert json.loads((tmp_path / "speed.json").read_text()) == result
+    contenders = result["envs"]["Hopper-v5"]
+    assert {"vecenv", "bare", "sync"} <= set(contenders)
+    for one in contenders.values():
+        assert 0 < one["low"] <= one["steps_per_second"] <= one["high"]
+    assert contenders["vecenv"]["vecenv_ratio"] == 1
+    assert "Hopper-v5" in capsys.readouterr().out
+
+
+def test_the_bare_batch_walks_the_same_trajectory(monkeypatch):
+    batches = []
+
+    class Spy(bench.Batch):
+        def __init__(self, *args):
+            super().__init__(*args)
+            batches.append(self)
+
+    monkeypatch.setattr(bench, "Batch", Spy)
+    env = TaskVecEnv(pgcontrol_envs.catalog()["Hopper-v5"], 5, 0, 1)
+    actions = np.random.default_rng(0).uniform(-1, 1, (50, 5, 3)).astype(np.float32)
+    bare = bench._bare(env, actions, 120, 1)
+    bench._vecenv(env, actions)(120)
+    bare(120)
+    assert torch.equal(torch.from_numpy(batches[0].bind("qpos").copy()), env.physics.qpos)

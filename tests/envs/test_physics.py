@@ -1,0 +1,131 @@
+"""Physics on the CPU: exactness against a loop of mj_step, views, and what MuJoCo has to say."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import gc
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pgcontrol_envs
+import pytest
+import torch
+from pgcontrol_envs.physics import CpuPhysics
+from pgcontrol_envs.task import load_model
+
+FIELDS = ("xpos", "xipos", "cinert", "cvel", "qfrc_actuator", "qfrc_constraint", "cfrc_ext")
+
+
+@pytest.mark.parametrize("xml", ["half_cheetah.xml", "ant.xml", "humanoid.xml"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bit_identical_to_a_loop_of_mj_step(xml, threads):
+    model, rng = load_model(xml), np.random.default_rng(0)
+    physics = CpuPhysics(model, 4, threads, FIELDS)
+    loop = [mujoco.MjData(model) for _ in range(4)]
+    physics.reset()
+    physics.forward()
+    for data in loop:
+        mujoco.mj_forward(model, data)
+    hardest = 0.0
+    for t in range(100):
+        ids = None if t % 3 else torch.tensor([0, 2])
+        controls = rng.uniform(-1, 1, (4, model.nu))
+        physics.ctrl.copy_(torch.from_numpy(controls))
+        physics.step(5, ids)
+        for i in range(4) if ids is None else ids.tolist():
+            loop[i].ctrl[:] = controls[i]
+            mujoco.mj_step(model, loop[i], nstep=5)
+            mujoco.mj_rnePostConstraint(model, loop[i])
+        for name in ("qpos", "qvel", *FIELDS):
+            expected = np.stack([getattr(data, name) for data in loop])
+            np.testing.assert_array_equal(physics.bind(name).numpy(), expected, f"{name} after {t} steps")
+        hardest = max(hardest, float(physics.bind("cfrc_ext").abs().max()))
+    assert hardest > 1
+
+
+def test_partial_state_goes_back_where_it_came_from():
+    physics = CpuPhysics(load_model("ant.xml"), 3, 1, ("cfrc_ext",))
+    physics.reset()
+    physics.forward()
+    physics.step(100)
+    saved = physics.state()
+    physics.ctrl[:] = 1
+    physics.step(100)
+    later = physics.state()
+    physics.load_state(saved, torch.tensor([1]))
+    now = physics.state()
+    for name in saved:
+        assert torch.equal(now[name][1], saved[name][1])
+        assert torch.equal(now[name][[0, 2]], later[name][[0, 2]])
+
+
+def test_views_are_live_and_outlive_the_physics():
+    physics = CpuPhysics(load_model("hopper.xml"), 2, 1, ("xpos",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        qpos, xpos = physics.bind("qpos"), physics.bind("xpos")
+    assert qpos is physics.qpos
+    physics.reset()
+    physics.qpos[1, 0] = 3
+    physics.forward()
+    assert qpos[1, 0] == 3
+    assert xpos[1, 1, 0] == 3
+    del physics
+    gc.collect()
+    assert qpos[1, 0] == 3
+    with pytest.raises(ValueError, match=r"'xpos' is not bound; bound are qpos, qvel, ctrl: name it in Task\.derived"):
+        CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
+    with pytest.raises(ValueError, match="no output 'nonsense'"):
+        CpuPhysics(load_model("hopper.xml"), 2, derived=("nonsense",))
+
+
+def test_instability_is_reported_once_with_the_envs_it_hit(capfd):
+    env = pgcontrol_envs.make("HalfCheetah-v5", 4, threads=2)
+    assert isinstance(env.task, pgcontrol_envs.catalog()["HalfCheetah-v5"])
+    env.reset()
+    still = torch.zeros(4, 6)
+    env.task.velocity[3] = float("nan")
+    with pytest.warns(UserWarning, match="MuJoCo in env 3: Nan, Inf or huge value in QVEL"):
+        env.step(still)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env.step(still)
+    env.reset([3])
+    env.task.velocity[1:] = float("inf")
+    with pytest.warns(UserWarning, match="MuJoCo in env 1, 2, 3: "):
+        env.step(still)
+    assert capfd.readouterr() == ("", "")
+    assert not Path("MUJOCO_LOG.TXT").exists()
+
+
+def test_loading_is_silent_but_for_real_warnings(tmp_path):
+    code = """
+import sys, pgcontrol_envs
+for env_id in pgcontrol_envs.catalog():
+    pgcontrol_envs.make(env_id, 2).reset()
+pgcontrol_envs.make("gym:HalfCheetah-v5", 1).reset()
+print("quiet so far", file=sys.stderr)
+import mujoco
+body = "<body><freejoint/><geom size='1'/></body>"
+model = mujoco.MjModel.from_xml_string(f"<mujoco><worldbody>{body}</worldbody></mujoco>")
+data = mujoco.MjData(model)
+data.qvel[0] = 1e20
+mujoco.mj_step(model, data)
+"""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=120)
+    quiet, _, loud = done.stderr.partition("quiet so far\n")
+    assert (done.returncode, done.stdout, quiet) == (0, "", "")
+    assert "huge value in QVEL" in loud  # what others do with MuJoCo is still theirs to hear of
+
+
+def test_real_warnings_of_a_model_become_python_warnings(tmp_path):
+    strange = tmp_path / "strange.xml"
+    strange.write_text('<mujoco><option wind="nan 0 0"/></mujoco>')
+    with pytest.warns(UserWarning, match="MuJoCo: XML contains a 'NaN'"):
+        load_model(str(strange))

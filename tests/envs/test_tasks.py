@@ -1,0 +1,108 @@
+"""The catalogue of tasks."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pgcontrol_envs
+import pytest
+import torch
+from pgcontrol_envs.streams import Streams
+
+DROPPED_IN = """
+from pgcontrol_envs.tasks.hopper import Hopper
+
+
+class Skipper(Hopper):
+    \"\"\"A hopper that is in more of a hurry.\"\"\"
+
+    id = "Skipper-v0"
+    time_limit = 7
+"""
+
+
+def test_all_eleven_are_there():
+    names = (
+        "Ant HalfCheetah Hopper Humanoid HumanoidStandup InvertedDoublePendulum InvertedPendulum Pusher Reacher "
+        "Swimmer Walker2d"
+    )
+    assert set(pgcontrol_envs.catalog()) >= {f"{name}-v5" for name in names.split()}
+
+
+def test_a_new_file_is_enough(tmp_path):
+    (tmp_path / "skipper.py").write_text(DROPPED_IN)
+    code = f"""
+import pgcontrol_envs.tasks
+pgcontrol_envs.tasks.__path__.append({str(tmp_path)!r})
+assert "Skipper-v0" in pgcontrol_envs.catalog()
+env = pgcontrol_envs.make("Skipper-v0", 2)
+print(env.reset().shape, env.time_limit)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("torch.Size([2, 11]) 7\n", "")
+
+
+def test_recommended_settings_are_mappings_of_dotted_keys(task):
+    recommended = pgcontrol_envs.catalog()[task].recommended
+    assert "" in recommended
+    for settings in recommended.values():
+        assert all(isinstance(key, str) and key for key in settings)
+
+
+def test_the_agent_is_in_view(task):
+    """Every body of the agent projects well inside a 4:3 picture, at the start and 100 m further on."""
+    env = pgcontrol_envs.make(task, 1)
+    assert env.task is not None
+    env.reset()
+    model = env.task.model
+    data = mujoco.MjData(model)
+    camera = env.task.camera
+    for away in (0.0, 100.0) if camera.track else (0.0,):
+        data.qpos[:] = env.qpos(0)
+        data.qpos[0] += away
+        mujoco.mj_forward(model, data)
+        center = data.subtree_com[model.body(camera.track).id] if camera.track else np.array(camera.lookat)
+        azimuth, elevation = np.radians(camera.azimuth), np.radians(camera.elevation)
+        forward = np.array(
+            [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+        )
+        eye = center - camera.distance * forward
+        right = np.array([np.sin(azimuth), -np.cos(azimuth), 0])
+        up = np.cross(right, forward)
+        half = np.tan(np.radians(model.vis.global_.fovy) / 2)
+        for place in data.xipos[1:]:
+            depth = (place - eye) @ forward
+            assert depth > 0
+            assert abs((place - eye) @ up) < 0.9 * half * depth
+            assert abs((place - eye) @ right) < 0.9 * half * depth * 4 / 3
+
+
+def test_streams_are_gymnasiums():
+    streams = Streams.seeded(3, 10)
+    generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(10 + i))) for i in range(3)]
+    drawn = streams.uniform(-1, 2, 4)
+    np.testing.assert_array_equal(drawn.numpy(), [g.uniform(-1, 2, 4) for g in generators])
+    some = streams.narrow(torch.tensor([0, 2])).normal(3)
+    np.testing.assert_array_equal(some.numpy(), [generators[i].standard_normal(3) for i in (0, 2)])
+    np.testing.assert_array_equal(streams.normal(1).numpy(), [g.standard_normal(1) for g in generators])
+
+
+def test_rejection_draws_again_only_where_refused():
+    streams, generators = Streams.seeded(3, 0), [np.random.default_rng(i) for i in range(3)]
+    drawn = streams.until(lambda x: x[:, 0] > 0.9, lambda some: some.uniform(0, 1, 1))
+    for row, generator in zip(drawn, generators, strict=True):
+        while (value := generator.uniform(0, 1)) <= 0.9:
+            pass
+        assert row == pytest.approx(value, abs=0)
+
+
+def test_tasks_do_not_ask_for_the_device():
+    for file in (Path(pgcontrol_envs.__file__).parent / "tasks").glob("*.py"):
+        words = file.read_text()
+        assert "device" not in words
+        assert "import numpy" not in words
