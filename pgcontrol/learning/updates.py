@@ -100,7 +100,7 @@ class Adam(NamedTuple):
 
     moment1: Tensor
     moment2: Tensor
-    count: Tensor
+    steps: Tensor
 
 
 class FirstOrder(Rule):
@@ -133,7 +133,7 @@ class FirstOrder(Rule):
         return options.epochs * (samples // options.minibatch)
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The policy's loss (a scalar to descend) and its metrics, `ratio_error` (the largest |ratio − 1|) among them."""
+        """The policy's loss (a scalar to descend) and its metrics, `ratio_error`, the largest |ratio − 1|, among them."""
         raise NotImplementedError
 
     def loss(self, theta: Tensor, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -199,7 +199,7 @@ class FirstOrder(Rule):
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
-            "train/n_updates": int(adam.count),
+            "train/n_updates": int(adam.steps),
             "train/explained_variance": explained_variance(rollout.value, target),
         }
 
@@ -229,11 +229,11 @@ def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]
     ε is that of the PPO implementations all published figures come from, not Adam's 1e-8.
     """
     beta1, beta2 = 0.9, 0.999
-    count = adam.count + 1
+    steps = adam.steps + 1
     moment1 = torch.lerp(adam.moment1, gradient, 1 - beta1)
     moment2 = beta2 * adam.moment2 + (1 - beta2) * gradient * gradient
-    scale = (moment2 / (1 - beta2**count)).sqrt() + 1e-5
-    return moment1 / scale * (rate / (1 - beta1**count)), Adam(moment1, moment2, count)
+    scale = (moment2 / (1 - beta2**steps)).sqrt() + 1e-5
+    return moment1 / scale * (rate / (1 - beta1**steps)), Adam(moment1, moment2, steps)
 
 
 class Clip(FirstOrder):

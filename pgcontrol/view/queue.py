@@ -85,7 +85,7 @@ class RenderQueue:
                 self._job = None
             if left:
                 self.dropped += left - 1
-                self._drop(f"{left} clips were not rendered in time; their recordings stay")
+                self._drop(f"clips not rendered in time: {left}; their recordings stay")
 
     def _begin(self, recording: Path, out: Path) -> None:
         self._recording = recording

@@ -1,0 +1,112 @@
+import os
+import sys
+import time
+
+import pytest
+
+from pgcontrol.view import gl
+from pgcontrol.view.process import NoGraphics
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="which backends there are depends on the platform")
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """No memory of earlier probes, and none left behind; MUJOCO_GL not set."""
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    gl.probe.cache_clear()
+    yield
+    gl.probe.cache_clear()
+
+
+@linux
+def test_order(monkeypatch):
+    assert gl.candidates() == ["egl", "osmesa"]
+    for users, order in {
+        "osmesa": ["osmesa", "egl"],
+        "EGL": ["egl", "osmesa"],
+        "glfw": ["glfw", "egl", "osmesa"],
+        "off": [],
+    }.items():
+        monkeypatch.setenv("MUJOCO_GL", users)
+        assert gl.candidates() == order
+
+
+def test_the_probe_says_what_draws(backend):
+    found = gl.probe().require()
+    assert found.backend == backend
+    assert found.renderer
+    assert found.version
+    assert 0 < found.ms_per_frame < 10_000
+    assert gl.probe() is gl.probe()
+
+
+@linux
+@pytest.mark.parametrize("users", ["nonsense", "glx"])
+def test_a_backend_of_the_users_that_does_not_draw_falls_to_the_next(users, backend, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", users)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    found = gl.probe()
+    assert list(found.failures)[0] == users
+    assert "\n" not in found.failures[users]
+    assert found.require().backend == backend
+
+
+def _break_all(monkeypatch):
+    monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", os.devnull)  # EGL's loader finds no driver
+    monkeypatch.setenv("EGL_PLATFORM", "nonsense")
+    monkeypatch.setattr(gl, "candidates", lambda: ["egl", "nonsense"])
+
+
+@linux
+def test_without_any_it_says_what_to_install(monkeypatch):
+    _break_all(monkeypatch)
+    found = gl.probe()
+    assert set(found.failures) == {"egl", "nonsense"}
+    with pytest.raises(NoGraphics) as caught:
+        found.require()
+    assert "apt-get install libegl1 libopengl0 libgl1-mesa-dri" in str(caught.value)
+    assert "libosmesa6" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_switched_off_by_the_user_stays_off(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "disabled")
+    with pytest.raises(NoGraphics, match="unset MUJOCO_GL"):
+        gl.probe().require()
+
+
+def test_a_driver_that_hangs_does_not_hang_us(monkeypatch):
+    monkeypatch.setattr(gl, "python", lambda module: [sys.executable, "-c", "import time; time.sleep(60)"])
+    began = time.monotonic()
+    found = gl.probe(timeout=0.3)
+    assert found.graphics is None
+    assert all(why == "no frame within 0.3 s" for why in found.failures.values())
+    assert time.monotonic() - began < 10
+
+
+def test_a_driver_that_crashes_is_named(monkeypatch):
+    monkeypatch.setattr(gl, "python", lambda module: [sys.executable, "-c", "import os; os.abort()"])
+    monkeypatch.setattr(gl, "candidates", lambda: ["cgl"])
+    assert gl.probe(timeout=20).failures == {"cgl": "SIGABRT"}
+
+
+def test_a_leftover_of_another_backend_is_no_hindrance(monkeypatch):
+    """Importing mujoco under one backend sets PYOPENGL_PLATFORM, and mujoco then refuses every other."""
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "osmesa")
+    env = gl.environment("egl")
+    assert env["MUJOCO_GL"] == "egl"
+    assert "PYOPENGL_PLATFORM" not in env
+
+
+@pytest.mark.parametrize(
+    ("backend", "renderer", "software"),
+    [
+        ("egl", "llvmpipe (LLVM 15.0.6, 256 bits)", True),
+        ("egl", "NVIDIA H100 80GB HBM3/PCIe/SSE2", False),
+        ("egl", "Google SwiftShader", True),
+        ("osmesa", "anything", True),
+    ],
+)
+def test_software_is_told_from_hardware(backend, renderer, software):
+    assert gl.Graphics(backend, renderer, "4.5", 1.0).software is software
