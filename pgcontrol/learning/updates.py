@@ -133,7 +133,7 @@ class FirstOrder(Rule):
         return options.epochs * (samples // options.minibatch)
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The policy's loss (a scalar to descend) and its metrics, `ratio_error`, the largest |ratio − 1|, among them."""
+        """The policy's loss (a scalar) and its metrics, among them `ratio_error`, the largest |ratio − 1|."""
         raise NotImplementedError
 
     def loss(self, theta: Tensor, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
