@@ -57,7 +57,7 @@ class Layout:
         columns = count if count <= 3 else math.ceil(math.sqrt(count))
         rows = math.ceil(count / columns)
         self._font_size = min(max(height // 20, 11), 40)
-        self.bar = 2 * round(1.75 * self._font_size)
+        self.bar = 2 * round(1.6 * self._font_size)
         self.scenes = [
             Box(i % columns * (width + GAP), i // columns * (height + self.bar) + self.bar, width, height)
             for i in range(count)

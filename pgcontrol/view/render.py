@@ -124,10 +124,11 @@ class Job:
         self.kill()
         if code == 0:
             return RenderResult(self.out, seconds=round(elapsed, 2), **json.loads(said))
-        kind = NoGraphics if code == 3 else RenderError
+        if code == 3:
+            raise NoGraphics(complaint)
         if code < 0:
             complaint = f"the renderer was ended by {how_it_ended(code)}"
-        raise kind(f"{self.out.name}: {complaint or how_it_ended(code)}")
+        raise RenderError(f"{self.out.name}: {complaint or how_it_ended(code)}")
 
     def kill(self) -> None:
         """End the process if it runs, and clean up after it."""

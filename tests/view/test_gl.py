@@ -47,7 +47,7 @@ def test_a_backend_of_the_users_that_does_not_draw_falls_to_the_next(users, back
     monkeypatch.setenv("MUJOCO_GL", users)
     monkeypatch.delenv("DISPLAY", raising=False)
     found = gl.probe()
-    assert list(found.failures)[0] == users
+    assert next(iter(found.failures)) == users
     assert "\n" not in found.failures[users]
     assert found.require().backend == backend
 
