@@ -228,8 +228,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _bench_arguments(parser: Parser) -> None:
-    parser.add_argument("what", choices=("env",), help="env: environment steps/s beside the bare batch and the peers")
-    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [HalfCheetah Hopper Walker2d Ant Humanoid, v5]")
+    parser.add_argument(
+        "what",
+        choices=("env", "train"),
+        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3",
+    )
+    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; train: HalfCheetah-v5]")
     parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments [64]")
     parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads [2]")
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="time for each measurement [3]")
@@ -237,6 +241,12 @@ def _bench_arguments(parser: Parser) -> None:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    if arguments.what == "train":
+        from pgcontrol.bench import training
+
+        for env_id in arguments.envs or ["HalfCheetah-v5"]:
+            training.run(env_id, ["gaussian", "binned"], {}, arguments.seconds, arguments.out)
+        return 0
     from pgcontrol.bench import env
 
     ids = arguments.envs or ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]

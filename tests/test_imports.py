@@ -22,9 +22,9 @@ LAYERS = [
     ["pgcontrol.learning.rollout", "pgcontrol.learning.updates", "pgcontrol.learning.algorithms"],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
-    ["pgcontrol.view", "pgcontrol.bench"],
+    ["pgcontrol.view"],
     ["pgcontrol.learning.train", "pgcontrol.learning.compiling"],
-    ["pgcontrol.api", "pgcontrol.demo"],
+    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]

@@ -93,6 +93,7 @@ class Batch:
         self._quiet.logto_console = self._quiet.logto_file = False
         kinds = int(mujoco.mjtWarning.mjNWARNING)
         self._warning = self._array(_LIBRARY.mjb_warning(self._pointer), (nsim, kinds, 2), np.int32)
+        self._calm = bytes(self._warning.nbytes)
         self.warning = self._warning[:, :, 1]
         self._status = self._array(_LIBRARY.mjb_status(self._pointer), (nsim,), np.int32)
 
@@ -116,7 +117,11 @@ class Batch:
 
     def warned(self) -> bool:
         """Whether any simulation has a warning since its reset."""
-        return bool(np.count_nonzero(self._warning))  # a third of the cost of any(), after every step
+        return self._warning.tobytes() != self._calm  # asked after every step, and a quarter of the cost of any()
+
+    def forgive(self, rows: np.ndarray | slice) -> None:
+        """Forget the warnings of some simulations."""
+        self._warning[rows] = 0
 
     def warnings(self, seen: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """What MuJoCo warns of, and in which simulations [n], beyond the counts [nsim, mjNWARNING] already seen."""

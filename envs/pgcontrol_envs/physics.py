@@ -1,4 +1,5 @@
 """Batched physics: what a task may ask of a simulator, and the CPU's answer to it."""
+
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.native import Batch
 
 
@@ -18,27 +20,31 @@ class Physics(Protocol):
     """N simulations of one model. A task touches physics through this contract only, so that it runs on any backend.
 
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
-    its next call. ids are sorted int64 [n]; None means all.
+    its next call. ids [n] are sorted ints; None means all. Arrays are of one kind; see pgcontrol_envs.arrays.
     """
 
     model: mujoco.MjModel
-    qpos: Tensor
-    qvel: Tensor
-    ctrl: Tensor
+    qpos: Array
+    qvel: Array
+    ctrl: Array
 
-    def bind(self, field: str) -> Tensor:
+    def array(self, constant: np.ndarray) -> Array:
+        """A constant as one of this physics' arrays."""
+        ...
+
+    def bind(self, field: str) -> Array:
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
         ...
 
-    def step(self, nstep: int, ids: Tensor | None = None) -> None:
+    def step(self, nstep: int, ids: Array | None = None) -> None:
         """Advance by nstep substeps."""
         ...
 
-    def forward(self, ids: Tensor | None = None) -> None:
+    def forward(self, ids: Array | None = None) -> None:
         """Compute the derived fields at the present state."""
         ...
 
-    def reset(self, ids: Tensor | None = None) -> None:
+    def reset(self, ids: Array | None = None) -> None:
         """Back to the model's defaults; follow with writes to the state and forward()."""
         ...
 
@@ -46,13 +52,13 @@ class Physics(Protocol):
         """A copy of everything the simulations' future depends on, warm starts included: {name: [N, ...]}."""
         ...
 
-    def load_state(self, state: dict[str, Tensor], ids: Tensor | None = None) -> None:
+    def load_state(self, state: dict[str, Tensor], ids: Array | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit."""
         ...
 
 
 class CpuPhysics:
-    """Physics on MuJoCo's own batch: float64, bit-identical to a loop of mj_step at any thread count.
+    """Physics on MuJoCo's own batch, in numpy: float64, bit-identical to a loop of mj_step at any thread count.
 
     Args:
         model: the model of all simulations.
@@ -68,26 +74,31 @@ class CpuPhysics:
         self._contact_forces = "cfrc_ext" in derived
         self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
         self._default = self._batch.state[0].copy()
-        self._rows = torch.from_numpy(self._batch.state)
-        self._derived = {name: torch.from_numpy(self._batch.output(name)) for name in derived}
-        self._bound = dict(self._derived)
+        self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
+        self._bound: dict[str, np.ndarray] = {}
         for bit in (mujoco.mjtState.mjSTATE_QPOS, mujoco.mjtState.mjSTATE_QVEL, mujoco.mjtState.mjSTATE_CTRL):
             name = bit.name.removeprefix("mjSTATE_").lower()
-            self._bound[name] = torch.from_numpy(self._batch.component(name, bit))
-        self.qpos, self.qvel, self.ctrl = (self._bound[name] for name in ("qpos", "qvel", "ctrl"))
+            self._bound[name] = self._batch.component(name, bit)
+        self.qpos, self.qvel, self.ctrl = self._bound.values()
+        for name in derived:
+            self._bound[name] = self._saved[name].view()
+            self._bound[name].flags.writeable = False
         self._warned = np.zeros_like(self._batch.warning)
 
-    def bind(self, field: str) -> Tensor:
-        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl or a field named in `derived`.
+    def array(self, constant: np.ndarray) -> np.ndarray:
+        """The constant as it is."""
+        return constant
 
-        Derived fields lag one substep after step(), as after mj_step, and are outputs: a write to them is lost.
-        Raises ValueError for any other field.
+    def bind(self, field: str) -> np.ndarray:
+        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl or a field named in `derived`, which is read-only.
+
+        Derived fields lag one substep after step(), as after mj_step. Raises ValueError for any other field.
         """
         if field not in self._bound:
             raise ValueError(f"{field!r} is not bound; bound are {', '.join(self._bound)}: name it in Task.derived")
         return self._bound[field]
 
-    def step(self, nstep: int, ids: Tensor | None = None) -> None:
+    def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
         """Advance by nstep calls of mj_step. Raises SimulationError; warns of instability, naming the envs."""
         selected = _int32(ids)
         self._batch.step(nstep, selected)
@@ -96,34 +107,34 @@ class CpuPhysics:
         if self._batch.warned():
             self._warn()
 
-    def forward(self, ids: Tensor | None = None) -> None:
+    def forward(self, ids: np.ndarray | None = None) -> None:
         """Compute the derived fields at the present state: mj_forward."""
         self._batch.forward(_int32(ids))
 
-    def reset(self, ids: Tensor | None = None) -> None:
+    def reset(self, ids: np.ndarray | None = None) -> None:
         """Back to the model's defaults (mj_resetData); follow with writes to the state and forward()."""
-        rows = slice(None) if ids is None else ids.numpy()
+        rows = slice(None) if ids is None else ids
         if self._contact_forces:
             self._batch.reset(_int32(ids))  # contact forces live on in the MjData that a persistent batch keeps
         else:
             self._batch.state[rows] = self._default  # what mj_resetData does to a row, without waking the threads
-            self._batch.warning[rows] = 0
+            self._batch.forgive(rows)
         self._warned[rows] = 0
 
     def state(self) -> dict[str, Tensor]:
         """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""
-        return {"integration": self._rows.clone(), **{name: field.clone() for name, field in self._derived.items()}}
+        return {name: torch.from_numpy(field.copy()) for name, field in self._saved.items()}
 
-    def load_state(self, state: dict[str, Tensor], ids: Tensor | None = None) -> None:
+    def load_state(self, state: dict[str, Tensor], ids: np.ndarray | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit. Raises ValueError if it does not fit."""
-        for name, target in {"integration": self._rows, **self._derived}.items():
-            if name not in state or state[name].shape != target.shape:
+        for name, field in self._saved.items():
+            if name not in state or state[name].shape != field.shape:
                 found = tuple(state[name].shape) if name in state else "nothing"
-                raise ValueError(f"physics state {name!r}: expected {tuple(target.shape)}, found {found}")
+                raise ValueError(f"physics state {name!r}: expected {field.shape}, found {found}")
         self.reset(ids)  # forgets what the state does not hold: warnings, and data that a persistent batch keeps
         rows = slice(None) if ids is None else ids
-        for name, target in {"integration": self._rows, **self._derived}.items():
-            target[rows] = state[name][rows]
+        for name, field in self._saved.items():
+            field[rows] = state[name].numpy()[rows]
 
     def _warn(self) -> None:
         for what, envs in self._batch.warnings(self._warned):
@@ -132,5 +143,5 @@ class CpuPhysics:
         self._warned[:] = self._batch.warning
 
 
-def _int32(ids: Tensor | None) -> np.ndarray | None:
-    return None if ids is None else ids.to(torch.int32).numpy()
+def _int32(ids: np.ndarray | None) -> np.ndarray | None:
+    return None if ids is None else ids.astype(np.int32)

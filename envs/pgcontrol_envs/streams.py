@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from gymnasium.utils.seeding import np_random
-from torch import Tensor
+
+from pgcontrol_envs.arrays import Array
 
 
 class Streams:
@@ -24,23 +24,28 @@ class Streams:
         """Start env's stream again from seed."""
         self._generators[env] = np_random(seed)[0]
 
-    def narrow(self, ids: Tensor) -> "Streams":
-        """The streams of the envs ids [n] (int64) only; drawing from them advances the same generators."""
-        return Streams([self._generators[i] for i in ids.tolist()])
+    def narrow(self, ids: Array) -> "Streams":
+        """The streams of the envs ids [n] only; drawing from them advances the same generators."""
+        return type(self)([self._generators[i] for i in ids.tolist()])
 
-    def uniform(self, low: float, high: float, size: int) -> Tensor:
+    def uniform(self, low: float, high: float, size: int) -> Array:
         """[n, size] float64, uniform in [low, high)."""
-        return self._stack([generator.uniform(low, high, size) for generator in self._generators])
+        return np.array([generator.uniform(low, high, size) for generator in self._generators])
 
-    def normal(self, size: int) -> Tensor:
+    def uniforms(self, low: float, high: float, first: int, second: int) -> tuple[Array, Array]:
+        """uniform(low, high, first) and then uniform(low, high, second), at the price of one."""
+        both = self.uniform(low, high, first + second)
+        return both[:, :first], both[:, first:]
+
+    def normal(self, size: int) -> Array:
         """[n, size] float64, standard normal."""
-        return self._stack([generator.standard_normal(size) for generator in self._generators])
+        return np.array([generator.standard_normal(size) for generator in self._generators])
 
-    def until(self, accept: Callable[[Tensor], Tensor], draw: Callable[["Streams"], Tensor]) -> Tensor:
+    def until(self, accept: Callable[[Array], Array], draw: Callable[["Streams"], Array]) -> Array:
         """Rejection sampling: draw [n, ...] from these streams, and again from those of the rows accept refuses."""
         drawn = draw(self)
-        while len(again := torch.nonzero(~accept(drawn)).flatten()):
-            drawn[again] = draw(self.narrow(again))
+        while (refused := ~accept(drawn)).any():
+            drawn[refused] = draw(self.narrow(np.flatnonzero(refused)))
         return drawn
 
     def state(self) -> list[dict[str, Any]]:
@@ -51,7 +56,3 @@ class Streams:
         """Continue from what state() returned."""
         for generator, saved in zip(self._generators, state, strict=True):
             generator.bit_generator.state = saved
-
-    @staticmethod
-    def _stack(rows: list[np.ndarray]) -> Tensor:
-        return torch.from_numpy(np.stack(rows))

@@ -12,14 +12,13 @@ from typing import Any, ClassVar
 
 import gymnasium.envs.mujoco
 import mujoco
-import numpy as np
 import torch
-from torch import Tensor
 
+from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
 
-Terms = dict[str, Tensor]
+Terms = dict[str, Array]
 
 ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 
@@ -47,10 +46,11 @@ class Camera:
 
 
 class Task(ABC):
-    """One task: model, start states, observation, named reward terms, termination; batched over N envs, in torch.
+    """One task: model, start states, observation, named reward terms, termination; batched over N envs.
 
-    A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own. Reward
-    terms carry the names of Gymnasium v5's infos and add up to the reward.
+    A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own. It
+    computes with the physics' arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays.
+    Reward terms carry the names of Gymnasium v5's infos and add up to the reward.
     """
 
     id: ClassVar[str]
@@ -72,13 +72,10 @@ class Task(ABC):
 
     def __init__(self) -> None:
         self.model = load_model(self.xml)
-        self.nq, self.nv = self.model.nq, self.model.nv
         self.dt: float = self.model.opt.timestep * self.frame_skip
         """Seconds per env step."""
         self.action_low, self.action_high = torch.from_numpy(self.model.actuator_ctrlrange).float().unbind(-1)
         """Action bounds [A], float32."""
-        self.init_qpos = torch.from_numpy(self.model.qpos0.copy())
-        """The model's default positions [nq]; its default velocities are zero."""
 
     def body(self, name: str) -> int:
         """The model's id of a body."""
@@ -89,52 +86,27 @@ class Task(ABC):
         """Keep the views of physics that the other methods read: live, they need slicing only once."""
 
     @abstractmethod
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Write start states of the envs ids [n] (int64) into physics just reset; rng holds their n streams."""
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng."""
 
     @abstractmethod
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """The observations [N, O], float64, in memory of their own."""
 
-    def before(self) -> Tensor | None:
-        """What the reward must remember of the state before the step, [N, ...], in memory of its own."""
+    def before(self) -> Array | None:
+        """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""
         return None
 
     @abstractmethod
-    def reward(self, action: Tensor, before: Any, terminated: Tensor) -> tuple[Tensor, Terms]:
-        """The reward [N], float64, and its terms, after a step under action [N, A].
+    def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
+        """The reward [N], float64, and its terms, after a step under action [N, A], in memory of their own.
 
         before is what before() said of the state the step began in, terminated what terminated() says of this one.
         """
 
-    def terminated(self) -> Tensor | None:
+    def terminated(self) -> Array | None:
         """Which envs are in a state that ends the episode, bool [N]; None if the task has no such states."""
         return None
-
-
-def cost(weight: float, x: Tensor) -> Tensor:
-    """-weight Σ x² over the last dimension, [N, A] → [N], in x's own precision.
-
-    On the CPU the arithmetic is numpy's: Gymnasium adds the squares of float32 actions in float32, where the order of
-    the additions decides the last bits, and rewards are to agree with Gymnasium's beyond float32's precision.
-    """
-    if _on_cpu(x):
-        return torch.from_numpy(-weight * np.square(x.numpy()).sum(-1))
-    return -weight * x.square().sum(-1)
-
-
-def sin(x: Tensor) -> Tensor:
-    """sin x; on the CPU numpy's, from which torch's differs in the last bit now and then."""
-    return torch.from_numpy(np.sin(x.numpy())) if _on_cpu(x) else x.sin()
-
-
-def cos(x: Tensor) -> Tensor:
-    """cos x; on the CPU numpy's, from which torch's differs in the last bit now and then."""
-    return torch.from_numpy(np.cos(x.numpy())) if _on_cpu(x) else x.cos()
-
-
-def _on_cpu(x: Tensor) -> bool:
-    return x.device.type == "cpu"
 
 
 def load_model(xml: str) -> mujoco.MjModel:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Task, Terms
+from pgcontrol_envs.task import Task
 
 Ids = Tensor | Sequence[int] | np.ndarray
 Seed = int | Sequence[int | None]
@@ -19,18 +19,18 @@ class UnknownEnv(ValueError):
     """There is no env of that name; the message says which names are close to it."""
 
 
-def as_ids(ids: Ids | None, num_envs: int) -> Tensor:
+def as_ids(ids: Ids | None, num_envs: int) -> np.ndarray:
     """Env ids [n], int64 and sorted, from a bool mask [N], sorted ints, or None for all; else raises ValueError."""
     if ids is None:
-        return torch.arange(num_envs)
-    ids = torch.as_tensor(ids)
-    if ids.dtype == torch.bool:
+        return np.arange(num_envs)
+    ids = ids.numpy() if isinstance(ids, Tensor) else np.asarray(ids)
+    if ids.dtype == np.bool_:
         if ids.shape != (num_envs,):
-            raise ValueError(f"a mask of envs has shape ({num_envs},), got {tuple(ids.shape)}")
-        return torch.nonzero(ids).flatten()
-    if ids.ndim != 1 or (len(ids) and (ids[0] < 0 or ids[-1] >= num_envs or not (ids.diff() > 0).all())):
+            raise ValueError(f"a mask of envs has shape ({num_envs},), got {ids.shape}")
+        return np.flatnonzero(ids)
+    if ids.ndim != 1 or (len(ids) and (ids[0] < 0 or ids[-1] >= num_envs or not (np.diff(ids) > 0).all())):
         raise ValueError(f"env ids are sorted, unique and in [0, {num_envs}), got {ids.tolist()}")
-    return ids.to(torch.int64)
+    return ids.astype(np.int64)
 
 
 def as_seeds(seed: Seed | None, num_envs: int) -> list[int | None]:
@@ -56,7 +56,7 @@ class Step(NamedTuple):
     """The episode ended in a terminal state; bool [N]."""
     truncated: Tensor
     """The episode ran into its time limit; bool [N]. Both may hold at once."""
-    terms: Terms
+    terms: dict[str, Tensor]
     """The reward's parts by name, [N] each."""
 
 
@@ -137,7 +137,8 @@ class TaskVecEnv:
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)
         self.task.bind(self.physics)
         self._streams = Streams.seeded(num_envs, seed)
-        self._elapsed = np.zeros(num_envs, np.int64)  # numpy: half the cost of torch at this size
+        # the hand of one clock, and where it stood when each episode began
+        self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))
         self.obs_size = self.task.observe().shape[-1]
 
@@ -152,43 +153,47 @@ class TaskVecEnv:
         self.physics.reset(chosen)
         self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
         self.physics.forward(chosen)
-        self._elapsed[chosen.numpy()] = 0
-        return self.task.observe()[chosen]
+        self._began[chosen] = self._clock
+        return torch.from_numpy(self.task.observe()[chosen])
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
-        if action.shape != (expected := self._action_shape):
-            raise ValueError(f"{self.env_id}: expected actions of shape {expected}, got {tuple(action.shape)}")
-        task, physics = self.task, self.physics
+        task, physics, controls = self.task, self.physics, action.numpy()
+        if controls.shape != (expected := self._action_shape):
+            raise ValueError(f"{self.env_id}: expected actions of shape {expected}, got {controls.shape}")
         before = task.before()
+        if before is not None:
+            before = before.copy()
         if active is None:
-            physics.ctrl.copy_(action)
+            physics.ctrl[:] = controls
             physics.step(task.frame_skip)
-            self._elapsed += 1
         else:
-            ids = torch.nonzero(active).flatten()
-            physics.ctrl[ids] = action[ids].to(physics.ctrl.dtype)
+            ids = as_ids(active, self.num_envs)
+            physics.ctrl[ids] = controls[ids]
             physics.step(task.frame_skip, ids)
-            self._elapsed[ids.numpy()] += 1
-        obs = task.observe()
-        truncated = torch.from_numpy(self._elapsed >= self.time_limit)
-        terminated = task.terminated()
+            self._began += ~active.numpy()  # the others do not age
+        self._clock += 1
+        obs, truncated, terminated = task.observe(), self._began <= self._clock - self.time_limit, task.terminated()
         if terminated is None:
-            terminated = torch.zeros_like(truncated)
-        reward, terms = task.reward(action, before, terminated)
-        if active is not None:
-            reward, terminated, truncated = reward * active, terminated & active, truncated & active
-            terms = {name: term * active for name, term in terms.items()}
-        return Step(obs, reward, terminated, truncated, terms)
+            terminated = np.zeros(self.num_envs, np.bool_)
+        reward, terms = task.reward(controls, before, terminated)
+        step = Step(
+            torch.from_numpy(obs),
+            torch.from_numpy(reward),
+            torch.from_numpy(terminated),
+            torch.from_numpy(truncated),
+            {name: torch.from_numpy(term) for name, term in terms.items()},
+        )
+        return step if active is None else _masked(step, active)
 
     def qpos(self, i: int) -> np.ndarray:
         """A copy of env i's generalised positions [nq]."""
-        return self.physics.qpos[i].numpy().copy()
+        return self.physics.qpos[i].copy()
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The physics, the episodes' clocks, and the random streams."""
         tensors = {f"physics.{name}": value for name, value in self.physics.state().items()}
-        tensors["elapsed"] = torch.tensor(self._elapsed)
+        tensors["elapsed"] = torch.from_numpy(self._clock - self._began)
         return tensors, {"env": self.env_id, "streams": self._streams.state()}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
@@ -198,8 +203,14 @@ class TaskVecEnv:
             raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
         prefix = "physics."
         self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        self._elapsed[:] = tensors["elapsed"].numpy()
+        self._began[:] = self._clock - tensors["elapsed"].numpy()
         self._streams.load_state(extra["streams"])
 
     def close(self) -> None:
         """Nothing to release: the physics goes with its last array."""
+
+
+def _masked(step: Step, active: Tensor) -> Step:
+    """The step with nothing but observations for the envs that stood still."""
+    terms = {name: term * active for name, term in step.terms.items()}
+    return Step(step.obs, step.reward * active, step.terminated & active, step.truncated & active, terms)

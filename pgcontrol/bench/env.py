@@ -29,8 +29,8 @@ NAMES = {
     "sync": f"Gymnasium sync, {SYNC_ENVS} envs",
 }
 
-Play = Callable[[int], None]
-"""Plays that many steps of all its envs."""
+Contender = tuple[int, Callable[[], object], Callable[[int], None]]
+"""Its number of envs, what starts its first episodes, and what plays a number of steps from there."""
 
 
 def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: str | Path | None) -> dict[str, Any]:
@@ -91,19 +91,15 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     rng = np.random.default_rng(0)
     low, high = env.action_low.numpy(), env.action_high.numpy()
     actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
-    rate = _rate(_vecenv(env, actions), num_envs, len(actions[:100]))
-    steps = max(20, int(seconds * rate / num_envs))
-    contenders = {
-        "vecenv": (num_envs, _vecenv(env, actions)),
-        "bare": (num_envs, _bare(env, actions, steps, threads)),
-        "sync": (SYNC_ENVS, _sync(env_id, actions)),
-    }
+    vecenv = _vecenv(env, actions)
+    steps = max(20, int(seconds * _rate(vecenv, 100) / num_envs))
+    contenders = {"vecenv": vecenv, "bare": _bare(env, actions, steps, threads), "sync": _sync(env_id, actions)}
     if find_spec("envpool"):
-        contenders["envpool"] = (num_envs, _envpool(env_id, num_envs, threads, actions))
+        contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     turns: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(REPEATS):
-        for name, (n, play) in contenders.items():
-            turns[name].append(_rate(play, n, steps))
+        for name, contender in contenders.items():
+            turns[name].append(_rate(contender, steps))
     return {
         name: {
             "steps_per_second": median(rates),
@@ -115,27 +111,28 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     }
 
 
-def _rate(play: Play, num_envs: int, steps: int) -> float:
+def _rate(contender: Contender, steps: int) -> float:
+    num_envs, begin, play = contender
+    begin()
     start = time.perf_counter()
     play(steps)
     return num_envs * steps / (time.perf_counter() - start)
 
 
-def _vecenv(env: TaskVecEnv, actions: np.ndarray) -> Play:
+def _vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
     rows = torch.from_numpy(actions)
 
     def play(steps: int) -> None:
-        env.reset(seed=0)
         for t in range(steps):
             step = env.step(rows[t % len(rows)])
-            over = step.terminated | step.truncated
+            over = step.terminated.numpy() | step.truncated.numpy()
             if over.any():
                 env.reset(over)
 
-    return play
+    return env.num_envs, lambda: env.reset(seed=0), play
 
 
-def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Play:
+def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
     """Record where vecenv's episodes start, for the bare batch to start there too."""
     everyone = torch.ones(env.num_envs, dtype=torch.bool)
     starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
@@ -143,7 +140,7 @@ def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Pla
     def reset(after: int, over: torch.Tensor, seed: int | None = None) -> None:
         env.reset(over, seed)
         ids = over.nonzero().flatten().numpy().astype(np.int32)
-        starts[after] = ids, env.physics.qpos[ids].numpy().copy(), env.physics.qvel[ids].numpy().copy()
+        starts[after] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
 
     reset(-1, everyone, seed=0)
     for t in range(steps):
@@ -161,37 +158,34 @@ def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Pla
         batch.forward(ids)
 
     def play(steps: int) -> None:
-        start(-1)
         for t in range(steps):
             ctrl[:] = actions[t % len(actions)]
             batch.step(nstep=env.task.frame_skip)
             if t in starts:
                 start(t)
 
-    return play
+    return env.num_envs, lambda: start(-1), play
 
 
-def _sync(env_id: str, actions: np.ndarray) -> Play:
+def _sync(env_id: str, actions: np.ndarray) -> Contender:
     env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
     rows = np.resize(actions, (len(actions), SYNC_ENVS, actions.shape[-1]))
 
     def play(steps: int) -> None:
-        env.reset(seed=0)
         for t in range(steps):
             env.step(rows[t % len(rows)])
 
-    return play
+    return SYNC_ENVS, lambda: env.reset(seed=0), play
 
 
-def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Play:
+def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Contender:
     import envpool
 
     env = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
     rows = actions.astype(np.float64)
 
     def play(steps: int) -> None:
-        env.reset()
         for t in range(steps):
             env.step(rows[t % len(rows)])
 
-    return play
+    return num_envs, env.reset, play

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -101,6 +102,8 @@ class Collector:
         self.reward_scale = RewardScale(env.num_envs, scale_reward)
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+        self.seconds: dict[str, float] = {}
+        """Where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)."""
         self.obs: Tensor | None = None
         """What the policy will see next, [N, O]; None before the first rollout."""
 
@@ -124,13 +127,18 @@ class Collector:
         reward = torch.empty(T, N, dtype=torch.float64)
         played = torch.empty(T, N, dtype=torch.int64)
         terminated, truncated = torch.empty(2, T, N, dtype=torch.bool)
+        began = time.perf_counter()
+        acting = physics = 0.0
         episodes: list[Episode] = []
         finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
 
         raw_obs[0] = self.obs  # pyright: ignore[reportArgumentType]
         for t in range(T):
+            before = time.perf_counter()
             action, choice[t] = policy.act(raw_obs[t], self.rng)
+            acted = time.perf_counter()
             step, reward[t], played[t] = self._play(action)
+            acting, physics = acting + acted - before, physics + time.perf_counter() - acted
             raw_obs[t + 1], terminated[t], truncated[t] = step.obs, step.terminated, step.truncated
             done = step.terminated | step.truncated
             if done.any():
@@ -142,6 +150,7 @@ class Collector:
         self._require_finite(raw_obs, reward)
 
         # one pass over all T x N states costs less than T small ones while the physics waits
+        before = time.perf_counter()
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
         log_prob = policy.head.log_prob(params, choice.flatten(0, 1))
@@ -149,6 +158,7 @@ class Collector:
         next_value = value[1:].clone()
         for t, ids, final in finals:
             next_value[t, ids] = policy.value(policy.normaliser(final))
+        acting += time.perf_counter() - before
         decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
@@ -164,6 +174,8 @@ class Collector:
             truncated=truncated,
             steps=int(played.sum()),
         )
+        total = time.perf_counter() - began
+        self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
         return rollout, episodes
 
     def _play(self, action: Tensor) -> tuple[Step, Tensor, Tensor]:

@@ -91,13 +91,14 @@ class Trainer:
 
     def update(self) -> dict[str, float]:
         """One rollout and one update of the policy; returns their metrics."""
-        start = time.perf_counter()
+        began = time.perf_counter()
         rollout, episodes = self.collector.collect()
-        collected = time.perf_counter()
         self.episodes.extend(episodes)
         advantage, target = self.estimator(rollout.trajectories())
         progress = min(self.steps / self.config.total_steps, 1.0)
+        before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
+        updating = time.perf_counter() - before
         if self.rule.compiled and self.updates == 0:
             compiling.note(self.config)
         # after the update: the rollout was collected under the old statistics
@@ -105,10 +106,12 @@ class Trainer:
         self.policy.head.adapt(rollout)
         self.steps += rollout.steps
         self.updates += 1
-        end = time.perf_counter()
-        self.seconds += end - start
-        metrics |= {"time/collect": collected - start, "time/update": end - collected}
-        return metrics | self._describe(rollout)
+        metrics |= self._describe(rollout)
+        total = time.perf_counter() - began
+        self.seconds += total
+        split = self.collector.seconds | {"update": updating}
+        split["rest"] = total - sum(split.values())
+        return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:

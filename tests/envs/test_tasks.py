@@ -5,14 +5,16 @@
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
 import pgcontrol_envs
 import pytest
 import torch
+from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.vector import TaskVecEnv
 
 DROPPED_IN = """
 from pgcontrol_envs.tasks.hopper import Hopper
@@ -86,10 +88,10 @@ def test_streams_are_gymnasiums():
     streams = Streams.seeded(3, 10)
     generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence(10 + i))) for i in range(3)]
     drawn = streams.uniform(-1, 2, 4)
-    np.testing.assert_array_equal(drawn.numpy(), [g.uniform(-1, 2, 4) for g in generators])
-    some = streams.narrow(torch.tensor([0, 2])).normal(3)
-    np.testing.assert_array_equal(some.numpy(), [generators[i].standard_normal(3) for i in (0, 2)])
-    np.testing.assert_array_equal(streams.normal(1).numpy(), [g.standard_normal(1) for g in generators])
+    np.testing.assert_array_equal(drawn, [g.uniform(-1, 2, 4) for g in generators])
+    some = streams.narrow(np.array([0, 2])).normal(3)
+    np.testing.assert_array_equal(some, [generators[i].standard_normal(3) for i in (0, 2)])
+    np.testing.assert_array_equal(streams.normal(1), [g.standard_normal(1) for g in generators])
 
 
 def test_rejection_draws_again_only_where_refused():
@@ -101,8 +103,53 @@ def test_rejection_draws_again_only_where_refused():
         assert row == pytest.approx(value, abs=0)
 
 
-def test_tasks_do_not_ask_for_the_device():
-    for file in (Path(pgcontrol_envs.__file__).parent / "tasks").glob("*.py"):
-        words = file.read_text()
-        assert "device" not in words
-        assert "import numpy" not in words
+class TorchPhysics:
+    """The views of a CpuPhysics as torch tensors over the same memory: what a task would meet on a GPU."""
+
+    def __init__(self, cpu: CpuPhysics):
+        self.model = cpu.model
+        self.bind: Any = lambda field: torch.from_numpy(cpu.bind(field).copy())
+        self.qpos, self.qvel, self.ctrl = (torch.from_numpy(array) for array in (cpu.qpos, cpu.qvel, cpu.ctrl))
+        self.array = torch.from_numpy
+
+
+class TorchStreams(Streams):
+    """Streams whose draws are torch tensors."""
+
+    def uniform(self, low, high, size):
+        return torch.from_numpy(super().uniform(low, high, size))
+
+    def normal(self, size):
+        return torch.from_numpy(super().normal(size))
+
+
+def test_tasks_compute_the_same_in_torch(task):
+    """A task is written once, for numpy on the CPU and torch on a GPU."""
+    env = TaskVecEnv(pgcontrol_envs.catalog()[task], 4, seed=0)
+    env.reset()
+    low, high = env.action_low, env.action_high
+    float32 = {"rtol": 1e-5, "atol": 1e-5}
+    twin: Any = None
+    for _ in range(20):
+        action, before = low + (high - low) * torch.rand(4, len(low)), env.task.before()
+        before = None if before is None else before.copy()
+        step = env.step(action)
+        twin = type(env.task)()
+        twin.bind(TorchPhysics(env.physics))
+        torch.testing.assert_close(twin.observe(), step.obs)
+        terminated = twin.terminated()
+        assert terminated is None or torch.equal(terminated, step.terminated)
+        reward, terms = twin.reward(action, None if before is None else torch.from_numpy(before), step.terminated)
+        torch.testing.assert_close(reward, step.reward, check_dtype=False, **float32)
+        for name, term in step.terms.items():
+            torch.testing.assert_close(terms[name], term, check_dtype=False, **float32)
+    ids, physics = [0, 2], env.physics
+    starts = []
+    for reset in (
+        lambda: env.task.reset(physics, np.array(ids), Streams.seeded(2, 7)),
+        lambda: twin.reset(TorchPhysics(physics), torch.tensor(ids), TorchStreams.seeded(2, 7)),
+    ):
+        physics.reset(np.array(ids))
+        reset()
+        starts.append(np.concatenate((physics.qpos[ids], physics.qvel[ids]), -1))
+    np.testing.assert_array_equal(*starts)

@@ -1,11 +1,9 @@
 """HalfCheetah: a planar two-legged runner, rewarded for speed (Wawrzyński 2009; Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
-
+from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, cost
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class HalfCheetah(Task):
@@ -20,20 +18,21 @@ class HalfCheetah(Task):
         """x, the other positions, velocities."""
         self.x, self.posture, self.velocity = physics.qpos[:, 0], physics.qpos[:, 1:], physics.qvel
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Default posture, positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.nv)
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """Positions off by up to 0.1, velocities normal with deviation 0.1."""
+        physics.qpos[ids] += rng.uniform(-0.1, 0.1, self.model.nq)
+        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Positions without x, velocities [N, 17]."""
-        return torch.cat((self.posture, self.velocity), -1)
+        return join(self.posture, self.velocity)
 
-    def before(self) -> Tensor:
+    def before(self) -> Array:
         """x [N]."""
-        return self.x.clone()
+        return self.x
 
-    def reward(self, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Forward speed less the cost of control."""
-        forward, ctrl = (self.x - before) / self.dt, cost(0.1, action)
+        forward = (self.x - before) / self.dt
+        ctrl = -0.1 * (action**2).sum(-1)
         return forward + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl}

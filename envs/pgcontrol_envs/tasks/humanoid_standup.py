@@ -1,8 +1,7 @@
 """HumanoidStandup: the humanoid lying on its back, rewarded for height (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
-from torch import Tensor
-
-from pgcontrol_envs.task import Terms, cost
+from pgcontrol_envs.arrays import Array
+from pgcontrol_envs.task import Terms
 from pgcontrol_envs.tasks.humanoid import HumanoidBody
 
 
@@ -12,8 +11,8 @@ class HumanoidStandup(HumanoidBody):
     id = "HumanoidStandup-v5"
     xml = "humanoidstandup.xml"
 
-    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """The torso's height over the physics timestep, 1 for nothing, less the costs of control and of impact."""
         linup = self.height / self.model.opt.timestep
-        ctrl, impact = cost(0.1, self.ctrl), cost(5e-7, self.forces).clamp(min=-10)
+        ctrl, impact = -0.1 * (self.ctrl**2).sum(-1), (-5e-7 * (self.forces**2).sum(-1)).clip(-10)
         return linup + ctrl + impact + 1, {"reward_linup": linup, "reward_quadctrl": ctrl, "reward_impact": impact}

@@ -1,11 +1,9 @@
 """InvertedDoublePendulum: two poles on a cart, rewarded for a high tip (after Barto et al. 1983; Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
-
+from pgcontrol_envs.arrays import Array, cos, join, sin
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, cos, sin
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class InvertedDoublePendulum(Task):
@@ -21,26 +19,26 @@ class InvertedDoublePendulum(Task):
         """The cart's x and the constraint force on it, the poles' angles, velocities, the tip's place."""
         self.cart, self.force = physics.qpos[:, :1], physics.bind("qfrc_constraint")[:, :1]
         self.angles, self.velocity = physics.qpos[:, 1:], physics.qvel
-        self.tip_x, _, self.tip_height = physics.bind("site_xpos")[:, 0].unbind(-1)
+        self.tip_x, _, self.tip_height = physics.bind("site_xpos")[:, 0].T
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Upright, positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] = self.init_qpos + rng.uniform(-0.1, 0.1, self.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.nv)
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """Positions off by up to 0.1, velocities normal with deviation 0.1."""
+        physics.qpos[ids] += rng.uniform(-0.1, 0.1, self.model.nq)
+        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""
-        rest = self.velocity.clamp(-10, 10), self.force.clamp(-10, 10)
-        return torch.cat((self.cart, sin(self.angles), cos(self.angles), *rest), -1)
+        rest = self.velocity.clip(-10, 10), self.force.clip(-10, 10)
+        return join(self.cart, sin(self.angles), cos(self.angles), *rest)
 
-    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
-        survive = 10 * (~terminated).double()
+        survive = 10.0 * ~terminated
         distance = -(0.01 * self.tip_x**2 + (self.tip_height - 2) ** 2)
         velocity = -(1e-3 * self.velocity[:, 1] ** 2 + 5e-3 * self.velocity[:, 2] ** 2)
         terms = {"reward_survive": survive, "distance_penalty": distance, "velocity_penalty": velocity}
         return survive + distance + velocity, terms
 
-    def terminated(self) -> Tensor:
+    def terminated(self) -> Array:
         """The tip fell."""
         return self.tip_height <= 1

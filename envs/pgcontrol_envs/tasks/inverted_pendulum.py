@@ -1,8 +1,8 @@
 """InvertedPendulum: a pole on a cart, rewarded for staying upright (Barto, Sutton, Anderson 1983; Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
+from math import inf
 
+from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
@@ -20,20 +20,20 @@ class InvertedPendulum(Task):
         """Positions, the pole's angle, velocities."""
         self.position, self.angle, self.velocity = physics.qpos, physics.qpos[:, 1], physics.qvel
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Upright, positions and velocities off by up to 0.01."""
-        noise = rng.uniform(-0.01, 0.01, self.nq + self.nv)
-        physics.qpos[ids], physics.qvel[ids] = self.init_qpos + noise[:, : self.nq], noise[:, self.nq :]
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """Positions and velocities off by up to 0.01."""
+        position, velocity = rng.uniforms(-0.01, 0.01, self.model.nq, self.model.nv)
+        physics.qpos[ids] += position
+        physics.qvel[ids] = velocity
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Positions, velocities [N, 4]."""
-        return torch.cat((self.position, self.velocity), -1)
+        return join(self.position, self.velocity)
 
-    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """1 for not falling."""
-        survive = (~terminated).double()
-        return survive, {"reward_survive": survive.clone()}
+        return 1.0 * ~terminated, {"reward_survive": 1.0 * ~terminated}
 
-    def terminated(self) -> Tensor:
+    def terminated(self) -> Array:
         """The pole fell, or something is not finite."""
-        return ~((self.angle.abs() <= 0.2) & self.observe().isfinite().all(-1))
+        return ~((abs(self.angle) <= 0.2) & (abs(self.observe()) < inf).all(-1))

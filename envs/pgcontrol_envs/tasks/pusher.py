@@ -1,11 +1,9 @@
 """Pusher: a seven-joint arm that pushes a cylinder to a goal (Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
-
+from pgcontrol_envs.arrays import Array, join, norm
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, cost
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class Pusher(Task):
@@ -16,7 +14,7 @@ class Pusher(Task):
     frame_skip = 5
     time_limit = 100
     derived = ("xpos",)
-    camera = Camera(distance=2.5, elevation=-35.0, azimuth=180.0, lookat=(0.3, -0.3, -0.2))
+    camera = Camera(distance=2.5, elevation=-35.0, azimuth=180.0, lookat=(0.2, -0.45, -0.15))
 
     def bind(self, physics: Physics) -> None:
         """The arm's angles and velocities, places of tip, object and goal."""
@@ -24,24 +22,22 @@ class Pusher(Task):
         bodies = "tips_arm", "object", "goal"
         self.tip, self.object, self.goal = (physics.bind("xpos")[:, self.body(name)] for name in bodies)
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Default posture, nearly at rest; the object on the table, more than 0.17 m from the goal."""
-        qpos = self.init_qpos.repeat(len(ids), 1)
-        qpos[:, -4:-2] = rng.until(
-            lambda place: place.norm(dim=-1) > 0.17,
-            lambda some: torch.cat((some.uniform(-0.3, 0, 1), some.uniform(-0.2, 0.2, 1)), -1),
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """The arm nearly at rest; the object on the table, more than 0.17 m from the goal."""
+        physics.qpos[ids, -4:-2] = rng.until(
+            lambda place: norm(place) > 0.17,
+            lambda some: join(some.uniform(-0.3, 0, 1), some.uniform(-0.2, 0.2, 1)),
         )
-        qpos[:, -2:] = 0
-        qvel = rng.uniform(-5e-3, 5e-3, self.nv)
-        qvel[:, -4:] = 0
-        physics.qpos[ids], physics.qvel[ids] = qpos, qvel
+        physics.qpos[ids, -2:] = 0
+        physics.qvel[ids] = rng.uniform(-5e-3, 5e-3, self.model.nv)
+        physics.qvel[ids, -4:] = 0
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Joint angles and velocities, places of tip, object and goal [N, 23]."""
-        return torch.cat((*self.arm, self.tip, self.object, self.goal), -1)
+        return join(*self.arm, self.tip, self.object, self.goal)
 
-    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """Minus the object's distance to the goal and half of that to the tip, less the cost of control."""
-        dist, near = -(self.object - self.goal).norm(dim=-1), -0.5 * (self.object - self.tip).norm(dim=-1)
-        ctrl = cost(0.1, action)
+        dist, near = -norm(self.object - self.goal), -0.5 * norm(self.object - self.tip)
+        ctrl = -0.1 * (action**2).sum(-1)
         return dist + ctrl + near, {"reward_dist": dist, "reward_ctrl": ctrl, "reward_near": near}

@@ -1,11 +1,9 @@
 """Reacher: a two-joint arm in the plane, rewarded for nearness of its tip to a random target (Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
-
+from pgcontrol_envs.arrays import Array, cos, join, norm, sin
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, cos, cost, sin
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class Reacher(Task):
@@ -23,20 +21,18 @@ class Reacher(Task):
         self.theta, self.target, self.velocity = physics.qpos[:, :2], physics.qpos[:, 2:], physics.qvel[:, :2]
         self.tip, self.goal = (physics.bind("xpos")[:, self.body(name)] for name in ("fingertip", "target"))
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Joints off by up to 0.1 rad, nearly at rest; the target uniform in the disc of 0.2 m."""
-        qpos = self.init_qpos + rng.uniform(-0.1, 0.1, self.nq)
-        qpos[:, 2:] = rng.until(lambda target: target.norm(dim=-1) < 0.2, lambda some: some.uniform(-0.2, 0.2, 2))
-        qvel = rng.uniform(-5e-3, 5e-3, self.nv)
-        qvel[:, 2:] = 0
-        physics.qpos[ids], physics.qvel[ids] = qpos, qvel
+        physics.qpos[ids] += rng.uniform(-0.1, 0.1, self.model.nq)
+        physics.qpos[ids, 2:] = rng.until(lambda goal: norm(goal) < 0.2, lambda some: some.uniform(-0.2, 0.2, 2))
+        physics.qvel[ids] = rng.uniform(-5e-3, 5e-3, self.model.nv)
+        physics.qvel[ids, 2:] = 0
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Cosines and sines of the joints, target, joint velocities, fingertip - target in the plane [N, 10]."""
-        to_target = (self.tip - self.goal)[:, :2]
-        return torch.cat((cos(self.theta), sin(self.theta), self.target, self.velocity, to_target), -1)
+        return join(cos(self.theta), sin(self.theta), self.target, self.velocity, (self.tip - self.goal)[:, :2])
 
-    def reward(self, action: Tensor, before: None, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """Minus the distance, less the cost of control."""
-        dist, ctrl = -(self.tip - self.goal).norm(dim=-1), cost(1.0, action)
+        dist, ctrl = -norm(self.tip - self.goal), -(action**2).sum(-1)
         return dist + ctrl, {"reward_dist": dist, "reward_ctrl": ctrl}

@@ -1,11 +1,9 @@
 """Swimmer: a three-link snake in a viscous fluid, rewarded for speed (Coulom 2002; Gymnasium's v5)."""
 
-import torch
-from torch import Tensor
-
+from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms, cost
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class Swimmer(Task):
@@ -20,20 +18,22 @@ class Swimmer(Task):
         """x, the positions but x and y, velocities."""
         self.x, self.posture, self.velocity = physics.qpos[:, 0], physics.qpos[:, 2:], physics.qvel
 
-    def reset(self, physics: Physics, ids: Tensor, rng: Streams) -> None:
-        """Stretched, positions and velocities off by up to 0.1."""
-        noise = rng.uniform(-0.1, 0.1, self.nq + self.nv)
-        physics.qpos[ids], physics.qvel[ids] = self.init_qpos + noise[:, : self.nq], noise[:, self.nq :]
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """Positions and velocities off by up to 0.1."""
+        position, velocity = rng.uniforms(-0.1, 0.1, self.model.nq, self.model.nv)
+        physics.qpos[ids] += position
+        physics.qvel[ids] = velocity
 
-    def observe(self) -> Tensor:
+    def observe(self) -> Array:
         """Positions without x and y, velocities [N, 8]."""
-        return torch.cat((self.posture, self.velocity), -1)
+        return join(self.posture, self.velocity)
 
-    def before(self) -> Tensor:
+    def before(self) -> Array:
         """x [N]."""
-        return self.x.clone()
+        return self.x
 
-    def reward(self, action: Tensor, before: Tensor, terminated: Tensor) -> tuple[Tensor, Terms]:
+    def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Forward speed less the cost of control."""
-        forward, ctrl = (self.x - before) / self.dt, cost(1e-4, action)
+        forward = (self.x - before) / self.dt
+        ctrl = -1e-4 * (action**2).sum(-1)
         return forward + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl}

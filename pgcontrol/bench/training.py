@@ -1,0 +1,204 @@
+"""How fast does it learn? Acting, updating and whole trainings, each beside its limit and beside Stable-Baselines3.
+
+All rows of one call are measured in one run, in turns, so that ratios hold on a machine that others use too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pgcontrol.learning.train import Trainer
+from pgcontrol.runs.config import Config, configure, nested
+
+REPEATS = 5
+PEER = "stable_baselines3"
+
+Rates = dict[str, list[float]]
+"""Row -> its rate in every turn."""
+
+
+def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
+    """Measure, print a table, write JSON.
+
+    Args:
+        env_id: a task.
+        heads: heads to train.
+        settings: dotted settings beside the task's recommended ones.
+        seconds: time for one turn of one row.
+        out: the JSON file to write, or None.
+
+    Returns:
+        What is written: {"settings": ..., "rows": {row: {"rate": median, "low": min, "high": max}}, "split": {head:
+        {part: share of wall time}}}. Rates are environment steps/s, for `update` rows samples/s.
+    """
+    configs = {head: configure({"env": env_id, "compile": "on", **settings, "head": head}) for head in heads}
+    trainers = {head: _warm(config) for head, config in configs.items()}
+    first = configs[heads[0]]
+    rows: dict[str, Callable[[float], float]] = {"physics alone": _physics(trainers[heads[0]])}
+    splits: dict[str, list[dict[str, float]]] = {head: [] for head in heads}
+    for head, trainer in trainers.items():
+        rows[f"act {head}"] = _act(trainer)
+        rows[f"update {head}, compiled, samples"] = _update(trainer)
+        rows[f"update {head}, eager, samples"] = _update(Trainer(configs[head], compiled=False))
+        rows[f"update {head}, minibatch 64, samples"] = _update(_warm(_with(configs[head], minibatch=64)))
+        rows[f"train {head}"] = _train(trainer, splits[head])
+    if find_spec(PEER):
+        rows["train Stable-Baselines3, same settings"] = _stable_baselines(first, like_ours=True)
+        rows["train Stable-Baselines3, defaults"] = _stable_baselines(first, like_ours=False)
+    rates: Rates = {name: [] for name in rows}
+    for _ in range(REPEATS):
+        for name, measure in rows.items():
+            rates[name].append(measure(seconds))
+    rates[f"train {heads[0]} x 2 processes, sum"] = [_side_by_side(configs[heads[0]], 3 * seconds)]
+    result: dict[str, Any] = {
+        "settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings},
+        "rows": {n: {"rate": median(r), "low": min(r), "high": max(r)} for n, r in rates.items()},
+        "split": {head: _shares(split) for head, split in splits.items()},
+    }
+    print_table(result)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """Rates with their range over turns, ratios to Stable-Baselines3, and where the time goes."""
+    console, rows = Console(highlight=False, width=None if Console().is_terminal else 120), result["rows"]
+    peers = {n.removeprefix("train Stable-Baselines3, "): r["rate"] for n, r in rows.items() if "Stable" in n}
+    table = Table(title=" ".join(f"{k} {v}" for k, v in result["settings"].items()))
+    table.add_column("row", no_wrap=True)
+    for column in ("per second", "lowest to highest", *(f"x SB3, {p}" for p in peers)):
+        table.add_column(column, justify="right")
+    for name, row in rows.items():
+        ratios = [f"{row['rate'] / rate:.1f}" if name.startswith("train") else "" for rate in peers.values()]
+        table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", *ratios)
+    console.print(table)
+    for head, split in result["split"].items():
+        console.print(f"{head}: " + "  ".join(f"{part} {share:.0%}" for part, share in split.items()))
+
+
+def _with(config: Config, minibatch: int) -> Config:
+    options = dataclasses.replace(config.algorithm.options, minibatch=minibatch)
+    return dataclasses.replace(config, algorithm=dataclasses.replace(config.algorithm, options=options))
+
+
+def _warm(config: Config) -> Trainer:
+    torch.set_num_threads(1)
+    trainer = Trainer(config)
+    for _ in range(2):
+        trainer.update()
+    return trainer
+
+
+def _timed(seconds: float, once: Callable[[], int]) -> float:
+    """Units a second of `once`, which does some and says how many."""
+    torch.set_num_threads(1)
+    began, done = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - began) < seconds:
+        done += once()
+    return done / elapsed
+
+
+def _physics(trainer: Trainer) -> Callable[[float], float]:
+    env, task = trainer.env, trainer.env.task
+    if task is None:
+        raise ValueError(f"{env.env_id}: the bench needs a task of ours")
+    physics: Any = env.physics  # pyright: ignore[reportAttributeAccessIssue]
+
+    low, span = env.action_low, env.action_high - env.action_low
+    controls = low + span * torch.rand(env.num_envs, len(low))
+
+    def once() -> int:
+        physics.ctrl[:] = controls
+        physics.step(task.frame_skip)
+        return env.num_envs
+
+    return lambda seconds: _timed(seconds, once)
+
+
+def _act(trainer: Trainer) -> Callable[[float], float]:
+    obs = torch.zeros(trainer.env.num_envs, trainer.env.obs_size, dtype=torch.float64)
+
+    def once() -> int:
+        with torch.no_grad():
+            trainer.policy.act(obs, trainer.sampling)
+        return len(obs)
+
+    return lambda seconds: _timed(seconds, once)
+
+
+def _update(trainer: Trainer) -> Callable[[float], float]:
+    """Samples a second through whole updates on rollouts collected outside the clock."""
+
+    def measure(seconds: float) -> float:
+        torch.set_num_threads(1)
+        spent, samples = 0.0, 0
+        while spent < seconds:
+            rollout, _ = trainer.collector.collect()
+            advantage, target = trainer.estimator(rollout.trajectories())
+            began = time.perf_counter()
+            trainer.rule.update(rollout, advantage, target, 0.0, trainer.minibatches)
+            spent += time.perf_counter() - began
+            samples += advantage.numel() * trainer.config.algorithm.options.epochs
+        return samples / spent
+
+    return measure
+
+
+def _train(trainer: Trainer, splits: list[dict[str, float]]) -> Callable[[float], float]:
+    def once() -> int:
+        row = trainer.update()
+        splits.append({k: row[f"time/{k}"] for k in ("physics", "policy", "buffer", "update", "rest")})
+        return trainer.config.num_envs * trainer.config.rollout_steps
+
+    return lambda seconds: _timed(seconds, once)
+
+
+def _shares(split: list[dict[str, float]]) -> dict[str, float]:
+    total = sum(sum(row.values()) for row in split)
+    return {part: sum(row[part] for row in split) / total for part in split[0]}
+
+
+def _stable_baselines(config: Config, like_ours: bool) -> Callable[[float], float]:
+    """PPO of Stable-Baselines3 as shipped: its own threads, and its defaults or our sizes."""
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    options = config.algorithm.options
+    sizes = {"n_steps": config.rollout_steps, "batch_size": options.minibatch, "n_epochs": options.epochs}
+    env = make_vec_env(config.env, config.num_envs if like_ours else 1, seed=0)
+    model = PPO("MlpPolicy", env, seed=0, device="cpu", **(sizes if like_ours else {}))
+    threads = multiprocessing.cpu_count()
+
+    def measure(seconds: float) -> float:
+        torch.set_num_threads(threads)
+        began, before = time.perf_counter(), model.num_timesteps
+        while (elapsed := time.perf_counter() - began) < seconds or model.num_timesteps == before:
+            model.learn(1, reset_num_timesteps=False)  # one rollout and one update
+        return (model.num_timesteps - before) / elapsed
+
+    return measure
+
+
+def _side_by_side(config: Config, seconds: float) -> float:
+    """Two trainings at once, a process and a thread each: the sum of their rates."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(2) as pool:
+        alone = [nested(config) | {"seed": seed, "threads": 1} for seed in (0, 1)]
+        return sum(pool.starmap(_solo, [(settings, seconds) for settings in alone], chunksize=1))
+
+
+def _solo(settings: dict[str, Any], seconds: float) -> float:
+    return _train(_warm(configure(settings)), [])(seconds)
