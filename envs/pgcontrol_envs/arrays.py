@@ -16,7 +16,7 @@ Array: TypeAlias = Any
 
 def join(*parts: Array) -> Array:
     """Parts [N, a], [N, b], ... side by side: [N, a + b + ...]."""
-    return _namespace(parts[0]).concatenate(parts, axis=-1)
+    return _namespace(parts[0]).concatenate(parts, -1)
 
 
 def sin(x: Array) -> Array:

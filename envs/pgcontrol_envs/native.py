@@ -89,7 +89,7 @@ class Batch:
         self._handle = _Handle(model, nsim, nthread, persistent)
         self._pointer, self._data, self.nsim = self._handle.pointer, mujoco.MjData(model), nsim
         self.state = self._array(_LIBRARY.mjb_state(self._pointer), (nsim, _LIBRARY.mjb_nstate(self._pointer)), float)
-        self._quiet = mujoco.MjLogConfig.get()
+        self._loud, self._quiet = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
         self._quiet.logto_console = self._quiet.logto_file = False
         kinds = int(mujoco.mjtWarning.mjNWARNING)
         self._warning = self._array(_LIBRARY.mjb_warning(self._pointer), (nsim, kinds, 2), np.int32)
@@ -137,6 +137,7 @@ class Batch:
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """mj_forward."""
+        self._loud = mujoco.MjLogConfig.get()  # here, once an episode, rather than at each step: it may have changed
         self._call(_LIBRARY.mjb_forward, ids, _ACC)
 
     def reset(self, ids: np.ndarray | None = None) -> None:
@@ -151,7 +152,6 @@ class Batch:
     def _call(self, function: Callable[..., int], ids: np.ndarray | None, *rest: Any) -> None:
         if ids is not None and not len(ids):
             return
-        loud = mujoco.MjLogConfig.get()
         self._quiet.set()  # the counters say what happened, and in which env; the log is one line per env and episode
         try:
             if ids is None:
@@ -159,7 +159,7 @@ class Batch:
             else:
                 failed = function(self._pointer, ids.ctypes.data, len(ids), *rest)
         finally:
-            loud.set()
+            self._loud.set()
         if failed:
             bad = np.flatnonzero(self._status) if ids is None else ids[self._status[ids] != 0]
             message = _LIBRARY.mjb_error(self._pointer, int(bad[0])).decode().strip()

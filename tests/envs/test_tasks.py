@@ -128,7 +128,7 @@ def test_tasks_compute_the_same_in_torch(task):
     env = TaskVecEnv(pgcontrol_envs.catalog()[task], 4, seed=0)
     env.reset()
     low, high = env.action_low, env.action_high
-    float32 = {"rtol": 1e-5, "atol": 1e-5}
+    float32: Any = {"rtol": 1e-5, "atol": 1e-5}
     twin: Any = None
     for _ in range(20):
         action, before = low + (high - low) * torch.rand(4, len(low)), env.task.before()
