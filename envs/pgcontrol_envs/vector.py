@@ -201,6 +201,8 @@ class TaskVecEnv:
         saved = (extra.get("env"), len(extra.get("streams", ())))
         if saved != (self.env_id, self.num_envs):
             raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
+        if "elapsed" not in tensors:
+            raise ValueError("env state: expected a tensor 'elapsed', found none")
         prefix = "physics."
         self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         self._began[:] = self._clock - tensors["elapsed"].numpy()
@@ -212,5 +214,7 @@ class TaskVecEnv:
 
 def _masked(step: Step, active: Tensor) -> Step:
     """The step with nothing but observations for the envs that stood still."""
-    terms = {name: term * active for name, term in step.terms.items()}
-    return Step(step.obs, step.reward * active, step.terminated & active, step.truncated & active, terms)
+    still = ~active
+    reward = step.reward.masked_fill(still, 0)  # filled, not multiplied: a NaN times 0 is NaN
+    terms = {name: term.masked_fill(still, 0) for name, term in step.terms.items()}
+    return Step(step.obs, reward, step.terminated & active, step.truncated & active, terms)

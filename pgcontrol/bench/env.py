@@ -16,6 +16,7 @@ import numpy as np
 import pgcontrol_envs
 import torch
 from mujoco.batch import Batch
+from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import TaskVecEnv
 from rich.console import Console
 from rich.table import Table
@@ -168,7 +169,8 @@ def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Con
 
 
 def _sync(env_id: str, actions: np.ndarray) -> Contender:
-    env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
+    with python_warnings():
+        env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
     rows = np.resize(actions, (len(actions), SYNC_ENVS, actions.shape[-1]))
 
     def play(steps: int) -> None:

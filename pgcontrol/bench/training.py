@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from pgcontrol_envs.task import python_warnings
 from rich.console import Console
 from rich.table import Table
 
@@ -178,7 +179,8 @@ def _stable_baselines(config: Config, like_ours: bool) -> Callable[[float], floa
 
     options = config.algorithm.options
     sizes = {"n_steps": config.rollout_steps, "batch_size": options.minibatch, "n_epochs": options.epochs}
-    env = make_vec_env(config.env, config.num_envs if like_ours else 1, seed=0)
+    with python_warnings():
+        env = make_vec_env(config.env, config.num_envs if like_ours else 1, seed=0)
     model = PPO("MlpPolicy", env, seed=0, device="cpu", **(sizes if like_ours else {}))
     threads = multiprocessing.cpu_count()
 

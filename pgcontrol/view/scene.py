@@ -10,7 +10,7 @@ from typing import Protocol
 import gymnasium
 import mujoco
 import numpy as np
-from pgcontrol_envs.task import Task
+from pgcontrol_envs.task import Task, python_warnings
 from pgcontrol_envs.tasks import catalog
 from PIL import Image
 
@@ -132,7 +132,8 @@ class Replay:
         assert recording.actions is not None
         self._recording, self._actions, self._size = recording, recording.actions, size
         try:
-            self._env = gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
+            with python_warnings():
+                self._env = gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
         except Exception as error:  # whatever the environment's author raises
             raise RenderError(f"{recording.env_id} cannot be filmed: {' '.join(str(error).split())}") from error
         self._env.reset(seed=recording.seed)

@@ -198,7 +198,8 @@ def test_ids_in_any_form(ids):
         (lambda env: env.reset(seed=[1, 2]), "expected 3 seeds, got 2"),
         (lambda env: env.load_state(*short("Hopper-v5", 2).state()), "expected 3 x Hopper-v5, found 2 x Hopper-v5"),
         (lambda env: env.load_state(*short("Swimmer-v5", 3).state()), "expected 3 x Hopper-v5, found 3 x Swimmer-v5"),
-        (lambda env: env.load_state({}, env.state()[1]), "physics state 'integration': .* found nothing"),
+        (lambda env: env.load_state({}, env.state()[1]), "expected a tensor 'elapsed', found none"),
+        (lambda env: env.load_state({"elapsed": torch.zeros(3)}, env.state()[1]), "'integration': .* found nothing"),
     ],
 )
 def test_wrong_arguments_are_named_in_one_line(wrong, says):
