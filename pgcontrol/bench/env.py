@@ -98,9 +98,11 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     if find_spec("envpool"):
         contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     turns: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders)
     for _ in range(REPEATS):
-        for name, contender in contenders.items():
-            turns[name].append(_rate(contender, steps))
+        for name in order:
+            turns[name].append(_rate(contenders[name], steps))
+        order = order[1:] + order[:1]  # what runs before may leave threads or clocks behind: no one is always second
     return {
         name: {
             "steps_per_second": median(rates),
@@ -121,7 +123,7 @@ def _rate(contender: Contender, steps: int) -> float:
 
 
 def _vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
-    rows = torch.from_numpy(actions)
+    rows = torch.from_numpy(actions).unbind()
 
     def play(steps: int) -> None:
         for t in range(steps):
@@ -158,9 +160,11 @@ def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Con
         qpos[ids], qvel[ids] = positions, velocities
         batch.forward(ids)
 
+    rows = list(actions)
+
     def play(steps: int) -> None:
         for t in range(steps):
-            ctrl[:] = actions[t % len(actions)]
+            ctrl[:] = rows[t % len(rows)]
             batch.step(nstep=env.task.frame_skip)
             if t in starts:
                 start(t)
