@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -39,6 +41,8 @@ class Rollout:
     """γ^(steps the choice lasted) x (not terminated)."""
     terminated: Tensor
     truncated: Tensor
+    bad: Tensor
+    """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
     """Environment steps played."""
 
@@ -115,8 +119,11 @@ class Collector:
     def collect(self) -> tuple[Rollout, list[Episode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
 
+        A transition to an infinite or NaN observation or reward is put in quarantine: that environment alone is reset,
+        the row is marked `bad`, and a warning names both.
+
         Raises:
-            FloatingPointError: an observation or reward is infinite or NaN; names it, the environment and the step.
+            FloatingPointError: every environment has gone bad at once.
         """
         if self.obs is None:
             self.start()
@@ -127,6 +134,7 @@ class Collector:
         reward = torch.empty(T, N, dtype=torch.float64)
         played = torch.empty(T, N, dtype=torch.int64)
         terminated, truncated = torch.empty(2, T, N, dtype=torch.bool)
+        self._bad = torch.zeros(T, N, dtype=torch.bool)
         began = time.perf_counter()
         acting = physics = 0.0
         episodes: list[Episode] = []
@@ -137,7 +145,7 @@ class Collector:
             before = time.perf_counter()
             action, choice[t] = policy.act(raw_obs[t], self.rng)
             acted = time.perf_counter()
-            step, reward[t], played[t] = self._play(action)
+            step, reward[t], played[t] = self._play(t, action, raw_obs[t])
             acting, physics = acting + acted - before, physics + time.perf_counter() - acted
             raw_obs[t + 1], terminated[t], truncated[t] = step.obs, step.terminated, step.truncated
             done = step.terminated | step.truncated
@@ -147,7 +155,6 @@ class Collector:
                 raw_obs[t + 1, ids] = self.env.reset(ids)
                 episodes += self._close(ids)
         self.obs = raw_obs[T].clone()
-        self._require_finite(raw_obs, reward)
 
         # one pass over all T x N states costs less than T small ones while the physics waits
         before = time.perf_counter()
@@ -172,23 +179,24 @@ class Collector:
             discount=(decay * ~terminated).float(),
             terminated=terminated,
             truncated=truncated,
+            bad=self._bad,
             steps=int(played.sum()),
         )
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
         return rollout, episodes
 
-    def _play(self, action: Tensor) -> tuple[Step, Tensor, Tensor]:
-        """One choice's action(s) -> (last Step, discounted reward [N], steps played [N])."""
+    def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
+        """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""
         chunk = action.unbind(1) if action.ndim == 3 else (action,)
-        step = self.env.step(chunk[0])
+        step = self._finite(t, self.env.step(chunk[0]), obs)
         reward, played = step.reward, torch.ones_like(self.lengths)
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):
             going = ~(step.terminated | step.truncated)
             if not going.any():
                 break
-            after = self.env.step(action, active=going)
+            after = self._finite(t, self.env.step(action, active=going), step.obs)
             gain = torch.where(going, after.reward, 0.0)
             reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
             step = _where(going, after, step)
@@ -202,13 +210,23 @@ class Collector:
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 
-    def _require_finite(self, raw_obs: Tensor, reward: Tensor) -> None:
-        for name, tensor in (("observation", raw_obs[1:].sum(-1)), ("reward", reward)):
-            if not tensor.isfinite().all():
-                t, i = (~tensor.isfinite()).nonzero()[0].tolist()
-                raise FloatingPointError(
-                    f"the {name} of environment {i} became {tensor[t, i]} at step {t} of a rollout"
-                )
+    def _finite(self, t: int, step: Step, obs: Tensor) -> Step:
+        """The step, its bad environments cut off at the state before, `obs`, without reward."""
+        if math.isfinite(float(step.obs.sum() + step.reward.sum())):
+            return step
+        bad = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
+        names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
+        if bad.all():
+            raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
+        warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
+        self._bad[t] |= bad
+        return Step(
+            torch.where(bad.unsqueeze(1), obs, step.obs),
+            torch.where(bad, 0.0, step.reward),
+            step.terminated & ~bad,
+            step.truncated | bad,
+            step.terms,
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""

@@ -95,6 +95,8 @@ class Trainer:
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
         advantage, target = self.estimator(rollout.trajectories())
+        # what happened in a bad row is not known: no advantage, and a critic that is right as it is
+        advantage, target = advantage.masked_fill(rollout.bad, 0.0), torch.where(rollout.bad, rollout.value, target)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
@@ -120,7 +122,11 @@ class Trainer:
         if self.episodes:
             returns, lengths = zip(*self.episodes, strict=True)
             row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
-        row |= {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
+        row |= {
+            "rollout/quarantined": int(rollout.bad.sum()),
+            "time/iterations": self.updates,
+            "time/time_elapsed": self.seconds,
+        }
         return row
 
     def save(self, folder: Path) -> None:

@@ -58,9 +58,23 @@ def test_discount(terminates, expected):
     assert rollout.discount[:, 0].tolist() == [0.5, 0.5, expected, 0.5, 0.5, expected, 0.5]
 
 
-def test_a_bad_reward_is_named():
-    with pytest.raises(FloatingPointError, match="the reward of environment 2 became nan at step 4 of a rollout"):
-        collector(Clockwork(3, period=50, terminates=False, bad_at=5)).collect()
+def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_go_on():
+    env = Clockwork(3, period=50, terminates=False, bad_at=5)
+    c = collector(env)
+    with pytest.warns(UserWarning, match="observation or reward of environment 2 is infinite or NaN: reset"):
+        rollout, episodes = c.collect()
+    assert rollout.bad.nonzero().tolist() == [[4, 2]]
+    assert rollout.truncated.nonzero().tolist() == [[4, 2]]
+    assert rollout.raw_obs[:, 2].tolist() == [[1, t] for t in range(5)] + [[2, 0], [2, 1]]
+    assert rollout.raw_obs[:, 0, 1].tolist() == list(range(7))
+    assert [(e.total, e.length) for e in episodes] == [(4.0, 5)]
+    for tensor in (rollout.reward, rollout.value, rollout.next_value, rollout.obs):
+        assert tensor.isfinite().all()
+
+
+def test_when_every_environment_is_bad_it_stops():
+    with pytest.raises(FloatingPointError, match="every environment are infinite or NaN at choice 4"):
+        collector(Clockwork(1, period=50, terminates=False, bad_at=5)).collect()
 
 
 @pytest.mark.parametrize(("terminates", "expected"), [(False, 2.0), (True, 1.0)])
