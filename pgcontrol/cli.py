@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pgcontrol.options import InputError, pick, suggest
+from pgcontrol.view import gl
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,19 +31,23 @@ def fail(message: str, code: int = 2) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `pgcontrol`."""
     words = list(sys.argv[1:] if argv is None else argv)
+    gl.step_aside()
     try:
         raise SystemExit(_run(words))
     except InputError as error:
         fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly
+        raise SystemExit(0) from None
     except (FloatingPointError, RuntimeError) as error:
         # Diverged and RenderError among them: the message says what happened and what is left
         if type(error) is RuntimeError:
             raise
         fail(str(error), code=1)
+    except OSError as error:
+        fail(f"{error.filename or 'I/O'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt:
         fail("interrupted", code=130)
-    except BrokenPipeError:
-        raise SystemExit(0) from None
 
 
 def _run(words: list[str]) -> int:
@@ -113,20 +119,31 @@ def _read_settings(words: Sequence[str]) -> dict[str, str]:
 
 def _settings_help(words: Sequence[str]) -> str:
     """Every setting with its default, for the head, algorithm and critic that the words choose."""
-    from pgcontrol.runs.config import PARTS, Settings
+    from pgcontrol.runs.config import PARTS, Settings, configure
 
-    def lines(options: type, prefix: str) -> list[str]:
+    def lines(options: type, values: Any, prefix: str) -> list[str]:
         return [
-            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{f.default}]"
+            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{_typed(getattr(values, f.name))}]"
             for f in dataclasses.fields(options)
         ]
 
     given = _read_settings([w for w in words if w not in ("-h", "--help", "--quiet")])
-    text = ["settings (defaults in brackets; a task's file may recommend others):", *lines(Settings, "")]
-    for part, (table, default) in PARTS.items():
-        chosen = pick(part, given.get(part, default), table())
-        text += ["", f"--{part} NAME: {' | '.join(table())} [{default}]", *lines(chosen.Options, f"{part}.")]
+    given.pop("config", None)
+    config = configure(given)
+    text = [f"settings, in brackets what {config.env} recommends for this head, or the default:"]
+    text += lines(Settings, config, "")
+    for part, (table, _) in PARTS.items():
+        chosen = getattr(config, part)
+        text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
+        text += lines(type(chosen.options), chosen.options, f"{part}.")
     return "\n".join(text)
+
+
+def _typed(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _train(words: Sequence[str]) -> int:
@@ -156,13 +173,27 @@ def _ended(run: Any) -> int:
     return 0 if run.status == "finished" else 130
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, least: int = 1) -> int:
     try:
         number = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} must be at least 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{number} must be at least {least}")
+    return number
+
+
+def _seed(text: str) -> int:
+    return _whole(text, least=0)
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} must be greater than 0")
     return number
 
 
@@ -173,7 +204,7 @@ def _eval_arguments(parser: Parser) -> None:
     parser.add_argument("run", type=Path, help="run folder or checkpoint")
     parser.add_argument("--episodes", type=_whole, default=20, metavar="N", help="episodes [20]")
     parser.add_argument("--agent", choices=("policy", "random", "zero"), default="policy", help="who plays [policy]")
-    parser.add_argument("--seed", type=int, default=0, help="of the start states [0]")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the start states [0]")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
@@ -186,9 +217,9 @@ def _eval(arguments: argparse.Namespace) -> int:
 def _video_arguments(parser: Parser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders or checkpoints, side by side")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="where the clip goes")
-    parser.add_argument("--seconds", type=float, metavar="S", help="at most this long; whole episodes otherwise")
+    parser.add_argument("--seconds", type=_seconds, metavar="S", help="at most this long; whole episodes otherwise")
     parser.add_argument("--sampled", action="store_true", help="play samples of the policy instead of its mode")
-    parser.add_argument("--seed", type=int, default=0, help="of the start state, the same for all runs [0]")
+    parser.add_argument("--seed", type=_seed, default=0, help="of the start state, the same for all runs [0]")
     parser.add_argument("--size", default="640x480", metavar="WxH", help="of one scene [640x480]")
     parser.add_argument("--force", action="store_true", help="replace FILE.mp4 if it exists")
 
@@ -198,8 +229,8 @@ def _video(arguments: argparse.Namespace) -> int:
 
     if arguments.out.exists() and not arguments.force:
         raise InputError(f"{arguments.out} exists already; name another file, or say --force")
-    if arguments.seconds is not None and arguments.seconds <= 0:
-        raise InputError(f"--seconds {arguments.seconds:g}: must be greater than 0")
+    if arguments.out.suffix != ".mp4":
+        raise InputError(f"--out {arguments.out}: must end in .mp4")
     try:
         width, height = (int(n) for n in arguments.size.lower().split("x"))
     except ValueError:
@@ -236,11 +267,15 @@ def _bench_arguments(parser: Parser) -> None:
     parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; train: HalfCheetah-v5]")
     parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments [64]")
     parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads [2]")
-    parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="time for each measurement [3]")
+    parser.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="time for each measurement [3]")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the numbers here")
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from pgcontrol_envs import catalog as tasks
+
+    for env_id in arguments.envs or ():
+        pick("task", env_id, tasks())
     if arguments.what == "train":
         from pgcontrol.bench import training
 

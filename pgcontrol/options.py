@@ -97,7 +97,9 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
                 raise InputError(f"{key} = {value!r}: must be a number")
     choices = metadata.get("choices")
     if choices and value not in choices:
-        raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{suggest(str(value), choices)}")
+        near = suggest(str(value), choices)
+        hint = near if "did you mean" in near else ""
+        raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{hint}")
     return value
 
 

@@ -1,5 +1,6 @@
 """The command line: one clear line and exit code 2 for bad input, nothing overwritten."""
 
+import os
 import subprocess
 import sys
 
@@ -25,7 +26,10 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("train gym:Pendulun-v1", "unknown env 'gym:Pendulun-v1'"),
         ("train --head gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("train Hopper-v5 --head binned --head.bins 1", "head.bins = 1: must be at least 2"),
-        ("train Hopper-v5 --head.bins 4", "unknown setting 'head.bins'; there are: head.initial_std"),
+        (
+            "train Hopper-v5 --head.bins 4",
+            "unknown setting 'head.bins' of head 'gaussian'; there are: head.initial_std",
+        ),
         ("train Hopper-v5 --clip 0.1", "unknown setting 'clip'; did you mean 'algorithm.clip'?"),
         ("train Hopper-v5 --num-envs -3", "num_envs = -3: must be at least 1"),
         ("train Hopper-v5 --num-envs=many", "num_envs = 'many': must be a whole number"),
@@ -40,7 +44,11 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("eval . --agent randm", "argument --agent: invalid choice: 'randm'"),
         ("video nowhere --out x.mp4", "nowhere: no such run or checkpoint folder"),
         ("video nowhere --out x.mp4 --size big", "--size big: must look like 640x480"),
-        ("video nowhere --out x.mp4 --seconds -1", "--seconds -1: must be greater than 0"),
+        ("video nowhere --out x.mp4 --seconds -1", "argument --seconds: -1 must be greater than 0"),
+        ("video nowhere --out x.gif", "--out x.gif: must end in .mp4"),
+        ("eval nowhere --seed -1", "argument --seed: -1 must be at least 0"),
+        ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
+        ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
     ],
 )
 def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
@@ -102,3 +110,37 @@ def test_train_eval_by_hand(capsys, tmp_path):
     code, _, error = run(capsys, "resume", str(path))
     assert code == 2
     assert "has finished" in error
+
+
+SHORT = [
+    "--total-steps",
+    "1024",
+    "--num-envs",
+    "4",
+    "--rollout-steps",
+    "64",
+    "--algorithm.minibatch",
+    "64",
+    "--eval-every",
+    "0",
+    "--threads",
+    "1",
+]
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
+    path = tmp_path / "run"
+    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(path), *SHORT]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    process.stdout.close()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    assert '"status": "finished"' in (path / "manifest.json").read_text()
+
+
+def test_a_graphics_setting_that_means_nothing_does_not_touch_training(tmp_path):
+    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(tmp_path / "run"), *SHORT]
+    env = os.environ | {"MUJOCO_GL": "nonsense"}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -112,7 +112,7 @@ def _make(name: str) -> gymnasium.Env:
     try:
         with python_warnings():
             return gymnasium.make(name, disable_env_checker=True)
-    except (gymnasium.error.UnregisteredEnv, ModuleNotFoundError) as error:
+    except (gymnasium.error.UnregisteredEnv, ImportError) as error:
         close = get_close_matches(name, list(gymnasium.registry), n=3)
         hint = f"did you mean {' or '.join(f'gym:{one}' for one in close)}?" if close else _line(error)
         raise UnknownEnv(f"unknown env 'gym:{name}': {hint}") from error

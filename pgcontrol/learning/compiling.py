@@ -2,60 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import platform
+import shutil
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from pgcontrol.runs.config import Config, nested
-
-COLD_SECONDS = 25.0
-"""What compiling a step costs the first time on two cores (10 to 25 s measured)."""
-WARM_SECONDS = 5.0
-"""What loading compiled code from the cache costs."""
-SAVED_SECONDS = 0.8e-3
+SECONDS_TO_COMPILE = 20.0
+"""What compiling a step costs the first time on two cores (10 to 25 s measured; 5 s from the cache)."""
+SECONDS_SAVED = 0.8e-3
 """What a compiled gradient step saves over an eager one (0.9 to 1.0 ms measured, minibatch 64 to 256)."""
 
 
-def decide(config: Config, gradient_steps: int) -> bool:
+def decide(mode: str, gradient_steps: int) -> bool:
     """Whether a run should compile its step.
 
-    `--compile auto` compiles when the run is long enough to earn back what compiling costs, which is little once the
-    same step has been compiled before.
+    `auto` compiles when the run is long enough to earn back what compiling costs cold, and a C++ compiler is there.
+    What the cache holds plays no part: compiled and eager weights differ by rounding, and the same config must give
+    the same weights.
+
+    Args:
+        mode: `--compile`: auto, on or off.
+        gradient_steps: how many the run will make.
     """
-    if config.compile != "auto":
-        return config.compile == "on"
-    cost = WARM_SECONDS if _marker(config).exists() else COLD_SECONDS
-    return gradient_steps * SAVED_SECONDS > cost
+    if mode != "auto":
+        return mode == "on"
+    return compiler() is not None and gradient_steps * SECONDS_SAVED > SECONDS_TO_COMPILE
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch would find, or None."""
+    return next(
+        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
+    )
 
 
 def prepare() -> None:
     """Point torch's compiler at the user's cache folder, where compiled code outlives a reboot."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache() / "inductor"))
-
-
-def note(config: Config) -> None:
-    """Remember that this step is in the cache now."""
-    marker = _marker(config)
-    try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    except OSError:
-        pass  # a cache that cannot be written costs time, nothing else
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pgcontrol"
-
-
-def _marker(config: Config) -> Path:
-    """One file for everything that the compiled code depends on; the seed or the budget do not change it."""
-    shape: dict[str, Any] = {
-        k: v for k, v in nested(config).items() if k in ("env", "hidden", "head", "algorithm", "critic")
-    }
-    described = json.dumps([shape, torch.__version__, platform.processor(), torch.backends.cpu.get_cpu_capability()])
-    return _cache() / "steps" / hashlib.sha256(described.encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "pgcontrol" / "inductor"))

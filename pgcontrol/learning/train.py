@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import os
 import signal
 import time
 from pathlib import Path
@@ -22,12 +21,13 @@ from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import Config
+from pgcontrol.runs.config import Config, configure, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_policy, policy_spec, restore
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
+from pgcontrol.view.doctor import usable_cpus
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation")
 
@@ -64,7 +64,7 @@ class Trainer:
         """
         self.config = config
         self.seeds = stream_seeds(config.seed)
-        threads = config.threads or len(os.sched_getaffinity(0))
+        threads = config.threads or usable_cpus()
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], threads)
         self.threads = {"physics": threads, "torch": 1}
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
@@ -77,7 +77,7 @@ class Trainer:
         if compiled is None:
             samples = config.num_envs * config.rollout_steps
             updates = -(-config.total_steps // samples)
-            compiled = compiling.decide(config, updates * algorithm.rule.gradient_steps(options, samples))
+            compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         compiling.prepare()
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.collector = Collector(
@@ -101,8 +101,6 @@ class Trainer:
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
         updating = time.perf_counter() - before
-        if self.rule.compiled and self.updates == 0:
-            compiling.note(self.config)
         # after the update: the rollout was collected under the old statistics
         self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
         self.policy.head.adapt(rollout)
@@ -215,19 +213,15 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     Raises:
         InputError: no run there, a damaged checkpoint, or a run that has finished already.
     """
-    import dataclasses
-
-    from pgcontrol.runs.config import write_yaml
-
     folder = RunFolder.open(path)
     config = folder.config()
     if total_steps is not None:
-        config = dataclasses.replace(config, total_steps=total_steps)
+        config = configure(nested(config) | {"total_steps": total_steps})
     latest = folder.latest()
     done = checkpoint.steps_of(latest)
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
-        raise InputError(f"{path} has finished: {done:,} of {config.total_steps:,} steps; to train on: {more}")
+        raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
     trainer = Trainer(config, folder.manifest().get("compiled"))  # as it was computed before, to the bit
     trainer.load(latest)
     write_yaml(config, folder.config_file)
@@ -236,6 +230,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
 
 def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
     config = trainer.config
+    threads_before = torch.get_num_threads()
     torch.set_num_threads(trainer.threads["torch"])
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
@@ -254,8 +249,11 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
             else:
                 clips.finish(interrupt)
     except (Diverged, FloatingPointError) as error:
-        raise type(error)(f"{error}; {folder.path} keeps its last good checkpoint") from None
+        kept = checkpoint.find(folder.path)
+        left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
+        raise type(error)(f"{error}; {left}") from None
     finally:
+        torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
 
@@ -290,13 +288,18 @@ def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     env = make_env(config.env, config.eval_episodes, seed, trainer.threads["physics"])
     mode = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, True, seed), seed, record=config.video)
     sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
+    env.close()
     if mode.trace:
         clips.add(mode.trace, env, seed, trainer.steps)
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")
 
 
+HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+"""A terminal that went away, where the platform says so."""
+
+
 class Interrupt:
-    """Ctrl-C and SIGTERM ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -306,7 +309,7 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         self._before = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:  # not in the main thread: the caller's business

@@ -191,9 +191,10 @@ class FirstOrder(Rule):
         names = list(history[0])
         table = torch.stack([m for metrics in history for m in metrics.values()]).view(-1, len(names))
         self._require_finite(theta, table, names)
-        # before the first step the weights are those that chose: a ratio off 1 means log_prob and sample disagree
+        # before the first step the weights are those that chose
         error = float(table[0, names.index("ratio_error")])
-        assert error < 1e-3, f"ratio off by {error} before the first step"
+        if error > 1e-3:
+            raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
         self.policy.theta.copy_(theta)
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))

@@ -67,7 +67,8 @@ def steps_of(folder: Path) -> int:
 
 def find(where: Path) -> list[Path]:
     """Checkpoint folders of a run folder, oldest first."""
-    return sorted((where / "checkpoints").glob("step_*"), key=steps_of)
+    named = [f for f in (where / "checkpoints").glob("step_*") if f.name.removeprefix("step_").isdigit()]
+    return sorted(named, key=steps_of)
 
 
 def latest(where: Path) -> Path:
@@ -82,5 +83,6 @@ def latest(where: Path) -> Path:
         raise InputError(f"{where}: no such run or checkpoint folder")
     found = find(where)
     if not found:
-        raise InputError(f"{where} holds no checkpoint: neither a run folder nor a checkpoint")
+        what = "the run stopped before its first" if (where / "config.yaml").exists() else "it is no run folder"
+        raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]

@@ -89,7 +89,8 @@ def configure(settings: Mapping[str, Any]) -> Config:
         if key not in known:
             prefix = f"{group}." if group in PARTS else ""
             near = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
-            raise InputError(f"unknown setting {key!r}{suggest(key.removeprefix(prefix), near, prefix)}")
+            owner = f" of {group} {names[group]!r}" if prefix else ""
+            raise InputError(f"unknown setting {key!r}{owner}{suggest(key.removeprefix(prefix), near, prefix)}")
         if key not in PARTS:
             groups[group][name] = value
     scalars = read_options(Settings, groups.pop(""))

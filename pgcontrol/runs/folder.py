@@ -38,7 +38,9 @@ class RunFolder:
         """
         path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
         if path.exists():
-            raise InputError(f"run_dir {path} exists already; go on with `pgcontrol resume {path}`, or name another")
+            run = (path / "config.yaml").exists()
+            advice = f"go on with `pgcontrol resume {path}`, or name another" if run else "name one that does not"
+            raise InputError(f"run_dir {path} exists already; {advice}")
         try:
             (path / "checkpoints").mkdir(parents=True)
         except OSError as error:
@@ -104,7 +106,7 @@ def _provenance() -> dict[str, Any]:
         "command": sys.argv,
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "host": {"name": platform.node(), "machine": platform.machine(), "cores": len(os.sched_getaffinity(0))},
+        "host": {"name": platform.node(), "machine": platform.machine(), "cores": os.cpu_count()},
         "git": _git_revision(),
     }
 

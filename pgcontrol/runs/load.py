@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def policy_spec(config: Config, obs_size: int, low: Tensor, high: Tensor) -> dic
     """What a policy is made of, as JSON values."""
     parts = {part: {"name": p.name, **dataclasses.asdict(p.options)} for part, p in _parts(config).items()}
     sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist(), "hidden": list(config.hidden)}
-    return {"env": config.env} | sizes | parts
+    # through JSON, so that it equals what a checkpoint gives back
+    return json.loads(json.dumps({"env": config.env} | sizes | parts))
 
 
 def _parts(config: Config) -> dict[str, Part]:
@@ -68,7 +70,7 @@ def load(where: str | Path) -> Policy:
     saved = checkpoint.load(folder)
     try:
         policy = make_policy(saved.meta["policy"], seed=0)
-    except KeyError as error:
-        raise InputError(f"{folder}: {error} is missing from meta.json") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder} is damaged: meta.json does not say what the policy is made of ({error})") from None
     restore(policy, saved.tensors, folder)
     return policy

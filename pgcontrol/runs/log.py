@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,11 +57,19 @@ def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
     return rows
 
 
+class _Terminal(Console):
+    """A console that falls silent when nobody reads any more, instead of ending the program."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Display:
     """Progress on the terminal: a live bar where there is one, plain lines where the output is a file or a pipe."""
 
     def __init__(self, title: str, total: int, start: int = 0, quiet: bool = False, every: float = 10.0):
-        self.console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = _Terminal(quiet=quiet, highlight=False, soft_wrap=True)
         self.total, self.every = total, every
         self._last_line = 0.0
         self._bar: Progress | None = None
@@ -83,7 +93,7 @@ class Display:
             "return": row.get("rollout/ep_rew_mean"),
             "length": row.get("rollout/ep_len_mean"),
             "std": row.get("train/std"),
-            "entropy": -row["train/entropy_loss"],
+            "entropy": -row["train/entropy_loss"] if "train/entropy_loss" in row else None,
             "steps/s": row.get("time/fps"),
         }
         numbers = "  ".join(f"{k} {_short(v)}" for k, v in shown.items() if v is not None)

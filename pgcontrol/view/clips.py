@@ -34,7 +34,11 @@ class Clips:
         config = self.config
         recording = _recording(trace, env, seed, config.head.name, config.algorithm.name, step, self.folder.parent.name)
         stem = self.folder / f"step_{step:09d}"
-        recording.save(stem.with_suffix(".npz"))
+        try:
+            recording.save(stem.with_suffix(".npz"))
+        except OSError as error:  # a full disk costs the clip, not the run
+            self.say(f"no clip of step {step:,}: {error}")
+            return
         self.queue.submit(stem.with_suffix(".npz"), stem.with_suffix(".mp4"))
 
     def poll(self) -> None:

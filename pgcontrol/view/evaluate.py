@@ -12,6 +12,9 @@ from torch import Tensor
 
 from pgcontrol.policy import Policy
 
+LONGEST = 10_000
+"""Steps after which an episode is cut off in an environment without a time limit."""
+
 Act = Callable[[Tensor], Tensor]
 """Raw observations [N, O] -> actions [N, A] or [N, H, A]."""
 
@@ -53,7 +56,8 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     going = torch.ones(env.num_envs, dtype=torch.bool)
     qpos, actions, rewards = [env.qpos(0)], [], []
-    while going.any():
+    limit = env.time_limit or LONGEST
+    while going.any() and int(lengths.max()) < limit:
         action = act(obs)
         for part in action.unbind(1) if action.ndim == 3 else (action,):
             if record and going[0]:

@@ -92,9 +92,21 @@ class Probe:
         return self.graphics
 
 
+def step_aside() -> None:
+    """Keep the user's MUJOCO_GL for the processes that draw; in this one mujoco must not stumble over it on import."""
+    if "MUJOCO_GL" in os.environ:
+        os.environ["PGCONTROL_GL"] = os.environ["MUJOCO_GL"]
+        os.environ["MUJOCO_GL"] = "disable"
+
+
+def wanted() -> str:
+    """The user's MUJOCO_GL, in lower case."""
+    return os.environ.get("PGCONTROL_GL", os.environ.get("MUJOCO_GL", "")).strip().lower()
+
+
 def disabled() -> bool:
     """Whether the user switched rendering off through MUJOCO_GL."""
-    return os.environ.get("MUJOCO_GL", "").strip().lower() in OFF
+    return wanted() in OFF
 
 
 def advice() -> str:
@@ -111,7 +123,7 @@ def candidates() -> list[str]:
     if disabled():
         return []
     ours = {"linux": ["egl", "osmesa"], "darwin": ["cgl"]}.get(sys.platform, ["glfw"])
-    users = os.environ.get("MUJOCO_GL", "").strip().lower()
+    users = wanted()
     return list(dict.fromkeys([users, *ours] if users else ours))
 
 
@@ -130,7 +142,7 @@ def probe(timeout: float = 20.0) -> Probe:
     Args:
         timeout: seconds for each.
     """
-    failures = {"MUJOCO_GL": f"rendering is switched off by {os.environ['MUJOCO_GL']!r}"} if disabled() else {}
+    failures = {"MUJOCO_GL": f"rendering is switched off by {wanted()!r}"} if disabled() else {}
     for backend in candidates():
         graphics, failures[backend] = _try(backend, timeout)
         if graphics:

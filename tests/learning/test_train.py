@@ -14,6 +14,7 @@ import torch
 
 import pgcontrol
 from pgcontrol import catalog
+from pgcontrol.learning import compiling
 from pgcontrol.learning.train import Interrupt, Trainer, stream_seeds
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -142,17 +143,17 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(small(run_dir=str(path)))
     with pytest.raises(
-        InputError, match=r"has finished: 1,536 of 1,536 steps; to train on: pgcontrol resume .*--total-steps"
+        InputError, match=r"has finished: 1,536 steps of 1,536; to train on: pgcontrol resume .*--total-steps"
     ):
         pgcontrol.resume(path)
     assert pgcontrol.resume(path, total_steps=2048).steps == 2048
-    with pytest.raises(InputError, match="2,048 of 2,048"):
+    with pytest.raises(InputError, match="2,048 steps of 2,048"):
         pgcontrol.resume(path)
 
 
 def test_a_run_folder_that_exists_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("mine")
-    with pytest.raises(InputError, match="exists already; go on with `pgcontrol resume"):
+    with pytest.raises(InputError, match="exists already; name one that does not"):
         pgcontrol.train(small(run_dir=str(tmp_path)))
     assert [f.name for f in tmp_path.iterdir()] == ["precious"]
 
@@ -174,7 +175,7 @@ def test_any_gymnasium_env_trains_and_resumes(tmp_path):
     assert pgcontrol.resume(run.path, total_steps=1024).steps == 1024
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     path = tmp_path / "run"
     words = ["train", "Hopper-v5", "--run-dir", str(path), "--num-envs", "4", "--eval-every", "0", "--threads", "1"]
@@ -218,8 +219,46 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Trainer, "update", poisoned)
     path: Path = tmp_path / "run"
-    with pytest.raises(FloatingPointError, match=r"keeps its last good checkpoint"):
+    with pytest.raises(FloatingPointError, match=r"its last good checkpoint is .*step_000000768"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
     assert json.loads((path / "manifest.json").read_text())["status"] == "failed"
     assert checkpoint.steps_of(checkpoint.latest(path)) == 768
     assert pgcontrol.load(path).theta.isfinite().all()
+
+
+def test_the_decision_to_compile_follows_from_the_length_and_the_compiler_alone(monkeypatch):
+    assert compiling.decide("on", 0)
+    assert not compiling.decide("off", 10**9)
+    monkeypatch.setattr(compiling, "compiler", lambda: "g++")
+    assert [compiling.decide("auto", steps) for steps in (1_000, 39_000)] == [False, True]
+    monkeypatch.setattr(compiling, "compiler", lambda: None)
+    assert not compiling.decide("auto", 39_000)
+
+
+def test_what_a_policy_is_made_of_survives_json_also_with_tuples():
+    trainer = Trainer(small(hidden=(8, 8)))
+    assert json.loads(json.dumps(trainer.spec)) == trainer.spec
+
+
+def test_resume_checks_a_new_budget_like_any_setting(tmp_path):
+    run = pgcontrol.train(small(run_dir=str(tmp_path / "run"), total_steps=256))
+    with pytest.raises(InputError, match=r"total_steps = 512.5: must be a whole number"):
+        pgcontrol.resume(run.path, total_steps=512.5)  # pyright: ignore[reportArgumentType]
+    assert pgcontrol.resume(run.path, total_steps=512).steps == 512
+
+
+def test_training_leaves_torchs_threads_as_they_were(tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    pgcontrol.train(small(run_dir=str(tmp_path / "run"), total_steps=256))
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+
+
+def test_a_clip_that_cannot_be_saved_does_not_end_the_run(tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pgcontrol.view.recording.Recording.save", full)
+    run = pgcontrol.train(small(run_dir=str(tmp_path / "run"), eval_every=512, eval_episodes=1, video=True))
+    assert run.status == "finished"
