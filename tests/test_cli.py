@@ -112,25 +112,13 @@ def test_train_eval_by_hand(capsys, tmp_path):
     assert "has finished" in error
 
 
-SHORT = [
-    "--total-steps",
-    "1024",
-    "--num-envs",
-    "4",
-    "--rollout-steps",
-    "64",
-    "--algorithm.minibatch",
-    "64",
-    "--eval-every",
-    "0",
-    "--threads",
-    "1",
-]
+SHORT = ("--total-steps", "1024", "--num-envs", "4", "--rollout-steps", "64", "--algorithm.minibatch", "64")
+QUICK = (*SHORT, "--eval-every", "0", "--threads", "1")
 
 
 def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     path = tmp_path / "run"
-    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(path), *SHORT]
+    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(path), *QUICK]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     process.stdout.close()
@@ -140,7 +128,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
 
 
 def test_a_graphics_setting_that_means_nothing_does_not_touch_training(tmp_path):
-    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(tmp_path / "run"), *SHORT]
+    words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(tmp_path / "run"), *QUICK]
     env = os.environ | {"MUJOCO_GL": "nonsense"}
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
