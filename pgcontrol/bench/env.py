@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 SYNC_ENVS = 8
-REPEATS = 7
+REPEATS = 11
 NAMES = {
     "vecenv": "VecEnv",
     "bare": "bare mujoco.batch",
