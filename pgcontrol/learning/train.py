@@ -10,7 +10,6 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
-import pgcontrol_envs
 import torch
 from torch import Tensor
 
@@ -23,7 +22,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import load, make_policy, policy_spec, restore
+from pgcontrol.runs.load import load, make_env, make_policy, policy_spec, restore
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
@@ -179,14 +178,6 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def stream_seeds(seed: int) -> dict[str, int]:
     """Independent seeds for everything random in a run, so that no two streams share a beginning."""
     return dict(zip(STREAMS, np.random.SeedSequence(seed).generate_state(len(STREAMS)).tolist(), strict=True))
-
-
-def make_env(env_id: str, num_envs: int, seed: int, threads: int) -> pgcontrol_envs.VecEnv:
-    """A VecEnv; what the user got wrong becomes an InputError."""
-    try:
-        return pgcontrol_envs.make(env_id, num_envs, seed=seed, threads=threads)
-    except ValueError as error:
-        raise InputError(str(error)) from None
 
 
 def train(config: Config, quiet: bool = False) -> Run:

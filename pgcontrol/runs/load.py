@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pgcontrol_envs
 import torch
 from torch import Tensor
 
@@ -60,8 +61,16 @@ def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
         tensor.copy_(saved)
 
 
-def load(where: str | Path) -> Policy:
-    """The policy of a run folder (its newest checkpoint) or of one checkpoint folder.
+def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0) -> pgcontrol_envs.VecEnv:
+    """A VecEnv; what the user got wrong becomes an InputError."""
+    try:
+        return pgcontrol_envs.make(env_id, num_envs, seed=seed, threads=threads)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
+    """The policy of a run folder (its newest checkpoint) or of one checkpoint folder, and what its meta.json says.
 
     Raises:
         InputError: nothing there to load; one line that says why.
@@ -73,4 +82,9 @@ def load(where: str | Path) -> Policy:
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder} is damaged: meta.json does not say what the policy is made of ({error})") from None
     restore(policy, saved.tensors, folder)
-    return policy
+    return policy, saved.meta
+
+
+def load(where: str | Path) -> Policy:
+    """The policy alone; see `load_with_meta`."""
+    return load_with_meta(where)[0]

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pgcontrol_envs
 
-from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config
-from pgcontrol.runs.load import load
+from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
 from pgcontrol.view.queue import RenderQueue
 from pgcontrol.view.recording import Recording
@@ -105,12 +104,9 @@ def video_of_runs(
     with tempfile.TemporaryDirectory() as scratch:
         paths = []
         for i, (run, folder) in enumerate(zip(runs, folders, strict=True)):
-            policy, meta = load(folder), checkpoint.load(folder).meta
+            policy, meta = load_with_meta(folder)
             spec = meta["policy"]
-            try:
-                env = pgcontrol_envs.make(spec["env"], 1, seed=seed)
-            except ValueError as error:
-                raise InputError(str(error)) from None
+            env = make_env(spec["env"], 1, seed)
             agent = evaluate.policy_agent(policy, deterministic, seed)
             trace = evaluate.episodes(env, agent, seed, record=True).trace
             assert trace is not None

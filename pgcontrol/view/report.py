@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pgcontrol import catalog
-from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.load import load
+from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
 
 
@@ -22,16 +21,11 @@ def evaluate_run(where: Path, count: int, agent: str, seed: int, as_json: bool) 
     Raises:
         InputError: nothing to evaluate there.
     """
-    import pgcontrol_envs
-
     folder = checkpoint.latest(where)
-    env_id = checkpoint.load(folder).meta["policy"]["env"]
-    try:
-        env = pgcontrol_envs.make(env_id, count, seed=seed)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    policy, meta = load_with_meta(folder)
+    env_id = meta["policy"]["env"]
+    env = make_env(env_id, count, seed)
     if agent == "policy":
-        policy = load(folder)
         agents = {
             "mode": evaluate.policy_agent(policy, deterministic=True, seed=seed),
             "sampled": evaluate.policy_agent(policy, deterministic=False, seed=seed),
