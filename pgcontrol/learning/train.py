@@ -165,9 +165,9 @@ class Trainer:
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
             self.sampling.set_state(tensors["rng.sampling"])
             self.minibatches.set_state(tensors["rng.minibatches"])
-            self.steps, self.updates, self.seconds = meta["steps"], meta["updates"], meta["seconds"]
+            self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
             self.episodes.extend((total, length) for total, length in meta["episodes"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 

@@ -262,3 +262,13 @@ def test_a_clip_that_cannot_be_saved_does_not_end_the_run(tmp_path, monkeypatch)
     monkeypatch.setattr("pgcontrol.view.recording.Recording.save", full)
     run = pgcontrol.train(small(run_dir=str(tmp_path / "run"), eval_every=512, eval_episodes=1, video=True))
     assert run.status == "finished"
+
+
+@pytest.mark.parametrize("steps", [None, "x", [1]])
+def test_a_checkpoint_whose_counters_are_no_numbers_is_damaged(steps, tmp_path):
+    trainer = Trainer(small())
+    trainer.save(tmp_path / "step_0")
+    file = tmp_path / "step_0" / "meta.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"steps": steps}))
+    with pytest.raises(InputError, match="is damaged"):
+        Trainer(small()).load(tmp_path / "step_0")
