@@ -10,7 +10,8 @@ PACKAGES = {"pgcontrol": ROOT / "pgcontrol", "pgcontrol_envs": ROOT / "envs" / "
 # later layers may import earlier ones, never the other way round; within a layer there are no circles
 LAYERS = [
     ["pgcontrol_envs"],
-    ["pgcontrol.options"],
+    ["pgcontrol.options", "pgcontrol.discovery"],
+    ["pgcontrol.runs.checkpoint"],  # folders of tensors: knows nothing of runs
     [
         "pgcontrol.heads",
         "pgcontrol.tokenizers",
@@ -24,7 +25,7 @@ LAYERS = [
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
     ["pgcontrol.learning.train", "pgcontrol.learning.compiling"],
-    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench"],
+    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.tokenize"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -90,8 +91,24 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def adapt(self, rollout: Any) -> None:
-        """Between updates only: a head whose decoding is learned refits it here. Others do nothing."""
+    def prepare(self) -> None:
+        """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
+
+        Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+
+        Raises:
+            InputError: it is not there, or does not fit.
+        """
+
+    def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
+        """Between updates only: a head whose decoding is learned refits it here. Others do nothing.
+
+        Args:
+            rollout: T x N choices, made before the update that has just ended.
+            features: call it for what the trunk now makes of the rollout's observations, [T·N, F].
+            progress: share of the run's budget used, in [0, 1).
+            rng: a stream for this alone, which the checkpoint keeps.
+        """
 
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""

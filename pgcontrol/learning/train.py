@@ -28,7 +28,7 @@ from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
 from pgcontrol.view.doctor import usable_cpus
 
-STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation")
+STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting")
 
 
 class Run(NamedTuple):
@@ -51,15 +51,16 @@ class Run(NamedTuple):
 class Trainer:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
-    def __init__(self, config: Config, compiled: bool | None = None):
+    def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
         """Build the parts.
 
         Args:
             config: every setting.
             compiled: whether the update runs compiled; None decides by `config.compile`.
+            fresh: the run begins here; otherwise `load` follows, and nothing outside the checkpoint is read.
 
         Raises:
-            InputError: the environment cannot be made.
+            InputError: the environment cannot be made, or the head lacks what it needs.
         """
         self.config = config
         self.seeds = stream_seeds(config.seed)
@@ -68,8 +69,11 @@ class Trainer:
         self.threads = {"physics": threads, "torch": 1}
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
+        if fresh:
+            self.policy.head.prepare()
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
+        self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
         algorithm = catalog.algorithms()[config.algorithm.name]
         options = config.algorithm.options
         self.estimator = algorithm.estimator(options)
@@ -102,7 +106,7 @@ class Trainer:
         updating = time.perf_counter() - before
         # after the update: the rollout was collected under the old statistics
         self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
-        self.policy.head.adapt(rollout)
+        self.policy.head.adapt(rollout, lambda: self._features(rollout), progress, self.adapting)
         self.steps += rollout.steps
         self.updates += 1
         metrics |= self._describe(rollout)
@@ -111,6 +115,11 @@ class Trainer:
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+
+    @torch.no_grad()
+    def _features(self, rollout: Rollout) -> Tensor:
+        """What the head now sees of the rollout's observations, [T·N, F]."""
+        return self.policy.actor_trunk(self.policy.normaliser(rollout.raw_obs.flatten(0, 1)))
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:
@@ -132,6 +141,7 @@ class Trainer:
         tensors: dict[str, Tensor] = {
             "rng.sampling": self.sampling.get_state(),
             "rng.minibatches": self.minibatches.get_state(),
+            "rng.adapting": self.adapting.get_state(),
         }
         for name, state in (
             ("policy", self.policy.state_dict()),
@@ -165,6 +175,7 @@ class Trainer:
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
             self.sampling.set_state(tensors["rng.sampling"])
             self.minibatches.set_state(tensors["rng.minibatches"])
+            self.adapting.set_state(tensors["rng.adapting"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
             self.episodes.extend((total, length) for total, length in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -213,7 +224,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
         raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-    trainer = Trainer(config, folder.manifest().get("compiled"))  # as it was computed before, to the bit
+    trainer = Trainer(config, folder.manifest().get("compiled"), fresh=False)  # as it was computed before, to the bit
     trainer.load(latest)
     write_yaml(config, folder.config_file)
     return _loop(trainer, folder, quiet)

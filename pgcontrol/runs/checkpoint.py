@@ -39,8 +39,8 @@ def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
     beside.rename(folder)
 
 
-def load(folder: Path) -> Checkpoint:
-    """Read one checkpoint folder.
+def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
+    """Read one checkpoint folder, or another of the same layout; messages call it `what`.
 
     Raises:
         InputError: missing, damaged, or of another layout; one line that says which.
@@ -51,12 +51,12 @@ def load(folder: Path) -> Checkpoint:
         tensors = safetensors.torch.load_file(folder / "tensors.safetensors") if schema == SCHEMA else {}
     except FileNotFoundError as error:
         raise InputError(
-            f"{folder} is no checkpoint: {Path(error.filename or 'tensors.safetensors').name} is missing"
+            f"{folder} is no {what}: {Path(error.filename or 'tensors.safetensors').name} is missing"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder} is no checkpoint, or a damaged one: {' '.join(str(error).split())[:120]}") from None
+        raise InputError(f"{folder} is no {what}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
     if schema != SCHEMA:
-        raise InputError(f"{folder} was written with checkpoint schema {schema}; this pgcontrol reads schema {SCHEMA}")
+        raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
     return Checkpoint(tensors, meta)
 
 

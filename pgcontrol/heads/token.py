@@ -1,0 +1,270 @@
+"""Learned tokens: the policy chooses a code, or a short row of them, and a tokenizer says which torques that means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from pgcontrol.heads import categorical
+from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.options import InputError, option
+from pgcontrol.tokenizers import files
+from pgcontrol.tokenizers.base import Tokenizer, windows
+
+OWN = "own"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--head.X` sets for tokens. Sizes that are none are the tokenizer's own defaults."""
+
+    tokenizer: str = option("kmeans", "kind of tokenizer: bins, kmeans, vq, rvq or fast")
+    horizon: int = option(1, "H: actions a choice stands for, played one after the other", least=1, most=64)
+    codes: int | None = option(None, "K: values of a code (kmeans, vq, rvq, fast, bins)")
+    levels: int | None = option(None, "codebooks, each refining the last (rvq)")
+    length: int | None = option(None, "tokens a chunk (fast)")
+    scale: float | None = option(None, "fineness of the frequencies (fast)")
+    source: str = option(OWN, "where tokens come from: own (the run's actions), or a folder of `pgcontrol tokenize`")
+    warmup: float = option(0.1, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
+    refit_every: int = option(50, "updates between later fits (own)", least=1)
+    refit_until: float = option(0.3, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
+
+    def __post_init__(self) -> None:
+        files.make(self.tokenizer, self.horizon, 1, self.sizes(), "head.")
+
+    def sizes(self) -> dict[str, Any]:
+        """What was said of the tokenizer's own options."""
+        named = {"codes": self.codes, "levels": self.levels, "length": self.length, "scale": self.scale}
+        return {k: v for k, v in named.items() if v is not None}
+
+
+class Token(Head):
+    """Categoricals over a tokenizer's codes, one for each of its L positions, independent given the observation.
+
+    params [B, L, K]: logits. The choice is the row of codes. Positions are factorised (a residual level does not see
+    the code of the level before; an autoregressive row would).
+
+    With `source = own` the head begins on bins: until `warmup` of the budget is used, the same logits are read as n
+    bins for each joint, held through the chunk. The run's own actions under these bins are then what the tokenizer is
+    fitted to, and the output layer is set anew so that the policy, seen through the tokens, acts as before. Later fits
+    do the same with codes matched to the old ones. `refit_until` ends them: a vocabulary and a policy that learn
+    together can chase each other.
+    """
+
+    name = "token"
+    Options = Options
+    BINS = 11
+    warm: Tensor
+    updates: Tensor
+    refit_shift: Tensor
+    bin_values: Tensor
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
+        self.horizon = options.horizon
+        self.tokenizer = files.make(options.tokenizer, options.horizon, self.joints, options.sizes(), "head.")
+        self.shape = (self.tokenizer.length, self.tokenizer.codes)
+        outputs = self.shape[0] * self.shape[1]
+        self.logits = output_layer(features, outputs)
+        self.own = self.tokenizer.learned and options.source == OWN
+        self.bins = min(self.BINS, outputs // self.joints)
+        if self.own and self.bins < 3:
+            raise InputError(
+                f"head.codes: {outputs} in all are too few to warm up on 3 bins for each of {self.joints} joints;"
+                " more codes, or head.source = a tokenizer's folder"
+            )
+        self.register_buffer("warm", torch.tensor(self.own))
+        self.register_buffer("updates", torch.tensor(0))
+        self.register_buffer("refit_shift", torch.tensor(0.0))
+        self.register_buffer("bin_values", torch.linspace(-1.0, 1.0, max(self.bins, 2)), persistent=False)
+
+    def prepare(self) -> None:
+        """Read the tokenizer's folder, or make sure that one can be fitted here."""
+        if not self.tokenizer.learned:
+            return
+        if self.own:
+            self.tokenizer.require()
+            return
+        found = files.load(Path(self.options.source))
+        ours, theirs = files.spec(self.tokenizer), files.spec(found)
+        if theirs["joints"] != self.joints:
+            raise InputError(f"head.source {self.options.source}: for {theirs['joints']} joints, not {self.joints}")
+        if ours != theirs:
+            flags = " ".join(f"--head.{k} {v}" for k, v in theirs.items() if k != "joints")
+            raise InputError(f"head.source {self.options.source} holds another tokenizer; say {flags}")
+        self.tokenizer.load_state_dict(found.state_dict())
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """One code per position, or while warming up one bin per joint; zeros in the places that are left over."""
+        return ChoiceSpec((max(self.shape[0], self.joints) if self.own else self.shape[0],), torch.int64)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, L, K]."""
+        return self.logits(features).unflatten(-1, self.shape)
+
+    def _as_bins(self, params: Tensor) -> Tensor:
+        """The same logits read as bins, [B, A, n]."""
+        return params.flatten(1)[:, : self.joints * self.bins].unflatten(-1, (self.joints, self.bins))
+
+    def _read(self, params: Tensor) -> Tensor:
+        """The logits that count now, [B, P, K]."""
+        return self._as_bins(params) if self.warm else params
+
+    def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
+        """A function of logits, of those that count now, without a branch that would have to be compiled anew."""
+        if not self.own:
+            return of(*params)
+        return torch.where(self.warm, of(*map(self._as_bins, params)), of(*params))
+
+    def _filled(self, index: Tensor) -> Tensor:
+        return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
+
+    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+        """Every position on its own."""
+        return self._filled(categorical.sample(self._read(params), rng))
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The likeliest code of every position."""
+        return self._filled(self._read(params).argmax(-1))
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Sum over positions of log softmax at the chosen code."""
+        return self._measure(lambda p: categorical.log_prob(p, choice[:, : p.shape[1]]), params)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """−Σ p log p, summed over positions: of the codes, not of the actions, where several rows may mean the same."""
+        return self._measure(categorical.entropy, params)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """Σ p_old (log p_old − log p_new), summed over positions."""
+        return self._measure(categorical.kl, old, new)
+
+    def unit(self, choice: Tensor) -> Tensor:
+        """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
+        if self.warm:
+            return held(self.bin_values[choice[:, : self.joints]], self.horizon)
+        return self.tokenizer.decode(choice[:, : self.shape[0]])
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """What the tokenizer says, [B, A], or [B, H, A] when H > 1."""
+        action = self.to_bounds(self.unit(choice))
+        return action if self.horizon > 1 else action.squeeze(1)
+
+    def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""
+        p = F.softmax(self._read(params), -1)
+        if not self.warm:
+            return self.tokenizer.moments(p)
+        mean = p @ self.bin_values
+        std = (p @ self.bin_values.square() - mean.square()).clamp_min(0.0).sqrt()
+        return (held(mean, self.horizon), held(std, self.horizon))
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Deviation per joint, perplexity as a share of K, codes out of use, bits per action, and the last refit."""
+        p = F.softmax(self._read(params), -1)
+        per_joint = self.moments(params)[1].mean((0, 1))
+        perplexity = (-(p * p.clamp_min(1e-30).log()).sum(-1)).exp()
+        return {
+            "std": per_joint.mean(),
+            "std_min": per_joint.min(),
+            "std_max": per_joint.max(),
+            "perplexity": perplexity.mean() / p.shape[-1],
+            # a code is dead when no visited state gives it a percent of the uniform share
+            "dead_codes": (p.amax(0) < 0.01 / p.shape[-1]).float().mean(),
+            "warm": self.warm.float(),
+            "refit_shift": self.refit_shift,
+        } | {f"std_joint{i}": s for i, s in enumerate(per_joint)}
+
+    @torch.no_grad()
+    def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
+        """Fit the vocabulary to the rollout's actions when it is time, and say the same policy in it.
+
+        The first fit ends the warm-up; later ones come every `refit_every` updates until `refit_until`.
+        """
+        if not self.own:
+            return
+        self.updates += 1
+        options = self.options
+        if self.warm:
+            due = progress >= options.warmup
+        else:
+            due = progress < options.refit_until and int(self.updates) % options.refit_every == 0
+        if due:
+            self._refit(rollout, features(), rng)
+
+    def _refit(self, rollout: Any, features: Tensor, rng: Generator) -> None:
+        T, N = rollout.terminated.shape
+        params = self(features)
+        draws = max(1, min(8, 2**14 // len(params), 2**24 // params.numel()))
+        many = params.repeat(draws, 1, 1)
+        meant = self.unit(self.sample(many, rng))  # what the policy does now, [draws·T·N, H, A]
+        before, _ = self.moments(params)
+        played = self.unit(rollout.choice.flatten(0, 1)).unflatten(0, (T, N))
+        # an episode that ended within a chunk leaves the rest of it unplayed
+        ends = (rollout.terminated | rollout.truncated).repeat_interleave(self.horizon, 0)
+        steps = played.transpose(1, 2).flatten(0, 1)  # [T·H, N, A]
+        old = _copy(self.tokenizer)
+        self.tokenizer.fit(windows(steps, ends, self.horizon), seed(rng))
+        if not self.warm:
+            self.tokenizer.align(old)
+        else:
+            nn.init.zeros_(self.logits.weight)
+            nn.init.zeros_(self.logits.bias)
+        self.warm.fill_(False)
+        imitate(self.logits, features.repeat(draws, 1), self.tokenizer.encode(meant), self.shape)
+
+        after, _ = self.moments(self(features))
+        self.refit_shift.copy_((after - before).abs().mean())
+
+
+def held(action: Tensor, horizon: int) -> Tensor:
+    """[B, A] -> [B, H, A], the same at every step."""
+    return action.unsqueeze(1).expand(-1, horizon, -1)
+
+
+def _copy(tokenizer: Tokenizer) -> Tokenizer:
+    other = type(tokenizer)(tokenizer.horizon, tokenizer.joints, tokenizer.options)
+    other.load_state_dict(tokenizer.state_dict())
+    return other
+
+
+def seed(rng: Generator) -> int:
+    """A seed for a library, from a stream."""
+    return int(torch.randint(2**31, (), generator=rng))
+
+
+@torch.enable_grad()
+def imitate(layer: nn.Linear, features: Tensor, codes: Tensor, shape: tuple[int, int], steps: int = 60) -> None:
+    """Set a linear layer so that its softmax over codes fits (feature, codes) pairs, by maximum likelihood.
+
+    Multinomial logistic regression from where the layer is, by L-BFGS, with a small pull towards zero.
+
+    Args:
+        layer: F inputs, L·K outputs; changed in place.
+        features: [M, F].
+        codes: [M, L].
+        shape: (L, K).
+        steps: iterations.
+    """
+    weight = layer.weight.detach().clone().requires_grad_()
+    bias = layer.bias.detach().clone().requires_grad_()
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=steps, history_size=10, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        logits = F.linear(features, weight, bias).unflatten(-1, shape)
+        value = F.cross_entropy(logits.flatten(0, 1), codes.flatten()) + 1e-5 * weight.square().sum()
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)

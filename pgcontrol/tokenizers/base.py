@@ -1,0 +1,226 @@
+"""The Tokenizer contract: chunks of actions to a short row of codes, and back."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pgcontrol.options import InputError
+
+
+class Tokenizer(nn.Module):
+    """Chunks [B, H, A] of normalised actions (−1 and 1 are the joint's bounds) <-> codes [B, L], each below K.
+
+    *Every* row of codes decodes, because a policy will sample them all. All that `fit` learns is in buffers whose
+    shapes follow from the constructor's arguments alone, so a tokenizer lives in a head's state and in a checkpoint as
+    tensors, and one that was never fitted can take a fitted one's place.
+
+    Sizes: B chunks, H horizon (actions a chunk), A joints, L codes a chunk, K values a code.
+
+    Subclasses say `name`, `Options` (a frozen dataclass), and everything below that raises.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type]
+    learned: ClassVar[bool] = True
+    """False when there is nothing to fit."""
+    requires: ClassVar[str | None] = None
+    """The module that `fit` needs beside the base installation; decoding never needs it."""
+
+    codes: int
+    """K."""
+    length: int
+    """L."""
+
+    def __init__(self, horizon: int, joints: int, options: Any):
+        super().__init__()
+        self.horizon, self.joints, self.options = horizon, joints, options
+
+    @classmethod
+    def require(cls) -> None:
+        """Make sure that this kind can be fitted here.
+
+        Raises:
+            InputError: a library is missing; says how to get it.
+        """
+        if cls.requires and find_spec(cls.requires) is None:
+            raise InputError(f"a {cls.name} tokenizer needs {cls.requires}: pip install 'pgcontrol[tokens]'")
+
+    @property
+    def bits(self) -> float:
+        """Bits per action: what a code row can say at most, over the actions of a chunk."""
+        return self.length * math.log2(self.codes) / self.horizon
+
+    @torch.no_grad()
+    def fit(self, chunks: Tensor, seed: int) -> None:
+        """Learn the vocabulary from chunks [M, H, A]; the same chunks and seed give the same codes, bit for bit.
+
+        Raises:
+            InputError: chunks of another size, or a library that is missing.
+        """
+        self.require()
+        self._check(chunks)
+        # one thread: sums in another order round differently, and the work is too small to share
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with torch.random.fork_rng(devices=[]):  # libraries draw from the global generator
+                torch.manual_seed(seed)
+                self._fit(chunks.float())
+        finally:
+            torch.set_num_threads(threads)
+
+    def _fit(self, chunks: Tensor) -> None:
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def encode(self, chunks: Tensor) -> Tensor:
+        """Chunks [B, H, A] -> codes [B, L], int64.
+
+        Raises:
+            InputError: chunks of another size.
+        """
+        self._check(chunks)
+        return self._encode(chunks.float())
+
+    def _encode(self, chunks: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def reconstruct(self, codes: Tensor) -> Tensor:
+        """Codes [B, L] -> chunks [B, H, A] before `decode` clips them."""
+        raise NotImplementedError
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes [B, L] -> chunks [B, H, A] within [−1, 1]."""
+        return self.reconstruct(codes).clamp(-1.0, 1.0)
+
+    def align(self, old: Tokenizer) -> None:
+        """Renumber the codes so that each number decodes to what is nearest to its meaning under `old`."""
+
+    def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the decoded action under independent codes [B, L, K], in half-ranges, each [B, H, A].
+
+        Estimates from 16 384 draws, or 32 a row if that is more, of a fixed stream; exact where a subclass says so.
+        """
+        draws = max(32, 2**14 // len(probabilities))
+        rows = probabilities.repeat(draws, 1, 1)
+        race = torch.empty_like(rows).exponential_(generator=Generator().manual_seed(0))
+        decoded = self.decode((rows / race).argmax(-1)).view(draws, -1, self.horizon, self.joints)
+        return decoded.mean(0), decoded.std(0)
+
+    def _check(self, chunks: Tensor) -> None:
+        expected = (self.horizon, self.joints)
+        for size, here, name in zip(chunks.shape[1:], expected, ("actions a chunk", "joints"), strict=True):
+            if size != here:
+                raise InputError(f"{self.name} tokenizer for {here} {name}: got {size}")
+        if not len(chunks):
+            raise InputError(f"{self.name} tokenizer: no chunks of {self.horizon} actions in the data")
+        if not chunks.isfinite().all():
+            raise InputError(f"{self.name} tokenizer: infinite or NaN actions in the data")
+
+
+class Additive(Tokenizer):
+    """A table for each position; a chunk is the sum of the chosen rows: k-means, VQ (one position) and residual VQ.
+
+    Decoding is L look-ups. `encode` finds the nearest sum with a beam of 256, which is exact for K^(L−1) ≤ 256, so
+    there `encode` after `decode` gives codes of the very same action.
+    """
+
+    table: Tensor
+    """[L, K, H·A]."""
+    BEAM: ClassVar[int] = 256
+    start: Tensor
+
+    def __init__(self, horizon: int, joints: int, options: Any, codes: int, length: int = 1):
+        super().__init__(horizon, joints, options)
+        self.codes, self.length = codes, length
+        self.register_buffer("table", torch.zeros(length, codes, horizon * joints))
+        self.register_buffer("start", torch.arange(length) * codes, persistent=False)
+
+    def reconstruct(self, codes: Tensor) -> Tensor:
+        """The sum of the chosen rows."""
+        rows = self.table.flatten(0, 1)[codes + self.start]  # one look-up for all positions
+        return rows.sum(-2).unflatten(-1, (self.horizon, self.joints))
+
+    def _encode(self, chunks: Tensor) -> Tensor:
+        return torch.cat([self._nearest(part) for part in chunks.flatten(1).split(512)])
+
+    def _nearest(self, x: Tensor) -> Tensor:
+        """Beam search over positions, [B, D] -> [B, L]."""
+        beam = torch.zeros(len(x), 1, 0, dtype=torch.int64)
+        left = x.unsqueeze(1)  # what is still to be explained, [B, W, D]
+        for table in self.table:
+            # ‖left − row‖² as a product of matrices; the last choice below is by exact differences
+            error = left.square().sum(-1, keepdim=True) - 2 * left @ table.T + table.square().sum(-1)
+            best = error.flatten(1).topk(min(self.BEAM, error[0].numel()), largest=False).indices
+            parent, code = best // self.codes, best % self.codes
+            beam = torch.cat([beam.gather(1, parent.unsqueeze(-1).expand(-1, -1, beam.shape[-1])), code[..., None]], -1)
+            left = left.gather(1, parent.unsqueeze(-1).expand(-1, -1, x.shape[1])) - table[code]
+        decoded = self.decode(beam.flatten(0, 1)).view(*beam.shape[:2], -1)
+        last = (decoded - x.unsqueeze(1)).square().sum(-1).argmin(1)
+        return beam[torch.arange(len(x)), last]
+
+    def align(self, old: Tokenizer) -> None:
+        """Position by position, the assignment of new rows to old ones with the least squared distance in all."""
+        from scipy.optimize import linear_sum_assignment
+
+        before = old.get_buffer("table")
+        for table, other in zip(self.table, before, strict=True):
+            _, order = linear_sum_assignment(torch.cdist(other.double(), table.double()).square().numpy())
+            table.copy_(table[torch.from_numpy(order)])
+
+    def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+        """In closed form, before clipping: a sum of independent rows."""
+        p = probabilities.transpose(0, 1)
+        mean = p @ self.table
+        var = (p @ self.table.square() - mean.square()).clamp_min(0.0)
+        shape = (self.horizon, self.joints)
+        return mean.sum(0).unflatten(-1, shape), var.sum(0).sqrt().unflatten(-1, shape)
+
+
+def lloyd(points: Tensor, codes: int, iterations: int = 30) -> Tensor:
+    """K-means centres [K, D] of points [M, D]: k-means++ (Arthur & Vassilvitskii 2007), then Lloyd's iteration.
+
+    Draws from torch's global generator. A centre that no point is nearest to moves to the point with the largest
+    error; with fewer distinct points than K, what is left over lies on points that have a centre already.
+    """
+    centres = points.new_empty(codes, points.shape[1])
+    centres[0] = points[torch.randint(len(points), ())]
+    error = (points - centres[0]).square().sum(1)
+    for k in range(1, codes):
+        weight = error if error.sum() > 0 else torch.ones_like(error)
+        centres[k] = points[torch.multinomial(weight, 1)[0]]
+        error = torch.minimum(error, (points - centres[k]).square().sum(1))
+    for _ in range(iterations):
+        distance = torch.cdist(points, centres)
+        near, owner = distance.min(1)
+        count = torch.bincount(owner, minlength=codes)
+        sums = torch.zeros_like(centres).index_add_(0, owner, points)
+        centres = torch.where(count.unsqueeze(1) > 0, sums / count.clamp_min(1).unsqueeze(1), centres)
+        empty = (count == 0).nonzero().squeeze(1)
+        far = near.topk(min(len(empty), len(points))).indices
+        centres[empty[: len(far)]] = points[far]
+    return centres
+
+
+def windows(actions: Tensor, ends: Tensor, horizon: int) -> Tensor:
+    """All chunks of `horizon` consecutive actions within an episode.
+
+    Args:
+        actions: [T, N, A].
+        ends: [T, N] bool: the action is the last of its episode.
+        horizon: H.
+
+    Returns:
+        [M, H, A].
+    """
+    starts = len(actions) - horizon + 1
+    if starts < 1:
+        return actions.new_empty(0, horizon, actions.shape[-1])
+    chunks = torch.stack([actions[h : h + starts] for h in range(horizon)], 2)
+    crossing = torch.stack([ends[h : h + starts] for h in range(horizon - 1)] or [torch.zeros_like(ends)]).any(0)
+    return chunks[~crossing]

@@ -1,0 +1,37 @@
+"""Uniform bins: the tokenizer that learns nothing, and the yardstick of those that do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pgcontrol.options import option
+from pgcontrol.tokenizers.base import Additive
+
+
+@dataclass(frozen=True)
+class Options:
+    """What bins let one set."""
+
+    codes: int = option(11, "K: values of each joint, evenly spaced over its range", least=2, most=1024)
+
+
+class Bins(Additive):
+    """K evenly spaced values for every joint at every step of the chunk; a code for each, L = H·A."""
+
+    name = "bins"
+    Options = Options
+    learned = False
+
+    def __init__(self, horizon: int, joints: int, options: Options):
+        super().__init__(horizon, joints, options, options.codes, horizon * joints)
+        self.values = torch.linspace(-1.0, 1.0, self.codes)
+        self.table.copy_(torch.eye(self.length).unsqueeze(1) * self.values.unsqueeze(1))
+
+    def _fit(self, chunks: Tensor) -> None:
+        pass
+
+    def _encode(self, chunks: Tensor) -> Tensor:
+        return (chunks.flatten(1).unsqueeze(-1) - self.values).abs().argmin(-1)

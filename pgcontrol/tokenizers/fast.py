@@ -1,0 +1,168 @@
+"""FAST: the chunk's cosine transform, quantised, and its numbers spelled in as few tokens as byte pairs allow."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgcontrol.options import InputError, option
+from pgcontrol.tokenizers.base import Tokenizer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What FAST lets one set."""
+
+    codes: int = option(256, "K: tokens in the vocabulary, single numbers and byte pairs together", least=4, most=4096)
+    length: int = option(8, "L: tokens a chunk; what does not fit loses its highest frequencies", least=1, most=256)
+    scale: float = option(10.0, "steps per unit when frequencies are rounded: larger is finer", above=0, most=1000)
+
+
+class FAST(Tokenizer):
+    """DCT per joint, quantise, flatten low frequencies first, byte-pair encode (arXiv 2501.09747, algorithm 1).
+
+    A chunk's H·A rounded coefficients in the order (frequency, joint) are its *spelling*; a token stands for a stretch
+    of one. Token 0 spells nothing and pads; the next 2Q + 1 spell a single coefficient each, from −Q to Q, the
+    largest any chunk within the bounds can have; the rest are byte pairs, as many as the data gave.
+
+    Decoding, for any row of L tokens: their stretches are joined in order (token 0 and tokens that were never learned
+    add nothing, wherever they stand), what goes beyond H·A coefficients is cut off, and coefficients that nobody
+    spelled are 0. Encoding: trailing tokens of nothing but zeros become padding; a spelling that still needs more than
+    L tokens gives up its last coefficients (the highest frequencies) until the rest fits.
+
+    Laws: `encode(reconstruct(c))` decodes like c for every c that `encode` gave. For other rows it does wherever
+    their spelling fits into L tokens when spelled by byte pairs, which it need not: a row is a free choice of
+    stretches, and byte pairs spell greedily. Clipping to the bounds changes frequencies, hence `reconstruct`.
+    """
+
+    name = "fast"
+    Options = Options
+    requires = "tokenizers"
+    spelling: Tensor
+    """[K, H·A] int: the stretch of each token, zeros behind it."""
+    extent: Tensor
+    """[K] int: how many coefficients the stretch has."""
+    merges: Tensor
+    """[K, 2] int: which two tokens a byte pair joins, in the order learned; −1 where there is none."""
+    transform: Tensor
+    """[H, H]: row f is the f-th cosine of the orthonormal DCT-II, so its transpose is the inverse."""
+    places: Tensor
+
+    def __init__(self, horizon: int, joints: int, options: Options):
+        from scipy.fft import dct
+
+        super().__init__(horizon, joints, options)
+        self.codes, self.length = options.codes, options.length
+        self.largest = math.ceil(options.scale * math.sqrt(horizon))
+        singles = 2 * self.largest + 1
+        if options.codes < singles + 1:
+            raise InputError(
+                f"codes = {options.codes}: too few for scale = {options.scale:g} at horizon = {horizon}, where single"
+                f" numbers take {singles + 1}"
+            )
+        size = horizon * joints
+        for name, shape in (("spelling", (self.codes, size)), ("extent", (self.codes,)), ("merges", (self.codes, 2))):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.int64))
+        matrix = torch.from_numpy(dct(torch.eye(horizon).double().numpy(), axis=0, norm="ortho")).float()
+        self.register_buffer("transform", matrix, persistent=False)
+        self.register_buffer("places", torch.arange(size), persistent=False)
+        self._learn([])
+
+    def _learn(self, pairs: list[tuple[int, int]]) -> None:
+        """Write the vocabulary that these byte pairs make."""
+        self.spelling.zero_()
+        self.extent.zero_()
+        self.merges.fill_(-1)
+        singles = 2 * self.largest + 1
+        self.spelling[1 : singles + 1, 0] = torch.arange(-self.largest, self.largest + 1)
+        self.extent[1 : singles + 1] = 1
+        for token, (left, right) in enumerate(pairs, start=singles + 1):
+            a, b = int(self.extent[left]), int(self.extent[right])
+            self.spelling[token, :a] = self.spelling[left, :a]
+            self.spelling[token, a : a + b] = self.spelling[right, :b]
+            self.extent[token] = a + b
+            self.merges[token] = torch.tensor([left, right])
+
+    def coefficients(self, chunks: Tensor) -> Tensor:
+        """Chunks [B, H, A] -> rounded coefficients [B, H·A], low frequencies first."""
+        rounded = (self.transform @ chunks * self.options.scale).round().long()
+        return rounded.clamp(-self.largest, self.largest).flatten(1)
+
+    def _fit(self, chunks: Tensor) -> None:
+        from tokenizers import Tokenizer as Library
+        from tokenizers.models import BPE
+        from tokenizers.trainers import BpeTrainer
+
+        words = [self._word(row) for row in self.coefficients(chunks).tolist()]
+        library = Library(BPE())
+        alphabet = [self._letter(n) for n in range(-self.largest, self.largest + 1)]
+        library.train_from_iterator(
+            words,
+            BpeTrainer(vocab_size=self.codes - 1, initial_alphabet=alphabet, show_progress=False, min_frequency=2),  # pyright: ignore[reportCallIssue]
+        )
+        numbers = {letter: n + 1 for n, letter in enumerate(alphabet)}
+        pairs: list[tuple[int, int]] = []
+        for left, right in json.loads(library.to_str())["model"]["merges"]:
+            pairs.append((numbers[left], numbers[right]))
+            numbers[left + right] = len(alphabet) + len(pairs)
+        self._learn(pairs)
+
+    def _letter(self, coefficient: int) -> str:
+        return chr(0x4E00 + coefficient + self.largest)  # a block of letters without spaces or case
+
+    def _word(self, coefficients: list[int]) -> str:
+        return "".join(map(self._letter, coefficients))
+
+    def _library(self) -> Any:
+        """The library's encoder for our vocabulary, under our numbers."""
+        self.require()
+        from tokenizers import Tokenizer as Library
+        from tokenizers.models import BPE
+
+        words = [
+            self._word(spelled[:extent])
+            for spelled, extent in zip(self.spelling.tolist(), self.extent.tolist(), strict=True)
+        ]
+        merges = [(words[left], words[right]) for left, right in self.merges.tolist() if left >= 0]
+        vocabulary = {word: token for token, word in enumerate(words) if word}
+        return Library(BPE(vocab=vocabulary, merges=merges))
+
+    def _encode(self, chunks: Tensor) -> Tensor:
+        library, rows = self._library(), self.coefficients(chunks).tolist()
+        zeros = {token for token, row in enumerate(self.spelling.tolist()) if not any(row)}
+        extent = self.extent.tolist()
+        codes = torch.zeros(len(rows), self.length, dtype=torch.int64)
+        for i, row in enumerate(rows):
+            while True:
+                tokens = library.encode(self._word(row)).ids
+                while tokens and tokens[-1] in zeros:
+                    tokens.pop()
+                if len(tokens) <= self.length:
+                    break
+                kept = sum(extent[t] for t in tokens[: self.length])
+                row[kept:] = [0] * (len(row) - kept)
+            codes[i, : len(tokens)] = torch.tensor(tokens, dtype=torch.int64)
+        return codes
+
+    def reconstruct(self, codes: Tensor) -> Tensor:
+        """Join the stretches, cut or fill with zeros to H·A, and transform back."""
+        size = self.horizon * self.joints
+        extent = self.extent[codes]
+        start = (extent.cumsum(-1) - extent).unsqueeze(-1)
+        used = self.places < extent.unsqueeze(-1)
+        # what is unused or too long goes to a place behind the end
+        place = torch.where(used, start + self.places, size).clamp_max(size)
+        spelled = torch.zeros(len(codes), size + 1)
+        spelled.scatter_(1, place.flatten(1), self.spelling[codes].flatten(1).float())
+        spectrum = spelled[:, :size].unflatten(1, (self.horizon, self.joints))
+        return self.transform.T @ spectrum / self.options.scale
+
+    def used_bits(self, codes: Tensor) -> float:
+        """Bits per action of these codes, counting tokens up to the last that is no padding, and one to end there."""
+        used = ((codes != 0) * torch.arange(1, self.length + 1)).amax(1)
+        return float((used + 1).clamp_max(self.length).float().mean()) * math.log2(self.codes) / self.horizon

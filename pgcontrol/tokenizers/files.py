@@ -1,0 +1,51 @@
+"""A tokenizer as a folder of its own: tensors in safetensors, what it is made of in JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from pgcontrol.options import InputError, pick, read_options
+from pgcontrol.runs import checkpoint
+from pgcontrol.tokenizers import kinds
+from pgcontrol.tokenizers.base import Tokenizer
+
+WHAT = "tokenizer folder"
+
+
+def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix: str = "") -> Tokenizer:
+    """A tokenizer that has learned nothing yet, from a kind's name and its settings.
+
+    Raises:
+        InputError: an unknown kind, or a setting it does not have; `prefix` goes before names in messages.
+    """
+    cls = pick("tokenizer", kind, kinds())
+    return cls(horizon, joints, cls.Options(**read_options(cls.Options, settings, prefix)))
+
+
+def spec(tokenizer: Tokenizer) -> dict[str, Any]:
+    """What a tokenizer is made of: kind, horizon, joints and the kind's own options."""
+    sizes = {"tokenizer": tokenizer.name, "horizon": tokenizer.horizon, "joints": tokenizer.joints}
+    return sizes | dataclasses.asdict(tokenizer.options)
+
+
+def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
+    """Write the folder; `notes` (JSON values: where the data came from, the error reached) go with it."""
+    checkpoint.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
+
+
+def load(folder: Path) -> Tokenizer:
+    """Read a tokenizer folder.
+
+    Raises:
+        InputError: missing, damaged, or something else; one line that says which.
+    """
+    tensors, meta = checkpoint.load(folder, WHAT)
+    try:
+        made = dict(meta["tokenizer"])
+        tokenizer = make(made.pop("tokenizer"), made.pop("horizon"), made.pop("joints"), made)
+        tokenizer.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{folder} is no {WHAT}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
+    return tokenizer

@@ -1,0 +1,30 @@
+"""K-means: one code for a whole joint-torque vector, or a chunk of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pgcontrol.options import option
+from pgcontrol.tokenizers.base import Additive, lloyd
+
+
+@dataclass(frozen=True)
+class Options:
+    """What k-means lets one set."""
+
+    codes: int = option(64, "K: action vectors (or chunks) in the vocabulary", least=2, most=4096)
+
+
+class KMeans(Additive):
+    """The K centres of the data are the actions there are (the action centres of BeT, arXiv 2206.11251, section 3)."""
+
+    name = "kmeans"
+    Options = Options
+
+    def __init__(self, horizon: int, joints: int, options: Options):
+        super().__init__(horizon, joints, options, options.codes)
+
+    def _fit(self, chunks: Tensor) -> None:
+        self.table[0] = lloyd(chunks.flatten(1), self.codes)

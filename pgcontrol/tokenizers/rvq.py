@@ -1,0 +1,68 @@
+"""Residual vector quantisation: each level's code refines what the levels before it left over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pgcontrol.options import option
+from pgcontrol.tokenizers.base import Additive
+
+
+@dataclass(frozen=True)
+class Options:
+    """What residual VQ lets one set."""
+
+    codes: int = option(16, "K: codes in each level's codebook", least=2, most=1024)
+    levels: int = option(3, "L: codebooks, each refining the sum of those before", least=1, most=8)
+
+
+class RVQ(Additive):
+    """Residual levels as in VQ-BeT (arXiv 2403.03181, section 4.1), on the chunks themselves.
+
+    VQ-BeT puts an encoder and a decoder around the levels; here both are the identity. A nonlinear decoder would need a
+    table of K^L rows or a network on every environment step, while a sum of L look-ups is exact in the units the error
+    is measured in. The library learns the levels one after the other; then a few rounds of "encode all, solve for all
+    tables by least squares" let the levels know of each other (additive quantisation, Babenko & Lempitsky 2014).
+    """
+
+    name = "rvq"
+    Options = Options
+    requires = "vector_quantize_pytorch"
+    PASSES, ROUNDS, ROWS = 40, 4, 8192
+
+    def __init__(self, horizon: int, joints: int, options: Options):
+        super().__init__(horizon, joints, options, options.codes, options.levels)
+
+    def _fit(self, chunks: Tensor) -> None:
+        from vector_quantize_pytorch import ResidualVQ
+
+        data = chunks.flatten(1)
+        levels = ResidualVQ(
+            dim=data.shape[1],
+            num_quantizers=self.length,
+            codebook_size=self.codes,
+            kmeans_init=True,
+            kmeans_iters=20,
+            decay=0.8,
+            threshold_ema_dead_code=1,
+        )
+        for _ in range(self.PASSES):
+            levels(data[torch.randint(len(data), (min(len(data), self.ROWS),))])
+        self.table.copy_(torch.as_tensor(levels.codebooks))
+        data = data[torch.randperm(len(data))[: self.ROWS]]
+        for _ in range(self.ROUNDS):
+            self._solve(data)
+
+    def _solve(self, data: Tensor) -> None:
+        """All tables by least squares, given the codes; unused codes stay where they are."""
+        codes = self.encode(data.unflatten(1, (self.horizon, self.joints)))
+        chosen = F.one_hot(codes, self.codes).flatten(1).double()
+        old = self.table.flatten(0, 1).double()
+        # minimise ‖chosen·new − data‖² + ridge‖new − old‖², which is never singular
+        normal = chosen.T @ chosen + 1e-3 * torch.eye(chosen.shape[1], dtype=torch.float64)
+        step = torch.linalg.solve(normal, chosen.T @ (data.double() - chosen @ old))
+        self.table.copy_((old + step).view_as(self.table))

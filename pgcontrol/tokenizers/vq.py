@@ -1,0 +1,69 @@
+"""VQ-VAE: one code for a chunk, its meaning learned by an encoder and a decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pgcontrol.options import option
+from pgcontrol.tokenizers.base import Additive
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the VQ-VAE lets one set."""
+
+    codes: int = option(64, "K: codes in the codebook", least=2, most=4096)
+
+
+class VQ(Additive):
+    """VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937, eq. 3), its codebook updated by moving averages.
+
+    With one code a chunk the decoder has K outputs in all, so they are written into a table once, and the networks
+    end with `fit`. `encode` takes the nearest *decoded* chunk, not the nearest latent: never a larger error, and exact
+    on what was decoded.
+    """
+
+    name = "vq"
+    Options = Options
+    requires = "vector_quantize_pytorch"
+    LATENT, HIDDEN, STEPS, BATCH = 16, 128, 400, 512
+
+    def __init__(self, horizon: int, joints: int, options: Options):
+        super().__init__(horizon, joints, options, options.codes)
+
+    @torch.enable_grad()
+    def _fit(self, chunks: Tensor) -> None:
+        from vector_quantize_pytorch import VectorQuantize
+
+        data = chunks.flatten(1)
+        size = data.shape[1]
+        encoder = nn.Sequential(nn.Linear(size, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, self.LATENT))
+        decoder = nn.Sequential(nn.Linear(self.LATENT, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, size))
+        codebook = VectorQuantize(
+            dim=self.LATENT,
+            codebook_size=self.codes,
+            kmeans_init=True,
+            kmeans_iters=20,
+            decay=0.9,
+            threshold_ema_dead_code=1,
+            commitment_weight=0.25,
+        )
+        weights = [*encoder.parameters(), *decoder.parameters()]
+        optimiser = torch.optim.Adam(weights, lr=2e-3)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=self.STEPS)
+        for step in range(self.STEPS):
+            batch = data[torch.randint(len(data), (self.BATCH,))]
+            latent = encoder(batch)
+            # an autoencoder first, so that the codebook starts from latents that mean something
+            quantised, commitment = latent, latent.new_zeros(())
+            if step >= self.STEPS // 4:
+                quantised, _, commitment = codebook(latent)
+            loss = (decoder(quantised) - batch).square().mean() + commitment.sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+        self.table[0] = decoder(codebook.codebook).detach().clamp(-1.0, 1.0)
