@@ -242,6 +242,33 @@ def _video(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _tokenize_arguments(parser: Parser) -> None:
+    parser.add_argument("source", type=Path, metavar="RUN|DATASET", help="run folder or checkpoint, or an .npz file")
+    parser.add_argument("--kind", default="kmeans", help="bins, kmeans, vq, rvq or fast [kmeans]")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    parser.add_argument("--horizon", type=_whole, default=1, metavar="H", help="actions a chunk [1]")
+    for name, what in TOKENIZER_SETTINGS.items():
+        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=f"{what} [the kind's own]")
+    parser.add_argument("--steps", type=_whole, default=32_000, metavar="N", help="steps to play of a run [32_000]")
+    parser.add_argument("--seed", type=_seed, default=0, help="of start states, samples and the fit [0]")
+
+
+TOKENIZER_SETTINGS = {
+    "codes": "values of a code",
+    "levels": "codebooks of rvq",
+    "length": "tokens a chunk of fast",
+    "scale": "fineness of fast",
+}
+
+
+def _tokenize(arguments: argparse.Namespace) -> int:
+    from pgcontrol.tokenize import tokenize
+
+    given = {name: getattr(arguments, name) for name in TOKENIZER_SETTINGS if getattr(arguments, name) is not None}
+    tokenize(arguments.source, arguments.kind, arguments.out, arguments.horizon, given, arguments.steps, arguments.seed)
+    return 0
+
+
 def _no_arguments(parser: Parser) -> None:
     pass
 
@@ -307,6 +334,7 @@ COMMANDS = {
     "resume": ("go on with a run from its newest checkpoint", _resume, _resume_arguments),
     "eval": ("returns of a trained policy, by mode and by samples", _eval, _eval_arguments),
     "video": ("render policies, several side by side", _video, _video_arguments),
+    "tokenize": ("learn tokens from a run's actions or a dataset, for --head token", _tokenize, _tokenize_arguments),
     "list": ("tasks, heads, algorithms and critics there are", _list, _no_arguments),
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),

@@ -126,13 +126,13 @@ class Tokenizer(nn.Module):
 class Additive(Tokenizer):
     """A table for each position; a chunk is the sum of the chosen rows: k-means, VQ (one position) and residual VQ.
 
-    Decoding is L look-ups. `encode` finds the nearest sum with a beam of 256, which is exact for K^(L−1) ≤ 256, so
-    there `encode` after `decode` gives codes of the very same action.
+    Decoding is L look-ups. `encode` searches the nearest sum with a beam that looks at 4096 candidates a level: exact
+    for K^L ≤ 4096, so that there `encode` after `decode` gives codes of the very same action; near it beyond.
     """
 
     table: Tensor
     """[L, K, H·A]."""
-    BEAM: ClassVar[int] = 256
+    CANDIDATES: ClassVar[int] = 4096
     start: Tensor
 
     def __init__(self, horizon: int, joints: int, options: Any, codes: int, length: int = 1):
@@ -151,12 +151,13 @@ class Additive(Tokenizer):
 
     def _nearest(self, x: Tensor) -> Tensor:
         """Beam search over positions, [B, D] -> [B, L]."""
+        width = max(1, self.CANDIDATES // self.codes)
         beam = torch.zeros(len(x), 1, 0, dtype=torch.int64)
         left = x.unsqueeze(1)  # what is still to be explained, [B, W, D]
         for table in self.table:
             # ‖left − row‖² as a product of matrices; the last choice below is by exact differences
             error = left.square().sum(-1, keepdim=True) - 2 * left @ table.T + table.square().sum(-1)
-            best = error.flatten(1).topk(min(self.BEAM, error[0].numel()), largest=False).indices
+            best = error.flatten(1).topk(min(width, error[0].numel()), largest=False).indices
             parent, code = best // self.codes, best % self.codes
             beam = torch.cat([beam.gather(1, parent.unsqueeze(-1).expand(-1, -1, beam.shape[-1])), code[..., None]], -1)
             left = left.gather(1, parent.unsqueeze(-1).expand(-1, -1, x.shape[1])) - table[code]

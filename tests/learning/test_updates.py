@@ -14,9 +14,9 @@ from tests.learning.worlds import Clockwork, spec
 HEADS = sorted(catalog.heads())
 
 
-def rollout_of(head: str, length: int = 16):
+def rollout_of(head: str, length: int = 16, **options):
     env = Clockwork(4, period=5, terminates=True)
-    policy = make_policy(spec(env, head), seed=0)
+    policy = make_policy(spec(env, head, **options), seed=0)
     collector = Collector(env, policy, length, 0.9, True, torch.Generator().manual_seed(0))
     rollout, _ = collector.collect()
     advantage, target = GAE(GAE.Options())(rollout.trajectories())

@@ -1,6 +1,7 @@
 """What is special to a kind, and to chunks."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def test_fast_transform_is_scipys():
 
 def test_fast_decoding_worked():
     """Horizon 2, one joint, no pairs learned: token k spells the coefficient k − 1 − Q with Q = ⌈4·√2⌉ = 6."""
-    tokenizer = files.make("fast", 2, 1, {"codes": 20, "length": 3, "scale": 4.0})
+    tokenizer: Any = files.make("fast", 2, 1, {"codes": 20, "length": 3, "scale": 4.0})
     two, minus_one, nothing = 2 + 1 + 6, -1 + 1 + 6, 0
     root = 2**-0.5
     both = [(2 / 4 - 1 / 4) * root, (2 / 4 + 1 / 4) * root]  # DC 2, first cosine −1, each a quarter of its number
@@ -73,12 +74,12 @@ def test_fast_decoding_worked():
 
 
 def test_fast_gives_up_high_frequencies_first():
-    long = files.make("fast", 4, 3, {"codes": 64, "length": 12, "scale": 8.0})
-    short = files.make("fast", 4, 3, {"codes": 64, "length": 6, "scale": 8.0})
+    long: Any = files.make("fast", 4, 3, {"codes": 64, "length": 12, "scale": 8.0})
+    short: Any = files.make("fast", 4, 3, {"codes": 64, "length": 6, "scale": 8.0})
     data = chunks(4, seed=1)[:100]
     for tokenizer in (long, short):
         tokenizer.fit(chunks(4), 0)
-    full, cut = (t.coefficients(t.reconstruct(t.encode(data))) for t in (long, short))
+    full, cut = (t.coefficients(t.reconstruct(t.encode(data))) for t in [long, short])
     assert torch.equal(full, long.coefficients(data))
     lost = (full != cut).int()
     assert lost.any()
