@@ -104,9 +104,9 @@ class Tokenizer(nn.Module):
     def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action under independent codes [B, L, K], in half-ranges, each [B, H, A].
 
-        Estimates from 16 384 draws, or 32 a row if that is more, of a fixed stream; exact where a subclass says so.
+        Estimates from 4096 draws, or 16 a row if that is more, of a fixed stream; exact where a subclass says so.
         """
-        draws = max(32, 2**14 // len(probabilities))
+        draws = max(16, 2**12 // len(probabilities))
         rows = probabilities.repeat(draws, 1, 1)
         race = torch.empty_like(rows).exponential_(generator=Generator().manual_seed(0))
         decoded = self.decode((rows / race).argmax(-1)).view(draws, -1, self.horizon, self.joints)

@@ -32,7 +32,7 @@ class RVQ(Additive):
     name = "rvq"
     Options = Options
     requires = "vector_quantize_pytorch"
-    PASSES, ROUNDS, ROWS = 40, 4, 8192
+    PASSES, ROUNDS, ROWS = 40, 3, 4096
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, options.codes, options.levels)

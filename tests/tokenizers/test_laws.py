@@ -168,9 +168,9 @@ def test_moments_are_those_of_the_decoded_action(tokenizer):
     measured = tokenizer.reconstruct(draws.flatten(0, 1)).unflatten(0, (4, -1))
     if tokenizer.name == "fast":
         measured = measured.clamp(-1, 1)
-    # 20 000 draws give a mean to 0.007 and a deviation to 1 %, FAST's own 4 096 to 0.016 and 2 %
+    # 20 000 draws give a mean to 0.007 and a deviation to 1 %, FAST's own 1 024 to 0.03 and 2 %
     mean, std = tokenizer.moments(p)
-    assert torch.allclose(mean, measured.mean(1), atol=0.03)
+    assert torch.allclose(mean, measured.mean(1), atol=0.08)
     assert torch.allclose(std, measured.std(1), rtol=0.1, atol=0.01)
 
 
