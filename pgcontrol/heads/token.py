@@ -31,12 +31,12 @@ class Options:
     length: int | None = option(None, "tokens a chunk (fast)")
     scale: float | None = option(None, "fineness of the frequencies (fast)")
     source: str = option(OWN, "where tokens come from: own (the run's actions), or a folder of `pgcontrol tokenize`")
-    warmup: float = option(0.1, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
+    warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
     initial_std: float | None = option(
         0.4, "shape the first bins like a Gaussian of this deviation (share of the half-range); none: uniform", above=0
     )
     refit_every: int = option(50, "updates between later fits (own)", least=1)
-    refit_until: float = option(0.3, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
+    refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
 
     def __post_init__(self) -> None:
         files.make(self.tokenizer, self.horizon, 1, self.sizes(), "head.")
@@ -64,8 +64,11 @@ class Token(Head):
     Options = Options
     BINS = 11
     warm: Tensor
+    """Bool: still on bins."""
     updates: Tensor
+    """Since the last fit."""
     refit_shift: Tensor
+    """How far the last fit moved the policy's mean action, in half-ranges."""
     bin_values: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
@@ -202,9 +205,10 @@ class Token(Head):
         if self.warm:
             due = progress >= options.warmup
         else:
-            due = progress < options.refit_until and int(self.updates) % options.refit_every == 0
+            due = progress < options.refit_until and int(self.updates) >= options.refit_every
         if due:
             self._refit(rollout, features(), rng)
+            self.updates.zero_()
 
     def _refit(self, rollout: Any, features: Tensor, rng: Generator) -> None:
         T, N = rollout.terminated.shape
