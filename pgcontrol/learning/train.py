@@ -77,7 +77,6 @@ class Trainer:
             samples = config.num_envs * config.rollout_steps
             updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        compiling.prepare()
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.collector = Collector(
             self.env, self.policy, config.rollout_steps, options.gamma, config.scale_reward, self.sampling
