@@ -24,7 +24,7 @@ LAYERS = [
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
-    ["pgcontrol.learning.train"],
+    ["pgcontrol.learning.train", "pgcontrol.learning.threads"],
     ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],

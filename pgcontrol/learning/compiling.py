@@ -76,7 +76,7 @@ class Graph:
         from torch._inductor import config, standalone_compile
         from torch.fx.experimental.proxy_tensor import make_fx
 
-        args = tuple(x.detach().clone() for x in args)  # rows of a larger tensor must not pass on its strides
+        args = tuple(x.detach().clone() for x in args)  # rows of a larger tensor must not pass on their offset
         everything: list[Any] = [*args, *self.state]
         # the tracer knows tensors by identity: what `function` reads of `state` becomes an input, not a constant
         graph = make_fx(lambda *all: self.function(*all[: len(args)]), decomposition_table=CHEAPER)(*everything)
