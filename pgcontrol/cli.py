@@ -261,12 +261,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _bench_arguments(parser: Parser) -> None:
     parser.add_argument(
         "what",
-        choices=("env", "train"),
-        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3",
+        choices=("env", "train", "scale"),
+        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3; scale: 8 to 512 environments",
     )
-    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; train: HalfCheetah-v5]")
-    parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments [64]")
-    parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads [2]")
+    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; else HalfCheetah-v5]")
+    parser.add_argument("--heads", nargs="+", default=["gaussian", "binned"], help="heads of train [gaussian binned]")
+    parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments of env [64]")
+    parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads of env [2]")
     parser.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="time for each measurement [3]")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the numbers here")
 
@@ -274,18 +275,27 @@ def _bench_arguments(parser: Parser) -> None:
 def _bench(arguments: argparse.Namespace) -> int:
     from pgcontrol_envs import catalog as tasks
 
+    from pgcontrol import catalog
+
     for env_id in arguments.envs or ():
         pick("task", env_id, tasks())
-    if arguments.what == "train":
-        from pgcontrol.bench import training
+    for head in arguments.heads:
+        pick("head", head, catalog.heads())
+    if arguments.what == "env":
+        from pgcontrol.bench import env
 
-        for env_id in arguments.envs or ["HalfCheetah-v5"]:
-            training.run(env_id, ["gaussian", "binned"], {}, arguments.seconds, arguments.out)
+        ids = arguments.envs or ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
+        env.run(ids, arguments.num_envs, arguments.threads, arguments.seconds, arguments.out)
         return 0
-    from pgcontrol.bench import env
+    for env_id in arguments.envs or ["HalfCheetah-v5"]:
+        if arguments.what == "train":
+            from pgcontrol.bench import training
 
-    ids = arguments.envs or ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
-    env.run(ids, arguments.num_envs, arguments.threads, arguments.seconds, arguments.out)
+            training.run(env_id, arguments.heads, {}, arguments.seconds, arguments.out)
+        else:
+            from pgcontrol.bench import scale
+
+            scale.run(env_id, arguments.seconds, arguments.out)
     return 0
 
 

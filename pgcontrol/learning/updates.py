@@ -154,9 +154,8 @@ class FirstOrder(Rule):
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
     def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """(theta, *Adam, rate, ids, *samples) -> (theta, *Adam, metrics): plain tensors, so that it can be compiled."""
-        adam, (rate, ids), samples = Adam(*rest[:3]), rest[3:5], rest[5:]
-        batch = Minibatch(*(x[ids] for x in samples))
+        """(theta, *Adam, rate, *Minibatch) -> (theta, *Adam, metrics), all plain tensors so that it can be compiled."""
+        adam, rate, batch = Adam(*rest[:3]), rest[3], Minibatch(*rest[4:])
         leaf = theta.detach().requires_grad_()
         with torch.enable_grad():
             loss, metrics = self.loss(leaf, batch)
@@ -179,10 +178,11 @@ class FirstOrder(Rule):
         samples = [x.flatten(0, 1) for x in samples]
         state, history = (self.policy.theta, *self.adam), list[Tensor]()
         for _ in range(options.epochs):
-            for ids in torch.randperm(len(samples[0]), generator=rng).split(options.minibatch):
+            order = torch.randperm(len(samples[0]), generator=rng)
+            for batch in zip(*(x[order].split(options.minibatch) for x in samples), strict=True):
                 # a last, smaller minibatch would have to be compiled for itself
-                step = self._whole if len(ids) == options.minibatch else self._step
-                *state, metrics = step(*state, rate_tensor, ids, *samples)
+                step = self._whole if len(batch[0]) == options.minibatch else self._step
+                *state, metrics = step(*state, rate_tensor, *batch)
                 history.append(metrics)
         table, names = torch.stack(history), self._metrics
         theta, adam = state[0], Adam(*state[1:])
