@@ -119,11 +119,11 @@ def _read_settings(words: Sequence[str]) -> dict[str, str]:
 
 def _settings_help(words: Sequence[str]) -> str:
     """Every setting with its default, for the head, algorithm and critic that the words choose."""
-    from pgcontrol.runs.config import PARTS, Settings, configure
+    from pgcontrol.runs.config import PARTS, Settings, configure, typed
 
     def lines(options: type, values: Any, prefix: str) -> list[str]:
         return [
-            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{_typed(getattr(values, f.name))}]"
+            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
             for f in dataclasses.fields(options)
         ]
 
@@ -137,13 +137,6 @@ def _settings_help(words: Sequence[str]) -> str:
         text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
         text += lines(type(chosen.options), chosen.options, f"{part}.")
     return "\n".join(text)
-
-
-def _typed(value: Any) -> str:
-    """A value as one would type it."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _train(words: Sequence[str]) -> int:
@@ -299,6 +292,29 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _compare_arguments(parser: Parser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
+    parser.add_argument("--jobs", type=_whole, metavar="N", help="runs at a time [one a core]")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the run folders [runs/FILE]")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from pgcontrol.experiment.compare import compare
+    from pgcontrol.experiment.executor import Local
+    from pgcontrol.experiment.sweep import read_sweep
+    from pgcontrol.view.doctor import usable_cpus
+
+    sweep, jobs = read_sweep(arguments.sweep), arguments.jobs or usable_cpus()
+    where = arguments.runs or Path("runs") / arguments.sweep.stem
+    try:
+        return compare(sweep, Local(jobs), jobs, where, Console(highlight=False))
+    except KeyboardInterrupt:
+        print(f"stopped; to go on: pgcontrol compare {arguments.sweep}")
+        return 130
+
+
 def _demo_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--total-steps", default="400_000", metavar="N", help="environment steps for each head [400_000]"
@@ -319,6 +335,7 @@ COMMANDS = {
     "video": ("render policies, several side by side", _video, _video_arguments),
     "list": ("tasks, heads, algorithms and critics there are", _list, _no_arguments),
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
+    "compare": ("run what a YAML of arms and seeds still misses, and write its tables", _compare, _compare_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),
     "demo": ("train two heads on HalfCheetah-v5 and render them side by side", _demo, _demo_arguments),
 }

@@ -25,7 +25,7 @@ LAYERS = [
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
     ["pgcontrol.learning.train", "pgcontrol.learning.threads"],
-    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench"],
+    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.experiment"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]
