@@ -94,6 +94,18 @@ class RewardScale:
             tensor.copy_(state[name])
 
 
+class _Memory(NamedTuple):
+    """What a rollout is written into as it is played; made once."""
+
+    raw_obs: Tensor
+    choice: Tensor
+    reward: Tensor
+    played: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    bad: Tensor
+
+
 class Collector:
     """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
 
@@ -110,6 +122,16 @@ class Collector:
         """Where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)."""
         self.obs: Tensor | None = None
         """What the policy will see next, [N, O]; None before the first rollout."""
+        T, N, spec = length, env.num_envs, policy.head.choice_spec
+        self._memory = _Memory(
+            raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
+            choice=torch.empty(T, N, *spec.shape, dtype=spec.dtype),
+            reward=torch.empty(T, N, dtype=torch.float64),
+            played=torch.empty(T, N, dtype=torch.int64),
+            terminated=torch.empty(T, N, dtype=torch.bool),
+            truncated=torch.empty(T, N, dtype=torch.bool),
+            bad=torch.empty(T, N, dtype=torch.bool),
+        )
 
     def start(self) -> None:
         """Reset every environment."""
@@ -119,6 +141,8 @@ class Collector:
     def collect(self) -> tuple[Rollout, list[Episode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
 
+        The rollout's memory is the collector's own: the next call overwrites it.
+
         A transition to an infinite or NaN observation or reward is put in quarantine: that environment alone is reset,
         the row is marked `bad`, and a warning names both.
 
@@ -127,14 +151,9 @@ class Collector:
         """
         if self.obs is None:
             self.start()
-        T, N = self.length, self.env.num_envs
-        policy, spec = self.policy, self.policy.head.choice_spec
-        raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
-        choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
-        reward = torch.empty(T, N, dtype=torch.float64)
-        played = torch.empty(T, N, dtype=torch.int64)
-        terminated, truncated = torch.empty(2, T, N, dtype=torch.bool)
-        self._bad = torch.zeros(T, N, dtype=torch.bool)
+        T, N, policy = self.length, self.env.num_envs, self.policy
+        raw_obs, choice, reward, played, terminated, truncated, bad = self._memory
+        bad.zero_()
         began = time.perf_counter()
         acting = physics = 0.0
         episodes: list[Episode] = []
@@ -179,7 +198,7 @@ class Collector:
             discount=(decay * ~terminated).float(),
             terminated=terminated,
             truncated=truncated,
-            bad=self._bad,
+            bad=bad,
             steps=int(played.sum()),
         )
         total = time.perf_counter() - began
@@ -219,7 +238,7 @@ class Collector:
         if bad.all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
         warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
-        self._bad[t] |= bad
+        self._memory.bad[t] |= bad
         return Step(
             torch.where(bad.unsqueeze(1), obs, step.obs),
             torch.where(bad, 0.0, step.reward),

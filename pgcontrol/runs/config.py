@@ -44,7 +44,7 @@ class Settings:
     compile: str = option(
         "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
     )
-    threads: int = option(0, "physics threads; 0: one per core", least=0)
+    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 
 
@@ -134,6 +134,13 @@ def nested(config: Config) -> dict[str, Any]:
         chosen: Part = getattr(config, part)
         out[part] = {"name": chosen.name} | dataclasses.asdict(chosen.options)
     return out
+
+
+def typed(value: Any) -> str:
+    """A value as one would type it on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
