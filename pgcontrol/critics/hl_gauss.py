@@ -1,0 +1,113 @@
+"""Classification instead of regression: bins over the range of returns, and a Gaussian histogram as the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pgcontrol.critics.base import Critic
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--critic.X` sets for HL-Gauss."""
+
+    bins: int = option(101, "bins over the support", least=11, most=1001)
+    smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
+
+
+FIRST = 10.0
+"""The support before any return was seen: ±10 deviations of the discounted return."""
+FALL = 1.0
+"""How fast logits fall outside an old support when it grows, in nats per old bin ..."""
+DEPTH = 10.0
+"""... and how far: deep enough that the new bins weigh nothing, shallow enough that they are learned when needed."""
+
+
+class HLGauss(Critic):
+    """HL-Gauss (Farebrother et al. 2024, arXiv 2403.03950, section 3.1): K bins, cross-entropy, V = Σ p · centre.
+
+    A return y becomes the mass that N(y, (0.75 bin widths)²) puts into every bin. Output [B, K]: logits.
+
+    The support [low, high] follows the returns between updates, and rarely: when a rollout's returns leave it, or fill
+    less than a quarter of it, it becomes their range and half as much on either side (twice their range). The last
+    layer is then resampled, so that every bin of the new support starts with the logit that the old one had at that
+    place; predictions stay where they were but for less than a bin. (PopArt's idea, van Hasselt et al. 2016, for a
+    layer that is not affine in the value.) Between moves, returns outside the support count as its edge.
+    """
+
+    name = "hl-gauss"
+    Options = Options
+    support: Tensor
+
+    def __init__(self, features: int, options: Options):
+        super().__init__(features, options)
+        self.out = nn.Linear(features, options.bins)
+        nn.init.orthogonal_(self.out.weight, 0.01)
+        nn.init.zeros_(self.out.bias)
+        self.register_buffer("support", torch.tensor([-FIRST, FIRST]))  # low, high: saved with the weights
+        self.register_buffer("fractions", torch.linspace(0, 1, options.bins + 1), persistent=False)
+
+    @property
+    def edges(self) -> Tensor:
+        """The bins' edges, [K + 1]."""
+        return torch.lerp(self.support[0], self.support[1], self.fractions)
+
+    @property
+    def centres(self) -> Tensor:
+        """The bins' centres, [K]."""
+        edges = self.edges
+        return 0.5 * (edges[1:] + edges[:-1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> logits [B, K]."""
+        return self.out(features)
+
+    def value(self, output: Tensor) -> Tensor:
+        """Σ p · centre."""
+        return (output.softmax(-1) * self.centres).sum(-1)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy against the target's histogram."""
+        return output.logsumexp(-1) - (self.histogram(target) * output).sum(-1)
+
+    def histogram(self, target: Tensor) -> Tensor:
+        """Returns [B] -> the mass of N(target, σ²) in every bin [B, K], cut at the support."""
+        # in bin widths from the support's low end
+        place = (target - self.support[0]) / (self.support[1] - self.support[0]) * self.options.bins
+        place = place.clamp(0, self.options.bins).unsqueeze(-1)
+        edges = self.fractions * self.options.bins
+        below = torch.erf((edges - place) / (self.options.smoothing * math.sqrt(2)))
+        return below.diff() / (below[..., -1:] - below[..., :1])
+
+    @torch.no_grad()
+    def adapt(self, target: Tensor) -> None:
+        """Move the support if the returns ask for it; see the class."""
+        low, high = target.min(), target.max()
+        room = self.support[1] - self.support[0]
+        # a rollout of one and the same return tells nothing of their scale
+        wanted = (high - low).clamp_min(0.1)
+        if low >= self.support[0] and high <= self.support[1] and wanted >= 0.25 * room:
+            return
+        middle = 0.5 * (low + high)
+        self.move(torch.stack((middle - wanted, middle + wanted)))
+
+    @torch.no_grad()
+    def move(self, support: Tensor) -> None:
+        """A new support [2], the last layer resampled onto it by linear interpolation between the old bins."""
+        old, bins = self.centres, self.options.bins
+        width = old[1] - old[0]
+        self.support.copy_(support)
+        place = (self.centres - old[0]) / width
+        inner = place.clamp(0, bins - 1)
+        left = inner.floor().clamp_max(bins - 2)
+        share = (inner - left).unsqueeze(1)
+        left = left.long()
+        fall = (FALL * (place - inner).abs()).clamp_max(DEPTH)
+        weight, bias = self.out.weight, self.out.bias
+        weight.copy_(torch.lerp(weight[left], weight[left + 1], share))
+        bias.copy_(torch.lerp(bias[left], bias[left + 1], share.squeeze(1)) - fall)
