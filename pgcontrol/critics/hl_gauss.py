@@ -25,7 +25,7 @@ FIRST = 10.0
 FALL = 1.0
 """How fast logits fall outside an old support when it grows, in nats per old bin ..."""
 DEPTH = 10.0
-"""... and how far: deep enough that the new bins weigh nothing, shallow enough that they are learned when needed."""
+"""... and how far below the mean: the new bins weigh next to nothing, and are learned in little time when needed."""
 
 
 class HLGauss(Critic):
@@ -33,11 +33,13 @@ class HLGauss(Critic):
 
     A return y becomes the mass that N(y, (0.75 bin widths)²) puts into every bin. Output [B, K]: logits.
 
-    The support [low, high] follows the returns between updates, and rarely: when a rollout's returns leave it, or fill
-    less than a quarter of it, it becomes their range and half as much on either side (twice their range). The last
-    layer is then resampled, so that every bin of the new support starts with the logit that the old one had at that
-    place; predictions stay where they were but for less than a bin. (PopArt's idea, van Hasselt et al. 2016, for a
-    layer that is not affine in the value.) Between moves, returns outside the support count as its edge.
+    The support [low, high] follows the returns between updates, and rarely. What it wants is their range and half as
+    much on either side. When a rollout's returns leave it, it grows to hold that, at most to twice its width at a
+    time; when they fill less than a quarter of it, it becomes that. The last layer is then resampled, so that every
+    bin of the new support starts with the logit that the old one had at that place, and predictions stay where they
+    were but for a bin. (PopArt's idea, van Hasselt et al. 2016, for a layer that is not affine in the value. Twice at a
+    time, because a prediction may be as narrow as its target, and would fall between bins much wider than that.)
+    Between moves, returns outside the support count as its edge.
     """
 
     name = "hl-gauss"
@@ -88,13 +90,16 @@ class HLGauss(Critic):
     def adapt(self, target: Tensor) -> None:
         """Move the support if the returns ask for it; see the class."""
         low, high = target.min(), target.max()
-        room = self.support[1] - self.support[0]
         # a rollout of one and the same return tells nothing of their scale
-        wanted = (high - low).clamp_min(0.1)
-        if low >= self.support[0] and high <= self.support[1] and wanted >= 0.25 * room:
-            return
-        middle = 0.5 * (low + high)
-        self.move(torch.stack((middle - wanted, middle + wanted)))
+        spread = (high - low).clamp_min(0.1)
+        wanted = 0.5 * (low + high) + torch.stack((-spread, spread))
+        room = self.support[1] - self.support[0]
+        reach = self.support + 0.5 * torch.stack((-room, room))
+        if low < self.support[0] or high > self.support[1]:
+            held = torch.minimum(self.support[0], wanted[0]), torch.maximum(self.support[1], wanted[1])
+            self.move(torch.stack(held).clamp(reach[0], reach[1]))
+        elif spread < 0.25 * room:
+            self.move(wanted)
 
     @torch.no_grad()
     def move(self, support: Tensor) -> None:
@@ -107,7 +112,8 @@ class HLGauss(Critic):
         left = inner.floor().clamp_max(bins - 2)
         share = (inner - left).unsqueeze(1)
         left = left.long()
-        fall = (FALL * (place - inner).abs()).clamp_max(DEPTH)
         weight, bias = self.out.weight, self.out.bias
+        floor = bias.mean() - DEPTH
         weight.copy_(torch.lerp(weight[left], weight[left + 1], share))
-        bias.copy_(torch.lerp(bias[left], bias[left + 1], share.squeeze(1)) - fall)
+        same = torch.lerp(bias[left], bias[left + 1], share.squeeze(1))
+        bias.copy_(torch.minimum(same, torch.maximum(same - FALL * (place - inner).abs(), floor)))

@@ -49,7 +49,7 @@ class Autoregressive(Head):
 
     name = "autoregressive"
     Options = Options
-    estimates: ClassVar = {"entropy": 0.05, "kl": 0.05}
+    estimates: ClassVar = {"entropy": 0.06, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
     centres: Tensor
