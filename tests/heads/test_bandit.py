@@ -1,4 +1,4 @@
-"""What one mode cannot do and bins can, where nothing else differs: the same start, the same samples, the same update."""
+"""What one mode cannot do and bins can, where nothing else differs: the same start, samples and update."""
 
 import pytest
 import torch
