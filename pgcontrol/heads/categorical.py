@@ -1,4 +1,4 @@
-"""Independent categoricals, as functions of logits [B, P, K]: P positions, each one of K."""
+"""Categorical distributions over the last axis, as functions of their logits [..., K]."""
 
 from __future__ import annotations
 
@@ -7,27 +7,32 @@ from torch import Generator, Tensor
 
 
 def sample(logits: Tensor, rng: Generator) -> Tensor:
-    """An index for every position, [B, P]; by the exponential race: argmax p_k / e_k, e_k ~ Exp(1), is k with p_k."""
+    """Indices [...], by the exponential race: argmax p_k / e_k with e_k ~ Exp(1) falls on k with probability p_k."""
     race = torch.empty_like(logits).exponential_(generator=rng)
     return (logits - race.log()).argmax(-1)
 
 
-def log_prob(logits: Tensor, index: Tensor) -> Tensor:
-    """Sum over positions of log softmax at the chosen index, [B]."""
-    # a masked sum, not gather: torch 2.13 drops gather's gradient when a whole step is compiled for the CPU
-    values = torch.arange(logits.shape[-1], device=logits.device)
-    chosen = torch.where(index.unsqueeze(-1) == values, logits, 0.0).sum(-1)
-    return (chosen - logits.logsumexp(-1)).sum(-1)
+def pick(values: Tensor, choice: Tensor) -> Tensor:
+    """`values` [..., K] at the indices `choice` [...]."""
+    # a masked sum, not gather, whose gradient is a scatter that a compiled graph cannot vectorise
+    indices = torch.arange(values.shape[-1], device=values.device)
+    return torch.where(choice.unsqueeze(-1) == indices, values, 0.0).sum(-1)
+
+
+def log_prob(logits: Tensor, choice: Tensor) -> Tensor:
+    """Log softmax at `choice` [...]."""
+    return pick(logits, choice) - logits.logsumexp(-1)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """−Σ p log p, summed over positions, [B]."""
+    """−Σ p log p, [...]."""
+    # log Σ exp − Σ p·logit: the same number without log_softmax, whose kernel is slow on rows as short as K
     total = logits.logsumexp(-1, keepdim=True)
-    return (total.squeeze(-1) - ((logits - total).exp() * logits).sum(-1)).sum(-1)
+    return total.squeeze(-1) - ((logits - total).exp() * logits).sum(-1)
 
 
 def kl(old: Tensor, new: Tensor) -> Tensor:
-    """Σ p_old (log p_old − log p_new), summed over positions, [B]."""
+    """Σ p_old (log p_old − log p_new), [...]."""
     log_old = old - old.logsumexp(-1, keepdim=True)
     log_new = new - new.logsumexp(-1, keepdim=True)
-    return (log_old.exp() * (log_old - log_new)).sum((-2, -1))
+    return (log_old.exp() * (log_old - log_new)).sum(-1)

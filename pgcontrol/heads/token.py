@@ -113,7 +113,10 @@ class Token(Head):
     @property
     def choice_spec(self) -> ChoiceSpec:
         """One code per position, or while warming up one bin per joint; zeros in the places that are left over."""
-        return ChoiceSpec((max(self.shape[0], self.joints) if self.own else self.shape[0],), torch.int64)
+        length, codes = self.shape
+        if self.own:
+            return ChoiceSpec((max(length, self.joints),), torch.int64)
+        return ChoiceSpec((length,), torch.int64, codes)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, L, K]."""
@@ -146,15 +149,15 @@ class Token(Head):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over positions of log softmax at the chosen code."""
-        return self._measure(lambda p: categorical.log_prob(p, choice[:, : p.shape[1]]), params)
+        return self._measure(lambda p: categorical.log_prob(p, choice[:, : p.shape[1]]).sum(-1), params)
 
     def entropy(self, params: Tensor) -> Tensor:
         """−Σ p log p, summed over positions: of the codes, not of the actions, where several rows may mean the same."""
-        return self._measure(categorical.entropy, params)
+        return self._measure(lambda p: categorical.entropy(p).sum(-1), params)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """Σ p_old (log p_old − log p_new), summed over positions."""
-        return self._measure(categorical.kl, old, new)
+        return self._measure(lambda p, q: categorical.kl(p, q).sum(-1), old, new)
 
     def unit(self, choice: Tensor) -> Tensor:
         """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
