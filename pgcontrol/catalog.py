@@ -43,9 +43,10 @@ def heads() -> dict[str, Any]:
 @functools.cache
 def critics() -> dict[str, Any]:
     """Critic classes by name."""
-    from pgcontrol import critics as module
+    from pgcontrol import critics as package
+    from pgcontrol.critics.base import Critic
 
-    return discover(module, module.Critic)
+    return discover(package, Critic)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from pgcontrol.critics import Critic
+from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,6 +15,8 @@ class ChoiceSpec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    values: int | None = None
+    """Every entry is one of 0 … values − 1, in any combination; None: not so (floats, say)."""
 
 
 class Head(nn.Module):
@@ -33,6 +36,13 @@ class Head(nn.Module):
     Options: ClassVar[type]
     horizon: int = 1
     """Actions per choice; more than one when the head emits chunks."""
+    estimates: ClassVar[Mapping[str, float]] = {}
+    """Methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
+    distributions as a training meets them. An estimate is as deterministic as the rest: a function of params alone."""
+    likeliest_mode: ClassVar[bool] = True
+    """Whether `mode` is the likeliest choice of all; a head that says no tells in its docstring what it is instead."""
+    variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """Options that make another kind of distribution of this head: the laws hold under each of them, too."""
 
     low: Tensor
     high: Tensor
@@ -67,15 +77,15 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def entropy(self, params: Tensor) -> Tensor:
-        """Entropy of the choice in nats, [B]."""
+        """Entropy of the choice in nats, [B]; see `estimates`."""
         raise NotImplementedError
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """KL(old || new) between two distributions given by their params, [B]."""
+        """KL(old || new) between two distributions given by their params, [B]; see `estimates`."""
         raise NotImplementedError
 
     def mode(self, params: Tensor) -> Tensor:
-        """The most probable choice (joint by joint where the head is factorised), [B, *choice_spec.shape]."""
+        """The choice to play without sampling, [B, *choice_spec.shape]: the likeliest one; see `likeliest_mode`."""
         raise NotImplementedError
 
     def decode(self, choice: Tensor) -> Tensor:

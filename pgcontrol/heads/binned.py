@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
 
@@ -16,89 +20,133 @@ from pgcontrol.options import option
 class Options:
     """What `--head.X` sets for the bins."""
 
-    bins: int = option(11, "values per joint, evenly spaced over its range, the bounds among them", least=2, most=1024)
+    bins: int = option(11, "values per joint over its range, the bounds among them", least=2, most=1024)
     initial_std: float | None = option(
         None,
         "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform",
         above=0,
     )
+    quantile_std: float | None = option(
+        None,
+        "space the bins by the quantiles of a Gaussian of this deviation, so that they are denser around 0;"
+        " none: evenly",
+        least=0.1,
+    )
+    inside: bool = option(False, "play a value drawn uniformly inside the chosen bin, not the bin's own")
 
 
 class Binned(Head):
-    """K evenly spaced bins per joint, independent categoricals (Tang & Agrawal, arXiv 1901.10500, section 4).
+    """K bins per joint, independent categoricals (Tang & Agrawal, arXiv 1901.10500, section 4).
 
     params [B, A, K]: logits. The choice is the bin's index. Bins have no order here: probability can pile up at both
     ends at once, which no Gaussian can.
+
+    With `inside`, the K bins tile the range and the choice is the value itself, in [−1, 1]; its density is the bin's
+    mass over its width.
     """
 
     name = "binned"
     Options = Options
+    variants: ClassVar = (
+        {"quantile_std": 0.4, "initial_std": 0.4},
+        {"inside": True},
+        {"inside": True, "quantile_std": 0.4, "bins": 5},
+    )
     centres: Tensor
+    edges: Tensor
+    log_width: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.bins = options.bins
-        self.logits = output_layer(features, self.joints * self.bins)
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
-        if options.initial_std is not None:
-            shape = -0.5 * (self.centres / options.initial_std) ** 2
-            with torch.no_grad():
-                self.logits.bias.copy_(shape.repeat(self.joints))
+        self.bins, self.inside = options.bins, options.inside
+        edges = spaced(self.bins + 1, options.quantile_std)
+        own = 0.5 * (edges[1:] + edges[:-1]) if self.inside else spaced(self.bins, options.quantile_std)
+        self.register_buffer("centres", own)
+        self.register_buffer("edges", edges, persistent=False)
+        self.register_buffer("log_width", edges.diff().log(), persistent=False)
+        self.logits = self.output(self.first_logits())
+
+    def first_logits(self) -> Tensor:
+        """The logits [K] that every joint starts from."""
+        std = self.options.initial_std
+        if std is None:
+            # uniform over the range, where bins are intervals; over the values, where they are values
+            return self.log_width if self.inside else torch.zeros(self.bins)
+        shape = -0.5 * (self.centres / std) ** 2
+        return shape + self.log_width if self.inside else shape
+
+    def output(self, first: Tensor) -> torch.nn.Linear:
+        """The layer behind `forward`, set to give `first` [K] for every joint."""
+        layer = output_layer(self.features, self.joints * self.bins)
+        with torch.no_grad():
+            layer.bias.copy_(first.repeat(self.joints))
+        return layer
 
     @property
     def choice_spec(self) -> ChoiceSpec:
-        """One bin index per joint."""
-        return ChoiceSpec((self.joints,), torch.int64)
+        """One bin index per joint, or one float."""
+        shape = (self.joints,)
+        return ChoiceSpec(shape, torch.float32) if self.inside else ChoiceSpec(shape, torch.int64, self.bins)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
         return self.logits(features).unflatten(-1, (self.joints, self.bins))
 
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
-        """By the exponential race: argmax p_k / e_k with e_k ~ Exp(1) falls on k with probability p_k."""
-        race = torch.empty_like(params).exponential_(generator=rng)
-        return (params - race.log()).argmax(-1)
+        """A bin by the exponential race, and a place in it where bins are intervals."""
+        index = categorical.sample(params, rng)
+        if not self.inside:
+            return index
+        place = torch.rand(index.shape, generator=rng)
+        return torch.lerp(self.edges[index], self.edges[index + 1], place)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Sum over joints of log softmax at the chosen bin."""
-        # a masked sum, not gather: torch 2.13 drops gather's gradient when a whole step is compiled for the CPU
-        # (test_compiled_and_eager_agree found it)
-        bins = torch.arange(self.bins, device=params.device)
-        chosen = torch.where(choice.unsqueeze(-1) == bins, params, 0.0).sum(-1)
-        return (chosen - params.logsumexp(-1)).sum(-1)
+        """Sum over joints of log softmax at the chosen bin, less the log of its width where bins are intervals."""
+        if not self.inside:
+            return categorical.log_prob(params, choice).sum(-1)
+        # the number of inner edges at or below the choice is its bin's index
+        index = (choice.unsqueeze(-1) >= self.edges[1:-1]).sum(-1)
+        return (categorical.pick(params - self.log_width, index) - params.logsumexp(-1)).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
-        """−Σ p log p, summed over joints."""
-        # log Σ exp − Σ p·logit: the same number without log_softmax, whose kernel is slow on rows as short as K
-        total = params.logsumexp(-1, keepdim=True)
-        return (total.squeeze(-1) - ((params - total).exp() * params).sum(-1)).sum(-1)
+        """−Σ p log p, plus Σ p log width where bins are intervals, summed over joints."""
+        entropy = categorical.entropy(params)
+        if self.inside:
+            entropy = entropy + (F.softmax(params, -1) * self.log_width).sum(-1)
+        return entropy.sum(-1)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ p_old (log p_old − log p_new), summed over joints."""
-        log_old, log_new = F.log_softmax(old, -1), F.log_softmax(new, -1)
-        return (log_old.exp() * (log_old - log_new)).sum((-2, -1))
+        """Σ p_old (log p_old − log p_new), summed over joints: widths cancel."""
+        return categorical.kl(old, new).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The likeliest bin of every joint."""
-        return params.argmax(-1)
+        """The likeliest bin of every joint, or the middle of the densest."""
+        return self.centres[(params - self.log_width).argmax(-1)] if self.inside else params.argmax(-1)
 
     def decode(self, choice: Tensor) -> Tensor:
-        """The bin's centre."""
-        return self.to_bounds(self.centres[choice])
+        """The bin's value, or the choice itself."""
+        return self.to_bounds(choice if self.inside else self.centres[choice])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""
         p = F.softmax(params, -1)
         mean = (p * self.centres).sum(-1, keepdim=True)
-        std = (p * (self.centres - mean) ** 2).sum(-1).sqrt()
-        perplexity = (-(p * p.clamp_min(1e-30).log()).sum(-1)).exp()
-        per_joint = std.mean(0)
-        return {
-            "std": std.mean(),
-            "std_min": per_joint.min(),
-            "std_max": per_joint.max(),
-            "perplexity": perplexity.mean() / self.bins,
+        within = self.edges.diff() ** 2 / 12 if self.inside else 0.0
+        std = (p * ((self.centres - mean) ** 2 + within)).sum(-1).sqrt()
+        return spread(std) | {
+            "perplexity": categorical.entropy(params).exp().mean() / self.bins,
             # a bin is dead when no visited state gives it a percent of the uniform share
             "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
             "saturation": (p[..., 0] + p[..., -1]).mean(),
-        } | {f"std_joint{i}": s for i, s in enumerate(per_joint)}
+        }
+
+
+def spaced(count: int, quantile_std: float | None) -> Tensor:
+    """`count` points from −1 to 1: evenly, or at equal steps of the mass of N(0, quantile_std²) cut at ±1."""
+    even = torch.linspace(-1.0, 1.0, count)
+    if quantile_std is None:
+        return even
+    # Φ(x/s) is ½ (1 + erf(x / s√2)): equal steps of erf between its values at ±1
+    stretch = quantile_std * math.sqrt(2)
+    points = stretch * torch.erfinv(even.double() * math.erf(1 / stretch))
+    return (points / points[-1]).float()

@@ -3,133 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
-from pgcontrol.options import InputError, option
-
-LOG_2PI = math.log(2 * math.pi)
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for the Gaussian."""
-
-    initial_std: float = option(0.37, "σ at the start, as a share of the joint's half-range", above=0)
-    min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
-    max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
-
-    def __post_init__(self) -> None:
-        if not self.min_std <= self.initial_std <= self.max_std:
-            raise InputError(
-                f"head.initial_std = {self.initial_std}: must lie between head.min_std = {self.min_std}"
-                f" and head.max_std = {self.max_std}"
-            )
-
-
-class Gaussian(Head):
-    """Diagonal Gaussian, σ one learned number per joint that ignores the observation.
-
-    params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so the log-probability
-    is that of a true Gaussian; `decode` clips at the joint's bounds.
-    """
+class Gaussian(DiagonalGaussian):
+    """Diagonal Gaussian, σ one learned number per joint that ignores the observation."""
 
     name = "gaussian"
-    Options = Options
 
-    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
-        self.mean = output_layer(features, self.joints)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
-        self.limits = math.log(options.min_std), math.log(options.max_std)
 
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One float per joint."""
-        return ChoiceSpec((self.joints,), torch.float32)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, F] -> [B, 2, A]."""
-        mean = self.mean(features)
-        log_std = bounded(self.log_std, *self.limits)
-        return torch.stack((mean, log_std.expand_as(mean)), dim=1)
-
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
-        """Mean + σ·noise, unclipped."""
-        mean, log_std = params.unbind(1)
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
-
-    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Sum over joints of log N(choice; mean, σ²)."""
-        mean, log_std = params.unbind(1)
-        z = (choice - mean) * torch.exp(-log_std)
-        return -(0.5 * z * z + log_std).sum(-1) - 0.5 * LOG_2PI * self.joints
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """½ log(2πe σ²), summed over joints."""
-        return params[:, 1].sum(-1) + 0.5 * (1 + LOG_2PI) * self.joints
-
-    def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Closed form: log(σ₂/σ₁) + (σ₁² + (μ₁−μ₂)²) / 2σ₂² − ½, summed over joints."""
-        (mean1, log_std1), (mean2, log_std2) = old.unbind(1), new.unbind(1)
-        # in z units of the new σ, so that neither σ² overflows or underflows alone
-        ratio = torch.exp(2 * (log_std1 - log_std2))
-        shift = ((mean1 - mean2) * torch.exp(-log_std2)) ** 2
-        return (log_std2 - log_std1 + 0.5 * (ratio + shift) - 0.5).sum(-1)
-
-    def mode(self, params: Tensor) -> Tensor:
-        """The mean."""
-        return params[:, 0]
-
-    def decode(self, choice: Tensor) -> Tensor:
-        """Clip at the bounds."""
-        return self.to_bounds(choice)
-
-    def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""
-        mean, log_std = params.unbind(1)
-        std = log_std.exp()
-        low, high = self.limits
-        at_bound = (log_std <= low) | (log_std >= high)
-        # P(|choice| > 1): the probability mass that `decode` clips
-        saturated = 0.5 * (
-            torch.erfc((1 - mean) / (std * math.sqrt(2))) + torch.erfc((1 + mean) / (std * math.sqrt(2)))
-        )
-        per_joint = std.mean(0)
-        return {
-            "std": std.mean(),
-            "std_min": per_joint.min(),
-            "std_max": per_joint.max(),
-            "std_at_bound": at_bound.float().mean(),
-            "saturation": saturated.mean(),
-        } | {f"std_joint{i}": s for i, s in enumerate(per_joint)}
-
-
-class _Bounded(torch.autograd.Function):
-    """Clamp whose gradient dies only where it would push further out, so σ can leave a bound again."""
-
-    @staticmethod
-    def forward(x: Tensor, low: float, high: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return x.clamp(low, high)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
-        x, ctx.low, ctx.high = inputs
-        ctx.save_for_backward(x)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
-        (x,) = ctx.saved_tensors
-        # descent moves x by -grad: outward at the lower bound means grad > 0, at the upper grad < 0
-        outward = ((x <= ctx.low) & (grad > 0)) | ((x >= ctx.high) & (grad < 0))
-        return torch.where(outward, torch.zeros_like(grad), grad), None, None
-
-
-def bounded(x: Tensor, low: float, high: float) -> Tensor:
-    """`x.clamp(low, high)`, with a gradient inwards at and beyond the bounds."""
-    if not torch.is_grad_enabled():  # a custom Function costs 20 µs a call, and acting makes one every step
-        return x.clamp(low, high)
-    return _Bounded.apply(x, low, high)  # pyright: ignore[reportReturnType]
+    def free_log_std(self, features: Tensor) -> Tensor:
+        """[A]."""
+        return self.log_std

@@ -103,6 +103,7 @@ class Trainer:
         # after the update: the rollout was collected under the old statistics
         self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
         self.policy.head.adapt(rollout)
+        self.policy.critic.adapt(target.flatten())
         self.steps += rollout.steps
         self.updates += 1
         metrics |= self._describe(rollout)

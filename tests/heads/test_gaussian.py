@@ -6,7 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol.heads.gaussian import Gaussian, Options, bounded
+from pgcontrol.heads.gaussian import Gaussian
+from pgcontrol.heads.normal import Deviations as Options
+from pgcontrol.heads.normal import bounded
 from pgcontrol.options import InputError
 
 LOW, HIGH = torch.tensor([-2.0]), torch.tensor([4.0])

@@ -1,0 +1,119 @@
+"""Classification instead of regression: bins over the range of returns, and a Gaussian histogram as the target."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pgcontrol.critics.base import Critic
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--critic.X` sets for HL-Gauss."""
+
+    bins: int = option(101, "bins over the support", least=11, most=1001)
+    smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
+
+
+FIRST = 10.0
+"""The support before any return was seen: ±10 deviations of the discounted return."""
+FALL = 1.0
+"""How fast logits fall outside an old support when it grows, in nats per old bin ..."""
+DEPTH = 10.0
+"""... and how far below the mean: the new bins weigh next to nothing, and are learned in little time when needed."""
+
+
+class HLGauss(Critic):
+    """HL-Gauss (Farebrother et al. 2024, arXiv 2403.03950, section 3.1): K bins, cross-entropy, V = Σ p · centre.
+
+    A return y becomes the mass that N(y, (0.75 bin widths)²) puts into every bin. Output [B, K]: logits.
+
+    The support [low, high] follows the returns between updates, and rarely. What it wants is their range and half as
+    much on either side. When a rollout's returns leave it, it grows to hold that, at most to twice its width at a
+    time; when they fill less than a quarter of it, it becomes that. The last layer is then resampled, so that every
+    bin of the new support starts with the logit that the old one had at that place, and predictions stay where they
+    were but for a bin. (PopArt's idea, van Hasselt et al. 2016, for a layer that is not affine in the value. Twice at a
+    time, because a prediction may be as narrow as its target, and would fall between bins much wider than that.)
+    Between moves, returns outside the support count as its edge.
+    """
+
+    name = "hl-gauss"
+    Options = Options
+    support: Tensor
+
+    def __init__(self, features: int, options: Options):
+        super().__init__(features, options)
+        self.out = nn.Linear(features, options.bins)
+        nn.init.orthogonal_(self.out.weight, 0.01)
+        nn.init.zeros_(self.out.bias)
+        self.register_buffer("support", torch.tensor([-FIRST, FIRST]))  # low, high: saved with the weights
+        self.register_buffer("fractions", torch.linspace(0, 1, options.bins + 1), persistent=False)
+
+    @property
+    def edges(self) -> Tensor:
+        """The bins' edges, [K + 1]."""
+        return torch.lerp(self.support[0], self.support[1], self.fractions)
+
+    @property
+    def centres(self) -> Tensor:
+        """The bins' centres, [K]."""
+        edges = self.edges
+        return 0.5 * (edges[1:] + edges[:-1])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> logits [B, K]."""
+        return self.out(features)
+
+    def value(self, output: Tensor) -> Tensor:
+        """Σ p · centre."""
+        return (output.softmax(-1) * self.centres).sum(-1)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy against the target's histogram."""
+        return output.logsumexp(-1) - (self.histogram(target) * output).sum(-1)
+
+    def histogram(self, target: Tensor) -> Tensor:
+        """Returns [B] -> the mass of N(target, σ²) in every bin [B, K], cut at the support."""
+        # in bin widths from the support's low end
+        place = (target - self.support[0]) / (self.support[1] - self.support[0]) * self.options.bins
+        place = place.clamp(0, self.options.bins).unsqueeze(-1)
+        edges = self.fractions * self.options.bins
+        below = torch.erf((edges - place) / (self.options.smoothing * math.sqrt(2)))
+        return below.diff() / (below[..., -1:] - below[..., :1])
+
+    @torch.no_grad()
+    def adapt(self, target: Tensor) -> None:
+        """Move the support if the returns ask for it; see the class."""
+        low, high = target.min(), target.max()
+        # a rollout of one and the same return tells nothing of their scale
+        spread = (high - low).clamp_min(0.1)
+        wanted = 0.5 * (low + high) + torch.stack((-spread, spread))
+        room = self.support[1] - self.support[0]
+        reach = self.support + 0.5 * torch.stack((-room, room))
+        if low < self.support[0] or high > self.support[1]:
+            held = torch.minimum(self.support[0], wanted[0]), torch.maximum(self.support[1], wanted[1])
+            self.move(torch.stack(held).clamp(reach[0], reach[1]))
+        elif spread < 0.25 * room:
+            self.move(wanted)
+
+    @torch.no_grad()
+    def move(self, support: Tensor) -> None:
+        """A new support [2], the last layer resampled onto it by linear interpolation between the old bins."""
+        old, bins = self.centres, self.options.bins
+        width = old[1] - old[0]
+        self.support.copy_(support)
+        place = (self.centres - old[0]) / width
+        inner = place.clamp(0, bins - 1)
+        left = inner.floor().clamp_max(bins - 2)
+        share = (inner - left).unsqueeze(1)
+        left = left.long()
+        weight, bias = self.out.weight, self.out.bias
+        floor = bias.mean() - DEPTH
+        weight.copy_(torch.lerp(weight[left], weight[left + 1], share))
+        same = torch.lerp(bias[left], bias[left + 1], share.squeeze(1))
+        bias.copy_(torch.minimum(same, torch.maximum(same - FALL * (place - inner).abs(), floor)))

@@ -1,0 +1,38 @@
+"""Regression: one number and its squared error against the return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pgcontrol.critics.base import Critic
+
+
+class MSE(Critic):
+    """Regression: one number and its squared error against the return."""
+
+    name = "mse"
+
+    @dataclass(frozen=True)
+    class Options:
+        """Nothing to set."""
+
+    def __init__(self, features: int, options: Options):
+        super().__init__(features, options)
+        self.out = nn.Linear(features, 1)
+        nn.init.orthogonal_(self.out.weight, 1.0)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B]."""
+        return self.out(features).squeeze(-1)
+
+    def value(self, output: Tensor) -> Tensor:
+        """The output itself."""
+        return output
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Squared error."""
+        return F.mse_loss(output, target, reduction="none")

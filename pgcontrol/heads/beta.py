@@ -1,0 +1,125 @@
+"""Beta distributions on the joints' ranges: finite support without clipping."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.normal import bounded, spread
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--head.X` sets for the Beta."""
+
+    # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
+    initial_std: float = option(
+        0.37, "deviation at the start, as a share of the half-range (uniform: 0.577)", least=0.05, below=0.577
+    )
+    max_concentration: float = option(
+        1000.0, "α and β never go above this (a deviation of 0.022 when both are there)", least=200, most=1e5
+    )
+
+
+EDGE = 1e-6
+"""A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
+infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration."""
+
+
+class Beta(Head):
+    """Independent Beta(α, β) per joint on its bounds, α, β = 1 + softplus (Chou, Maturana & Scherer 2017, section 4).
+
+    params [B, 2, A]: α and β before the softplus. The choice is in [−1, 1]. α, β > 1 make every distribution
+    unimodal, with a density of 0 at the bounds.
+    """
+
+    name = "beta"
+    Options = Options
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
+        self.raw = output_layer(features, 2 * self.joints)
+        # on [−1, 1], Beta(α, α) has variance 1 / (2α + 1); softplus(x) = α − 1 at x = log(e^(α−1) − 1)
+        above_one = 0.5 * (options.initial_std**-2 - 1) - 1
+        nn.init.constant_(self.raw.bias, above_one + math.log(-math.expm1(-above_one)))
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """One float per joint."""
+        return ChoiceSpec((self.joints,), torch.float32)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, 2, A]."""
+        most = self.options.max_concentration - 1  # where softplus(x) = x to float precision
+        return bounded(self.raw(features), -most, most).unflatten(-1, (2, self.joints))
+
+    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+        """g / (g + h) of two Gamma variables, stretched to [−1, 1]."""
+        # torch.distributions takes no generator; this is the sampler below it
+        gamma = torch._standard_gamma(1 + F.softplus(params), generator=rng)
+        g, h = gamma.unbind(1)
+        return (g - h) / (g + h)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Sum over joints of (α−1) log x + (β−1) log(1−x) − log B(α, β) − log 2, x = (choice + 1) / 2."""
+        alpha, beta = concentrations(params)
+        x = (0.5 * (choice.double() + 1)).clamp(EDGE, 1 - EDGE)
+        density = (alpha - 1) * x.log() + (beta - 1) * (-x).log1p() - log_beta(alpha, beta)
+        return (density - math.log(2)).sum(-1).to(params.dtype)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """log B − (α−1) ψ(α) − (β−1) ψ(β) + (α+β−2) ψ(α+β) + log 2, summed over joints."""
+        alpha, beta = concentrations(params)
+        psi_alpha, psi_beta, psi_sum = alpha.digamma(), beta.digamma(), (alpha + beta).digamma()
+        mean_log = (alpha - 1) * (psi_alpha - psi_sum) + (beta - 1) * (psi_beta - psi_sum)
+        return (log_beta(alpha, beta) - mean_log + math.log(2)).sum(-1).to(params.dtype)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """log B₂ − log B₁ + (α₁−α₂) (ψ(α₁) − ψ(α₁+β₁)) + (β₁−β₂) (ψ(β₁) − ψ(α₁+β₁)), summed over joints."""
+        (alpha1, beta1), (alpha2, beta2) = concentrations(old), concentrations(new)
+        psi_alpha, psi_beta, psi_sum = alpha1.digamma(), beta1.digamma(), (alpha1 + beta1).digamma()
+        shift = (alpha1 - alpha2) * (psi_alpha - psi_sum) + (beta1 - beta2) * (psi_beta - psi_sum)
+        return (log_beta(alpha2, beta2) - log_beta(alpha1, beta1) + shift).sum(-1).to(new.dtype)
+
+    def mode(self, params: Tensor) -> Tensor:
+        """(α − β) / (α + β − 2) on [−1, 1]; 0 when the distribution is uniform to float precision."""
+        a, b = F.softplus(params).unbind(1)
+        return (a - b) / (a + b).clamp_min(1e-30)
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Stretch to the bounds."""
+        return self.to_bounds(choice)
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""
+        alpha, beta = concentrations(params)
+        total = alpha + beta
+        std = 2 * (alpha * beta / (total + 1)).sqrt() / total
+        most = self.options.max_concentration
+
+        def mass_at_edge(a: Tensor, b: Tensor) -> Tensor:
+            """The density in the middle of the last percent of the range, times that percent."""
+            return 0.01 * ((a - 1) * math.log(0.995) + (b - 1) * math.log(0.005) - log_beta(a, b)).exp()
+
+        return spread(std.float()) | {
+            "concentration": total.mean().float(),
+            "std_at_bound": (torch.maximum(alpha, beta) >= most * 0.999).float().mean(),
+            "saturation": (mass_at_edge(alpha, beta) + mass_at_edge(beta, alpha)).mean().float(),
+        }
+
+
+def concentrations(params: Tensor) -> tuple[Tensor, Tensor]:
+    """α, β [B, A] in float64: log Γ of a thousand cancels all but three digits in float32."""
+    alpha, beta = (1 + F.softplus(params.double())).unbind(1)
+    return alpha, beta
+
+
+def log_beta(alpha: Tensor, beta: Tensor) -> Tensor:
+    """log B(α, β) = log Γ(α) + log Γ(β) − log Γ(α + β)."""
+    return alpha.lgamma() + beta.lgamma() - (alpha + beta).lgamma()

@@ -1,0 +1,39 @@
+"""Categorical distributions over the last axis, as functions of their logits [..., K]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+
+def sample(logits: Tensor, rng: Generator) -> Tensor:
+    """Indices [...], by the exponential race: argmax p_k / e_k with e_k ~ Exp(1) falls on k with probability p_k."""
+    race = torch.empty_like(logits).exponential_(generator=rng)
+    return (logits - race.log()).argmax(-1)
+
+
+def pick(values: Tensor, choice: Tensor) -> Tensor:
+    """`values` [..., K] at the indices `choice` [...]."""
+    # a masked sum, not gather: torch 2.13 drops gather's gradient when a whole step is compiled for the CPU
+    # (test_compiled_and_eager_agree found it)
+    indices = torch.arange(values.shape[-1], device=values.device)
+    return torch.where(choice.unsqueeze(-1) == indices, values, 0.0).sum(-1)
+
+
+def log_prob(logits: Tensor, choice: Tensor) -> Tensor:
+    """Log softmax at `choice` [...]."""
+    return pick(logits, choice) - logits.logsumexp(-1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """−Σ p log p, [...]."""
+    # log Σ exp − Σ p·logit: the same number without log_softmax, whose kernel is slow on rows as short as K
+    total = logits.logsumexp(-1, keepdim=True)
+    return total.squeeze(-1) - ((logits - total).exp() * logits).sum(-1)
+
+
+def kl(old: Tensor, new: Tensor) -> Tensor:
+    """Σ p_old (log p_old − log p_new), [...]."""
+    log_old = old - old.logsumexp(-1, keepdim=True)
+    log_new = new - new.logsumexp(-1, keepdim=True)
+    return (log_old.exp() * (log_old - log_new)).sum(-1)

@@ -1,0 +1,79 @@
+"""Gaussian squashed into the bounds by tanh: finite support, nothing to clip."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pgcontrol.heads import normal, quadrature
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
+
+
+class GaussianTanh(DiagonalGaussian):
+    """tanh of a diagonal Gaussian with one global σ per joint (Haarnoja et al. 2018, arXiv 1801.01290, appendix C).
+
+    params [B, 2, A]: mean and log σ *before* the squash. The choice is the value u before the squash too, so that an
+    action at a bound still has a finite log-probability; `log_prob` is that of tanh(u). Options' σ are before the
+    squash: 0.37 there is 0.33 of the half-range after it.
+
+    The entropy has no closed form and is an estimate, by Gauss-Hermite quadrature. KL needs none: it is that of the
+    Gaussians, because the squash is the same for both. `mode` is the median, tanh(mean), which the field plays; the
+    density's own maximum lies further out, at the bounds once σ is large.
+    """
+
+    name = "gaussian-tanh"
+    estimates: ClassVar = {"entropy": 0.01}
+    likeliest_mode = False
+    nodes: Tensor
+    weights: Tensor
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
+        super().__init__(features, low, high, options)
+        self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
+        nodes, weights = quadrature.hermite(16)
+        self.register_buffer("nodes", nodes, persistent=False)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def free_log_std(self, features: Tensor) -> Tensor:
+        """[A]."""
+        return self.log_std
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """log N(u; mean, σ²) − log(1 − tanh²u), summed over joints."""
+        return normal.log_density(*params.unbind(1), choice) - log_slope(choice).sum(-1)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """½ log(2πe σ²) + E log(1 − tanh²u), summed over joints; the expectation by quadrature."""
+        stretch = log_slope(self._at_nodes(params)) @ self.weights.to(params)
+        return normal.entropy(params[:, 1]) + stretch.sum(-1)
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Squash."""
+        return self.to_bounds(choice.tanh())
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""
+        squashed = self._at_nodes(params).tanh()
+        mean = squashed @ self.weights
+        std = ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
+        centre, log_std = params.unbind(1)
+        edge = math.atanh(0.99)
+        outside = normal.tail(centre + 1 - edge, log_std.exp()) + normal.tail(1 - edge - centre, log_std.exp())
+        return normal.spread(std) | {
+            "std_at_bound": normal.at_bound(log_std, self.limits),
+            "saturation": outside.mean(),
+        }
+
+    def _at_nodes(self, params: Tensor) -> Tensor:
+        """u at the quadrature's nodes, [B, A, nodes]."""
+        mean, log_std = params.unsqueeze(-1).unbind(1)
+        return mean + log_std.exp() * self.nodes
+
+
+def log_slope(u: Tensor) -> Tensor:
+    """log(1 − tanh²u) = 2 (log 2 − u − softplus(−2u)), finite for every finite u."""
+    return 2 * (math.log(2) - u - F.softplus(-2 * u))

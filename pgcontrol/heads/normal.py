@@ -1,0 +1,164 @@
+"""Diagonal Gaussians: what the heads made of them share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.options import InputError, option
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """What `--head.X` sets for σ."""
+
+    initial_std: float = option(0.37, "σ at the start, as a share of the joint's half-range", above=0)
+    min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
+    max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
+
+    def __post_init__(self) -> None:
+        if not self.min_std <= self.initial_std <= self.max_std:
+            raise InputError(
+                f"head.initial_std = {self.initial_std}: must lie between head.min_std = {self.min_std}"
+                f" and head.max_std = {self.max_std}"
+            )
+
+    @property
+    def log_limits(self) -> tuple[float, float]:
+        """Bounds of log σ."""
+        return math.log(self.min_std), math.log(self.max_std)
+
+
+class DiagonalGaussian(Head):
+    """A Gaussian of its own for every joint; subclasses say where log σ comes from.
+
+    params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so the log-probability
+    is that of a true Gaussian; `decode` clips at the joint's bounds.
+    """
+
+    Options = Deviations
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
+        super().__init__(features, low, high, options)
+        self.mean = output_layer(features, self.joints)
+        self.limits = options.log_limits
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """One float per joint."""
+        return ChoiceSpec((self.joints,), torch.float32)
+
+    def free_log_std(self, features: Tensor) -> Tensor:
+        """log σ before it is bounded, [A] or [B, A]."""
+        raise NotImplementedError
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, 2, A]."""
+        mean = self.mean(features)
+        log_std = bounded(self.free_log_std(features), *self.limits)
+        return torch.stack((mean, log_std.expand_as(mean)), dim=1)
+
+    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+        """Mean + σ·noise, unclipped."""
+        mean, log_std = params.unbind(1)
+        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Sum over joints of log N(choice; mean, σ²)."""
+        return log_density(*params.unbind(1), choice)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """½ log(2πe σ²), summed over joints."""
+        return entropy(params[:, 1])
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """Closed form: log(σ₂/σ₁) + (σ₁² + (μ₁−μ₂)²) / 2σ₂² − ½, summed over joints."""
+        return kl(*old.unbind(1), *new.unbind(1))
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The mean."""
+        return params[:, 0]
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Clip at the bounds."""
+        return self.to_bounds(choice)
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""
+        mean, log_std = params.unbind(1)
+        std = log_std.exp()
+        return spread(std) | {
+            "std_at_bound": at_bound(log_std, self.limits),
+            # P(|choice| > 1): the probability mass that `decode` clips
+            "saturation": (tail(mean, std) + tail(-mean, std)).mean(),
+        }
+
+
+def log_density(mean: Tensor, log_std: Tensor, x: Tensor) -> Tensor:
+    """log N(x; mean, σ²) of [..., A], summed over the last axis."""
+    z = (x - mean) * torch.exp(-log_std)
+    return -(0.5 * z * z + log_std).sum(-1) - 0.5 * LOG_2PI * mean.shape[-1]
+
+
+def entropy(log_std: Tensor) -> Tensor:
+    """½ log(2πe σ²) of [..., A], summed over the last axis."""
+    return log_std.sum(-1) + 0.5 * (1 + LOG_2PI) * log_std.shape[-1]
+
+
+def kl(mean1: Tensor, log_std1: Tensor, mean2: Tensor, log_std2: Tensor) -> Tensor:
+    """KL of N(mean1, σ1²) against N(mean2, σ2²), [..., A], summed over the last axis."""
+    # in z units of the second σ, so that neither σ² overflows or underflows alone
+    ratio = torch.exp(2 * (log_std1 - log_std2))
+    shift = ((mean1 - mean2) * torch.exp(-log_std2)) ** 2
+    return (log_std2 - log_std1 + 0.5 * (ratio + shift) - 0.5).sum(-1)
+
+
+def tail(mean: Tensor, std: Tensor) -> Tensor:
+    """P(x > 1) under N(mean, std²)."""
+    return 0.5 * torch.erfc((1 - mean) / (std * math.sqrt(2)))
+
+
+def at_bound(log_std: Tensor, limits: tuple[float, float]) -> Tensor:
+    """Share of entries at a bound."""
+    low, high = limits
+    return ((log_std <= low) | (log_std >= high)).float().mean()
+
+
+def spread(std: Tensor) -> dict[str, Tensor]:
+    """Deviations [B, A] -> their mean, least and most over joints, and each joint's."""
+    per_joint = std.mean(0)
+    named = {"std": std.mean(), "std_min": per_joint.min(), "std_max": per_joint.max()}
+    return named | {f"std_joint{i}": s for i, s in enumerate(per_joint)}
+
+
+class _Bounded(torch.autograd.Function):
+    """Clamp whose gradient dies only where it would push further out, so σ can leave a bound again."""
+
+    @staticmethod
+    def forward(x: Tensor, low: float, high: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return x.clamp(low, high)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        x, ctx.low, ctx.high = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
+        (x,) = ctx.saved_tensors
+        # descent moves x by -grad: outward at the lower bound means grad > 0, at the upper grad < 0
+        outward = ((x <= ctx.low) & (grad > 0)) | ((x >= ctx.high) & (grad < 0))
+        return torch.where(outward, torch.zeros_like(grad), grad), None, None
+
+
+def bounded(x: Tensor, low: float, high: float) -> Tensor:
+    """`x.clamp(low, high)`, with a gradient inwards at and beyond the bounds."""
+    if not torch.is_grad_enabled():  # a custom Function costs 20 µs a call, and acting makes one every step
+        return x.clamp(low, high)
+    return _Bounded.apply(x, low, high)  # pyright: ignore[reportReturnType]

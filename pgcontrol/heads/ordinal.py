@@ -1,0 +1,52 @@
+"""Bins that know their order: a step up the scores moves all bins above it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pgcontrol.heads import binned
+from pgcontrol.heads.base import output_layer
+from pgcontrol.heads.binned import Binned
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options(binned.Options):
+    """Adds how much a score says."""
+
+    gain: float = option(1.0, "what the scores are multiplied by before they are summed; eq. 4 has 1", above=0)
+
+
+class Ordinal(Binned):
+    """Bins with the ordinal architecture of Tang & Agrawal (arXiv 1901.10500, eq. 4).
+
+    With s = σ(scores), logit_i = Σ_{j≤i} log s_j + Σ_{j>i} log(1 − s_j). Neighbours differ by
+    logit_i − logit_{i−1} = log s_i − log(1 − s_i) = score_i, so the logits are the running sum of the scores, but for
+    a number that all bins share and the softmax drops; score_0 is in that number alone. This is how they are computed
+    here: K − 1 scores per joint, their running sum, shifted to mean 0. (The authors' released code tiles s_i instead,
+    which decouples the bins.)
+
+    So eq. 4 holds the same distributions as plain bins; what differs is the metric of learning.
+    """
+
+    name = "ordinal"
+    Options = Options
+    steps: Tensor
+
+    def output(self, first: Tensor) -> nn.Linear:
+        """Scores: what takes the logits one bin up."""
+        layer = output_layer(self.features, self.joints * (self.bins - 1))
+        with torch.no_grad():
+            layer.bias.copy_(first.diff().repeat(self.joints) / self.options.gain)
+        # [K − 1, K]: score j is added to every bin above it; rows of mean 0 keep the logits around 0
+        steps = self.options.gain * torch.ones(self.bins - 1, self.bins).triu(1)
+        self.register_buffer("steps", steps - steps.mean(1, keepdim=True), persistent=False)
+        return layer
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, A, K]."""
+        scores = self.logits(features).unflatten(-1, (self.joints, self.bins - 1))
+        return scores @ self.steps
