@@ -140,6 +140,8 @@ def spread(std: Tensor) -> dict[str, Tensor]:
 class _Bounded(torch.autograd.Function):
     """Clamp whose gradient dies only where it would push further out, so σ can leave a bound again."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(x: Tensor, low: float, high: float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return x.clamp(low, high)

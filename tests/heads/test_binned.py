@@ -1,5 +1,6 @@
 """Bins against closed forms."""
 
+import itertools
 import math
 
 import pytest
@@ -68,3 +69,39 @@ def test_two_peaks_at_once():
     assert float(described["saturation"]) == pytest.approx(1.0)
     assert float(described["std"]) == pytest.approx(1.0)
     assert float(described["dead_bins"]) == pytest.approx(9 / 11)
+
+
+@pytest.mark.parametrize("bins", [2, 5, 11, 40])
+def test_quantile_bins_have_equal_mass_between_them(bins):
+    values = head(bins=bins, quantile_std=0.4).centres.double().numpy()
+    assert values[[0, -1]].tolist() == [-1.0, 1.0]
+    mass = stats.norm.cdf(values, scale=0.4)
+    assert mass[1:] - mass[:-1] == pytest.approx((mass[-1] - mass[0]) / (bins - 1), abs=1e-6)
+
+
+def test_inside_density_worked():
+    # 4 bins of ½ over −1 … 1: mass ¼ each, density ½
+    inside = head(bins=4, inside=True)
+    assert float(inside.log_prob(torch.zeros(1, 2, 4), torch.tensor([[0.3, -0.9]])).exp()) == pytest.approx(0.25)
+    assert float(inside.entropy(torch.zeros(1, 2, 4))) == pytest.approx(2 * math.log(2))
+
+
+@pytest.mark.parametrize("quantile_std", [None, 0.4])
+def test_inside_samples_are_uniform_within_each_bin(quantile_std):
+    inside = head(bins=4, inside=True, quantile_std=quantile_std)
+    params = torch.tensor([0.0, 1.0, -1.0, 2.0]).expand(40_000, 2, 4)
+    choice = inside.sample(params, torch.Generator().manual_seed(0))[:, 0]
+    for k, (low, high) in enumerate(itertools.pairwise(inside.edges.tolist())):
+        within = choice[(choice >= low) & (choice < high)]
+        share = float(torch.softmax(params[0, 0], 0)[k])
+        assert stats.binomtest(len(within), 40_000, share).pvalue > 1e-4
+        assert stats.kstest(within.numpy(), stats.uniform(low, high - low).cdf).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("quantile_std", [None, 0.4])
+def test_inside_starts_uniform_over_the_range(quantile_std):
+    """Without a shape, no action is likelier than another, however the bins are spaced."""
+    inside = head(bins=6, inside=True, quantile_std=quantile_std)
+    params = inside(torch.zeros(1, 4)).detach().expand(20, 2, 6)
+    density = inside.log_prob(params, torch.linspace(-1, 1, 20).unsqueeze(1).expand(20, 2)).exp()
+    assert torch.allclose(density, torch.full((20,), 0.25), atol=1e-5)
