@@ -45,6 +45,7 @@ class HLGauss(Critic):
     name = "hl-gauss"
     Options = Options
     support: Tensor
+    fractions: Tensor
 
     def __init__(self, features: int, options: Options):
         super().__init__(features, options)

@@ -62,7 +62,7 @@ class Beta(Head):
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
         """g / (g + h) of two Gamma variables, stretched to [−1, 1]."""
         # torch.distributions takes no generator; this is the sampler below it
-        gamma = torch._standard_gamma(1 + F.softplus(params), generator=rng)
+        gamma = torch._standard_gamma(1 + F.softplus(params), generator=rng)  # pyright: ignore[reportPrivateImportUsage]
         g, h = gamma.unbind(1)
         return (g - h) / (g + h)
 

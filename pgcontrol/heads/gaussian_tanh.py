@@ -44,7 +44,7 @@ class GaussianTanh(DiagonalGaussian):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log N(u; mean, σ²) − log(1 − tanh²u), summed over joints."""
-        return normal.log_density(*params.unbind(1), choice) - log_slope(choice).sum(-1)
+        return normal.log_density(params[:, 0], params[:, 1], choice) - log_slope(choice).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """½ log(2πe σ²) + E log(1 − tanh²u), summed over joints; the expectation by quadrature."""

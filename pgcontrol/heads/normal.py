@@ -71,7 +71,7 @@ class DiagonalGaussian(Head):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log N(choice; mean, σ²)."""
-        return log_density(*params.unbind(1), choice)
+        return log_density(params[:, 0], params[:, 1], choice)
 
     def entropy(self, params: Tensor) -> Tensor:
         """½ log(2πe σ²), summed over joints."""
@@ -79,7 +79,7 @@ class DiagonalGaussian(Head):
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
         """Closed form: log(σ₂/σ₁) + (σ₁² + (μ₁−μ₂)²) / 2σ₂² − ½, summed over joints."""
-        return kl(*old.unbind(1), *new.unbind(1))
+        return kl(old[:, 0], old[:, 1], new[:, 0], new[:, 1])
 
     def mode(self, params: Tensor) -> Tensor:
         """The mean."""

@@ -1,6 +1,7 @@
 """Beta against SciPy."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,8 @@ SHAPES = [(1.01, 1.01), (1.5, 4.0), (30.0, 2.0), (800.0, 900.0)]
 
 @pytest.mark.parametrize(("alpha", "beta"), SHAPES)
 def test_everything_is_scipys(alpha, beta):
-    exact, p = stats.beta(alpha, beta, loc=-1, scale=2), params(alpha, beta)
+    exact: Any = stats.beta(alpha, beta, loc=-1, scale=2)
+    p = params(alpha, beta)
     for x in exact.ppf([0.01, 0.3, 0.9]):
         assert float(head().log_prob(p, torch.tensor([[x]]).float())) == pytest.approx(exact.logpdf(x), abs=2e-3)
     assert float(head().entropy(p)) == pytest.approx(float(exact.entropy()), abs=1e-4)

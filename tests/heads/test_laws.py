@@ -161,7 +161,9 @@ def test_gradient_of_entropy_against_monte_carlo(head, params):
     """∇H = −E[log p ∇log p]: along a direction, and for estimates as well."""
     n, step = 40_000, torch.randn(params.shape, generator=rng(5))
     repeated, choice = many(head, params, n)
-    log_prob, along = torch.func.jvp(lambda p: head.log_prob(p, choice), (repeated,), (step.repeat_interleave(n, 0),))
+    log_prob, along = torch.func.jvp(  # pyright: ignore[reportAssignmentType]
+        lambda p: head.log_prob(p, choice), (repeated,), (step.repeat_interleave(n, 0),)
+    )
     centred = log_prob.view(BATCH, n) - log_prob.view(BATCH, n).mean(1, keepdim=True)
     terms = -centred * along.view(BATCH, n)
     leaf = params.clone().requires_grad_()
