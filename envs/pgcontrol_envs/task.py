@@ -67,6 +67,8 @@ class Task(ABC):
         "": {"total_steps": 1_000_000},
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
         "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
+        "autoregressive": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
+        "ordinal": {"head.initial_std": 0.4, "head.gain": 0.3, "algorithm.learning_rate": 1e-3},
     }
     """Recommended training settings by dotted config key: under "" for every head, under a head's name for that one."""
 

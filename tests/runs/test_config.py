@@ -52,7 +52,7 @@ def test_text_is_read_as_the_fields_type():
     [
         ({"env": "HalfCheeta-v5"}, "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
         ({"head": "gausian"}, "unknown head 'gausian'; did you mean 'gaussian'?"),
-        ({"head": 3}, "unknown head 3; there are: binned, gaussian"),
+        ({"head": 3}, f"unknown head 3; there are: {', '.join(catalog.heads())}"),
         ({"algorithm": "pppo"}, "unknown algorithm 'pppo'; did you mean 'ppo'?"),
         ({"critic": "nse"}, "unknown critic 'nse'; did you mean 'mse'?"),
         ({"head": "binned", "head.bin": 4}, "unknown setting 'head.bin' of head 'binned'; did you mean 'head.bins'?"),
