@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from pgcontrol.heads import quadrature
 from pgcontrol.heads.autoregressive import Autoregressive, Options
 
 LOW, HIGH = -torch.ones(3), torch.ones(3)
@@ -58,17 +59,19 @@ def test_later_joints_say_nothing_to_earlier_ones():
 
 
 @pytest.mark.parametrize("joints", [1, 2, 3])
-def test_entropy_and_its_gradient_against_the_whole_sum(joints):
+def test_entropy_and_its_gradient_converge_to_the_whole_sum(joints, monkeypatch):
+    """With many prefixes in place of 8; so nothing but their number is approximate, in the gradient neither."""
+    monkeypatch.setattr(Autoregressive, "entropy_points", 4096)
     chain = head(joints, bins=5)
+    chain.uniforms = quadrature.uniforms(4096, joints)
     choices = space(joints, 5)
     leaf = params(chain).requires_grad_()
     log_p = chain.log_prob(leaf.expand(len(choices), *leaf.shape[1:]), choices)
     exact = -(log_p.exp() * log_p).sum()
     ours = chain.entropy(leaf).sum()
-    room = 1e-5 if joints == 1 else chain.estimates["entropy"] * joints
-    assert abs(float(exact.detach() - ours.detach())) < room
+    assert float(ours.detach()) == pytest.approx(float(exact.detach()), abs=1e-3)
     (slope,), (slope_,) = (torch.autograd.grad(x, leaf) for x in (exact, ours))
-    assert (slope - slope_).norm() < (1e-5 if joints == 1 else 0.3 * slope.norm())
+    assert (slope - slope_).norm() < 0.01 * slope.norm() + 1e-5
 
 
 @pytest.mark.parametrize("joints", [1, 2, 3])
