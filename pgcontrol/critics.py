@@ -62,3 +62,25 @@ class MSE(Critic):
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
         """Squared error."""
         return F.mse_loss(output, target, reduction="none")
+
+
+class NoCritic(Critic):
+    """No critic: the value is 0 everywhere and so is the loss. Without weights, it gets no trunk either."""
+
+    name = "none"
+
+    @dataclass(frozen=True)
+    class Options:
+        """Nothing to set."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> zeros [B]."""
+        return features.new_zeros(len(features))
+
+    def value(self, output: Tensor) -> Tensor:
+        """Zero."""
+        return output
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Zero: there is nothing to learn."""
+        return output

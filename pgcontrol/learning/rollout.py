@@ -14,6 +14,7 @@ from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
+from pgcontrol.learning.sampling import Independent, Sampling
 from pgcontrol.policy import Policy, merge_moments
 
 
@@ -38,13 +39,20 @@ class Rollout:
     reward: Tensor
     """Scaled; discounted sum over the steps a choice lasted."""
     discount: Tensor
-    """γ^(steps the choice lasted) x (not terminated)."""
+    """γ^(steps the choice lasted) x (not terminated); 0 in idle rows."""
     terminated: Tensor
     truncated: Tensor
+    idle: Tensor
+    """Rows in which the environment stood still, its episode over, and waited for its group: nobody learns from them."""
     bad: Tensor
     """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
     """Environment steps played."""
+
+    @property
+    def silent(self) -> Tensor:
+        """Rows that teach nothing: bad or idle."""
+        return self.bad | self.idle
 
     def trajectories(self) -> Trajectories:
         """What an advantage estimator reads."""
@@ -101,19 +109,28 @@ class Collector:
     on V of exactly that, and only then is the environment reset.
     """
 
-    def __init__(self, env: VecEnv, policy: Policy, length: int, gamma: float, scale_reward: bool, rng: Generator):
+    def __init__(
+        self,
+        env: VecEnv,
+        policy: Policy,
+        length: int,
+        gamma: float,
+        scale_reward: bool,
+        rng: Generator,
+        sampling: Sampling | None = None,
+    ):
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
+        self.sampling = sampling or Independent(Independent.Options(), env.num_envs)
         self.reward_scale = RewardScale(env.num_envs, scale_reward)
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+        self._counted = self.sampling.counted()
         self.seconds: dict[str, float] = {}
         """Where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)."""
-        self.obs: Tensor | None = None
-        """What the policy will see next, [N, O]; None before the first rollout."""
-
-    def start(self) -> None:
-        """Reset every environment."""
-        self.obs = self.env.reset().clone()
+        self.obs = torch.zeros(env.num_envs, env.obs_size, dtype=torch.float64)
+        """What the policy will see next, [N, O]."""
+        self.over = torch.ones(env.num_envs, dtype=torch.bool)
+        """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[Episode]]:
@@ -125,23 +142,23 @@ class Collector:
         Raises:
             FloatingPointError: every environment has gone bad at once.
         """
-        if self.obs is None:
-            self.start()
         T, N = self.length, self.env.num_envs
         policy, spec = self.policy, self.policy.head.choice_spec
         raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
         choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
         reward = torch.empty(T, N, dtype=torch.float64)
         played = torch.empty(T, N, dtype=torch.int64)
-        terminated, truncated = torch.empty(2, T, N, dtype=torch.bool)
+        terminated, truncated, idle = torch.empty(3, T, N, dtype=torch.bool)
         self._bad = torch.zeros(T, N, dtype=torch.bool)
         began = time.perf_counter()
         acting = physics = 0.0
         episodes: list[Episode] = []
         finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
 
-        raw_obs[0] = self.obs  # pyright: ignore[reportArgumentType]
+        raw_obs[0] = self.obs
+        self._renew(raw_obs[0], start=True)
         for t in range(T):
+            idle[t] = self.over
             before = time.perf_counter()
             action, choice[t] = policy.act(raw_obs[t], self.rng)
             acted = time.perf_counter()
@@ -152,8 +169,9 @@ class Collector:
             if done.any():
                 ids = done.nonzero().squeeze(1)
                 finals.append((t, ids, raw_obs[t + 1, ids]))
-                raw_obs[t + 1, ids] = self.env.reset(ids)
                 episodes += self._close(ids)
+                self.over |= done
+                self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
 
         # one pass over all T x N states costs less than T small ones while the physics waits
@@ -176,9 +194,10 @@ class Collector:
             value=value[:T],
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
-            discount=(decay * ~terminated).float(),
+            discount=(decay * ~(terminated | idle)).float(),
             terminated=terminated,
             truncated=truncated,
+            idle=idle,
             bad=self._bad,
             steps=int(played.sum()),
         )
@@ -189,11 +208,12 @@ class Collector:
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""
         chunk = action.unbind(1) if action.ndim == 3 else (action,)
-        step = self._finite(t, self.env.step(chunk[0]), obs)
-        reward, played = step.reward, torch.ones_like(self.lengths)
+        playing = ~self.over
+        step = self._finite(t, self.env.step(chunk[0], None if playing.all() else playing), obs)
+        reward, played = step.reward, playing.long()
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):
-            going = ~(step.terminated | step.truncated)
+            going = playing & ~(step.terminated | step.truncated)
             if not going.any():
                 break
             after = self._finite(t, self.env.step(action, active=going), step.obs)
@@ -204,8 +224,20 @@ class Collector:
         self.lengths += played
         return step, reward, played
 
+    def _renew(self, obs: Tensor, start: bool = False) -> None:
+        """Carry out the sampling scheme's plan, and put into `obs` [N, O] what the policy sees from here on."""
+        reset, source, target = self.sampling.plan(self.over, start)
+        if len(reset):
+            obs[reset] = self.env.reset(reset)
+        if len(target):  # whoever takes over a state takes over its history
+            self.env.copy(source, target)
+            for account in (obs, self.totals, self.lengths, self.reward_scale.carry):
+                account[target] = account[source]
+        self.over[reset] = False
+        self.over[target] = False
+
     def _close(self, ids: Tensor) -> Iterator[Episode]:
-        for i in ids.tolist():
+        for i in ids[self._counted[ids]].tolist():
             yield Episode(float(self.totals[i]), int(self.lengths[i]))
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
@@ -214,15 +246,17 @@ class Collector:
         """The step, its bad environments cut off at the state before, `obs`, without reward."""
         if math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
-        bad = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
-        names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
-        if bad.all():
+        broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
+        if broken.all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
-        warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
+        bad = broken & ~self.over  # of those that stand still it is known
+        if bad.any():
+            names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
+            warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
         self._bad[t] |= bad
         return Step(
-            torch.where(bad.unsqueeze(1), obs, step.obs),
-            torch.where(bad, 0.0, step.reward),
+            torch.where(broken.unsqueeze(1), obs, step.obs),
+            torch.where(broken, 0.0, step.reward),
             step.terminated & ~bad,
             step.truncated | bad,
             step.terms,
@@ -230,12 +264,10 @@ class Collector:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
-        if self.obs is None:
-            self.start()
         tensors, extra = self.env.state()
-        own = {"obs": self.obs, "totals": self.totals, "lengths": self.lengths}
+        own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
         scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
-        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra  # pyright: ignore[reportReturnType]
+        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
@@ -245,8 +277,9 @@ class Collector:
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:
             self.obs = tensors["obs"].clone()
+            self.over.copy_(tensors["over"])
         else:  # the episodes begin anew, so their accounts do too
-            self.start()
+            self.over.fill_(True)
             self.totals.zero_()
             self.lengths.zero_()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import pkgutil
 import signal
 import time
 from pathlib import Path
@@ -72,6 +73,8 @@ class Trainer:
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
         algorithm = catalog.algorithms()[config.algorithm.name]
         options = config.algorithm.options
+        if algorithm.sampling.copies and not self.env.exact_resume:
+            raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         self.estimator = algorithm.estimator(options)
         if compiled is None:
             samples = config.num_envs * config.rollout_steps
@@ -80,7 +83,13 @@ class Trainer:
         compiling.prepare()
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.collector = Collector(
-            self.env, self.policy, config.rollout_steps, options.gamma, config.scale_reward, self.sampling
+            self.env,
+            self.policy,
+            config.rollout_steps,
+            options.gamma,
+            config.scale_reward,
+            self.sampling,
+            algorithm.sampling(options, config.num_envs),
         )
         self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
         self.steps = 0
@@ -94,14 +103,16 @@ class Trainer:
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
         advantage, target = self.estimator(rollout.trajectories())
-        # what happened in a bad row is not known: no advantage, and a critic that is right as it is
-        advantage, target = advantage.masked_fill(rollout.bad, 0.0), torch.where(rollout.bad, rollout.value, target)
+        # what happened in a silent row is not known: no advantage, and a critic that is right as it is
+        silent = rollout.silent
+        advantage, target = advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
         updating = time.perf_counter() - before
+        metrics["train/kl"] = self._moved(rollout)
         # after the update: the rollout was collected under the old statistics
-        self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
+        self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
         self.policy.head.adapt(rollout)
         self.steps += rollout.steps
         self.updates += 1
@@ -111,6 +122,12 @@ class Trainer:
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+
+    @torch.no_grad()
+    def _moved(self, rollout: Rollout) -> float:
+        """How far the update took the policy: mean KL(before || after) over the rollout, nats a choice, for any rule."""
+        after = self.policy.params(rollout.obs.flatten(0, 1))
+        return float(self.policy.head.kl(rollout.params.flatten(0, 1), after).mean())
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:
@@ -180,6 +197,11 @@ def stream_seeds(seed: int) -> dict[str, int]:
     return dict(zip(STREAMS, np.random.SeedSequence(seed).generate_state(len(STREAMS)).tolist(), strict=True))
 
 
+def trainer_for(config: Config, compiled: bool | None = None) -> Trainer:
+    """The trainer that the algorithm's row names, built; see `Trainer`."""
+    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].trainer)(config, compiled)
+
+
 def train(config: Config, quiet: bool = False) -> Run:
     """Train from scratch in a new run folder.
 
@@ -187,7 +209,7 @@ def train(config: Config, quiet: bool = False) -> Run:
         InputError: bad settings, or a run folder that exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    trainer = Trainer(config)
+    trainer = trainer_for(config)
     folder = RunFolder.create(config)
     folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads, compiled=trainer.rule.compiled)
     return _loop(trainer, folder, quiet)
@@ -213,7 +235,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
         raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-    trainer = Trainer(config, folder.manifest().get("compiled"))  # as it was computed before, to the bit
+    trainer = trainer_for(config, folder.manifest().get("compiled"))  # as it was computed before, to the bit
     trainer.load(latest)
     write_yaml(config, folder.config_file)
     return _loop(trainer, folder, quiet)
