@@ -9,7 +9,7 @@ from typing import Any
 
 from pgcontrol.learning.advantages import GAE, TD, Baseline, Estimator, GroupRelative, ReturnToGo, WholeReturn
 from pgcontrol.learning.natural import Natural, TrustRegion
-from pgcontrol.learning.sampling import Groups, Independent, Sampling
+from pgcontrol.learning.sampling import Groups, Independent, Sampling, Workers
 from pgcontrol.learning.score import Score, ScoreAndCritic
 from pgcontrol.learning.updates import Clip, Rule
 from pgcontrol.options import InputError, option
@@ -35,8 +35,6 @@ class Algorithm:
     sampling: type[Sampling] = Independent
     recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings that suit the row, by dotted key: before a task's recommendations, behind what the user says."""
-    trainer: str = "pgcontrol.learning.train:Trainer"
-    """The class that trains it, by name: it stands above this table in the order of imports."""
 
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
@@ -82,6 +80,13 @@ TABLE = [
         "one-step TD errors, short rollouts, RMSprop (Mnih et al. 2016, in step)",
         TD,
         ScoreAndCritic,
+    ),
+    Algorithm(
+        "a3c",
+        "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",
+        TD,
+        ScoreAndCritic,
+        sampling=Workers,
     ),
     Algorithm("gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic),
     Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, Clip),

@@ -28,6 +28,8 @@ class Sampling:
     Options: ClassVar[type]
     copies = False
     """Whether environments must be able to copy their state."""
+    trainer = "pgcontrol.learning.train:Trainer"
+    """The class that runs it, by name: it stands above this module in the order of imports."""
 
     def __init__(self, options: Any, num_envs: int):
         self.options, self.num_envs = options, num_envs
@@ -65,6 +67,21 @@ class Independent(Sampling):
         """Reset what is over."""
         none = over.new_empty(0, dtype=torch.int64)
         return Plan(over.nonzero().squeeze(1), none, none)
+
+
+class Workers(Independent):
+    """Worker processes, each with environments and a copy of the policy of its own, on weights that all share.
+
+    Asynchronous: which worker's step comes first is the machine's to say, so a run cannot be repeated to the bit.
+    """
+
+    trainer = "pgcontrol.learning.asynchronous:AsyncTrainer"
+
+    @dataclass(frozen=True)
+    class Options:
+        """How many."""
+
+        workers: int = option(2, "processes that collect and step, each num_envs environments", least=1, most=64)
 
 
 class Groups(Sampling):

@@ -52,6 +52,9 @@ class Run(NamedTuple):
 class Trainer:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
+    reproducible = True
+    """Whether the same config gives the same weights to the bit."""
+
     def __init__(self, config: Config, compiled: bool | None = None):
         """Build the parts.
 
@@ -112,7 +115,7 @@ class Trainer:
         updating = time.perf_counter() - before
         metrics["train/kl"] = self._moved(rollout)
         # after the update: the rollout was collected under the old statistics
-        self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
+        self._take_in(rollout.raw_obs[~rollout.idle])
         self.policy.head.adapt(rollout)
         self.steps += rollout.steps
         self.updates += 1
@@ -133,15 +136,22 @@ class Trainer:
     def _describe(self, rollout: Rollout) -> dict[str, float]:
         described = self.policy.head.describe(rollout.params.flatten(0, 1))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
+        return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
+
+    def _account(self) -> dict[str, float]:
+        row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
             returns, lengths = zip(*self.episodes, strict=True)
             row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
-        row |= {
-            "rollout/quarantined": int(rollout.bad.sum()),
-            "time/iterations": self.updates,
-            "time/time_elapsed": self.seconds,
-        }
         return row
+
+    def _take_in(self, obs: Tensor) -> None:
+        """Raw observations [B, O] into the normaliser's moments."""
+        self.policy.normaliser.update(obs)
+
+    def close(self) -> None:
+        """Release what the run holds."""
+        self.env.close()
 
     def save(self, folder: Path) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
@@ -199,7 +209,7 @@ def stream_seeds(seed: int) -> dict[str, int]:
 
 def trainer_for(config: Config, compiled: bool | None = None) -> Trainer:
     """The trainer that the algorithm's row names, built; see `Trainer`."""
-    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].trainer)(config, compiled)
+    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].sampling.trainer)(config, compiled)
 
 
 def train(config: Config, quiet: bool = False) -> Run:
@@ -211,7 +221,12 @@ def train(config: Config, quiet: bool = False) -> Run:
     """
     trainer = trainer_for(config)
     folder = RunFolder.create(config)
-    folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads, compiled=trainer.rule.compiled)
+    folder.write_manifest(
+        seeds=trainer.seeds,
+        threads=trainer.threads,
+        compiled=trainer.rule.compiled,
+        reproducible=trainer.reproducible,
+    )
     return _loop(trainer, folder, quiet)
 
 
@@ -254,6 +269,8 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
             Clips(folder.videos, config, display.say) as clips,
             Interrupt() as interrupt,
         ):
+            if not trainer.reproducible:
+                display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
             _advance(trainer, folder, display, log, clips, interrupt)
             status = "finished" if trainer.steps >= config.total_steps else "stopped"
             if status == "stopped":
@@ -266,6 +283,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
     finally:
+        trainer.close()
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
