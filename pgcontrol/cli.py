@@ -289,6 +289,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _theory_arguments(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the plots go [none are drawn]")
+
+
+def _theory(arguments: argparse.Namespace) -> int:
+    from pgcontrol.theory.show import show
+
+    return show(arguments.out)
+
+
 def _demo_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--total-steps", default="400_000", metavar="N", help="environment steps for each head [400_000]"
@@ -310,6 +320,7 @@ COMMANDS = {
     "list": ("tasks, heads, algorithms and critics there are", _list, _no_arguments),
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),
+    "theory": ("check the theory's claims by numbers, and plot them", _theory, _theory_arguments),
     "demo": ("train two heads on HalfCheetah-v5 and render them side by side", _demo, _demo_arguments),
 }
 """Name -> one line of help, what it does (returns the exit code), and its arguments."""

@@ -33,6 +33,7 @@ class CriticFit:
     def __init__(self, policy: Policy, options: CriticOptions):
         self.policy, self.options = policy, options
         self.adam = fresh_adam(policy)
+        self.learns = any(True for _ in policy.critic.parameters())
 
     def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """New weights [P], and the mean loss over the fit as a scalar.
@@ -46,8 +47,8 @@ class CriticFit:
         options = self.options
         obs, wanted = rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
-        losses = []
-        for _ in range(options.critic_epochs):
+        losses = [torch.zeros(())] if not self.learns else []
+        for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
                 leaf = theta.detach().requires_grad_()
                 loss = self.policy.critic.loss(self.policy.criticise(leaf, obs[rows]), wanted[rows]).mean()
