@@ -19,11 +19,15 @@ LAYERS = [
         "pgcontrol.diagnosis.spread",
     ],
     ["pgcontrol.policy"],
-    [f"pgcontrol.learning.{m}" for m in "rollout sampling updates fitting score natural algorithms".split()],
+    ["pgcontrol.learning.compiling"],
+    [
+        f"pgcontrol.learning.{m}"
+        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
+    ],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
-    ["pgcontrol.learning.train", "pgcontrol.learning.compiling", "pgcontrol.learning.asynchronous"],
+    ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
     ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.theory"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],

@@ -220,7 +220,9 @@ class TaskVecEnv:
         """Put the envs target where the envs source are, natively; see VecEnv.copy."""
         origins, targets = np.asarray(source), as_ids(target, self.num_envs)
         if origins.shape != targets.shape or set(origins.tolist()) & set(targets.tolist()):
-            raise ValueError(f"copy: expected as many sources as targets, and no env among both, got {origins}, {targets}")
+            raise ValueError(
+                f"copy: expected as many sources as targets, and no env among both, got {origins}, {targets}"
+            )
         self.physics.copy(origins, targets)
         self._began[targets] = self._began[origins]
 

@@ -54,6 +54,11 @@ class Algorithm:
         self.rule.check(options, num_envs * rollout_steps)
 
 
+SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
+"""Many small steps: what a rule that uses its data once can do with a critic."""
+NO_CRITIC = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
+"""Rollouts longer than 1/(1 − γ), or most returns would be cut off."""
+
 TABLE = [
     Algorithm(
         "naive-pg",
@@ -61,6 +66,7 @@ TABLE = [
         WholeReturn,
         Score,
         critic="none",
+        recommended=NO_CRITIC,
     ),
     Algorithm(
         "reinforce",
@@ -68,18 +74,21 @@ TABLE = [
         ReturnToGo,
         Score,
         critic="none",
+        recommended=NO_CRITIC,
     ),
     Algorithm(
         "reinforce-baseline",
         "return-to-go less V, unbiased (Williams 1992)",
         Baseline,
         ScoreAndCritic,
+        recommended={"rollout_steps": 128, "algorithm.learning_rate": 3e-3},
     ),
     Algorithm(
         "a2c",
-        "one-step TD errors, short rollouts, RMSprop (Mnih et al. 2016, in step)",
+        "one-step TD errors, short rollouts (Mnih et al. 2016, in step)",
         TD,
         ScoreAndCritic,
+        recommended=SHORT | {"algorithm.critic_minibatch": 64},
     ),
     Algorithm(
         "a3c",
@@ -87,8 +96,15 @@ TABLE = [
         TD,
         ScoreAndCritic,
         sampling=Workers,
+        recommended=SHORT | {"num_envs": 8, "algorithm.critic_minibatch": 64},
     ),
-    Algorithm("gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic),
+    Algorithm(
+        "gae-pg",
+        "GAE(λ) with the plain score step (Schulman et al. 2016)",
+        GAE,
+        ScoreAndCritic,
+        recommended=SHORT,
+    ),
     Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, Clip),
     Algorithm(
         "grpo",
@@ -97,6 +113,14 @@ TABLE = [
         Clip,
         critic="none",
         sampling=Groups,
+        recommended={
+            "num_envs": 64,
+            "rollout_steps": 16,
+            "algorithm.group_size": 16,
+            "algorithm.epochs": 1,  # every choice is used once
+            "algorithm.learning_rate": 1e-3,
+            "algorithm.normalise_advantage": False,  # the group has done it
+        },
     ),
     Algorithm("npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural),
     Algorithm("trpo", "natural gradient with a line search, KL ≤ δ always (Schulman et al. 2015)", GAE, TrustRegion),

@@ -1,14 +1,15 @@
 """Asynchronous training: worker processes that collect and step on their own, on weights in shared memory.
 
-Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, plays a rollout, runs the rule
-on its copy and adds the *difference* to the shared weights, without a lock. The optimisers' moments are shared in the
-same way (shared RMSprop, Mnih et al. 2016, section 4). Any rule will do; none knows that it runs here. Which worker
+Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, plays a rollout, runs the
+rule on its copy and adds the *difference* to the shared weights, without a lock. The optimisers' moments are shared in
+the same way (shared RMSprop, Mnih et al. 2016, section 4). Any rule will do; none knows that it runs here. Which worker
 comes first is the machine's to say: runs are not reproducible to the bit, and a resumed one begins new episodes.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import queue
 import signal
 import time
@@ -63,10 +64,10 @@ class AsyncTrainer(Trainer):
     reproducible = False
 
     def __init__(self, config: Config, compiled: bool | None = None):
-        super().__init__(config, compiled)
+        # a thread for each worker; --threads is for evaluations
+        super().__init__(dataclasses.replace(config, threads=config.threads or 1), compiled)
         self.policy.theta.share_memory_()  # the modules' weights are views of it
         self.policy.normaliser.share_memory()
-        self.threads["physics"] = 1
         self.shared: Shared | None = None
         self.workers: list[Any] = []
 
@@ -97,7 +98,7 @@ class AsyncTrainer(Trainer):
         return {name: fmean(values) for name, values in columns.items()} | self._account()
 
     def save(self, folder: Any) -> None:
-        """See `Trainer.save`. Workers go on meanwhile, so the weights are those of no single moment: as any worker's."""
+        """See `Trainer.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
         if self.shared is not None:
             self.rule.load_state({k[5:]: v for k, v in self.shared.weights.items() if k.startswith("rule.")})
         super().save(folder)
@@ -175,7 +176,7 @@ class Worker(Trainer):
 
 
 def work(settings: dict[str, Any], shared: Shared) -> None:
-    """A worker process: updates until the budget is used, it is told to stop, or the process that started it is gone."""
+    """A worker process: updates until the budget is used, it is told to stop, or its parent is gone."""
     for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
         signal.signal(number, signal.SIG_IGN)  # the trainer hears them, and says when to stop
     torch.set_num_threads(1)

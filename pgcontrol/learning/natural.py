@@ -161,7 +161,7 @@ class TrustRegion(Natural):
         self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         """The first of the ever shorter steps that keeps the budget and gains."""
-        before = measure(theta).gain
+        before, k = measure(theta).gain, 0
         for k in range(self.options.backtracks + 1):
             candidate = theta + self.options.shrink**k * step
             found = measure(candidate)

@@ -43,7 +43,7 @@ class Rollout:
     terminated: Tensor
     truncated: Tensor
     idle: Tensor
-    """Rows in which the environment stood still, its episode over, and waited for its group: nobody learns from them."""
+    """Rows in which the environment stood still, its episode over, waiting for its group: nobody learns from them."""
     bad: Tensor
     """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
@@ -102,6 +102,19 @@ class RewardScale:
             tensor.copy_(state[name])
 
 
+class _Memory(NamedTuple):
+    """What a rollout is written into as it is played; made once."""
+
+    raw_obs: Tensor
+    choice: Tensor
+    reward: Tensor
+    played: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    idle: Tensor
+    bad: Tensor
+
+
 class Collector:
     """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
 
@@ -131,10 +144,23 @@ class Collector:
         """What the policy will see next, [N, O]."""
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
+        T, N, spec = length, env.num_envs, policy.head.choice_spec
+        self._memory = _Memory(
+            raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
+            choice=torch.empty(T, N, *spec.shape, dtype=spec.dtype),
+            reward=torch.empty(T, N, dtype=torch.float64),
+            played=torch.empty(T, N, dtype=torch.int64),
+            terminated=torch.empty(T, N, dtype=torch.bool),
+            truncated=torch.empty(T, N, dtype=torch.bool),
+            idle=torch.empty(T, N, dtype=torch.bool),
+            bad=torch.empty(T, N, dtype=torch.bool),
+        )
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[Episode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
+
+        The rollout's memory is the collector's own: the next call overwrites it.
 
         A transition to an infinite or NaN observation or reward is put in quarantine: that environment alone is reset,
         the row is marked `bad`, and a warning names both.
@@ -142,14 +168,9 @@ class Collector:
         Raises:
             FloatingPointError: every environment has gone bad at once.
         """
-        T, N = self.length, self.env.num_envs
-        policy, spec = self.policy, self.policy.head.choice_spec
-        raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
-        choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
-        reward = torch.empty(T, N, dtype=torch.float64)
-        played = torch.empty(T, N, dtype=torch.int64)
-        terminated, truncated, idle = torch.empty(3, T, N, dtype=torch.bool)
-        self._bad = torch.zeros(T, N, dtype=torch.bool)
+        T, N, policy = self.length, self.env.num_envs, self.policy
+        raw_obs, choice, reward, played, terminated, truncated, idle, bad = self._memory
+        bad.zero_()
         began = time.perf_counter()
         acting = physics = 0.0
         episodes: list[Episode] = []
@@ -198,7 +219,7 @@ class Collector:
             terminated=terminated,
             truncated=truncated,
             idle=idle,
-            bad=self._bad,
+            bad=bad,
             steps=int(played.sum()),
         )
         total = time.perf_counter() - began
@@ -253,7 +274,7 @@ class Collector:
         if bad.any():
             names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
-        self._bad[t] |= bad
+        self._memory.bad[t] |= bad
         return Step(
             torch.where(broken.unsqueeze(1), obs, step.obs),
             torch.where(broken, 0.0, step.reward),

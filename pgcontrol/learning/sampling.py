@@ -56,6 +56,11 @@ class Sampling:
         return torch.ones(self.num_envs, dtype=torch.bool)
 
 
+def _reset(over: Tensor) -> Plan:
+    none = over.new_empty(0, dtype=torch.int64)
+    return Plan(over.nonzero().squeeze(1), none, none)
+
+
 class Independent(Sampling):
     """Every environment on its own: a new episode as soon as one ends."""
 
@@ -65,11 +70,10 @@ class Independent(Sampling):
 
     def plan(self, over: Tensor, start: bool) -> Plan:
         """Reset what is over."""
-        none = over.new_empty(0, dtype=torch.int64)
-        return Plan(over.nonzero().squeeze(1), none, none)
+        return _reset(over)
 
 
-class Workers(Independent):
+class Workers(Sampling):
     """Worker processes, each with environments and a copy of the policy of its own, on weights that all share.
 
     Asynchronous: which worker's step comes first is the machine's to say, so a run cannot be repeated to the bit.
@@ -82,6 +86,10 @@ class Workers(Independent):
         """How many."""
 
         workers: int = option(2, "processes that collect and step, each num_envs environments", least=1, most=64)
+
+    def plan(self, over: Tensor, start: bool) -> Plan:
+        """Within a worker, as if independent."""
+        return _reset(over)
 
 
 class Groups(Sampling):
@@ -107,7 +115,7 @@ class Groups(Sampling):
         """N must be a multiple of G."""
         if num_envs % options.group_size:
             raise InputError(
-                f"algorithm.group_size = {options.group_size}: must divide num_envs = {num_envs}, so that groups are whole"
+                f"algorithm.group_size = {options.group_size}: must divide num_envs = {num_envs}: groups are whole"
             )
 
     def __init__(self, options: Any, num_envs: int):
@@ -119,9 +127,8 @@ class Groups(Sampling):
         leaders = self.ids[:, 0]
         gather = torch.ones_like(leaders, dtype=torch.bool) if start else over[self.ids].all(1)
         members = self.ids[gather, 1:]
-        return Plan(
-            leaders[gather & over[leaders]], leaders[gather].unsqueeze(1).expand_as(members).flatten(), members.flatten()
-        )
+        source = leaders[gather].unsqueeze(1).expand_as(members)
+        return Plan(leaders[gather & over[leaders]], source.flatten(), members.flatten())
 
     def counted(self) -> Tensor:
         """The leaders."""

@@ -136,7 +136,7 @@ class ScoreAndCritic(Score):
 
 
 def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """RMSprop's displacement and new state, with α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, eq. S2, S3)."""
+    """RMSprop's displacement and new state, α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, section 4)."""
     moment2 = 0.99 * state.moment2 + 0.01 * gradient * gradient
     return gradient / (moment2 + 1e-5).sqrt() * rate, Adam(state.moment1, moment2, state.steps + 1)
 

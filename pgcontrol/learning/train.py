@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
-from pgcontrol.learning import compiling
+from pgcontrol.learning import compiling, threads
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
@@ -67,9 +67,8 @@ class Trainer:
         """
         self.config = config
         self.seeds = stream_seeds(config.seed)
-        threads = config.threads or usable_cpus()
-        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], threads)
-        self.threads = {"physics": threads, "torch": 1}
+        self.threads = threads.choose(config.env, config.num_envs, config.threads, usable_cpus())
+        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
@@ -83,7 +82,6 @@ class Trainer:
             samples = config.num_envs * config.rollout_steps
             updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        compiling.prepare()
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.collector = Collector(
             self.env,
@@ -128,7 +126,7 @@ class Trainer:
 
     @torch.no_grad()
     def _moved(self, rollout: Rollout) -> float:
-        """How far the update took the policy: mean KL(before || after) over the rollout, nats a choice, for any rule."""
+        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice."""
         after = self.policy.params(rollout.obs.flatten(0, 1))
         return float(self.policy.head.kl(rollout.params.flatten(0, 1), after).mean())
 
@@ -223,7 +221,7 @@ def train(config: Config, quiet: bool = False) -> Run:
     folder = RunFolder.create(config)
     folder.write_manifest(
         seeds=trainer.seeds,
-        threads=trainer.threads,
+        threads=trainer.threads._asdict(),
         compiled=trainer.rule.compiled,
         reproducible=trainer.reproducible,
     )
@@ -259,7 +257,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
 def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
     config = trainer.config
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(trainer.threads["torch"])
+    torch.set_num_threads(trainer.threads.torch)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
     try:
@@ -316,7 +314,7 @@ def _due(every: int, before: int, now: int) -> bool:
 def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     """Both returns, mode and sampled, from the same start states; a recording of the first episode."""
     config, seed = trainer.config, trainer.seeds["evaluation"]
-    env = make_env(config.env, config.eval_episodes, seed, trainer.threads["physics"])
+    env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
     mode = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, True, seed), seed, record=config.video)
     sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
     env.close()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation, Policy
@@ -116,7 +117,8 @@ class FirstOrder(Rule):
         super().__init__(policy, options, compiled)
         zeros = torch.zeros_like(policy.theta)
         self.adam = Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
-        self._step = torch.compile(self._traced_step, fullgraph=True, dynamic=False) if compiled else self._eager_step
+        self._metrics: list[str] = []
+        self._whole = Graph(self._step, list(policy.buffers())) if compiled else self._step
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -151,24 +153,20 @@ class FirstOrder(Rule):
         metrics = {"loss": loss} | named | metrics
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
-    def _eager_step(self, theta: Tensor, adam: Adam, batch: Minibatch, rate: Tensor) -> tuple[Tensor, Adam, dict]:
-        # the same gradient as torch.func's, at half its overhead when nothing is compiled
+    def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """(theta, *Adam, rate, ids, *samples) -> (theta, *Adam, metrics): plain tensors, so that it can be compiled."""
+        adam, (rate, ids), samples = Adam(*rest[:3]), rest[3:5], rest[5:]
+        batch = Minibatch(*(x[ids] for x in samples))
         leaf = theta.detach().requires_grad_()
-        loss, metrics = self.loss(leaf, batch)
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        return self._descend(theta, gradient, adam, rate, metrics)
-
-    def _traced_step(self, theta: Tensor, adam: Adam, batch: Minibatch, rate: Tensor) -> tuple[Tensor, Adam, dict]:
-        gradient, metrics = torch.func.grad(self.loss, has_aux=True)(theta, batch)
-        return self._descend(theta, gradient, adam, rate, metrics)
-
-    def _descend(
-        self, theta: Tensor, gradient: Tensor, adam: Adam, rate: Tensor, metrics: dict[str, Tensor]
-    ) -> tuple[Tensor, Adam, dict[str, Tensor]]:
+        with torch.enable_grad():
+            loss, metrics = self.loss(leaf, batch)
+            (gradient,) = torch.autograd.grad(loss, leaf)
         norm = gradient.norm()
         gradient = gradient * (self.options.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
         step, adam = adam_step(gradient, adam, rate)
-        return theta - step, adam, metrics | {"grad_norm": norm}
+        metrics = metrics | {"grad_norm": norm}
+        self._metrics = list(metrics)
+        return theta - step, *adam, torch.stack([x.float() for x in metrics.values()])
 
     def update(
         self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
@@ -179,17 +177,15 @@ class FirstOrder(Rule):
         rate_tensor = torch.tensor(rate, dtype=torch.float64)
         samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target]
         samples = [x.flatten(0, 1) for x in samples]
-        theta, adam, history = self.policy.theta, self.adam, list[dict[str, Tensor]]()
+        state, history = (self.policy.theta, *self.adam), list[Tensor]()
         for _ in range(options.epochs):
-            order = torch.randperm(len(samples[0]), generator=rng)
-            shuffled = [x[order].split(options.minibatch) for x in samples]
-            for batch in map(Minibatch, *shuffled):
+            for ids in torch.randperm(len(samples[0]), generator=rng).split(options.minibatch):
                 # a last, smaller minibatch would have to be compiled for itself
-                step = self._step if len(batch.obs) == options.minibatch else self._eager_step
-                theta, adam, metrics = step(theta, adam, batch, rate_tensor)
+                step = self._whole if len(ids) == options.minibatch else self._step
+                *state, metrics = step(*state, rate_tensor, ids, *samples)
                 history.append(metrics)
-        names = list(history[0])
-        table = torch.stack([m for metrics in history for m in metrics.values()]).view(-1, len(names))
+        table, names = torch.stack(history), self._metrics
+        theta, adam = state[0], Adam(*state[1:])
         self._require_finite(theta, table, names)
         # before the first step the weights are those that chose
         error = float(table[0, names.index("ratio_error")])

@@ -44,7 +44,7 @@ class Settings:
     compile: str = option(
         "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
     )
-    threads: int = option(0, "physics threads; 0: one per core", least=0)
+    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ def _rng() -> torch.Generator:
 
 
 def _errors(estimates: Tensor, truth: Tensor) -> Tensor:
-    """How many standard errors the mean of independent estimates [M, D] is off the truth [D], component by component."""
+    """Standard errors by which the mean of independent estimates [M, D] is off the truth [D], by component."""
     spread = estimates.std(0) / math.sqrt(len(estimates))
     return (estimates.mean(0) - truth).abs() / spread.clamp_min(1e-12)
 
@@ -91,13 +92,15 @@ def causality() -> Result:
     drawn = world.sample(mdp, theta, SAMPLES, _rng())
     seen = world.trajectories(mdp, drawn)
     findings.append(
-        _less_variance("3 REINFORCE has less variance than naive PG", theta, drawn, returns(seen), whole_return(seen), truth)
+        _less_variance(
+            "3 REINFORCE has less variance than naive PG", theta, drawn, returns(seen), whole_return(seen), truth
+        )
     )
     return Result(findings, {})
 
 
 def _less_variance(claim: str, theta: Tensor, paths: world.Paths, less: Tensor, more: Tensor, truth: Tensor) -> Finding:
-    """Whether estimates by advantages `less` vary less than by `more` [H, M]: 95 % interval of the paired difference."""
+    """Whether advantages `less` [H, M] vary less than `more`: 95 % interval of the paired difference."""
     square = [((world.estimates(theta, paths, a) - truth) ** 2).sum(-1) for a in (less, more)]
     gap = square[1] - square[0]
     middle, half = float(gap.mean()), 1.96 * float(gap.std()) / math.sqrt(len(gap))
@@ -160,7 +163,9 @@ def racing() -> Result:
         change[name] = (paths.weight @ (moved * visited)) / chance
     up = {name: int((moved > 0).sum()) for name, moved in change.items()}
     findings = [
-        Finding("5 racing: naive PG raises every sampled choice", f"{up['G(τ)']} of {S * A}", "all", up["G(τ)"] == S * A),
+        Finding(
+            "5 racing: naive PG raises every sampled choice", f"{up['G(τ)']} of {S * A}", "all", up["G(τ)"] == S * A
+        ),
         Finding("5 ... advantages do not", f"{up['advantage']} of {S * A}", "some fall", 0 < up["advantage"] < S * A),
     ]
     return Result(findings, {"change": {name: moved.tolist() for name, moved in change.items()}})
@@ -173,7 +178,8 @@ BATCH = 1000
 def spectrum() -> Result:
     """GAE(λ) with a wrong critic trades bias for variance as λ goes from 0 to 1 (Schulman et al. 2016, section 3).
 
-    The critic has learnt half of the value. Both are exact sums over every path. λ = 0 is the TD error and λ = 1 return − V (eq. 17, 18), to rounding.
+    The critic has learnt half of the value.
+    Both are exact sums over every path. λ = 0 is the TD error and λ = 1 return − V (eq. 17, 18), to rounding.
     """
     mdp, theta = _stage()
     truth, paths = world.exact_gradient(mdp, theta), world.every_path(mdp, theta)
@@ -202,7 +208,7 @@ def spectrum() -> Result:
 
 
 def _monotone(xs: list[float], sign: int) -> bool:
-    return all(sign * (b - a) > 0 for a, b in zip(xs, xs[1:], strict=False))
+    return all(sign * (b - a) > 0 for a, b in itertools.pairwise(xs))
 
 
 GROUPS = 25_000
@@ -242,7 +248,9 @@ def groups() -> Result:
             chi2 = _chi2(across)
             bound = _chi2_bound(len(truth) - 1)
             findings.append(
-                Finding("7 by the group's own deviation: not along ∇J", f"χ² {chi2:.0f}", f"> {bound:.0f}", chi2 > bound)
+                Finding(
+                    "7 by the group's own deviation: not along ∇J", f"χ² {chi2:.0f}", f"> {bound:.0f}", chi2 > bound
+                )
             )
     return Result(findings, {"size": sizes, "cosine": cosines})
 

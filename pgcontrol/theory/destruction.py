@@ -50,7 +50,7 @@ def destruction() -> Result:
             "8 ... of NPG stays at δ",
             f"{min(spent):.2f} … {max(spent):.2f} δ",
             "0.8 … 1.25 δ",
-            0.8 < min(spent) and max(spent) < 1.25,
+            min(spent) > 0.8 and max(spent) < 1.25,
         ),
         Finding("8 ... of TRPO never exceeds δ", f"at most {most / BUDGET:.2f} δ", "≤ δ", most <= BUDGET),
         Finding(
@@ -87,4 +87,3 @@ def _rollout(std: float) -> tuple[Policy, Rollout]:
     policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)
     collector = Collector(env, policy, 1, 1.0, False, torch.Generator().manual_seed(0))
     return policy, collector.collect()[0]
-

@@ -101,7 +101,11 @@ def _destruction(axes: Any, curves: dict[str, Any]) -> None:
     axes.invert_xaxis()
     axes.set_xticks(curves["std"], [str(std) for std in curves["std"]])
     axes.minorticks_off()
-    axes.set(xlabel="σ of the policy", ylabel="KL(before || after) of one update, nats", title="One step, ever narrower policies")
+    axes.set(
+        xlabel="σ of the policy",
+        ylabel="KL(before || after) of one update, nats",
+        title="One step, ever narrower policies",
+    )
     axes.legend(frameon=False)
 
 

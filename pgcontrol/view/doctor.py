@@ -66,7 +66,7 @@ def report(run_folder: Path = Path("runs")) -> Report:
     """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
     return Report(
-        [python, *_packages(), _batch(), *_processors(), _graphics(), _ffmpeg(), _writable(run_folder)],
+        [python, *_packages(), _batch(), *_processors(), *_compiler(), _graphics(), _ffmpeg(), _writable(run_folder)],
     )
 
 
@@ -108,6 +108,17 @@ def _batch() -> Check:
     except Exception as error:
         return Check("mujoco.batch", f"{error}", False, True, "pip install --upgrade 'mujoco>=4.0'")
     return Check("mujoco.batch", "batched physics")
+
+
+def _compiler() -> list[Check]:
+    try:
+        from pgcontrol.learning.compiling import compiler
+    except Exception:  # torch is broken, which another line says
+        return []
+    found = compiler()
+    if found is None:
+        return [Check("compiler", "none: updates run uncompiled, four times slower", ok=False, mend="apt install g++")]
+    return [Check("compiler", found)]
 
 
 def _processors() -> list[Check]:

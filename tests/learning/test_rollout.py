@@ -34,7 +34,7 @@ def test_shapes_and_consistency(head):
 
 def test_episodes_go_on_across_rollouts():
     c = collector(Clockwork(2, period=5, terminates=False), length=3)
-    clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1] for _ in range(4)])
+    clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1].clone() for _ in range(4)])
     assert clocks.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
 
 

@@ -40,7 +40,9 @@ def test_groups_must_be_whole_and_the_env_must_copy():
     with pytest.raises(InputError, match=r"algorithm.group_size = 5: must divide num_envs = 16"):
         configure({"algorithm": "grpo", "num_envs": 16, "algorithm.group_size": 5})
     config = configure({"env": "gym:Pendulum-v1", "algorithm": "grpo"})
-    with pytest.raises(InputError, match=r"algorithm 'grpo' copies states between environments; gym:Pendulum-v1 cannot"):
+    with pytest.raises(
+        InputError, match=r"algorithm 'grpo' copies states between environments; gym:Pendulum-v1 cannot"
+    ):
         Trainer(config)
 
 

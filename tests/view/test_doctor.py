@@ -6,6 +6,7 @@ from importlib import metadata
 import pytest
 from rich.console import Console
 
+from pgcontrol.learning import compiling
 from pgcontrol.view import doctor, gl
 
 
@@ -107,6 +108,15 @@ def test_processors_within_the_quota(monkeypatch):
     for text, expected in {"max 100000": 8, "250000 100000": 3, "50000 100000": 1, "broken": 8}.items():
         monkeypatch.setattr(doctor.Path, "read_text", lambda self, text=text: text)
         assert doctor.usable_cpus() == expected
+
+
+@pytest.mark.parametrize(("path", "ok"), [(None, False), ("/usr/bin/g++", True)])
+def test_a_compiler_or_what_to_type(without_graphics, monkeypatch, tmp_path, path, ok):
+    monkeypatch.setattr(compiling, "compiler", lambda: path)
+    check = by_name(doctor.report(tmp_path))["compiler"]
+    assert check.ok == ok
+    assert ("g++" in check.mend) != ok
+    assert doctor.report(tmp_path).exit_code == 0  # training works without
 
 
 def test_main_prints_and_returns_the_code(without_graphics, capsys, tmp_path):
