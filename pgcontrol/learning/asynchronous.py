@@ -138,12 +138,12 @@ class AsyncTrainer(Trainer):
 
     def _listen(self, shared: Shared) -> Iterator[News]:
         while True:
+            for number, worker in enumerate(self.workers):
+                if worker.exitcode:
+                    raise WorkerFailed(f"worker {number} ended with exit code {worker.exitcode}")
             try:
                 news = shared.news.get(timeout=1.0)
             except queue.Empty:
-                for number, worker in enumerate(self.workers):
-                    if worker.exitcode:
-                        raise WorkerFailed(f"worker {number} ended with exit code {worker.exitcode}") from None
                 continue
             if isinstance(news, Exception):
                 raise news

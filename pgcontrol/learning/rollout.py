@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,6 +48,14 @@ class Rollout:
     """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
     """Environment steps played."""
+    seen: Tensor
+    """[T + 1, N, O] float32: `obs`, and what the policy sees next."""
+    finals: list[tuple[int, Tensor, Tensor]]
+    """(t, env ids [n], true final observations [n, O] float32) of the episodes that ended."""
+
+    def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
+        return _values(value, self.seen, self.finals)
 
     @property
     def silent(self) -> Tensor:
@@ -200,10 +208,8 @@ class Collector:
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
         log_prob = policy.head.log_prob(params, choice.flatten(0, 1))
-        value = policy.value(obs.flatten(0, 1)).unflatten(0, (T + 1, N))
-        next_value = value[1:].clone()
-        for t, ids, final in finals:
-            next_value[t, ids] = policy.value(policy.normaliser(final))
+        finals = [(t, ids, policy.normaliser(final)) for t, ids, final in finals]
+        value, next_value = _values(policy.value, obs, finals)
         acting += time.perf_counter() - before
         decay = self.gamma ** played.double()
         rollout = Rollout(
@@ -212,7 +218,7 @@ class Collector:
             choice=choice,
             params=params.unflatten(0, (T, N)),
             log_prob=log_prob.unflatten(0, (T, N)),
-            value=value[:T],
+            value=value,
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
             discount=(decay * ~(terminated | idle)).float(),
@@ -221,6 +227,8 @@ class Collector:
             idle=idle,
             bad=bad,
             steps=int(played.sum()),
+            seen=obs,
+            finals=finals,
         )
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
@@ -303,6 +311,16 @@ class Collector:
             self.over.fill_(True)
             self.totals.zero_()
             self.lengths.zero_()
+
+
+def _values(
+    value: Callable[[Tensor], Tensor], seen: Tensor, finals: list[tuple[int, Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    every = value(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+    after = every[1:].clone()
+    for t, ids, final in finals:
+        after[t, ids] = value(final)
+    return every[:-1], after
 
 
 def _where(mask: Tensor, new: Step, old: Step) -> Step:

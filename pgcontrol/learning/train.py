@@ -83,6 +83,7 @@ class Trainer:
             updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.rule = algorithm.rule(self.policy, options, compiled)
+        self.rule.estimate = self.estimate
         self.collector = Collector(
             self.env,
             self.policy,
@@ -103,10 +104,7 @@ class Trainer:
         began = time.perf_counter()
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
-        advantage, target = self.estimator(rollout.trajectories())
-        # what happened in a silent row is not known: no advantage, and a critic that is right as it is
-        silent = rollout.silent
-        advantage, target = advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
+        advantage, target = self.estimate(rollout)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
@@ -123,6 +121,13 @@ class Trainer:
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+
+    def estimate(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """Advantages and the critic's targets, [T, N]."""
+        advantage, target = self.estimator(rollout.trajectories())
+        # what happened in a silent row is not known: no advantage, and a critic that is right as it is
+        silent = rollout.silent
+        return advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
 
     @torch.no_grad()
     def _moved(self, rollout: Rollout) -> float:

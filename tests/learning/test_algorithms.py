@@ -102,7 +102,14 @@ RESUMABLE = [row for row in TABLE if row.sampling.trainer.endswith(":Trainer")]
 
 @pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
 def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
-    settings = {"env": "Hopper-v5", "algorithm": row.name, "num_envs": 4, "rollout_steps": 32, "threads": 1, "compile": "off"}
+    settings = {
+        "env": "Hopper-v5",
+        "algorithm": row.name,
+        "num_envs": 4,
+        "rollout_steps": 32,
+        "threads": 1,
+        "compile": "off",
+    }
     settings |= {"algorithm.group_size": 2} if row.sampling.copies else {}
     settings |= {"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {}
     config = configure(settings)

@@ -89,10 +89,9 @@ def test_conjugate_gradient_solves():
     assert not conjugate_gradient(lambda v: matrix @ v, torch.zeros(12), 10).any()
 
 
-def collected(head: str, std: float | None = None, seed: int = 0):
+def collected(head: str, seed: int = 0):
     env = OneStep(512, seed)
-    options = {"initial_std": std} if std else {}
-    policy = make_policy(spec(env, head, **options), seed=seed)
+    policy = make_policy(spec(env, head), seed=seed)
     collector = Collector(env, policy, 1, 1.0, False, torch.Generator().manual_seed(seed))
     return policy, collector
 

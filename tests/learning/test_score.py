@@ -40,7 +40,7 @@ def test_on_one_step_tasks_it_is_reward_weighted_maximum_likelihood(head):
 def test_the_clip_gradient_at_ratio_one_is_this_one(head):
     policy, rollout, advantage, target = one_step(head)
     theta = policy.theta.clone().requires_grad_()
-    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target)
+    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value)
     clip = Clip(policy, Clip.Options(minibatch=64, normalise_advantage=False, value_coef=0.0))
     (clipped,) = torch.autograd.grad(clip.loss(theta, Minibatch(*(x.flatten(0, 1) for x in columns)))[0], theta)
     (plain,) = torch.autograd.grad(Score(policy, Score.Options()).loss(theta, rollout, advantage)[0], theta)
