@@ -57,13 +57,15 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
         | ({"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {})
     )
     trainer = trainer_for(config)
+    # the first policy's episodes; of asynchronous workers the first report comes after many updates
+    first = [episode.length for episode in trainer.collector.collect()[1]]
     lengths = []
     try:
         while trainer.steps < config.total_steps:
             lengths.append(trainer.update().get("rollout/ep_len_mean", 0.0))
     finally:
         trainer.close()
-    assert lengths[-1] > 2.5 * next(x for x in lengths if x)
+    assert lengths[-1] > 2 * sum(first) / len(first)
 
 
 @ROWS
