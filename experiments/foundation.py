@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from cells import interval
+from scipy import stats
 
 HERE = Path(__file__).parent
 ROWS = HERE / "foundation.jsonl"
@@ -50,6 +50,14 @@ def run(task: str, head: str, seed: int, where: Path) -> dict:
         "revision": manifest["git"],
         "date": datetime.date.today().isoformat(),
     }
+
+
+def interval(scores: np.ndarray) -> tuple[float, float, float]:
+    """IQM over seeds, and its 95 % percentile bootstrap interval (seeds resampled)."""
+    iqm = stats.trim_mean(scores, 0.25)
+    resamples = np.random.default_rng(0).choice(scores, (10_000, len(scores)))
+    low, high = np.quantile(stats.trim_mean(resamples, 0.25, axis=1), [0.025, 0.975])
+    return float(iqm), float(low), float(high)
 
 
 def table() -> str:

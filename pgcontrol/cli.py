@@ -119,11 +119,11 @@ def _read_settings(words: Sequence[str]) -> dict[str, str]:
 
 def _settings_help(words: Sequence[str]) -> str:
     """Every setting with its default, for the head, algorithm and critic that the words choose."""
-    from pgcontrol.runs.config import PARTS, Settings, configure
+    from pgcontrol.runs.config import PARTS, Settings, configure, typed
 
     def lines(options: type, values: Any, prefix: str) -> list[str]:
         return [
-            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{_typed(getattr(values, f.name))}]"
+            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
             for f in dataclasses.fields(options)
         ]
 
@@ -137,13 +137,6 @@ def _settings_help(words: Sequence[str]) -> str:
         text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
         text += lines(type(chosen.options), chosen.options, f"{part}.")
     return "\n".join(text)
-
-
-def _typed(value: Any) -> str:
-    """A value as one would type it."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _train(words: Sequence[str]) -> int:
@@ -261,12 +254,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _bench_arguments(parser: Parser) -> None:
     parser.add_argument(
         "what",
-        choices=("env", "train"),
-        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3",
+        choices=("env", "train", "scale"),
+        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3; scale: 8 to 512 environments",
     )
-    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; train: HalfCheetah-v5]")
-    parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments [64]")
-    parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads [2]")
+    parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; else HalfCheetah-v5]")
+    parser.add_argument("--heads", nargs="+", default=["gaussian", "binned"], help="heads of train [gaussian binned]")
+    parser.add_argument("--num-envs", type=_whole, default=64, metavar="N", help="environments of env [64]")
+    parser.add_argument("--threads", type=_whole, default=2, metavar="N", help="physics threads of env [2]")
     parser.add_argument("--seconds", type=_seconds, default=3.0, metavar="S", help="time for each measurement [3]")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the numbers here")
 
@@ -274,18 +268,27 @@ def _bench_arguments(parser: Parser) -> None:
 def _bench(arguments: argparse.Namespace) -> int:
     from pgcontrol_envs import catalog as tasks
 
+    from pgcontrol import catalog
+
     for env_id in arguments.envs or ():
         pick("task", env_id, tasks())
-    if arguments.what == "train":
-        from pgcontrol.bench import training
+    for head in arguments.heads:
+        pick("head", head, catalog.heads())
+    if arguments.what == "env":
+        from pgcontrol.bench import env
 
-        for env_id in arguments.envs or ["HalfCheetah-v5"]:
-            training.run(env_id, ["gaussian", "binned"], {}, arguments.seconds, arguments.out)
+        ids = arguments.envs or ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
+        env.run(ids, arguments.num_envs, arguments.threads, arguments.seconds, arguments.out)
         return 0
-    from pgcontrol.bench import env
+    for env_id in arguments.envs or ["HalfCheetah-v5"]:
+        if arguments.what == "train":
+            from pgcontrol.bench import training
 
-    ids = arguments.envs or ["HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5"]
-    env.run(ids, arguments.num_envs, arguments.threads, arguments.seconds, arguments.out)
+            training.run(env_id, arguments.heads, {}, arguments.seconds, arguments.out)
+        else:
+            from pgcontrol.bench import scale
+
+            scale.run(env_id, arguments.seconds, arguments.out)
     return 0
 
 
@@ -297,6 +300,29 @@ def _theory(arguments: argparse.Namespace) -> int:
     from pgcontrol.theory.show import show
 
     return show(arguments.out)
+
+
+def _compare_arguments(parser: Parser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
+    parser.add_argument("--jobs", type=_whole, metavar="N", help="runs at a time [one a core]")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the run folders [runs/FILE]")
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from pgcontrol.experiment.compare import compare
+    from pgcontrol.experiment.executor import Local
+    from pgcontrol.experiment.sweep import read_sweep
+    from pgcontrol.view.doctor import usable_cpus
+
+    sweep, jobs = read_sweep(arguments.sweep), arguments.jobs or usable_cpus()
+    where = arguments.runs or Path("runs") / arguments.sweep.stem
+    try:
+        return compare(sweep, Local(jobs), jobs, where, Console(highlight=False))
+    except KeyboardInterrupt:
+        print(f"stopped; to go on: pgcontrol compare {arguments.sweep}")
+        return 130
 
 
 def _demo_arguments(parser: Parser) -> None:
@@ -319,6 +345,7 @@ COMMANDS = {
     "video": ("render policies, several side by side", _video, _video_arguments),
     "list": ("tasks, heads, algorithms and critics there are", _list, _no_arguments),
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
+    "compare": ("run what a YAML of arms and seeds still misses, and write its tables", _compare, _compare_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),
     "theory": ("check the theory's claims by numbers, and plot them", _theory, _theory_arguments),
     "demo": ("train two heads on HalfCheetah-v5 and render them side by side", _demo, _demo_arguments),

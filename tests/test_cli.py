@@ -47,6 +47,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("video nowhere --out x.mp4 --seconds -1", "argument --seconds: -1 must be greater than 0"),
         ("video nowhere --out x.gif", "--out x.gif: must end in .mp4"),
         ("eval nowhere --seed -1", "argument --seed: -1 must be at least 0"),
+        ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
     ],

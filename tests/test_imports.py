@@ -28,7 +28,7 @@ LAYERS = [
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
     ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
-    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.theory"],
+    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.experiment", "pgcontrol.theory"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]

@@ -41,8 +41,9 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         out: the JSON file to write, or None.
 
     Returns:
-        What is written: {"settings": ..., "rows": {row: {"rate": median, "low": min, "high": max}}, "split": {head:
-        {part: share of wall time}}}. Rates are environment steps/s, for `update` rows samples/s.
+        What is written: {"settings": ..., "gflops": ..., "rows": {row: {"rate": median, "low": min, "high": max,
+        "limit": the rate that nothing but arithmetic and physics would allow}}, "split": {head: {part: share of wall
+        time}}}. Rates are environment steps/s, for `update` rows samples/s.
     """
     configs = {head: configure({"env": env_id, "compile": "on", **settings, "head": head}) for head in heads}
     trainers = {head: _warm(config) for head, config in configs.items()}
@@ -58,6 +59,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     if find_spec(PEER):
         rows["train Stable-Baselines3, same settings"] = _stable_baselines(first, like_ours=True)
         rows["train Stable-Baselines3, defaults"] = _stable_baselines(first, like_ours=False)
+    gflops = median(_gflops() for _ in range(REPEATS))
     rates: Rates = {name: [] for name in rows}
     for _ in range(REPEATS):
         for name, measure in rows.items():
@@ -65,9 +67,12 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     rates[f"train {heads[0]} x 2 processes, sum"] = [_side_by_side(configs[heads[0]], 3 * seconds)]
     result: dict[str, Any] = {
         "settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings},
-        "rows": {n: {"rate": median(r), "low": min(r), "high": max(r)} for n, r in rates.items()},
+        "gflops": gflops,
+        "rows": {n: {"rate": median(r), "low": min(r), "high": max(r), "limit": None} for n, r in rates.items()},
         "split": {head: _shares(split) for head, split in splits.items()},
     }
+    for head, trainer in trainers.items():
+        _limits(result["rows"], head, trainer, gflops)
     print_table(result)
     if out is not None:
         out.write_text(json.dumps(result, indent=1) + "\n")
@@ -80,14 +85,35 @@ def print_table(result: dict[str, Any]) -> None:
     peers = {n.removeprefix("train Stable-Baselines3, "): r["rate"] for n, r in rows.items() if "Stable" in n}
     table = Table(title=" ".join(f"{k} {v}" for k, v in result["settings"].items()))
     table.add_column("row", no_wrap=True)
-    for column in ("per second", "lowest to highest", *(f"x SB3, {p}" for p in peers)):
+    for column in ("per second", "lowest to highest", "of limit", *(f"x SB3, {p}" for p in peers)):
         table.add_column(column, justify="right")
     for name, row in rows.items():
+        share = f"{row['rate'] / row['limit']:.0%}" if row["limit"] else ""
         ratios = [f"{row['rate'] / rate:.1f}" if name.startswith("train") else "" for rate in peers.values()]
-        table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", *ratios)
+        table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", share, *ratios)
     console.print(table)
     for head, split in result["split"].items():
         console.print(f"{head}: " + "  ".join(f"{part} {share:.0%}" for part, share in split.items()))
+
+
+def _gflops() -> float:
+    """What one thread makes of a matrix product large enough to hide everything else, 10⁹ operations/s."""
+    n, a = 512, torch.randn(512, 512)
+    began = time.perf_counter()
+    for _ in range(10):
+        torch.mm(a, a)
+    return 10 * 2 * n**3 / (time.perf_counter() - began) / 1e9
+
+
+def _limits(rows: dict[str, Any], head: str, trainer: Trainer, gflops: float) -> None:
+    """Fill in what the networks' products (2 operations a weight, 3 times that with the gradient) and physics allow."""
+    actor = sum(p.numel() for part in (trainer.policy.actor_trunk, trainer.policy.head) for p in part.parameters())
+    update = gflops * 1e9 / (6 * trainer.policy.theta.numel())
+    step = 1 / rows["physics alone"]["rate"] + trainer.config.algorithm.options.epochs / update
+    for row, limit in {"act": gflops * 1e9 / (2 * actor), "update": update, "train": 1 / step}.items():
+        for name in rows:
+            if name.startswith(f"{row} {head}") and "processes" not in name:
+                rows[name]["limit"] = limit
 
 
 def _with(config: Config, minibatch: int) -> Config:

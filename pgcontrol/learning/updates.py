@@ -176,9 +176,8 @@ class FirstOrder(Rule):
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
     def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """(theta, *Adam, rate, ids, *samples) -> (theta, *Adam, metrics): plain tensors, so that it can be compiled."""
-        adam, (rate, ids), samples = Adam(*rest[:3]), rest[3:5], rest[5:]
-        batch = Minibatch(*(x[ids] for x in samples))
+        """(theta, *Adam, rate, *Minibatch) -> (theta, *Adam, metrics), all plain tensors so that it can be compiled."""
+        adam, rate, batch = Adam(*rest[:3]), rest[3], Minibatch(*rest[4:])
         leaf = theta.detach().requires_grad_()
         with torch.enable_grad():
             loss, metrics = self.loss(leaf, batch)
@@ -203,10 +202,11 @@ class FirstOrder(Rule):
             if over:
                 break
             samples = self.begin_epoch(epoch, state[0], rollout, samples)
-            for ids in torch.randperm(len(samples[0]), generator=rng).split(options.minibatch):
+            order = torch.randperm(len(samples[0]), generator=rng)
+            for batch in zip(*(x[order].split(options.minibatch) for x in samples), strict=True):
                 # a last, smaller minibatch would have to be compiled for itself
-                step = self._whole if len(ids) == options.minibatch else self._step
-                *after, metrics = step(*state, rate_tensor, ids, *samples)
+                step = self._whole if len(batch[0]) == options.minibatch else self._step
+                *after, metrics = step(*state, rate_tensor, *batch)
                 history.append(metrics)
                 if over := self.enough(dict(zip(self._metrics, metrics, strict=True))):
                     break

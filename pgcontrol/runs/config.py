@@ -138,6 +138,13 @@ def nested(config: Config) -> dict[str, Any]:
     return out
 
 
+def typed(value: Any) -> str:
+    """A value as one would type it on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Dotted settings from a YAML file.
 

@@ -1,0 +1,79 @@
+"""What does a step cost, and how much memory does a run take, from a few environments to many?"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import resource
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pgcontrol.learning.train import Trainer
+from pgcontrol.runs.config import configure
+
+COUNTS = (8, 16, 32, 64, 128, 256, 512)
+LEAST_STEPS = 8192
+"""Environment steps timed for each count, at least."""
+
+
+class Cost(NamedTuple):
+    """Of a training with so many environments."""
+
+    microseconds: float
+    """A step of one environment, everything included."""
+    collecting: float
+    """Of these, all but the update."""
+    megabytes: float
+    """Peak memory over what the process held before its first rollout."""
+
+
+def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] = COUNTS, **settings: Any) -> dict:
+    """Measure each count in a process of its own, print a table, write JSON.
+
+    Args:
+        env_id: a task.
+        seconds: time for each count.
+        out: the JSON file to write, or None.
+        counts: numbers of environments.
+        settings: dotted settings beside the task's recommended ones.
+
+    Returns:
+        What is written: {"settings": ..., "costs": {count: Cost as a dict}}.
+    """
+    context, costs = multiprocessing.get_context("spawn"), dict[int, Cost]()
+    for count in counts:
+        with context.Pool(1) as pool:  # memory given back to nobody would count for the next
+            chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
+            costs[count] = Cost(*pool.apply(_measure, (chosen, seconds)))
+    result = {
+        "settings": {"env": env_id, "seconds": seconds, **settings},
+        "costs": {str(count): cost._asdict() for count, cost in costs.items()},
+    }
+    table = Table("environments", "µs a step", "of them collecting", "MB", title=f"{env_id}")
+    for count, cost in costs.items():
+        table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
+    Console(highlight=False).print(table)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _measure(settings: dict[str, Any], seconds: float) -> tuple[float, float, float]:
+    torch.set_num_threads(1)
+    config = configure(settings)
+    trainer = Trainer(config)
+    trainer.env.reset()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    trainer.collector.collect()
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # before the compiler, which takes far more
+    trainer.update()
+    began, first, updating = time.perf_counter(), trainer.steps, 0.0
+    while (elapsed := time.perf_counter() - began) < seconds or trainer.steps - first < LEAST_STEPS:
+        updating += trainer.update()["time/update"]
+    steps = trainer.steps - first
+    return elapsed / steps * 1e6, (elapsed - updating) / steps * 1e6, held / 1024

@@ -1,0 +1,74 @@
+"""What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgcontrol.experiment.sweep import Cell, Sweep
+from pgcontrol.options import InputError
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import read_rows
+
+POINTS = 50
+"""Of a curve in a row: enough for a plot, small enough to commit."""
+RETURN = "rollout/ep_rew_mean"
+CURVES = (RETURN, "train/std", "train/approx_kl", "train/explained_variance")
+
+Row = dict[str, Any]
+
+
+def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
+    """Scores, times and thinned curves of a finished run folder."""
+    rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
+    last = rows[-1]
+    picks = np.unique(np.linspace(0, len(rows) - 1, POINTS).round().astype(int))
+    return {
+        "env": cell.env,
+        "arm": cell.arm,
+        "seed": cell.seed,
+        "settings": cell.settings,
+        "return": last.get("eval/mean_reward"),
+        "sampled": last.get("eval/mean_reward_sampled"),
+        "training": last.get(RETURN),
+        "steps": last["time/total_timesteps"],
+        "seconds": manifest.get("seconds"),
+        "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
+        | {name: [_short(rows[i].get(name)) for i in picks] for name in dict.fromkeys((*CURVES, *plots))},
+        "revision": manifest.get("git"),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
+
+
+def read(sweep: Sweep) -> dict[tuple[str, str, int], Row]:
+    """The rows that answer the sweep as it is asked now, by `Cell.key`; rows made with other settings are left out.
+
+    Raises:
+        InputError: the results file is damaged; names the line.
+    """
+    asked = {cell.key: json.loads(json.dumps(cell.settings)) for cell in sweep.cells}
+    found: dict[tuple[str, str, int], Row] = {}
+    text = sweep.results.read_text() if sweep.results.exists() else ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            key = row["env"], row["arm"], row["seed"]
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{sweep.results}: line {number} is no result; delete it to run that cell again") from None
+        if asked.get(key) == row.get("settings"):
+            found[key] = row
+    return found
+
+
+def add(sweep: Sweep, row: Row) -> None:
+    """Append a row."""
+    with sweep.results.open("a") as file:
+        file.write(json.dumps(row) + "\n")

@@ -1,0 +1,145 @@
+"""A sweep: what it asks, what it refuses, what it runs, and what it leaves."""
+
+import json
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from pgcontrol.experiment import results
+from pgcontrol.experiment.compare import compare
+from pgcontrol.experiment.executor import Local, Outcome, begun
+from pgcontrol.experiment.sweep import read_sweep
+from pgcontrol.options import InputError
+
+SWEEP = """
+question: Does a second bin help?
+budget: 512
+settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
+  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
+arms:
+  gaussian: {head: gaussian}
+  bins: {head: binned}
+baseline: gaussian
+plots: [train/std]
+grid:
+  - {env: Reacher-v5, arm: gaussian, seed: 2}
+  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
+"""
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    (tmp_path / "heads.yaml").write_text(SWEEP)
+    return read_sweep(tmp_path / "heads.yaml")
+
+
+def test_cells(sweep):
+    assert [cell.name for cell in sweep.cells] == [
+        "Reacher-v5-gaussian-s0",
+        "Reacher-v5-gaussian-s1",
+        "InvertedPendulum-v5-bins-bins=2-s7",
+        "InvertedPendulum-v5-bins-bins=3-s7",
+    ]
+    assert (
+        sweep.cells[2].settings | {"head": "binned", "head.bins": 2, "seed": 7, "total_steps": 512}
+        == sweep.cells[2].settings
+    )
+    assert sweep.arms() == ["gaussian", "bins bins=2", "bins bins=3"]
+    assert sweep.envs() == ["Reacher-v5", "InvertedPendulum-v5"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("baseline: gaussian", "baseline: gausian", "baseline 'gausian' is no arm; did you mean 'gaussian'"),
+        ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
+        ("arm: gaussian", "arm: gausian", "unknown arm 'gausian'; did you mean 'gaussian'"),
+        (
+            "{head: binned}",
+            "{head: bined}",
+            "arm 'bins bins=2' on InvertedPendulum-v5: unknown head 'bined'; did you mean",
+        ),
+        ("env: Reacher-v5", "env: Reach-v5", "arm 'gaussian' on Reach-v5: unknown env 'Reach-v5'"),
+        ("{env: Reacher-v5, arm: gaussian, seed: 2}", "{arm: gaussian}", "grid must name at least an env"),
+        ("seed: 2", "seed: two", "seed = 'two': must be a number of seeds or a list"),
+        ("budget: 512", "budget: few", "total_steps = 'few': must be a whole number"),
+        ("question: Does", "question: [", "not YAML"),
+    ],
+)
+def test_refused_before_anything_runs(tmp_path, old, new, says):
+    file = tmp_path / "heads.yaml"
+    file.write_text(SWEEP.replace(old, new))
+    with pytest.raises(InputError) as error:
+        read_sweep(file)
+    assert str(error.value).startswith(str(file))
+    assert says in str(error.value)
+
+
+def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
+    assert compare(sweep, Local(2), 2, tmp_path / "runs", Console(quiet=True)) == 0
+    rows = results.read(sweep)
+    assert set(rows) == {cell.key for cell in sweep.cells}
+    for row in rows.values():
+        assert row["steps"] == 512
+        assert len(row["curves"]["train/std"]) == len(row["curves"]["steps"]) == 4
+        assert row["return"] is not None
+    text = (tmp_path / "heads.md").read_text()
+    assert "| Reacher-v5 | gaussian |" in text
+    assert str(tmp_path) not in text
+    assert (tmp_path / "heads.png").stat().st_size > 10_000
+    assert len((tmp_path / "heads.csv").read_text().splitlines()) == 5
+
+    class Nobody:
+        def run(self, cells, where):
+            assert cells == []
+            yield from ()
+
+    assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
+    # a row lost is taken from the finished run folder, and a changed question is another cell
+    sweep.results.unlink()
+    assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("epochs: 1", "epochs: 2"))
+    assert results.read(read_sweep(tmp_path / "heads.yaml")) == {}
+
+
+def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_path, capsys):
+    blocked = tmp_path / "runs" / sweep.cells[0].name
+    blocked.parent.mkdir()
+    blocked.touch()  # a file where the run folder should be
+    assert compare(sweep, Local(2), 2, tmp_path / "runs", Console()) == 1
+    out = capsys.readouterr().out
+    assert f"{sweep.cells[0].name} failed: pgcontrol: run_dir" in out
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
+
+
+def test_a_killed_worker_resumes_from_its_checkpoint(sweep, tmp_path):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("budget: 512", "budget: 60_000"))
+    cell = read_sweep(tmp_path / "heads.yaml").cells[0]
+    executor, where, killed, outcomes = Local(1), tmp_path / "runs", False, []
+    for outcome in executor.run([cell], where):
+        if isinstance(outcome, Outcome):
+            outcomes.append(outcome)
+        elif not killed and begun(cell, where / cell.name):
+            os.kill(_worker(where / cell.name), signal.SIGKILL)
+            killed = True
+    assert killed
+    assert [o.error for o in outcomes] == [""]
+    rows = [json.loads(line) for line in (where / cell.name / "metrics.jsonl").read_text().splitlines()]
+    steps = [row["time/total_timesteps"] for row in rows]
+    assert steps[-1] == 60_032
+    assert steps == sorted(set(steps))
+
+
+def _worker(folder) -> int:
+    for process in os.listdir("/proc"):
+        if process.isdigit():
+            try:
+                with open(f"/proc/{process}/cmdline") as file:
+                    words = file.read()
+            except OSError:
+                continue
+            if str(folder) in words and "pgcontrol" in words:
+                return int(process)
+    raise AssertionError("no worker")
