@@ -56,6 +56,10 @@ class Algorithm:
 
 SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
 """Many small steps: what a rule that uses its data once can do with a critic."""
+TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advantage": True}
+"""TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted."""
+NATURAL = {"rollout_steps": 64}
+"""One step a rollout: more of them are worth more than longer rollouts."""
 NO_CRITIC = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
 """Rollouts longer than 1/(1 − γ), or most returns would be cut off."""
 
@@ -88,7 +92,7 @@ TABLE = [
         "one-step TD errors, short rollouts (Mnih et al. 2016, in step)",
         TD,
         ScoreAndCritic,
-        recommended=SHORT | {"algorithm.critic_minibatch": 64},
+        recommended=TD_STEPS,
     ),
     Algorithm(
         "a3c",
@@ -96,7 +100,7 @@ TABLE = [
         TD,
         ScoreAndCritic,
         sampling=Workers,
-        recommended=SHORT | {"num_envs": 8, "algorithm.critic_minibatch": 64},
+        recommended=TD_STEPS | {"num_envs": 8},
     ),
     Algorithm(
         "gae-pg",
@@ -122,6 +126,14 @@ TABLE = [
             "algorithm.normalise_advantage": False,  # the group has done it
         },
     ),
-    Algorithm("npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural),
-    Algorithm("trpo", "natural gradient with a line search, KL ≤ δ always (Schulman et al. 2015)", GAE, TrustRegion),
+    Algorithm(
+        "npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, recommended=NATURAL
+    ),
+    Algorithm(
+        "trpo",
+        "natural gradient with a line search, KL ≤ δ always (Schulman et al. 2015)",
+        GAE,
+        TrustRegion,
+        recommended=NATURAL,
+    ),
 ]
