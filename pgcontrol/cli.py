@@ -319,6 +319,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _theory_arguments(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the plots go [none are drawn]")
+
+
+def _theory(arguments: argparse.Namespace) -> int:
+    from pgcontrol.theory.show import show
+
+    return show(arguments.out)
+
+
 def _compare_arguments(parser: Parser) -> None:
     parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
     parser.add_argument("--jobs", type=_whole, metavar="N", help="runs at a time [one a core]")
@@ -365,6 +375,7 @@ COMMANDS = {
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
     "compare": ("run what a YAML of arms and seeds still misses, and write its tables", _compare, _compare_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),
+    "theory": ("check the theory's claims by numbers, and plot them", _theory, _theory_arguments),
     "demo": ("train two heads on HalfCheetah-v5 and render them side by side", _demo, _demo_arguments),
 }
 """Name -> one line of help, what it does (returns the exit code), and its arguments."""

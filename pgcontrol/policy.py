@@ -21,8 +21,6 @@ class Evaluation(NamedTuple):
     """[B, ...] the head's distribution parameters."""
     log_prob: Tensor
     """[B] of the stored choices."""
-    entropy: Tensor
-    """[B]."""
     critic: Tensor
     """[B, ...] the critic's output."""
 
@@ -96,7 +94,8 @@ class Policy(nn.Module):
         self.normaliser = Normaliser(obs_size)
         self.actor_trunk = trunk(obs_size, hidden)
         self.head = head
-        self.critic_trunk = trunk(obs_size, hidden)
+        # a critic without weights reads no features
+        self.critic_trunk = trunk(obs_size, hidden) if any(True for _ in critic.parameters()) else nn.Identity()
         self.critic = critic
         self._names, parameters = zip(*self.named_parameters(), strict=True)
         self._shapes = [p.shape for p in parameters]
@@ -124,11 +123,21 @@ class Policy(nn.Module):
         """Normalised observations [B, O] and stored choices -> their Evaluation."""
         params = self.params(obs)
         critic = self.critic(self.critic_trunk(obs))
-        return Evaluation(params, self.head.log_prob(params, choice), self.head.entropy(params), critic)
+        return Evaluation(params, self.head.log_prob(params, choice), critic)
 
     def evaluate(self, theta: Tensor, obs: Tensor, choice: Tensor) -> Evaluation:
         """`forward` with the weights `theta` [P], differentiable in them."""
         return torch.func.functional_call(self, self.unflatten(theta), (obs, choice))
+
+    def distribution(self, theta: Tensor, obs: Tensor) -> Tensor:
+        """`params` under the weights `theta` [P], differentiable in them: the actor's share of `evaluate`."""
+        weights = self.unflatten(theta)
+        return _call(self.head, "head.", weights, _call(self.actor_trunk, "actor_trunk.", weights, obs))
+
+    def criticise(self, theta: Tensor, obs: Tensor) -> Tensor:
+        """The critic's output under the weights `theta` [P], differentiable in them: its share of `evaluate`."""
+        weights = self.unflatten(theta)
+        return _call(self.critic, "critic.", weights, _call(self.critic_trunk, "critic_trunk.", weights, obs))
 
     def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
         """Raw observations [N, O] -> (action, choice); the mode when `rng` is None."""
@@ -158,3 +167,8 @@ class Policy(nn.Module):
             raise ValueError(f"obs has shape {tuple(obs.shape)}: must be ({self.obs_size},) or (N, {self.obs_size})")
         action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
         return (action if obs.ndim == 2 else action[0]).numpy()
+
+
+def _call(module: nn.Module, prefix: str, weights: dict[str, Tensor], inputs: Tensor) -> Tensor:
+    own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+    return torch.func.functional_call(module, own, (inputs,))

@@ -21,12 +21,22 @@ LAYERS = [
     ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.compiling"],
-    ["pgcontrol.learning.rollout", "pgcontrol.learning.updates", "pgcontrol.learning.algorithms"],
+    [
+        f"pgcontrol.learning.{m}"
+        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
+    ],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
-    ["pgcontrol.learning.train", "pgcontrol.learning.threads"],
-    ["pgcontrol.api", "pgcontrol.demo", "pgcontrol.bench", "pgcontrol.experiment", "pgcontrol.tokenize"],
+    ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
+    [
+        "pgcontrol.api",
+        "pgcontrol.demo",
+        "pgcontrol.bench",
+        "pgcontrol.experiment",
+        "pgcontrol.theory",
+        "pgcontrol.tokenize",
+    ],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]

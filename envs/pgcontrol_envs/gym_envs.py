@@ -97,6 +97,10 @@ class GymVecEnv:
         self._seeds = as_seeds(None, self.num_envs)
         self.reset()
 
+    def copy(self, source: Ids, target: Ids) -> None:
+        """Raises ValueError: a Gymnasium env cannot copy its state."""
+        raise ValueError(f"{self.env_id}: the states of Gymnasium envs cannot be copied")
+
     def close(self) -> None:
         """Close the envs."""
         for env in self._envs:

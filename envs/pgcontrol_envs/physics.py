@@ -56,6 +56,10 @@ class Physics(Protocol):
         """Continue from what state() returned, or its rows ids, bit for bit."""
         ...
 
+    def copy(self, source: Array, target: Array) -> None:
+        """Put the simulations target [n] into the states of the simulations source [n], warm starts included."""
+        ...
+
 
 class CpuPhysics:
     """Physics on MuJoCo's own batch, in numpy: float64, bit-identical to a loop of mj_step at any thread count.
@@ -135,6 +139,12 @@ class CpuPhysics:
         rows = slice(None) if ids is None else ids
         for name, field in self._saved.items():
             field[rows] = state[name].numpy()[rows]
+
+    def copy(self, source: np.ndarray, target: np.ndarray) -> None:
+        """Put the simulations target [n] (sorted) into the states of source [n], bit for bit, as load_state does."""
+        self.reset(target)
+        for field in self._saved.values():
+            field[target] = field[source]
 
     def _warn(self) -> None:
         for what, envs in self._batch.warnings(self._warned):

@@ -75,7 +75,7 @@ class VecEnv(Protocol):
     recommended: Mapping[str, Mapping[str, Any]]
     """Recommended training settings; see Task.recommended."""
     exact_resume: bool
-    """Whether load_state() continues episodes bit for bit; where it does not, it restarts them."""
+    """Whether load_state() continues episodes bit for bit, and copy() is there; otherwise it restarts them."""
 
     @property
     def task(self) -> Task | None:
@@ -112,6 +112,14 @@ class VecEnv(Protocol):
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue from what state() returned. Raises ValueError if it is the state of other envs."""
+        ...
+
+    def copy(self, source: Ids, target: Ids) -> None:
+        """Put the envs target [n] (sorted) where the envs source [n] are: the same physics state and episode clock.
+
+        Bit for bit: equal actions lead to equal futures until an episode ends; random streams stay each env's own.
+        Raises ValueError where states cannot be copied (`exact_resume` is False).
+        """
         ...
 
     def close(self) -> None:
@@ -207,6 +215,16 @@ class TaskVecEnv:
         self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         self._began[:] = self._clock - tensors["elapsed"].numpy()
         self._streams.load_state(extra["streams"])
+
+    def copy(self, source: Ids, target: Ids) -> None:
+        """Put the envs target where the envs source are, natively; see VecEnv.copy."""
+        origins, targets = np.asarray(source), as_ids(target, self.num_envs)
+        if origins.shape != targets.shape or set(origins.tolist()) & set(targets.tolist()):
+            raise ValueError(
+                f"copy: expected as many sources as targets, and no env among both, got {origins}, {targets}"
+            )
+        self.physics.copy(origins, targets)
+        self._began[targets] = self._began[origins]
 
     def close(self) -> None:
         """Nothing to release: the physics goes with its last array."""

@@ -67,7 +67,7 @@ def _measure(settings: dict[str, Any], seconds: float) -> tuple[float, float, fl
     torch.set_num_threads(1)
     config = configure(settings)
     trainer = Trainer(config)
-    trainer.collector.start()
+    trainer.env.reset()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     trainer.collector.collect()
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # before the compiler, which takes far more

@@ -76,3 +76,158 @@ class GAE(Estimator):
         """GAE and A + V."""
         advantage = gae(trajectories, self.options.gae_lambda)
         return advantage, advantage + trajectories.value
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For estimators with nothing to set."""
+
+
+def returns(trajectories: Trajectories) -> Tensor:
+    """Discounted sum of rewards from each step to the end of its episode, or of the rollout, [T, N].
+
+    G_t = r_t + discount_t G_{t+1}, nothing crossing an episode's border. An episode that the rollout's end or a time
+    limit cuts is worth what it brought *so far*: with no value function there is nothing to bootstrap on. That biases
+    the returns of the last steps before a cut, by γ^(steps left) V; a rollout of several 1/(1−γ) steps, or of whole
+    episodes, keeps the share of such steps small.
+    """
+    nothing = torch.zeros_like(trajectories.value)
+    return gae(trajectories._replace(value=nothing, next_value=nothing), 1.0)
+
+
+def starts(trajectories: Trajectories) -> Tensor:
+    """[T, N] bool: steps at which an episode begins, or goes on from the rollout before."""
+    over = trajectories.terminated | trajectories.truncated
+    return torch.cat([torch.ones_like(over[:1]), over[:-1]])
+
+
+def whole_return(trajectories: Trajectories) -> Tensor:
+    """The return of the whole trajectory on every one of its steps, [T, N]; a trajectory is an episode's part in here.
+
+    G(τ) = Σ_t γ^t r_t counted from the trajectory's first step (Williams 1992, eq. 11; Peters & Schaal 2008, eq. 6).
+    For cut episodes see `returns`.
+    """
+    first, total = starts(trajectories), returns(trajectories)
+    for t in range(1, len(total)):
+        total[t] = torch.where(first[t], total[t], total[t - 1])
+    return total
+
+
+class WholeReturn(Estimator):
+    """G(τ) on every action: the naive policy gradient (Williams 1992)."""
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """`whole_return`; the target is the return from each step on."""
+        return whole_return(trajectories), returns(trajectories)
+
+
+class ReturnToGo(Estimator):
+    """The return from each step on: causality takes out the rewards of the past.
+
+    (Williams 1992; Sutton & Barto 2018, eq. 13.8 without its γ^t, as is the custom: states late in an episode count as
+    much as early ones.)
+    """
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """`returns`, twice."""
+        total = returns(trajectories)
+        return total, total
+
+
+class Baseline(Estimator):
+    """The return from each step on, less V(s): REINFORCE with a baseline (Williams 1992, section 4).
+
+    V is subtracted and never bootstrapped on, also where an episode is cut, so a wrong V costs variance and no bias
+    beyond that of `returns`.
+    """
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """Returns − V, and the Monte Carlo return as the critic's target."""
+        total = returns(trajectories)
+        return total - trajectories.value, total
+
+
+class TD(Estimator):
+    """The one-step TD error r + γV(s') − V(s) (Sutton & Barto 2018, eq. 13.12-13.14): GAE(0)."""
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """δ, and r + γV(s') as the critic's target."""
+        advantage = gae(trajectories, 0.0)
+        return advantage, advantage + trajectories.value
+
+
+def comparisons(over: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Which comparison each step of a group belongs to, and whether it was played.
+
+    Args:
+        over: [T, N] bool, the steps that end an episode.
+        size: G; environments i·G … i·G + G − 1 are a group, and begin their next comparison together once all of them
+            have ended (`sampling.Groups`).
+
+    Returns:
+        (comparison [T, N/G] int, counted within the rollout; played [T, N] bool, False from a member's end until then).
+    """
+    T, N = over.shape
+    ended = torch.zeros(N // size, size, dtype=torch.bool)
+    index = torch.zeros(N // size, dtype=torch.int64)
+    comparison = torch.empty(T, N // size, dtype=torch.int64)
+    played = torch.empty(T, N // size, size, dtype=torch.bool)
+    for t in range(T):
+        comparison[t], played[t] = index, ~ended
+        ended = ended | over[t].view_as(ended)
+        renewed = ended.all(1)
+        index = index + renewed
+        ended = ended & ~renewed.unsqueeze(1)
+    return comparison, played.view(T, N)
+
+
+def group_relative(trajectories: Trajectories, size: int) -> Tensor:
+    """How much better a member of a group did than the group, on every action of that member (GRPO).
+
+    A = (G_i − mean_j G_j) / std_j G_j over the G members that began at one identical state (Shao et al. 2024, arXiv
+    2402.03300, section 4.1.2: outcome supervision; the deviation with G − 1). G_i is what the member's trajectory
+    brought from the common start to its end or the rollout's, so all that are cut are cut after equally many steps.
+    Dividing by the group's own deviation is a bias (`pgcontrol theory` shows it); a group of equal returns teaches
+    nothing.
+
+    Args:
+        trajectories: [T, N] tensors, N a multiple of `size`.
+        size: G.
+
+    Returns:
+        advantage [T, N], 0 where a member stood still.
+    """
+    total = returns(trajectories)
+    comparison, played = comparisons(trajectories.terminated | trajectories.truncated, size)
+    T, N = total.shape
+    advantage = torch.zeros(T, N // size, size)
+    everyone = total.view(T, N // size, size)
+    for k in range(int(comparison.max()) + 1):
+        here = comparison == k
+        exists = here.any(0)
+        first = here.int().argmax(0)  # the step at which the comparison begins
+        outcome = everyone[first, torch.arange(N // size)]
+        std, mean = torch.std_mean(outcome, 1, keepdim=True)
+        # float32 sums of equal rewards in other orders differ by rounding: that is no deviation
+        enough = std > 1e-5 * (1 + mean.abs())
+        relative = torch.where(enough, (outcome - mean) / std.clamp_min(1e-12), 0.0)
+        advantage = torch.where((here & exists).unsqueeze(2), relative, advantage)
+    return advantage.view(T, N) * played
+
+
+class GroupRelative(Estimator):
+    """(G − mean) / std over a group that began at one state: GRPO. `group_size` is the sampling scheme's option."""
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """`group_relative`; the target is the return from each step on."""
+        return group_relative(trajectories, self.options.group_size), returns(trajectories)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
-from pgcontrol.learning.advantages import GAE, Estimator
+from pgcontrol.learning.advantages import GAE, TD, Baseline, Estimator, GroupRelative, ReturnToGo, WholeReturn
+from pgcontrol.learning.natural import Natural, TrustRegion
+from pgcontrol.learning.sampling import Groups, Independent, Sampling, Workers
+from pgcontrol.learning.score import Score, ScoreAndCritic
 from pgcontrol.learning.updates import Clip, Rule
-from pgcontrol.options import option
+from pgcontrol.options import InputError, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,14 +30,110 @@ class Algorithm:
     summary: str
     estimator: type[Estimator]
     rule: type[Rule]
+    critic: str = "mse"
+    """The critic by default; "none" where the estimator has no use for values, and then no other is taken."""
+    sampling: type[Sampling] = Independent
+    recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings that suit the row, by dotted key: before a task's recommendations, behind what the user says."""
 
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
         """One flat frozen dataclass of all the parts' options."""
-        bases = (self.rule.Options, self.estimator.Options, Common)
-        return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
+        parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
+        return dataclasses.make_dataclass(f"{self.name}-options", [], bases=parts, frozen=True)
 
+    def check(self, options: Any, critic: str, num_envs: int, rollout_steps: int) -> None:
+        """Refuse what cannot work together, before anything is made.
+
+        Raises:
+            InputError: one line that names the setting.
+        """
+        if self.critic == "none" != critic:
+            raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
+        self.sampling.check(options, num_envs)
+        self.rule.check(options, num_envs * rollout_steps)
+
+
+SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
+"""Many small steps: what a rule that uses its data once can do with a critic."""
+TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advantage": True}
+"""TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted."""
+NATURAL = {"rollout_steps": 64}
+"""One step a rollout: more of them are worth more than longer rollouts."""
+NO_CRITIC = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
+"""Rollouts longer than 1/(1 − γ), or most returns would be cut off."""
 
 TABLE = [
+    Algorithm(
+        "naive-pg",
+        "the whole trajectory's return on every action, no critic (Williams 1992)",
+        WholeReturn,
+        Score,
+        critic="none",
+        recommended=NO_CRITIC,
+    ),
+    Algorithm(
+        "reinforce",
+        "return-to-go, no critic (Williams 1992)",
+        ReturnToGo,
+        Score,
+        critic="none",
+        recommended=NO_CRITIC,
+    ),
+    Algorithm(
+        "reinforce-baseline",
+        "return-to-go less V, unbiased (Williams 1992)",
+        Baseline,
+        ScoreAndCritic,
+        recommended={"rollout_steps": 128, "algorithm.learning_rate": 3e-3},
+    ),
+    Algorithm(
+        "a2c",
+        "one-step TD errors, short rollouts (Mnih et al. 2016, in step)",
+        TD,
+        ScoreAndCritic,
+        recommended=TD_STEPS,
+    ),
+    Algorithm(
+        "a3c",
+        "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",
+        TD,
+        ScoreAndCritic,
+        sampling=Workers,
+        recommended=TD_STEPS | {"num_envs": 8},
+    ),
+    Algorithm(
+        "gae-pg",
+        "GAE(λ) with the plain score step (Schulman et al. 2016)",
+        GAE,
+        ScoreAndCritic,
+        recommended=SHORT,
+    ),
     Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, Clip),
+    Algorithm(
+        "grpo",
+        "clipped surrogate on group-relative returns, no critic (Shao et al. 2024)",
+        GroupRelative,
+        Clip,
+        critic="none",
+        sampling=Groups,
+        recommended={
+            "num_envs": 64,
+            "rollout_steps": 16,
+            "algorithm.group_size": 16,
+            "algorithm.epochs": 1,  # every choice is used once
+            "algorithm.learning_rate": 1e-3,
+            "algorithm.normalise_advantage": False,  # the group has done it
+        },
+    ),
+    Algorithm(
+        "npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, recommended=NATURAL
+    ),
+    Algorithm(
+        "trpo",
+        "natural gradient with a line search, KL ≤ δ always (Schulman et al. 2015)",
+        GAE,
+        TrustRegion,
+        recommended=NATURAL,
+    ),
 ]

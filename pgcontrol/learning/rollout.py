@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
+from pgcontrol.learning.sampling import Independent, Sampling
 from pgcontrol.policy import Policy, merge_moments
 
 
@@ -38,13 +39,28 @@ class Rollout:
     reward: Tensor
     """Scaled; discounted sum over the steps a choice lasted."""
     discount: Tensor
-    """γ^(steps the choice lasted) x (not terminated)."""
+    """γ^(steps the choice lasted) x (not terminated); 0 in idle rows."""
     terminated: Tensor
     truncated: Tensor
+    idle: Tensor
+    """Rows in which the environment stood still, its episode over, waiting for its group: nobody learns from them."""
     bad: Tensor
     """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
     """Environment steps played."""
+    seen: Tensor
+    """[T + 1, N, O] float32: `obs`, and what the policy sees next."""
+    finals: list[tuple[int, Tensor, Tensor]]
+    """(t, env ids [n], true final observations [n, O] float32) of the episodes that ended."""
+
+    def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
+        return _values(value, self.seen, self.finals)
+
+    @property
+    def silent(self) -> Tensor:
+        """Rows that teach nothing: bad or idle."""
+        return self.bad | self.idle
 
     def trajectories(self) -> Trajectories:
         """What an advantage estimator reads."""
@@ -103,6 +119,7 @@ class _Memory(NamedTuple):
     played: Tensor
     terminated: Tensor
     truncated: Tensor
+    idle: Tensor
     bad: Tensor
 
 
@@ -113,15 +130,28 @@ class Collector:
     on V of exactly that, and only then is the environment reset.
     """
 
-    def __init__(self, env: VecEnv, policy: Policy, length: int, gamma: float, scale_reward: bool, rng: Generator):
+    def __init__(
+        self,
+        env: VecEnv,
+        policy: Policy,
+        length: int,
+        gamma: float,
+        scale_reward: bool,
+        rng: Generator,
+        sampling: Sampling | None = None,
+    ):
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
+        self.sampling = sampling or Independent(Independent.Options(), env.num_envs)
         self.reward_scale = RewardScale(env.num_envs, scale_reward)
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+        self._counted = self.sampling.counted()
         self.seconds: dict[str, float] = {}
         """Where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)."""
-        self.obs: Tensor | None = None
-        """What the policy will see next, [N, O]; None before the first rollout."""
+        self.obs = torch.zeros(env.num_envs, env.obs_size, dtype=torch.float64)
+        """What the policy will see next, [N, O]."""
+        self.over = torch.ones(env.num_envs, dtype=torch.bool)
+        """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
         T, N, spec = length, env.num_envs, policy.head.choice_spec
         self._memory = _Memory(
             raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
@@ -130,12 +160,9 @@ class Collector:
             played=torch.empty(T, N, dtype=torch.int64),
             terminated=torch.empty(T, N, dtype=torch.bool),
             truncated=torch.empty(T, N, dtype=torch.bool),
+            idle=torch.empty(T, N, dtype=torch.bool),
             bad=torch.empty(T, N, dtype=torch.bool),
         )
-
-    def start(self) -> None:
-        """Reset every environment."""
-        self.obs = self.env.reset().clone()
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[Episode]]:
@@ -149,18 +176,18 @@ class Collector:
         Raises:
             FloatingPointError: every environment has gone bad at once.
         """
-        if self.obs is None:
-            self.start()
         T, N, policy = self.length, self.env.num_envs, self.policy
-        raw_obs, choice, reward, played, terminated, truncated, bad = self._memory
+        raw_obs, choice, reward, played, terminated, truncated, idle, bad = self._memory
         bad.zero_()
         began = time.perf_counter()
         acting = physics = 0.0
         episodes: list[Episode] = []
         finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
 
-        raw_obs[0] = self.obs  # pyright: ignore[reportArgumentType]
+        raw_obs[0] = self.obs
+        self._renew(raw_obs[0], start=True)
         for t in range(T):
+            idle[t] = self.over
             before = time.perf_counter()
             action, choice[t] = policy.act(raw_obs[t], self.rng)
             acted = time.perf_counter()
@@ -171,8 +198,9 @@ class Collector:
             if done.any():
                 ids = done.nonzero().squeeze(1)
                 finals.append((t, ids, raw_obs[t + 1, ids]))
-                raw_obs[t + 1, ids] = self.env.reset(ids)
                 episodes += self._close(ids)
+                self.over |= done
+                self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
 
         # one pass over all T x N states costs less than T small ones while the physics waits
@@ -180,10 +208,8 @@ class Collector:
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
         log_prob = policy.head.log_prob(params, choice.flatten(0, 1))
-        value = policy.value(obs.flatten(0, 1)).unflatten(0, (T + 1, N))
-        next_value = value[1:].clone()
-        for t, ids, final in finals:
-            next_value[t, ids] = policy.value(policy.normaliser(final))
+        finals = [(t, ids, policy.normaliser(final)) for t, ids, final in finals]
+        value, next_value = _values(policy.value, obs, finals)
         acting += time.perf_counter() - before
         decay = self.gamma ** played.double()
         rollout = Rollout(
@@ -192,14 +218,17 @@ class Collector:
             choice=choice,
             params=params.unflatten(0, (T, N)),
             log_prob=log_prob.unflatten(0, (T, N)),
-            value=value[:T],
+            value=value,
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
-            discount=(decay * ~terminated).float(),
+            discount=(decay * ~(terminated | idle)).float(),
             terminated=terminated,
             truncated=truncated,
+            idle=idle,
             bad=bad,
             steps=int(played.sum()),
+            seen=obs,
+            finals=finals,
         )
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
@@ -208,11 +237,12 @@ class Collector:
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""
         chunk = action.unbind(1) if action.ndim == 3 else (action,)
-        step = self._finite(t, self.env.step(chunk[0]), obs)
-        reward, played = step.reward, torch.ones_like(self.lengths)
+        playing = ~self.over
+        step = self._finite(t, self.env.step(chunk[0], None if playing.all() else playing), obs)
+        reward, played = step.reward, playing.long()
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):
-            going = ~(step.terminated | step.truncated)
+            going = playing & ~(step.terminated | step.truncated)
             if not going.any():
                 break
             after = self._finite(t, self.env.step(action, active=going), step.obs)
@@ -223,8 +253,20 @@ class Collector:
         self.lengths += played
         return step, reward, played
 
+    def _renew(self, obs: Tensor, start: bool = False) -> None:
+        """Carry out the sampling scheme's plan, and put into `obs` [N, O] what the policy sees from here on."""
+        reset, source, target = self.sampling.plan(self.over, start)
+        if len(reset):
+            obs[reset] = self.env.reset(reset)
+        if len(target):  # whoever takes over a state takes over its history
+            self.env.copy(source, target)
+            for account in (obs, self.totals, self.lengths, self.reward_scale.carry):
+                account[target] = account[source]
+        self.over[reset] = False
+        self.over[target] = False
+
     def _close(self, ids: Tensor) -> Iterator[Episode]:
-        for i in ids.tolist():
+        for i in ids[self._counted[ids]].tolist():
             yield Episode(float(self.totals[i]), int(self.lengths[i]))
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
@@ -233,15 +275,17 @@ class Collector:
         """The step, its bad environments cut off at the state before, `obs`, without reward."""
         if math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
-        bad = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
-        names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
-        if bad.all():
+        broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
+        if broken.all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
-        warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
+        bad = broken & ~self.over  # of those that stand still it is known
+        if bad.any():
+            names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
+            warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
         self._memory.bad[t] |= bad
         return Step(
-            torch.where(bad.unsqueeze(1), obs, step.obs),
-            torch.where(bad, 0.0, step.reward),
+            torch.where(broken.unsqueeze(1), obs, step.obs),
+            torch.where(broken, 0.0, step.reward),
             step.terminated & ~bad,
             step.truncated | bad,
             step.terms,
@@ -249,12 +293,10 @@ class Collector:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
-        if self.obs is None:
-            self.start()
         tensors, extra = self.env.state()
-        own = {"obs": self.obs, "totals": self.totals, "lengths": self.lengths}
+        own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
         scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
-        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra  # pyright: ignore[reportReturnType]
+        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
@@ -264,10 +306,21 @@ class Collector:
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:
             self.obs = tensors["obs"].clone()
+            self.over.copy_(tensors["over"])
         else:  # the episodes begin anew, so their accounts do too
-            self.start()
+            self.over.fill_(True)
             self.totals.zero_()
             self.lengths.zero_()
+
+
+def _values(
+    value: Callable[[Tensor], Tensor], seen: Tensor, finals: list[tuple[int, Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    every = value(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
+    after = every[1:].clone()
+    for t, ids, final in finals:
+        after[t, ids] = value(final)
+    return every[:-1], after
 
 
 def _where(mask: Tensor, new: Step, old: Step) -> Step:

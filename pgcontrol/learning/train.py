@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import pkgutil
 import signal
 import time
 from pathlib import Path
@@ -51,6 +52,9 @@ class Run(NamedTuple):
 class Trainer:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
+    reproducible = True
+    """Whether the same config gives the same weights to the bit."""
+
     def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
         """Build the parts.
 
@@ -75,14 +79,23 @@ class Trainer:
         self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
         algorithm = catalog.algorithms()[config.algorithm.name]
         options = config.algorithm.options
+        if algorithm.sampling.copies and not self.env.exact_resume:
+            raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         self.estimator = algorithm.estimator(options)
         if compiled is None:
             samples = config.num_envs * config.rollout_steps
             updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.rule = algorithm.rule(self.policy, options, compiled)
+        self.rule.estimate = self.estimate
         self.collector = Collector(
-            self.env, self.policy, config.rollout_steps, options.gamma, config.scale_reward, self.sampling
+            self.env,
+            self.policy,
+            config.rollout_steps,
+            options.gamma,
+            config.scale_reward,
+            self.sampling,
+            algorithm.sampling(options, config.num_envs),
         )
         self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
         self.steps = 0
@@ -95,17 +108,15 @@ class Trainer:
         began = time.perf_counter()
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
-        advantage, target = self.estimator(rollout.trajectories())
-        # what happened in a bad row is not known: no advantage, and a critic that is right as it is
-        advantage, target = advantage.masked_fill(rollout.bad, 0.0), torch.where(rollout.bad, rollout.value, target)
+        advantage, target = self.estimate(rollout)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
         updating = time.perf_counter() - before
+        metrics["train/kl"] = self._moved(rollout)
         # after the update: the rollout was collected under the old statistics
-        self.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
-        self.policy.head.adapt(rollout, lambda: self._features(rollout), progress, self.adapting)
-        self.policy.critic.adapt(target.flatten())
+        self._take_in(rollout.raw_obs[~rollout.idle])
+        self._adapt(rollout, target, progress)
         self.steps += rollout.steps
         self.updates += 1
         metrics |= self._describe(rollout)
@@ -114,6 +125,19 @@ class Trainer:
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+
+    def estimate(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """Advantages and the critic's targets, [T, N]."""
+        advantage, target = self.estimator(rollout.trajectories())
+        # what happened in a silent row is not known: no advantage, and a critic that is right as it is
+        silent = rollout.silent
+        return advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
+
+    @torch.no_grad()
+    def _moved(self, rollout: Rollout) -> float:
+        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice."""
+        after = self.policy.params(rollout.obs.flatten(0, 1))
+        return float(self.policy.head.kl(rollout.params.flatten(0, 1), after).mean())
 
     @torch.no_grad()
     def _features(self, rollout: Rollout) -> Tensor:
@@ -124,15 +148,27 @@ class Trainer:
     def _describe(self, rollout: Rollout) -> dict[str, float]:
         described = self.policy.head.describe(rollout.params.flatten(0, 1))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
+        return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
+
+    def _account(self) -> dict[str, float]:
+        row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
             returns, lengths = zip(*self.episodes, strict=True)
             row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
-        row |= {
-            "rollout/quarantined": int(rollout.bad.sum()),
-            "time/iterations": self.updates,
-            "time/time_elapsed": self.seconds,
-        }
         return row
+
+    def _take_in(self, obs: Tensor) -> None:
+        """Raw observations [B, O] into the normaliser's moments."""
+        self.policy.normaliser.update(obs)
+
+    def _adapt(self, rollout: Rollout, target: Tensor, progress: float) -> None:
+        """Let the head refit what it decodes by, and the critic the range of its values."""
+        self.policy.head.adapt(rollout, lambda: self._features(rollout), progress, self.adapting)
+        self.policy.critic.adapt(target.flatten())
+
+    def close(self) -> None:
+        """Release what the run holds."""
+        self.env.close()
 
     def save(self, folder: Path) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
@@ -190,6 +226,11 @@ def stream_seeds(seed: int) -> dict[str, int]:
     return dict(zip(STREAMS, np.random.SeedSequence(seed).generate_state(len(STREAMS)).tolist(), strict=True))
 
 
+def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
+    """The trainer that the algorithm's row names, built; see `Trainer`."""
+    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].sampling.trainer)(config, compiled, fresh)
+
+
 def train(config: Config, quiet: bool = False) -> Run:
     """Train from scratch in a new run folder.
 
@@ -197,9 +238,14 @@ def train(config: Config, quiet: bool = False) -> Run:
         InputError: bad settings, or a run folder that exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    trainer = Trainer(config)
+    trainer = trainer_for(config)
     folder = RunFolder.create(config)
-    folder.write_manifest(seeds=trainer.seeds, threads=trainer.threads._asdict(), compiled=trainer.rule.compiled)
+    folder.write_manifest(
+        seeds=trainer.seeds,
+        threads=trainer.threads._asdict(),
+        compiled=trainer.rule.compiled,
+        reproducible=trainer.reproducible,
+    )
     return _loop(trainer, folder, quiet)
 
 
@@ -223,7 +269,9 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
         raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-    trainer = Trainer(config, folder.manifest().get("compiled"), fresh=False)  # as it was computed before, to the bit
+    trainer = trainer_for(
+        config, folder.manifest().get("compiled"), fresh=False
+    )  # as it was computed before, to the bit
     trainer.load(latest)
     write_yaml(config, folder.config_file)
     return _loop(trainer, folder, quiet)
@@ -242,6 +290,8 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
             Clips(folder.videos, config, display.say) as clips,
             Interrupt() as interrupt,
         ):
+            if not trainer.reproducible:
+                display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
             _advance(trainer, folder, display, log, clips, interrupt)
             status = "finished" if trainer.steps >= config.total_steps else "stopped"
             if status == "stopped":
@@ -254,6 +304,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
     finally:
+        trainer.close()
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)

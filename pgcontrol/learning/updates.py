@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,6 +24,8 @@ class Minibatch(NamedTuple):
     log_prob: Tensor
     advantage: Tensor
     target: Tensor
+    value: Tensor
+    """The critic's before the update."""
 
 
 class Diverged(RuntimeError):
@@ -35,6 +39,8 @@ class Rule:
     """
 
     Options: ClassVar[type]
+    estimate: Callable[[Rollout], tuple[Tensor, Tensor]] | None = None
+    """How advantages and targets [T, N] come from a rollout: given by the trainer, for rules that ask again."""
 
     def __init__(self, policy: Policy, options: Any, compiled: bool = False):
         """`compiled`: run as a compiled graph what the rule can; otherwise, and by default, as it is."""
@@ -138,6 +144,22 @@ class FirstOrder(Rule):
         """The policy's loss (a scalar) and its metrics, among them `ratio_error`, the largest |ratio − 1|."""
         raise NotImplementedError
 
+    def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:
+        """The critic's loss, [B]."""
+        return self.policy.critic.loss(new.critic, batch.target)
+
+    def rate(self, progress: float) -> float:
+        """Adam's step size in this update."""
+        return self.options.learning_rate * (1 - progress if self.options.decay == "linear" else 1.0)
+
+    def begin_epoch(self, epoch: int, theta: Tensor, rollout: Rollout, samples: list[Tensor]) -> list[Tensor]:
+        """The rollout's samples [B, ...] in Minibatch's order, as this epoch is to see them."""
+        return samples
+
+    def enough(self, metric: Callable[[str], float]) -> bool:
+        """Whether to end the update at weights that gave these metrics, before their step is taken."""
+        return False
+
     def loss(self, theta: Tensor, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Whole loss of a minibatch under weights `theta` [P], with its metrics."""
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
@@ -146,10 +168,12 @@ class FirstOrder(Rule):
             std, mean = torch.std_mean(advantage)
             advantage = (advantage - mean) / (std + 1e-8)
         policy_loss, metrics = self.surrogate(new, batch, advantage)
-        value_loss = self.policy.critic.loss(new.critic, batch.target).mean()
-        entropy_loss = -new.entropy.mean()
-        loss = policy_loss + self.options.value_coef * value_loss + self.options.entropy_coef * entropy_loss
-        named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss, "entropy_loss": entropy_loss}
+        value_loss = self.value_loss(new, batch).mean()
+        loss = policy_loss + self.options.value_coef * value_loss
+        named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
+        if self.options.entropy_coef:  # else it is told of the rollout: heads without a closed form work hard for it
+            named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
+            loss = loss + self.options.entropy_coef * named["entropy_loss"]
         metrics = {"loss": loss} | named | metrics
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
@@ -171,19 +195,24 @@ class FirstOrder(Rule):
         self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
     ) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
-        options = self.options
-        rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+        options, rate = self.options, self.rate(progress)
         rate_tensor = torch.tensor(rate, dtype=torch.float64)
-        samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target]
+        samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value]
         samples = [x.flatten(0, 1) for x in samples]
-        state, history = (self.policy.theta, *self.adam), list[Tensor]()
-        for _ in range(options.epochs):
+        state, history, over = [self.policy.theta, *self.adam], list[Tensor](), False
+        for epoch in range(options.epochs):
+            if over:
+                break
+            samples = self.begin_epoch(epoch, state[0], rollout, samples)
             order = torch.randperm(len(samples[0]), generator=rng)
             for batch in zip(*(x[order].split(options.minibatch) for x in samples), strict=True):
                 # a last, smaller minibatch would have to be compiled for itself
                 step = self._whole if len(batch[0]) == options.minibatch else self._step
-                *state, metrics = step(*state, rate_tensor, *batch)
+                *after, metrics = step(*state, rate_tensor, *batch)
                 history.append(metrics)
+                if over := self.enough(lambda name, row=metrics: float(row[self._metrics.index(name)])):
+                    break
+                state = after
         table, names = torch.stack(history), self._metrics
         theta, adam = state[0], Adam(*state[1:])
         self._require_finite(theta, table, names)
@@ -194,6 +223,8 @@ class FirstOrder(Rule):
         self.policy.theta.copy_(theta)
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
+        if "entropy_loss" not in means:
+            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.params.flatten(0, 1)).mean())
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
             "train/n_updates": int(adam.steps),
@@ -241,6 +272,72 @@ class Clip(FirstOrder):
         """Adds ε."""
 
         clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
+        value_clip: float | None = option(
+            None, "the critic stops once it has moved this far towards its target in an update; none: it may", above=0
+        )
+        target_kl: float | None = option(
+            None, "an update ends once a minibatch's KL exceeds 1.5 times this; none: it does not", above=0
+        )
+        recompute_advantage: bool = option(False, "advantages and targets anew before each epoch, by the critic so far")
+        adaptive_kl: float | None = option(
+            None, "the step size is divided or multiplied by 1.5 when an update's KL is twice or half this", above=0
+        )
+
+    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
+        super().__init__(policy, options, compiled)
+        self.scale = torch.ones((), dtype=torch.float64)
+        """What the adaptive step size is of the one said, within 1/100 and 100."""
+
+    def rate(self, progress: float) -> float:
+        """As said, times the adaptive scale."""
+        return super().rate(progress) * float(self.scale)
+
+    def begin_epoch(self, epoch: int, theta: Tensor, rollout: Rollout, samples: list[Tensor]) -> list[Tensor]:
+        """The advantages of the critic as it is by now (Andrychowicz et al. 2021, section 3.5), where wanted."""
+        if not self.options.recompute_advantage or epoch == 0 or self.estimate is None:
+            return samples
+        with torch.no_grad():
+            critic = self.policy.critic
+            value, after = rollout.values(lambda obs: critic.value(self.policy.criticise(theta, obs)))
+            advantage, target = self.estimate(dataclasses.replace(rollout, value=value, next_value=after))
+        return [*samples[:3], advantage.flatten(), target.flatten(), samples[5]]
+
+    def enough(self, metric: Callable[[str], float]) -> bool:
+        """KL above 1.5 times the target."""
+        return self.options.target_kl is not None and metric("approx_kl") > 1.5 * self.options.target_kl
+
+    def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:
+        """The critic's loss; without gradient where its value has gone past the clip towards the target.
+
+        The gradient is that of max(loss(V), loss(V_old + clip(V − V_old, ±ε))) of Schulman's PPO code, written so that
+        it asks nothing of the critic's output but its value.
+        """
+        loss = super().value_loss(new, batch)
+        if self.options.value_clip is None:
+            return loss
+        value = self.policy.critic.value(new.critic)
+        moved = value - batch.value
+        held = batch.value + moved.clamp(-self.options.value_clip, self.options.value_clip)
+        return torch.where((held - batch.target).abs() > (value - batch.target).abs(), loss.detach(), loss)
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """As `FirstOrder`, and then the next update's step size."""
+        metrics = super().update(rollout, advantage, target, progress, rng)
+        if self.options.adaptive_kl is not None:
+            ratio = metrics["train/approx_kl"] / self.options.adaptive_kl
+            self.scale = (self.scale * (1 / 1.5 if ratio > 2 else 1.5 if ratio < 0.5 else 1.0)).clamp(0.01, 100)
+        return metrics
+
+    def state(self) -> dict[str, Tensor]:
+        """With the adaptive scale."""
+        return super().state() | {"scale": self.scale}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """With the adaptive scale."""
+        super().load_state(state)
+        self.scale = state["scale"].clone()
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)]."""

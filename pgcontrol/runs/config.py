@@ -51,9 +51,9 @@ class Settings:
 PARTS = {
     "head": (catalog.heads, "gaussian"),
     "algorithm": (catalog.algorithms, "ppo"),
-    "critic": (catalog.critics, "mse"),
+    "critic": (catalog.critics, None),
 }
-"""Which parts are chosen by name: the table they are in, and the default."""
+"""Which parts are chosen by name: the table they are in, and the default; None: what the algorithm's row says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,20 +68,22 @@ class Config(Settings):
 def configure(settings: Mapping[str, Any]) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
-    What is not said comes from the task's recommendation for this head, else from the defaults.
+    What is not said comes from what the algorithm's row recommends, else from the task's recommendation for this head,
+    else from the defaults.
 
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = flat(settings)
-    names = {part: settings.get(part, default) for part, (_, default) in PARTS.items()}
+    row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
+    names = {part: settings.get(part, default or row.critic) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
     env = settings.get("env", Settings.env)
     advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
     known = _keys(classes)
     # a recommendation may speak of an algorithm's options that another algorithm does not have
     advised = {k: v for key in ("", names["head"]) for k, v in advice.get(key, {}).items() if k in known}
-    merged = advised | settings
+    merged = advised | row.recommended | settings
 
     groups: dict[str, dict[str, Any]] = {"": {}} | {part: {} for part in PARTS}
     for key, value in merged.items():
@@ -99,7 +101,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
         for part, chosen in groups.items()
     }
     config = Config(**scalars, **parts)
-    classes["algorithm"].rule.check(config.algorithm.options, config.num_envs * config.rollout_steps)
+    row.check(config.algorithm.options, config.critic.name, config.num_envs, config.rollout_steps)
     return config
 
 

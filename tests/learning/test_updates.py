@@ -25,7 +25,7 @@ def rollout_of(head: str, length: int = 16, **options):
 
 
 def batch_of(rollout, advantage, target) -> Minibatch:
-    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target)
+    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value)
     return Minibatch(*(x.flatten(0, 1) for x in columns))
 
 
@@ -136,3 +136,69 @@ def test_compiled_and_eager_agree(head):
     assert eager_metrics["train/n_updates"] == 51
     assert torch.allclose(eager, compiled_, rtol=1e-3, atol=2e-5)
     assert compiled_metrics == pytest.approx(eager_metrics, rel=1e-3, abs=1e-5)
+
+
+def test_value_clip_has_the_gradient_of_the_clipped_maximum():
+    """max((V − R)², (V_old + clip(V − V_old, ±ε) − R)²), differentiated, on values that have moved."""
+    policy, rollout, advantage, target = rollout_of("gaussian")
+    target = 2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(5))
+    rollout.value = rollout.value + 0.3 * torch.randn(target.shape, generator=torch.Generator().manual_seed(6))
+    batch = batch_of(rollout, advantage, target)
+    theta = policy.theta.clone().requires_grad_()
+    rule = Clip(policy, Clip.Options(minibatch=64, value_clip=0.2))
+    (ours,) = torch.autograd.grad(rule.value_loss(policy.evaluate(theta, batch.obs, batch.choice), batch).mean(), theta)
+    value = policy.evaluate(theta, batch.obs, batch.choice).critic
+    held = batch.value + (value - batch.value).clamp(-0.2, 0.2)
+    worse = torch.maximum((value - batch.target) ** 2, (held - batch.target) ** 2).mean()
+    (expected,) = torch.autograd.grad(worse, theta)
+    assert torch.allclose(ours, expected, atol=1e-6)
+    (unclipped,) = torch.autograd.grad(((policy.criticise(theta, batch.obs) - batch.target) ** 2).mean(), theta)
+    assert not torch.allclose(ours, unclipped, atol=1e-4)
+
+
+def test_an_update_ends_once_the_kl_is_past_the_target():
+    kl = {}
+    for target_kl in (None, 0.003):
+        policy, rollout, advantage, target = rollout_of("gaussian", length=64)
+        rule = Clip(policy, Clip.Options(minibatch=64, learning_rate=1e-3, target_kl=target_kl))
+        metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        after = policy.params(rollout.obs.flatten(0, 1))
+        kl[target_kl] = float(policy.head.kl(rollout.params.flatten(0, 1), after).mean())
+        assert (metrics["train/n_updates"] < 40) == (target_kl is not None)
+    assert kl[0.003] < 0.5 * kl[None]
+
+
+def test_advantages_are_recomputed_by_the_critic_so_far():
+    policy, rollout, advantage, target = rollout_of("gaussian", length=64)
+    rule = Clip(policy, Clip.Options(minibatch=64, epochs=3, learning_rate=1e-2, recompute_advantage=True))
+    asked = []
+
+    def estimate(fresh):
+        asked.append(fresh)
+        return GAE(GAE.Options())(fresh.trajectories())
+
+    rule.estimate = estimate
+    rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+    assert len(asked) == 2  # before the second and third epoch
+    assert not torch.allclose(asked[0].value, rollout.value)
+    # with the policy's own values, values() gives back what the rollout holds, final states included
+    value, after = asked[0].values(lambda obs: policy.critic.value(policy.critic(policy.critic_trunk(obs))))
+    assert value.shape == after.shape == rollout.value.shape
+    policy2, rollout2, *_ = rollout_of("gaussian", length=64)
+    again = rollout2.values(policy2.value)
+    assert torch.equal(again[0], rollout2.value)
+    assert torch.equal(again[1], rollout2.next_value)
+
+
+def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
+    policy, rollout, advantage, target = rollout_of("gaussian")
+    for adaptive_kl, expected in ((1e-6, 1e-3 / 1.5), (10.0, 1.5e-3)):
+        rule = Clip(policy, Clip.Options(minibatch=64, learning_rate=1e-3, adaptive_kl=adaptive_kl))
+        rollout.log_prob = policy.evaluate(
+            policy.theta, rollout.obs.flatten(0, 1), rollout.choice.flatten(0, 1)
+        ).log_prob.view_as(rollout.log_prob)
+        rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        assert rule.rate(0.0) == pytest.approx(expected)
+        other = Clip(policy, rule.options)
+        other.load_state(rule.state())
+        assert other.rate(0.0) == rule.rate(0.0)

@@ -70,11 +70,14 @@ class Clockwork:
         self.episode.copy_(tensors["episode"])
         self.clock.copy_(tensors["clock"])
 
+    def copy(self, source: Any, target: Any) -> None:
+        self.episode[target], self.clock[target] = self.episode[source], self.clock[source]
+
     def close(self) -> None:
         pass
 
 
-def spec(env: Any, head: str = "gaussian", **options: Any) -> dict[str, Any]:
+def spec(env: Any, head: str = "gaussian", critic: str = "mse", **options: Any) -> dict[str, Any]:
     """What a small policy for a world is made of."""
     sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
-    return sizes | {"hidden": [16, 16], "head": {"name": head, **options}, "critic": {"name": "mse"}}
+    return sizes | {"hidden": [16, 16], "head": {"name": head, **options}, "critic": {"name": critic}}

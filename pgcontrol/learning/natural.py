@@ -1,0 +1,170 @@
+"""Natural-gradient rules: the direction F⁻¹g by conjugate gradients, its length from a KL budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, require_finite, require_ratio_one
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.learning.updates import Rule, explained_variance
+from pgcontrol.options import option
+from pgcontrol.policy import Policy
+
+
+@dataclass(frozen=True)
+class NaturalOptions(CriticOptions):
+    """A step in units of KL."""
+
+    max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
+    cg_iterations: int = option(10, "iterations of conjugate gradients", least=1)
+    damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
+    normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
+
+
+class Fisher:
+    """Products with the Fisher matrix of the mean over B samples, as Hessian-vector products of KL(old || new).
+
+    At new = old the Hessian of the KL is the Fisher matrix (Kakade 2002, eq. 2; Schulman et al. 2015, appendix C), for
+    any head: `kl` is all that is asked of it.
+    """
+
+    def __init__(self, policy: Policy, theta: Tensor, obs: Tensor):
+        """The matrix at weights `theta` [P] for normalised observations [B, O]."""
+        self.leaf = theta.detach().requires_grad_()
+        params = policy.distribution(self.leaf, obs)
+        kl = policy.head.kl(params.detach(), params).mean()
+        (self.slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        """F·v for v [P]; 0 on the critic's weights."""
+        (product,) = torch.autograd.grad(self.slope @ vector, self.leaf, retain_graph=True)
+        return product
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, iterations: int) -> Tensor:
+    """x with A x ≈ b for a positive definite A given by its products (Hestenes & Stiefel 1952), from x = 0.
+
+    Stops early once the residual is 1e-10 of b's square.
+    """
+    x, residual = torch.zeros_like(b), b.clone()
+    direction, square = residual.clone(), residual @ residual
+    enough = 1e-10 * square
+    for _ in range(iterations):
+        if square <= enough:
+            break
+        image = product(direction)
+        length = square / (direction @ image)
+        x = x + length * direction
+        residual = residual - length * image
+        before, square = square, residual @ residual
+        direction = residual + square / before * direction
+    return x
+
+
+class Measure(NamedTuple):
+    """What a candidate's weights would do, on the rollout's samples."""
+
+    gain: Tensor
+    """E[ratio·A], the surrogate."""
+    kl: Tensor
+    """E[KL(old || new)] in nats."""
+
+
+class Natural(Rule):
+    """NPG: θ ← θ + √(2δ / xᵀFx) x with x = F⁻¹g (Kakade 2002; Rajeswaran et al. 2017, arXiv 1703.02660, eq. 5).
+
+    The length is right to second order only: the measured KL, `train/kl`, may exceed δ, and nothing is done about it.
+    """
+
+    Options = NaturalOptions
+
+    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
+        super().__init__(policy, options, False)
+        self.critic_fit = CriticFit(policy, options)
+        self.updates = torch.zeros((), dtype=torch.int64)
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """One natural step of the policy, then the critic's fit; see `Rule.update`."""
+        options, policy, head = self.options, self.policy, self.policy.head
+        obs, choice, old = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
+        rows, log_prob, weight = ~rollout.silent.flatten(), rollout.log_prob.flatten(), advantage.flatten()
+        weight = normalised(weight, rows) if options.normalise_advantage else weight
+        count = rows.sum().clamp_min(1)
+
+        leaf = policy.theta.detach().requires_grad_()
+        now = head.log_prob(policy.distribution(leaf, obs), choice)
+        require_ratio_one(now, log_prob)
+        (gradient,) = torch.autograd.grad((weight * now).sum() / count, leaf)
+        fisher = Fisher(policy, policy.theta, obs[rows])
+        x = conjugate_gradient(lambda v: fisher(v) + options.damping * v, gradient, options.cg_iterations)
+        curvature = x @ fisher(x)
+        # no gradient, no direction: stay
+        step = x * (2 * options.max_kl / curvature).sqrt() if curvature > 0 else torch.zeros_like(x)
+
+        @torch.no_grad()
+        def measure(theta: Tensor) -> Measure:
+            params = policy.distribution(theta, obs)
+            ratio = (head.log_prob(params, choice) - log_prob).exp()
+            return Measure((weight * ratio).sum() / count, (head.kl(old, params) * rows).sum() / count)
+
+        theta, searched = self.advance(policy.theta, step, measure)
+        metrics: dict[str, Any] = {
+            "train/policy_gradient_loss": -measure(theta).gain,
+            "train/entropy_loss": -(head.entropy(old) * rows).sum() / count,
+            "train/grad_norm": gradient.norm(),
+            **searched,
+        }
+        theta, metrics["train/value_loss"] = self.critic_fit(theta, rollout, target, rng)
+        require_finite(policy, theta, metrics)
+        metrics["train/explained_variance"] = explained_variance(rollout.value, target)
+        policy.theta.copy_(theta)
+        self.updates = self.updates + 1
+        return {name: float(metric) for name, metric in metrics.items()} | {"train/n_updates": int(self.updates)}
+
+    def advance(
+        self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The weights after the step, and metrics of how it was found: here, the whole step."""
+        return theta + step, {}
+
+    def state(self) -> dict[str, Tensor]:
+        """The critic's optimiser and the count of updates."""
+        return self.critic_fit.state() | {"updates": self.updates}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take both from a checkpoint."""
+        self.critic_fit.load_state(state)
+        self.updates = state["updates"].clone()
+
+
+class TrustRegion(Natural):
+    """TRPO: the natural step, shortened until KL ≤ δ and the surrogate is better (Schulman et al. 2015, appendix C).
+
+    If no length will do, the policy stays as it is: KL ≤ δ holds in every update.
+    """
+
+    @dataclass(frozen=True)
+    class Options(NaturalOptions):
+        """Adds the line search."""
+
+        backtracks: int = option(10, "how often the step is shortened at most", least=1)
+        shrink: float = option(0.8, "what a shorter step is of the one before", above=0, below=1)
+
+    def advance(
+        self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The first of the ever shorter steps that keeps the budget and gains."""
+        before, k = measure(theta).gain, 0
+        for k in range(self.options.backtracks + 1):
+            candidate = theta + self.options.shrink**k * step
+            found = measure(candidate)
+            if found.kl <= self.options.max_kl and found.gain > before:
+                return candidate, {"train/backtracks": k, "train/accepted": 1.0}
+        return theta, {"train/backtracks": k, "train/accepted": 0.0}

@@ -1,0 +1,151 @@
+"""The score-function rule: one step along E[A ∇log π], without ratio, clip or second use of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.fitting import (
+    CriticFit,
+    CriticOptions,
+    fresh_adam,
+    load_adam,
+    normalised,
+    require_finite,
+    require_ratio_one,
+)
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.learning.updates import Adam, Rule, adam_step, explained_variance
+from pgcontrol.options import option
+from pgcontrol.policy import Policy
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """One gradient step a rollout."""
+
+    learning_rate: float = option(1e-3, "step size at the start", above=0)
+    decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+    optimiser: str = option("adam", "what makes a step of a gradient", choices=("adam", "rmsprop", "sgd"))
+    entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
+    max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
+    normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
+
+
+class Score(Rule):
+    """θ ← θ + α E[A ∇log π(choice)] (Williams 1992, eq. 4; Sutton et al. 2000, theorem 1), once a rollout.
+
+    On tasks of a single step with A = r this is reward-weighted maximum likelihood: the same code path, nothing else.
+    """
+
+    Options = ScoreOptions
+
+    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
+        super().__init__(policy, options, False)
+        self.adam = fresh_adam(policy)
+
+    def loss(self, theta: Tensor, rollout: Rollout, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """−E[A log π] less the entropy bonus under weights `theta` [P], a scalar, and its metrics.
+
+        Args:
+            theta: weights [P].
+            rollout: T x N choices; silent rows count for nothing.
+            advantage: [T, N].
+        """
+        options, rows = self.options, ~rollout.silent.flatten()
+        params = self.policy.distribution(theta, rollout.obs.flatten(0, 1))
+        log_prob = self.policy.head.log_prob(params, rollout.choice.flatten(0, 1))
+        require_ratio_one(log_prob, rollout.log_prob.flatten())
+        weight = advantage.flatten()
+        if options.normalise_advantage:
+            weight = normalised(weight, rows)
+        count = rows.sum().clamp_min(1)
+        policy_loss = -(weight * log_prob).sum() / count
+        with torch.set_grad_enabled(options.entropy_coef > 0):  # a head may have to work for it
+            entropy = (self.policy.head.entropy(params) * rows).sum() / count
+        loss = policy_loss - options.entropy_coef * entropy
+        named = {"loss": loss, "policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
+        return loss, {f"train/{name}": value.detach() for name, value in named.items()}
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """One step; see `Rule.update`."""
+        options, policy = self.options, self.policy
+        rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+        leaf = policy.theta.detach().requires_grad_()
+        loss, metrics = self.loss(leaf, rollout, advantage)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        norm = gradient.norm()
+        gradient = gradient * (options.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
+        step, adam = OPTIMISERS[options.optimiser](gradient, self.adam, torch.tensor(rate, dtype=torch.float64))
+        metrics["train/grad_norm"] = norm
+        theta, fitted = self.fit(policy.theta - step, rollout, target, rng)
+        metrics |= fitted
+        require_finite(policy, theta, metrics)
+        policy.theta.copy_(theta)
+        self.adam = adam
+        return {name: float(metric) for name, metric in metrics.items()} | {
+            "train/learning_rate": rate,
+            "train/n_updates": int(adam.steps),
+        }
+
+    def fit(
+        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """What else moves in an update: new weights [P] and metrics. Nothing, where there is no critic."""
+        return theta, {}
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimiser's moments and step count."""
+        return dict(self.adam._asdict())
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take the optimiser's state from a checkpoint."""
+        self.adam = load_adam(self.adam, state)
+
+
+class ScoreAndCritic(Score):
+    """The same step, and a critic fitted beside it on its own."""
+
+    @dataclass(frozen=True)
+    class Options(ScoreOptions, CriticOptions):
+        """Both."""
+
+    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
+        super().__init__(policy, options, compiled)
+        self.critic_fit = CriticFit(policy, options)
+
+    def fit(
+        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
+    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The critic's fit."""
+        theta, loss = self.critic_fit(theta, rollout, target, rng)
+        return theta, {"train/value_loss": loss, "train/explained_variance": explained_variance(rollout.value, target)}
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimisers of both."""
+        return super().state() | self.critic_fit.state()
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take both optimisers' states from a checkpoint."""
+        super().load_state(state)
+        self.critic_fit.load_state(state)
+
+
+def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
+    """RMSprop's displacement and new state, α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, section 4)."""
+    moment2 = 0.99 * state.moment2 + 0.01 * gradient * gradient
+    return gradient / (moment2 + 1e-5).sqrt() * rate, Adam(state.moment1, moment2, state.steps + 1)
+
+
+def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
+    """The gradient itself times the step size."""
+    return gradient * rate, state._replace(steps=state.steps + 1)
+
+
+OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
+"""Functions of (gradient [P], state, step size) -> (displacement [P], new state)."""

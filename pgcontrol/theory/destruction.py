@@ -1,0 +1,89 @@
+"""Claim 8: what one update does to the policy, for every rule, as its deviation shrinks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from pgcontrol.learning.advantages import returns
+from pgcontrol.learning.natural import Natural, TrustRegion
+from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.score import Score
+from pgcontrol.learning.updates import Clip
+from pgcontrol.policy import Policy
+from pgcontrol.runs.load import make_policy
+from pgcontrol.theory.claims import Finding, Result
+from pgcontrol.theory.worlds import OneStep
+
+RATE, FASTER = 3e-4, (1, 3, 10, 30, 100)
+"""PPO's usual step size, and what it is multiplied by."""
+STDS = (0.4, 0.2, 0.1, 0.05, 0.025)
+BUDGET = 0.01
+"""δ of NPG and TRPO, nats."""
+RULES: dict[str, tuple[Any, dict[str, Any]]] = {
+    # the gradient is longer than max_grad_norm at every σ, so the step in θ has one length: 0.02
+    "plain": (Score, {"optimiser": "sgd", "learning_rate": 2.0, "max_grad_norm": 0.01, "normalise_advantage": True}),
+    "clip": (Clip, {"minibatch": 256, "learning_rate": RATE, "clip": 0.2}),
+    "npg": (Natural, {"max_kl": BUDGET}),
+    "trpo": (TrustRegion, {"max_kl": BUDGET}),
+}
+"""Rule and options for each line of the plot."""
+
+
+def destruction() -> Result:
+    """The same step in θ costs KL ∝ 1/σ² (the Fisher matrix of a Gaussian's mean is 1/σ²: Kakade 2002, section 3).
+
+    One update of each rule on the same one-step task, from a Gaussian of deviation σ: the plain step, all of one length
+    in θ; PPO's (Schulman et al. 2017, eq. 7), whose clip ends the incentive to move a sample's ratio beyond 1 ± ε but
+    holds neither the ratio nor the KL; NPG's, which spends δ to second order; TRPO's, which never spends more.
+    """
+    kl = {name: [_update(name, std)[0] for std in STDS] for name in RULES}
+    faster = [_update("clip", 0.1, learning_rate=RATE * k) for k in FASTER]
+    slope = float(np.polyfit(np.log(STDS), np.log(kl["plain"]), 1)[0])
+    spent = [x / BUDGET for x in kl["npg"]]
+    most, (slow, outside), (fast, _) = max(kl["trpo"]), faster[0], faster[-1]
+    findings = [
+        Finding("8 KL of a step of one length in θ", f"∝ σ^{slope:.2f}", "∝ σ⁻² (± 0.1)", abs(slope + 2) < 0.1),
+        Finding(
+            "8 ... of NPG stays at δ",
+            f"{min(spent):.2f} … {max(spent):.2f} δ",
+            "0.8 … 1.25 δ",
+            min(spent) > 0.8 and max(spent) < 1.25,
+        ),
+        Finding("8 ... of TRPO never exceeds δ", f"at most {most / BUDGET:.2f} δ", "≤ δ", most <= BUDGET),
+        Finding(
+            f"8 PPO's clip holds no KL: one ε, rate x {FASTER[-1]}",
+            f"{slow / BUDGET:.1f} → {fast / BUDGET:.1f} δ",
+            "> δ, grows with the rate",
+            slow > BUDGET and fast > 2 * slow,
+        ),
+        Finding("8 ... nor the ratio, once it is out", f"{outside:.0%} outside 1 ± ε", "> 5 %", outside > 0.05),
+    ]
+    return Result(findings, {"std": list(STDS), "kl": kl, "faster": list(FASTER), "clip": [k for k, _ in faster]})
+
+
+def _update(name: str, std: float, **more: Any) -> tuple[float, float]:
+    """One update of a rule at σ: mean KL(before || after), and the share of samples whose ratio left 1 ± 0.2."""
+    rule, options = RULES[name]
+    policy, rollout = _rollout(std)
+    advantage = returns(rollout.trajectories())
+    rng = torch.Generator().manual_seed(0)
+    rule(policy, rule.Options(**options | more)).update(rollout, advantage, advantage, 0.0, rng)
+    with torch.no_grad():
+        after = policy.params(rollout.obs.flatten(0, 1))
+        log_prob = policy.head.log_prob(after, rollout.choice.flatten(0, 1))
+        ratio = (log_prob - rollout.log_prob.flatten()).exp()
+        kl = policy.head.kl(rollout.params.flatten(0, 1), after).mean()
+    return float(kl), float(((ratio - 1).abs() > 0.2).double().mean())
+
+
+def _rollout(std: float) -> tuple[Policy, Rollout]:
+    """2048 one-step episodes of a new Gaussian policy of deviation σ."""
+    env = OneStep(2048)
+    head = {"name": "gaussian", "initial_std": std, "min_std": 1e-4}
+    sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist(), "hidden": [32]}
+    policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)
+    collector = Collector(env, policy, 1, 1.0, False, torch.Generator().manual_seed(0))
+    return policy, collector.collect()[0]

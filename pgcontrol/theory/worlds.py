@@ -1,0 +1,67 @@
+"""A task of one step: a contextual bandit as a VecEnv, on which a policy gradient is reward-weighted likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pgcontrol_envs import Step
+from pgcontrol_envs.task import Task
+from torch import Tensor
+
+
+class OneStep:
+    """Every episode is one step: observe x in [−1, 1]², act, get 1 − |a − x/2|², over.
+
+    The best action is half the observation. Bounds are ±1. See pgcontrol_envs.VecEnv for the methods.
+    """
+
+    env_id = "OneStep"
+    task: Task | None = None
+    control_dt = 1.0
+    time_limit: int | None = 1
+    recommended: Mapping[str, Mapping[str, Any]] = {}
+    exact_resume = True
+    obs_size = 2
+
+    def __init__(self, num_envs: int, seed: int = 0):
+        self.num_envs = num_envs
+        self.action_low, self.action_high = -torch.ones(2), torch.ones(2)
+        self.obs = torch.zeros(num_envs, 2, dtype=torch.float64)
+        self.rng = torch.Generator().manual_seed(seed)
+
+    def reset(self, ids: Any = None, seed: Any = None) -> Tensor:
+        """New contexts."""
+        if seed is not None:
+            self.rng.manual_seed(int(seed))
+        chosen = torch.arange(self.num_envs) if ids is None else torch.as_tensor(ids)
+        self.obs[chosen] = 2 * torch.rand(len(self.obs[chosen]), 2, generator=self.rng).double() - 1
+        return self.obs[chosen]
+
+    def step(self, action: Tensor, active: Tensor | None = None) -> Step:
+        """The reward of each action."""
+        active = torch.ones(self.num_envs, dtype=torch.bool) if active is None else active
+        reward = (1 - ((action - self.obs / 2) ** 2).sum(1)) * active
+        return Step(self.obs.clone(), reward, active.clone(), torch.zeros_like(active), {})
+
+    def qpos(self, i: int) -> np.ndarray | None:
+        """There is nothing to see."""
+        return None
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Contexts and the random stream."""
+        return {"obs": self.obs.clone(), "rng": self.rng.get_state()}, {}
+
+    def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
+        """What state() returned."""
+        self.obs.copy_(tensors["obs"])
+        self.rng.set_state(tensors["rng"])
+
+    def copy(self, source: Any, target: Any) -> None:
+        """The same contexts."""
+        self.obs[target] = self.obs[source]
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,132 @@
+"""Every row of the table: its settings are checked, and it learns, with every head."""
+
+import pytest
+import torch
+
+from pgcontrol import catalog
+from pgcontrol.learning.algorithms import TABLE
+from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.train import trainer_for
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import make_policy
+from pgcontrol.theory.worlds import OneStep
+from tests.learning.worlds import spec
+
+ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+HEADS = pytest.mark.parametrize("head", [h for h in ("gaussian", "binned", "token") if h in catalog.heads()])
+QUICK = {"algorithm.learning_rate": 1e-2, "algorithm.critic_epochs": 2, "algorithm.group_size": 8}
+
+
+def quick(row) -> dict:
+    """Steps large enough for a short budget, as far as the row has such settings."""
+    names = {f"algorithm.{name}" for name in row.Options.__dataclass_fields__}
+    return {key: value for key, value in QUICK.items() if key in names}
+
+
+@ROWS
+@HEADS
+def test_it_improves_a_one_step_task(row, head):
+    """Reward 1 − |a − x/2|²; at first the policy knows nothing of x, and its spread costs as much as its ignorance."""
+    torch.manual_seed(0)
+    config = configure({"algorithm": row.name, "head": head, "num_envs": 64, "rollout_steps": 4} | quick(row))
+    options = config.algorithm.options
+    env = OneStep(64)
+    policy = make_policy(spec(env, head, config.critic.name), seed=0)
+    collector = Collector(
+        env, policy, 4, 0.99, False, torch.Generator().manual_seed(0), row.sampling(options, env.num_envs)
+    )
+    estimator, rule, rng = row.estimator(options), row.rule(policy, options), torch.Generator().manual_seed(0)
+    rewards = []
+    for _ in range(40):
+        rollout, _ = collector.collect()
+        rewards.append(float(rollout.reward.mean()))
+        rule.update(rollout, *estimator(rollout.trajectories()), 0.0, rng)
+        policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
+    # the mean of 5 rollouts of 256 rewards has a standard error below 0.02
+    assert sum(rewards[-5:]) / 5 > sum(rewards[:2]) / 2 + 0.08
+
+
+@ROWS
+@HEADS
+def test_it_improves_inverted_pendulum(row, head, tmp_path):
+    config = configure(
+        {"env": "InvertedPendulum-v5", "algorithm": row.name, "head": head, "total_steps": 16_384, "threads": 1}
+        | {"num_envs": 8, "rollout_steps": 32, "video": False, "eval_every": 0, "compile": "off"}
+        | quick(row)
+        | ({"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {})
+    )
+    trainer = trainer_for(config)
+    # the first policy's episodes; of asynchronous workers the first report comes after many updates
+    first = [episode.length for episode in trainer.collector.collect()[1]]
+    lengths = []
+    try:
+        while trainer.steps < config.total_steps:
+            lengths.append(trainer.update().get("rollout/ep_len_mean", 0.0))
+    finally:
+        trainer.close()
+    assert lengths[-1] > 2 * sum(first) / len(first)
+
+
+@ROWS
+def test_its_recommendations_are_valid_and_win_over_a_tasks(row):
+    config = configure({"algorithm": row.name, "head": "binned"})
+    for key, value in row.recommended.items():
+        part, _, name = key.rpartition(".")
+        assert getattr(getattr(config, part).options if part else config, name) == value
+    assert config.critic.name == row.critic
+    if "algorithm.learning_rate" in row.recommended:
+        assert configure({"algorithm": row.name, "algorithm.learning_rate": 0.5}).algorithm.options.learning_rate == 0.5
+
+
+def test_a_critic_nobody_asks_is_refused():
+    line = "critic = 'mse': algorithm 'reinforce' uses no critic; leave the setting out"
+    with pytest.raises(InputError, match=line):
+        configure({"algorithm": "reinforce", "critic": "mse"})
+    assert configure({"algorithm": "reinforce", "critic": "none"}).critic.name == "none"
+    assert configure({"algorithm": "gae-pg", "critic": "none"}).critic.name == "none"
+
+
+def test_without_a_critic_no_weights_are_spent_on_one():
+    with_critic, without = (
+        trainer_for(configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": critic, "threads": 1}))
+        for critic in ("mse", "none")
+    )
+    names = [name for name, _ in without.policy.named_parameters()]
+    assert not any("critic" in name for name in names)
+    assert without.policy.theta.numel() < with_critic.policy.theta.numel()
+    row = without.update()  # ... and nothing minds
+    assert row["train/value_loss"] == 0
+
+
+RESUMABLE = [row for row in TABLE if row.sampling.trainer.endswith(":Trainer")]
+
+
+@pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
+def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
+    settings = {
+        "env": "Hopper-v5",
+        "algorithm": row.name,
+        "num_envs": 4,
+        "rollout_steps": 32,
+        "threads": 1,
+        "compile": "off",
+    }
+    settings |= {"algorithm.group_size": 2} if row.sampling.copies else {}
+    settings |= {"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {}
+    config = configure(settings)
+    straight = trainer_for(config)
+    for _ in range(4):
+        straight.update()
+    first = trainer_for(config)
+    for _ in range(2):
+        first.update()
+    first.save(tmp_path / "step_2")
+    second = trainer_for(config)
+    second.load(tmp_path / "step_2")
+    for _ in range(2):
+        second.update()
+    assert torch.equal(straight.policy.theta, second.policy.theta)
+    for name, tensor in straight.rule.state().items():
+        assert torch.equal(tensor, second.rule.state()[name]), name
+    assert straight.episodes == second.episodes

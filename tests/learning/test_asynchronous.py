@@ -1,0 +1,77 @@
+"""Asynchronous training: it says what it is, hears signals, leaves checkpoints, and nobody stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import pgcontrol
+from pgcontrol.learning.asynchronous import AsyncTrainer, WorkerFailed
+from pgcontrol.learning.train import trainer_for
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import configure
+
+SMALL = {
+    "env": "InvertedPendulum-v5",
+    "algorithm": "a3c",
+    "num_envs": 4,
+    "eval_every": 0,
+    "video": False,
+    "algorithm.workers": 2,
+}
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs: one that ended and that nobody has asked about (Z) does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
+    path = tmp_path / "run"
+    words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]
+    command = [sys.executable, "-m", "pgcontrol", "train", "InvertedPendulum-v5", "--run-dir", str(path), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert "cannot be repeated to the bit" in out
+    assert json.loads((path / "manifest.json").read_text())["reproducible"] is False
+    while any(alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    steps = checkpoint.steps_of(checkpoint.latest(path))
+    assert steps > 0
+    run = pgcontrol.resume(path, total_steps=steps + 512)
+    assert run.status == "finished"
+    assert run.steps >= steps + 512
+    assert run.policy().theta.isfinite().all()
+
+
+def test_a_worker_that_dies_is_told_of_and_the_others_end():
+    trainer = trainer_for(configure(SMALL))
+    assert isinstance(trainer, AsyncTrainer)
+    trainer.update()
+    trainer.workers[0].kill()
+    trainer.workers[0].join()
+    with pytest.raises(WorkerFailed, match="worker 0 ended with exit code -9"):
+        trainer.update()
+    trainer.close()
+    assert not any(worker.is_alive() for worker in trainer.workers)
