@@ -10,7 +10,6 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
-from pgcontrol.learning.compiling import Graph
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy
 
@@ -262,23 +261,6 @@ def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     # a head with a tail outside the bounds may call its own, wider σ `std`: clipping can only narrow it
     assert measured <= said * 1.02
     assert measured > 0.3 * said
-
-
-def test_compiled_and_eager_agree(head, params):
-    """Numbers and gradients of everything that a training differentiates."""
-    choice = head.sample(params, rng())
-
-    def total(p: torch.Tensor, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        leaf = p.detach().requires_grad_()
-        with torch.enable_grad():
-            value = (head.log_prob(leaf, choice) + 0.1 * head.entropy(leaf) + head.kl(params, leaf)).sum()
-            (gradient,) = torch.autograd.grad(value, leaf)
-        return value.detach(), gradient
-
-    other = params + 0.2 * torch.randn(params.shape, generator=rng(7))
-    (value, gradient), (value_, gradient_) = total(other, choice), Graph(total, list(head.buffers()))(other, choice)
-    assert torch.allclose(value, value_, rtol=1e-5, atol=1e-5)
-    assert torch.allclose(gradient, gradient_, rtol=1e-4, atol=1e-5)
 
 
 def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
