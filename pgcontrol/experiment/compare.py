@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pgcontrol.experiment import results, tables
-from pgcontrol.experiment.executor import Executor, begun
+from pgcontrol.experiment.executor import Executor, asked_of
 from pgcontrol.experiment.results import RETURN, Row
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.runs.folder import RunFolder
@@ -35,7 +35,7 @@ def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: C
     done = results.read(sweep)
     missing = [cell for cell in sweep.cells if cell.key not in done]
     for cell in list(missing):
-        if _finished(cell, where / cell.name):  # it ended, but whoever watched it did not see
+        if _ended(cell, where / cell.name):  # it ended, but whoever watched it did not see
             done[cell.key] = _keep(sweep, cell, where / cell.name)
             missing.remove(cell)
     console.print(
@@ -51,14 +51,16 @@ def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: C
                     live.update(_progress(missing, done, where, left))
                 continue
             cell = outcome.cell
-            if outcome.error:
+            if outcome.error and not _ended(cell, outcome.folder):
                 failures.append(f"{cell.name} failed: {outcome.error} (log: {where / cell.name}.log)")
                 console.print(failures[-1], markup=False, soft_wrap=True)
                 continue
             row = done[cell.key] = _keep(sweep, cell, outcome.folder)
             tables.write(sweep, done)
             score = row["return"] if row["return"] is not None else row["training"]
-            console.print(f"{cell.name}: return {score:,.0f} in {row['seconds']:,.0f} s", markup=False, soft_wrap=True)
+            words = f"{cell.name}: return {score:,.0f} in {row['seconds']:,.0f} s"
+            words += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
+            console.print(words, markup=False, soft_wrap=True)
     tables.write(sweep, done)
     console.print(tables.terminal(sweep, done))
     if failures:
@@ -66,8 +68,12 @@ def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: C
     return int(bool(failures))
 
 
-def _finished(cell: Cell, folder: Path) -> bool:
-    return begun(cell, folder) and RunFolder(folder).manifest().get("status") == "finished"
+def _ended(cell: Cell, folder: Path) -> bool:
+    """Whether the cell's run has come to an end of its own: divergence is a result, too."""
+    if not asked_of(cell, folder):
+        return False
+    status = RunFolder(folder).manifest().get("status")
+    return status == "finished" or (status == "diverged" and bool(read_rows(folder / "metrics.jsonl")))
 
 
 def _keep(sweep: Sweep, cell: Cell, folder: Path) -> Row:

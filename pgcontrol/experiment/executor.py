@@ -114,8 +114,13 @@ class _Job:
 
 def begun(cell: Cell, folder: Path) -> bool:
     """Whether the folder holds a checkpoint of this very cell."""
-    if not checkpoint.find(folder):
+    return bool(checkpoint.find(folder)) and asked_of(cell, folder)
+
+
+def asked_of(cell: Cell, folder: Path) -> bool:
+    """Whether the run in the folder has the cell's settings."""
+    if not (folder / "config.yaml").exists():
         return False
     asked = flat(nested(configure(cell.settings)))
     found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
-    return all(found[key] == value for key, value in asked.items() if key not in ("run_dir", "threads"))
+    return all(found.get(key) == value for key, value in asked.items() if key not in ("run_dir", "threads"))

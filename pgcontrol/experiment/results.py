@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 
 def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
-    """Scores, times and thinned curves of a finished run folder."""
+    """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then."""
     rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
     last = rows[-1]
     picks = np.unique(np.linspace(0, len(rows) - 1, POINTS).round().astype(int))
@@ -35,6 +35,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "return": last.get("eval/mean_reward"),
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
+        "diverged": manifest.get("status") == "diverged",
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}

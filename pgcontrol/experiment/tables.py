@@ -40,7 +40,7 @@ def lines(sweep: Sweep, rows: Rows) -> list[tuple[str, ...]]:
                     better,
                     str(len(scores)),
                     f"{rate:,.0f}",
-                    ", ".join(map(number, scores)),
+                    ", ".join(number(_score(r)) + " †" * bool(r.get("diverged")) for r in cell),
                 )
             )
     return found
@@ -62,6 +62,11 @@ def write(sweep: Sweep, rows: Rows) -> None:
         "|---|---|---:|---:|---:|---:|---:|---|",
         *(f"| {' | '.join(line)} |" for line in lines(sweep, rows)),
         "",
+        *(
+            ["† diverged: the return it had come to by then.", ""]
+            if any(r.get("diverged") for r in rows.values())
+            else []
+        ),
         f"![curves]({sweep.path.stem}.png)",
         "",
     ]

@@ -300,6 +300,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
             else:
                 clips.finish(interrupt)
     except (Diverged, FloatingPointError) as error:
+        status = "diverged"
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None

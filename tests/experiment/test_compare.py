@@ -12,6 +12,8 @@ from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Local, Outcome, begun
 from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
 
 SWEEP = """
 question: Does a second bin help?
@@ -112,6 +114,25 @@ def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_p
     out = capsys.readouterr().out
     assert f"{sweep.cells[0].name} failed: pgcontrol: run_dir" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
+
+
+def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
+    class Diverging:
+        """Every run ends in its second update, those of seed 1 in the first."""
+
+        def run(self, cells, where):
+            for cell in cells:
+                folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
+                folder.write_manifest(status="diverged", seconds=1.0)
+                row = {"step": 128, "time/total_timesteps": 128, "rollout/ep_rew_mean": -3.0}
+                folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.seed != 1 else "")
+                yield Outcome(cell, folder.path, "train/loss became nan")
+
+    assert compare(sweep, Diverging(), 1, tmp_path / "runs", Console(quiet=True)) == 1
+    rows = results.read(sweep)
+    assert set(rows) == {cell.key for cell in sweep.cells if cell.seed != 1}
+    assert all(row["diverged"] and row["steps"] == 128 for row in rows.values())
+    assert "-3 †" in (tmp_path / "heads.md").read_text()
 
 
 def test_a_killed_worker_resumes_from_its_checkpoint(sweep, tmp_path):
