@@ -1,10 +1,13 @@
 """Avoiding: cross three rows of obstacles, by whichever gaps (after D3IL, Jia et al. 2024, arXiv 2402.14606)."""
 
 from itertools import product
+from math import tau
 
-from pgcontrol_envs.arrays import Array, norm, where
+import numpy as np
+
+from pgcontrol_envs.arrays import Array, cos, join, sin, where
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.puck import Puck
+from pgcontrol_envs.puck import Puck, passing
 from pgcontrol_envs.streams import Streams
 from pgcontrol_envs.task import Camera, Terms
 
@@ -27,10 +30,11 @@ class Avoiding(Puck):
 
     id = "Avoiding-v0"
     xml = "avoiding.xml"
-    time_limit = 200
+    time_limit = 100
     routes = tuple("-".join(map(str, gaps)) for gaps in product(*(range(1, k + 2) for k in ROWS)))
-    camera = Camera(distance=3.6, elevation=-60.0, lookat=(-0.3, 0.0, 0.0))
-    start = (-1.5, 0.0)
+    camera = Camera(distance=4.6, elevation=-60.0, lookat=(-0.4, 0.0, 0.0))
+    start = (-2.48, 0.0)
+    pace = 1.6
     recommended = {
         "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
@@ -43,61 +47,78 @@ class Avoiding(Puck):
         obstacles = [geom for row in rows for geom in row]
         self._obstacles = self.model.geom_pos[[geom.id for geom in obstacles], :2].copy()
         self._clear = float(obstacles[0].size[0]) + self.radius
-        self.row_x = [float(row[0].pos[0]) for row in rows]
-        self.row_y = [[float(geom.pos[1]) for geom in row] for row in rows]
+        self._rows = [(float(row[0].pos[0]), [float(geom.pos[1]) for geom in row]) for row in rows]
+        """Of each row, x and its obstacles' y from the left."""
+        self._spacing = np.array([self._rows[1][0] - self._rows[0][0], self._rows[1][1][0] - self._rows[1][1][1]])
+        """Between rows and between a row's obstacles, m."""
         finish = self.model.geom("finish")
         self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
 
     def bind(self, physics: Physics) -> None:
-        """The disc's state, where the obstacles are [6, 2], and where it crossed each row [N, 3]."""
+        """The disc's state, where the obstacles are [6, 2], and what is remembered.
+
+        That is: y where it last crossed each row [N, 3], its place a step ago [N, 2], and whether it has crashed [N].
+        """
         super().bind(physics)
-        self.obstacles, self.crossed = physics.array(self._obstacles), physics.userdata
+        self.obstacles, memory = physics.array(self._obstacles), physics.userdata
+        self.spacing = physics.array(self._spacing)
+        self.crossed, self.last, self.crashed = memory[:, :3], memory[:, 3:5], memory[:, 5]
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """As the disc does; no row is crossed yet."""
         super().reset(physics, ids, rng)
-        physics.userdata[ids] = physics.qpos[ids, 1:]
+        physics.userdata[ids, 3:5] = physics.qpos[ids]
+
+    def observe(self) -> Array:
+        """Place and velocity, and the place once more as phases between rows and between obstacles [N, 8].
+
+        As on a vernier: a step's way is a tenth of the distance between rows, and must be told from the next.
+        """
+        phase = tau / self.spacing * self.place
+        return join(self.place, self.velocity, cos(phase), sin(phase))
 
     def remember(self) -> None:
-        """Where the disc is across the field, for each row that it has still to cross."""
-        for r, x in enumerate(self.row_x):
-            self.crossed[:, r] = where(self.x < x, self.y, self.crossed[:, r])
+        """Crossings and crashes on the way from the last place to this one: a step is long enough to jump an obstacle."""
+        way = self.place - self.last
+        for r, (x, _) in enumerate(self._rows):
+            crossing = (self.last[:, 0] < x) & (self.x >= x)
+            share = (x - self.last[:, 0]) / where(crossing, way[:, 0], 1.0)
+            self.crossed[:, r] = where(crossing, self.last[:, 1] + share * way[:, 1], self.crossed[:, r])
+        hit = (passing(self.last, self.place, self.obstacles) < self._clear).any(-1)
+        self.crashed[:] = where(hit, 1.0, self.crashed)
+        self.last[:] = self.place
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""
         progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
-        through = self.x >= self._finish
+        through = self._through()
         finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
         terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
         return progress + finish + crash + ctrl, terms
 
     def terminated(self) -> Array:
-        """Through, or in touch with an obstacle, or out of the field."""
-        inside = (abs(self.y) < self._width - self.radius) & (self.x > -1.9 + self.radius) & (self.x < self._finish)
-        return ~inside | (norm(self.place[:, None] - self.obstacles) < self._clear).any(-1)
+        """Through, or in touch with an obstacle on the way, or out of the field."""
+        inside = (abs(self.y) < self._width - self.radius) & (self.x > -2.8 + self.radius) & (self.x < self._finish)
+        return ~inside | (self.crashed > 0)
 
     def route(self) -> Array:
         """The gaps taken, as an index of `routes`; -1 before the finish."""
-        index = 0 * (self.x >= 0)
-        for r, ys in enumerate(self.row_y):
-            gap = sum(1 * (self.crossed[:, r] < y) for y in ys)
-            index = index * (len(ys) + 1) + gap
-        through = (self.x >= self._finish) & (abs(self.y) < self._width - self.radius)
-        return where(through, index, -1)
+        index = 0
+        for r, (_, ys) in enumerate(self._rows):
+            index = index * (len(ys) + 1) + sum(1 * (self.crossed[:, r] < y) for y in ys)
+        return where(self._through(), index, -1)
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
-        """Row by row: across to the middle of the gap, waiting in front of the row where that takes long; then through."""
-        gaps, rest = [], route
-        for size in reversed(ROWS):
-            gaps.append(rest % (size + 1))
-            rest = rest // (size + 1)
-        target, row = 0.0 * self.y, 0.0 * self.x + 10.0
-        for x, gap, size in reversed(list(zip(self.row_x, reversed(gaps), ROWS, strict=True))):
-            ahead = self.x < x + 0.12
-            target, row = where(ahead, 0.3 * size - 0.6 * gap, target), where(ahead, x, row)
-        off = abs(self.y - target)
-        room = (row - 0.32 - self.x).clip(0.0, 1.0)
-        pace = where(off < 0.08, 1.2, (3.0 * room).clip(0.0, 1.2))
-        pace = where(row > 5.0, 1.2, pace)
-        target = where(row > 5.0, self.y, target)
-        return self.steer(target, pace, 0.05 * noise)
+        """At an even pace; from each row's crossing on straight for the next gap, to face it 0.3 m before it."""
+        pitch = self.spacing[1]
+        target, left, rest = self.y / pitch, 0.0 * self.x + 1.0, route
+        for x, ys in reversed(self._rows):
+            gap, rest = rest % (len(ys) + 1), rest // (len(ys) + 1)
+            ahead = self.x < x + self.pace * self.dt  # from the second step behind a row on, the next one counts
+            target = where(ahead, 0.5 * len(ys) - gap + 0.0 * self.y, target)
+            left = where(ahead, (x - 0.3 - self.x) / self.pace, left)
+        return self.steer(pitch * target, noise, left.clip(0.15, 1.0))
+
+    def _through(self) -> Array:
+        """Across the finish line, and unhurt, bool [N]."""
+        return (self.x >= self._finish) & (abs(self.y) < self._width - self.radius) & (self.crashed == 0)

@@ -74,9 +74,11 @@ class Bandit(Task):
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
         """At the peak, off by half its deviation."""
-        place = where(route == 1, self.places[1], self.places[0])
-        width = where(route == 1, self.widths[1], self.widths[0])
-        return ((place + self.scale)[:, None] + 0.5 * width[:, None] * noise).clip(-1.0, 1.0)
+        spread = 0.5 * noise[:, 0]
+        wide, narrow = (
+            place + width * spread + self.scale for place, width in zip(self.places, self.widths, strict=True)
+        )
+        return where(route == 1, narrow, wide)[:, None].clip(-1.0, 1.0)
 
     def deciding(self) -> Array:
         """Always."""

@@ -9,27 +9,27 @@ from pgcontrol_envs.task import Camera, Terms
 class Fork(Puck):
     """Reach the finish line behind an obstacle. Ends there, and when the disc touches the obstacle or leaves the field.
 
-    The experiment: two ways equally good, and their mean is the one that is blocked. A demonstrator drives at 1.5 m/s
-    straight at the obstacle and, at one place (the yellow line), pushes to one side with all its might; it has eight
-    steps to be clear and needs seven. So the action there has two modes, ±1, and nothing in the observation says which
-    is due. A unimodal head fitted by maximum likelihood puts its mean between them: it drives on for some steps until
-    chance and feedback carry it off to a side, and by then it is too late. A head with modes draws one of them, and the
-    first step's sideways speed tells it afterwards which it drew. Under policy gradients any head learns it, by
-    settling on one side; whether both stay in use is what the entropy over routes measures.
+    The experiment: two ways equally good, and their mean is the one that is blocked. A demonstrator drives at 1.6 m/s
+    straight at the obstacle and, in the first step behind the yellow line, pushes to one side with all its might; four
+    such steps clear the obstacle, three do not, and then it is there. So the action in that step has two modes, ±1, and
+    nothing in the observation says which is due. A unimodal head fitted by maximum likelihood puts its mean between
+    them and drives on; chance and feedback carry it off to a side afterwards, a step too late. A head with modes draws
+    one of them, and the step's sideways speed (0.7 m/s) tells it from then on which it drew. Under policy gradients any
+    head learns it, by settling on one side or braking; whether both sides stay in use is what the entropy over routes
+    measures.
 
     Measure: rate of success, entropy over the two routes, and the mass of a policy's actions at the line in `blocked`.
     """
 
     id = "Fork-v0"
     xml = "fork.xml"
-    time_limit = 100
+    time_limit = 60
     routes = ("left", "right")
     camera = Camera(distance=3.6, elevation=-55.0, lookat=(-0.55, 0.0, 0.0))
-    start = (-2.0, 0.0)
-    pace = 1.5
-    """The demonstrator's speed, m/s."""
-    line = -0.925
-    """Where it turns off, m."""
+    start = (-1.22, 0.0)
+    pace = 1.6
+    line = -0.82
+    """Where the demonstrator turns off, m: in the middle of a step, the fourth."""
     recommended = {
         "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
@@ -67,8 +67,8 @@ class Fork(Puck):
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
         """At an even pace along the middle; from the line on, to the route's side."""
-        side = where(self.x < self.line, 0.0, 0.58 * (1.0 - 2.0 * route))
-        return self.steer(side, 0.0 * self.x + self.pace, 0.05 * noise)
+        side = where(self.x < self.line, 0.0 * self.y, 1.0 - 2.0 * route + 0.0 * self.y)
+        return self.steer(0.58 * side, noise)
 
     def deciding(self) -> Array:
         """In the step's travel behind the line, near the middle, driving ahead."""
@@ -76,5 +76,5 @@ class Fork(Puck):
         return ahead & (abs(self.y) < 0.05) & (abs(self.velocity[:, 1]) < 0.1)
 
     def blocked(self, action: Array) -> Array:
-        """Less than half the push to either side: kept up, it ends at the obstacle."""
+        """Less than half the push to either side: at this pace no push afterwards makes up for it."""
         return abs(action[:, 1]) < 0.5

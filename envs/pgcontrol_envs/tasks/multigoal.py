@@ -23,7 +23,7 @@ class MultiGoal(Puck):
 
     id = "MultiGoal-v0"
     xml = "multigoal.xml"
-    time_limit = 60
+    time_limit = 30
     routes = ("east", "north", "west", "south")
     camera = Camera(distance=3.4, elevation=-70.0)
     recommended = {
