@@ -103,7 +103,7 @@ class CpuPhysics:
         return constant
 
     def bind(self, field: str) -> np.ndarray:
-        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl, time, userdata or a field named in `derived`, which is read-only.
+        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl, time, userdata, or, read-only, of a field in `derived`.
 
         Derived fields lag one substep after step(), as after mj_step. Raises ValueError for any other field.
         """

@@ -60,7 +60,9 @@ class Puck(Task):
         along = self.drag * self.pace + 5.0 * (self.pace - speed[0])
         wanted = (target - self.y) / within
         across = self.drag * wanted + 8.0 * (wanted - speed[1])
-        pushes = join((along / self.push + 0.01 * noise[:, 0])[:, None], (across / self.push + 0.03 * noise[:, 1])[:, None])
+        pushes = join(
+            (along / self.push + 0.01 * noise[:, 0])[:, None], (across / self.push + 0.03 * noise[:, 1])[:, None]
+        )
         return pushes.clip(-1.0, 1.0)
 
 
@@ -71,7 +73,7 @@ def touches(place: Array, centre: Array, half: Array, radius: float) -> Array:
 
 
 def passing(last: Array, place: Array, centres: Array) -> Array:
-    """The least distance from each of the points centres [K, 2] on the straight way from last to place [N, 2]: [N, K]."""
+    """The least distance from points centres [K, 2] on the straight way from last to place [N, 2]: [N, K]."""
     way, away = (place - last)[:, None], centres - last[:, None]
     share = ((way * away).sum(-1) / (way**2).sum(-1).clip(1e-30, None)).clip(0.0, 1.0)
     return norm(away - share[:, :, None] * way)

@@ -19,6 +19,7 @@ from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
 
 Terms = dict[str, Array]
+Recommended = Mapping[str, Mapping[str, Any]]
 
 GYMNASIUM_ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 ASSETS = Path(__file__).parent / "assets"
@@ -50,8 +51,9 @@ class Task(ABC):
     """One task: model, start states, observation, named reward terms, termination; batched over N envs.
 
     A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own: what it
-    must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics' arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays.
-    Reward terms carry the names of Gymnasium v5's infos and add up to the reward.
+    must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
+    arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays. Reward terms carry the
+    names of Gymnasium v5's infos, where it has the task, and add up to the reward.
     """
 
     id: ClassVar[str]
@@ -66,7 +68,7 @@ class Task(ABC):
     routes: ClassVar[tuple[str, ...]] = ()
     """Names of the ways in which an episode can succeed; none for a task that has no notion of success."""
     camera: ClassVar[Camera] = Camera()
-    recommended: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 1_000_000},
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
         "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},

@@ -10,9 +10,9 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def pytest_generate_tests(metafunc):
-    """A law with an argument `task` holds for every task of the catalogue, one with `v5` for those that copy Gymnasium's.
+    """A law with an argument `task` holds for every task of the catalogue.
 
-    One with `modal` holds for every task with routes.
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {

@@ -2,6 +2,7 @@
 
 from itertools import product
 from math import tau
+from typing import ClassVar
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from pgcontrol_envs.arrays import Array, cos, join, sin, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, passing
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Recommended, Terms
 
 ROWS = 1, 2, 3
 """Obstacles in each row: a row of k has k + 1 gaps."""
@@ -32,10 +33,10 @@ class Avoiding(Puck):
     xml = "avoiding.xml"
     time_limit = 100
     routes = tuple("-".join(map(str, gaps)) for gaps in product(*(range(1, k + 2) for k in ROWS)))
-    camera = Camera(distance=4.6, elevation=-60.0, lookat=(-0.4, 0.0, 0.0))
+    camera = Camera(distance=4.9, elevation=-70.0, lookat=(-0.35, 0.0, 0.0))
     start = (-2.48, 0.0)
     pace = 1.6
-    recommended = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
@@ -78,7 +79,7 @@ class Avoiding(Puck):
         return join(self.place, self.velocity, cos(phase), sin(phase))
 
     def remember(self) -> None:
-        """Crossings and crashes on the way from the last place to this one: a step is long enough to jump an obstacle."""
+        """Crossings and crashes on the way from the last place to this one: a step can be long enough for a jump."""
         way = self.place - self.last
         for r, (x, _) in enumerate(self._rows):
             crossing = (self.last[:, 0] < x) & (self.x >= x)

@@ -1,11 +1,12 @@
 """Bandit: one push of a spring-loaded pointer, and two peaks of reward to point at."""
 
 from math import inf, log
+from typing import ClassVar
 
 from pgcontrol_envs.arrays import Array, exp, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Recommended, Task, Terms
 
 HALF = (2.0 * log(2.0)) ** 0.5
 """Half the width of a Gaussian at half its height, in deviations."""
@@ -15,7 +16,7 @@ class Bandit(Task):
     """Bend a pointer by one torque and be paid by where it settles. Ends after one step.
 
     The experiment: reward without time, as a function of one action alone. A low wide peak (height 0.5, deviation 0.25)
-    lies near zero torque, where policies start; a high narrow one (height 1, deviation 0.08) lies 0.8 further on, with a
+    lies near zero torque, where policies start; a high narrow one (height 1, deviation 0.08) 0.8 further on, with a
     valley of almost no reward between. All of it turns with the scale, whose angle is the context and all there is to
     observe. Policy gradient is hill climbing for a Gaussian: it settles on the wide peak, since the few samples that
     fall on the narrow one pull its mean into the valley. A head whose probability can grow in one place without
@@ -29,7 +30,7 @@ class Bandit(Task):
     frame_skip = 100
     time_limit = 1
     routes = ("wide", "narrow")
-    camera = Camera(distance=1.7, elevation=-89.0, lookat=(0.0, 0.05, 0.0))
+    camera = Camera(distance=1.8, elevation=-89.0, lookat=(0.0, 0.2, 0.0))
     heights = 0.5, 1.0
     places = -0.1, 0.7
     """The peaks' angles on the scale, rad."""
@@ -37,7 +38,7 @@ class Bandit(Task):
     """The peaks' deviations, rad."""
     turn = 0.2
     """The scale's angle is uniform in [-turn, turn], rad."""
-    recommended = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000, "eval_episodes": 100},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},

@@ -1,9 +1,11 @@
 """Fork: drive past an obstacle straight ahead, left or right of it."""
 
+from typing import ClassVar
+
 from pgcontrol_envs.arrays import Array, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, touches
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Recommended, Terms
 
 
 class Fork(Puck):
@@ -25,12 +27,12 @@ class Fork(Puck):
     xml = "fork.xml"
     time_limit = 60
     routes = ("left", "right")
-    camera = Camera(distance=3.6, elevation=-55.0, lookat=(-0.55, 0.0, 0.0))
+    camera = Camera(distance=3.3, elevation=-65.0, lookat=(-0.28, 0.0, 0.0))
     start = (-1.22, 0.0)
     pace = 1.6
     line = -0.82
     """Where the demonstrator turns off, m: in the middle of a step, the fourth."""
-    recommended = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
@@ -57,7 +59,7 @@ class Fork(Puck):
 
     def terminated(self) -> Array:
         """Through, or in touch with the obstacle, or out of the field."""
-        inside = (abs(self.y) < self._width - self.radius) & (self.x > -2.4 + self.radius) & (self.x < self._finish)
+        inside = (abs(self.y) < self._width - self.radius) & (self.x > -1.78 + self.radius) & (self.x < self._finish)
         return ~inside | touches(self.place, self.centre, self.half, self.radius)
 
     def route(self) -> Array:

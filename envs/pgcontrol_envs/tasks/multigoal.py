@@ -1,9 +1,11 @@
 """MultiGoal: a point and four goals around it (Haarnoja et al. 2017, arXiv 1702.08165, section 5.1)."""
 
+from typing import ClassVar
+
 from pgcontrol_envs.arrays import Array, least, norm, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Recommended, Terms
 
 UNIT = 0.2
 """Metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)."""
@@ -26,7 +28,7 @@ class MultiGoal(Puck):
     time_limit = 30
     routes = ("east", "north", "west", "south")
     camera = Camera(distance=3.4, elevation=-70.0)
-    recommended = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
@@ -52,7 +54,7 @@ class MultiGoal(Puck):
         return norm(self.place[:, None] - self.goals)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """Minus 0.02 times the squared distance to the nearest goal in units, 10 at a goal, less 0.1 times |action|²."""
+        """Minus 0.02 squared distance to the nearest goal in units, 10 at a goal, less 0.1 |action|²."""
         dist, ctrl = -0.02 * (least(self.distances()) / UNIT) ** 2, -0.1 * (action**2).sum(-1)
         goal = 10.0 * terminated
         return dist + goal + ctrl, {"reward_dist": dist, "reward_goal": goal, "reward_ctrl": ctrl}

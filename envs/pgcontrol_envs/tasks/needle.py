@@ -1,9 +1,11 @@
-"""Needle: a two-link arm under gravity holds its tip at a point, to a millimetre and a half."""
+"""Needle: a two-link arm under gravity holds its tip at a point, to two millimetres."""
+
+from typing import ClassVar
 
 from pgcontrol_envs.arrays import Array, angle, cos, exp, join, norm, sin, stack, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Recommended, Task, Terms
 
 GRAVITY = 9.81
 
@@ -13,11 +15,11 @@ class Needle(Task):
 
     The experiment: resolution in torque, and nothing else. Gravity asks for a torque of its own at every point, hardly
     ever one of a grid's, so a coarse grid must alternate between its neighbours; at 20 Hz the tip then swings by
-    ½ (torque off / inertia) dt², which for 11 values a joint is some 3 mm. Both the nearest of 11 torques to a
-    continuous controller's and the best of all 121 pairs by a model of the arm stay within 1.5 mm for 12 % of the time
-    only; with 41 values it is nine tenths, with 101 all of it. The same holds for noise: a policy's σ has to shrink to
-    some 2 % of the half-range. So here bins need number, tokens resolution, and a Gaussian a σ that is free to fall.
-    The observation shows the error as on a vernier, coarse and fine: what the policy sees is never the limit.
+    ½ (torque off / inertia) dt², which for 11 values a joint is some 3 mm. The demonstrator's torques rounded to 11
+    values keep the tip within 2 mm for 10 % of the time, the best of all 121 pairs as tried in the simulator for 12 %,
+    21 values for 32 %, 41 for 73 %, 101 for all of it. Noise does the same: σ = 0.05 of the half-range leaves 14 %,
+    0.02 57 %, 0.01 93 %. So here bins need number, tokens resolution, and a Gaussian a σ that is free to fall. The
+    observation shows the error as on a vernier, coarse and fine: what the policy sees is never the limit.
 
     Measure: the share of steps within the tolerance (reward_hold), and success: within it for the last `hold` seconds.
     """
@@ -27,14 +29,14 @@ class Needle(Task):
     frame_skip = 25
     time_limit = 100
     routes = ("held",)
-    camera = Camera(distance=1.35, elevation=0.0, azimuth=90.0, lookat=(0.2, 0.0, 0.0))
-    tolerance = 0.0015
+    camera = Camera(distance=1.2, elevation=0.0, lookat=(0.2, 0.05, 0.0))
+    tolerance = 0.002
     """m."""
     hold = 1.0
     """s."""
     posture = (0.0, 1.2)
     """Angles of the joints at the start, rad, shoulder from the horizontal; each off by up to 0.1."""
-    recommended = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 500_000, "rollout_steps": 100, "eval_every": 250_000},
         "gaussian": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
@@ -97,12 +99,12 @@ class Needle(Task):
         return 1 * (self.time - self.outside[:, 0] > self.hold - 0.5 * self.dt) - 1
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
-        """Computed torque: a critically damped spring towards the target's posture, through a model of the arm."""
+        """Computed torque: a stiff spring towards the target's posture, through a model of the arm."""
         (upper, fore), (x, z) = self.lengths, (self.target[:, 0], self.target[:, 1])
         bend = ((x**2 + z**2 - upper**2 - fore**2) / (2 * upper * fore)).clip(-1.0, 1.0)
         straight = (1.0 - bend**2) ** 0.5
         goal = stack(angle(z, x) - angle(fore * straight, upper + fore * bend), angle(straight, bend))
-        want = 60.0 * (goal - self.theta) - 15.0 * self.velocity
+        want = 280.0 * (goal - self.theta).clip(-0.3, 0.3) - 28.0 * self.velocity
         shoulder, elbow = self.theta[:, 0], self.theta[:, 1]
         first, second = self._inertia
         cross = upper * self._second * cos(elbow)
