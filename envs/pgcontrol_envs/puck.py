@@ -74,6 +74,8 @@ def touches(place: Array, centre: Array, half: Array, radius: float) -> Array:
 
 def passing(last: Array, place: Array, centres: Array) -> Array:
     """The least distance from points centres [K, 2] on the straight way from last to place [N, 2]: [N, K]."""
-    way, away = (place - last)[:, None], centres - last[:, None]
-    share = ((way * away).sum(-1) / (way**2).sum(-1).clip(1e-30, None)).clip(0.0, 1.0)
-    return norm(away - share[:, :, None] * way)
+    # x and y apart: half the time of sums over a last dimension of two
+    dx, dy = place[:, :1] - last[:, :1], place[:, 1:] - last[:, 1:]
+    ax, ay = centres[:, 0] - last[:, :1], centres[:, 1] - last[:, 1:]
+    share = ((dx * ax + dy * ay) / (dx**2 + dy**2).clip(1e-30, None)).clip(0.0, 1.0)
+    return ((ax - share * dx) ** 2 + (ay - share * dy) ** 2) ** 0.5

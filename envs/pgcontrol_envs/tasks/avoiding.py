@@ -64,6 +64,9 @@ class Avoiding(Puck):
         self.obstacles, memory = physics.array(self._obstacles), physics.userdata
         self.spacing = physics.array(self._spacing)
         self.crossed, self.last, self.crashed = memory[:, :3], memory[:, 3:5], memory[:, 5]
+        self.rows = physics.array(np.array([x for x, _ in self._rows]))
+        self.columns = self.place[:, :1], self.place[:, 1:]
+        self.last_columns = self.last[:, :1], self.last[:, 1:]
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """As the disc does; no row is crossed yet."""
@@ -80,11 +83,10 @@ class Avoiding(Puck):
 
     def remember(self) -> None:
         """Crossings and crashes on the way from the last place to this one: a step can be long enough for a jump."""
-        way = self.place - self.last
-        for r, (x, _) in enumerate(self._rows):
-            crossing = (self.last[:, 0] < x) & (self.x >= x)
-            share = (x - self.last[:, 0]) / where(crossing, way[:, 0], 1.0)
-            self.crossed[:, r] = where(crossing, self.last[:, 1] + share * way[:, 1], self.crossed[:, r])
+        (x, y), (last_x, last_y) = self.columns, self.last_columns
+        crossing = (last_x < self.rows) & (x >= self.rows)
+        share = (self.rows - last_x) / where(crossing, x - last_x, 1.0)
+        self.crossed[:] = where(crossing, last_y + share * (y - last_y), self.crossed)
         hit = (passing(self.last, self.place, self.obstacles) < self._clear).any(-1)
         self.crashed[:] = where(hit, 1.0, self.crashed)
         self.last[:] = self.place
