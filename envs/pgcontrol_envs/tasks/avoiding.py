@@ -33,11 +33,11 @@ class Avoiding(Puck):
     xml = "avoiding.xml"
     time_limit = 100
     routes = tuple("-".join(map(str, gaps)) for gaps in product(*(range(1, k + 2) for k in ROWS)))
-    camera = Camera(distance=4.9, elevation=-70.0, lookat=(-0.35, 0.0, 0.0))
+    camera = Camera(distance=5.1, elevation=-70.0, lookat=(-0.35, 0.0, 0.0))
     start = (-2.48, 0.0)
     pace = 1.6
     recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
+        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
     }

@@ -33,7 +33,7 @@ class Fork(Puck):
     line = -0.82
     """Where the demonstrator turns off, m: in the middle of a step, the fourth."""
     recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 300_000, "rollout_steps": 64, "eval_every": 100_000},
+        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
         "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
     }

@@ -37,7 +37,7 @@ class Needle(Task):
     posture = (0.0, 1.2)
     """Angles of the joints at the start, rad, shoulder from the horizontal; each off by up to 0.1."""
     recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 500_000, "rollout_steps": 100, "eval_every": 250_000},
+        "": {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000},
         "gaussian": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
         "binned": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
     }
