@@ -2,7 +2,7 @@
 
 On the CPU that is what Gymnasium computes with, so that results agree to the last bit, and at a few hundred numbers an
 operation of numpy's costs a third of one of torch's. Tasks keep to what both have: operators, indexing, the methods
-`sum(-1)`, `all(-1)`, `clip`, `reshape` and `.T`, and the functions below.
+`sum(-1)`, `all(-1)`, `any(-1)`, `argmin(-1)`, `clip`, `reshape` and `.T`, and the functions below.
 """
 
 from typing import Any, TypeAlias
@@ -27,6 +27,31 @@ def sin(x: Array) -> Array:
 def cos(x: Array) -> Array:
     """cos x."""
     return _namespace(x).cos(x)
+
+
+def angle(y: Array, x: Array) -> Array:
+    """The angle of the point (x, y) from the x axis, in radians."""
+    return _namespace(y).arctan2(y, x)
+
+
+def exp(x: Array) -> Array:
+    """e to the x."""
+    return _namespace(x).exp(x)
+
+
+def where(condition: Array, yes: Array, no: Array) -> Array:
+    """yes where the condition holds, else no; either may be a number."""
+    return _namespace(condition).where(condition, yes, no)
+
+
+def stack(*parts: Array) -> Array:
+    """Parts [N] as columns: [N, number of parts]."""
+    return _namespace(parts[0]).stack(parts, -1)
+
+
+def least(x: Array) -> Array:
+    """The smallest number along the last dimension: [N, a] to [N]."""
+    return x.min(-1) if isinstance(x, np.ndarray) else x.amin(-1)
 
 
 def norm(x: Array) -> Array:

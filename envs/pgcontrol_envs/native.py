@@ -102,7 +102,7 @@ class Batch:
         size = ctypes.c_int()
         address = _LIBRARY.mjb_stateComponent(self._pointer, int(bit), ctypes.byref(size))
         start = (address - self.state.ctypes.data) // self.state.itemsize
-        return self.state[:, start : start + size.value].reshape(self.nsim, *getattr(self._data, name).shape)
+        return self.state[:, start : start + size.value].reshape(self.nsim, *np.shape(getattr(self._data, name)))
 
     def output(self, name: str) -> np.ndarray:
         """A live array [nsim, ...] of a derived MjData field; zero until the next call, rewritten by every call.

@@ -20,13 +20,17 @@ class Physics(Protocol):
     """N simulations of one model. A task touches physics through this contract only, so that it runs on any backend.
 
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
-    its next call. ids [n] are sorted ints; None means all. Arrays are of one kind; see pgcontrol_envs.arrays.
+    its next call. So are `time` [N], simulated seconds since the reset, and `userdata` [N, nuserdata], numbers that the
+    simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest.
+    ids [n] are sorted ints; None means all. Arrays are of one kind; see pgcontrol_envs.arrays.
     """
 
     model: mujoco.MjModel
     qpos: Array
     qvel: Array
     ctrl: Array
+    time: Array
+    userdata: Array
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
@@ -61,6 +65,15 @@ class Physics(Protocol):
         ...
 
 
+_LIVE = (
+    mujoco.mjtState.mjSTATE_QPOS,
+    mujoco.mjtState.mjSTATE_QVEL,
+    mujoco.mjtState.mjSTATE_CTRL,
+    mujoco.mjtState.mjSTATE_TIME,
+    mujoco.mjtState.mjSTATE_USERDATA,
+)
+
+
 class CpuPhysics:
     """Physics on MuJoCo's own batch, in numpy: float64, bit-identical to a loop of mj_step at any thread count.
 
@@ -80,10 +93,10 @@ class CpuPhysics:
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
         self._bound: dict[str, np.ndarray] = {}
-        for bit in (mujoco.mjtState.mjSTATE_QPOS, mujoco.mjtState.mjSTATE_QVEL, mujoco.mjtState.mjSTATE_CTRL):
+        for bit in _LIVE:
             name = bit.name.removeprefix("mjSTATE_").lower()
             self._bound[name] = self._batch.component(name, bit)
-        self.qpos, self.qvel, self.ctrl = self._bound.values()
+        self.qpos, self.qvel, self.ctrl, self.time, self.userdata = self._bound.values()
         for name in derived:
             self._bound[name] = self._saved[name].view()
             self._bound[name].flags.writeable = False
@@ -94,7 +107,7 @@ class CpuPhysics:
         return constant
 
     def bind(self, field: str) -> np.ndarray:
-        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl or a field named in `derived`, which is read-only.
+        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl, time, userdata, or, read-only, of a field in `derived`.
 
         Derived fields lag one substep after step(), as after mj_step. Raises ValueError for any other field.
         """

@@ -19,8 +19,10 @@ from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
 
 Terms = dict[str, Array]
+Recommended = Mapping[str, Mapping[str, Any]]
 
-ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+GYMNASIUM_ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
+ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,25 @@ class Camera:
 class Task(ABC):
     """One task: model, start states, observation, named reward terms, termination; batched over N envs.
 
-    A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own. It
-    computes with the physics' arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays.
-    Reward terms carry the names of Gymnasium v5's infos and add up to the reward.
+    A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own: what it
+    must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
+    arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays. Reward terms carry the
+    names of Gymnasium v5's infos, where it has the task, and add up to the reward.
     """
 
     id: ClassVar[str]
     xml: ClassVar[str]
-    """The model's file: among Gymnasium's assets, or a path."""
+    """The model's file: in the folder assets beside this file, among Gymnasium's assets, or a path."""
     frame_skip: ClassVar[int]
     """Physics substeps per env step."""
     time_limit: ClassVar[int] = 1000
     """Env steps after which an episode is truncated."""
     derived: ClassVar[tuple[str, ...]] = ()
     """The derived MjData fields the task reads."""
+    routes: ClassVar[tuple[str, ...]] = ()
+    """Names of the ways in which an episode can succeed; none for a task that has no notion of success."""
     camera: ClassVar[Camera] = Camera()
-    recommended: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    recommended: ClassVar[Recommended] = {
         "": {"total_steps": 1_000_000},
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
         "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
@@ -111,11 +116,54 @@ class Task(ABC):
         """Which envs are in a state that ends the episode, bool [N]; None if the task has no such states."""
         return None
 
+    def remember(self) -> None:
+        """Note in the physics' userdata what later states no longer show: called after every step, before all else.
+
+        Envs that stood still are noted again, which must change nothing.
+        """
+        return None
+
+    # what a task with routes says, besides: of the present state, so ask before the env is reset
+
+    def route(self) -> Array:
+        """By which of `routes` the episode has succeeded, int64 [N]; -1 where it has not, or not yet.
+
+        Raises NotImplementedError for a task without routes; so do the methods below.
+        """
+        raise NotImplementedError(f"{self.id} has no routes")
+
+    def success(self) -> Array:
+        """Whether the episode has succeeded, bool [N]."""
+        return self.route() >= 0
+
+    def demonstrate(self, route: Array, noise: Array) -> Array:
+        """What a scripted demonstrator does here, [N, A] float64 within the bounds, to succeed by route [N] (int).
+
+        A feedback controller: it reads nothing but the present state. noise [N, A], standard normal draws, varies what
+        it does by as much as the task forgives; zeros leave the controller bare.
+        """
+        raise NotImplementedError(f"{self.id} has no demonstrator")
+
+    def deciding(self) -> Array:
+        """Which envs are where the route is chosen, so that the next action has to choose, bool [N].
+
+        NotImplementedError too from a task that knows no such place.
+        """
+        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+
+    def blocked(self, action: Array) -> Array:
+        """Which of the actions [N, A] choose no route where one has to be chosen, bool [N].
+
+        The mean of two good actions is a blocked one: what a unimodal head fitted to two routes puts its mass on.
+        """
+        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+
 
 def load_model(xml: str) -> mujoco.MjModel:
-    """The model compiled from a file among Gymnasium's assets, or at a path."""
+    """The model compiled from a file among our assets or Gymnasium's, or at a path."""
+    own = ASSETS / xml
     with python_warnings():
-        return mujoco.MjModel.from_xml_path(str(ASSETS / xml))
+        return mujoco.MjModel.from_xml_path(str(own if own.exists() else GYMNASIUM_ASSETS / xml))
 
 
 @contextmanager

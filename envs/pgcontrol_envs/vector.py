@@ -180,6 +180,7 @@ class TaskVecEnv:
             physics.ctrl[ids] = controls[ids]
             physics.step(task.frame_skip, ids)
             self._began += ~active.numpy()  # the others do not age
+        task.remember()
         self._clock += 1
         obs, truncated, terminated = task.observe(), self._began <= self._clock - self.time_limit, task.terminated()
         if terminated is None:

@@ -45,6 +45,8 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
     - envpool: EnvPool's env of that name, with its autoreset, on the same threads (where EnvPool is installed);
     - sync: Gymnasium's SyncVectorEnv of 8 envs.
 
+    The last two only for tasks that are Gymnasium's too.
+
     Args:
         env_ids: tasks of the catalogue.
         num_envs: envs of all contenders but sync.
@@ -94,9 +96,11 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
     vecenv = _vecenv(env, actions)
     steps = max(20, int(seconds * _rate(vecenv, 100) / num_envs))
-    contenders = {"vecenv": vecenv, "bare": _bare(env, actions, steps, threads), "sync": _sync(env_id, actions)}
-    if find_spec("envpool"):
-        contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
+    contenders = {"vecenv": vecenv, "bare": _bare(env, actions, steps, threads)}
+    if env_id in gymnasium.registry:
+        contenders["sync"] = _sync(env_id, actions)
+        if find_spec("envpool"):
+            contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     turns: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
     for _ in range(REPEATS):

@@ -1,3 +1,4 @@
+import gymnasium
 import pgcontrol_envs
 import pytest
 
@@ -9,6 +10,16 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def pytest_generate_tests(metafunc):
-    """A law with an argument `task` holds for every task of the catalogue."""
-    if "task" in metafunc.fixturenames:
-        metafunc.parametrize("task", list(pgcontrol_envs.catalog()))
+    """A law with an argument `task` holds for every task of the catalogue.
+
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes.
+    """
+    tasks = pgcontrol_envs.catalog()
+    laws = {
+        "task": list(tasks),
+        "v5": [name for name in tasks if name in gymnasium.registry],
+        "modal": [name for name, task in tasks.items() if task.routes],
+    }
+    for argument, names in laws.items():
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, names)

@@ -45,16 +45,16 @@ def walk_together(task: str, steps: int, dtype: type, **kwargs: Any) -> tuple[in
     return int(ended[0]), int(ended[1])
 
 
-def test_same_trajectories(task):
-    terminated, truncated = walk_together(task, 2050, np.float32)
+def test_same_trajectories(v5):
+    terminated, truncated = walk_together(v5, 2050, np.float32)
     assert terminated + truncated >= 3
-    assert (terminated > 0) == (task in TERMINATE)
+    assert (terminated > 0) == (v5 in TERMINATE)
 
 
-def test_same_trajectories_with_a_short_time_limit_and_actions_in_double(task):
-    terminated, truncated = walk_together(task, 300, np.float64, max_episode_steps=8)
+def test_same_trajectories_with_a_short_time_limit_and_actions_in_double(v5):
+    terminated, truncated = walk_together(v5, 300, np.float64, max_episode_steps=8)
     assert truncated > 3
-    assert terminated > 0 or task not in TERMINATE - {"Ant-v5", "Humanoid-v5"}
+    assert terminated > 0 or v5 not in TERMINATE - {"Ant-v5", "Humanoid-v5"}
 
 
 def test_seeds_and_masks_as_sync_vector_env_takes_them():

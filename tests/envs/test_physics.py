@@ -77,10 +77,32 @@ def test_views_are_live_and_outlive_the_physics():
     del physics
     gc.collect()
     assert qpos[1, 0] == 3
-    with pytest.raises(ValueError, match=r"'xpos' is not bound; bound are qpos, qvel, ctrl: name it in Task\.derived"):
+    with pytest.raises(
+        ValueError, match=r"'xpos' is not bound; bound are qpos, qvel, ctrl, time, userdata: name it in Task\.derived"
+    ):
         CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
     with pytest.raises(ValueError, match="no output 'nonsense'"):
         CpuPhysics(load_model("hopper.xml"), 2, derived=("nonsense",))
+
+
+def test_time_and_userdata_are_part_of_the_state(tmp_path):
+    model = tmp_path / "noting.xml"
+    model.write_text('<mujoco><option timestep="0.25"/><size nuserdata="2"/></mujoco>')
+    physics = CpuPhysics(load_model(str(model)), 2, 1)
+    physics.userdata[:] = [[1, 2], [3, 4]]
+    physics.step(3)
+    physics.step(2, np.array([1]))
+    assert physics.time.tolist() == [0.75, 1.25]
+    assert physics.userdata.tolist() == [[1, 2], [3, 4]]
+    saved = physics.state()
+    physics.reset(np.array([0]))
+    assert physics.time.tolist() == [0, 1.25]
+    assert physics.userdata.tolist() == [[0, 0], [3, 4]]
+    other = CpuPhysics(physics.model, 2, 1)
+    other.load_state(saved)
+    assert other.time.tolist() == [0.75, 1.25]
+    assert other.userdata.tolist() == [[1, 2], [3, 4]]
+    assert CpuPhysics(load_model("hopper.xml"), 2).userdata.shape == (2, 0)
 
 
 def test_instability_is_reported_once_with_the_envs_it_hit(capfd):

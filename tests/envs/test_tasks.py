@@ -109,7 +109,8 @@ class TorchPhysics:
     def __init__(self, cpu: CpuPhysics):
         self.model = cpu.model
         self.bind: Any = lambda field: torch.from_numpy(cpu.bind(field).copy())
-        self.qpos, self.qvel, self.ctrl = (torch.from_numpy(array) for array in (cpu.qpos, cpu.qvel, cpu.ctrl))
+        live = cpu.qpos, cpu.qvel, cpu.ctrl, cpu.time, cpu.userdata
+        self.qpos, self.qvel, self.ctrl, self.time, self.userdata = (torch.from_numpy(array) for array in live)
         self.array = torch.from_numpy
 
 
@@ -143,6 +144,14 @@ def test_tasks_compute_the_same_in_torch(task):
         torch.testing.assert_close(reward, step.reward, check_dtype=False, **float32)
         for name, term in step.terms.items():
             torch.testing.assert_close(terms[name], term, check_dtype=False, **float32)
+        memory = env.physics.userdata.copy()
+        twin.remember()
+        np.testing.assert_array_equal(env.physics.userdata, memory)  # noted twice, nothing changes
+        if twin.routes:
+            route, noise = torch.arange(4) % len(twin.routes), torch.randn(4, len(low), dtype=torch.float64)
+            torch.testing.assert_close(twin.route(), torch.from_numpy(env.task.route()))
+            demonstrated = torch.from_numpy(env.task.demonstrate(route.numpy(), noise.numpy()))
+            torch.testing.assert_close(twin.demonstrate(route, noise), demonstrated)
     ids, physics = [0, 2], env.physics
     starts = []
     for reset in (

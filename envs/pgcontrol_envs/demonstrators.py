@@ -1,0 +1,84 @@
+"""Scripted demonstrators of the tasks with routes, and the entropy of the routes that somebody took."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol_envs.vector import VecEnv
+
+
+class Demonstrator:
+    """Plays the task of a VecEnv by its own controller, each episode by a route of its own, all routes equally often.
+
+    Routes are dealt like cards: of any len(routes) consecutive episodes, counted in the order of reset(), that begin
+    with a new deck, each goes another way. Within an episode the actions vary by the task's noise.
+
+    Args:
+        env: envs of a task with routes; the demonstrator reads their state and never steps them.
+        seed: of the dealing and of the noise.
+        noise: scale of the noise; 0 for the bare controller.
+
+    Raises:
+        ValueError: the env has no task with routes.
+    """
+
+    def __init__(self, env: VecEnv, seed: int = 0, noise: float = 1.0):
+        if env.task is None or not env.task.routes:
+            raise ValueError(f"{env.env_id}: has no scripted demonstrator; tasks with routes have one")
+        self.task, self.noise = env.task, noise
+        self.routes = len(env.task.routes)
+        self._shape = (env.num_envs, len(env.action_low))
+        self._rng = np.random.default_rng(seed)
+        self._deck: list[int] = []
+        self.route = np.zeros(env.num_envs, np.int64)
+        """The route that each env's episode is to take [N]."""
+        self.reset()
+
+    def reset(self, over: Tensor | None = None) -> None:
+        """Deal new routes to the envs of the mask over [N] (None: all), whose episodes begin anew."""
+        ids = np.arange(len(self.route)) if over is None else np.flatnonzero(over.numpy())
+        for i in ids:
+            if not self._deck:
+                self._deck = self._rng.permutation(self.routes).tolist()
+            self.route[i] = self._deck.pop()
+
+    def act(self, obs: Tensor | None = None) -> Tensor:
+        """The actions [N, A], float32, for the present state; obs is not looked at."""
+        noise = self.noise * self._rng.standard_normal(self._shape)
+        return torch.from_numpy(self.task.demonstrate(self.route, noise)).float()
+
+    def state(self) -> dict[str, Any]:
+        """Everything its future depends on, as JSON can hold it."""
+        stream = dict(self._rng.bit_generator.state)
+        return {"route": self.route.tolist(), "deck": list(self._deck), "stream": stream}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from what state() returned."""
+        self.route[:] = state["route"]
+        self._deck, self._rng.bit_generator.state = list(state["deck"]), state["stream"]
+
+
+def route_entropy(route: np.ndarray, routes: int) -> float:
+    """How evenly the successful episodes used the routes there are: 1 all alike, 0 always the same one.
+
+    H = −Σ_r p(r) log_R p(r), with p the frequencies of the routes among the successes and R their number (D3IL's
+    behaviour entropy: Jia et al. 2024, arXiv 2402.14606, section 3).
+
+    Args:
+        route: what Task.route() said at the end of each episode, int [E]; -1 is not counted.
+        routes: R = len(task.routes).
+
+    Returns:
+        H in [0, 1]; 0 if R is 1; nan without a success.
+    """
+    taken = np.bincount(route[route >= 0], minlength=routes)
+    if not taken.sum():
+        return float("nan")
+    if routes == 1:
+        return 0.0
+    share = taken[taken > 0] / taken.sum()
+    return float(-(share * np.log(share)).sum() / np.log(routes)) + 0.0

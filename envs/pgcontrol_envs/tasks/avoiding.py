@@ -1,0 +1,127 @@
+"""Avoiding: cross three rows of obstacles, by whichever gaps (after D3IL, Jia et al. 2024, arXiv 2402.14606)."""
+
+from itertools import product
+from math import tau
+from typing import ClassVar
+
+import numpy as np
+
+from pgcontrol_envs.arrays import Array, cos, join, sin, where
+from pgcontrol_envs.physics import Physics
+from pgcontrol_envs.puck import Puck, passing
+from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.task import Camera, Recommended, Terms
+
+ROWS = 1, 2, 3
+"""Obstacles in each row: a row of k has k + 1 gaps."""
+
+
+class Avoiding(Puck):
+    """Reach the finish line behind three rows of obstacles. Ends there, and at an obstacle or outside the field.
+
+    The experiment: rows of one, two and three obstacles leave 2, 3 and 4 gaps, and every sequence of gaps is a way
+    through: 24 of them, as in D3IL's task with a Franka arm. Gaps count from the left, so "2-1-4" is right of the first
+    obstacle, left of the second row and right of the third. After each row the same place has several good
+    continuations, so that a policy which averages meets an obstacle in every row, and one that has collapsed knows one
+    way only.
+
+    Measure: rate of success, and the entropy over the 24 routes of the successful episodes, in units of log 24 (1: all
+    used alike; 0: always the same one); see pgcontrol_envs.demonstrators.route_entropy.
+    """
+
+    id = "Avoiding-v0"
+    xml = "avoiding.xml"
+    time_limit = 100
+    routes = tuple("-".join(map(str, gaps)) for gaps in product(*(range(1, k + 2) for k in ROWS)))
+    camera = Camera(distance=5.1, elevation=-70.0, lookat=(-0.35, 0.0, 0.0))
+    start = (-2.48, 0.0)
+    pace = 1.6
+    recommended: ClassVar[Recommended] = {
+        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
+        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        rows = [[self.model.geom(f"row {r}, {k + 1}") for k in range(size)] for r, size in enumerate(ROWS, 1)]
+        obstacles = [geom for row in rows for geom in row]
+        self._obstacles = self.model.geom_pos[[geom.id for geom in obstacles], :2].copy()
+        self._clear = float(obstacles[0].size[0]) + self.radius
+        self._rows = [(float(row[0].pos[0]), [float(geom.pos[1]) for geom in row]) for row in rows]
+        """Of each row, x and its obstacles' y from the left."""
+        self._spacing = np.array([self._rows[1][0] - self._rows[0][0], self._rows[1][1][0] - self._rows[1][1][1]])
+        """Between rows and between a row's obstacles, m."""
+        finish = self.model.geom("finish")
+        self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
+
+    def bind(self, physics: Physics) -> None:
+        """The disc's state, where the obstacles are [6, 2], and what is remembered.
+
+        That is: y where it last crossed each row [N, 3], its place a step ago [N, 2], and whether it has crashed [N].
+        """
+        super().bind(physics)
+        self.obstacles, memory = physics.array(self._obstacles), physics.userdata
+        self.spacing = physics.array(self._spacing)
+        self.crossed, self.last, self.crashed = memory[:, :3], memory[:, 3:5], memory[:, 5]
+        self.rows = physics.array(np.array([x for x, _ in self._rows]))
+        self.columns = self.place[:, :1], self.place[:, 1:]
+        self.last_columns = self.last[:, :1], self.last[:, 1:]
+
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """As the disc does; no row is crossed yet."""
+        super().reset(physics, ids, rng)
+        physics.userdata[ids, 3:5] = physics.qpos[ids]
+
+    def observe(self) -> Array:
+        """Place and velocity, and the place once more as phases between rows and between obstacles [N, 8].
+
+        As on a vernier: a step's way is a tenth of the distance between rows, and must be told from the next.
+        """
+        phase = tau / self.spacing * self.place
+        return join(self.place, self.velocity, cos(phase), sin(phase))
+
+    def remember(self) -> None:
+        """Crossings and crashes on the way from the last place to this one: a step can be long enough for a jump."""
+        (x, y), (last_x, last_y) = self.columns, self.last_columns
+        crossing = (last_x < self.rows) & (x >= self.rows)
+        share = (self.rows - last_x) / where(crossing, x - last_x, 1.0)
+        self.crossed[:] = where(crossing, last_y + share * (y - last_y), self.crossed)
+        hit = (passing(self.last, self.place, self.obstacles) < self._clear).any(-1)
+        self.crashed[:] = where(hit, 1.0, self.crashed)
+        self.last[:] = self.place
+
+    def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
+        """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""
+        progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
+        through = self._through()
+        finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
+        terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
+        return progress + finish + crash + ctrl, terms
+
+    def terminated(self) -> Array:
+        """Through, or in touch with an obstacle on the way, or out of the field."""
+        inside = (abs(self.y) < self._width - self.radius) & (self.x > -2.8 + self.radius) & (self.x < self._finish)
+        return ~inside | (self.crashed > 0)
+
+    def route(self) -> Array:
+        """The gaps taken, as an index of `routes`; -1 before the finish."""
+        index = 0
+        for r, (_, ys) in enumerate(self._rows):
+            index = index * (len(ys) + 1) + sum(1 * (self.crossed[:, r] < y) for y in ys)
+        return where(self._through(), index, -1)
+
+    def demonstrate(self, route: Array, noise: Array) -> Array:
+        """At an even pace; from each row's crossing on straight for the next gap, to face it 0.3 m before it."""
+        pitch = self.spacing[1]
+        target, left, rest = self.y / pitch, 0.0 * self.x + 1.0, route
+        for x, ys in reversed(self._rows):
+            gap, rest = rest % (len(ys) + 1), rest // (len(ys) + 1)
+            ahead = self.x < x + self.pace * self.dt  # from the second step behind a row on, the next one counts
+            target = where(ahead, 0.5 * len(ys) - gap + 0.0 * self.y, target)
+            left = where(ahead, (x - 0.3 - self.x) / self.pace, left)
+        return self.steer(pitch * target, noise, left.clip(0.15, 1.0))
+
+    def _through(self) -> Array:
+        """Across the finish line, and unhurt, bool [N]."""
+        return (self.x >= self._finish) & (abs(self.y) < self._width - self.radius) & (self.crashed == 0)

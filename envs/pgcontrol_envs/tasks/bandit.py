@@ -1,0 +1,95 @@
+"""Bandit: one push of a spring-loaded pointer, and two peaks of reward to point at."""
+
+from math import inf, log
+from typing import ClassVar
+
+from pgcontrol_envs.arrays import Array, exp, where
+from pgcontrol_envs.physics import Physics
+from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.task import Camera, Recommended, Task, Terms
+
+HALF = (2.0 * log(2.0)) ** 0.5
+"""Half the width of a Gaussian at half its height, in deviations."""
+
+
+class Bandit(Task):
+    """Bend a pointer by one torque and be paid by where it settles. Ends after one step.
+
+    The experiment: reward without time, as a function of one action alone. A low wide peak (height 0.5, deviation 0.25)
+    lies near zero torque, where policies start; a high narrow one (height 1, deviation 0.08) 0.8 further on, with a
+    valley of almost no reward between. All of it turns with the scale, whose angle is the context and all there is to
+    observe. Policy gradient is hill climbing for a Gaussian: it settles on the wide peak, since the few samples that
+    fall on the narrow one pull its mean into the valley. A head whose probability can grow in one place without
+    passing the places between moves to the narrow peak, if its first policy reaches that far.
+
+    Measure: mean reward (0.5 against 1), the share of episodes on either peak, and the mass in the valley (`blocked`).
+    """
+
+    id = "Bandit-v0"
+    xml = "bandit.xml"
+    frame_skip = 100
+    time_limit = 1
+    routes = ("wide", "narrow")
+    camera = Camera(distance=1.8, elevation=-89.0, lookat=(0.0, 0.2, 0.0))
+    heights = 0.5, 1.0
+    places = -0.1, 0.7
+    """The peaks' angles on the scale, rad."""
+    widths = 0.25, 0.08
+    """The peaks' deviations, rad."""
+    turn = 0.2
+    """The scale's angle is uniform in [-turn, turn], rad."""
+    recommended: ClassVar[Recommended] = {
+        "": {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000, "eval_episodes": 100},
+        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+    }
+
+    def bind(self, physics: Physics) -> None:
+        """The angles of pointer and scale."""
+        self.pointer, self.scale, self.context = physics.qpos[:, 0], physics.qpos[:, 1], physics.qpos[:, 1:]
+
+    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """The pointer at rest at zero, the scale turned."""
+        physics.qpos[ids, 1:] = rng.uniform(-self.turn, self.turn, 1)
+
+    def observe(self) -> Array:
+        """The scale's angle as a share of its largest [N, 1]."""
+        return self.context / self.turn
+
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
+        """The height of both peaks where the pointer is."""
+        wide, narrow = (
+            height * exp(-0.5 * (self._off(self.pointer, k) / self.widths[k]) ** 2)
+            for k, height in enumerate(self.heights)
+        )
+        return wide + narrow, {"reward_wide": wide, "reward_narrow": narrow}
+
+    def terminated(self) -> Array:
+        """Always: asked after a step, and there is but one."""
+        return self.pointer < inf
+
+    def route(self) -> Array:
+        """The peak on whose upper half the pointer is; -1 on neither."""
+        wide, narrow = (abs(self._off(self.pointer, k)) < HALF * self.widths[k] for k in range(2))
+        return where(narrow, 1, where(wide, 0, -1))
+
+    def demonstrate(self, route: Array, noise: Array) -> Array:
+        """At the peak, off by half its deviation."""
+        spread = 0.5 * noise[:, 0]
+        wide, narrow = (
+            place + width * spread + self.scale for place, width in zip(self.places, self.widths, strict=True)
+        )
+        return where(route == 1, narrow, wide)[:, None].clip(-1.0, 1.0)
+
+    def deciding(self) -> Array:
+        """Always."""
+        return self.pointer < inf
+
+    def blocked(self, action: Array) -> Array:
+        """In the valley, between the peaks' upper halves."""
+        wide, narrow = (self._off(action[:, 0], k) for k in range(2))
+        return (wide > HALF * self.widths[0]) & (narrow < -HALF * self.widths[1])
+
+    def _off(self, angle: Array, peak: int) -> Array:
+        """How far an angle [N] is from a peak, rad."""
+        return angle - self.scale - self.places[peak]

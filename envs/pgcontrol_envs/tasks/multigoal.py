@@ -1,0 +1,73 @@
+"""MultiGoal: a point and four goals around it (Haarnoja et al. 2017, arXiv 1702.08165, section 5.1)."""
+
+from typing import ClassVar
+
+from pgcontrol_envs.arrays import Array, least, norm, where
+from pgcontrol_envs.physics import Physics
+from pgcontrol_envs.puck import Puck
+from pgcontrol_envs.task import Camera, Recommended, Terms
+
+UNIT = 0.2
+"""Metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)."""
+
+
+class MultiGoal(Puck):
+    """Go to any of four goals. Ends within one unit of one.
+
+    The experiment: four goals in a ring around the start, all equally good, and a plateau between them where every
+    direction is as good as its opposite. Reward as in soft Q-learning's task: minus the squared distance to the nearest
+    goal, a quadratic cost of control, and a bonus at a goal; their point moves as told, ours is pushed. A unimodal head
+    must give up three of the goals to reach the fourth, and does; a head with modes, under an entropy bonus or when
+    cloned, can keep all four at the start.
+
+    Measure: rate of success, and the entropy over the goals reached.
+    """
+
+    id = "MultiGoal-v0"
+    xml = "multigoal.xml"
+    time_limit = 30
+    routes = ("east", "north", "west", "south")
+    camera = Camera(distance=3.4, elevation=-70.0)
+    recommended: ClassVar[Recommended] = {
+        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
+        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        goals = [self.model.geom(name) for name in self.routes]
+        self._goals = self.model.geom_pos[[goal.id for goal in goals], :2].copy()
+        self._reach = float(goals[0].size[0])
+
+    def bind(self, physics: Physics) -> None:
+        """The disc's state, and where the goals are [4, 2]."""
+        super().bind(physics)
+        self.goals = physics.array(self._goals)
+
+    def before(self) -> None:
+        """The reward is of the state the step ends in."""
+        return None
+
+    def distances(self) -> Array:
+        """From each goal, m [N, 4]."""
+        return norm(self.place[:, None] - self.goals)
+
+    def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
+        """Minus 0.02 squared distance to the nearest goal in units, 10 at a goal, less 0.1 |action|²."""
+        dist, ctrl = -0.02 * (least(self.distances()) / UNIT) ** 2, -0.1 * (action**2).sum(-1)
+        goal = 10.0 * terminated
+        return dist + goal + ctrl, {"reward_dist": dist, "reward_goal": goal, "reward_ctrl": ctrl}
+
+    def terminated(self) -> Array:
+        """At a goal."""
+        return (self.distances() < self._reach).any(-1)
+
+    def route(self) -> Array:
+        """The goal the disc is at; -1 at none."""
+        distances = self.distances()
+        return where((distances < self._reach).any(-1), distances.argmin(-1), -1)
+
+    def demonstrate(self, route: Array, noise: Array) -> Array:
+        """Straight to the goal, as a spring would pull."""
+        return ((8.0 * (self.goals[route] - self.place) - 3.0 * self.velocity) / self.push + 0.1 * noise).clip(-1, 1)
