@@ -71,10 +71,11 @@ class Task(ABC):
     recommended: ClassVar[Recommended] = {
         "": {"total_steps": 1_000_000},
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
-        "binned": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
-        "token": {"algorithm.learning_rate": 1e-3},
-        "autoregressive": {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
         "ordinal": {"head.initial_std": 0.4, "head.gain": 0.3, "algorithm.learning_rate": 1e-3},
+        "token": {"algorithm.learning_rate": 1e-3},
+    } | {
+        head: {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3}
+        for head in ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
     }
     """Recommended training settings by dotted config key: under "" for every head, under a head's name for that one."""
 

@@ -27,22 +27,46 @@ class NaturalOptions(CriticOptions):
 
 
 class Fisher:
-    """Products with the Fisher matrix of the mean over B samples, as Hessian-vector products of KL(old || new).
+    """Products with the Fisher matrix of the mean over B samples; 0 on the critic's weights.
 
-    At new = old the Hessian of the KL is the Fisher matrix (Kakade 2002, eq. 2; Schulman et al. 2015, appendix C), for
-    any head: `kl` is all that is asked of it.
+    At new = old the Hessian of KL(old || new) is the Fisher matrix (Kakade 2002, eq. 2; Schulman et al. 2015, appendix
+    C), so a head with an exact `kl` needs nothing else. The Hessian of an *estimated* KL may have negative eigenvalues,
+    which neither conjugate gradients nor a step's length survive: there the matrix is the mean of ∇log π ∇log πᵀ over
+    `DRAWS` choices a sample, unbiased and never negative.
     """
+
+    DRAWS = 4
 
     def __init__(self, policy: Policy, theta: Tensor, obs: Tensor):
         """The matrix at weights `theta` [P] for normalised observations [B, O]."""
         self.leaf = theta.detach().requires_grad_()
+        if "kl" in policy.head.estimates:
+            obs = obs.repeat_interleave(self.DRAWS, 0)
         params = policy.distribution(self.leaf, obs)
-        kl = policy.head.kl(params.detach(), params).mean()
-        (self.slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
+        if "kl" not in policy.head.estimates:
+            kl = policy.head.kl(params.detach(), params).mean()
+            (self._slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
+            self._product = self._of_kl
+        else:
+            # the same draws in every update: a rule has no random stream for them, and a rollout's choices are its own
+            choice = policy.head.sample(params.detach(), torch.Generator().manual_seed(0))
+            self._scores = policy.head.log_prob(params, choice)
+            # Jᵀu for any u, so that its derivative in u is J·v
+            self._u = torch.zeros_like(self._scores, requires_grad=True)
+            (self._pulled,) = torch.autograd.grad(self._scores, self.leaf, self._u, create_graph=True)
+            self._product = self._of_scores
 
     def __call__(self, vector: Tensor) -> Tensor:
-        """F·v for v [P]; 0 on the critic's weights."""
-        (product,) = torch.autograd.grad(self.slope @ vector, self.leaf, retain_graph=True)
+        """F·v for v [P]."""
+        return self._product(vector)
+
+    def _of_kl(self, vector: Tensor) -> Tensor:
+        (product,) = torch.autograd.grad(self._slope @ vector, self.leaf, retain_graph=True)
+        return product
+
+    def _of_scores(self, vector: Tensor) -> Tensor:
+        (along,) = torch.autograd.grad(self._pulled, self._u, vector, retain_graph=True)
+        (product,) = torch.autograd.grad(self._scores, self.leaf, along / len(along), retain_graph=True)
         return product
 
 

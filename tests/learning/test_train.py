@@ -221,7 +221,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     path: Path = tmp_path / "run"
     with pytest.raises(FloatingPointError, match=r"its last good checkpoint is .*step_000000768"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
-    assert json.loads((path / "manifest.json").read_text())["status"] == "failed"
+    assert json.loads((path / "manifest.json").read_text())["status"] == "diverged"
     assert checkpoint.steps_of(checkpoint.latest(path)) == 768
     assert pgcontrol.load(path).theta.isfinite().all()
 
