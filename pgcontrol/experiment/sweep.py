@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from pgcontrol.options import InputError, suggest
-from pgcontrol.runs.config import configure, flat
+from pgcontrol.runs.config import configure, flat, read_mapping
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots")
 AXES = ("env", "arm", "seed")
@@ -85,14 +83,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
     """
-    try:
-        tree = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: must hold question, arms and grid")
+    tree = read_mapping(path, "question, arms and grid")
     for key in tree:
         if key not in KEYS:
             raise InputError(f"{path}: unknown key {key!r}{suggest(str(key), KEYS)}")

@@ -151,6 +151,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, or not a mapping of settings.
     """
+    return flat(read_mapping(path, "settings such as `env: HalfCheetah-v5`, one a line"))
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The mapping that a YAML file holds; `what` says in an InputError what it should."""
     try:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -158,8 +163,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: must hold settings such as `env: HalfCheetah-v5`, one a line")
-    return flat(tree)
+        raise InputError(f"{path}: must hold {what}")
+    return tree
 
 
 def write_yaml(config: Config, path: Path) -> None:
