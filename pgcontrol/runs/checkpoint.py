@@ -29,11 +29,20 @@ class Checkpoint(NamedTuple):
 
 
 def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write beside, then rename into place: a reader finds a whole checkpoint or none."""
+    """Write beside, then rename into place: a reader finds a whole checkpoint or none.
+
+    Raises:
+        OSError: the disk does not take it; an older checkpoint there stays.
+    """
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
+    for left in [beside, *folder.parent.glob(".step_*.*")]:  # of a process that was killed while it wrote
+        shutil.rmtree(left, ignore_errors=True)
     beside.mkdir(parents=True)
-    safetensors.torch.save_file({k: v.contiguous().clone() for k, v in tensors.items()}, beside / "tensors.safetensors")
+    try:
+        whole = {k: v.contiguous().clone() for k, v in tensors.items()}
+        safetensors.torch.save_file(whole, beside / "tensors.safetensors")
+    except safetensors.SafetensorError as error:  # its own way to say that a disk is full
+        raise OSError(f"{folder}: {error}") from None
     (beside / "meta.json").write_text(json.dumps({"schema": SCHEMA, **meta}, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)

@@ -47,13 +47,15 @@ class MetricsLog:
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, also of one that is being written: a half-written last line is left out."""
+    """The rows of a metrics.jsonl, also of one that is being written: lines that are no rows are left out."""
     rows = []
-    for line in metrics_file.read_text().splitlines():
+    for line in metrics_file.read_text(errors="replace").splitlines():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
+        if isinstance(row, dict) and isinstance(row.get("time/total_timesteps"), int | float):
+            rows.append(row)
     return rows
 
 

@@ -34,6 +34,14 @@ def test_a_failed_save_leaves_the_old_one(tmp_path):
     assert checkpoint.load(tmp_path / "step_7").meta == META
 
 
+def test_a_save_clears_what_a_killed_one_left(tmp_path):
+    left = tmp_path / ".step_000000100.99"
+    left.mkdir()
+    (left / "tensors.safetensors").touch()
+    checkpoint.save(tmp_path / "step_000000200", {"x": torch.ones(2)}, {})
+    assert [f.name for f in tmp_path.iterdir()] == ["step_000000200"]
+
+
 def test_newest_by_step_not_by_name(tmp_path):
     for steps in (5, 900, 1_000_000_000):
         checkpoint.save(tmp_path / "checkpoints" / f"step_{steps}", TENSORS, META)

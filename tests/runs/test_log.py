@@ -1,0 +1,25 @@
+"""metrics.jsonl: rows of a run that may still write, may have crashed, or was edited."""
+
+import json
+
+from pgcontrol.runs.log import MetricsLog, read_rows
+
+
+def row(steps: int) -> str:
+    return json.dumps({"time/total_timesteps": steps, "train/loss": 0.5}) + "\n"
+
+
+def test_lines_that_are_no_rows_are_left_out(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_bytes(row(64).encode() + b"\xff\xfe\n[1, 2]\nnull\n{}\n" + row(128).encode() + b'{"time/total_ti')
+    assert [r["time/total_timesteps"] for r in read_rows(file)] == [64, 128]
+
+
+def test_going_on_replaces_what_lies_ahead_and_what_is_no_row(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text(row(64) + "garbage\n" + row(128) + row(192))
+    with MetricsLog(file, start=128) as log:
+        log.write(192, {"train/loss": float("nan")})
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [r["time/total_timesteps"] for r in rows] == [64, 128, 192]
+    assert rows[-1]["train/loss"] is None
