@@ -352,6 +352,20 @@ def _compare(arguments: argparse.Namespace) -> int:
         return 130
 
 
+def _report_arguments(parser: Parser) -> None:
+    parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from pgcontrol.experiment import results, tables
+    from pgcontrol.experiment.sweep import read_sweep
+
+    sweep = read_sweep(arguments.sweep)
+    tables.write(sweep, done := results.read(sweep))
+    print(f"{len(done)} of {len(sweep.cells)} runs: {arguments.sweep.with_suffix('.md')}")
+    return 0
+
+
 def _demo_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--total-steps", default="400_000", metavar="N", help="environment steps for each head [400_000]"
@@ -374,6 +388,7 @@ COMMANDS = {
     "list": ("tasks, heads, algorithms and critics there are", _list, _no_arguments),
     "doctor": ("versions, threads and graphics, and how to mend what is missing", _doctor, _no_arguments),
     "compare": ("run what a YAML of arms and seeds still misses, and write its tables", _compare, _compare_arguments),
+    "report": ("write a YAML's tables from the runs there are", _report, _report_arguments),
     "bench": ("measure speed beside its limit and the peers", _bench, _bench_arguments),
     "theory": ("check the theory's claims by numbers, and plot them", _theory, _theory_arguments),
     "demo": ("train two heads on HalfCheetah-v5 and render them side by side", _demo, _demo_arguments),

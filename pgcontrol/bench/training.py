@@ -86,7 +86,7 @@ def print_table(result: dict[str, Any]) -> None:
     table = Table(title=" ".join(f"{k} {v}" for k, v in result["settings"].items()))
     table.add_column("row", no_wrap=True)
     for column in ("per second", "lowest to highest", "of limit", *(f"x SB3, {p}" for p in peers)):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=column == "lowest to highest")
     for name, row in rows.items():
         share = f"{row['rate'] / row['limit']:.0%}" if row["limit"] else ""
         ratios = [f"{row['rate'] / rate:.1f}" if name.startswith("train") else "" for rate in peers.values()]

@@ -7,6 +7,7 @@ import signal
 import pytest
 from rich.console import Console
 
+from pgcontrol.cli import main
 from pgcontrol.experiment import results
 from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Local, Outcome, begun
@@ -99,6 +100,10 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
             yield from ()
 
     assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
+    (tmp_path / "heads.md").unlink()
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(sweep.path)])
+    assert (tmp_path / "heads.md").read_text() == text
     # a row lost is taken from the finished run folder, and a changed question is another cell
     sweep.results.unlink()
     assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
