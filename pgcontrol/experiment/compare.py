@@ -13,10 +13,10 @@ from rich.table import Table
 
 from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.executor import Executor, asked_of
-from pgcontrol.experiment.results import RETURN, Row
+from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import read_rows
+from pgcontrol.runs.log import read_rows, short
 
 
 def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: Console) -> int:
@@ -57,8 +57,7 @@ def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: C
                 continue
             row = done[cell.key] = _keep(sweep, cell, outcome.folder)
             tables.write(sweep, done)
-            score = row["return"] if row["return"] is not None else row["training"]
-            words = f"{cell.name}: return {score:,.0f} in {row['seconds']:,.0f} s"
+            words = f"{cell.name}: return {score(row):,.0f} in {row['seconds']:,.0f} s"
             words += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
             console.print(words, markup=False, soft_wrap=True)
     tables.write(sweep, done)
@@ -99,6 +98,6 @@ def _progress(cells: Sequence[Cell], done: dict, where: Path, left: str) -> Tabl
         if rows:
             last = rows[-1]
             numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-            shown = ["" if n is None else f"{n:,.0f}" if n >= 100 else f"{n:.3g}" for n in numbers]
+            shown = ["" if n is None else short(n) for n in numbers]
             table.add_row(cell.name, f"{last['time/total_timesteps']:,}", *shown)
     return table

@@ -39,13 +39,18 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
-        | {name: [_short(rows[i].get(name)) for i in picks] for name in dict.fromkeys((*CURVES, *plots))},
+        | {name: [_thin(rows[i].get(name)) for i in picks] for name in dict.fromkeys((*CURVES, *plots))},
         "revision": manifest.get("git"),
         "date": datetime.date.today().isoformat(),
     }
 
 
-def _short(value: float | None) -> float | None:
+def score(row: Row) -> float:
+    """What a cell is judged by: the final evaluation's return, or the last training one where there was none."""
+    return row["return"] if row["return"] is not None else row["training"]
+
+
+def _thin(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 

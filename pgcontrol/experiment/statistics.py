@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from pgcontrol.runs.log import short
+
 RESAMPLES = 10_000
 LEVEL = 0.95
 
@@ -20,12 +22,7 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{number(self.estimate)} ({number(self.low)} … {number(self.high)})"
-
-
-def number(x: float) -> str:
-    """Thousands with separators, fractions with three digits."""
-    return f"{x:,.0f}" if abs(x) >= 100 else f"{x:.3g}"
+        return f"{short(self.estimate)} ({short(self.low)} … {short(self.high)})"
 
 
 def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from pgcontrol.experiment.results import RETURN, Row
-from pgcontrol.experiment.statistics import iqm_band, iqm_interval, number, probability_of_improvement
+from pgcontrol.experiment.results import RETURN, Row, score
+from pgcontrol.experiment.statistics import iqm_band, iqm_interval, probability_of_improvement
 from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.runs.log import short
 
 Rows = Mapping[tuple[str, str, int], Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
@@ -21,26 +22,26 @@ def lines(sweep: Sweep, rows: Rows) -> list[tuple[str, ...]]:
     """One line for each task and arm that has results: `COLUMNS`."""
     found = []
     for env in sweep.envs():
-        base = [_score(r) for r in _cell(rows, env, sweep.baseline)]
+        base = [score(r) for r in _cell(rows, env, sweep.baseline)]
         for arm in sweep.arms():
             cell = _cell(rows, env, arm)
             if not cell:
                 continue
-            scores = [_score(r) for r in cell]
+            scores = [score(r) for r in cell]
             sampled = [r["sampled"] for r in cell if r["sampled"] is not None]
             better = str(probability_of_improvement(scores, base)) if base and arm != sweep.baseline else ""
             rate = np.median([r["steps"] / r["seconds"] for r in cell])
-            interval = str(iqm_interval(scores)) if len(scores) > 1 else f"{number(scores[0])} (one seed)"
+            interval = str(iqm_interval(scores)) if len(scores) > 1 else f"{short(scores[0])} (one seed)"
             found.append(
                 (
                     env,
                     arm,
                     interval,
-                    number(iqm_interval(sampled).estimate) if sampled else "",
+                    short(iqm_interval(sampled).estimate) if sampled else "",
                     better,
                     str(len(scores)),
                     f"{rate:,.0f}",
-                    ", ".join(number(_score(r)) + " †" * bool(r.get("diverged")) for r in cell),
+                    ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
                 )
             )
     return found
@@ -126,7 +127,3 @@ def _on(steps: np.ndarray, curves: dict, metric: str) -> np.ndarray:
 
 def _cell(rows: Rows, env: str, arm: str | None) -> list[Row]:
     return [row for key, row in sorted(rows.items()) if key[:2] == (env, arm)]
-
-
-def _score(row: Row) -> float:
-    return row["return"] if row["return"] is not None else row["training"]

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Adam, Diverged, adam_step
+from pgcontrol.learning.updates import Diverged, adam_step, fresh_adam, load_adam, require_finite_weights
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -67,20 +67,6 @@ class CriticFit:
         self.adam = load_adam(self.adam, state, "critic_")
 
 
-def fresh_adam(policy: Policy) -> Adam:
-    """Adam's state before its first step."""
-    zeros = torch.zeros_like(policy.theta)
-    return Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
-
-
-def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
-    """Adam's state from a checkpoint's tensors; ValueError when it is that of other weights."""
-    loaded = Adam(*(state[prefix + name].clone() for name in Adam._fields))
-    if loaded.moment1.shape != like.moment1.shape:
-        raise ValueError(f"rule.{prefix}moment1 has shape {tuple(loaded.moment1.shape)}")
-    return loaded
-
-
 def normalised(advantage: Tensor, rows: Tensor) -> Tensor:
     """Advantage [B] with mean 0 and deviation 1 over the bool mask `rows` [B], and 0 elsewhere."""
     if rows.sum() < 2:
@@ -89,15 +75,9 @@ def normalised(advantage: Tensor, rows: Tensor) -> Tensor:
     return torch.where(rows, (advantage - mean) / (std + 1e-8), 0.0)
 
 
-def require_ratio_one(log_prob: Tensor, stored: Tensor) -> None:
-    """The weights that are about to move are those that chose.
-
-    Raises:
-        AssertionError: the head's `sample` and `log_prob` disagree.
-    """
-    error = float(((log_prob.detach() - stored).exp() - 1).abs().max())
-    if error > 1e-3:
-        raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
+def ratio_error(log_prob: Tensor, stored: Tensor) -> float:
+    """The largest |ratio − 1| of log-probabilities [B] against those of the rollout."""
+    return float(((log_prob.detach() - stored).exp() - 1).abs().max())
 
 
 def require_finite(policy: Policy, theta: Tensor, metrics: dict[str, Any]) -> None:
@@ -109,6 +89,4 @@ def require_finite(policy: Policy, theta: Tensor, metrics: dict[str, Any]) -> No
     for name, metric in metrics.items():
         if not torch.as_tensor(metric).isfinite().all():
             raise Diverged(f"{name} became {float(metric)} in this update")
-    for name, weight in policy.unflatten(theta).items():
-        if not weight.isfinite().all():
-            raise Diverged(f"the weights {name} became infinite or NaN in this update")
+    require_finite_weights(policy, theta)

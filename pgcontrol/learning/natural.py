@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, require_finite, require_ratio_one
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, ratio_error, require_finite
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Rule, explained_variance
+from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -124,7 +124,7 @@ class Natural(Rule):
 
         leaf = policy.theta.detach().requires_grad_()
         now = head.log_prob(policy.distribution(leaf, obs), choice)
-        require_ratio_one(now, log_prob)
+        require_ratio_one(ratio_error(now, log_prob))
         (gradient,) = torch.autograd.grad((weight * now).sum() / count, leaf)
         fisher = Fisher(policy, policy.theta, obs[rows])
         x = conjugate_gradient(lambda v: fisher(v) + options.damping * v, gradient, options.cg_iterations)

@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import (
-    CriticFit,
-    CriticOptions,
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, ratio_error, require_finite
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.learning.updates import (
+    Adam,
+    Rule,
+    adam_step,
+    clipped,
+    decayed,
+    explained_variance,
     fresh_adam,
     load_adam,
-    normalised,
-    require_finite,
     require_ratio_one,
 )
-from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Adam, Rule, adam_step, explained_variance
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -58,7 +60,7 @@ class Score(Rule):
         options, rows = self.options, ~rollout.silent.flatten()
         params = self.policy.distribution(theta, rollout.obs.flatten(0, 1))
         log_prob = self.policy.head.log_prob(params, rollout.choice.flatten(0, 1))
-        require_ratio_one(log_prob, rollout.log_prob.flatten())
+        require_ratio_one(ratio_error(log_prob, rollout.log_prob.flatten()))
         weight = advantage.flatten()
         if options.normalise_advantage:
             weight = normalised(weight, rows)
@@ -75,12 +77,11 @@ class Score(Rule):
     ) -> dict[str, float]:
         """One step; see `Rule.update`."""
         options, policy = self.options, self.policy
-        rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+        rate = decayed(options, progress)
         leaf = policy.theta.detach().requires_grad_()
         loss, metrics = self.loss(leaf, rollout, advantage)
         (gradient,) = torch.autograd.grad(loss, leaf)
-        norm = gradient.norm()
-        gradient = gradient * (options.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
+        gradient, norm = clipped(gradient, options.max_grad_norm)
         step, adam = OPTIMISERS[options.optimiser](gradient, self.adam, torch.tensor(rate, dtype=torch.float64))
         metrics["train/grad_norm"] = norm
         theta, fitted = self.fit(policy.theta - step, rollout, target, rng)

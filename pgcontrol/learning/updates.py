@@ -121,8 +121,7 @@ class FirstOrder(Rule):
 
     def __init__(self, policy: Policy, options: Any, compiled: bool = False):
         super().__init__(policy, options, compiled)
-        zeros = torch.zeros_like(policy.theta)
-        self.adam = Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
+        self.adam = fresh_adam(policy)
         self._metrics: list[str] = []
         self._whole = Graph(self._step, list(policy.buffers())) if compiled else self._step
 
@@ -150,7 +149,7 @@ class FirstOrder(Rule):
 
     def rate(self, progress: float) -> float:
         """Adam's step size in this update."""
-        return self.options.learning_rate * (1 - progress if self.options.decay == "linear" else 1.0)
+        return decayed(self.options, progress)
 
     def begin_epoch(self, epoch: int, theta: Tensor, rollout: Rollout, samples: list[Tensor]) -> list[Tensor]:
         """The rollout's samples [B, ...] in Minibatch's order, as this epoch is to see them."""
@@ -184,8 +183,7 @@ class FirstOrder(Rule):
         with torch.enable_grad():
             loss, metrics = self.loss(leaf, batch)
             (gradient,) = torch.autograd.grad(loss, leaf)
-        norm = gradient.norm()
-        gradient = gradient * (self.options.max_grad_norm / (norm + 1e-6)).clamp_max(1.0)
+        gradient, norm = clipped(gradient, self.options.max_grad_norm)
         step, adam = adam_step(gradient, adam, rate)
         metrics = metrics | {"grad_norm": norm}
         self._metrics = list(metrics)
@@ -217,9 +215,7 @@ class FirstOrder(Rule):
         theta, adam = state[0], Adam(*state[1:])
         self._require_finite(theta, table, names)
         # before the first step the weights are those that chose
-        error = float(table[0, names.index("ratio_error")])
-        if error > 1e-3:
-            raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
+        require_ratio_one(float(table[0, names.index("ratio_error")]))
         self.policy.theta.copy_(theta)
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
@@ -235,9 +231,7 @@ class FirstOrder(Rule):
         if not table.isfinite().all():
             step, metric = (~table.isfinite()).nonzero()[0].tolist()
             raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
-        for name, weight in self.policy.unflatten(theta).items():
-            if not weight.isfinite().all():
-                raise Diverged(f"the weights {name} became infinite or NaN in this update")
+        require_finite_weights(self.policy, theta)
 
     def state(self) -> dict[str, Tensor]:
         """Adam's moments and step count."""
@@ -245,10 +239,49 @@ class FirstOrder(Rule):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take Adam's state from a checkpoint; ValueError when it is that of other weights."""
-        loaded = Adam(**{name: state[name].clone() for name in Adam._fields})
-        if loaded.moment1.shape != self.adam.moment1.shape:
-            raise ValueError(f"rule.moment1 has shape {tuple(loaded.moment1.shape)}")
-        self.adam = loaded
+        self.adam = load_adam(self.adam, state)
+
+
+def fresh_adam(policy: Policy) -> Adam:
+    """Adam's state before its first step."""
+    zeros = torch.zeros_like(policy.theta)
+    return Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
+
+
+def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
+    """Adam's state from a checkpoint's tensors; ValueError when it is that of other weights."""
+    loaded = Adam(*(state[prefix + name].clone() for name in Adam._fields))
+    if loaded.moment1.shape != like.moment1.shape:
+        raise ValueError(f"rule.{prefix}moment1 has shape {tuple(loaded.moment1.shape)}")
+    return loaded
+
+
+def decayed(options: Any, progress: float) -> float:
+    """`learning_rate` after `decay`, at this share of the budget."""
+    return options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+
+
+def clipped(gradient: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+    """The gradient [P] scaled down to the norm `limit`, and the norm it had."""
+    norm = gradient.norm()
+    return gradient * (limit / (norm + 1e-6)).clamp_max(1.0), norm
+
+
+def require_ratio_one(error: float) -> None:
+    """The weights that are about to move are those that chose; `error` is the largest |ratio − 1|.
+
+    Raises:
+        AssertionError: the head's `sample` and `log_prob` disagree.
+    """
+    if error > 1e-3:
+        raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
+
+
+def require_finite_weights(policy: Policy, theta: Tensor) -> None:
+    """New weights [P] are numbers; Diverged names the first that are not."""
+    for name, weight in policy.unflatten(theta).items():
+        if not weight.isfinite().all():
+            raise Diverged(f"the weights {name} became infinite or NaN in this update")
 
 
 def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]:

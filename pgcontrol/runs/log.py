@@ -98,7 +98,7 @@ class Display:
             "entropy": -row["train/entropy_loss"] if "train/entropy_loss" in row else None,
             "steps/s": row.get("time/fps"),
         }
-        numbers = "  ".join(f"{k} {_short(v)}" for k, v in shown.items() if v is not None)
+        numbers = "  ".join(f"{k} {short(v)}" for k, v in shown.items() if v is not None)
         if self._bar:
             self._bar.update(self._task, completed=steps, numbers=numbers)
         elif time.monotonic() - self._last_line >= self.every or steps >= self.total:
@@ -117,5 +117,6 @@ class Display:
             self._bar.stop()
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Thousands with separators, smaller numbers with three digits."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

@@ -2,7 +2,6 @@
 
 from itertools import product
 from math import tau
-from typing import ClassVar
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from pgcontrol_envs.arrays import Array, cos, join, sin, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, passing
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Recommended, Terms
+from pgcontrol_envs.task import Camera, Terms
 
 ROWS = 1, 2, 3
 """Obstacles in each row: a row of k has k + 1 gaps."""
@@ -36,11 +35,6 @@ class Avoiding(Puck):
     camera = Camera(distance=5.1, elevation=-70.0, lookat=(-0.35, 0.0, 0.0))
     start = (-2.48, 0.0)
     pace = 1.6
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
-        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-    }
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,11 +1,9 @@
 """Fork: drive past an obstacle straight ahead, left or right of it."""
 
-from typing import ClassVar
-
 from pgcontrol_envs.arrays import Array, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, touches
-from pgcontrol_envs.task import Camera, Recommended, Terms
+from pgcontrol_envs.task import Camera, Terms
 
 
 class Fork(Puck):
@@ -32,11 +30,6 @@ class Fork(Puck):
     pace = 1.6
     line = -0.82
     """Where the demonstrator turns off, m: in the middle of a step, the fourth."""
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
-        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-    }
 
     def __init__(self) -> None:
         super().__init__()

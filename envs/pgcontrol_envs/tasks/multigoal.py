@@ -1,11 +1,9 @@
 """MultiGoal: a point and four goals around it (Haarnoja et al. 2017, arXiv 1702.08165, section 5.1)."""
 
-from typing import ClassVar
-
 from pgcontrol_envs.arrays import Array, least, norm, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck
-from pgcontrol_envs.task import Camera, Recommended, Terms
+from pgcontrol_envs.task import Camera, Terms
 
 UNIT = 0.2
 """Metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)."""
@@ -28,11 +26,6 @@ class MultiGoal(Puck):
     time_limit = 30
     routes = ("east", "north", "west", "south")
     camera = Camera(distance=3.4, elevation=-70.0)
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
-        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-    }
 
     def __init__(self) -> None:
         super().__init__()
