@@ -10,7 +10,7 @@ PACKAGES = {"pgcontrol": ROOT / "pgcontrol", "pgcontrol_envs": ROOT / "envs" / "
 # later layers may import earlier ones, never the other way round; within a layer there are no circles
 LAYERS = [
     ["pgcontrol_envs"],
-    ["pgcontrol.options", "pgcontrol.discovery"],
+    ["pgcontrol.options", "pgcontrol.discovery", "pgcontrol.arguments"],
     ["pgcontrol.runs.checkpoint"],  # folders of tensors: knows nothing of runs
     [
         "pgcontrol.heads",
@@ -37,6 +37,7 @@ LAYERS = [
         "pgcontrol.theory",
         "pgcontrol.tokenize",
     ],
+    ["pgcontrol.commands"],
     ["pgcontrol.cli"],
     ["pgcontrol.__main__"],
 ]

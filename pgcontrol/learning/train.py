@@ -40,6 +40,11 @@ class Run(NamedTuple):
     status: str
     """finished, or stopped (by a signal; `resume` goes on from there)."""
 
+    @property
+    def exit_code(self) -> int:
+        """0, or 130 as shells have it for what a signal stopped."""
+        return 0 if self.status == "finished" else 130
+
     def policy(self) -> Policy:
         """The policy of the newest checkpoint."""
         return load(self.path)

@@ -1,0 +1,68 @@
+"""Words of the command line: types for argparse, and settings such as `--head.bins 41`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Sequence
+
+from pgcontrol.options import InputError
+
+
+def whole(text: str, least: int = 1) -> int:
+    """A whole number, at least `least`."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if number < least:
+        raise ArgumentTypeError(f"{number} must be at least {least}")
+    return number
+
+
+def seed(text: str) -> int:
+    """A whole number, 0 or more."""
+    return whole(text, least=0)
+
+
+def seconds(text: str) -> float:
+    """A duration in seconds, above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < number < 1e6:
+        raise ArgumentTypeError(f"{text} must be greater than 0")
+    return number
+
+
+def split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict[str, str]]:
+    """Words -> (those that the parser knows, the dotted settings among them: `--head.bins 41 --seed=1`).
+
+    Raises:
+        InputError: a setting without a value, or a word too many.
+    """
+    takes = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
+    places = sum(not action.option_strings for action in parser._actions)
+    known: list[str] = []
+    settings: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        key, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            places -= 1
+            if places < 0:
+                raise InputError(f"unexpected argument {word!r}: settings look like --head.bins 41")
+            known.append(word)
+        elif key in takes and (equals or not takes[key]):
+            known.append(word)
+        else:
+            if not equals:
+                if not rest or rest[0].startswith("--"):
+                    raise InputError(f"{word} needs a value")
+                value = rest.pop(0)
+            if key in takes:
+                known += [key, value]
+            else:
+                settings[key[2:].replace("-", "_")] = value
+    return known, settings

@@ -1,0 +1,12 @@
+"""Versions, threads and graphics, and how to mend what is missing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+
+def run(given: Namespace) -> int:
+    """Print the findings."""
+    from pgcontrol.view.doctor import main as doctor
+
+    return doctor()

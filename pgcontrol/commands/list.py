@@ -1,0 +1,12 @@
+"""Tasks, heads, algorithms and critics there are."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+
+def run(given: Namespace) -> int:
+    """Print the catalogue."""
+    from pgcontrol.view.report import print_catalog
+
+    return print_catalog()

@@ -1,0 +1,48 @@
+"""Train a policy."""
+
+from __future__ import annotations
+
+import dataclasses
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+SETTINGS = True
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Task, file and silence; `configure` judges the settings."""
+    parser.usage = "pgcontrol train ENV [--head NAME] [--algorithm NAME] [--SETTING VALUE ...]"
+    parser.add_argument("env", nargs="?", help="task id, or gym:ID (see `pgcontrol list`)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file of settings; flags win over it")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def run(given: Namespace) -> int:
+    """A new run folder."""
+    from pgcontrol.learning.train import train
+    from pgcontrol.runs.config import configure, read_yaml
+
+    written = read_yaml(given.config) if given.config else {}
+    task = {"env": given.env} if given.env else {}
+    return train(configure(written | task | given.settings), quiet=given.quiet).exit_code
+
+
+def epilog(given: Namespace) -> str:
+    """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
+    from pgcontrol.runs.config import PARTS, Settings, configure, typed
+
+    def lines(options: type, values: Any, prefix: str) -> list[str]:
+        return [
+            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
+            for f in dataclasses.fields(options)
+        ]
+
+    config = configure(({"env": given.env} if given.env else {}) | given.settings)
+    text = [f"settings, in brackets what {config.env} recommends for this head, or the default:"]
+    text += lines(Settings, config, "")
+    for part, (table, _) in PARTS.items():
+        chosen = getattr(config, part)
+        text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
+        text += lines(type(chosen.options), chosen.options, f"{part}.")
+    return "\n".join(text)
