@@ -146,6 +146,17 @@ class Policy(nn.Module):
         return self.head.decode(choice), choice
 
     @torch.no_grad()
+    def draws(self, obs: Tensor, count: int, rng: Generator) -> Tensor:
+        """Actions that the policy might take: raw observations [B, O] -> [count, B, A].
+
+        Of a head that emits chunks, each chunk's first action.
+        """
+        params = self.params(self.normaliser(obs)).repeat_interleave(count, 0)
+        action = self.head.decode(self.head.sample(params, rng))
+        first = action if action.ndim == 2 else action[:, 0]
+        return first.unflatten(0, (len(obs), count)).transpose(0, 1)
+
+    @torch.no_grad()
     def predict(self, obs: Any, deterministic: bool = True, seed: int | None = None) -> np.ndarray:
         """Actions for observations, as NumPy arrays within the task's bounds.
 

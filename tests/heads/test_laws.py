@@ -263,11 +263,29 @@ def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     assert measured > 0.3 * said
 
 
-def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
-    """Through a checkpoint's files and `load`: the same params, log-probabilities and actions, to the bit."""
+def spec_of(case) -> dict:
+    """What makes a policy with the case's head."""
     name, options = case
     sizes = {"obs_size": 6, "low": LOW.tolist(), "high": HIGH.tolist(), "hidden": [FEATURES]}
-    spec = json.loads(json.dumps(sizes | {"head": {"name": name, **options}, "critic": {"name": "mse"}}))
+    return json.loads(json.dumps(sizes | {"head": {"name": name, **options}, "critic": {"name": "mse"}}))
+
+
+def test_draws_are_each_states_own(case):
+    """[count, B, A], and a state's draws do not depend on which states stand beside it, but for the noise."""
+    policy = make_policy(spec_of(case), seed=3)
+    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
+    obs = torch.stack((torch.full((6,), -3.0), torch.full((6,), 3.0)))
+    draws = policy.draws(obs, 4000, rng(1))
+    assert draws.shape == (4000, 2, JOINTS)
+    alone = [policy.draws(obs[i : i + 1], 4000, rng(2 + i))[:, 0] for i in range(2)]
+    scale = (HIGH - LOW) / math.sqrt(4000)  # of the mean's error at most; five of them
+    for i in range(2):
+        assert ((draws[:, i].mean(0) - alone[i].mean(0)).abs() < 5 * scale).all()
+
+
+def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
+    """Through a checkpoint's files and `load`: the same params, log-probabilities and actions, to the bit."""
+    spec = spec_of(case)
     policy = make_policy(spec, seed=3)
     policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=rng())
     checkpoint.save(tmp_path / "step_1", {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec})
