@@ -170,6 +170,13 @@ class Token(Head):
         action = self.to_bounds(self.unit(choice))
         return action if self.horizon > 1 else action.squeeze(1)
 
+    def encode(self, action: Tensor) -> Tensor:
+        """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
+        chunk = self.to_unit(action if self.horizon > 1 else action.unsqueeze(1))
+        if self.warm:
+            return self._filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
+        return self._filled(self.tokenizer.encode(chunk))
+
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""
         p = F.softmax(self._read(params), -1)

@@ -61,6 +61,8 @@ def variant(name: str) -> Token:
 def test_the_laws_of_heads(name, law):
     if law == "test_std_is_that_of_the_decoded_action_in_half_ranges" and VARIANTS[name].get("horizon", 1) > 1:
         pytest.skip("written for one action a choice; test_std_of_chunks is its like")
+    if "encode" in law and VARIANTS[name].get("tokenizer") == "fast" and VARIANTS[name].get("horizon", 1) > 1:
+        pytest.skip("cuts off what its tokens cannot say, and seeks no nearer row: tests/tokenizers measures its error")
     head = variant(name)
     with torch.no_grad():
         params = head(torch.randn(BATCH, FEATURES, generator=rng(1)))
