@@ -11,6 +11,9 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.options import InputError
 
+Chunks = Callable[[str, int], Tensor]
+"""Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
+
 
 class ChoiceSpec(NamedTuple):
     """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
@@ -109,10 +112,16 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
 
         Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+
+        Args:
+            chunks: finds actions by the name of a run, dataset or file.
+            seed: of a fit.
+            own: the data that the policy is about to be fitted to, as chunks [M, horizon, A] in normalised units;
+                None where it is about to play instead.
 
         Raises:
             InputError: it is not there, or does not fit.

@@ -262,7 +262,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
     assert torch.equal(head.tokenizer.get_buffer("table"), tokenizer.get_buffer("table"))
     assert head.choice_spec.shape == (2,)
     assert pgcontrol.resume(run.path, total_steps=1024).steps == 1024
-    with pytest.raises(InputError, match=r"no tokenizer folder: meta.json is missing"):
+    with pytest.raises(InputError, match=r"no such run, dataset or tokenizer folder"):
         Trainer(small(head="token", **options))
 
 
