@@ -29,7 +29,7 @@ LAYERS = [
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
     ["pgcontrol.data"],
-    ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
+    [f"pgcontrol.learning.{m}" for m in ["train", "threads", "asynchronous", "prior", "clone"]],
     [
         "pgcontrol.api",
         "pgcontrol.demo",
