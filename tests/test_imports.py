@@ -20,10 +20,10 @@ LAYERS = [
         "pgcontrol.diagnosis.spread",
     ],
     ["pgcontrol.policy"],
-    ["pgcontrol.learning.compiling"],
+    ["pgcontrol.learning.compiling", "pgcontrol.learning.interrupt"],
     [
         f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
+        for m in ["rollout", "sampling", "optimiser", "updates", "fitting", "score", "natural", "algorithms"]
     ],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],

@@ -22,8 +22,9 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
+from pgcontrol.learning.interrupt import HANGUP
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.train import HANGUP, Trainer
+from pgcontrol.learning.train import Trainer
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import Config, configure, nested

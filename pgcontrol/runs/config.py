@@ -13,6 +13,7 @@ from pgcontrol_envs import catalog as tasks
 
 from pgcontrol import catalog
 from pgcontrol.options import InputError, option, pick, read_options, suggest
+from pgcontrol.runs import checkpoint
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class Settings:
         "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
     )
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
+    prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
+    prior_std: float | None = option(None, "σ to start with, of a head that has one, instead of the prior's", above=0)
+    prior_warmup: int = option(50_000, "environment steps that only the critic learns from, under a prior", least=0)
+    prior_kl: float = option(0.3, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
+    prior_kl_until: float = option(0.5, "share of the budget by which that cost has gone to 0, linearly", above=0)
+    prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 
 
@@ -73,13 +80,14 @@ class Config(Settings):
 def configure(settings: Mapping[str, Any]) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
-    What is not said comes from what the algorithm's row recommends, else from the task's recommendation for this head,
-    else from the defaults.
+    What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from the
+    task's recommendation for this head, else from the defaults.
 
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = flat(settings)
+    settings = of_prior(settings) | settings
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
     names = {part: settings.get(part, default or row.critic) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
@@ -93,6 +101,27 @@ def configure(settings: Mapping[str, Any]) -> Config:
     config = Config(**read_settings(Settings, merged, names, classes))
     row.check(config.algorithm.options, config.critic.name, config.num_envs, config.rollout_steps)
     return config
+
+
+def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a run takes over from the prior it names: of the head, and the network's sizes.
+
+    Raises:
+        InputError: no policy there, while something needs to be known of it.
+    """
+    prior = settings.get("prior")
+    if prior is None or str(prior).lower() in ("none", "null"):
+        return {}
+    try:
+        spec = checkpoint.load(checkpoint.latest(Path(str(prior)))).meta["policy"]
+        taken = flat({"head": dict(spec["head"]), "hidden": tuple(spec["hidden"])})
+    except (InputError, KeyError, TypeError) as error:
+        if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint
+            return {}
+        raise InputError(f"prior = {prior!r}: {error}") from None
+    if settings.get("head", taken["head"]) != taken["head"]:  # refused by name where the two meet
+        return {"hidden": taken["hidden"]}
+    return taken
 
 
 def read_settings(
