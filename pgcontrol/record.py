@@ -148,9 +148,10 @@ def record(
             row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": played / elapsed}
             display.update(len(writer), row, left=(episodes - len(writer)) / rate)
         env.close()
-        if routes:
+        if routes and env.task is not None:
             taken = np.concatenate(routes)
-            display.say(f"success {np.mean(taken >= 0):.3f}, route entropy {route_entropy(taken, outcome.routes):.3f}")
+            entropy = route_entropy(taken, len(env.task.routes))
+            display.say(f"success {np.mean(taken >= 0):.3f}, route entropy {entropy:.3f}")
         if len(writer) < episodes:
             display.say(f"stopped with {len(writer)} of {episodes} episodes; the same command goes on")
         else:
