@@ -85,10 +85,13 @@ class Autoregressive(Head):
         """[B, F] -> [B, A, K + R·A·R]."""
         return self.out(features).unflatten(-1, (self.joints, -1))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """[count, A, K]."""
+        return categorical.race(count, self.joints, self.bins, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Joint by joint, by the exponential race."""
-        race = torch.empty(*params.shape[:2], self.bins).exponential_(generator=rng).log_()
-        return self._in_turn(params, lambda logits, j: (logits - race[:, j : j + 1]).argmax(-1)).squeeze(1)
+        return self._in_turn(params, lambda logits, j: categorical.draw(logits, noise[:, j : j + 1])).squeeze(1)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Σ_j log p(c_j | c_<j), all joints in one pass."""
@@ -147,12 +150,16 @@ class Autoregressive(Head):
     def _in_turn(self, params: Tensor, choose: Callable[[Tensor, int], Tensor]) -> Tensor:
         """Choices [B, S, A], joint after joint: `choose` gets joint j's logits, [B, 1 or S, K], and j."""
         basis = self.basis.to(params)
-        to_later = params[..., self.bins :].unflatten(-1, (self.degree, self.joints, self.degree))
-        chosen, heard = [], torch.zeros_like(to_later[:, None, :, :, 0, 0])  # [B, S, A, R]
+        # what joint j says of every joint, [B, A of j, R, A·R]
+        said = params[..., self.bins :].unflatten(-1, (self.degree, self.joints, self.degree)).permute(0, 3, 4, 1, 2)
+        said = said.flatten(-2)
+        chosen, heard = [], params.new_zeros(())
         for j in range(self.joints):
-            chosen.append(choose(params[:, None, j, : self.bins] + heard[:, :, j] @ basis.mT, j))
-            said = basis[chosen[-1]][:, :, None, None]  # [B, S, 1, 1, R]
-            heard = heard + (to_later[:, None, :, :, j] * said).sum(-1)
+            logits = params[:, None, j, : self.bins]
+            if j:
+                logits = logits + heard[..., j * self.degree : (j + 1) * self.degree] @ basis.mT
+            chosen.append(choose(logits, j))
+            heard = heard + basis[chosen[-1]] @ said[:, j]  # [B, S, A·R]
         return torch.stack(chosen, -1)
 
     def _prefixes(self, params: Tensor, S: int) -> Tensor:

@@ -68,9 +68,17 @@ class Head(nn.Module):
         """[B, F] -> params [B, ...]."""
         raise NotImplementedError
 
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """All that is random in `count` choices, [count, ...] float32: standard draws, the same for any params."""
+        raise NotImplementedError
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The choice that `noise` [B, ...] makes of params, [B, *choice_spec.shape]: nothing random is left in it."""
+        raise NotImplementedError
+
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
         """A choice for every row, [B, *choice_spec.shape], drawn with `rng` alone."""
-        raise NotImplementedError
+        return self.draw(params, self.noise(len(params), rng))
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Log-probability (density, for continuous heads) of `choice`, [B]."""

@@ -64,11 +64,17 @@ class Mixture(Head):
         free = params[..., -self.joints :]
         return torch.cat((params[..., : -self.joints], normal.bounded(free, *self.limits)), -1)
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """For the component and for its value, [count, M + A]."""
+        race = categorical.race(count, self.components, rng=rng)
+        return torch.cat((race, torch.randn(count, self.joints, generator=rng)), -1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A component, then a value of it, unclipped."""
-        chosen = categorical.sample(params[..., 0], rng)
+        race, normal = noise.split((self.components, self.joints), -1)
+        chosen = categorical.draw(params[..., 0], race)
         _, mean, log_std = self._split(params[torch.arange(len(params)), chosen])
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+        return mean + log_std.exp() * normal
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log Σ weight · N(choice; mean, σ²)."""

@@ -14,6 +14,7 @@ from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.sampling import Independent, Sampling
 from pgcontrol.policy import Policy, merge_moments
 
@@ -57,6 +58,13 @@ class Rollout:
         """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
         return _values(value, self.seen, self.finals)
 
+    def glance(self, x: Tensor) -> Tensor:
+        """Every few of the T rows of x [T, N, ...], as one batch of 256 to 511 samples (all, if there are fewer).
+
+        Enough for what is only logged; heads without closed forms would spend more time on the log than on learning.
+        """
+        return x[:: max(1, self.bad.numel() // 256)].flatten(0, 1)
+
     @property
     def silent(self) -> Tensor:
         """Rows that teach nothing: bad or idle."""
@@ -65,6 +73,10 @@ class Rollout:
     def trajectories(self) -> Trajectories:
         """What an advantage estimator reads."""
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
+
+
+NOISE = 2**20
+"""Numbers of noise that are drawn at a time, 4 MB."""
 
 
 class Episode(NamedTuple):
@@ -139,6 +151,7 @@ class Collector:
         scale_reward: bool,
         rng: Generator,
         sampling: Sampling | None = None,
+        compiled: bool = False,
     ):
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
         self.sampling = sampling or Independent(Independent.Options(), env.num_envs)
@@ -152,6 +165,10 @@ class Collector:
         """What the policy will see next, [N, O]."""
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
+        self.respond = policy.respond
+        """(raw observations [N, O], noise [N, ...]) -> (action, choice)."""
+        if compiled:
+            self.respond = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
         T, N, spec = length, env.num_envs, policy.head.choice_spec
         self._memory = _Memory(
             raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
@@ -186,10 +203,11 @@ class Collector:
 
         raw_obs[0] = self.obs
         self._renew(raw_obs[0], start=True)
+        noise = self._noise()
         for t in range(T):
             idle[t] = self.over
             before = time.perf_counter()
-            action, choice[t] = policy.act(raw_obs[t], self.rng)
+            action, choice[t] = self.respond(raw_obs[t], next(noise))
             acted = time.perf_counter()
             step, reward[t], played[t] = self._play(t, action, raw_obs[t])
             acting, physics = acting + acted - before, physics + time.perf_counter() - acted
@@ -233,6 +251,14 @@ class Collector:
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
         return rollout, episodes
+
+    def _noise(self) -> Iterator[Tensor]:
+        """The head's noise for each of the T choices: drawn for many at a time, which costs less than one by one."""
+        N, head = self.env.num_envs, self.policy.head
+        block = max(1, min(self.length, NOISE // (N * head.noise(1, Generator()).numel())))
+        for start in range(0, self.length, block):
+            count = min(block, self.length - start)
+            yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""

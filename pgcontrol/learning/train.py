@@ -101,6 +101,7 @@ class Trainer:
             config.scale_reward,
             self.sampling,
             algorithm.sampling(options, config.num_envs),
+            compiled,
         )
         self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
         self.steps = 0
@@ -141,8 +142,8 @@ class Trainer:
     @torch.no_grad()
     def _moved(self, rollout: Rollout) -> float:
         """How far the update took the policy, by any rule: mean KL(before || after), nats a choice."""
-        after = self.policy.params(rollout.obs.flatten(0, 1))
-        return float(self.policy.head.kl(rollout.params.flatten(0, 1), after).mean())
+        after = self.policy.params(rollout.glance(rollout.obs))
+        return float(self.policy.head.kl(rollout.glance(rollout.params), after).mean())
 
     @torch.no_grad()
     def _features(self, rollout: Rollout) -> Tensor:
@@ -151,7 +152,7 @@ class Trainer:
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:
-        described = self.policy.head.describe(rollout.params.flatten(0, 1))
+        described = self.policy.head.describe(rollout.glance(rollout.params))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
 

@@ -220,7 +220,7 @@ class FirstOrder(Rule):
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         if "entropy_loss" not in means:
-            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.params.flatten(0, 1)).mean())
+            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.glance(rollout.params)).mean())
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
             "train/n_updates": int(adam.steps),

@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy
 
@@ -281,6 +282,22 @@ def test_draws_are_each_states_own(case):
     scale = (HIGH - LOW) / math.sqrt(4000)  # of the mean's error at most; five of them
     for i in range(2):
         assert ((draws[:, i].mean(0) - alone[i].mean(0)).abs() < 5 * scale).all()
+
+
+def test_acting_is_one_graph_that_follows_weights_and_buffers(case):
+    """What `Collector` compiles: traced once, it says what the policy says, whatever weights and moments it has now."""
+    policy = make_policy(spec_of(case), seed=3)
+    graph = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
+    obs, noise = torch.randn(BATCH, 6, generator=rng(2)).double(), policy.head.noise(BATCH, rng(4))
+    traced = graph.trace(obs, noise)
+    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
+    policy.normaliser.update(3 + 2 * torch.randn(100, 6, generator=rng(1)))
+    obs, noise = torch.randn(BATCH, 6, generator=rng(5)).double(), policy.head.noise(BATCH, rng(6))
+    action, choice = traced(obs, noise, *graph.state)
+    expected_action, expected_choice = policy.respond(obs, noise)
+    assert torch.allclose(choice.double(), expected_choice.double(), atol=1e-5)
+    assert torch.allclose(action, expected_action, atol=1e-5)
+    assert choice.dtype == expected_choice.dtype
 
 
 def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
