@@ -28,6 +28,7 @@ LAYERS = [
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
+    ["pgcontrol.data"],
     ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
     [
         "pgcontrol.api",
@@ -36,6 +37,7 @@ LAYERS = [
         "pgcontrol.experiment",
         "pgcontrol.theory",
         "pgcontrol.tokenize",
+        "pgcontrol.record",
     ],
     ["pgcontrol.commands"],
     ["pgcontrol.cli"],

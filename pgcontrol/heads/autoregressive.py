@@ -99,21 +99,15 @@ class Autoregressive(Head):
 
     def entropy(self, params: Tensor) -> Tensor:
         """Σ_j E H(c_j | c_<j) over the fixed prefixes; its gradient also follows the prefixes' probabilities."""
-        S = self.entropy_points
-        prefixes = self._prefixes(params, S)
+        prefixes = self._prefixes(params, self.entropy_points)
         logits = self._logits(params, prefixes)
-        each = categorical.entropy(logits)  # [B, S, A]
-        # which prefixes come depends on params, too: the score function of each choice, times what comes after it
-        # against the other prefixes' mean; of value 0
-        later = (each.sum(-1, keepdim=True) - each.cumsum(-1)).detach()
-        later = (later - later.mean(1, keepdim=True)) * (S / (S - 1))
-        chosen = categorical.log_prob(logits, prefixes)
-        return (each + later * (chosen - chosen.detach())).sum(-1).mean(-1)
+        return _mean_over_prefixes(categorical.entropy(logits), logits, prefixes)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ_j E KL(c_j | c_<j) over the old distribution's fixed prefixes; differentiable in `new`."""
+        """Σ_j E KL(c_j | c_<j) over the old distribution's fixed prefixes; its gradient as the entropy's."""
         prefixes = self._prefixes(old, 32)
-        return categorical.kl(self._logits(old, prefixes), self._logits(new, prefixes)).sum(-1).mean(-1)
+        logits = self._logits(old, prefixes)
+        return _mean_over_prefixes(categorical.kl(logits, self._logits(new, prefixes)), logits, prefixes)
 
     def mode(self, params: Tensor) -> Tensor:
         """Greedy."""
@@ -122,6 +116,10 @@ class Autoregressive(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's centre."""
         return self.to_bounds(self.centres[choice])
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Every joint's nearest bin."""
+        return categorical.nearest(self.to_unit(action), self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity given the earlier joints, size of the couplings."""
@@ -170,3 +168,14 @@ class Autoregressive(Head):
             return passed.sum(-1).clamp_max(self.bins - 1)
 
         return self._in_turn(params.detach(), choose)
+
+
+def _mean_over_prefixes(each: Tensor, logits: Tensor, prefixes: Tensor) -> Tensor:
+    """Σ_j of each joint's measure [B, S, A], averaged over S prefixes [B, S, A] drawn by `logits` [B, S, A, K]."""
+    S = each.shape[1]
+    # which prefixes come depends on params, too: the score function of each choice, times what comes after it against
+    # the other prefixes' mean; of value 0
+    later = (each.sum(-1, keepdim=True) - each.cumsum(-1)).detach()
+    later = (later - later.mean(1, keepdim=True)) * (S / (S - 1))
+    chosen = categorical.log_prob(logits, prefixes)
+    return (each + later * (chosen - chosen.detach())).sum(-1).mean(-1)

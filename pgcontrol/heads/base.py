@@ -9,6 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.options import InputError
+
+Chunks = Callable[[str, int], Tensor]
+"""Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
+
 
 class ChoiceSpec(NamedTuple):
     """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
@@ -100,6 +105,13 @@ class Head(nn.Module):
         """Choice -> action inside [low, high], [B, A] (or [B, horizon, A] for chunks)."""
         raise NotImplementedError
 
+    def encode(self, action: Tensor) -> Tensor:
+        """Action -> the choice that decodes nearest to it, `decode`'s inverse: [B, A] (or [B, horizon, A]) -> [B, ...].
+
+        What a policy learns from data by: their log-probability is that of these choices.
+        """
+        raise NotImplementedError
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Scalars that say what the distribution looks like.
 
@@ -108,10 +120,16 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
 
         Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+
+        Args:
+            chunks: finds actions by the name of a run, dataset or file.
+            seed: of a fit.
+            own: the data that the policy is about to be fitted to, as chunks [M, horizon, A] in normalised units;
+                None where it is about to play instead.
 
         Raises:
             InputError: it is not there, or does not fit.
@@ -127,9 +145,28 @@ class Head(nn.Module):
             rng: a stream for this alone, which the checkpoint keeps.
         """
 
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Give the distribution this deviation in every state, as a share of the half-range; its mean stays.
+
+        Between updates only: a clone's σ is what its data had left unexplained, which need not be what exploring takes.
+
+        Raises:
+            InputError: the head has no σ of its own, or not this one.
+        """
+        raise InputError(f"head {self.name!r} has no σ to set")
+
+    def to_unit(self, action: Tensor) -> Tensor:
+        """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
+        return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)
+
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
         return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
+
+
+INSET = 1e-3
+"""Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import INSET, ChoiceSpec, Head, output_layer
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
 
@@ -100,6 +100,10 @@ class Beta(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """Stretch to the bounds."""
         return self.to_bounds(choice)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
+        return self.to_unit(action).clamp(-1 + INSET, 1 - INSET)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""

@@ -129,6 +129,11 @@ class Binned(Head):
         """The bin's value, or the choice itself."""
         return self.to_bounds(choice if self.inside else self.centres[choice])
 
+    def encode(self, action: Tensor) -> Tensor:
+        """The nearest bin, or the value itself."""
+        unit = self.to_unit(action)
+        return unit if self.inside else categorical.nearest(unit, self.centres)
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""
         p = F.softmax(params, -1)

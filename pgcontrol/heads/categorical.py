@@ -16,6 +16,11 @@ def draw(logits: Tensor, race: Tensor) -> Tensor:
     return (logits - race).argmax(-1)
 
 
+def nearest(values: Tensor, centres: Tensor) -> Tensor:
+    """Indices [...] of the ascending `centres` [K] nearest to `values` [...]."""
+    return torch.bucketize(values, 0.5 * (centres[1:] + centres[:-1]))
+
+
 def pick(values: Tensor, choice: Tensor) -> Tensor:
     """`values` [..., K] at the indices `choice` [...]."""
     # a masked sum, not gather, whose gradient is a scatter that a compiled graph cannot vectorise

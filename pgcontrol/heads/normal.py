@@ -35,6 +35,15 @@ class Deviations:
         return math.log(self.min_std), math.log(self.max_std)
 
 
+def log_of(std: float, options: Deviations) -> float:
+    """log σ of a σ that is to be set; InputError where the options' limits do not allow it."""
+    if not options.min_std <= std <= options.max_std:
+        raise InputError(
+            f"σ = {std:g}: must lie between head.min_std = {options.min_std:g} and head.max_std = {options.max_std:g}"
+        )
+    return math.log(std)
+
+
 class DiagonalGaussian(Head):
     """A Gaussian of its own for every joint; subclasses say where log σ comes from.
 
@@ -92,6 +101,10 @@ class DiagonalGaussian(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
         return self.to_bounds(choice)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """In half-ranges; what lay beyond a bound is not to be known any more."""
+        return self.to_unit(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
@@ -30,7 +30,7 @@ class Options:
     levels: int | None = option(None, "codebooks, each refining the last (rvq)")
     length: int | None = option(None, "tokens a chunk (fast)")
     scale: float | None = option(None, "fineness of the frequencies (fast)")
-    source: str = option(OWN, "where tokens come from: own (the run's actions), or a folder of `pgcontrol tokenize`")
+    source: str = option(OWN, "where tokens come from: own (this run's actions), or a tokenizer folder, run or dataset")
     warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
     initial_std: float | None = option(
         0.4, "shape the first bins like a Gaussian of this deviation (share of the half-range); none: uniform", above=0
@@ -94,20 +94,35 @@ class Token(Head):
             with torch.no_grad():
                 self.logits.bias[: self.joints * self.bins] = shape.repeat(self.joints)
 
-    def prepare(self) -> None:
-        """Read the tokenizer's folder, or make sure that one can be fitted here."""
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
+        """Read the tokenizer's folder, or fit it to the source's actions; with `source = own` to `own`, if it is there.
+
+        A head that finds its tokens here does not warm up.
+        """
         if not self.tokenizer.learned:
             return
-        if self.own:
+        source = Path(self.options.source)
+        if self.own and own is None:
             self.tokenizer.require()
-            return
-        found = files.load(Path(self.options.source))
+        elif self.own or not files.found(source):
+            self.tokenizer.require()
+            data = own if self.own else chunks(self.options.source, self.horizon)
+            assert data is not None
+            if data.shape[-1] != self.joints:
+                raise InputError(f"head.source {source}: for {data.shape[-1]} joints, not {self.joints}")
+            self.tokenizer.fit(data, seed)
+            self.warm.fill_(False)
+        else:
+            self._read_folder(source)
+
+    def _read_folder(self, source: Path) -> None:
+        found = files.load(source)
         ours, theirs = files.spec(self.tokenizer), files.spec(found)
         if theirs["joints"] != self.joints:
-            raise InputError(f"head.source {self.options.source}: for {theirs['joints']} joints, not {self.joints}")
+            raise InputError(f"head.source {source}: for {theirs['joints']} joints, not {self.joints}")
         if ours != theirs:
             flags = " ".join(f"--head.{k} {v}" for k, v in theirs.items() if k != "joints")
-            raise InputError(f"head.source {self.options.source} holds another tokenizer; say {flags}")
+            raise InputError(f"head.source {source} holds another tokenizer; say {flags}")
         self.tokenizer.load_state_dict(found.state_dict())
 
     @property
@@ -175,6 +190,13 @@ class Token(Head):
         """What the tokenizer says, [B, A], or [B, H, A] when H > 1."""
         action = self.to_bounds(self.unit(choice))
         return action if self.horizon > 1 else action.squeeze(1)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
+        chunk = self.to_unit(action if self.horizon > 1 else action.unsqueeze(1))
+        if self.warm:
+            return self._filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
+        return self._filled(self.tokenizer.encode(chunk))
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""

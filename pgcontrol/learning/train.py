@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
+from pgcontrol.data.actions import chunks
 from pgcontrol.learning import compiling, threads
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.updates import Diverged
@@ -78,7 +79,7 @@ class Trainer:
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         if fresh:
-            self.policy.head.prepare()
+            self.policy.head.prepare(chunks, self.seeds["adapting"])
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
         self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])

@@ -11,6 +11,7 @@ from scipy import stats
 
 from pgcontrol import catalog
 from pgcontrol.learning.compiling import Graph
+from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy
 
@@ -98,6 +99,55 @@ def test_decode_is_within_bounds(head, params):
     wide = torch.cat([params, 50 * params, -50 * params])
     action = head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng()))
     assert ((action >= LOW) & (action <= HIGH)).all()
+
+
+def unit(action):
+    return (action - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def test_encode_gives_back_what_decode_can_say(head, params):
+    """A clone of the head's own actions learns these very actions, but for those that no choice decodes to."""
+    choice = head.sample(params, rng())
+    action = head.decode(choice)
+    again = head.encode(action)
+    assert again.shape == choice.shape
+    assert again.dtype == choice.dtype
+    exact = not choice.is_floating_point()
+    assert torch.allclose(unit(head.decode(again)), unit(action), rtol=0, atol=1e-6 if exact else 2e-3)
+    assert torch.allclose(unit(head.decode(head.encode(head.decode(again)))), unit(head.decode(again)), atol=1e-6)
+    assert head.log_prob(params, again).isfinite().all()
+
+
+def test_encode_is_the_nearest_choice(head, params):
+    """Of no sampled choice is the action nearer, wherever the action lies, at the bounds too."""
+    sampled = head.decode(many(head, params, 100)[1])
+    given = LOW + (HIGH - LOW) * torch.rand(sampled.shape, generator=rng(5))
+    given[::7, ..., 0], given[::5, ..., 1] = LOW[0], HIGH[1]
+    said = unit(head.decode(head.encode(given)))
+    assert said.isfinite().all()
+
+    def off(one):
+        return (one - unit(given)).flatten(1).norm(dim=1)
+
+    assert (off(said) <= off(unit(sampled)) + 2e-3).all()
+
+
+def test_set_std_leaves_the_mean_alone(head, params):
+    try:
+        head.set_std(0.2)
+    except InputError as error:
+        assert "has no σ to set" in str(error)  # noqa: PT017
+        return
+    features = torch.randn(BATCH, FEATURES, generator=rng(1))
+    inside = 0.1 * features  # σ is seen where nothing is clipped
+    n = 20_000
+    repeated, choice = many(head, head(inside), n)
+    assert repeated.shape[1:] == params.shape[1:]
+    assert head.log_prob(repeated, choice).isfinite().all()
+    said = head.describe(head(inside))
+    assert float(said.get("component_std", said["std"])) == pytest.approx(0.2, rel=0.12)
+    with pytest.raises(InputError, match=r"must lie between head\.min_std"):
+        head.set_std(1e-5)
 
 
 def test_mode_is_a_possible_choice(head, params):
@@ -193,6 +243,23 @@ def test_kl_agrees_with_monte_carlo(head, params):
     error = gap.std(1) / math.sqrt(n)
     assert ((gap.mean(1) - head.kl(params, other)).abs() < 4.5 * error + stated(head, "kl")).all()
     assert (head.kl(params, other) > 0).all()
+
+
+def test_gradient_of_kl_in_its_first_argument_against_monte_carlo(head, params):
+    """∇ KL(p || q) = E[(log p − log q) ∇log p]: what holds a policy near another one pulls by this."""
+    n, step = 10_000, torch.randn(params.shape, generator=rng(5))
+    other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    log_prob, along = torch.func.jvp(  # pyright: ignore[reportAssignmentType]
+        lambda p: head.log_prob(p, choice), (repeated,), (step.repeat_interleave(n, 0),)
+    )
+    gap = (log_prob - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
+    terms = (gap - gap.mean(1, keepdim=True)) * along.view(BATCH, n)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.kl(leaf, other).sum(), leaf)
+    ours = (gradient * step).flatten(1).sum(1)
+    room = stated(head, "kl") * step.flatten(1).norm(dim=1)
+    assert ((terms.mean(1) - ours).abs() < 4.5 * terms.std(1) / math.sqrt(n) + room).all()
 
 
 def test_gradient_of_log_prob_against_finite_differences(head, params):
