@@ -147,7 +147,7 @@ class Policy(nn.Module):
     def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
         """Raw observations [N, O] -> (action, choice); the mode when `rng` is None."""
         if rng is not None:
-            return self.respond(obs, self.head.noise(len(obs), rng))
+            return self.respond(obs, self.head.noise(obs.shape[0], rng))
         choice = self.head.mode(self.params(self.normaliser(obs)))
         return self.head.decode(choice), choice
 

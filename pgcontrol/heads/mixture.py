@@ -79,7 +79,7 @@ class Mixture(Head):
         """A component, then a value of it, unclipped."""
         race, normal = noise.split((self.components, self.joints), -1)
         chosen = categorical.draw(params[..., 0], race)
-        _, mean, log_std = self._split(params[torch.arange(len(params)), chosen])
+        _, mean, log_std = self._split(_row(params, chosen))
         return mean + log_std.exp() * normal
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class Mixture(Head):
             pull = share.unsqueeze(-1) * precision.unsqueeze(1)
             x = (pull * mean.unsqueeze(1)).sum(2) / pull.sum(2)
         height = self._log_joint(params.unsqueeze(1), x.unsqueeze(2)).logsumexp(-1)
-        return x[torch.arange(len(x)), height.argmax(-1)]
+        return _row(x, height.argmax(-1))
 
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
@@ -155,3 +155,8 @@ class Mixture(Head):
         square = (shift**2).sum(-1, keepdim=True) + 2 * (shift * ratio) @ points + ratio**2 @ points**2
         height = logits - log_std.sum(-1)  # of a component, but for what all have in common
         return (height.unsqueeze(-1) - 0.5 * square).mT
+
+
+def _row(values: Tensor, index: Tensor) -> Tensor:
+    """[B, M, ...] -> [B, ...]: of each row the entry at `index` [B]."""
+    return values.gather(1, index[:, None, None].expand(-1, 1, values.shape[-1])).squeeze(1)
