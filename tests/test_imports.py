@@ -23,7 +23,7 @@ LAYERS = [
     ["pgcontrol.learning.compiling"],
     [
         f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
+        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "replay", "decqn", "algorithms"]
     ],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],

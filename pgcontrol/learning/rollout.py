@@ -25,6 +25,8 @@ class Rollout:
 
     raw_obs: Tensor
     """[T, N, O] float64, as the environment gave it."""
+    raw_next: Tensor
+    """[T, N, O] float64: the state each transition truly ended in."""
     obs: Tensor
     """[T, N, O] float32, as the policy saw it."""
     choice: Tensor
@@ -39,6 +41,8 @@ class Rollout:
     """V of the state the transition truly ended in."""
     reward: Tensor
     """Scaled; discounted sum over the steps a choice lasted."""
+    reward_scale: float
+    """What the rewards were divided by."""
     discount: Tensor
     """γ^(steps the choice lasted) x (not terminated); 0 in idle rows."""
     terminated: Tensor
@@ -98,6 +102,8 @@ class RewardScale:
     def __init__(self, num_envs: int, enabled: bool, clip: float = 10.0):
         self.enabled, self.clip = enabled, clip
         self.carry = torch.zeros(num_envs, dtype=torch.float64)
+        self.divisor = 1.0
+        """What the last rewards were divided by."""
         self.mean, self.var, self.count = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.0))
 
     def __call__(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
@@ -110,7 +116,8 @@ class RewardScale:
             self.carry = returns[t].masked_fill(done[t], 0.0)
         var, mean = torch.var_mean(returns, correction=0)
         merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
-        return (reward / (self.var + 1e-8).sqrt()).clamp_(-self.clip, self.clip).float()
+        self.divisor = float((self.var + 1e-8).sqrt())
+        return (reward / self.divisor).clamp_(-self.clip, self.clip).float()
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint."""
@@ -220,6 +227,9 @@ class Collector:
                 self.over |= done
                 self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
+        raw_next = raw_obs[1:].clone()
+        for t, ids, final in finals:
+            raw_next[t, ids] = final
 
         # one pass over all T x N states costs less than T small ones while the physics waits
         before = time.perf_counter()
@@ -232,6 +242,7 @@ class Collector:
         decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
+            raw_next=raw_next,
             obs=obs[:T],
             choice=choice,
             params=params.unflatten(0, (T, N)),
@@ -239,6 +250,7 @@ class Collector:
             value=value,
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
+            reward_scale=self.reward_scale.divisor,
             discount=(decay * ~(terminated | idle)).float(),
             terminated=terminated,
             truncated=truncated,

@@ -200,7 +200,8 @@ class Trainer:
             "seconds": self.seconds,
             "episodes": list(self.episodes),
         }
-        checkpoint.save(folder, tensors, meta)
+        memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
+        checkpoint.save(folder, tensors, meta, memory)
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
@@ -212,6 +213,7 @@ class Trainer:
         if meta.get("policy") != self.spec:
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
+        tensors |= checkpoint.load_memory(folder, meta)
         try:
             self.rule.load_state(_under("rule.", tensors))
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
