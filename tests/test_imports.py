@@ -17,7 +17,7 @@ LAYERS = [
         "pgcontrol.tokenizers",
         "pgcontrol.critics",
         "pgcontrol.learning.advantages",
-        "pgcontrol.diagnosis.spread",
+        *(f"pgcontrol.diagnosis.{m}" for m in ["spread", "modes", "health"]),
     ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.compiling"],
@@ -86,7 +86,7 @@ def layer(module: str) -> int:
 
 
 def test_every_module_has_a_layer():
-    for module in set(MODULES) - {"pgcontrol", "pgcontrol.learning"}:
+    for module in set(MODULES) - {"pgcontrol", "pgcontrol.learning", "pgcontrol.diagnosis"}:
         assert any(f"{module}.".startswith(f"{p}.") for prefixes in LAYERS for p in prefixes), module
 
 
