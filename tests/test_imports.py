@@ -21,14 +21,12 @@ LAYERS = [
     ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.compiling"],
-    [
-        f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
-    ],
+    [f"pgcontrol.learning.{m}" for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]]
+    + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.view"],
-    ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
+    [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous"]],
     [
         "pgcontrol.api",
         "pgcontrol.demo",

@@ -19,7 +19,7 @@ from scipy import ndimage, signal, stats
 WIDTH = 0.1
 """Half-ranges. Torques closer than some three of them are one action: 11 bins, the usual number, are 0.2 apart."""
 CERTAIN = 4.0
-"""Standard errors. Three see a second mode in one of a hundred samples of a uniform distribution, and joints are many."""
+"""Standard errors. Three see two modes in one of a hundred samples of a uniform distribution; joints are many."""
 PROMINENT = 0.1
 """A peak rises above its valley by at least this share of its height: the ripple of bins 2 w apart is 0.03."""
 LEAST_MASS = 0.01
@@ -43,6 +43,11 @@ class Modes(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.mass)
+
+
+def width_for(resolution: float) -> float:
+    """The width for a head of that `resolution`: values on a grid 2 w apart are smoothed into one hill."""
+    return max(WIDTH, resolution / 2)
 
 
 def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
@@ -84,6 +89,14 @@ def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
     return min(shares)
 
 
+def evenness(route: np.ndarray, routes: int) -> float:
+    """The estimate of `occupancy` alone; nan where no episode succeeded."""
+    taken = np.bincount(route[route >= 0], minlength=routes)
+    if routes == 1 or not taken.sum():
+        return 0.0 if taken.sum() else math.nan
+    return float(_entropy(taken[None], routes)[0])
+
+
 def occupancy(route: np.ndarray, routes: int, resamples: int = 2000) -> tuple[float, float, float]:
     """How evenly successful episodes use the routes, 0 to 1, and its 95 % interval over episodes.
 
@@ -100,15 +113,13 @@ def occupancy(route: np.ndarray, routes: int, resamples: int = 2000) -> tuple[fl
     """
     taken = np.bincount(route[route >= 0], minlength=routes)
     total = int(taken.sum())
-    if not total:
-        return math.nan, math.nan, math.nan
-    if routes == 1:
-        return 0.0, 0.0, 0.0
+    estimate = evenness(route, routes)
+    if routes == 1 or not total:
+        return estimate, estimate, estimate
     # a route that was not seen may still be taken, by the rule of succession: an interval of one point would lie
     prior = (taken + 1 / routes) / (total + 1)
     again = np.random.default_rng(0).multinomial(total, prior, size=resamples)
     low, high = np.quantile(_entropy(again, routes), [0.025, 0.975])
-    estimate = float(_entropy(taken[None], routes)[0])
     return estimate, min(float(low), estimate), max(float(high), estimate)
 
 

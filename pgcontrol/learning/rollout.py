@@ -74,6 +74,8 @@ class Episode(NamedTuple):
     """Undiscounted sum of the task's own reward."""
     length: int
     """Environment steps."""
+    route: int = -1
+    """By which of the task's routes it succeeded; −1: by none, or the task has none."""
 
 
 class RewardScale:
@@ -266,8 +268,9 @@ class Collector:
         self.over[target] = False
 
     def _close(self, ids: Tensor) -> Iterator[Episode]:
+        routes = self.env.task.route() if self.env.task is not None and self.env.task.routes else None
         for i in ids[self._counted[ids]].tolist():
-            yield Episode(float(self.totals[i]), int(self.lengths[i]))
+            yield Episode(float(self.totals[i]), int(self.lengths[i]), -1 if routes is None else int(routes[i]))
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 
