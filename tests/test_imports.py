@@ -25,6 +25,7 @@ LAYERS = [
     + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
+    ["pgcontrol.diagnosis.verdicts"],
     ["pgcontrol.view"],
     [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous"]],
     [
