@@ -33,6 +33,7 @@ LAYERS = [
         "pgcontrol.demo",
         "pgcontrol.bench",
         "pgcontrol.experiment",
+        "pgcontrol.diagnosis",
         "pgcontrol.theory",
         "pgcontrol.tokenize",
     ],

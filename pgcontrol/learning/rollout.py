@@ -301,6 +301,12 @@ class Collector:
         scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
         return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra
 
+    def restart(self) -> None:
+        """Begin new episodes with the next rollout."""
+        self.over.fill_(True)
+        self.totals.zero_()
+        self.lengths.zero_()
+
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
         self.env.load_state({k[4:]: v for k, v in tensors.items() if k.startswith("env.")}, extra)
@@ -311,9 +317,7 @@ class Collector:
             self.obs = tensors["obs"].clone()
             self.over.copy_(tensors["over"])
         else:  # the episodes begin anew, so their accounts do too
-            self.over.fill_(True)
-            self.totals.zero_()
-            self.lengths.zero_()
+            self.restart()
 
 
 def _values(
