@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
-from pgcontrol.diagnosis import modes
+from pgcontrol.diagnosis import modes, verdicts
 from pgcontrol.diagnosis.watch import Watch
 from pgcontrol.learning import compiling, threads
 from pgcontrol.learning.rollout import Collector, Episode, Rollout
@@ -313,6 +313,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
+                display.say(_diagnosed(folder, config))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         kept = checkpoint.find(folder.path)
@@ -323,6 +324,14 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
+
+
+def _diagnosed(folder: RunFolder, config: Config) -> str:
+    """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, "finished")
+    folder.write_manifest(verdict=verdicts.words(told))
+    proof = f"; to prove it: pgcontrol diagnose {folder.path} --branches 5" if told[0].word == "suspected" else ""
+    return f"diagnosis: {verdicts.summary(told)}{proof}"
 
 
 def _advance(
