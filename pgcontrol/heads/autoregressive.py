@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical, quadrature
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import ChoiceSpec, Head, joint_stds, output_layer, temper
 from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
@@ -63,6 +63,7 @@ class Autoregressive(Head):
         self.bins, self.degree = options.bins, min(options.degree, options.bins - 1)
         A, R = self.joints, self.degree
         self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
+        self.resolution = 2.0 / (self.bins - 1)
         # Σ_k φ_r(k) φ_s(k) / K = [r = s], and no part of the constant, which softmax drops
         powers = self.centres.double().unsqueeze(1) ** torch.arange(R + 1)
         basis = torch.linalg.qr(powers)[0][:, 1:] * math.sqrt(self.bins)
@@ -134,6 +135,12 @@ class Autoregressive(Head):
             "saturation": (p[..., 0] + p[..., -1]).mean(),
             "coupling": (couplings**2).sum((-1, -2)).sqrt().mean(),
         }
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """A temperature for each joint's logits, and for what it hears of the earlier ones."""
+        rows = [w.view(self.joints, -1) for w in self.out.parameters()]
+        temper(rows, lambda: joint_stds(self.describe(self(features)), self.joints), std)
 
     def _couplings(self, params: Tensor) -> Tensor:
         """W, [B, A, R, A·R], later joints' part 0."""

@@ -48,6 +48,8 @@ class Head(nn.Module):
     distributions as a training meets them. An estimate is as deterministic as the rest: a function of params alone."""
     likeliest_mode: ClassVar[bool] = True
     """Whether `mode` is the likeliest choice of all; a head that says no tells in its docstring what it is instead."""
+    resolution: float = 0.0
+    """How far neighbouring actions are apart where a joint has only some, in half-ranges; 0: any action can be."""
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
     """Options that make another kind of distribution of this head: the laws hold under each of them, too."""
 
@@ -162,6 +164,19 @@ class Head(nn.Module):
         """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
         return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)
 
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """Change the weights so that every mode is `std` wide, in half-ranges, and where it was; or as near as can be.
+
+        It narrows what is wider. Modes nearer to each other than `std` merge. Here for heads whose weights make logits:
+        they are divided by one temperature.
+
+        Args:
+            std: deviation of the decoded action, averaged over rows.
+            features: [B, F] of states in which it shall be so wide.
+        """
+        temper([w.view(1, -1) for w in self.parameters()], lambda: self.describe(self(features))["std"], std)
+
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
         return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
@@ -169,6 +184,43 @@ class Head(nn.Module):
 
 INSET = 1e-3
 """Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
+
+
+def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
+    """x [G] in [−12, 12] for which `width(x)` [G], which grows with x group by group, is nearest `std`; by bisection.
+
+    `width` is called with the answer last.
+    """
+    low, high = torch.full((groups,), -12.0), torch.full((groups,), 12.0)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        narrow = width(middle) < std
+        low, high = torch.where(narrow, middle, low), torch.where(narrow, high, middle)
+    width(low)
+    return low
+
+
+def temper(
+    weights: Sequence[Tensor], width: Callable[[], Tensor], std: float, about: Sequence[Tensor | float] | None = None
+) -> None:
+    """Divide weights [G, ·] of logits by temperatures [G], in place, until `width()` [G] is `std`.
+
+    `about` are weights of no preference, one [·] for each; 0 by default.
+    """
+    about = about or [0.0] * len(weights)
+    before = [w - a for w, a in zip(weights, about, strict=True)]
+
+    def at(log_temperature: Tensor) -> Tensor:
+        for weight, was, a in zip(weights, before, about, strict=True):
+            weight.copy_(was * torch.exp(-log_temperature).unsqueeze(1) + a)
+        return width()
+
+    solve(at, std, len(weights[0]))
+
+
+def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
+    """`std_joint0` … of what a head describes, [A]."""
+    return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from pgcontrol.heads.base import INSET, ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import INSET, ChoiceSpec, Head, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
 
@@ -105,11 +105,29 @@ class Beta(Head):
         """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
         return self.to_unit(action).clamp(-1 + INSET, 1 - INSET)
 
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """α − 1 and β − 1 by one factor for each state and joint, which keeps the mode; the layer fitted to that."""
+        excess = F.softplus(self(features))
+
+        def scaled(log_factor: Tensor) -> Tensor:
+            return excess * torch.exp(-log_factor).view(len(features), 1, -1)
+
+        def width(log_factor: Tensor) -> Tensor:
+            return deviation(*(1 + scaled(log_factor)).unbind(1)).flatten()
+
+        wanted = scaled(solve(width, std, len(features) * self.joints)).clamp_min(1e-6)
+        inputs = F.pad(features, (0, 1), value=1.0)
+        raw = wanted + torch.log(-torch.expm1(-wanted))  # softplus backwards
+        fitted = torch.linalg.lstsq(inputs, raw.flatten(1), driver="gelsd").solution
+        self.raw.weight.copy_(fitted[:-1].mT)
+        self.raw.bias.copy_(fitted[-1])
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""
         alpha, beta = concentrations(params)
         total = alpha + beta
-        std = 2 * (alpha * beta / (total + 1)).sqrt() / total
+        std = deviation(alpha, beta)
         most = self.options.max_concentration
 
         def mass_at_edge(a: Tensor, b: Tensor) -> Tensor:
@@ -144,6 +162,12 @@ def concentrations(params: Tensor) -> tuple[Tensor, Tensor]:
     """α, β [B, A] in float64: log Γ of a thousand cancels all but three digits in float32."""
     alpha, beta = (1 + F.softplus(params.double())).unbind(1)
     return alpha, beta
+
+
+def deviation(alpha: Tensor, beta: Tensor) -> Tensor:
+    """Of Beta(α, β) on [−1, 1]."""
+    total = alpha + beta
+    return 2 * (alpha * beta / (total + 1)).sqrt() / total
 
 
 def log_beta(alpha: Tensor, beta: Tensor) -> Tensor:

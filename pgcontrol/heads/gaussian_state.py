@@ -30,3 +30,9 @@ class GaussianState(DiagonalGaussian):
     def free_log_std(self, features: Tensor) -> Tensor:
         """[B, A]."""
         return self.log_std(features)
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The same σ in every state, to begin with."""
+        self.log_std.weight.zero_()
+        self.log_std.bias.fill_(math.log(std)).clamp_(*self.limits)

@@ -134,6 +134,15 @@ class Mixture(Head):
             "saturation": (weights * outside).sum(1).mean(),
         }
 
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
+        for weight, value in (
+            (self.out.weight, 0.0),
+            (self.out.bias, min(max(math.log(std), self.limits[0]), self.limits[1])),
+        ):
+            weight.view(self.components, 1 + 2 * self.joints, -1)[:, -self.joints :] = value
+
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[..., 1 + 2A] -> weight logits [...], means [..., A], log σ [..., A]."""
         logits, mean, log_std = params.split((1, self.joints, self.joints), -1)

@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical, normal
-from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer, temper
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 
@@ -108,6 +108,13 @@ class TokenOffset(Head):
     def set_std(self, std: float) -> None:
         """Of the offset."""
         self.log_std.fill_(normal.log_of(std, self.options))
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """Half of the variance by the offset's σ, the rest by a temperature of the codes."""
+        self.log_std.fill_(math.log(std / math.sqrt(2))).clamp_(*self.limits)
+        weights = [w.view(1, -1) for w in self.logits.parameters()]
+        temper(weights, lambda: self.describe(self(features))["std"], std)
 
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the code and for the offset, [count, K + A]."""

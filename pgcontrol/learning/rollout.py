@@ -90,6 +90,8 @@ class Episode(NamedTuple):
     """Undiscounted sum of the task's own reward."""
     length: int
     """Environment steps."""
+    route: int = -1
+    """By which of the task's routes it succeeded; −1: by none, or the task has none."""
 
 
 class RewardScale:
@@ -304,8 +306,9 @@ class Collector:
         self.over[target] = False
 
     def _close(self, ids: Tensor) -> Iterator[Episode]:
+        routes = self.env.task.route() if self.env.task is not None and self.env.task.routes else None
         for i in ids[self._counted[ids]].tolist():
-            yield Episode(float(self.totals[i]), int(self.lengths[i]))
+            yield Episode(float(self.totals[i]), int(self.lengths[i]), -1 if routes is None else int(routes[i]))
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 
@@ -336,6 +339,12 @@ class Collector:
         scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
         return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra
 
+    def restart(self) -> None:
+        """Begin new episodes with the next rollout."""
+        self.over.fill_(True)
+        self.totals.zero_()
+        self.lengths.zero_()
+
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
         self.env.load_state({k[4:]: v for k, v in tensors.items() if k.startswith("env.")}, extra)
@@ -346,9 +355,7 @@ class Collector:
             self.obs = tensors["obs"].clone()
             self.over.copy_(tensors["over"])
         else:  # the episodes begin anew, so their accounts do too
-            self.over.fill_(True)
-            self.totals.zero_()
-            self.lengths.zero_()
+            self.restart()
 
 
 def _values(

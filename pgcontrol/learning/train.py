@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import collections
 import pkgutil
-import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +14,11 @@ from torch import Tensor
 
 from pgcontrol import catalog
 from pgcontrol.data.actions import chunks
+from pgcontrol.diagnosis import modes, verdicts
+from pgcontrol.diagnosis.watch import Watch
 from pgcontrol.learning import compiling, threads
-from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.rollout import Collector, Episode, Rollout
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -30,7 +31,7 @@ from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
 from pgcontrol.view.doctor import usable_cpus
 
-STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting")
+STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
 
 
 class Run(NamedTuple):
@@ -88,9 +89,9 @@ class Trainer:
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         self.estimator = algorithm.estimator(options)
+        samples = config.num_envs * config.rollout_steps
+        updates = -(-config.total_steps // samples)
         if compiled is None:
-            samples = config.num_envs * config.rollout_steps
-            updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.rule.estimate = self.estimate
@@ -104,7 +105,8 @@ class Trainer:
             algorithm.sampling(options, config.num_envs),
             compiled,
         )
-        self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
+        self.watch = Watch(self.policy, updates, self.seeds["health"])
+        self.episodes: collections.deque[Episode] = collections.deque(maxlen=100)
         self.steps = 0
         self.updates = 0
         self.seconds = 0.0
@@ -120,7 +122,7 @@ class Trainer:
         before = time.perf_counter()
         metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
         updating = time.perf_counter() - before
-        metrics["train/kl"] = self._moved(rollout)
+        metrics |= self._moved(rollout, advantage)
         # after the update: the rollout was collected under the old statistics
         self._take_in(rollout.raw_obs[~rollout.idle])
         self._adapt(rollout, target, progress)
@@ -141,10 +143,12 @@ class Trainer:
         return advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
 
     @torch.no_grad()
-    def _moved(self, rollout: Rollout) -> float:
-        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice."""
+    def _moved(self, rollout: Rollout, advantage: Tensor) -> dict[str, float]:
+        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice; and its health."""
         after = self.policy.params(rollout.glance(rollout.obs))
-        return float(self.policy.head.kl(rollout.glance(rollout.params), after).mean())
+        kl = self.policy.head.kl(rollout.glance(rollout.params), after).mean()
+        last = self.steps + rollout.steps >= self.config.total_steps
+        return {"train/kl": float(kl)} | self.watch(self.updates, rollout, advantage, last)
 
     @torch.no_grad()
     def _features(self, rollout: Rollout) -> Tensor:
@@ -160,8 +164,11 @@ class Trainer:
     def _account(self) -> dict[str, float]:
         row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
-            returns, lengths = zip(*self.episodes, strict=True)
-            row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
+            returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
+            row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
+            if self.env.task is not None and (routes := len(self.env.task.routes)):
+                row["rollout/success_rate"] = float((taken >= 0).mean())
+                row["health/route_entropy"] = modes.evenness(taken, routes)
         return row
 
     def _take_in(self, obs: Tensor) -> None:
@@ -189,6 +196,7 @@ class Trainer:
             ("policy", self.policy.state_dict()),
             ("rule", self.rule.state()),
             ("collector", env_tensors),
+            ("watch", self.watch.state()),
         ):
             tensors |= {f"{name}.{k}": v for k, v in state.items()}
         meta = {
@@ -217,11 +225,12 @@ class Trainer:
         try:
             self.rule.load_state(_under("rule.", tensors))
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
+            self.watch.load_state(_under("watch.", tensors))
             self.sampling.set_state(tensors["rng.sampling"])
             self.minibatches.set_state(tensors["rng.minibatches"])
             self.adapting.set_state(tensors["rng.adapting"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
-            self.episodes.extend((total, length) for total, length in meta["episodes"])
+            self.episodes.extend(Episode(*episode) for episode in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
@@ -308,6 +317,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
+                display.say(_diagnosed(folder, config))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         kept = checkpoint.find(folder.path)
@@ -318,6 +328,14 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
+
+
+def _diagnosed(folder: RunFolder, config: Config) -> str:
+    """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, "finished")
+    folder.write_manifest(verdict=verdicts.words(told))
+    proof = f"; to prove it: pgcontrol diagnose {folder.path} --branches 5" if told[0].word == "suspected" else ""
+    return f"diagnosis: {verdicts.summary(told)}{proof}"
 
 
 def _advance(
@@ -354,35 +372,3 @@ def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     if mode.trace:
         clips.add(mode.trace, env, seed, trainer.steps)
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")
-
-
-HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-"""A terminal that went away, where the platform says so."""
-
-
-class Interrupt:
-    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
-
-    def __enter__(self) -> Interrupt:
-        self._before = {}
-        for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not in the main thread: the caller's business
-                break
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number

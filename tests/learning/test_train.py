@@ -15,7 +15,8 @@ import torch
 import pgcontrol
 from pgcontrol import catalog
 from pgcontrol.learning import compiling
-from pgcontrol.learning.train import Interrupt, Trainer, stream_seeds
+from pgcontrol.learning.signals import Interrupt
+from pgcontrol.learning.train import Trainer, stream_seeds
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
