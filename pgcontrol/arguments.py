@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from typing import Any
 
 from pgcontrol.options import InputError
 
@@ -78,3 +80,18 @@ def split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict
             else:
                 settings[key[2:].replace("-", "_")] = value
     return known, settings
+
+
+def setting_lines(options: type, values: Any, prefix: str) -> list[str]:
+    """A line of help for every field of a dataclass of options, with its value in `values`."""
+    return [
+        f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
+        for f in dataclasses.fields(options)
+    ]
+
+
+def typed(value: Any) -> str:
+    """A value as one would type it on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

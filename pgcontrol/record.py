@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Episode, Writer
-from pgcontrol.learning.train import Interrupt
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.options import InputError, suggest
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import PACKAGES
@@ -148,9 +148,10 @@ def record(
             row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": played / elapsed}
             display.update(len(writer), row, left=(episodes - len(writer)) / rate)
         env.close()
-        if routes:
+        if routes and env.task is not None:
             taken = np.concatenate(routes)
-            display.say(f"success {np.mean(taken >= 0):.3f}, route entropy {route_entropy(taken, outcome.routes):.3f}")
+            entropy = route_entropy(taken, len(env.task.routes))
+            display.say(f"success {np.mean(taken >= 0):.3f}, route entropy {entropy:.3f}")
         if len(writer) < episodes:
             display.say(f"stopped with {len(writer)} of {episodes} episodes; the same command goes on")
         else:

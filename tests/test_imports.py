@@ -23,7 +23,18 @@ LAYERS = [
     ["pgcontrol.learning.compiling"],
     [
         f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "replay", "decqn", "algorithms"]
+        for m in [
+            "rollout",
+            "sampling",
+            "optimiser",
+            "updates",
+            "fitting",
+            "score",
+            "natural",
+            "replay",
+            "decqn",
+            "algorithms",
+        ]
     ]
     + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],
@@ -31,7 +42,7 @@ LAYERS = [
     ["pgcontrol.diagnosis.verdicts"],
     ["pgcontrol.view"],
     ["pgcontrol.data"],
-    [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous"]],
+    [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous", "prior", "clone"]],
     [
         "pgcontrol.api",
         "pgcontrol.demo",

@@ -12,7 +12,7 @@ from pgcontrol_envs.demonstrators import route_entropy
 import pgcontrol
 from pgcontrol.data import actions
 from pgcontrol.data.dataset import Dataset
-from pgcontrol.learning.train import Interrupt
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.record import record
 from pgcontrol.runs.load import make_env
 from tests.learning.test_train import small
@@ -40,14 +40,12 @@ def test_episodes_replay_to_the_same_observations(tmp_path):
     metadata = list(minari.MinariDataset(tmp_path / "d").storage.get_episode_metadata(range(3)))
     for episode, meta in zip(Dataset(tmp_path / "d").episodes(), metadata, strict=True):
         env = make_env("Fork-v0", 1, 0)
-        obs, total = [env.reset(seed=meta["seed"])], 0.0
-        for action in episode.action:
-            step = env.step(torch.from_numpy(action[None]))
-            obs.append(step.obs)
-            total += float(step.reward)
-        assert np.array_equal(torch.cat(obs).numpy(), episode.obs)
-        assert total == pytest.approx(episode.reward.sum()) == pytest.approx(meta["return"])
-        assert (bool(step.terminated), bool(step.truncated)) == (episode.terminated, episode.truncated)
+        obs = [env.reset(seed=meta["seed"])]
+        steps = [env.step(torch.from_numpy(action[None])) for action in episode.action]
+        assert np.array_equal(torch.cat(obs + [step.obs for step in steps]).numpy(), episode.obs)
+        assert np.array_equal(torch.cat([step.reward for step in steps]).numpy(), episode.reward)
+        assert episode.reward.sum() == pytest.approx(meta["return"])
+        assert (bool(steps[-1].terminated), bool(steps[-1].truncated)) == (episode.terminated, episode.truncated)
 
 
 def test_a_policys_samples_or_mode_with_its_metadata(tmp_path):

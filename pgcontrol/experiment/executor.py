@@ -11,9 +11,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from pgcontrol.arguments import typed
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import configure, flat, nested, read_yaml, typed
+from pgcontrol.runs.config import configure, flat, nested, read_yaml
 
 ATTEMPTS = 3
 """Of a cell whose process was killed from outside: it resumes from its checkpoint."""

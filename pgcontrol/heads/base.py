@@ -9,8 +9,6 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
-from pgcontrol.options import InputError
-
 Chunks = Callable[[str, int], Tensor]
 """Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
 
@@ -148,17 +146,6 @@ class Head(nn.Module):
             progress: share of the run's budget used, in [0, 1).
             rng: a stream for this alone, which the checkpoint keeps.
         """
-
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Give the distribution this deviation in every state, as a share of the half-range; its mean stays.
-
-        Between updates only: a clone's σ is what its data had left unexplained, which need not be what exploring takes.
-
-        Raises:
-            InputError: the head has no σ of its own, or not this one.
-        """
-        raise InputError(f"head {self.name!r} has no σ to set")
 
     def to_unit(self, action: Tensor) -> Tensor:
         """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
 class Gaussian(DiagonalGaussian):
@@ -18,11 +18,6 @@ class Gaussian(DiagonalGaussian):
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
-
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of every joint."""
-        self.log_std.fill_(log_of(std, self.options))
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcontrol.heads.base import output_layer
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
 class GaussianState(DiagonalGaussian):
@@ -20,12 +20,6 @@ class GaussianState(DiagonalGaussian):
         super().__init__(features, low, high, options)
         self.log_std = output_layer(features, self.joints)
         nn.init.constant_(self.log_std.bias, math.log(options.initial_std))
-
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of every joint in every state: what the trunk said of σ is forgotten."""
-        self.log_std.bias.fill_(log_of(std, self.options))
-        self.log_std.weight.zero_()
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """[B, A]."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
 from pgcontrol.heads.base import INSET, joint_stds, solve
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
 class GaussianTanh(DiagonalGaussian):
@@ -38,11 +38,6 @@ class GaussianTanh(DiagonalGaussian):
         nodes, weights = quadrature.hermite(16)
         self.register_buffer("nodes", nodes, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
-
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of every joint, before the squash."""
-        self.log_std.fill_(log_of(std, self.options))
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""

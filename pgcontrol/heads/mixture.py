@@ -64,12 +64,6 @@ class Mixture(Head):
         free = params[..., -self.joints :]
         return torch.cat((params[..., : -self.joints], normal.bounded(free, *self.limits)), -1)
 
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of every component's joints in every state; weights and means stay."""
-        self._split(self.out.bias.view(self.components, -1))[2].fill_(normal.log_of(std, self.options))
-        self.out.weight.view(self.components, -1, self.features)[:, -self.joints :].zero_()
-
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the component and for its value, [count, M + A]."""
         race = categorical.race(count, self.components, rng=rng)

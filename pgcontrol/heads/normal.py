@@ -35,15 +35,6 @@ class Deviations:
         return math.log(self.min_std), math.log(self.max_std)
 
 
-def log_of(std: float, options: Deviations) -> float:
-    """log σ of a σ that is to be set; InputError where the options' limits do not allow it."""
-    if not options.min_std <= std <= options.max_std:
-        raise InputError(
-            f"σ = {std:g}: must lie between head.min_std = {options.min_std:g} and head.max_std = {options.max_std:g}"
-        )
-    return math.log(std)
-
-
 class DiagonalGaussian(Head):
     """A Gaussian of its own for every joint; subclasses say where log σ comes from.
 

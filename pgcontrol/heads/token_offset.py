@@ -105,11 +105,6 @@ class TokenOffset(Head):
         return params[:, :-1, 0], params[:, :-1, 1:], params[:, -1, 1:]
 
     @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of the offset."""
-        self.log_std.fill_(normal.log_of(std, self.options))
-
-    @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """Half of the variance by the offset's σ, the rest by a temperature of the codes."""
         self.log_std.fill_(math.log(std / math.sqrt(2))).clamp_(*self.limits)

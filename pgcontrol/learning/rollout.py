@@ -57,6 +57,10 @@ class Rollout:
     """[T + 1, N, O] float32: `obs`, and what the policy sees next."""
     finals: list[tuple[int, Tensor, Tensor]]
     """(t, env ids [n], true final observations [n, O] float32) of the episodes that ended."""
+    prior: Tensor | None = None
+    """A prior's params in these states, [T, N, ...], for a policy that is to stay near one."""
+    pull: float = 0.0
+    """What a nat of KL(policy || prior) costs, in units of the objective."""
 
     def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""

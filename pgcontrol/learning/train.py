@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import pkgutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,8 +80,8 @@ class Trainer:
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
-        if fresh:
-            self.policy.head.prepare(chunks, self.seeds["adapting"])
+        self.remarks: list[str] = []
+        """What the user is to be told after an update, a line each."""
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
         self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
@@ -111,6 +112,12 @@ class Trainer:
         self.updates = 0
         self.seconds = 0.0
         """Wall time spent training, over all sessions of the run."""
+        if fresh:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Before the first rollout of a new run."""
+        self.policy.head.prepare(chunks, self.seeds["adapting"])
 
     def update(self) -> dict[str, float]:
         """One rollout and one update of the policy; returns their metrics."""
@@ -120,7 +127,7 @@ class Trainer:
         advantage, target = self.estimate(rollout)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
-        metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
+        metrics = self._improve(rollout, advantage, target, progress)
         updating = time.perf_counter() - before
         metrics |= self._moved(rollout, advantage)
         # after the update: the rollout was collected under the old statistics
@@ -134,6 +141,10 @@ class Trainer:
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+
+    def _improve(self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float) -> dict[str, float]:
+        """The rule's update."""
+        return self.rule.update(rollout, advantage, target, progress, self.minibatches)
 
     def estimate(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Advantages and the critic's targets, [T, N]."""
@@ -187,18 +198,8 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
         env_tensors, env_extra = self.collector.state()
-        tensors: dict[str, Tensor] = {
-            "rng.sampling": self.sampling.get_state(),
-            "rng.minibatches": self.minibatches.get_state(),
-            "rng.adapting": self.adapting.get_state(),
-        }
-        for name, state in (
-            ("policy", self.policy.state_dict()),
-            ("rule", self.rule.state()),
-            ("collector", env_tensors),
-            ("watch", self.watch.state()),
-        ):
-            tensors |= {f"{name}.{k}": v for k, v in state.items()}
+        groups = self._state() | {"policy": self.policy.state_dict(), "collector": env_tensors}
+        tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {
             "policy": self.spec,
             "algorithm": self.config.algorithm.name,
@@ -210,6 +211,21 @@ class Trainer:
         }
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)
+
+    def _state(self) -> dict[str, dict[str, Tensor]]:
+        """Tensors by group, of what this trainer holds beside the policy and the environments."""
+        streams = {"sampling": self.sampling, "minibatches": self.minibatches, "adapting": self.adapting}
+        rng = {name: stream.get_state() for name, stream in streams.items()}
+        return {"rng": rng, "rule": self.rule.state(), "watch": self.watch.state()}
+
+    def _load_state(self, of: Callable[[str], dict[str, Tensor]]) -> None:
+        """Take them back; `of` gives a group's tensors."""
+        rng = of("rng")
+        self.rule.load_state(of("rule"))
+        self.watch.load_state(of("watch"))
+        self.sampling.set_state(rng["sampling"])
+        self.minibatches.set_state(rng["minibatches"])
+        self.adapting.set_state(rng["adapting"])
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
@@ -223,12 +239,8 @@ class Trainer:
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder, meta)
         try:
-            self.rule.load_state(_under("rule.", tensors))
+            self._load_state(lambda group: _under(f"{group}.", tensors))
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
-            self.watch.load_state(_under("watch.", tensors))
-            self.sampling.set_state(tensors["rng.sampling"])
-            self.minibatches.set_state(tensors["rng.minibatches"])
-            self.adapting.set_state(tensors["rng.adapting"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
             self.episodes.extend(Episode(*episode) for episode in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -245,8 +257,12 @@ def stream_seeds(seed: int) -> dict[str, int]:
 
 
 def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
-    """The trainer that the algorithm's row names, built; see `Trainer`."""
-    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].sampling.trainer)(config, compiled, fresh)
+    """The trainer that the algorithm's row names, or the one for a prior, built; see `Trainer`."""
+    row = catalog.algorithms()[config.algorithm.name]
+    name = row.sampling.fine_tuner if config.prior else row.sampling.trainer
+    if name is None:
+        raise InputError(f"prior = {config.prior!r}: algorithm {row.name!r} cannot start from one")
+    return pkgutil.resolve_name(name)(config, compiled, fresh)
 
 
 def train(config: Config, quiet: bool = False) -> Run:
@@ -352,6 +368,8 @@ def _advance(
         if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
             row |= _evaluate(trainer, clips)
         log.write(trainer.steps, row)
+        while trainer.remarks:
+            display.say(trainer.remarks.pop(0))
         display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
         if finished or _due(config.checkpoint_every, before, trainer.steps):
             trainer.save(folder.checkpoint(trainer.steps))

@@ -12,10 +12,10 @@ from pgcontrol.data.actions import chunks, of
 from pgcontrol.data.dataset import Dataset, Episode, Writer, found
 from pgcontrol.options import InputError
 
-OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.float32([-2, 0]), np.float32([2, 1]))
+OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.array([-2, 0], np.float32), np.array([2, 1], np.float32))
 
 
-def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env="Pendulum-v1", scale=1.0):
+def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env: str | None = "Pendulum-v1", scale=1.0):
     """A dataset as others write them: observations of any shape, actions in bounds of their own."""
     spec = gymnasium.spec(env) if env else None
     folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ def test_what_no_policy_can_learn_from_is_refused(make, line, tmp_path):
 
 def test_sizes_and_bounds_are_compared_by_name(tmp_path):
     data = Dataset(foreign(tmp_path / "d", scale=5.0))
-    bounds = np.float32([-1, -1]), np.float32([1, 1])
+    bounds = np.array([-1, -1], np.float32), np.array([1, 1], np.float32)
     with pytest.raises(InputError, match="observations of 6 numbers, but Hopper-v5 has 11"):
         data.require_env("Hopper-v5", 11, *bounds)
     with pytest.raises(InputError, match="actions of 2 numbers, but Hopper-v5 has 3"):
@@ -108,7 +108,7 @@ def test_damage_is_one_line(tmp_path):
 
 
 def test_what_a_killed_process_left_is_dropped(tmp_path):
-    low, high = np.float32([-1]), np.float32([1])
+    low, high = np.array([-1], np.float32), np.array([1], np.float32)
     episode = Episode(np.zeros((3, 4)), np.zeros((2, 1), np.float32), np.ones(2), False, True)
     writer = Writer.create(tmp_path / "d", "Bandit-v0", low, high, 4, {"env": "Bandit-v0"})
     writer.add([episode, episode], [{}, {}])

@@ -9,7 +9,6 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
-from pgcontrol.options import InputError
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
@@ -126,24 +125,6 @@ def test_encode_is_the_nearest_choice(head, params):
         return (one - unit(given)).flatten(1).norm(dim=1)
 
     assert (off(said) <= off(unit(sampled)) + 2e-3).all()
-
-
-def test_set_std_leaves_the_mean_alone(head, params):
-    try:
-        head.set_std(0.2)
-    except InputError as error:
-        assert "has no σ to set" in str(error)  # noqa: PT017
-        return
-    features = torch.randn(BATCH, FEATURES, generator=rng(1))
-    inside = 0.1 * features  # σ is seen where nothing is clipped
-    n = 20_000
-    repeated, choice = many(head, head(inside), n)
-    assert repeated.shape[1:] == params.shape[1:]
-    assert head.log_prob(repeated, choice).isfinite().all()
-    said = head.describe(head(inside))
-    assert float(said.get("component_std", said["std"])) == pytest.approx(0.2, rel=0.12)
-    with pytest.raises(InputError, match=r"must lie between head\.min_std"):
-        head.set_std(1e-5)
 
 
 def test_mode_is_a_possible_choice(head, params):

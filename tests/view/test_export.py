@@ -19,7 +19,8 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import make_policy
 from pgcontrol.view import export
 from pgcontrol.view.draws import FromUniforms
-from tests.heads.test_laws import CASES, rng, spec_of
+from tests.heads.test_laws import CASES, rng
+from tests.heads.test_policies import spec_of
 
 README = Path(__file__).parents[2] / "README.md"
 
