@@ -78,7 +78,8 @@ def test_views_are_live_and_outlive_the_physics():
     gc.collect()
     assert qpos[1, 0] == 3
     with pytest.raises(
-        ValueError, match=r"'xpos' is not bound; bound are qpos, qvel, ctrl, time, userdata: name it in Task\.derived"
+        ValueError,
+        match=r"'xpos' is not bound; bound are qpos, qvel, ctrl, time, userdata, xfrc_applied: name it in Task\.derived",
     ):
         CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
     with pytest.raises(ValueError, match="no output 'nonsense'"):
