@@ -15,6 +15,7 @@ import copy
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -213,8 +214,19 @@ def _joint_name(model: mujoco.MjModel, i: int) -> str:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened: on Linux there must be a display to open it on."""
-    return not sys.platform.startswith("linux") or any(os.environ.get(v) for v in ("DISPLAY", "WAYLAND_DISPLAY"))
+    """Whether a window can be opened. Linux asks GLFW: Studio itself would wait for ever for a display that is gone."""
+    if not sys.platform.startswith("linux"):
+        return True
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return False
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the answer says it
+        if not glfw.init():
+            return False
+    glfw.terminate()
+    return True
 
 
 def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int) -> int:

@@ -188,6 +188,14 @@ def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
     assert error.startswith(f"pgcontrol: {line}"), error
 
 
+def test_a_display_that_is_gone_is_none(monkeypatch):
+    """Left over in the environment, as after a session that ended: Studio would wait for it."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":4242")
+    assert not play.has_display()
+
+
 def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
     """A browser's view: the page, the model, and a stream of states that changes; then a clean end."""
     player = play.Player(*play.find_agent(saved(tmp_path / "step_1", "binned"), "policy", True, 0), seed=0)
