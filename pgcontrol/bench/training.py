@@ -205,12 +205,14 @@ def _stable_baselines(config: Config, like_ours: bool) -> Callable[[float], floa
     """PPO of Stable-Baselines3 as shipped: its own threads, and its defaults or our sizes."""
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.logger import Logger
 
     options = config.algorithm.options
     sizes = {"n_steps": config.rollout_steps, "batch_size": options.minibatch, "n_epochs": options.epochs}
     with python_warnings():
         env = make_vec_env(config.env, config.num_envs if like_ours else 1, seed=0)
     model = PPO("MlpPolicy", env, seed=0, device="cpu", **(sizes if like_ours else {}))
+    model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder in the temporary one
     threads = multiprocessing.cpu_count()
 
     def measure(seconds: float) -> float:

@@ -54,6 +54,11 @@ class Algorithm:
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=parts, frozen=True)
 
+    @property
+    def fine_tuner(self) -> str | None:
+        """The trainer that starts from a prior, by its dotted name; None where there is none."""
+        return self.sampling.fine_tuner if self.rule.heeds_prior else None
+
     def check_parts(self, head: str, critic: str) -> None:
         """Refuse a head or critic that the row has no use for.
 

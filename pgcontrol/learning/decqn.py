@@ -58,6 +58,8 @@ def double_q(online: Tensor, target: Tensor) -> Tensor:
 class DecQN(Rule):
     """After each rollout, gradient steps on minibatches of the replay, so many that `replay_ratio` holds."""
 
+    heeds_prior = False
+
     @dataclass(frozen=True)
     class Options:
         """What the rule adds to `--algorithm.X`."""

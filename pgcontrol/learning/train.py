@@ -259,7 +259,7 @@ def stream_seeds(seed: int) -> dict[str, int]:
 def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
     """The trainer that the algorithm's row names, or the one for a prior, built; see `Trainer`."""
     row = catalog.algorithms()[config.algorithm.name]
-    name = row.sampling.fine_tuner if config.prior else row.sampling.trainer
+    name = row.fine_tuner if config.prior else row.sampling.trainer
     if name is None:
         raise InputError(f"prior = {config.prior!r}: algorithm {row.name!r} cannot start from one")
     return pkgutil.resolve_name(name)(config, compiled, fresh)

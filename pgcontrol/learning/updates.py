@@ -44,6 +44,8 @@ class Rule:
     """
 
     Options: ClassVar[type]
+    heeds_prior: ClassVar[bool] = True
+    """Whether what the rollout says of a prior counts in `update`."""
     estimate: Callable[[Rollout], tuple[Tensor, Tensor]] | None = None
     """How advantages and targets [T, N] come from a rollout: given by the trainer, for rules that ask again."""
 

@@ -188,8 +188,9 @@ def test_what_does_not_fit_is_refused_by_name(priors, settings, line):
 
 def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
     for row in TABLE:
-        config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / "binned"), "threads": 1})
-        if row.sampling.fine_tuner is None:
+        head = row.head or "binned"
+        config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
+        if row.fine_tuner is None:
             with pytest.raises(InputError, match="cannot start from one"):
                 trainer_for(config)
         else:
