@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Episode, Writer
-from pgcontrol.learning.interrupt import Interrupt
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.options import InputError, suggest
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import PACKAGES

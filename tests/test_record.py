@@ -12,7 +12,7 @@ from pgcontrol_envs.demonstrators import route_entropy
 import pgcontrol
 from pgcontrol.data import actions
 from pgcontrol.data.dataset import Dataset
-from pgcontrol.learning.interrupt import Interrupt
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.record import record
 from pgcontrol.runs.load import make_env
 from tests.learning.test_train import small

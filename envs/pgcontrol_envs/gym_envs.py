@@ -82,6 +82,11 @@ class GymVecEnv:
         qpos = getattr(getattr(self._envs[i].unwrapped, "data", None), "qpos", None)
         return None if qpos is None else np.array(qpos)
 
+    @property
+    def model(self) -> Any:
+        """The envs' mujoco.MjModel; None for envs of another simulator."""
+        return getattr(self._envs[0].unwrapped, "model", None)
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The random streams; the episodes cannot be saved."""
         streams = [dict(env.unwrapped.np_random.bit_generator.state) for env in self._envs]

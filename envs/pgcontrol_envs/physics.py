@@ -21,7 +21,8 @@ class Physics(Protocol):
 
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
     its next call. So are `time` [N], simulated seconds since the reset, and `userdata` [N, nuserdata], numbers that the
-    simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest.
+    simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest;
+    and `xfrc_applied` [N, nbody, 6], forces (N) and torques (N·m) from outside on each body: a hand that pushes.
     ids [n] are sorted ints; None means all. Arrays are of one kind; see pgcontrol_envs.arrays.
     """
 
@@ -31,6 +32,7 @@ class Physics(Protocol):
     ctrl: Array
     time: Array
     userdata: Array
+    xfrc_applied: Array
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
@@ -71,6 +73,7 @@ _LIVE = (
     mujoco.mjtState.mjSTATE_CTRL,
     mujoco.mjtState.mjSTATE_TIME,
     mujoco.mjtState.mjSTATE_USERDATA,
+    mujoco.mjtState.mjSTATE_XFRC_APPLIED,
 )
 
 
@@ -96,7 +99,7 @@ class CpuPhysics:
         for bit in _LIVE:
             name = bit.name.removeprefix("mjSTATE_").lower()
             self._bound[name] = self._batch.component(name, bit)
-        self.qpos, self.qvel, self.ctrl, self.time, self.userdata = self._bound.values()
+        self.qpos, self.qvel, self.ctrl, self.time, self.userdata, self.xfrc_applied = self._bound.values()
         for name in derived:
             self._bound[name] = self._saved[name].view()
             self._bound[name].flags.writeable = False
@@ -107,7 +110,7 @@ class CpuPhysics:
         return constant
 
     def bind(self, field: str) -> np.ndarray:
-        """A live, zero-copy view [N, ...] of qpos, qvel, ctrl, time, userdata, or, read-only, of a field in `derived`.
+        """A live, zero-copy view [N, ...] of a field that Physics names, or, read-only, of one in `derived`.
 
         Derived fields lag one substep after step(), as after mj_step. Raises ValueError for any other field.
         """

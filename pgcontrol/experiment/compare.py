@@ -48,7 +48,7 @@ def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: C
             if outcome is None:
                 if console.is_terminal:
                     left = _left(time.monotonic() - began, len(done) - before, len(missing), len(failures))
-                    live.update(_progress(missing, done, where, left))
+                    live.update(progress(missing, done, where, left))
                 continue
             cell = outcome.cell
             if outcome.error and not _ended(cell, outcome.folder):
@@ -88,7 +88,8 @@ def _left(elapsed: float, done: int, missing: int, failed: int) -> str:
     return f"about {seconds / 60:,.0f} min left"
 
 
-def _progress(cells: Sequence[Cell], done: dict, where: Path, left: str) -> Table:
+def progress(cells: Sequence[Cell], done: dict, where: Path, left: str) -> Table:
+    """Where the cells under way are: those in `done` and those not begun are left out."""
     table = Table("running", "steps", "return", "σ", "steps/s", caption=left)
     for cell in cells:
         file = where / cell.name / "metrics.jsonl"

@@ -36,6 +36,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
         "diverged": manifest.get("status") == "diverged",
+        "verdict": manifest.get("verdict"),
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
-from pgcontrol.heads.base import INSET
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
+from pgcontrol.heads.base import INSET, joint_stds, solve
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
 class GaussianTanh(DiagonalGaussian):
@@ -38,11 +38,6 @@ class GaussianTanh(DiagonalGaussian):
         nodes, weights = quadrature.hermite(16)
         self.register_buffer("nodes", nodes, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
-
-    @torch.no_grad()
-    def set_std(self, std: float) -> None:
-        """Of every joint, before the squash."""
-        self.log_std.fill_(log_of(std, self.options))
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""
@@ -77,6 +72,16 @@ class GaussianTanh(DiagonalGaussian):
             "std_at_bound": normal.at_bound(log_std, self.limits),
             "saturation": outside.mean(),
         }
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The σ of every joint that gives this deviation after the squash."""
+
+        def width(log_std: Tensor) -> Tensor:
+            self.log_std.copy_(log_std.clamp(*self.limits))
+            return joint_stds(self.describe(self(features)), self.joints)
+
+        solve(width, std, self.joints)
 
     def _at_nodes(self, params: Tensor) -> Tensor:
         """u at the quadrature's nodes, [B, A, nodes]."""

@@ -35,15 +35,6 @@ class Deviations:
         return math.log(self.min_std), math.log(self.max_std)
 
 
-def log_of(std: float, options: Deviations) -> float:
-    """log σ of a σ that is to be set; InputError where the options' limits do not allow it."""
-    if not options.min_std <= std <= options.max_std:
-        raise InputError(
-            f"σ = {std:g}: must lie between head.min_std = {options.min_std:g} and head.max_std = {options.max_std:g}"
-        )
-    return math.log(std)
-
-
 class DiagonalGaussian(Head):
     """A Gaussian of its own for every joint; subclasses say where log σ comes from.
 
@@ -73,10 +64,14 @@ class DiagonalGaussian(Head):
         log_std = bounded(self.free_log_std(features), *self.limits)
         return torch.stack((mean, log_std.expand_as(mean)), dim=1)
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """Standard normal, [count, A]."""
+        return torch.randn(count, self.joints, generator=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Mean + σ·noise, unclipped."""
         mean, log_std = params.unbind(1)
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+        return mean + log_std.exp() * noise
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log N(choice; mean, σ²)."""

@@ -154,13 +154,17 @@ class Token(Head):
     def _filled(self, index: Tensor) -> Tensor:
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """[count, L, K], read as the logits are."""
+        return categorical.race(count, *self.shape, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Every position on its own."""
-        return self._filled(categorical.sample(self._read(params), rng))
+        return self._measure(lambda p, race: self._filled(categorical.draw(p, race)), params, noise)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest code of every position."""
-        return self._filled(self._read(params).argmax(-1))
+        return self._measure(lambda p: self._filled(p.argmax(-1)), params)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over positions of log softmax at the chosen code."""
@@ -176,9 +180,11 @@ class Token(Head):
 
     def unit(self, choice: Tensor) -> Tensor:
         """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
-        if self.warm:
-            return held(self.bin_values[choice[:, : self.joints]], self.horizon)
-        return self.tokenizer.decode(choice[:, : self.shape[0]])
+        if not self.own:
+            return self.tokenizer.decode(choice)
+        bins = held(self.bin_values[choice[:, : self.joints].clamp_max(len(self.bin_values) - 1)], self.horizon)
+        codes = self.tokenizer.decode(choice[:, : self.shape[0]].clamp_max(self.shape[1] - 1))
+        return torch.where(self.warm, bins, codes)
 
     def decode(self, choice: Tensor) -> Tensor:
         """What the tokenizer says, [B, A], or [B, H, A] when H > 1."""

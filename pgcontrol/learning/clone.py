@@ -16,8 +16,8 @@ from pgcontrol.data import actions
 from pgcontrol.data.dataset import Dataset, Episode
 from pgcontrol.learning import compiling
 from pgcontrol.learning.compiling import Graph
-from pgcontrol.learning.interrupt import Interrupt
 from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.learning.train import Run, stream_seeds
 from pgcontrol.learning.updates import Diverged, require_finite_weights
 from pgcontrol.options import InputError

@@ -22,6 +22,8 @@ from pgcontrol.view import evaluate
 
 ACTOR = ("normaliser.", "actor_trunk.", "head.")
 """Whose weights and buffers are the prior's: all but the critic's, which begins anew."""
+STATES = 512
+"""Visited states, at least, in which `prior_std` is to hold."""
 RECENT, FEWEST = 20, 5
 """Episodes that the alarm looks at, at most and at least."""
 
@@ -48,17 +50,22 @@ class FineTuner(Trainer):
     def _begin(self) -> None:
         begin_as(self.policy, self.spec, str(self.config.prior))
         if self.config.prior_std is not None:
-            try:
-                self.policy.head.set_std(self.config.prior_std)
-            except InputError as error:
-                raise InputError(f"prior_std = {self.config.prior_std:g}: {error}") from None
+            visited: list[Tensor] = []
+            self._play(lambda obs, *_: visited.append(obs))
+            obs = torch.cat(visited)
+            some = obs[:: max(1, len(obs) // STATES)]
+            self.policy.head.widen(self.config.prior_std, self.policy.actor_trunk(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
+        self.prior_return.fill_(self._play())
+        self.remarks.append(f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here")
+
+    def _play(self, watch: evaluate.Watch | None = None) -> float:
+        """Mean return of the policy's samples over `eval_episodes`."""
         seed = self.seeds["evaluation"]
         env = make_env(self.config.env, self.config.eval_episodes, seed, self.threads.physics)
-        played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed)
+        played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed, watch=watch)
         env.close()
-        self.prior_return.fill_(float(played.returns.mean()))
-        self.remarks.append(f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here")
+        return float(played.returns.mean())
 
     @property
     def warming_up(self) -> bool:
@@ -94,7 +101,7 @@ class FineTuner(Trainer):
     def _watch(self) -> dict[str, float]:
         """The alarm: told when the return falls below the prior's by the margin, and when it is back."""
         began = float(self.prior_return)
-        recent = [total for total, _ in list(self.episodes)[-RECENT:]]
+        recent = [episode.total for episode in list(self.episodes)[-RECENT:]]
         if len(recent) >= FEWEST:
             now, least = float(np.mean(recent)), began - self.config.prior_margin * abs(began)
             if (now < least) != bool(self.fallen):

@@ -47,7 +47,7 @@ class Settings:
     )
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
     prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
-    prior_std: float | None = option(None, "σ to start with, of a head that has one, instead of the prior's", above=0)
+    prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
     prior_warmup: int = option(50_000, "environment steps that only the critic learns from, under a prior", least=0)
     prior_kl: float = option(0.3, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
     prior_kl_until: float = option(0.5, "share of the budget by which that cost has gone to 0, linearly", above=0)
@@ -60,7 +60,7 @@ PARTS = {
     "algorithm": (catalog.algorithms, "ppo"),
     "critic": (catalog.critics, None),
 }
-"""Which parts are chosen by name: the table they are in, and the default; None: what the algorithm's row says."""
+"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +89,10 @@ def configure(settings: Mapping[str, Any]) -> Config:
     settings = flat(settings)
     settings = of_prior(settings) | settings
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
-    names = {part: settings.get(part, default or row.critic) for part, (_, default) in PARTS.items()}
+    defaults = {part: getattr(row, part, None) or default for part, (_, default) in PARTS.items()}
+    names = {part: settings.get(part, default) for part, default in defaults.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Settings.env)
     advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
     known = _keys(Settings, classes)
@@ -99,7 +101,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     merged = advised | row.recommended | settings
 
     config = Config(**read_settings(Settings, merged, names, classes))
-    row.check(config.algorithm.options, config.critic.name, config.num_envs, config.rollout_steps)
+    row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
 

@@ -18,6 +18,12 @@ from rich.text import Text
 
 from pgcontrol.view import gl
 
+FOR = {
+    "export": "`pgcontrol export`",
+    "tokens": "tokenizers vq, rvq and fast",
+    "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
+}
+"""What the extras that a user may want are for."""
 SLOW_MS = 100.0  # per frame: a clip of 10 s at 20 frames/s then takes 20 s
 
 
@@ -66,7 +72,17 @@ def report(run_folder: Path = Path("runs")) -> Report:
     """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
     return Report(
-        [python, *_packages(), _batch(), *_processors(), *_compiler(), _graphics(), _ffmpeg(), _writable(run_folder)],
+        [
+            python,
+            *_packages(),
+            _batch(),
+            *_processors(),
+            *_compiler(),
+            _graphics(),
+            _ffmpeg(),
+            _writable(run_folder),
+            *_extras(),
+        ],
     )
 
 
@@ -83,6 +99,33 @@ def _packages() -> list[Check]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             checks.append(_package(requirement.name, str(requirement), requirement.specifier))
     return checks
+
+
+def _extras() -> list[Check]:
+    """What an extra would add: a line for each, and the one that installs it where something is missing."""
+    from packaging.requirements import Requirement
+
+    try:
+        lines = [Requirement(line) for line in metadata.requires("pgcontrol") or []]
+        extras = metadata.metadata("pgcontrol").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        return []
+    checks = []
+    for extra in sorted(set(extras) & set(FOR)):
+        own = [r for r in lines if r.marker and r.marker.evaluate({"extra": extra}) and r.name != "pgcontrol"]
+        lacking = [r.name for r in own if not _fits(r.name, r.specifier)]
+        value = f"{FOR[extra]}: " + (f"needs {', '.join(lacking)}" if lacking else "installed")
+        mend = f"pip install 'pgcontrol[{extra}]'" if lacking else ""
+        checks.append(Check(f"extra {extra}", value, ok=not lacking, mend=mend))
+    return checks
+
+
+def _fits(name: str, versions) -> bool:
+    """Installed in such a version; not imported, which would take seconds."""
+    try:
+        return versions.contains(metadata.version(name), prereleases=True)
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def _package(name: str, requirement: str, versions) -> Check:

@@ -1,8 +1,12 @@
 """The training bench: every row measured, shares that add up, JSON that says the same as the table."""
 
 import json
+import tempfile
+
+import torch
 
 from pgcontrol.bench import training
+from pgcontrol.runs.config import configure
 
 
 def test_rows(tmp_path, monkeypatch, capsys):
@@ -18,3 +22,15 @@ def test_rows(tmp_path, monkeypatch, capsys):
     assert rows["train gaussian"]["low"] < rows["physics alone"]["high"]
     assert abs(sum(result["split"]["gaussian"].values()) - 1) < 1e-6
     assert "train gaussian" in capsys.readouterr().out
+
+
+def test_the_peer_leaves_nothing_behind(tmp_path, monkeypatch):
+    """Stable-Baselines3's own logger makes a folder in the temporary one for every model."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32}
+    threads = torch.get_num_threads()
+    try:
+        assert training._stable_baselines(configure(settings), like_ours=True)(0.01) > 0
+    finally:
+        torch.set_num_threads(threads)
+    assert list(tmp_path.glob("SB3*")) == []

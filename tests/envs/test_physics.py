@@ -77,9 +77,8 @@ def test_views_are_live_and_outlive_the_physics():
     del physics
     gc.collect()
     assert qpos[1, 0] == 3
-    with pytest.raises(
-        ValueError, match=r"'xpos' is not bound; bound are qpos, qvel, ctrl, time, userdata: name it in Task\.derived"
-    ):
+    named = "qpos, qvel, ctrl, time, userdata, xfrc_applied"
+    with pytest.raises(ValueError, match=rf"'xpos' is not bound; bound are {named}: name it in Task\.derived"):
         CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
     with pytest.raises(ValueError, match="no output 'nonsense'"):
         CpuPhysics(load_model("hopper.xml"), 2, derived=("nonsense",))

@@ -1,7 +1,6 @@
 """Laws that every head in the catalogue keeps, under each of its variants. A new file is tested by being there."""
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -10,9 +9,6 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
-from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint
-from pgcontrol.runs.load import load, make_policy
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
@@ -129,24 +125,6 @@ def test_encode_is_the_nearest_choice(head, params):
         return (one - unit(given)).flatten(1).norm(dim=1)
 
     assert (off(said) <= off(unit(sampled)) + 2e-3).all()
-
-
-def test_set_std_leaves_the_mean_alone(head, params):
-    try:
-        head.set_std(0.2)
-    except InputError as error:
-        assert "has no σ to set" in str(error)  # noqa: PT017
-        return
-    features = torch.randn(BATCH, FEATURES, generator=rng(1))
-    inside = 0.1 * features  # σ is seen where nothing is clipped
-    n = 20_000
-    repeated, choice = many(head, head(inside), n)
-    assert repeated.shape[1:] == params.shape[1:]
-    assert head.log_prob(repeated, choice).isfinite().all()
-    said = head.describe(head(inside))
-    assert float(said.get("component_std", said["std"])) == pytest.approx(0.2, rel=0.12)
-    with pytest.raises(InputError, match=r"must lie between head\.min_std"):
-        head.set_std(1e-5)
 
 
 def test_mode_is_a_possible_choice(head, params):
@@ -328,39 +306,3 @@ def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     # a head with a tail outside the bounds may call its own, wider σ `std`: clipping can only narrow it
     assert measured <= said * 1.02
     assert measured > 0.3 * said
-
-
-def spec_of(case) -> dict:
-    """What makes a policy with the case's head."""
-    name, options = case
-    sizes = {"obs_size": 6, "low": LOW.tolist(), "high": HIGH.tolist(), "hidden": [FEATURES]}
-    return json.loads(json.dumps(sizes | {"head": {"name": name, **options}, "critic": {"name": "mse"}}))
-
-
-def test_draws_are_each_states_own(case):
-    """[count, B, A], and a state's draws do not depend on which states stand beside it, but for the noise."""
-    policy = make_policy(spec_of(case), seed=3)
-    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
-    obs = torch.stack((torch.full((6,), -3.0), torch.full((6,), 3.0)))
-    draws = policy.draws(obs, 4000, rng(1))
-    assert draws.shape == (4000, 2, JOINTS)
-    alone = [policy.draws(obs[i : i + 1], 4000, rng(2 + i))[:, 0] for i in range(2)]
-    scale = (HIGH - LOW) / math.sqrt(4000)  # of the mean's error at most; five of them
-    for i in range(2):
-        assert ((draws[:, i].mean(0) - alone[i].mean(0)).abs() < 5 * scale).all()
-
-
-def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
-    """Through a checkpoint's files and `load`: the same params, log-probabilities and actions, to the bit."""
-    spec = spec_of(case)
-    policy = make_policy(spec, seed=3)
-    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=rng())
-    checkpoint.save(tmp_path / "step_1", {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec})
-    again = load(tmp_path / "step_1")
-    obs = torch.randn(BATCH, 6, generator=rng(2))
-    results = []
-    for p in (policy, again):
-        made = p.params(obs)
-        choice = p.head.sample(made, rng(5))
-        results.append([made, choice, p.head.log_prob(made, choice), p.head.decode(choice), p.head.entropy(made)])
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

@@ -10,6 +10,7 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Options, Token
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.train import Trainer
 from pgcontrol.learning.updates import Clip
 from pgcontrol.options import InputError
@@ -68,6 +69,18 @@ def test_the_laws_of_heads(name, law):
         params = head(torch.randn(BATCH, FEATURES, generator=rng(1)))
     arguments = {"head": head, "params": params, "size": 50.0}
     LAWS[law](**{name: arguments[name] for name in inspect.signature(LAWS[law]).parameters})
+
+
+def test_a_traced_policy_follows_the_end_of_the_warm_up():
+    head = make("token", tokenizer="kmeans", codes=16)
+    graph = Graph(lambda params, noise: (head.decode(head.draw(params, noise)),), list(head.buffers()))
+    params, noise = head(torch.randn(BATCH, FEATURES, generator=rng(1))), head.noise(BATCH, rng(2))
+    traced = graph.trace(params, noise)
+    for warm in (True, False):
+        head.warm.fill_(warm)
+        head.tokenizer.get_buffer("table").uniform_(-1, 1, generator=rng(3))
+        (action,) = traced(params, noise, *graph.state)
+        assert torch.allclose(action, head.decode(head.draw(params, noise)))
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -12,7 +12,7 @@ from pgcontrol import catalog
 from pgcontrol.data.dataset import Dataset, Episode
 from pgcontrol.learning import clone as module
 from pgcontrol.learning.clone import Likelihood, Samples, clone, split, weigh, windows
-from pgcontrol.learning.interrupt import Interrupt
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.record import record
 from pgcontrol.runs.cloning import configure_clone
 from pgcontrol.runs.load import load, make_env

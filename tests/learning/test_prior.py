@@ -11,6 +11,7 @@ import pgcontrol
 from pgcontrol import catalog
 from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.learning.prior import FineTuner
+from pgcontrol.learning.rollout import Episode
 from pgcontrol.learning.train import trainer_for
 from pgcontrol.learning.updates import Clip
 from pgcontrol.options import InputError
@@ -149,9 +150,10 @@ def test_the_pull_goes_to_zero(priors):
 
 
 def test_std_is_set_for_the_prior_too(priors):
-    trainer = tuner(priors / "gaussian", prior_std=0.2)
-    assert trainer.update()["train/std"] == pytest.approx(0.2)
-    assert kl_to_prior(trainer) == 0
+    for head, rel in (("gaussian", 1e-6), ("binned", 0.25)):
+        trainer = tuner(priors / head, prior_std=0.3)
+        assert trainer.update()["train/std"] == pytest.approx(0.3, rel=rel)
+        assert kl_to_prior(trainer) == 0
 
 
 def test_the_alarm_is_told_once_and_taken_back(priors):
@@ -160,7 +162,7 @@ def test_the_alarm_is_told_once_and_taken_back(priors):
     trainer.prior_return.fill_(-100.0)
     told = []
     for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
-        trainer.episodes = collections.deque([(total, 10)] * 5)
+        trainer.episodes = collections.deque([Episode(total, 10)] * 5)
         alarm = trainer._watch()["prior/alarm"]
         told.append((alarm, [line.split(":")[1].strip()[:5] for line in trainer.remarks]))
         trainer.remarks.clear()
@@ -174,7 +176,6 @@ def test_the_alarm_is_told_once_and_taken_back(priors):
         ({"head.bins": 7}, "its head.bins is 11, here it is 7"),
         ({"hidden": "32"}, "its hidden is [16], here it is [32]"),
         ({"env": "Walker2d-v5"}, "its obs_size is 11, here it is 17"),
-        ({"prior_std": 0.3}, "prior_std = 0.3: head 'binned' has no σ to set"),
         ({"prior": "nowhere"}, "prior = 'nowhere': nowhere: no such run or checkpoint folder"),
         ({"prior_kl": -1}, "prior_kl = -1.0: must be at least 0"),
     ],
@@ -187,8 +188,9 @@ def test_what_does_not_fit_is_refused_by_name(priors, settings, line):
 
 def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
     for row in TABLE:
-        config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / "binned"), "threads": 1})
-        if row.sampling.fine_tuner is None:
+        head = row.head or "binned"
+        config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
+        if row.fine_tuner is None:
             with pytest.raises(InputError, match="cannot start from one"):
                 trainer_for(config)
         else:

@@ -1,6 +1,7 @@
 import importlib
 import os
 import sys
+from email.message import Message
 from importlib import metadata
 
 import pytest
@@ -47,6 +48,35 @@ def test_without_graphics_training_is_possible(without_graphics, tmp_path):
     assert "libEGL is not installed" in text
     if sys.platform == "linux":
         assert "apt-get install libegl1 libopengl0 libgl1-mesa-dri" in text
+
+
+def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch, tmp_path):
+    """None of them is essential: without them the exit code is 0."""
+    lines = ["numpy>=2.0", "onnx>=1.20; extra == 'export'", "tokenizers>=0.20; extra == 'tokens'"]
+    there = {"onnx": "1.19"}  # too old
+    real = metadata.version
+
+    def version(name):
+        if name == "tokenizers":
+            raise metadata.PackageNotFoundError
+        return there.get(name) or real(name)
+
+    about = Message()
+    for extra in ("export", "tokens", "dev"):
+        about["Provides-Extra"] = extra
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(metadata, "metadata", lambda name: about)
+    monkeypatch.setattr(metadata, "version", version)
+    report = doctor.report(tmp_path)
+    checks = {name: check for name, check in by_name(report).items() if name.startswith("extra ")}
+    assert set(checks) == {"extra export", "extra tokens"}
+    assert checks["extra export"].value == "`pgcontrol export`: needs onnx"
+    assert checks["extra tokens"].mend == "pip install 'pgcontrol[tokens]'"
+    assert report.exit_code == 0
+    there["onnx"] = "1.21"
+    assert by_name(doctor.report(tmp_path))["extra export"] == doctor.Check(
+        "extra export", "`pgcontrol export`: installed"
+    )
 
 
 def test_a_missing_or_old_package_says_what_to_type(without_graphics, monkeypatch):

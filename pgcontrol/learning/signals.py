@@ -1,4 +1,4 @@
-"""Signals that ask a long command to stop, and let it end what it is in."""
+"""Signals that ask a training to stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 
 
 class Interrupt:
-    """Ctrl-C, SIGTERM and a hang-up ask to stop after what is being done; a second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
