@@ -33,7 +33,17 @@ HEADS: dict[str, list[str]] = {
     "gaussian-state": ["--head", "gaussian-state"],
     "gaussian-tanh": ["--head", "gaussian-tanh"],
     "beta": ["--head", "beta"],
-    "mixture": ["--head", "mixture", "--head.min-std", "0.02"],  # a component on a bound would shrink to nothing
+    # a component on a bound would shrink to nothing, and components that begin alike stay alike
+    "mixture": [
+        "--head",
+        "mixture",
+        "--head.min-std",
+        "0.05",
+        "--head.components",
+        "8",
+        "--head.initial-spread",
+        "0.7",
+    ],
     "binned": ["--head", "binned"],
     "ordinal": ["--head", "ordinal"],
     "autoregressive": ["--head", "autoregressive"],
