@@ -27,6 +27,15 @@ def critics() -> dict[str, Any]:
 
 
 @functools.cache
+def trunks() -> dict[str, Any]:
+    """Trunk classes by name."""
+    from pgcontrol import trunks as package
+    from pgcontrol.trunks.base import Trunk
+
+    return discover(package, Trunk)
+
+
+@functools.cache
 def algorithms() -> dict[str, Any]:
     """Algorithm rows by name."""
     from pgcontrol.learning import algorithms as module

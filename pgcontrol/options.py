@@ -43,6 +43,11 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+@dataclasses.dataclass(frozen=True)
+class NoOptions:
+    """For parts with nothing to set."""
+
+
 def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
     """`; did you mean 'binned'?` for a near miss, else the words there are; each with `prefix` before it."""
     words = sorted(words)

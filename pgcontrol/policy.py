@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
+from pgcontrol.trunks.base import Trunk
 
 
 class Evaluation(NamedTuple):
@@ -67,18 +67,6 @@ def merge_moments(mean: Tensor, var: Tensor, count: Tensor, mean_b: Tensor, var_
     count.copy_(total)
 
 
-def trunk(inputs: int, hidden: Sequence[int]) -> nn.Sequential:
-    """tanh MLP with orthogonal weights of gain √2 and zero biases."""
-    layers: list[nn.Module] = []
-    for size in hidden:
-        linear = nn.Linear(inputs, size)
-        nn.init.orthogonal_(linear.weight, math.sqrt(2))
-        nn.init.zeros_(linear.bias)
-        layers += [linear, nn.Tanh()]
-        inputs = size
-    return nn.Sequential(*layers)
-
-
 class Policy(nn.Module):
     """Normaliser, actor trunk, head; and a critic with a trunk of its own.
 
@@ -88,14 +76,15 @@ class Policy(nn.Module):
 
     theta: Tensor
 
-    def __init__(self, obs_size: int, hidden: Sequence[int], head: Head, critic: Critic):
+    def __init__(self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic: Critic):
+        """`trunk` makes one, from [B, obs_size] to what head and critic take."""
         super().__init__()
         self.obs_size = obs_size
         self.normaliser = Normaliser(obs_size)
-        self.actor_trunk = trunk(obs_size, hidden)
+        self.actor_trunk = trunk()
         self.head = head
         # a critic without weights reads no features
-        self.critic_trunk = trunk(obs_size, hidden) if any(True for _ in critic.parameters()) else nn.Identity()
+        self.critic_trunk = trunk() if any(True for _ in critic.parameters()) else nn.Identity()
         self.critic = critic
         self._names, parameters = zip(*self.named_parameters(), strict=True)
         self._shapes = [p.shape for p in parameters]

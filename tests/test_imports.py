@@ -16,6 +16,7 @@ LAYERS = [
         "pgcontrol.heads",
         "pgcontrol.tokenizers",
         "pgcontrol.critics",
+        "pgcontrol.trunks",
         "pgcontrol.learning.advantages",
         *(f"pgcontrol.diagnosis.{m}" for m in ["spread", "modes", "health"]),
     ],

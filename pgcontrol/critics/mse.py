@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.critics.base import Critic
+from pgcontrol.options import NoOptions
 
 
 class MSE(Critic):
@@ -15,11 +14,9 @@ class MSE(Critic):
 
     name = "mse"
 
-    @dataclass(frozen=True)
-    class Options:
-        """Nothing to set."""
+    Options = NoOptions
 
-    def __init__(self, features: int, options: Options):
+    def __init__(self, features: int, options: NoOptions):
         super().__init__(features, options)
         self.out = nn.Linear(features, 1)
         nn.init.orthogonal_(self.out.weight, 1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pgcontrol.critics.base import Critic
-from pgcontrol.heads.base import NoOptions
+from pgcontrol.options import NoOptions
 
 
 class NoCritic(Critic):

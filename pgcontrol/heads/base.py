@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -208,11 +207,6 @@ def temper(
 def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
     """`std_joint0` … of what a head describes, [A]."""
     return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """For heads with nothing to set."""
 
 
 def output_layer(features: int, outputs: int, gain: float = 0.01) -> nn.Linear:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from pgcontrol.options import option
+from pgcontrol.options import NoOptions, option
 
 
 class Trajectories(NamedTuple):
@@ -76,11 +76,6 @@ class GAE(Estimator):
         """GAE and A + V."""
         advantage = gae(trajectories, self.options.gae_lambda)
         return advantage, advantage + trajectories.value
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """For estimators with nothing to set."""
 
 
 class Nothing(Estimator):

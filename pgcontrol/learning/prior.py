@@ -145,7 +145,8 @@ def begin_as(policy: Policy, spec: dict[str, Any], where: str) -> None:
     """
     prior, meta = load_with_meta(where)
     theirs, ours = (
-        flat({key: of[key] for key in ("obs_size", "low", "high", "hidden", "head")}) for of in (meta["policy"], spec)
+        flat({key: of.get(key) for key in ("obs_size", "low", "high", "hidden", "trunk", "head")})
+        for of in (meta["policy"], spec)
     )
     for key in ours | theirs:
         if theirs.get(key) != ours.get(key):

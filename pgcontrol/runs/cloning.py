@@ -44,6 +44,7 @@ class CloneConfig(CloneSettings):
     """Every value of a clone. Made by `configure_clone`."""
 
     head: Part
+    trunk: Part
     critic: Part
     """None: data without play say nothing of values under the clone."""
 
@@ -60,7 +61,8 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = flat(settings)
-    names = {"head": settings.get("head", "gaussian")}
+    names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
     classes = {"head": pick("head", names["head"], catalog.heads())}
+    classes["trunk"] = pick("trunk", names["trunk"], catalog.trunks())
     values = read_settings(CloneSettings, settings, names, classes)
     return CloneConfig(**values, critic=Part("none", catalog.critics()["none"].Options()))

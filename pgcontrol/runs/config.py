@@ -59,6 +59,7 @@ PARTS = {
     "head": (catalog.heads, "gaussian"),
     "algorithm": (catalog.algorithms, "ppo"),
     "critic": (catalog.critics, None),
+    "trunk": (catalog.trunks, "mlp"),
 }
 """Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
@@ -70,6 +71,7 @@ class Config(Settings):
     head: Part
     algorithm: Part
     critic: Part
+    trunk: Part
 
     @property
     def method(self) -> str:
@@ -116,13 +118,14 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     try:
         spec = checkpoint.load(checkpoint.latest(Path(str(prior)))).meta["policy"]
-        taken = flat({"head": dict(spec["head"]), "hidden": tuple(spec["hidden"])})
+        network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
+        taken = flat({"head": dict(spec["head"])} | network)
     except (InputError, KeyError, TypeError) as error:
         if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint
             return {}
         raise InputError(f"prior = {prior!r}: {error}") from None
     if settings.get("head", taken["head"]) != taken["head"]:  # refused by name where the two meet
-        return {"hidden": taken["hidden"]}
+        return flat(network)
     return taken
 
 

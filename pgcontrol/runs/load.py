@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,14 @@ def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: 
 
 
 def _parts(config: Config | CloneConfig) -> dict[str, Part]:
-    return {"head": config.head, "critic": config.critic}
+    return {"head": config.head, "critic": config.critic, "trunk": config.trunk}
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     """A new policy, its weights drawn from `seed` alone."""
-    tables = {"head": catalog.heads(), "critic": catalog.critics()}
+    tables = {"head": catalog.heads(), "critic": catalog.critics(), "trunk": catalog.trunks()}
     classes, options = {}, {}
+    spec = {"trunk": {"name": "mlp"}} | spec  # before there was a choice, nothing was said
     for part, table in tables.items():
         chosen = dict(spec[part])
         classes[part] = pick(part, chosen.pop("name"), table)
@@ -44,7 +46,8 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
         torch.manual_seed(seed)
         head = classes["head"](features, torch.tensor(spec["low"]), torch.tensor(spec["high"]), options["head"])
         critic = classes["critic"](features, options["critic"])
-        return Policy(spec["obs_size"], spec["hidden"], head, critic)
+        trunk = functools.partial(classes["trunk"], spec["obs_size"], spec["hidden"], options["trunk"])
+        return Policy(spec["obs_size"], trunk, head, critic)
 
 
 def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:

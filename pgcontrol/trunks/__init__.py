@@ -1,0 +1,1 @@
+"""One file a trunk: what features does an observation have?"""

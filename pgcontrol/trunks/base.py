@@ -1,0 +1,30 @@
+"""The Trunk contract: from normalised observations to the features that a head or a critic reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import nn
+
+
+class Trunk(nn.Sequential):
+    """[B, O] -> [B, F], layer after layer; F is the last of `hidden`, or O where that is empty.
+
+    Subclasses say `name`, `Options` (a frozen dataclass: what `--trunk.X` sets) and `layers`. Actor and critic have a
+    trunk each.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type]
+
+    def __init__(self, inputs: int, hidden: Sequence[int], options: Any):
+        super().__init__(*self.layers(inputs, hidden, options))
+
+    def layers(self, inputs: int, hidden: Sequence[int], options: Any) -> list[nn.Module]:
+        """The layers, made anew.
+
+        Raises:
+            InputError: sizes that it cannot have.
+        """
+        raise NotImplementedError

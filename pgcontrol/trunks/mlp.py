@@ -1,0 +1,29 @@
+"""Layers of tanh: what most policies of locomotion are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from pgcontrol.options import NoOptions
+from pgcontrol.trunks.base import Trunk
+
+
+class MLP(Trunk):
+    """tanh layers of the sizes `hidden`, with orthogonal weights of gain √2 and zero biases."""
+
+    name = "mlp"
+    Options = NoOptions
+
+    def layers(self, inputs: int, hidden: Sequence[int], options: NoOptions) -> list[nn.Module]:
+        """A linear layer and tanh for each size."""
+        made: list[nn.Module] = []
+        for size in hidden:
+            linear = nn.Linear(inputs, size)
+            nn.init.orthogonal_(linear.weight, math.sqrt(2))
+            nn.init.zeros_(linear.bias)
+            made += [linear, nn.Tanh()]
+            inputs = size
+        return made

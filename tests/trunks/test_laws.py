@@ -1,0 +1,72 @@
+"""Laws that every trunk in the catalogue keeps."""
+
+import pytest
+import torch
+
+from pgcontrol import catalog
+from pgcontrol.learning.train import Trainer
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import load, make_policy
+from tests.learning.test_train import SMALL
+
+HIDDEN = [32, 32]
+SPEC = {
+    "obs_size": 5,
+    "low": [-1.0] * 2,
+    "high": [1.0] * 2,
+    "hidden": HIDDEN,
+    "head": {"name": "gaussian"},
+    "critic": {"name": "mse"},
+}
+
+
+@pytest.fixture(params=sorted(catalog.trunks()))
+def name(request):
+    return request.param
+
+
+def trunk(name: str, inputs: int = 5):
+    torch.manual_seed(0)
+    cls = catalog.trunks()[name]
+    return cls(inputs, HIDDEN, cls.Options())
+
+
+def test_features_are_of_the_size_said_and_each_row_is_its_own(name):
+    obs = torch.randn(7, 5)
+    features = trunk(name)(obs)
+    assert features.shape == (7, 32)
+    assert torch.allclose(trunk(name)(obs[2:3]), features[2:3], atol=1e-6)
+
+
+def test_every_weight_learns(name):
+    """After a few steps of descent no weight is where it began: blocks that begin at 0 are no dead ends."""
+    t = trunk(name)
+    before = [p.detach().clone() for p in t.parameters()]
+    descent = torch.optim.SGD(t.parameters(), 0.1)
+    obs, target = torch.randn(64, 5), torch.randn(64, 32)
+    for _ in range(3):
+        descent.zero_grad()
+        (t(obs) - target).square().mean().backward()
+        descent.step()
+    assert all((p - b).abs().max() > 0 for p, b in zip(t.parameters(), before, strict=True))
+
+
+def test_actor_and_critic_get_one_each_and_a_checkpoint_brings_it_back(name, tmp_path):
+    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
+    trainer.update()
+    trainer.save(tmp_path / "step_1")
+    policy, again = trainer.policy, load(tmp_path / "step_1")
+    assert type(policy.actor_trunk) is type(policy.critic_trunk) is catalog.trunks()[name]
+    obs = torch.randn(4, policy.obs_size).double()
+    assert torch.equal(again.act(obs, None)[0], policy.act(obs, None)[0])
+
+
+def test_a_spec_that_says_no_trunk_means_layers_of_tanh():
+    plain, said = make_policy(SPEC, 0), make_policy(SPEC | {"trunk": {"name": "mlp"}}, 0)
+    assert torch.equal(plain.theta, said.theta)
+
+
+def test_unequal_sizes_are_refused_where_they_cannot_be():
+    with pytest.raises(InputError, match="hidden = 64,32: trunk 'residual-layernorm' needs equal sizes"):
+        Trainer(configure(SMALL | {"trunk": "residual-layernorm", "hidden": "64,32"}))
