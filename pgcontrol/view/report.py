@@ -64,7 +64,7 @@ def evaluate_run(where: Path, count: int, agent: str, seed: int, as_json: bool) 
 
 
 def print_catalog() -> int:
-    """Print every task, head, algorithm and critic with its first line of documentation."""
+    """Print every task, head, algorithm, critic, trunk and tokenizer with its first line of documentation."""
     import pgcontrol_envs
 
     console = Console(highlight=False)
@@ -73,6 +73,8 @@ def print_catalog() -> int:
         ("heads", catalog.heads()),
         ("algorithms", catalog.algorithms()),
         ("critics", catalog.critics()),
+        ("trunks", catalog.trunks()),
+        ("tokenizers", catalog.tokenizers()),
     ):
         console.print(title, style="bold")
         for name, item in table.items():
