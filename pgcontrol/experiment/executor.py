@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import configure, flat, nested, read_yaml, typed
+from pgcontrol.runs.config import configure, flat, nested, read_yaml
 
 ATTEMPTS = 3
 """Of a cell whose process was killed from outside: it resumes from its checkpoint."""
@@ -90,9 +90,7 @@ class _Job:
 
     def _train(self) -> list[str]:
         shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint, or answers another question
-        settings = {"threads": 1} | self.cell.settings | {"run_dir": str(self.folder)}
-        env = settings.pop("env")
-        return ["train", str(env), *(word for key, value in settings.items() for word in (f"--{key}", typed(value)))]
+        return self.cell.words(self.folder)
 
     def poll(self) -> Outcome | None:
         """How it ended, or None while it runs."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.folder import RunFolder
@@ -17,7 +19,20 @@ from pgcontrol.runs.log import read_rows
 POINTS = 50
 """Of a curve in a row: enough for a plot, small enough to commit."""
 RETURN = "rollout/ep_rew_mean"
-CURVES = (RETURN, "train/std", "train/approx_kl", "train/explained_variance")
+CURVES = (
+    RETURN,
+    "train/std",
+    "train/kl",
+    "train/approx_kl",
+    "train/clip_fraction",
+    "train/explained_variance",
+    "train/entropy_loss",
+    "time/time_elapsed",
+)
+SPREADS = re.compile(r"(?:health/spread|head/std)_joint(\d+)")
+"""Metrics that say how wide one joint's distribution is, as a share of its half-range."""
+PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
+"""Of the manifest; the rest names a machine."""
 
 Row = dict[str, Any]
 
@@ -27,6 +42,8 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
     last = rows[-1]
     picks = np.unique(np.linspace(0, len(rows) - 1, POINTS).round().astype(int))
+    names = dict.fromkeys((*CURVES, *filter(SPREADS.fullmatch, last), *plots))
+    curves = {name: [_thin(rows[i].get(name)) for i in picks] for name in names}
     return {
         "env": cell.env,
         "arm": cell.arm,
@@ -39,10 +56,32 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
-        | {name: [_thin(rows[i].get(name)) for i in picks] for name in dict.fromkeys((*CURVES, *plots))},
+        | {name: curve for name, curve in curves.items() if any(v is not None for v in curve)},
+        "verdicts": verdicts(folder),
+        **look(folder),
+        "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
         "revision": manifest.get("git"),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def verdicts(folder: Path) -> list[str]:
+    """What a run's `diagnosis.json` judges, in words; none where it has not been diagnosed."""
+    try:
+        told = json.loads((folder / "diagnosis.json").read_text())["verdicts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    told = told.values() if isinstance(told, dict) else told
+    return [str(v.get("verdict", v.get("word", ""))) if isinstance(v, dict) else str(v) for v in told]
+
+
+def joints(curves: dict[str, Any]) -> dict[int, str]:
+    """Joint -> the name of its spread among a row's curves; empty for rows made before these were kept."""
+    found = {}
+    for name in sorted(curves):  # head/ before health/, which wins
+        if match := SPREADS.fullmatch(name):
+            found[int(match[1])] = name
+    return dict(sorted(found.items()))
 
 
 def score(row: Row) -> float:

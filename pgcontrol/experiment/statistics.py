@@ -12,6 +12,7 @@ from pgcontrol.runs.log import short
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 
 
 class Interval(NamedTuple):
@@ -49,12 +50,24 @@ def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
     return Interval(float(iqm(scores)), *_bounds(iqm(resamples)))
 
 
-def iqm_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointwise IQM over seeds of curves [n, P], and its bootstrap bounds: three arrays [P]."""
-    picks = np.random.default_rng(0).integers(len(curves), size=(2_000, len(curves)))
-    resampled = iqm(curves[picks], axis=1)
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return iqm(curves, axis=0), low, high
+def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pointwise IQM over the runs of all tasks, and its stratified bootstrap bounds: three arrays [P].
+
+    Args:
+        tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
+    """
+    rng = np.random.default_rng(0)
+    resampled = [curves[rng.integers(len(curves), size=(2_000, len(curves)))] for curves in tasks]
+    low, high = np.quantile(iqm(np.concatenate(resampled, 1), axis=1), BOUNDS, axis=0)
+    return iqm(np.concatenate(tasks), axis=0), low, high
+
+
+def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """By how much the IQM of ours is above the baseline's; both samples are resampled."""
+    x, y = np.asarray(scores, float), np.asarray(baseline, float)
+    rng = np.random.default_rng(0)
+    resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
+    return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
 
 
 def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
@@ -62,16 +75,65 @@ def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float
 
     Both samples are resampled.
     """
-    x, y = np.asarray(scores, float), np.asarray(baseline, float)
+    return mean_probability_of_improvement([(scores, baseline)])
+
+
+def mean_probability_of_improvement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Interval:
+    """The same of several tasks, (ours, baseline) each: the mean over tasks; runs are resampled within theirs."""
     rng = np.random.default_rng(0)
-    # wins[i, j] of every pair; a resample picks rows and columns
-    wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
-    rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
-    columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
-    resamples = wins[rows[:, :, None], columns[:, None, :]].mean((1, 2))
-    return Interval(float(wins.mean()), *_bounds(resamples))
+    estimates, resamples = [], []
+    for scores, baseline in pairs:
+        x, y = np.asarray(scores, float), np.asarray(baseline, float)
+        # wins[i, j] of every pair; a resample picks rows and columns
+        wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
+        rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
+        columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
+        estimates.append(wins.mean())
+        resamples.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))
+    return Interval(float(np.mean(estimates)), *_bounds(np.mean(resamples, 0)))
+
+
+def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Performance profile: the share of runs that score above each threshold, its lower and upper bound, [P] each.
+
+    Agarwal et al. 2021, section 4.2, equation 2; the mean over tasks, runs resampled within theirs.
+
+    Args:
+        tasks: scores [n] of each task, on one scale.
+        thresholds: [P].
+    """
+    rng = np.random.default_rng(0)
+    above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
+    resampled = [a[rng.integers(len(a), size=(2_000, len(a)))].mean(1) for a in above]
+    low, high = np.quantile(np.mean(resampled, 0), BOUNDS, axis=0)
+    return np.mean([a.mean(0) for a in above], 0), low, high
+
+
+def reached(curve: np.ndarray, threshold: float) -> int | None:
+    """The first point of a curve [P] at which it is at the threshold, or None; points that are not known are passed."""
+    there = np.flatnonzero(np.nan_to_num(curve, nan=-np.inf) >= threshold)
+    return int(there[0]) if len(there) else None
+
+
+def onset(steps: np.ndarray, spread: np.ndarray, floor: float = 0.05, share: float = 0.05) -> float | None:
+    """The step at which a spread falls under `floor` and stays there for `share` of the run, or None.
+
+    Sharpness alone: a solved task is sharp, too.
+
+    Args:
+        steps: [P] ascending.
+        spread: [P] the least over joints, as a share of the half-range.
+        floor: what counts as sharp, on the same scale.
+        share: how long it has to stay, of the last step.
+    """
+    since = None
+    for step, under in zip(steps, spread < floor, strict=True):
+        since = (step if since is None else since) if under else None
+        if since is not None and step - since >= share * steps[-1]:
+            return float(since)
+    return None
 
 
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(resamples, BOUNDS)
     return float(low), float(high)
