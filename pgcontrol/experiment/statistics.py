@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from pgcontrol.runs.log import short
 
@@ -29,9 +28,12 @@ class Interval(NamedTuple):
 def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, arXiv 2108.13264, section 4.3).
 
-    Of fewer than four scores nothing can be cut off, and it is the mean.
+    Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
     """
-    return np.asarray(stats.trim_mean(scores, 0.25, axis=axis))
+    scores = np.asarray(scores, float)
+    cut = scores.shape[axis] // 4
+    kept = np.take(np.sort(scores, axis), range(cut, scores.shape[axis] - cut), axis)
+    return np.where(np.isnan(scores).any(axis), np.nan, kept.mean(axis))  # sorting has put what is not known at one end
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:

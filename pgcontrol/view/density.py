@@ -93,4 +93,4 @@ def _smooth(counts: np.ndarray) -> np.ndarray:
     """A binomial kernel of five columns, deviation one column, which keeps the mass but for what leaves at an edge."""
     kernel = np.array([1, 4, 6, 4, 1]) / 16
     padded = np.pad(counts, [(0, 0), (0, 0), (2, 2)])
-    return sum(k * padded[..., i : i + counts.shape[-1]] for i, k in enumerate(kernel))
+    return np.sum([k * padded[..., i : i + counts.shape[-1]] for i, k in enumerate(kernel)], 0)

@@ -73,10 +73,9 @@ class Recording:
             if not 0 < shape[0] <= steps or len(self.joints) != shape[1]:
                 raise ValueError(f"columns: expected [S ≤ {steps}, {len(self.joints)}, ·], got {self.columns.shape}")
             for name, array in (("spread", self.spread), ("chosen", self.chosen)):
-                if array is None or array.shape != shape:
-                    raise ValueError(
-                        f"{name}: expected shape {shape} as columns have it, got {None if array is None else array.shape}"
-                    )
+                found = None if array is None else array.shape
+                if found != shape:
+                    raise ValueError(f"{name}: expected shape {shape} as columns have it, got {found}")
 
     @property
     def replayed(self) -> bool:

@@ -192,10 +192,10 @@ def thresholds(study: Study, env: str) -> list[Figure]:
     goal, arms = study.goal(env), study.arms(env)
     found = {arm: study.reaches(env, arm) for arm in arms}
     figures = []
-    for which, unit in ((0, STEPS), (1, "seconds of training")):
+    for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
         rows = []
         for arm in arms:
-            values, never = found[arm][which], found[arm][2]
+            values, never = list(getattr(found[arm], what)), found[arm].never
             half = float(np.median(values + [np.inf] * never))
             rows.append(
                 Bar(
@@ -210,7 +210,7 @@ def thresholds(study: Study, env: str) -> list[Figure]:
         rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
         figures.append(
             Figure(
-                f"{env}: {'steps' if which == 0 else 'seconds'} to a return of {short(goal.value)}",
+                f"{env}: {what} to a return of {short(goal.value)}",
                 svg.bars(rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
                 f" it. {counts(study, env, arms)}",

@@ -21,6 +21,16 @@ SHARE = 0.8
 """Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
 
 
+class Reaches(NamedTuple):
+    """When the runs of an arm reached a goal."""
+
+    steps: list[float]
+    """Of the runs that did."""
+    seconds: list[float]
+    never: int
+    """How many did not."""
+
+
 class Goal(NamedTuple):
     """A return to be reached, and in words why that one."""
 
@@ -110,8 +120,8 @@ class Study:
             first + SHARE * (max(ends) - first), f"{percent(SHARE)} of the way from the first return to {whose} last"
         )
 
-    def reaches(self, env: str, arm: str) -> tuple[list[float], list[float], int]:
-        """Steps and seconds at which the training return of runs reached the goal, and how many never did."""
+    def reaches(self, env: str, arm: str) -> Reaches:
+        """When the training return of an arm's runs first was at the goal."""
         goal, steps, times = self.goal(env).value, [], []
         rows = self.of(env, arm)
         for row in rows:
@@ -120,7 +130,7 @@ class Study:
             if at is not None:
                 steps.append(float(row["curves"]["steps"][at]))
                 times.append(float(seconds(row)[at]))
-        return steps, times, len(rows) - len(steps)
+        return Reaches(steps, times, len(rows) - len(steps))
 
     def sharp(self, row: Row) -> tuple[float, float, int] | None:
         """(step, spread, joint) from which a run's narrowest joint stayed under 5 %, or None."""
