@@ -120,8 +120,10 @@ def lines(
     """
     if not curves:
         return ""
-    first, last = min(c.x[0] for c in curves), max(max(c.x[-1] for c in curves), 1e-9)
-    x = Scale(0.0 if 0 < first < 0.2 * last else first, last, LEFT, WIDTH - RIGHT)
+    first, last = float(min(c.x[0] for c in curves)), float(max(c.x[-1] for c in curves))
+    if 0 < first < 0.2 * last or first == last:
+        first = min(0.0, first)
+    x = Scale(first, last if last > first else first + 1, LEFT, WIDTH - RIGHT)
     y = _fit(curves, axes, rule[0] if rule else None)
     drawn = [_frame(x, y, axes)]
     if rule and y.low <= rule[0] <= y.high:
