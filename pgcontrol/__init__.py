@@ -11,16 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgcontrol.api import resume, train
+    from pgcontrol.api import clone, resume, train
     from pgcontrol.options import InputError
     from pgcontrol.policy import Policy
     from pgcontrol.runs.config import Config, configure
     from pgcontrol.runs.load import load
 
 __version__ = "0.1.0"
-__all__ = ["Config", "InputError", "Policy", "configure", "load", "resume", "train"]
+__all__ = ["Config", "InputError", "Policy", "clone", "configure", "load", "resume", "train"]
 
 _HOMES = {
+    "clone": "pgcontrol.api",
     "Config": "pgcontrol.runs.config",
     "InputError": "pgcontrol.options",
     "Policy": "pgcontrol.policy",

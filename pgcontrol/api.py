@@ -1,4 +1,4 @@
-"""`pgcontrol.train` and `pgcontrol.resume`: the loop as Python calls it."""
+"""`pgcontrol.train`, `pgcontrol.resume` and `pgcontrol.clone`, as Python calls them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.learning import clone as fitting
 from pgcontrol.learning import train as loop
 from pgcontrol.learning.train import Run
+from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.config import Config, configure
 
 
@@ -36,3 +38,16 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
         InputError: no run there, a damaged checkpoint, or a run that has finished.
     """
     return loop.resume(Path(run_dir), total_steps, quiet=quiet)
+
+
+def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run:
+    """Fit a policy to a dataset.
+
+    Args:
+        config: a CloneConfig, or dotted settings such as `{"dataset": "demos", "head": "binned", "head.bins": 41}`.
+        quiet: show no progress.
+
+    Raises:
+        InputError: a setting is wrong, the dataset does not fit, or the run folder exists.
+    """
+    return fitting.clone(config if isinstance(config, CloneConfig) else configure_clone(config), quiet=quiet)

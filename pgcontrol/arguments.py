@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
+from typing import Any
 
 from pgcontrol.options import InputError
 
@@ -22,6 +25,17 @@ def whole(text: str, least: int = 1) -> int:
 def seed(text: str) -> int:
     """A whole number, 0 or more."""
     return whole(text, least=0)
+
+
+def at_least_zero(text: str) -> float:
+    """A number, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= number < math.inf:
+        raise ArgumentTypeError(f"{text} must be at least 0")
+    return number
 
 
 def seconds(text: str) -> float:
@@ -66,3 +80,18 @@ def split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict
             else:
                 settings[key[2:].replace("-", "_")] = value
     return known, settings
+
+
+def setting_lines(options: type, values: Any, prefix: str) -> list[str]:
+    """A line of help for every field of a dataclass of options, with its value in `values`."""
+    return [
+        f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
+        for f in dataclasses.fields(options)
+    ]
+
+
+def typed(value: Any) -> str:
+    """A value as one would type it on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -17,25 +17,41 @@ LAYERS = [
         "pgcontrol.tokenizers",
         "pgcontrol.critics",
         "pgcontrol.learning.advantages",
-        "pgcontrol.diagnosis.spread",
+        *(f"pgcontrol.diagnosis.{m}" for m in ["spread", "modes", "health"]),
     ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.compiling"],
     [
         f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]
-    ],
+        for m in [
+            "rollout",
+            "sampling",
+            "optimiser",
+            "updates",
+            "fitting",
+            "score",
+            "natural",
+            "replay",
+            "decqn",
+            "algorithms",
+        ]
+    ]
+    + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
+    ["pgcontrol.diagnosis.verdicts"],
     ["pgcontrol.view"],
-    ["pgcontrol.learning.train", "pgcontrol.learning.threads", "pgcontrol.learning.asynchronous"],
+    ["pgcontrol.data"],
+    [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous", "prior", "clone"]],
     [
         "pgcontrol.api",
         "pgcontrol.demo",
         "pgcontrol.bench",
         "pgcontrol.experiment",
+        "pgcontrol.diagnosis",
         "pgcontrol.theory",
         "pgcontrol.tokenize",
+        "pgcontrol.record",
     ],
     ["pgcontrol.commands"],
     ["pgcontrol.cli"],
@@ -86,7 +102,7 @@ def layer(module: str) -> int:
 
 
 def test_every_module_has_a_layer():
-    for module in set(MODULES) - {"pgcontrol", "pgcontrol.learning"}:
+    for module in set(MODULES) - {"pgcontrol", "pgcontrol.learning", "pgcontrol.diagnosis"}:
         assert any(f"{module}.".startswith(f"{p}.") for prefixes in LAYERS for p in prefixes), module
 
 

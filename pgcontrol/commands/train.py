@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 SETTINGS = True
 
@@ -30,19 +28,14 @@ def run(given: Namespace) -> int:
 
 def epilog(given: Namespace) -> str:
     """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
-    from pgcontrol.runs.config import PARTS, Settings, configure, typed
-
-    def lines(options: type, values: Any, prefix: str) -> list[str]:
-        return [
-            f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
-            for f in dataclasses.fields(options)
-        ]
+    from pgcontrol.arguments import setting_lines
+    from pgcontrol.runs.config import PARTS, Settings, configure
 
     config = configure(({"env": given.env} if given.env else {}) | given.settings)
     text = [f"settings, in brackets what {config.env} recommends for this head, or the default:"]
-    text += lines(Settings, config, "")
+    text += setting_lines(Settings, config, "")
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
         text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
-        text += lines(type(chosen.options), chosen.options, f"{part}.")
+        text += setting_lines(type(chosen.options), chosen.options, f"{part}.")
     return "\n".join(text)

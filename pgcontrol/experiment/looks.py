@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pgcontrol_envs import VecEnv
 from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
 
 from pgcontrol.policy import Policy
@@ -121,45 +120,27 @@ def _routes(policy: Policy, env_id: str) -> Look:
             where: Callable[[], np.ndarray] | None = lambda: np.array(task.position(), np.float32)  # noqa: E731
         except NotImplementedError:
             where = None
-        taken, paths = _play(env, evaluate.policy_agent(policy, False, SEED), where)
+        places = [where()] if where else []
+        watch = (lambda *_: places.append(where())) if where else None
+        outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, watch=watch)
     finally:
         env.close()
+    taken = outcome.route
+    assert taken is not None
     seen: Look = {
         "names": list(task.routes),
         "taken": taken.tolist(),
         "entropy": _finite(route_entropy(taken, len(task.routes))),
     }
-    if paths is not None:
-        seen |= {"paths": _pack(paths), "outlines": _outlines(task.model)}
+    if places:
+        seen |= {"paths": _pack(_paths(places)), "outlines": _outlines(task.model)}
     return {"routes": seen}
 
 
-def _play(
-    env: VecEnv, act: evaluate.Act, where: Callable[[], np.ndarray] | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """One episode in every environment: the route each took [N], -1 for none, and paths [N, POINTS, 2] in cm."""
-    task = env.task
-    assert task is not None
-    obs = env.reset(seed=SEED)
-    taken, going = np.full(env.num_envs, -1), torch.ones(env.num_envs, dtype=torch.bool)
-    places = [where()] if where else []
-    for _ in range(env.time_limit or evaluate.LONGEST):
-        action = act(obs)
-        for part in action.unbind(1) if action.ndim == 3 else (action,):
-            step = env.step(part, active=going)
-            obs = step.obs
-            ended = (going & (step.terminated | step.truncated)).numpy()
-            taken[ended] = np.asarray(task.route())[ended]
-            going = going & ~torch.from_numpy(ended)
-            if where:
-                places.append(where())
-        if not going.any():
-            break
-    if not where:
-        return taken, None
+def _paths(places: list[np.ndarray]) -> np.ndarray:
+    """[N, 2] in m after every step -> [N, POINTS, 2] in cm."""
     picks = np.unique(np.linspace(0, len(places) - 1, POINTS).round().astype(int))
-    paths = np.stack([places[i] for i in picks], 1)
-    return taken, np.round(100 * paths).astype(np.int16)
+    return np.round(100 * np.stack([places[i] for i in picks], 1)).astype(np.int16)
 
 
 def _outlines(model: Any) -> list[dict[str, Any]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgcontrol.diagnosis.verdicts import spreads
 from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.options import InputError
@@ -27,10 +27,10 @@ CURVES = (
     "train/clip_fraction",
     "train/explained_variance",
     "train/entropy_loss",
+    "health/sensitivity",
+    "health/noise_scale",
     "time/time_elapsed",
 )
-SPREADS = re.compile(r"(?:health/spread|head/std)_joint(\d+)")
-"""Metrics that say how wide one joint's distribution is, as a share of its half-range."""
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
 
@@ -41,9 +41,8 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then."""
     rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
     last = rows[-1]
-    picks = np.unique(np.linspace(0, len(rows) - 1, POINTS).round().astype(int))
-    names = dict.fromkeys((*CURVES, *filter(SPREADS.fullmatch, last), *plots))
-    curves = {name: [_thin(rows[i].get(name)) for i in picks] for name in names}
+    picks = _picks(len(rows))
+    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys((*CURVES, *plots))}
     return {
         "env": cell.env,
         "arm": cell.arm,
@@ -53,11 +52,12 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
         "diverged": manifest.get("status") == "diverged",
+        "verdict": verdict(folder),
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
         | {name: curve for name, curve in curves.items() if any(v is not None for v in curve)},
-        "verdicts": verdicts(folder),
+        **_spread(rows),
         **look(folder),
         "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
         "revision": manifest.get("git"),
@@ -65,23 +65,35 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     }
 
 
-def verdicts(folder: Path) -> list[str]:
-    """What a run's `diagnosis.json` judges, in words; none where it has not been diagnosed."""
+def verdict(folder: Path) -> str | None:
+    """A run's verdict, in words: of `pgcontrol diagnose`, else of its training; None where nobody has judged it."""
     try:
-        told = json.loads((folder / "diagnosis.json").read_text())["verdicts"]
+        return str(json.loads((folder / "diagnosis.json").read_text())["verdict"])
     except (OSError, ValueError, KeyError, TypeError):
-        return []
-    told = told.values() if isinstance(told, dict) else told
-    return [str(v.get("verdict", v.get("word", ""))) if isinstance(v, dict) else str(v) for v in told]
+        return RunFolder(folder).manifest().get("verdict")
 
 
-def joints(curves: dict[str, Any]) -> dict[int, str]:
-    """Joint -> the name of its spread among a row's curves; empty for rows made before these were kept."""
-    found = {}
-    for name in sorted(curves):  # head/ before health/, which wins
-        if match := SPREADS.fullmatch(name):
-            found[int(match[1])] = name
-    return dict(sorted(found.items()))
+def _spread(rows: list[Row]) -> dict[str, Any]:
+    """Each joint's spread over training, thinned; nothing where the log does not say."""
+    steps, each = spreads(rows)
+    if not len(steps):
+        return {}
+    picks = _picks(len(steps))
+    joints = [[_thin(value) for value in joint] for joint in each[picks].T]
+    return {"spread": {"steps": steps[picks].astype(int).tolist(), "joints": joints}}
+
+
+def _picks(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
+
+
+def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
+    """A metric at some rows: where it was not measured, as it last was."""
+    known, curve = None, []
+    for i, row in enumerate(rows):
+        known = row.get(name) if row.get(name) is not None else known
+        curve += [_thin(known)] if i in picks else []
+    return curve
 
 
 def score(row: Row) -> float:

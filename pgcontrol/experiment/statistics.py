@@ -117,25 +117,6 @@ def reached(curve: np.ndarray, threshold: float) -> int | None:
     return int(there[0]) if len(there) else None
 
 
-def onset(steps: np.ndarray, spread: np.ndarray, floor: float = 0.05, share: float = 0.05) -> float | None:
-    """The step at which a spread falls under `floor` and stays there for `share` of the run, or None.
-
-    Sharpness alone: a solved task is sharp, too.
-
-    Args:
-        steps: [P] ascending.
-        spread: [P] the least over joints, as a share of the half-range.
-        floor: what counts as sharp, on the same scale.
-        share: how long it has to stay, of the last step.
-    """
-    since = None
-    for step, under in zip(steps, spread < floor, strict=True):
-        since = (step if since is None else since) if under else None
-        if since is not None and step - since >= share * steps[-1]:
-            return float(since)
-    return None
-
-
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(resamples, BOUNDS)
     return float(low), float(high)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pgcontrol.arguments import typed
 from pgcontrol.options import InputError, suggest
-from pgcontrol.runs.config import configure, flat, read_mapping, typed
+from pgcontrol.runs.config import configure, flat, read_mapping
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds")
 AXES = ("env", "arm", "seed")

@@ -9,6 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+Chunks = Callable[[str, int], Tensor]
+"""Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
+
 
 class ChoiceSpec(NamedTuple):
     """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
@@ -24,7 +27,9 @@ class Head(nn.Module):
 
     A head keeps nothing between calls: whatever describes the distribution is in `params` [B, ...], so a rollout can
     store it and an old distribution can be asked again. Weights live in the module (`nn.Parameter`), and every method
-    is differentiable in `params` and traceable as one graph. Nobody outside a head's file asks what kind of head it is.
+    is differentiable in `params` and traceable as one graph for any B
+    (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `view/draws.py` names the random draws
+    that an exported `sample` may make. Nobody outside a head's file asks what kind of head it is.
 
     Sizes: B samples, F features, A joints. Choices are in *normalised* units where -1 and 1 are the joint's bounds;
     `decode` alone knows the bounds.
@@ -41,6 +46,8 @@ class Head(nn.Module):
     distributions as a training meets them. An estimate is as deterministic as the rest: a function of params alone."""
     likeliest_mode: ClassVar[bool] = True
     """Whether `mode` is the likeliest choice of all; a head that says no tells in its docstring what it is instead."""
+    resolution: float = 0.0
+    """How far neighbouring actions are apart where a joint has only some, in half-ranges; 0: any action can be."""
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
     """Options that make another kind of distribution of this head: the laws hold under each of them, too."""
 
@@ -68,9 +75,17 @@ class Head(nn.Module):
         """[B, F] -> params [B, ...]."""
         raise NotImplementedError
 
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """All that is random in `count` choices, [count, ...] float32: standard draws, the same for any params."""
+        raise NotImplementedError
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The choice that `noise` [B, ...] makes of params, [B, *choice_spec.shape]: nothing random is left in it."""
+        raise NotImplementedError
+
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
         """A choice for every row, [B, *choice_spec.shape], drawn with `rng` alone."""
-        raise NotImplementedError
+        return self.draw(params, self.noise(params.shape[0], rng))
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Log-probability (density, for continuous heads) of `choice`, [B]."""
@@ -92,6 +107,13 @@ class Head(nn.Module):
         """Choice -> action inside [low, high], [B, A] (or [B, horizon, A] for chunks)."""
         raise NotImplementedError
 
+    def encode(self, action: Tensor) -> Tensor:
+        """Action -> the choice that decodes nearest to it, `decode`'s inverse: [B, A] (or [B, horizon, A]) -> [B, ...].
+
+        What a policy learns from data by: their log-probability is that of these choices.
+        """
+        raise NotImplementedError
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Scalars that say what the distribution looks like.
 
@@ -100,10 +122,16 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
 
         Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+
+        Args:
+            chunks: finds actions by the name of a run, dataset or file.
+            seed: of a fit.
+            own: the data that the policy is about to be fitted to, as chunks [M, horizon, A] in normalised units;
+                None where it is about to play instead.
 
         Raises:
             InputError: it is not there, or does not fit.
@@ -119,9 +147,67 @@ class Head(nn.Module):
             rng: a stream for this alone, which the checkpoint keeps.
         """
 
+    def to_unit(self, action: Tensor) -> Tensor:
+        """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
+        return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """Change the weights so that every mode is `std` wide, in half-ranges, and where it was; or as near as can be.
+
+        It narrows what is wider. Modes nearer to each other than `std` merge. Here for heads whose weights make logits:
+        they are divided by one temperature.
+
+        Args:
+            std: deviation of the decoded action, averaged over rows.
+            features: [B, F] of states in which it shall be so wide.
+        """
+        temper([w.view(1, -1) for w in self.parameters()], lambda: self.describe(self(features))["std"], std)
+
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
         return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
+
+
+INSET = 1e-3
+"""Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
+
+
+def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
+    """x [G] in [−12, 12] for which `width(x)` [G], which grows with x group by group, is nearest `std`; by bisection.
+
+    `width` is called with the answer last.
+    """
+    low, high = torch.full((groups,), -12.0), torch.full((groups,), 12.0)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        narrow = width(middle) < std
+        low, high = torch.where(narrow, middle, low), torch.where(narrow, high, middle)
+    width(low)
+    return low
+
+
+def temper(
+    weights: Sequence[Tensor], width: Callable[[], Tensor], std: float, about: Sequence[Tensor | float] | None = None
+) -> None:
+    """Divide weights [G, ·] of logits by temperatures [G], in place, until `width()` [G] is `std`.
+
+    `about` are weights of no preference, one [·] for each; 0 by default.
+    """
+    about = about or [0.0] * len(weights)
+    before = [w - a for w, a in zip(weights, about, strict=True)]
+
+    def at(log_temperature: Tensor) -> Tensor:
+        for weight, was, a in zip(weights, before, about, strict=True):
+            weight.copy_(was * torch.exp(-log_temperature).unsqueeze(1) + a)
+        return width()
+
+    solve(at, std, len(weights[0]))
+
+
+def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
+    """`std_joint0` … of what a head describes, [A]."""
+    return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import ChoiceSpec, Head, joint_stds, output_layer, temper
 from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
@@ -64,7 +64,15 @@ class Binned(Head):
         self.register_buffer("centres", own)
         self.register_buffer("edges", edges, persistent=False)
         self.register_buffer("log_width", edges.diff().log(), persistent=False)
+        self.resolution = float(own.diff().max())
         self.logits = self.output(self.first_logits())
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """A temperature for each joint."""
+        rows = [w.view(self.joints, -1) for w in (self.logits.weight, self.logits.bias)]
+        flat = self.bias_of(self.log_width if self.inside else torch.zeros(self.bins))
+        temper(rows, lambda: joint_stds(self.describe(self(features)), self.joints), std, about=[0.0, flat])
 
     def first_logits(self) -> Tensor:
         """The logits [K] that every joint starts from."""
@@ -77,10 +85,15 @@ class Binned(Head):
 
     def output(self, first: Tensor) -> torch.nn.Linear:
         """The layer behind `forward`, set to give `first` [K] for every joint."""
-        layer = output_layer(self.features, self.joints * self.bins)
+        bias = self.bias_of(first)
+        layer = output_layer(self.features, self.joints * len(bias))
         with torch.no_grad():
-            layer.bias.copy_(first.repeat(self.joints))
+            layer.bias.copy_(bias.repeat(self.joints))
         return layer
+
+    def bias_of(self, logits: Tensor) -> Tensor:
+        """The layer's biases that give a joint the logits [K]."""
+        return logits
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -92,13 +105,15 @@ class Binned(Head):
         """[B, F] -> [B, A, K]."""
         return self.logits(features).unflatten(-1, (self.joints, self.bins))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """For the bin, and for the place in it where bins are intervals: [count, A, K] or [count, A, K + 1]."""
+        race = categorical.race(count, self.joints, self.bins, rng=rng)
+        return torch.cat((race, torch.rand(count, self.joints, 1, generator=rng)), -1) if self.inside else race
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A bin by the exponential race, and a place in it where bins are intervals."""
-        index = categorical.sample(params, rng)
-        if not self.inside:
-            return index
-        place = torch.rand(index.shape, generator=rng)
-        return torch.lerp(self.edges[index], self.edges[index + 1], place)
+        index = categorical.draw(params, noise[..., : self.bins])
+        return torch.lerp(self.edges[index], self.edges[index + 1], noise[..., -1]) if self.inside else index
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log softmax at the chosen bin, less the log of its width where bins are intervals."""
@@ -126,6 +141,11 @@ class Binned(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""
         return self.to_bounds(choice if self.inside else self.centres[choice])
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The nearest bin, or the value itself."""
+        unit = self.to_unit(action)
+        return unit if self.inside else categorical.nearest(unit, self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""

@@ -22,3 +22,8 @@ class Gaussian(DiagonalGaussian):
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""
         return self.log_std
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """σ itself, of every joint."""
+        self.log_std.fill_(math.log(std)).clamp_(*self.limits)

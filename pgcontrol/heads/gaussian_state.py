@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 from pgcontrol.heads.base import output_layer
@@ -23,3 +24,9 @@ class GaussianState(DiagonalGaussian):
     def free_log_std(self, features: Tensor) -> Tensor:
         """[B, A]."""
         return self.log_std(features)
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The same σ in every state, to begin with."""
+        self.log_std.weight.zero_()
+        self.log_std.bias.fill_(math.log(std)).clamp_(*self.limits)

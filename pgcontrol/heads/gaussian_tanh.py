@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
+from pgcontrol.heads.base import INSET, joint_stds, solve
 from pgcontrol.heads.normal import Deviations, DiagonalGaussian
 
 
@@ -55,6 +56,10 @@ class GaussianTanh(DiagonalGaussian):
         """Squash."""
         return self.to_bounds(choice.tanh())
 
+    def encode(self, action: Tensor) -> Tensor:
+        """artanh, an action at a bound a little inside it: u would be infinite there."""
+        return self.to_unit(action).clamp(-1 + INSET, 1 - INSET).atanh()
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""
         squashed = self._at_nodes(params).tanh()
@@ -67,6 +72,16 @@ class GaussianTanh(DiagonalGaussian):
             "std_at_bound": normal.at_bound(log_std, self.limits),
             "saturation": outside.mean(),
         }
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The σ of every joint that gives this deviation after the squash."""
+
+        def width(log_std: Tensor) -> Tensor:
+            self.log_std.copy_(log_std.clamp(*self.limits))
+            return joint_stds(self.describe(self(features)), self.joints)
+
+        solve(width, std, self.joints)
 
     def _at_nodes(self, params: Tensor) -> Tensor:
         """u at the quadrature's nodes, [B, A, nodes]."""

@@ -64,10 +64,14 @@ class DiagonalGaussian(Head):
         log_std = bounded(self.free_log_std(features), *self.limits)
         return torch.stack((mean, log_std.expand_as(mean)), dim=1)
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """Standard normal, [count, A]."""
+        return torch.randn(count, self.joints, generator=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Mean + σ·noise, unclipped."""
         mean, log_std = params.unbind(1)
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+        return mean + log_std.exp() * noise
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log N(choice; mean, σ²)."""
@@ -88,6 +92,10 @@ class DiagonalGaussian(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
         return self.to_bounds(choice)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """In half-ranges; what lay beyond a bound is not to be known any more."""
+        return self.to_unit(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""

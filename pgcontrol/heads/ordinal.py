@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from pgcontrol.heads import binned
-from pgcontrol.heads.base import output_layer
 from pgcontrol.heads.binned import Binned
 from pgcontrol.options import option
 
@@ -46,13 +45,15 @@ class Ordinal(Binned):
 
     def output(self, first: Tensor) -> nn.Linear:
         """Scores: what takes the logits one bin up."""
-        layer = output_layer(self.features, self.joints * (self.bins - 1))
-        with torch.no_grad():
-            layer.bias.copy_(first.diff().repeat(self.joints) / self.options.gain)
+        layer = super().output(first)
         # [K − 1, K]: score j is added to every bin above it; rows of mean 0 keep the logits around 0
         steps = self.options.gain * torch.ones(self.bins - 1, self.bins).triu(1)
         self.register_buffer("steps", steps - steps.mean(1, keepdim=True), persistent=False)
         return layer
+
+    def bias_of(self, logits: Tensor) -> Tensor:
+        """Scores [K − 1]."""
+        return logits.diff() / self.options.gain
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""

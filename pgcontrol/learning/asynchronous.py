@@ -22,8 +22,9 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
-from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.train import HANGUP, Trainer
+from pgcontrol.learning.rollout import Episode, Rollout
+from pgcontrol.learning.signals import HANGUP
+from pgcontrol.learning.train import Trainer
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import Config, configure, nested
@@ -56,7 +57,7 @@ class News(NamedTuple):
 
     steps: int
     row: dict[str, float]
-    episodes: list[tuple[float, int]]
+    episodes: list[Episode]
 
 
 class AsyncTrainer(Trainer):

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from pgcontrol.learning.optimiser import adam_step, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Diverged, adam_step, fresh_adam, load_adam, require_finite_weights
+from pgcontrol.learning.updates import Diverged, require_finite_weights
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -73,6 +74,15 @@ def normalised(advantage: Tensor, rows: Tensor) -> Tensor:
         return advantage
     std, mean = torch.std_mean(advantage[rows])
     return torch.where(rows, (advantage - mean) / (std + 1e-8), 0.0)
+
+
+def prior_cost(policy: Policy, params: Tensor, rollout: Rollout) -> Tensor:
+    """What being away from the rollout's prior costs a policy of these params [T·N, ...]: a scalar, 0 without one."""
+    if rollout.prior is None:
+        return params.new_zeros(())
+    rows = ~rollout.silent.flatten()
+    kl = policy.head.kl(params, rollout.prior.flatten(0, 1))
+    return rollout.pull * (kl * rows).sum() / rows.sum().clamp_min(1)
 
 
 def ratio_error(log_prob: Tensor, stored: Tensor) -> float:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, ratio_error, require_finite
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error, require_finite
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
 from pgcontrol.options import option
@@ -94,7 +94,7 @@ class Measure(NamedTuple):
     """What a candidate's weights would do, on the rollout's samples."""
 
     gain: Tensor
-    """E[ratio·A], the surrogate."""
+    """E[ratio·A], the surrogate, less what being away from a prior costs."""
     kl: Tensor
     """E[KL(old || new)] in nats."""
 
@@ -123,9 +123,11 @@ class Natural(Rule):
         count = rows.sum().clamp_min(1)
 
         leaf = policy.theta.detach().requires_grad_()
-        now = head.log_prob(policy.distribution(leaf, obs), choice)
+        params = policy.distribution(leaf, obs)
+        now = head.log_prob(params, choice)
         require_ratio_one(ratio_error(now, log_prob))
-        (gradient,) = torch.autograd.grad((weight * now).sum() / count, leaf)
+        objective = (weight * now).sum() / count - prior_cost(policy, params, rollout)
+        (gradient,) = torch.autograd.grad(objective, leaf)
         fisher = Fisher(policy, policy.theta, obs[rows])
         x = conjugate_gradient(lambda v: fisher(v) + options.damping * v, gradient, options.cg_iterations)
         curvature = x @ fisher(x)
@@ -136,7 +138,8 @@ class Natural(Rule):
         def measure(theta: Tensor) -> Measure:
             params = policy.distribution(theta, obs)
             ratio = (head.log_prob(params, choice) - log_prob).exp()
-            return Measure((weight * ratio).sum() / count, (head.kl(old, params) * rows).sum() / count)
+            gain = (weight * ratio).sum() / count - prior_cost(policy, params, rollout)
+            return Measure(gain, (head.kl(old, params) * rows).sum() / count)
 
         theta, searched = self.advance(policy.theta, step, measure)
         metrics: dict[str, Any] = {

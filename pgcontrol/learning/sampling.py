@@ -30,6 +30,8 @@ class Sampling:
     """Whether environments must be able to copy their state."""
     trainer = "pgcontrol.learning.train:Trainer"
     """The class that runs it, by name: it stands above this module in the order of imports."""
+    fine_tuner: str | None = "pgcontrol.learning.prior:FineTuner"
+    """The class that runs it from a prior; None: there is none."""
 
     def __init__(self, options: Any, num_envs: int):
         self.options, self.num_envs = options, num_envs
@@ -80,6 +82,7 @@ class Workers(Sampling):
     """
 
     trainer = "pgcontrol.learning.asynchronous:AsyncTrainer"
+    fine_tuner = None
 
     @dataclass(frozen=True)
     class Options:

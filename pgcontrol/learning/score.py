@@ -8,19 +8,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, ratio_error, require_finite
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error, require_finite
+from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import (
-    Adam,
-    Rule,
-    adam_step,
-    clipped,
-    decayed,
-    explained_variance,
-    fresh_adam,
-    load_adam,
-    require_ratio_one,
-)
+from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -68,7 +59,7 @@ class Score(Rule):
         policy_loss = -(weight * log_prob).sum() / count
         with torch.set_grad_enabled(options.entropy_coef > 0):  # a head may have to work for it
             entropy = (self.policy.head.entropy(params) * rows).sum() / count
-        loss = policy_loss - options.entropy_coef * entropy
+        loss = policy_loss - options.entropy_coef * entropy + prior_cost(self.policy, params, rollout)
         named = {"loss": loss, "policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
         return loss, {f"train/{name}": value.detach() for name, value in named.items()}
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import collections
 import pkgutil
-import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,12 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
+from pgcontrol.data.actions import chunks
+from pgcontrol.diagnosis import modes, verdicts
+from pgcontrol.diagnosis.watch import Watch
 from pgcontrol.learning import compiling, threads
-from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.rollout import Collector, Episode, Rollout
+from pgcontrol.learning.signals import Interrupt
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -29,7 +32,7 @@ from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
 from pgcontrol.view.doctor import usable_cpus
 
-STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting")
+STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
 
 
 class Run(NamedTuple):
@@ -77,8 +80,8 @@ class Trainer:
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
-        if fresh:
-            self.policy.head.prepare()
+        self.remarks: list[str] = []
+        """What the user is to be told after an update, a line each."""
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
         self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
@@ -87,9 +90,9 @@ class Trainer:
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         self.estimator = algorithm.estimator(options)
+        samples = config.num_envs * config.rollout_steps
+        updates = -(-config.total_steps // samples)
         if compiled is None:
-            samples = config.num_envs * config.rollout_steps
-            updates = -(-config.total_steps // samples)
             compiled = compiling.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.rule = algorithm.rule(self.policy, options, compiled)
         self.rule.estimate = self.estimate
@@ -101,12 +104,20 @@ class Trainer:
             config.scale_reward,
             self.sampling,
             algorithm.sampling(options, config.num_envs),
+            compiled,
         )
-        self.episodes: collections.deque[tuple[float, int]] = collections.deque(maxlen=100)
+        self.watch = Watch(self.policy, updates, self.seeds["health"])
+        self.episodes: collections.deque[Episode] = collections.deque(maxlen=100)
         self.steps = 0
         self.updates = 0
         self.seconds = 0.0
         """Wall time spent training, over all sessions of the run."""
+        if fresh:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Before the first rollout of a new run."""
+        self.policy.head.prepare(chunks, self.seeds["adapting"])
 
     def update(self) -> dict[str, float]:
         """One rollout and one update of the policy; returns their metrics."""
@@ -116,9 +127,9 @@ class Trainer:
         advantage, target = self.estimate(rollout)
         progress = min(self.steps / self.config.total_steps, 1.0)
         before = time.perf_counter()
-        metrics = self.rule.update(rollout, advantage, target, progress, self.minibatches)
+        metrics = self._improve(rollout, advantage, target, progress)
         updating = time.perf_counter() - before
-        metrics["train/kl"] = self._moved(rollout)
+        metrics |= self._moved(rollout, advantage)
         # after the update: the rollout was collected under the old statistics
         self._take_in(rollout.raw_obs[~rollout.idle])
         self._adapt(rollout, target, progress)
@@ -131,6 +142,10 @@ class Trainer:
         split["rest"] = total - sum(split.values())
         return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
 
+    def _improve(self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float) -> dict[str, float]:
+        """The rule's update."""
+        return self.rule.update(rollout, advantage, target, progress, self.minibatches)
+
     def estimate(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Advantages and the critic's targets, [T, N]."""
         advantage, target = self.estimator(rollout.trajectories())
@@ -139,10 +154,12 @@ class Trainer:
         return advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
 
     @torch.no_grad()
-    def _moved(self, rollout: Rollout) -> float:
-        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice."""
-        after = self.policy.params(rollout.obs.flatten(0, 1))
-        return float(self.policy.head.kl(rollout.params.flatten(0, 1), after).mean())
+    def _moved(self, rollout: Rollout, advantage: Tensor) -> dict[str, float]:
+        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice; and its health."""
+        after = self.policy.params(rollout.glance(rollout.obs))
+        kl = self.policy.head.kl(rollout.glance(rollout.params), after).mean()
+        last = self.steps + rollout.steps >= self.config.total_steps
+        return {"train/kl": float(kl)} | self.watch(self.updates, rollout, advantage, last)
 
     @torch.no_grad()
     def _features(self, rollout: Rollout) -> Tensor:
@@ -151,15 +168,18 @@ class Trainer:
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:
-        described = self.policy.head.describe(rollout.params.flatten(0, 1))
+        described = self.policy.head.describe(rollout.glance(rollout.params))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
 
     def _account(self) -> dict[str, float]:
         row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
-            returns, lengths = zip(*self.episodes, strict=True)
-            row |= {"rollout/ep_rew_mean": float(np.mean(returns)), "rollout/ep_len_mean": float(np.mean(lengths))}
+            returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
+            row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
+            if self.env.task is not None and (routes := len(self.env.task.routes)):
+                row["rollout/success_rate"] = float((taken >= 0).mean())
+                row["health/route_entropy"] = modes.evenness(taken, routes)
         return row
 
     def _take_in(self, obs: Tensor) -> None:
@@ -178,17 +198,8 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
         env_tensors, env_extra = self.collector.state()
-        tensors: dict[str, Tensor] = {
-            "rng.sampling": self.sampling.get_state(),
-            "rng.minibatches": self.minibatches.get_state(),
-            "rng.adapting": self.adapting.get_state(),
-        }
-        for name, state in (
-            ("policy", self.policy.state_dict()),
-            ("rule", self.rule.state()),
-            ("collector", env_tensors),
-        ):
-            tensors |= {f"{name}.{k}": v for k, v in state.items()}
+        groups = self._state() | {"policy": self.policy.state_dict(), "collector": env_tensors}
+        tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {
             "policy": self.spec,
             "algorithm": self.config.algorithm.name,
@@ -198,7 +209,23 @@ class Trainer:
             "seconds": self.seconds,
             "episodes": list(self.episodes),
         }
-        checkpoint.save(folder, tensors, meta)
+        memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
+        checkpoint.save(folder, tensors, meta, memory)
+
+    def _state(self) -> dict[str, dict[str, Tensor]]:
+        """Tensors by group, of what this trainer holds beside the policy and the environments."""
+        streams = {"sampling": self.sampling, "minibatches": self.minibatches, "adapting": self.adapting}
+        rng = {name: stream.get_state() for name, stream in streams.items()}
+        return {"rng": rng, "rule": self.rule.state(), "watch": self.watch.state()}
+
+    def _load_state(self, of: Callable[[str], dict[str, Tensor]]) -> None:
+        """Take them back; `of` gives a group's tensors."""
+        rng = of("rng")
+        self.rule.load_state(of("rule"))
+        self.watch.load_state(of("watch"))
+        self.sampling.set_state(rng["sampling"])
+        self.minibatches.set_state(rng["minibatches"])
+        self.adapting.set_state(rng["adapting"])
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
@@ -210,14 +237,12 @@ class Trainer:
         if meta.get("policy") != self.spec:
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
+        tensors |= checkpoint.load_memory(folder, meta)
         try:
-            self.rule.load_state(_under("rule.", tensors))
+            self._load_state(lambda group: _under(f"{group}.", tensors))
             self.collector.load_state(_under("collector.", tensors), meta["collector"])
-            self.sampling.set_state(tensors["rng.sampling"])
-            self.minibatches.set_state(tensors["rng.minibatches"])
-            self.adapting.set_state(tensors["rng.adapting"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
-            self.episodes.extend((total, length) for total, length in meta["episodes"])
+            self.episodes.extend(Episode(*episode) for episode in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
@@ -232,8 +257,12 @@ def stream_seeds(seed: int) -> dict[str, int]:
 
 
 def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
-    """The trainer that the algorithm's row names, built; see `Trainer`."""
-    return pkgutil.resolve_name(catalog.algorithms()[config.algorithm.name].sampling.trainer)(config, compiled, fresh)
+    """The trainer that the algorithm's row names, or the one for a prior, built; see `Trainer`."""
+    row = catalog.algorithms()[config.algorithm.name]
+    name = row.sampling.fine_tuner if config.prior else row.sampling.trainer
+    if name is None:
+        raise InputError(f"prior = {config.prior!r}: algorithm {row.name!r} cannot start from one")
+    return pkgutil.resolve_name(name)(config, compiled, fresh)
 
 
 def train(config: Config, quiet: bool = False) -> Run:
@@ -304,6 +333,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
+                display.say(_diagnosed(folder, config))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         kept = checkpoint.find(folder.path)
@@ -314,6 +344,14 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
+
+
+def _diagnosed(folder: RunFolder, config: Config) -> str:
+    """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, "finished")
+    folder.write_manifest(verdict=verdicts.words(told))
+    proof = f"; to prove it: pgcontrol diagnose {folder.path} --branches 5" if told[0].word == "suspected" else ""
+    return f"diagnosis: {verdicts.summary(told)}{proof}"
 
 
 def _advance(
@@ -330,6 +368,8 @@ def _advance(
         if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
             row |= _evaluate(trainer, clips)
         log.write(trainer.steps, row)
+        while trainer.remarks:
+            display.say(trainer.remarks.pop(0))
         display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
         if finished or _due(config.checkpoint_every, before, trainer.steps):
             trainer.save(folder.checkpoint(trainer.steps))
@@ -350,35 +390,3 @@ def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     if mode.trace:
         clips.add(mode.trace, env, seed, trainer.steps, trainer.policy)
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")
-
-
-HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-"""A terminal that went away, where the platform says so."""
-
-
-class Interrupt:
-    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-
-    def __bool__(self) -> bool:
-        return self.signal is not None
-
-    def __enter__(self) -> Interrupt:
-        self._before = {}
-        for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not in the main thread: the caller's business
-                break
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.signal = number

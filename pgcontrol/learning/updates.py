@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.compiling import Graph
+from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation, Policy
@@ -26,6 +27,10 @@ class Minibatch(NamedTuple):
     target: Tensor
     value: Tensor
     """The critic's before the update."""
+    prior: Tensor | None = None
+    """The prior's params, where there is a prior."""
+    pull: Tensor | None = None
+    """What a nat of KL(policy || prior) costs there, [B]."""
 
 
 class Diverged(RuntimeError):
@@ -81,7 +86,7 @@ class Rule:
         raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors to checkpoint; those named `memory.…`, for a resume alone, only in a run's newest."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -100,14 +105,6 @@ class FirstOrderOptions:
     entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
     max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
     normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
-
-
-class Adam(NamedTuple):
-    """Adam's state: moments [P] and the number of steps taken (float64, so that bias corrections stay exact)."""
-
-    moment1: Tensor
-    moment2: Tensor
-    steps: Tensor
 
 
 class FirstOrder(Rule):
@@ -173,6 +170,10 @@ class FirstOrder(Rule):
         if self.options.entropy_coef:  # else it is told of the rollout: heads without a closed form work hard for it
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
             loss = loss + self.options.entropy_coef * named["entropy_loss"]
+        if batch.prior is not None and batch.pull is not None:
+            kl = self.policy.head.kl(new.params, batch.prior)
+            named["kl_prior"] = kl.mean()
+            loss = loss + (batch.pull * kl).mean()
         metrics = {"loss": loss} | named | metrics
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
@@ -196,6 +197,8 @@ class FirstOrder(Rule):
         options, rate = self.options, self.rate(progress)
         rate_tensor = torch.tensor(rate, dtype=torch.float64)
         samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value]
+        if rollout.prior is not None:
+            samples += [rollout.prior, torch.full_like(rollout.log_prob, rollout.pull)]
         samples = [x.flatten(0, 1) for x in samples]
         state, history, over = [self.policy.theta, *self.adam], list[Tensor](), False
         for epoch in range(options.epochs):
@@ -213,25 +216,20 @@ class FirstOrder(Rule):
                 state = after
         table, names = torch.stack(history), self._metrics
         theta, adam = state[0], Adam(*state[1:])
-        self._require_finite(theta, table, names)
+        require_finite_metrics(table, names)
+        require_finite_weights(self.policy, theta)
         # before the first step the weights are those that chose
         require_ratio_one(float(table[0, names.index("ratio_error")]))
         self.policy.theta.copy_(theta)
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         if "entropy_loss" not in means:
-            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.params.flatten(0, 1)).mean())
+            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.glance(rollout.params)).mean())
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
             "train/n_updates": int(adam.steps),
             "train/explained_variance": explained_variance(rollout.value, target),
         }
-
-    def _require_finite(self, theta: Tensor, table: Tensor, names: list[str]) -> None:
-        if not table.isfinite().all():
-            step, metric = (~table.isfinite()).nonzero()[0].tolist()
-            raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
-        require_finite_weights(self.policy, theta)
 
     def state(self) -> dict[str, Tensor]:
         """Adam's moments and step count."""
@@ -240,31 +238,6 @@ class FirstOrder(Rule):
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take Adam's state from a checkpoint; ValueError when it is that of other weights."""
         self.adam = load_adam(self.adam, state)
-
-
-def fresh_adam(policy: Policy) -> Adam:
-    """Adam's state before its first step."""
-    zeros = torch.zeros_like(policy.theta)
-    return Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
-
-
-def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
-    """Adam's state from a checkpoint's tensors; ValueError when it is that of other weights."""
-    loaded = Adam(*(state[prefix + name].clone() for name in Adam._fields))
-    if loaded.moment1.shape != like.moment1.shape:
-        raise ValueError(f"rule.{prefix}moment1 has shape {tuple(loaded.moment1.shape)}")
-    return loaded
-
-
-def decayed(options: Any, progress: float) -> float:
-    """`learning_rate` after `decay`, at this share of the budget."""
-    return options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
-
-
-def clipped(gradient: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """The gradient [P] scaled down to the norm `limit`, and the norm it had."""
-    norm = gradient.norm()
-    return gradient * (limit / (norm + 1e-6)).clamp_max(1.0), norm
 
 
 def require_ratio_one(error: float) -> None:
@@ -277,24 +250,18 @@ def require_ratio_one(error: float) -> None:
         raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
 
 
+def require_finite_metrics(table: Tensor, names: Sequence[str]) -> None:
+    """The metrics [steps, names] of an update are numbers; Diverged names the first that is not."""
+    if not table.isfinite().all():
+        step, metric = (~table.isfinite()).nonzero()[0].tolist()
+        raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
+
+
 def require_finite_weights(policy: Policy, theta: Tensor) -> None:
     """New weights [P] are numbers; Diverged names the first that are not."""
     for name, weight in policy.unflatten(theta).items():
         if not weight.isfinite().all():
             raise Diverged(f"the weights {name} became infinite or NaN in this update")
-
-
-def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """Adam's displacement and new state (Kingma & Ba 2015, algorithm 1) with β = 0.9, 0.999, ε = 1e-5.
-
-    ε is that of the PPO implementations all published figures come from, not Adam's 1e-8.
-    """
-    beta1, beta2 = 0.9, 0.999
-    steps = adam.steps + 1
-    moment1 = torch.lerp(adam.moment1, gradient, 1 - beta1)
-    moment2 = beta2 * adam.moment2 + (1 - beta2) * gradient * gradient
-    scale = (moment2 / (1 - beta2**steps)).sqrt() + 1e-5
-    return moment1 / scale * (rate / (1 - beta1**steps)), Adam(moment1, moment2, steps)
 
 
 class Clip(FirstOrder):
@@ -333,7 +300,7 @@ class Clip(FirstOrder):
             critic = self.policy.critic
             value, after = rollout.values(lambda obs: critic.value(self.policy.criticise(theta, obs)))
             advantage, target = self.estimate(dataclasses.replace(rollout, value=value, next_value=after))
-        return [*samples[:3], advantage.flatten(), target.flatten(), samples[5]]
+        return [*samples[:3], advantage.flatten(), target.flatten(), *samples[5:]]
 
     def enough(self, metric: Callable[[str], float]) -> bool:
         """KL above 1.5 times the target."""

@@ -13,6 +13,7 @@ from pgcontrol_envs import catalog as tasks
 
 from pgcontrol import catalog
 from pgcontrol.options import InputError, option, pick, read_options, suggest
+from pgcontrol.runs import checkpoint
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Settings:
         "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
     )
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
+    prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
+    prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
+    prior_warmup: int = option(50_000, "environment steps that only the critic learns from, under a prior", least=0)
+    prior_kl: float = option(0.3, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
+    prior_kl_until: float = option(0.5, "share of the budget by which that cost has gone to 0, linearly", above=0)
+    prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 
 
@@ -54,7 +61,7 @@ PARTS = {
     "algorithm": (catalog.algorithms, "ppo"),
     "critic": (catalog.critics, None),
 }
-"""Which parts are chosen by name: the table they are in, and the default; None: what the algorithm's row says."""
+"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,52 +72,97 @@ class Config(Settings):
     algorithm: Part
     critic: Part
 
+    @property
+    def method(self) -> str:
+        """What makes the policy: the algorithm's name."""
+        return self.algorithm.name
+
 
 def configure(settings: Mapping[str, Any]) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
-    What is not said comes from what the algorithm's row recommends, else from the task's recommendation for this head,
-    else from the defaults.
+    What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from the
+    task's recommendation for this head, else from the defaults.
 
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = flat(settings)
+    settings = of_prior(settings) | settings
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
-    names = {part: settings.get(part, default or row.critic) for part, (_, default) in PARTS.items()}
+    defaults = {part: getattr(row, part, None) or default for part, (_, default) in PARTS.items()}
+    names = {part: settings.get(part, default) for part, default in defaults.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Settings.env)
     advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
-    known = _keys(classes)
+    known = _keys(Settings, classes)
     # a recommendation may speak of an algorithm's options that another algorithm does not have
     advised = {k: v for key in ("", names["head"]) for k, v in advice.get(key, {}).items() if k in known}
     merged = advised | row.recommended | settings
 
-    groups: dict[str, dict[str, Any]] = {"": {}} | {part: {} for part in PARTS}
-    for key, value in merged.items():
-        group, _, name = key.rpartition(".")
-        if key not in known:
-            prefix = f"{group}." if group in PARTS else ""
-            near = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
-            owner = f" of {group} {names[group]!r}" if prefix else ""
-            raise InputError(f"unknown setting {key!r}{owner}{suggest(key.removeprefix(prefix), near, prefix)}")
-        if key not in PARTS:
-            groups[group][name] = value
-    scalars = read_options(Settings, groups.pop(""))
-    parts: dict[str, Any] = {
-        part: Part(names[part], classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}.")))
-        for part, chosen in groups.items()
-    }
-    config = Config(**scalars, **parts)
-    row.check(config.algorithm.options, config.critic.name, config.num_envs, config.rollout_steps)
+    config = Config(**read_settings(Settings, merged, names, classes))
+    row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
 
-def _keys(classes: Mapping[str, Any]) -> set[str]:
-    own = {f.name for f in dataclasses.fields(Settings)}
+def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a run takes over from the prior it names: of the head, and the network's sizes.
+
+    Raises:
+        InputError: no policy there, while something needs to be known of it.
+    """
+    prior = settings.get("prior")
+    if prior is None or str(prior).lower() in ("none", "null"):
+        return {}
+    try:
+        spec = checkpoint.load(checkpoint.latest(Path(str(prior)))).meta["policy"]
+        taken = flat({"head": dict(spec["head"]), "hidden": tuple(spec["hidden"])})
+    except (InputError, KeyError, TypeError) as error:
+        if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint
+            return {}
+        raise InputError(f"prior = {prior!r}: {error}") from None
+    if settings.get("head", taken["head"]) != taken["head"]:  # refused by name where the two meet
+        return {"hidden": taken["hidden"]}
+    return taken
+
+
+def read_settings(
+    scalars: type, settings: Mapping[str, Any], names: Mapping[str, str], classes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Checked values of a dataclass of settings, and of parts, from dotted settings.
+
+    Args:
+        scalars: the dataclass.
+        settings: dotted settings.
+        names: which part is chosen: part -> name.
+        classes: the chosen parts' classes.
+
+    Raises:
+        InputError: one line that names the setting, its value and what would do.
+    """
+    known, groups = _keys(scalars, classes), {"": dict[str, Any]()} | {part: dict[str, Any]() for part in classes}
+    for key, value in settings.items():
+        group, _, name = key.rpartition(".")
+        if key not in known:
+            prefix = f"{group}." if group in classes else ""
+            near = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
+            owner = f" of {group} {names[group]!r}" if prefix else ""
+            raise InputError(f"unknown setting {key!r}{owner}{suggest(key.removeprefix(prefix), near, prefix)}")
+        if key not in classes:
+            groups[group][name] = value
+    values = read_options(scalars, groups.pop(""))
+    return values | {
+        part: Part(names[part], classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}.")))
+        for part, chosen in groups.items()
+    }
+
+
+def _keys(scalars: type, classes: Mapping[str, Any]) -> set[str]:
+    own = {f.name for f in dataclasses.fields(scalars)}
     return (
         own
-        | set(PARTS)
+        | set(classes)
         | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
     )
 
@@ -129,21 +181,15 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def nested(config: Config) -> dict[str, Any]:
-    """A Config as plain nested values, for YAML."""
-    out: dict[str, Any] = {f.name: getattr(config, f.name) for f in dataclasses.fields(Settings)}
-    out["hidden"] = list(config.hidden)
-    for part in PARTS:
-        chosen: Part = getattr(config, part)
-        out[part] = {"name": chosen.name} | dataclasses.asdict(chosen.options)
-    return out
+def nested(config: Any) -> dict[str, Any]:
+    """A frozen config as plain nested values, for YAML."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def typed(value: Any) -> str:
-    """A value as one would type it on the command line."""
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return {"name": value.name} | dataclasses.asdict(value.options)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -168,6 +214,6 @@ def read_mapping(path: Path, what: str) -> dict[str, Any]:
     return tree
 
 
-def write_yaml(config: Config, path: Path) -> None:
+def write_yaml(config: Any, path: Path) -> None:
     """Dump every value as run."""
     path.write_text(yaml.safe_dump(nested(config), sort_keys=False))

@@ -14,6 +14,7 @@ from typing import Any
 
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
+from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
@@ -30,7 +31,7 @@ class RunFolder:
         self.videos = path / "videos"
 
     @classmethod
-    def create(cls, config: Config) -> RunFolder:
+    def create(cls, config: Config | CloneConfig) -> RunFolder:
         """Make the folder a config asks for.
 
         Raises:
@@ -65,8 +66,12 @@ class RunFolder:
         return folder
 
     def config(self) -> Config:
-        """The config as run."""
-        return configure(read_yaml(self.config_file))
+        """The config as run; InputError when it is a clone's."""
+        settings = read_yaml(self.config_file)
+        if "dataset" in settings:
+            then = f"pgcontrol train {settings['env']} --prior {self.path}"
+            raise InputError(f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}")
+        return configure(settings)
 
     def manifest(self) -> dict[str, Any]:
         """What `manifest.json` says, or nothing when it is missing or damaged."""
@@ -90,10 +95,10 @@ class RunFolder:
         return checkpoint.latest(self.path)
 
 
-def _fresh_name(config: Config) -> Path:
+def _fresh_name(config: Config | CloneConfig) -> Path:
     task = config.env.replace("/", "_").replace(":", "_")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    stem = f"{task}/{config.head.name}-{config.algorithm.name}-s{config.seed}-{stamp}"
+    stem = f"{task}/{config.head.name}-{config.method}-s{config.seed}-{stamp}"
     path, n = Path("runs") / stem, 1
     while path.exists():
         n += 1

@@ -15,10 +15,11 @@ from pgcontrol import catalog
 from pgcontrol.options import InputError, pick, read_options
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
+from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, Part
 
 
-def policy_spec(config: Config, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
+def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
     """What a policy is made of, as JSON values."""
     parts = {part: {"name": p.name, **dataclasses.asdict(p.options)} for part, p in _parts(config).items()}
     sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist(), "hidden": list(config.hidden)}
@@ -26,7 +27,7 @@ def policy_spec(config: Config, obs_size: int, low: Tensor, high: Tensor) -> dic
     return json.loads(json.dumps({"env": config.env} | sizes | parts))
 
 
-def _parts(config: Config) -> dict[str, Part]:
+def _parts(config: Config | CloneConfig) -> dict[str, Part]:
     return {"head": config.head, "critic": config.critic}
 
 

@@ -92,6 +92,8 @@ class Display:
     def update(self, steps: int, row: Mapping[str, float], left: float) -> None:
         """Show where the run is; `left` is the expected time to the end in seconds."""
         shown = {
+            "nll": row.get("train/nll"),
+            "held out": row.get("eval/nll"),
             "return": row.get("rollout/ep_rew_mean"),
             "length": row.get("rollout/ep_len_mean"),
             "std": row.get("train/std"),

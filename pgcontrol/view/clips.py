@@ -11,12 +11,13 @@ from typing import Any
 import pgcontrol_envs
 import torch
 
+from pgcontrol.diagnosis import spread
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
-from pgcontrol.view.density import density, joint_names, to_unit
+from pgcontrol.view.density import density, joint_names
 from pgcontrol.view.queue import RenderQueue
 from pgcontrol.view.recording import Recording
 from pgcontrol.view.render import CRF, MAX_FPS, RenderResult, render_clip
@@ -98,7 +99,7 @@ def _distributions(
     """What a recording needs to show action distributions, for as long as the clip will be."""
     steps = len(trace.obs) if seconds is None else min(len(trace.obs), int(seconds / env.control_dt) + 1)
     shown = density(policy, torch.from_numpy(trace.obs[:steps]), seed)
-    chosen = to_unit(policy, torch.from_numpy(trace.actions[:steps])).numpy()
+    chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
     names = joint_names(env)
     return {
         "columns": shown.columns,

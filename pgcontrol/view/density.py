@@ -9,6 +9,7 @@ import torch
 from pgcontrol_envs import VecEnv
 from torch import Tensor
 
+from pgcontrol.diagnosis import spread
 from pgcontrol.policy import Policy
 
 DRAWS = 2048
@@ -43,7 +44,7 @@ def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS) -> Densi
     rng, head = torch.Generator().manual_seed(seed), policy.head
     columns, spreads = [], []
     for part in obs.split(max(1, BATCH // draws)):
-        unit = to_unit(policy, policy.draws(part, draws, rng)).numpy()
+        unit = spread.unit(policy.draws(part, draws, rng), head.low, head.high).numpy()
         spreads.append(unit.std(0))
         columns.append(_histograms(unit))
     discrete = not head.choice_spec.dtype.is_floating_point
@@ -73,12 +74,6 @@ def joint_names(env: VecEnv) -> tuple[str, ...]:
     count = env.action_low.numel()
     names = [env.task.model.actuator(i).name for i in range(count)] if env.task else [""] * count
     return tuple(name or f"joint {i}" for i, name in enumerate(names))
-
-
-def to_unit(policy: Policy, action: Tensor) -> Tensor:
-    """Actions [..., A] in units in which -1 and 1 are the joint's bounds."""
-    head = policy.head
-    return (action - head.centre) / head.half_range.clamp_min(1e-12)
 
 
 def _histograms(unit: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.experiment import results
-from pgcontrol.experiment.compare import Board, compare
+from pgcontrol.experiment.board import Board
+from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Executor, Local, Outcome, begun
 from pgcontrol.experiment.expected import STARTING, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
@@ -31,6 +32,13 @@ grid:
   - {env: Reacher-v5, arm: gaussian, seed: 2}
   - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
 """
+
+
+class Unmeasured(Local):
+    """Begins at once."""
+
+    def expected(self, cells):
+        return {}
 
 
 @pytest.fixture
@@ -63,7 +71,7 @@ def test_cells(sweep):
         (
             "plots: [train/std]",
             "thresholds: {Reach-v5: 3}",
-            "thresholds: 'Reach-v5' is no task of the grid; did you mean",
+            "thresholds: 'Reach-v5' is no task of the grid; did you",
         ),
         (
             "{head: binned}",
@@ -87,7 +95,7 @@ def test_refused_before_anything_runs(tmp_path, old, new, says):
 
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
-    assert compare(sweep, Local(2), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells}
     for row in rows.values():
@@ -121,7 +129,7 @@ def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_p
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
     blocked.touch()  # a file where the run folder should be
-    assert compare(sweep, Local(2), tmp_path / "runs", Console(), clips="none") == 1
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 1
     out = capsys.readouterr().out
     assert f"{sweep.cells[0].name} failed: pgcontrol: run_dir" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
@@ -199,12 +207,15 @@ def test_the_time_left_learns_from_the_runs_that_ended(sweep):
     cells = sweep.cells
     times = {cell.key: 10.0 for cell in cells}
     # the first took twice what was expected; the second is half done: 10 for its rest, 20 each for two more
-    board = Board(cells, {cells[0].key: {"seconds": 20.0}}, sweep.path.parent, times, 1)
+    board = Board(cells, sweep.path.parent, times, jobs=1)
+    board.ended[cells[0].key] = {"seconds": 20.0}
     assert board.left({cells[1].key: 0.5}) == 50
 
 
 def test_a_verdict_in_the_run_folder_is_kept(tmp_path):
-    (tmp_path / "diagnosis.json").write_text(json.dumps({"verdicts": {"spread": {"verdict": "sharp"}}}))
-    assert results.verdicts(tmp_path) == ["sharp"]
+    (tmp_path / "diagnosis.json").write_text(json.dumps({"verdict": "sharp", "verdicts": []}))
+    assert results.verdict(tmp_path) == "sharp"
     (tmp_path / "diagnosis.json").write_text("{")
-    assert results.verdicts(tmp_path) == []
+    assert results.verdict(tmp_path) is None
+    RunFolder(tmp_path).write_manifest(verdict="healthy")  # what the training said at its end
+    assert results.verdict(tmp_path) == "healthy"

@@ -1,7 +1,6 @@
 """Laws that every head in the catalogue keeps, under each of its variants. A new file is tested by being there."""
 
 import itertools
-import json
 import math
 
 import numpy as np
@@ -10,8 +9,6 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
-from pgcontrol.runs import checkpoint
-from pgcontrol.runs.load import load, make_policy
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
@@ -97,6 +94,37 @@ def test_decode_is_within_bounds(head, params):
     wide = torch.cat([params, 50 * params, -50 * params])
     action = head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng()))
     assert ((action >= LOW) & (action <= HIGH)).all()
+
+
+def unit(action):
+    return (action - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def test_encode_gives_back_what_decode_can_say(head, params):
+    """A clone of the head's own actions learns these very actions, but for those that no choice decodes to."""
+    choice = head.sample(params, rng())
+    action = head.decode(choice)
+    again = head.encode(action)
+    assert again.shape == choice.shape
+    assert again.dtype == choice.dtype
+    exact = not choice.is_floating_point()
+    assert torch.allclose(unit(head.decode(again)), unit(action), rtol=0, atol=1e-6 if exact else 2e-3)
+    assert torch.allclose(unit(head.decode(head.encode(head.decode(again)))), unit(head.decode(again)), atol=1e-6)
+    assert head.log_prob(params, again).isfinite().all()
+
+
+def test_encode_is_the_nearest_choice(head, params):
+    """Of no sampled choice is the action nearer, wherever the action lies, at the bounds too."""
+    sampled = head.decode(many(head, params, 100)[1])
+    given = LOW + (HIGH - LOW) * torch.rand(sampled.shape, generator=rng(5))
+    given[::7, ..., 0], given[::5, ..., 1] = LOW[0], HIGH[1]
+    said = unit(head.decode(head.encode(given)))
+    assert said.isfinite().all()
+
+    def off(one):
+        return (one - unit(given)).flatten(1).norm(dim=1)
+
+    assert (off(said) <= off(unit(sampled)) + 2e-3).all()
 
 
 def test_mode_is_a_possible_choice(head, params):
@@ -194,6 +222,23 @@ def test_kl_agrees_with_monte_carlo(head, params):
     assert (head.kl(params, other) > 0).all()
 
 
+def test_gradient_of_kl_in_its_first_argument_against_monte_carlo(head, params):
+    """∇ KL(p || q) = E[(log p − log q) ∇log p]: what holds a policy near another one pulls by this."""
+    n, step = 10_000, torch.randn(params.shape, generator=rng(5))
+    other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    log_prob, along = torch.func.jvp(  # pyright: ignore[reportAssignmentType]
+        lambda p: head.log_prob(p, choice), (repeated,), (step.repeat_interleave(n, 0),)
+    )
+    gap = (log_prob - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
+    terms = (gap - gap.mean(1, keepdim=True)) * along.view(BATCH, n)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.kl(leaf, other).sum(), leaf)
+    ours = (gradient * step).flatten(1).sum(1)
+    room = stated(head, "kl") * step.flatten(1).norm(dim=1)
+    assert ((terms.mean(1) - ours).abs() < 4.5 * terms.std(1) / math.sqrt(n) + room).all()
+
+
 def test_gradient_of_log_prob_against_finite_differences(head, params):
     choice = head.sample(params, rng())
     exact = params.double().requires_grad_()
@@ -261,39 +306,3 @@ def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     # a head with a tail outside the bounds may call its own, wider σ `std`: clipping can only narrow it
     assert measured <= said * 1.02
     assert measured > 0.3 * said
-
-
-def spec_of(case) -> dict:
-    """What makes a policy with the case's head."""
-    name, options = case
-    sizes = {"obs_size": 6, "low": LOW.tolist(), "high": HIGH.tolist(), "hidden": [FEATURES]}
-    return json.loads(json.dumps(sizes | {"head": {"name": name, **options}, "critic": {"name": "mse"}}))
-
-
-def test_draws_are_each_states_own(case):
-    """[count, B, A], and a state's draws do not depend on which states stand beside it, but for the noise."""
-    policy = make_policy(spec_of(case), seed=3)
-    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
-    obs = torch.stack((torch.full((6,), -3.0), torch.full((6,), 3.0)))
-    draws = policy.draws(obs, 4000, rng(1))
-    assert draws.shape == (4000, 2, JOINTS)
-    alone = [policy.draws(obs[i : i + 1], 4000, rng(2 + i))[:, 0] for i in range(2)]
-    scale = (HIGH - LOW) / math.sqrt(4000)  # of the mean's error at most; five of them
-    for i in range(2):
-        assert ((draws[:, i].mean(0) - alone[i].mean(0)).abs() < 5 * scale).all()
-
-
-def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):
-    """Through a checkpoint's files and `load`: the same params, log-probabilities and actions, to the bit."""
-    spec = spec_of(case)
-    policy = make_policy(spec, seed=3)
-    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=rng())
-    checkpoint.save(tmp_path / "step_1", {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec})
-    again = load(tmp_path / "step_1")
-    obs = torch.randn(BATCH, 6, generator=rng(2))
-    results = []
-    for p in (policy, again):
-        made = p.params(obs)
-        choice = p.head.sample(made, rng(5))
-        results.append([made, choice, p.head.log_prob(made, choice), p.head.decode(choice), p.head.entropy(made)])
-    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.diagnosis.verdicts import Limits
 from pgcontrol.experiment.report import svg
-from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.report.study import Study, percent
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
 from pgcontrol.experiment.report.words import FEW
-from pgcontrol.experiment.results import RETURN, joints, score
+from pgcontrol.experiment.results import RETURN, score
 from pgcontrol.experiment.statistics import (
     iqm,
     iqm_band,
@@ -29,6 +30,8 @@ HEALTH = {
     "train/clip_fraction": ("share of clipped samples", False),
     "train/explained_variance": ("explained variance of the critic", False),
     "train/entropy_loss": ("minus the entropy, nats a choice", False),
+    "health/sensitivity": ("sensitivity: RMS score per joint", True),
+    "health/noise_scale": ("gradient noise scale, samples", True),
 }
 """Metric -> what it is, and whether its axis is logarithmic."""
 
@@ -249,27 +252,31 @@ def spreads(study: Study, env: str) -> Iterator[Figure]:
     if figure := over_training(study, env, "train/std", "spread, mean over joints", True):
         yield figure
     for arm in study.arms(env):
-        rows = [row for row in study.of(env, arm) if joints(row["curves"])]
+        rows = [row for row in study.of(env, arm) if row.get("spread")]
         if not rows:
             continue
-        grid, names = study.grid(rows), joints(rows[0]["curves"])
-        curves = {joint: iqm(study.curves(rows, name, grid), axis=0) for joint, name in names.items()}
-        least = np.min(list(curves.values()), 0)
-        labels = rows[0].get("maps", {}).get("joints", [])
-        drawn = [Line("the narrowest", study.colour(arm), grid, least)]
-        drawn += [Line(labels[j] if j < len(labels) else f"joint {j}", "joint", grid, c) for j, c in curves.items()]
+        grid = study.grid(rows)
+        curves = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
+        names = rows[0].get("maps", {}).get("joints", [])
+        drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0))]
+        drawn += [Line(names[j] if j < len(names) else f"joint {j}", "joint", grid, c) for j, c in enumerate(curves)]
+        sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
         marks = [
-            (s[0], s[1], f"seed {r['seed']}: joint {s[2]} is under 5\u00a0% from here on")
-            for r in rows
-            if (s := study.sharp(r))
+            (at.step, at.spread, f"seed {seed}: narrow from here on, joints {at.joints}") for seed, at in sharp.items()
         ]
+        limit = Limits().share
         yield Figure(
             f"{env}: {arm}, spread per joint",
-            svg.lines(drawn, Axes(STEPS, "share of half-range", True), (0.05, "5\u00a0%"), marks),
+            svg.lines(drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
             "Deviation of the actions as a share of the joint's half-range, IQM over seeds; the strong line is the"
-            f" narrowest joint. ▼: a run's narrowest joint stays under 5\u00a0% from there"
-            f" ({len(marks)} of {len(rows)} runs). n = {len(rows)}.",
+            f" narrowest joint. ▼: a run's narrowest joint stays narrow from there ({len(marks)} of {len(rows)} runs)."
+            f" n = {len(rows)}.",
         )
+
+
+def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Spreads [n, A] of a run on other steps, [A, P]."""
+    return np.array([np.interp(grid, steps, joint) for joint in spread.T])
 
 
 def _over_steps(study: Study, env: str, metric: str) -> list[Line]:

@@ -151,7 +151,7 @@ def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
         *("" if row[k] is None else short(row[k]) for k in ("return", "sampled", "training")),
         f"{row['steps']:,}",
         f"{row['seconds']:,.0f}",
-        ", ".join(row.get("verdicts", ())) or ("diverged" if row.get("diverged") else ""),
+        row.get("verdict") or ("diverged" if row.get("diverged") else ""),
         row["date"],
     ]
     return {"numbers": numbers, "details": details}

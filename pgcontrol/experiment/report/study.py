@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.experiment.results import RETURN, Row, joints, score
-from pgcontrol.experiment.statistics import iqm, onset, reached
+from pgcontrol.diagnosis.verdicts import Limits, Onset, onset
+from pgcontrol.experiment.results import RETURN, Row, score
+from pgcontrol.experiment.statistics import iqm, reached
 from pgcontrol.experiment.sweep import Sweep
 
 HUES = 7
@@ -132,19 +133,15 @@ class Study:
                 times.append(float(seconds(row)[at]))
         return Reaches(steps, times, len(rows) - len(steps))
 
-    def sharp(self, row: Row) -> tuple[float, float, int] | None:
-        """(step, spread, joint) from which a run's narrowest joint stayed under 5 %, or None."""
-        names = joints(row["curves"])
-        steps = np.array(row["curves"]["steps"], float)
-        known = [_on(steps, steps, row["curves"][name]) for name in names.values()]
-        if not known or any(k is None for k in known):
-            return None
-        spreads = np.array(known)
-        since = onset(steps, spreads.min(0))
-        if since is None:
-            return None
-        at = int(np.searchsorted(steps, since))
-        return since, float(spreads[:, at].min()), list(names)[int(spreads[:, at].argmin())]
+    def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
+        """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
+        kept = row.get("spread")
+        return (np.array(kept["steps"], float), np.array(kept["joints"], float).T) if kept else None
+
+    def sharp(self, row: Row) -> Onset | None:
+        """From when on a run's narrowest joint stayed narrow, if it did; see `pgcontrol.diagnosis.verdicts`."""
+        kept = self.spread(row)
+        return onset(*kept, int(row["settings"].get("total_steps", row["steps"])), Limits()) if kept else None
 
     def median(self, env: str, arm: str) -> Row:
         """The run whose score is in the middle: the one to look at."""

@@ -185,14 +185,14 @@ def _trouble(study: Study) -> str:
             if gone := [r for r in rows if r.get("diverged")]:
                 steps = _list([f"step {r['steps']:,}" for r in gone])
                 told.append(f"{arm} on {env} diverged in {len(gone)} of {_count(len(rows), 'run')} (last {steps}).")
-            words = [v for r in rows for v in r.get("verdicts", ()) if v and v != "healthy"]
+            words = [r["verdict"] for r in rows if r.get("verdict") not in (None, "healthy")]
             for word in dict.fromkeys(words):
                 told.append(f"{arm} on {env}: {word} in {words.count(word)} of {_count(len(rows), 'run')}.")
-            sharp = [s for r in rows if not r.get("verdicts") and (s := study.sharp(r))]
+            sharp = [at for r in rows if not r.get("verdict") and (at := study.sharp(r))]
             if sharp:
                 told.append(
-                    f"{arm} on {env}: the narrowest joint stays under 5\u00a0% of its half-range in {len(sharp)} of"
-                    f" {_count(len(rows), 'run')}, from step {short(min(s[0] for s in sharp))} on."
+                    f"{arm} on {env}: the narrowest joint stays narrow in {len(sharp)} of {_count(len(rows), 'run')},"
+                    f" from step {short(min(at.step for at in sharp))} on."
                 )
     return " ".join(told)
 

@@ -1,0 +1,181 @@
+"""What a narrow policy would have become, had it been widened: branches of a run from the checkpoint at the onset.
+
+Two arms, several seeds: in one the head is made as wide as it was at the start, the other is left alone; both go on
+for the same steps under the same schedules. A branch is an ordinary run folder under RUN/branches, begun from a
+checkpoint, so that it shows progress, resumes, and can be looked at like any run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.live import Live
+from scipy import stats
+
+from pgcontrol.diagnosis.verdicts import RETURN, Gain, Onset, column, spreads
+from pgcontrol.experiment.board import Board
+from pgcontrol.experiment.executor import Executor, begun
+from pgcontrol.experiment.statistics import probability_of_improvement
+from pgcontrol.experiment.sweep import Cell
+from pgcontrol.learning.train import Trainer, stream_seeds, trainer_for
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import configure, flat, nested
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import read_rows, short
+
+ARMS = ("widened", "alone")
+LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
+"""A branch is as wide as the run began, within these: what began narrow shall not begin so again."""
+EPISODES = 20
+"""Of a branch's final evaluation, at least."""
+
+
+class Counterfactual(NamedTuple):
+    """What the branches came to."""
+
+    start: int
+    """Step of the checkpoint they begin from."""
+    steps: int
+    """Each went on for so many."""
+    width: float
+    """Spread that the widened began with, in half-ranges."""
+    scores: dict[str, list[float]]
+    """Arm -> each branch's final return: mean over episodes of its mode."""
+    gain: Gain
+
+
+def counterfactual(
+    run: RunFolder, onset: Onset, seeds: int, steps: int | None, executor: Executor, console: Console
+) -> Counterfactual:
+    """Run the branches that are missing, and compare the arms.
+
+    Args:
+        run: with a checkpoint at or before the onset, or else after it.
+        onset: of the collapse.
+        seeds: branches in each arm.
+        steps: environment steps of a branch; None: what the run had left, and at least a quarter of its budget.
+        executor: what runs them.
+        console: for progress.
+
+    Raises:
+        InputError: no checkpoint to begin from, or branches failed.
+    """
+    rows, config = read_rows(run.metrics_file), run.config()
+    origin = nearest(checkpoint.find(run.path), onset.step)
+    start = checkpoint.steps_of(origin)
+    steps = steps or max(config.total_steps - start, config.total_steps // 4)
+    width = float(np.clip(spreads(rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
+    common = flat(nested(config)) | {
+        "total_steps": start + steps,
+        "eval_every": 10 * (start + steps),  # once, at the end
+        "eval_episodes": max(EPISODES, config.eval_episodes),
+        "video": False,
+        "threads": 1,
+    }
+    common.pop("run_dir")
+    where = run.path / "branches"
+    cells = [
+        Cell(config.env, arm, seed, common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
+        for seed in range(seeds)
+        for arm in ARMS
+    ]
+    for cell in cells:
+        if not begun(cell, where / cell.name):
+            begin(cell, where / cell.name, origin, run, width if cell.arm == "widened" else None)
+    missing = [cell for cell in cells if not _finished(where / cell.name)]
+    console.print(f"{len(cells)} branches of {steps:,} steps from step {start:,}, {len(missing)} to run", markup=False)
+    board = Board(missing, where)
+    with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
+        for outcome in outcomes:
+            if outcome is None:
+                if console.is_terminal:
+                    live.update(board.table())
+            elif outcome.error and not _finished(outcome.folder):
+                raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
+            else:
+                board.ended[outcome.cell.key] = None
+                console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
+    scores = {arm: [final(where / cell.name) for cell in cells if cell.arm == arm] for arm in ARMS}
+    return Counterfactual(start, steps, width, scores, compare(scores, column(rows, RETURN)[1]))
+
+
+def nearest(found: Sequence[Path], step: int) -> Path:
+    """The last checkpoint at or before a step, or else the first after it.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not found:
+        raise InputError("the run has no checkpoint to branch from")
+    return [*found[:1], *(f for f in found if checkpoint.steps_of(f) <= step)][-1]
+
+
+def begin(cell: Cell, folder: Path, origin: Path, run: RunFolder, width: float | None) -> None:
+    """Make a branch's run folder, its first checkpoint the origin's with random streams anew, and widened if asked."""
+    shutil.rmtree(folder, ignore_errors=True)
+    config = configure(cell.settings | {"run_dir": str(folder)})
+    trainer = trainer_for(config, run.manifest().get("compiled"), fresh=False)
+    trainer.load(origin)
+    reseed(trainer, config.seed)
+    if width is not None:
+        widen(trainer, width)
+    made = RunFolder.create(config)
+    made.write_manifest(branch_of=str(origin), widened=width, compiled=trainer.rule.compiled, status="stopped")
+    trainer.save(made.checkpoint(trainer.steps))
+    trainer.close()
+
+
+def reseed(trainer: Trainer, seed: int) -> None:
+    """New random streams, and new episodes from them; weights, optimiser and normaliser stay."""
+    seeds = stream_seeds(seed)
+    for name in ("sampling", "minibatches", "adapting"):
+        getattr(trainer, name).manual_seed(seeds[name])
+    trainer.env.reset(seed=seeds["environments"])
+    trainer.collector.restart()
+
+
+def widen(trainer: Trainer, std: float) -> None:
+    """Make the policy so wide, in half-ranges, at its probe states and where its environments are."""
+    policy = trainer.policy
+    obs = trainer.collector.obs if trainer.watch.probes is None else trainer.watch.probes
+    with torch.no_grad():
+        policy.head.widen(std, policy.actor_trunk(policy.normaliser(obs)))
+
+
+def final(folder: Path) -> float:
+    """A branch's score: its final evaluation's mean return by mode, or the last in training where there was none."""
+    last = read_rows(folder / "metrics.jsonl")[-1]
+    return float(last.get("eval/mean_reward", last.get(RETURN, np.nan)))
+
+
+def compare(scores: dict[str, list[float]], returns: np.ndarray) -> Gain:
+    """The widened arm against the other: difference of means with Welch's interval, and P(better).
+
+    Args:
+        scores: of both `ARMS`, one a branch.
+        returns: of the run, for what is large on this task.
+    """
+    ours, theirs = (np.array(scores[arm]) for arm in ARMS)
+    gain = float(ours.mean() - theirs.mean())
+    if min(len(ours), len(theirs)) < 2:
+        half = float("inf")
+    elif np.ptp(ours) == 0 and np.ptp(theirs) == 0:
+        half = 0.0
+    else:
+        interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+        half = float(interval.high - interval.low) / 2
+    better = probability_of_improvement(ours.tolist(), theirs.tolist())
+    scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
+    return Gain(gain, half, (better.estimate, better.low, better.high), len(ours), scale)
+
+
+def _finished(folder: Path) -> bool:
+    return RunFolder(folder).manifest().get("status") in ("finished", "diverged")

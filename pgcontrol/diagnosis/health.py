@@ -1,0 +1,63 @@
+"""How healthy an update is: pure functions of what it was made from and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def sensitivity(log_prob: Callable[[Tensor], Tensor], params: Tensor, joints: int) -> Tensor:
+    """How far the log-probability of a policy's own choices moves when its params do, per joint: a scalar.
+
+    √(E‖∇_params log π(choice | params)‖² / A), the root of the Fisher matrix's trace per joint. It is defined for every
+    head, on the numbers that the network gives out: a step δ of them costs KL ≈ ½ δᵀFδ, so KL goes with its square.
+    For a Gaussian ∇_μ log π = (choice − μ) / σ² and it is √(1/σ² + 2), growing without bound as σ falls (why one step
+    can destroy a narrow policy: Kakade 2002, section 3); for logits it is at most √2, and falls as they sharpen.
+
+    Args:
+        log_prob: params [B, ...] -> log-probabilities [B] of choices drawn from these params.
+        params: [B, ...].
+        joints: A.
+    """
+    leaf = params.detach().requires_grad_()
+    with torch.enable_grad():
+        (score,) = torch.autograd.grad(log_prob(leaf).sum(), leaf)
+    return (score.flatten(1).square().sum(1).mean() / joints).sqrt()
+
+
+def noise_scale(gradients: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The gradient noise scale tr(Σ) / |G|², in samples, from gradients of parts of one batch.
+
+    A minibatch much smaller is mostly noise, one much larger learns no faster (McCandlish et al. 2018,
+    arXiv 1812.06162, eq. 2.8 and appendix A.1). The two unbiased estimates are given apart: each is noisy, and their
+    ratio over several updates should be one of sums.
+
+    Args:
+        gradients: [n, P], each the mean gradient over `size` samples.
+        size: samples in each part.
+
+    Returns:
+        (tr(Σ), |G|²); the second can be negative by chance.
+    """
+    small, count = gradients.square().sum(1).mean(), len(gradients)
+    large = gradients.mean(0).square().sum()
+    whole = count * size
+    return (small - large) / (1 / size - 1 / whole), (whole * large - size * small) / (whole - size)
+
+
+def ratios(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
+    """Least and largest π_after / π_before of the choices made, from their log-probabilities [B]."""
+    change = after - before
+    return change.min().exp(), change.max().exp()
+
+
+def skew(advantage: Tensor) -> Tensor:
+    """Third standardised moment of advantages [B]; 0 where they are all alike.
+
+    Far from 0, a few samples carry the update.
+    """
+    centred = advantage - advantage.mean()
+    scale = centred.square().mean().sqrt()
+    return torch.where(scale > 0, (centred / scale.clamp_min(1e-30)).pow(3).mean(), 0.0)

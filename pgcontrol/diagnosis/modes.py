@@ -1,0 +1,185 @@
+"""The modes of what a policy might do in a state: how many, where, how much mass, and what lies between them.
+
+A mode depends on the scale one looks at: eleven bins are eleven peaks, and a sample of any distribution has a peak at
+every draw. Here the scale is said and fixed: *the modes at width w are the peaks of the distribution smoothed with a
+Gaussian of deviation w* (scale space: Chaudhuri & Marron 2000, "Scale space view of curve estimation"). So defined, a
+mode is a fact about any distribution, with atoms or without, and a kernel estimate with that bandwidth is unbiased for
+it; what is left is sampling error, and a peak is believed only where its height above the valley exceeds `CERTAIN`
+standard errors of the difference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage, signal, stats
+
+WIDTH = 0.1
+"""Half-ranges. Torques closer than some three of them are one action: 11 bins, the usual number, are 0.2 apart."""
+CERTAIN = 4.0
+"""Standard errors. Three see two modes in one of a hundred samples of a uniform distribution; joints are many."""
+PROMINENT = 0.1
+"""A peak rises above its valley by at least this share of its height: the ripple of bins 2 w apart is 0.03."""
+LEAST_MASS = 0.01
+"""Less is a tail, or exploration."""
+PER_WIDTH = 4
+"""Points of the grid in a width."""
+
+
+class Modes(NamedTuple):
+    """M modes of draws [S, A], the heaviest first."""
+
+    centre: np.ndarray
+    """[M, A] mean of the draws that belong to each."""
+    mass: np.ndarray
+    """[M] shares of the draws."""
+    low: np.ndarray
+    high: np.ndarray
+    """[M] ends of the mass's 95 % interval (Wilson 1927)."""
+    member: np.ndarray
+    """[S] the mode each draw belongs to; −1 where it belongs to none."""
+
+    def __len__(self) -> int:
+        return len(self.mass)
+
+
+def width_for(resolution: float) -> float:
+    """The width for a head of that `resolution`: values on a grid 2 w apart are smoothed into one hill."""
+    return max(WIDTH, resolution / 2)
+
+
+def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
+    """The modes of one state's draws.
+
+    Draws are split at the surest valley of any joint's marginal, then each part at its own surest, until no part has
+    one. A mode is thus found if it stands out in some joint among those draws that earlier valleys have not taken
+    away: for the goals of a ring, bang-bang in several joints, or left-left against right-right. Two modes that differ
+    along a diagonal only, by less than either's width in every joint, are seen as one.
+
+    Args:
+        draws: [S, A], in half-ranges.
+        width: of the smoothing, in half-ranges.
+    """
+    parts = _split(draws, np.arange(len(draws)), width)
+    parts = sorted((p for p in parts if len(p) >= LEAST_MASS * len(draws)), key=lambda p: -len(p))
+    member = np.full(len(draws), -1)
+    for m, part in enumerate(parts):
+        member[part] = m
+    centre = np.array([draws[part].mean(0) for part in parts])
+    count = np.array([len(part) for part in parts])
+    bounds = np.array([stats.binomtest(int(k), len(draws)).proportion_ci(method="wilson") for k in count])
+    return Modes(centre, count / len(draws), bounds[:, 0], bounds[:, 1], member)
+
+
+def distance(point: np.ndarray, found: Modes) -> float:
+    """From an action [A] to the nearest mode's centre, in half-ranges; 0 where all draws are one mode around it."""
+    return float(np.linalg.norm(found.centre - point, axis=-1).min())
+
+
+def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
+    """How much goes on at an action [A]: smoothed density there as a share of its peak, the least over joints."""
+    low, grid = _grid(width)
+    place = (point - low) / (width / PER_WIDTH)
+    shares = []
+    for values, at in zip(draws.T, place, strict=True):
+        density = _density(values, width)
+        shares.append(float(np.interp(at, np.arange(grid), density)) / density.max())
+    return min(shares)
+
+
+def evenness(route: np.ndarray, routes: int) -> float:
+    """The estimate of `occupancy` alone; nan where no episode succeeded."""
+    taken = np.bincount(route[route >= 0], minlength=routes)
+    if routes == 1 or not taken.sum():
+        return 0.0 if taken.sum() else math.nan
+    return float(_entropy(taken[None], routes)[0])
+
+
+def occupancy(route: np.ndarray, routes: int, resamples: int = 2000) -> tuple[float, float, float]:
+    """How evenly successful episodes use the routes, 0 to 1, and its 95 % interval over episodes.
+
+    The entropy of the shares in units of log R, plus Miller and Madow's (1955) (m − 1) / 2E for the routes m seen in E
+    successes, without which 24 routes taken alike in 100 episodes would score 0.96.
+
+    Args:
+        route: the route each episode took, int [E]; −1 for none.
+        routes: R, how many there are.
+        resamples: of the bootstrap, from a fixed seed.
+
+    Returns:
+        (estimate, low, high); nan where no episode succeeded.
+    """
+    taken = np.bincount(route[route >= 0], minlength=routes)
+    total = int(taken.sum())
+    estimate = evenness(route, routes)
+    if routes == 1 or not total:
+        return estimate, estimate, estimate
+    # a route that was not seen may still be taken, by the rule of succession: an interval of one point would lie
+    prior = (taken + 1 / routes) / (total + 1)
+    again = np.random.default_rng(0).multinomial(total, prior, size=resamples)
+    low, high = np.quantile(_entropy(again, routes), [0.025, 0.975])
+    return estimate, min(float(low), estimate), max(float(high), estimate)
+
+
+def _entropy(taken: np.ndarray, routes: int) -> np.ndarray:
+    """Counts [n, R] -> normalised entropies [n]."""
+    total = taken.sum(-1, keepdims=True)
+    share = taken / total
+    plain = -np.where(taken > 0, share * np.log(np.where(taken > 0, share, 1.0)), 0.0).sum(-1)
+    return np.minimum((plain + ((taken > 0).sum(-1) - 1) / (2 * total[:, 0])) / math.log(routes), 1.0)
+
+
+def _split(draws: np.ndarray, rows: np.ndarray, width: float) -> list[np.ndarray]:
+    """Row numbers of each part."""
+    valleys = [_valley(values, width) for values in draws[rows].T]
+    joint = max(range(len(valleys)), key=lambda j: valleys[j][0])
+    certainty, cut = valleys[joint]
+    if certainty < CERTAIN:
+        return [rows]
+    above = draws[rows, joint] > cut
+    return _split(draws, rows[~above], width) + _split(draws, rows[above], width)
+
+
+def _valley(values: np.ndarray, width: float) -> tuple[float, float]:
+    """(how many standard errors deep, where) of the surest valley of draws [n]; (0, 0) where there is none."""
+    density = _density(values, width)
+    peaks = signal.find_peaks(density)[0]
+    order = np.lexsort((peaks, -density[peaks]))
+    surest, where = 0.0, 0
+    for rank, k in enumerate(order[1:], start=1):
+        # towards the nearest higher peak on either side; the shallower of the two valleys parts this peak from the rest
+        higher = np.sort(peaks[order[:rank]])
+        place = np.searchsorted(higher, peaks[k])
+        sides = [(q, peaks[k]) for q in higher[:place][-1:]] + [(peaks[k], q) for q in higher[place:][:1]]
+        low, at = max(_lowest(density, *side) for side in sides)
+        height = density[peaks[k]]
+        if height - low < PROMINENT * height:
+            continue
+        # variance of a kernel estimate: f ∫K² / (n w), with ∫K² = 1 / (2 √π) for the Gaussian (Silverman 1986, 3.3)
+        error = math.sqrt((height + low) / (2 * math.sqrt(math.pi) * len(values) * width))
+        surest, where = max((surest, where), ((height - low) / error, at))
+    return float(surest), _grid(width)[0] + where * width / PER_WIDTH
+
+
+def _lowest(density: np.ndarray, left: int, right: int) -> tuple[float, int]:
+    """The least density between two peaks, and the middle of where it is."""
+    between = density[left : right + 1]
+    least = between.min()
+    flat = np.flatnonzero(between <= least + 1e-9 * between.max())
+    return float(least), int(left + flat[len(flat) // 2])
+
+
+def _grid(width: float) -> tuple[float, int]:
+    """Where it starts, and its points: the range and four widths beyond."""
+    low = -1.0 - 4 * width
+    return low, math.ceil(-2 * low / width * PER_WIDTH) + 1
+
+
+def _density(values: np.ndarray, width: float) -> np.ndarray:
+    """Kernel estimate on the grid, of draws [n] counted at the nearest of its points."""
+    low, points = _grid(width)
+    place = np.rint((values - low) * (PER_WIDTH / width)).astype(int).clip(0, points - 1)
+    count = np.bincount(place, minlength=points) * (PER_WIDTH / width / len(values))
+    return ndimage.gaussian_filter1d(count, PER_WIDTH, mode="constant")

@@ -1,0 +1,279 @@
+"""Whether a policy averages between good actions, and which of a task's routes it still takes.
+
+Averaging is judged by an experiment. Environments are brought to where the route is chosen and copied, physics state
+and clock; each copy is made to play one candidate action, and follows the policy from there. Candidates are what the
+policy plays (its mode), the mean of its draws, the modes of its draws, and what the task's demonstrator does for each
+route. A policy averages if what it plays lies *between* two candidates that are both worth more, beyond doubt.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pgcontrol_envs import VecEnv
+from pgcontrol_envs.demonstrators import Demonstrator
+from scipy import stats
+from torch import Tensor
+
+from pgcontrol.diagnosis import modes, spread
+from pgcontrol.diagnosis.verdicts import Verdict
+from pgcontrol.policy import Policy
+from pgcontrol.runs.load import make_env
+from pgcontrol.runs.log import short
+from pgcontrol.view.evaluate import LONGEST
+
+EPISODES = 200
+STATES, REPEATS, DRAWS = 12, 12, 1000
+"""Decisions looked at, branches for each candidate at each, and actions drawn at each."""
+COUNTS = 0.1
+"""A candidate is worth more if it gains this share of the largest difference between any two branches' means."""
+PLAYED, MEAN = "played", "mean of draws"
+
+
+class Occupancy(NamedTuple):
+    """Which routes episodes took."""
+
+    success: float
+    """Share of episodes that succeeded."""
+    entropy: float
+    low: float
+    high: float
+    """Of the routes taken in successes, 0 to 1, with its interval."""
+    shares: dict[str, float]
+    """Of the successes, by route."""
+
+
+class Decision(NamedTuple):
+    """What happens where the route is chosen."""
+
+    obs: Tensor
+    """[S, O] raw observations of the states."""
+    qpos: np.ndarray
+    """[S, nq]."""
+    draws: np.ndarray
+    """[D, S, A] actions the policy might take there, in half-ranges."""
+    candidates: dict[str, np.ndarray]
+    """Name -> actions [S, A], in half-ranges."""
+    value: dict[str, np.ndarray]
+    """Name -> [S] mean return from there on, over the branches."""
+    blocked: float | None
+    """Share of the draws that choose no route, where the task can tell."""
+
+
+def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
+    """Play an episode in every env by samples of the policy, or None: by the demonstrator."""
+    assert env.task is not None
+    obs, rng = env.reset(seed=seed), torch.Generator().manual_seed(seed)
+    act = Demonstrator(env, seed).act if policy is None else lambda o: policy.act(o, rng)[0]
+    follow(env, act, obs, torch.ones(env.num_envs, dtype=torch.bool))
+    route = env.task.route()
+    names, won = env.task.routes, max(int((route >= 0).sum()), 1)
+    shares = {name: float((route == r).sum()) / won for r, name in enumerate(names)}
+    return Occupancy(float((route >= 0).mean()), *modes.occupancy(route, len(names)), shares)
+
+
+@torch.no_grad()
+def follow(env: VecEnv, act: Any, obs: Tensor, going: Tensor, forced: Tensor | None = None) -> Tensor:
+    """Let the envs of the mask `going` [N] play to the end of their episodes; returns each one's reward from here on.
+
+    Args:
+        env: N environments, as they are.
+        act: observations [N, O] -> actions [N, A] or [N, H, A].
+        obs: [N, O], as they are.
+        going: who plays; the others stand still.
+        forced: [N, A] actions of the first step, in the place of `act`'s.
+    """
+    total, going = torch.zeros(env.num_envs, dtype=torch.float64), going.clone()
+    for _ in range(env.time_limit or LONGEST):
+        action = act(obs) if forced is None else forced
+        forced = None
+        for part in action.unbind(1) if action.ndim == 3 else (action,):
+            step = env.step(part, active=going)
+            total += step.reward
+            going &= ~(step.terminated | step.truncated)
+            obs = step.obs
+            if not going.any():
+                return total
+    return total
+
+
+@torch.no_grad()
+def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats: int = REPEATS) -> Decision | None:
+    """The experiment, at states where episodes of the policy come to a choice; None if they come to none.
+
+    The choice is where the task says (`Task.deciding`), or else at the start of the episode.
+
+    Args:
+        policy: whose samples play.
+        env_id: a task with routes.
+        seed: of start states and draws.
+        states: decisions to look at.
+        repeats: branches for each candidate.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    scouts = make_env(env_id, 4 * states, seed)
+    obs, found = _arrive(scouts, policy, rng, states)
+    if not len(found):
+        return None
+    head, task, S = policy.head, scouts.task, len(found)
+    assert task is not None
+    draws = policy.draws(obs[found], DRAWS, rng)
+    played, _ = policy.act(obs[found], None)
+    candidates = {PLAYED: played if played.ndim == 2 else played[:, 0], MEAN: draws.mean(0)}
+    for r, name in enumerate(task.routes):
+        action = task.demonstrate(np.full(scouts.num_envs, r), np.zeros((scouts.num_envs, head.joints)))
+        candidates[name] = torch.from_numpy(action).float()[found]
+    units = spread.unit(draws, head.low, head.high).numpy()
+    width = modes.width_for(head.resolution)
+    own = [modes.modes(units[:, s], width) for s in range(S)]
+    for m in range(min(len(o) for o in own)) if min(len(o) for o in own) > 1 else ():
+        centre = torch.tensor(np.stack([o.centre[m] for o in own])).float()
+        candidates[f"mode {m + 1} of draws"] = head.to_bounds(centre)
+    candidates = _distinct(candidates, head.half_range)
+    value = _values(scouts, policy, found, obs, candidates, repeats, rng)
+    in_units = {name: spread.unit(a, head.low, head.high).numpy() for name, a in candidates.items()}
+    qpos = np.stack([q for i in found.tolist() if (q := scouts.qpos(i)) is not None])
+    return Decision(obs[found], qpos, units, in_units, value, _blocked(scouts, draws, found))
+
+
+def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> tuple[Tensor, Tensor]:
+    """Play until `wanted` envs stand at a choice: (observations [N, O], their ids)."""
+    task = env.task
+    assert task is not None
+    obs = env.reset()
+    over = torch.zeros(env.num_envs, dtype=torch.bool)
+    there = torch.from_numpy(_deciding(env)) if _knows(task.deciding) else ~over
+    for _ in range(env.time_limit or LONGEST):
+        going = ~(there | over)
+        if not going.any() or int(there.sum()) >= wanted:
+            break
+        action, _ = policy.act(obs, rng)
+        for part in action.unbind(1) if action.ndim == 3 else (action,):
+            step = env.step(part, active=going)
+            over |= step.terminated | step.truncated
+            obs = step.obs
+            there |= torch.from_numpy(_deciding(env)) & ~over
+            going = ~(there | over)
+            if not going.any():
+                break
+    return obs, there.nonzero().squeeze(1)[:wanted]
+
+
+def _knows(method: Any, *given: Any) -> bool:
+    """Whether a task implements one of the methods that some tasks leave out."""
+    try:
+        method(*given)
+    except NotImplementedError:
+        return False
+    return True
+
+
+def _deciding(env: VecEnv) -> np.ndarray:
+    assert env.task is not None
+    return np.asarray(env.task.deciding())
+
+
+def _blocked(env: VecEnv, draws: Tensor, found: Tensor) -> float | None:
+    assert env.task is not None
+    action = np.zeros((env.num_envs, draws.shape[-1]))
+    if not _knows(env.task.blocked, action):
+        return None
+    shares = []
+    for draw in draws.double().numpy():
+        action[found] = draw
+        shares.append(np.asarray(env.task.blocked(action))[found].mean())
+    return float(np.mean(shares))
+
+
+def _distinct(candidates: dict[str, Tensor], half_range: Tensor) -> dict[str, Tensor]:
+    """Without those that are, in every state, within a fifth of the half-range of one before."""
+    kept: dict[str, Tensor] = {}
+    for name, action in candidates.items():
+        if name in (PLAYED, MEAN) or all(
+            ((action - other).abs() / half_range).max() > 0.2 for n, other in kept.items() if n not in (PLAYED, MEAN)
+        ):
+            kept[name] = action
+    return kept
+
+
+def _values(
+    scouts: VecEnv,
+    policy: Policy,
+    found: Tensor,
+    obs: Tensor,
+    candidates: dict[str, Tensor],
+    repeats: int,
+    rng: torch.Generator,
+) -> dict[str, np.ndarray]:
+    """Mean return of each candidate at each state [S], over the branches."""
+    names, S, N = list(candidates), len(found), scouts.num_envs
+    count = len(names) * S * repeats
+    env = make_env(scouts.env_id, N + count, 0)
+    tensors, extra = scouts.state()
+    mine, own = env.state()
+    env.load_state(*_joined(tensors, extra, mine, own, N))
+    source = found.repeat_interleave(repeats).repeat(len(names))
+    target = torch.arange(N, N + count)
+    env.copy(source, target)
+    forced = torch.zeros(N + count, len(scouts.action_low))
+    forced[N:] = torch.cat([candidates[name].repeat_interleave(repeats, 0) for name in names])
+    forced[:N] = policy.head.centre
+    seen = torch.cat((obs, obs[source]))
+    total = follow(env, lambda o: policy.act(o, rng)[0], seen, torch.arange(N + count) >= N, forced)
+    mean = total[N:].view(len(names), S, repeats).mean(-1).numpy()
+    return dict(zip(names, mean, strict=True))
+
+
+def _joined(few: dict, extra: dict, many: dict, own: dict, N: int) -> tuple[dict, dict]:
+    """The state of many envs, the first N of them as the few are."""
+    tensors = {}
+    for name, tensor in many.items():
+        tensors[name] = tensor.clone()
+        tensors[name][:N] = few[name]
+    return tensors, own
+
+
+def averaging(decision: Decision) -> Verdict:
+    """`averaging` if what is played lies between two candidates both worth more; else `healthy`, and why."""
+    names = [n for n in decision.candidates if n != PLAYED and n != MEAN]
+    played, worth = decision.candidates[PLAYED], decision.value[PLAYED]
+    largest = max(float(np.ptp([decision.value[n].mean() for n in decision.value])), 1e-9)
+    better = {}
+    for name in names:
+        gain, half = difference(decision.value[name] - worth)
+        if gain - half > 0 and gain > COUNTS * largest:
+            better[name] = (gain, half)
+    for one, other in itertools.combinations(better, 2):
+        if _between(played, decision.candidates[one], decision.candidates[other]):
+            told = " and ".join(f"{n!r} by {short(better[n][0])} ± {short(better[n][1])}" for n in (one, other))
+            return Verdict("averaging", f"what it plays where the route is chosen lies between better actions: {told}")
+    blocked = "" if decision.blocked is None else f"; {decision.blocked:.0%} of its draws choose no route"
+    return Verdict("healthy", f"what it plays lies between no two better actions{blocked}")
+
+
+def difference(paired: np.ndarray) -> tuple[float, float]:
+    """Mean over states of a difference [S], and half of its 95 % t interval; infinite for one state."""
+    if len(paired) < 2:
+        return float(paired.mean()), math.inf
+    return float(paired.mean()), float(stats.sem(paired) * stats.t.ppf(0.975, len(paired) - 1))
+
+
+def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether actions [S, A] lie, in most states, in the middle three fifths of the way between two others."""
+    way = other - one
+    length = np.maximum((way**2).sum(-1), 1e-12)
+    share = ((point - one) * way).sum(-1) / length
+    aside = np.linalg.norm(point - one - share[:, None] * way, axis=-1) / np.sqrt(length)
+    return bool(np.median((share > 0.2) & (share < 0.8) & (aside < 0.5)) == 1)
+
+
+def mode_loss(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
+    """`mode loss` if the routes taken are surely less even than the reference's; else `healthy`, and why."""
+    if math.isnan(ours.entropy) or ours.success < 0.05:
+        return Verdict("healthy", f"routes not judged: {ours.success:.0%} of the episodes succeed")
+    told = f"route entropy {ours.entropy:.2f} ({ours.low:.2f} … {ours.high:.2f}), {whose} {reference.entropy:.2f}"
+    return Verdict("mode loss" if ours.high < reference.low else "healthy", told)

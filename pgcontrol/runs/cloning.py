@@ -1,0 +1,66 @@
+"""The configuration of a clone: a policy fitted to a dataset instead of trained by playing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pgcontrol import catalog
+from pgcontrol.options import option, pick
+from pgcontrol.runs.config import Part, flat, read_settings
+
+
+@dataclass(frozen=True)
+class CloneSettings:
+    """What every clone has, whatever its head."""
+
+    dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
+    env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
+    seed: int = option(0, "everything random in a clone follows from it", least=0, most=2**63 - 1)
+    hidden: tuple[int, ...] = option((128, 128), "sizes of the policy's hidden layers", least=1)
+    steps: int = option(10_000, "gradient steps at most", least=1)
+    learning_rate: float = option(1e-3, "Adam's step size at the start", above=0)
+    decay: str = option("linear", "how the step size goes to 0 over the steps", choices=("linear", "none"))
+    minibatch: int = option(256, "samples a gradient step", least=1)
+    max_grad_norm: float = option(1.0, "the whole gradient is scaled down to this norm", above=0)
+    held_out: float = option(0.1, "share of the episodes that nothing is fitted to", above=0, below=1)
+    patience: int = option(
+        20, "hundredths of the steps without a better held-out likelihood after which it ends", least=1
+    )
+    temperature: float | None = option(
+        None, "weigh an episode by exp(return / (temperature x returns' deviation)); none: all alike", above=0
+    )
+    eval_episodes: int = option(20, "episodes of the evaluation at the end, by mode and by samples; 0: none", least=0)
+    compile: str = option(
+        "auto", "compile the gradient step; auto: when the fit is long enough", choices=("auto", "on", "off")
+    )
+    threads: int = option(1, "physics threads of the evaluation", least=1)
+    run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloneConfig(CloneSettings):
+    """Every value of a clone. Made by `configure_clone`."""
+
+    head: Part
+    critic: Part
+    """None: data without play say nothing of values under the clone."""
+
+    @property
+    def method(self) -> str:
+        """What made the policy, beside the algorithms' names."""
+        return "clone"
+
+
+def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
+    """A checked CloneConfig from dotted settings.
+
+    Raises:
+        InputError: one line that names the setting, its value and what would do.
+    """
+    settings = flat(settings)
+    names = {"head": settings.get("head", "gaussian")}
+    classes = {"head": pick("head", names["head"], catalog.heads())}
+    values = read_settings(CloneSettings, settings, names, classes)
+    return CloneConfig(**values, critic=Part("none", catalog.critics()["none"].Options()))

@@ -1,0 +1,79 @@
+"""Runs and policies whose sickness is known, because it was put there."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from pgcontrol_envs import VecEnv
+from pgcontrol_envs.demonstrators import Demonstrator
+from torch import Tensor
+
+from pgcontrol.learning.updates import adam_step, fresh_adam
+from pgcontrol.policy import Policy
+from pgcontrol.runs.load import make_env, make_policy
+
+CLONED = {
+    "gaussian": {},
+    "mixture": {},
+    "autoregressive": {},
+    "token": {"tokenizer": "bins", "codes": 11},
+}
+"""Heads, with their options, for clones."""
+
+
+@functools.cache
+def demonstrations(env_id: str, episodes: int = 256, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Observations [M, O] and actions [M, A] of the scripted demonstrator, all routes alike."""
+    env = make_env(env_id, episodes, seed)
+    obs, teacher = env.reset(seed=seed), Demonstrator(env, seed)
+    going, seen, done = torch.ones(episodes, dtype=torch.bool), [], []
+    while going.any():
+        action = teacher.act()
+        seen.append(obs[going])
+        done.append(action[going])
+        step = env.step(action, active=going)
+        going &= ~(step.terminated | step.truncated)
+        obs = step.obs
+    return torch.cat(seen), torch.cat(done)
+
+
+def clone(env_id: str, head: str, seed: int = 0, steps: int = 600) -> Policy:
+    """A policy fitted to demonstrations of all routes by maximum likelihood: what its head can say of them."""
+    obs, action = demonstrations(env_id)
+    env = make_env(env_id, 1, 0)
+    policy = make_policy(policy_of(env, head, CLONED[head]), seed)
+    policy.normaliser.update(obs)
+    inputs, target = policy.normaliser(obs), encode(policy, action)
+    adam, rng, rate = fresh_adam(policy), torch.Generator().manual_seed(seed), torch.tensor(3e-3, dtype=torch.float64)
+    for _ in range(steps):
+        batch = torch.randint(len(obs), (512,), generator=rng)
+        leaf = policy.theta.detach().requires_grad_()
+        loss = -policy.head.log_prob(policy.distribution(leaf, inputs[batch]), target[batch]).mean()
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        step, adam = adam_step(gradient, adam, rate)
+        policy.theta.sub_(step)
+    return policy
+
+
+def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What such a policy is made of."""
+    sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
+    return sizes | {
+        "env": env.env_id,
+        "hidden": [64, 64],
+        "head": {"name": head, **options},
+        "critic": {"name": "none"},
+    }
+
+
+def encode(policy: Policy, action: Tensor) -> Tensor:
+    """The choices that decode nearest to the actions [M, A]: those themselves, or the best of each joint's values."""
+    head = policy.head
+    if head.choice_spec.dtype.is_floating_point:
+        return (2 * action - head.low - head.high) / (head.high - head.low)
+    assert head.choice_spec.values is not None
+    every = torch.arange(head.choice_spec.values).unsqueeze(1).expand(-1, head.joints)
+    decoded = head.decode(every)  # one joint does not change what another decodes to
+    return (decoded.unsqueeze(0) - action.unsqueeze(1)).abs().argmin(1)
