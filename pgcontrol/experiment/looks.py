@@ -120,6 +120,7 @@ def _routes(policy: Policy, env_id: str) -> Look:
             where: Callable[[], np.ndarray] | None = lambda: np.array(task.position(), np.float32)  # noqa: E731
         except NotImplementedError:
             where = None
+        env.reset(seed=SEED)  # as the episodes begin
         places = [where()] if where else []
         watch = (lambda *_: places.append(where())) if where else None
         outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, watch=watch)
