@@ -53,6 +53,10 @@ class Puck(Task):
         """Place and velocity [N, 4]."""
         return join(self.place, self.velocity)
 
+    def position(self) -> Array:
+        """The disc's place [N, 2]."""
+        return self.place
+
     def before(self) -> Array | None:
         """x [N]."""
         return self.x

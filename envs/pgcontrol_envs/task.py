@@ -137,6 +137,13 @@ class Task(ABC):
         """Whether the episode has succeeded, bool [N]."""
         return self.route() >= 0
 
+    def position(self) -> Array:
+        """Where the agent is on the plane that its routes cross, seen from above, [N, 2] in m.
+
+        NotImplementedError too from a task whose routes are no ways across a plane.
+        """
+        raise NotImplementedError(f"{self.id} has no plane to be seen from above")
+
     def demonstrate(self, route: Array, noise: Array) -> Array:
         """What a scripted demonstrator does here, [N, A] float64 within the bounds, to succeed by route [N] (int).
 

@@ -1,4 +1,4 @@
-"""Write a YAML's tables from the runs there are."""
+"""Write a YAML's report and tables from the runs there are."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ from pathlib import Path
 def arguments(parser: ArgumentParser) -> None:
     """The sweep."""
     parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
+    parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the run folders, if there [runs/FILE]")
+    parser.add_argument("--clips", choices=("some", "all", "none"), default="some", help=CLIPS)
+    parser.add_argument("--open", action="store_true", help="show the report in the browser")
+
+
+CLIPS = "videos in the report: of the median run of each task and arm, of every run, or of none [some]"
 
 
 def run(given: Namespace) -> int:
-    """Write the tables."""
-    from pgcontrol.experiment import results, tables
+    """Write the report."""
+    from pgcontrol.experiment import results
+    from pgcontrol.experiment.report import publish
     from pgcontrol.experiment.sweep import read_sweep
 
     sweep = read_sweep(given.sweep)
-    tables.write(sweep, done := results.read(sweep))
-    print(f"{len(done)} of {len(sweep.cells)} runs: {given.sweep.with_suffix('.md')}")
+    done = results.read(sweep)
+    where = given.runs or Path("runs") / given.sweep.stem
+    print(f"{len(done)} of {len(sweep.cells)} runs")
+    publish(sweep, done, where, given.clips, given.open, print)
     return 0

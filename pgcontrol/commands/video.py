@@ -15,6 +15,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.mp4", help="where the clip goes")
     parser.add_argument("--seconds", type=seconds, metavar="S", help="at most this long; whole episodes otherwise")
     parser.add_argument("--sampled", action="store_true", help="play samples of the policy instead of its mode")
+    parser.add_argument("--overlay", action="store_true", help="beside each scene, every joint's action distribution")
     parser.add_argument("--seed", type=seed, default=0, help="of the start state, the same for all runs [0]")
     parser.add_argument("--size", default="640x480", metavar="WxH", help="of one scene [640x480]")
     parser.add_argument("--force", action="store_true", help="replace FILE.mp4 if it exists")
@@ -32,6 +33,8 @@ def run(given: Namespace) -> int:
         width, height = (int(n) for n in given.size.lower().split("x"))
     except ValueError:
         raise InputError(f"--size {given.size}: must look like 640x480") from None
-    clip = video_of_runs(given.runs, given.out, given.seconds, (width, height), given.seed, not given.sampled)
+    clip = video_of_runs(
+        given.runs, given.out, given.seconds, (width, height), given.seed, not given.sampled, given.overlay
+    )
     print(f"{clip.path}: {clip.frames / clip.fps:.1f} s, rendered with {clip.backend} in {clip.seconds:.0f} s")
     return 0

@@ -20,7 +20,7 @@ from rich.live import Live
 from scipy import stats
 
 from pgcontrol.diagnosis.verdicts import RETURN, Gain, Onset, column, spreads
-from pgcontrol.experiment.compare import progress
+from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.executor import Executor, begun
 from pgcontrol.experiment.statistics import probability_of_improvement
 from pgcontrol.experiment.sweep import Cell
@@ -92,16 +92,16 @@ def counterfactual(
             begin(cell, where / cell.name, origin, run, width if cell.arm == "widened" else None)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
     console.print(f"{len(cells)} branches of {steps:,} steps from step {start:,}, {len(missing)} to run", markup=False)
-    done: dict[tuple[str, str, int], bool] = {}
+    board = Board(missing, where)
     with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:
             if outcome is None:
                 if console.is_terminal:
-                    live.update(progress(missing, done, where, ""))
+                    live.update(board.table())
             elif outcome.error and not _finished(outcome.folder):
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
             else:
-                done[outcome.cell.key] = True
+                board.ended[outcome.cell.key] = None
                 console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
     scores = {arm: [final(where / cell.name) for cell in cells if cell.arm == arm] for arm in ARMS}
     return Counterfactual(start, steps, width, scores, compare(scores, column(rows, RETURN)[1]))

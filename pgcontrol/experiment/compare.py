@@ -1,69 +1,87 @@
-"""`pgcontrol compare FILE.yaml`: run what is missing, keep a row of each cell, write the tables."""
+"""`pgcontrol compare FILE.yaml`: run what is missing, keep a row of each cell, write the report."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from pgcontrol.experiment import results, tables
+from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.executor import Executor, asked_of
-from pgcontrol.experiment.results import RETURN, Row, score
+from pgcontrol.experiment.expected import wall, words
+from pgcontrol.experiment.report import publish
+from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import read_rows, short
+from pgcontrol.runs.log import read_rows
 
 
-def compare(sweep: Sweep, executor: Executor, jobs: int, where: Path, console: Console) -> int:
-    """Run the cells that have no row yet; tables are written anew after each.
+def compare(
+    sweep: Sweep,
+    executor: Executor,
+    where: Path,
+    console: Console,
+    clips: str = "some",
+    show: bool = False,
+    dry: bool = False,
+) -> int:
+    """Run the cells that have no row yet; tables are written anew after each, the report at the end.
 
     Args:
         sweep: what to run.
         executor: what runs it.
-        jobs: how many cells it runs at a time, for the time left.
         where: folder of the run folders.
         console: for the live table, or one line a cell where the output is no terminal.
+        clips: of which runs the report has videos; see `publish`.
+        show: the report, in the browser.
+        dry: say what would run and how long it would take, and run nothing.
 
     Returns:
         Exit code: 1 when a cell failed.
     """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
     done = results.read(sweep)
     missing = [cell for cell in sweep.cells if cell.key not in done]
     for cell in list(missing):
         if _ended(cell, where / cell.name):  # it ended, but whoever watched it did not see
             done[cell.key] = _keep(sweep, cell, where / cell.name)
             missing.remove(cell)
-    console.print(
-        f"{sweep.question}\n{len(sweep.cells)} runs, {len(done)} of them done, {jobs} at a time", markup=False
-    )
+    say(f"{sweep.question}\n{len(sweep.cells)} runs, {len(done)} of them done, {executor.jobs} at a time")
+    times = executor.expected(missing) if missing else {}
+    if times:
+        untold = "" if len(times) == len(missing) else f", {len(missing) - len(times)} of them not reckoned"
+        say(f"expected: about {words(wall(missing, times, executor.jobs))} for {len(missing)} runs{untold}")
+    if dry:
+        return 0
     failures: list[str] = []
-    began, before = time.monotonic(), len(done)
+    board = Board(missing, where, times, executor.jobs)
     with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:
             if outcome is None:
                 if console.is_terminal:
-                    left = _left(time.monotonic() - began, len(done) - before, len(missing), len(failures))
-                    live.update(progress(missing, done, where, left))
+                    live.update(board.table())
                 continue
             cell = outcome.cell
             if outcome.error and not _ended(cell, outcome.folder):
                 failures.append(f"{cell.name} failed: {outcome.error} (log: {where / cell.name}.log)")
-                console.print(failures[-1], markup=False, soft_wrap=True)
+                board.failed.add(cell.key)
+                say(failures[-1])
                 continue
-            row = done[cell.key] = _keep(sweep, cell, outcome.folder)
+            row = done[cell.key] = board.ended[cell.key] = _keep(sweep, cell, outcome.folder)
             tables.write(sweep, done)
-            words = f"{cell.name}: return {score(row):,.0f} in {row['seconds']:,.0f} s"
-            words += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
-            console.print(words, markup=False, soft_wrap=True)
-    tables.write(sweep, done)
+            told = f"{cell.name}: return {score(row):,.0f} in {row['seconds']:,.0f} s"
+            told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
+            say(told + (f", {row['verdict']}" if row["verdict"] else ""))
     console.print(tables.terminal(sweep, done))
     if failures:
-        console.print(f"{len(failures)} of {len(sweep.cells)} cells failed; the same command tries them again")
+        say(f"{len(failures)} of {len(sweep.cells)} cells failed; the same command tries them again")
+    publish(sweep, done, where, clips, show, say)
     return int(bool(failures))
 
 
@@ -79,26 +97,3 @@ def _keep(sweep: Sweep, cell: Cell, folder: Path) -> Row:
     row = results.row_of(cell, folder, sweep.plots)
     results.add(sweep, row)
     return row
-
-
-def _left(elapsed: float, done: int, missing: int, failed: int) -> str:
-    if not done:
-        return ""
-    seconds = elapsed / done * (missing - done - failed)
-    return f"about {seconds / 60:,.0f} min left"
-
-
-def progress(cells: Sequence[Cell], done: dict, where: Path, left: str) -> Table:
-    """Where the cells under way are: those in `done` and those not begun are left out."""
-    table = Table("running", "steps", "return", "σ", "steps/s", caption=left)
-    for cell in cells:
-        file = where / cell.name / "metrics.jsonl"
-        if cell.key in done or not file.exists():
-            continue
-        rows = read_rows(file)
-        if rows:
-            last = rows[-1]
-            numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-            shown = ["" if n is None else short(n) for n in numbers]
-            table.add_row(cell.name, f"{last['time/total_timesteps']:,}", *shown)
-    return table

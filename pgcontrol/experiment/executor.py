@@ -9,9 +9,8 @@ import sys
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from pgcontrol.arguments import typed
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure, flat, nested, read_yaml
@@ -29,8 +28,15 @@ class Outcome(NamedTuple):
     """Empty, or why it failed: the last words of its log."""
 
 
-class Executor(Protocol):
+class Executor:
     """Runs cells and says, as they end, how they ended."""
+
+    jobs: int = 1
+    """How many at a time."""
+
+    def expected(self, cells: Sequence[Cell]) -> dict[tuple[str, str, int], float]:
+        """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs."""
+        return {}
 
     def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | None]:
         """Outcomes in the order they come; None now and then, for whoever shows progress meanwhile.
@@ -39,14 +45,20 @@ class Executor(Protocol):
             cells: what to run.
             where: folder of the run folders; what is half finished there is resumed.
         """
-        ...
+        raise NotImplementedError
 
 
-class Local:
+class Local(Executor):
     """One process a cell, one thread each, so many at a time."""
 
     def __init__(self, jobs: int):
         self.jobs = jobs
+
+    def expected(self, cells: Sequence[Cell]) -> dict[tuple[str, str, int], float]:
+        """From a second of each kind of run, made here."""
+        from pgcontrol.experiment.expected import expected
+
+        return expected(cells)
 
     def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | None]:
         """See `Executor`. When the caller leaves early, what runs is asked to stop at its next checkpoint."""
@@ -91,9 +103,7 @@ class _Job:
 
     def _train(self) -> list[str]:
         shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint, or answers another question
-        settings = {"threads": 1} | self.cell.settings | {"run_dir": str(self.folder)}
-        env = settings.pop("env")
-        return ["train", str(env), *(word for key, value in settings.items() for word in (f"--{key}", typed(value)))]
+        return self.cell.words(self.folder)
 
     def poll(self) -> Outcome | None:
         """How it ended, or None while it runs."""

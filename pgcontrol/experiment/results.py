@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pgcontrol.diagnosis.verdicts import spreads
+from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.folder import RunFolder
@@ -17,7 +19,20 @@ from pgcontrol.runs.log import read_rows
 POINTS = 50
 """Of a curve in a row: enough for a plot, small enough to commit."""
 RETURN = "rollout/ep_rew_mean"
-CURVES = (RETURN, "train/std", "train/approx_kl", "train/explained_variance")
+CURVES = (
+    RETURN,
+    "train/std",
+    "train/kl",
+    "train/approx_kl",
+    "train/clip_fraction",
+    "train/explained_variance",
+    "train/entropy_loss",
+    "health/sensitivity",
+    "health/noise_scale",
+    "time/time_elapsed",
+)
+PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
+"""Of the manifest; the rest names a machine."""
 
 Row = dict[str, Any]
 
@@ -26,7 +41,8 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then."""
     rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
     last = rows[-1]
-    picks = np.unique(np.linspace(0, len(rows) - 1, POINTS).round().astype(int))
+    picks = _picks(len(rows))
+    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys((*CURVES, *plots))}
     return {
         "env": cell.env,
         "arm": cell.arm,
@@ -36,14 +52,48 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
         "diverged": manifest.get("status") == "diverged",
-        "verdict": manifest.get("verdict"),
+        "verdict": verdict(folder),
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
-        | {name: [_thin(rows[i].get(name)) for i in picks] for name in dict.fromkeys((*CURVES, *plots))},
+        | {name: curve for name, curve in curves.items() if any(v is not None for v in curve)},
+        **_spread(rows),
+        **look(folder),
+        "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
         "revision": manifest.get("git"),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def verdict(folder: Path) -> str | None:
+    """A run's verdict, in words: of `pgcontrol diagnose`, else of its training; None where nobody has judged it."""
+    try:
+        return str(json.loads((folder / "diagnosis.json").read_text())["verdict"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return RunFolder(folder).manifest().get("verdict")
+
+
+def _spread(rows: list[Row]) -> dict[str, Any]:
+    """Each joint's spread over training, thinned; nothing where the log does not say."""
+    steps, each = spreads(rows)
+    if not len(steps):
+        return {}
+    picks = _picks(len(steps))
+    joints = [[_thin(value) for value in joint] for joint in each[picks].T]
+    return {"spread": {"steps": steps[picks].astype(int).tolist(), "joints": joints}}
+
+
+def _picks(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
+
+
+def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
+    """A metric at some rows: where it was not measured, as it last was."""
+    known, curve = None, []
+    for i, row in enumerate(rows):
+        known = row.get(name) if row.get(name) is not None else known
+        curve += [_thin(known)] if i in picks else []
+    return curve
 
 
 def score(row: Row) -> float:

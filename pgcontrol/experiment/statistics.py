@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from pgcontrol.runs.log import short
 
 RESAMPLES = 10_000
 LEVEL = 0.95
+BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 
 
 class Interval(NamedTuple):
@@ -28,9 +28,12 @@ class Interval(NamedTuple):
 def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, arXiv 2108.13264, section 4.3).
 
-    Of fewer than four scores nothing can be cut off, and it is the mean.
+    Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
     """
-    return np.asarray(stats.trim_mean(scores, 0.25, axis=axis))
+    scores = np.asarray(scores, float)
+    cut = scores.shape[axis] // 4
+    kept = np.take(np.sort(scores, axis), range(cut, scores.shape[axis] - cut), axis)
+    return np.where(np.isnan(scores).any(axis), np.nan, kept.mean(axis))  # sorting has put what is not known at one end
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
@@ -49,12 +52,24 @@ def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
     return Interval(float(iqm(scores)), *_bounds(iqm(resamples)))
 
 
-def iqm_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointwise IQM over seeds of curves [n, P], and its bootstrap bounds: three arrays [P]."""
-    picks = np.random.default_rng(0).integers(len(curves), size=(2_000, len(curves)))
-    resampled = iqm(curves[picks], axis=1)
-    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return iqm(curves, axis=0), low, high
+def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pointwise IQM over the runs of all tasks, and its stratified bootstrap bounds: three arrays [P].
+
+    Args:
+        tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
+    """
+    rng = np.random.default_rng(0)
+    resampled = [curves[rng.integers(len(curves), size=(2_000, len(curves)))] for curves in tasks]
+    low, high = np.quantile(iqm(np.concatenate(resampled, 1), axis=1), BOUNDS, axis=0)
+    return iqm(np.concatenate(tasks), axis=0), low, high
+
+
+def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """By how much the IQM of ours is above the baseline's; both samples are resampled."""
+    x, y = np.asarray(scores, float), np.asarray(baseline, float)
+    rng = np.random.default_rng(0)
+    resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
+    return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
 
 
 def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
@@ -62,16 +77,46 @@ def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float
 
     Both samples are resampled.
     """
-    x, y = np.asarray(scores, float), np.asarray(baseline, float)
+    return mean_probability_of_improvement([(scores, baseline)])
+
+
+def mean_probability_of_improvement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Interval:
+    """The same of several tasks, (ours, baseline) each: the mean over tasks; runs are resampled within theirs."""
     rng = np.random.default_rng(0)
-    # wins[i, j] of every pair; a resample picks rows and columns
-    wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
-    rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
-    columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
-    resamples = wins[rows[:, :, None], columns[:, None, :]].mean((1, 2))
-    return Interval(float(wins.mean()), *_bounds(resamples))
+    estimates, resamples = [], []
+    for scores, baseline in pairs:
+        x, y = np.asarray(scores, float), np.asarray(baseline, float)
+        # wins[i, j] of every pair; a resample picks rows and columns
+        wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
+        rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
+        columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
+        estimates.append(wins.mean())
+        resamples.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))
+    return Interval(float(np.mean(estimates)), *_bounds(np.mean(resamples, 0)))
+
+
+def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Performance profile: the share of runs that score above each threshold, its lower and upper bound, [P] each.
+
+    Agarwal et al. 2021, section 4.2, equation 2; the mean over tasks, runs resampled within theirs.
+
+    Args:
+        tasks: scores [n] of each task, on one scale.
+        thresholds: [P].
+    """
+    rng = np.random.default_rng(0)
+    above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
+    resampled = [a[rng.integers(len(a), size=(2_000, len(a)))].mean(1) for a in above]
+    low, high = np.quantile(np.mean(resampled, 0), BOUNDS, axis=0)
+    return np.mean([a.mean(0) for a in above], 0), low, high
+
+
+def reached(curve: np.ndarray, threshold: float) -> int | None:
+    """The first point of a curve [P] at which it is at the threshold, or None; points that are not known are passed."""
+    there = np.flatnonzero(np.nan_to_num(curve, nan=-np.inf) >= threshold)
+    return int(there[0]) if len(there) else None
 
 
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(resamples, BOUNDS)
     return float(low), float(high)

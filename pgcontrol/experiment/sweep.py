@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pgcontrol.arguments import typed
 from pgcontrol.options import InputError, suggest
 from pgcontrol.runs.config import configure, flat, read_mapping
 
-KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots")
+KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds")
 AXES = ("env", "arm", "seed")
 
 
@@ -36,6 +37,13 @@ class Cell(NamedTuple):
         """For folders: letters, digits, dots and dashes."""
         return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
 
+    def words(self, folder: Path) -> list[str]:
+        """The command that runs it into a folder, behind `pgcontrol`: one thread, unless the YAML says otherwise."""
+        settings = {"threads": 1} | self.settings | {"run_dir": str(folder)}
+        settings.pop("env")
+        flags = (word for key, value in settings.items() for word in (f"--{key}", typed(value)))
+        return ["train", self.env, *flags]
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -52,7 +60,8 @@ class Sweep:
           - {env: HalfCheetah-v5, seed: 5}  # seeds 0 to 4, all arms
           - {env: [Hopper-v5, Walker2d-v5], arm: gaussian, seed: [0, 1, 2]}
 
-    Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
+    `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
+    the report's own choice. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
     """
 
     path: Path
@@ -61,6 +70,8 @@ class Sweep:
     cells: list[Cell]
     plots: list[str]
     """Metrics to plot over training, beside the return."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Task -> the training return whose reaching is timed, where the default does not suit."""
 
     @property
     def results(self) -> Path:
@@ -107,7 +118,14 @@ def read_sweep(path: Path) -> Sweep:
     baseline, names = tree.get("baseline"), {cell.arm for cell in cells.values()}
     if baseline is not None and baseline not in names:
         raise InputError(f"{path}: baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
-    return Sweep(path, str(tree.get("question", "")), baseline, list(cells.values()), list(tree.get("plots", ())))
+    return Sweep(
+        path,
+        str(tree.get("question", "")),
+        baseline,
+        list(cells.values()),
+        list(tree.get("plots", ())),
+        _thresholds(path, tree, {cell.env for cell in cells.values()}),
+    )
 
 
 def _mapping(path: Path, tree: Mapping[str, Any], key: str, default: Any = None) -> dict[str, Any]:
@@ -115,6 +133,16 @@ def _mapping(path: Path, tree: Mapping[str, Any], key: str, default: Any = None)
     if not isinstance(value, dict) or (default is None and not value):
         raise InputError(f"{path}: {key} = {value!r}: must map names to settings")
     return value
+
+
+def _thresholds(path: Path, tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
+    found = _mapping(path, tree, "thresholds", {})
+    for env, value in found.items():
+        if env not in envs:
+            raise InputError(f"{path}: thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{path}: thresholds: {env} = {value!r}: must be a number")
+    return found
 
 
 def _expand(path: Path, grid: dict[str, Any], arms: dict[str, Any], common: dict[str, Any]) -> list[Cell]:

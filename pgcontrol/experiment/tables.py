@@ -49,9 +49,8 @@ def lines(sweep: Sweep, rows: Rows) -> list[tuple[str, ...]]:
 
 def write(sweep: Sweep, rows: Rows) -> None:
     """NAME.md, NAME.csv and NAME.png beside the YAML."""
-    shown = sweep.path.name if sweep.path.is_absolute() else sweep.path  # no path of this machine
     dates = sorted({row["date"] for row in rows.values()})
-    text = [f"# {sweep.question}", "", f"`pgcontrol compare {shown}`, {' … '.join(dates)}."]
+    text = [f"# {sweep.question}", "", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}."]
     text += [
         "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
         " resampled). *sampled*: the same of the sampled policy. *P(better)*: that a run beats one of the baseline"
@@ -80,6 +79,11 @@ def write(sweep: Sweep, rows: Rows) -> None:
             table.writerow([*key, *(row[c] for c in ("return", "sampled", "training", "steps", "seconds", "date"))])
     if rows:
         plot(sweep, rows, sweep.path.with_suffix(".png"))
+
+
+def shown(sweep: Sweep) -> str:
+    """The YAML's path as a reader of the repository would type it: none of this machine."""
+    return sweep.path.name if sweep.path.is_absolute() else str(sweep.path)
 
 
 def terminal(sweep: Sweep, rows: Rows) -> Table:

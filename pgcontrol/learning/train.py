@@ -388,5 +388,5 @@ def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
     env.close()
     if mode.trace:
-        clips.add(mode.trace, env, seed, trainer.steps)
+        clips.add(mode.trace, env, seed, trainer.steps, trainer.policy)
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")

@@ -39,6 +39,7 @@ class Settings:
     eval_episodes: int = option(10, "episodes of an evaluation", least=1)
     video: bool = option(True, "every evaluation leaves a clip in videos/")
     video_seconds: float = option(10.0, "length of those clips", above=0)
+    video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
     checkpoint_every: int = option(
         100_000, "environment steps between checkpoints (one is always left at the end)", least=1
     )

@@ -6,16 +6,21 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pgcontrol_envs
+import torch
 
+from pgcontrol.diagnosis import spread
+from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
+from pgcontrol.view.density import density, joint_names
 from pgcontrol.view.queue import RenderQueue
 from pgcontrol.view.recording import Recording
-from pgcontrol.view.render import RenderResult, render_clip
+from pgcontrol.view.render import CRF, MAX_FPS, RenderResult, render_clip
 
 SECONDS_FOR_THE_LAST_CLIPS = 120.0
 """How long the end of a training waits for clips that are still being rendered."""
@@ -28,10 +33,12 @@ class Clips:
         self.folder, self.config, self.say = folder, config, say
         self.queue = RenderQueue(say=say, seconds=config.video_seconds)
 
-    def add(self, trace: evaluate.Trace, env: pgcontrol_envs.VecEnv, seed: int, step: int) -> None:
-        """Keep an episode as a recording and queue its clip."""
+    def add(self, trace: evaluate.Trace, env: pgcontrol_envs.VecEnv, seed: int, step: int, policy: Policy) -> None:
+        """Keep an episode of the policy as a recording and queue its clip."""
         config = self.config
-        recording = _recording(trace, env, seed, config.head.name, config.algorithm.name, step, self.folder.parent.name)
+        shown = _distributions(policy, env, trace, seed, config.video_seconds) if config.video_overlay else {}
+        labels = config.head.name, config.algorithm.name, step, self.folder.parent.name
+        recording = _recording(trace, env, seed, *labels, shown)
         stem = self.folder / f"step_{step:09d}"
         try:
             recording.save(stem.with_suffix(".npz"))
@@ -62,7 +69,14 @@ class Clips:
 
 
 def _recording(
-    trace: evaluate.Trace, env: pgcontrol_envs.VecEnv, seed: int, head: str, algorithm: str, step: int, run: str
+    trace: evaluate.Trace,
+    env: pgcontrol_envs.VecEnv,
+    seed: int,
+    head: str,
+    algorithm: str,
+    step: int,
+    run: str,
+    distributions: dict[str, Any],
 ) -> Recording:
     return Recording(
         env_id=env.env_id,
@@ -75,7 +89,25 @@ def _recording(
         algorithm=algorithm,
         step=step,
         run=run,
+        **distributions,
     )
+
+
+def _distributions(
+    policy: Policy, env: pgcontrol_envs.VecEnv, trace: evaluate.Trace, seed: int, seconds: float | None
+) -> dict[str, Any]:
+    """What a recording needs to show action distributions, for as long as the clip will be."""
+    steps = len(trace.obs) if seconds is None else min(len(trace.obs), int(seconds / env.control_dt) + 1)
+    shown = density(policy, torch.from_numpy(trace.obs[:steps]), seed)
+    chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
+    names = joint_names(env)
+    return {
+        "columns": shown.columns,
+        "spread": shown.spread,
+        "chosen": chosen,
+        "joints": names,
+        "discrete": shown.discrete,
+    }
 
 
 def video_of_runs(
@@ -85,6 +117,9 @@ def video_of_runs(
     size: tuple[int, int] = (640, 480),
     seed: int = 0,
     deterministic: bool = True,
+    overlay: bool = False,
+    max_fps: float = MAX_FPS,
+    crf: int = CRF,
 ) -> RenderResult:
     """Play each run's newest policy for an episode from the same start state, and render them side by side.
 
@@ -95,6 +130,9 @@ def video_of_runs(
         size: width and height of one scene, in pixels.
         seed: of the start state.
         deterministic: the policies' modes instead of samples.
+        overlay: beside each scene, the action distribution of every joint.
+        max_fps: steps above this rate are dropped.
+        crf: x264's constant rate factor: six more is half the bytes, and coarser.
 
     Raises:
         InputError: something there cannot be loaded.
@@ -110,10 +148,10 @@ def video_of_runs(
             agent = evaluate.policy_agent(policy, deterministic, seed)
             trace = evaluate.episodes(env, agent, seed, record=True).trace
             assert trace is not None
-            recording = _recording(
-                trace, env, seed, spec["head"]["name"], meta["algorithm"], meta["steps"], Path(run).name
-            )
+            shown = _distributions(policy, env, trace, seed, seconds) if overlay else {}
+            labels = spec["head"]["name"], meta["algorithm"], meta["steps"], Path(run).name
+            recording = _recording(trace, env, seed, *labels, shown)
             paths.append(Path(scratch) / f"{i}.npz")
             recording.save(paths[-1])
         out.parent.mkdir(parents=True, exist_ok=True)
-        return render_clip(paths, out, seconds=seconds, size=size)
+        return render_clip(paths, out, seconds=seconds, size=size, max_fps=max_fps, crf=crf)

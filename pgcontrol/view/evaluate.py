@@ -32,6 +32,8 @@ class Trace(NamedTuple):
     """[T, A]."""
     rewards: np.ndarray
     """[T]."""
+    obs: np.ndarray
+    """[T, O] what was observed before each action."""
 
 
 class Outcome(NamedTuple):
@@ -64,13 +66,14 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     going = torch.ones(env.num_envs, dtype=torch.bool)
-    qpos, actions, rewards = [env.qpos(0)], [], []
+    qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
     limit = env.time_limit or LONGEST
     while going.any() and int(lengths.max()) < limit:
         action = act(obs)
         for part in action.unbind(1) if action.ndim == 3 else (action,):
             if record and going[0]:
                 actions.append(part[0].numpy().copy())
+                seen.append(obs[0].numpy().copy())
             step = env.step(part, active=going)
             if watch:
                 watch(obs, part, step, going)
@@ -86,7 +89,7 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
     trace = None
     if record:
         shown = None if qpos[0] is None else np.stack([np.array(q) for q in qpos])  # pyright: ignore[reportArgumentType]
-        trace = Trace(shown, np.stack(actions), np.array(rewards))
+        trace = Trace(shown, np.stack(actions), np.array(rewards), np.stack(seen))
     outcome = Outcome(totals.numpy(), lengths.numpy(), trace)
     if env.task is None or not env.task.routes:
         return outcome

@@ -12,6 +12,7 @@ import numpy as np
 
 from pgcontrol.view import movie
 from pgcontrol.view.layout import Caption, Layout
+from pgcontrol.view.overlay import Overlay, panel_width
 from pgcontrol.view.process import partial_path
 from pgcontrol.view.recording import Recording
 from pgcontrol.view.scene import Scene, scenes
@@ -43,19 +44,28 @@ def pace(recordings: Sequence[Recording], seconds: float | None, max_fps: float)
 
 
 def film(
-    recordings: Sequence[Recording], out: Path, *, seconds: float | None, size: tuple[int, int], max_fps: float
+    recordings: Sequence[Recording],
+    out: Path,
+    *,
+    seconds: float | None,
+    size: tuple[int, int],
+    max_fps: float,
+    crf: int = movie.CRF,
 ) -> Pace:
     """Draw, encode and check a clip; it appears under its name only when it is whole and good.
+
+    Recordings that hold action distributions show them in a panel beside their scene.
 
     Raises:
         RenderError: it cannot be drawn, or the check failed.
         ValueError: a bad size.
     """
-    layout, timing = Layout(len(recordings), size), pace(recordings, seconds, max_fps)
+    panel = panel_width(size[0]) if any(r.columns is not None for r in recordings) else 0
+    layout, timing = Layout(len(recordings), size, panel), pace(recordings, seconds, max_fps)
     pictures = scenes(list(recordings), size)
     partial = partial_path(out)
     try:
-        movie.encode(partial, _pages(recordings, pictures, layout, timing), layout.page, timing.fps)
+        movie.encode(partial, _pages(recordings, pictures, layout, timing), layout.page, timing.fps, crf)
         movie.check(partial, timing.frames, layout.scenes)
         os.replace(partial, out)
     finally:
@@ -68,6 +78,10 @@ def _pages(
 ) -> Iterator[np.ndarray]:
     scores = [np.concatenate([[0.0], np.cumsum(r.rewards)]) for r in recordings]
     titles = _titles(recordings)
+    overlays = [
+        Overlay(r, (panel.width, panel.height)) if r.columns is not None else None
+        for r, panel in zip(recordings, layout.panels, strict=True)
+    ]
     drawn = [-1] * len(recordings)
     page = layout.blank()
     for frame in range(timing.frames):
@@ -82,6 +96,8 @@ def _pages(
             )
             if step != drawn[i]:
                 layout.scenes[i].of(page)[:] = pictures[i].draw(step)
+                if overlay := overlays[i]:
+                    layout.panels[i].of(page)[:] = overlay.draw(step)
                 drawn[i] = step
         yield page
 

@@ -42,16 +42,17 @@ class Caption(NamedTuple):
 
 
 class Layout:
-    """Where everything is, for `count` scenes of `size` = (width, height) pixels.
+    """Where everything is, for `count` scenes of `size` = (width, height) pixels, each with a panel beside it.
 
-    Widths and heights come out even, as yuv420p wants them.
+    Widths and heights come out even, as yuv420p wants them. `panel` is the panels' width, 0 for none; even.
 
     Raises:
         ValueError: a size too small to hold a caption.
     """
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
+    def __init__(self, count: int, size: tuple[int, int], panel: int = 0) -> None:
         width, height = size
+        across = width + panel  # of a scene with its panel
         if min(size) < 64 or width % 2 or height % 2:
             raise ValueError(f"size: expected even numbers of at least 64 pixels, got {width}x{height}")
         columns = count if count <= 3 else math.ceil(math.sqrt(count))
@@ -59,11 +60,13 @@ class Layout:
         self._font_size = min(max(height // 20, 11), 40)
         self.bar = 2 * round(1.6 * self._font_size)
         self.scenes = [
-            Box(i % columns * (width + GAP), i // columns * (height + self.bar) + self.bar, width, height)
+            Box(i % columns * (across + GAP), i // columns * (height + self.bar) + self.bar, width, height)
             for i in range(count)
         ]
         """Where each picture goes."""
-        self.page = columns * (width + GAP) - GAP, rows * (height + self.bar)
+        self.panels = [Box(scene.x + width, scene.y, panel, height) for scene in self.scenes]
+        """Where each panel goes, right of its picture."""
+        self.page = columns * (across + GAP) - GAP, rows * (height + self.bar)
         """(width, height) of a frame."""
 
     def blank(self) -> np.ndarray:
@@ -72,8 +75,8 @@ class Layout:
 
     def write(self, page: np.ndarray, index: int, caption: Caption) -> None:
         """Draw the bar above a scene into a page."""
-        scene = self.scenes[index]
-        bar = Box(scene.x, scene.y - self.bar, scene.width, self.bar)
+        scene, panel = self.scenes[index], self.panels[index]
+        bar = Box(scene.x, scene.y - self.bar, scene.width + panel.width, self.bar)
         bar.of(page)[:] = _bar(bar.width, bar.height, self._font_size, *_lines(caption))
 
 
@@ -96,7 +99,7 @@ def _lines(caption: Caption) -> tuple[_Line, _Line]:
 
 def _bar(width: int, height: int, size: int, *lines: _Line) -> np.ndarray:
     canvas = Image.new("RGB", (width, height), BAR)
-    draw, font, margin = ImageDraw.Draw(canvas), _font(size), size // 2
+    draw, font, margin = ImageDraw.Draw(canvas), typeface(size), size // 2
     for row, line in enumerate(lines):
         y = round((row + 0.5 + 0.08 * (1 - 2 * row)) * height / len(lines))
         room = width - 2 * margin
@@ -121,5 +124,6 @@ def _cut(text: str, font: Font, room: float) -> str:
 
 
 @functools.cache
-def _font(size: int) -> Font:
+def typeface(size: int) -> Font:
+    """Pillow's own, `size` pixels high."""
     return ImageFont.load_default(size)  # comes with Pillow: no font of the machine's is relied on

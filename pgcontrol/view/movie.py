@@ -13,11 +13,14 @@ import numpy as np
 from pgcontrol.view.layout import Box
 from pgcontrol.view.process import RenderError
 
+CRF = 20
 DARK, FLAT = 8.0, 1.5  # mean and deviation of grey levels (0 to 255) that a picture of something exceeds
 
 
-def encode(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps: Fraction) -> int:
+def encode(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps: Fraction, crf: int = CRF) -> int:
     """Stream frames [height, width, 3] uint8 into an mp4: H.264, yuv420p. Holds one frame at a time.
+
+    `crf` is x264's constant rate factor: six more is half the bytes, and coarser.
 
     Returns:
         How many there were.
@@ -29,7 +32,7 @@ def encode(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps:
         "quality": None,
         "macro_block_size": 2,
         "ffmpeg_log_level": "error",
-        "output_params": ["-crf", "20", "-preset", "veryfast", "-movflags", "+faststart"],
+        "output_params": ["-crf", str(crf), "-preset", "veryfast", "-movflags", "+faststart"],
     }
     writer = imageio_ffmpeg.write_frames(str(path), size, **options)
     writer.send(None)

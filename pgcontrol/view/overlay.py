@@ -1,125 +1,89 @@
-"""What the viewer shows beside the scene: for each joint the distribution of its action here, and what was chosen."""
+"""Beside a scene, per joint: the action distribution in the present state, the chosen action, the deviation."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
-from mujoco.studio import messages, plugin
-from mujoco.studio.dear_imgui import dear_imgui as imgui
-from mujoco.studio.implot import implot
-from pgcontrol_envs.task import Camera
+from PIL import Image, ImageDraw
 
-COLUMNS = 61
-"""Of a histogram: odd, so that one lies on each bound and one on the middle."""
-WIDTH, PLOT_HEIGHT = 280.0, 48.0
+from pgcontrol.view.density import COLUMNS, widened
+from pgcontrol.view.layout import BAR, FAINT, MARK, TEXT, Font, typeface
+from pgcontrol.view.recording import Recording
 
-
-@dataclass(frozen=True, eq=False)
-class Moment(messages.Snapshot):
-    """One choice, as the simulation's side tells it to the viewer's."""
-
-    title: str
-    lines: tuple[str, ...]
-    joints: tuple[str, ...]
-    low: np.ndarray
-    """[A], the joints' bounds."""
-    high: np.ndarray
-    action: np.ndarray
-    """[A], chosen; the first one of a chunk."""
-    draws: np.ndarray
-    """[count, A] actions that the agent might have taken in its place; no rows for an agent that has no choice."""
+FULL, BASE = (88, 178, 236), (70, 80, 92)
+"""Of the distribution, and of the line it stands on."""
+WIDEST, NARROWEST = 0.5, 240
+"""A panel is half a scene wide, and no narrower than this many pixels."""
+ROWS = 8
+"""Joints one below the other; more of them stand in columns."""
 
 
-def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Draws [count] of one joint -> places [COLUMNS], heights [COLUMNS] of at most 1, and whether they are few values.
-
-    Values of their own (bins, tokens) are columns. A continuous distribution is smoothed as far as its noise asks for,
-    except on the bounds, where clipping piles up a column of its own.
-    """
-    places = np.linspace(low, high, COLUMNS)
-    index = np.rint((draws - low) / (high - low) * (COLUMNS - 1)).clip(0, COLUMNS - 1).astype(int)
-    heights = np.bincount(index, minlength=COLUMNS) / len(draws)
-    few = len(np.unique(draws)) < len(draws) / 2
-    if not few:
-        # the bounds' columns are half as wide as the others, and hold what was clipped
-        inner = heights[1:-1].copy()
-        for _ in range(3):
-            padded = np.pad(inner, 1, mode="edge")
-            inner = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
-        heights[1:-1] = inner
-    return places, heights / heights.max(), few
+def panel_width(width: int) -> int:
+    """Pixels of the panel beside a scene so wide; even."""
+    return 2 * round(max(WIDEST * width, NARROWEST) / 2)
 
 
-class Overlay(plugin.ViewerPlugin):
-    """The panel, and the task's own camera."""
+class Overlay:
+    """Draws the distributions of one recording, which must hold them."""
 
-    def __init__(self, camera: Camera | None):
-        self._camera, self._screen = camera, (0.0, 0.0)
-        self._moment: Moment | None = None
-        self._open = True
+    def __init__(self, recording: Recording, size: tuple[int, int]) -> None:
+        assert recording.columns is not None
+        self._recording, self._size = recording, size
+        joints = recording.columns.shape[1]
+        self._across = math.ceil(joints / ROWS)
+        self._down = math.ceil(joints / self._across)
+        columns = recording.columns
+        # bars stand apart, so that they are seen to be no curve
+        self._columns = np.stack([widened(columns[:, j]) for j in range(joints)], 1) if recording.discrete else columns
 
-    @messages.handler(priority=0)
-    def on_post_model(self, event: messages.PostModelEvent) -> None:
-        """Look from where the task is filmed; after Studio, which puts the camera anywhere."""
-        if self._camera is None or event.model.nu == 0:
+    def draw(self, step: int) -> np.ndarray:
+        """The panel of the choice that follows `step` steps, at the end the last one: [height, width, 3] uint8."""
+        recording, (width, height) = self._recording, self._size
+        assert recording.chosen is not None
+        assert recording.spread is not None
+        step = min(step, len(recording.chosen) - 1)
+        canvas = Image.new("RGB", self._size, BAR)
+        draw = ImageDraw.Draw(canvas)
+        cell, room = width // self._across, height / self._down
+        size = int(min(max(room * 0.22, 9), 16))
+        for j, name in enumerate(recording.joints):
+            left, top = (j // self._down) * cell + size // 2, (j % self._down) * room
+            right, bottom = (j // self._down + 1) * cell - size // 2, top + room - 4
+            head = 0
+            if room >= 2.4 * size:  # otherwise there is no room for words
+                self._words(draw, (left, right, top), name, recording.spread[step, j], typeface(size))
+                head = 1.25 * size
+            self._histogram(draw, (left, top + head, right, bottom), self._columns[step, j])
+            x = left + (np.clip(recording.chosen[step, j], -1, 1) + 1) / 2 * (right - left)
+            draw.line([(x, top + head), (x, bottom)], fill=MARK, width=2)
+        return np.asarray(canvas)
+
+    def _words(
+        self, draw: ImageDraw.ImageDraw, place: tuple[float, float, float], name: str, spread: float, small: Font
+    ) -> None:
+        left, right, top = place
+        said = f"std {spread:.2f}"  # the font has no σ
+        if small.getlength(f"{name}  {said}") > right - left:
+            name = ""
+        draw.text((left, top + 1), name, TEXT, small)
+        draw.text((right, top + 1), said, FAINT, small, anchor="ra")
+
+    def _histogram(
+        self, draw: ImageDraw.ImageDraw, place: tuple[float, float, float, float], columns: np.ndarray
+    ) -> None:
+        left, top, right, bottom = place
+        draw.line([(left, bottom), (right, bottom)], fill=BASE)
+        middle = (left + right) / 2
+        draw.line([(middle, bottom), (middle, bottom - 3)], fill=BASE)
+        edges = np.linspace(left, right, COLUMNS + 1)
+        heights = bottom - 1 - columns / 255 * max(bottom - top - 2, 1)
+        if self._recording.discrete:
+            for k in np.flatnonzero(columns):
+                draw.rectangle([edges[k], heights[k], max(edges[k + 1], edges[k]), bottom - 1], fill=FULL)
             return
-        ours, camera = self._camera.of(event.model), self.viewer.camera
-        for name in ("type", "trackbodyid", "distance", "azimuth", "elevation"):
-            setattr(camera, name, getattr(ours, name))
-        camera.lookat[:] = ours.lookat
-
-    @messages.handler
-    def on_moment(self, moment: Moment) -> None:
-        """Keep the newest."""
-        self._moment = moment
-
-    @messages.handler
-    def on_build_gui(self, _: messages.BuildGuiEvent) -> None:
-        """Draw the panel at the right edge, from where it can be dragged away."""
-        if imgui.BeginMainMenuBar():
-            if imgui.BeginMenu("View"):
-                self._open ^= imgui.MenuItem("Policy", "", self._open)
-                imgui.EndMenu()
-            imgui.EndMainMenuBar()
-        if (moment := self._moment) is None or not self._open:
-            return
-        joints = len(moment.joints)
-        screen = (imgui.GetIO().DisplaySize.x, imgui.GetIO().DisplaySize.y)
-        # a browser says its size after the first frames
-        when = imgui.Cond.FirstUseEver if screen == self._screen else imgui.Cond.Always
-        self._screen = screen
-        height = min(screen[1] - 90, 80 + joints * (PLOT_HEIGHT + 24))
-        imgui.SetNextWindowPos(imgui.Vec2(screen[0] - WIDTH - 12, 36), int(when))
-        imgui.SetNextWindowSize(imgui.Vec2(WIDTH, height), int(when))
-        shown, self._open = imgui.Begin("Policy", self._open)
-        if shown:
-            imgui.TextUnformatted(moment.title)
-            for line in moment.lines:
-                imgui.TextUnformatted(line)
-            for joint in range(joints):
-                self._joint(moment, joint)
-        imgui.End()
-
-    def _joint(self, moment: Moment, joint: int) -> None:
-        low, high = float(moment.low[joint]), float(moment.high[joint])
-        action, draws = float(moment.action[joint]), moment.draws[:, joint]
-        words = f"{moment.joints[joint]}  {action:+.2f}"
-        if len(draws):  # Studio's letters have no σ
-            words += f"  std {float(draws.std()) / (0.5 * (high - low)):.2f}"
-        imgui.TextUnformatted(words)
-        flags = implot.Flags.CanvasOnly.value | implot.Flags.NoInputs.value
-        if not implot.BeginPlot(f"##joint{joint}", imgui.Vec2(-1, PLOT_HEIGHT), flags):
-            return
-        plain = implot.AxisFlags.NoDecorations.value
-        implot.SetupAxes("", "", plain, plain)
-        edge = 0.02 * (high - low)  # so that what lies on a bound is seen whole
-        implot.SetupAxesLimits(low - edge, high + edge, 0.0, 1.08, int(implot.Cond.Always.value))
-        if len(draws):
-            places, heights, few = histogram(draws, low, high)
-            if few:
-                implot.PlotBars("distribution", places.tolist(), heights.tolist(), (high - low) / COLUMNS)
-            else:
-                implot.PlotShaded("distribution", places.tolist(), heights.tolist())
-        implot.PlotLine("chosen", [action, action], [0.0, 1.08])
-        implot.EndPlot()
+        centres = (edges[:-1] + edges[1:]) / 2
+        curve = [(float(x), float(y)) for x, y in zip(centres, heights, strict=True)]
+        draw.polygon(
+            [(left, bottom - 1), (left, curve[0][1]), *curve, (right, curve[-1][1]), (right, bottom - 1)], FULL
+        )

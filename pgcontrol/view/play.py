@@ -32,7 +32,7 @@ from pgcontrol.options import InputError, suggest
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
-from pgcontrol.view.overlay import Moment, Overlay
+from pgcontrol.view.panel import Moment, Panel
 
 DRAWS = 512
 """For a picture of the distribution."""
@@ -261,7 +261,7 @@ def launch(player: Player, viewer: str, port: int) -> viewer_handle.ViewerHandle
     config = viewer_protocol.ViewerConfig(title=title, http_port=port)
     shown = app.Config(show_options=False, show_inspector=False)
     camera = player.env.task.camera if player.env.task else None
-    plugins = [app.App(shown), Overlay(camera), player]
+    plugins = [app.App(shown), Panel(camera), player]
     if viewer == "web":
         from mujoco.studio import launch_web
 

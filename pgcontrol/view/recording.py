@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 FORMAT = "pgcontrol recording 1"
-ARRAYS = ("rewards", "qpos", "actions")
+ARRAYS = ("rewards", "qpos", "actions", "columns", "spread", "chosen")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ class Recording:
     """Environment steps the policy was trained for."""
     run: str = ""
     """Name of the run."""
+    columns: np.ndarray | None = None
+    """[S, A, C] uint8, S ≤ T: histograms of what the policy might have done in the first S states; None: not kept."""
+    spread: np.ndarray | None = None
+    """[S, A] deviation of the same, as a share of the joint's half-range."""
+    chosen: np.ndarray | None = None
+    """[S, A] what it did, on the same scale."""
+    joints: tuple[str, ...] = ()
+    """A names."""
+    discrete: bool = False
+    """Whether columns are bars rather than points of a curve."""
 
     def __post_init__(self) -> None:
         steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
@@ -58,6 +68,14 @@ class Recording:
             array = getattr(self, name)
             if array is not None and (array.ndim != 2 or len(array) != rows):
                 raise ValueError(f"{name}: expected shape [{rows}, ·] for {steps} rewards, got {array.shape}")
+        if self.columns is not None:
+            shape = self.columns.shape[:2]
+            if not 0 < shape[0] <= steps or len(self.joints) != shape[1]:
+                raise ValueError(f"columns: expected [S ≤ {steps}, {len(self.joints)}, ·], got {self.columns.shape}")
+            for name, array in (("spread", self.spread), ("chosen", self.chosen)):
+                found = None if array is None else array.shape
+                if found != shape:
+                    raise ValueError(f"{name}: expected shape {shape} as columns have it, got {found}")
 
     @property
     def replayed(self) -> bool:
@@ -92,6 +110,7 @@ class Recording:
                 arrays = {name: file[name] for name in ARRAYS if name in file.files}
             if (found := header.pop("format", None)) != FORMAT:
                 raise ValueError(f"expected format {FORMAT!r}, found {found!r}")
+            header["joints"] = tuple(header.get("joints", ()))
             return cls(**header, **arrays)
         except FileNotFoundError:
             raise

@@ -34,6 +34,7 @@ from pgcontrol.view.process import (
 
 MAX_FPS = 50.0
 SIZE = (640, 480)
+CRF = 20
 
 
 class RenderResult(NamedTuple):
@@ -55,6 +56,8 @@ def render_clip(
     seconds: float | None = None,
     size: tuple[int, int] = SIZE,
     timeout: float = 600.0,
+    max_fps: float = MAX_FPS,
+    crf: int = CRF,
 ) -> RenderResult:
     """Render recordings side by side, and wait for it.
 
@@ -64,12 +67,14 @@ def render_clip(
         seconds: at most this long; the whole episodes if None.
         size: (width, height) in pixels of one scene, even numbers.
         timeout: seconds after which the renderer is killed.
+        max_fps: steps above this rate are dropped.
+        crf: x264's constant rate factor: six more is half the bytes, and coarser.
 
     Raises:
         NoGraphics: no OpenGL backend works; the message has the line that mends it.
         RenderError: any other reason, in one line.
     """
-    job = Job(recordings, out, seconds=seconds, size=size, timeout=timeout)
+    job = Job(recordings, out, seconds=seconds, size=size, timeout=timeout, max_fps=max_fps, crf=crf)
     try:
         while True:
             if result := job.poll():
@@ -92,6 +97,8 @@ class Job:
         timeout: float = 600.0,
         backend: str | None = None,
         niceness: int = 0,
+        max_fps: float = MAX_FPS,
+        crf: int = CRF,
     ) -> None:
         self.out, self.timeout, self._began = out, timeout, time.monotonic()
         # files, not pipes: a pipe that nobody reads while the caller does other things would fill up and stop the child
@@ -99,6 +106,7 @@ class Job:
         env = os.environ | {"OMP_NUM_THREADS": "1", "IMAGEIO_FFMPEG_NO_PREVENT_SIGINT": "1"}
         arguments = [*(str(r.absolute()) for r in recordings), "--out", str(out.absolute())]
         arguments += ["--size", f"{size[0]}x{size[1]}", "--nice", str(niceness)]
+        arguments += ["--max-fps", str(max_fps), "--crf", str(crf)]
         arguments += ["--timeout", str(timeout + 5)]  # its own limit is for when we are gone
         arguments += ["--seconds", str(seconds)] if seconds is not None else []
         arguments += ["--backend", backend] if backend else []
@@ -173,7 +181,14 @@ def _render(arguments: argparse.Namespace) -> dict:
     recordings = [Recording.load(file) for file in files]
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)  # MuJoCo writes MUJOCO_LOG.TXT where it stands
-        timing = film(recordings, out, seconds=arguments.seconds, size=arguments.size, max_fps=arguments.max_fps)
+        timing = film(
+            recordings,
+            out,
+            seconds=arguments.seconds,
+            size=arguments.size,
+            max_fps=arguments.max_fps,
+            crf=arguments.crf,
+        )
         os.chdir(out.parent)
     return {"frames": timing.frames, "fps": float(timing.fps), "backend": backend}
 
@@ -185,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=_size, default=SIZE, metavar="WxH", help="of one scene [640x480]")
     parser.add_argument("--seconds", type=float, metavar="S", help="at most this long [whole episodes]")
     parser.add_argument("--max-fps", type=float, default=MAX_FPS, metavar="R", help="drop steps above this rate [50]")
+    parser.add_argument("--crf", type=int, default=CRF, metavar="Q", help="coarseness, 6 more is half the bytes [20]")
     parser.add_argument("--timeout", type=float, default=600.0, metavar="S", help="give up after this long [600]")
     parser.add_argument("--nice", type=int, default=0, metavar="N", help="lower the priority by this much [0]")
     parser.add_argument("--backend", metavar="NAME", help="MUJOCO_GL, without probing")

@@ -9,8 +9,10 @@ from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.experiment import results
+from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.compare import compare
-from pgcontrol.experiment.executor import Local, Outcome, begun
+from pgcontrol.experiment.executor import Executor, Local, Outcome, begun
+from pgcontrol.experiment.expected import STARTING, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
@@ -30,6 +32,13 @@ grid:
   - {env: Reacher-v5, arm: gaussian, seed: 2}
   - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
 """
+
+
+class Unmeasured(Local):
+    """Begins at once."""
+
+    def expected(self, cells):
+        return {}
 
 
 @pytest.fixture
@@ -60,6 +69,11 @@ def test_cells(sweep):
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
         ("arm: gaussian", "arm: gausian", "unknown arm 'gausian'; did you mean 'gaussian'"),
         (
+            "plots: [train/std]",
+            "thresholds: {Reach-v5: 3}",
+            "thresholds: 'Reach-v5' is no task of the grid; did you",
+        ),
+        (
             "{head: binned}",
             "{head: bined}",
             "arm 'bins bins=2' on InvertedPendulum-v5: unknown head 'bined'; did you mean",
@@ -81,7 +95,7 @@ def test_refused_before_anything_runs(tmp_path, old, new, says):
 
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
-    assert compare(sweep, Local(2), 2, tmp_path / "runs", Console(quiet=True)) == 0
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells}
     for row in rows.values():
@@ -94,19 +108,19 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
     assert (tmp_path / "heads.png").stat().st_size > 10_000
     assert len((tmp_path / "heads.csv").read_text().splitlines()) == 5
 
-    class Nobody:
+    class Nobody(Executor):
         def run(self, cells, where):
             assert cells == []
             yield from ()
 
-    assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     (tmp_path / "heads.md").unlink()
     with pytest.raises(SystemExit, match="0"):
-        main(["report", str(sweep.path)])
+        main(["report", str(sweep.path), "--clips", "none"])
     assert (tmp_path / "heads.md").read_text() == text
     # a row lost is taken from the finished run folder, and a changed question is another cell
     sweep.results.unlink()
-    assert compare(sweep, Nobody(), 1, tmp_path / "runs", Console(quiet=True)) == 0
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("epochs: 1", "epochs: 2"))
     assert results.read(read_sweep(tmp_path / "heads.yaml")) == {}
 
@@ -115,14 +129,14 @@ def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_p
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
     blocked.touch()  # a file where the run folder should be
-    assert compare(sweep, Local(2), 2, tmp_path / "runs", Console()) == 1
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 1
     out = capsys.readouterr().out
     assert f"{sweep.cells[0].name} failed: pgcontrol: run_dir" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
 
 
 def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
-    class Diverging:
+    class Diverging(Executor):
         """Every run ends in its second update, those of seed 1 in the first."""
 
         def run(self, cells, where):
@@ -133,7 +147,7 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
                 folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.seed != 1 else "")
                 yield Outcome(cell, folder.path, "train/loss became nan")
 
-    assert compare(sweep, Diverging(), 1, tmp_path / "runs", Console(quiet=True)) == 1
+    assert compare(sweep, Diverging(), tmp_path / "runs", Console(quiet=True), clips="none") == 1
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells if cell.seed != 1}
     assert all(row["diverged"] and row["steps"] == 128 for row in rows.values())
@@ -169,3 +183,39 @@ def _worker(folder) -> int:
             if str(folder) in words and "pgcontrol" in words:
                 return int(process)
     raise AssertionError("no worker")
+
+
+def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
+    assert compare(sweep, Local(2), tmp_path / "runs", Console(), dry=True) == 0
+    out = capsys.readouterr().out
+    assert "expected: about" in out
+    assert "for 4 runs" in out
+    assert not (tmp_path / "runs").exists()
+    times = expected(sweep.cells)
+    assert set(times) == {cell.key for cell in sweep.cells}
+    assert all(STARTING < seconds < 100 for seconds in times.values())
+
+
+def test_wall_time_is_that_of_the_last_to_end(sweep):
+    # four runs on two cores, in order: 8 | 1, 1, 1 -> 8; on one core all after another
+    times = dict(zip([cell.key for cell in sweep.cells], [8.0, 1.0, 1.0, 1.0], strict=True))
+    assert wall(sweep.cells, times, 2) == 8
+    assert wall(sweep.cells, times, 1) == 11
+
+
+def test_the_time_left_learns_from_the_runs_that_ended(sweep):
+    cells = sweep.cells
+    times = {cell.key: 10.0 for cell in cells}
+    # the first took twice what was expected; the second is half done: 10 for its rest, 20 each for two more
+    board = Board(cells, sweep.path.parent, times, jobs=1)
+    board.ended[cells[0].key] = {"seconds": 20.0}
+    assert board.left({cells[1].key: 0.5}) == 50
+
+
+def test_a_verdict_in_the_run_folder_is_kept(tmp_path):
+    (tmp_path / "diagnosis.json").write_text(json.dumps({"verdict": "sharp", "verdicts": []}))
+    assert results.verdict(tmp_path) == "sharp"
+    (tmp_path / "diagnosis.json").write_text("{")
+    assert results.verdict(tmp_path) is None
+    RunFolder(tmp_path).write_manifest(verdict="healthy")  # what the training said at its end
+    assert results.verdict(tmp_path) == "healthy"

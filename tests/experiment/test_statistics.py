@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from pgcontrol.experiment.statistics import iqm, iqm_band, iqm_interval, probability_of_improvement
+from pgcontrol.experiment.statistics import (
+    difference,
+    iqm,
+    iqm_band,
+    iqm_interval,
+    mean_probability_of_improvement,
+    probability_of_improvement,
+    profile,
+    reached,
+)
 
 
 def test_iqm_cuts_a_quarter_at_each_end():
@@ -43,3 +52,35 @@ def test_probability_of_improvement(ours, baseline, expected):
 def test_no_scores_are_refused():
     with pytest.raises(ValueError, match="no scores"):
         iqm_interval([])
+
+
+def test_what_is_not_known_makes_the_iqm_unknown():
+    assert iqm(np.array([[1.0, 1], [2, np.nan]]), axis=0).tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
+
+
+def test_strata_are_resampled_within_themselves():
+    """Two tasks without any spread of their own: however runs are drawn, the pooled IQM is the same."""
+    middle, low, high = iqm_band(np.zeros((4, 1)), np.ones((4, 1)))
+    assert middle == low == high == 0.5
+
+
+def test_a_difference_is_that_of_the_iqms():
+    found = difference([3, 4, 5, 100], [1, 2, 3, 4])  # (4 + 5) / 2 − (2 + 3) / 2
+    assert found.estimate == 2
+    assert found.low < 2 < found.high
+
+
+def test_probability_of_improvement_over_tasks_is_the_mean():
+    assert mean_probability_of_improvement([([2, 3], [0, 1]), ([0], [1])]).estimate == 0.5
+
+
+def test_a_profile_is_the_share_of_runs_above():
+    shares, low, high = profile([np.array([1.0, 2]), np.array([5.0])], np.array([0.0, 1, 3, 5]))
+    assert shares.tolist() == [1, 0.75, 0.5, 0]  # (2/2 + 1)/2, (1/2 + 1)/2, (0 + 1)/2
+    assert (low <= shares).all()
+    assert (shares <= high).all()
+
+
+def test_reached_is_the_first_known_point_at_the_threshold():
+    assert reached(np.array([np.nan, 1, 3, 2, 4]), 3) == 2
+    assert reached(np.array([np.nan, 1]), 3) is None

@@ -3,8 +3,9 @@
 import pytest
 
 import pgcontrol
-from pgcontrol.view import gl
+from pgcontrol.view import gl, movie
 from pgcontrol.view.clips import video_of_runs
+from pgcontrol.view.overlay import panel_width
 from pgcontrol.view.process import NoGraphics
 
 SMALL = {
@@ -38,6 +39,16 @@ def test_runs_side_by_side(runs, tmp_path):
     clip = video_of_runs([run.path for run in runs], tmp_path / "new" / "clip.mp4", seconds=0.2, size=(160, 120))
     assert clip.path.exists()
     assert clip.frames >= 2
+
+
+@pytest.mark.skipif(gl.probe().graphics is None, reason=f"no OpenGL here. {gl.advice()}")
+def test_distributions_stand_beside_the_scene(runs, tmp_path):
+    bare, beside = (
+        video_of_runs([runs[0].path], tmp_path / f"{name}.mp4", seconds=0.1, size=(160, 120), overlay=name == "beside")
+        for name in ("bare", "beside")
+    )
+    wide, narrow = (movie.facts(clip.path)["size"][0] for clip in (beside, bare))
+    assert (narrow, wide) == (160, 160 + panel_width(160))
 
 
 def test_without_graphics_training_goes_on_and_keeps_the_recordings(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import make_env, make_policy
 from pgcontrol.view import evaluate, play
-from pgcontrol.view.overlay import COLUMNS, Moment, histogram
+from pgcontrol.view.panel import COLUMNS, Moment, histogram
 
 
 @pytest.fixture(autouse=True)

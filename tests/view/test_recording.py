@@ -12,7 +12,17 @@ STATES = Recording("Hopper-v5", 3, 0.008, REWARDS, qpos=np.arange(24.0).reshape(
 ACTIONS = Recording("gym:Pusher-v5", 3, 0.05, REWARDS, actions=np.ones((3, 7), np.float32), algorithm="ppo")
 
 
-@pytest.mark.parametrize("recording", [STATES, ACTIONS], ids=["states", "actions"])
+SHOWN = replace(
+    STATES,
+    columns=np.arange(36, dtype=np.uint8).reshape(2, 2, 9),
+    spread=np.ones((2, 2), np.float32),
+    chosen=np.zeros((2, 2), np.float32),
+    joints=("hip", "knee"),
+    discrete=True,
+)
+
+
+@pytest.mark.parametrize("recording", [STATES, ACTIONS, SHOWN], ids=["states", "actions", "distributions"])
 def test_round_trip_is_exact(recording, tmp_path):
     found = Recording.load(saved(recording, tmp_path))
     for name, value in vars(recording).items():
@@ -34,6 +44,8 @@ def test_round_trip_is_exact(recording, tmp_path):
         ({"rewards": np.zeros(0)}, r"rewards: expected shape \[T\]"),
         ({"control_dt": 0.0}, "control_dt: expected seconds greater than 0"),
         ({"control_dt": float("nan")}, "control_dt"),
+        ({"columns": np.zeros((4, 1, 9), np.uint8), "joints": ("a",)}, r"columns: expected \[S ≤ 3, 1, ·\]"),
+        ({"columns": np.zeros((2, 1, 9), np.uint8), "joints": ("a",)}, r"spread: expected shape \(2, 1\)"),
     ],
 )
 def test_a_recording_that_cannot_be_filmed_is_refused(change, message):

@@ -1,0 +1,47 @@
+"""The report of a sweep: one HTML file that needs nothing else, from the rows of results."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pgcontrol.experiment import tables
+from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.sweep import Sweep
+
+
+def publish(
+    sweep: Sweep,
+    rows: Mapping[tuple[str, str, int], Row],
+    where: Path,
+    clips: str,
+    show: bool,
+    say: Callable[[str], object],
+) -> Path | None:
+    """Tables, videos and NAME.html of the rows there are; what cannot be filmed is left out, and said.
+
+    Args:
+        sweep: the question.
+        rows: its results.
+        where: folder of the run folders.
+        clips: some, all or none: of which runs there are videos.
+        show: in the browser.
+        say: told where the report is.
+
+    Returns:
+        The page; None where there is no result yet.
+    """
+    from pgcontrol.experiment.report.page import write
+    from pgcontrol.experiment.report.study import Study
+    from pgcontrol.experiment.report.videos import videos
+
+    tables.write(sweep, rows)
+    if not rows:
+        say("no results yet, so no report")
+        return None
+    page = write(sweep, rows, where, videos(Study(sweep, rows, where), clips, say))
+    say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    if show:
+        webbrowser.open(page.resolve().as_uri())
+    return page

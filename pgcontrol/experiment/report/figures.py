@@ -1,0 +1,294 @@
+"""Every chart of a report, from its study: a title, the drawing, and what it is a drawing of, with n."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.diagnosis.verdicts import Limits
+from pgcontrol.experiment.report import svg
+from pgcontrol.experiment.report.study import Study, percent
+from pgcontrol.experiment.report.svg import Axes, Bar, Line
+from pgcontrol.experiment.report.words import FEW
+from pgcontrol.experiment.results import RETURN, score
+from pgcontrol.experiment.statistics import (
+    iqm,
+    iqm_band,
+    iqm_interval,
+    mean_probability_of_improvement,
+    probability_of_improvement,
+    profile,
+)
+from pgcontrol.runs.log import short
+
+STEPS = "environment steps"
+HEALTH = {
+    "train/kl": ("KL of an update, nats a choice", True),
+    "train/approx_kl": ("KL of an update, the rule's own estimate", True),
+    "train/clip_fraction": ("share of clipped samples", False),
+    "train/explained_variance": ("explained variance of the critic", False),
+    "train/entropy_loss": ("minus the entropy, nats a choice", False),
+    "health/sensitivity": ("sensitivity: RMS score per joint", True),
+    "health/noise_scale": ("gradient noise scale, samples", True),
+}
+"""Metric -> what it is, and whether its axis is logarithmic."""
+
+
+class Figure(NamedTuple):
+    """A drawing and its words."""
+
+    title: str
+    drawing: str
+    caption: str
+
+
+def counts(study: Study, env: str, arms: Sequence[str]) -> str:
+    """n of every arm, as every caption says it."""
+    found = {arm: len(study.of(env, arm)) for arm in arms}
+    common = max(set(found.values()), key=list(found.values()).count)
+    others = [f"{arm} {n}" for arm, n in found.items() if n != common]
+    told = f"n = {common} {'seed' if common == 1 else 'seeds'}" + (f" ({', '.join(others)})" if others else "")
+    alone = [arm for arm, n in found.items() if n == 1]
+    if alone:
+        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {', '.join(alone)}")
+    elif min(found.values()) < FEW:
+        told += "; with two seeds an interval is the range of the runs"
+    return told + "."
+
+
+def scores(study: Study, env: str) -> Figure:
+    """Final scores: every run, the IQM and its interval."""
+    rows = []
+    for arm in study.arms(env):
+        cells, values = study.of(env, arm), study.scores(env, arm)
+        interval = iqm_interval(values)
+        rows.append(
+            Bar(
+                arm,
+                study.colour(arm),
+                interval.estimate,
+                *((interval.low, interval.high) if len(values) > 1 else ()),
+                points=[
+                    (score(r), f"{arm}, seed {r['seed']}: {short(score(r))}") for r in cells if not r.get("diverged")
+                ],
+                faint=[score(r) for r in cells if r.get("diverged")],
+                says=f"{arm}: {interval}, n = {len(values)}",
+            )
+        )
+    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    base = study.scores(env, study.sweep.baseline)
+    drawing = svg.bars(rows, "return of the final policy's mode", rule=float(iqm(np.array(base))) if base else None)
+    diverged = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
+    return Figure(f"{env}: final score", drawing, f"Dots are runs, the bar is the IQM in its 95\u00a0% interval;"
+                  f" the dashed line is the baseline's.{diverged} {counts(study, env, study.arms(env))}")  # fmt: skip
+
+
+def improvement(study: Study, env: str) -> Figure | None:
+    """P(a run beats one of the baseline), per task."""
+    base, rows = study.scores(env, study.sweep.baseline), []
+    arms = [arm for arm in study.arms(env) if arm != study.sweep.baseline]
+    if not base or not arms:
+        return None
+    for arm in arms:
+        found = probability_of_improvement(study.scores(env, arm), base)
+        rows.append(Bar(arm, study.colour(arm), *found, says=f"{arm}: {found}"))
+    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    return Figure(
+        f"{env}: does it beat the baseline?",
+        svg.bars(rows, f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
+        f"0.5 is no difference. {counts(study, env, study.arms(env))}",
+    )
+
+
+def improvement_together(study: Study) -> Figure | None:
+    """The same over tasks."""
+    base, rows = study.sweep.baseline, []
+    for arm in study.arms():
+        pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
+        pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+        if arm != base and len(pairs) > 1:
+            found = mean_probability_of_improvement(pairs)
+            runs = sum(len(ours) for ours, _ in pairs)
+            rows.append(Bar(arm, study.colour(arm), *found, says=f"{arm}: {found}, {len(pairs)} tasks, {runs} runs"))
+    if not rows:
+        return None
+    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    n = ", ".join(row.says.partition(": ")[0] + row.says.rpartition(")")[2] for row in rows)
+    return Figure(
+        "All tasks: does it beat the baseline?",
+        svg.bars(rows, f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
+        f"Runs are resampled within their task. n: {n}.",
+    )
+
+
+def learning(study: Study, env: str) -> list[Figure]:
+    """Return over steps, and over wall time."""
+    arms = study.arms(env)
+    drawn = {
+        "steps": _over_steps(study, env, RETURN),
+        "time": [_line(study, arm, *study.over_time(study.of(env, arm))) for arm in arms],
+    }
+    n = counts(study, env, arms)
+    return [
+        Figure(f"{env}: return", svg.lines(drawn["steps"], Axes(STEPS, "return")), f"IQM over seeds of the mean return"
+               f" of the last 100 training episodes, with its 95\u00a0% bootstrap band. {n}"),
+        Figure(f"{env}: return over wall time", svg.lines(drawn["time"], Axes("seconds of training", "return")),
+               f"The same over the time it took, to the median run's end. {n}"),
+    ]  # fmt: skip
+
+
+def learning_together(study: Study) -> Figure | None:
+    """Normalised learning curves over all tasks, stratified."""
+    envs = study.envs()
+    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    if len(envs) < 2 or not arms:
+        return None
+    ends = np.linspace(0, 1, 60)
+    drawn = []
+    for arm in arms:
+        tasks = []
+        for env in envs:
+            grid = study.grid(study.of(env, arm))
+            curves = study.curves(study.of(env, arm), RETURN, grid)
+            tasks.append(study.normalised(env, curves))
+        drawn.append(Line(arm, study.colour(arm), ends, *iqm_band(*tasks)))
+    n = ", ".join(f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms)
+    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    return Figure(
+        "All tasks: normalised return",
+        svg.lines(drawn, Axes("share of the budget", "normalised return")),
+        f"0 is the first return, 1 is {whose} final score. IQM over the runs of {len(envs)} tasks, band: stratified"
+        f" bootstrap. n (runs): {n}.",
+    )
+
+
+def profiles(study: Study) -> Figure:
+    """Share of runs above a score, over all tasks that an arm has."""
+    envs = study.envs()
+    tasks = {
+        arm: [study.normalised(env, np.array(s)) for env in envs if (s := study.scores(env, arm))]
+        for arm in study.arms()
+    }
+    every = np.concatenate([s for scores in tasks.values() for s in scores])
+    # both sides of every score: the steps of a profile are upright
+    wide = max(float(np.ptp(every)), 1.0)
+    tau = np.unique(
+        np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
+    )
+    drawn = [Line(arm, study.colour(arm), tau, *profile(scores, tau)) for arm, scores in tasks.items()]
+    n = ", ".join(
+        f"{arm} {sum(map(len, s))}" + (f" on {len(s)} tasks" if len(envs) > 1 else "") for arm, s in tasks.items()
+    )
+    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    return Figure(
+        "Performance profile" + ("" if len(envs) > 1 else f": {envs[0]}"),
+        svg.lines(drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
+        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is {whose} IQM."
+        f" n (runs): {n}.",
+    )
+
+
+def thresholds(study: Study, env: str) -> list[Figure]:
+    """Steps and seconds to the goal."""
+    goal, arms = study.goal(env), study.arms(env)
+    found = {arm: study.reaches(env, arm) for arm in arms}
+    figures = []
+    for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
+        rows = []
+        for arm in arms:
+            values, never = list(getattr(found[arm], what)), found[arm].never
+            half = float(np.median(values + [np.inf] * never))
+            rows.append(
+                Bar(
+                    arm,
+                    study.colour(arm),
+                    half if np.isfinite(half) else None,
+                    points=[(v, f"{arm}: {short(v)} {unit}") for v in values],
+                    beyond=never,
+                    says=f"{arm}: {len(values)} of {len(values) + never} runs reached {short(goal.value)}",
+                )
+            )
+        rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
+        figures.append(
+            Figure(
+                f"{env}: {what} to a return of {short(goal.value)}",
+                svg.bars(rows, unit, (0.0, None)),
+                f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
+                f" it. {counts(study, env, arms)}",
+            )
+        )
+    return figures
+
+
+def over_training(study: Study, env: str, metric: str, title: str, log: bool) -> Figure | None:
+    """A metric of the log, all arms."""
+    drawn = _over_steps(study, env, metric)
+    if not drawn:
+        return None
+    positive = all(np.nanmin(line.low if line.low is not None else line.y) > 0 for line in drawn)
+    ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
+    return Figure(
+        f"{env}: {title}",
+        svg.lines(drawn, Axes(STEPS, metric, log and positive, ends)),
+        f"<code>{metric}</code>, IQM and 95\u00a0% band. {counts(study, env, [line.name for line in drawn])}",
+    )
+
+
+def health(study: Study, env: str) -> Iterator[Figure]:
+    """What the updates did, and whatever else the YAML asks for."""
+    asked = {metric: (metric, True) for metric in study.sweep.plots if metric != "train/std"}
+    known = set().union(*(row["curves"] for arm in study.arms(env) for row in study.of(env, arm)))
+    for metric, (title, log) in (HEALTH | {m: v for m, v in asked.items() if m not in HEALTH}).items():
+        if metric == "train/approx_kl" and "train/kl" in known:
+            continue  # the same, less exact
+        if figure := over_training(study, env, metric, title, log):
+            yield figure
+
+
+def spreads(study: Study, env: str) -> Iterator[Figure]:
+    """Deviation of the decoded actions: the mean over joints of all arms, then joint by joint."""
+    if figure := over_training(study, env, "train/std", "spread, mean over joints", True):
+        yield figure
+    for arm in study.arms(env):
+        rows = [row for row in study.of(env, arm) if row.get("spread")]
+        if not rows:
+            continue
+        grid = study.grid(rows)
+        curves = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
+        names = rows[0].get("maps", {}).get("joints", [])
+        drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0))]
+        drawn += [Line(names[j] if j < len(names) else f"joint {j}", "joint", grid, c) for j, c in enumerate(curves)]
+        sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
+        marks = [
+            (at.step, at.spread, f"seed {seed}: narrow from here on, joints {at.joints}") for seed, at in sharp.items()
+        ]
+        limit = Limits().share
+        yield Figure(
+            f"{env}: {arm}, spread per joint",
+            svg.lines(drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
+            "Deviation of the actions as a share of the joint's half-range, IQM over seeds; the strong line is the"
+            f" narrowest joint. ▼: a run's narrowest joint stays narrow from there ({len(marks)} of {len(rows)} runs)."
+            f" n = {len(rows)}.",
+        )
+
+
+def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Spreads [n, A] of a run on other steps, [A, P]."""
+    return np.array([np.interp(grid, steps, joint) for joint in spread.T])
+
+
+def _over_steps(study: Study, env: str, metric: str) -> list[Line]:
+    rows = [row for arm in study.arms(env) for row in study.of(env, arm)]
+    grid, drawn = study.grid(rows), []
+    for arm in study.arms(env):
+        curves = study.curves(study.of(env, arm), metric, grid)
+        if len(curves):
+            drawn.append(_line(study, arm, grid, curves))
+    return drawn
+
+
+def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:
+    middle, low, high = iqm_band(curves)
+    return Line(arm, study.colour(arm), grid, middle, *((low, high) if len(curves) > 1 else ()))

@@ -1,0 +1,183 @@
+"""The page: what there is of a study, put into one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pgcontrol.experiment import tables
+from pgcontrol.experiment.report import figures, maps
+from pgcontrol.experiment.report.figures import Figure
+from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.report.videos import Clip
+from pgcontrol.experiment.report.words import answer
+from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.runs.config import flat
+from pgcontrol.runs.log import short
+
+SMALL = ("spread", "routes", "health")
+"""Sections of many charts, which are drawn small."""
+
+
+class Video(NamedTuple):
+    """The same, inside the page."""
+
+    title: str
+    says: str
+    source: str
+    """Data URI."""
+
+
+def write(sweep: Sweep, rows: Mapping[tuple[str, str, int], Row], where: Path, clips: list[Clip] | None = None) -> Path:
+    """NAME.html beside the YAML, written beside and renamed.
+
+    Args:
+        sweep: the question.
+        rows: the results there are; at least one.
+        where: folder of the run folders, for the logs of runs that failed.
+        clips: videos to put in.
+
+    Returns:
+        The file.
+    """
+    study = Study(sweep, rows, where)
+    env = Environment(
+        loader=PackageLoader("pgcontrol.experiment.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
+    out = sweep.path.with_suffix(".html")
+    beside = out.with_name(f".{out.name}.part")
+    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips or [])))
+    beside.replace(out)
+    return out
+
+
+def _contents(study: Study, clips: list[Clip]) -> dict[str, Any]:
+    sweep, envs = study.sweep, study.envs()
+    return {
+        "name": sweep.path.stem,
+        "question": sweep.question or sweep.path.stem,
+        "command": f"pgcontrol compare {tables.shown(sweep)}",
+        "dates": " … ".join(sorted({row["date"] for row in study.rows.values()})),
+        "done": len(study.rows),
+        "asked": len(sweep.cells),
+        "baseline": sweep.baseline,
+        "answer": answer(study),
+        "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
+        "columns": tables.COLUMNS,
+        "table": tables.lines(sweep, study.rows),
+        "diverged": any(row.get("diverged") for row in study.rows.values()),
+        "sections": [s for s in _sections(study) if s["groups"]],
+        "maps": [{"env": env, "maps": found} for env in envs if (found := maps.maps(study, env))],
+        "videos": [_video(study, clip) for clip in clips],
+        "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
+        "common": _common(sweep),
+        "versions": _versions(study),
+        "style": Markup(_own("style.css")),
+        "script": Markup(_own("script.js")),
+    }
+
+
+def _sections(study: Study) -> list[dict[str, Any]]:
+    envs = study.envs()
+    together = [figures.improvement_together(study), figures.learning_together(study)]
+    parts = [
+        ("scores", "Scores", "What the final policies are worth, and how likely an arm is to beat the baseline.",
+         [[figures.scores(study, e), figures.improvement(study, e)] for e in envs] + [together[:1]]),
+        ("learning", "Learning curves", "How the return grew, over steps and over the time that they took.",
+         [figures.learning(study, e) for e in envs] + [together[1:]]),
+        ("profile", "Performance profile", "", [[figures.profiles(study)]]),
+        ("threshold", "Time to a threshold", "How soon a return was reached, in steps and in seconds.",
+         [figures.thresholds(study, e) for e in envs]),
+        ("spread", "Spread", "How wide the distributions stayed. Narrow is no failure by itself: a solved task is"
+         " sharp, too.", [list(figures.spreads(study, e)) for e in envs]),
+        ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
+         " failed.", [list(maps.routes(study, e)) for e in envs]),
+        ("health", "Update health", "Whether updates stayed small and the critic was of use.",
+         [list(figures.health(study, e)) for e in envs]),
+    ]  # fmt: skip
+    return [
+        {
+            "id": key,
+            "title": title,
+            "lead": lead,
+            "small": key in SMALL,
+            "groups": [g for group in groups if (g := _there(group))],
+        }
+        for key, title, lead, groups in parts
+    ]
+
+
+def _there(group: list[Figure | None]) -> list[Figure]:
+    return [figure for figure in group if figure]
+
+
+def _video(study: Study, clip: Clip) -> Video:
+    row = study.rows[clip.env, clip.arm, clip.seed]
+    data = base64.b64encode(clip.file.read_bytes()).decode()
+    scored = row["return"] if row["return"] is not None else row["training"]
+    return Video(
+        f"{clip.arm}, {clip.env}", f"seed {clip.seed}, return {short(scored)}", f"data:video/mp4;base64,{data}"
+    )
+
+
+def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
+    from pgcontrol.experiment.sweep import Cell
+
+    provenance = row.get("provenance", {})
+    cell = Cell(row["env"], row["arm"], row["seed"], row["settings"])
+    details = {
+        "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),
+        "revision": row.get("revision") or "not known",
+        **{k: _plain(v) for k, v in provenance.items()},
+    }
+    numbers = [
+        row["env"],
+        row["arm"],
+        str(row["seed"]),
+        *("" if row[k] is None else short(row[k]) for k in ("return", "sampled", "training")),
+        f"{row['steps']:,}",
+        f"{row['seconds']:,.0f}",
+        row.get("verdict") or ("diverged" if row.get("diverged") else ""),
+        row["date"],
+    ]
+    return {"numbers": numbers, "details": details}
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else json.dumps(value)
+
+
+def _common(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
+    """What all cells share, and what each arm has of its own."""
+    cells = sweep.cells
+    same = {k: v for k, v in cells[0].settings.items() if all(c.settings.get(k, ...) == v for c in cells)}
+    told = [("every run", same)]
+    for arm in sweep.arms():
+        own = flat(next(c.settings for c in cells if c.arm == arm))
+        told.append((arm, {k: v for k, v in own.items() if k not in same and k not in ("env", "seed")}))
+    return [(name, {k: str(v) for k, v in settings.items()}) for name, settings in told]
+
+
+def _versions(study: Study) -> list[str]:
+    """Each set of versions that rows were made with, in words."""
+    sets = [row.get("provenance", {}).get("versions") for row in study.rows.values()]
+    told = list(dict.fromkeys(_plain(v) for v in sets if v))
+    return told + (["some rows were made before versions were kept"] if None in sets else [])
+
+
+def _own(name: str) -> str:
+    return resources.files("pgcontrol.experiment.report").joinpath(name).read_text()

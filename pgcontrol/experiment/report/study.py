@@ -1,0 +1,170 @@
+"""What a report knows: the rows of a sweep, asked in the ways that charts and sentences ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.diagnosis.verdicts import Limits, Onset, onset
+from pgcontrol.experiment.results import RETURN, Row, score
+from pgcontrol.experiment.statistics import iqm, reached
+from pgcontrol.experiment.sweep import Sweep
+
+HUES = 7
+"""Colours of the style sheet beside the baseline's; arms beyond them are dashed."""
+POINTS = 60
+"""Of a curve in a chart."""
+SHARE = 0.8
+"""Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
+
+
+class Reaches(NamedTuple):
+    """When the runs of an arm reached a goal."""
+
+    steps: list[float]
+    """Of the runs that did."""
+    seconds: list[float]
+    never: int
+    """How many did not."""
+
+
+class Goal(NamedTuple):
+    """A return to be reached, and in words why that one."""
+
+    value: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep and the rows there are."""
+
+    sweep: Sweep
+    rows: Mapping[tuple[str, str, int], Row]
+    where: Path
+    """Folder of the run folders; need not exist."""
+
+    def envs(self) -> list[str]:
+        """Tasks with results, in the file's order."""
+        there = {env for env, _, _ in self.rows}
+        return [env for env in self.sweep.envs() if env in there]
+
+    def arms(self, env: str | None = None) -> list[str]:
+        """Arms with results, the baseline first; of one task, or of any."""
+        there = {arm for e, arm, _ in self.rows if env in (None, e)}
+        return [arm for arm in self.sweep.arms() if arm in there]
+
+    def of(self, env: str, arm: str | None) -> list[Row]:
+        """The rows of a task and an arm, by seed."""
+        return [row for key, row in sorted(self.rows.items()) if key[:2] == (env, arm)]
+
+    def scores(self, env: str, arm: str | None) -> list[float]:
+        """What those runs are judged by, one number a seed."""
+        return [score(row) for row in self.of(env, arm)]
+
+    def colour(self, arm: str) -> str:
+        """Classes of the style sheet."""
+        if arm == self.sweep.baseline:
+            return "base"
+        others = [a for a in self.sweep.arms() if a != self.sweep.baseline]
+        place = others.index(arm)
+        return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
+
+    def grid(self, rows: Iterable[Row]) -> np.ndarray:
+        """Common steps [POINTS] of several runs."""
+        ends = [(row["curves"]["steps"][0], row["curves"]["steps"][-1]) for row in rows]
+        return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), POINTS)
+
+    def curves(self, rows: Iterable[Row], metric: str, grid: np.ndarray) -> np.ndarray:
+        """A metric of several runs on common steps, [n, P]; runs that know nothing of it are left out."""
+        found = [_on(grid, np.array(row["curves"]["steps"], float), row["curves"].get(metric)) for row in rows]
+        return np.array([c for c in found if c is not None]).reshape(-1, len(grid))
+
+    def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
+        grid = np.linspace(0, np.median([row["seconds"] for row in rows]), POINTS)
+        found = [_on(grid, seconds(row), row["curves"][RETURN]) for row in rows]
+        return grid, np.array([c for c in found if c is not None]).reshape(-1, POINTS)
+
+    def first(self, env: str) -> float:
+        """The return that training begins with: IQM over all runs of the task."""
+        begun = [next((v for v in r["curves"][RETURN] if v is not None), None) for r in self._all(env)]
+        known = [v for v in begun if v is not None]
+        return float(iqm(np.array(known))) if known else 0.0
+
+    def one(self, env: str) -> float:
+        """The score that counts as 1 on a task: the baseline's IQM, or the best arm's where there is no baseline."""
+        of = [self.sweep.baseline] if self.scores(env, self.sweep.baseline) else self.arms(env)
+        return max(float(iqm(np.array(self.scores(env, arm)))) for arm in of)
+
+    def normalised(self, env: str, scores: np.ndarray) -> np.ndarray:
+        """Scores with the first return as 0 and `one` as 1."""
+        first, one = self.first(env), self.one(env)
+        return (np.asarray(scores, float) - first) / ((one - first) or 1.0)
+
+    def goal(self, env: str) -> Goal:
+        """The threshold of a task: the YAML's, or a share of the way to where the baseline's training ends."""
+        if env in self.sweep.thresholds:
+            return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
+        base = self.sweep.baseline if self.of(env, self.sweep.baseline) else None
+        arms = [base] if base else self.arms(env)
+        ends = [
+            float(iqm(np.array([r["training"] for r in self.of(env, a) if r["training"] is not None]))) for a in arms
+        ]
+        first = self.first(env)
+        whose = f"the baseline's ({base})" if base else "the best arm's"
+        return Goal(
+            first + SHARE * (max(ends) - first), f"{percent(SHARE)} of the way from the first return to {whose} last"
+        )
+
+    def reaches(self, env: str, arm: str) -> Reaches:
+        """When the training return of an arm's runs first was at the goal."""
+        goal, steps, times = self.goal(env).value, [], []
+        rows = self.of(env, arm)
+        for row in rows:
+            curve = np.array([np.nan if v is None else v for v in row["curves"][RETURN]], float)
+            at = reached(curve, goal)
+            if at is not None:
+                steps.append(float(row["curves"]["steps"][at]))
+                times.append(float(seconds(row)[at]))
+        return Reaches(steps, times, len(rows) - len(steps))
+
+    def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
+        """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
+        kept = row.get("spread")
+        return (np.array(kept["steps"], float), np.array(kept["joints"], float).T) if kept else None
+
+    def sharp(self, row: Row) -> Onset | None:
+        """From when on a run's narrowest joint stayed narrow, if it did; see `pgcontrol.diagnosis.verdicts`."""
+        kept = self.spread(row)
+        return onset(*kept, int(row["settings"].get("total_steps", row["steps"])), Limits()) if kept else None
+
+    def median(self, env: str, arm: str) -> Row:
+        """The run whose score is in the middle: the one to look at."""
+        rows = sorted(self.of(env, arm), key=score)
+        return rows[(len(rows) - 1) // 2]
+
+    def _all(self, env: str) -> list[Row]:
+        return [row for key, row in self.rows.items() if key[0] == env]
+
+
+def percent(share: float) -> str:
+    """80 %, with a space that does not break."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def seconds(row: Row) -> np.ndarray:
+    """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
+    kept, steps = row["curves"].get("time/time_elapsed"), np.array(row["curves"]["steps"], float)
+    return np.array(kept, float) if kept and None not in kept else steps / steps[-1] * row["seconds"]
+
+
+def _on(grid: np.ndarray, x: np.ndarray, values: list | None) -> np.ndarray | None:
+    """A curve at other points: unknown before its first, flat beyond its last. None where nothing of it is known."""
+    y = np.array([np.nan if v is None else v for v in values or ()], float)
+    known = np.isfinite(y)
+    return np.interp(grid, x[known], y[known], left=np.nan) if known.any() else None

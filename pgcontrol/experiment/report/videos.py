@@ -1,0 +1,69 @@
+"""Small clips of the runs of a sweep, with the distribution overlay, made once and kept in NAME.clips/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.sweep import Cell
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.view.clips import video_of_runs
+from pgcontrol.view.process import NoGraphics, RenderError
+
+SECONDS = 8.0
+SIZE = (256, 192)
+"""Of a scene; the distributions take as much again. A clip is 50 to 200 kB."""
+SEED = 30_000
+"""Of the start state, the same for all runs and no run's own."""
+MAX_FPS = 25.0
+CRF = 27
+"""x264's constant rate factor: a step of 6 is half the bytes."""
+
+
+class Clip(NamedTuple):
+    """A video of one run."""
+
+    env: str
+    arm: str
+    seed: int
+    file: Path
+
+
+def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]:
+    """The clips there are, after making those that are missing and can be made.
+
+    Args:
+        study: whose runs.
+        which: some (the median run of each task and arm), all, or none.
+        say: told, once, why one cannot be made.
+    """
+    found, drawing = [], True
+    for row in _wanted(study, which):
+        cell = Cell(row["env"], row["arm"], row["seed"], row["settings"])
+        file = study.sweep.path.with_suffix(".clips") / f"{cell.name}.mp4"
+        if not file.exists() and drawing and checkpoint.find(study.where / cell.name):
+            try:
+                say(f"filming {cell.name}")
+                video_of_runs(
+                    [study.where / cell.name], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF
+                )
+            except NoGraphics as error:
+                say(f"no videos: {error}")
+                drawing = False
+            except (InputError, RenderError) as error:
+                say(f"no video of {cell.name}: {error}")
+        if file.exists():
+            found.append(Clip(cell.env, cell.arm, cell.seed, file))
+    return found
+
+
+def _wanted(study: Study, which: str) -> list[Row]:
+    if which == "none":
+        return []
+    if which == "all":
+        return [row for env in study.envs() for arm in study.arms(env) for row in study.of(env, arm)]
+    return [study.median(env, arm) for env in study.envs() for arm in study.arms(env)]

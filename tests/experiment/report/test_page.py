@@ -1,0 +1,146 @@
+"""The page as a browser shows it: whole, readable, without the network."""
+
+import pytest
+
+LIGHT, DARK, PHONE = (
+    {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+    {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+    {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
+)
+
+MARKS = """() => [...document.querySelectorAll("svg.chart, .figures svg")].filter(svg => {
+  const marks = [...svg.querySelectorAll(".line, .run, .hollow, .estimate, .route, image")];
+  const seen = mark => { const box = mark.getBBox(); return box.width + box.height > 0; };
+  return svg.getClientRects().length && !marks.some(seen);
+}).map(svg => svg.getAttribute("aria-label"))"""
+
+CONTRAST = """() => {
+  const rgb = text => text.match(/[0-9.]+/g).slice(0, 3).map(Number);
+  const light = c => { const [r, g, b] = c.map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b; };
+  const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05); };
+  const paper = rgb(getComputedStyle(document.body).backgroundColor), poor = [];
+  const judge = (selector, property, least) => { for (const element of document.querySelectorAll(selector)) {
+    const found = ratio(rgb(getComputedStyle(element)[property]), paper);
+    if (found < least) poor.push(`${selector} ${element.textContent.slice(0, 20)} ${found.toFixed(2)}`);
+  } };
+  judge("p, h1, h2, h4, h5, a, td, th, figcaption, .legend button, summary, li", "color", 4.5);
+  judge("svg text", "fill", 4.5);
+  judge(".line", "stroke", 3);
+  return poor;
+}"""
+
+FRAMES = """() => Promise.all([...document.querySelectorAll("video")].map(async video => {
+  if (video.readyState < 2) await new Promise(done => video.addEventListener("loadeddata", done, { once: true }));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+  const context = canvas.getContext("2d");
+  context.drawImage(video, 0, 0);
+  return context.getImageData(0, 0, canvas.width, canvas.height).data[0];
+}))"""
+
+
+@pytest.fixture(params=[LIGHT, DARK, PHONE], ids=["light", "dark", "phone"])
+def shown(request, browser, page):
+    """The page, read without network; complains of whatever the browser complains of."""
+    context = browser.new_context(**request.param, offline=True)
+    tab = context.new_page()
+    said: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("requestfailed", lambda asked: said.append(asked.url[:80]))
+    tab.goto(page.as_uri())
+    yield tab
+    context.close()
+    assert said == []
+
+
+def test_every_plot_has_marks_and_says_n(shown):
+    assert shown.locator("svg.chart").count() > 15
+    assert shown.evaluate(MARKS) == []
+    captions = shown.locator(".figures figcaption").all_inner_texts()
+    assert captions
+    assert [c for c in captions if "n = " not in c and "n (runs): " not in c and "n: " not in c] == []
+    assert any("one seed only, so no interval: beta" in c for c in captions)
+
+
+def test_nothing_scrolls_sideways_but_tables(shown):
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_text_and_lines_stand_out_from_the_paper(shown):
+    assert shown.evaluate(CONTRAST) == []
+
+
+def test_every_video_shows_its_first_frame(shown):
+    firsts = shown.evaluate(FRAMES)
+    assert len(firsts) == 2
+    assert all(abs(grey - 90) < 12 for grey in firsts)
+
+
+@pytest.fixture
+def tab(browser, page):
+    context = browser.new_context(**LIGHT)
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    yield opened
+    context.close()
+
+
+def test_a_chart_answers_pointer_and_keys(tab):
+    chart = tab.locator("#learning svg[data-chart]").first
+    chart.hover()
+    assert "bins" in tab.locator("#tip").inner_text()
+    chart.focus()
+    tab.keyboard.press("End")
+    text = tab.locator("#tip").inner_text()
+    assert "1,000" in text
+    assert "gaussian 98.4" in text  # 102 · (1 − e^(−1000/300)), the middle seed
+    tab.keyboard.press("Escape")
+    assert tab.locator("#tip").is_hidden()
+
+
+def test_an_arm_can_be_hidden_by_key(tab):
+    button = tab.locator(".legend button", has_text="bins")
+    lines = tab.locator('#learning [data-arm="bins"]').first
+    button.focus()
+    tab.keyboard.press("Enter")
+    assert button.get_attribute("aria-pressed") == "false"
+    assert not lines.is_visible()
+    tab.keyboard.press("Enter")
+    assert lines.is_visible()
+
+
+def test_videos_play_in_step_and_stop_together(tab):
+    times = "[...document.querySelectorAll('video')].map(v => v.currentTime)"
+    tab.evaluate(FRAMES)
+    tab.locator("#seek").fill("400")  # of the longer one's three seconds
+    first, second = tab.evaluate(times)
+    assert first == pytest.approx(1.2, abs=0.05)
+    assert second == pytest.approx(1.2, abs=0.05)
+    tab.locator("#seek").fill("900")  # the shorter one has ended by then
+    first, second = tab.evaluate(times)
+    assert first == pytest.approx(2.7, abs=0.05)
+    assert second == pytest.approx(2.0, abs=0.1)
+    tab.locator("#seek").fill("0")
+    tab.locator("#play").click()
+    tab.wait_for_function("document.querySelector('video').currentTime > 0.2")
+    tab.locator("#play").click()
+    first, second = tab.evaluate(times)
+    assert abs(first - second) < 0.3
+
+
+def test_print_is_dark_on_white_and_without_controls(browser, page):
+    context = browser.new_context(**DARK)
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.emulate_media(media="print")
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert tab.evaluate(CONTRAST) == []
+    assert tab.locator(".player").is_hidden()
+    assert tab.locator("svg.chart").first.is_visible()
+    context.close()
+
+
+def test_what_the_yaml_says_is_text_and_no_markup(tab):
+    assert tab.locator("h1").inner_text() == "Does <b>a second bin</b> help?"
