@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,10 +12,31 @@ from pgcontrol_envs import VecEnv
 from pgcontrol_envs.demonstrators import Demonstrator
 from torch import Tensor
 
+from pgcontrol.diagnosis.counterfactual import widen
+from pgcontrol.learning.train import Trainer, _loop
 from pgcontrol.learning.updates import adam_step, fresh_adam
 from pgcontrol.policy import Policy
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
 
+Plan = Callable[[float], float | None]
+"""Share of the budget used -> how wide the policy is to be made, in half-ranges; None: as it is."""
+QUICK = {
+    "env": "InvertedPendulum-v5",
+    "num_envs": 8,
+    "rollout_steps": 64,
+    "total_steps": 40_000,
+    "checkpoint_every": 2_000,
+    "eval_every": 0,
+    "algorithm.learning_rate": 1e-3,
+    "algorithm.minibatch": 128,
+    "algorithm.epochs": 6,
+    "video": False,
+    "compile": "off",
+    "threads": 1,
+}
+"""A task that is learned in seconds."""
 CLONED = {
     "gaussian": {},
     "mixture": {},
@@ -77,3 +100,42 @@ def encode(policy: Policy, action: Tensor) -> Tensor:
     every = torch.arange(head.choice_spec.values).unsqueeze(1).expand(-1, head.joints)
     decoded = head.decode(every)  # one joint does not change what another decodes to
     return (decoded.unsqueeze(0) - action.unsqueeze(1)).abs().argmin(1)
+
+
+class Planted(Trainer):
+    """A training whose policy is made as wide as a plan says, after each update."""
+
+    plan: Plan
+
+    def update(self) -> dict[str, float]:
+        """As any, and then the plan."""
+        row = super().update()
+        if (std := self.plan(self.steps / self.config.total_steps)) is not None:
+            widen(self, std)
+        return row
+
+
+def plant(folder: Path, settings: Mapping[str, Any], plan: Plan) -> Path:
+    """A finished run folder of a training that follows the plan."""
+    config = configure(QUICK | dict(settings) | {"run_dir": str(folder)})
+    trainer = Planted(config)
+    trainer.plan = plan
+    run = RunFolder.create(config)
+    run.write_manifest(compiled=False)
+    _loop(trainer, run, quiet=True)
+    return folder
+
+
+def left_alone(progress: float) -> float | None:
+    """No plan."""
+    return None
+
+
+def forced(std: float, begin: float = 0.04, end: float = 0.3) -> Plan:
+    """Narrow from early on, before anything is learned, and let go at `end`."""
+    return lambda progress: std if begin <= progress < end else None
+
+
+def solved(std: float, begin: float = 0.7) -> Plan:
+    """Narrow once the task is learned, and kept so."""
+    return lambda progress: std if progress >= begin else None
