@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 
@@ -22,6 +23,17 @@ def whole(text: str, least: int = 1) -> int:
 def seed(text: str) -> int:
     """A whole number, 0 or more."""
     return whole(text, least=0)
+
+
+def at_least_zero(text: str) -> float:
+    """A number, 0 or more."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 <= number < math.inf:
+        raise ArgumentTypeError(f"{text} must be at least 0")
+    return number
 
 
 def seconds(text: str) -> float:

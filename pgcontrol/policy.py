@@ -139,10 +139,16 @@ class Policy(nn.Module):
         weights = self.unflatten(theta)
         return _call(self.critic, "critic.", weights, _call(self.critic_trunk, "critic_trunk.", weights, obs))
 
+    def respond(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw observations [N, O] and the head's noise -> (action, choice): a pure function of tensors."""
+        choice = self.head.draw(self.params(self.normaliser(obs)), noise)
+        return self.head.decode(choice), choice
+
     def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
         """Raw observations [N, O] -> (action, choice); the mode when `rng` is None."""
-        params = self.params(self.normaliser(obs))
-        choice = self.head.mode(params) if rng is None else self.head.sample(params, rng)
+        if rng is not None:
+            return self.respond(obs, self.head.noise(obs.shape[0], rng))
+        choice = self.head.mode(self.params(self.normaliser(obs)))
         return self.head.decode(choice), choice
 
     @torch.no_grad()

@@ -1,100 +1,19 @@
-"""`pgcontrol tokenize`: a tokenizer folder from a run's actions, or from a dataset of actions."""
+"""`pgcontrol tokenize`: a tokenizer folder from the actions of a run or a dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-import torch
 from rich.console import Console
 from torch import Tensor
 
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.data.actions import Actions, of
 from pgcontrol.options import InputError
-from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
 
-ENVS = 16
 HELD_OUT = 0.2
-
-
-class Actions(NamedTuple):
-    """Actions in normalised units, in the order they were played."""
-
-    unit: Tensor
-    """[T, N, A] within [−1, 1]."""
-    ends: Tensor
-    """[T, N] bool: the last action of its episode."""
-    env: str | None
-    """The task, where it is known."""
-
-
-@torch.no_grad()
-def of_run(where: Path, steps: int, seed: int, deterministic: bool = False) -> Actions:
-    """Play a trained policy.
-
-    Args:
-        where: run folder or checkpoint.
-        steps: environment steps in all, over 16 environments.
-        seed: of the start states and of the policy's samples.
-        deterministic: the policy's mode instead of its samples.
-
-    Raises:
-        InputError: no policy there.
-    """
-    policy, meta = load_with_meta(where)
-    head, env_id = policy.head, meta["policy"]["env"]
-    choices = -(-steps // (ENVS * head.horizon))
-    rng: Any = None if deterministic else torch.Generator().manual_seed(seed)
-    rollout, _ = Collector(make_env(env_id, ENVS, seed), policy, choices, 1.0, False, rng).collect()
-    unit = (head.decode(rollout.choice.flatten(0, 1)) - head.centre) / head.half_range
-    ended = rollout.terminated | rollout.truncated
-    # [T, N, (H,) A] -> [T·H, N, A]; an episode that ended within a chunk leaves the rest of it unplayed
-    unit = unit.view(choices, ENVS, head.horizon, head.joints).transpose(1, 2).flatten(0, 1)
-    return Actions(unit.clamp(-1, 1), ended.repeat_interleave(head.horizon, 0), env_id)
-
-
-def of_dataset(file: Path) -> Actions:
-    """Read an .npz with `actions` [M, A], and optionally `ends` [M] (last action of its episode), `low`, `high` [A].
-
-    Without `low` and `high` the actions must lie within [−1, 1].
-
-    Raises:
-        InputError: one line that names what is missing or wrong.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as data:
-            found = {name: np.asarray(data[name]) for name in data.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{file}: not an .npz file of arrays: {' '.join(str(error).split())[:120]}") from None
-    if "actions" not in found:
-        raise InputError(f"{file}: no array `actions`; it holds {', '.join(found) or 'nothing'}")
-    try:
-        actions = torch.from_numpy(found["actions"].astype(np.float64))
-    except (ValueError, TypeError):
-        raise InputError(f"{file}: `actions` must be numbers") from None
-    if actions.ndim != 2 or not len(actions):
-        raise InputError(f"{file}: `actions` has shape {tuple(actions.shape)}: must be [M, joints]")
-    size = actions.shape[1]
-    low, high = (_array(file, found, n, d, (size,)) for n, d in (("low", -np.ones(size)), ("high", np.ones(size))))
-    ends = _array(file, found, "ends", np.zeros(len(actions)), (len(actions),)).bool()
-    if not (low < high).all():
-        raise InputError(f"{file}: `low` must be less than `high` for every joint")
-    unit = 2 * (actions - low) / (high - low) - 1
-    if not unit.isfinite().all() or unit.abs().max() > 1 + 1e-5:
-        raise InputError(
-            f"{file}: `actions` must be finite and within [-1, 1], or within the arrays `low` and `high` beside them"
-        )
-    return Actions(unit.clamp(-1, 1).float().unsqueeze(1), ends.unsqueeze(1), None)
-
-
-def _array(file: Path, found: dict[str, np.ndarray], name: str, default: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    value = found.get(name, default)
-    if value.shape != shape or value.dtype.kind not in "biuf":
-        raise InputError(f"{file}: `{name}` must be numbers of shape {shape}, not {value.dtype} {value.shape}")
-    return torch.from_numpy(value.astype(np.float64))
 
 
 def split(actions: Actions, horizon: int) -> tuple[Tensor, Tensor]:
@@ -121,7 +40,7 @@ def tokenize(
     """Fit a tokenizer, print how well it does, write its folder.
 
     Args:
-        source: a run folder or checkpoint, or an .npz file; see `of_run` and `of_dataset`.
+        source: a run folder or checkpoint, a Minari dataset, or an .npz file.
         kind: a tokenizer's name.
         out: the folder to write, which must not exist.
         horizon: actions a chunk.
@@ -135,7 +54,7 @@ def tokenize(
     if out.exists():
         raise InputError(f"--out {out} exists already; name a folder that does not")
     files.make(kind, horizon, 1, settings).require()  # before anything takes time
-    actions = of_dataset(source) if source.is_file() else of_run(source, steps, seed)
+    actions = of(source, steps, seed)
     fit, held_out = split(actions, horizon)
     tokenizer = files.make(kind, horizon, actions.unit.shape[-1], settings)
     tokenizer.fit(fit, seed)

@@ -21,12 +21,16 @@ LAYERS = [
     ],
     ["pgcontrol.policy"],
     ["pgcontrol.learning.compiling"],
-    [f"pgcontrol.learning.{m}" for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "algorithms"]]
+    [
+        f"pgcontrol.learning.{m}"
+        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "replay", "decqn", "algorithms"]
+    ]
     + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],
     ["pgcontrol.runs"],
     ["pgcontrol.diagnosis.verdicts"],
     ["pgcontrol.view"],
+    ["pgcontrol.data"],
     [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous"]],
     [
         "pgcontrol.api",
@@ -36,6 +40,7 @@ LAYERS = [
         "pgcontrol.diagnosis",
         "pgcontrol.theory",
         "pgcontrol.tokenize",
+        "pgcontrol.record",
     ],
     ["pgcontrol.commands"],
     ["pgcontrol.cli"],

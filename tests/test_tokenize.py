@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import pgcontrol
-from pgcontrol.tokenize import of_dataset, of_run
+from pgcontrol.data.actions import of_file, of_run
 from pgcontrol.tokenizers import files
 from tests.learning.test_train import small
 from tests.test_cli import run
@@ -66,7 +66,7 @@ def test_actions_of_a_run_are_its_policys(tmp_path):
 
 def test_bounds_of_a_dataset_are_normalised_away(tmp_path):
     np.savez(tmp_path / "d.npz", actions=[[0.0, 10.0], [2.0, 30.0], [1.0, 20.0]], low=[0.0, 10.0], high=[2.0, 30.0])
-    assert of_dataset(tmp_path / "d.npz").unit.squeeze(1).tolist() == [[-1, -1], [1, 1], [0, 0]]
+    assert of_file(tmp_path / "d.npz").unit.squeeze(1).tolist() == [[-1, -1], [1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,14 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """Rates with their range over turns, ratios to Stable-Baselines3, and where the time goes."""
+    """Rates with their range over turns, ratios to the first head and to Stable-Baselines3, where the time goes."""
     console, rows = Console(highlight=False, width=None if Console().is_terminal else 120), result["rows"]
-    peers = {n.removeprefix("train Stable-Baselines3, "): r["rate"] for n, r in rows.items() if "Stable" in n}
+    first = next(iter(result["split"]))
+    peers = {first: rows[f"train {first}"]["rate"]}
+    peers |= {n.removeprefix("train Stable-Baselines3, "): r["rate"] for n, r in rows.items() if "Stable" in n}
     table = Table(title=" ".join(f"{k} {v}" for k, v in result["settings"].items()))
     table.add_column("row", no_wrap=True)
-    for column in ("per second", "lowest to highest", "of limit", *(f"x SB3, {p}" for p in peers)):
+    for column in ("per second", "lowest to highest", "of limit", f"x {first}", *(f"x SB3, {p}" for p in [*peers][1:])):
         table.add_column(column, justify="right", no_wrap=column == "lowest to highest")
     for name, row in rows.items():
         share = f"{row['rate'] / row['limit']:.0%}" if row["limit"] else ""
@@ -112,7 +114,7 @@ def _limits(rows: dict[str, Any], head: str, trainer: Trainer, gflops: float) ->
     step = 1 / rows["physics alone"]["rate"] + trainer.config.algorithm.options.epochs / update
     for row, limit in {"act": gflops * 1e9 / (2 * actor), "update": update, "train": 1 / step}.items():
         for name in rows:
-            if name.startswith(f"{row} {head}") and "processes" not in name:
+            if name.partition(",")[0] == f"{row} {head}":
                 rows[name]["limit"] = limit
 
 
@@ -157,10 +159,11 @@ def _physics(trainer: Trainer) -> Callable[[float], float]:
 
 def _act(trainer: Trainer) -> Callable[[float], float]:
     obs = torch.zeros(trainer.env.num_envs, trainer.env.obs_size, dtype=torch.float64)
+    noise = trainer.policy.head.noise(len(obs), trainer.sampling)
 
     def once() -> int:
         with torch.no_grad():
-            trainer.policy.act(obs, trainer.sampling)
+            trainer.collector.respond(obs, noise)
         return len(obs)
 
     return lambda seconds: _timed(seconds, once)

@@ -17,7 +17,7 @@ SETTINGS_OF_KINDS = {
 
 def arguments(parser: ArgumentParser) -> None:
     """Source, kind and its settings."""
-    parser.add_argument("source", type=Path, metavar="RUN|DATASET", help="run folder or checkpoint, or an .npz file")
+    parser.add_argument("source", type=Path, metavar="RUN|DATASET", help="run folder, Minari dataset, or .npz file")
     parser.add_argument("--kind", default="kmeans", help="bins, kmeans, vq, rvq or fast [kmeans]")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     parser.add_argument("--horizon", type=whole, default=1, metavar="H", help="actions a chunk [1]")

@@ -45,7 +45,7 @@ class Watch:
             update: how many came before.
             rollout: T x N choices that the update was made from.
             advantage: [T, N].
-            after: params [T·N, ...] that the updated policy gives at the rollout's observations.
+            after: params that the updated policy gives at a glance of the rollout's observations.
             last: it is the run's last update, which is always measured.
         """
         obs = rollout.raw_obs.flatten(0, 1)
@@ -99,13 +99,16 @@ class Watch:
         }
 
     def _of_update(self, rollout: Rollout, advantage: Tensor, after: Tensor) -> dict[str, Tensor]:
+        rows = ~rollout.glance(rollout.silent)
+        if rows.any():
+            choice, log_prob = (rollout.glance(x)[rows] for x in (rollout.choice, rollout.log_prob))
+            least, most = health.ratios(log_prob, self.policy.head.log_prob(after[rows], choice))
+            row = {"ratio_min": least, "ratio_max": most}
+        else:
+            row = {}
         rows = ~rollout.silent.flatten()
         choice, log_prob, weight = (x.flatten(0, 1)[rows] for x in (rollout.choice, rollout.log_prob, advantage))
-        if not len(weight):
-            return {}
-        with torch.no_grad():
-            least, most = health.ratios(log_prob, self.policy.head.log_prob(after[rows], choice))
-        row = {"ratio_min": least, "ratio_max": most, "advantage_skew": health.skew(weight)}
+        row |= {"advantage_skew": health.skew(weight)} if len(weight) else {}
         if len(weight) >= PARTS * PART:
             picked = _evenly(len(weight), PARTS * PART)
             obs = rollout.obs.flatten(0, 1)[rows]

@@ -86,10 +86,13 @@ class Autoregressive(Head):
         """[B, F] -> [B, A, K + R·A·R]."""
         return self.out(features).unflatten(-1, (self.joints, -1))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """[count, A, K]."""
+        return categorical.race(count, self.joints, self.bins, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Joint by joint, by the exponential race."""
-        race = torch.empty(*params.shape[:2], self.bins).exponential_(generator=rng).log_()
-        return self._in_turn(params, lambda logits, j: (logits - race[:, j : j + 1]).argmax(-1)).squeeze(1)
+        return self._in_turn(params, lambda logits, j: categorical.draw(logits, noise[:, j : j + 1])).squeeze(1)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Σ_j log p(c_j | c_<j), all joints in one pass."""
@@ -97,21 +100,15 @@ class Autoregressive(Head):
 
     def entropy(self, params: Tensor) -> Tensor:
         """Σ_j E H(c_j | c_<j) over the fixed prefixes; its gradient also follows the prefixes' probabilities."""
-        S = self.entropy_points
-        prefixes = self._prefixes(params, S)
+        prefixes = self._prefixes(params, self.entropy_points)
         logits = self._logits(params, prefixes)
-        each = categorical.entropy(logits)  # [B, S, A]
-        # which prefixes come depends on params, too: the score function of each choice, times what comes after it
-        # against the other prefixes' mean; of value 0
-        later = (each.sum(-1, keepdim=True) - each.cumsum(-1)).detach()
-        later = (later - later.mean(1, keepdim=True)) * (S / (S - 1))
-        chosen = categorical.log_prob(logits, prefixes)
-        return (each + later * (chosen - chosen.detach())).sum(-1).mean(-1)
+        return _mean_over_prefixes(categorical.entropy(logits), logits, prefixes)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ_j E KL(c_j | c_<j) over the old distribution's fixed prefixes; differentiable in `new`."""
+        """Σ_j E KL(c_j | c_<j) over the old distribution's fixed prefixes; its gradient as the entropy's."""
         prefixes = self._prefixes(old, 32)
-        return categorical.kl(self._logits(old, prefixes), self._logits(new, prefixes)).sum(-1).mean(-1)
+        logits = self._logits(old, prefixes)
+        return _mean_over_prefixes(categorical.kl(logits, self._logits(new, prefixes)), logits, prefixes)
 
     def mode(self, params: Tensor) -> Tensor:
         """Greedy."""
@@ -120,6 +117,10 @@ class Autoregressive(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's centre."""
         return self.to_bounds(self.centres[choice])
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Every joint's nearest bin."""
+        return categorical.nearest(self.to_unit(action), self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity given the earlier joints, size of the couplings."""
@@ -154,12 +155,16 @@ class Autoregressive(Head):
     def _in_turn(self, params: Tensor, choose: Callable[[Tensor, int], Tensor]) -> Tensor:
         """Choices [B, S, A], joint after joint: `choose` gets joint j's logits, [B, 1 or S, K], and j."""
         basis = self.basis.to(params)
-        to_later = params[..., self.bins :].unflatten(-1, (self.degree, self.joints, self.degree))
-        chosen, heard = [], torch.zeros_like(to_later[:, None, :, :, 0, 0])  # [B, S, A, R]
+        # what joint j says of every joint, [B, A of j, R, A·R]
+        said = params[..., self.bins :].unflatten(-1, (self.degree, self.joints, self.degree)).permute(0, 3, 4, 1, 2)
+        said = said.flatten(-2)
+        chosen, heard = [], params.new_zeros(())
         for j in range(self.joints):
-            chosen.append(choose(params[:, None, j, : self.bins] + heard[:, :, j] @ basis.mT, j))
-            said = basis[chosen[-1]][:, :, None, None]  # [B, S, 1, 1, R]
-            heard = heard + (to_later[:, None, :, :, j] * said).sum(-1)
+            logits = params[:, None, j, : self.bins]
+            if j:
+                logits = logits + heard[..., j * self.degree : (j + 1) * self.degree] @ basis.mT
+            chosen.append(choose(logits, j))
+            heard = heard + basis[chosen[-1]] @ said[:, j]  # [B, S, A·R]
         return torch.stack(chosen, -1)
 
     def _prefixes(self, params: Tensor, S: int) -> Tensor:
@@ -170,3 +175,14 @@ class Autoregressive(Head):
             return passed.sum(-1).clamp_max(self.bins - 1)
 
         return self._in_turn(params.detach(), choose)
+
+
+def _mean_over_prefixes(each: Tensor, logits: Tensor, prefixes: Tensor) -> Tensor:
+    """Σ_j of each joint's measure [B, S, A], averaged over S prefixes [B, S, A] drawn by `logits` [B, S, A, K]."""
+    S = each.shape[1]
+    # which prefixes come depends on params, too: the score function of each choice, times what comes after it against
+    # the other prefixes' mean; of value 0
+    later = (each.sum(-1, keepdim=True) - each.cumsum(-1)).detach()
+    later = (later - later.mean(1, keepdim=True)) * (S / (S - 1))
+    chosen = categorical.log_prob(logits, prefixes)
+    return (each + later * (chosen - chosen.detach())).sum(-1).mean(-1)

@@ -9,6 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.options import InputError
+
+Chunks = Callable[[str, int], Tensor]
+"""Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
+
 
 class ChoiceSpec(NamedTuple):
     """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
@@ -24,7 +29,9 @@ class Head(nn.Module):
 
     A head keeps nothing between calls: whatever describes the distribution is in `params` [B, ...], so a rollout can
     store it and an old distribution can be asked again. Weights live in the module (`nn.Parameter`), and every method
-    is differentiable in `params` and traceable as one graph. Nobody outside a head's file asks what kind of head it is.
+    is differentiable in `params` and traceable as one graph for any B
+    (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `view/draws.py` names the random draws
+    that an exported `sample` may make. Nobody outside a head's file asks what kind of head it is.
 
     Sizes: B samples, F features, A joints. Choices are in *normalised* units where -1 and 1 are the joint's bounds;
     `decode` alone knows the bounds.
@@ -70,9 +77,17 @@ class Head(nn.Module):
         """[B, F] -> params [B, ...]."""
         raise NotImplementedError
 
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """All that is random in `count` choices, [count, ...] float32: standard draws, the same for any params."""
+        raise NotImplementedError
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The choice that `noise` [B, ...] makes of params, [B, *choice_spec.shape]: nothing random is left in it."""
+        raise NotImplementedError
+
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
         """A choice for every row, [B, *choice_spec.shape], drawn with `rng` alone."""
-        raise NotImplementedError
+        return self.draw(params, self.noise(params.shape[0], rng))
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Log-probability (density, for continuous heads) of `choice`, [B]."""
@@ -94,6 +109,13 @@ class Head(nn.Module):
         """Choice -> action inside [low, high], [B, A] (or [B, horizon, A] for chunks)."""
         raise NotImplementedError
 
+    def encode(self, action: Tensor) -> Tensor:
+        """Action -> the choice that decodes nearest to it, `decode`'s inverse: [B, A] (or [B, horizon, A]) -> [B, ...].
+
+        What a policy learns from data by: their log-probability is that of these choices.
+        """
+        raise NotImplementedError
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Scalars that say what the distribution looks like.
 
@@ -102,10 +124,16 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def prepare(self) -> None:
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
 
         Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+
+        Args:
+            chunks: finds actions by the name of a run, dataset or file.
+            seed: of a fit.
+            own: the data that the policy is about to be fitted to, as chunks [M, horizon, A] in normalised units;
+                None where it is about to play instead.
 
         Raises:
             InputError: it is not there, or does not fit.
@@ -133,6 +161,20 @@ class Head(nn.Module):
             features: [B, F] of states in which it shall be so wide.
         """
         temper([w.view(1, -1) for w in self.parameters()], lambda: self.describe(self(features))["std"], std)
+
+    def set_std(self, std: float) -> None:
+        """Give the distribution this deviation in every state, as a share of the half-range; its mean stays.
+
+        Between updates only: a clone's σ is what its data had left unexplained, which need not be what exploring takes.
+
+        Raises:
+            InputError: the head has no σ of its own, or not this one.
+        """
+        raise InputError(f"head {self.name!r} has no σ to set")
+
+    def to_unit(self, action: Tensor) -> Tensor:
+        """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
+        return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)
 
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
@@ -174,6 +216,10 @@ def temper(
 def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
     """`std_joint0` … of what a head describes, [A]."""
     return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
+
+
+INSET = 1e-3
+"""Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer, solve
+from pgcontrol.heads.base import INSET, ChoiceSpec, Head, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
 
@@ -27,6 +27,8 @@ class Options:
     )
 
 
+PROPOSALS = 6
+"""Of a Gamma variable's sampler: see `gamma`."""
 EDGE = 1e-6
 """A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
 infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration."""
@@ -59,11 +61,14 @@ class Beta(Head):
         most = self.options.max_concentration - 1  # where softplus(x) = x to float precision
         return bounded(self.raw(features), -most, most).unflatten(-1, (2, self.joints))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """A normal and a uniform number for each proposal, [count, 2, A, PROPOSALS, 2]."""
+        shape = (count, 2, self.joints, PROPOSALS)
+        return torch.stack((torch.randn(shape, generator=rng), torch.rand(shape, generator=rng)), -1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """g / (g + h) of two Gamma variables, stretched to [−1, 1]."""
-        # torch.distributions takes no generator; this is the sampler below it
-        gamma = torch._standard_gamma(1 + F.softplus(params), generator=rng)  # pyright: ignore[reportPrivateImportUsage]
-        g, h = gamma.unbind(1)
+        g, h = gamma(1 + F.softplus(params), noise).unbind(1)
         return (g - h) / (g + h)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
@@ -114,6 +119,10 @@ class Beta(Head):
         self.raw.weight.copy_(fitted[:-1].mT)
         self.raw.bias.copy_(fitted[-1])
 
+    def encode(self, action: Tensor) -> Tensor:
+        """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
+        return self.to_unit(action).clamp(-1 + INSET, 1 - INSET)
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""
         alpha, beta = concentrations(params)
@@ -130,6 +139,23 @@ class Beta(Head):
             "std_at_bound": (torch.maximum(alpha, beta) >= most * 0.999).float().mean(),
             "saturation": (mass_at_edge(alpha, beta) + mass_at_edge(beta, alpha)).mean().float(),
         }
+
+
+def gamma(shape: Tensor, noise: Tensor) -> Tensor:
+    """Gamma(shape, 1) for shapes ≥ 1, [...], from `noise` [..., PROPOSALS, 2].
+
+    Marsaglia & Tsang 2000, "A simple method for generating gamma variables": d·(1 + cx)³ of a normal x, accepted with a
+    probability of at least 0.95. Of a fixed number of proposals the first accepted one counts; that none is, one case
+    in 60 million, leaves the middle, d.
+    """
+    d = shape.unsqueeze(-1) - 1 / 3
+    x, u = noise.unbind(-1)
+    v = (1 + x / (9 * d).sqrt()) ** 3
+    safe = v.clamp_min(1e-30)
+    accepted = (v > 0) & (u.clamp_min(1e-30).log() < 0.5 * x * x + d * (1 - v + safe.log()))
+    first = (accepted.cumsum(-1) == 1) & accepted
+    none = ~accepted.any(-1)
+    return (d * v * first).sum(-1) + d.squeeze(-1) * none
 
 
 def concentrations(params: Tensor) -> tuple[Tensor, Tensor]:

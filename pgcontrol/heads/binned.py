@@ -105,13 +105,15 @@ class Binned(Head):
         """[B, F] -> [B, A, K]."""
         return self.logits(features).unflatten(-1, (self.joints, self.bins))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """For the bin, and for the place in it where bins are intervals: [count, A, K] or [count, A, K + 1]."""
+        race = categorical.race(count, self.joints, self.bins, rng=rng)
+        return torch.cat((race, torch.rand(count, self.joints, 1, generator=rng)), -1) if self.inside else race
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A bin by the exponential race, and a place in it where bins are intervals."""
-        index = categorical.sample(params, rng)
-        if not self.inside:
-            return index
-        place = torch.rand(index.shape, generator=rng)
-        return torch.lerp(self.edges[index], self.edges[index + 1], place)
+        index = categorical.draw(params, noise[..., : self.bins])
+        return torch.lerp(self.edges[index], self.edges[index + 1], noise[..., -1]) if self.inside else index
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log softmax at the chosen bin, less the log of its width where bins are intervals."""
@@ -139,6 +141,11 @@ class Binned(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""
         return self.to_bounds(choice if self.inside else self.centres[choice])
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The nearest bin, or the value itself."""
+        unit = self.to_unit(action)
+        return unit if self.inside else categorical.nearest(unit, self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""

@@ -6,10 +6,19 @@ import torch
 from torch import Generator, Tensor
 
 
-def sample(logits: Tensor, rng: Generator) -> Tensor:
+def race(*shape: int, rng: Generator) -> Tensor:
+    """Noise for `draw`, of the logits' shape: log e with e ~ Exp(1)."""
+    return torch.empty(shape).exponential_(generator=rng).log_()
+
+
+def draw(logits: Tensor, race: Tensor) -> Tensor:
     """Indices [...], by the exponential race: argmax p_k / e_k with e_k ~ Exp(1) falls on k with probability p_k."""
-    race = torch.empty_like(logits).exponential_(generator=rng)
-    return (logits - race.log()).argmax(-1)
+    return (logits - race).argmax(-1)
+
+
+def nearest(values: Tensor, centres: Tensor) -> Tensor:
+    """Indices [...] of the ascending `centres` [K] nearest to `values` [...]."""
+    return torch.bucketize(values, 0.5 * (centres[1:] + centres[:-1]))
 
 
 def pick(values: Tensor, choice: Tensor) -> Tensor:

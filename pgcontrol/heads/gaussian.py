@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
 
 
 class Gaussian(DiagonalGaussian):
@@ -19,11 +19,11 @@ class Gaussian(DiagonalGaussian):
         super().__init__(features, low, high, options)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
 
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Of every joint."""
+        self.log_std.fill_(log_of(std, self.options))
+
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""
         return self.log_std
-
-    @torch.no_grad()
-    def widen(self, std: float, features: Tensor) -> None:
-        """σ itself, of every joint."""
-        self.log_std.fill_(math.log(std)).clamp_(*self.limits)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcontrol.heads.base import output_layer
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
 
 
 class GaussianState(DiagonalGaussian):
@@ -21,12 +21,12 @@ class GaussianState(DiagonalGaussian):
         self.log_std = output_layer(features, self.joints)
         nn.init.constant_(self.log_std.bias, math.log(options.initial_std))
 
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Of every joint in every state: what the trunk said of σ is forgotten."""
+        self.log_std.bias.fill_(log_of(std, self.options))
+        self.log_std.weight.zero_()
+
     def free_log_std(self, features: Tensor) -> Tensor:
         """[B, A]."""
         return self.log_std(features)
-
-    @torch.no_grad()
-    def widen(self, std: float, features: Tensor) -> None:
-        """The same σ in every state, to begin with."""
-        self.log_std.weight.zero_()
-        self.log_std.bias.fill_(math.log(std)).clamp_(*self.limits)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
-from pgcontrol.heads.base import joint_stds, solve
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian
+from pgcontrol.heads.base import INSET, joint_stds, solve
+from pgcontrol.heads.normal import Deviations, DiagonalGaussian, log_of
 
 
 class GaussianTanh(DiagonalGaussian):
@@ -39,6 +39,11 @@ class GaussianTanh(DiagonalGaussian):
         self.register_buffer("nodes", nodes, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
 
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Of every joint, before the squash."""
+        self.log_std.fill_(log_of(std, self.options))
+
     def free_log_std(self, features: Tensor) -> Tensor:
         """[A]."""
         return self.log_std
@@ -55,6 +60,10 @@ class GaussianTanh(DiagonalGaussian):
     def decode(self, choice: Tensor) -> Tensor:
         """Squash."""
         return self.to_bounds(choice.tanh())
+
+    def encode(self, action: Tensor) -> Tensor:
+        """artanh, an action at a bound a little inside it: u would be infinite there."""
+        return self.to_unit(action).clamp(-1 + INSET, 1 - INSET).atanh()
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""

@@ -64,11 +64,27 @@ class Mixture(Head):
         free = params[..., -self.joints :]
         return torch.cat((params[..., : -self.joints], normal.bounded(free, *self.limits)), -1)
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Of every component's joints in every state; weights and means stay."""
+        self._split(self.out.bias.view(self.components, -1))[2].fill_(normal.log_of(std, self.options))
+        self.out.weight.view(self.components, -1, self.features)[:, -self.joints :].zero_()
+
+    def widen(self, std: float, features: Tensor) -> None:
+        """Of every component; modes nearer to each other merge."""
+        self.set_std(self.options.within(std))
+
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """For the component and for its value, [count, M + A]."""
+        race = categorical.race(count, self.components, rng=rng)
+        return torch.cat((race, torch.randn(count, self.joints, generator=rng)), -1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A component, then a value of it, unclipped."""
-        chosen = categorical.sample(params[..., 0], rng)
-        _, mean, log_std = self._split(params[torch.arange(len(params)), chosen])
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+        race, normal = noise.split((self.components, self.joints), -1)
+        chosen = categorical.draw(params[..., 0], race)
+        _, mean, log_std = self._split(_row(params, chosen))
+        return mean + log_std.exp() * normal
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log Σ weight · N(choice; mean, σ²)."""
@@ -98,11 +114,15 @@ class Mixture(Head):
             pull = share.unsqueeze(-1) * precision.unsqueeze(1)
             x = (pull * mean.unsqueeze(1)).sum(2) / pull.sum(2)
         height = self._log_joint(params.unsqueeze(1), x.unsqueeze(2)).logsumexp(-1)
-        return x[torch.arange(len(x)), height.argmax(-1)]
+        return _row(x, height.argmax(-1))
 
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
         return self.to_bounds(choice)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """In half-ranges."""
+        return self.to_unit(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the whole mixture, that of the components, weights' perplexity as a share of M, saturation."""
@@ -117,15 +137,6 @@ class Mixture(Head):
             "perplexity": categorical.entropy(logits).exp().mean() / self.components,
             "saturation": (weights * outside).sum(1).mean(),
         }
-
-    @torch.no_grad()
-    def widen(self, std: float, features: Tensor) -> None:
-        """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
-        for weight, value in (
-            (self.out.weight, 0.0),
-            (self.out.bias, min(max(math.log(std), self.limits[0]), self.limits[1])),
-        ):
-            weight.view(self.components, 1 + 2 * self.joints, -1)[:, -self.joints :] = value
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[..., 1 + 2A] -> weight logits [...], means [..., A], log σ [..., A]."""
@@ -148,3 +159,8 @@ class Mixture(Head):
         square = (shift**2).sum(-1, keepdim=True) + 2 * (shift * ratio) @ points + ratio**2 @ points**2
         height = logits - log_std.sum(-1)  # of a component, but for what all have in common
         return (height.unsqueeze(-1) - 0.5 * square).mT
+
+
+def _row(values: Tensor, index: Tensor) -> Tensor:
+    """[B, M, ...] -> [B, ...]: of each row the entry at `index` [B]."""
+    return values.gather(1, index[:, None, None].expand(-1, 1, values.shape[-1])).squeeze(1)

@@ -29,10 +29,23 @@ class Deviations:
                 f" and head.max_std = {self.max_std}"
             )
 
+    def within(self, std: float) -> float:
+        """The σ nearest to this one that the limits allow."""
+        return min(max(std, self.min_std), self.max_std)
+
     @property
     def log_limits(self) -> tuple[float, float]:
         """Bounds of log σ."""
         return math.log(self.min_std), math.log(self.max_std)
+
+
+def log_of(std: float, options: Deviations) -> float:
+    """log σ of a σ that is to be set; InputError where the options' limits do not allow it."""
+    if not options.min_std <= std <= options.max_std:
+        raise InputError(
+            f"σ = {std:g}: must lie between head.min_std = {options.min_std:g} and head.max_std = {options.max_std:g}"
+        )
+    return math.log(std)
 
 
 class DiagonalGaussian(Head):
@@ -54,6 +67,10 @@ class DiagonalGaussian(Head):
         """One float per joint."""
         return ChoiceSpec((self.joints,), torch.float32)
 
+    def widen(self, std: float, features: Tensor) -> None:
+        """σ of every joint in every state."""
+        self.set_std(self.options.within(std))
+
     def free_log_std(self, features: Tensor) -> Tensor:
         """log σ before it is bounded, [A] or [B, A]."""
         raise NotImplementedError
@@ -64,10 +81,14 @@ class DiagonalGaussian(Head):
         log_std = bounded(self.free_log_std(features), *self.limits)
         return torch.stack((mean, log_std.expand_as(mean)), dim=1)
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """Standard normal, [count, A]."""
+        return torch.randn(count, self.joints, generator=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Mean + σ·noise, unclipped."""
         mean, log_std = params.unbind(1)
-        return mean + log_std.exp() * torch.randn(mean.shape, generator=rng)
+        return mean + log_std.exp() * noise
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log N(choice; mean, σ²)."""
@@ -88,6 +109,10 @@ class DiagonalGaussian(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
         return self.to_bounds(choice)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """In half-ranges; what lay beyond a bound is not to be known any more."""
+        return self.to_unit(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
@@ -30,7 +30,7 @@ class Options:
     levels: int | None = option(None, "codebooks, each refining the last (rvq)")
     length: int | None = option(None, "tokens a chunk (fast)")
     scale: float | None = option(None, "fineness of the frequencies (fast)")
-    source: str = option(OWN, "where tokens come from: own (the run's actions), or a folder of `pgcontrol tokenize`")
+    source: str = option(OWN, "where tokens come from: own (this run's actions), or a tokenizer folder, run or dataset")
     warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
     initial_std: float | None = option(
         0.4, "shape the first bins like a Gaussian of this deviation (share of the half-range); none: uniform", above=0
@@ -94,20 +94,35 @@ class Token(Head):
             with torch.no_grad():
                 self.logits.bias[: self.joints * self.bins] = shape.repeat(self.joints)
 
-    def prepare(self) -> None:
-        """Read the tokenizer's folder, or make sure that one can be fitted here."""
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
+        """Read the tokenizer's folder, or fit it to the source's actions; with `source = own` to `own`, if it is there.
+
+        A head that finds its tokens here does not warm up.
+        """
         if not self.tokenizer.learned:
             return
-        if self.own:
+        source = Path(self.options.source)
+        if self.own and own is None:
             self.tokenizer.require()
-            return
-        found = files.load(Path(self.options.source))
+        elif self.own or not files.found(source):
+            self.tokenizer.require()
+            data = own if self.own else chunks(self.options.source, self.horizon)
+            assert data is not None
+            if data.shape[-1] != self.joints:
+                raise InputError(f"head.source {source}: for {data.shape[-1]} joints, not {self.joints}")
+            self.tokenizer.fit(data, seed)
+            self.warm.fill_(False)
+        else:
+            self._read_folder(source)
+
+    def _read_folder(self, source: Path) -> None:
+        found = files.load(source)
         ours, theirs = files.spec(self.tokenizer), files.spec(found)
         if theirs["joints"] != self.joints:
-            raise InputError(f"head.source {self.options.source}: for {theirs['joints']} joints, not {self.joints}")
+            raise InputError(f"head.source {source}: for {theirs['joints']} joints, not {self.joints}")
         if ours != theirs:
             flags = " ".join(f"--head.{k} {v}" for k, v in theirs.items() if k != "joints")
-            raise InputError(f"head.source {self.options.source} holds another tokenizer; say {flags}")
+            raise InputError(f"head.source {source} holds another tokenizer; say {flags}")
         self.tokenizer.load_state_dict(found.state_dict())
 
     @property
@@ -139,13 +154,17 @@ class Token(Head):
     def _filled(self, index: Tensor) -> Tensor:
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
 
-    def sample(self, params: Tensor, rng: Generator) -> Tensor:
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """[count, L, K], read as the logits are."""
+        return categorical.race(count, *self.shape, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Every position on its own."""
-        return self._filled(categorical.sample(self._read(params), rng))
+        return self._measure(lambda p, race: self._filled(categorical.draw(p, race)), params, noise)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest code of every position."""
-        return self._filled(self._read(params).argmax(-1))
+        return self._measure(lambda p: self._filled(p.argmax(-1)), params)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over positions of log softmax at the chosen code."""
@@ -161,14 +180,23 @@ class Token(Head):
 
     def unit(self, choice: Tensor) -> Tensor:
         """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
-        if self.warm:
-            return held(self.bin_values[choice[:, : self.joints]], self.horizon)
-        return self.tokenizer.decode(choice[:, : self.shape[0]])
+        if not self.own:
+            return self.tokenizer.decode(choice)
+        bins = held(self.bin_values[choice[:, : self.joints].clamp_max(len(self.bin_values) - 1)], self.horizon)
+        codes = self.tokenizer.decode(choice[:, : self.shape[0]].clamp_max(self.shape[1] - 1))
+        return torch.where(self.warm, bins, codes)
 
     def decode(self, choice: Tensor) -> Tensor:
         """What the tokenizer says, [B, A], or [B, H, A] when H > 1."""
         action = self.to_bounds(self.unit(choice))
         return action if self.horizon > 1 else action.squeeze(1)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
+        chunk = self.to_unit(action if self.horizon > 1 else action.unsqueeze(1))
+        if self.warm:
+            return self._filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
+        return self._filled(self.tokenizer.encode(chunk))
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""

@@ -83,6 +83,16 @@ class NoOptions:
     """For estimators with nothing to set."""
 
 
+class Nothing(Estimator):
+    """0 everywhere, for rules that estimate for themselves."""
+
+    Options = NoOptions
+
+    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """No advantage, and a critic that is right as it is."""
+        return torch.zeros_like(trajectories.value), trajectories.value
+
+
 def returns(trajectories: Trajectories) -> Tensor:
     """Discounted sum of rewards from each step to the end of its episode, or of the rollout, [T, N].
 

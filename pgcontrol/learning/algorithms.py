@@ -7,7 +7,17 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from pgcontrol.learning.advantages import GAE, TD, Baseline, Estimator, GroupRelative, ReturnToGo, WholeReturn
+from pgcontrol.learning.advantages import (
+    GAE,
+    TD,
+    Baseline,
+    Estimator,
+    GroupRelative,
+    Nothing,
+    ReturnToGo,
+    WholeReturn,
+)
+from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.sampling import Groups, Independent, Sampling, Workers
 from pgcontrol.learning.score import Score, ScoreAndCritic
@@ -32,6 +42,8 @@ class Algorithm:
     rule: type[Rule]
     critic: str = "mse"
     """The critic by default; "none" where the estimator has no use for values, and then no other is taken."""
+    head: str | None = None
+    """The only head that the rule can train; None: any, and the user's default."""
     sampling: type[Sampling] = Independent
     recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings that suit the row, by dotted key: before a task's recommendations, behind what the user says."""
@@ -42,14 +54,23 @@ class Algorithm:
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=parts, frozen=True)
 
-    def check(self, options: Any, critic: str, num_envs: int, rollout_steps: int) -> None:
+    def check_parts(self, head: str, critic: str) -> None:
+        """Refuse a head or critic that the row has no use for.
+
+        Raises:
+            InputError: one line that names it.
+        """
+        if self.head not in (None, head):
+            raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
+        if self.critic == "none" != critic:
+            raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
+
+    def check(self, options: Any, num_envs: int, rollout_steps: int) -> None:
         """Refuse what cannot work together, before anything is made.
 
         Raises:
             InputError: one line that names the setting.
         """
-        if self.critic == "none" != critic:
-            raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
         self.sampling.check(options, num_envs)
         self.rule.check(options, num_envs * rollout_steps)
 
@@ -135,5 +156,14 @@ TABLE = [
         GAE,
         TrustRegion,
         recommended=NATURAL,
+    ),
+    Algorithm(
+        "decqn",
+        "decoupled Q-learning from a replay, no policy gradient (Seyde et al. 2022)",
+        Nothing,
+        DecQN,
+        critic="none",
+        head="utilities",
+        recommended={"num_envs": 32, "rollout_steps": 16, "head.temperature": 0.02},
     ),
 ]

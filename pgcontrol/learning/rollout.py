@@ -14,6 +14,7 @@ from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.sampling import Independent, Sampling
 from pgcontrol.policy import Policy, merge_moments
 
@@ -24,6 +25,8 @@ class Rollout:
 
     raw_obs: Tensor
     """[T, N, O] float64, as the environment gave it."""
+    raw_next: Tensor
+    """[T, N, O] float64: the state each transition truly ended in."""
     obs: Tensor
     """[T, N, O] float32, as the policy saw it."""
     choice: Tensor
@@ -38,6 +41,8 @@ class Rollout:
     """V of the state the transition truly ended in."""
     reward: Tensor
     """Scaled; discounted sum over the steps a choice lasted."""
+    reward_scale: float
+    """What the rewards were divided by."""
     discount: Tensor
     """γ^(steps the choice lasted) x (not terminated); 0 in idle rows."""
     terminated: Tensor
@@ -57,6 +62,13 @@ class Rollout:
         """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
         return _values(value, self.seen, self.finals)
 
+    def glance(self, x: Tensor) -> Tensor:
+        """Every few of the T rows of x [T, N, ...], as one batch of 256 to 511 samples (all, if there are fewer).
+
+        Enough for what is only logged; heads without closed forms would spend more time on the log than on learning.
+        """
+        return x[:: max(1, self.bad.numel() // 256)].flatten(0, 1)
+
     @property
     def silent(self) -> Tensor:
         """Rows that teach nothing: bad or idle."""
@@ -65,6 +77,10 @@ class Rollout:
     def trajectories(self) -> Trajectories:
         """What an advantage estimator reads."""
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
+
+
+NOISE = 2**20
+"""Numbers of noise that are drawn at a time, 4 MB."""
 
 
 class Episode(NamedTuple):
@@ -88,6 +104,8 @@ class RewardScale:
     def __init__(self, num_envs: int, enabled: bool, clip: float = 10.0):
         self.enabled, self.clip = enabled, clip
         self.carry = torch.zeros(num_envs, dtype=torch.float64)
+        self.divisor = 1.0
+        """What the last rewards were divided by."""
         self.mean, self.var, self.count = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.0))
 
     def __call__(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
@@ -100,7 +118,8 @@ class RewardScale:
             self.carry = returns[t].masked_fill(done[t], 0.0)
         var, mean = torch.var_mean(returns, correction=0)
         merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
-        return (reward / (self.var + 1e-8).sqrt()).clamp_(-self.clip, self.clip).float()
+        self.divisor = float((self.var + 1e-8).sqrt())
+        return (reward / self.divisor).clamp_(-self.clip, self.clip).float()
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint."""
@@ -141,6 +160,7 @@ class Collector:
         scale_reward: bool,
         rng: Generator,
         sampling: Sampling | None = None,
+        compiled: bool = False,
     ):
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
         self.sampling = sampling or Independent(Independent.Options(), env.num_envs)
@@ -154,6 +174,10 @@ class Collector:
         """What the policy will see next, [N, O]."""
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
+        self.respond = policy.respond
+        """(raw observations [N, O], noise [N, ...]) -> (action, choice)."""
+        if compiled:
+            self.respond = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
         T, N, spec = length, env.num_envs, policy.head.choice_spec
         self._memory = _Memory(
             raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
@@ -188,10 +212,11 @@ class Collector:
 
         raw_obs[0] = self.obs
         self._renew(raw_obs[0], start=True)
+        noise = self._noise()
         for t in range(T):
             idle[t] = self.over
             before = time.perf_counter()
-            action, choice[t] = policy.act(raw_obs[t], self.rng)
+            action, choice[t] = self.respond(raw_obs[t], next(noise))
             acted = time.perf_counter()
             step, reward[t], played[t] = self._play(t, action, raw_obs[t])
             acting, physics = acting + acted - before, physics + time.perf_counter() - acted
@@ -204,6 +229,9 @@ class Collector:
                 self.over |= done
                 self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
+        raw_next = raw_obs[1:].clone()
+        for t, ids, final in finals:
+            raw_next[t, ids] = final
 
         # one pass over all T x N states costs less than T small ones while the physics waits
         before = time.perf_counter()
@@ -216,6 +244,7 @@ class Collector:
         decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
+            raw_next=raw_next,
             obs=obs[:T],
             choice=choice,
             params=params.unflatten(0, (T, N)),
@@ -223,6 +252,7 @@ class Collector:
             value=value,
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
+            reward_scale=self.reward_scale.divisor,
             discount=(decay * ~(terminated | idle)).float(),
             terminated=terminated,
             truncated=truncated,
@@ -235,6 +265,14 @@ class Collector:
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
         return rollout, episodes
+
+    def _noise(self) -> Iterator[Tensor]:
+        """The head's noise for each of the T choices: drawn for many at a time, which costs less than one by one."""
+        N, head = self.env.num_envs, self.policy.head
+        block = max(1, min(self.length, NOISE // (N * head.noise(1, Generator()).numel())))
+        for start in range(0, self.length, block):
+            count = min(block, self.length - start)
+            yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol import catalog
+from pgcontrol.data.actions import chunks
 from pgcontrol.diagnosis import modes, verdicts
 from pgcontrol.diagnosis.watch import Watch
 from pgcontrol.learning import compiling, threads
@@ -79,7 +80,7 @@ class Trainer:
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         if fresh:
-            self.policy.head.prepare()
+            self.policy.head.prepare(chunks, self.seeds["adapting"])
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
         self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
         self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
@@ -102,6 +103,7 @@ class Trainer:
             config.scale_reward,
             self.sampling,
             algorithm.sampling(options, config.num_envs),
+            compiled,
         )
         self.watch = Watch(self.policy, updates, self.seeds["health"])
         self.episodes: collections.deque[Episode] = collections.deque(maxlen=100)
@@ -143,8 +145,8 @@ class Trainer:
     @torch.no_grad()
     def _moved(self, rollout: Rollout, advantage: Tensor) -> dict[str, float]:
         """How far the update took the policy, by any rule: mean KL(before || after), nats a choice; and its health."""
-        after = self.policy.params(rollout.obs.flatten(0, 1))
-        kl = self.policy.head.kl(rollout.params.flatten(0, 1), after).mean()
+        after = self.policy.params(rollout.glance(rollout.obs))
+        kl = self.policy.head.kl(rollout.glance(rollout.params), after).mean()
         last = self.steps + rollout.steps >= self.config.total_steps
         return {"train/kl": float(kl)} | self.watch(self.updates, rollout, advantage, after, last)
 
@@ -155,7 +157,7 @@ class Trainer:
 
     @torch.no_grad()
     def _describe(self, rollout: Rollout) -> dict[str, float]:
-        described = self.policy.head.describe(rollout.params.flatten(0, 1))
+        described = self.policy.head.describe(rollout.glance(rollout.params))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
 
@@ -165,7 +167,7 @@ class Trainer:
             returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
             row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
             if self.env.task is not None and (routes := len(self.env.task.routes)):
-                row["rollout/success_rate"] = float((taken >= 0).mean())
+                row["rollout/success"] = float((taken >= 0).mean())
                 row["health/route_entropy"] = modes.evenness(taken, routes)
         return row
 
@@ -206,7 +208,8 @@ class Trainer:
             "seconds": self.seconds,
             "episodes": list(self.episodes),
         }
-        checkpoint.save(folder, tensors, meta)
+        memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
+        checkpoint.save(folder, tensors, meta, memory)
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
@@ -218,6 +221,7 @@ class Trainer:
         if meta.get("policy") != self.spec:
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
+        tensors |= checkpoint.load_memory(folder, meta)
         try:
             self.rule.load_state(_under("rule.", tensors))
             self.collector.load_state(_under("collector.", tensors), meta["collector"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -81,7 +81,7 @@ class Rule:
         raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors to checkpoint; those named `memory.…`, for a resume alone, only in a run's newest."""
         return {}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -213,25 +213,20 @@ class FirstOrder(Rule):
                 state = after
         table, names = torch.stack(history), self._metrics
         theta, adam = state[0], Adam(*state[1:])
-        self._require_finite(theta, table, names)
+        require_finite_metrics(table, names)
+        require_finite_weights(self.policy, theta)
         # before the first step the weights are those that chose
         require_ratio_one(float(table[0, names.index("ratio_error")]))
         self.policy.theta.copy_(theta)
         self.adam = adam
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         if "entropy_loss" not in means:
-            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.params.flatten(0, 1)).mean())
+            means["entropy_loss"] = -float(self.policy.head.entropy(rollout.glance(rollout.params)).mean())
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
             "train/n_updates": int(adam.steps),
             "train/explained_variance": explained_variance(rollout.value, target),
         }
-
-    def _require_finite(self, theta: Tensor, table: Tensor, names: list[str]) -> None:
-        if not table.isfinite().all():
-            step, metric = (~table.isfinite()).nonzero()[0].tolist()
-            raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
-        require_finite_weights(self.policy, theta)
 
     def state(self) -> dict[str, Tensor]:
         """Adam's moments and step count."""
@@ -275,6 +270,13 @@ def require_ratio_one(error: float) -> None:
     """
     if error > 1e-3:
         raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
+
+
+def require_finite_metrics(table: Tensor, names: Sequence[str]) -> None:
+    """The metrics [steps, names] of an update are numbers; Diverged names the first that is not."""
+    if not table.isfinite().all():
+        step, metric = (~table.isfinite()).nonzero()[0].tolist()
+        raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
 
 
 def require_finite_weights(policy: Policy, theta: Tensor) -> None:

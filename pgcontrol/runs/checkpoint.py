@@ -18,6 +18,9 @@ from pgcontrol.options import InputError
 SCHEMA = 1
 """Raised when a checkpoint's layout changes; an older one is then refused by name, not misread."""
 
+MEMORY = "memory.safetensors"
+"""What only a resume needs; in the newest checkpoint of a run alone."""
+
 
 class Checkpoint(NamedTuple):
     """What was saved."""
@@ -28,8 +31,12 @@ class Checkpoint(NamedTuple):
     """JSON values: counters, generators' states, what the policy is made of."""
 
 
-def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+def save(
+    folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], memory: Mapping[str, Tensor] | None = None
+) -> None:
     """Write beside, then rename into place: a reader finds a whole checkpoint or none.
+
+    `memory` is what only a resume needs, and large (a replay): a file of its own, which older checkpoints then lose.
 
     Raises:
         OSError: the disk does not take it; an older checkpoint there stays.
@@ -41,11 +48,17 @@ def save(folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -
     try:
         whole = {k: v.contiguous().clone() for k, v in tensors.items()}
         safetensors.torch.save_file(whole, beside / "tensors.safetensors")
+        if memory:
+            safetensors.torch.save_file(dict(memory), beside / MEMORY)
     except safetensors.SafetensorError as error:  # its own way to say that a disk is full
         raise OSError(f"{folder}: {error}") from None
-    (beside / "meta.json").write_text(json.dumps({"schema": SCHEMA, **meta}, indent=1))
+    said = {"schema": SCHEMA, **meta} | ({"memory": True} if memory else {})
+    (beside / "meta.json").write_text(json.dumps(said, indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
+    for other in folder.parent.glob(f"step_*/{MEMORY}") if memory else ():
+        if other.parent != folder:
+            other.unlink()
 
 
 def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
@@ -67,6 +80,24 @@ def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
     if schema != SCHEMA:
         raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
     return Checkpoint(tensors, meta)
+
+
+def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What `save` was given as `memory`; `meta` is the checkpoint's.
+
+    Raises:
+        InputError: it was removed, or is damaged.
+    """
+    if not meta.get("memory"):
+        return {}
+    try:
+        return safetensors.torch.load_file(folder / MEMORY)
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} can be played but not resumed: {MEMORY} is missing, which only a run's newest checkpoint keeps"
+        ) from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{folder / MEMORY} is damaged: {' '.join(str(error).split())[:120]}") from None
 
 
 def steps_of(folder: Path) -> int:

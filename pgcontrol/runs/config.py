@@ -53,7 +53,7 @@ PARTS = {
     "algorithm": (catalog.algorithms, "ppo"),
     "critic": (catalog.critics, None),
 }
-"""Which parts are chosen by name: the table they are in, and the default; None: what the algorithm's row says."""
+"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,10 @@ def configure(settings: Mapping[str, Any]) -> Config:
     """
     settings = flat(settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
-    names = {part: settings.get(part, default or row.critic) for part, (_, default) in PARTS.items()}
+    defaults = {part: getattr(row, part, None) or default for part, (_, default) in PARTS.items()}
+    names = {part: settings.get(part, default) for part, default in defaults.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Settings.env)
     advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
     known = _keys(classes)
@@ -101,7 +103,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
         for part, chosen in groups.items()
     }
     config = Config(**scalars, **parts)
-    row.check(config.algorithm.options, config.critic.name, config.num_envs, config.rollout_steps)
+    row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
 

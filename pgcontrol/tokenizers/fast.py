@@ -157,7 +157,7 @@ class FAST(Tokenizer):
         used = self.places < extent.unsqueeze(-1)
         # what is unused or too long goes to a place behind the end
         place = torch.where(used, start + self.places, size).clamp_max(size)
-        spelled = torch.zeros(len(codes), size + 1)
+        spelled = torch.zeros(codes.shape[0], size + 1)
         spelled.scatter_(1, place.flatten(1), self.spelling[codes].flatten(1).float())
         spectrum = spelled[:, :size].unflatten(1, (self.horizon, self.joints))
         return self.transform.T @ spectrum / self.options.scale

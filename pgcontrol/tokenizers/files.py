@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,14 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
 def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
     """Write the folder; `notes` (JSON values: where the data came from, the error reached) go with it."""
     checkpoint.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
+
+
+def found(folder: Path) -> bool:
+    """Whether it is a tokenizer folder, by what its meta.json says."""
+    try:
+        return "tokenizer" in json.loads((folder / "meta.json").read_text())
+    except (OSError, ValueError):
+        return False
 
 
 def load(folder: Path) -> Tokenizer:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pgcontrol_envs import VecEnv
+from pgcontrol_envs import Step, VecEnv
+from pgcontrol_envs.demonstrators import route_entropy
 from torch import Tensor
 
 from pgcontrol.policy import Policy
@@ -17,6 +18,9 @@ LONGEST = 10_000
 
 Act = Callable[[Tensor], Tensor]
 """Raw observations [N, O] -> actions [N, A] or [N, H, A]."""
+
+Watch = Callable[[Tensor, Tensor, Step, Tensor], None]
+"""Told of every step: the observations [N, O] before it, the actions [N, A], the step, and who took it, bool [N]."""
 
 
 class Trace(NamedTuple):
@@ -36,10 +40,14 @@ class Outcome(NamedTuple):
     returns: np.ndarray
     lengths: np.ndarray
     trace: Trace | None
+    routes: int = 0
+    """How many the task has."""
+    route: np.ndarray | None = None
+    """By which of them each succeeded, int [N], −1 for none; None where the task has no routes."""
 
 
 @torch.no_grad()
-def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
+def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watch | None = None) -> Outcome:
     """Play one episode in every environment of `env`, from `seed`, without touching anything else.
 
     Args:
@@ -47,9 +55,10 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
         act: the agent.
         seed: environment i starts from seed + i.
         record: keep a Trace of environment 0.
+        watch: sees every step.
 
     Returns:
-        Outcome with N returns and lengths.
+        Outcome of N episodes.
     """
     obs = env.reset(seed=seed)
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
@@ -63,6 +72,8 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
             if record and going[0]:
                 actions.append(part[0].numpy().copy())
             step = env.step(part, active=going)
+            if watch:
+                watch(obs, part, step, going)
             if record and going[0]:
                 qpos.append(env.qpos(0))
                 rewards.append(float(step.reward[0]))
@@ -76,7 +87,11 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False) -> Outcome:
     if record:
         shown = None if qpos[0] is None else np.stack([np.array(q) for q in qpos])  # pyright: ignore[reportArgumentType]
         trace = Trace(shown, np.stack(actions), np.array(rewards))
-    return Outcome(totals.numpy(), lengths.numpy(), trace)
+    outcome = Outcome(totals.numpy(), lengths.numpy(), trace)
+    if env.task is None or not env.task.routes:
+        return outcome
+    # environments whose episode is over stand where it ended
+    return outcome._replace(routes=len(env.task.routes), route=np.array(env.task.route()))
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
@@ -109,12 +124,18 @@ def interval(returns: np.ndarray, confidence: float = 0.95) -> tuple[float, floa
 
 
 def summary(outcome: Outcome, name: str) -> dict[str, Any]:
-    """Mean, deviation, interval and mean length, by logged names."""
+    """Mean, deviation, interval and mean length, by logged names; for a task with routes, success and their entropy."""
     low, high = interval(outcome.returns)
-    return {
+    row = {
         f"eval/mean_reward{name}": float(outcome.returns.mean()),
         f"eval/std_reward{name}": float(outcome.returns.std()),
         f"eval/low_reward{name}": low,
         f"eval/high_reward{name}": high,
         f"eval/mean_ep_length{name}": float(outcome.lengths.mean()),
+    }
+    if outcome.route is None:
+        return row
+    return row | {
+        f"eval/success{name}": float((outcome.route >= 0).mean()),
+        f"eval/route_entropy{name}": route_entropy(outcome.route, outcome.routes),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +15,16 @@ from pgcontrol import catalog
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
+
+COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
+    "return": ("eval/mean_reward", lambda row: f"{row['eval/mean_reward']:,.1f}"),
+    "95 % of the mean": ("eval/low_reward", lambda r: f"{r['eval/low_reward']:,.1f} … {r['eval/high_reward']:,.1f}"),
+    "deviation": ("eval/std_reward", lambda row: f"{row['eval/std_reward']:,.1f}"),
+    "length": ("eval/mean_ep_length", lambda row: f"{row['eval/mean_ep_length']:,.0f}"),
+    "success": ("eval/success", lambda row: f"{100 * row['eval/success']:.0f} %"),
+    "route entropy": ("eval/route_entropy", lambda row: f"{row['eval/route_entropy']:.2f}".replace("nan", "–")),
+}
+"""Of the table: the value that must be there, and what is written."""
 
 
 def evaluate_run(where: Path, count: int, agent: str, seed: int, as_json: bool) -> int:
@@ -36,19 +48,17 @@ def evaluate_run(where: Path, count: int, agent: str, seed: int, as_json: bool) 
     for name, act in agents.items():
         rows[name] = evaluate.summary(evaluate.episodes(env, act, seed), "")
     if as_json:
+        # without a success the entropy is no number, which JSON has no word for
+        rows = {name: {k: v if math.isfinite(v) else None for k, v in row.items()} for name, row in rows.items()}
         print(json.dumps({"checkpoint": str(folder), "env": env_id, "episodes": count, "seed": seed, **rows}))
         return 0
     table = Table(title=f"{env_id}, {count} episodes, start states from seed {seed}\n{folder}")
-    for column in ("agent", "return", "95 % of the mean", "deviation", "length"):
-        table.add_column(column, justify="left" if column == "agent" else "right")
+    shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
+    table.add_column("agent")
+    for title in shown:
+        table.add_column(title, justify="right")
     for name, row in rows.items():
-        table.add_row(
-            name,
-            f"{row['eval/mean_reward']:,.1f}",
-            f"{row['eval/low_reward']:,.1f} … {row['eval/high_reward']:,.1f}",
-            f"{row['eval/std_reward']:,.1f}",
-            f"{row['eval/mean_ep_length']:,.0f}",
-        )
+        table.add_row(name, *(cell(row) for cell in shown.values()))
     Console(highlight=False).print(table)
     return 0
 

@@ -68,7 +68,7 @@ def clone(env_id: str, head: str, seed: int = 0, steps: int = 600) -> Policy:
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)
     policy.normaliser.update(obs)
-    inputs, target = policy.normaliser(obs), encode(policy, action)
+    inputs, target = policy.normaliser(obs), policy.head.encode(action)
     adam, rng, rate = fresh_adam(policy), torch.Generator().manual_seed(seed), torch.tensor(3e-3, dtype=torch.float64)
     for _ in range(steps):
         batch = torch.randint(len(obs), (512,), generator=rng)
@@ -89,17 +89,6 @@ def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]
         "head": {"name": head, **options},
         "critic": {"name": "none"},
     }
-
-
-def encode(policy: Policy, action: Tensor) -> Tensor:
-    """The choices that decode nearest to the actions [M, A]: those themselves, or the best of each joint's values."""
-    head = policy.head
-    if head.choice_spec.dtype.is_floating_point:
-        return (2 * action - head.low - head.high) / (head.high - head.low)
-    assert head.choice_spec.values is not None
-    every = torch.arange(head.choice_spec.values).unsqueeze(1).expand(-1, head.joints)
-    decoded = head.decode(every)  # one joint does not change what another decodes to
-    return (decoded.unsqueeze(0) - action.unsqueeze(1)).abs().argmin(1)
 
 
 class Planted(Trainer):

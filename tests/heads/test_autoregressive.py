@@ -99,3 +99,18 @@ def test_mode_is_greedy():
         base, rest = cut[..., :5], cut[..., 5:].view(1, j + 1, 2, 3, 2)[:, :, :, : j + 1].flatten(2)
         log_prob = short.log_prob(torch.cat((base, rest), -1).expand(5, -1, -1), others[:, : j + 1])
         assert log_prob.argmax() == mode[j]
+
+
+def test_gradient_of_kl_follows_the_prefixes_too():
+    """Against the sum over all choices; 0.27 off, on average, if the prefixes were taken as given."""
+    chain = head(3, bins=3)
+    every, off = space(3, 3), []
+    for seed in range(20):
+        rng = torch.Generator().manual_seed(seed)
+        p = torch.randn(1, *params(chain).shape[1:], generator=rng)
+        q, leaf = p + 0.5 * torch.randn(p.shape, generator=rng), p.clone().requires_grad_()
+        log_p, log_q = (chain.log_prob(x.expand(len(every), *p.shape[1:]), every) for x in (leaf, q))
+        (exact,) = torch.autograd.grad((log_p.exp() * (log_p - log_q)).sum(), leaf)
+        (ours,) = torch.autograd.grad(chain.kl(leaf, q).sum(), leaf)
+        off.append(float((ours - exact).norm() / exact.norm()))
+    assert sum(off) / len(off) < 0.13

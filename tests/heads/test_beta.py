@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol.heads.beta import Beta, Options
+from pgcontrol.heads.beta import PROPOSALS, Beta, Options, gamma
 
 LOW, HIGH = torch.tensor([-2.0]), torch.tensor([4.0])
 
@@ -64,3 +64,15 @@ def test_concentrations_are_bounded():
 def test_mode_worked():
     # Beta(3, 2): (3 − 1) / (3 + 2 − 2) = 2/3 of the range −2 … 4
     assert float(head().decode(head().mode(params(3, 2)))) == pytest.approx(2.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [1.0, 1.5, 80.0])
+def test_gamma_from_noise_has_its_distribution(shape):
+    """Kolmogorov-Smirnov at 20 000 draws; `noise` of 0 and at the ends of the normal stays finite."""
+    g = torch.Generator().manual_seed(0)
+    noise = torch.stack((torch.randn(20_000, PROPOSALS, generator=g), torch.rand(20_000, PROPOSALS, generator=g)), -1)
+    noise[0], noise[1, :, 0], noise[2, :, 0] = 0.0, 6.0, -6.0
+    drawn = gamma(torch.full((20_000,), shape), noise)
+    assert drawn.isfinite().all()
+    assert (drawn > 0).all()
+    assert stats.kstest(drawn.numpy(), stats.gamma(shape).cdf).pvalue > 1e-4

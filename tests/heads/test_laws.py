@@ -10,6 +10,8 @@ import torch
 from scipy import stats
 
 from pgcontrol import catalog
+from pgcontrol.learning.compiling import Graph
+from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy
 
@@ -97,6 +99,55 @@ def test_decode_is_within_bounds(head, params):
     wide = torch.cat([params, 50 * params, -50 * params])
     action = head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng()))
     assert ((action >= LOW) & (action <= HIGH)).all()
+
+
+def unit(action):
+    return (action - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def test_encode_gives_back_what_decode_can_say(head, params):
+    """A clone of the head's own actions learns these very actions, but for those that no choice decodes to."""
+    choice = head.sample(params, rng())
+    action = head.decode(choice)
+    again = head.encode(action)
+    assert again.shape == choice.shape
+    assert again.dtype == choice.dtype
+    exact = not choice.is_floating_point()
+    assert torch.allclose(unit(head.decode(again)), unit(action), rtol=0, atol=1e-6 if exact else 2e-3)
+    assert torch.allclose(unit(head.decode(head.encode(head.decode(again)))), unit(head.decode(again)), atol=1e-6)
+    assert head.log_prob(params, again).isfinite().all()
+
+
+def test_encode_is_the_nearest_choice(head, params):
+    """Of no sampled choice is the action nearer, wherever the action lies, at the bounds too."""
+    sampled = head.decode(many(head, params, 100)[1])
+    given = LOW + (HIGH - LOW) * torch.rand(sampled.shape, generator=rng(5))
+    given[::7, ..., 0], given[::5, ..., 1] = LOW[0], HIGH[1]
+    said = unit(head.decode(head.encode(given)))
+    assert said.isfinite().all()
+
+    def off(one):
+        return (one - unit(given)).flatten(1).norm(dim=1)
+
+    assert (off(said) <= off(unit(sampled)) + 2e-3).all()
+
+
+def test_set_std_leaves_the_mean_alone(head, params):
+    try:
+        head.set_std(0.2)
+    except InputError as error:
+        assert "has no σ to set" in str(error)  # noqa: PT017
+        return
+    features = torch.randn(BATCH, FEATURES, generator=rng(1))
+    inside = 0.1 * features  # σ is seen where nothing is clipped
+    n = 20_000
+    repeated, choice = many(head, head(inside), n)
+    assert repeated.shape[1:] == params.shape[1:]
+    assert head.log_prob(repeated, choice).isfinite().all()
+    said = head.describe(head(inside))
+    assert float(said.get("component_std", said["std"])) == pytest.approx(0.2, rel=0.12)
+    with pytest.raises(InputError, match=r"must lie between head\.min_std"):
+        head.set_std(1e-5)
 
 
 def test_mode_is_a_possible_choice(head, params):
@@ -194,6 +245,23 @@ def test_kl_agrees_with_monte_carlo(head, params):
     assert (head.kl(params, other) > 0).all()
 
 
+def test_gradient_of_kl_in_its_first_argument_against_monte_carlo(head, params):
+    """∇ KL(p || q) = E[(log p − log q) ∇log p]: what holds a policy near another one pulls by this."""
+    n, step = 10_000, torch.randn(params.shape, generator=rng(5))
+    other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    log_prob, along = torch.func.jvp(  # pyright: ignore[reportAssignmentType]
+        lambda p: head.log_prob(p, choice), (repeated,), (step.repeat_interleave(n, 0),)
+    )
+    gap = (log_prob - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
+    terms = (gap - gap.mean(1, keepdim=True)) * along.view(BATCH, n)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.kl(leaf, other).sum(), leaf)
+    ours = (gradient * step).flatten(1).sum(1)
+    room = stated(head, "kl") * step.flatten(1).norm(dim=1)
+    assert ((terms.mean(1) - ours).abs() < 4.5 * terms.std(1) / math.sqrt(n) + room).all()
+
+
 def test_gradient_of_log_prob_against_finite_differences(head, params):
     choice = head.sample(params, rng())
     exact = params.double().requires_grad_()
@@ -263,31 +331,6 @@ def test_std_is_that_of_the_decoded_action_in_half_ranges(head, params):
     assert measured > 0.3 * said
 
 
-def unit_actions(head, choice):
-    """First actions of choices, in half-ranges."""
-    action = head.decode(choice)
-    return ((action if action.ndim == 2 else action[:, 0]) - LOW) / (HIGH - LOW) * 2 - 1
-
-
-def test_widen_makes_every_joint_as_wide_as_asked_where_it_was(case):
-    """From a narrow policy to a wide one and back: as wide as said, at least, and its mode stays."""
-    head, features = make(case[0], **case[1]), torch.randn(40, FEATURES, generator=rng(1))
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter *= 0.5  # means of Gaussians within the bounds, where widening is not clipped away
-    widths = []
-    for std in (0.1, 0.4, 0.1):
-        before = unit_actions(head, head.mode(head(features)))
-        head.widen(std, features)
-        # of most states: where two modes are nearly as high, the other one may win
-        shift = (unit_actions(head, head.mode(head(features))) - before).abs().mean(1).median()
-        widths.append(float(head.describe(head(features))["std"]))
-        assert shift < 0.2  # modes nearer to each other than their width become one between them
-    assert widths[1] > 0.36
-    assert widths[0] < 0.7 * widths[1]
-    assert widths[2] == pytest.approx(widths[0], rel=0.3)
-
-
 def spec_of(case) -> dict:
     """What makes a policy with the case's head."""
     name, options = case
@@ -306,6 +349,22 @@ def test_draws_are_each_states_own(case):
     scale = (HIGH - LOW) / math.sqrt(4000)  # of the mean's error at most; five of them
     for i in range(2):
         assert ((draws[:, i].mean(0) - alone[i].mean(0)).abs() < 5 * scale).all()
+
+
+def test_acting_is_one_graph_that_follows_weights_and_buffers(case):
+    """What `Collector` compiles: traced once, it says what the policy says, whatever weights and moments it has now."""
+    policy = make_policy(spec_of(case), seed=3)
+    graph = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
+    obs, noise = torch.randn(BATCH, 6, generator=rng(2)).double(), policy.head.noise(BATCH, rng(4))
+    traced = graph.trace(obs, noise)
+    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
+    policy.normaliser.update(3 + 2 * torch.randn(100, 6, generator=rng(1)))
+    obs, noise = torch.randn(BATCH, 6, generator=rng(5)).double(), policy.head.noise(BATCH, rng(6))
+    action, choice = traced(obs, noise, *graph.state)
+    expected_action, expected_choice = policy.respond(obs, noise)
+    assert torch.allclose(choice.double(), expected_choice.double(), atol=1e-5)
+    assert torch.allclose(action, expected_action, atol=1e-5)
+    assert choice.dtype == expected_choice.dtype
 
 
 def test_checkpoint_round_trip_is_bitwise(case, params, tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Options, Token
+from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.train import Trainer
 from pgcontrol.learning.updates import Clip
 from pgcontrol.options import InputError
@@ -61,11 +62,25 @@ def variant(name: str) -> Token:
 def test_the_laws_of_heads(name, law):
     if law == "test_std_is_that_of_the_decoded_action_in_half_ranges" and VARIANTS[name].get("horizon", 1) > 1:
         pytest.skip("written for one action a choice; test_std_of_chunks is its like")
+    if "encode" in law and VARIANTS[name].get("tokenizer") == "fast" and VARIANTS[name].get("horizon", 1) > 1:
+        pytest.skip("cuts off what its tokens cannot say, and seeks no nearer row: tests/tokenizers measures its error")
     head = variant(name)
     with torch.no_grad():
         params = head(torch.randn(BATCH, FEATURES, generator=rng(1)))
     arguments = {"head": head, "params": params, "size": 50.0}
     LAWS[law](**{name: arguments[name] for name in inspect.signature(LAWS[law]).parameters})
+
+
+def test_a_traced_policy_follows_the_end_of_the_warm_up():
+    head = make("token", tokenizer="kmeans", codes=16)
+    graph = Graph(lambda params, noise: (head.decode(head.draw(params, noise)),), list(head.buffers()))
+    params, noise = head(torch.randn(BATCH, FEATURES, generator=rng(1))), head.noise(BATCH, rng(2))
+    traced = graph.trace(params, noise)
+    for warm in (True, False):
+        head.warm.fill_(warm)
+        head.tokenizer.get_buffer("table").uniform_(-1, 1, generator=rng(3))
+        (action,) = traced(params, noise, *graph.state)
+        assert torch.allclose(action, head.decode(head.draw(params, noise)))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -260,7 +275,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
     assert torch.equal(head.tokenizer.get_buffer("table"), tokenizer.get_buffer("table"))
     assert head.choice_spec.shape == (2,)
     assert pgcontrol.resume(run.path, total_steps=1024).steps == 1024
-    with pytest.raises(InputError, match=r"no tokenizer folder: meta.json is missing"):
+    with pytest.raises(InputError, match=r"no such run, dataset or tokenizer folder"):
         Trainer(small(head="token", **options))
 
 

@@ -14,8 +14,19 @@ from pgcontrol.theory.worlds import OneStep
 from tests.learning.worlds import spec
 
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-HEADS = pytest.mark.parametrize("head", [h for h in ("gaussian", "binned", "token") if h in catalog.heads()])
-QUICK = {"algorithm.learning_rate": 1e-2, "algorithm.critic_epochs": 2, "algorithm.group_size": 8}
+HEADS = [h for h in ("gaussian", "binned", "token") if h in catalog.heads()]
+PAIRS = pytest.mark.parametrize(
+    ("row", "head"),
+    [pytest.param(row, h, id=f"{row.name}-{h}") for row in TABLE for h in ([row.head] if row.head else HEADS)],
+)
+QUICK = {
+    "algorithm.learning_rate": 1e-2,
+    "algorithm.critic_epochs": 2,
+    "algorithm.group_size": 8,
+    "algorithm.warmup": 256,
+    "algorithm.target_period": 10,
+    "algorithm.replay_ratio": 4,
+}
 
 
 def quick(row) -> dict:
@@ -24,8 +35,7 @@ def quick(row) -> dict:
     return {key: value for key, value in QUICK.items() if key in names}
 
 
-@ROWS
-@HEADS
+@PAIRS
 def test_it_improves_a_one_step_task(row, head):
     """Reward 1 − |a − x/2|²; at first the policy knows nothing of x, and its spread costs as much as its ignorance."""
     torch.manual_seed(0)
@@ -47,8 +57,7 @@ def test_it_improves_a_one_step_task(row, head):
     assert sum(rewards[-5:]) / 5 > sum(rewards[:2]) / 2 + 0.08
 
 
-@ROWS
-@HEADS
+@PAIRS
 def test_it_improves_inverted_pendulum(row, head, tmp_path):
     config = configure(
         {"env": "InvertedPendulum-v5", "algorithm": row.name, "head": head, "total_steps": 16_384, "threads": 1}
@@ -70,7 +79,7 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
 
 @ROWS
 def test_its_recommendations_are_valid_and_win_over_a_tasks(row):
-    config = configure({"algorithm": row.name, "head": "binned"})
+    config = configure({"algorithm": row.name, "head": row.head or "binned"})
     for key, value in row.recommended.items():
         part, _, name = key.rpartition(".")
         assert getattr(getattr(config, part).options if part else config, name) == value
@@ -85,6 +94,13 @@ def test_a_critic_nobody_asks_is_refused():
         configure({"algorithm": "reinforce", "critic": "mse"})
     assert configure({"algorithm": "reinforce", "critic": "none"}).critic.name == "none"
     assert configure({"algorithm": "gae-pg", "critic": "none"}).critic.name == "none"
+
+
+def test_a_row_that_trains_one_head_alone_takes_it_and_refuses_others():
+    assert configure({"algorithm": "decqn"}).head.name == "utilities"
+    with pytest.raises(InputError, match="head = 'binned': 'decqn' trains only 'utilities'; leave the"):
+        configure({"algorithm": "decqn", "head": "binned"})
+    assert configure({"algorithm": "ppo", "head": "utilities"}).head.name == "utilities"
 
 
 def test_without_a_critic_no_weights_are_spent_on_one():
@@ -114,6 +130,7 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
     }
     settings |= {"algorithm.group_size": 2} if row.sampling.copies else {}
     settings |= {"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {}
+    settings |= {k: v for k, v in quick(row).items() if k == "algorithm.warmup"}
     config = configure(settings)
     straight = trainer_for(config)
     for _ in range(4):

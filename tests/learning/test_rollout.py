@@ -32,6 +32,30 @@ def test_shapes_and_consistency(head):
     assert torch.equal(played, c.policy.head.decode(rollout.choice.flatten(0, 1)).view(7, 3, 2))
 
 
+@pytest.mark.parametrize("head", ["gaussian", "binned"])
+def test_compiled_acting_plays_the_same(head):
+    """Choices rounded otherwise, and nothing else: weights and moments that change between rollouts are followed."""
+    rollouts = []
+    for compiled in (False, True):
+        env = Clockwork(3, period=4, terminates=False)
+        policy = make_policy(spec(env, head), seed=0)
+        c = Collector(env, policy, 7, 0.5, False, torch.Generator().manual_seed(0), compiled=compiled)
+        c.collect()
+        policy.theta *= 3
+        policy.normaliser.update(torch.randn(50, env.obs_size, generator=torch.Generator().manual_seed(1)))
+        rollouts.append(c.collect()[0])
+    eager, compiled = rollouts
+    assert torch.allclose(eager.choice.double(), compiled.choice.double(), atol=1e-5)
+    assert torch.allclose(eager.log_prob, compiled.log_prob, atol=1e-4)
+
+
+def test_noise_comes_for_every_choice_however_much_is_drawn_at_a_time(monkeypatch):
+    c = collector(Clockwork(3, period=4, terminates=False))
+    assert [len(noise) for noise in c._noise()] == [3] * 7
+    monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # two choices of three environments, two joints
+    assert [len(noise) for noise in c._noise()] == [3] * 7
+
+
 def test_episodes_go_on_across_rollouts():
     c = collector(Clockwork(2, period=5, terminates=False), length=3)
     clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1].clone() for _ in range(4)])

@@ -1,0 +1,143 @@
+"""Actions to learn tokens from: those of a run, a Minari dataset, or an .npz file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pgcontrol.data import dataset
+from pgcontrol.data.dataset import Dataset
+from pgcontrol.learning.rollout import Collector
+from pgcontrol.options import InputError
+from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.tokenizers.base import windows
+
+ENVS = 16
+STEPS = 32_000
+"""Of a run, where nobody says how many."""
+
+
+class Actions(NamedTuple):
+    """Actions in normalised units, in the order they were played."""
+
+    unit: Tensor
+    """[T, N, A] within [−1, 1]."""
+    ends: Tensor
+    """[T, N] bool: the last action of its episode."""
+    env: str | None
+    """The task, where it is known."""
+
+
+def of(source: Path, steps: int, seed: int = 0) -> Actions:
+    """The actions of whatever `source` is.
+
+    Args:
+        source: run folder or checkpoint, Minari dataset, or .npz file.
+        steps: environment steps to play of a run.
+        seed: of a run's start states and samples.
+
+    Raises:
+        InputError: none of these, or one that does not hold what it should.
+    """
+    if source.is_file():
+        return of_file(source)
+    return of_dataset(source) if dataset.found(source) else of_run(source, steps, seed)
+
+
+def chunks(source: str, horizon: int) -> Tensor:
+    """All chunks of `horizon` actions within an episode, [M, H, A] in normalised units; see `of`.
+
+    Raises:
+        InputError: as `of`, or no episode is that long.
+    """
+    if not Path(source).exists() and not dataset.found(source):
+        raise InputError(f"{source}: no such run, dataset or tokenizer folder")
+    actions = of(Path(source), STEPS)
+    found = windows(actions.unit, actions.ends, horizon)
+    if not len(found):
+        raise InputError(f"{source}: no {horizon} actions in a row")
+    return found
+
+
+@torch.no_grad()
+def of_run(where: Path, steps: int, seed: int, deterministic: bool = False) -> Actions:
+    """Play a trained policy.
+
+    Args:
+        where: run folder or checkpoint.
+        steps: environment steps in all, over 16 environments.
+        seed: of the start states and of the policy's samples.
+        deterministic: the policy's mode instead of its samples.
+
+    Raises:
+        InputError: no policy there.
+    """
+    policy, meta = load_with_meta(where)
+    head, env_id = policy.head, meta["policy"]["env"]
+    choices = -(-steps // (ENVS * head.horizon))
+    rng: Any = None if deterministic else torch.Generator().manual_seed(seed)
+    rollout, _ = Collector(make_env(env_id, ENVS, seed), policy, choices, 1.0, False, rng).collect()
+    unit = (head.decode(rollout.choice.flatten(0, 1)) - head.centre) / head.half_range
+    ended = rollout.terminated | rollout.truncated
+    # [T, N, (H,) A] -> [T·H, N, A]; an episode that ended within a chunk leaves the rest of it unplayed
+    unit = unit.view(choices, ENVS, head.horizon, head.joints).transpose(1, 2).flatten(0, 1)
+    return Actions(unit.clamp(-1, 1), ended.repeat_interleave(head.horizon, 0), env_id)
+
+
+def of_dataset(where: Path) -> Actions:
+    """Every action of a Minari dataset, one episode after the other.
+
+    Raises:
+        InputError: no such dataset, or a bad one.
+    """
+    data = Dataset(where)
+    episodes = [torch.from_numpy(episode.action) for episode in data.episodes()]
+    ends = [torch.arange(len(action)) == len(action) - 1 for action in episodes]
+    low, high = torch.from_numpy(data.low), torch.from_numpy(data.high)
+    unit = (2 * (torch.cat(episodes) - low) / (high - low) - 1).clamp(-1, 1)
+    return Actions(unit.unsqueeze(1), torch.cat(ends).unsqueeze(1), data.env)
+
+
+def of_file(file: Path) -> Actions:
+    """Read an .npz with `actions` [M, A], and optionally `ends` [M] (last action of its episode), `low`, `high` [A].
+
+    Without `low` and `high` the actions must lie within [−1, 1].
+
+    Raises:
+        InputError: one line that names what is missing or wrong.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            found = {name: np.asarray(data[name]) for name in data.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{file}: not an .npz file of arrays: {' '.join(str(error).split())[:120]}") from None
+    if "actions" not in found:
+        raise InputError(f"{file}: no array `actions`; it holds {', '.join(found) or 'nothing'}")
+    try:
+        actions = torch.from_numpy(found["actions"].astype(np.float64))
+    except (ValueError, TypeError):
+        raise InputError(f"{file}: `actions` must be numbers") from None
+    if actions.ndim != 2 or not len(actions):
+        raise InputError(f"{file}: `actions` has shape {tuple(actions.shape)}: must be [M, joints]")
+    size = actions.shape[1]
+    low, high = (_array(file, found, n, d, (size,)) for n, d in (("low", -np.ones(size)), ("high", np.ones(size))))
+    ends = _array(file, found, "ends", np.zeros(len(actions)), (len(actions),)).bool()
+    if not (low < high).all():
+        raise InputError(f"{file}: `low` must be less than `high` for every joint")
+    unit = 2 * (actions - low) / (high - low) - 1
+    if not unit.isfinite().all() or unit.abs().max() > 1 + 1e-5:
+        raise InputError(
+            f"{file}: `actions` must be finite and within [-1, 1], or within the arrays `low` and `high` beside them"
+        )
+    return Actions(unit.clamp(-1, 1).float().unsqueeze(1), ends.unsqueeze(1), None)
+
+
+def _array(file: Path, found: dict[str, np.ndarray], name: str, default: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    value = found.get(name, default)
+    if value.shape != shape or value.dtype.kind not in "biuf":
+        raise InputError(f"{file}: `{name}` must be numbers of shape {shape}, not {value.dtype} {value.shape}")
+    return torch.from_numpy(value.astype(np.float64))

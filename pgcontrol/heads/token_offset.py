@@ -1,0 +1,197 @@
+"""A token and a continuous offset from it: the code says which way, the offset how exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pgcontrol.heads import categorical, normal
+from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
+from pgcontrol.options import InputError, option
+from pgcontrol.tokenizers import files
+
+SPREAD = "spread"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--head.X` sets. `initial_std`, `min_std` and `max_std` are those of the offset."""
+
+    codes: int = option(32, "K: codes", least=2, most=4096)
+    source: str = option(
+        SPREAD, "where codes come from: spread (evenly over all torques), or a kmeans folder, run or dataset"
+    )
+    code_std: float | None = option(
+        0.4, "the first codes' weights are those of a Gaussian of this deviation; none: equal weights", above=0
+    )
+    initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
+    min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
+    max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
+
+    # one rule for all σ
+    __post_init__ = normal.Deviations.__post_init__
+    log_limits = normal.Deviations.log_limits
+    within = normal.Deviations.within
+
+
+class TokenOffset(Head):
+    """A code c of K, each a whole torque vector, and a Gaussian offset around it: action = code + offset.
+
+    The action of Behavior Transformers (Shafiullah et al. 2022, arXiv 2206.11251, section 3.2: k-means centres, one
+    predicted offset for each), as a distribution whose log-probability is known: p(c | s) N(offset; μ_c(s), σ²) with
+    one σ per joint. The code is part of the choice, so everything has a closed form, unlike in the mixture, where
+    which component it was is forgotten.
+
+    params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's number
+    and the unclipped offset, [1 + A]; `decode` clips. Codes do not move: offsets reach what lies between them.
+    """
+
+    name = "token-offset"
+    Options = Options
+    variants: ClassVar = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
+    table: Tensor
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
+        self.codes, self.limits = options.codes, options.log_limits
+        spread = torch.quasirandom.SobolEngine(self.joints, scramble=True, seed=0).draw(self.codes)
+        self.register_buffer("table", 2 * spread - 1)
+        self.logits = output_layer(features, self.codes)
+        self.offsets = output_layer(features, self.codes * self.joints)
+        self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
+        self._weigh()
+
+    @torch.no_grad()
+    def _weigh(self) -> None:
+        if self.options.code_std is not None:
+            self.logits.bias.copy_(-0.5 * (self.table / self.options.code_std).square().sum(-1))
+
+    def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
+        """Read the codes of a tokenizer folder, or fit them to the source's actions, or to `own` where none is said."""
+        name = self.options.source
+        tokens = files.make("kmeans", 1, self.joints, {"codes": self.codes}, "head.")
+        if name != SPREAD and files.found(Path(name)):
+            found = files.load(Path(name))
+            if files.spec(found) != files.spec(tokens):
+                wanted = f"kmeans of {self.codes} codes for {self.joints} joints, horizon 1"
+                raise InputError(f"head.source {name} holds another tokenizer; must be {wanted}")
+            tokens = found
+        elif name != SPREAD or own is not None:
+            tokens.fit(chunks(name, 1) if own is None else own, seed)
+        else:
+            return
+        self.table.copy_(tokens.get_buffer("table")[0])
+        self._weigh()
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """The code's number, and one float per joint."""
+        return ChoiceSpec((1 + self.joints,), torch.float32)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, K + 1, 1 + A]."""
+        logits = self.logits(features).unsqueeze(-1)
+        codes = torch.cat((logits, self.offsets(features).unflatten(-1, (self.codes, self.joints))), -1)
+        log_std = normal.bounded(self.log_std, *self.limits)
+        last = torch.cat((log_std.new_zeros(1), log_std)).expand_as(codes[:, :1])
+        return torch.cat((codes, last), 1)
+
+    def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [B, K], mean offsets [B, K, A], log σ [B, A]."""
+        return params[:, :-1, 0], params[:, :-1, 1:], params[:, -1, 1:]
+
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Of the offset."""
+        self.log_std.fill_(normal.log_of(std, self.options))
+
+    def widen(self, std: float, features: Tensor) -> None:
+        """Of the offset; the codes' weights stay."""
+        self.set_std(self.options.within(std))
+
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """For the code and for the offset, [count, K + A]."""
+        race = categorical.race(count, self.codes, rng=rng)
+        return torch.cat((race, torch.randn(count, self.joints, generator=rng)), -1)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """A code by the exponential race, and an offset from its mean."""
+        logits, means, log_std = self._split(params)
+        race, z = noise.split((self.codes, self.joints), -1)
+        code = categorical.draw(logits, race)
+        return _joined(code, _row(means, code) + log_std.exp() * z)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """log p(c) + log N(offset; μ_c, σ²)."""
+        logits, means, log_std = self._split(params)
+        code, offset = _parts(choice)
+        return categorical.log_prob(logits, code) + normal.log_density(_row(means, code), log_std, offset)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """H(c) + ½ Σ log(2πe σ²)."""
+        logits, _, log_std = self._split(params)
+        return categorical.entropy(logits) + normal.entropy(log_std)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(c) + Σ_c p_old(c) KL(offset | c)."""
+        (logits1, means1, log_std1), (logits2, means2, log_std2) = self._split(old), self._split(new)
+        inner = normal.kl(means1, log_std1.unsqueeze(1), means2, log_std2.unsqueeze(1))
+        return categorical.kl(logits1, logits2) + (logits1.softmax(-1) * inner).sum(-1)
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The likeliest code with its mean offset: σ is the same for all."""
+        logits, means, _ = self._split(params)
+        code = logits.argmax(-1)
+        return _joined(code, _row(means, code))
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Code plus offset, clipped at the bounds."""
+        code, offset = _parts(choice)
+        return self.to_bounds(self.table[code] + offset)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """The nearest code, and what is left."""
+        unit = self.to_unit(action)
+        # ‖unit − code‖² but for ‖unit‖², as a product of matrices
+        code = (self.table.square().sum(-1) - 2 * unit @ self.table.mT).argmin(-1)
+        return _joined(code, unit - self.table[code])
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Deviation of the action per joint, that of the offset, perplexity as a share of K, dead codes."""
+        logits, means, log_std = self._split(params)
+        p, places = logits.softmax(-1), self.table + means
+        middle = torch.einsum("bk,bka->ba", p, places)
+        between = torch.einsum("bk,bka->ba", p, (places - middle.unsqueeze(1)).square())
+        std = log_std.exp()
+        centre = places.flatten(0, 1)
+        outside = normal.tail(centre, std[:1]) + normal.tail(-centre, std[:1])  # σ is the same in every state
+        return normal.spread((between + std.square()).sqrt()) | {
+            "component_std": std.mean(),
+            "offset": (p.unsqueeze(-1) * means.abs()).sum(1).mean(),
+            "std_at_bound": normal.at_bound(log_std, self.limits),
+            "perplexity": categorical.entropy(logits).exp().mean() / self.codes,
+            # a code is dead when no visited state gives it a percent of the uniform share
+            "dead_codes": (p.amax(0) < 0.01 / self.codes).float().mean(),
+            "saturation": (p.flatten().unsqueeze(-1) * outside).sum(0).mean() / p.shape[0],
+        }
+
+
+def _joined(code: Tensor, offset: Tensor) -> Tensor:
+    return torch.cat((code.unsqueeze(-1).to(offset.dtype), offset), -1)
+
+
+def _parts(choice: Tensor) -> tuple[Tensor, Tensor]:
+    """Code [B] and offset [B, A]."""
+    return choice[:, 0].long(), choice[:, 1:]
+
+
+def _row(means: Tensor, code: Tensor) -> Tensor:
+    """Each row's mean offset [B, A] at its code."""
+    # a masked sum, as in `categorical.pick`: the gradient of gather is a scatter
+    chosen = code.unsqueeze(-1) == torch.arange(means.shape[1], device=means.device)
+    return torch.where(chosen.unsqueeze(-1), means, 0.0).sum(1)

@@ -1,0 +1,109 @@
+"""Utilities: each joint values its bins on its own, and plays the best one but for some exploration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from pgcontrol.heads import categorical
+from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.normal import spread
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `--head.X` sets for the utilities."""
+
+    bins: int = option(3, "values per joint, evenly over its range, the bounds among them", least=2, most=1024)
+    epsilon: float = option(
+        0.05, "ε: share of choices, joint by joint, that are drawn evenly from the bins", least=0, below=1
+    )
+    temperature: float = option(
+        0.1, "of the softmax over the utilities that the other choices are drawn from; towards 0: greedy", above=0
+    )
+
+
+class Utilities(Head):
+    """A utility for each of K bins per joint; the joints choose on their own (Seyde et al., arXiv 2210.12566, eq. 3).
+
+    params [B, A, K]: utilities U, whose mean over the joints at the chosen bins is Q (`learning/decqn.py` makes it so;
+    a policy gradient may move them as it likes). The choice is the bins' indices; three bins are bang-off-bang.
+
+    p = ε/K + (1 − ε) softmax(U / temperature), joint by joint: ε-greedy where the temperature is small beside the gaps
+    between utilities. It is never 0, so that the distribution has a slope and a KL like any other. The mode is greedy.
+    """
+
+    name = "utilities"
+    Options = Options
+    variants: ClassVar = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
+    centres: Tensor
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
+        self.bins = options.bins
+        self.resolution = 2.0 / (self.bins - 1)
+        self.utilities = output_layer(features, self.joints * self.bins)
+        self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """One bin index per joint."""
+        return ChoiceSpec((self.joints,), torch.int64, self.bins)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] -> [B, A, K]."""
+        return self.utilities(features).unflatten(-1, (self.joints, self.bins))
+
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """[count, A, K]."""
+        return categorical.race(count, self.joints, self.bins, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """A bin for every joint, by the exponential race."""
+        return categorical.draw(self._log_p(params), noise)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Sum over joints of log p at the chosen bin."""
+        return categorical.pick(self._log_p(params), choice).sum(-1)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """−Σ p log p, summed over joints."""
+        return categorical.entropy(self._log_p(params)).sum(-1)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """Σ p_old (log p_old − log p_new), summed over joints."""
+        return categorical.kl(self._log_p(old), self._log_p(new)).sum(-1)
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The bin of the highest utility, joint by joint."""
+        return params.argmax(-1)
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """The bin's value."""
+        return self.to_bounds(self.centres[choice])
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Every joint's nearest bin."""
+        return categorical.nearest(self.to_unit(action), self.centres)
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Deviation of the decoded action per joint, probability of the greedy bin, its lead over the next best."""
+        p = self._log_p(params).exp()
+        mean = (p * self.centres).sum(-1, keepdim=True)
+        std = (p * (self.centres - mean) ** 2).sum(-1).sqrt()
+        best, second = params.topk(2, -1).values.unbind(-1)
+        return spread(std) | {"greedy": p.amax(-1).mean(), "lead": (best - second).mean()}
+
+    def _log_p(self, params: Tensor) -> Tensor:
+        """log p [B, A, K]."""
+        log_p = F.log_softmax(params / self.options.temperature, -1)
+        if self.options.epsilon == 0:
+            return log_p
+        even = log_p.new_tensor(math.log(self.options.epsilon / self.bins))
+        return torch.logaddexp(log_p + math.log1p(-self.options.epsilon), even)

@@ -1,0 +1,103 @@
+"""The contract of an exported policy: what goes in, what comes out and how often, and where it comes from."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import pgcontrol_envs
+import torch
+
+from pgcontrol.options import InputError
+from pgcontrol.policy import Policy
+from pgcontrol.runs.folder import PACKAGES, RunFolder
+from pgcontrol.runs.load import make_env
+
+SCHEMA = 1
+
+
+def contract(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a checkpoint's policy takes and gives, as JSON values.
+
+    Args:
+        folder: the checkpoint.
+        meta: its meta.json.
+        policy: the policy in it.
+        inputs: name, dtype, shape and meaning of each input.
+
+    Raises:
+        InputError: the task is not there.
+    """
+    env = make_env(meta["policy"]["env"], 1, seed=0)
+    try:
+        return {
+            "schema": SCHEMA,
+            "task": env.env_id,
+            "inputs": inputs,
+            "outputs": [_action(env, policy)],
+            "timing": {
+                "control_dt": env.control_dt,
+                "horizon": policy.head.horizon,
+                "meaning": "the actions of one choice, `horizon` of them, are played in order, each for `control_dt`"
+                " seconds, before the policy is asked again",
+            },
+            "run": _run(folder, meta),
+            "versions": {name: metadata.version(name) for name in (*PACKAGES, "onnx", "onnxscript", "onnxruntime")},
+        }
+    finally:
+        env.close()
+
+
+def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
+    head = policy.head
+    shape = ["N", head.joints] if head.horizon == 1 else ["N", head.horizon, head.joints]
+    return {
+        "name": "action",
+        "dtype": "float32",
+        "shape": shape,
+        "low": head.low.tolist(),
+        "high": head.high.tolist(),
+        "meaning": "what the task's step takes, joint by joint",
+        "joints": None if env.task is None else [_actuator(env.task.model, i) for i in range(head.joints)],
+    }
+
+
+def _actuator(model: Any, i: int) -> dict[str, Any]:
+    """Names of an actuator and its joint, and for a motor the force or torque of one unit of control."""
+    said: dict[str, Any] = {"actuator": model.actuator(i).name or None}
+    if model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_JOINT:
+        return said
+    joint = model.joint(model.actuator_trnid[i, 0])
+    said["joint"] = joint.name or None
+    fixed = model.actuator_gaintype[i] == mujoco.mjtGain.mjGAIN_FIXED
+    if fixed and model.actuator_biastype[i] == mujoco.mjtBias.mjBIAS_NONE:
+        said["force_per_unit"] = float(model.actuator_gainprm[i, 0] * model.actuator_gear[i, 0])
+        said["unit"] = "N·m" if model.jnt_type[joint.id] == mujoco.mjtJoint.mjJNT_HINGE else "N"
+    return said
+
+
+def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
+    """What the checkpoint and the run folder around it, if it lies in one, say of the training."""
+    said: dict[str, Any] = {
+        "checkpoint": str(folder),
+        "head": meta["policy"]["head"],
+        "hidden": meta["policy"]["hidden"],
+        "algorithm": meta.get("algorithm"),
+        "steps": meta.get("steps"),
+    }
+    returns = torch.tensor([total for total, _ in meta.get("episodes") or []], dtype=torch.float64)
+    if len(returns):
+        said["training_return"] = {"mean": round(float(returns.mean()), 3), "episodes": len(returns)}
+    run = RunFolder(folder.parent.parent)
+    manifest = run.manifest()
+    said |= {name: manifest[name] for name in ("command", "started", "versions", "git") if name in manifest}
+    try:
+        said["seed"] = run.config().seed
+    except (InputError, OSError):
+        return said
+    return said

@@ -1,0 +1,123 @@
+"""Minari datasets: any with Box spaces is read, and what does not fit is refused by name."""
+
+import gymnasium
+import minari
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+from minari.data_collector import EpisodeBuffer
+from minari.dataset.minari_storage import MinariStorage
+
+from pgcontrol.data.actions import chunks, of
+from pgcontrol.data.dataset import Dataset, Episode, Writer, found
+from pgcontrol.options import InputError
+
+OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.float32([-2, 0]), np.float32([2, 1]))
+
+
+def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env="Pendulum-v1", scale=1.0):
+    """A dataset as others write them: observations of any shape, actions in bounds of their own."""
+    spec = gymnasium.spec(env) if env else None
+    folder.mkdir(parents=True)
+    storage = MinariStorage.new(folder, observation_space=obs, action_space=action, env_spec=spec)
+    storage.update_metadata({"dataset_id": "some/one-v0", "minari_version": minari.__version__})
+    rng = np.random.default_rng(0)
+    for steps in episodes:
+        arrays = {
+            "observations": rng.normal(size=(steps + 1, *(obs.shape or ()))).astype(np.float32),
+            "actions": (scale * rng.uniform(size=(steps, *(action.shape or ())))).astype(np.float32),
+            "rewards": np.ones(steps),
+            "terminations": np.arange(steps) == steps - 1,
+            "truncations": np.zeros(steps, bool),
+        }
+        storage.update_episodes([EpisodeBuffer(**arrays)])
+    return folder
+
+
+def test_any_boxes_are_read_flat(tmp_path):
+    data = Dataset(foreign(tmp_path / "d"))
+    assert (data.obs_size, data.low.tolist(), data.high.tolist()) == (6, [-2, 0], [2, 1])
+    assert data.env == "gym:Pendulum-v1"
+    episodes = list(data.episodes())
+    assert [len(episode.reward) for episode in episodes] == [4, 3]
+    assert episodes[0].obs.shape == (5, 6)
+    assert episodes[0].action.shape == (4, 2)
+    assert episodes[0].terminated
+    assert not episodes[0].truncated
+
+
+def test_our_task_stands_for_gymnasiums_of_the_same_name(tmp_path):
+    assert Dataset(foreign(tmp_path / "d", env="HalfCheetah-v5")).env == "HalfCheetah-v5"
+    assert Dataset(foreign(tmp_path / "e", env=None)).env is None
+
+
+def test_a_dataset_is_found_by_its_parent_and_by_minaris_id(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    foreign(tmp_path / "some" / "one-v0" / "data")
+    assert len(Dataset("some/one-v0")) == len(Dataset(tmp_path / "some" / "one-v0")) == 2
+    assert found("some/two-v0") is None
+
+
+def test_actions_become_chunks_within_episodes(tmp_path):
+    folder = foreign(tmp_path / "d")
+    assert of(folder, 1).unit.shape == (7, 1, 2)
+    assert of(folder, 1).unit.abs().max() <= 1
+    assert chunks(str(folder), 3).shape == (3, 3, 2)  # two in four steps, one in three
+    with pytest.raises(InputError, match="no 5 actions in a row"):
+        chunks(str(folder), 5)
+
+
+@pytest.mark.parametrize(
+    ("make", "line"),
+    [
+        ({"action": Discrete(3)}, r"its actions are Discrete\(3\): must be a Box"),
+        ({"obs": Dict({"a": OBS})}, r"its observations are Dict\('a': Box"),
+        ({"action": Box(-np.inf, np.inf, (2,), np.float32)}, "its actions have no bounds"),
+        ({"episodes": ()}, "holds no episodes"),
+    ],
+)
+def test_what_no_policy_can_learn_from_is_refused(make, line, tmp_path):
+    if "episodes" in make or isinstance(make.get("action"), Box):
+        foreign(tmp_path / "d", **make)
+    else:  # the spaces are enough
+        foreign(tmp_path / "d", episodes=(), **make)
+    with pytest.raises(InputError, match=line):
+        Dataset(tmp_path / "d")
+
+
+def test_sizes_and_bounds_are_compared_by_name(tmp_path):
+    data = Dataset(foreign(tmp_path / "d", scale=5.0))
+    bounds = np.float32([-1, -1]), np.float32([1, 1])
+    with pytest.raises(InputError, match="observations of 6 numbers, but Hopper-v5 has 11"):
+        data.require_env("Hopper-v5", 11, *bounds)
+    with pytest.raises(InputError, match="actions of 2 numbers, but Hopper-v5 has 3"):
+        data.require_env("Hopper-v5", 6, *(np.ones(3, np.float32) * s for s in (-1, 1)))
+    data.require_env("Other-v0", 6, *bounds)
+    with pytest.raises(InputError, match="beyond the task's bounds"):
+        list(data.episodes())
+
+
+def test_damage_is_one_line(tmp_path):
+    folder = foreign(tmp_path / "d")
+    (folder / "main_data.hdf5").write_bytes(b"no such thing")
+    with pytest.raises(InputError, match="is a damaged dataset"):
+        list(Dataset(folder).episodes())
+    (folder / "metadata.json").write_text("{")
+    with pytest.raises(InputError, match="is a damaged dataset"):
+        Dataset(folder)
+
+
+def test_what_a_killed_process_left_is_dropped(tmp_path):
+    low, high = np.float32([-1]), np.float32([1])
+    episode = Episode(np.zeros((3, 4)), np.zeros((2, 1), np.float32), np.ones(2), False, True)
+    writer = Writer.create(tmp_path / "d", "Bandit-v0", low, high, 4, {"env": "Bandit-v0"})
+    writer.add([episode, episode], [{}, {}])
+    writer.storage.update_metadata({"total_episodes": 1, "total_steps": 2})  # died before it said so
+    again = Writer.reopen(tmp_path / "d")
+    again.add([episode], [{"seed": 3}])
+    data = Dataset(tmp_path / "d")
+    assert [one.obs.shape for one in data.episodes()] == [(3, 4), (3, 4)]
+    assert data.metadata["total_steps"] == 4
+    assert data.env == "Bandit-v0"
+    with pytest.raises(InputError, match="is no dataset to go on with"):
+        Writer.reopen(foreign(tmp_path / "theirs"))
