@@ -23,7 +23,18 @@ LAYERS = [
     ["pgcontrol.learning.compiling"],
     [
         f"pgcontrol.learning.{m}"
-        for m in ["rollout", "sampling", "updates", "fitting", "score", "natural", "replay", "decqn", "algorithms"]
+        for m in [
+            "adam",
+            "rollout",
+            "sampling",
+            "updates",
+            "fitting",
+            "score",
+            "natural",
+            "replay",
+            "decqn",
+            "algorithms",
+        ]
     ]
     + ["pgcontrol.diagnosis.watch"],
     ["pgcontrol.catalog"],

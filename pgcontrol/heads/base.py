@@ -149,6 +149,10 @@ class Head(nn.Module):
             rng: a stream for this alone, which the checkpoint keeps.
         """
 
+    def rates(self) -> dict[str, Tensor]:
+        """Weight's name -> by what its steps are multiplied, of the weight's shape or one number; 1 where not named."""
+        return {}
+
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """Change the weights so that every mode is `std` wide, in half-ranges, and where it was; or as near as can be.

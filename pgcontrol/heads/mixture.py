@@ -70,6 +70,12 @@ class Mixture(Head):
         self._split(self.out.bias.view(self.components, -1))[2].fill_(normal.log_of(std, self.options))
         self.out.weight.view(self.components, -1, self.features)[:, -self.joints :].zero_()
 
+    def rates(self) -> dict[str, Tensor]:
+        """The rows of the layer that give σ."""
+        rows = torch.ones(self.components, 1 + 2 * self.joints)
+        rows[:, -self.joints :] = self.options.std_rate
+        return {"out.weight": rows.view(-1, 1), "out.bias": rows.flatten()}
+
     def widen(self, std: float, features: Tensor) -> None:
         """Of every component; modes nearer to each other merge."""
         self.set_std(self.options.within(std))
