@@ -320,6 +320,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(_diagnosed(folder, config))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
+        folder.write_manifest(verdict="destroyed")
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None

@@ -39,7 +39,7 @@ QUICK = {
 """A task that is learned in seconds."""
 CLONED = {
     "gaussian": {},
-    "mixture": {},
+    "mixture": {"initial_spread": 1.0},
     "autoregressive": {},
     "token": {"tokenizer": "bins", "codes": 11},
 }
@@ -47,7 +47,7 @@ CLONED = {
 
 
 @functools.cache
-def demonstrations(env_id: str, episodes: int = 256, seed: int = 0) -> tuple[Tensor, Tensor]:
+def demonstrations(env_id: str, episodes: int = 1024, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Observations [M, O] and actions [M, A] of the scripted demonstrator, all routes alike."""
     env = make_env(env_id, episodes, seed)
     obs, teacher = env.reset(seed=seed), Demonstrator(env, seed)
@@ -62,15 +62,16 @@ def demonstrations(env_id: str, episodes: int = 256, seed: int = 0) -> tuple[Ten
     return torch.cat(seen), torch.cat(done)
 
 
-def clone(env_id: str, head: str, seed: int = 0, steps: int = 600) -> Policy:
+def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
     """A policy fitted to demonstrations of all routes by maximum likelihood: what its head can say of them."""
     obs, action = demonstrations(env_id)
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)
     policy.normaliser.update(obs)
     inputs, target = policy.normaliser(obs), policy.head.encode(action)
-    adam, rng, rate = fresh_adam(policy), torch.Generator().manual_seed(seed), torch.tensor(3e-3, dtype=torch.float64)
-    for _ in range(steps):
+    adam, rng = fresh_adam(policy), torch.Generator().manual_seed(seed)
+    for k in range(steps):
+        rate = torch.tensor(3e-3 * (1 - k / steps), dtype=torch.float64)
         batch = torch.randint(len(obs), (512,), generator=rng)
         leaf = policy.theta.detach().requires_grad_()
         loss = -policy.head.log_prob(policy.distribution(leaf, inputs[batch]), target[batch]).mean()
