@@ -7,6 +7,7 @@ checkpoint, so that it shows progress, resumes, and can be looked at like any ru
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -165,16 +166,20 @@ def compare(scores: dict[str, list[float]], returns: np.ndarray) -> Gain:
     """
     ours, theirs = (np.array(scores[arm]) for arm in ARMS)
     gain = float(ours.mean() - theirs.mean())
-    if min(len(ours), len(theirs)) < 2:
-        half = float("inf")
-    elif np.ptp(ours) == 0 and np.ptp(theirs) == 0:
-        half = 0.0
-    else:
-        interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
-        half = float(interval.high - interval.low) / 2
     better = probability_of_improvement(ours.tolist(), theirs.tolist())
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
-    return Gain(gain, half, (better.estimate, better.low, better.high), len(ours), scale)
+    return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale)
+
+
+def welch(x: np.ndarray, y: np.ndarray) -> float:
+    """Half of the 95 % interval of a difference of means (Welch 1947); infinite for fewer than two in either sample."""
+    if min(len(x), len(y)) < 2:
+        return math.inf
+    a, b = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    if a + b == 0:
+        return 0.0
+    freedom = (a + b) ** 2 / (a**2 / (len(x) - 1) + b**2 / (len(y) - 1))
+    return float(stats.t.ppf(0.975, freedom) * math.sqrt(a + b))
 
 
 def _finished(folder: Path) -> bool:

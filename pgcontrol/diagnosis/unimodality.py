@@ -24,7 +24,7 @@ from pgcontrol.diagnosis.verdicts import Verdict
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
 from pgcontrol.runs.log import short
-from pgcontrol.view.evaluate import LONGEST
+from pgcontrol.view.evaluate import LONGEST, episodes, policy_agent
 
 EPISODES = 200
 STATES, REPEATS, DRAWS = 12, 12, 1000
@@ -67,10 +67,9 @@ class Decision(NamedTuple):
 def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
     """Play an episode in every env by samples of the policy, or None: by the demonstrator."""
     assert env.task is not None
-    obs, rng = env.reset(seed=seed), torch.Generator().manual_seed(seed)
-    act = Demonstrator(env, seed).act if policy is None else lambda o: policy.act(o, rng)[0]
-    follow(env, act, obs, torch.ones(env.num_envs, dtype=torch.bool))
-    route = env.task.route()
+    act = Demonstrator(env, seed).act if policy is None else policy_agent(policy, False, seed)
+    route = episodes(env, act, seed).route
+    assert route is not None
     names, won = env.task.routes, max(int((route >= 0).sum()), 1)
     shares = {name: float((route == r).sum()) / won for r, name in enumerate(names)}
     return Occupancy(float((route >= 0).mean()), *modes.occupancy(route, len(names)), shares)

@@ -146,6 +146,10 @@ class Head(nn.Module):
             rng: a stream for this alone, which the checkpoint keeps.
         """
 
+    def rates(self) -> dict[str, Tensor]:
+        """Weight's name -> by what its steps are multiplied, of the weight's shape or one number; 1 where not named."""
+        return {}
+
     def to_unit(self, action: Tensor) -> Tensor:
         """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
         return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)

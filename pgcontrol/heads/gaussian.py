@@ -26,4 +26,4 @@ class Gaussian(DiagonalGaussian):
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """σ itself, of every joint."""
-        self.log_std.fill_(math.log(std)).clamp_(*self.limits)
+        self.log_std.fill_(math.log(self.options.within(std)))

@@ -29,4 +29,4 @@ class GaussianState(DiagonalGaussian):
     def widen(self, std: float, features: Tensor) -> None:
         """The same σ in every state, to begin with."""
         self.log_std.weight.zero_()
-        self.log_std.bias.fill_(math.log(std)).clamp_(*self.limits)
+        self.log_std.bias.fill_(math.log(self.options.within(std)))

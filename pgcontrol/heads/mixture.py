@@ -64,6 +64,19 @@ class Mixture(Head):
         free = params[..., -self.joints :]
         return torch.cat((params[..., : -self.joints], normal.bounded(free, *self.limits)), -1)
 
+    def rates(self) -> dict[str, Tensor]:
+        """The rows of the layer that give σ."""
+        rows = torch.ones(self.components, 1 + 2 * self.joints)
+        rows[:, -self.joints :] = self.options.std_rate
+        return {"out.weight": rows.view(-1, 1), "out.bias": rows.flatten()}
+
+    @torch.no_grad()
+    def widen(self, std: float, features: Tensor) -> None:
+        """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
+        bias, weight = self.out.bias.view(self.components, -1), self.out.weight.view(self.components, -1, self.features)
+        bias[:, -self.joints :] = math.log(self.options.within(std))
+        weight[:, -self.joints :] = 0.0
+
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the component and for its value, [count, M + A]."""
         race = categorical.race(count, self.components, rng=rng)
@@ -127,15 +140,6 @@ class Mixture(Head):
             "perplexity": categorical.entropy(logits).exp().mean() / self.components,
             "saturation": (weights * outside).sum(1).mean(),
         }
-
-    @torch.no_grad()
-    def widen(self, std: float, features: Tensor) -> None:
-        """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
-        for weight, value in (
-            (self.out.weight, 0.0),
-            (self.out.bias, min(max(math.log(std), self.limits[0]), self.limits[1])),
-        ):
-            weight.view(self.components, 1 + 2 * self.joints, -1)[:, -self.joints :] = value
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[..., 1 + 2A] -> weight logits [...], means [..., A], log σ [..., A]."""

@@ -21,6 +21,7 @@ class Deviations:
     initial_std: float = option(0.37, "σ at the start, as a share of the joint's half-range", above=0)
     min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
     max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
+    std_rate: float = option(1.0, "steps of σ's own weights, as a multiple of the others'; 0: σ stays", least=0)
 
     def __post_init__(self) -> None:
         if not self.min_std <= self.initial_std <= self.max_std:
@@ -28,6 +29,10 @@ class Deviations:
                 f"head.initial_std = {self.initial_std}: must lie between head.min_std = {self.min_std}"
                 f" and head.max_std = {self.max_std}"
             )
+
+    def within(self, std: float) -> float:
+        """The σ nearest to this one that the limits allow."""
+        return min(max(std, self.min_std), self.max_std)
 
     @property
     def log_limits(self) -> tuple[float, float]:
@@ -53,6 +58,11 @@ class DiagonalGaussian(Head):
     def choice_spec(self) -> ChoiceSpec:
         """One float per joint."""
         return ChoiceSpec((self.joints,), torch.float32)
+
+    def rates(self) -> dict[str, Tensor]:
+        """Of all that is σ's own."""
+        own = (name for name, _ in self.named_parameters() if name.startswith("log_std"))
+        return {name: torch.tensor(self.options.std_rate) for name in own}
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """log σ before it is bounded, [A] or [B, A]."""

@@ -36,6 +36,7 @@ class Options:
     # one rule for all σ
     __post_init__ = normal.Deviations.__post_init__
     log_limits = normal.Deviations.log_limits
+    within = normal.Deviations.within
 
 
 class TokenOffset(Head):
@@ -107,7 +108,7 @@ class TokenOffset(Head):
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """Half of the variance by the offset's σ, the rest by a temperature of the codes."""
-        self.log_std.fill_(math.log(std / math.sqrt(2))).clamp_(*self.limits)
+        self.log_std.fill_(math.log(self.options.within(std / math.sqrt(2))))
         weights = [w.view(1, -1) for w in self.logits.parameters()]
         temper(weights, lambda: self.describe(self(features))["std"], std)
 
@@ -168,7 +169,7 @@ class TokenOffset(Head):
         centre = places.flatten(0, 1)
         outside = normal.tail(centre, std[:1]) + normal.tail(-centre, std[:1])  # σ is the same in every state
         return normal.spread((between + std.square()).sqrt()) | {
-            "component_std": std.mean(),
+            "offset_std": std.mean(),
             "offset": (p.unsqueeze(-1) * means.abs()).sum(1).mean(),
             "std_at_bound": normal.at_bound(log_std, self.limits),
             "perplexity": categorical.entropy(logits).exp().mean() / self.codes,

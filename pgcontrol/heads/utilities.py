@@ -47,6 +47,7 @@ class Utilities(Head):
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.bins = options.bins
+        self.resolution = 2.0 / (self.bins - 1)
         self.utilities = output_layer(features, self.joints * self.bins)
         self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error, require_finite
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
-from pgcontrol.options import option
+from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
 
@@ -109,6 +109,8 @@ class Natural(Rule):
 
     def __init__(self, policy: Policy, options: Any, compiled: bool = False):
         super().__init__(policy, options, False)
+        if policy.rates is not None:
+            raise InputError("head.std_rate: a natural gradient has one step for all weights; leave it at 1")
         self.critic_fit = CriticFit(policy, options)
         self.updates = torch.zeros((), dtype=torch.int64)
 

@@ -75,7 +75,7 @@ class Score(Rule):
         gradient, norm = clipped(gradient, options.max_grad_norm)
         step, adam = OPTIMISERS[options.optimiser](gradient, self.adam, torch.tensor(rate, dtype=torch.float64))
         metrics["train/grad_norm"] = norm
-        theta, fitted = self.fit(policy.theta - step, rollout, target, rng)
+        theta, fitted = self.fit(policy.theta - policy.scaled(step), rollout, target, rng)
         metrics |= fitted
         require_finite(policy, theta, metrics)
         policy.theta.copy_(theta)

@@ -178,7 +178,7 @@ class Trainer:
             returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
             row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
             if self.env.task is not None and (routes := len(self.env.task.routes)):
-                row["rollout/success_rate"] = float((taken >= 0).mean())
+                row["rollout/success"] = float((taken >= 0).mean())
                 row["health/route_entropy"] = modes.evenness(taken, routes)
         return row
 
@@ -336,6 +336,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(_diagnosed(folder, config))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
+        folder.write_manifest(verdict="destroyed")
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None

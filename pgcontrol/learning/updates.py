@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -105,8 +106,17 @@ class FirstOrderOptions:
     minibatch: int = option(256, "samples a gradient step", least=1)
     value_coef: float = option(0.5, "weight of the critic's loss", least=0)
     entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
+    entropy_target: float | None = option(
+        None,
+        "nats a joint; the weight of the bonus grows while entropy is below this and shrinks above; none: it stays",
+    )
     max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
     normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
+
+
+ENTROPY_COEFS = 1e-3, 3.0
+"""Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's
+log σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that."""
 
 
 class FirstOrder(Rule):
@@ -121,6 +131,10 @@ class FirstOrder(Rule):
     def __init__(self, policy: Policy, options: Any, compiled: bool = False):
         super().__init__(policy, options, compiled)
         self.adam = fresh_adam(policy)
+        self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
+        """Weight of the entropy bonus; moves where there is a target."""
+        if options.entropy_target is not None:
+            self.entropy_coef.clamp_(*ENTROPY_COEFS)
         self._metrics: list[str] = []
         self._whole = Graph(self._step, list(policy.buffers())) if compiled else self._step
 
@@ -158,8 +172,11 @@ class FirstOrder(Rule):
         """Whether to end the update at weights that gave these metrics, before their step is taken."""
         return False
 
-    def loss(self, theta: Tensor, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Whole loss of a minibatch under weights `theta` [P], with its metrics."""
+        entropy_coef = self.entropy_coef if entropy_coef is None else entropy_coef
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
         advantage = batch.advantage
         if self.options.normalise_advantage and len(advantage) > 1:
@@ -169,9 +186,11 @@ class FirstOrder(Rule):
         value_loss = self.value_loss(new, batch).mean()
         loss = policy_loss + self.options.value_coef * value_loss
         named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
-        if self.options.entropy_coef:  # else it is told of the rollout: heads without a closed form work hard for it
+        if (
+            self.options.entropy_coef or self.options.entropy_target is not None
+        ):  # else it is told of the rollout: heads without a closed form work hard for it
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
-            loss = loss + self.options.entropy_coef * named["entropy_loss"]
+            loss = loss + entropy_coef.float() * named["entropy_loss"]
         if batch.prior is not None and batch.pull is not None:
             kl = self.policy.head.kl(new.params, batch.prior)
             named["kl_prior"] = kl.mean()
@@ -180,24 +199,24 @@ class FirstOrder(Rule):
         return loss, {name: metric.detach() for name, metric in metrics.items()}
 
     def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """(theta, *Adam, rate, *Minibatch) -> (theta, *Adam, metrics), all plain tensors so that it can be compiled."""
-        adam, rate, batch = Adam(*rest[:3]), rest[3], Minibatch(*rest[4:])
+        """(theta, *Adam, (rate, entropy's weight), *Minibatch) -> (theta, *Adam, metrics): plain, to be compiled."""
+        adam, (rate, entropy_coef), batch = Adam(*rest[:3]), rest[3].unbind(), Minibatch(*rest[4:])
         leaf = theta.detach().requires_grad_()
         with torch.enable_grad():
-            loss, metrics = self.loss(leaf, batch)
+            loss, metrics = self.loss(leaf, batch, entropy_coef)
             (gradient,) = torch.autograd.grad(loss, leaf)
         gradient, norm = clipped(gradient, self.options.max_grad_norm)
         step, adam = adam_step(gradient, adam, rate)
         metrics = metrics | {"grad_norm": norm}
         self._metrics = list(metrics)
-        return theta - step, *adam, torch.stack([x.float() for x in metrics.values()])
+        return theta - self.policy.scaled(step), *adam, torch.stack([x.float() for x in metrics.values()])
 
     def update(
         self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
     ) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
         options, rate = self.options, self.rate(progress)
-        rate_tensor = torch.tensor(rate, dtype=torch.float64)
+        knobs = torch.stack((torch.tensor(rate, dtype=torch.float64), self.entropy_coef))
         samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value]
         if rollout.prior is not None:
             samples += [rollout.prior, torch.full_like(rollout.log_prob, rollout.pull)]
@@ -211,7 +230,7 @@ class FirstOrder(Rule):
             for batch in zip(*(x[order].split(options.minibatch) for x in samples), strict=True):
                 # a last, smaller minibatch would have to be compiled for itself
                 step = self._whole if len(batch[0]) == options.minibatch else self._step
-                *after, metrics = step(*state, rate_tensor, *batch)
+                *after, metrics = step(*state, knobs, *batch)
                 history.append(metrics)
                 if over := self.enough(lambda name, row=metrics: float(row[self._metrics.index(name)])):
                     break
@@ -227,6 +246,11 @@ class FirstOrder(Rule):
         means = dict(zip(names, table.mean(0).tolist(), strict=True))
         if "entropy_loss" not in means:
             means["entropy_loss"] = -float(self.policy.head.entropy(rollout.glance(rollout.params)).mean())
+        if options.entropy_target is not None:
+            means["entropy_coef"] = float(self.entropy_coef)
+            short = options.entropy_target + means["entropy_loss"] / self.policy.head.joints
+            # at most by a factor of e^±0.5 an update
+            self.entropy_coef = (self.entropy_coef * math.exp(0.5 * max(-1, min(1, short)))).clamp(*ENTROPY_COEFS)
         return {f"train/{k}": v for k, v in means.items()} | {
             "train/learning_rate": rate,
             "train/n_updates": int(adam.steps),
@@ -234,12 +258,13 @@ class FirstOrder(Rule):
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's moments and step count."""
-        return self.adam._asdict()
+        """Adam's moments and step count, and the entropy's weight."""
+        return self.adam._asdict() | {"entropy_coef": self.entropy_coef}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take Adam's state from a checkpoint; ValueError when it is that of other weights."""
         self.adam = load_adam(self.adam, state)
+        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
 
 
 def require_ratio_one(error: float) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,13 +12,34 @@ from pgcontrol_envs import VecEnv
 from pgcontrol_envs.demonstrators import Demonstrator
 from torch import Tensor
 
+from pgcontrol.diagnosis.counterfactual import widen
+from pgcontrol.learning.train import Trainer, _loop
 from pgcontrol.learning.updates import adam_step, fresh_adam
 from pgcontrol.policy import Policy
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
 
+Plan = Callable[[float], float | None]
+"""Share of the budget used -> how wide the policy is to be made, in half-ranges; None: as it is."""
+QUICK = {
+    "env": "InvertedPendulum-v5",
+    "num_envs": 8,
+    "rollout_steps": 64,
+    "total_steps": 40_000,
+    "checkpoint_every": 2_000,
+    "eval_every": 0,
+    "algorithm.learning_rate": 1e-3,
+    "algorithm.minibatch": 128,
+    "algorithm.epochs": 6,
+    "video": False,
+    "compile": "off",
+    "threads": 1,
+}
+"""A task that is learned in seconds."""
 CLONED = {
     "gaussian": {},
-    "mixture": {},
+    "mixture": {"initial_spread": 1.0},
     "autoregressive": {},
     "token": {"tokenizer": "bins", "codes": 11},
 }
@@ -24,7 +47,7 @@ CLONED = {
 
 
 @functools.cache
-def demonstrations(env_id: str, episodes: int = 256, seed: int = 0) -> tuple[Tensor, Tensor]:
+def demonstrations(env_id: str, episodes: int = 1024, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Observations [M, O] and actions [M, A] of the scripted demonstrator, all routes alike."""
     env = make_env(env_id, episodes, seed)
     obs, teacher = env.reset(seed=seed), Demonstrator(env, seed)
@@ -39,15 +62,16 @@ def demonstrations(env_id: str, episodes: int = 256, seed: int = 0) -> tuple[Ten
     return torch.cat(seen), torch.cat(done)
 
 
-def clone(env_id: str, head: str, seed: int = 0, steps: int = 600) -> Policy:
+def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
     """A policy fitted to demonstrations of all routes by maximum likelihood: what its head can say of them."""
     obs, action = demonstrations(env_id)
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)
     policy.normaliser.update(obs)
-    inputs, target = policy.normaliser(obs), encode(policy, action)
-    adam, rng, rate = fresh_adam(policy), torch.Generator().manual_seed(seed), torch.tensor(3e-3, dtype=torch.float64)
-    for _ in range(steps):
+    inputs, target = policy.normaliser(obs), policy.head.encode(action)
+    adam, rng = fresh_adam(policy), torch.Generator().manual_seed(seed)
+    for k in range(steps):
+        rate = torch.tensor(3e-3 * (1 - k / steps), dtype=torch.float64)
         batch = torch.randint(len(obs), (512,), generator=rng)
         leaf = policy.theta.detach().requires_grad_()
         loss = -policy.head.log_prob(policy.distribution(leaf, inputs[batch]), target[batch]).mean()
@@ -68,12 +92,40 @@ def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def encode(policy: Policy, action: Tensor) -> Tensor:
-    """The choices that decode nearest to the actions [M, A]: those themselves, or the best of each joint's values."""
-    head = policy.head
-    if head.choice_spec.dtype.is_floating_point:
-        return (2 * action - head.low - head.high) / (head.high - head.low)
-    assert head.choice_spec.values is not None
-    every = torch.arange(head.choice_spec.values).unsqueeze(1).expand(-1, head.joints)
-    decoded = head.decode(every)  # one joint does not change what another decodes to
-    return (decoded.unsqueeze(0) - action.unsqueeze(1)).abs().argmin(1)
+class Planted(Trainer):
+    """A training whose policy is made as wide as a plan says, after each update."""
+
+    plan: Plan
+
+    def update(self) -> dict[str, float]:
+        """As any, and then the plan."""
+        row = super().update()
+        if (std := self.plan(self.steps / self.config.total_steps)) is not None:
+            widen(self, std)
+        return row
+
+
+def plant(folder: Path, settings: Mapping[str, Any], plan: Plan) -> Path:
+    """A finished run folder of a training that follows the plan."""
+    config = configure(QUICK | dict(settings) | {"run_dir": str(folder)})
+    trainer = Planted(config)
+    trainer.plan = plan
+    run = RunFolder.create(config)
+    run.write_manifest(compiled=False)
+    _loop(trainer, run, quiet=True)
+    return folder
+
+
+def left_alone(progress: float) -> float | None:
+    """No plan."""
+    return None
+
+
+def forced(std: float, begin: float = 0.04, end: float = 0.3) -> Plan:
+    """Narrow from early on, before anything is learned, and let go at `end`."""
+    return lambda progress: std if begin <= progress < end else None
+
+
+def solved(std: float, begin: float = 0.7) -> Plan:
+    """Narrow once the task is learned, and kept so."""
+    return lambda progress: std if progress >= begin else None

@@ -33,7 +33,7 @@ def test_every_head_is_measured_on_the_same_scale(head):
     assert 0.2 < named["spread"] < 1
     assert named["spread_min"] <= named["spread"]
     assert named["spread_min"] == pytest.approx(min(named["spread_joint0"], named["spread_joint1"]))
-    assert 0.3 < named["action_entropy"] <= 1
+    assert 0.3 < named["action_entropy"] <= 1  # three bins: log 3 / log 21
     assert named["modes"] >= 1
     assert named["ratio_min"] <= 1 <= named["ratio_max"]
     assert named["gradient_noise"] > 0

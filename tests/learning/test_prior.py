@@ -97,14 +97,14 @@ def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
     other = policy.theta + 0.05 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(3))
     prior = policy.distribution(other, rollout.obs.flatten(0, 1))
     plain = tuple(x.flatten(0, 1) for x in samples)
-    rate = torch.tensor(1e-3, dtype=torch.float64)
+    knobs = torch.tensor([1e-3, 0.0], dtype=torch.float64)
     held = (*plain, prior, torch.full((64,), 0.5))
-    without, step = (rule._step(policy.theta, *rule.adam, rate, *batch) for batch in (plain, held))
+    without, step = (rule._step(policy.theta, *rule.adam, knobs, *batch) for batch in (plain, held))
     kl = float(policy.head.kl(policy.params(rollout.obs.flatten(0, 1)), prior).mean())
     assert kl > 0
     assert float(step[-1][0] - without[-1][0]) == pytest.approx(0.5 * kl, abs=1e-5)
-    traced = make_fx(rule._step)(policy.theta, *rule.adam, rate, *held)
-    again = traced(policy.theta, *rule.adam, rate, *held)
+    traced = make_fx(rule._step)(policy.theta, *rule.adam, knobs, *held)
+    again = traced(policy.theta, *rule.adam, knobs, *held)
     assert all(torch.equal(a, b) for a, b in zip(again, step, strict=True))
 
 

@@ -1,0 +1,142 @@
+"""Planted cases: runs whose σ was made to collapse, and runs that are well, judged with branches.
+
+    python experiments/planted.py [--jobs N] [--branches N] [--cases N]
+
+Bar: every planted collapse is found, and no healthy run is called collapsed. A finished case is a line in planted.jsonl
+and is not run again; planted.md is written from the lines there are. The generator is tests/diagnosis/planted.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from pgcontrol.diagnosis.counterfactual import counterfactual  # noqa: E402
+from pgcontrol.diagnosis.verdicts import Limits, collapse, onset, spreads  # noqa: E402
+from pgcontrol.experiment.executor import Local  # noqa: E402
+from pgcontrol.runs.folder import RunFolder  # noqa: E402
+from pgcontrol.runs.log import read_rows  # noqa: E402
+from tests.diagnosis.planted import Plan, forced, left_alone, plant, solved  # noqa: E402
+
+
+class Case(NamedTuple):
+    name: str
+    sick: bool
+    settings: Mapping[str, Any]
+    plan: Plan
+
+
+BANDIT = {"env": "Bandit-v0", "num_envs": 16, "rollout_steps": 32, "total_steps": 30_000, "eval_episodes": 100}
+FORK = {"env": "Fork-v0", "head.initial_std": 0.5, "total_steps": 60_000}
+
+
+def cases() -> list[Case]:
+    """20 sick and 20 healthy, in turns, so that any first part of them is of both."""
+    sick = [
+        *(Case("pendulum, σ forced to 0.005", True, {"seed": s}, forced(0.005)) for s in range(6)),
+        *(
+            Case("pendulum, state's σ forced", True, {"seed": s, "head": "gaussian-state"}, forced(0.005))
+            for s in range(4)
+        ),
+        *(Case("pendulum, bins sharpened", True, {"seed": s, "head": "binned"}, forced(0.005)) for s in range(4)),
+        *(
+            Case("deceptive bandit, bins sharpened", True, BANDIT | {"seed": s, "head": "binned"}, forced(0.005, 0.1))
+            for s in range(6)
+        ),
+    ]
+    healthy = [
+        *(Case("pendulum", False, {"seed": s}, left_alone) for s in range(4)),
+        *(Case("pendulum, bins", False, {"seed": s, "head": "binned"}, left_alone) for s in range(2)),
+        *(Case("bandit solved, then σ 0.005", False, BANDIT | {"seed": s}, solved(0.005)) for s in range(6)),
+        *(
+            Case("bandit solved by bins, then sharpened", False, BANDIT | {"seed": s, "head": "binned"}, solved(0.005))
+            for s in range(4)
+        ),
+        *(Case("fork, bang-bang", False, FORK | {"seed": s}, left_alone) for s in range(4)),
+    ]
+    return [case for pair in zip(sick, healthy, strict=True) for case in pair]
+
+
+def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) -> dict[str, Any]:
+    """Train, find the onset, branch, and judge."""
+    began = time.monotonic()
+    folder = where / f"{case.name}-s{case.settings['seed']}".replace(" ", "-").replace(",", "").replace("'", "")
+    if RunFolder(folder).manifest().get("status") != "finished":
+        plant(folder, case.settings, case.plan)
+    run = RunFolder.open(folder)
+    rows, budget, limits = read_rows(run.metrics_file), run.config().total_steps, Limits()
+    found = onset(*spreads(rows), budget, limits)
+    proof, verdict = None, collapse(rows, budget, limits)
+    for seeds in (branches, 2 * branches) if found else ():  # more of them where the first could not tell
+        proof = counterfactual(run, found, seeds, None, Local(jobs), console)  # pyright: ignore[reportArgumentType]
+        verdict = collapse(rows, budget, limits, proof.gain)
+        if verdict.word != "suspected":
+            break
+    return {
+        "case": case.name,
+        "seed": case.settings["seed"],
+        "sick": case.sick,
+        "word": verdict.word,
+        "before": collapse(rows, budget, limits).word,
+        "why": verdict.why,
+        "scores": proof.scores if proof else None,
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """planted.md."""
+    sick, healthy = ([r for r in rows if r["sick"] is s] for s in (True, False))
+    hits, false = sum(r["word"] == "collapsed" for r in sick), sum(r["word"] == "collapsed" for r in healthy)
+    text = [
+        "# Are planted collapses found, and healthy runs left in peace?",
+        "",
+        f"`python experiments/planted.py`: {hits} of {len(sick)} planted collapses found,"
+        f" {false} of {len(healthy)} healthy runs called collapsed.",
+        "",
+        "| planted | case | seed | without branches | verdict | why |",
+        "|---|---|---:|---|---|---|",
+        *(
+            f"| {'collapse' if r['sick'] else 'nothing'} | {r['case']} | {r['seed']} | {r['before']}"
+            f" | {r['word']} | {r['why']} |"
+            for r in sorted(rows, key=lambda r: (not r["sick"], r["case"], r["seed"]))
+        ),
+        "",
+    ]
+    (HERE / "planted.md").write_text("\n".join(text))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--branches", type=int, default=4)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--runs", type=Path, default=Path("runs/planted"))
+    given = parser.parse_args()
+    results, console = HERE / "planted.jsonl", Console(highlight=False, soft_wrap=True)
+    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    done = {(r["case"], r["seed"]) for r in rows}
+    for case in cases()[: given.cases]:
+        if (case.name, case.settings["seed"]) in done:
+            continue
+        rows.append(judged(case, given.runs, given.branches, given.jobs, console))
+        with results.open("a") as file:
+            file.write(json.dumps(rows[-1]) + "\n")
+        write(rows)
+        console.print(
+            f"{case.name}, seed {case.settings['seed']}: {rows[-1]['word']} ({rows[-1]['why']})", markup=False
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Whole diagnoses: averaging of clones, branches of a planted collapse, and what lies in the run folder afterwards."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pgcontrol.cli import main
+from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
+from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest, welch
+from pgcontrol.diagnosis.verdicts import Gain, Onset
+from pgcontrol.experiment.executor import Local
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import load_with_meta, make_env
+from tests.diagnosis.planted import clone, forced, left_alone, plant
+
+TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(diagnose, "still", lambda *_: np.zeros((48, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("head", "word"), [("gaussian", "averaging"), ("autoregressive", "healthy")])
+def test_a_clone_of_two_ways_averages_if_it_cannot_do_otherwise(head, word):
+    policy = clone("Fork-v0", head)
+    decision = unimodality.decide(policy, "Fork-v0", seed=0)
+    assert decision is not None
+    assert unimodality.averaging(decision).word == word
+    assert decision.blocked is not None
+    assert (decision.blocked > 0.4) == (head == "gaussian")
+    both = decision.value["left"].mean(), decision.value["right"].mean()
+    assert min(both) > decision.value["mean of draws"].mean() + 2
+
+
+def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
+    theirs = unimodality.routes_taken(make_env("Fork-v0", 40, 0), None, seed=0)
+    assert theirs.success == 1
+    assert theirs.entropy > 0.99
+    one = unimodality.Occupancy(1.0, 0.0, 0.0, 0.1, {"left": 1.0, "right": 0.0})
+    assert unimodality.mode_loss(one, theirs, "demonstrations").word == "mode loss"
+    assert unimodality.mode_loss(theirs, theirs, "demonstrations").word == "healthy"
+    assert "not judged" in unimodality.mode_loss(one._replace(success=0.0), theirs, "demonstrations").why
+
+
+def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
+    run = RunFolder.open(plant(tmp_path / "run", TINY, forced(0.005, end=1.0)))
+    onset = Onset(1024, [0], 0.005)
+    origin = nearest(checkpoint.find(run.path), onset.step)
+    assert checkpoint.steps_of(origin) == 1024
+    found = counterfactual.counterfactual(run, onset, 1, 256, Local(2), Console(quiet=True))
+    assert found.start == 1024
+    assert set(found.scores) == {"widened", "alone"}
+    assert all(np.isfinite(s).all() for s in found.scores.values())
+    width = {}
+    for arm in found.scores:
+        folder = run.path / "branches" / f"InvertedPendulum-v5-{arm}-s0"
+        begun, meta = load_with_meta(checkpoint.find(folder)[0])
+        assert meta["steps"] == 1024
+        width[arm] = float(begun.head.describe(begun.params(begun.normaliser(np_obs())))["std"])
+        assert checkpoint.steps_of(checkpoint.latest(folder)) == 1280
+    assert width["alone"] < 0.02
+    assert width["widened"] == pytest.approx(found.width, rel=0.01)
+    before = (run.path / "branches").stat().st_mtime_ns
+    again = counterfactual.counterfactual(run, onset, 1, 256, Local(2), Console(quiet=True))
+    assert again.scores == found.scores  # nothing ran anew
+    assert (run.path / "branches").stat().st_mtime_ns == before
+
+
+def np_obs():
+    import torch
+
+    return torch.zeros(2, 4, dtype=torch.float64)
+
+
+def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
+    path = plant(tmp_path / "run", TINY, forced(0.005, end=1.0))
+    proof = Counterfactual(
+        512, 512, 0.37, {"widened": [9.0, 8.0], "alone": [1.0, 1.0]}, Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0)
+    )
+    monkeypatch.setattr(diagnose, "counterfactual", lambda *_: proof)
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", str(path), "--branches", "2"])
+    assert ended.value.code == 0
+    assert "collapsed (from step" in capsys.readouterr().out
+    told = json.loads((path / "diagnosis.json").read_text())
+    assert told["verdict"] == "collapsed"
+    assert told["verdicts"][0]["joints"] == [0]
+    assert told["counterfactual"]["gain"]["gain"] == 90
+    assert "![curves]" in (path / "diagnosis.md").read_text()
+    assert all((path / name).stat().st_size > 1000 for name in (diagnose.CURVES, diagnose.SCENE))
+    assert RunFolder(path).manifest()["verdict"] == "collapsed"
+
+
+def test_the_end_of_a_training_says_its_verdict(tmp_path):
+    path = plant(tmp_path / "run", TINY, left_alone)
+    assert RunFolder(path).manifest()["verdict"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [([], "needs a run folder"), (["nowhere"], "does not exist"), (["nowhere", "--shar", "1"], "did you mean 'share'")],
+)
+def test_bad_input_is_one_line(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["diagnose", *words])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_checkpoint_no_branches():
+    with pytest.raises(InputError, match="no checkpoint to branch from"):
+        nearest([], 100)
+
+
+def test_welch_against_scipy():
+    from scipy import stats
+
+    x, y = np.array([1.0, 3.0, 2.0, 9.0]), np.array([4.0, 4.5, 6.0])
+    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
+    assert welch(x, y) == pytest.approx((interval.high - interval.low) / 2)
+    assert welch(np.ones(3), np.zeros(3)) == 0
+    assert welch(np.ones(1), np.zeros(3)) == np.inf
