@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from pgcontrol.runs.log import short
 
@@ -78,6 +79,11 @@ def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float
     Both samples are resampled.
     """
     return mean_probability_of_improvement([(scores, baseline)])
+
+
+def chance(scores: Sequence[float], baseline: Sequence[float]) -> float:
+    """How often samples of one distribution would be ordered as one-sidedly as these: two-sided exact Mann-Whitney."""
+    return float(stats.mannwhitneyu(scores, baseline, method="exact").pvalue)
 
 
 def mean_probability_of_improvement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Interval:

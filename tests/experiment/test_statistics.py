@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pgcontrol.experiment.statistics import (
+    chance,
     difference,
     iqm,
     iqm_band,
@@ -84,3 +85,8 @@ def test_a_profile_is_the_share_of_runs_above():
 def test_reached_is_the_first_known_point_at_the_threshold():
     assert reached(np.array([np.nan, 1, 3, 2, 4]), 3) == 2
     assert reached(np.array([np.nan, 1]), 3) is None
+
+
+def test_three_against_three_are_never_settled():
+    assert chance([4, 5, 6], [1, 2, 3]) == pytest.approx(2 / 20)  # of C(6, 3) orders, the two extreme ones
+    assert chance([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)

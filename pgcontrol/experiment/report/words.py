@@ -10,6 +10,7 @@ from pgcontrol.experiment.report.study import Study, percent
 from pgcontrol.experiment.statistics import (
     LEVEL,
     Interval,
+    chance,
     difference,
     iqm_interval,
     mean_probability_of_improvement,
@@ -30,11 +31,17 @@ class Standing(NamedTuple):
     ahead: Interval | None
     """Of the baseline; None for the baseline itself, or without one."""
     better: Interval | None
+    chance: float
+    """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
 
     @property
     def settled(self) -> int:
-        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds."""
-        if self.ahead is None or self.better is None or self.seeds < FEW:
+        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
+
+        Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
+        one time in ten, which the exact test knows.
+        """
+        if self.ahead is None or self.better is None or self.chance > 1 - LEVEL:
             return 0
         if self.ahead.low > 0 and self.better.low > 0.5:
             return 1
@@ -54,6 +61,7 @@ def standings(study: Study, env: str) -> list[Standing]:
                 iqm_interval(scores),
                 difference(scores, rival) if rival else None,
                 probability_of_improvement(scores, rival) if rival else None,
+                chance(scores, rival) if rival else 1.0,
             )
         )
     return sorted(found, key=lambda s: -s.score.estimate)
