@@ -29,6 +29,8 @@ from pgcontrol.view.evaluate import LONGEST, episodes, policy_agent
 EPISODES = 200
 STATES, REPEATS, DRAWS = 12, 12, 1000
 """Decisions looked at, branches for each candidate at each, and actions drawn at each."""
+SCOUTS = 16
+"""Episodes begun for each decision: a policy that wanders comes to few of them."""
 COUNTS = 0.1
 """A candidate is worth more if it gains this share of the largest difference between any two branches' means."""
 PLAYED, MEAN = "played", "mean of draws"
@@ -114,7 +116,7 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
         repeats: branches for each candidate.
     """
     rng = torch.Generator().manual_seed(seed)
-    scouts = make_env(env_id, 4 * states, seed)
+    scouts = make_env(env_id, SCOUTS * states, seed)
     obs, found = _arrive(scouts, policy, rng, states)
     if not len(found):
         return None

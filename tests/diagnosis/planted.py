@@ -39,7 +39,10 @@ QUICK = {
 """A task that is learned in seconds."""
 CLONED = {
     "gaussian": {},
-    "mixture": {"initial_spread": 1.0},
+    "mixture": {
+        "initial_spread": 1.0,
+        "min_std": 0.05,
+    },  # the actions lie at the bounds: without a floor σ falls to 0 there
     "autoregressive": {},
     "token": {"tokenizer": "bins", "codes": 11},
 }
