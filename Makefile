@@ -1,8 +1,7 @@
-# make demo: environment, a real training with two heads, their video.    make test: lint, types, tests.
+# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-DEMO_STEPS ?= 400_000
 
 .PHONY: demo test lint types tests clean
 
@@ -17,7 +16,8 @@ DEMO_STEPS ?= 400_000
 	@touch $@
 
 demo: .venv/installed
-	$(BIN)/pgcontrol demo --total-steps $(DEMO_STEPS)
+	@mkdir -p runs/demo && cp experiments/quick.yaml runs/demo/quick.yaml
+	$(BIN)/pgcontrol compare runs/demo/quick.yaml --runs runs/demo
 
 test: lint types tests
 

@@ -46,7 +46,6 @@ LAYERS = [
     [f"pgcontrol.learning.{m}" for m in ["train", "threads", "signals", "asynchronous", "prior", "clone"]],
     [
         "pgcontrol.api",
-        "pgcontrol.demo",
         "pgcontrol.bench",
         "pgcontrol.experiment",
         "pgcontrol.diagnosis",
