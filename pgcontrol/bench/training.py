@@ -46,7 +46,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         time}}}. Rates are environment steps/s, for `update` rows samples/s.
     """
     configs = {head: configure({"env": env_id, "compile": "on", **settings, "head": head}) for head in heads}
-    trainers = {head: _warm(config) for head, config in configs.items()}
+    trainers = {head: warm(config) for head, config in configs.items()}
     first = configs[heads[0]]
     rows: dict[str, Callable[[float], float]] = {"physics alone": _physics(trainers[heads[0]])}
     splits: dict[str, list[dict[str, float]]] = {head: [] for head in heads}
@@ -54,8 +54,8 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         rows[f"act {head}"] = _act(trainer)
         rows[f"update {head}, compiled, samples"] = _update(trainer)
         rows[f"update {head}, eager, samples"] = _update(Trainer(configs[head], compiled=False))
-        rows[f"update {head}, minibatch 64, samples"] = _update(_warm(_with(configs[head], minibatch=64)))
-        rows[f"train {head}"] = _train(trainer, splits[head])
+        rows[f"update {head}, minibatch 64, samples"] = _update(warm(_with(configs[head], minibatch=64)))
+        rows[f"train {head}"] = train(trainer, splits[head])
     if find_spec(PEER):
         rows["train Stable-Baselines3, same settings"] = _stable_baselines(first, like_ours=True)
         rows["train Stable-Baselines3, defaults"] = _stable_baselines(first, like_ours=False)
@@ -123,7 +123,8 @@ def _with(config: Config, minibatch: int) -> Config:
     return dataclasses.replace(config, algorithm=dataclasses.replace(config.algorithm, options=options))
 
 
-def _warm(config: Config) -> Trainer:
+def warm(config: Config) -> Trainer:
+    """A trainer after two updates: what is compiled is compiled."""
     torch.set_num_threads(1)
     trainer = Trainer(config)
     for _ in range(2):
@@ -187,7 +188,9 @@ def _update(trainer: Trainer) -> Callable[[float], float]:
     return measure
 
 
-def _train(trainer: Trainer, splits: list[dict[str, float]]) -> Callable[[float], float]:
+def train(trainer: Trainer, splits: list[dict[str, float]]) -> Callable[[float], float]:
+    """What measures its environment steps/s for some seconds; where the time went is appended to `splits`."""
+
     def once() -> int:
         row = trainer.update()
         splits.append({k: row[f"time/{k}"] for k in ("physics", "policy", "buffer", "update", "rest")})
@@ -234,4 +237,4 @@ def _side_by_side(config: Config, seconds: float) -> float:
 
 
 def _solo(settings: dict[str, Any], seconds: float) -> float:
-    return _train(_warm(configure(settings)), [])(seconds)
+    return train(warm(configure(settings)), [])(seconds)

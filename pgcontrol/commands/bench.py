@@ -13,11 +13,12 @@ def arguments(parser: ArgumentParser) -> None:
     """What to measure."""
     parser.add_argument(
         "what",
-        choices=("env", "train", "scale"),
-        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3; scale: 8 to 512 environments",
+        choices=("env", "train", "heads", "scale"),
+        help="env: worlds beside the bare batch and EnvPool; train: learning beside SB3; heads: every head beside the"
+        " first; scale: 8 to 512 environments",
     )
     parser.add_argument("--envs", nargs="+", metavar="ID", help="tasks [env: five of them; else HalfCheetah-v5]")
-    parser.add_argument("--heads", nargs="+", default=["gaussian", "binned"], help="heads of train [gaussian binned]")
+    parser.add_argument("--heads", nargs="+", help="heads of train [gaussian binned], of heads [all]")
     parser.add_argument("--num-envs", type=whole, default=64, metavar="N", help="environments of env [64]")
     parser.add_argument("--threads", type=whole, default=2, metavar="N", help="physics threads of env [2]")
     parser.add_argument("--seconds", type=seconds, default=3.0, metavar="S", help="time for each measurement [3]")
@@ -32,7 +33,7 @@ def run(given: Namespace) -> int:
 
     for env_id in given.envs or ():
         pick("task", env_id, tasks())
-    for head in given.heads:
+    for head in given.heads or ():
         pick("head", head, catalog.heads())
     if given.what == "env":
         from pgcontrol.bench import env
@@ -44,7 +45,12 @@ def run(given: Namespace) -> int:
         if given.what == "train":
             from pgcontrol.bench import training
 
-            training.run(env_id, given.heads, {}, given.seconds, given.out)
+            training.run(env_id, given.heads or ["gaussian", "binned"], {}, given.seconds, given.out)
+        elif given.what == "heads":
+            from pgcontrol.bench import heads
+
+            every = sorted(catalog.heads(), key=lambda head: head != "gaussian")
+            heads.run(env_id, given.heads or every, {}, given.seconds, given.out)
         else:
             from pgcontrol.bench import scale
 

@@ -1,0 +1,51 @@
+"""How fast does each head train? All in one run, in turns, beside the first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pgcontrol import catalog
+from pgcontrol.bench.training import REPEATS, train, warm
+from pgcontrol.runs.config import configure
+
+
+def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
+    """Measure whole trainings with the task's recommended settings, print a table, write JSON.
+
+    Args:
+        env_id: a task.
+        heads: the first is what the others are compared with; each by PPO, or the algorithm that is made for it.
+        settings: dotted settings beside the task's recommended ones.
+        seconds: time for one turn of one head.
+        out: the JSON file to write, or None.
+
+    Returns:
+        {"env": ..., "rows": {head: {"rate": median steps/s, "low": least, "high": most, "ratio": median over turns of
+        the rate by the first head's in the same turn}}}.
+    """
+    own = {row.head: {"algorithm": name} for name, row in catalog.algorithms().items() if row.head}
+    common = {"env": env_id, "compile": "on"} | settings
+    once = {head: train(warm(configure(common | own.get(head, {}) | {"head": head})), []) for head in heads}
+    turns = [{head: measure(seconds) for head, measure in once.items()} for _ in range(REPEATS)]
+    rows = {}
+    for head in heads:
+        rates = [turn[head] for turn in turns]
+        ratio = median(turn[head] / turn[heads[0]] for turn in turns)
+        rows[head] = {"rate": median(rates), "low": min(rates), "high": max(rates), "ratio": ratio}
+    result = {"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}
+    table = Table(title=f"{env_id}, whole trainings")
+    table.add_column("head", no_wrap=True)
+    for column in ("steps/s", "lowest to highest", f"x {heads[0]}"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for head, row in rows.items():
+        table.add_row(head, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", f"{row['ratio']:.2f}")
+    Console(highlight=False).print(table)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=1) + "\n")
+    return result
