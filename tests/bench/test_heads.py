@@ -7,7 +7,7 @@ from pgcontrol.bench import heads
 
 def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(heads, "REPEATS", 2)
-    small = {"num_envs": 4, "rollout_steps": 32, "compile": "off", "threads": 1}
+    small = {"num_envs": 4, "rollout_steps": 64, "compile": "off", "threads": 1}
     names = ["gaussian", "binned", "utilities"]
     result = heads.run("Reacher-v5", names, small, seconds=0.01, out=tmp_path / "heads.json")
     assert json.loads((tmp_path / "heads.json").read_text()) == result
