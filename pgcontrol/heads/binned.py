@@ -103,7 +103,9 @@ class Binned(Head):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
-        return self.logits(features).unflatten(-1, (self.joints, self.bins))
+        # samples innermost in memory: a compiled graph then works on many at a time, K in a row are too few
+        logits = torch.addmm(self.logits.bias.unsqueeze(1), self.logits.weight, features.mT)
+        return logits.view(self.joints, self.bins, -1).permute(2, 0, 1)
 
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the bin, and for the place in it where bins are intervals: [count, A, K] or [count, A, K + 1]."""

@@ -30,7 +30,8 @@ def pick(values: Tensor, choice: Tensor) -> Tensor:
 
 def log_prob(logits: Tensor, choice: Tensor) -> Tensor:
     """Log softmax at `choice` [...]."""
-    return pick(logits, choice) - logits.logsumexp(-1)
+    top = logits.amax(-1, keepdim=True).detach()  # by hand: torch's own also looks for infinities
+    return pick(logits - top, choice) - (logits - top).exp().sum(-1).log()
 
 
 def entropy(logits: Tensor) -> Tensor:
