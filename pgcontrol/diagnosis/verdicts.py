@@ -70,16 +70,17 @@ def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spreads(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [n] and each joint's spread [n, A], in half-ranges: at the probe states or those visited, the lesser.
+    """Steps [n] and each joint's spread [n, A], in half-ranges, at the states that were visited then.
 
-    From `health/*`; in logs older than that, from what the head says of σ.
+    Not at the states of the first rollout: where a policy no longer goes, its mean drifts out of the bounds, and what is
+    clipped has no spread. From `health/*`; in logs older than that, from what the head says of σ.
     """
-    for names in (("health/spread_joint", "health/visited_spread_joint"), ("head/std_joint",)):
-        measured = [row for row in rows if row.get(f"{names[0]}0") is not None]
+    for name in ("health/visited_spread_joint", "head/std_joint"):
+        measured = [row for row in rows if row.get(f"{name}0") is not None]
         if measured:
-            joints = len([key for key in measured[0] if re.fullmatch(rf"{names[0]}\d+", key)])
-            each = [[[row[f"{name}{j}"] for j in range(joints)] for name in names] for row in measured]
-            return np.array([row[STEPS] for row in measured], float), np.array(each, float).min(1)
+            joints = len([key for key in measured[0] if re.fullmatch(rf"{name}\d+", key)])
+            each = [[row[f"{name}{j}"] for j in range(joints)] for row in measured]
+            return np.array([row[STEPS] for row in measured], float), np.array(each, float)
     return np.zeros(0), np.zeros((0, 0))
 
 
@@ -100,8 +101,8 @@ def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) ->
     for end in wide_again:
         enough = np.flatnonzero(steps[begin:end] >= steps[begin] + limits.lasting * budget) if end > begin else []
         if len(enough):
-            window = narrow[begin : begin + enough[0] + 1]
-            joints = np.flatnonzero(window.mean(0) >= 0.5)
+            often = narrow[begin : begin + enough[0] + 1].mean(0)
+            joints = np.flatnonzero(often >= min(0.5, often.max()))  # joints may take turns, each below half the time
             return Onset(int(steps[begin]), joints.tolist(), float(spread[begin + enough[0]].min()))
         begin = end + 1
     return None
