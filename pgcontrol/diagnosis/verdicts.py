@@ -72,7 +72,7 @@ def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
 def spreads(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Steps [n] and each joint's spread [n, A], in half-ranges, at the states that were visited then.
 
-    Not at the states of the first rollout: where a policy no longer goes, its mean drifts out of the bounds, and what is
+    Not at those of the first rollout: where a policy no longer goes, its mean drifts out of the bounds, and what is
     clipped has no spread. From `health/*`; in logs older than that, from what the head says of σ.
     """
     for name in ("health/visited_spread_joint", "head/std_joint"):
