@@ -47,7 +47,11 @@ def save(policy, folder, spec):
     checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec, "steps": 7})
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+# the mixture's mode, twenty steps of mean shift in a row, takes many seconds; its variants differ in sizes alone
+PLAYED = [case for case in CASES if not set(case.values[1]) & {"components"}]
+
+
+@pytest.mark.parametrize(("name", "options"), PLAYED)
 def test_parity_with_the_policy(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=False))
 
