@@ -5,6 +5,7 @@ Normaliser, trunk, head and decoder are inside. Nothing leaves before onnxruntim
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -67,7 +68,7 @@ class Acting(nn.Module):
 
     def __init__(self, policy: Policy, sampled: bool):
         super().__init__()
-        self.policy, self.sampled = policy.eval(), sampled
+        self.policy, self.sampled = copy.deepcopy(policy).eval(), sampled
         self.noise_size = 0
         if sampled:
             with torch.no_grad(), FromUniforms() as draws:
