@@ -48,7 +48,7 @@ def save(policy, folder, spec):
 
 
 # the mixture's mode, twenty steps of mean shift in a row, takes many seconds; its variants differ in sizes alone
-PLAYED = [case for case in CASES if not set(case.values[1]) & {"components"}]
+PLAYED = [case for case in CASES if "components" not in str(case.values[1])]
 
 
 @pytest.mark.parametrize(("name", "options"), PLAYED)
