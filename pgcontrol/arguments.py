@@ -14,12 +14,12 @@ from pgcontrol.options import InputError
 def whole(text: str, least: int = 1) -> int:
     """A whole number, at least `least`."""
     try:
-        number = int(text)
+        value = int(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if number < least:
-        raise ArgumentTypeError(f"{number} must be at least {least}")
-    return number
+    if value < least:
+        raise ArgumentTypeError(f"{value} must be at least {least}")
+    return value
 
 
 def seed(text: str) -> int:
@@ -27,26 +27,28 @@ def seed(text: str) -> int:
     return whole(text, least=0)
 
 
-def at_least_zero(text: str) -> float:
-    """A number, 0 or more."""
+def number(text: str) -> float:
+    """A number."""
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 <= number < math.inf:
+
+
+def at_least_zero(text: str) -> float:
+    """A number, 0 or more."""
+    value = number(text)
+    if not 0 <= value < math.inf:
         raise ArgumentTypeError(f"{text} must be at least 0")
-    return number
+    return value
 
 
 def seconds(text: str) -> float:
     """A duration in seconds, above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 < number < 1e6:
+    value = number(text)
+    if not 0 < value < 1e6:
         raise ArgumentTypeError(f"{text} must be greater than 0")
-    return number
+    return value
 
 
 def split(words: Sequence[str], parser: ArgumentParser) -> tuple[list[str], dict[str, str]]:

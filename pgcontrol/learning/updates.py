@@ -186,9 +186,8 @@ class FirstOrder(Rule):
         value_loss = self.value_loss(new, batch).mean()
         loss = policy_loss + self.options.value_coef * value_loss
         named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
-        if (
-            self.options.entropy_coef or self.options.entropy_target is not None
-        ):  # else it is told of the rollout: heads without a closed form work hard for it
+        # else it is told of the rollout: heads without a closed form work hard for it
+        if self.options.entropy_coef or self.options.entropy_target is not None:
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
             loss = loss + entropy_coef.float() * named["entropy_loss"]
         if batch.prior is not None and batch.pull is not None:
