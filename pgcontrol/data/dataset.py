@@ -57,7 +57,7 @@ class Dataset:
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
         try:
-            self._minari = minari.MinariDataset(folder)
+            self._minari = minari.MinariDataset(folder.resolve())
         except Exception as error:  # damaged files end in whatever the libraries below raise
             raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {_line(error)}") from None
         self.metadata: dict[str, Any] = self._minari.storage.metadata
@@ -150,6 +150,7 @@ class Writer:
         """An empty dataset in a new folder; `notes` (JSON values) say how it is made, `notes["env"]` our task."""
         from minari.dataset.minari_storage import MinariStorage
 
+        folder = folder.resolve()  # Minari joins a relative one to itself
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
         beside.mkdir(parents=True)
         # Gymnasium's name of our tasks, so that Minari can make the environment anew
@@ -183,7 +184,7 @@ class Writer:
         from minari.dataset.minari_storage import MinariStorage
 
         try:
-            storage = MinariStorage.read(folder)
+            storage = MinariStorage.read(folder.resolve())
             storage.metadata[OURS]
             with h5py.File(folder / "main_data.hdf5", "a") as file:
                 for name in list(file):

@@ -1,5 +1,7 @@
 """Minari datasets: any with Box spaces is read, and what does not fit is refused by name."""
 
+from pathlib import Path
+
 import gymnasium
 import minari
 import numpy as np
@@ -121,3 +123,12 @@ def test_what_a_killed_process_left_is_dropped(tmp_path):
     assert data.env == "Bandit-v0"
     with pytest.raises(InputError, match="is no dataset to go on with"):
         Writer.reopen(foreign(tmp_path / "theirs"))
+
+
+def test_a_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    low, high = np.array([-1], np.float32), np.array([1], np.float32)
+    episode = Episode(np.zeros((3, 4)), np.zeros((2, 1), np.float32), np.ones(2), False, True)
+    Writer.create(Path("d"), "Bandit-v0", low, high, 4, {"env": "Bandit-v0"}).add([episode], [{}])
+    Writer.reopen(Path("d")).add([episode], [{}])
+    assert len(list(Dataset("d").episodes())) == 2
