@@ -39,7 +39,7 @@ def diagnose(
     """Judge a run, and leave diagnosis.json, diagnosis.md and their pictures in its folder.
 
     Args:
-        path: the run folder.
+        path: the run folder, of a training or a clone.
         console: for progress.
         executor: what runs branches.
         branches: of each arm, widened and left alone, where there is an onset; 0: none.
@@ -50,9 +50,31 @@ def diagnose(
     Raises:
         InputError: no run there, one without a log, or a reference of another task.
     """
-    run, limits = RunFolder.open(path), limits or Limits()
+    run = RunFolder.open(path)
+    if run.cloned:
+        if branches:
+            raise InputError(f"--branches {branches}: {path} is a clone, and has no training to branch from")
+        proof, verdicts = None, [Verdict("healthy", "σ not judged: a clone's is that of its data")]
+    else:
+        proof, verdicts = _training(run, console, executor, branches, steps, limits or Limits())
+    facts: dict[str, Any] = {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
+    pictured = None
+    if checkpoint.find(run.path):
+        settings, policy = run.settings(), load(run.path)
+        about, pictured = _behaviour(policy, settings["env"], settings["seed"], against, run.path / SCENE)
+        verdicts += about.pop("verdicts")
+        facts |= about
+    _write(run, verdicts, facts, pictured)
+    run.write_manifest(verdict=words(verdicts))
+    return verdicts
+
+
+def _training(
+    run: RunFolder, console: Console, executor: Executor, branches: int, steps: int | None, limits: Limits
+) -> tuple[Counterfactual | None, list[Verdict]]:
+    """What the log shows, and branches from its onset prove; draws the curves."""
     if not run.metrics_file.exists() or not (rows := read_rows(run.metrics_file)):
-        raise InputError(f"{path} has no metrics.jsonl to judge: it stopped before its first update")
+        raise InputError(f"{run.path} has no metrics.jsonl to judge: it stopped before its first update")
     config, status = run.config(), str(run.manifest().get("status"))
     found = onset(*spreads(rows), config.total_steps, limits)
     proof: Counterfactual | None = None
@@ -61,17 +83,8 @@ def diagnose(
     elif branches and found:
         proof = counterfactual(run, found, branches, steps, executor, console)
     verdicts = judge(rows, config.total_steps, status, limits, proof.gain if proof else None)
-    facts: dict[str, Any] = {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
     evidence.curves(rows, verdicts, limits, run.path / CURVES)
-    pictured = None
-    if checkpoint.find(run.path):
-        policy = load(run.path)
-        about, pictured = _behaviour(policy, config.env, config.seed, against, run.path / SCENE)
-        verdicts += about.pop("verdicts")
-        facts |= about
-    _write(run, verdicts, facts, pictured)
-    run.write_manifest(verdict=words(verdicts))
-    return verdicts
+    return proof, verdicts
 
 
 def _behaviour(
@@ -84,10 +97,11 @@ def _behaviour(
     if env.task is not None and env.task.routes:
         reference, whose = None, "demonstrations"
         if against is not None:
-            other = RunFolder.open(against).config()
-            if other.env != env_id:
-                raise InputError(f"--against {against}: is of {other.env}, not of {env_id}")
-            reference, whose = load(against), f"{other.head.name} in {against.name}"
+            other = RunFolder.open(against).settings()
+            if other.get("env") != env_id:
+                raise InputError(f"--against {against}: is of {other.get('env')}, not of {env_id}")
+            reference = load(against)
+            whose = f"{reference.head.name} in {against.name}"
         ours, theirs = (unimodality.routes_taken(env, p, seed) for p in (policy, reference))
         decision = unimodality.decide(policy, env_id, seed)
         facts |= {"routes": ours._asdict(), "reference": {"of": whose} | theirs._asdict()}
@@ -162,7 +176,8 @@ def _write(run: RunFolder, verdicts: list[Verdict], facts: dict[str, Any], no_pi
             "",
         ]
         text += [f"- {arm}: {', '.join(f'{s:,.4g}' for s in scores)}" for arm, scores in proof["scores"].items()] + [""]
-    text += [f"![curves]({CURVES})", "", f"![scene]({SCENE})", ""]
+    text += [] if run.cloned else [f"![curves]({CURVES})", ""]
+    text += [f"![scene]({SCENE})", ""]
     text += [f"No picture of the scene: {no_picture}", ""] if no_picture else []
     for name, content in (
         ("diagnosis.json", json.dumps(told, indent=1, default=float)),

@@ -65,10 +65,19 @@ class RunFolder:
             raise InputError(f"{path} is no run folder: it {why}")
         return folder
 
+    def settings(self) -> dict[str, Any]:
+        """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`."""
+        return read_yaml(self.config_file)
+
+    @property
+    def cloned(self) -> bool:
+        """Whether it was fitted to a dataset, not trained."""
+        return "dataset" in self.settings()
+
     def config(self) -> Config:
         """The config as run; InputError when it is a clone's."""
-        settings = read_yaml(self.config_file)
-        if "dataset" in settings:
+        settings = self.settings()
+        if self.cloned:
             then = f"pgcontrol train {settings['env']} --prior {self.path}"
             raise InputError(f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}")
         return configure(settings)
