@@ -4,7 +4,8 @@
 
 Records what is missing (200 episodes of a demonstrator, 20 of a trained policy's mode, one dataset a seed), clones it
 with every head, and adds a row to cloning.jsonl as each clone ends; rows that are there are not made again. The scores
-are those of the evaluation at a clone's end, 200 episodes by samples and by mode. For HalfCheetah a Gaussian is trained
+are those of the evaluation at a clone's end, 200 episodes by samples and by mode; where a task has routes, `pgcontrol
+diagnose` says whether the clone averages them. For HalfCheetah a Gaussian is trained
 first (1M steps), and stopped early (150k) for the mediocre clone that finetuning.yaml starts from.
 """
 
@@ -25,7 +26,8 @@ HERE = Path(__file__).parent
 ROWS = HERE / "cloning.jsonl"
 RUNS = HERE.parent / "runs" / "cloning"
 CHEETAH, MEDIOCRE = "HalfCheetah-v5", "HalfCheetah-v5-mediocre"
-TASKS = ("Fork-v0", "Avoiding-v0", CHEETAH)
+ROUTES = ("Fork-v0", "Avoiding-v0")
+TASKS = (*ROUTES, CHEETAH)
 # of HalfCheetah's torques, 64 codes x 4 levels reach 0.83 of the return, the default 16 x 3 only 0.73
 FINER = ["--head.tokenizer", "rvq", "--head.codes", "256", "--head.levels", "2"]
 HEADS: dict[str, list[str]] = {
@@ -50,11 +52,18 @@ HEADS: dict[str, list[str]] = {
     "token-kmeans": ["--head", "token", "--head.tokenizer", "kmeans", "--head.codes", "64"],
     "token-rvq": ["--head", "token", *FINER],
 }
+COLUMNS = {
+    "return (mode)": "mean_reward",
+    "return (samples)": "mean_reward_sampled",
+    "success (mode)": "success",
+    "success (samples)": "success_sampled",
+    "route entropy (samples)": "route_entropy_sampled",
+}
 SCORES = ("mean_reward", "success", "route_entropy")
 
 
 def pgcontrol(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "pgcontrol", *map(str, words), "--quiet"], check=True)
+    subprocess.run([sys.executable, "-m", "pgcontrol", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
 def trained(steps: int) -> Path:
@@ -68,7 +77,7 @@ def trained(steps: int) -> Path:
 
 def recorded(task: str, seed: int) -> Path:
     """A dataset, made or completed where it is not."""
-    folder, routes = RUNS / f"{task}-demos-s{seed}", task in ("Fork-v0", "Avoiding-v0")
+    folder, routes = RUNS / f"{task}-demos-s{seed}", task in ROUTES
     made = json.loads((folder / "metadata.json").read_text())["total_episodes"] if folder.exists() else 0
     wanted = 200 if routes else 20
     if made < wanted:
@@ -81,10 +90,13 @@ def run(task: str, head: str, seed: int, steps: int) -> dict:
     data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}"
     words = ["--steps", steps, "--seed", seed, "--eval-episodes", 200, "--run-dir", folder]
     pgcontrol("clone", data, *HEADS[head], *words)
+    if task in ROUTES:
+        pgcontrol("diagnose", folder)
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     manifest = json.loads((folder / "manifest.json").read_text())
     scores = {f"{s}{by}": last.get(f"eval/{s}{by}") for s in SCORES for by in ("", "_sampled")}
     kept = {"steps": manifest["steps"], "nll": last["eval/nll"], "seconds": manifest["seconds"]}
+    kept |= {"verdict": manifest["verdict"]} if task in ROUTES else {}
     when = {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
     return {"task": task, "head": head, "seed": seed} | scores | kept | when
 
@@ -107,17 +119,18 @@ def table() -> str:
     lines = [
         "# Clones, per head",
         "",
-        "`python experiments/cloning.py`. IQM over seeds (least … most); 200 episodes each; success in percent, route"
-        " entropy over the successful episodes by samples. Rows: cloning.jsonl.",
+        "`python experiments/cloning.py`. IQM over seeds (least … most); 200 episodes each; success in percent; routes"
+        " of the successful episodes; averaging: how many clones `pgcontrol diagnose` judges so. Rows: cloning.jsonl.",
     ]
+    columns = ["head", *COLUMNS, "averaging", "seeds"]
     for task in dict.fromkeys(row["task"] for row in rows()):
-        lines += ["", f"## {task}", "", "| head | return (mode) | return (samples) | success | route entropy | seeds |"]
-        lines.append("|---|---:|---:|---:|---:|---:|")
+        lines += ["", f"## {task}", "", f"| {' | '.join(columns)} |", "|---" + "|---:" * (len(columns) - 1) + "|"]
         for head in HEADS:
             cell = [row for row in rows() if (row["task"], row["head"]) == (task, head)]
             if cell:
-                said = [spread(cell, "mean_reward"), spread(cell, "mean_reward_sampled")]
-                said += [spread(cell, "success_sampled", percent=True), spread(cell, "route_entropy_sampled")]
+                said = [spread(cell, key, percent="success" in key) for key in COLUMNS.values()]
+                judged = [row["verdict"] for row in cell if "verdict" in row]
+                said.append(f"{sum('averaging' in v for v in judged)} of {len(judged)}" if judged else "–")
                 lines.append(f"| {head} | {' | '.join(said)} | {len(cell)} |")
         if task.startswith(CHEETAH):
             each = [json.loads((d / "metadata.json").read_text()) for d in sorted(RUNS.glob(f"{task}-demos-s*"))]

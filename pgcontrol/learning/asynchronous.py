@@ -1,9 +1,13 @@
 """Asynchronous training: worker processes that collect and step on their own, on weights in shared memory.
 
 Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, plays a rollout, runs the
-rule on its copy and adds the *difference* to the shared weights, without a lock. The optimisers' moments are shared in
-the same way (shared RMSprop, Mnih et al. 2016, section 4). Any rule will do; none knows that it runs here. Which worker
-comes first is the machine's to say: runs are not reproducible to the bit, and a resumed one begins new episodes.
+rule on its copy and adds the *difference* to the shared weights, without a lock, divided by the number of workers: the
+others have moved the weights meanwhile, by as many updates, and steps that answer an error which others have answered
+too overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). Whole differences of two workers, each with a critic that is
+fitted to its rollout, stand at the edge of stability: x ← x − x_before. The optimisers' moments are shared (shared
+RMSprop, Mnih et al. 2016, section 4), and are those of whoever came last. Any rule will do; none knows that it runs
+here. Which worker comes first is the machine's to say: runs are not reproducible to the bit, and a resumed one begins
+new episodes.
 """
 
 from __future__ import annotations
@@ -167,9 +171,9 @@ class Worker(Trainer):
         own.normaliser.load_state_dict(shared.normaliser.state_dict())
         self.rule.load_state({name[5:]: tensor for name, tensor in before.items() if name.startswith("rule.")})
         row = super().update()
-        after = {"theta": own.theta} | {f"rule.{name}": tensor for name, tensor in self.rule.state().items()}
-        for name, tensor in shared.weights.items():
-            tensor += after[name] - before[name]
+        shared.weights["theta"].add_(own.theta - before["theta"], alpha=1 / self.config.algorithm.options.workers)
+        for name, tensor in self.rule.state().items():
+            shared.weights[f"rule.{name}"].copy_(tensor)
         return row
 
     def _adapt(self, rollout: Rollout, target: Tensor, progress: float) -> None:
