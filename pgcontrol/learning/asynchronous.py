@@ -3,11 +3,11 @@
 Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, plays a rollout, runs the
 rule on its copy and adds the *difference* to the shared weights, without a lock, divided by the number of workers: the
 others have moved the weights meanwhile, by as many updates, and steps that answer an error which others have answered
-too overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). Whole differences of two workers, each with a critic that is
-fitted to its rollout, stand at the edge of stability: x ← x − x_before. The optimisers' moments are shared (shared
-RMSprop, Mnih et al. 2016, section 4), and are those of whoever came last. Any rule will do; none knows that it runs
-here. Which worker comes first is the machine's to say: runs are not reproducible to the bit, and a resumed one begins
-new episodes.
+too overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). Whole differences of two workers, each with
+a critic that is fitted to its rollout, stand at the edge of stability: x ← x − x_before. The optimisers' moments are
+shared (shared RMSprop, Mnih et al. 2016, section 4), and are those of whoever came last. Any rule will do; none knows
+that it runs here. Which worker comes first is the machine's to say: runs are not reproducible to the bit, and a
+resumed one begins new episodes.
 """
 
 from __future__ import annotations
