@@ -10,21 +10,19 @@ import json
 import multiprocessing
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from pgcontrol_envs.task import python_warnings
 from rich.console import Console
 from rich.table import Table
 
+from pgcontrol.bench import peer
 from pgcontrol.learning.train import Trainer
 from pgcontrol.runs.config import Config, configure, nested
 
 REPEATS = 5
-PEER = "stable_baselines3"
 
 Rates = dict[str, list[float]]
 """Row -> its rate in every turn."""
@@ -56,7 +54,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         rows[f"update {head}, eager, samples"] = _update(Trainer(configs[head], compiled=False))
         rows[f"update {head}, minibatch 64, samples"] = _update(warm(_with(configs[head], minibatch=64)))
         rows[f"train {head}"] = train(trainer, splits[head])
-    if find_spec(PEER):
+    if peer.installed():
         rows["train Stable-Baselines3, same settings"] = _stable_baselines(first, like_ours=True)
         rows["train Stable-Baselines3, defaults"] = _stable_baselines(first, like_ours=False)
     gflops = median(_gflops() for _ in range(REPEATS))
@@ -205,17 +203,8 @@ def _shares(split: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _stable_baselines(config: Config, like_ours: bool) -> Callable[[float], float]:
-    """PPO of Stable-Baselines3 as shipped: its own threads, and its defaults or our sizes."""
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.logger import Logger
-
-    options = config.algorithm.options
-    sizes = {"n_steps": config.rollout_steps, "batch_size": options.minibatch, "n_epochs": options.epochs}
-    with python_warnings():
-        env = make_vec_env(config.env, config.num_envs if like_ours else 1, seed=0)
-    model = PPO("MlpPolicy", env, seed=0, device="cpu", **(sizes if like_ours else {}))
-    model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder in the temporary one
+    """PPO of Stable-Baselines3 on its own choice of threads."""
+    model = peer.ppo(config, like_ours)
     threads = multiprocessing.cpu_count()
 
     def measure(seconds: float) -> float:

@@ -5,13 +5,13 @@ import tempfile
 
 import torch
 
-from pgcontrol.bench import training
+from pgcontrol.bench import peer, training
 from pgcontrol.runs.config import configure
 
 
 def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "REPEATS", 2)
-    monkeypatch.setattr(training, "PEER", "no_such_package")
+    monkeypatch.setattr(peer, "PACKAGE", "no_such_package")
     small = {"num_envs": 4, "rollout_steps": 32, "algorithm.minibatch": 64, "algorithm.epochs": 1, "compile": "off"}
     result = training.run("Reacher-v5", ["gaussian"], small, seconds=0.01, out=tmp_path / "bench.json")
     assert json.loads((tmp_path / "bench.json").read_text()) == result
@@ -34,3 +34,18 @@ def test_the_peer_leaves_nothing_behind(tmp_path, monkeypatch):
     finally:
         torch.set_num_threads(threads)
     assert list(tmp_path.glob("SB3*")) == []
+
+
+def test_the_peer_takes_our_settings():
+    config = configure(
+        {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32, "hidden": 8}
+    )
+    model, options = peer.ppo(config, like_ours=True, seed=3), config.algorithm.options
+    assert (model.n_steps, model.n_envs, model.batch_size) == (32, 2, 32)
+    assert (model.gamma, model.gae_lambda, model.n_epochs) == (options.gamma, options.gae_lambda, options.epochs)
+    assert model.lr_schedule(0.5) == options.learning_rate / 2
+    assert model.policy.mlp_extractor.policy_net[0].out_features == 8
+    std = config.head.options.initial_std
+    assert torch.allclose(model.policy.log_std.exp(), torch.tensor(std))
+    assert model.get_vec_normalize_env() is not None
+    assert peer.ppo(config, like_ours=False).get_vec_normalize_env() is None
