@@ -8,9 +8,11 @@ import sys
 import time
 
 import pytest
+import torch
+import torch.multiprocessing as multiprocessing
 
 import pgcontrol
-from pgcontrol.learning.asynchronous import AsyncTrainer, WorkerFailed
+from pgcontrol.learning.asynchronous import AsyncTrainer, Shared, Worker, WorkerFailed
 from pgcontrol.learning.train import trainer_for
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
@@ -75,3 +77,21 @@ def test_a_worker_that_dies_is_told_of_and_the_others_end():
         trainer.update()
     trainer.close()
     assert not any(worker.is_alive() for worker in trainer.workers)
+
+
+def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
+    left = []
+    for workers in (1, 2):
+        trainer = AsyncTrainer(configure(SMALL | {"algorithm.workers": workers, "compile": "off"}))
+        state = {f"rule.{name}": tensor.clone() for name, tensor in trainer.rule.state().items()}
+        theta, steps = trainer.policy.theta.clone(), multiprocessing.Value("q", 0)
+        shared = Shared({"theta": theta} | state, trainer.policy.normaliser, steps, None, None)
+        worker = Worker(trainer.config, shared)
+        worker.update()
+        left.append((theta - trainer.policy.theta, state["rule.moment1"]))
+        worker.close()
+        trainer.close()
+    (whole, moment1), (half, same) = left
+    assert whole.abs().max() > 1e-4
+    assert torch.allclose(half, whole / 2, atol=1e-7)
+    assert torch.equal(moment1, same)
