@@ -80,14 +80,19 @@ def words(seconds: float) -> str:
 
 def _seconds(config: Config, trainer: Trainer, each: float) -> float:
     trainer.update()  # allocates, and warms the caches
-    began, count, split = time.perf_counter(), 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
+    before, began, count, split = (
+        trainer.steps,
+        time.perf_counter(),
+        0,
+        dict.fromkeys(("update", "physics", "policy"), 0.0),
+    )
     while not count or time.perf_counter() - began < each:
         row = trainer.update()
         count += 1
         split = {name: total + row.get(f"time/{name}", 0.0) for name, total in split.items()}
     update = (time.perf_counter() - began) / count
-    per_rollout = trainer.steps / trainer.updates
-    updates = config.total_steps / per_rollout
+    # not by the trainer's count of updates: an asynchronous one tells of many at a time
+    updates = config.total_steps / ((trainer.steps - before) / count)
     algorithm = catalog.algorithms()[config.algorithm.name]
     samples = config.num_envs * config.rollout_steps
     gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, samples)

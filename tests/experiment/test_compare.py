@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -12,7 +14,7 @@ from pgcontrol.experiment import results
 from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Executor, Local, Outcome, begun
-from pgcontrol.experiment.expected import STARTING, expected, wall
+from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
@@ -194,6 +196,24 @@ def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys)
     times = expected(sweep.cells)
     assert set(times) == {cell.key for cell in sweep.cells}
     assert all(STARTING < seconds < 100 for seconds in times.values())
+
+
+def test_an_asynchronous_training_is_expected_by_its_steps():
+    class Watching:
+        """Tells of sixteen workers' updates at a time."""
+
+        steps = updates = 0
+        env = SimpleNamespace(time_limit=None)
+
+        def update(self):
+            time.sleep(0.002)
+            self.steps += 2048
+            self.updates += 16
+            return {}
+
+    settings = {"env": "InvertedPendulum-v5", "algorithm": "a3c", "total_steps": 204_800, "eval_every": 0}
+    config = configure(settings | {"compile": "off"})
+    assert 0.2 <= _seconds(config, Watching(), 0.05) - STARTING < 1  # pyright: ignore[reportArgumentType]
 
 
 def test_wall_time_is_that_of_the_last_to_end(sweep):
