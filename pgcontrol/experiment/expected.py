@@ -80,12 +80,8 @@ def words(seconds: float) -> str:
 
 def _seconds(config: Config, trainer: Trainer, each: float) -> float:
     trainer.update()  # allocates, and warms the caches
-    before, began, count, split = (
-        trainer.steps,
-        time.perf_counter(),
-        0,
-        dict.fromkeys(("update", "physics", "policy"), 0.0),
-    )
+    before, count, split = trainer.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
+    began = time.perf_counter()
     while not count or time.perf_counter() - began < each:
         row = trainer.update()
         count += 1
