@@ -22,6 +22,8 @@ from pathlib import Path
 
 from scipy import stats
 
+from pgcontrol.data.dataset import Dataset
+
 HERE = Path(__file__).parent
 ROWS = HERE / "cloning.jsonl"
 RUNS = HERE.parent / "runs" / "cloning"
@@ -97,6 +99,8 @@ def run(task: str, head: str, seed: int, steps: int) -> dict:
     scores = {f"{s}{by}": last.get(f"eval/{s}{by}") for s in SCORES for by in ("", "_sampled")}
     kept = {"steps": manifest["steps"], "nll": last["eval/nll"], "seconds": manifest["seconds"]}
     kept |= {"verdict": manifest["verdict"]} if task in ROUTES else {}
+    shown = [float(episode.reward.sum()) for episode in Dataset(data).episodes()]
+    kept |= {"demonstrated": sum(shown) / len(shown)}
     when = {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
     return {"task": task, "head": head, "seed": seed} | scores | kept | when
 
@@ -132,9 +136,9 @@ def table() -> str:
                 judged = [row["verdict"] for row in cell if "verdict" in row]
                 said.append(f"{sum('averaging' in v for v in judged)} of {len(judged)}" if judged else "–")
                 lines.append(f"| {head} | {' | '.join(said)} | {len(cell)} |")
-        if task.startswith(CHEETAH):
-            each = [json.loads((d / "metadata.json").read_text()) for d in sorted(RUNS.glob(f"{task}-demos-s*"))]
-            lines += ["", f"Recorded: {len(each)} datasets of {each[0]['total_episodes']} episodes."] if each else []
+        shown = [row["demonstrated"] for row in rows() if row["task"] == task and row["head"] == "gaussian"]
+        if shown:
+            lines += ["", f"The demonstrations' own return: {min(shown):,.2f} … {max(shown):,.2f}."]
     return "\n".join(lines) + "\n"
 
 
