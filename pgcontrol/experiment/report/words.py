@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
 from pgcontrol.experiment.report.study import Study, percent
+from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.statistics import (
     LEVEL,
     Interval,
@@ -20,6 +22,10 @@ from pgcontrol.runs.log import short
 
 FEW = 3
 """Seeds under which an interval is no more than the range of the runs."""
+NARROW = "the narrowest joint stays narrow"
+"""Said of runs that nobody has judged."""
+MILD = ("suspected", "sharp", NARROW)
+"""Told last, in this order: what may be no fault."""
 
 
 class Standing(NamedTuple):
@@ -133,7 +139,12 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
             words = "Clearly below the baseline" if side < 0 and base is not best else words
             listed = _list([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
             told.append(f"{words}: {listed}.")
-    if open_ := [s.arm for s in rest if s.settled == 0 and s.seeds >= FEW]:
+    unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
+    for side, words in ((1.0, "above"), (0.0, "below")):
+        if wholly := [s.arm for s in unsettled if s.better and s.better.estimate == side]:
+            few = "though so few seeds come out like that by chance, too"
+            told.append(f"With every run {words} the baseline's, {few}: {_list(wholly)}.")
+    if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
         told.append(f"Not told apart from the baseline by these seeds: {_list(open_)}.")
     if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW]:
         told.append(
@@ -186,23 +197,28 @@ def _together(study: Study) -> str:
 
 
 def _trouble(study: Study) -> str:
+    """What happened on each task, and to which arms: the graver words first."""
     told = []
     for env in study.envs():
+        happened: dict[str, list[str]] = {}
         for arm in study.arms(env):
             rows = study.of(env, arm)
-            if gone := [r for r in rows if r.get("diverged")]:
-                steps = _list([f"step {r['steps']:,}" for r in gone])
-                told.append(f"{arm} on {env} diverged in {len(gone)} of {_count(len(rows), 'run')} (last {steps}).")
-            words = [r["verdict"] for r in rows if r.get("verdict") not in (None, "healthy")]
-            for word in dict.fromkeys(words):
-                told.append(f"{arm} on {env}: {word} in {words.count(word)} of {_count(len(rows), 'run')}.")
-            sharp = [at for r in rows if not r.get("verdict") and (at := study.sharp(r))]
-            if sharp:
-                told.append(
-                    f"{arm} on {env}: the narrowest joint stays narrow in {len(sharp)} of {_count(len(rows), 'run')},"
-                    f" from step {short(min(at.step for at in sharp))} on."
-                )
+            for word, (count, about) in _words(study, rows).items():
+                happened.setdefault(word, []).append(f"{arm} in {count} of {_count(len(rows), 'run')}{about}")
+        for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
+            told.append(f"On {env}, {word}: {_list(happened[word])}.")
     return " ".join(told)
+
+
+def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
+    """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
+    said = Counter(word for row in rows for word in (row.get("verdict") or "healthy").split(", "))
+    found = {word: (count, "") for word, count in said.items() if word != "healthy"}
+    if gone := [row["steps"] for row in rows if row.get("diverged")]:
+        found["diverged"] = (len(gone), f" (last {_list([f'step {steps:,}' for steps in gone])})")
+    if narrow := [at.step for row in rows if not row.get("verdict") and (at := study.sharp(row))]:
+        found[NARROW] = (len(narrow), f" (from step {short(min(narrow))} on)")
+    return found
 
 
 def _missing(study: Study) -> str:

@@ -38,10 +38,10 @@ def test_who_won_by_how_much_and_how_sure(told):
 
 def test_what_failed_and_what_is_missing(told):
     trouble, missing = told[-2:]
-    assert "mixture on Fork-v0 diverged in 1 of 5 runs (last step 1,000)." in trouble
-    assert "mixture on Fork-v0: sharp in 5 of 5 runs." in trouble
+    assert "On Fork-v0, diverged: mixture in 1 of 5 runs (last step 1,000)." in trouble
+    assert "On Fork-v0, sharp: mixture in 5 of 5 runs." in trouble
     # runs that nobody has judged: their spread falls under 5 % of the half-range at 100 · ln 10 = 230 steps
-    assert "gaussian on Fork-v0: the narrowest joint stays narrow in 5 of 5 runs, from step 2" in trouble
+    assert "On Fork-v0, the narrowest joint stays narrow: gaussian in 5 of 5 runs (from step 2" in trouble
     assert "1 of 24 runs are missing" in missing
 
 
@@ -55,4 +55,14 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     text = page.read_text()
     assert "did best" in text
     assert str(tmp_path) not in text
-    assert page.stat().st_size < 1_000_000
+    assert page.stat().st_size < 2_000_000
+
+
+def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
+    sweep = read_sweep(COMMITTED / "destruction.yaml")
+    first, trouble = answer(Study(sweep, results.read(sweep), COMMITTED / "runs"))
+    below, apart = first.rest.split("With every run below")[1].split("Not told apart")
+    assert "npg x100" in below  # -492 at best, where the baseline has 3,835 at worst
+    assert "gae-pg x1" in apart
+    assert "npg x100" not in apart
+    assert trouble.rest.index("destroyed: gae-pg x10 in 2 of 3 runs") < trouble.rest.index("sharp: ")
