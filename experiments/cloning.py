@@ -5,8 +5,9 @@
 Records what is missing (200 episodes of a demonstrator, 20 of a trained policy's mode, one dataset a seed), clones it
 with every head, and adds a row to cloning.jsonl as each clone ends; rows that are there are not made again. The scores
 are those of the evaluation at a clone's end, 200 episodes by samples and by mode; where a task has routes, `pgcontrol
-diagnose` says whether the clone averages them. For HalfCheetah a Gaussian is trained
-first (1M steps), and stopped early (150k) for the mediocre clone that finetuning.yaml starts from.
+diagnose` says whether the clone averages them. For HalfCheetah a policy is trained first, 1M steps with a Gaussian
+head, whose torques are any, or with bins, whose torques are eleven; a Gaussian of 150k steps for the mediocre clone
+that finetuning.yaml starts from.
 """
 
 from __future__ import annotations
@@ -27,32 +28,28 @@ from pgcontrol.data.dataset import Dataset
 HERE = Path(__file__).parent
 ROWS = HERE / "cloning.jsonl"
 RUNS = HERE.parent / "runs" / "cloning"
-CHEETAH, MEDIOCRE = "HalfCheetah-v5", "HalfCheetah-v5-mediocre"
+CHEETAH = "HalfCheetah-v5"
+TRAINED = {
+    f"{CHEETAH}-binned": ("binned", 1_000_000),
+    f"{CHEETAH}-gaussian": ("gaussian", 1_000_000),
+    f"{CHEETAH}-mediocre": ("gaussian", 150_000),
+}
+"""What is cloned of HalfCheetah: the head and the steps of the demonstrator."""
 ROUTES = ("Fork-v0", "Avoiding-v0")
-TASKS = (*ROUTES, CHEETAH)
-# of HalfCheetah's torques, 64 codes x 4 levels reach 0.83 of the return, the default 16 x 3 only 0.73
-FINER = ["--head.tokenizer", "rvq", "--head.codes", "256", "--head.levels", "2"]
+RVQ = "--head token --head.tokenizer rvq --head.levels 2 --head.codes".split()
 HEADS: dict[str, list[str]] = {
     "gaussian": ["--head", "gaussian"],
     "gaussian-state": ["--head", "gaussian-state"],
     "gaussian-tanh": ["--head", "gaussian-tanh"],
     "beta": ["--head", "beta"],
     # a component on a bound would shrink to nothing, and components that begin alike stay alike
-    "mixture": [
-        "--head",
-        "mixture",
-        "--head.min-std",
-        "0.05",
-        "--head.components",
-        "8",
-        "--head.initial-spread",
-        "0.7",
-    ],
+    "mixture": "--head mixture --head.min-std 0.05 --head.components 8 --head.initial-spread 0.7".split(),
     "binned": ["--head", "binned"],
     "ordinal": ["--head", "ordinal"],
     "autoregressive": ["--head", "autoregressive"],
-    "token-kmeans": ["--head", "token", "--head.tokenizer", "kmeans", "--head.codes", "64"],
-    "token-rvq": ["--head", "token", *FINER],
+    "token-kmeans": "--head token --head.tokenizer kmeans --head.codes 64".split(),
+    "token-rvq": [*RVQ, "256"],
+    "token-rvq-1024": [*RVQ, "1024"],
 }
 COLUMNS = {
     "return (mode)": "mean_reward",
@@ -68,12 +65,12 @@ def pgcontrol(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "pgcontrol", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
-def trained(steps: int) -> Path:
-    """A Gaussian's run of so many steps."""
-    folder = RUNS / f"cheetah-{steps}"
+def trained(head: str, steps: int) -> Path:
+    """A run of so many steps."""
+    folder = RUNS / f"cheetah-{head}-{steps}"
     if not (folder / "checkpoints").exists() or not any((folder / "checkpoints").iterdir()):
         words = ["--total-steps", steps, "--seed", 100, "--threads", 1, "--eval-every", 0, "--run-dir", folder]
-        pgcontrol("train", CHEETAH, "--head", "gaussian", *words)
+        pgcontrol("train", CHEETAH, "--head", head, *words)
     return folder
 
 
@@ -83,7 +80,7 @@ def recorded(task: str, seed: int) -> Path:
     made = json.loads((folder / "metadata.json").read_text())["total_episodes"] if folder.exists() else 0
     wanted = 200 if routes else 20
     if made < wanted:
-        source = [task] if routes else [trained(150_000 if task == MEDIOCRE else 1_000_000), "--mode"]
+        source = [task] if routes else [trained(*TRAINED[task]), "--mode"]
         pgcontrol("record", *source, "--episodes", wanted, "--seed", seed, "--out", folder)
     return folder
 
@@ -145,7 +142,7 @@ def table() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="clones at a time")
-    parser.add_argument("--tasks", nargs="+", default=TASKS, choices=(*TASKS, MEDIOCRE))
+    parser.add_argument("--tasks", nargs="+", default=ROUTES, choices=(*ROUTES, *TRAINED))
     parser.add_argument("--heads", nargs="+", default=list(HEADS), choices=list(HEADS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10_000, help="gradient steps of a clone at most")
