@@ -36,20 +36,20 @@ TRAINED = {
 }
 """What is cloned of HalfCheetah: the head and the steps of the demonstrator."""
 ROUTES = ("Fork-v0", "Avoiding-v0")
-RVQ = "--head token --head.tokenizer rvq --head.levels 2 --head.codes".split()
-HEADS: dict[str, list[str]] = {
-    "gaussian": ["--head", "gaussian"],
-    "gaussian-state": ["--head", "gaussian-state"],
-    "gaussian-tanh": ["--head", "gaussian-tanh"],
-    "beta": ["--head", "beta"],
+RVQ = "--head token --head.tokenizer rvq --head.levels 2 --head.codes"
+HEADS = {
+    "gaussian": "--head gaussian",
+    "gaussian-state": "--head gaussian-state",
+    "gaussian-tanh": "--head gaussian-tanh",
+    "beta": "--head beta",
     # a component on a bound would shrink to nothing, and components that begin alike stay alike
-    "mixture": "--head mixture --head.min-std 0.05 --head.components 8 --head.initial-spread 0.7".split(),
-    "binned": ["--head", "binned"],
-    "ordinal": ["--head", "ordinal"],
-    "autoregressive": ["--head", "autoregressive"],
-    "token-kmeans": "--head token --head.tokenizer kmeans --head.codes 64".split(),
-    "token-rvq": [*RVQ, "256"],
-    "token-rvq-1024": [*RVQ, "1024"],
+    "mixture": "--head mixture --head.min-std 0.05 --head.components 8 --head.initial-spread 0.7",
+    "binned": "--head binned",
+    "ordinal": "--head ordinal",
+    "autoregressive": "--head autoregressive",
+    "token-kmeans": "--head token --head.tokenizer kmeans --head.codes 64",
+    "token-rvq": f"{RVQ} 256",
+    "token-rvq-1024": f"{RVQ} 1024",
 }
 COLUMNS = {
     "return (mode)": "mean_reward",
@@ -88,7 +88,7 @@ def recorded(task: str, seed: int) -> Path:
 def run(task: str, head: str, seed: int, steps: int) -> dict:
     data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}"
     words = ["--steps", steps, "--seed", seed, "--eval-episodes", 200, "--run-dir", folder]
-    pgcontrol("clone", data, *HEADS[head], *words)
+    pgcontrol("clone", data, *HEADS[head].split(), *words)
     if task in ROUTES:
         pgcontrol("diagnose", folder)
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
