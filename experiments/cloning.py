@@ -6,7 +6,7 @@ Records what is missing (200 episodes of a demonstrator, 20 of a trained policy'
 with every head, and adds a row to cloning.jsonl as each clone ends; rows that are there are not made again. The scores
 are those of the evaluation at a clone's end, 200 episodes by samples and by mode; where a task has routes, `pgcontrol
 diagnose` says whether the clone averages them. For HalfCheetah a policy is trained first, 1M steps with a Gaussian
-head, whose torques are any, or with bins, whose torques are eleven; a Gaussian of 150k steps for the mediocre clone
+head, whose torques are any, or with bins, whose torques are eleven; a Gaussian of 80k steps for the mediocre clone
 that finetuning.yaml starts from.
 """
 
@@ -32,7 +32,7 @@ CHEETAH = "HalfCheetah-v5"
 TRAINED = {
     f"{CHEETAH}-binned": ("binned", 1_000_000),
     f"{CHEETAH}-gaussian": ("gaussian", 1_000_000),
-    f"{CHEETAH}-mediocre": ("gaussian", 150_000),
+    f"{CHEETAH}-mediocre": ("gaussian", 80_000),
 }
 """What is cloned of HalfCheetah: the head and the steps of the demonstrator."""
 ROUTES = ("Fork-v0", "Avoiding-v0")
