@@ -6,8 +6,8 @@ Records what is missing (200 episodes of a demonstrator, 20 of a trained policy'
 with every head, and adds a row to cloning.jsonl as each clone ends; rows that are there are not made again. The scores
 are those of the evaluation at a clone's end, 200 episodes by samples and by mode; where a task has routes, `pgcontrol
 diagnose` says whether the clone averages them. For HalfCheetah a policy is trained first, 1M steps with a Gaussian
-head, whose torques are any, or with bins, whose torques are eleven; a Gaussian of 80k steps for the mediocre clone
-that finetuning.yaml starts from.
+head, whose torques are any, or with bins, whose torques are eleven. finetuning.yaml starts from clones of samples,
+which have a σ and have seen what it leads to: of that Gaussian, and of one of 80k steps.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ ROWS = HERE / "cloning.jsonl"
 RUNS = HERE.parent / "runs" / "cloning"
 CHEETAH = "HalfCheetah-v5"
 TRAINED = {
-    f"{CHEETAH}-binned": ("binned", 1_000_000),
-    f"{CHEETAH}-gaussian": ("gaussian", 1_000_000),
-    f"{CHEETAH}-mediocre": ("gaussian", 80_000),
+    f"{CHEETAH}-binned": ("binned", 1_000_000, ["--mode"]),
+    f"{CHEETAH}-gaussian": ("gaussian", 1_000_000, ["--mode"]),
+    f"{CHEETAH}-expert": ("gaussian", 1_000_000, []),
+    f"{CHEETAH}-mediocre": ("gaussian", 80_000, []),
 }
-"""What is cloned of HalfCheetah: the head and the steps of the demonstrator."""
+"""What is cloned of HalfCheetah: the head and the steps of the demonstrator, and how it is recorded."""
 ROUTES = ("Fork-v0", "Avoiding-v0")
 RVQ = "--head token --head.tokenizer rvq --head.levels 2 --head.codes"
 HEADS = {
@@ -48,8 +49,11 @@ HEADS = {
     "ordinal": "--head ordinal",
     "autoregressive": "--head autoregressive",
     "token-kmeans": "--head token --head.tokenizer kmeans --head.codes 64",
+    "token-rvq-16": f"{RVQ} 16",
     "token-rvq": f"{RVQ} 256",
     "token-rvq-1024": f"{RVQ} 1024",
+    "token-residual-16": "--head token-residual --head.codes 16",
+    "token-residual-256": "--head token-residual --head.codes 256",
 }
 COLUMNS = {
     "return (mode)": "mean_reward",
@@ -80,7 +84,7 @@ def recorded(task: str, seed: int) -> Path:
     made = json.loads((folder / "metadata.json").read_text())["total_episodes"] if folder.exists() else 0
     wanted = 200 if routes else 20
     if made < wanted:
-        source = [task] if routes else [trained(*TRAINED[task]), "--mode"]
+        source = [task] if routes else [trained(*TRAINED[task][:2]), *TRAINED[task][2]]
         pgcontrol("record", *source, "--episodes", wanted, "--seed", seed, "--out", folder)
     return folder
 

@@ -13,11 +13,13 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
+from pgcontrol.heads.rows import Chain, Independent
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
 
 OWN = "own"
+Row = Independent | Chain
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Options:
 class Token(Head):
     """Categoricals over a tokenizer's codes, one for each of its L positions, independent given the observation.
 
-    params [B, L, K]: logits. The choice is the row of codes. Positions are factorised (a residual level does not see
-    the code of the level before; an autoregressive row would).
+    params [B, L, K]: logits. The choice is the row of codes. Positions are factorised: a residual level does not see
+    the code of the level before (in `token-residual` it does).
 
     With `source = own` the head begins on bins: until `warmup` of the budget is used, the same logits are read as n
     bins for each joint, held through the chunk. The run's own actions under these bins are then what the tokenizer is
@@ -77,7 +79,7 @@ class Token(Head):
         self.tokenizer = files.make(options.tokenizer, options.horizon, self.joints, options.sizes(), "head.")
         self.shape = (self.tokenizer.length, self.tokenizer.codes)
         outputs = self.shape[0] * self.shape[1]
-        self.logits = output_layer(features, outputs)
+        self.logits = output_layer(features, outputs + self.more_outputs())
         self.own = self.tokenizer.learned and options.source == OWN
         self.bins = min(self.BINS, outputs // self.joints)
         if self.own and self.bins < 3:
@@ -93,6 +95,10 @@ class Token(Head):
             shape = -0.5 * (self.bin_values / options.initial_std) ** 2
             with torch.no_grad():
                 self.logits.bias[: self.joints * self.bins] = shape.repeat(self.joints)
+
+    def more_outputs(self) -> int:
+        """Of the output layer, beside the logits."""
+        return 0
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
         """Read the tokenizer's folder, or fit it to the source's actions; with `source = own` to `own`, if it is there.
@@ -112,6 +118,7 @@ class Token(Head):
                 raise InputError(f"head.source {source}: for {data.shape[-1]} joints, not {self.joints}")
             self.tokenizer.fit(data, seed)
             self.warm.fill_(False)
+            nn.init.zeros_(self.logits.bias)  # which was the bins'
         else:
             self._read_folder(source)
 
@@ -134,22 +141,30 @@ class Token(Head):
         return ChoiceSpec((length,), torch.int64, codes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[B, F] -> [B, L, K]."""
-        return self.logits(features).unflatten(-1, self.shape)
+        """[B, F] -> params."""
+        return self._shaped(self.logits(features))
+
+    def _shaped(self, outputs: Tensor) -> Tensor:
+        return outputs.unflatten(-1, (self.shape[0], -1))
 
     def _as_bins(self, params: Tensor) -> Tensor:
-        """The same logits read as bins, [B, A, n]."""
+        """The same numbers read as those of bins, [B, A, n]."""
         return params.flatten(1)[:, : self.joints * self.bins].unflatten(-1, (self.joints, self.bins))
 
-    def _read(self, params: Tensor) -> Tensor:
-        """The logits that count now, [B, P, K]."""
-        return self._as_bins(params) if self.warm else params
+    def codes(self, params: Tensor) -> Row:
+        """What params say of the codes."""
+        return Independent(params)
+
+    def _row(self, params: Tensor) -> Row:
+        """What params say of what counts now: bins or codes."""
+        return Independent(self._as_bins(params)) if self.warm else self.codes(params)
 
     def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
-        """A function of logits, of those that count now, without a branch that would have to be compiled anew."""
+        """A function of rows, of those that count now, without a branch that would have to be compiled anew."""
         if not self.own:
-            return of(*params)
-        return torch.where(self.warm, of(*map(self._as_bins, params)), of(*params))
+            return of(*map(self.codes, params))
+        bins = (Independent(self._as_bins(p)) for p in params)
+        return torch.where(self.warm, of(*bins), of(*map(self.codes, params)))
 
     def _filled(self, index: Tensor) -> Tensor:
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
@@ -159,24 +174,28 @@ class Token(Head):
         return categorical.race(count, *self.shape, rng=rng)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """Every position on its own."""
-        return self._measure(lambda p, race: self._filled(categorical.draw(p, race)), params, noise)
+        """By the exponential race."""
+        codes = self._filled(self.codes(params).draw(noise))
+        if not self.own:
+            return codes
+        bins = Independent(self._as_bins(params)).draw(self._as_bins(noise))
+        return torch.where(self.warm, self._filled(bins), codes)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest code of every position."""
-        return self._measure(lambda p: self._filled(p.argmax(-1)), params)
+        return self._measure(lambda row: self._filled(row.mode()), params)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Sum over positions of log softmax at the chosen code."""
-        return self._measure(lambda p: categorical.log_prob(p, choice[:, : p.shape[1]]).sum(-1), params)
+        """Of the codes, or the bins, in the choice."""
+        return self._measure(lambda row: row.log_prob(choice[:, : row.length]), params)
 
     def entropy(self, params: Tensor) -> Tensor:
-        """−Σ p log p, summed over positions: of the codes, not of the actions, where several rows may mean the same."""
-        return self._measure(lambda p: categorical.entropy(p).sum(-1), params)
+        """Of the codes, not of the actions, where several rows may mean the same."""
+        return self._measure(lambda row: row.entropy(), params)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ p_old (log p_old − log p_new), summed over positions."""
-        return self._measure(lambda p, q: categorical.kl(p, q).sum(-1), old, new)
+        """Of the codes."""
+        return self._measure(lambda p, q: p.kl(q), old, new)
 
     def unit(self, choice: Tensor) -> Tensor:
         """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
@@ -200,23 +219,28 @@ class Token(Head):
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""
-        p = F.softmax(self._read(params), -1)
         if not self.warm:
-            return self.tokenizer.moments(p)
+            return self.code_moments(params)
+        p = F.softmax(self._as_bins(params), -1)
         mean = p @ self.bin_values
         std = (p @ self.bin_values.square() - mean.square()).clamp_min(0.0).sqrt()
         return (held(mean, self.horizon), held(std, self.horizon))
 
+    def code_moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """`moments`, once there are codes."""
+        return self.tokenizer.moments(F.softmax(params, -1))
+
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation per joint, perplexity as a share of K, codes out of use, bits per action, and the last refit."""
-        p = F.softmax(self._read(params), -1)
-        per_joint = self.moments(params[:: max(1, len(params) // 256)])[1].mean((0, 1))  # a sample of rows will do
-        perplexity = (-(p * p.clamp_min(1e-30).log()).sum(-1)).exp()
+        some = params[:: max(1, len(params) // 256)]  # a sample of rows will do
+        per_joint = self.moments(some)[1].mean((0, 1))
+        logits = self._row(params).conditionals()
+        p = F.softmax(logits, -1).mean(1)
         return {
             "std": per_joint.mean(),
             "std_min": per_joint.min(),
             "std_max": per_joint.max(),
-            "perplexity": perplexity.mean() / p.shape[-1],
+            "perplexity": categorical.entropy(logits).exp().mean() / p.shape[-1],
             # a code is dead when no visited state gives it a percent of the uniform share
             "dead_codes": (p.amax(0) < 0.01 / p.shape[-1]).float().mean(),
             "warm": self.warm.float(),
@@ -245,7 +269,7 @@ class Token(Head):
         T, N = rollout.terminated.shape
         params = self(features)
         draws = max(1, min(8, 2**13 // len(params), 2**22 // params.numel()))
-        many = params.repeat(draws, 1, 1)
+        many = params.repeat(draws, *[1] * (params.ndim - 1))
         meant = self.unit(self.sample(many, rng))  # what the policy does now, [draws·T·N, H, A]
         before, _ = self.moments(params)
         played = self.unit(rollout.choice.flatten(0, 1)).unflatten(0, (T, N))
@@ -260,7 +284,8 @@ class Token(Head):
             nn.init.zeros_(self.logits.weight)
             nn.init.zeros_(self.logits.bias)
         self.warm.fill_(False)
-        imitate(self.logits, features.repeat(draws, 1), self.tokenizer.encode(meant), self.shape)
+        codes = self.tokenizer.encode(meant)
+        imitate(self.logits, features.repeat(draws, 1), lambda out: self.codes(self._shaped(out)).log_prob(codes))
 
         after, _ = self.moments(self(features))
         self.refit_shift.copy_((after - before).abs().mean())
@@ -283,16 +308,13 @@ def seed(rng: Generator) -> int:
 
 
 @torch.enable_grad()
-def imitate(layer: nn.Linear, features: Tensor, codes: Tensor, shape: tuple[int, int], steps: int = 60) -> None:
-    """Set a linear layer so that its softmax over codes fits (feature, codes) pairs, by maximum likelihood.
-
-    Multinomial logistic regression from where the layer is, by L-BFGS, with a small pull towards zero.
+def imitate(layer: nn.Linear, features: Tensor, log_prob: Callable[[Tensor], Tensor], steps: int = 60) -> None:
+    """Set a linear layer so that its outputs are likely, by L-BFGS from where the layer is, pulled a little to zero.
 
     Args:
-        layer: F inputs, L·K outputs; changed in place.
+        layer: F inputs; changed in place.
         features: [M, F].
-        codes: [M, L].
-        shape: (L, K).
+        log_prob: outputs [M, ·] -> log-probability [M], concave.
         steps: iterations.
     """
     weight = layer.weight.detach().clone().requires_grad_()
@@ -301,8 +323,7 @@ def imitate(layer: nn.Linear, features: Tensor, codes: Tensor, shape: tuple[int,
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        logits = F.linear(features, weight, bias).unflatten(-1, shape)
-        value = F.cross_entropy(logits.flatten(0, 1), codes.flatten()) + 1e-5 * weight.square().sum()
+        value = -log_prob(F.linear(features, weight, bias)).mean() + 1e-5 * weight.square().sum()
         value.backward()
         return value
 

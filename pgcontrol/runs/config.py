@@ -49,9 +49,9 @@ class Settings:
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
     prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
     prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
-    prior_warmup: int = option(50_000, "environment steps that only the critic learns from, under a prior", least=0)
-    prior_kl: float = option(0.3, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
-    prior_kl_until: float = option(0.5, "share of the budget by which that cost has gone to 0, linearly", above=0)
+    prior_warmup: int = option(6_000, "environment steps that only the critic learns from, under a prior", least=0)
+    prior_kl: float = option(0.1, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
+    prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
     prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 

@@ -41,7 +41,7 @@ def test_full_degree_holds_any_pair_of_joints():
     """K − 1 polynomials and the constant span all tables: two joints always equal, in any of 5 bins alike."""
     chain = head(2, bins=5, degree=4)
     wanted = 20.0 * torch.eye(5)  # logits of joint 1 for each choice of joint 0
-    coupling = chain.basis.T @ wanted @ chain.basis / 25
+    coupling = chain.basis[0].T @ wanted @ chain.basis[0] / 25
     p = torch.zeros(1, 2, 5 + 4 * 2 * 4)
     p[0, 1, 5:].view(4, 2, 4)[:, 0] = coupling.T
     choices = space(2, 5)

@@ -32,6 +32,10 @@ VARIANTS = {
     "rvq, chunks": {"tokenizer": "rvq", "codes": 8, "levels": 3, "horizon": 4},
     "fast": {"tokenizer": "fast", "codes": 32, "length": 3, "scale": 4.0},
     "fast, chunks": {"tokenizer": "fast", "codes": 64, "length": 4, "scale": 4.0, "horizon": 4},
+    "residual": {"head": "token-residual", "codes": 8, "levels": 3},
+    "residual, chunks": {"head": "token-residual", "codes": 8, "levels": 2, "horizon": 3},
+    "residual, two levels": {"head": "token-residual", "codes": 8},
+    "residual of one level": {"head": "token-residual", "tokenizer": "kmeans", "codes": 16, "levels": None},
 }
 WORLD = {"head", "params", "size"}
 """What a law may ask for here; that of checkpoints makes a head with options alone, and test_round_trip is its like."""
@@ -42,15 +46,19 @@ LAWS = {
 }
 
 
+def unfitted(name: str) -> Token:
+    return make(**{"name": "token"} | {{"head": "name"}.get(k, k): v for k, v in VARIANTS[name].items()})
+
+
 @functools.cache
 def vocabulary(name: str) -> dict[str, torch.Tensor]:
-    tokenizer, data = make("token", **VARIANTS[name]).tokenizer, steps(seed=3)
+    tokenizer, data = unfitted(name).tokenizer, steps(seed=3)
     tokenizer.fit(base.windows(data, torch.zeros(data.shape[:2], dtype=torch.bool), tokenizer.horizon), seed=0)
     return tokenizer.state_dict()
 
 
 def variant(name: str) -> Token:
-    head = make("token", **VARIANTS[name])
+    head = unfitted(name)
     if not name.startswith("warm"):
         head.tokenizer.load_state_dict(vocabulary(name))
         head.warm.fill_(False)
@@ -85,7 +93,7 @@ def test_a_traced_policy_follows_the_end_of_the_warm_up():
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_round_trip(name):
-    head, other = variant(name), make("token", **VARIANTS[name])
+    head, other = variant(name), unfitted(name)
     other.load_state_dict(head.state_dict())
     choice = head.sample(head(torch.randn(50, FEATURES)), rng())
     assert torch.equal(other.decode(choice), head.decode(choice))
@@ -95,7 +103,7 @@ def test_round_trip(name):
 @pytest.mark.parametrize("name", [n for n, v in VARIANTS.items() if "horizon" in v])
 def test_std_of_chunks(name):
     head = variant(name)
-    params = 0.5 * torch.randn(BATCH, *head.shape, generator=rng(1))
+    params = 0.5 * torch.randn(head(torch.zeros(BATCH, FEATURES)).shape, generator=rng(1))
     unit = head.unit(head.sample(params.repeat_interleave(10_000, 0), rng()))
     measured = unit.view(BATCH, 10_000, head.horizon, JOINTS).std(1).mean()
     said = head.describe(params)["std"]
@@ -104,19 +112,45 @@ def test_std_of_chunks(name):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_mass_sums_to_one(name):
-    """Over all choices where they are few, joint by joint otherwise."""
+    """Over all choices where they are few, position by position otherwise, which are independent then."""
     head = variant(name)
-    read = head._read(torch.randn(2, *head.shape, generator=rng(1)))
-    positions, codes = read.shape[1:]
-    params = torch.randn(2, *head.shape, generator=rng(1))
+    params = 0.5 * torch.randn(head(torch.zeros(2, FEATURES)).shape, generator=rng(1))
+    marginals = head._row(params).conditionals().softmax(-1).mean(1)
+    positions, codes = marginals.shape[1:]
     base_choice = head.mode(params)
+    if codes**positions <= 4096:
+        rows = torch.tensor(list(itertools.product(range(codes), repeat=positions)))
+        rows = torch.nn.functional.pad(rows, (0, base_choice.shape[1] - positions))
+        for row in params:
+            mass = head.log_prob(row.expand(len(rows), *row.shape), rows).double().exp().sum()
+            assert float(mass) == pytest.approx(1, abs=1e-5)
+        return
     for position in range(positions):
         choices = base_choice.repeat_interleave(codes, 0)
         choices[:, position] = torch.arange(codes).repeat(2)
         p = head.log_prob(params.repeat_interleave(codes, 0), choices).exp().view(2, codes)
-        rest = torch.softmax(head._read(params), -1).amax(-1)  # the mode's mass at the other positions
+        rest = marginals.amax(-1)  # the mode's mass at the other positions
         others = rest.prod(-1) / rest[:, position]
         assert torch.allclose(p.sum(1), others, rtol=1e-4)
+
+
+def test_a_residual_row_holds_any_gaussian():
+    """N(μ, Σ) over the sums of two levels, by couplings −Σ⁻¹."""
+    head = variant("residual, two levels")
+    precision = torch.tensor([[40.0, -25.0, 0.0], [-25.0, 40.0, 0.0], [0.0, 0.0, 30.0]])
+    mean, table = torch.tensor([0.2, -0.1, 0.3]), head.tokenizer.get_buffer("table")
+    size = table.square().mean((1, 2)).sqrt()
+    base = table @ precision @ mean - 0.5 * ((table @ precision) * table).sum(-1)
+    params = torch.zeros(1, 2, 8 + 3 * 2 * 3)
+    params[0, 1, 8:].view(3, 2, 3)[:, 0] = -precision * size[0] * size[1]
+    # the first level's base is what remains when the second is summed out
+    second = base[1] - (table[0] @ precision) @ table[1].T
+    params[0, 0, :8] = base[0] + second.logsumexp(-1)
+    params[0, 1, :8] = base[1]
+    rows = torch.tensor(list(itertools.product(range(8), repeat=2)))
+    off = table[0][rows[:, 0]] + table[1][rows[:, 1]] - mean
+    wanted = (-0.5 * ((off @ precision) * off).sum(-1)).log_softmax(0)
+    assert torch.allclose(head.log_prob(params.expand(64, -1, -1), head._filled(rows)), wanted, atol=1e-4)
 
 
 def test_warm_bins_reach_the_bounds_and_are_even():

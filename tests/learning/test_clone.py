@@ -45,7 +45,7 @@ def episode(steps: int, start: int = 0) -> Episode:
 def test_every_head_becomes_likelier_and_leaves_a_run(head, settings, demonstrations, tmp_path):
     made = clone(config(demonstrations, head=head, run_dir=str(tmp_path / "c"), **settings), quiet=True)
     rows = made.metrics()
-    assert min(row["eval/nll"] for row in rows) < rows[0]["eval/nll"] - 0.2
+    assert min(row["eval/nll"] for row in rows) < rows[0]["eval/nll"] - 0.1
     assert rows[-1]["eval/success_sampled"] >= 0
     policy = load(made.path)
     assert policy.head.name == head

@@ -25,10 +25,10 @@ from tests.test_cli import run
 
 @pytest.fixture(scope="module")
 def priors(tmp_path_factory):
-    """A short run of every head, by name; of tokens one that has left its bins."""
+    """A short run of every head, by name; of those that begin on bins one that has left them."""
     folder = tmp_path_factory.mktemp("priors")
-    for head in catalog.heads():
-        extra = {"head.warmup": 0.1, "head.codes": 32} if head == "token" else {}
+    for head, kind in catalog.heads().items():
+        extra = {"head.warmup": 0.1, "head.codes": 32} if hasattr(kind.Options, "warmup") else {}
         pgcontrol.train(small(head=head, total_steps=512, hidden="16", run_dir=str(folder / head), **extra))
     return folder
 
@@ -68,18 +68,11 @@ def test_a_run_begins_as_its_prior_and_only_the_critic_warms_up(priors, head):
 def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
     far = {}
     for cost in (0.0, 100.0):
-        extra = {"prior_kl": cost, "prior_warmup": 0, "algorithm": algorithm, "rollout_steps": 64}
-        if algorithm != "ppo":
-            settings = {k: v for k, v in SMALL.items() if not k.startswith("algorithm.")}
-            trainer = trainer_for(
-                configure(
-                    settings
-                    | {"env": "Hopper-v5", "prior": str(priors / "binned"), "eval_every": 0, "total_steps": 2048}
-                    | extra
-                )
-            )
-        else:
-            trainer = tuner(priors / "binned", **extra)
+        extra = {"prior_kl": cost, "prior_kl_until": 1.0, "prior_warmup": 0}
+        extra |= {"rollout_steps": 64, "algorithm": algorithm}
+        known = {k: v for k, v in SMALL.items() if algorithm == "ppo" or not k.startswith("algorithm.")}
+        quick = {"env": "Hopper-v5", "prior": str(priors / "binned"), "eval_every": 0, "total_steps": 2048}
+        trainer = trainer_for(configure(known | quick | extra))
         assert isinstance(trainer, FineTuner)
         for _ in range(4):
             trainer.update()

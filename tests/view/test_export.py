@@ -75,13 +75,16 @@ def check_parity(acting):
 
 
 TOKENS = [("kmeans", 1, True), ("kmeans", 4, False), ("vq", 2, False), ("rvq", 1, False), ("fast", 4, False)]
+RESIDUAL = [("token-residual", "rvq", horizon, warm) for horizon in (1, 3) for warm in (True, False)]
 
 
-@pytest.mark.parametrize(("tokenizer", "horizon", "warm"), [*TOKENS, ("bins", 2, False)])
-def test_parity_of_learned_tokens(tokenizer, horizon, warm):
+@pytest.mark.parametrize(
+    ("head", "tokenizer", "horizon", "warm"), [*(("token", *case) for case in [*TOKENS, ("bins", 2, False)]), *RESIDUAL]
+)
+def test_parity_of_learned_tokens(head, tokenizer, horizon, warm):
     """Every tokenizer, with chunks, before the first fit and after it."""
     options = {"tokenizer": tokenizer, "horizon": horizon}
-    policy = policy_of(spec_of(("token", options)))
+    policy = policy_of(spec_of((head, options)))
     if not warm:
         policy.head.warm.fill_(False)  # pyright: ignore[reportCallIssue]
     vocabulary = {name: buffer for name, buffer in policy.named_buffers() if name.endswith("tokenizer.table")}

@@ -1,0 +1,78 @@
+"""Learned tokens whose later levels know what the earlier ones left over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pgcontrol.heads import quadrature, token
+from pgcontrol.heads.rows import Chain
+from pgcontrol.options import InputError, option
+from pgcontrol.tokenizers import kinds
+from pgcontrol.tokenizers.base import Additive
+
+
+@dataclass(frozen=True)
+class Options(token.Options):
+    """What `--head.X` sets: that of tokens, of kinds whose codes' rows add up."""
+
+    tokenizer: str = option("rvq", "kind of tokenizer: rvq (or one of a single level: kmeans, vq)")
+    levels: int | None = option(2, "codebooks, each refining the last (rvq)")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not issubclass(kinds()[self.tokenizer], Additive):
+            raise InputError(f"head.tokenizer = {self.tokenizer!r}: its codes do not add up; must be rvq, kmeans or vq")
+
+
+class TokenResidual(token.Token):
+    """A row of codes, each chosen in the knowledge of the earlier ones, whose table rows add up to the action.
+
+    A `rows.Chain` whose features φ_i(c) are the table's rows t_i(c) themselves, D = H·A numbers at unit scale. So a
+    Gaussian N(μ, Σ) of the action is among its distributions: −½(μ − Σt_i)ᵀΣ⁻¹(μ − Σt_i) is linear in each t_i, with
+    couplings W_ij = −Σ⁻¹. Independent levels cannot say it: a fine level that does not know the coarse code cannot know
+    what is left over.
+
+    params [B, L, K + D·L·D]: for each level its base logits, then what every level says to it; only the earlier levels'
+    part is read. `mode` is greedy. While the head is on its first bins, joints are independent as in `token`.
+    """
+
+    name = "token-residual"
+    Options = Options
+    estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
+    likeliest_mode = False
+    uniforms: Tensor
+    tokenizer: Additive
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
+        self.register_buffer("uniforms", quadrature.uniforms(32, self.shape[0]), persistent=False)
+
+    def more_outputs(self) -> int:
+        """The couplings."""
+        return (self.shape[0] * self.horizon * self.joints) ** 2
+
+    def codes(self, params: Tensor) -> Chain:
+        """The chain over levels."""
+        table = self.tokenizer.table
+        size = table.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-6)
+        return Chain.read(params, table / size, self.uniforms)
+
+    def code_moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """The last level's in closed form, given each of the fixed prefixes of the others."""
+        table, shape = self.tokenizer.table, (self.horizon, self.joints)
+        means, stds = [], []
+        for part in params.split(256):
+            chain = self.codes(part)
+            prefixes = chain.prefixes(len(self.uniforms))
+            p = chain.given(prefixes)[:, :, -1].softmax(-1)  # [B, S, K]
+            rest = p @ table[-1]
+            within = p @ table[-1].square() - rest.square()
+            start = sum((table[i][prefixes[..., i]] for i in range(len(table) - 1)), torch.zeros_like(rest))
+            centre = start + rest
+            means.append(centre.mean(1).unflatten(-1, shape))
+            stds.append((within.mean(1) + centre.var(1, correction=0)).clamp_min(0.0).sqrt().unflatten(-1, shape))
+        return torch.cat(means), torch.cat(stds)
