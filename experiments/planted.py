@@ -9,6 +9,7 @@ and is not run again; planted.md is written from the lines there are. The genera
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import time
@@ -45,10 +46,11 @@ def cases() -> list[Case]:
     sick = [
         *(Case("pendulum, σ forced to 0.005", True, {"seed": s}, forced(0.005)) for s in range(6)),
         *(
-            Case("pendulum, state's σ forced", True, {"seed": s, "head": "gaussian-state"}, forced(0.005))
+            Case("pendulum, state's σ forced", True, {"seed": s, "head": "gaussian-state"}, forced(0.002))
             for s in range(4)
         ),
-        *(Case("pendulum, bins sharpened", True, {"seed": s, "head": "binned"}, forced(0.005)) for s in range(4)),
+        # bins that are not quite sharp recover by themselves, and then it cost nothing
+        *(Case("pendulum, bins sharpened", True, {"seed": s, "head": "binned"}, forced(0.0005)) for s in range(4)),
         *(
             Case("deceptive bandit, bins sharpened", True, BANDIT | {"seed": s, "head": "binned"}, forced(0.005, 0.1))
             for s in range(6)
@@ -91,6 +93,8 @@ def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) 
         "why": verdict.why,
         "scores": proof.scores if proof else None,
         "seconds": round(time.monotonic() - began),
+        "revision": run.manifest()["git"],
+        "date": datetime.date.today().isoformat(),
     }
 
 

@@ -22,6 +22,11 @@ class Independent(NamedTuple):
         """P."""
         return self.logits.shape[1]
 
+    @property
+    def codes(self) -> int:
+        """K."""
+        return self.logits.shape[2]
+
     def draw(self, race: Tensor) -> Tensor:
         """Choices [B, P] by the exponential race [B, P, K]."""
         return categorical.draw(self.logits, race)
@@ -73,6 +78,11 @@ class Chain(NamedTuple):
     def length(self) -> int:
         """P."""
         return self.base.shape[1]
+
+    @property
+    def codes(self) -> int:
+        """K."""
+        return self.base.shape[2]
 
     @staticmethod
     def read(params: Tensor, features: Tensor, uniforms: Tensor, few: int = 8) -> Chain:

@@ -187,7 +187,8 @@ class Token(Head):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Of the codes, or the bins, in the choice."""
-        return self._measure(lambda row: row.log_prob(choice[:, : row.length]), params)
+        # a code may be beyond the last bin, or a bin beyond the last code: in the part that does not count
+        return self._measure(lambda row: row.log_prob(choice[:, : row.length].clamp_max(row.codes - 1)), params)
 
     def entropy(self, params: Tensor) -> Tensor:
         """Of the codes, not of the actions, where several rows may mean the same."""

@@ -226,7 +226,7 @@ class FirstOrder(Rule):
                 break
             samples = self.begin_epoch(epoch, state[0], rollout, samples)
             order = torch.randperm(len(samples[0]), generator=rng)
-            for batch in zip(*(x[order].split(options.minibatch) for x in samples), strict=True):
+            for batch in zip(*(_split(x[order], options.minibatch) for x in samples), strict=True):
                 # a last, smaller minibatch would have to be compiled for itself
                 step = self._whole if len(batch[0]) == options.minibatch else self._step
                 *after, metrics = step(*state, knobs, *batch)
@@ -264,6 +264,17 @@ class FirstOrder(Rule):
         """Take Adam's state from a checkpoint; ValueError when it is that of other weights."""
         self.adam = load_adam(self.adam, state)
         self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
+
+
+def _split(samples: Tensor, size: int) -> list[Tensor]:
+    """Minibatches of samples [B, ...]; of indices with the samples innermost in memory.
+
+    A compiled graph compares them with the numbers of bins or codes, many samples at a time; apart, it would collect
+    them one by one for each of the numbers.
+    """
+    parts = samples.split(size)
+    whole = samples.ndim == 1 or samples.is_floating_point()
+    return list(parts) if whole else [part.movedim(0, -1).contiguous().movedim(-1, 0) for part in parts]
 
 
 def require_ratio_one(error: float) -> None:

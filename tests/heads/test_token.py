@@ -25,6 +25,7 @@ from tests.tokenizers.worlds import steps
 VARIANTS = {
     "warm": {"tokenizer": "kmeans", "codes": 16},
     "warm, chunks": {"tokenizer": "rvq", "codes": 8, "levels": 2, "horizon": 3},
+    "warm, residual, more bins than codes": {"head": "token-residual", "codes": 8, "levels": 5},
     "bins": {"tokenizer": "bins", "codes": 5},
     "kmeans": {"tokenizer": "kmeans", "codes": 16},
     "vq, chunks": {"tokenizer": "vq", "codes": 16, "horizon": 2},
