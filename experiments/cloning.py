@@ -54,6 +54,7 @@ HEADS = {
     "token-rvq-1024": f"{RVQ} 1024",
     "token-residual-16": "--head token-residual --head.codes 16",
     "token-residual-256": "--head token-residual --head.codes 256",
+    "token-residual-256, wide": "--head token-residual --head.codes 256 --hidden 256,256 --steps 20000",
 }
 COLUMNS = {
     "return (mode)": "mean_reward",
@@ -90,9 +91,9 @@ def recorded(task: str, seed: int) -> Path:
 
 
 def run(task: str, head: str, seed: int, steps: int) -> dict:
-    data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}"
+    data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}".replace(", ", "-")
     words = ["--steps", steps, "--seed", seed, "--eval-episodes", 200, "--run-dir", folder]
-    pgcontrol("clone", data, *HEADS[head].split(), *words)
+    pgcontrol("clone", data, *words, *HEADS[head].split())
     if task in ROUTES:
         pgcontrol("diagnose", folder)
     last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

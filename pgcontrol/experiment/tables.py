@@ -104,15 +104,16 @@ def plot(sweep: Sweep, rows: Rows, out: Path) -> None:
     for column, env in enumerate(envs):
         for line, metric in enumerate(metrics):
             axis = axes[line][column]
-            for arm in sweep.arms():
+            for number, arm in enumerate(sweep.arms()):
                 cell = _cell(rows, env, arm)
                 if not cell or metric not in cell[0]["curves"]:
                     continue
                 steps = np.array(cell[0]["curves"]["steps"])
                 curves = np.array([_on(steps, row["curves"], metric) for row in cell])
                 middle, low, high = iqm_band(curves)
-                (drawn,) = axis.plot(steps, middle, label=f"{arm} (n={len(cell)})")
-                axis.fill_between(steps, low, high, alpha=0.18, color=drawn.get_color(), linewidth=0)
+                colour = f"C{number}"  # an arm's own, also where others lack the metric
+                axis.plot(steps, middle, label=f"{arm} (n={len(cell)})", color=colour)
+                axis.fill_between(steps, low, high, alpha=0.18, color=colour, linewidth=0)
             axis.set_title(f"{env}: {metric}", fontsize=9)
             axis.set_xlabel("environment steps")
             if metric != RETURN and axis.get_ylim()[0] > 0:

@@ -6,7 +6,7 @@ import torch
 from pgcontrol import catalog
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch, adam_step, explained_variance
+from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch, _split, adam_step, explained_variance
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
@@ -205,3 +205,13 @@ def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
         other = Clip(policy, rule.options)
         other.load_state(rule.state())
         assert other.rate(0.0) == rule.rate(0.0)
+
+
+@pytest.mark.parametrize("shape", [(10,), (10, 3), (10, 2, 3)])
+def test_minibatches_of_indices_lie_apart_in_memory_and_are_the_same(shape):
+    index = torch.randint(11, shape, generator=torch.Generator().manual_seed(0))
+    parts = _split(index, 4)
+    assert torch.equal(torch.cat(parts), index)
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert len(shape) == 1 or all(part.stride(0) == 1 for part in parts)
+    assert _split(index.float(), 4)[0].data_ptr() != parts[0].data_ptr()

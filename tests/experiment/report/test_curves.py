@@ -1,0 +1,26 @@
+"""The picture beside the tables."""
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+
+from pgcontrol.experiment import results, tables
+
+
+def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep, tmp_path, monkeypatch):
+    colours: dict[str, set[str]] = {}
+    plot = Axes.plot
+
+    def spy(axis, *args, label, **more):
+        lines = plot(axis, *args, label=label, **more)
+        colours.setdefault(label.split(" (n=")[0], set()).add(to_hex(lines[0].get_color()))
+        return lines
+
+    monkeypatch.setattr(Axes, "plot", spy)
+    rows = dict(results.read(sweep))
+    for key, row in rows.items():
+        if key[1] == "gaussian":
+            rows[key] = row | {"curves": {k: v for k, v in row["curves"].items() if k != "train/kl"}}
+    tables.plot(sweep, rows, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").exists()
+    assert all(len(found) == 1 for found in colours.values())
+    assert len({colour for found in colours.values() for colour in found}) == len(sweep.arms())
