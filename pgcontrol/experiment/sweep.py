@@ -109,7 +109,10 @@ def read_sweep(path: Path) -> Sweep:
         if not isinstance(grid, dict) or "env" not in grid:
             raise InputError(f"{path}: grid must name at least an env, such as {{env: HalfCheetah-v5, seed: 5}}")
         for cell in _expand(path, grid, arms, common):
-            cells.setdefault(cell.key, cell)
+            if cells.setdefault(cell.key, cell).settings != cell.settings:
+                raise InputError(
+                    f"{path}: grid: arm {cell.arm!r} on {cell.env}, seed {cell.seed}, is there twice, differently"
+                )
     for cell in cells.values():
         try:
             configure(cell.settings)
@@ -154,12 +157,14 @@ def _expand(path: Path, grid: dict[str, Any], arms: dict[str, Any], common: dict
     seeds = list(range(seeds)) if isinstance(seeds, int) else _list(seeds)
     if not all(isinstance(seed, int) for seed in seeds):
         raise InputError(f"{path}: grid: seed = {grid['seed']!r}: must be a number of seeds or a list of them")
+    lists = {key for key, value in flat(grid).items() if isinstance(value, list)}
     varied = {key: _list(value) for key, value in flat(grid).items() if key not in AXES}
     cells = []
     for env, arm, seed in itertools.product(_list(grid["env"]), chosen, seeds):
         for values in itertools.product(*varied.values()):
             extra = dict(zip(varied, values, strict=True))
-            name = " ".join([arm, *(f"{key.rpartition('.')[2]}={value}" for key, value in extra.items())])
+            listed = (f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if key in lists)
+            name = " ".join([arm, *listed])
             settings = common | flat(arms[arm] or {}) | extra | {"env": env, "seed": seed}
             cells.append(Cell(str(env), name, seed, settings))
     return cells

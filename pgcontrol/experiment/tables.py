@@ -105,8 +105,9 @@ def plot(sweep: Sweep, rows: Rows, out: Path) -> None:
         for line, metric in enumerate(metrics):
             axis = axes[line][column]
             for number, arm in enumerate(sweep.arms()):
-                cell = _cell(rows, env, arm)
-                if not cell or metric not in cell[0]["curves"]:
+                # a run lacks what it had no occasion to measure: routes, where no episode succeeded
+                cell = [row for row in _cell(rows, env, arm) if metric in row["curves"]]
+                if not cell:
                     continue
                 steps = np.array(cell[0]["curves"]["steps"])
                 curves = np.array([_on(steps, row["curves"], metric) for row in cell])

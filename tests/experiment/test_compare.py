@@ -64,6 +64,11 @@ def test_cells(sweep):
     assert sweep.envs() == ["Reacher-v5", "InvertedPendulum-v5"]
 
 
+def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("head.bins: [2, 3]", "head.bins: 2, total_steps: 1024"))
+    assert read_sweep(tmp_path / "heads.yaml").arms() == ["gaussian", "bins"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -85,6 +90,11 @@ def test_cells(sweep):
         ("seed: 2", "seed: two", "seed = 'two': must be a number of seeds or a list"),
         ("budget: 512", "budget: few", "total_steps = 'few': must be a whole number"),
         ("question: Does", "question: [", "not YAML"),
+        (
+            "arm: bins, seed: [7], head.bins: [2, 3]}",
+            "arm: bins, seed: 8}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: 5}",
+            "grid: arm 'bins' on InvertedPendulum-v5, seed 7, is there twice, differently",
+        ),
     ],
 )
 def test_refused_before_anything_runs(tmp_path, old, new, says):

@@ -168,7 +168,7 @@ def bars(
         values = [0.0]
     low, high = (min(values) if ends[0] is None else ends[0]), (max(values) if ends[1] is None else ends[1])
     room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
-    left = 26 + min(130, 7 * max(len(r.name) for r in rows))
+    left = 26 + min(150, 7.5 * max(len(r.name) for r in rows))
     x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT - 8)
     step = 26
     height = TOP + step * len(rows) + BOTTOM
@@ -183,7 +183,7 @@ def bars(
         drawn.append(f'<line class="rule" x1="{x(rule):.1f}" x2="{x(rule):.1f}" y1="{TOP}" y2="{bottom}"/>')
     for i, row in enumerate(rows):
         middle = TOP + step * (i + 0.5)
-        parts = [_text(left - 8, middle + 4, _cut(row.name, 22), "end", "label")]
+        parts = [_text(left - 8, middle + 4, _cut(row.name, 21), "end", "label")]
         if row.low is not None and row.high is not None:
             parts.append(
                 f'<rect class="span" x="{x(row.low):.1f}" y="{middle - 5:.1f}" height="10" rx="2" '

@@ -24,3 +24,15 @@ def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep, tmp_path, m
     assert (tmp_path / "curves.png").exists()
     assert all(len(found) == 1 for found in colours.values())
     assert len({colour for found in colours.values() for colour in found}) == len(sweep.arms())
+
+
+def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep, tmp_path, monkeypatch):
+    rows = dict(results.read(sweep))
+    for seed in (1, 3):
+        key = ("Fork-v0", "bins", seed)
+        rows[key] = rows[key] | {"curves": {k: v for k, v in rows[key]["curves"].items() if k != "train/kl"}}
+    labels, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda axis, *a, label, **k: labels.append(label) or plot(axis, *a, **k))
+    tables.plot(sweep, rows, tmp_path / "curves.png")
+    assert labels.count("bins (n=5)") == 1  # the return of Fork
+    assert labels.count("bins (n=3)") == 1  # the KL there
