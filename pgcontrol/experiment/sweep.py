@@ -157,13 +157,14 @@ def _expand(path: Path, grid: dict[str, Any], arms: dict[str, Any], common: dict
     seeds = list(range(seeds)) if isinstance(seeds, int) else _list(seeds)
     if not all(isinstance(seed, int) for seed in seeds):
         raise InputError(f"{path}: grid: seed = {grid['seed']!r}: must be a number of seeds or a list of them")
-    lists = {key for key, value in flat(grid).items() if isinstance(value, list)}
-    varied = {key: _list(value) for key, value in flat(grid).items() if key not in AXES}
+    more = {key: value for key, value in flat(grid).items() if key not in AXES}
     cells = []
     for env, arm, seed in itertools.product(_list(grid["env"]), chosen, seeds):
-        for values in itertools.product(*varied.values()):
-            extra = dict(zip(varied, values, strict=True))
-            listed = (f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if key in lists)
+        for values in itertools.product(*map(_list, more.values())):
+            extra = dict(zip(more, values, strict=True))
+            listed = (
+                f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
+            )
             name = " ".join([arm, *listed])
             settings = common | flat(arms[arm] or {}) | extra | {"env": env, "seed": seed}
             cells.append(Cell(str(env), name, seed, settings))

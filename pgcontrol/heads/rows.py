@@ -139,7 +139,7 @@ class Chain(NamedTuple):
             passed = logits.softmax(-1).cumsum(-1) < self.uniforms[:S, j : j + 1]
             return passed.sum(-1).clamp_max(logits.shape[-1] - 1)
 
-        detached = Chain(self.base.detach(), self.couplings.detach(), *self[2:])
+        detached = self._replace(base=self.base.detach(), couplings=self.couplings.detach())
         return detached._in_turn(choose)
 
     def _in_turn(self, choose: Callable[[Tensor, int], Tensor]) -> Tensor:

@@ -270,7 +270,7 @@ class Token(Head):
         T, N = rollout.terminated.shape
         params = self(features)
         draws = max(1, min(8, 2**13 // len(params), 2**22 // params.numel()))
-        many = params.repeat(draws, *[1] * (params.ndim - 1))
+        many = params.repeat(draws, 1, 1)
         meant = self.unit(self.sample(many, rng))  # what the policy does now, [draws·T·N, H, A]
         before, _ = self.moments(params)
         played = self.unit(rollout.choice.flatten(0, 1)).unflatten(0, (T, N))

@@ -39,13 +39,13 @@ def episode(steps: int, start: int = 0) -> Episode:
 
 @pytest.mark.parametrize(
     ("head", "settings"),
-    [(name, {}) for name in catalog.heads()]
+    [(name, {"head.codes": 8} if name == "token-residual" else {}) for name in catalog.heads()]  # 170 samples to fit
     + [("token", {"head.tokenizer": "rvq", "head.codes": 8, "head.levels": 2, "head.horizon": 3})],
 )
 def test_every_head_becomes_likelier_and_leaves_a_run(head, settings, demonstrations, tmp_path):
     made = clone(config(demonstrations, head=head, run_dir=str(tmp_path / "c"), **settings), quiet=True)
     rows = made.metrics()
-    assert min(row["eval/nll"] for row in rows) < rows[0]["eval/nll"] - 0.1
+    assert min(row["eval/nll"] for row in rows) < rows[0]["eval/nll"] - 0.2
     assert rows[-1]["eval/success_sampled"] >= 0
     policy = load(made.path)
     assert policy.head.name == head
