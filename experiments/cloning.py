@@ -54,7 +54,7 @@ HEADS = {
     "token-rvq-1024": f"{RVQ} 1024",
     "token-residual-16": "--head token-residual --head.codes 16",
     "token-residual-256": "--head token-residual --head.codes 256",
-    "token-residual-256, wide": "--head token-residual --head.codes 256 --hidden 256,256 --steps 20000",
+    "token-residual-256-wide": "--head token-residual --head.codes 256 --hidden 256,256 --steps 20000",
 }
 COLUMNS = {
     "return (mode)": "mean_reward",
@@ -70,13 +70,13 @@ def pgcontrol(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "pgcontrol", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
-def trained(head: str, steps: int) -> Path:
-    """A run of so many steps."""
+def demonstrator(head: str, steps: int, how: list[str]) -> list[object]:
+    """A run of so many steps, and how it is recorded."""
     folder = RUNS / f"cheetah-{head}-{steps}"
     if not (folder / "checkpoints").exists() or not any((folder / "checkpoints").iterdir()):
         words = ["--total-steps", steps, "--seed", 100, "--threads", 1, "--eval-every", 0, "--run-dir", folder]
         pgcontrol("train", CHEETAH, "--head", head, *words)
-    return folder
+    return [folder, *how]
 
 
 def recorded(task: str, seed: int) -> Path:
@@ -85,13 +85,13 @@ def recorded(task: str, seed: int) -> Path:
     made = json.loads((folder / "metadata.json").read_text())["total_episodes"] if folder.exists() else 0
     wanted = 200 if routes else 20
     if made < wanted:
-        source = [task] if routes else [trained(*TRAINED[task][:2]), *TRAINED[task][2]]
+        source = [task] if routes else demonstrator(*TRAINED[task])
         pgcontrol("record", *source, "--episodes", wanted, "--seed", seed, "--out", folder)
     return folder
 
 
 def run(task: str, head: str, seed: int, steps: int) -> dict:
-    data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}".replace(", ", "-")
+    data, folder = RUNS / f"{task}-demos-s{seed}", RUNS / f"{task}-{head}-s{seed}"
     words = ["--steps", steps, "--seed", seed, "--eval-episodes", 200, "--run-dir", folder]
     pgcontrol("clone", data, *words, *HEADS[head].split())
     if task in ROUTES:

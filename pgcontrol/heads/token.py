@@ -151,20 +151,20 @@ class Token(Head):
         """The same numbers read as those of bins, [B, A, n]."""
         return params.flatten(1)[:, : self.joints * self.bins].unflatten(-1, (self.joints, self.bins))
 
-    def codes(self, params: Tensor) -> Row:
+    def code_row(self, params: Tensor) -> Row:
         """What params say of the codes."""
         return Independent(params)
 
     def _row(self, params: Tensor) -> Row:
         """What params say of what counts now: bins or codes."""
-        return Independent(self._as_bins(params)) if self.warm else self.codes(params)
+        return Independent(self._as_bins(params)) if self.warm else self.code_row(params)
 
     def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
         """A function of rows, of those that count now, without a branch that would have to be compiled anew."""
         if not self.own:
-            return of(*map(self.codes, params))
+            return of(*map(self.code_row, params))
         bins = (Independent(self._as_bins(p)) for p in params)
-        return torch.where(self.warm, of(*bins), of(*map(self.codes, params)))
+        return torch.where(self.warm, of(*bins), of(*map(self.code_row, params)))
 
     def _filled(self, index: Tensor) -> Tensor:
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
@@ -175,7 +175,7 @@ class Token(Head):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """By the exponential race."""
-        codes = self._filled(self.codes(params).draw(noise))
+        codes = self._filled(self.code_row(params).draw(noise))
         if not self.own:
             return codes
         bins = Independent(self._as_bins(params)).draw(self._as_bins(noise))
@@ -286,7 +286,7 @@ class Token(Head):
             nn.init.zeros_(self.logits.bias)
         self.warm.fill_(False)
         codes = self.tokenizer.encode(meant)
-        imitate(self.logits, features.repeat(draws, 1), lambda out: self.codes(self._shaped(out)).log_prob(codes))
+        imitate(self.logits, features.repeat(draws, 1), lambda out: self.code_row(self._shaped(out)).log_prob(codes))
 
         after, _ = self.moments(self(features))
         self.refit_shift.copy_((after - before).abs().mean())

@@ -55,7 +55,7 @@ class TokenResidual(token.Token):
         """The couplings."""
         return (self.shape[0] * self.horizon * self.joints) ** 2
 
-    def codes(self, params: Tensor) -> Chain:
+    def code_row(self, params: Tensor) -> Chain:
         """The chain over levels."""
         table = self.tokenizer.table
         size = table.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-6)
@@ -66,7 +66,7 @@ class TokenResidual(token.Token):
         table, shape = self.tokenizer.table, (self.horizon, self.joints)
         means, stds = [], []
         for part in params.split(256):
-            chain = self.codes(part)
+            chain = self.code_row(part)
             prefixes = chain.prefixes(len(self.uniforms))
             p = chain.given(prefixes)[:, :, -1].softmax(-1)  # [B, S, K]
             rest = p @ table[-1]
