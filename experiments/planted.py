@@ -43,7 +43,11 @@ FORK = {"env": "Fork-v0", "head.initial_std": 0.5, "total_steps": 60_000}
 
 
 def cases() -> list[Case]:
-    """20 sick and 24 healthy, in turns, so that any first part of them is of both."""
+    """20 sick and 24 healthy, in turns, so that any first part of them is of both.
+
+    The sick are narrow at the checkpoint before the onset: branches from one that is still wide would be left alone
+    indeed, and find nothing.
+    """
     sick = [
         *(Case("pendulum, σ forced to 0.005", True, {"seed": s}, forced(0.005)) for s in range(6)),
         *(
@@ -55,7 +59,7 @@ def cases() -> list[Case]:
             for s in range(4)
         ),
         *(
-            Case("deceptive bandit, bins sharpened", True, BANDIT | {"seed": s, "head": "binned"}, forced(0.005, 0.1))
+            Case("deceptive bandit, bins sharpened", True, BANDIT | {"seed": s, "head": "binned"}, forced(0.005, 0.05))
             for s in range(6)
         ),
     ]
