@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.table import Table
 
-from pgcontrol.experiment import results
 from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.sweep import Cell
@@ -47,7 +46,7 @@ class Board:
                 last = rows[-1]
                 shares[cell.key] = share = min(last["time/total_timesteps"] / self._budgets[cell.key], 1.0)
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-                running.append((cell.name, f"{share:.0%}", *numbers, results.verdict(self.where / cell.name) or ""))
+                running.append((cell.name, f"{share:.0%}", *numbers))
         table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(shares))
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:

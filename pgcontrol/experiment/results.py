@@ -52,7 +52,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
         "diverged": manifest.get("status") == "diverged",
-        "verdict": verdict(folder),
+        **judged(folder),
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
@@ -65,12 +65,10 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     }
 
 
-def verdict(folder: Path) -> str | None:
-    """A run's verdict, in words: of `pgcontrol diagnose`, else of its training; None where nobody has judged it."""
-    try:
-        return str(json.loads((folder / "diagnosis.json").read_text())["verdict"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return RunFolder(folder).manifest().get("verdict")
+def judged(folder: Path) -> dict[str, str | None]:
+    """The words of a run's verdict and the line that says why, of whoever judged it last; None: nobody has."""
+    manifest = RunFolder(folder).manifest()
+    return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
 
 
 def _spread(rows: list[Row]) -> dict[str, Any]:

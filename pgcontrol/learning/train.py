@@ -303,11 +303,11 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
     if done >= config.total_steps:
         more = f"pgcontrol resume {path} --total-steps {2 * done}"
         raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-    trainer = trainer_for(
-        config, folder.manifest().get("compiled"), fresh=False
-    )  # as it was computed before, to the bit
+    # as it was computed before, to the bit
+    trainer = trainer_for(config, folder.manifest().get("compiled"), fresh=False)
     trainer.load(latest)
     write_yaml(config, folder.config_file)
+    folder.forget("diagnosis")
     return _loop(trainer, folder, quiet)
 
 
@@ -333,10 +333,10 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
-                display.say(_diagnosed(folder, config))
+                display.say(_diagnosed(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
-        folder.write_manifest(verdict="destroyed")
+        _diagnosed(folder, config, status)
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
@@ -347,12 +347,11 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
     return Run(folder.path, trainer.steps, status)
 
 
-def _diagnosed(folder: RunFolder, config: Config) -> str:
+def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
     """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
-    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, "finished")
-    folder.write_manifest(verdict=verdicts.words(told))
-    proof = f"; to prove it: pgcontrol diagnose {folder.path} --branches 5" if told[0].word == "suspected" else ""
-    return f"diagnosis: {verdicts.summary(told)}{proof}"
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
+    folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
+    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
 
 
 def _advance(

@@ -95,6 +95,12 @@ class RunFolder:
         beside.write_text(json.dumps(self.manifest() | values, indent=1) + "\n")
         beside.replace(self.manifest_file)
 
+    def forget(self, name: str) -> None:
+        """Remove files of the folder that begin so: they speak of an earlier state of the run."""
+        for file in self.path.glob(f"{name}*"):
+            if file.is_file():
+                file.unlink()
+
     def checkpoint(self, steps: int) -> Path:
         """The folder of the checkpoint at an environment step."""
         return self.path / "checkpoints" / f"step_{steps:09d}"

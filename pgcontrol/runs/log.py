@@ -33,8 +33,7 @@ class MetricsLog:
     def write(self, steps: int, row: Mapping[str, float]) -> None:
         """Append one row; numbers that are not finite become null in JSON."""
         row = {"time/total_timesteps": steps} | dict(row)
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        self._file.write(json.dumps(clean) + "\n")
+        self._file.write(json.dumps(finite(row)) + "\n")
         for name, value in row.items():
             self._board.add_scalar(name, value, steps)
 
@@ -44,6 +43,15 @@ class MetricsLog:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._board.close()
+
+
+def finite(thing: Any) -> Any:
+    """The same dicts, lists and tuples with null for numbers that JSON has no word for."""
+    if isinstance(thing, Mapping):
+        return {name: finite(value) for name, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [finite(value) for value in thing]
+    return None if isinstance(thing, float) and not math.isfinite(thing) else thing
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, Any]]:

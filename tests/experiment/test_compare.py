@@ -242,10 +242,7 @@ def test_the_time_left_learns_from_the_runs_that_ended(sweep):
     assert board.left({cells[1].key: 0.5}) == 50
 
 
-def test_a_verdict_in_the_run_folder_is_kept(tmp_path):
-    (tmp_path / "diagnosis.json").write_text(json.dumps({"verdict": "sharp", "verdicts": []}))
-    assert results.verdict(tmp_path) == "sharp"
-    (tmp_path / "diagnosis.json").write_text("{")
-    assert results.verdict(tmp_path) is None
-    RunFolder(tmp_path).write_manifest(verdict="healthy")  # what the training said at its end
-    assert results.verdict(tmp_path) == "healthy"
+def test_the_last_verdict_on_a_run_is_kept(tmp_path):
+    assert results.judged(tmp_path) == {"verdict": None, "why": None}
+    RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
+    assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
