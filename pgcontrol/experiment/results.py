@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.diagnosis.verdicts import spreads
+from pgcontrol.experiment.executor import asked_of
 from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Sweep
 from pgcontrol.options import InputError
@@ -127,3 +128,28 @@ def add(sweep: Sweep, row: Row) -> None:
     """Append a row."""
     with sweep.results.open("a") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def refresh(sweep: Sweep, rows: dict[tuple[str, str, int], Row], where: Path) -> None:
+    """Take over what has been judged of the runs since their rows were made, as by `pgcontrol diagnose`.
+
+    Args:
+        sweep: whose results file is written anew where a word has changed.
+        rows: of it, changed in place.
+        where: folder of the run folders; those that are gone keep their words.
+    """
+    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()] if rows else []
+    asked = {cell.key: cell for cell in sweep.cells}
+    changed = False
+    for key, row in rows.items():
+        folder = where / asked[key].name
+        now = judged(folder)
+        if now["verdict"] is None or now.items() <= row.items() or not asked_of(asked[key], folder):
+            continue
+        changed = True
+        for line in [row, *(line for line in lines if line["settings"] == row["settings"])]:
+            line.update(now)
+    if changed:
+        beside = sweep.results.with_suffix(".tmp")
+        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        beside.replace(sweep.results)

@@ -246,3 +246,21 @@ def test_the_last_verdict_on_a_run_is_kept(tmp_path):
     assert results.judged(tmp_path) == {"verdict": None, "why": None}
     RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
     assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
+
+
+def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
+    cell, other = sweep.cells[:2]
+    line = {"env": cell.env, "arm": cell.arm, "verdict": "suspected", "why": "", "return": 1.0}
+    for each in (cell, other):
+        results.add(sweep, line | {"seed": each.seed, "settings": each.settings})
+    for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
+        folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
+        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
+    rows = results.read(sweep)
+    results.refresh(sweep, rows, tmp_path)
+    assert results.read(sweep) == rows
+    assert [row["verdict"] for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
+    assert rows[cell.key]["why"] == "collapsed (cost 5 ± 1)"
+    before = sweep.results.stat().st_mtime_ns
+    results.refresh(sweep, rows, tmp_path)
+    assert sweep.results.stat().st_mtime_ns == before

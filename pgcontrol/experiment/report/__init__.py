@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from pgcontrol.experiment import tables
+from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.sweep import Sweep
 
 
 def publish(
     sweep: Sweep,
-    rows: Mapping[tuple[str, str, int], Row],
+    rows: dict[tuple[str, str, int], Row],
     where: Path,
     clips: str,
     show: bool,
@@ -36,6 +36,7 @@ def publish(
     from pgcontrol.experiment.report.study import Study
     from pgcontrol.experiment.report.videos import videos
 
+    results.refresh(sweep, rows, where)
     tables.write(sweep, rows)
     if not rows:
         say("no results yet, so no report")
