@@ -123,12 +123,14 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
         state, qpos = _midway(policy, env_id, seed)
         obs, draws = state[0], _draws(policy, state, seed)
         marks = {"mean of draws": draws.mean(0)}
-    found = modes.modes(draws, modes.width_for(policy.head.resolution))
+    width = modes.width_for(policy.head.resolution)
+    found = modes.modes(draws, width)
     each = zip(found.centre.tolist(), found.mass.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
     facts |= {
         "state": {"where": where, "obs": obs.tolist(), "qpos": None if qpos is None else qpos.tolist()},
         "modes": [{"centre": centre, "mass": mass, "low": low, "high": high} for centre, mass, low, high in each],
         "mean_to_mode": modes.distance(draws.mean(0), found),
+        "density_at_mean": modes.relief(draws, draws.mean(0), width),
     }
     picture, missing = None, None
     try:

@@ -75,7 +75,8 @@ def _modes(facts: dict[str, Any]) -> Lines:
         for m in facts["modes"]
     ]
     first = f"Modes of what it might do {facts['state']['where']} (the state is in diagnosis.json); from their mean to"
-    return [f"{first} the nearest: {facts['mean_to_mode']:.2f} half-ranges.", "", *_table(place, rows)]
+    far = f"{facts['mean_to_mode']:.2f} half-ranges; density at the mean: {facts['density_at_mean']:.0%} of its peak"
+    return [f"{first} the nearest: {far}.", "", *_table(place, rows)]
 
 
 def _shares(shares: dict[str, float]) -> str:
