@@ -170,7 +170,8 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
         },
         "blocked": decision.blocked,
     }
-    return [unimodality.mode_loss(ours, theirs, whose), unimodality.averaging(decision)], facts, decision
+    compared = [of(ours, theirs, whose) for of in (unimodality.success, unimodality.mode_loss)]
+    return [*compared, unimodality.averaging(decision)], facts, decision
 
 
 @torch.no_grad()

@@ -285,6 +285,12 @@ def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
     return bool(((share > 0.2) & (share < 0.8) & (aside < 0.5)).mean() > 0.5)
 
 
+def success(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
+    """`fails` if fewer than half as many episodes succeed as the reference's; else `healthy`."""
+    told = f"{ours.success:.0%} of the episodes succeed by samples, {whose} {reference.success:.0%}"
+    return Verdict("success", "fails" if ours.success < reference.success / 2 else HEALTHY, told)
+
+
 def mode_loss(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
     """`mode loss` if the routes taken are surely less even than the reference's; else `healthy`, and why."""
     if math.isnan(ours.entropy) or ours.success < 0.05:

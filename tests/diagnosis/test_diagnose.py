@@ -45,6 +45,8 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
     assert unimodality.mode_loss(one, theirs, "demonstrations").word == "mode loss"
     assert unimodality.mode_loss(theirs, theirs, "demonstrations").word == "healthy"
     assert unimodality.mode_loss(one._replace(success=0.0), theirs, "demonstrations").word == "not judged"
+    assert unimodality.success(one, theirs, "demonstrations").word == "healthy"
+    assert unimodality.success(one._replace(success=0.4), theirs, "demonstrations").word == "fails"
 
 
 def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
