@@ -95,7 +95,10 @@ def _training(
     elif found:
         proof = counterfactual(run, found, branches, steps, executor, console) if branches else finished(run, found)
     verdicts = judge(rows, config.total_steps, status, limits, proof.gain if proof else None)
-    evidence.curves(rows, verdicts, limits, run.path / CURVES)
+    of_arms = proof.folders.items() if proof else ()
+    grown = {arm: [read_rows(RunFolder(folder).metrics_file) for folder in folders] for arm, folders in of_arms}
+    title = f"{run.path.name}: {config.env}, {config.head.name}"
+    evidence.curves(rows, verdicts, limits, title, grown).savefig(run.path / CURVES)
     return proof, verdicts
 
 
@@ -122,7 +125,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
         where = "in the middle of an episode"
         state, qpos = _midway(policy, env_id, seed)
         obs, draws = state[0], _draws(policy, state, seed)
-        marks = {"mean of draws": draws.mean(0)}
+        marks = [evidence.Mark(unimodality.MEAN, draws.mean(0))]
     width = modes.width_for(policy.head.resolution)
     found = modes.modes(draws, width)
     each = zip(found.centre.tolist(), found.mass.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
@@ -137,8 +140,9 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
         picture = still(env_id, qpos, env.control_dt) if qpos is not None else None
     except RenderError as error:
         missing = str(error)
-    title = f"{env_id}, {policy.head.name}, {where}: {len(found)} mode(s)"
-    evidence.scene(picture, draws, marks, title, run.path / SCENE)
+    count = f"{len(found)} mode{'s' if len(found) > 1 else ''}"
+    title = f"{run.path.name}: {env_id}, {policy.head.name}\nwhat the policy might do {where}: {count}"
+    evidence.scene(picture, draws, marks, title).savefig(run.path / SCENE)
     env.close()
     return Seen(verdicts, facts, missing)
 

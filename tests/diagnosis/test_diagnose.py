@@ -16,6 +16,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.view.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 
 TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}
@@ -23,7 +24,7 @@ TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "ro
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(diagnose, "still", lambda *_: np.zeros((48, 64, 3), np.uint8))
+    monkeypatch.setattr(diagnose, "still", lambda *_: Still(np.zeros((48, 64, 3), np.uint8)))
 
 
 @pytest.mark.parametrize(("head", "word"), [("gaussian", "averaging"), ("autoregressive", "healthy")])
