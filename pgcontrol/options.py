@@ -129,7 +129,9 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
     try:
         return _SCALARS[hint](value)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}") from None
+        unquoted = hint is str and isinstance(value, bool)
+        advice = "; YAML reads on and off, yes and no as true and false: quote the word" if unquoted else ""
+        raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}{advice}") from None
 
 
 def _int(value: Any) -> int:

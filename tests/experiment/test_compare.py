@@ -1,4 +1,4 @@
-"""A sweep: what it asks, what it refuses, what it runs, and what it leaves."""
+"""A sweep: what it runs, and what it leaves."""
 
 import json
 import os
@@ -16,24 +16,9 @@ from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Executor, Local, Outcome, begun
 from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
-from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-
-SWEEP = """
-question: Does a second bin help?
-budget: 512
-settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
-  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
-arms:
-  gaussian: {head: gaussian}
-  bins: {head: binned}
-baseline: gaussian
-plots: [train/std]
-grid:
-  - {env: Reacher-v5, arm: gaussian, seed: 2}
-  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
-"""
+from tests.experiment.worlds import SWEEP
 
 
 class Unmeasured(Local):
@@ -41,69 +26,6 @@ class Unmeasured(Local):
 
     def expected(self, cells):
         return {}
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    (tmp_path / "heads.yaml").write_text(SWEEP)
-    return read_sweep(tmp_path / "heads.yaml")
-
-
-def test_cells(sweep):
-    assert [cell.name for cell in sweep.cells] == [
-        "Reacher-v5-gaussian-s0",
-        "Reacher-v5-gaussian-s1",
-        "InvertedPendulum-v5-bins-bins=2-s7",
-        "InvertedPendulum-v5-bins-bins=3-s7",
-    ]
-    assert (
-        sweep.cells[2].settings | {"head": "binned", "head.bins": 2, "seed": 7, "total_steps": 512}
-        == sweep.cells[2].settings
-    )
-    assert sweep.arms() == ["gaussian", "bins bins=2", "bins bins=3"]
-    assert sweep.envs() == ["Reacher-v5", "InvertedPendulum-v5"]
-
-
-def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
-    (tmp_path / "heads.yaml").write_text(SWEEP.replace("head.bins: [2, 3]", "head.bins: 2, total_steps: 1024"))
-    assert read_sweep(tmp_path / "heads.yaml").arms() == ["gaussian", "bins"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("baseline: gaussian", "baseline: gausian", "baseline 'gausian' is no arm; did you mean 'gaussian'"),
-        ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
-        ("arm: gaussian", "arm: gausian", "unknown arm 'gausian'; did you mean 'gaussian'"),
-        (
-            "plots: [train/std]",
-            "thresholds: {Reach-v5: 3}",
-            "thresholds: 'Reach-v5' is no task of the grid; did you",
-        ),
-        (
-            "{head: binned}",
-            "{head: bined}",
-            "arm 'bins bins=2' on InvertedPendulum-v5: unknown head 'bined'; did you mean",
-        ),
-        ("env: Reacher-v5", "env: Reach-v5", "arm 'gaussian' on Reach-v5: unknown env 'Reach-v5'"),
-        ("{env: Reacher-v5, arm: gaussian, seed: 2}", "{arm: gaussian}", "grid must name at least an env"),
-        ("seed: 2", "seed: two", "seed = 'two': must be a number of seeds or a list"),
-        ("budget: 512", "budget: few", "total_steps = 'few': must be a whole number"),
-        ("question: Does", "question: [", "not YAML"),
-        (
-            "arm: bins, seed: [7], head.bins: [2, 3]}",
-            "arm: bins, seed: 8}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: 5}",
-            "grid: arm 'bins' on InvertedPendulum-v5, seed 7, is there twice, differently",
-        ),
-    ],
-)
-def test_refused_before_anything_runs(tmp_path, old, new, says):
-    file = tmp_path / "heads.yaml"
-    file.write_text(SWEEP.replace(old, new))
-    with pytest.raises(InputError) as error:
-        read_sweep(file)
-    assert str(error.value).startswith(str(file))
-    assert says in str(error.value)
 
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
