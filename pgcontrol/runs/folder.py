@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
+from pgcontrol.runs.lock import alone
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
@@ -64,6 +67,16 @@ class RunFolder:
             why = "has no config.yaml" if path.exists() else "does not exist"
             raise InputError(f"{path} is no run folder: it {why}")
         return folder
+
+    @contextmanager
+    def alone(self) -> Generator[RunFolder]:
+        """This folder, for whoever trains in it: two at a time would write over each other.
+
+        Raises:
+            InputError: another process does.
+        """
+        with alone(self.path, "another process is training in this run folder"):
+            yield self
 
     def settings(self) -> dict[str, Any]:
         """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`."""
