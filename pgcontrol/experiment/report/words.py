@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.experiment.executor import last_words
 from pgcontrol.experiment.report.study import Study, percent
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.statistics import (
@@ -229,10 +230,9 @@ def _missing(study: Study) -> str:
     if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
         told.append(f"None yet on {_list(untouched)}.")
     for cell in missing:
-        log = study.where / f"{cell.name}.log"
-        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        if words and words[-1].startswith("pgcontrol:"):
-            told.append(f"{cell.name} failed: {words[-1].removeprefix('pgcontrol:').strip()}.")
+        words = last_words(cell, study.where)
+        if words.startswith("pgcontrol:"):
+            told.append(f"{cell.name} failed: {words.removeprefix('pgcontrol:').strip()}.")
     return " ".join(told)
 
 
