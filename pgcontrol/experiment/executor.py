@@ -164,20 +164,14 @@ def _steps(folder: Path) -> int:
 
 def begun(cell: Cell, folder: Path) -> bool:
     """Whether the folder holds a checkpoint of this very cell to go on from."""
-    try:
-        return bool(checkpoint.find(folder)) and asked_of(cell, folder)
-    except InputError:
-        return False
+    return bool(checkpoint.find(folder)) and asked_of(cell, folder)
 
 
 def asked_of(cell: Cell, folder: Path) -> bool:
-    """Whether the run in the folder has the cell's settings.
-
-    Raises:
-        InputError: its config is damaged.
-    """
-    if not (folder / "config.yaml").exists():
+    """Whether the run in the folder has the cell's settings; one whose config is missing or damaged has none."""
+    try:
+        found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
+    except InputError:
         return False
     asked = flat(nested(configure(cell.settings)))
-    found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     return all(found.get(key) == value for key, value in asked.items() if key not in ("run_dir", "threads"))

@@ -12,10 +12,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import copy
-import os
-import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +29,7 @@ from pgcontrol.options import InputError, suggest
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
+from pgcontrol.view.display import has_display
 from pgcontrol.view.panel import Moment, Panel
 
 DRAWS = 512
@@ -211,22 +209,6 @@ def _joint_name(model: mujoco.MjModel, i: int) -> str:
     if i >= model.nu:
         return f"joint {i}"
     return model.actuator(i).name or model.joint(model.actuator_trnid[i, 0]).name or f"joint {i}"
-
-
-def has_display() -> bool:
-    """Whether a window can be opened. Linux asks GLFW: Studio itself would wait for ever for a display that is gone."""
-    if not sys.platform.startswith("linux"):
-        return True
-    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        return False
-    import glfw
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the answer says it
-        if not glfw.init():
-            return False
-    glfw.terminate()
-    return True
 
 
 def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int) -> int:

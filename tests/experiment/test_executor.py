@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ from tests.experiment.worlds import SWEEP
 @pytest.fixture
 def cell(tmp_path) -> Cell:
     """A run of some seconds."""
-    (tmp_path / "heads.yaml").write_text(SWEEP.replace("budget: 512", "budget: 60_000"))
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("budget: 512", "budget: 20_000"))
     return read_sweep(tmp_path / "heads.yaml").cells[0]
 
 
@@ -36,7 +39,7 @@ def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, t
     assert [o.error for o in outcomes] == [""]
     rows = [json.loads(line) for line in (where / cell.name / "metrics.jsonl").read_text().splitlines()]
     steps = [row["time/total_timesteps"] for row in rows]
-    assert steps[-1] == 60_032
+    assert steps[-1] == 20_096
     assert steps == sorted(set(steps))
 
 
@@ -87,6 +90,36 @@ def test_a_run_folder_that_is_in_use_waits_its_turn(cell, tmp_path, monkeypatch)
         assert [next(running), next(running)] == [None, None]
         assert process.started == 0
     assert any(isinstance(outcome, Outcome) for outcome in running)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_sweep(tmp_path, number):
+    file, where = tmp_path / "heads.yaml", tmp_path / "runs"
+    file.write_text(SWEEP.replace("budget: 512", "budget: 100_000_000").replace("eval_every: 512", "eval_every: 0"))
+    cell = read_sweep(file).cells[0]
+    words = [sys.executable, "-m", "pgcontrol", "compare", str(file), "--runs", str(where), "--jobs", "1"]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        until(lambda: begun(cell, where / cell.name))
+        second = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert second.returncode == 2
+        assert "heads.yaml: another `pgcontrol compare` is at work on it\n" in second.stderr
+        pid = worker(where / cell.name)
+    finally:
+        sweep.send_signal(number)
+    out, _ = sweep.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert sweep.returncode == 130
+        assert f"stopped; to go on: pgcontrol compare {file} --jobs 1 --runs {where}\n" in out
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert RunFolder(where / cell.name).manifest()["status"] == "stopped"
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def worker(folder) -> int:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.results import Row
-from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.experiment.sweep import Key, Sweep
 
 
 def publish(
     sweep: Sweep,
-    rows: dict[tuple[str, str, int], Row],
+    rows: dict[Key, Row],
     where: Path,
     clips: str,
     show: bool,
@@ -36,11 +36,11 @@ def publish(
     from pgcontrol.experiment.report.study import Study
     from pgcontrol.experiment.report.videos import videos
 
-    results.refresh(sweep, rows, where)
-    tables.write(sweep, rows)
-    if not rows:
+    if not rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
+    results.refresh(sweep, rows, where)
+    tables.write(sweep, rows)
     page = write(sweep, rows, where, videos(Study(sweep, rows, where), clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:
