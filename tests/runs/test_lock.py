@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from pgcontrol.learning.train import resume
 from pgcontrol.options import InputError
 from pgcontrol.runs import lock
+from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 
 HOLD = """
@@ -35,6 +37,13 @@ def test_a_run_folder_belongs_to_one_process_until_that_ends(tmp_path):
     with RunFolder(tmp_path).alone() as folder:
         assert folder.path == tmp_path
         assert lock.taken(tmp_path)
+
+
+def test_a_run_that_is_in_training_is_not_resumed_beside_it(tmp_path):
+    config = configure({"env": "Reacher-v5", "run_dir": str(tmp_path / "run")})
+    refused = pytest.raises(InputError, match="another process is training in this run folder")
+    with RunFolder.create(config).alone(), refused:
+        resume(tmp_path / "run")
 
 
 def test_what_is_not_there_is_not_taken(tmp_path):
