@@ -33,7 +33,7 @@ def publish(
         The page; None where there is no result yet.
     """
     from pgcontrol.experiment.report.page import write
-    from pgcontrol.experiment.report.study import Study
+    from pgcontrol.experiment.study import Study
     from pgcontrol.experiment.report.videos import videos
 
     tables.write(sweep, rows)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits
 from pgcontrol.experiment.report import svg
-from pgcontrol.experiment.report.study import Study, percent
+from pgcontrol.experiment.study import Study, percent
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
 from pgcontrol.experiment.report.words import FEW
 from pgcontrol.experiment.results import RETURN, score

@@ -13,7 +13,7 @@ from PIL import Image
 from pgcontrol.experiment.looks import unpack
 from pgcontrol.experiment.report import svg
 from pgcontrol.experiment.report.figures import Figure
-from pgcontrol.experiment.report.study import HUES, Study, percent
+from pgcontrol.experiment.study import HUES, Study, percent
 from pgcontrol.view.density import widened
 
 INK = (0x2F, 0x7F, 0xC4)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.options import InputError

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.experiment.report.study import Study, percent
+from pgcontrol.experiment.study import Study, percent
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.statistics import (
     LEVEL,

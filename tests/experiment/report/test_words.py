@@ -7,7 +7,7 @@ import pytest
 
 from pgcontrol.experiment import results
 from pgcontrol.experiment.report.page import write
-from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.report.words import answer
 from pgcontrol.experiment.sweep import read_sweep
 
