@@ -9,9 +9,9 @@ import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits
 from pgcontrol.experiment.report import svg
-from pgcontrol.experiment.study import Study, percent
+from pgcontrol.experiment.study import POINTS, Study, percent
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
-from pgcontrol.experiment.report.words import FEW
+from pgcontrol.experiment.report.words import FEW, count, listed
 from pgcontrol.experiment.results import RETURN, score
 from pgcontrol.experiment.statistics import (
     iqm,
@@ -49,10 +49,10 @@ def counts(study: Study, env: str, arms: Sequence[str]) -> str:
     found = {arm: len(study.of(env, arm)) for arm in arms}
     common = max(set(found.values()), key=list(found.values()).count)
     others = [f"{arm} {n}" for arm, n in found.items() if n != common]
-    told = f"n = {common} {'seed' if common == 1 else 'seeds'}" + (f" ({', '.join(others)})" if others else "")
+    told = f"n = {count(common, 'seed')}" + (f" ({listed(others)})" if others else "")
     alone = [arm for arm, n in found.items() if n == 1]
     if alone:
-        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {', '.join(alone)}")
+        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {listed(alone)}")
     elif min(found.values()) < FEW:
         told += "; with two seeds an interval is the range of the runs"
     return told + "."
@@ -115,7 +115,7 @@ def improvement_together(study: Study) -> Figure | None:
     if not rows:
         return None
     rows.sort(key=lambda bar: -(bar.estimate or 0.0))
-    n = ", ".join(row.says.partition(": ")[0] + row.says.rpartition(")")[2] for row in rows)
+    n = "; ".join(row.says.partition(": ")[0] + row.says.rpartition(")")[2] for row in rows)
     return Figure(
         "All tasks: does it beat the baseline?",
         svg.bars(rows, f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
@@ -145,7 +145,7 @@ def learning_together(study: Study) -> Figure | None:
     arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
     if len(envs) < 2 or not arms:
         return None
-    ends = np.linspace(0, 1, 60)
+    ends = np.linspace(0, 1, POINTS)
     drawn = []
     for arm in arms:
         tasks = []
@@ -154,23 +154,22 @@ def learning_together(study: Study) -> Figure | None:
             curves = study.curves(study.of(env, arm), RETURN, grid)
             tasks.append(study.normalised(env, curves))
         drawn.append(Line(arm, study.colour(arm), ends, *iqm_band(*tasks)))
-    n = ", ".join(f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms)
-    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    n = listed([f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms])
     return Figure(
         "All tasks: normalised return",
         svg.lines(drawn, Axes("share of the budget", "normalised return")),
-        f"0 is the first return, 1 is {whose} final score. IQM over the runs of {len(envs)} tasks, band: stratified"
+        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks, band: stratified"
         f" bootstrap. n (runs): {n}.",
     )
 
 
-def profiles(study: Study) -> Figure:
-    """Share of runs above a score, over all tasks that an arm has."""
+def profiles(study: Study) -> Figure | None:
+    """Share of runs above a score, of the arms that have run on every task."""
     envs = study.envs()
-    tasks = {
-        arm: [study.normalised(env, np.array(s)) for env in envs if (s := study.scores(env, arm))]
-        for arm in study.arms()
-    }
+    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    if not arms:
+        return None
+    tasks = {arm: [study.normalised(env, np.array(study.scores(env, arm))) for env in envs] for arm in arms}
     every = np.concatenate([s for scores in tasks.values() for s in scores])
     # both sides of every score: the steps of a profile are upright
     wide = max(float(np.ptp(every)), 1.0)
@@ -178,22 +177,23 @@ def profiles(study: Study) -> Figure:
         np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
     )
     drawn = [Line(arm, study.colour(arm), tau, *profile(scores, tau)) for arm, scores in tasks.items()]
-    n = ", ".join(
-        f"{arm} {sum(map(len, s))}" + (f" on {len(s)} tasks" if len(envs) > 1 else "") for arm, s in tasks.items()
-    )
-    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    n = listed([f"{arm} {sum(map(len, scores))}" for arm, scores in tasks.items()])
+    missing = [arm for arm in study.arms() if arm not in arms]
+    left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
     return Figure(
-        "Performance profile" + ("" if len(envs) > 1 else f": {envs[0]}"),
+        "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks"),
         svg.lines(drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
-        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is {whose} IQM."
-        f" n (runs): {n}.",
+        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
+        f" {study.whose(*envs)} IQM. n (runs): {n}.{left_out}",
     )
 
 
 def thresholds(study: Study, env: str) -> list[Figure]:
     """Steps and seconds to the goal."""
     goal, arms = study.goal(env), study.arms(env)
-    found = {arm: study.reaches(env, arm) for arm in arms}
+    if goal is None:
+        return []
+    found = {arm: study.reaches(env, arm, goal.value) for arm in arms}
     figures = []
     for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
         rows = []
