@@ -169,6 +169,12 @@ def reached(curve: np.ndarray, threshold: float) -> int | None:
     return int(there[0]) if len(there) else None
 
 
+def over_decades(values: np.ndarray) -> bool:
+    """Whether a logarithmic axis is of use: all known values are positive, and span more than two decades."""
+    known = values[np.isfinite(values)]
+    return bool(len(known)) and known.min() > 0 and known.max() > 100 * known.min()
+
+
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(resamples, BOUNDS)
     return float(low), float(high)

@@ -116,7 +116,11 @@ class Study:
         if arms == {self.sweep.baseline} and self.sweep.baseline:
             return f"the baseline's ({self.sweep.baseline})"
         other = "the best arm's"
-        return other if None in arms and len(arms) == 1 else f"the baseline's, or {other} where the baseline gained nothing"
+        return (
+            other
+            if None in arms and len(arms) == 1
+            else f"the baseline's, or {other} where the baseline gained nothing"
+        )
 
     def one(self, env: str) -> float:
         """The score that counts as 1 on a task: the yardstick's IQM."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 
 
@@ -33,14 +34,15 @@ def publish(
         The page; None where there is no result yet.
     """
     from pgcontrol.experiment.report.page import write
-    from pgcontrol.experiment.study import Study
     from pgcontrol.experiment.report.videos import videos
+    from pgcontrol.experiment.report.words import answer
 
-    tables.write(sweep, rows)
+    study = Study(sweep, rows, where)
+    tables.write(sweep, rows, [f"{p.lead} {p.rest}".strip() for p in answer(study)])
     if not rows:
         say("no results yet, so no report")
         return None
-    page = write(sweep, rows, where, videos(Study(sweep, rows, where), clips, say))
+    page = write(study, videos(study, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:
         webbrowser.open(page.resolve().as_uri())

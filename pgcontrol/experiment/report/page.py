@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,19 +37,16 @@ class Video(NamedTuple):
     """Data URI."""
 
 
-def write(sweep: Sweep, rows: Mapping[tuple[str, str, int], Row], where: Path, clips: list[Clip] | None = None) -> Path:
+def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
     """NAME.html beside the YAML, written beside and renamed.
 
     Args:
-        sweep: the question.
-        rows: the results there are; at least one.
-        where: folder of the run folders, for the logs of runs that failed.
+        study: at least one row.
         clips: videos to put in.
 
     Returns:
         The file.
     """
-    study = Study(sweep, rows, where)
     env = Environment(
         loader=PackageLoader("pgcontrol.experiment.report", "."),
         autoescape=True,
@@ -58,14 +55,14 @@ def write(sweep: Sweep, rows: Mapping[tuple[str, str, int], Row], where: Path, c
         undefined=StrictUndefined,
     )
     env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
-    out = sweep.path.with_suffix(".html")
+    out = study.sweep.path.with_suffix(".html")
     beside = out.with_name(f".{out.name}.part")
-    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips or [])))
+    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips)))
     beside.replace(out)
     return out
 
 
-def _contents(study: Study, clips: list[Clip]) -> dict[str, Any]:
+def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
     sweep, envs = study.sweep, study.envs()
     return {
         "name": sweep.path.stem,
@@ -78,7 +75,7 @@ def _contents(study: Study, clips: list[Clip]) -> dict[str, Any]:
         "answer": answer(study),
         "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
         "columns": tables.COLUMNS,
-        "table": tables.lines(sweep, study.rows),
+        "table": tables.lines(study),
         "diverged": any(row.get("diverged") for row in study.rows.values()),
         "sections": [s for s in _sections(study) if s["groups"]],
         "maps": [{"env": env, "maps": found} for env in envs if (found := maps.maps(study, env))],

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.experiment.study import STUCK, Study, percent
+from pgcontrol.experiment import tables
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
     LEVEL,
     Interval,
-    Pair,
     chance,
     difference,
     iqm_interval,
@@ -256,18 +256,10 @@ def _together(study: Study) -> str:
         better, chance = mean_probability_of_improvement(pairs), mean_chance(pairs)
         side = "better" if better.estimate > 0.5 else "worse" if better.estimate < 0.5 else "different"
         firm = "clearly" if _clearly(better, chance) else "not clearly"
-        told.append(f"{arm} {over(better, pairs)} on {len(pairs)} tasks, {firm} {side}")
+        told.append(f"{arm} {tables.better(pairs)} on {len(pairs)} tasks, {firm} {side}")
     if not told:
         return ""
     return f"Over the tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
-
-
-def over(better: Interval, pairs: Sequence[Pair]) -> str:
-    """P(better) with its interval, or the pairs where all are won or lost: of those a bootstrap has nothing to say."""
-    if 0 < better.estimate < 1:
-        return str(better)
-    won, all_ = np.sum([pairs_won(*pair) for pair in pairs], 0)
-    return f"{short(better.estimate)} ({won:g} of {all_:g} pairs)"
 
 
 def _trouble(study: Study) -> str:

@@ -52,7 +52,7 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     for suffix in (".yaml", ".jsonl"):
         shutil.copy(COMMITTED / f"{name}{suffix}", tmp_path)
     sweep = read_sweep(tmp_path / f"{name}.yaml")
-    page = write(sweep, results.read(sweep), tmp_path / "runs")
+    page = write(Study(sweep, results.read(sweep), tmp_path / "runs"))
     text = page.read_text()
     assert "did best" in text
     assert str(tmp_path) not in text
@@ -143,5 +143,7 @@ def test_certainty_of_three_seeds_is_not_certainty():
     """On Hopper npg's three runs beat ppo's three: a bootstrap has nothing to resample there."""
     sweep = read_sweep(COMMITTED / "spectrum.yaml")
     told = said(Study(sweep, results.read(sweep), COMMITTED / "runs"))
-    assert "every run of it beats every run of ppo (9 of 9 pairs), but so few runs come out so by chance one time" in told
+    assert (
+        "every run of it beats every run of ppo (9 of 9 pairs), but so few runs come out so by chance one time" in told
+    )
     assert "1 (1 …" not in told
