@@ -9,7 +9,6 @@ import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits
 from pgcontrol.experiment.report import svg
-from pgcontrol.experiment.study import POINTS, Study, percent
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
 from pgcontrol.experiment.report.words import FEW, count, listed
 from pgcontrol.experiment.results import RETURN, score
@@ -21,6 +20,7 @@ from pgcontrol.experiment.statistics import (
     probability_of_improvement,
     profile,
 )
+from pgcontrol.experiment.study import POINTS, Study, percent
 from pgcontrol.runs.log import short
 
 STEPS = "environment steps"
@@ -158,8 +158,8 @@ def learning_together(study: Study) -> Figure | None:
     return Figure(
         "All tasks: normalised return",
         svg.lines(drawn, Axes("share of the budget", "normalised return")),
-        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks, band: stratified"
-        f" bootstrap. n (runs): {n}.",
+        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
+        f" band: stratified bootstrap. n (runs): {n}.",
     )
 
 

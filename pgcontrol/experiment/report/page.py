@@ -16,10 +16,10 @@ from markupsafe import Markup
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
-from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.report.videos import Clip
 from pgcontrol.experiment.report.words import answer
 from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs.config import flat
 from pgcontrol.runs.log import short

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.experiment.study import STUCK, Study, percent
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
@@ -22,6 +21,7 @@ from pgcontrol.experiment.statistics import (
     pairs_won,
     probability_of_improvement,
 )
+from pgcontrol.experiment.study import STUCK, Study, percent
 from pgcontrol.runs.log import short
 
 FEW = 3
@@ -96,7 +96,7 @@ class Paragraph(NamedTuple):
 
 
 def answer(study: Study) -> list[Paragraph]:
-    """Paragraphs: one a task, one on the routes of each that has any, over all tasks, on what went wrong, is missing."""
+    """Paragraphs: on each task, on the routes of those that have any, on all tasks, on what went wrong, is missing."""
     told = [_on(study, env) for env in study.envs()]
     told += [_ways(study, env) for env in study.envs()]
     if len(study.envs()) > 1 and study.sweep.baseline:
@@ -171,9 +171,8 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
     if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
         told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
     if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW]:
-        told.append(
-            f"With fewer than {FEW} seeds, as hints only: {listed([f'{s.arm} {short(s.score.estimate)}' for s in few])}."
-        )
+        hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
+        told.append(f"With fewer than {FEW} seeds, as hints only: {hints}.")
     return told
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from pgcontrol.experiment import results
 from pgcontrol.experiment.report.page import write
-from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.report.words import answer, listed
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import read_sweep
 
 COMMITTED = Path(__file__).parents[3] / "experiments"
