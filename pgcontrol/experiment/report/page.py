@@ -26,11 +26,17 @@ from pgcontrol.runs.log import short
 
 SMALL = ("spread", "routes", "health")
 """Sections of many charts, which are drawn small."""
+SPREAD = (
+    "How wide the distributions stayed: the deviation of the actions as a share of a joint's half-range. Narrow is no"
+    " failure by itself: a solved task is sharp, too. Joint by joint the curves are IQMs over seeds, the strong one is"
+    " the narrowest joint, and ▼ is where a run's narrowest joint came to stay narrow."
+)
 
 
 class Video(NamedTuple):
     """The same, inside the page."""
 
+    arm: str
     title: str
     says: str
     source: str
@@ -63,7 +69,8 @@ def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
 
 
 def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
-    sweep, envs = study.sweep, study.envs()
+    sweep = study.sweep
+    found = [{"env": env, "maps": maps_} for env in study.envs() if (maps_ := maps.maps(study, env))]
     return {
         "name": sweep.path.stem,
         "question": sweep.question or sweep.path.stem,
@@ -77,8 +84,9 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "columns": tables.COLUMNS,
         "table": tables.lines(study),
         "diverged": any(row.get("diverged") for row in study.rows.values()),
-        "sections": [s for s in _sections(study) if s["groups"]],
-        "maps": [{"env": env, "maps": found} for env in envs if (found := maps.maps(study, env))],
+        "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
+        "maps": found,
+        "moments": max((m.moments for group in found for m in group["maps"]), default=0),
         "videos": [_video(study, clip) for clip in clips],
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(sweep),
@@ -99,13 +107,14 @@ def _sections(study: Study) -> list[dict[str, Any]]:
         ("profile", "Performance profile", "", [[figures.profiles(study)]]),
         ("threshold", "Time to a threshold", "How soon a return was reached, in steps and in seconds.",
          [figures.thresholds(study, e) for e in envs]),
-        ("spread", "Spread", "How wide the distributions stayed. Narrow is no failure by itself: a solved task is"
-         " sharp, too.", [list(figures.spreads(study, e)) for e in envs]),
+        ("spread", "Spread", SPREAD, [[figures.spread(study, e) for e in envs]]),
         ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
-         " failed.", [list(maps.routes(study, e)) for e in envs]),
+         " failed. Route entropy is that within a run: 1 where all routes are taken alike, 0 where one is.",
+         [list(maps.routes(study, e)) for e in envs]),
         ("health", "Update health", "Whether updates stayed small and the critic was of use.",
          [list(figures.health(study, e)) for e in envs]),
     ]  # fmt: skip
+    folded = [(e, list(figures.spread_of_joints(study, e))) for e in envs]
     return [
         {
             "id": key,
@@ -113,6 +122,7 @@ def _sections(study: Study) -> list[dict[str, Any]]:
             "lead": lead,
             "small": key in SMALL,
             "groups": [g for group in groups if (g := _there(group))],
+            "folded": [fold for fold in folded if fold[1]] if key == "spread" else [],
         }
         for key, title, lead, groups in parts
     ]
@@ -126,9 +136,8 @@ def _video(study: Study, clip: Clip) -> Video:
     row = study.rows[clip.env, clip.arm, clip.seed]
     data = base64.b64encode(clip.file.read_bytes()).decode()
     scored = row["return"] if row["return"] is not None else row["training"]
-    return Video(
-        f"{clip.arm}, {clip.env}", f"seed {clip.seed}, return {short(scored)}", f"data:video/mp4;base64,{data}"
-    )
+    says = f"seed {clip.seed}, return {short(scored)}"
+    return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:

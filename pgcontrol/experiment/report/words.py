@@ -101,7 +101,7 @@ def answer(study: Study) -> list[Paragraph]:
     told += [_ways(study, env) for env in study.envs()]
     if len(study.envs()) > 1 and study.sweep.baseline:
         told.append(Paragraph("", _together(study)))
-    told += [Paragraph("", _trouble(study)), Paragraph("", _missing(study))]
+    told += [_trouble(study), Paragraph("", _missing(study))]
     return [p for p in told if p.rest or p.lead]
 
 
@@ -261,7 +261,7 @@ def _together(study: Study) -> str:
     return f"Over the tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
 
 
-def _trouble(study: Study) -> str:
+def _trouble(study: Study) -> Paragraph:
     """What happened on each task, and to which arms: the graver words first."""
     told = []
     for env in study.envs():
@@ -274,7 +274,7 @@ def _trouble(study: Study) -> str:
             told.append(stuck)
         for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
             told.append(f"On {env}, {word}: {listed(happened[word])}.")
-    return " ".join(told)
+    return Paragraph("What went wrong, or may have." if told else "", " ".join(told))
 
 
 def _stuck(study: Study, env: str) -> str:

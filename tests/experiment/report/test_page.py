@@ -58,7 +58,7 @@ def shown(request, browser, page):
 def test_every_plot_has_marks_and_says_n(shown):
     assert shown.locator("svg.chart").count() > 15
     assert shown.evaluate(MARKS) == []
-    captions = shown.locator(".figures figcaption").all_inner_texts()
+    captions = shown.locator(".figures figcaption").all_text_contents()
     assert captions
     assert [c for c in captions if "n = " not in c and "n (runs): " not in c and "n: " not in c] == []
     assert any("one seed only, so no interval: beta" in c for c in captions)
