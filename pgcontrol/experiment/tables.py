@@ -139,8 +139,11 @@ def plot(study: Study, out: Path) -> None:
             axis, known = axes[line][column], []
             for number, arm in enumerate(study.sweep.arms()):
                 rows = study.of(env, arm)
+                if not rows:
+                    continue
+                grid = study.grid(rows)
                 # a run lacks what it had no occasion to measure: routes, where no episode succeeded
-                curves = study.curves(rows, metric, grid) if rows and len(grid := study.grid(rows)) else []
+                curves = study.curves(rows, metric, grid)
                 if not len(curves):
                     continue
                 middle, low, high = iqm_band(curves)

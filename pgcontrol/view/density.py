@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import mujoco
 import numpy as np
 import torch
 from pgcontrol_envs import VecEnv
@@ -77,12 +76,11 @@ def joint_names(env: VecEnv) -> tuple[str, ...]:
     return tuple(name or f"joint {i}" for i, name in enumerate(names))
 
 
-def _name(model: mujoco.MjModel, actuator: int) -> str:
+def _name(model: Any, actuator: int) -> str:
     if name := model.actuator(actuator).name:
         return name
-    joints = int(mujoco.mjtTrn.mjTRN_JOINT), int(mujoco.mjtTrn.mjTRN_JOINTINPARENT)
-    moves = int(model.actuator_trntype[actuator]) in joints
-    return model.joint(model.actuator_trnid[actuator, 0]).name if moves else ""
+    moves_joint = model.actuator_trntype[actuator] in (0, 1)  # mjtTrn: a joint, in its own frame or its parent's
+    return model.joint(model.actuator_trnid[actuator, 0]).name if moves_joint else ""
 
 
 def histograms(unit: np.ndarray) -> np.ndarray:

@@ -316,4 +316,6 @@ def _over_steps(study: Study, env: str, metric: str) -> list[Line]:
 
 def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:
     middle, low, high = iqm_band(curves)
-    return Line(arm, study.colour(arm), grid, middle, *((low, high) if len(curves) > 1 else ()))
+    if len(curves) == 1:
+        return Line(arm, study.colour(arm), grid, middle)
+    return Line(arm, study.colour(arm), grid, middle, low, high)
