@@ -86,7 +86,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "diverged": any(row.get("diverged") for row in study.rows.values()),
         "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
         "maps": found,
-        "moments": max((m.moments for group in found for m in group["maps"]), default=0),
+        "moments": [m.moments for group in found for m in group["maps"]],
         "videos": [_video(study, clip) for clip in clips],
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(sweep),

@@ -46,14 +46,9 @@ def at_the_end(label: str, heights: np.ndarray, says: str) -> str:
     """A histogram, heights [C] of at most 1, from −1 to 1."""
     left, right, foot = LEFT / 2, WIDTH - LEFT / 2, HEIGHT - BOTTOM
     wide = (right - left) / len(heights)
-    bars = [
-        f'<rect class="mass" x="{left + i * wide:.1f}" y="{foot - h * (foot - TOP):.1f}" width="{wide + 0.05:.2f}" '
-        f'height="{h * (foot - TOP):.1f}"/>'
-        for i, h in enumerate(heights)
-        if h > 0
-    ]
+    steps = "".join(f"V{foot - h * (foot - TOP):.1f}H{left + (i + 1) * wide:.1f}" for i, h in enumerate(heights))
     drawn = [
-        *bars,
+        f'<path class="mass" d="M{left} {foot}{steps}V{foot}Z"/>',
         f'<line class="axis" x1="{left}" x2="{right}" y1="{foot}" y2="{foot}"/>',
         *(text(at, HEIGHT - 6, words, "middle") for at, words in ((left, "−1"), (WIDTH / 2, "0"), (right, "1"))),
     ]

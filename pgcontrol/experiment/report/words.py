@@ -300,7 +300,8 @@ def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
     found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
     if gone := [row["steps"] for row in rows if row.get("diverged")]:
         found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
-    if narrow := [at.step for row in rows if not row.get("verdict") and (at := study.sharp(row))]:
+    unjudged = [row for row in rows if row.get("verdict") in (None, "not judged")]
+    if narrow := [at.step for row in unjudged if (at := study.sharp(row))]:
         found[NARROW] = (len(narrow), f" (from step {short(min(narrow))} on)")
     return found
 
