@@ -38,7 +38,7 @@ def publish(
     from pgcontrol.experiment.report.words import answer
 
     study = Study(sweep, rows, where)
-    tables.write(sweep, rows, [f"{p.lead} {p.rest}".strip() for p in answer(study)])
+    tables.write(sweep, rows, [f"**{p.lead}** {p.rest}" if p.lead else p.rest for p in answer(study)])
     if not rows:
         say("no results yet, so no report")
         return None

@@ -20,7 +20,7 @@ import numpy as np
 from pgcontrol.runs.log import short
 
 WIDTH, HEIGHT = 440, 286
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 38
+LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
 LETTER = 7.2
 """Of a title, at the size that phones show it."""
 NAME = 24
@@ -188,7 +188,7 @@ def bars(
     low, high = (min(values) if ends[0] is None else ends[0]), (max(values) if ends[1] is None else ends[1])
     room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
     left = 16 + LETTER * min(NAME, max(len(r.name) for r in rows))
-    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT - 8)
+    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT)
     step, top = 26, 8
     height = top + step * len(rows) + BOTTOM
     bottom = height - BOTTOM
