@@ -112,15 +112,12 @@ class Study:
 
     def whose(self, *envs: str) -> str:
         """The yardstick of some tasks, in words."""
-        arms = {self.yardstick(env) for env in envs}
-        if arms == {self.sweep.baseline} and self.sweep.baseline:
+        gained = [self.yardstick(env) is not None for env in envs]
+        if all(gained):
             return f"the baseline's ({self.sweep.baseline})"
-        other = "the best arm's"
-        return (
-            other
-            if None in arms and len(arms) == 1
-            else f"the baseline's, or {other} where the baseline gained nothing"
-        )
+        if not any(gained):
+            return "the best arm's"
+        return "the baseline's, or the best arm's where the baseline gained nothing"
 
     def one(self, env: str) -> float:
         """The score that counts as 1 on a task: the yardstick's IQM."""
