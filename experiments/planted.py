@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import itertools
 import json
 import sys
 import time
@@ -33,17 +32,19 @@ from tests.diagnosis.planted import Plan, forced, left_alone, plant, solved  # n
 
 class Case(NamedTuple):
     name: str
-    sick: bool
+    sick: bool | None
     settings: Mapping[str, Any]
     plan: Plan
 
 
 BANDIT = {"env": "Bandit-v0", "num_envs": 16, "rollout_steps": 32, "total_steps": 30_000, "eval_episodes": 100}
 FORK = {"env": "Fork-v0", "head.initial_std": 0.5, "total_steps": 60_000}
+BANGS = {"head": "binned", "head.bins": 3}
+"""A torque is none, or all there is to either side."""
 
 
 def cases() -> list[Case]:
-    """20 sick and 24 healthy, in turns, so that any first part of them is of both.
+    """20 sick and 20 healthy, in turns, so that any first part of them is of both, and four of neither.
 
     The sick are narrow at the checkpoint before the onset: branches from one that is still wide would be left alone
     indeed, and find nothing.
@@ -64,22 +65,25 @@ def cases() -> list[Case]:
         ),
     ]
     healthy = [
-        *(Case("pendulum", False, {"seed": s}, left_alone) for s in range(4)),
+        *(Case("pendulum", False, {"seed": s}, left_alone) for s in range(2)),
         *(Case("pendulum, bins", False, {"seed": s, "head": "binned"}, left_alone) for s in range(2)),
-        *(Case("bandit solved, then σ 0.005", False, BANDIT | {"seed": s}, solved(0.005)) for s in range(6)),
+        *(Case("pendulum solved, then σ 0.005", False, {"seed": s}, solved(0.005)) for s in range(6)),
         *(
             Case("bandit solved by bins, then sharpened", False, BANDIT | {"seed": s, "head": "binned"}, solved(0.005))
             for s in range(4)
         ),
-        *(Case("fork, bang-bang", False, FORK | {"seed": s}, left_alone) for s in range(4)),
-        # what is chosen among few values on an easy task comes back by itself, and then it cost nothing
+        *(Case("fork", False, FORK | {"seed": s}, left_alone) for s in range(2)),
         *(
-            Case("pendulum, bins sharpened and let go", False, {"seed": s, "head": "binned"}, forced(0.0005))
+            Case("fork solved bang-bang, then sharpened", False, FORK | BANGS | {"seed": s}, solved(0.005))
             for s in range(4)
         ),
     ]
-    pairs = itertools.zip_longest(sick, healthy)
-    return [case for pair in pairs for case in pair if case]
+    # of the branches left alone some come back and some do not: what the word should be is not known beforehand
+    open_ = [
+        Case("pendulum, bins sharpened and let go", None, {"seed": s, "head": "binned"}, forced(0.0005))
+        for s in range(4)
+    ]
+    return [case for pair in zip(sick, healthy, strict=True) for case in pair] + open_
 
 
 def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) -> dict[str, Any]:
@@ -113,20 +117,20 @@ def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) 
 
 def write(rows: list[dict[str, Any]]) -> None:
     """planted.md."""
-    sick, healthy = ([r for r in rows if r["sick"] is s] for s in (True, False))
-    hits, false = sum(r["word"] == "collapsed" for r in sick), sum(r["word"] == "collapsed" for r in healthy)
+    sick, healthy, open_ = ([r for r in rows if r["sick"] is s] for s in (True, False, None))
+    hits, false = (sum(r["word"] == "collapsed" for r in group) for group in (sick, healthy))
     text = [
         "# Are planted collapses found, and healthy runs left in peace?",
         "",
         f"`python experiments/planted.py`: {hits} of {len(sick)} planted collapses found,"
-        f" {false} of {len(healthy)} healthy runs called collapsed.",
+        f" {false} of {len(healthy)} healthy runs called collapsed; {len(open_)} of which neither is known beforehand.",
         "",
         "| planted | case | seed | without branches | verdict | why |",
         "|---|---|---:|---|---|---|",
         *(
-            f"| {'collapse' if r['sick'] else 'nothing'} | {r['case']} | {r['seed']} | {r['before']}"
-            f" | {r['word']} | {r['why']} |"
-            for r in sorted(rows, key=lambda r: (not r["sick"], r["case"], r["seed"]))
+            f"| {planted} | {r['case']} | {r['seed']} | {r['before']} | {r['word']} | {r['why']} |"
+            for planted, group in (("collapse", sick), ("nothing", healthy), ("open", open_))
+            for r in sorted(group, key=lambda r: (r["case"], r["seed"]))
         ),
         "",
     ]
@@ -137,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--branches", type=int, default=4)
-    parser.add_argument("--cases", type=int, default=44)
+    parser.add_argument("--cases", type=int, default=None)
     parser.add_argument("--runs", type=Path, default=Path("runs/planted"))
     given = parser.parse_args()
     results, console = HERE / "planted.jsonl", Console(highlight=False, soft_wrap=True)

@@ -51,13 +51,18 @@ class NoOptions:
 def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
     """`; did you mean 'binned'?` for a near miss, else the words there are; each with `prefix` before it."""
     words = sorted(words)
+    there = f"; there are: {', '.join(prefix + w for w in words)}" if words else "; there are none"
+    return near_miss(word, words, prefix) or there
+
+
+def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
+    """`; did you mean 'binned'?`, or nothing."""
+    words = sorted(words)
     tails = [w for w in words if w.endswith(f".{word}")]  # `clip` is near `algorithm.clip`
     close = [t.lower() for t in tails] or difflib.get_close_matches(
         word.lower(), [w.lower() for w in words], n=1, cutoff=0.6
     )
-    if close:
-        return f"; did you mean {prefix + next(w for w in words if w.lower() == close[0])!r}?"
-    return f"; there are: {', '.join(prefix + w for w in words)}" if words else "; there are none"
+    return f"; did you mean {prefix + next(w for w in words if w.lower() == close[0])!r}?" if close else ""
 
 
 def pick(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
@@ -102,9 +107,8 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
                 raise InputError(f"{key} = {value!r}: must be a number")
     choices = metadata.get("choices")
     if choices and value not in choices:
-        near = suggest(str(value), choices)
-        hint = near if "did you mean" in near else ""
-        raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{hint}")
+        near = near_miss(str(value), choices)
+        raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{near}")
     return value
 
 
@@ -129,7 +133,9 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
     try:
         return _SCALARS[hint](value)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}") from None
+        unquoted = hint is str and isinstance(value, bool)
+        advice = "; YAML reads on and off, yes and no as true and false: quote the word" if unquoted else ""
+        raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}{advice}") from None
 
 
 def _int(value: Any) -> int:

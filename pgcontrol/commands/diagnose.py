@@ -16,12 +16,16 @@ def arguments(parser: ArgumentParser) -> None:
     parser.usage = "pgcontrol diagnose RUN [--branches N] [--against RUN] [--LIMIT VALUE ...]"
     parser.add_argument("run", type=Path, nargs="?", help="run folder")
     parser.add_argument(
-        "--branches", type=whole, default=0, metavar="N", help="prove a σ collapse by N runs widened, N left alone [0]"
+        "--branches",
+        type=whole,
+        default=0,
+        metavar="N",
+        help="prove a σ collapse by N runs widened, N left alone [none]",
     )
     parser.add_argument("--branch-steps", type=whole, metavar="N", help="environment steps of a branch [what was left]")
     parser.add_argument("--jobs", type=whole, metavar="N", help="branches at a time [one a core]")
     parser.add_argument(
-        "--against", type=Path, metavar="RUN", help="run whose routes are the reference [the demonstrator's]"
+        "--against", type=Path, metavar="RUN", help="run whose routes are the reference [its data, or the demonstrator]"
     )
 
 
@@ -30,7 +34,7 @@ def run(given: Namespace) -> int:
     from rich.console import Console
 
     from pgcontrol.diagnosis.diagnose import diagnose
-    from pgcontrol.diagnosis.verdicts import Limits, summary
+    from pgcontrol.diagnosis.verdicts import Limits, summary, to_prove
     from pgcontrol.experiment.executor import Local
     from pgcontrol.options import InputError, read_options
     from pgcontrol.view.doctor import usable_cpus
@@ -43,9 +47,9 @@ def run(given: Namespace) -> int:
     try:
         verdicts = diagnose(given.run, console, executor, given.branches, given.branch_steps, given.against, limits)
     except KeyboardInterrupt:
-        print("stopped; branches go on where they are when the same command is given again")
+        print("stopped; the same command goes on with branches where they are" if given.branches else "stopped")
         return 130
-    console.print(summary(verdicts), markup=False)
+    console.print(f"{summary(verdicts)}{to_prove(given.run, verdicts)}", markup=False)
     console.print(str(given.run / "diagnosis.md"), markup=False)
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -24,8 +25,14 @@ def run(given: Namespace) -> int:
     from pgcontrol.experiment.sweep import read_sweep
 
     sweep = read_sweep(given.sweep)
-    done = results.read(sweep)
+    done, left_out = results.read(sweep), results.left_out(sweep)
+    if not done:
+        why = f" ({left_out})" if left_out else ""
+        print(f"no results for {given.sweep} yet{why}; pgcontrol compare {given.sweep} runs them", file=sys.stderr)
+        return 1
     where = given.runs or Path("runs") / given.sweep.stem
     print(f"{len(done)} of {len(sweep.cells)} runs")
+    if left_out:
+        print(left_out)
     publish(sweep, done, where, given.clips, given.open, print)
     return 0

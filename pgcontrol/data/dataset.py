@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,6 +125,11 @@ class Dataset:
                 bool(episode.terminations[-1]),
                 bool(episode.truncations[-1]),
             )
+
+    def routes(self) -> Counter[str]:
+        """How many episodes took each of the task's routes; empty where the dataset does not say."""
+        about = self._minari.storage.get_episode_metadata(self._minari.episode_indices)
+        return Counter(str(one["route"]) for one in about if one.get("route"))
 
     def _read(self) -> Iterator[Any]:
         episodes = self._minari.iterate_episodes()

@@ -28,13 +28,15 @@ from pgcontrol.experiment.sweep import Cell
 from pgcontrol.learning.train import Trainer, stream_seeds, trainer_for
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import configure, flat, nested
+from pgcontrol.runs.config import Config, configure, flat, nested
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows, short
 
 ARMS = ("widened", "alone")
 LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
 """A branch is as wide as the run began, within these: what began narrow shall not begin so again."""
+LEAST = 2
+"""Branches in an arm that have an interval."""
 EPISODES = 20
 """Of a branch's final evaluation, at least."""
 
@@ -50,7 +52,25 @@ class Counterfactual(NamedTuple):
     """Spread that the widened began with, in half-ranges."""
     scores: dict[str, list[float]]
     """Arm -> each branch's final return: mean over episodes of its mode."""
+    folders: dict[str, list[Path]]
+    """Arm -> each branch's run folder."""
     gain: Gain
+
+
+class Branching(NamedTuple):
+    """Where branches part from a run; a folder's name, so that those of another onset are others."""
+
+    origin: Path
+    """The checkpoint."""
+    steps: int
+    """That each goes on for."""
+    width: float
+    """Spread of the widened, in half-ranges."""
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of its branches."""
+        return f"from-{checkpoint.steps_of(self.origin)}-for-{self.steps}-at-{self.width:.3g}"
 
 
 def counterfactual(
@@ -61,7 +81,7 @@ def counterfactual(
     Args:
         run: with a checkpoint at or before the onset, or else after it.
         onset: of the collapse.
-        seeds: branches in each arm.
+        seeds: branches in each arm, at least two.
         steps: environment steps of a branch; None: what the run had left, and at least a quarter of its budget.
         executor: what runs them.
         console: for progress.
@@ -69,31 +89,18 @@ def counterfactual(
     Raises:
         InputError: no checkpoint to begin from, or branches failed.
     """
-    rows, config = read_rows(run.metrics_file), run.config()
-    origin = nearest(checkpoint.find(run.path), onset.step)
-    start = checkpoint.steps_of(origin)
-    steps = steps or max(config.total_steps - start, config.total_steps // 4)
-    width = float(np.clip(spreads(rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
-    common = flat(nested(config)) | {
-        "total_steps": start + steps,
-        "eval_every": 10 * (start + steps),  # once, at the end
-        "eval_episodes": max(EPISODES, config.eval_episodes),
-        "video": False,
-        "threads": 1,
-    }
-    common.pop("run_dir")
-    where = run.path / "branches"
-    cells = [
-        Cell(config.env, arm, seed, common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
-        for seed in range(seeds)
-        for arm in ARMS
-    ]
+    branching = branching_of(run, onset, steps)
+    where, start = run.path / "branches" / branching.folder, checkpoint.steps_of(branching.origin)
+    cells = _cells(run.config(), branching, seeds)
     for cell in cells:
         if not begun(cell, where / cell.name):
-            begin(cell, where / cell.name, origin, run, width if cell.arm == "widened" else None)
+            begin(cell, where / cell.name, branching.origin, run, branching.width if cell.arm == "widened" else None)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
-    console.print(f"{len(cells)} branches of {steps:,} steps from step {start:,}, {len(missing)} to run", markup=False)
-    board = Board(missing, where)
+    late = f", after the onset at {onset.step:,}: no checkpoint is older" if start > onset.step else ""
+    told = f"{len(cells)} branches of {branching.steps:,} steps from step {start:,}{late}, {len(missing)} to run"
+    console.print(told, markup=False)
+    pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
+    board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
     with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:
             if outcome is None:
@@ -104,8 +111,61 @@ def counterfactual(
             else:
                 board.ended[outcome.cell.key] = None
                 console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
-    scores = {arm: [final(where / cell.name) for cell in cells if cell.arm == arm] for arm in ARMS}
-    return Counterfactual(start, steps, width, scores, compare(scores, column(rows, RETURN)[1]))
+    return measured(run, branching, seeds)
+
+
+def finished(run: RunFolder, onset: Onset) -> Counterfactual | None:
+    """What earlier branches from this onset came to, of the usual length; None: there are no two finished pairs."""
+    if not checkpoint.find(run.path):
+        return None
+    branching = branching_of(run, onset, None)
+    where, seeds = run.path / "branches" / branching.folder, 0
+    while all(_finished(where / cell.name) for cell in _cells(run.config(), branching, seeds + 1)[-2:]):
+        seeds += 1
+    return measured(run, branching, seeds) if seeds >= LEAST else None
+
+
+def branching_of(run: RunFolder, onset: Onset, steps: int | None) -> Branching:
+    """Where the branches of an onset part.
+
+    Raises:
+        InputError: no checkpoint to begin from.
+    """
+    config, origin = run.config(), nearest(checkpoint.find(run.path), onset.step)
+    start = spreads(read_rows(run.metrics_file))[1][0].mean()
+    rest = config.total_steps - checkpoint.steps_of(origin)
+    width = float(np.clip(start, LEAST_WIDTH, MOST_WIDTH))
+    return Branching(origin, steps or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
+
+
+def _cells(config: Config, branching: Branching, seeds: int) -> list[Cell]:
+    """Both arms of each seed, in turns."""
+    end = checkpoint.steps_of(branching.origin) + branching.steps
+    common = flat(nested(config)) | {
+        "total_steps": end,
+        "eval_every": 10 * end,  # once, at the end
+        "eval_episodes": max(EPISODES, config.eval_episodes),
+        "video": False,
+        "threads": 1,
+    }
+    common.pop("run_dir")
+    return [
+        Cell(config.env, arm, seed, common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
+        for seed in range(seeds)
+        for arm in ARMS
+    ]
+
+
+def measured(run: RunFolder, branching: Branching, seeds: int) -> Counterfactual:
+    """The arms of finished branches, compared."""
+    cells, where = _cells(run.config(), branching, seeds), run.path / "branches" / branching.folder
+    folders = {arm: [where / cell.name for cell in cells if cell.arm == arm] for arm in ARMS}
+    scores = {arm: [final(folder) for folder in found] for arm, found in folders.items()}
+    climbs = {arm: float(np.mean([climb(folder) for folder in found])) for arm, found in folders.items()}
+    gain = compare(scores, column(read_rows(run.metrics_file), RETURN)[1], climbs["widened"] - climbs["alone"])
+    return Counterfactual(
+        checkpoint.steps_of(branching.origin), branching.steps, branching.width, scores, folders, gain
+    )
 
 
 def nearest(found: Sequence[Path], step: int) -> Path:
@@ -157,18 +217,26 @@ def final(folder: Path) -> float:
     return float(last.get("eval/mean_reward", last.get(RETURN, np.nan)))
 
 
-def compare(scores: dict[str, list[float]], returns: np.ndarray) -> Gain:
+def climb(folder: Path) -> float:
+    """What the return in training gained from the last but one tenth of a branch to the last."""
+    steps, returns = column(read_rows(folder / "metrics.jsonl"), RETURN)
+    parts = np.array_split(returns, 10) if len(steps) >= 20 else [np.zeros(1)]
+    return float(parts[-1].mean() - parts[-2].mean()) if len(parts) > 1 else 0.0
+
+
+def compare(scores: dict[str, list[float]], returns: np.ndarray, catching_up: float = 0.0) -> Gain:
     """The widened arm against the other: difference of means with Welch's interval, and P(better).
 
     Args:
         scores: of both `ARMS`, one a branch.
         returns: of the run, for what is large on this task.
+        catching_up: see `Gain`.
     """
     ours, theirs = (np.array(scores[arm]) for arm in ARMS)
     gain = float(ours.mean() - theirs.mean())
     better = probability_of_improvement(ours.tolist(), theirs.tolist())
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
-    return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale)
+    return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale, catching_up)
 
 
 def welch(x: np.ndarray, y: np.ndarray) -> float:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from rich.console import Console
 
-from pgcontrol.diagnosis import evidence, modes, spread, unimodality
-from pgcontrol.diagnosis.counterfactual import Counterfactual, counterfactual
-from pgcontrol.diagnosis.verdicts import Limits, Verdict, judge, onset, spreads, summary, words
+from pgcontrol.diagnosis import evidence, modes, spread, tell, unimodality
+from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
+from pgcontrol.diagnosis.unimodality import Decision
+from pgcontrol.diagnosis.verdicts import NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
 from pgcontrol.experiment.executor import Executor
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
-from pgcontrol.runs.log import read_rows
+from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.view.evaluate import LONGEST
 from pgcontrol.view.process import RenderError
 from pgcontrol.view.still import still
@@ -42,96 +43,139 @@ def diagnose(
         path: the run folder, of a training or a clone.
         console: for progress.
         executor: what runs branches.
-        branches: of each arm, widened and left alone, where there is an onset; 0: none.
+        branches: of each arm, widened and left alone, where there is an onset; 0: those that were run before.
         steps: environment steps of a branch; None: see `counterfactual`.
-        against: another run of the same task, whose routes are the reference; None: the demonstrator's.
+        against: another run of the same task, whose routes are the reference; None: the data's or the demonstrator's.
         limits: what counts as what.
 
     Raises:
-        InputError: no run there, one without a log, or a reference of another task.
+        InputError: no run there, one without a log, too few branches, or a reference of another task.
     """
     run = RunFolder.open(path)
-    if run.cloned:
-        if branches:
-            raise InputError(f"--branches {branches}: {path} is a clone, and has no training to branch from")
-        proof, verdicts = None, [Verdict("healthy", "σ not judged: a clone's is that of its data")]
-    else:
+    _require(run, branches, against)
+    proof, verdicts = None, [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
+    if not run.cloned:
         proof, verdicts = _training(run, console, executor, branches, steps, limits or Limits())
-    facts: dict[str, Any] = {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
-    pictured = None
-    if checkpoint.find(run.path):
-        settings, policy = run.settings(), load(run.path)
-        about, pictured = _behaviour(policy, settings["env"], settings["seed"], against, run.path / SCENE)
-        verdicts += about.pop("verdicts")
-        facts |= about
-    _write(run, verdicts, facts, pictured)
-    run.write_manifest(verdict=words(verdicts))
+    seen = _behaviour(run, against) if checkpoint.find(run.path) else None
+    if seen:
+        told = {v.about for v in seen.verdicts}  # playing says more of them than the log
+        verdicts = [v for v in verdicts if v.about not in told] + seen.verdicts
+    _write(run, verdicts, proof, seen)
+    run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
     return verdicts
+
+
+def _require(run: RunFolder, branches: int, against: Path | None) -> None:
+    if branches and run.cloned:
+        raise InputError(f"--branches {branches}: {run.path} is a clone, and has no training to branch from")
+    if 0 < branches < LEAST:
+        raise InputError(f"--branches {branches}: too few for an interval; must be {LEAST} or more, 5 is usual")
+    if against is not None:
+        env, theirs = run.settings()["env"], RunFolder.open(against).settings().get("env")
+        if theirs != env:
+            raise InputError(f"--against {against}: is of {theirs}, not of {env}")
+        task = make_env(env, 1, 0).task
+        if task is None or not task.routes:
+            raise InputError(f"--against {against}: {env} has no routes to compare")
 
 
 def _training(
     run: RunFolder, console: Console, executor: Executor, branches: int, steps: int | None, limits: Limits
 ) -> tuple[Counterfactual | None, list[Verdict]]:
     """What the log shows, and branches from its onset prove; draws the curves."""
-    if not run.metrics_file.exists() or not (rows := read_rows(run.metrics_file)):
+    if not run.metrics_file.exists():
         raise InputError(f"{run.path} has no metrics.jsonl to judge: it stopped before its first update")
+    if not (rows := read_rows(run.metrics_file)):
+        raise InputError(f"{run.metrics_file} has no row to judge: the run stopped before its first update, or damaged")
     config, status = run.config(), str(run.manifest().get("status"))
     found = onset(*spreads(rows), config.total_steps, limits)
     proof: Counterfactual | None = None
     if branches and found is None:
         console.print("no onset of a σ collapse: no branches to run", markup=False)
-    elif branches and found:
-        proof = counterfactual(run, found, branches, steps, executor, console)
+    elif found:
+        proof = counterfactual(run, found, branches, steps, executor, console) if branches else finished(run, found)
     verdicts = judge(rows, config.total_steps, status, limits, proof.gain if proof else None)
-    evidence.curves(rows, verdicts, limits, run.path / CURVES)
+    of_arms = proof.folders.items() if proof else ()
+    grown = {arm: [read_rows(RunFolder(folder).metrics_file) for folder in folders] for arm, folders in of_arms}
+    title = f"{run.path.name}: {config.env}, {config.head.name}"
+    evidence.curves(rows, verdicts, limits, title, grown).savefig(run.path / CURVES)
     return proof, verdicts
 
 
-def _behaviour(
-    policy: Policy, env_id: str, seed: int, against: Path | None, out: Path
-) -> tuple[dict[str, Any], str | None]:
-    """What playing shows: facts and verdicts, and why there is no picture (None: there is one)."""
-    env = make_env(env_id, unimodality.EPISODES, seed)
-    facts: dict[str, Any] = {"verdicts": []}
-    decision = None
+class Seen(NamedTuple):
+    """What playing showed."""
+
+    verdicts: list[Verdict]
+    facts: dict[str, Any]
+    no_picture: str | None
+    """Why there is no picture of the scene."""
+
+
+def _behaviour(run: RunFolder, against: Path | None) -> Seen:
+    """Play the policy, and picture what it might do where it decides."""
+    settings, policy = run.settings(), load(run.path)
+    env_id, seed = settings["env"], settings["seed"]
+    env = make_env(env_id, 1, seed)
+    verdicts, facts = list[Verdict](), dict[str, Any]()
     if env.task is not None and env.task.routes:
-        reference, whose = None, "demonstrations"
-        if against is not None:
-            other = RunFolder.open(against).settings()
-            if other.get("env") != env_id:
-                raise InputError(f"--against {against}: is of {other.get('env')}, not of {env_id}")
-            reference = load(against)
-            whose = f"{reference.head.name} in {against.name}"
-        ours, theirs = (unimodality.routes_taken(env, p, seed) for p in (policy, reference))
-        decision = unimodality.decide(policy, env_id, seed)
-        facts |= {"routes": ours._asdict(), "reference": {"of": whose} | theirs._asdict()}
-        facts["verdicts"].append(unimodality.mode_loss(ours, theirs, whose))
-        if decision is None:
-            facts["verdicts"].append(
-                Verdict("healthy", "averaging not judged: it never comes to where the route is chosen")
-            )
-        else:
-            facts["verdicts"].append(unimodality.averaging(decision))
-            facts["values"] = {name: float(value.mean()) for name, value in decision.value.items()}
-            facts["blocked"] = decision.blocked
-    if decision is not None:
-        draws, marks, qpos = decision.draws[:, 0], evidence.marked(decision, 0), decision.qpos[0]
+        verdicts, facts, decision = _routes(run, policy, against)
+        where, obs, qpos, draws = decision.where, decision.obs[0], decision.qpos[0], decision.draws[:, 0]
+        marks = evidence.marked(decision, 0)
     else:
-        obs, qpos = _midway(policy, env_id, seed)
-        draws = _draws(policy, obs, seed)
-        marks = {"mean of draws": draws.mean(0)}
-    of_draws = modes.modes(draws, modes.width_for(policy.head.resolution))
-    facts["modes"] = [
-        {"mass": float(m), "centre": c.tolist()} for m, c in zip(of_draws.mass, of_draws.centre, strict=True)
-    ]
-    title = f"{env_id}, {policy.head.name}: what the policy might do here, {len(of_draws)} mode(s)"
+        where = "in the middle of an episode"
+        state, qpos = _midway(policy, env_id, seed)
+        obs, draws = state[0], _draws(policy, state, seed)
+        marks = [evidence.Mark(unimodality.MEAN, draws.mean(0))]
+    width = modes.width_for(policy.head.resolution)
+    found = modes.modes(draws, width)
+    each = zip(found.centre.tolist(), found.mass.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    facts |= {
+        "state": {"where": where, "obs": obs.tolist(), "qpos": None if qpos is None else qpos.tolist()},
+        "modes": [{"centre": centre, "mass": mass, "low": low, "high": high} for centre, mass, low, high in each],
+        "mean_to_mode": modes.distance(draws.mean(0), found),
+        "density_at_mean": modes.relief(draws, draws.mean(0), width),
+    }
     picture, missing = None, None
     try:
         picture = still(env_id, qpos, env.control_dt) if qpos is not None else None
     except RenderError as error:
         missing = str(error)
-    evidence.scene(picture, draws, marks, title, out)
-    return facts, missing
+    count = f"{len(found)} mode{'s' if len(found) > 1 else ''}"
+    title = f"{run.path.name}: {env_id}, {policy.head.name}\nwhat the policy might do {where}: {count}"
+    evidence.scene(picture, draws, marks, title).savefig(run.path / SCENE)
+    env.close()
+    return Seen(verdicts, facts, missing)
+
+
+def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[Verdict], dict[str, Any], Decision]:
+    """Which routes the policy takes beside the reference, and whether it averages where it chooses."""
+    settings = run.settings()
+    env = make_env(settings["env"], unimodality.EPISODES, settings["seed"])
+    assert env.task is not None
+    taken = run.manifest().get("routes")
+    if against is not None:
+        reference = load(against)
+        whose = f"{reference.head.name} in {against.name}"
+        theirs = unimodality.routes_taken(env, reference, settings["seed"])
+    elif taken:
+        numbers = np.repeat(np.arange(len(env.task.routes)), [taken.get(name, 0) for name in env.task.routes])
+        whose, theirs = "its data", unimodality.occupancy(numbers, env.task.routes)
+    else:
+        whose, theirs = "the demonstrator", unimodality.routes_taken(env, None, settings["seed"])
+    ours = unimodality.routes_taken(env, policy, settings["seed"])
+    decision = unimodality.decide(policy, settings["env"], settings["seed"])
+    env.close()
+    facts = {
+        "routes": ours._asdict(),
+        "reference": {"of": whose} | theirs._asdict(),
+        "values": {
+            name: dict(zip(("mean", "half"), unimodality.difference(value), strict=True))
+            for name, value in decision.value.items()
+        },
+        "blocked": decision.blocked,
+    }
+    compared = [of(ours, theirs, whose) for of in (unimodality.success, unimodality.mode_loss)]
+    return [*compared, unimodality.averaging(decision)], facts, decision
 
 
 @torch.no_grad()
@@ -154,33 +198,17 @@ def _draws(policy: Policy, obs: torch.Tensor, seed: int) -> np.ndarray:
     return spread.unit(drawn, policy.head.low, policy.head.high).double().numpy()
 
 
-def _write(run: RunFolder, verdicts: list[Verdict], facts: dict[str, Any], no_picture: str | None) -> None:
+def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None, seen: Seen | None) -> None:
     """diagnosis.json and diagnosis.md, each beside and renamed into place."""
-    told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]} | facts
-    text = [
-        f"# {words(verdicts)}",
-        "",
-        summary(verdicts),
-        "",
-        "| verdict | since step | joints | why |",
-        "|---|---:|---|---|",
-        *(
-            f"| {v.word} | {'' if v.step is None else f'{v.step:,}'} | {', '.join(map(str, v.joints))} | {v.why} |"
-            for v in verdicts
-        ),
-        "",
-    ]
-    if proof := facts["counterfactual"]:
-        text += [
-            f"Branches of {proof['steps']:,} steps from step {proof['start']:,}, widened to {proof['width']:.2f}:",
-            "",
-        ]
-        text += [f"- {arm}: {', '.join(f'{s:,.4g}' for s in scores)}" for arm, scores in proof["scores"].items()] + [""]
+    told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]}
+    told |= {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
+    told |= seen.facts if seen else {}
+    text = tell.report(run, verdicts, proof, seen.facts if seen else {})
     text += [] if run.cloned else [f"![curves]({CURVES})", ""]
-    text += [f"![scene]({SCENE})", ""]
-    text += [f"No picture of the scene: {no_picture}", ""] if no_picture else []
+    text += [f"![scene]({SCENE})", ""] if seen else []
+    text += [f"No picture of the scene: {seen.no_picture}", ""] if seen and seen.no_picture else []
     for name, content in (
-        ("diagnosis.json", json.dumps(told, indent=1, default=float)),
+        ("diagnosis.json", json.dumps(finite(told), indent=1, default=str, allow_nan=False)),
         ("diagnosis.md", "\n".join(text)),
     ):
         beside = run.path / f".{name}.tmp"

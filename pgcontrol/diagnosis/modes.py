@@ -143,7 +143,7 @@ def _split(draws: np.ndarray, rows: np.ndarray, width: float) -> list[np.ndarray
 
 
 def _valley(values: np.ndarray, width: float) -> tuple[float, float]:
-    """(how many standard errors deep, where) of the surest valley of draws [n]; (0, 0) where there is none."""
+    """(how many standard errors deep, where) of the surest valley of draws [n]; (0, anywhere) where there is none."""
     density = _density(values, width)
     peaks = signal.find_peaks(density)[0]
     order = np.lexsort((peaks, -density[peaks]))

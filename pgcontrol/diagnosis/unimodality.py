@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy import stats
 from torch import Tensor
 
 from pgcontrol.diagnosis import modes, spread
-from pgcontrol.diagnosis.verdicts import Verdict
+from pgcontrol.diagnosis.verdicts import HEALTHY, NOT_JUDGED, Verdict
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
 from pgcontrol.runs.log import short
@@ -34,6 +35,7 @@ SCOUTS = 16
 COUNTS = 0.1
 """A candidate is worth more if it gains this share of the largest difference between any two branches' means."""
 PLAYED, MEAN = "played", "mean of draws"
+AT_START = "at the start of the episode"
 
 
 class Occupancy(NamedTuple):
@@ -52,6 +54,8 @@ class Occupancy(NamedTuple):
 class Decision(NamedTuple):
     """What happens where the route is chosen."""
 
+    where: str
+    """What states these are."""
     obs: Tensor
     """[S, O] raw observations of the states."""
     qpos: np.ndarray
@@ -72,7 +76,12 @@ def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
     act = Demonstrator(env, seed).act if policy is None else policy_agent(policy, False, seed)
     route = episodes(env, act, seed).route
     assert route is not None
-    names, won = env.task.routes, max(int((route >= 0).sum()), 1)
+    return occupancy(route, env.task.routes)
+
+
+def occupancy(route: np.ndarray, names: Sequence[str]) -> Occupancy:
+    """Of the route that each episode took, int [E]; −1 for none."""
+    won = max(int((route >= 0).sum()), 1)
     shares = {name: float((route == r).sum()) / won for r, name in enumerate(names)}
     return Occupancy(float((route >= 0).mean()), *modes.occupancy(route, len(names)), shares)
 
@@ -103,10 +112,10 @@ def follow(env: VecEnv, act: Any, obs: Tensor, going: Tensor, forced: Tensor | N
 
 
 @torch.no_grad()
-def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats: int = REPEATS) -> Decision | None:
-    """The experiment, at states where episodes of the policy come to a choice; None if they come to none.
+def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats: int = REPEATS) -> Decision:
+    """The experiment, at states where episodes of the policy come to a choice.
 
-    The choice is where the task says (`Task.deciding`), or else at the start of the episode.
+    The choice is where the task says (`Task.deciding`), or else, and where they come to none, at the episode's start.
 
     Args:
         policy: whose samples play.
@@ -117,9 +126,9 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
     """
     rng = torch.Generator().manual_seed(seed)
     scouts = make_env(env_id, SCOUTS * states, seed)
-    obs, found = _arrive(scouts, policy, rng, states)
-    if not len(found):
-        return None
+    where, (obs, found) = "where the route is chosen", _arrive(scouts, policy, rng, states)
+    if not len(found):  # it has turned before, or wanders
+        where, obs, found = AT_START, scouts.reset(), torch.arange(states)
     head, task, S = policy.head, scouts.task, len(found)
     assert task is not None
     draws = policy.draws(obs[found], DRAWS, rng)
@@ -138,7 +147,7 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
     value = _values(scouts, policy, found, obs, candidates, repeats, rng)
     in_units = {name: spread.unit(a, head.low, head.high).numpy() for name, a in candidates.items()}
     qpos = np.stack([q for i in found.tolist() if (q := scouts.qpos(i)) is not None])
-    return Decision(obs[found], qpos, units, in_units, value, _blocked(scouts, draws, found))
+    return Decision(where, obs[found], qpos, units, in_units, value, _blocked(scouts, draws, found))
 
 
 def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> tuple[Tensor, Tensor]:
@@ -147,7 +156,9 @@ def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> t
     assert task is not None
     obs = env.reset()
     over = torch.zeros(env.num_envs, dtype=torch.bool)
-    there = torch.from_numpy(_deciding(env)) if _knows(task.deciding) else ~over
+    if not _knows(task.deciding):
+        return obs, torch.arange(0)
+    there = torch.from_numpy(_deciding(env))
     for _ in range(env.time_limit or LONGEST):
         going = ~(there | over)
         if not going.any() or int(there.sum()) >= wanted:
@@ -214,9 +225,8 @@ def _values(
     names, S, N = list(candidates), len(found), scouts.num_envs
     count = len(names) * S * repeats
     env = make_env(scouts.env_id, N + count, 0)
-    tensors, extra = scouts.state()
-    mine, own = env.state()
-    env.load_state(*_joined(tensors, extra, mine, own, N))
+    (few, _), (many, own) = scouts.state(), env.state()
+    env.load_state({name: torch.cat((few[name], tensor[N:])) for name, tensor in many.items()}, own)
     source = found.repeat_interleave(repeats).repeat(len(names))
     target = torch.arange(N, N + count)
     env.copy(source, target)
@@ -229,17 +239,11 @@ def _values(
     return dict(zip(names, mean, strict=True))
 
 
-def _joined(few: dict, extra: dict, many: dict, own: dict, N: int) -> tuple[dict, dict]:
-    """The state of many envs, the first N of them as the few are."""
-    tensors = {}
-    for name, tensor in many.items():
-        tensors[name] = tensor.clone()
-        tensors[name][:N] = few[name]
-    return tensors, own
-
-
 def averaging(decision: Decision) -> Verdict:
-    """`averaging` if what is played lies between two candidates both worth more; else `healthy`, and why."""
+    """`averaging` if what is played lies between two candidates both worth more; else `healthy`, and why.
+
+    A better action on one side only is no averaging, and is named.
+    """
     names = [n for n in decision.candidates if n != PLAYED and n != MEAN]
     played, worth = decision.candidates[PLAYED], decision.value[PLAYED]
     largest = max(float(np.ptp([decision.value[n].mean() for n in decision.value])), 1e-9)
@@ -250,10 +254,19 @@ def averaging(decision: Decision) -> Verdict:
             better[name] = (gain, half)
     for one, other in itertools.combinations(better, 2):
         if _between(played, decision.candidates[one], decision.candidates[other]):
-            told = " and ".join(f"{n!r} by {short(better[n][0])} ± {short(better[n][1])}" for n in (one, other))
-            return Verdict("averaging", f"what it plays where the route is chosen lies between better actions: {told}")
-    blocked = "" if decision.blocked is None else f"; {decision.blocked:.0%} of its draws choose no route"
-    return Verdict("healthy", f"what it plays lies between no two better actions{blocked}")
+            told = " and ".join(_by(n, *better[n]) for n in (one, other))
+            return Verdict("choice", "averaging", f"what it plays {decision.where} lies between better actions: {told}")
+    told = f"what it plays {decision.where} lies between no two better actions"
+    if decision.blocked is not None:
+        told += f"; {decision.blocked:.0%} of its draws choose no route"
+    if better:
+        best = max(better, key=lambda name: better[name][0])
+        told += f"; better is {_by(best, *better[best])}"
+    return Verdict("choice", HEALTHY, told)
+
+
+def _by(name: str, gain: float, half: float) -> str:
+    return f"{name!r} by {short(gain)} ± {short(half)}"
 
 
 def difference(paired: np.ndarray) -> tuple[float, float]:
@@ -269,12 +282,18 @@ def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
     length = np.maximum((way**2).sum(-1), 1e-12)
     share = ((point - one) * way).sum(-1) / length
     aside = np.linalg.norm(point - one - share[:, None] * way, axis=-1) / np.sqrt(length)
-    return bool(np.median((share > 0.2) & (share < 0.8) & (aside < 0.5)) == 1)
+    return bool(((share > 0.2) & (share < 0.8) & (aside < 0.5)).mean() > 0.5)
+
+
+def success(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
+    """`fails` if fewer than half as many episodes succeed as the reference's; else `healthy`."""
+    told = f"{ours.success:.0%} of the episodes succeed by samples, {whose} {reference.success:.0%}"
+    return Verdict("success", "fails" if ours.success < reference.success / 2 else HEALTHY, told)
 
 
 def mode_loss(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
     """`mode loss` if the routes taken are surely less even than the reference's; else `healthy`, and why."""
     if math.isnan(ours.entropy) or ours.success < 0.05:
-        return Verdict("healthy", f"routes not judged: {ours.success:.0%} of the episodes succeed")
-    told = f"route entropy {ours.entropy:.2f} ({ours.low:.2f} … {ours.high:.2f}), {whose} {reference.entropy:.2f}"
-    return Verdict("mode loss" if ours.high < reference.low else "healthy", told)
+        return Verdict("routes", NOT_JUDGED, f"{ours.success:.0%} of the episodes succeed")
+    told = f"entropy {ours.entropy:.2f} ({ours.low:.2f} … {ours.high:.2f}), {whose} {reference.entropy:.2f}"
+    return Verdict("routes", "mode loss" if ours.high < reference.low else HEALTHY, told)

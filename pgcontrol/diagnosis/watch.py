@@ -14,6 +14,8 @@ LOOKS = 40
 """Measurements in a run, at most every third update: what lasts for 5 % of the budget is seen twice."""
 STATES, DRAWS = 16, 64
 """Probe states of either kind, and actions drawn in each: the spread of a joint is known to ± 2 %."""
+DONE = 2048
+"""Choices of the rollout whose actions are looked at."""
 MODE_STATES, MODE_DRAWS = 4, 256
 """For the modes, which take more draws: a mode of 5 % of the mass is seen."""
 PARTS, PART = 4, 128
@@ -53,7 +55,7 @@ class Watch:
         rng = torch.Generator().manual_seed(self.seed)
         visited = obs[_evenly(len(obs), STATES)]
         measured = self._spread(self.probes, visited, rng) | self._modes(visited[:: STATES // MODE_STATES], rng)
-        measured |= self._of_update(rollout, advantage)
+        measured |= self._done(rollout) | self._of_update(rollout, advantage)
         return {f"health/{name}": float(value) for name, value in measured.items()}
 
     @torch.no_grad()
@@ -66,21 +68,31 @@ class Watch:
         units = spread.unit(action if action.ndim == 2 else action[:, 0], head.low, head.high)
         units = units.unflatten(0, (len(params), DRAWS)).transpose(0, 1)
         fixed, now = spread.spread(units[:, : len(probes)]), spread.spread(units[:, len(probes) :])
-        executed = units[:, len(probes) :].flatten(0, 1)
         row = {
             "spread": fixed.mean(),
             "spread_min": fixed.min(),
             "visited_spread": now.mean(),
             "visited_spread_min": now.min(),
-            "saturation": spread.saturation(executed),
-            "action_entropy": spread.executed_entropy(executed),
             "sensitivity": health.sensitivity(lambda p: head.log_prob(p, choice[::8]), repeated[::8], head.joints),
         }
         row |= {f"spread_joint{j}": s for j, s in enumerate(fixed)}
         row |= {f"visited_spread_joint{j}": s for j, s in enumerate(now)}
         if values := head.choice_spec.values:
-            entries = choice.shape[1:].numel()
-            row["perplexity"] = spread.perplexity(head.entropy(params), entries, values)
+            row["perplexity"] = spread.perplexity(head.entropy(params), choice.shape[1:].numel(), values)
+        return row
+
+    @torch.no_grad()
+    def _done(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Of the choices that were made, in all states alike."""
+        head = self.policy.head
+        choice = rollout.choice.flatten(0, 1)[~rollout.silent.flatten()]
+        if not len(choice):
+            return {}
+        choice = choice[_evenly(len(choice), min(len(choice), DONE))]
+        action = head.decode(choice)
+        units = spread.unit(action if action.ndim == 2 else action.flatten(0, 1), head.low, head.high)
+        row = {"saturation": spread.saturation(units), "action_entropy": spread.executed_entropy(units)}
+        if values := head.choice_spec.values:
             row["dead"] = spread.dead(choice.flatten(1), values)
         return row
 

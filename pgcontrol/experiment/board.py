@@ -8,14 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from pgcontrol.experiment import results
 from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.results import RETURN, Row, score
-from pgcontrol.experiment.sweep import Cell
+from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.runs.config import configure
-from pgcontrol.runs.log import read_rows, short
+from pgcontrol.runs.log import last_row, short
 
-Key = tuple[str, str, int]
 SHOWN = 6
 """Finished runs in the table, the newest."""
 
@@ -42,12 +40,10 @@ class Board:
         shares: dict[Key, float] = {}
         running = []
         for cell in self._open():
-            file = self.where / cell.name / "metrics.jsonl"
-            if rows := read_rows(file) if file.exists() else []:
-                last = rows[-1]
+            if last := last_row(self.where / cell.name / "metrics.jsonl"):
                 shares[cell.key] = share = min(last["time/total_timesteps"] / self._budgets[cell.key], 1.0)
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-                running.append((cell.name, f"{share:.0%}", *numbers, results.verdict(self.where / cell.name) or ""))
+                running.append((cell.name, f"{share:.0%}", *numbers))
         table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(shares))
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:

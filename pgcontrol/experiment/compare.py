@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -10,13 +13,17 @@ from rich.live import Live
 
 from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor, asked_of
+from pgcontrol.experiment.executor import Executor, Outcome, asked_of
 from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.report import publish
 from pgcontrol.experiment.results import Row, score
-from pgcontrol.experiment.sweep import Cell, Sweep
+from pgcontrol.experiment.sweep import Cell, Key, Sweep
+from pgcontrol.options import InputError
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import read_rows
+from pgcontrol.runs.log import last_row, short
+
+TABLES_EVERY = 60.0
+"""Seconds between two writings of the tables: with many runs that takes seconds itself."""
 
 
 def compare(
@@ -28,7 +35,7 @@ def compare(
     show: bool = False,
     dry: bool = False,
 ) -> int:
-    """Run the cells that have no row yet; tables are written anew after each, the report at the end.
+    """Run the cells that have no row yet; tables are written now and then meanwhile, the report at the end.
 
     Args:
         sweep: what to run.
@@ -41,59 +48,133 @@ def compare(
 
     Returns:
         Exit code: 1 when a cell failed.
+
+    Raises:
+        InputError: a cell cannot be run, or another process runs this sweep.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    done = results.read(sweep)
-    missing = [cell for cell in sweep.cells if cell.key not in done]
-    for cell in list(missing):
-        if _ended(cell, where / cell.name):  # it ended, but whoever watched it did not see
-            done[cell.key] = _keep(sweep, cell, where / cell.name)
-            missing.remove(cell)
-    say(f"{sweep.question}\n{len(sweep.cells)} runs, {len(done)} of them done, {executor.jobs} at a time")
-    times = executor.expected(missing) if missing else {}
-    if times:
-        untold = "" if len(times) == len(missing) else f", {len(missing) - len(times)} of them not reckoned"
-        say(f"expected: about {words(wall(missing, times, executor.jobs))} for {len(missing)} runs{untold}")
-    if dry:
-        return 0
-    failures: list[str] = []
-    board = Board(missing, where, times, executor.jobs)
-    with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
-        for outcome in outcomes:
-            if outcome is None:
-                if console.is_terminal:
-                    live.update(board.table())
-                continue
-            cell = outcome.cell
-            if outcome.error and not _ended(cell, outcome.folder):
-                failures.append(f"{cell.name} failed: {outcome.error} (log: {where / cell.name}.log)")
-                board.failed.add(cell.key)
-                say(failures[-1])
-                continue
-            row = done[cell.key] = board.ended[cell.key] = _keep(sweep, cell, outcome.folder)
+    with nullcontext() if dry else results.alone(sweep):
+        done, missing, damaged = _found(sweep, where, dry, say)
+        say(
+            f"{sweep.question}\n{len(sweep.cells)} runs, {len(sweep.cells) - len(missing)} of them done,"
+            f" {executor.jobs} at a time"
+        )
+        if left_out := results.left_out(sweep):
+            say(left_out)
+        if times := executor.expected(missing) if missing else {}:
+            say(f"expected: about {words(wall(missing, times, executor.jobs))} for {len(missing)} runs")
+        if dry:
+            return 0
+        for folder in damaged:
+            _set_aside(folder)
+        board = Board(missing, where, times, executor.jobs)
+        with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
+            _follow(outcomes, sweep, done, board, live, say)
+        console.print(tables.terminal(sweep, done))
+        if board.failed:
+            say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
+        publish(sweep, done, where, clips, show, say)
+        return int(bool(board.failed))
+
+
+def _found(
+    sweep: Sweep, where: Path, dry: bool, say: Callable[[str], object]
+) -> tuple[dict[Key, Row], list[Cell], list[Path]]:
+    """The rows there are, the cells that have still to run, and which of their folders are damaged.
+
+    A run that ended when nobody saw it gets its row now.
+    """
+    done, missing, damaged = results.read(sweep), [], []
+    for cell in [cell for cell in sweep.cells if cell.key not in done]:
+        folder = where / cell.name
+        try:
+            ended = _ended(cell, folder)
+            row = results.row_of(cell, folder, sweep.plots) if ended and not dry else None
+        except InputError as error:
+            say(f"{folder} is damaged, so this run begins anew: {error}")
+            damaged.append(folder)
+            ended, row = False, None
+        if row:
+            results.add(sweep, row)
+            done[cell.key] = row
+        if not ended:
+            missing.append(cell)
+    return done, missing, damaged
+
+
+def _follow(
+    outcomes: Iterable[Outcome | None],
+    sweep: Sweep,
+    done: dict[Key, Row],
+    board: Board,
+    live: Live,
+    say: Callable[[str], object],
+) -> None:
+    """Keep and tell what comes, until all has come."""
+    written = time.monotonic()
+    for outcome in outcomes:
+        if outcome is None:
+            if live.console.is_terminal:
+                live.update(board.table())
+            continue
+        cell = outcome.cell
+        row, error = _result(sweep, outcome)
+        if row is None:
+            board.failed.add(cell.key)
+            say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
+            continue
+        if not board.ended:
+            for line in results.unmeasured(sweep.plots, outcome.folder):
+                say(f"plots: {line}")
+        done[cell.key] = board.ended[cell.key] = row
+        say(_told(cell, row))
+        if time.monotonic() - written > TABLES_EVERY:
             tables.write(sweep, done)
-            told = f"{cell.name}: return {score(row):,.0f} in {row['seconds']:,.0f} s"
-            told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
-            say(told + (f", {row['verdict']}" if row["verdict"] else ""))
-    console.print(tables.terminal(sweep, done))
-    if failures:
-        say(f"{len(failures)} of {len(sweep.cells)} cells failed; the same command tries them again")
-    publish(sweep, done, where, clips, show, say)
-    return int(bool(failures))
+            written = time.monotonic()
+
+
+def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
+    """A cell's row, or why it has none; what ended in an error may have come to its end all the same."""
+    try:
+        if outcome.error and not _ended(outcome.cell, outcome.folder):
+            return None, outcome.error
+        row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
+    except InputError as error:
+        return None, outcome.error or str(error)
+    results.add(sweep, row)
+    return row, ""
+
+
+def _told(cell: Cell, row: Row) -> str:
+    """A finished run in a line."""
+    told = f"{cell.name}: return {short(score(row))} in {row['seconds']:,.0f} s"
+    told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
+    return told + (f", {row['verdict']}" if row["verdict"] else "")
 
 
 def _ended(cell: Cell, folder: Path) -> bool:
-    """Whether the cell's run has come to an end of its own: divergence is a result, too."""
+    """Whether the cell's run has come to an end of its own: divergence is a result, too, once there is a return.
+
+    Raises:
+        InputError: the folder is damaged.
+    """
+    run = RunFolder(folder)
+    if not run.config_file.exists():
+        return False
+    run.config()
     if not asked_of(cell, folder):
         return False
-    status = RunFolder(folder).manifest().get("status")
-    return status == "finished" or (status == "diverged" and bool(read_rows(folder / "metrics.jsonl")))
+    status, log = run.manifest().get("status"), run.metrics_file
+    if status == "finished" and last_row(log) is None:
+        raise InputError(f"it has finished, but {log.name} has no row")
+    return status == "finished" or (status == "diverged" and last_row(log) is not None)
 
 
-def _keep(sweep: Sweep, cell: Cell, folder: Path) -> Row:
-    row = results.row_of(cell, folder, sweep.plots)
-    results.add(sweep, row)
-    return row
+def _set_aside(folder: Path) -> None:
+    """Under another name: what is damaged may still be worth mending by hand."""
+    aside = folder.with_name(f"{folder.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)

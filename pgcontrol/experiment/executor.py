@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,12 +12,15 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pgcontrol.experiment.sweep import Cell
+from pgcontrol.experiment.sweep import Cell, Key
+from pgcontrol.learning.signals import PARENT, STOPPED
+from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure, flat, nested, read_yaml
+from pgcontrol.runs.lock import taken
 
 ATTEMPTS = 3
-"""Of a cell whose process was killed from outside: it resumes from its checkpoint."""
+"""Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
 
 
 class Outcome(NamedTuple):
@@ -25,7 +29,9 @@ class Outcome(NamedTuple):
     cell: Cell
     folder: Path
     error: str
-    """Empty, or why it failed: the last words of its log."""
+    """Empty, or why it failed."""
+    log: Path | None = None
+    """What its process said, where that is kept."""
 
 
 class Executor:
@@ -34,8 +40,12 @@ class Executor:
     jobs: int = 1
     """How many at a time."""
 
-    def expected(self, cells: Sequence[Cell]) -> dict[tuple[str, str, int], float]:
-        """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs."""
+    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
+        """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs.
+
+        Raises:
+            InputError: a cell cannot be run at all.
+        """
         return {}
 
     def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | None]:
@@ -54,7 +64,7 @@ class Local(Executor):
     def __init__(self, jobs: int):
         self.jobs = jobs
 
-    def expected(self, cells: Sequence[Cell]) -> dict[tuple[str, str, int], float]:
+    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
         """From a second of each kind of run, made here."""
         from pgcontrol.experiment.expected import expected
 
@@ -66,9 +76,9 @@ class Local(Executor):
         where.mkdir(parents=True, exist_ok=True)
         try:
             while waiting or running:
-                while waiting and len(running) < self.jobs:
-                    job = _Job(waiting.pop(0), where)
-                    running[job.cell.name] = job
+                while len(running) < self.jobs and (cell := _free(waiting, where)):
+                    waiting.remove(cell)
+                    running[cell.name] = _Job(cell, where)
                 for name, job in list(running.items()):
                     if outcome := job.poll():
                         del running[name]
@@ -77,15 +87,22 @@ class Local(Executor):
                 time.sleep(0.2)
         finally:
             for job in running.values():
-                job.stop()
+                job.process.terminate()  # it leaves a checkpoint to resume from
+            for job in running.values():
+                job.process.wait()
+
+
+def _free(cells: Sequence[Cell], where: Path) -> Cell | None:
+    """The first that nobody works on: a worker of a sweep that was killed may be writing its last checkpoint."""
+    return next((cell for cell in cells if not taken(where / cell.name)), None)
 
 
 class _Job:
-    """A cell's process, started again when it was killed."""
+    """A cell's process, started again when it was ended from outside."""
 
     def __init__(self, cell: Cell, where: Path):
-        self.cell, self.folder, self.attempts = cell, where / cell.name, 0
-        self.log = where / f"{cell.name}.log"
+        self.cell, self.folder, self.log = cell, where / cell.name, _log(cell, where)
+        self.attempts, self.steps = 0, 0
         self.log.unlink(missing_ok=True)
         self._start()
 
@@ -98,7 +115,7 @@ class _Job:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                env=os.environ | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
             )
 
     def _train(self) -> list[str]:
@@ -110,28 +127,51 @@ class _Job:
         code = self.process.poll()
         if code is None:
             return None
-        if code < 0 and self.attempts < ATTEMPTS:
-            self._start()
-            return None
-        words = self.log.read_text(errors="replace").strip().splitlines()
-        error = "" if code == 0 else (words[-1] if words else f"exit code {code}")
-        return Outcome(self.cell, self.folder, error)
+        if code < 0 or code == STOPPED:
+            if (steps := _steps(self.folder)) > self.steps:
+                self.attempts, self.steps = 0, steps
+            if self.attempts < ATTEMPTS:
+                self._start()
+                return None
+        return Outcome(self.cell, self.folder, self._error(code), self.log)
 
-    def stop(self) -> None:
-        """Ask it to stop, and wait: it leaves a checkpoint to resume from."""
-        self.process.terminate()
-        self.process.wait()
+    def _error(self, code: int) -> str:
+        if code == STOPPED:
+            return f"stopped from outside {self.attempts} times"
+        if code < 0:
+            name = next((f" ({s.name})" for s in signal.Signals if s == -code), "")
+            cause = "; out of memory?" if -code == signal.SIGKILL else ""
+            return f"killed by signal {-code}{name} {self.attempts} times{cause}"
+        return "" if code == 0 else last_words(self.cell, self.folder.parent) or f"exit code {code}"
+
+
+def last_words(cell: Cell, where: Path) -> str:
+    """The last line that a cell's process wrote; empty where there is none."""
+    log = _log(cell, where)
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else ""
+
+
+def _log(cell: Cell, where: Path) -> Path:
+    return where / f"{cell.name}.log"
+
+
+def _steps(folder: Path) -> int:
+    """The environment step of the newest checkpoint; 0 before the first."""
+    found = checkpoint.find(folder)
+    return checkpoint.steps_of(found[-1]) if found else 0
 
 
 def begun(cell: Cell, folder: Path) -> bool:
-    """Whether the folder holds a checkpoint of this very cell."""
+    """Whether the folder holds a checkpoint of this very cell to go on from."""
     return bool(checkpoint.find(folder)) and asked_of(cell, folder)
 
 
 def asked_of(cell: Cell, folder: Path) -> bool:
-    """Whether the run in the folder has the cell's settings."""
-    if not (folder / "config.yaml").exists():
+    """Whether the run in the folder has the cell's settings; one whose config is missing or damaged has none."""
+    try:
+        found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
+    except InputError:
         return False
     asked = flat(nested(configure(cell.settings)))
-    found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     return all(found.get(key) == value for key, value in asked.items() if key not in ("run_dir", "threads"))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from pgcontrol import catalog
-from pgcontrol.experiment.sweep import Cell
+from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.learning import compiling
 from pgcontrol.learning.train import Trainer, trainer_for
 from pgcontrol.options import InputError
@@ -24,8 +24,6 @@ LEAST, MOST = 0.3, 1.5
 COMPILED_SHARE = 0.25
 """Of an eager update's time, what a compiled one takes at the least."""
 
-Key = tuple[str, str, int]
-
 
 def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     """Seconds that each run will take, on a core of its own; seeds of a kind take the same.
@@ -35,7 +33,10 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     busy machine it takes long enough as it is: kinds that it has not come to by then are taken for the average.
 
     Args:
-        cells: the runs; those that cannot be made are left out, and say why when they are run.
+        cells: the runs.
+
+    Raises:
+        InputError: one of them cannot be made; names its arm and task.
     """
     kinds = {(cell.env, cell.arm): cell for cell in cells}
     each = min(max(MEASURING / max(len(kinds), 1), LEAST), MOST)
@@ -50,8 +51,8 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
             try:
                 config = configure({"threads": 1} | cell.settings)
                 trainer = trainer_for(config, compiled=False)
-            except InputError:
-                continue
+            except InputError as error:
+                raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
             try:
                 found[kind] = _seconds(config, trainer, each)
             except FloatingPointError:  # it diverges at once: a short run

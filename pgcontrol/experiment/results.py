@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pgcontrol.arguments import typed
 from pgcontrol.diagnosis.verdicts import spreads
+from pgcontrol.experiment.executor import asked_of
 from pgcontrol.experiment.looks import look
-from pgcontrol.experiment.sweep import Cell, Sweep
-from pgcontrol.options import InputError
+from pgcontrol.experiment.sweep import Cell, Key, Sweep
+from pgcontrol.options import InputError, near_miss
+from pgcontrol.runs import lock
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 
@@ -33,6 +39,8 @@ CURVES = (
 )
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
+DIFFERENCES = 3
+"""Settings that are named where rows were made with other ones."""
 
 Row = dict[str, Any]
 
@@ -52,7 +60,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
         "diverged": manifest.get("status") == "diverged",
-        "verdict": verdict(folder),
+        **judged(folder),
         "steps": last["time/total_timesteps"],
         "seconds": manifest.get("seconds"),
         "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
@@ -65,12 +73,10 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     }
 
 
-def verdict(folder: Path) -> str | None:
-    """A run's verdict, in words: of `pgcontrol diagnose`, else of its training; None where nobody has judged it."""
-    try:
-        return str(json.loads((folder / "diagnosis.json").read_text())["verdict"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return RunFolder(folder).manifest().get("verdict")
+def judged(folder: Path) -> dict[str, str | None]:
+    """The words of a run's verdict and the line that says why, of whoever judged it last; None: nobody has."""
+    manifest = RunFolder(folder).manifest()
+    return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
 
 
 def _spread(rows: list[Row]) -> dict[str, Any]:
@@ -105,27 +111,117 @@ def _thin(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 
-def read(sweep: Sweep) -> dict[tuple[str, str, int], Row]:
+def cell_of(row: Row) -> Cell:
+    """The cell that left a row."""
+    return Cell(row["env"], row["arm"], row["seed"], row["settings"])
+
+
+def read(sweep: Sweep) -> dict[Key, Row]:
     """The rows that answer the sweep as it is asked now, by `Cell.key`; rows made with other settings are left out.
 
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    asked = {cell.key: json.loads(json.dumps(cell.settings)) for cell in sweep.cells}
-    found: dict[tuple[str, str, int], Row] = {}
+    asked = _asked(sweep)
+    found = ((cell_of(row).key, row) for row in _all(sweep))
+    return {key: row for key, row in found if asked.get(key) == row["settings"]}
+
+
+def left_out(sweep: Sweep) -> str:
+    """Which rows do not answer the sweep as it is asked now, and why, in words; empty where all do.
+
+    Raises:
+        InputError: the results file is damaged; names the line.
+    """
+    asked, others, foreign = _asked(sweep), [], 0
+    for row in _all(sweep):
+        settings = asked.get(cell_of(row).key)
+        if settings is None:
+            foreign += 1
+        elif settings != row["settings"]:
+            others.append(_difference(row["settings"], settings))
+    told = [f"{_rows(len(others))} made with other settings ({Counter(others).most_common(1)[0][0]})"] if others else []
+    told += [f"{_rows(foreign)} of runs that nobody asks for now"] if foreign else []
+    return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
+
+
+def _difference(had: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Of two settings, a few keys."""
+    before, now = ({key: typed(value) for key, value in settings.items()} for settings in (had, asked))
+    keys = [key for key in before | now if before.get(key) != now.get(key)]
+    told = [f"{key} {before.get(key, 'unsaid')}, asked {now.get(key, 'unsaid')}" for key in keys]
+    return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' * (count != 1)}"
+
+
+def _asked(sweep: Sweep) -> dict[Key, dict[str, Any]]:
+    """Each cell's settings as JSON gives them back."""
+    return {cell.key: json.loads(json.dumps(cell.settings)) for cell in sweep.cells}
+
+
+def _all(sweep: Sweep) -> Iterator[Row]:
+    """Every row of the results file, whatever it answers."""
     text = sweep.results.read_text() if sweep.results.exists() else ""
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
-            key = row["env"], row["arm"], row["seed"]
+            cell_of(row)
         except (ValueError, KeyError, TypeError):
             raise InputError(f"{sweep.results}: line {number} is no result; delete it to run that cell again") from None
-        if asked.get(key) == row.get("settings"):
-            found[key] = row
-    return found
+        yield row
+
+
+def unmeasured(plots: Iterable[str], folder: Path) -> list[str]:
+    """A line for each metric to plot that a run's log does not have, with the one that may be meant."""
+    there = {name for row in read_rows(folder / "metrics.jsonl") for name in row}
+    return [
+        f"{folder.name} has no metric {plot!r}{near_miss(plot, there)}"
+        for plot in dict.fromkeys(plots)
+        if plot not in there
+    ]
+
+
+@contextmanager
+def alone(sweep: Sweep) -> Generator[None]:
+    """Keep a sweep's results to this process: a second one would run the same cells beside it.
+
+    Raises:
+        InputError: another process has them.
+    """
+    # the YAML, since the results file may be replaced meanwhile, see `refresh`
+    with lock.alone(sweep.path, "another `pgcontrol compare` is at work on it"):
+        yield
 
 
 def add(sweep: Sweep, row: Row) -> None:
     """Append a row."""
     with sweep.results.open("a") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
+    """Take over what has been judged of the runs since their rows were made, as by `pgcontrol diagnose`.
+
+    Args:
+        sweep: whose results file is written anew where a word has changed.
+        rows: of it, changed in place.
+        where: folder of the run folders; those that are gone keep their words.
+    """
+    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()] if rows else []
+    asked = {cell.key: cell for cell in sweep.cells}
+    changed = False
+    for key, row in rows.items():
+        folder = where / asked[key].name
+        now = judged(folder)
+        if now["verdict"] is None or now.items() <= row.items() or not asked_of(asked[key], folder):
+            continue
+        changed = True
+        for line in [row, *(line for line in lines if line["settings"] == row["settings"])]:
+            line.update(now)
+    if changed:
+        beside = sweep.results.with_suffix(".tmp")
+        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        beside.replace(sweep.results)

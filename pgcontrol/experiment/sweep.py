@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from pgcontrol.runs.config import configure, flat, read_mapping
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds")
 AXES = ("env", "arm", "seed")
+OWN = ("env", "seed", "run_dir")
+"""Settings of a single run: the grid's business, or the executor's."""
+
+Key = tuple[str, str, int]
+"""Task, arm and seed: what tells a run from a sweep's others."""
 
 
 class Cell(NamedTuple):
@@ -28,13 +34,13 @@ class Cell(NamedTuple):
     """Dotted: all that the YAML says of this run."""
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What tells it from the sweep's other cells."""
         return self.env, self.arm, self.seed
 
     @property
     def name(self) -> str:
-        """For folders: letters, digits, dots and dashes."""
+        """For folders: its key, a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
         return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
 
     def words(self, folder: Path) -> list[str]:
@@ -95,81 +101,145 @@ def read_sweep(path: Path) -> Sweep:
         InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
     """
     tree = read_mapping(path, "question, arms and grid")
+    try:
+        return _sweep(path, tree)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
         if key not in KEYS:
-            raise InputError(f"{path}: unknown key {key!r}{suggest(str(key), KEYS)}")
-    arms = _mapping(path, tree, "arms")
-    common = flat(_mapping(path, tree, "settings", {}))
-    if "budget" in tree:
-        common["total_steps"] = tree["budget"]
-    grids = tree.get("grid")
-    grids = grids if isinstance(grids, list) else [grids]
-    cells: dict[tuple[str, str, int], Cell] = {}
+            raise InputError(f"unknown key {key!r}{suggest(str(key), KEYS)}")
+    cells = _cells(_grids(tree), _arms(tree), _common(tree))
+    names, envs = {cell.arm for cell in cells}, {cell.env for cell in cells}
+    baseline = tree.get("baseline")
+    if baseline is not None and baseline not in list(names):  # a list, since what is given need not be hashable
+        raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
+    return Sweep(path, str(tree.get("question", "")), baseline, cells, _plots(tree), _thresholds(tree, envs))
+
+
+def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of every run."""
+    common = _settings("settings", tree.get("settings"))
+    if "budget" not in tree:
+        return common
+    if "total_steps" in common:
+        raise InputError(f"settings: total_steps = {common['total_steps']!r}: budget says it already")
+    return common | {"total_steps": tree["budget"]}
+
+
+def _arms(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    arms = tree.get("arms")
+    if not isinstance(arms, dict) or not arms:
+        raise InputError(f"arms = {arms!r}: must map names to settings, such as {{gaussian: {{head: gaussian}}}}")
+    for name in arms:
+        if not isinstance(name, str):
+            raise InputError(f"arms: {name!r}: a name must be text; in YAML, quote it")
+    return {name: _settings(f"arms: {name}", settings) for name, settings in arms.items()}
+
+
+def _settings(where: str, settings: Any) -> dict[str, Any]:
+    if not isinstance(settings, dict | None):
+        raise InputError(f"{where} = {settings!r}: must map settings to values, such as {{head: binned}}")
+    settings = flat(settings or {})
+    for key in OWN:
+        if key in settings:
+            advice = "every run has a folder of its own; see --runs" if key == "run_dir" else "the grid says it"
+            raise InputError(f"{where}: {key} = {settings[key]!r}: {advice}")
+    return settings
+
+
+def _plots(tree: Mapping[str, Any]) -> list[str]:
+    plots = tree.get("plots")
+    plots = [] if plots is None else [plots] if isinstance(plots, str) else plots
+    if not isinstance(plots, list) or not all(isinstance(plot, str) for plot in plots):
+        raise InputError(f"plots = {plots!r}: must be a list of metrics, such as [train/kl]")
+    return plots
+
+
+def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
+    found = tree.get("thresholds", {})
+    if not isinstance(found, dict):
+        raise InputError(f"thresholds = {found!r}: must map tasks to returns, such as {{HalfCheetah-v5: 4000}}")
+    for env, value in found.items():
+        if env not in envs:
+            raise InputError(f"thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"thresholds: {env} = {value!r}: must be a number")
+    return found
+
+
+def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = tree.get("grid")
+    grids: list[Any] = given if isinstance(given, list) else [given]
+    if not grids:
+        raise InputError("grid = []: the grid is empty; such as {env: HalfCheetah-v5, seed: 5}")
     for grid in grids:
         if not isinstance(grid, dict) or "env" not in grid:
-            raise InputError(f"{path}: grid must name at least an env, such as {{env: HalfCheetah-v5, seed: 5}}")
-        for cell in _expand(path, grid, arms, common):
-            if cells.setdefault(cell.key, cell).settings != cell.settings:
-                raise InputError(
-                    f"{path}: grid: arm {cell.arm!r} on {cell.env}, seed {cell.seed}, is there twice, differently"
-                )
+            raise InputError("grid must name at least an env, such as {env: HalfCheetah-v5, seed: 5}")
+    return grids
+
+
+def _cells(grids: list[dict[str, Any]], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+    """The cells of all grids, checked: no two of them in one folder, and each a run that can be configured."""
+    cells: dict[Key, Cell] = {}
+    names: dict[str, Cell] = {}
+    for cell in (cell for grid in grids for cell in _expand(grid, arms, common)):
+        if cells.setdefault(cell.key, cell).settings != cell.settings:
+            raise InputError(f"grid: arm {cell.arm!r} on {cell.env}, seed {cell.seed}, is there twice, differently")
+        other = names.setdefault(cell.name, cell)
+        if other.key != cell.key:
+            both = f"{other.arm!r} on {other.env} and {cell.arm!r} on {cell.env}"
+            raise InputError(f"arms: {both} would share the run folder {cell.name}; rename one")
     for cell in cells.values():
         try:
             configure(cell.settings)
         except InputError as error:
-            raise InputError(f"{path}: arm {cell.arm!r} on {cell.env}: {error}") from None
-    baseline, names = tree.get("baseline"), {cell.arm for cell in cells.values()}
-    if baseline is not None and baseline not in names:
-        raise InputError(f"{path}: baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
-    return Sweep(
-        path,
-        str(tree.get("question", "")),
-        baseline,
-        list(cells.values()),
-        list(tree.get("plots", ())),
-        _thresholds(path, tree, {cell.env for cell in cells.values()}),
-    )
+            raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
+    return list(cells.values())
 
 
-def _mapping(path: Path, tree: Mapping[str, Any], key: str, default: Any = None) -> dict[str, Any]:
-    value = tree.get(key, default)
-    if not isinstance(value, dict) or (default is None and not value):
-        raise InputError(f"{path}: {key} = {value!r}: must map names to settings")
-    return value
-
-
-def _thresholds(path: Path, tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
-    found = _mapping(path, tree, "thresholds", {})
-    for env, value in found.items():
-        if env not in envs:
-            raise InputError(f"{path}: thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{path}: thresholds: {env} = {value!r}: must be a number")
-    return found
-
-
-def _expand(path: Path, grid: dict[str, Any], arms: dict[str, Any], common: dict[str, Any]) -> list[Cell]:
-    chosen = _list(grid.get("arm", list(arms)))
+def _expand(grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+    chosen = _values("arm", grid.get("arm", list(arms)))
     for arm in chosen:
-        if arm not in arms:
-            raise InputError(f"{path}: grid: unknown arm {arm!r}{suggest(str(arm), arms)}")
-    seeds = grid.get("seed", 1)
-    seeds = list(range(seeds)) if isinstance(seeds, int) else _list(seeds)
-    if not all(isinstance(seed, int) for seed in seeds):
-        raise InputError(f"{path}: grid: seed = {grid['seed']!r}: must be a number of seeds or a list of them")
+        if arm not in list(arms):
+            raise InputError(f"grid: unknown arm {arm!r}{suggest(str(arm), arms)}")
     more = {key: value for key, value in flat(grid).items() if key not in AXES}
+    if "run_dir" in more:
+        raise InputError(f"grid: run_dir = {more['run_dir']!r}: every run has a folder of its own; see --runs")
+    varied = [_values(key, value) for key, value in more.items()]
     cells = []
-    for env, arm, seed in itertools.product(_list(grid["env"]), chosen, seeds):
-        for values in itertools.product(*map(_list, more.values())):
+    for env, arm, seed in itertools.product(_values("env", grid["env"]), chosen, _seeds(grid)):
+        for values in itertools.product(*varied):
             extra = dict(zip(more, values, strict=True))
             listed = (
                 f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
             )
             name = " ".join([arm, *listed])
-            settings = common | flat(arms[arm] or {}) | extra | {"env": env, "seed": seed}
+            settings = common | arms[arm] | extra | {"env": env, "seed": seed}
             cells.append(Cell(str(env), name, seed, settings))
     return cells
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _seeds(grid: dict[str, Any]) -> list[int]:
+    given = grid.get("seed", 1)
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise InputError(f"grid: seed = {given}: the grid is empty; a number of seeds, or a list of them: [0]")
+        return list(range(given))
+    seeds = _values("seed", given)
+    if not isinstance(given, list) or any(isinstance(seed, bool) or not isinstance(seed, int) for seed in seeds):
+        raise InputError(f"grid: seed = {given!r}: must be a number of seeds or a list of them")
+    return seeds
+
+
+def _values(key: str, value: Any) -> list[Any]:
+    """What a key of the grid is to be, one after the other."""
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise InputError(f"grid: {key} = []: the grid is empty")
+    if any(v in values[:i] for i, v in enumerate(values)):
+        alone = "" if key in AXES else f"; one value of several numbers is a list in the list: {[values]}"
+        raise InputError(f"grid: {key} = {value}: two variants are the same run{alone}")
+    return values

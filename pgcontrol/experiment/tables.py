@@ -70,7 +70,7 @@ def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
 
     Args:
         sweep: the question.
-        rows: its results.
+        rows: its results; at least one.
         said: paragraphs of the conclusion, above the table.
     """
     study = Study(sweep, rows)
@@ -81,18 +81,15 @@ def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
         legend += f" *P(better)*: that a run beats one of the baseline ({sweep.baseline})."
     if any(row.get("diverged") for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
-    when = " … ".join(dates) or "no results yet"
-    text = [f"# {sweep.question}", f"`pgcontrol compare {shown(sweep)}`, {when}.", *said]
-    if rows:
-        table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]
-        text += [legend, "\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
+    table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]
+    text = [f"# {sweep.question}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
+    text += ["\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
     sweep.path.with_suffix(".md").write_text("\n\n".join(text) + "\n")
     with sweep.path.with_suffix(".csv").open("w", newline="") as file:
         sheet = csv.writer(file)
         sheet.writerow(("task", "arm", "seed", *KEPT))
         sheet.writerows([*key, *(row.get(name) for name in KEPT)] for key, row in sorted(rows.items()))
-    if rows:
-        plot(study, sweep.path.with_suffix(".png"))
+    plot(study, sweep.path.with_suffix(".png"))
 
 
 def _thresholds(study: Study) -> list[str]:

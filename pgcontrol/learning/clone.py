@@ -113,7 +113,8 @@ def clone(config: CloneConfig, quiet: bool = False) -> Run:
     folder = RunFolder.create(config)
     compiled = compiling.decide(config.compile, config.steps)
     sizes = {"episodes": len(fitted), "held_out": len(held_out), "samples": len(train.obs)}
-    folder.write_manifest(seeds=seeds, dataset=data.metadata.get("dataset_id"), compiled=compiled, **sizes)
+    origin = {"dataset": data.metadata.get("dataset_id"), "routes": data.routes()}
+    folder.write_manifest(seeds=seeds, compiled=compiled, **origin, **sizes)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)
     status, steps, began = "failed", 0, time.perf_counter()

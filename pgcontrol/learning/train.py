@@ -19,7 +19,7 @@ from pgcontrol.diagnosis import modes, verdicts
 from pgcontrol.diagnosis.watch import Watch
 from pgcontrol.learning import compiling, threads
 from pgcontrol.learning.rollout import Collector, Episode, Rollout
-from pgcontrol.learning.signals import Interrupt
+from pgcontrol.learning.signals import STOPPED, Interrupt
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -45,8 +45,8 @@ class Run(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0, or 130 as shells have it for what a signal stopped."""
-        return 0 if self.status == "finished" else 130
+        """0, or that of what a signal stopped."""
+        return 0 if self.status == "finished" else STOPPED
 
     def policy(self) -> Policy:
         """The policy of the newest checkpoint."""
@@ -273,14 +273,14 @@ def train(config: Config, quiet: bool = False) -> Run:
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
     trainer = trainer_for(config)
-    folder = RunFolder.create(config)
-    folder.write_manifest(
-        seeds=trainer.seeds,
-        threads=trainer.threads._asdict(),
-        compiled=trainer.rule.compiled,
-        reproducible=trainer.reproducible,
-    )
-    return _loop(trainer, folder, quiet)
+    with RunFolder.create(config).alone() as folder:
+        folder.write_manifest(
+            seeds=trainer.seeds,
+            threads=trainer.threads._asdict(),
+            compiled=trainer.rule.compiled,
+            reproducible=trainer.reproducible,
+        )
+        return _loop(trainer, folder, quiet)
 
 
 def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> Run:
@@ -292,23 +292,23 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
         quiet: print nothing.
 
     Raises:
-        InputError: no run there, a damaged checkpoint, or a run that has finished already.
+        InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
     """
-    folder = RunFolder.open(path)
-    config = folder.config()
-    if total_steps is not None:
-        config = configure(nested(config) | {"total_steps": total_steps})
-    latest = folder.latest()
-    done = checkpoint.steps_of(latest)
-    if done >= config.total_steps:
-        more = f"pgcontrol resume {path} --total-steps {2 * done}"
-        raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-    trainer = trainer_for(
-        config, folder.manifest().get("compiled"), fresh=False
-    )  # as it was computed before, to the bit
-    trainer.load(latest)
-    write_yaml(config, folder.config_file)
-    return _loop(trainer, folder, quiet)
+    with RunFolder.open(path).alone() as folder:
+        config = folder.config()
+        if total_steps is not None:
+            config = configure(nested(config) | {"total_steps": total_steps})
+        latest = folder.latest()
+        done = checkpoint.steps_of(latest)
+        if done >= config.total_steps:
+            more = f"pgcontrol resume {path} --total-steps {2 * done}"
+            raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+        # as it was computed before, to the bit
+        trainer = trainer_for(config, folder.manifest().get("compiled"), fresh=False)
+        trainer.load(latest)
+        write_yaml(config, folder.config_file)
+        folder.forget("diagnosis")
+        return _loop(trainer, folder, quiet)
 
 
 def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
@@ -333,10 +333,10 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
-                display.say(_diagnosed(folder, config))
+                display.say(_diagnosed(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
-        folder.write_manifest(verdict="destroyed")
+        _diagnosed(folder, config, status)
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
@@ -347,12 +347,11 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
     return Run(folder.path, trainer.steps, status)
 
 
-def _diagnosed(folder: RunFolder, config: Config) -> str:
+def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
     """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
-    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, "finished")
-    folder.write_manifest(verdict=verdicts.words(told))
-    proof = f"; to prove it: pgcontrol diagnose {folder.path} --branches 5" if told[0].word == "suspected" else ""
-    return f"diagnosis: {verdicts.summary(told)}{proof}"
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
+    folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
+    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
 
 
 def _advance(

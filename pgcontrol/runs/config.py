@@ -204,10 +204,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return flat(read_mapping(path, "settings such as `env: HalfCheetah-v5`, one a line"))
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML whose mappings name each key once; of two, PyYAML would take the second without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise InputError(f"line {key.start_mark.line + 1}: {key.value!r} is there twice")
+            seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        return node
+
+
 def read_mapping(path: Path, what: str) -> dict[str, Any]:
     """The mapping that a YAML file holds; `what` says in an InputError what it should."""
     try:
-        tree = yaml.safe_load(path.read_text())
+        tree = yaml.load(path.read_text(), _Loader)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
+from pgcontrol.runs.lock import alone
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
@@ -65,6 +68,16 @@ class RunFolder:
             raise InputError(f"{path} is no run folder: it {why}")
         return folder
 
+    @contextmanager
+    def alone(self) -> Generator[RunFolder]:
+        """This folder, for whoever trains in it: two at a time would write over each other.
+
+        Raises:
+            InputError: another process does.
+        """
+        with alone(self.path, "another process is training in this run folder"):
+            yield self
+
     def settings(self) -> dict[str, Any]:
         """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`."""
         return read_yaml(self.config_file)
@@ -94,6 +107,12 @@ class RunFolder:
         beside = self.manifest_file.with_suffix(".tmp")
         beside.write_text(json.dumps(self.manifest() | values, indent=1) + "\n")
         beside.replace(self.manifest_file)
+
+    def forget(self, name: str) -> None:
+        """Remove files of the folder that begin so: they speak of an earlier state of the run."""
+        for file in self.path.glob(f"{name}*"):
+            if file.is_file():
+                file.unlink()
 
     def checkpoint(self, steps: int) -> Path:
         """The folder of the checkpoint at an environment step."""

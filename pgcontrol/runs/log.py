@@ -14,6 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+TAIL = 2**16
+"""Bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it."""
+
 
 class MetricsLog:
     """One JSON row an update, and the same numbers as TensorBoard events. The x axis is environment steps."""
@@ -33,8 +36,7 @@ class MetricsLog:
     def write(self, steps: int, row: Mapping[str, float]) -> None:
         """Append one row; numbers that are not finite become null in JSON."""
         row = {"time/total_timesteps": steps} | dict(row)
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        self._file.write(json.dumps(clean) + "\n")
+        self._file.write(json.dumps(finite(row)) + "\n")
         for name, value in row.items():
             self._board.add_scalar(name, value, steps)
 
@@ -46,17 +48,37 @@ class MetricsLog:
         self._board.close()
 
 
+def finite(thing: Any) -> Any:
+    """The same dicts, lists and tuples with null for numbers that JSON has no word for."""
+    if isinstance(thing, Mapping):
+        return {name: finite(value) for name, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [finite(value) for value in thing]
+    return None if isinstance(thing, float) and not math.isfinite(thing) else thing
+
+
 def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
     """The rows of a metrics.jsonl, also of one that is being written: lines that are no rows are left out."""
-    rows = []
-    for line in metrics_file.read_text(errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and isinstance(row.get("time/total_timesteps"), int | float):
-            rows.append(row)
-    return rows
+    return [row for line in metrics_file.read_text(errors="replace").splitlines() if (row := _row(line))]
+
+
+def last_row(metrics_file: Path) -> dict[str, Any] | None:
+    """The newest row of a metrics.jsonl, from the file's end alone; None where there is none yet."""
+    try:
+        with metrics_file.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((row for line in reversed(lines) if (row := _row(line))), None)
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("time/total_timesteps"), int | float) else None
 
 
 class _Terminal(Console):

@@ -90,7 +90,7 @@ def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
         "algorithm": meta.get("algorithm"),
         "steps": meta.get("steps"),
     }
-    returns = torch.tensor([total for total, _ in meta.get("episodes") or []], dtype=torch.float64)
+    returns = torch.tensor([total for total, *_ in meta.get("episodes") or []], dtype=torch.float64)
     if len(returns):
         said["training_return"] = {"mean": round(float(returns.mean()), 3), "episodes": len(returns)}
     run = RunFolder(folder.parent.parent)

@@ -12,10 +12,7 @@ from __future__ import annotations
 import collections
 import collections.abc
 import copy
-import os
-import sys
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +30,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
 from pgcontrol.view.density import joint_names
+from pgcontrol.view.display import has_display
 from pgcontrol.view.panel import Moment, Panel
 
 DRAWS = 512
@@ -206,22 +204,6 @@ def endless(model: mujoco.MjModel) -> mujoco.MjModel:
     model = copy.deepcopy(model)
     model.geom_size[model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE, :2] = 0
     return model
-
-
-def has_display() -> bool:
-    """Whether a window can be opened. Linux asks GLFW: Studio itself would wait for ever for a display that is gone."""
-    if not sys.platform.startswith("linux"):
-        return True
-    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        return False
-    import glfw
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the answer says it
-        if not glfw.init():
-            return False
-    glfw.terminate()
-    return True
 
 
 def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int) -> int:

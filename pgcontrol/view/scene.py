@@ -16,6 +16,7 @@ from PIL import Image
 
 from pgcontrol.view.gl import SAMPLES, SHADOW_SIZE
 from pgcontrol.view.process import RenderError
+from pgcontrol.view.projection import looked_at
 from pgcontrol.view.recording import Recording
 
 SKY = (0.86, 0.89, 0.92)
@@ -83,9 +84,7 @@ class Stage:
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
-        if self.camera.track is None:
-            return np.array(self.camera.lookat)
-        return self.data.subtree_com[self.model.body(self.camera.track).id].copy()
+        return looked_at(self.camera, self.model, self.data)
 
     def shoot(self, lookat: np.ndarray) -> np.ndarray:
         """The picture of the posture, [height, width, 3] uint8."""

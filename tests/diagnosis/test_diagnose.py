@@ -11,10 +11,12 @@ from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest, welch
 from pgcontrol.diagnosis.verdicts import Gain, Onset
 from pgcontrol.experiment.executor import Local
+from pgcontrol.learning.train import resume
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.view.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 
 TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}
@@ -22,14 +24,13 @@ TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "ro
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(diagnose, "still", lambda *_: np.zeros((48, 64, 3), np.uint8))
+    monkeypatch.setattr(diagnose, "still", lambda *_: Still(np.zeros((48, 64, 3), np.uint8)))
 
 
 @pytest.mark.parametrize(("head", "word"), [("gaussian", "averaging"), ("autoregressive", "healthy")])
 def test_a_clone_of_two_ways_averages_if_it_cannot_do_otherwise(head, word):
     policy = clone("Fork-v0", head)
     decision = unimodality.decide(policy, "Fork-v0", seed=0)
-    assert decision is not None
     assert unimodality.averaging(decision).word == word
     assert decision.blocked is not None
     assert (decision.blocked > 0.4) == (head == "gaussian")
@@ -44,31 +45,38 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
     one = unimodality.Occupancy(1.0, 0.0, 0.0, 0.1, {"left": 1.0, "right": 0.0})
     assert unimodality.mode_loss(one, theirs, "demonstrations").word == "mode loss"
     assert unimodality.mode_loss(theirs, theirs, "demonstrations").word == "healthy"
-    assert "not judged" in unimodality.mode_loss(one._replace(success=0.0), theirs, "demonstrations").why
+    assert unimodality.mode_loss(one._replace(success=0.0), theirs, "demonstrations").word == "not judged"
+    assert unimodality.success(one, theirs, "demonstrations").word == "healthy"
+    assert unimodality.success(one._replace(success=0.4), theirs, "demonstrations").word == "fails"
 
 
 def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY, forced(0.005, end=1.0)))
     onset = Onset(1024, [0], 0.005)
-    origin = nearest(checkpoint.find(run.path), onset.step)
-    assert checkpoint.steps_of(origin) == 1024
-    found = counterfactual.counterfactual(run, onset, 1, 256, Local(2), Console(quiet=True))
-    assert found.start == 1024
+    assert checkpoint.steps_of(nearest(checkpoint.find(run.path), onset.step)) == 1024
+    assert counterfactual.finished(run, onset) is None
+    found = counterfactual.counterfactual(run, onset, 2, None, Local(2), Console(quiet=True))
+    assert (found.start, found.steps) == (1024, 4096 - 1024)
     assert set(found.scores) == {"widened", "alone"}
     assert all(np.isfinite(s).all() for s in found.scores.values())
     width = {}
-    for arm in found.scores:
-        folder = run.path / "branches" / f"InvertedPendulum-v5-{arm}-s0"
-        begun, meta = load_with_meta(checkpoint.find(folder)[0])
+    for arm, folders in found.folders.items():
+        begun, meta = load_with_meta(checkpoint.find(folders[0])[0])
         assert meta["steps"] == 1024
         width[arm] = float(begun.head.describe(begun.params(begun.normaliser(np_obs())))["std"])
-        assert checkpoint.steps_of(checkpoint.latest(folder)) == 1280
+        assert checkpoint.steps_of(checkpoint.latest(folders[0])) == 4096
     assert width["alone"] < 0.02
     assert width["widened"] == pytest.approx(found.width, rel=0.01)
     before = (run.path / "branches").stat().st_mtime_ns
-    again = counterfactual.counterfactual(run, onset, 1, 256, Local(2), Console(quiet=True))
-    assert again.scores == found.scores  # nothing ran anew
+    again = counterfactual.counterfactual(run, onset, 2, None, Local(2), Console(quiet=True))
+    assert again == found  # nothing ran anew
     assert (run.path / "branches").stat().st_mtime_ns == before
+    assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
+    other = Onset(2048, [0], 0.005)
+    assert counterfactual.finished(run, other) is None  # nor taken for that of another onset
+    folder = counterfactual.branching_of(run, onset, None).folder
+    assert counterfactual.branching_of(run, other, None).folder != folder
+    assert counterfactual.branching_of(run, onset, 512).folder != folder
 
 
 def np_obs():
@@ -79,26 +87,37 @@ def np_obs():
 
 def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
     path = plant(tmp_path / "run", TINY, forced(0.005, end=1.0))
-    proof = Counterfactual(
-        512, 512, 0.37, {"widened": [9.0, 8.0], "alone": [1.0, 1.0]}, Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0)
-    )
+    scores = {"widened": [9.0, 8.0], "alone": [1.0, np.nan]}
+    proof = Counterfactual(512, 512, 0.37, scores, {}, Gain(90.0, 1.0, (1.0, 1.0, 1.0), 2, 100.0))
     monkeypatch.setattr(diagnose, "counterfactual", lambda *_: proof)
     with pytest.raises(SystemExit) as ended:
         main(["diagnose", str(path), "--branches", "2"])
     assert ended.value.code == 0
     assert "collapsed (from step" in capsys.readouterr().out
     told = json.loads((path / "diagnosis.json").read_text())
-    assert told["verdict"] == "collapsed"
+    assert told["verdict"].startswith("collapsed")
     assert told["verdicts"][0]["joints"] == [0]
     assert told["counterfactual"]["gain"]["gain"] == 90
+    assert told["counterfactual"]["scores"]["alone"] == [1, None]  # JSON has no word for it
+    assert len(told["state"]["obs"]) == 4
+    assert told["modes"][0]["low"] <= told["modes"][0]["mass"] <= told["modes"][0]["high"]
     assert "![curves]" in (path / "diagnosis.md").read_text()
     assert all((path / name).stat().st_size > 1000 for name in (diagnose.CURVES, diagnose.SCENE))
-    assert RunFolder(path).manifest()["verdict"] == "collapsed"
+    manifest = RunFolder(path).manifest()
+    assert "collapsed" in manifest["verdict"]
+    assert "collapsed (from step" in manifest["diagnosis"]
+    resume(path, 4608, quiet=True)
+    assert not list(path.glob("diagnosis*"))  # it spoke of another state
+    assert "collapsed" not in RunFolder(path).manifest()["verdict"]
 
 
 def test_the_end_of_a_training_says_its_verdict(tmp_path):
     path = plant(tmp_path / "run", TINY, left_alone)
-    assert RunFolder(path).manifest()["verdict"] == "healthy"
+    assert RunFolder(path).manifest()["verdict"] in ("healthy", "no gain")
+    assert (
+        "least of a joint" in RunFolder(path).manifest()["diagnosis"]
+        or "return" in RunFolder(path).manifest()["diagnosis"]
+    )
 
 
 @pytest.mark.parametrize(

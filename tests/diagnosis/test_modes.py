@@ -6,9 +6,8 @@ import pytest
 from pgcontrol.diagnosis import modes
 from pgcontrol.diagnosis.modes import WIDTH, occupancy, relief
 
-TRIALS = 40
-"""Samples of each distribution: an estimator right 95 times in 100 fails `RIGHT` of 40 less than once in 100 cases."""
-RIGHT = 35
+TRIALS, RIGHT = 100, 95
+"""Samples of each distribution, and how many of them must be right: so far all are."""
 DRAWS = 2000
 
 
@@ -61,8 +60,8 @@ def test_known_modes_are_counted_and_weighed(name):
             error = np.sqrt(heaviest_first * (1 - heaviest_first) / DRAWS)
             errors.append(np.abs(found.mass - heaviest_first) / np.maximum(error, 1e-9))
     assert counts.count(len(mass)) >= RIGHT, counts
-    # masses are within sampling error: 4.5 standard errors, over at most 40 x 24 of them
-    assert np.max(errors) < 4.5
+    # masses are within sampling error: 4.7 standard errors, over at most 100 x 24 of them
+    assert np.max(errors) < 4.7
 
 
 @pytest.mark.parametrize("spread", [0.2, 0.5, 2.0])

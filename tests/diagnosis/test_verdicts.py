@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pgcontrol.diagnosis.verdicts import Gain, Limits, collapse, destroyed, judge, onset, summary, words
+from pgcontrol.diagnosis.verdicts import Gain, Limits, collapse, judge, learning, onset, summary, to_prove, words
 
 BUDGET, N = 100_000, 100
 STEPS = np.linspace(1000, BUDGET, N)
@@ -83,7 +83,8 @@ def test_joints_may_take_turns():
         (falling(0.4), np.minimum(rising(1.0), 40.0 + WOBBLE), "suspected"),  # rising, then not
         (falling(0.1), WOBBLE, "suspected"),  # learns nothing
         (falling(0.5), np.where(np.arange(N) < 50, rising(0.4), 20.0 + WOBBLE), "suspected"),  # falls
-        (np.full(N, 0.02), rising(0.9), "sharp"),  # narrow from the start, and learns all the same
+        (np.full(N, 0.02), rising(0.9), "suspected"),  # narrow from the start: what would it have learned wider?
+        (falling(0.3), np.where(np.arange(N) < 70, rising(0.7), 60.0 + WOBBLE), "suspected"),  # rose on, and fell
     ],
 )
 def test_words_without_a_counterfactual(spread, returns, word):
@@ -103,6 +104,8 @@ def gained(gain, half, low=0.8, scale=100.0):
         (gained(-30.0, 10.0), "sharp"),
         (gained(30.0, 50.0), "suspected"),  # cannot tell
         (gained(40.0, 10.0, low=0.4), "suspected"),
+        (gained(0.0, 5.0)._replace(catching_up=3.0), "suspected"),  # the widened still rise: too short
+        (gained(-30.0, 10.0)._replace(catching_up=3.0), "sharp"),  # still rising, and far behind
     ],
 )
 def test_words_with_one(gain, word):
@@ -115,27 +118,61 @@ def test_a_counterfactual_changes_nothing_where_there_is_no_onset():
     assert collapse(log(np.full(N, 0.4)), BUDGET, Limits(), gained(40, 10)).word == "healthy"
 
 
-def test_destroyed_is_a_spike_and_a_drop_that_stays():
-    kl = np.full(N, 0.01)
-    kl[60] = 2.0
-    lost = np.where(np.arange(N) <= 60, rising(0.5), 10.0 + WOBBLE)
-    hurt = np.where((np.arange(N) > 60) & (np.arange(N) < 80), 10.0, rising(0.5))
-    wide = np.full(N, 0.4)
-    assert destroyed(log(wide, lost, kl), BUDGET, Limits()) is not None
-    assert destroyed(log(wide, hurt, kl), BUDGET, Limits()) is None  # it recovers
-    assert destroyed(log(wide, lost), BUDGET, Limits()) is None  # no spike
-    assert destroyed(log(wide, rising(0.5), kl), BUDGET, Limits()) is None  # no drop
-    assert words(judge(log(wide, lost, kl), BUDGET, "finished")) == "destroyed"
-    assert summary(judge(log(wide, lost, kl), BUDGET, "finished")).startswith("destroyed (KL 2 at step 61,000")
+WIDE = np.full(N, 0.4)
+SPIKE = np.where(np.arange(N) == 60, 2.0, 0.01)
+LOST = np.where(np.arange(N) <= 60, rising(0.5), 10.0 + WOBBLE)
+RECOVERED = np.where((np.arange(N) > 60) & (np.arange(N) < 80), 10.0, rising(0.5))
+LUCKY = np.where(np.arange(N) == 90, 100.0, LOST)
 
 
-def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_no_error():
-    assert words(judge(log(np.full(N, 0.4)), BUDGET, "diverged")) == "destroyed"
-    assert words(judge([], BUDGET, "stopped")) == "healthy"
+@pytest.mark.parametrize(
+    ("returns", "kl", "word"),
+    [
+        (LOST, SPIKE, "destroyed"),
+        (LUCKY, SPIKE, "destroyed"),  # one good row is no recovery
+        (RECOVERED, SPIKE, "healthy"),
+        (rising(0.5), SPIKE, "healthy"),  # no drop
+        (LOST, None, "declined"),  # no spike
+        (WOBBLE, np.full(N, 200.0), "destroyed"),  # every update replaces the policy
+        (LOST, np.full(N, 200.0), "destroyed"),
+        (rising(0.9), np.full(N, 2.0), "healthy"),  # large updates, and it learns
+        (WOBBLE, None, "no gain"),
+        (-rising(0.9), None, "no gain"),
+    ],
+)
+def test_words_for_the_return(returns, kl, word):
+    rows = log(WIDE, returns, kl)
+    assert learning(rows, "finished", Limits()).word == word
+    assert words(judge(rows, BUDGET, "finished")) == word
 
 
-def test_logs_older_than_health_are_read_by_sigma():
-    rows = [
-        {"time/total_timesteps": int(s), "head/std_joint0": float(x)} for s, x in zip(STEPS, falling(0.5), strict=True)
-    ]
-    assert collapse(rows, BUDGET, Limits()).step == STEPS[50]
+def test_destroyed_says_when_and_how():
+    told = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
+    assert told.startswith("destroyed (KL 2 at step 61,000, 200 times the median before; the return fell from 1")
+
+
+def test_nothing_wrong_says_what_is_well():
+    told = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
+    assert told.startswith("healthy (spread: least of a joint at the end 0.4 half-ranges; return: from ")
+
+
+def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():
+    assert words(judge(log(WIDE), BUDGET, "diverged")) == "destroyed"
+    assert words(judge([], BUDGET, "stopped")) == "not judged"
+    assert words(judge(log(WIDE, rising(0.5))[:9], BUDGET, "stopped")) == "healthy"  # of the spread
+
+
+@pytest.mark.parametrize(("entropy", "word"), [(1.0, "healthy"), (0.1, "mode loss")])
+def test_routes_of_the_last_episodes(entropy, word):
+    rows = log(WIDE, rising(0.5))
+    for i, row in enumerate(rows):
+        row["health/route_entropy"] = 1.0 if i < 50 else entropy
+    assert words(judge(rows, BUDGET, "finished")) == word
+
+
+def test_an_onset_is_to_be_proved_until_it_is(tmp_path):
+    rows = log(falling(0.5), rising(0.5))
+    command = f"pgcontrol diagnose '{tmp_path / 'a run'}' --branches 5"
+    assert command in to_prove(tmp_path / "a run", judge(rows, BUDGET, "finished"))
+    assert not to_prove(tmp_path, judge(rows, BUDGET, "finished", gain=gained(40, 10)))
+    assert not to_prove(tmp_path, judge(log(WIDE), BUDGET, "finished"))

@@ -1,8 +1,7 @@
-"""A sweep: what it asks, what it refuses, what it runs, and what it leaves."""
+"""A sweep: what it runs, and what it leaves."""
 
 import json
-import os
-import signal
+import re
 import time
 from types import SimpleNamespace
 
@@ -10,103 +9,19 @@ import pytest
 from rich.console import Console
 
 from pgcontrol.cli import main
-from pgcontrol.experiment import results
+from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.compare import compare
-from pgcontrol.experiment.executor import Executor, Local, Outcome, begun
+from pgcontrol.experiment.executor import Executor, Local, Outcome
 from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-
-SWEEP = """
-question: Does a second bin help?
-budget: 512
-settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
-  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
-arms:
-  gaussian: {head: gaussian}
-  bins: {head: binned}
-baseline: gaussian
-plots: [train/std]
-grid:
-  - {env: Reacher-v5, arm: gaussian, seed: 2}
-  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
-"""
+from tests.experiment.worlds import SWEEP, Unmeasured
 
 
-class Unmeasured(Local):
-    """Begins at once."""
-
-    def expected(self, cells):
-        return {}
-
-
-@pytest.fixture
-def sweep(tmp_path):
-    (tmp_path / "heads.yaml").write_text(SWEEP)
-    return read_sweep(tmp_path / "heads.yaml")
-
-
-def test_cells(sweep):
-    assert [cell.name for cell in sweep.cells] == [
-        "Reacher-v5-gaussian-s0",
-        "Reacher-v5-gaussian-s1",
-        "InvertedPendulum-v5-bins-bins=2-s7",
-        "InvertedPendulum-v5-bins-bins=3-s7",
-    ]
-    assert (
-        sweep.cells[2].settings | {"head": "binned", "head.bins": 2, "seed": 7, "total_steps": 512}
-        == sweep.cells[2].settings
-    )
-    assert sweep.arms() == ["gaussian", "bins bins=2", "bins bins=3"]
-    assert sweep.envs() == ["Reacher-v5", "InvertedPendulum-v5"]
-
-
-def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
-    (tmp_path / "heads.yaml").write_text(SWEEP.replace("head.bins: [2, 3]", "head.bins: 2, total_steps: 1024"))
-    assert read_sweep(tmp_path / "heads.yaml").arms() == ["gaussian", "bins"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("baseline: gaussian", "baseline: gausian", "baseline 'gausian' is no arm; did you mean 'gaussian'"),
-        ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
-        ("arm: gaussian", "arm: gausian", "unknown arm 'gausian'; did you mean 'gaussian'"),
-        (
-            "plots: [train/std]",
-            "thresholds: {Reach-v5: 3}",
-            "thresholds: 'Reach-v5' is no task of the grid; did you",
-        ),
-        (
-            "{head: binned}",
-            "{head: bined}",
-            "arm 'bins bins=2' on InvertedPendulum-v5: unknown head 'bined'; did you mean",
-        ),
-        ("env: Reacher-v5", "env: Reach-v5", "arm 'gaussian' on Reach-v5: unknown env 'Reach-v5'"),
-        ("{env: Reacher-v5, arm: gaussian, seed: 2}", "{arm: gaussian}", "grid must name at least an env"),
-        ("seed: 2", "seed: two", "seed = 'two': must be a number of seeds or a list"),
-        ("budget: 512", "budget: few", "total_steps = 'few': must be a whole number"),
-        ("question: Does", "question: [", "not YAML"),
-        (
-            "arm: bins, seed: [7], head.bins: [2, 3]}",
-            "arm: bins, seed: 8}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: 5}",
-            "grid: arm 'bins' on InvertedPendulum-v5, seed 7, is there twice, differently",
-        ),
-    ],
-)
-def test_refused_before_anything_runs(tmp_path, old, new, says):
-    file = tmp_path / "heads.yaml"
-    file.write_text(SWEEP.replace(old, new))
-    with pytest.raises(InputError) as error:
-        read_sweep(file)
-    assert str(error.value).startswith(str(file))
-    assert says in str(error.value)
-
-
-def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
+def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
     assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells}
@@ -132,9 +47,35 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path):
     assert (tmp_path / "heads.md").read_text() == text
     # a row lost is taken from the finished run folder, and a changed question is another cell
     sweep.results.unlink()
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none", dry=True) == 0
+    assert not sweep.results.exists()
     assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("epochs: 1", "epochs: 2"))
     assert results.read(read_sweep(tmp_path / "heads.yaml")) == {}
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main(["report", str(sweep.path), "--clips", "none"])
+    assert (tmp_path / "heads.md").read_text() == text
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"no results for {sweep.path} yet (left out of {sweep.results}: 4 rows made with other settings"
+        f" (algorithm.epochs 1, asked 2)); pgcontrol compare {sweep.path} runs them\n"
+    )
+    # a finished run that lost its log, and one whose config is damaged: both begin anew, and nothing is lost
+    (tmp_path / "heads.yaml").write_text(SWEEP)
+    sweep.results.unlink()
+    folders = [tmp_path / "runs" / cell.name for cell in sweep.cells]
+    (folders[0] / "metrics.jsonl").unlink()
+    (folders[1] / "config.yaml").write_text("head: {name: gausian}")
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 0
+    out = capsys.readouterr().out
+    anew = "is damaged, so this run begins anew:"
+    assert f"{folders[0]} {anew} it has finished, but metrics.jsonl has no row\n" in out
+    assert f"{folders[1]} {anew} unknown head 'gausian'; did you mean 'gaussian'?\n" in out
+    assert "4 runs, 2 of them done" in out
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
 
 
 def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_path, capsys):
@@ -166,35 +107,81 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
     assert "-3 †" in (tmp_path / "heads.md").read_text()
 
 
-def test_a_killed_worker_resumes_from_its_checkpoint(sweep, tmp_path):
-    (tmp_path / "heads.yaml").write_text(SWEEP.replace("budget: 512", "budget: 60_000"))
-    cell = read_sweep(tmp_path / "heads.yaml").cells[0]
-    executor, where, killed, outcomes = Local(1), tmp_path / "runs", False, []
-    for outcome in executor.run([cell], where):
-        if isinstance(outcome, Outcome):
-            outcomes.append(outcome)
-        elif not killed and begun(cell, where / cell.name):
-            os.kill(_worker(where / cell.name), signal.SIGKILL)
-            killed = True
-    assert killed
-    assert [o.error for o in outcomes] == [""]
-    rows = [json.loads(line) for line in (where / cell.name / "metrics.jsonl").read_text().splitlines()]
-    steps = [row["time/total_timesteps"] for row in rows]
-    assert steps[-1] == 60_032
-    assert steps == sorted(set(steps))
+class Ready(Executor):
+    """Finds every run finished, with a return of 7.54."""
+
+    def run(self, cells, where):
+        for cell in cells:
+            folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
+            folder.write_manifest(status="finished", seconds=12.3)
+            row = {"time/total_timesteps": 512, "rollout/ep_rew_mean": 7.54, "train/std": 0.5}
+            folder.metrics_file.write_text(json.dumps(row) + "\n")
+            yield Outcome(cell, folder.path, "")
 
 
-def _worker(folder) -> int:
-    for process in os.listdir("/proc"):
-        if process.isdigit():
-            try:
-                with open(f"/proc/{process}/cmdline") as file:
-                    words = file.read()
-            except OSError:
-                continue
-            if str(folder) in words and "pgcontrol" in words:
-                return int(process)
-    raise AssertionError("no worker")
+def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
+    assert compare(read_sweep(sweep.path), Ready(), tmp_path / "runs", Console(), clips="none") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
+    first = sweep.cells[0].name
+    assert lines == [
+        f"plots: {first} has no metric 'train/sdt'; did you mean 'train/std'?",
+        f"plots: {first} has no metric 'prior/kl'",
+    ]
+
+
+def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
+    written = []
+    monkeypatch.setattr(tables, "write", lambda sweep, rows: written.append(len(rows)))
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(), clips="none") == 0
+    assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
+    assert written == [4]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("env: Reacher-v5", "env: gym:Nope-v9", "arm 'gaussian' on gym:Nope-v9: unknown env 'gym:Nope-v9'"),
+        (
+            "head: binned}",
+            "head: token, head.source: nowhere}",
+            "arm 'bins' on InvertedPendulum-v5: nowhere: no such run",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, says):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace(", head.bins: [2, 3]", "").replace(old, new))
+    with pytest.raises(InputError, match=f"^{re.escape(says)}"):
+        compare(read_sweep(tmp_path / "heads.yaml"), Local(1), tmp_path / "runs", Console(quiet=True))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
+    with results.alone(sweep), pytest.raises(InputError, match="another `pgcontrol compare` is at work"):
+        compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True))
+
+
+def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
+    shown = []
+    monkeypatch.setattr("pgcontrol.experiment.compare.compare", lambda *given: shown.append(given[5]) or 0)
+    monkeypatch.setattr("pgcontrol.view.display.has_display", lambda: True)
+    for words in ([], ["--no-open"], ["--open"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(["compare", str(sweep.path), *words])
+    assert shown == [True, False, True]
+
+
+def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pgcontrol.experiment.compare.compare", stopped)
+    with pytest.raises(SystemExit, match="130"):
+        main(["compare", str(sweep.path), "--runs", "my runs", "--jobs", "1", "--clips", "none", "--no-open"])
+    assert capsys.readouterr().out.splitlines() == [
+        f"stopped; to go on: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
+        f"a report of what there is: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
+    ]
 
 
 def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
@@ -202,7 +189,7 @@ def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys)
     out = capsys.readouterr().out
     assert "expected: about" in out
     assert "for 4 runs" in out
-    assert not (tmp_path / "runs").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heads.yaml"]
     times = expected(sweep.cells)
     assert set(times) == {cell.key for cell in sweep.cells}
     assert all(STARTING < seconds < 100 for seconds in times.values())
@@ -242,10 +229,25 @@ def test_the_time_left_learns_from_the_runs_that_ended(sweep):
     assert board.left({cells[1].key: 0.5}) == 50
 
 
-def test_a_verdict_in_the_run_folder_is_kept(tmp_path):
-    (tmp_path / "diagnosis.json").write_text(json.dumps({"verdict": "sharp", "verdicts": []}))
-    assert results.verdict(tmp_path) == "sharp"
-    (tmp_path / "diagnosis.json").write_text("{")
-    assert results.verdict(tmp_path) is None
-    RunFolder(tmp_path).write_manifest(verdict="healthy")  # what the training said at its end
-    assert results.verdict(tmp_path) == "healthy"
+def test_the_last_verdict_on_a_run_is_kept(tmp_path):
+    assert results.judged(tmp_path) == {"verdict": None, "why": None}
+    RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
+    assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
+
+
+def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
+    cell, other = sweep.cells[:2]
+    line = {"env": cell.env, "arm": cell.arm, "verdict": "suspected", "why": "", "return": 1.0}
+    for each in (cell, other):
+        results.add(sweep, line | {"seed": each.seed, "settings": each.settings})
+    for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
+        folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
+        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
+    rows = results.read(sweep)
+    results.refresh(sweep, rows, tmp_path)
+    assert results.read(sweep) == rows
+    assert [row["verdict"] for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
+    assert rows[cell.key]["why"] == "collapsed (cost 5 ± 1)"
+    before = sweep.results.stat().st_mtime_ns
+    results.refresh(sweep, rows, tmp_path)
+    assert sweep.results.stat().st_mtime_ns == before

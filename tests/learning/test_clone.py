@@ -16,6 +16,7 @@ from pgcontrol.learning.signals import Interrupt
 from pgcontrol.record import record
 from pgcontrol.runs.cloning import configure_clone
 from pgcontrol.runs.load import load, make_env
+from pgcontrol.view.still import Still
 from tests.test_cli import run
 
 
@@ -178,7 +179,7 @@ def test_commands_work_on_a_clone_and_resume_says_what_does(demonstrations, caps
 
 
 def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("pgcontrol.diagnosis.diagnose.still", lambda *_: np.zeros((48, 64, 3), np.uint8))
+    monkeypatch.setattr("pgcontrol.diagnosis.diagnose.still", lambda *_: Still(np.zeros((48, 64, 3), np.uint8)))
     path = clone(config(demonstrations, run_dir=str(tmp_path / "c")), quiet=True).path
     code, _, error = run(capsys, "diagnose", str(path), "--branches", "2")
     assert code == 2

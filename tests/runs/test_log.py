@@ -2,7 +2,7 @@
 
 import json
 
-from pgcontrol.runs.log import MetricsLog, read_rows
+from pgcontrol.runs.log import TAIL, MetricsLog, last_row, read_rows
 
 
 def row(steps: int) -> str:
@@ -13,6 +13,16 @@ def test_lines_that_are_no_rows_are_left_out(tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_bytes(row(64).encode() + b"\xff\xfe\n[1, 2]\nnull\n{}\n" + row(128).encode() + b'{"time/total_ti')
     assert [r["time/total_timesteps"] for r in read_rows(file)] == [64, 128]
+
+
+def test_the_last_row_is_read_from_the_end(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    assert last_row(file) is None
+    file.write_text("")
+    assert last_row(file) is None
+    file.write_text("".join(row(64 * i) for i in range(1, 3001)) + '{"time/total_ti')
+    assert file.stat().st_size > 2 * TAIL
+    assert last_row(file) == read_rows(file)[-1]
 
 
 def test_going_on_replaces_what_lies_ahead_and_what_is_no_row(tmp_path):

@@ -14,6 +14,7 @@ from scipy import stats
 from torch.onnx._internal.exporter import _registration
 
 from pgcontrol import catalog, cli
+from pgcontrol.learning.rollout import Episode
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import make_policy
@@ -44,7 +45,9 @@ def policy_of(spec):
 
 
 def save(policy, folder, spec):
-    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec, "steps": 7})
+    """As a training leaves it: with the episodes that have finished."""
+    meta = {"policy": spec, "steps": 7, "episodes": [Episode(100.0, 1000), Episode(300.0, 1000, route=1)]}
+    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, meta)
 
 
 # the mixture's mode, twenty steps of mean shift in a row, takes many seconds; its variants differ in sizes alone
@@ -183,6 +186,7 @@ def test_file_and_contract_and_the_readmes_example(cheetah, capsys, tmp_path, mo
     assert said["timing"]["control_dt"] == 0.05
     assert said["run"]["head"]["bins"] == 5
     assert said["run"]["steps"] == 7
+    assert said["run"]["training_return"] == {"mean": 200.0, "episodes": 2}
     assert said["outputs"][0]["joints"][0] == {
         "actuator": "bthigh",
         "joint": "bthigh",

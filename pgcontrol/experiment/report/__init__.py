@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
-from pgcontrol.experiment import tables
+from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.study import Study
-from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.experiment.sweep import Key, Sweep
 
 
 def publish(
     sweep: Sweep,
-    rows: Mapping[tuple[str, str, int], Row],
+    rows: dict[Key, Row],
     where: Path,
     clips: str,
     show: bool,
@@ -37,11 +37,12 @@ def publish(
     from pgcontrol.experiment.report.videos import videos
     from pgcontrol.experiment.report.words import answer
 
-    study = Study(sweep, rows, where)
-    tables.write(sweep, rows, [f"**{p.lead}** {p.rest}" if p.lead else p.rest for p in answer(study)])
-    if not rows:
+    if not rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
+    results.refresh(sweep, rows, where)
+    study = Study(sweep, rows, where)
+    tables.write(sweep, rows, [f"**{p.lead}** {p.rest}" if p.lead else p.rest for p in answer(study)])
     page = write(study, videos(study, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:

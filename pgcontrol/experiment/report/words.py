@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.experiment import tables
+from pgcontrol.experiment.executor import last_words
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
     LEVEL,
@@ -314,10 +315,9 @@ def _missing(study: Study) -> str:
     if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
         told.append(f"None yet on {listed(untouched)}.")
     for cell in missing:
-        log = study.where / f"{cell.name}.log"
-        words = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-        if words and words[-1].startswith("pgcontrol:"):
-            told.append(f"{cell.name} failed: {words[-1].removeprefix('pgcontrol:').strip()}.")
+        words = last_words(cell, study.where)
+        if words.startswith("pgcontrol:"):
+            told.append(f"{cell.name} failed: {words.removeprefix('pgcontrol:').strip()}.")
     return " ".join(told)
 
 

@@ -1,6 +1,7 @@
 """The picture beside the tables."""
 
 import csv
+import shutil
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
@@ -44,6 +45,7 @@ def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep, tmp_pat
 
 def test_the_tables_say_what_the_page_says(sweep, tmp_path):
     moved = type(sweep)(**vars(sweep) | {"path": tmp_path / "study.yaml"})
+    shutil.copy(sweep.results, moved.results)
     publish(moved, results.read(sweep), tmp_path / "runs", "none", False, lambda _: None)
     text = (tmp_path / "study.md").read_text()
     assert "On Fork-v0, bins did best: 202" in text

@@ -1,0 +1,43 @@
+"""A file or folder for one process at a time; a lock ends with the process that holds it, however that ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pgcontrol.options import InputError
+
+
+@contextmanager
+def alone(path: Path, refusal: str) -> Generator[None]:
+    """Keep an existing file or folder to this process.
+
+    Raises:
+        InputError: another process has it; says `refusal`.
+    """
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{path}: {refusal}") from None
+        except (ImportError, OSError):  # a platform, or a filesystem, without locks keeps nobody out
+            pass
+        yield
+    finally:
+        os.close(fd)
+
+
+def taken(path: Path) -> bool:
+    """Whether a process has it to itself now."""
+    try:
+        with alone(path, "taken"):
+            return False
+    except InputError:
+        return True
+    except OSError:  # nothing there to take
+        return False
