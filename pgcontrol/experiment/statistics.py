@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +15,8 @@ from pgcontrol.runs.log import short
 RESAMPLES = 10_000
 LEVEL = 0.95
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+Pair = tuple[Sequence[float], Sequence[float]]
+"""Scores of a task: ours, the baseline's."""
 
 
 class Interval(NamedTuple):
@@ -81,12 +85,54 @@ def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float
     return mean_probability_of_improvement([(scores, baseline)])
 
 
+def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float, int]:
+    """Of all pairs of a run of ours and one of the baseline: in how many ours scores more (a tie is half), and all."""
+    x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)[None, :]
+    return float(((x > y) + 0.5 * (x == y)).sum()), x.size * y.size
+
+
 def chance(scores: Sequence[float], baseline: Sequence[float]) -> float:
-    """How often samples of one distribution would be ordered as one-sidedly as these: two-sided exact Mann-Whitney."""
-    return float(stats.mannwhitneyu(scores, baseline, method="exact").pvalue)
+    """How often samples of one distribution would be ordered as one-sidedly as these: two-sided exact Mann-Whitney.
+
+    Ties share their ranks, and are exact, too: every way to deal out the scores is counted.
+    """
+    return mean_chance([(scores, baseline)])
 
 
-def mean_probability_of_improvement(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Interval:
+def mean_chance(pairs: Sequence[Pair]) -> float:
+    """The same of `mean_probability_of_improvement`: scores are dealt out anew within their task.
+
+    Args:
+        pairs: (ours, baseline) of each task.
+    """
+    sizes = [2 * len(x) * len(y) for x, y in pairs]
+    unit = math.lcm(*sizes)  # whole numbers, so that equal sums over tasks meet
+    dealt, seen = {0: 1.0}, 0
+    for (x, y), size in zip(pairs, sizes, strict=True):
+        lead, ways = _deals(np.asarray(x, float), np.asarray(y, float))
+        seen += lead * (unit // size)
+        grown: dict[int, float] = {}
+        for (before, p), (lead, q) in itertools.product(dealt.items(), ways.items()):
+            at = before + lead * (unit // size)
+            grown[at] = grown.get(at, 0.0) + p * q
+        dealt = grown
+    return min(1.0, sum(p for lead, p in dealt.items() if abs(lead) >= abs(seen)))
+
+
+def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
+    """Pairs won less pairs lost: as it is, and the share of each among all ways to deal out the scores."""
+    n, both = len(x), np.concatenate([x, y])
+    ranks = np.rint(2 * stats.rankdata(both)).astype(int)  # doubled, so that shared ones are whole
+    ways = np.zeros((n + 1, ranks.sum() + 1))
+    ways[0, 0] = 1
+    for rank in ranks:  # ways[k, r]: to choose k of the scores so far, their ranks' sum r
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    even = n * (len(both) + 1)  # the doubled sum of ranks where neither side leads
+    share = ways[n] / ways[n].sum()
+    return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
+
+
+def mean_probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
     """The same of several tasks, (ours, baseline) each: the mean over tasks; runs are resampled within theirs."""
     rng = np.random.default_rng(0)
     estimates, resamples = [], []
@@ -121,6 +167,12 @@ def reached(curve: np.ndarray, threshold: float) -> int | None:
     """The first point of a curve [P] at which it is at the threshold, or None; points that are not known are passed."""
     there = np.flatnonzero(np.nan_to_num(curve, nan=-np.inf) >= threshold)
     return int(there[0]) if len(there) else None
+
+
+def over_decades(values: np.ndarray) -> bool:
+    """Whether a logarithmic axis is of use: all known values are positive, and span more than two decades."""
+    known = values[np.isfinite(values)]
+    return bool(len(known)) and known.min() > 0 and known.max() > 100 * known.min()
 
 
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:

@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from pgcontrol.experiment.results import RETURN, Row, score
-from pgcontrol.experiment.statistics import iqm_band, iqm_interval, probability_of_improvement
+from pgcontrol.experiment.statistics import (
+    Pair,
+    iqm_band,
+    iqm_interval,
+    mean_probability_of_improvement,
+    over_decades,
+    pairs_won,
+)
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs.log import short
 
 Rows = Mapping[tuple[str, str, int], Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+RULE = "|---|---|---:|---:|---:|---:|---:|---|"
+KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
+"""Of a row, in the CSV."""
 
 
-def lines(sweep: Sweep, rows: Rows) -> list[tuple[str, ...]]:
+def lines(study: Study) -> list[tuple[str, ...]]:
     """One line for each task and arm that has results: `COLUMNS`."""
-    found = []
-    for env in sweep.envs():
-        base = [score(r) for r in _cell(rows, env, sweep.baseline)]
-        for arm in sweep.arms():
-            cell = _cell(rows, env, arm)
-            if not cell:
-                continue
-            scores = [score(r) for r in cell]
+    found, baseline = [], study.sweep.baseline
+    for env in study.envs():
+        base = study.scores(env, baseline)
+        for arm in study.arms(env):
+            cell, scores = study.of(env, arm), study.scores(env, arm)
             sampled = [r["sampled"] for r in cell if r["sampled"] is not None]
-            better = str(probability_of_improvement(scores, base)) if base and arm != sweep.baseline else ""
             rate = np.median([r["steps"] / r["seconds"] for r in cell])
-            interval = str(iqm_interval(scores)) if len(scores) > 1 else f"{short(scores[0])} (one seed)"
             found.append(
                 (
                     env,
                     arm,
-                    interval,
+                    str(iqm_interval(scores)) if len(scores) > 1 else f"{short(scores[0])} (one seed)",
                     short(iqm_interval(sampled).estimate) if sampled else "",
-                    better,
+                    better([(scores, base)]) if base and arm != baseline else "",
                     str(len(scores)),
                     f"{rate:,.0f}",
                     ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
@@ -47,38 +53,62 @@ def lines(sweep: Sweep, rows: Rows) -> list[tuple[str, ...]]:
     return found
 
 
-def write(sweep: Sweep, rows: Rows) -> None:
-    """NAME.md, NAME.csv and NAME.png beside the YAML."""
+def better(pairs: Sequence[Pair]) -> str:
+    """P(better) of one or several tasks with its interval, or, where all pairs are won or lost, how many those are.
+
+    A bootstrap has nothing to resample there, and its interval of no width would pass for certainty.
+    """
+    found = mean_probability_of_improvement(pairs)
+    if 0 < found.estimate < 1:
+        return str(found)
+    won, count = np.sum([pairs_won(*pair) for pair in pairs], 0)
+    return f"{short(found.estimate)} ({won:g} of {count:g} pairs)"
+
+
+def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
+    """NAME.md, NAME.csv and NAME.png beside the YAML.
+
+    Args:
+        sweep: the question.
+        rows: its results; at least one.
+        said: paragraphs of the conclusion, above the table.
+    """
+    study = Study(sweep, rows)
     dates = sorted({row["date"] for row in rows.values()})
-    text = [f"# {sweep.question}", "", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}."]
-    text += [
-        "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
-        " resampled). *sampled*: the same of the sampled policy. *P(better)*: that a run beats one of the baseline"
-        f" ({sweep.baseline})."
-        if sweep.baseline
-        else "",
-        "",
-        f"| {' | '.join(COLUMNS)} |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
-        *(f"| {' | '.join(line)} |" for line in lines(sweep, rows)),
-        "",
-        *(
-            ["† diverged: the return it had come to by then.", ""]
-            if any(r.get("diverged") for r in rows.values())
-            else []
-        ),
-        f"![curves]({sweep.path.stem}.png)",
-        "",
-    ]
-    sweep.path.with_suffix(".md").write_text("\n".join(text))
+    legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
+    legend += " resampled). *sampled*: the same of the sampled policy."
+    if sweep.baseline:
+        legend += f" *P(better)*: that a run beats one of the baseline ({sweep.baseline})."
+    if any(row.get("diverged") for row in rows.values()):
+        legend += " † diverged: the return it had come to by then."
+    table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]
+    text = [f"# {sweep.question}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
+    text += ["\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
+    sweep.path.with_suffix(".md").write_text("\n\n".join(text) + "\n")
     with sweep.path.with_suffix(".csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("env", "arm", "seed", "return", "sampled", "training", "steps", "seconds", "date"))
-        for key in sorted(rows):
-            row = rows[key]
-            table.writerow([*key, *(row[c] for c in ("return", "sampled", "training", "steps", "seconds", "date"))])
-    if rows:
-        plot(sweep, rows, sweep.path.with_suffix(".png"))
+        sheet = csv.writer(file)
+        sheet.writerow(("task", "arm", "seed", *KEPT))
+        sheet.writerows([*key, *(row.get(name) for name in KEPT)] for key, row in sorted(rows.items()))
+    plot(study, sweep.path.with_suffix(".png"))
+
+
+def _thresholds(study: Study) -> list[str]:
+    """A table of when runs reached the threshold of their task: medians, in which a run that never did counts last."""
+    told, why = [], dict[str, list[str]]()
+    for env in study.envs():
+        if (goal := study.goal(env)) is None:
+            continue
+        why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
+        for arm in study.arms(env):
+            steps, seconds, never = study.reaches(env, arm, goal.value)
+            middle = [np.median(values + [np.inf] * never) for values in (steps, seconds)]
+            words = [short(float(m)) if np.isfinite(m) else "–" for m in middle]
+            told.append(f"| {env} | {arm} | {' | '.join(words)} | {len(steps)} of {len(steps) + never} |")
+    if not told:
+        return []
+    head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]
+    goals = "; ".join(f"{', '.join(values)} ({reason})" for reason, values in why.items())
+    return [f"Until the training return was {goals}: median over seeds.", "\n".join(head + told)]
 
 
 def shown(sweep: Sweep) -> str:
@@ -89,47 +119,39 @@ def shown(sweep: Sweep) -> str:
 def terminal(sweep: Sweep, rows: Rows) -> Table:
     """For the terminal."""
     table = Table(*COLUMNS[:-1])
-    for line in lines(sweep, rows):
+    for line in lines(Study(sweep, rows)):
         table.add_row(*line[:-1])
     return table
 
 
-def plot(sweep: Sweep, rows: Rows, out: Path) -> None:
+def plot(study: Study, out: Path) -> None:
     """Curves over training, IQM with its bootstrap band: a row for each metric, a column for each task."""
     from matplotlib.figure import Figure
 
-    metrics, envs = [RETURN, *sweep.plots], [e for e in sweep.envs() if any(key[0] == e for key in rows)]
+    metrics, envs = [RETURN, *study.sweep.plots], study.envs()
     figure = Figure(figsize=(1 + 5 * len(envs), 3.4 * len(metrics)), layout="constrained")
     axes = figure.subplots(len(metrics), len(envs), squeeze=False)
     for column, env in enumerate(envs):
         for line, metric in enumerate(metrics):
-            axis = axes[line][column]
-            for number, arm in enumerate(sweep.arms()):
-                # a run lacks what it had no occasion to measure: routes, where no episode succeeded
-                cell = [row for row in _cell(rows, env, arm) if metric in row["curves"]]
-                if not cell:
+            axis, known = axes[line][column], []
+            for number, arm in enumerate(study.sweep.arms()):
+                rows = study.of(env, arm)
+                if not rows:
                     continue
-                steps = np.array(cell[0]["curves"]["steps"])
-                curves = np.array([_on(steps, row["curves"], metric) for row in cell])
+                grid = study.grid(rows)
+                # a run lacks what it had no occasion to measure: routes, where no episode succeeded
+                curves = study.curves(rows, metric, grid)
+                if not len(curves):
+                    continue
                 middle, low, high = iqm_band(curves)
                 colour = f"C{number}"  # an arm's own, also where others lack the metric
-                axis.plot(steps, middle, label=f"{arm} (n={len(cell)})", color=colour)
-                axis.fill_between(steps, low, high, alpha=0.18, color=colour, linewidth=0)
+                axis.plot(grid, middle, label=f"{arm} (n={len(curves)})", color=colour)
+                axis.fill_between(grid, low, high, alpha=0.18, color=colour, linewidth=0)
+                known.append(middle)
             axis.set_title(f"{env}: {metric}", fontsize=9)
             axis.set_xlabel("environment steps")
-            if metric != RETURN and axis.get_ylim()[0] > 0:
+            if known and metric != RETURN and over_decades(np.concatenate(known)):
                 axis.set_yscale("log")
-    axes[0][0].legend(fontsize=7)
+            if known and axis is axes[0][0]:
+                axis.legend(fontsize=7)
     figure.savefig(out, dpi=110)
-
-
-def _on(steps: np.ndarray, curves: dict, metric: str) -> np.ndarray:
-    values = np.array([np.nan if v is None else v for v in curves[metric]], float)
-    known = np.isfinite(values)
-    if not known.any():
-        return np.full(len(steps), np.nan)
-    return np.interp(steps, np.array(curves["steps"])[known], values[known])
-
-
-def _cell(rows: Rows, env: str, arm: str | None) -> list[Row]:
-    return [row for key, row in sorted(rows.items()) if key[:2] == (env, arm)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -46,11 +46,11 @@ def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS) -> Densi
     for part in obs.split(max(1, BATCH // draws)):
         unit = spread.unit(policy.draws(part, draws, rng), head.low, head.high).numpy()
         spreads.append(unit.std(0))
-        columns.append(_histograms(unit))
+        columns.append(histograms(unit))
     discrete = not head.choice_spec.dtype.is_floating_point
     counts = np.concatenate(columns).astype(np.float32)
     if not discrete:  # a curve: the noise of so many draws is not the policy's
-        counts = _smooth(counts)
+        counts = smooth(counts, 2)
     full = counts / counts.max(-1, keepdims=True)
     return Density(np.round(255 * full).astype(np.uint8), np.concatenate(spreads).astype(np.float32), discrete)
 
@@ -70,22 +70,34 @@ def widened(columns: np.ndarray) -> np.ndarray:
 
 
 def joint_names(env: VecEnv) -> tuple[str, ...]:
-    """Of a task, the actuators'; of other environments, numbers."""
-    count = env.action_low.numel()
-    names = [env.task.model.actuator(i).name for i in range(count)] if env.task else [""] * count
+    """Of the actuators, or of the joints that they move; numbers where actions are no actuators, or have no name."""
+    model, count = env.task.model if env.task else getattr(env, "model", None), env.action_low.numel()
+    names = [_name(model, i) for i in range(count)] if model is not None and model.nu == count else [""] * count
     return tuple(name or f"joint {i}" for i, name in enumerate(names))
 
 
-def _histograms(unit: np.ndarray) -> np.ndarray:
-    """[D, S, A] in [-1, 1] -> counts [S, A, COLUMNS]."""
+def _name(model: Any, actuator: int) -> str:
+    if name := model.actuator(actuator).name:
+        return name
+    moves_joint = model.actuator_trntype[actuator] in (0, 1)  # mjtTrn: a joint, in its own frame or its parent's
+    return model.joint(model.actuator_trnid[actuator, 0]).name if moves_joint else ""
+
+
+def histograms(unit: np.ndarray) -> np.ndarray:
+    """Draws [D, S, A] in [-1, 1] -> counts [S, A, `COLUMNS`]; the columns on the bounds are half as wide as others."""
     states, joints = unit.shape[1:]
     column = ((unit.clip(-1, 1) + 1) / 2 * (COLUMNS - 1) + 0.5).astype(np.int64)
     cell = column + COLUMNS * (np.arange(joints) + joints * np.arange(states)[:, None])
     return np.bincount(cell.ravel(), minlength=states * joints * COLUMNS).reshape(states, joints, COLUMNS)
 
 
-def _smooth(counts: np.ndarray) -> np.ndarray:
-    """A binomial kernel of five columns, deviation one column, which keeps the mass but for what leaves at an edge."""
-    kernel = np.array([1, 4, 6, 4, 1]) / 16
-    padded = np.pad(counts, [(0, 0), (0, 0), (2, 2)])
-    return np.sum([k * padded[..., i : i + counts.shape[-1]] for i, k in enumerate(kernel)], 0)
+def smooth(counts: np.ndarray, passes: int) -> np.ndarray:
+    """Histograms [..., `COLUMNS`] without the noise of the draws: a binomial kernel, of variance a half a pass.
+
+    The columns on the bounds stay as they are: what clipping piles up there is no part of the curve beside it.
+    """
+    inner = counts[..., 1:-1]
+    for _ in range(passes):
+        padded = np.pad(inner, [(0, 0)] * (counts.ndim - 1) + [(1, 1)], mode="edge")
+        inner = (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4
+    return np.concatenate([counts[..., :1], inner, counts[..., -1:]], -1)

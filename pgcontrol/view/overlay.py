@@ -78,12 +78,16 @@ class Overlay:
         draw.line([(middle, bottom), (middle, bottom - 3)], fill=BASE)
         edges = np.linspace(left, right, COLUMNS + 1)
         heights = bottom - 1 - columns / 255 * max(bottom - top - 2, 1)
-        if self._recording.discrete:
-            for k in np.flatnonzero(columns):
-                draw.rectangle([edges[k], heights[k], max(edges[k + 1], edges[k]), bottom - 1], fill=FULL)
-            return
-        centres = (edges[:-1] + edges[1:]) / 2
-        curve = [(float(x), float(y)) for x, y in zip(centres, heights, strict=True)]
-        draw.polygon(
-            [(left, bottom - 1), (left, curve[0][1]), *curve, (right, curve[-1][1]), (right, bottom - 1)], FULL
-        )
+        bars = np.flatnonzero(columns) if self._recording.discrete else self._piled(columns)
+        if not self._recording.discrete:
+            centres = (edges[:-1] + edges[1:]) / 2
+            curve = [(float(x), float(y)) for x, y in zip(centres[1:-1], heights[1:-1], strict=True)]
+            ends = (left, curve[0][1]), (right, curve[-1][1])
+            draw.polygon([(left, bottom - 1), ends[0], *curve, ends[1], (right, bottom - 1)], FULL)
+        for k in bars:
+            draw.rectangle([edges[k], heights[k], edges[k + 1], bottom - 1], fill=FULL)
+
+    def _piled(self, columns: np.ndarray) -> list[int]:
+        """The bounds on which clipping has piled up more than the curve beside them has."""
+        ends = ((0, 1), (COLUMNS - 1, COLUMNS - 2))
+        return [end for end, beside in ends if columns[end] > columns[beside]]

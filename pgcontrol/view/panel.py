@@ -10,8 +10,8 @@ from mujoco.studio.dear_imgui import dear_imgui as imgui
 from mujoco.studio.implot import implot
 from pgcontrol_envs.task import Camera
 
-COLUMNS = 61
-"""Of a histogram: odd, so that one lies on each bound and one on the middle."""
+from pgcontrol.view.density import COLUMNS, histograms, smooth
+
 WIDTH, PLOT_HEIGHT = 280.0, 48.0
 
 
@@ -37,18 +37,12 @@ def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, n
     Values of their own (bins, tokens) are columns. A continuous distribution is smoothed as far as its noise asks for,
     except on the bounds, where clipping piles up a column of its own.
     """
-    places = np.linspace(low, high, COLUMNS)
-    index = np.rint((draws - low) / (high - low) * (COLUMNS - 1)).clip(0, COLUMNS - 1).astype(int)
-    heights = np.bincount(index, minlength=COLUMNS) / len(draws)
+    unit = (2 * draws - low - high) / (high - low)
+    heights = histograms(unit[:, None, None])[0, 0] / len(draws)
     few = len(np.unique(draws)) < len(draws) / 2
     if not few:
-        # the bounds' columns are half as wide as the others, and hold what was clipped
-        inner = heights[1:-1].copy()
-        for _ in range(3):
-            padded = np.pad(inner, 1, mode="edge")
-            inner = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
-        heights[1:-1] = inner
-    return places, heights / heights.max(), few
+        heights = smooth(heights, 3)
+    return np.linspace(low, high, COLUMNS), heights / heights.max(), few
 
 
 class Panel(plugin.ViewerPlugin):

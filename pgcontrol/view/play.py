@@ -29,6 +29,7 @@ from pgcontrol.options import InputError, suggest
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.view import evaluate
+from pgcontrol.view.density import joint_names
 from pgcontrol.view.display import has_display
 from pgcontrol.view.panel import Moment, Panel
 
@@ -88,7 +89,7 @@ class Player(plugin.SimPlugin):
         self.data = mujoco.MjData(self.model)
         self.control = sim.StepControl()  # pause, speed and single steps, as the viewer's buttons set them
         self.seed, self.returns = seed, collections.deque[float](maxlen=5)
-        self.joints = tuple(_joint_name(model, i) for i in range(env.action_low.numel()))
+        self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
         self._due, self._pictured = 0.0, 0.0
         self.begin()
@@ -203,12 +204,6 @@ def endless(model: mujoco.MjModel) -> mujoco.MjModel:
     model = copy.deepcopy(model)
     model.geom_size[model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE, :2] = 0
     return model
-
-
-def _joint_name(model: mujoco.MjModel, i: int) -> str:
-    if i >= model.nu:
-        return f"joint {i}"
-    return model.actuator(i).name or model.joint(model.actuator_trnid[i, 0]).name or f"joint {i}"
 
 
 def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int) -> int:

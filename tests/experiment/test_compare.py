@@ -132,7 +132,7 @@ def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
 
 def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
     written = []
-    monkeypatch.setattr(tables, "write", lambda sweep, rows: written.append(len(rows)))
+    monkeypatch.setattr(tables, "write", lambda sweep, rows, said: written.append(len(rows)))
     assert compare(sweep, Ready(), tmp_path / "runs", Console(), clips="none") == 0
     assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
     assert written == [4]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pgcontrol.experiment.statistics import (
     chance,
@@ -9,7 +10,9 @@ from pgcontrol.experiment.statistics import (
     iqm,
     iqm_band,
     iqm_interval,
+    mean_chance,
     mean_probability_of_improvement,
+    pairs_won,
     probability_of_improvement,
     profile,
     reached,
@@ -90,3 +93,29 @@ def test_reached_is_the_first_known_point_at_the_threshold():
 def test_three_against_three_are_never_settled():
     assert chance([4, 5, 6], [1, 2, 3]) == pytest.approx(2 / 20)  # of C(6, 3) orders, the two extreme ones
     assert chance([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)
+
+
+def test_ties_are_dealt_out_as_they_are():
+    """Of the 6 ways to deal out 0, 1, 1, 1 to two and two, three are as one-sided as [1, 1] against [0, 1]: and so are
+    the three that are the other way round."""
+    assert chance([1, 1], [0, 1]) == 1
+    # 0, 0, 1, 1: one way of six gives ours both ones, one both noughts, and four are even
+    assert chance([1, 1], [0, 0]) == pytest.approx(2 / 6)
+    assert chance([1, 1, 1], [1, 1, 1]) == 1
+
+
+def test_without_ties_the_test_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    for n, m in ((2, 7), (5, 5), (8, 3), (20, 20)):
+        x, y = rng.normal(0.7, size=n), rng.normal(size=m)
+        assert chance(list(x), list(y)) == pytest.approx(stats.mannwhitneyu(x, y, method="exact").pvalue)
+
+
+def test_two_tasks_together_are_surer_than_one():
+    three = ([4, 5, 6], [1, 2, 3])  # 1 of 20 deals is as good, and 1 as bad
+    assert mean_chance([three, three]) == pytest.approx(2 / 20**2)
+    assert mean_chance([three, (three[1], three[0])]) == 1  # a win and a defeat are even
+
+
+def test_pairs_won():
+    assert pairs_won([1, 2, 3], [0, 2]) == (4.5, 6)  # 1 beats 0; 2 beats 0 and ties with 2; 3 beats both

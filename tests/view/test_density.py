@@ -8,8 +8,8 @@ import torch
 
 from pgcontrol import catalog
 from pgcontrol.policy import Policy
-from pgcontrol.runs.load import make_policy
-from pgcontrol.view.density import COLUMNS, density, widened
+from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.view.density import COLUMNS, density, histograms, joint_names, smooth, widened
 from pgcontrol.view.layout import MARK, Layout
 from pgcontrol.view.overlay import Overlay, panel_width
 from tests.view.worlds import travelling
@@ -47,6 +47,40 @@ def test_bars_are_as_wide_as_they_can_be_without_touching():
     filled = "".join("#" if v else "." for v in wide[0])
     assert "#####.#####" in filled
     assert len(filled.replace("#", " ").split()) == 10  # gaps between eleven bars
+
+
+def test_what_clipping_piles_up_stays_on_its_bound():
+    rng = np.random.default_rng(0)
+    unit = rng.normal(0.8, 0.15, (4096, 1, 1))
+    counts = smooth(histograms(unit).astype(float), 2)[0, 0]
+    clipped = (unit > 1 - 1 / (COLUMNS - 1)).sum()
+    assert counts[-1] == clipped  # a tenth of the mass, in a column of its own
+    assert (np.diff(counts[-8:-1]) <= 0).all()  # beside it the curve goes on falling: no second hump
+    assert counts.sum() == pytest.approx(4096, rel=0.01)
+
+
+def test_a_pile_is_drawn_as_a_bar_beside_the_curve():
+    columns = np.zeros((1, 1, COLUMNS), np.uint8)
+    columns[0, 0, 20:40], columns[0, 0, -1] = 200, 255
+    panel = Overlay(film_of(columns, discrete=False), (244, 192)).draw(0).astype(int)
+    blue = (abs(panel - (88, 178, 236)).sum(-1) < 12)[:170].any(0)  # above the foot of the curve
+    inner, piled = blue[:200], blue[200:]
+    assert inner.any()
+    assert 1 <= piled.sum() <= 6  # a bar, and no slope up to it
+
+
+@pytest.mark.parametrize(
+    ("env_id", "names"),
+    [
+        ("Hopper-v5", ("thigh_joint", "leg_joint", "foot_joint")),
+        ("Reacher-v5", ("joint0", "joint1")),
+        ("gym:Swimmer-v5", ("motor1_rot", "motor2_rot")),
+    ],
+)
+def test_joints_are_called_what_the_model_calls_them(env_id, names):
+    env = make_env(env_id, 1, 0)
+    assert joint_names(env) == names
+    env.close()
 
 
 def film_of(columns: np.ndarray, discrete: bool):

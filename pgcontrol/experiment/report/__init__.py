@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Key, Sweep
 
 
@@ -33,15 +34,16 @@ def publish(
         The page; None where there is no result yet.
     """
     from pgcontrol.experiment.report.page import write
-    from pgcontrol.experiment.report.study import Study
     from pgcontrol.experiment.report.videos import videos
+    from pgcontrol.experiment.report.words import answer
 
     if not rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
     results.refresh(sweep, rows, where)
-    tables.write(sweep, rows)
-    page = write(sweep, rows, where, videos(Study(sweep, rows, where), clips, say))
+    study = Study(sweep, rows, where)
+    tables.write(sweep, rows, [f"**{p.lead}** {p.rest}" if p.lead else p.rest for p in answer(study)])
+    page = write(study, videos(study, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:
         webbrowser.open(page.resolve().as_uri())

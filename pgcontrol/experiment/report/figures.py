@@ -8,19 +8,21 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits
+from pgcontrol.experiment import tables
 from pgcontrol.experiment.report import svg
-from pgcontrol.experiment.report.study import Study, percent
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
-from pgcontrol.experiment.report.words import FEW
-from pgcontrol.experiment.results import RETURN, score
+from pgcontrol.experiment.report.words import FEW, count, listed
+from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.statistics import (
     iqm,
     iqm_band,
     iqm_interval,
     mean_probability_of_improvement,
+    over_decades,
     probability_of_improvement,
     profile,
 )
+from pgcontrol.experiment.study import POINTS, Study, percent
 from pgcontrol.runs.log import short
 
 STEPS = "environment steps"
@@ -42,6 +44,8 @@ class Figure(NamedTuple):
     title: str
     drawing: str
     caption: str
+    arm: str | None = None
+    """Whose it is, where it is one arm's alone: hidden with it."""
 
 
 def counts(study: Study, env: str, arms: Sequence[str]) -> str:
@@ -49,10 +53,10 @@ def counts(study: Study, env: str, arms: Sequence[str]) -> str:
     found = {arm: len(study.of(env, arm)) for arm in arms}
     common = max(set(found.values()), key=list(found.values()).count)
     others = [f"{arm} {n}" for arm, n in found.items() if n != common]
-    told = f"n = {common} {'seed' if common == 1 else 'seeds'}" + (f" ({', '.join(others)})" if others else "")
+    told = f"n = {count(common, 'seed')}" + (f" ({listed(others)})" if others else "")
     alone = [arm for arm, n in found.items() if n == 1]
     if alone:
-        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {', '.join(alone)}")
+        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {listed(alone)}")
     elif min(found.values()) < FEW:
         told += "; with two seeds an interval is the range of the runs"
     return told + "."
@@ -70,19 +74,26 @@ def scores(study: Study, env: str) -> Figure:
                 study.colour(arm),
                 interval.estimate,
                 *((interval.low, interval.high) if len(values) > 1 else ()),
-                points=[
-                    (score(r), f"{arm}, seed {r['seed']}: {short(score(r))}") for r in cells if not r.get("diverged")
-                ],
-                faint=[score(r) for r in cells if r.get("diverged")],
-                says=f"{arm}: {interval}, n = {len(values)}",
+                points=[(score(r), _seed(r)) for r in cells if not r.get("diverged")],
+                faint=[(score(r), f"{_seed(r)}, diverged") for r in cells if r.get("diverged")],
+                says=f"{interval}, n = {len(values)}",
             )
         )
     rows.sort(key=lambda bar: -(bar.estimate or 0.0))
     base = study.scores(env, study.sweep.baseline)
-    drawing = svg.bars(rows, "return of the final policy's mode", rule=float(iqm(np.array(base))) if base else None)
+    title = f"{env}: final score"
+    rule = float(iqm(np.array(base))) if base else None
     diverged = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
-    return Figure(f"{env}: final score", drawing, f"Dots are runs, the bar is the IQM in its 95\u00a0% interval;"
-                  f" the dashed line is the baseline's.{diverged} {counts(study, env, study.arms(env))}")  # fmt: skip
+    return Figure(
+        title,
+        svg.bars(title, rows, "return of the final policy's mode", rule=rule),
+        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval; the dashed line is the baseline's.{diverged}"
+        f" {counts(study, env, study.arms(env))}",
+    )
+
+
+def _seed(row: Row) -> str:
+    return f"seed {row['seed']}: {short(score(row))}"
 
 
 def improvement(study: Study, env: str) -> Figure | None:
@@ -92,34 +103,36 @@ def improvement(study: Study, env: str) -> Figure | None:
     if not base or not arms:
         return None
     for arm in arms:
-        found = probability_of_improvement(study.scores(env, arm), base)
-        rows.append(Bar(arm, study.colour(arm), *found, says=f"{arm}: {found}"))
+        pair = study.scores(env, arm), base
+        rows.append(Bar(arm, study.colour(arm), *probability_of_improvement(*pair), says=tables.better([pair])))
     rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    title = f"{env}: does it beat the baseline?"
     return Figure(
-        f"{env}: does it beat the baseline?",
-        svg.bars(rows, f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
+        title,
+        svg.bars(title, rows, f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
         f"0.5 is no difference. {counts(study, env, study.arms(env))}",
     )
 
 
 def improvement_together(study: Study) -> Figure | None:
     """The same over tasks."""
-    base, rows = study.sweep.baseline, []
+    base, rows, runs = study.sweep.baseline, [], dict[str, int]()
     for arm in study.arms():
         pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
         pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
         if arm != base and len(pairs) > 1:
             found = mean_probability_of_improvement(pairs)
-            runs = sum(len(ours) for ours, _ in pairs)
-            rows.append(Bar(arm, study.colour(arm), *found, says=f"{arm}: {found}, {len(pairs)} tasks, {runs} runs"))
+            runs[arm] = sum(len(ours) for ours, _ in pairs)
+            says = f"{tables.better(pairs)}, {len(pairs)} tasks, {count(runs[arm], 'run')}"
+            rows.append(Bar(arm, study.colour(arm), *found, says=says))
     if not rows:
         return None
     rows.sort(key=lambda bar: -(bar.estimate or 0.0))
-    n = ", ".join(row.says.partition(": ")[0] + row.says.rpartition(")")[2] for row in rows)
+    title = "All tasks: does it beat the baseline?"
     return Figure(
-        "All tasks: does it beat the baseline?",
-        svg.bars(rows, f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
-        f"Runs are resampled within their task. n: {n}.",
+        title,
+        svg.bars(title, rows, f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
+        f"Runs are resampled within their task. n (runs): {listed([f'{arm} {n}' for arm, n in runs.items()])}.",
     )
 
 
@@ -131,10 +144,11 @@ def learning(study: Study, env: str) -> list[Figure]:
         "time": [_line(study, arm, *study.over_time(study.of(env, arm))) for arm in arms],
     }
     n = counts(study, env, arms)
+    steps, time = f"{env}: return", f"{env}: return over wall time"
     return [
-        Figure(f"{env}: return", svg.lines(drawn["steps"], Axes(STEPS, "return")), f"IQM over seeds of the mean return"
-               f" of the last 100 training episodes, with its 95\u00a0% bootstrap band. {n}"),
-        Figure(f"{env}: return over wall time", svg.lines(drawn["time"], Axes("seconds of training", "return")),
+        Figure(steps, svg.lines(steps, drawn["steps"], Axes(STEPS, "return")), f"IQM over seeds of the mean return of"
+               f" the last 100 training episodes, with its 95\u00a0% bootstrap band. {n}"),
+        Figure(time, svg.lines(time, drawn["time"], Axes("seconds of training", "return")),
                f"The same over the time it took, to the median run's end. {n}"),
     ]  # fmt: skip
 
@@ -145,7 +159,7 @@ def learning_together(study: Study) -> Figure | None:
     arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
     if len(envs) < 2 or not arms:
         return None
-    ends = np.linspace(0, 1, 60)
+    ends = np.linspace(0, 1, POINTS)
     drawn = []
     for arm in arms:
         tasks = []
@@ -154,23 +168,23 @@ def learning_together(study: Study) -> Figure | None:
             curves = study.curves(study.of(env, arm), RETURN, grid)
             tasks.append(study.normalised(env, curves))
         drawn.append(Line(arm, study.colour(arm), ends, *iqm_band(*tasks)))
-    n = ", ".join(f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms)
-    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    n = listed([f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms])
+    title = "All tasks: normalised return"
     return Figure(
-        "All tasks: normalised return",
-        svg.lines(drawn, Axes("share of the budget", "normalised return")),
-        f"0 is the first return, 1 is {whose} final score. IQM over the runs of {len(envs)} tasks, band: stratified"
-        f" bootstrap. n (runs): {n}.",
+        title,
+        svg.lines(title, drawn, Axes("share of the budget", "normalised return")),
+        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
+        f" band: stratified bootstrap. n (runs): {n}.",
     )
 
 
-def profiles(study: Study) -> Figure:
-    """Share of runs above a score, over all tasks that an arm has."""
+def profiles(study: Study) -> Figure | None:
+    """Share of runs above a score, of the arms that have run on every task."""
     envs = study.envs()
-    tasks = {
-        arm: [study.normalised(env, np.array(s)) for env in envs if (s := study.scores(env, arm))]
-        for arm in study.arms()
-    }
+    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    if not arms:
+        return None
+    tasks = {arm: [study.normalised(env, np.array(study.scores(env, arm))) for env in envs] for arm in arms}
     every = np.concatenate([s for scores in tasks.values() for s in scores])
     # both sides of every score: the steps of a profile are upright
     wide = max(float(np.ptp(every)), 1.0)
@@ -178,22 +192,24 @@ def profiles(study: Study) -> Figure:
         np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
     )
     drawn = [Line(arm, study.colour(arm), tau, *profile(scores, tau)) for arm, scores in tasks.items()]
-    n = ", ".join(
-        f"{arm} {sum(map(len, s))}" + (f" on {len(s)} tasks" if len(envs) > 1 else "") for arm, s in tasks.items()
-    )
-    whose = f"{study.sweep.baseline}'s" if study.sweep.baseline else "the best arm's"
+    n = listed([f"{arm} {sum(map(len, scores))}" for arm, scores in tasks.items()])
+    missing = [arm for arm in study.arms() if arm not in arms]
+    left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
+    title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
     return Figure(
-        "Performance profile" + ("" if len(envs) > 1 else f": {envs[0]}"),
-        svg.lines(drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
-        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is {whose} IQM."
-        f" n (runs): {n}.",
+        title,
+        svg.lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
+        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
+        f" {study.whose(*envs)} IQM. n (runs): {n}.{left_out}",
     )
 
 
 def thresholds(study: Study, env: str) -> list[Figure]:
     """Steps and seconds to the goal."""
     goal, arms = study.goal(env), study.arms(env)
-    found = {arm: study.reaches(env, arm) for arm in arms}
+    if goal is None:
+        return []
+    found = {arm: study.reaches(env, arm, goal.value) for arm in arms}
     figures = []
     for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
         rows = []
@@ -205,16 +221,17 @@ def thresholds(study: Study, env: str) -> list[Figure]:
                     arm,
                     study.colour(arm),
                     half if np.isfinite(half) else None,
-                    points=[(v, f"{arm}: {short(v)} {unit}") for v in values],
+                    points=[(v, f"a run: {short(v)} {unit}") for v in values],
                     beyond=never,
-                    says=f"{arm}: {len(values)} of {len(values) + never} runs reached {short(goal.value)}",
+                    says=f"{len(values)} of {count(len(values) + never, 'run')} reached {short(goal.value)}",
                 )
             )
         rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
+        title = f"{env}: {what} to a return of {short(goal.value)}"
         figures.append(
             Figure(
-                f"{env}: {what} to a return of {short(goal.value)}",
-                svg.bars(rows, unit, (0.0, None)),
+                title,
+                svg.bars(title, rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
                 f" it. {counts(study, env, arms)}",
             )
@@ -222,35 +239,41 @@ def thresholds(study: Study, env: str) -> list[Figure]:
     return figures
 
 
-def over_training(study: Study, env: str, metric: str, title: str, log: bool) -> Figure | None:
-    """A metric of the log, all arms."""
+def over_training(study: Study, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
+    """A metric of the log, all arms; on a logarithmic axis, a linear one, or as the data ask."""
     drawn = _over_steps(study, env, metric)
     if not drawn:
         return None
-    positive = all(np.nanmin(line.low if line.low is not None else line.y) > 0 for line in drawn)
+    values = np.concatenate([line.y if line.low is None else line.low for line in drawn])
+    positive = bool((values[np.isfinite(values)] > 0).all())
+    log = over_decades(np.concatenate([values, *(line.y for line in drawn)])) if log is None else log and positive
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
+    title = f"{env}: {title}"
     return Figure(
-        f"{env}: {title}",
-        svg.lines(drawn, Axes(STEPS, metric, log and positive, ends)),
+        title,
+        svg.lines(title, drawn, Axes(STEPS, metric, log, ends)),
         f"<code>{metric}</code>, IQM and 95\u00a0% band. {counts(study, env, [line.name for line in drawn])}",
     )
 
 
 def health(study: Study, env: str) -> Iterator[Figure]:
     """What the updates did, and whatever else the YAML asks for."""
-    asked = {metric: (metric, True) for metric in study.sweep.plots if metric != "train/std"}
+    asked = {metric: (metric, None) for metric in study.sweep.plots if metric not in HEALTH and metric != "train/std"}
     known = set().union(*(row["curves"] for arm in study.arms(env) for row in study.of(env, arm)))
-    for metric, (title, log) in (HEALTH | {m: v for m, v in asked.items() if m not in HEALTH}).items():
+    for metric, (title, log) in (HEALTH | asked).items():
         if metric == "train/approx_kl" and "train/kl" in known:
             continue  # the same, less exact
         if figure := over_training(study, env, metric, title, log):
             yield figure
 
 
-def spreads(study: Study, env: str) -> Iterator[Figure]:
-    """Deviation of the decoded actions: the mean over joints of all arms, then joint by joint."""
-    if figure := over_training(study, env, "train/std", "spread, mean over joints", True):
-        yield figure
+def spread(study: Study, env: str) -> Figure | None:
+    """Deviation of the decoded actions: the mean over joints, all arms."""
+    return over_training(study, env, "train/std", "spread, mean over joints", True)
+
+
+def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
+    """The same joint by joint, arm by arm."""
     for arm in study.arms(env):
         rows = [row for row in study.of(env, arm) if row.get("spread")]
         if not rows:
@@ -258,19 +281,21 @@ def spreads(study: Study, env: str) -> Iterator[Figure]:
         grid = study.grid(rows)
         curves = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
         names = rows[0].get("maps", {}).get("joints", [])
-        drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0))]
-        drawn += [Line(names[j] if j < len(names) else f"joint {j}", "joint", grid, c) for j, c in enumerate(curves)]
+        names = [*names[: len(curves)], *(f"joint {j}" for j in range(len(names), len(curves)))]
+        drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0), arm=False)]
+        drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, curves, strict=True)]
+        limit = Limits().share
         sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
         marks = [
-            (at.step, at.spread, f"seed {seed}: narrow from here on, joints {at.joints}") for seed, at in sharp.items()
+            (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
+            for seed, at in sharp.items()
         ]
-        limit = Limits().share
+        title = f"{env}: {arm}, spread per joint"
         yield Figure(
-            f"{env}: {arm}, spread per joint",
-            svg.lines(drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
-            "Deviation of the actions as a share of the joint's half-range, IQM over seeds; the strong line is the"
-            f" narrowest joint. ▼: a run's narrowest joint stays narrow from there ({len(marks)} of {len(rows)} runs)."
-            f" n = {len(rows)}.",
+            title,
+            svg.lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
+            (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {count(len(rows), 'seed')}.",
+            arm,
         )
 
 
@@ -291,4 +316,6 @@ def _over_steps(study: Study, env: str, metric: str) -> list[Line]:
 
 def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:
     middle, low, high = iqm_band(curves)
-    return Line(arm, study.colour(arm), grid, middle, *((low, high) if len(curves) > 1 else ()))
+    if len(curves) == 1:
+        return Line(arm, study.colour(arm), grid, middle)
+    return Line(arm, study.colour(arm), grid, middle, low, high)

@@ -5,16 +5,23 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from pgcontrol.experiment.looks import unpack
-from pgcontrol.experiment.report import svg
+from pgcontrol.experiment.report import pictures, svg
 from pgcontrol.experiment.report.figures import Figure
-from pgcontrol.experiment.report.study import HUES, Study, percent
+from pgcontrol.experiment.report.pictures import Path
+from pgcontrol.experiment.report.words import count
+from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import HUES, Study, percent
+from pgcontrol.runs.log import short
 from pgcontrol.view.density import widened
+
+PIXELS = 100
+"""Of a picture, from the first checkpoint to the last."""
 
 INK = (0x2F, 0x7F, 0xC4)
 """Of a full column, on light and on dark paper; emptier ones let the paper through."""
@@ -25,6 +32,8 @@ class Maps(NamedTuple):
 
     state: str
     arm: str
+    moments: int
+    """Checkpoints they were made of."""
     says: str
     pictures: list[Figure]
     """A joint each."""
@@ -37,72 +46,102 @@ def maps(study: Study, env: str) -> list[Maps]:
         row = study.median(env, arm)
         if not (kept := row.get("maps")):
             continue
-        columns, steps = unpack(kept["columns"]), kept["steps"]
-        if kept["discrete"]:
-            columns = np.stack([widened(columns[:, :, j]) for j in range(columns.shape[2])], 2)
+        columns, steps = unpack(kept["columns"]), np.array(kept["steps"])
+        moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
         for s, state in enumerate(kept["states"]):
-            pictures = [
-                Figure(
-                    joint,
-                    svg.picture(_png(columns[:, s, j]), (steps[0], steps[-1]), f"{arm}, {joint}, {state}"),
-                    "",
-                )
-                for j, joint in enumerate(kept["joints"])
-            ]
-            says = f"seed {row['seed']}, n = 1 run, {len(steps)} checkpoints"
-            found.append(Maps(state, arm, says, pictures))
+            drawn = []
+            for j, joint in enumerate(kept["joints"]):
+                label = f"{env}, {arm}: {joint}, {state}"
+                drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept["discrete"]), ""))
+            found.append(Maps(state, arm, len(steps), f"seed {row['seed']}, n = 1 run, {moments}", drawn))
     states = list(dict.fromkeys(m.state for m in found))
     return sorted(found, key=lambda m: states.index(m.state))
 
 
+def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete: bool) -> str:
+    """Histograms [moments, states, columns] of a joint: a picture over training, or, of one moment, a histogram."""
+    columns = joint[:, state]
+    places = np.linspace(-1, 1, columns.shape[-1])
+    weight = columns / columns.sum(-1, keepdims=True, dtype=float)
+    mean = weight @ places
+    deviation = np.sqrt((weight * (places - mean[:, None]) ** 2).sum(-1))
+    shown = widened(joint)[:, state] if discrete else columns
+    if len(steps) == 1:
+        says = f"mean {short(float(mean[0]))}, deviation {short(float(deviation[0]))}"
+        return pictures.at_the_end(label, shown[0] / 255, says)
+    return pictures.over_steps(label, _png(shown[nearest(steps)]), steps, mean, deviation)
+
+
+def nearest(steps: np.ndarray) -> np.ndarray:
+    """For each column of a picture from the first to the last step, [PIXELS]: the checkpoint that is nearest to it."""
+    at = np.linspace(steps[0], steps[-1], PIXELS)
+    return abs(at[:, None] - steps).argmin(1)
+
+
 def routes(study: Study, env: str) -> Iterator[Figure]:
     """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
-    for arm in study.arms(env):
-        kept = [row["routes"] for row in study.of(env, arm) if row.get("routes")]
-        if not kept:
+    arms = {arm: [row for row in study.of(env, arm) if row.get("routes")] for arm in study.arms(env)}
+    kept = [row["routes"] for rows in arms.values() for row in rows]
+    if not kept:
+        return
+    ends = None
+    if all("paths" in k for k in kept):  # one box for all arms, so that their paths can be compared
+        ends = pictures.corners(kept[0]["outlines"], [unpack(k["paths"]) for k in kept])
+    for arm, rows in arms.items():
+        if not rows:
             continue
-        names, taken = kept[0]["names"], np.concatenate([k["taken"] for k in kept])
+        taken = np.concatenate([row["routes"]["taken"] for row in rows])
+        names = rows[0]["routes"]["names"]
         shares = {name: float((taken == i).mean()) for i, name in enumerate(names)}
-        failed = float((taken < 0).mean())
         used = sorted(((n, s) for n, s in shares.items() if s), key=lambda item: -item[1])
-        listed = ", ".join(f"{n} {percent(s)}" for n, s in used[:6]) + (" …" if len(used) > 6 else "")
-        entropies = [k["entropy"] for k in kept if k["entropy"] is not None]
-        told = f"{listed or 'no success'}; failed {percent(failed)}. Route entropy within a run " + (
-            f"{np.mean(entropies):.2f} (mean of {len(entropies)} runs; 1 is all routes alike)."
-            if entropies
-            else "not known."
+        ways = ", ".join(f"{n} {percent(s)}" for n, s in used[:6]) + (" …" if len(used) > 6 else "")
+        entropies = [row["routes"]["entropy"] for row in rows if row["routes"]["entropy"] is not None]
+        entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
+        title = f"{env}: {arm}, routes"
+        yield Figure(
+            title,
+            _paths(title, rows, names, ends) if ends else _shares(title, rows, names),
+            f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
+            f" n = {count(len(rows), 'seed')}, {len(taken)} episodes.",
+            arm,
         )
-        n = f"n = {len(kept)} {'seed' if len(kept) == 1 else 'seeds'}, {len(taken)} episodes."
-        yield Figure(f"{env}: {arm}, routes", _drawing(kept, names, arm), f"{told} {n}")
 
 
-def _drawing(kept: list[dict[str, Any]], names: list[str], label: str) -> str:
-    if "paths" not in kept[0]:
-        return _shares(kept, names, label)
+def _paths(label: str, rows: list[Row], names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> str:
     drawn = []
-    for seed, k in enumerate(kept):
-        for path, route in zip(unpack(k["paths"]), k["taken"], strict=True):
-            says = f"{names[route] if route >= 0 else 'failed'} (run {seed + 1})"
-            drawn.append((path.astype(float), f"c{route % HUES}" if route >= 0 else "failed", says))
-    return svg.plane(kept[0]["outlines"], drawn, f"paths of {label}, coloured by route")
+    for row in rows:
+        for path, route in zip(unpack(row["routes"]["paths"]), row["routes"]["taken"], strict=True):
+            says = f"{names[route] if route >= 0 else 'failed'} (seed {row['seed']})"
+            drawn.append(Path(path.astype(float), _colour(route), says))
+    told = [
+        {"name": bar.name, "arm": False, "c": bar.colour, "says": [bar.says, *(says for _, says in bar.points)]}
+        for bar in _bars(rows, names)
+        if bar.estimate
+    ]
+    return pictures.plane(label, rows[0]["routes"]["outlines"], drawn, ends, told)
 
 
-def _shares(kept: list[dict[str, Any]], names: list[str], label: str) -> str:
-    rows = []
+def _shares(label: str, rows: list[Row], names: list[str]) -> str:
+    return svg.bars(label, _bars(rows, names), "share of episodes", (0.0, 1.0))
+
+
+def _bars(rows: list[Row], names: list[str]) -> list[svg.Bar]:
+    """The share of each route, and of failures, over runs."""
+    bars = []
     for i, name in [*enumerate(names), (-1, "none")]:
-        values = [float((np.array(k["taken"]) == i).mean()) for k in kept]
-        colour = f"c{i % HUES}" if i >= 0 else "failed"
-        points = [(v, f"run {j + 1}: {percent(v)}") for j, v in enumerate(values)]
-        rows.append(
-            svg.Bar(
-                name, colour, float(np.mean(values)), points=points, says=f"{name}: {percent(float(np.mean(values)))}"
-            )
-        )
-    return svg.bars(rows, f"share of episodes, {label}", (0.0, 1.0))
+        shares = {row["seed"]: float((np.array(row["routes"]["taken"]) == i).mean()) for row in rows}
+        mean = float(np.mean(list(shares.values())))
+        points = [(share, f"seed {seed}: {percent(share)}") for seed, share in shares.items()]
+        bars.append(svg.Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))
+    return bars
+
+
+def _colour(route: int) -> str:
+    return f"c{route % HUES}" if route >= 0 else "failed"
 
 
 def _png(columns: np.ndarray) -> str:
-    """Histograms [moments, columns] uint8 as a picture, time to the right, 1 at the top; a data URI."""
+    """Histograms [PIXELS, columns] uint8 as a picture, time to the right, 1 at the top; a data URI."""
     # a root, so that what is a tenth as likely can still be told from paper; under 2 % it is a draw or two
     alpha = np.where(columns > 5, 255 * (columns / 255) ** 0.6, 0).astype(np.uint8).T[::-1]
     colour = np.broadcast_to(np.array(INK, np.uint8), (*alpha.shape, 3))

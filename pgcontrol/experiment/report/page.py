@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,40 +16,43 @@ from markupsafe import Markup
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
-from pgcontrol.experiment.report.study import Study
 from pgcontrol.experiment.report.videos import Clip
 from pgcontrol.experiment.report.words import answer
 from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs.config import flat
 from pgcontrol.runs.log import short
 
 SMALL = ("spread", "routes", "health")
 """Sections of many charts, which are drawn small."""
+SPREAD = (
+    "How wide the distributions stayed: the deviation of the actions as a share of a joint's half-range. Narrow is no"
+    " failure by itself: a solved task is sharp, too. Joint by joint the curves are IQMs over seeds, the strong one is"
+    " the narrowest joint, and ▼ is where a run's narrowest joint came to stay narrow."
+)
 
 
 class Video(NamedTuple):
     """The same, inside the page."""
 
+    arm: str
     title: str
     says: str
     source: str
     """Data URI."""
 
 
-def write(sweep: Sweep, rows: Mapping[tuple[str, str, int], Row], where: Path, clips: list[Clip] | None = None) -> Path:
+def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
     """NAME.html beside the YAML, written beside and renamed.
 
     Args:
-        sweep: the question.
-        rows: the results there are; at least one.
-        where: folder of the run folders, for the logs of runs that failed.
+        study: at least one row.
         clips: videos to put in.
 
     Returns:
         The file.
     """
-    study = Study(sweep, rows, where)
     env = Environment(
         loader=PackageLoader("pgcontrol.experiment.report", "."),
         autoescape=True,
@@ -58,15 +61,16 @@ def write(sweep: Sweep, rows: Mapping[tuple[str, str, int], Row], where: Path, c
         undefined=StrictUndefined,
     )
     env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
-    out = sweep.path.with_suffix(".html")
+    out = study.sweep.path.with_suffix(".html")
     beside = out.with_name(f".{out.name}.part")
-    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips or [])))
+    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips)))
     beside.replace(out)
     return out
 
 
-def _contents(study: Study, clips: list[Clip]) -> dict[str, Any]:
-    sweep, envs = study.sweep, study.envs()
+def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
+    sweep = study.sweep
+    found = [{"env": env, "maps": maps_} for env in study.envs() if (maps_ := maps.maps(study, env))]
     return {
         "name": sweep.path.stem,
         "question": sweep.question or sweep.path.stem,
@@ -78,10 +82,11 @@ def _contents(study: Study, clips: list[Clip]) -> dict[str, Any]:
         "answer": answer(study),
         "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
         "columns": tables.COLUMNS,
-        "table": tables.lines(sweep, study.rows),
+        "table": tables.lines(study),
         "diverged": any(row.get("diverged") for row in study.rows.values()),
-        "sections": [s for s in _sections(study) if s["groups"]],
-        "maps": [{"env": env, "maps": found} for env in envs if (found := maps.maps(study, env))],
+        "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
+        "maps": found,
+        "moments": [m.moments for group in found for m in group["maps"]],
         "videos": [_video(study, clip) for clip in clips],
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(sweep),
@@ -102,13 +107,14 @@ def _sections(study: Study) -> list[dict[str, Any]]:
         ("profile", "Performance profile", "", [[figures.profiles(study)]]),
         ("threshold", "Time to a threshold", "How soon a return was reached, in steps and in seconds.",
          [figures.thresholds(study, e) for e in envs]),
-        ("spread", "Spread", "How wide the distributions stayed. Narrow is no failure by itself: a solved task is"
-         " sharp, too.", [list(figures.spreads(study, e)) for e in envs]),
+        ("spread", "Spread", SPREAD, [[figures.spread(study, e) for e in envs]]),
         ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
-         " failed.", [list(maps.routes(study, e)) for e in envs]),
+         " failed. Route entropy is that within a run: 1 where all routes are taken alike, 0 where one is.",
+         [list(maps.routes(study, e)) for e in envs]),
         ("health", "Update health", "Whether updates stayed small and the critic was of use.",
          [list(figures.health(study, e)) for e in envs]),
     ]  # fmt: skip
+    folded = [(e, list(figures.spread_of_joints(study, e))) for e in envs]
     return [
         {
             "id": key,
@@ -116,6 +122,7 @@ def _sections(study: Study) -> list[dict[str, Any]]:
             "lead": lead,
             "small": key in SMALL,
             "groups": [g for group in groups if (g := _there(group))],
+            "folded": [fold for fold in folded if fold[1]] if key == "spread" else [],
         }
         for key, title, lead, groups in parts
     ]
@@ -129,9 +136,8 @@ def _video(study: Study, clip: Clip) -> Video:
     row = study.rows[clip.env, clip.arm, clip.seed]
     data = base64.b64encode(clip.file.read_bytes()).decode()
     scored = row["return"] if row["return"] is not None else row["training"]
-    return Video(
-        f"{clip.arm}, {clip.env}", f"seed {clip.seed}, return {short(scored)}", f"data:video/mp4;base64,{data}"
-    )
+    says = f"seed {clip.seed}, return {short(scored)}"
+    return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:

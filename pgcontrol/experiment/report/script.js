@@ -1,46 +1,71 @@
 "use strict";
 // The page is whole without this: it answers pointers and keys, hides arms, and keeps the videos in step.
-const LEFT = 50, RIGHT = 426, TOP = 12, BOTTOM = 234; // of a chart's drawing, in its own units: svg.py
 const tip = document.getElementById("tip");
 const hidden = new Set();
+let shown = null; // the chart whose numbers the tip has, and where on it: {svg, x, y}, as shares of its width and height
 
-function words(value) {
+function words(value) { // as `short` in pgcontrol/runs/log.py
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   return size >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
 }
 
-function showAt(svg, chart, index) {
-  const at = chart.at[index], [x0, x1] = chart.x;
-  const px = LEFT + (at - x0) / (x1 - x0) * (RIGHT - LEFT);
+const seen = drawn => !(drawn.arm && hidden.has(drawn.name));
+
+function tell(svg, x, y, head, lines) {
+  tip.replaceChildren();
+  const title = document.createElement("b");
+  title.textContent = head;
+  tip.append(title);
+  for (const { c, text } of lines) {
+    const row = document.createElement("div"), mark = document.createElement("i");
+    mark.className = c;
+    row.append(...(c ? [mark] : []), text);
+    tip.append(row);
+  }
+  tip.hidden = false;
+  shown = { svg, x, y };
+  place();
+}
+
+function place() {
+  const box = shown.svg.getBoundingClientRect(), x = box.left + shown.x * box.width, y = box.top + shown.y * box.height;
+  if (box.bottom < 0 || box.top > innerHeight) return leave(shown.svg);
+  const left = x + 14 + tip.offsetWidth > innerWidth ? x - 14 - tip.offsetWidth : x + 14;
+  tip.style.left = `${Math.max(4, Math.min(left, innerWidth - tip.offsetWidth - 4))}px`;
+  tip.style.top = `${Math.min(Math.max(4, y + 8), Math.max(4, innerHeight - tip.offsetHeight - 4))}px`;
+}
+
+function leave(svg) {
+  if (shown?.svg === svg) { tip.hidden = true; shown = null; }
+  svg.querySelector(".cursor")?.remove();
+}
+
+function showAt(svg, chart, index) { // the numbers of curves at a point
+  const at = chart.at[index], [x0, x1] = chart.x, [left, right, top, bottom] = chart.box, size = svg.viewBox.baseVal;
+  const px = left + (at - x0) / (x1 - x0) * (right - left);
   let cursor = svg.querySelector(".cursor");
   if (!cursor) {
     cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
     cursor.setAttribute("class", "cursor");
     svg.append(cursor);
   }
-  for (const [name, value] of [["x1", px], ["x2", px], ["y1", TOP], ["y2", BOTTOM]]) cursor.setAttribute(name, value);
-  const rows = chart.lines
-    .filter(line => !hidden.has(line.arm))
+  for (const [name, value] of [["x1", px], ["x2", px], ["y1", top], ["y2", bottom]]) cursor.setAttribute(name, value);
+  const lines = chart.lines
+    .filter(seen)
     .map(line => ({ line, value: valueAt(chart, line, index, line.y) }))
     .filter(row => row.value !== null && row.value !== undefined)
-    .sort((a, b) => b.value - a.value);
-  tip.replaceChildren();
-  const head = document.createElement("b");
-  head.textContent = words(at);
-  tip.append(head);
-  for (const { line, value } of rows) {
-    const row = document.createElement("div"), mark = document.createElement("i");
-    mark.className = line.c;
-    const low = line.lo ? valueAt(chart, line, index, line.lo) : null, high = line.hi ? valueAt(chart, line, index, line.hi) : null;
-    row.append(mark, `${line.arm} ${words(value)}` + (low === null ? "" : ` (${words(low)} … ${words(high)})`));
-    tip.append(row);
-  }
-  tip.hidden = false;
-  const box = svg.getBoundingClientRect(), x = box.left + px / 440 * box.width;
-  const left = x + 14 + tip.offsetWidth > innerWidth ? x - 14 - tip.offsetWidth : x + 14;
-  tip.style.left = `${Math.max(4, left)}px`;
-  tip.style.top = `${Math.min(Math.max(4, box.top + 8), Math.max(4, innerHeight - tip.offsetHeight - 4))}px`;
+    .sort((a, b) => b.value - a.value)
+    .map(({ line, value }) => {
+      const low = line.lo ? valueAt(chart, line, index, line.lo) : null, high = line.hi ? valueAt(chart, line, index, line.hi) : null;
+      return { c: line.c, text: `${line.name} ${words(value)}` + (low === null ? "" : ` (${words(low)} … ${words(high)})`) };
+    });
+  tell(svg, px / size.width, 0, words(at), lines);
+}
+
+function showRow(svg, chart, index) { // what is said of an arm, or of a route
+  const row = chart.rows[index];
+  tell(svg, 0.5, row.y === undefined ? 0 : row.y / svg.viewBox.baseVal.height, row.name, row.says.map((text, i) => ({ c: i ? "" : row.c, text })));
 }
 
 function valueAt(chart, line, index, values) {
@@ -48,52 +73,74 @@ function valueAt(chart, line, index, values) {
   // a line with points of its own: the nearest of them, within its ends
   const at = chart.at[index];
   if (at < line.at[0] || at > line.at[line.at.length - 1]) return null;
-  let best = 0;
-  line.at.forEach((x, i) => { if (Math.abs(x - at) < Math.abs(line.at[best] - at)) best = i; });
-  return values[best];
+  return values[nearest(line.at, at)];
 }
 
-function leave(svg) {
-  tip.hidden = true;
-  svg.querySelector(".cursor")?.remove();
+function nearest(values, wanted) {
+  return values.reduce((best, value, i) => Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best, 0);
 }
 
 for (const svg of document.querySelectorAll("svg[data-chart]")) {
   let chart = null, index = 0;
-  const read = () => chart ??= JSON.parse(svg.dataset.chart);
-  svg.addEventListener("pointermove", event => {
-    const { at, x: [x0, x1] } = read(), box = svg.getBoundingClientRect();
-    const value = x0 + ((event.clientX - box.left) / box.width * 440 - LEFT) / (RIGHT - LEFT) * (x1 - x0);
-    index = at.reduce((best, x, i) => Math.abs(x - value) < Math.abs(at[best] - value) ? i : best, 0);
-    showAt(svg, chart, index);
-  });
-  svg.addEventListener("pointerleave", () => leave(svg));
+  const read = () => {
+    if (!chart) {
+      chart = JSON.parse(svg.dataset.chart);
+      if (chart.rows?.[0]?.y !== undefined) for (const title of svg.querySelectorAll("title")) title.remove(); // the tip says it
+    }
+    return chart;
+  };
+  const show = () => {
+    const { rows } = read();
+    if (!rows) return showAt(svg, chart, index);
+    if (rows.length && seen(rows[index])) showRow(svg, chart, index);
+  };
+  const point = event => {
+    const { rows, at, x, box: [left, right] = [] } = read(), area = svg.getBoundingClientRect(), size = svg.viewBox.baseVal;
+    if (rows) {
+      if (rows[0]?.y === undefined) return; // paths have titles of their own
+      index = nearest(rows.map(row => row.y), (event.clientY - area.top) / area.height * size.height);
+    } else {
+      const px = (event.clientX - area.left) / area.width * size.width;
+      index = nearest(at, x[0] + (px - left) / (right - left) * (x[1] - x[0]));
+    }
+    show();
+  };
+  svg.addEventListener("pointermove", point);
+  svg.addEventListener("pointerdown", point);
+  // a finger that is lifted leaves what it asked for
+  svg.addEventListener("pointerleave", event => { if (event.pointerType !== "touch") leave(svg); });
+  svg.addEventListener("focus", () => { if (svg.matches(":focus-visible")) show(); });
   svg.addEventListener("blur", () => leave(svg));
   svg.addEventListener("keydown", event => {
-    const moves = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -1e9, End: 1e9 };
     if (event.key === "Escape") return leave(svg);
+    const { rows, at } = read(), last = (rows ?? at).length - 1;
+    const moves = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -1e9, End: 1e9 };
+    if (rows) Object.assign(moves, { ArrowDown: 1, ArrowUp: -1 });
     if (!(event.key in moves)) return;
     event.preventDefault();
-    index = Math.min(Math.max(index + moves[event.key], 0), read().at.length - 1);
-    showAt(svg, chart, index);
+    const before = index, by = moves[event.key];
+    index = Math.min(Math.max(index + by, 0), last);
+    while (rows && !seen(rows[index]) && rows[index + Math.sign(by)]) index += Math.sign(by);
+    if (rows && rows.length && !seen(rows[index])) index = before;
+    show();
   });
 }
+addEventListener("scroll", () => { if (shown) place(); }, { passive: true });
+document.addEventListener("pointerdown", event => { if (shown && !shown.svg.contains(event.target)) leave(shown.svg); });
 
 for (const button of document.querySelectorAll(".legend button")) {
+  const arm = button.dataset.arm;
+  const drawn = [...document.querySelectorAll(".arm")].filter(element => element.dataset.arm === arm);
   button.addEventListener("click", () => {
-    const arm = button.dataset.arm, off = !hidden.has(arm);
+    const off = !hidden.has(arm);
     if (off) hidden.add(arm); else hidden.delete(arm);
     button.setAttribute("aria-pressed", String(!off));
-    for (const drawn of document.querySelectorAll(".arm")) if (drawn.dataset.arm === arm) drawn.classList.toggle("off", off);
+    for (const element of drawn) element.classList.toggle("off", off);
   });
-}
-
-// pointing at an arm, or coming to it by key, makes the others step back
-for (const button of document.querySelectorAll(".legend button")) {
-  const drawn = [...document.querySelectorAll(".arm")].filter(arm => arm.dataset.arm === button.dataset.arm);
+  // pointing at an arm, or coming to it by key, makes the others step back
   const loud = on => {
-    document.querySelector("main").classList.toggle("quiet", on && !hidden.has(button.dataset.arm));
-    for (const arm of drawn) arm.classList.toggle("loud", on);
+    document.querySelector("main").classList.toggle("quiet", on && !hidden.has(arm));
+    for (const element of drawn) element.classList.toggle("loud", on);
   };
   for (const event of ["pointerenter", "focus"]) button.addEventListener(event, () => loud(true));
   for (const event of ["pointerleave", "blur", "click"]) button.addEventListener(event, () => loud(false));

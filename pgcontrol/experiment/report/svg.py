@@ -2,7 +2,8 @@
 
 Our own, not a library's: a page that carries plotly.js is 4 MB and more before its first number, and reports are
 committed. Colours are classes of the page's style sheet (`c0`, `c1`, ... `base` for the baseline), so that light, dark
-and print share one drawing. What a script needs to answer a pointer is in `data-chart`, as JSON.
+and print share one drawing. What a script needs to answer pointers and keys is in `data-chart`, as JSON: curves over
+`at`, or `rows` of words.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 
-WIDTH, HEIGHT = 440, 270
-LEFT, RIGHT, TOP, BOTTOM = 50, 14, 12, 36
+from pgcontrol.runs.log import short
+
+WIDTH, HEIGHT = 440, 286
+LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
+LETTER = 7.2
+"""Of a title, at the size that phones show it."""
+NAME = 24
+"""Letters of an arm's name beside its bar."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,13 @@ class Scale:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Round numbers within."""
+        """Round numbers within; of a logarithmic scale at least two, and decades alone where there are many."""
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            few = len(decades) <= 3
-            ticks = [m * 10.0**e for e in decades for m in ((1, 2, 5) if few else (1,))]
-            return [t for t in ticks if self.low <= t <= self.high]
+            for digits in ((1,), (1, 2, 5), range(1, 10)):
+                found = [t for e in decades for m in digits if self.low <= (t := m * 10.0**e) <= self.high]
+                if len(found) >= 3:
+                    return found[:: math.ceil(len(found) / 7) if digits == (1,) else 1]
         raw = (self.high - self.low) / count
         unit = 10.0 ** math.floor(math.log10(raw))
         step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * 0.999)
@@ -64,6 +72,8 @@ class Line:
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    arm: bool = True
+    """Whether the name is an arm's, which the page's legend hides; otherwise a joint's."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,10 @@ class Bar:
     beyond: int = 0
     """Runs that never came there: drawn at the right edge."""
     says: str = ""
-    faint: Sequence[float] = field(default_factory=list)
-    """Values of runs that diverged: hollow."""
+    faint: Sequence[tuple[float, str]] = ()
+    """The same of runs that diverged: hollow."""
+    arm: bool = True
+    """Whether the name is an arm's, which the page's legend hides; otherwise a route's."""
 
 
 def number(value: float) -> str:
@@ -104,15 +116,20 @@ def number(value: float) -> str:
     if 0 < abs(value) < 1e-3:
         power = math.floor(math.log10(abs(value)) + 1e-9)
         return f"{value / 10.0**power:.3g}e−{-power}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−")
+    return short(value).replace("-", "−")
 
 
 def lines(
-    curves: Sequence[Line], axes: Axes, rule: tuple[float, str] | None = None, marks: Iterable[tuple] = ()
+    label: str,
+    curves: Sequence[Line],
+    axes: Axes,
+    rule: tuple[float, str] | None = None,
+    marks: Iterable[tuple] = (),
 ) -> str:
     """Curves over a common x.
 
     Args:
+        label: what the chart is of, for who cannot see it.
         curves: what to draw, the first on top.
         axes: how.
         rule: a horizontal line and its name.
@@ -129,7 +146,7 @@ def lines(
     if rule and y.low <= rule[0] <= y.high:
         drawn += [
             f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(rule[0]):.1f}" y2="{y(rule[0]):.1f}"/>',
-            _text(WIDTH - RIGHT, y(rule[0]) - 4, rule[1], "end"),
+            text(WIDTH - RIGHT, y(rule[0]) - 4, rule[1], "end"),
         ]
     for curve in reversed(curves):
         shape = ""
@@ -141,25 +158,27 @@ def lines(
                 shape = f'<path class="band" d="{_path(x, y, edge)}Z"/>'
         known = np.isfinite(curve.y)
         d = _path(x, y, zip(curve.x[known], curve.y[known], strict=True))
-        drawn.append(
-            f'<g class="arm {curve.colour}" data-arm="{escape(curve.name)}">{shape}<path class="line" d="{d}"/></g>'
-        )
+        drawn.append(f'<g {_whose(curve)}>{shape}<path class="line" d="{d}"/></g>')
     for at, value, says in marks:
         cx, cy = x(at), y(value)
         drawn.append(f'<path class="mark" d="M{cx:.1f} {cy:.1f}l-5 -9h10Z"><title>{escape(says)}</title></path>')
     longest = max(curves, key=lambda c: c.x[-1]).x
-    data = {"x": [x.low, x.high], "at": [_round(v) for v in longest], "lines": [_told(c, longest) for c in curves]}
-    return _svg(HEIGHT, drawn, data, f"{axes.y or 'curves'} over {axes.x}")
+    box = [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM]
+    return chart((WIDTH, HEIGHT), drawn, label, box=box, x=[x.low, x.high], **numbers(longest, curves))
 
 
 def bars(
-    rows: Sequence[Bar], label: str, ends: tuple[float | None, float | None] = (None, None), rule: float | None = None
+    label: str,
+    rows: Sequence[Bar],
+    title: str,
+    ends: tuple[float | None, float | None] = (None, None),
+    rule: float | None = None,
 ) -> str:
-    """Estimates with their intervals, one below the other."""
+    """Estimates with their intervals, one below the other; `title` is the axis's, `label` is for who cannot see."""
     values = [
         v
         for r in rows
-        for v in (r.estimate, r.low, r.high, *(p for p, _ in r.points), *r.faint)
+        for v in (r.estimate, r.low, r.high, *(p for p, _ in (*r.points, *r.faint)))
         if v is not None and math.isfinite(v)
     ]
     if rule is not None:
@@ -168,86 +187,72 @@ def bars(
         values = [0.0]
     low, high = (min(values) if ends[0] is None else ends[0]), (max(values) if ends[1] is None else ends[1])
     room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
-    left = 26 + min(150, 7.5 * max(len(r.name) for r in rows))
-    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT - 8)
-    step = 26
-    height = TOP + step * len(rows) + BOTTOM
+    left = 16 + LETTER * min(NAME, max(len(r.name) for r in rows))
+    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT)
+    step, top = 26, 8
+    height = top + step * len(rows) + BOTTOM
     bottom = height - BOTTOM
     drawn = [
-        f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{TOP}" y2="{bottom}"/>'
-        + _text(x(t), bottom + 15, number(t), "middle")
+        f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="{top}" y2="{bottom}"/>'
+        + text(x(t), bottom + 15, number(t), "middle")
         for t in x.ticks(4)
     ]
-    drawn.append(_text((left + WIDTH - RIGHT) / 2, height - 3, label, "middle", "title"))
+    wide = LETTER * len(title)
+    middle = min(max((left + WIDTH - RIGHT) / 2, wide / 2), WIDTH - wide / 2)
+    drawn.append(text(middle, height - 7, title, "middle", "title"))
     if rule is not None:
-        drawn.append(f'<line class="rule" x1="{x(rule):.1f}" x2="{x(rule):.1f}" y1="{TOP}" y2="{bottom}"/>')
+        drawn.append(f'<line class="rule" x1="{x(rule):.1f}" x2="{x(rule):.1f}" y1="{top}" y2="{bottom}"/>')
     for i, row in enumerate(rows):
-        middle = TOP + step * (i + 0.5)
-        parts = [_text(left - 8, middle + 4, _cut(row.name, 21), "end", "label")]
-        if row.low is not None and row.high is not None:
-            parts.append(
-                f'<rect class="span" x="{x(row.low):.1f}" y="{middle - 5:.1f}" height="10" rx="2" '
-                f'width="{max(x(row.high) - x(row.low), 2):.1f}"/>'
-            )
-        parts += [
-            f'<circle class="run" cx="{x(v):.1f}" cy="{middle:.1f}" r="3"><title>{escape(says)}</title></circle>'
-            for v, says in row.points
-        ]
-        parts += [f'<circle class="hollow" cx="{x(v):.1f}" cy="{middle:.1f}" r="3"/>' for v in row.faint]
-        if row.beyond:
-            parts.append(_text(WIDTH - 2, middle + 4, f"{row.beyond}×∞", "end"))
-        if row.estimate is not None:
-            parts.append(
-                f'<line class="estimate" x1="{x(row.estimate):.1f}" x2="{x(row.estimate):.1f}" '
-                f'y1="{middle - 9:.1f}" y2="{middle + 9:.1f}"/>'
-            )
-        drawn.append(
-            f'<g class="arm {row.colour}" data-arm="{escape(row.name)}"><title>{escape(row.says)}</title>'
-            f"{''.join(parts)}</g>"
-        )
-    return _svg(height, drawn, None, label)
-
-
-def picture(png: str, x_ends: tuple[float, float], label: str) -> str:
-    """A picture (data URI) of a density: x from `x_ends`, y from −1 to 1."""
-    width, height, left, top, bottom = 230, 120, 24, 6, 20
-    frame = f'<rect class="box" x="{left}" y="{top}" width="{width - left - 6}" height="{height - top - bottom}"/>'
-    drawn = [
-        f'<image x="{left}" y="{top}" width="{width - left - 6}" height="{height - top - bottom}" '
-        f'preserveAspectRatio="none" href="{png}"/>',
-        frame,
-        *(_text(left - 4, at, says, "end") for at, says in ((top + 8, "1"), (height - bottom, "−1"))),
-        _text(left, height - 6, number(x_ends[0]), "start"),
-        _text(width - 6, height - 6, f"{number(x_ends[1])} steps", "end"),
+        drawn.append(_bar(row, x, top + step * (i + 0.5)))
+    told = [
+        {"name": row.name, "arm": row.arm, "c": row.colour, "y": top + step * (i + 0.5), "says": _says(row)}
+        for i, row in enumerate(rows)
     ]
-    return _svg(height, drawn, None, label, width)
+    return chart((WIDTH, height), drawn, label, rows=told)
 
 
-def plane(shapes: Sequence[Mapping[str, Any]], paths: Sequence[tuple[np.ndarray, str, str]], label: str) -> str:
-    """Paths [P, 2] seen from above, (path, colour class, what to say) each, among the shapes that stand there."""
-    points = np.concatenate([p for p, *_ in paths] + [_corners(s) for s in shapes])
-    (left, low), (right, high) = points.min(0) - 4, points.max(0) + 4
-    drawn = []
-    for shape in shapes:
-        (cx, cy), (w, h), look = shape["at"], shape["half"], "solid" if shape["solid"] else "floor"
-        if shape["round"]:
-            drawn.append(f'<circle class="{look}" cx="{cx:g}" cy="{-cy:g}" r="{w:g}"/>')
-        else:
-            drawn.append(f'<rect class="{look}" x="{cx - w:g}" y="{-cy - h:g}" width="{2 * w:g}" height="{2 * h:g}"/>')
-    for path, colour, says in paths:
-        d = "M" + "L".join(f"{px:g} {-py:g}" for px, py in path)
-        drawn.append(f'<path class="route {colour}" d="{d}"><title>{escape(says)}</title></path>')
-    box = f"{left:g} {-high:g} {right - left:g} {high - low:g}"
-    return f'<svg viewBox="{box}" role="img" aria-label="{escape(label)}">{"".join(drawn)}</svg>'
+def _says(row: Bar) -> list[str]:
+    never = [f"{row.beyond} never"] if row.beyond else []
+    return [row.says, *(says for _, says in (*row.points, *row.faint)), *never]
 
 
-def _told(curve: Line, shared: np.ndarray) -> dict[str, Any]:
-    """A curve's numbers for the script; its own x only where it is not the chart's."""
-    arrays = {"y": curve.y, "lo": curve.low, "hi": curve.high}
-    if not np.array_equal(curve.x, shared):
-        arrays["at"] = curve.x
-    named = {"arm": curve.name, "c": curve.colour}
-    return named | {name: [_round(v) for v in a] for name, a in arrays.items() if a is not None}
+def _bar(row: Bar, x: Scale, middle: float) -> str:
+    parts = [text(x.start - 8, middle + 4, _cut(row.name, NAME), "end", "label")]
+    if row.low is not None and row.high is not None:
+        parts.append(
+            f'<rect class="span" x="{x(row.low):.1f}" y="{middle - 5:.1f}" height="10" rx="2" '
+            f'width="{max(x(row.high) - x(row.low), 2):.1f}"/>'
+        )
+    for look, points in (("run", row.points), ("hollow", row.faint)):
+        parts += [
+            f'<circle class="{look}" cx="{x(v):.1f}" cy="{middle:.1f}" r="3"><title>{escape(says)}</title></circle>'
+            for v, says in points
+        ]
+    if row.beyond:
+        parts.append(text(WIDTH - 2, middle + 4, f"{row.beyond}×∞", "end"))
+    if row.estimate is not None:
+        parts.append(
+            f'<line class="estimate" x1="{x(row.estimate):.1f}" x2="{x(row.estimate):.1f}" '
+            f'y1="{middle - 9:.1f}" y2="{middle + 9:.1f}"/>'
+        )
+    return f"<g {_whose(row)}><title>{escape(f'{row.name}: {row.says}')}</title>{''.join(parts)}</g>"
+
+
+def _whose(drawn: Line | Bar) -> str:
+    """Attributes of a group: an arm's can be found by its name."""
+    return f'class="arm {drawn.colour}" data-arm="{escape(drawn.name)}"' if drawn.arm else f'class="{drawn.colour}"'
+
+
+def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
+    """The numbers of curves for the script; a curve's own x only where it is not the chart's."""
+    lines = []
+    for curve in curves:
+        arrays = {"y": curve.y, "lo": curve.low, "hi": curve.high}
+        if not np.array_equal(curve.x, at):
+            arrays["at"] = curve.x
+        found = {name: [_round(v) for v in a] for name, a in arrays.items() if a is not None}
+        lines.append({"name": curve.name, "arm": curve.arm, "c": curve.colour} | found)
+    return {"at": [_round(v) for v in at], "lines": lines}
 
 
 def _fit(curves: Sequence[Line], axes: Axes, also: float | None) -> Scale:
@@ -269,11 +274,12 @@ def _fit(curves: Sequence[Line], axes: Axes, also: float | None) -> Scale:
 def _frame(x: Scale, y: Scale, axes: Axes) -> str:
     parts = [
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
-        + _text(LEFT - 6, y(t) + 4, number(t), "end")
+        + text(LEFT - 6, y(t) + 4, number(t), "end")
         for t in y.ticks()
     ]
-    parts += [_text(x(t), HEIGHT - BOTTOM + 16, number(t), "middle") for t in x.ticks(4)]
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, axes.x, "middle", "title"))
+    parts += [text(x(t), HEIGHT - BOTTOM + 16, number(t), "middle") for t in x.ticks(4)]
+    parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, axes.x, "middle", "title"))
+    parts.append(text(0, 14, axes.y, "start", "title"))
     return "".join(parts)
 
 
@@ -281,21 +287,24 @@ def _path(x: Scale, y: Scale, points: Iterable[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
 
 
-def _text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
+def text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
+    """Words at a place."""
     return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _svg(height: float, drawn: Sequence[str], data: Any, label: str, width: float = WIDTH) -> str:
-    chart = f" data-chart='{escape(json.dumps(data, separators=(',', ':')))}' tabindex=\"0\"" if data else ""
+def chart(size: tuple[float, float], drawn: Sequence[str], label: str, **data: Any) -> str:
+    """The element: `size` is that of its own units, `data` what the script answers pointers and keys with."""
+    return element(f"0 0 {size[0]:g} {size[1]:g}", drawn, label, data)
+
+
+def element(box: str, drawn: Sequence[str], label: str, data: Mapping[str, Any]) -> str:
+    """The same, of any view box."""
+    # between single quotes JSON's own need not be escaped, which would make them six times as long
+    told = escape(json.dumps(data, separators=(",", ":"), ensure_ascii=False), quote=False).replace("'", "&#39;")
     return (
-        f'<svg class="chart" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}"{chart}>'
-        f"{''.join(drawn)}</svg>"
+        f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(label)}" tabindex="0" '
+        f"data-chart='{told}'>{''.join(drawn)}</svg>"
     )
-
-
-def _corners(shape: Mapping[str, Any]) -> np.ndarray:
-    at, half = np.array(shape["at"]), np.array(shape["half"])
-    return np.stack([at - half, at + half])
 
 
 def _cut(words: str, length: int) -> str:

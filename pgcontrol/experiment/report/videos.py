@@ -1,13 +1,16 @@
-"""Small clips of the runs of a sweep, with the distribution overlay, made once and kept in NAME.clips/."""
+"""Small clips of the runs of a sweep, with the distribution overlay, kept in NAME.clips/ as long as their result."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pgcontrol.experiment.report.study import Study
+from pgcontrol.experiment.executor import asked_of
 from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -22,6 +25,10 @@ SEED = 30_000
 MAX_FPS = 25.0
 CRF = 27
 """x264's constant rate factor: a step of 6 is half the bytes."""
+
+
+STAMP = "[0-9a-f]" * 8
+"""What a stamp looks like, to find older ones."""
 
 
 class Clip(NamedTuple):
@@ -43,14 +50,16 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
     """
     found, drawing = [], True
     for row in _wanted(study, which):
-        cell = Cell(row["env"], row["arm"], row["seed"], row["settings"])
-        file = study.sweep.path.with_suffix(".clips") / f"{cell.name}.mp4"
-        if not file.exists() and drawing and checkpoint.find(study.where / cell.name):
+        cell = _cell(row)
+        file = study.sweep.path.with_suffix(".clips") / f"{cell.name}-{_stamp(row)}.mp4"
+        if not file.exists() and drawing and shows(row, study.where / cell.name):
             try:
                 say(f"filming {cell.name}")
                 video_of_runs(
                     [study.where / cell.name], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF
                 )
+                for old in {file.with_name(f"{cell.name}.mp4"), *file.parent.glob(f"{cell.name}-{STAMP}.mp4")} - {file}:
+                    old.unlink(missing_ok=True)
             except NoGraphics as error:
                 say(f"no videos: {error}")
                 drawing = False
@@ -59,6 +68,25 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
         if file.exists():
             found.append(Clip(cell.env, cell.arm, cell.seed, file))
     return found
+
+
+def shows(row: Row, folder: Path) -> bool:
+    """Whether a run folder holds the policy that a row tells of: the cell's settings, and no step beyond the row's."""
+    kept = checkpoint.find(folder)
+    try:
+        return bool(kept) and asked_of(_cell(row), folder) and checkpoint.steps_of(kept[-1]) <= row["steps"]
+    except InputError:  # a run of another version, whose settings are no longer known
+        return False
+
+
+def _cell(row: Row) -> Cell:
+    return Cell(row["env"], row["arm"], row["seed"], row["settings"])
+
+
+def _stamp(row: Row) -> str:
+    """Of a result: a clip of another one, though of the same arm and seed, is stale."""
+    told = json.dumps([row[key] for key in ("settings", "steps", "return", "training")], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _wanted(study: Study, which: str) -> list[Row]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.experiment import tables
 from pgcontrol.experiment.executor import last_words
-from pgcontrol.experiment.report.study import Study, percent
-from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
     LEVEL,
     Interval,
     chance,
     difference,
     iqm_interval,
+    mean_chance,
     mean_probability_of_improvement,
+    pairs_won,
     probability_of_improvement,
 )
+from pgcontrol.experiment.study import STUCK, Study, percent
 from pgcontrol.runs.log import short
 
 FEW = 3
@@ -27,6 +31,10 @@ NARROW = "the narrowest joint stays narrow"
 """Said of runs that nobody has judged."""
 MILD = ("suspected", "sharp", NARROW)
 """Told last, in this order: what may be no fault."""
+UNTOLD = ("healthy", "not judged")
+"""Verdicts that there is nothing to say of."""
+ONE_WAY = 0.95
+"""Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
 
 
 class Standing(NamedTuple):
@@ -38,6 +46,8 @@ class Standing(NamedTuple):
     ahead: Interval | None
     """Of the baseline; None for the baseline itself, or without one."""
     better: Interval | None
+    won: tuple[float, int]
+    """Pairs of a run of it and one of the baseline: those won, and all."""
     chance: float
     """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
 
@@ -48,11 +58,15 @@ class Standing(NamedTuple):
         Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
         one time in ten, which the exact test knows.
         """
-        if self.ahead is None or self.better is None or self.chance > 1 - LEVEL:
+        if self.ahead is None or self.better is None:
             return 0
-        if self.ahead.low > 0 and self.better.low > 0.5:
-            return 1
-        return -1 if self.ahead.high < 0 and self.better.high < 0.5 else 0
+        side = _clearly(self.better, self.chance)
+        return side if (self.ahead.low > 0) - (self.ahead.high < 0) == side else 0
+
+
+def _clearly(better: Interval, chance: float) -> int:
+    """1 where the interval of P(better) lies above one half, −1 below, and the exact test agrees; otherwise 0."""
+    return 0 if chance > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
 
 
 def standings(study: Study, env: str) -> list[Standing]:
@@ -68,6 +82,7 @@ def standings(study: Study, env: str) -> list[Standing]:
                 iqm_interval(scores),
                 difference(scores, rival) if rival else None,
                 probability_of_improvement(scores, rival) if rival else None,
+                pairs_won(scores, rival),
                 chance(scores, rival) if rival else 1.0,
             )
         )
@@ -82,11 +97,12 @@ class Paragraph(NamedTuple):
 
 
 def answer(study: Study) -> list[Paragraph]:
-    """Paragraphs: one a task, one over all tasks, one on what went wrong, one on what is missing."""
+    """Paragraphs: on each task, on the routes of those that have any, on all tasks, on what went wrong, is missing."""
     told = [_on(study, env) for env in study.envs()]
+    told += [_ways(study, env) for env in study.envs()]
     if len(study.envs()) > 1 and study.sweep.baseline:
         told.append(Paragraph("", _together(study)))
-    told += [Paragraph("", _trouble(study)), Paragraph("", _missing(study))]
+    told += [_trouble(study), Paragraph("", _missing(study))]
     return [p for p in told if p.rest or p.lead]
 
 
@@ -97,7 +113,7 @@ def _on(study: Study, env: str) -> Paragraph:
     told = []
     if base and base is not best and best.ahead and best.better:
         theirs = _score(base, len(study.scores(env, base.arm)))
-        told.append(f"That is {_by(best, base)} than the baseline {base.arm}'s {theirs}; {_sure(best)}.")
+        told.append(f"That is {_by(best, base)} than the baseline {base.arm}'s {theirs}; {_sure(best, base)}.")
     told += _others(best, base, ranked)
     told += _cost(study, env, best, base)
     told += _gap(study, env, ranked)
@@ -123,13 +139,21 @@ def _by(standing: Standing, base: Standing) -> str:
     return f"{short(ahead.estimate)}{f' ({percent(share)})' if share >= 0.005 else ''} more"
 
 
-def _sure(standing: Standing) -> str:
-    better = standing.better
+def _sure(standing: Standing, base: Standing) -> str:
+    better, (won, pairs) = standing.better, standing.won
     assert better is not None
     if standing.seeds < FEW:
-        return f"{_count(standing.seeds, 'seed')} to compare: a hint, no more"
-    chance = f"a run of it beats one of the baseline with probability {better}"
-    return f"{chance}, which {'settles it' if standing.settled else 'these seeds do not settle'}"
+        return f"{count(standing.seeds, 'seed')} to compare: a hint, no more"
+    if won == pairs:
+        told = f"every run of it beats every run of {base.arm} ({pairs} of {pairs} pairs)"
+    else:
+        interval = f"{short(better.low)} … {short(better.high)}"
+        told = f"a run of it beats one of {base.arm} in {won:g} of {pairs} pairs ({short(better.estimate)}, {interval})"
+    if standing.settled:
+        return f"{told}, which settles it"
+    if won == pairs:
+        return f"{told}, but so few runs come out so by chance one time in {1 / standing.chance:.0f}"
+    return f"{told}, which these seeds do not settle"
 
 
 def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> list[str]:
@@ -138,19 +162,18 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
     for side, words in ((1, "Also clearly above the baseline"), (-1, "Clearly below it")):
         if group := [s for s in rest if s.settled == side]:
             words = "Clearly below the baseline" if side < 0 and base is not best else words
-            listed = _list([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
-            told.append(f"{words}: {listed}.")
+            arms = listed([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
+            told.append(f"{words}: {arms}.")
     unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
     for side, words in ((1.0, "above"), (0.0, "below")):
         if wholly := [s.arm for s in unsettled if s.better and s.better.estimate == side]:
-            few = "though so few seeds come out like that by chance, too"
-            told.append(f"With every run {words} the baseline's, {few}: {_list(wholly)}.")
+            few = "though so few runs come out like that by chance, too"
+            told.append(f"With every run {words} the baseline's, {few}: {listed(wholly)}.")
     if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
-        told.append(f"Not told apart from the baseline by these seeds: {_list(open_)}.")
+        told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
     if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW]:
-        told.append(
-            f"With fewer than {FEW} seeds, as hints only: {_list([f'{s.arm} {short(s.score.estimate)}' for s in few])}."
-        )
+        hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
+        told.append(f"With fewer than {FEW} seeds, as hints only: {hints}.")
     return told
 
 
@@ -181,43 +204,105 @@ def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
     return told
 
 
+def _ways(study: Study, env: str) -> Paragraph:
+    """Of a task with routes: which arms' samples keep more than one of them, and how often they succeed at all."""
+    several, one, none = [], [], []
+    for arm in study.arms(env):
+        kept = [row["routes"] for row in study.of(env, arm) if row.get("routes")]
+        if not kept:
+            continue
+        taken = [np.array(k["taken"]) for k in kept]
+        success = float(np.mean([(t >= 0).mean() for t in taken]))
+        entropies = [k["entropy"] for k in kept if k["entropy"] is not None]
+        if not entropies:
+            none.append(arm)
+        elif open_ := sum(_main(t) < ONE_WAY for t in taken if (t >= 0).any()):
+            about = f"success {percent(success)}, route entropy {np.mean(entropies):.2f}"
+            several.append(f"{arm} in {open_} of {count(len(kept), 'run')} ({about})")
+        else:
+            ended = "" if len(entropies) == len(kept) else f", {len(entropies)} of {count(len(kept), 'run')} succeed"
+            one.append((arm, success, ended))
+    told = []
+    if several:
+        told.append(f"more than one is kept by {listed(several)}")
+    if one:
+        shares = sorted(share for _, share, _ in one)
+        alike = shares[-1] - shares[0] < 0.005 and not any(ended for *_, ended in one)
+        about = [arm if alike else f"{arm} (success {percent(share)}{ended})" for arm, share, ended in one]
+        every = f" (success {percent(shares[0])})" if alike else ""
+        told.append(f"every run that succeeds ends on one of them with {listed(about)}{every}")
+    if none:
+        told.append(f"no run succeeds with {listed(none)}")
+    if not told:
+        return Paragraph("", "")
+    names = next(row["routes"]["names"] for row in study.rows.values() if row["env"] == env and row.get("routes"))
+    return Paragraph(f"Of the {len(names)} routes of {env},", f"{'; '.join(told)}.")
+
+
+def _main(taken: np.ndarray) -> float:
+    """The share of the successes that goes by the commonest route."""
+    counts = np.bincount(taken[taken >= 0])
+    return float(counts.max() / counts.sum())
+
+
 def _together(study: Study) -> str:
     told = []
     base = study.sweep.baseline
     for arm in study.arms():
-        envs = [e for e in study.envs() if study.scores(e, arm) and study.scores(e, base)]
-        if arm == base or len(envs) < 2:
+        pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
+        pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+        if arm == base or len(pairs) < 2:
             continue
-        better = mean_probability_of_improvement([(study.scores(e, arm), study.scores(e, base)) for e in envs])
-        firm = "clearly" if better.low > 0.5 or better.high < 0.5 else "not clearly"
+        better, chance = mean_probability_of_improvement(pairs), mean_chance(pairs)
         side = "better" if better.estimate > 0.5 else "worse" if better.estimate < 0.5 else "different"
-        told.append(f"{arm} {better} on {len(envs)} tasks, {firm} {side}")
+        firm = "clearly" if _clearly(better, chance) else "not clearly"
+        told.append(f"{arm} {tables.better(pairs)} on {len(pairs)} tasks, {firm} {side}")
     if not told:
         return ""
     return f"Over the tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
 
 
-def _trouble(study: Study) -> str:
+def _trouble(study: Study) -> Paragraph:
     """What happened on each task, and to which arms: the graver words first."""
     told = []
     for env in study.envs():
         happened: dict[str, list[str]] = {}
         for arm in study.arms(env):
             rows = study.of(env, arm)
-            for word, (count, about) in _words(study, rows).items():
-                happened.setdefault(word, []).append(f"{arm} in {count} of {_count(len(rows), 'run')}{about}")
+            for word, (times, about) in _words(study, rows).items():
+                happened.setdefault(word, []).append(f"{arm} in {times} of {count(len(rows), 'run')}{about}")
+        if stuck := _stuck(study, env):
+            told.append(stuck)
         for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
-            told.append(f"On {env}, {word}: {_list(happened[word])}.")
-    return " ".join(told)
+            told.append(f"On {env}, {word}: {listed(happened[word])}.")
+    return Paragraph("What went wrong, or may have." if told else "", " ".join(told))
+
+
+def _stuck(study: Study, env: str) -> str:
+    """The runs that did not come a fifth of the way that the best arm came."""
+    limit, found = study.stuck(env), []
+    if limit is None:
+        return ""
+    for arm in study.arms(env):
+        rows = study.of(env, arm)
+        low = [row for row in rows if score(row) < limit]
+        if low and len(low) == len(rows) > 1:
+            found.append(f"{arm} in every run (at best {short(max(map(score, low)))})")
+        elif low:
+            seeds = listed([str(row["seed"]) for row in low])
+            found.append(f"{arm} seed{'s' * (len(low) > 1)} {seeds} ({listed([short(score(row)) for row in low])})")
+    way = f"under {percent(STUCK)} of the way from the first return to the best arm's score ({short(limit)})"
+    return f"On {env}, {way}: {listed(found)}." if found else ""
 
 
 def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
     """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
     said = Counter(word for row in rows for word in (row.get("verdict") or "healthy").split(", "))
-    found = {word: (count, "") for word, count in said.items() if word != "healthy"}
+    found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
     if gone := [row["steps"] for row in rows if row.get("diverged")]:
-        found["diverged"] = (len(gone), f" (last {_list([f'step {steps:,}' for steps in gone])})")
-    if narrow := [at.step for row in rows if not row.get("verdict") and (at := study.sharp(row))]:
+        found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
+    unjudged = [row for row in rows if row.get("verdict") in (None, "not judged")]
+    if narrow := [at.step for row in unjudged if (at := study.sharp(row))]:
         found[NARROW] = (len(narrow), f" (from step {short(min(narrow))} on)")
     return found
 
@@ -228,7 +313,7 @@ def _missing(study: Study) -> str:
         return ""
     told = [f"{len(missing)} of {len(study.sweep.cells)} runs are missing, so this is a report of what there is."]
     if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
-        told.append(f"None yet on {_list(untouched)}.")
+        told.append(f"None yet on {listed(untouched)}.")
     for cell in missing:
         words = last_words(cell, study.where)
         if words.startswith("pgcontrol:"):
@@ -236,9 +321,13 @@ def _missing(study: Study) -> str:
     return " ".join(told)
 
 
-def _count(n: int, thing: str) -> str:
+def count(n: int, thing: str) -> str:
+    """1 run, 2 runs."""
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
-def _list(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def listed(words: Sequence[str]) -> str:
+    """a, b and c; with semicolons where a word has commas of its own, as names of arms may."""
+    if any(", " in word for word in words):
+        return "; ".join(words)
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -14,6 +14,7 @@ from pgcontrol.experiment import results
 from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.report.page import write
 from pgcontrol.experiment.report.videos import Clip
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep, read_sweep
 from pgcontrol.view import movie
 
@@ -103,7 +104,7 @@ def page(sweep):
         file = sweep.path.with_name(f"{arm}.mp4")
         movie.encode(file, iter(frames[:count]), (64, 48), Fraction(10))
         clips.append(Clip("Fork-v0", arm, 0, file))
-    return write(sweep, results.read(sweep), sweep.path.parent / "runs", clips)
+    return write(Study(sweep, results.read(sweep), sweep.path.parent / "runs"), clips)
 
 
 @pytest.fixture(scope="session")

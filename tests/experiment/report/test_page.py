@@ -2,6 +2,8 @@
 
 import pytest
 
+from pgcontrol.runs.log import short
+
 LIGHT, DARK, PHONE = (
     {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -58,7 +60,7 @@ def shown(request, browser, page):
 def test_every_plot_has_marks_and_says_n(shown):
     assert shown.locator("svg.chart").count() > 15
     assert shown.evaluate(MARKS) == []
-    captions = shown.locator(".figures figcaption").all_inner_texts()
+    captions = shown.locator(".figures figcaption").all_text_contents()
     assert captions
     assert [c for c in captions if "n = " not in c and "n (runs): " not in c and "n: " not in c] == []
     assert any("one seed only, so no interval: beta" in c for c in captions)
@@ -100,6 +102,72 @@ def test_a_chart_answers_pointer_and_keys(tab):
     assert tab.locator("#tip").is_hidden()
 
 
+def test_every_chart_is_reached_by_key_and_tells_its_numbers(tab):
+    """At once, and from its first point on."""
+    assert tab.locator("svg.chart:not([tabindex])").count() == 0
+    tip = tab.locator("#tip")
+    tab.keyboard.press("Tab")  # so that focus is a keyboard's
+    tab.locator("#learning svg.chart").first.focus()
+    assert tip.inner_text() == "20"  # where no episode has ended yet
+    tab.keyboard.press("ArrowRight")
+    assert tip.inner_text().startswith("36.6")
+    tab.locator("#scores svg.chart").first.focus()
+    assert tip.inner_text().split("\n")[:3] == ["bins", "202 (200 … 204), n = 5", "seed 0: 200"]
+    tab.keyboard.press("ArrowDown")
+    assert tip.inner_text().startswith("beta\n")
+    tab.locator("#maps details[open] svg.chart").first.focus()
+    assert "deviation" in tip.inner_text()
+    tab.locator("#routes svg.chart").first.focus()
+    assert "of episodes" in tip.inner_text()
+
+
+def test_every_chart_says_what_it_is_of(tab):
+    labels = tab.locator("svg.chart").evaluate_all("found => found.map(svg => svg.getAttribute('aria-label'))")
+    tasks = ("Fork-v0", "HalfCheetah-v5", "All tasks", "over 2 tasks")
+    assert [label for label in labels if not any(task in label for task in tasks)] == []
+    assert len(set(labels)) == len(labels)
+
+
+def test_a_finger_asks_a_chart_and_its_answer_stays(browser, page):
+    context = browser.new_context(**PHONE, has_touch=True)
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    for chart in ("#learning svg.chart", "#scores svg.chart"):
+        tab.locator(chart).first.tap()
+        assert "gaussian" in tab.locator("#tip").inner_text()
+        assert tab.locator("#tip").is_visible()
+    tab.locator("h1").tap()
+    assert tab.locator("#tip").is_hidden()
+    context.close()
+
+
+def test_the_script_writes_numbers_as_the_page_does(tab):
+    numbers = [0, 0.00123456, -0.5, 0.98765, 9.999, 12.345, 99.94, 99.96, 123.4, -1234.4, 1234567.8]
+    assert tab.evaluate("numbers => numbers.map(words)", numbers) == [short(number) for number in numbers]
+
+
+def test_pointing_at_an_arm_leaves_its_own_charts_as_they_are(tab):
+    tab.locator("#spread details summary").first.click()
+    tab.locator(".legend button", has_text="bins").hover()
+    opacity = """title => { const figure = [...document.querySelectorAll("#spread figure")]
+      .find(f => f.querySelector("h4").textContent.includes(title));
+      return [figure, figure.querySelector(".line").parentElement].map(e => Number(getComputedStyle(e).opacity)); }"""
+    tab.wait_for_timeout(300)  # the transition
+    assert tab.evaluate(opacity, "bins, spread per joint")[0] == 1
+    assert tab.evaluate(opacity, "bins, spread per joint")[1] > 0.6
+    assert tab.evaluate(opacity, "mixture, spread per joint")[0] < 0.5
+
+
+def test_an_arm_that_is_hidden_is_hidden_everywhere(tab):
+    tab.locator("#spread details summary").first.click()
+    tab.locator(".legend button", has_text="bins").click()
+    for part in ("#answer tr", "#spread figure", "#videos figure", "#runs tbody", "#routes figure"):
+        found = tab.locator(f'{part}[data-arm="bins"]')
+        assert found.count() > 0, part
+        assert not any(element.is_visible() for element in found.all()), part
+        assert tab.locator(f'{part}[data-arm="gaussian"]').first.is_visible(), part
+
+
 def test_an_arm_can_be_hidden_by_key(tab):
     button = tab.locator(".legend button", has_text="bins")
     lines = tab.locator('#learning [data-arm="bins"]').first
@@ -128,6 +196,38 @@ def test_videos_play_in_step_and_stop_together(tab):
     tab.locator("#play").click()
     first, second = tab.evaluate(times)
     assert abs(first - second) < 0.3
+
+
+WITHIN = """() => [...document.querySelectorAll("svg text")].filter(text => {
+  if (!text.getClientRects().length) return false;
+  const [a, b] = [text, text.ownerSVGElement].map(e => e.getBoundingClientRect());
+  return a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1;
+}).map(text => text.textContent)"""
+
+
+def test_words_stay_within_their_charts(shown):
+    shown.evaluate("for (const details of document.querySelectorAll('details')) details.open = true")
+    assert shown.evaluate(WITHIN) == []
+
+
+WRAPPED = """() => [...document.querySelectorAll("td.n")].filter(cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length > 1;
+}).map(cell => cell.textContent)"""
+
+
+def test_tables_fit_an_a4_page(browser, page):
+    context = browser.new_context(viewport={"width": 688, "height": 1000})
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.emulate_media(media="print")
+    assert tab.evaluate(
+        "[...document.querySelectorAll('table')].every(t => t.scrollWidth <= t.parentElement.clientWidth)"
+    )
+    assert tab.evaluate(WRAPPED) == []
+    assert tab.locator(".runs tr + tr").first.is_hidden()
+    context.close()
 
 
 def test_print_is_dark_on_white_and_without_controls(browser, page):

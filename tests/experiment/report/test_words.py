@@ -3,12 +3,13 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pgcontrol.experiment import results
 from pgcontrol.experiment.report.page import write
-from pgcontrol.experiment.report.study import Study
-from pgcontrol.experiment.report.words import answer
+from pgcontrol.experiment.report.words import answer, listed
+from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import read_sweep
 
 COMMITTED = Path(__file__).parents[3] / "experiments"
@@ -21,11 +22,11 @@ def told(sweep):
 
 
 def test_who_won_by_how_much_and_how_sure(told):
-    fork, cheetah, together, *_ = told
+    fork, cheetah, _, together, *_ = told
     assert "On Fork-v0, bins did best: 202 (95 % 200 to 204, 5 seeds)." in fork
     # 202 against 102, and every run of the one beats every run of the other
     assert "That is 100 (98 %) more than the baseline gaussian's 102" in fork
-    assert "with probability 1 (1 … 1), which settles it" in fork
+    assert "every run of it beats every run of gaussian (25 of 25 pairs), which settles it" in fork
     assert "Clearly below the baseline: mixture (by 90)." in fork
     assert "With fewer than 3 seeds, as hints only: beta 150." in fork
     assert "bins made 33.3 steps a second where the baseline made 100" in fork
@@ -33,7 +34,7 @@ def test_who_won_by_how_much_and_how_sure(told):
     assert "On HalfCheetah-v5" in cheetah
     assert "Not told apart from the baseline by these seeds: bins." in cheetah or "do not settle" in cheetah
     assert together.strip().startswith("Over the tasks together")
-    assert "bins 0.75" in together  # the mean of 1 and 6/12
+    assert "bins 0.75 (0.5 … 1) on 2 tasks, not clearly better" in together  # the mean of 1 and 6/12
 
 
 def test_what_failed_and_what_is_missing(told):
@@ -51,11 +52,81 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     for suffix in (".yaml", ".jsonl"):
         shutil.copy(COMMITTED / f"{name}{suffix}", tmp_path)
     sweep = read_sweep(tmp_path / f"{name}.yaml")
-    page = write(sweep, results.read(sweep), tmp_path / "runs")
+    page = write(Study(sweep, results.read(sweep), tmp_path / "runs"))
     text = page.read_text()
     assert "did best" in text
     assert str(tmp_path) not in text
     assert page.stat().st_size < 2_000_000
+
+
+def study_of(sweep, **of) -> Study:
+    """The same study with other scores of runs on Fork, seed by seed, or what else is in their rows."""
+    rows = dict(results.read(sweep))
+    for arm, changes in of.items():
+        for seed, change in enumerate(changes):
+            rows["Fork-v0", arm, seed] = rows["Fork-v0", arm, seed] | change
+    return Study(sweep, rows, sweep.path.parent / "runs")
+
+
+def said(study: Study) -> str:
+    return " ".join(f"{p.lead} {p.rest}" for p in answer(study)).replace("\u00a0", " ")
+
+
+def test_which_arms_keep_more_than_one_route(sweep):
+    def went(*taken: int) -> dict:
+        return {"routes": {"names": ["left", "right"], "taken": taken, "entropy": None if max(taken) < 0 else 0.5}}
+
+    both, left, astray = went(0, 1, 0, 1), went(*[0] * 99, 1), went(-1, -1, -1, -1)
+    told = said(study_of(sweep, gaussian=[left] * 5, bins=[both, both, left, left, astray], mixture=[astray] * 5))
+    assert "Of the 2 routes of Fork-v0, more than one is kept by bins in 2 of 5 runs (success 80 %, route" in told
+    assert "every run that succeeds ends on one of them with gaussian (success 100 %)" in told
+    assert "no run succeeds with" in told
+    assert "routes of HalfCheetah" not in told
+
+
+def test_runs_that_did_not_learn_are_named(sweep):
+    # training begins at 6.4 (20 steps of growth to 100), the best arm ends at 202: under 46 nothing was learned
+    low = study_of(sweep, gaussian=[{"return": 45.0}, {}, {"return": 12.0}])
+    told = said(low)
+    mark = low.stuck("Fork-v0")
+    assert mark is not None
+    assert mark == pytest.approx(low.first("Fork-v0") + 0.2 * (202 - low.first("Fork-v0")))
+    assert "gaussian seeds 0 and 2 (45 and 12)" in told
+    assert "mixture in every run (at best 14)" in told
+    assert "bins seed" not in told
+
+
+def test_any_verdict_but_healthy_is_told(sweep):
+    words = ["no gain, mode loss", "declined", "not judged", "averaging", "healthy"]
+    told = said(study_of(sweep, gaussian=[{"verdict": word} for word in words]))
+    for word in ("no gain", "mode loss", "declined", "averaging"):
+        assert f"On Fork-v0, {word}: gaussian in 1 of 5 runs" in told
+    assert "not judged" not in told
+    assert "healthy" not in told
+
+
+def test_lists_of_names_with_commas_are_told_apart():
+    assert listed(["binned"]) == "binned"
+    assert listed(["mixture", "binned", "token"]) == "mixture, binned and token"
+    assert listed(["gaussian, entropy", "mixture"]) == "gaussian, entropy; mixture"
+    assert listed(["a (by 1,284)", "b"]) == "a (by 1,284) and b"
+
+
+def test_a_baseline_that_lost_is_no_yardstick(sweep):
+    worse = study_of(sweep, gaussian=[{"return": -50.0, "training": -50.0}] * 5)
+    assert worse.first("Fork-v0") > -50
+    scores = worse.normalised("Fork-v0", np.array([-50.0, 0, 202]))
+    assert (np.diff(scores) > 0).all()  # more is more
+    assert scores[-1] == 1  # the best arm's
+    goal = worse.goal("Fork-v0")
+    assert goal is not None
+    assert goal.value > worse.first("Fork-v0")
+    assert "the best arm's" in goal.why
+    none = [{"return": -50.0, "training": -50.0}] * 5
+    lost = study_of(sweep, gaussian=none, bins=none, mixture=none, beta=none[:1])
+    assert lost.goal("Fork-v0") is None
+    assert lost.stuck("Fork-v0") is None
+    assert (np.diff(lost.normalised("Fork-v0", np.array([-50.0, 0, 202]))) > 0).all()
 
 
 def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
@@ -66,3 +137,13 @@ def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
     assert "gae-pg x1" in apart
     assert "npg x100" not in apart
     assert trouble.rest.index("destroyed: gae-pg x10 in 2 of 3 runs") < trouble.rest.index("sharp: ")
+
+
+def test_certainty_of_three_seeds_is_not_certainty():
+    """On Hopper npg's three runs beat ppo's three: a bootstrap has nothing to resample there."""
+    sweep = read_sweep(COMMITTED / "spectrum.yaml")
+    told = said(Study(sweep, results.read(sweep), COMMITTED / "runs"))
+    assert (
+        "every run of it beats every run of ppo (9 of 9 pairs), but so few runs come out so by chance one time" in told
+    )
+    assert "1 (1 …" not in told

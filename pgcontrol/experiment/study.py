@@ -1,4 +1,4 @@
-"""What a report knows: the rows of a sweep, asked in the ways that charts and sentences ask."""
+"""The rows of a sweep, asked in the ways that tables, charts and sentences ask."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ POINTS = 60
 """Of a curve in a chart."""
 SHARE = 0.8
 """Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
+STUCK = 0.2
+"""Of the way from the first return to the best arm's score: runs that stay below it have not learned the task."""
 
 
 class Reaches(NamedTuple):
@@ -45,7 +47,7 @@ class Study:
 
     sweep: Sweep
     rows: Mapping[tuple[str, str, int], Row]
-    where: Path
+    where: Path = Path("runs")
     """Folder of the run folders; need not exist."""
 
     def envs(self) -> list[str]:
@@ -96,34 +98,60 @@ class Study:
         known = [v for v in begun if v is not None]
         return float(iqm(np.array(known))) if known else 0.0
 
+    def best(self, env: str) -> float:
+        """The best arm's IQM."""
+        return max(float(iqm(np.array(self.scores(env, arm)))) for arm in self.arms(env))
+
+    def yardstick(self, env: str) -> str | None:
+        """The arm whose progress others are measured by: the baseline, or None for the best one, whichever that is.
+
+        A baseline that ended no better than it began is no yardstick: the scale would be upside down.
+        """
+        scores = self.scores(env, self.sweep.baseline)
+        return self.sweep.baseline if scores and iqm(np.array(scores)) > self.first(env) else None
+
+    def whose(self, *envs: str) -> str:
+        """The yardstick of some tasks, in words."""
+        gained = [self.yardstick(env) is not None for env in envs]
+        if all(gained):
+            return f"the baseline's ({self.sweep.baseline})"
+        if not any(gained):
+            return "the best arm's"
+        return "the baseline's, or the best arm's where the baseline gained nothing"
+
     def one(self, env: str) -> float:
-        """The score that counts as 1 on a task: the baseline's IQM, or the best arm's where there is no baseline."""
-        of = [self.sweep.baseline] if self.scores(env, self.sweep.baseline) else self.arms(env)
-        return max(float(iqm(np.array(self.scores(env, arm)))) for arm in of)
+        """The score that counts as 1 on a task: the yardstick's IQM."""
+        arm = self.yardstick(env)
+        return float(iqm(np.array(self.scores(env, arm)))) if arm else self.best(env)
 
     def normalised(self, env: str, scores: np.ndarray) -> np.ndarray:
-        """Scores with the first return as 0 and `one` as 1."""
+        """Scores with the first return as 0 and `one` as 1; as −1 where not even the best arm gained anything."""
         first, one = self.first(env), self.one(env)
-        return (np.asarray(scores, float) - first) / ((one - first) or 1.0)
+        return (np.asarray(scores, float) - first) / (abs(one - first) or 1.0)
 
-    def goal(self, env: str) -> Goal:
-        """The threshold of a task: the YAML's, or a share of the way to where the baseline's training ends."""
+    def stuck(self, env: str) -> float | None:
+        """The score under which a run has not learned the task; None where no arm has, or where there is one run."""
+        first, best = self.first(env), self.best(env)
+        return first + STUCK * (best - first) if best > first and len(self._all(env)) > 1 else None
+
+    def goal(self, env: str) -> Goal | None:
+        """The threshold of a task: the YAML's, or a share of the way to where the yardstick's training ends.
+
+        None where not even the best arm's training ended above the first return.
+        """
         if env in self.sweep.thresholds:
             return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
-        base = self.sweep.baseline if self.of(env, self.sweep.baseline) else None
-        arms = [base] if base else self.arms(env)
-        ends = [
-            float(iqm(np.array([r["training"] for r in self.of(env, a) if r["training"] is not None]))) for a in arms
-        ]
-        first = self.first(env)
-        whose = f"the baseline's ({base})" if base else "the best arm's"
-        return Goal(
-            first + SHARE * (max(ends) - first), f"{percent(SHARE)} of the way from the first return to {whose} last"
-        )
+        first, base = self.first(env), self.sweep.baseline
+        ends = {arm: self._trained(env, arm) for arm in self.arms(env)}
+        own = ends.get(base or "", first) > first
+        end = ends[base] if own and base else max(ends.values())
+        whose = f"the baseline's ({base})" if own else "the best arm's"
+        why = f"{percent(SHARE)} of the way from the first return to {whose} last"
+        return Goal(first + SHARE * (end - first), why) if end > first else None
 
-    def reaches(self, env: str, arm: str) -> Reaches:
-        """When the training return of an arm's runs first was at the goal."""
-        goal, steps, times = self.goal(env).value, [], []
+    def reaches(self, env: str, arm: str, goal: float) -> Reaches:
+        """When the training return of an arm's runs first was at a goal."""
+        steps, times = [], []
         rows = self.of(env, arm)
         for row in rows:
             curve = np.array([np.nan if v is None else v for v in row["curves"][RETURN]], float)
@@ -147,6 +175,11 @@ class Study:
         """The run whose score is in the middle: the one to look at."""
         rows = sorted(self.of(env, arm), key=score)
         return rows[(len(rows) - 1) // 2]
+
+    def _trained(self, env: str, arm: str) -> float:
+        """The return that an arm's training ended with: IQM."""
+        known = [row["training"] for row in self.of(env, arm) if row["training"] is not None]
+        return float(iqm(np.array(known))) if known else -np.inf
 
     def _all(self, env: str) -> list[Row]:
         return [row for key, row in self.rows.items() if key[0] == env]
