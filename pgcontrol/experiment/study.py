@@ -12,7 +12,7 @@ import numpy as np
 from pgcontrol.diagnosis.verdicts import Limits, Onset, onset
 from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.statistics import iqm, reached
-from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.experiment.sweep import Key, Sweep
 
 HUES = 7
 """Colours of the style sheet beside the baseline's; arms beyond them are dashed."""
@@ -46,7 +46,7 @@ class Study:
     """A sweep and the rows there are."""
 
     sweep: Sweep
-    rows: Mapping[tuple[str, str, int], Row]
+    rows: Mapping[Key, Row]
     where: Path = Path("runs")
     """Folder of the run folders; need not exist."""
 

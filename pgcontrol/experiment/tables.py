@@ -19,10 +19,10 @@ from pgcontrol.experiment.statistics import (
     pairs_won,
 )
 from pgcontrol.experiment.study import Study
-from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.experiment.sweep import Key, Sweep
 from pgcontrol.runs.log import short
 
-Rows = Mapping[tuple[str, str, int], Row]
+Rows = Mapping[Key, Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
 KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")

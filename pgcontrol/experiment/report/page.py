@@ -18,7 +18,7 @@ from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
 from pgcontrol.experiment.report.videos import Clip
 from pgcontrol.experiment.report.words import answer
-from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.results import Row, cell_of
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs.config import flat
@@ -141,11 +141,9 @@ def _video(study: Study, clip: Clip) -> Video:
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
-    from pgcontrol.experiment.sweep import Cell
-
-    provenance = row.get("provenance", {})
-    cell = Cell(row["env"], row["arm"], row["seed"], row["settings"])
+    provenance, cell = row.get("provenance", {}), cell_of(row)
     details = {
+        **({"diagnosis": row["why"]} if row.get("why") else {}),
         "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),
         "revision": row.get("revision") or "not known",
         **{k: _plain(v) for k, v in provenance.items()},

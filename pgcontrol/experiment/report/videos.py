@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pgcontrol.experiment.executor import asked_of
-from pgcontrol.experiment.results import Row
+from pgcontrol.experiment.results import Row, cell_of
 from pgcontrol.experiment.study import Study
-from pgcontrol.experiment.sweep import Cell
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.view.clips import video_of_runs
@@ -50,7 +49,7 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
     """
     found, drawing = [], True
     for row in _wanted(study, which):
-        cell = _cell(row)
+        cell = cell_of(row)
         file = study.sweep.path.with_suffix(".clips") / f"{cell.name}-{_stamp(row)}.mp4"
         if not file.exists() and drawing and shows(row, study.where / cell.name):
             try:
@@ -74,13 +73,9 @@ def shows(row: Row, folder: Path) -> bool:
     """Whether a run folder holds the policy that a row tells of: the cell's settings, and no step beyond the row's."""
     kept = checkpoint.find(folder)
     try:
-        return bool(kept) and asked_of(_cell(row), folder) and checkpoint.steps_of(kept[-1]) <= row["steps"]
+        return bool(kept) and asked_of(cell_of(row), folder) and checkpoint.steps_of(kept[-1]) <= row["steps"]
     except InputError:  # a run of another version, whose settings are no longer known
         return False
-
-
-def _cell(row: Row) -> Cell:
-    return Cell(row["env"], row["arm"], row["seed"], row["settings"])
 
 
 def _stamp(row: Row) -> str:
