@@ -13,7 +13,17 @@ from rich.console import Console
 from pgcontrol.diagnosis import evidence, modes, spread, tell, unimodality
 from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.unimodality import Decision
-from pgcontrol.diagnosis.verdicts import NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
+from pgcontrol.diagnosis.verdicts import (
+    FEWER_ROUTES,
+    NOT_JUDGED,
+    Limits,
+    Verdict,
+    judge,
+    onset,
+    spreads,
+    summary,
+    words,
+)
 from pgcontrol.experiment.executor import Executor
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -174,8 +184,9 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
         },
         "blocked": decision.blocked,
     }
-    compared = [of(ours, theirs, whose) for of in (unimodality.success, unimodality.mode_loss)]
-    return [*compared, unimodality.averaging(decision)], facts, decision
+    lost = "mode loss" if run.cloned or against is not None else FEWER_ROUTES
+    verdicts = [unimodality.success(ours, theirs, whose), unimodality.mode_loss(ours, theirs, whose, lost)]
+    return [*verdicts, unimodality.averaging(decision)], facts, decision
 
 
 @torch.no_grad()

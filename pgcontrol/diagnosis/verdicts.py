@@ -17,7 +17,7 @@ Rows = Sequence[dict[str, Any]]
 LONGER = 5
 """Tenths of a branch for which the widened, where they still rise, are taken to go on so."""
 STEPS, RETURN, KL, ROUTES = "time/total_timesteps", "rollout/ep_rew_mean", "train/kl", "health/route_entropy"
-HEALTHY, NOT_JUDGED = "healthy", "not judged"
+HEALTHY, NOT_JUDGED, FEWER_ROUTES = "healthy", "not judged", "fewer routes"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Limits:
     spike_least: float = option(0.05, "... and above this, in nats", above=0)
     large: float = option(1.0, "updates whose median KL is above this, in nats, replace the policy", above=0)
     drop: float = option(0.5, "... when this share of all it had gained is lost for good", above=0, below=1)
-    uneven: float = option(0.5, "routes are lost when their entropy in training ends below this", least=0, below=1)
+    uneven: float = option(0.5, "routes are fewer when their entropy in training ends below this", least=0, below=1)
 
 
 class Onset(NamedTuple):
@@ -236,7 +236,7 @@ def routes(rows: Rows, limits: Limits) -> list[Verdict]:
     if not len(entropy):
         return []
     end = float(_smooth(entropy)[-1])
-    word = "mode loss" if end < limits.uneven else HEALTHY
+    word = FEWER_ROUTES if end < limits.uneven else HEALTHY
     return [Verdict("routes", word, f"entropy {end:.2f} of the routes of the last episodes, 1: all alike")]
 
 

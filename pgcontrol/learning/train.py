@@ -179,7 +179,7 @@ class Trainer:
             row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
             if self.env.task is not None and (routes := len(self.env.task.routes)):
                 row["rollout/success"] = float((taken >= 0).mean())
-                row["health/route_entropy"] = modes.evenness(taken, routes)
+                row |= {"health/route_entropy": modes.evenness(taken, routes)} if routes > 1 else {}
         return row
 
     def _take_in(self, obs: Tensor) -> None:

@@ -16,6 +16,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.log import read_rows
 from pgcontrol.view.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 
@@ -45,6 +46,7 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
     one = unimodality.Occupancy(1.0, 0.0, 0.0, 0.1, {"left": 1.0, "right": 0.0})
     assert unimodality.mode_loss(one, theirs, "demonstrations").word == "mode loss"
     assert unimodality.mode_loss(theirs, theirs, "demonstrations").word == "healthy"
+    assert unimodality.mode_loss(one, theirs, "the demonstrator", "fewer routes").word == "fewer routes"
     assert unimodality.mode_loss(one._replace(success=0.0), theirs, "demonstrations").word == "not judged"
     assert unimodality.success(one, theirs, "demonstrations").word == "healthy"
     assert unimodality.success(one._replace(success=0.4), theirs, "demonstrations").word == "fails"
@@ -109,6 +111,14 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
     resume(path, 4608, quiet=True)
     assert not list(path.glob("diagnosis*"))  # it spoke of another state
     assert "collapsed" not in RunFolder(path).manifest()["verdict"]
+
+
+@pytest.mark.parametrize(("env", "there"), [("Needle-v0", False), ("Fork-v0", True)])
+def test_evenness_is_of_several_routes(env, there, tmp_path):
+    run = RunFolder.open(plant(tmp_path / "run", TINY | {"env": env}, left_alone))
+    rows = [row for row in read_rows(run.metrics_file) if "rollout/success" in row]
+    assert rows
+    assert all(("health/route_entropy" in row) == there for row in rows)
 
 
 def test_the_end_of_a_training_says_its_verdict(tmp_path):

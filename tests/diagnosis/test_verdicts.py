@@ -162,7 +162,7 @@ def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():
     assert words(judge(log(WIDE, rising(0.5))[:9], BUDGET, "stopped")) == "healthy"  # of the spread
 
 
-@pytest.mark.parametrize(("entropy", "word"), [(1.0, "healthy"), (0.1, "mode loss")])
+@pytest.mark.parametrize(("entropy", "word"), [(1.0, "healthy"), (0.1, "fewer routes")])
 def test_routes_of_the_last_episodes(entropy, word):
     rows = log(WIDE, rising(0.5))
     for i, row in enumerate(rows):

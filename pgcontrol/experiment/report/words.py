@@ -31,8 +31,8 @@ NARROW = "the narrowest joint stays narrow"
 """Said of runs that nobody has judged."""
 MILD = ("suspected", "sharp", NARROW)
 """Told last, in this order: what may be no fault."""
-UNTOLD = ("healthy", "not judged")
-"""Verdicts that there is nothing to say of."""
+UNTOLD = ("healthy", "not judged", "fewer routes")
+"""Verdicts that there is nothing to say of, or that a paragraph of their own tells."""
 ONE_WAY = 0.95
 """Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
 
