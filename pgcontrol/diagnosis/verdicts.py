@@ -14,8 +14,9 @@ from pgcontrol.options import option
 from pgcontrol.runs.log import short
 
 Rows = Sequence[dict[str, Any]]
-LONGER = 5
-"""Tenths of a branch for which the widened, where they still rise, are taken to go on so."""
+LONGER = 2
+"""Tenths of a branch for which the widened, where they still rise, are taken to go on so: returns in training are means
+over 100 episodes, and rise for that long behind a policy that rises no more."""
 STEPS, RETURN, KL, ROUTES = "time/total_timesteps", "rollout/ep_rew_mean", "train/kl", "health/route_entropy"
 HEALTHY, NOT_JUDGED, FEWER_ROUTES = "healthy", "not judged", "fewer routes"
 

@@ -104,8 +104,8 @@ def gained(gain, half, low=0.8, scale=100.0):
         (gained(-30.0, 10.0), "sharp"),
         (gained(30.0, 50.0), "suspected"),  # cannot tell
         (gained(40.0, 10.0, low=0.4), "suspected"),
-        (gained(0.0, 5.0)._replace(catching_up=3.0), "suspected"),  # the widened still rise: too short
-        (gained(-30.0, 10.0)._replace(catching_up=3.0), "sharp"),  # still rising, and far behind
+        (gained(0.0, 5.0)._replace(catching_up=6.0), "suspected"),  # the widened still rise: too short
+        (gained(-30.0, 10.0)._replace(catching_up=6.0), "sharp"),  # still rising, and far behind
     ],
 )
 def test_words_with_one(gain, word):
