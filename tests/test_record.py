@@ -82,6 +82,7 @@ def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monk
     record("Fork-v0", tmp_path / "whole", 40, seed=0, quiet=True)
     assert equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "d"))
     assert signal.getsignal(signal.SIGINT) is before
+    assert Dataset(tmp_path / "whole").routes() == {"left": 20, "right": 20}
 
 
 def test_tokens_from_a_dataset_and_from_a_run_at_the_start(tmp_path, capsys, monkeypatch):

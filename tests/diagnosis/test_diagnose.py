@@ -141,6 +141,22 @@ def test_bad_input_is_one_line(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_asking_for_what_cannot_be_told_is_one_line(tmp_path, capsys):
+    path = str(plant(tmp_path / "run", TINY, left_alone))
+    for words, message in ((["--branches", "1"], "too few for an interval"), (["--against", path], "has no routes")):
+        with pytest.raises(SystemExit) as ended:
+            main(["diagnose", path, *words])
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
+    monkeypatch.setattr(unimodality, "_deciding", lambda env: np.zeros(env.num_envs, bool))
+    decision = unimodality.decide(clone("Fork-v0", "gaussian"), "Fork-v0", seed=0, states=3, repeats=2)
+    assert decision.where == unimodality.AT_START
+    assert len(decision.obs) == 3
+
+
 def test_no_checkpoint_no_branches():
     with pytest.raises(InputError, match="no checkpoint to branch from"):
         nearest([], 100)
