@@ -142,7 +142,7 @@ def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: 
 
 def _spread(axis: Any, steps: np.ndarray, spread: np.ndarray, limits: Limits) -> None:
     joints = spread.shape[1]
-    narrow = np.maximum(limits.share, limits.of_start * spread[0]) if len(spread) else np.array([limits.share])
+    narrow = limits.narrow(spread[0]) if len(spread) else np.array([limits.share])
     few = joints <= len(HUES)
     hues = HUES if few else colormaps["viridis"](np.linspace(0, 0.95, joints))
     for joint, line in enumerate(spread.T):

@@ -36,6 +36,10 @@ class Limits:
     drop: float = option(0.5, "... when this share of all it had gained is lost for good", above=0, below=1)
     uneven: float = option(0.5, "routes are fewer when their entropy in training ends below this", least=0, below=1)
 
+    def narrow(self, start: np.ndarray) -> np.ndarray:
+        """The spread below which each joint is narrow, from its spread at the start: [A] -> [A], in half-ranges."""
+        return np.maximum(self.share, self.of_start * start)
+
 
 class Onset(NamedTuple):
     """When the least spread over joints came under its limit to stay there."""
@@ -106,7 +110,7 @@ def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) ->
     """
     if not len(steps):
         return None
-    narrow = spread < np.maximum(limits.share, limits.of_start * spread[0])
+    narrow = spread < limits.narrow(spread[0])
     wide_again = [*np.flatnonzero(~narrow.any(1)), len(steps)]
     begin = 0
     for end in wide_again:

@@ -210,7 +210,7 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
         rows: of it, changed in place.
         where: folder of the run folders; those that are gone keep their words.
     """
-    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()] if rows else []
+    lines = list(_all(sweep))
     asked = {cell.key: cell for cell in sweep.cells}
     changed = False
     for key, row in rows.items():
