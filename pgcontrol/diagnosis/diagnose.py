@@ -27,7 +27,7 @@ from pgcontrol.diagnosis.verdicts import (
 from pgcontrol.experiment.executor import Executor
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import checkpoint, files
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import finite, read_rows
@@ -210,7 +210,7 @@ def _draws(policy: Policy, obs: torch.Tensor, seed: int) -> np.ndarray:
 
 
 def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None, seen: Seen | None) -> None:
-    """diagnosis.json and diagnosis.md, each beside and renamed into place."""
+    """diagnosis.json and diagnosis.md."""
     told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]}
     told |= {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
     told |= seen.facts if seen else {}
@@ -218,10 +218,5 @@ def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None
     text += [] if run.cloned else [f"![curves]({CURVES})", ""]
     text += [f"![scene]({SCENE})", ""] if seen else []
     text += [f"No picture of the scene: {seen.no_picture}", ""] if seen and seen.no_picture else []
-    for name, content in (
-        ("diagnosis.json", json.dumps(finite(told), indent=1, default=str, allow_nan=False)),
-        ("diagnosis.md", "\n".join(text)),
-    ):
-        beside = run.path / f".{name}.tmp"
-        beside.write_text(content)
-        beside.replace(run.path / name)
+    facts = json.dumps(finite(told), indent=1, default=str, allow_nan=False)
+    files.replace({run.path / "diagnosis.json": facts, run.path / "diagnosis.md": "\n".join(text)})

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import checkpoint, files
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
 from pgcontrol.runs.lock import alone
@@ -104,9 +104,7 @@ class RunFolder:
 
     def write_manifest(self, **values: Any) -> None:
         """Add to `manifest.json`, replacing it whole."""
-        beside = self.manifest_file.with_suffix(".tmp")
-        beside.write_text(json.dumps(self.manifest() | values, indent=1) + "\n")
-        beside.replace(self.manifest_file)
+        files.replace({self.manifest_file: json.dumps(self.manifest() | values, indent=1) + "\n"})
 
     def forget(self, name: str) -> None:
         """Remove files of the folder that begin so: they speak of an earlier state of the run."""

@@ -14,6 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from pgcontrol.runs import files
+
 TAIL = 2**16
 """Bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it."""
 
@@ -27,9 +29,7 @@ class MetricsLog:
 
         if metrics_file.exists():
             kept = [row for row in read_rows(metrics_file) if row["time/total_timesteps"] <= start]
-            beside = metrics_file.with_suffix(".tmp")
-            beside.write_text("".join(json.dumps(row) + "\n" for row in kept))
-            beside.replace(metrics_file)
+            files.replace({metrics_file: "".join(json.dumps(row) + "\n" for row in kept)})
         self._file = metrics_file.open("a", buffering=1)
         self._board = SummaryWriter(str(metrics_file.parent / "tensorboard"), purge_step=start + 1 if start else None)
 

@@ -9,7 +9,6 @@ import copy
 import hashlib
 import json
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import checkpoint, files
 from pgcontrol.runs.load import load_with_meta
 from pgcontrol.view.contract import contract
 from pgcontrol.view.draws import FromUniforms
@@ -113,7 +112,8 @@ def export(where: Path, out: Path, sampled: bool = False) -> Exported:
     said |= contract(folder, meta, policy, _inputs(acting))
     said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
     beside = out.with_suffix(".json")
-    _replace({out: model, beside: (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files.replace({out: model, beside: (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()})
     return Exported(out, beside, parity)
 
 
@@ -221,20 +221,6 @@ def _inputs(acting: Acting) -> list[dict[str, Any]]:
             }
         )
     return said
-
-
-def _replace(files: dict[Path, bytes]) -> None:
-    """Write all beside, then rename: a reader finds a whole file or the old one."""
-    pairs = [(path.with_name(f".{path.name}.{os.getpid()}"), path) for path in files]
-    try:
-        for (beside, path), data in zip(pairs, files.values(), strict=True):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-        for beside, path in pairs:
-            beside.replace(path)
-    finally:
-        for beside, _ in pairs:
-            beside.unlink(missing_ok=True)
 
 
 @contextmanager
