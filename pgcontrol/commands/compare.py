@@ -15,6 +15,12 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
     parser.add_argument("--jobs", type=whole, metavar="N", help="runs at a time [one a core]")
     parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the run folders [runs/FILE]")
+    parser.add_argument(
+        "--again",
+        metavar="WHICH",
+        help="make finished runs anew, by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their"
+        " folders are set aside. Failed runs are tried again in any case",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
     parser.add_argument("--clips", choices=("some", "all", "none"), help=CLIPS)
     parser.add_argument(
@@ -39,7 +45,8 @@ def run(given: Namespace) -> int:
     show = has_display() if given.open is None else given.open
     try:
         with like_ctrl_c():
-            return compare(sweep, Local(jobs), where, Console(highlight=False), clips, show, given.dry_run)
+            console = Console(highlight=False)
+            return compare(sweep, Local(jobs), where, console, clips, show, given.dry_run, given.again)
     except KeyboardInterrupt:
         print(f"stopped; to go on: {_typed('compare', given, 'jobs', 'runs', 'clips', 'open')}")
         print(f"a report of what there is: {_typed('report', given, 'runs', 'clips')}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.report import publish
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.sweep import Cell, Key, Sweep
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import last_row, short
 
@@ -34,6 +35,7 @@ def compare(
     clips: str = "some",
     show: bool = False,
     dry: bool = False,
+    again: str | None = None,
 ) -> int:
     """Run the cells that have no row yet; tables are written now and then meanwhile, the report at the end.
 
@@ -45,19 +47,23 @@ def compare(
         clips: of which runs the report has videos; see `publish`.
         show: the report, in the browser.
         dry: say what would run and how long it would take, and run nothing.
+        again: which finished runs to make anew, see `_chosen`.
 
     Returns:
         Exit code: 1 when a cell failed.
 
     Raises:
-        InputError: a cell cannot be run, or another process runs this sweep.
+        InputError: a cell cannot be run, another process runs this sweep, or no run is to be made again.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
     with nullcontext() if dry else results.alone(sweep):
-        done, missing, damaged = _found(sweep, where, dry, say)
+        done, missing, aside = _found(sweep, where, dry, say)
+        anew = _chosen(sweep, done, again) if again else []
+        missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
+        aside |= {where / cell.name: "before" for cell in anew}
         say(
             f"{sweep.question}\n{len(sweep.cells)} runs, {len(sweep.cells) - len(missing)} of them done,"
             f" {executor.jobs} at a time"
@@ -68,8 +74,10 @@ def compare(
             say(f"expected: about {words(wall(missing, times, executor.jobs))} for {len(missing)} runs")
         if dry:
             return 0
-        for folder in damaged:
-            _set_aside(folder)
+        if anew:
+            results.forget(sweep, [done.pop(cell.key) for cell in anew])
+        for folder, word in aside.items():
+            _set_aside(folder, word)
         board = Board(missing, where, times, executor.jobs)
         with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
             _follow(outcomes, sweep, done, board, live, say)
@@ -82,12 +90,12 @@ def compare(
 
 def _found(
     sweep: Sweep, where: Path, dry: bool, say: Callable[[str], object]
-) -> tuple[dict[Key, Row], list[Cell], list[Path]]:
-    """The rows there are, the cells that have still to run, and which of their folders are damaged.
+) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
+    """The rows there are, the cells that have still to run, and which of their folders are in the way, and why.
 
-    A run that ended when nobody saw it gets its row now.
+    A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed.
     """
-    done, missing, damaged = results.read(sweep), [], []
+    done, missing, aside = results.read(sweep), [], {}
     for cell in [cell for cell in sweep.cells if cell.key not in done]:
         folder = where / cell.name
         try:
@@ -95,14 +103,20 @@ def _found(
             row = results.row_of(cell, folder, sweep.plots) if ended and not dry else None
         except InputError as error:
             say(f"{folder} is damaged, so this run begins anew: {error}")
-            damaged.append(folder)
+            aside[folder] = "damaged"
             ended, row = False, None
         if row:
             results.add(sweep, row)
             done[cell.key] = row
         if not ended:
             missing.append(cell)
-    return done, missing, damaged
+    for row in results.borrowed(sweep, missing):
+        cell = results.cell_of(row)
+        say(f"{cell.name} is the run {row['from']}: borrowed")
+        if not dry:
+            results.add(sweep, row)
+        done[cell.key] = row
+    return done, [cell for cell in missing if cell.key not in done], aside
 
 
 def _follow(
@@ -173,8 +187,29 @@ def _ended(cell: Cell, folder: Path) -> bool:
     return status == "finished" or (status == "diverged" and last_row(log) is not None)
 
 
-def _set_aside(folder: Path) -> None:
+def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
+    """The finished cells of a name, such as `HalfCheetah-v5-*-s3`, or of a word of their verdict, such as diverged.
+
+    Raises:
+        InputError: there is none.
+    """
+    finished = {cell.name: cell for cell in sweep.cells if cell.key in done}
+    words = {name: _verdict(done[cell.key]) for name, cell in finished.items()}
+    found = [cell for name, cell in finished.items() if fnmatch.fnmatchcase(name, which) or which in words[name]]
+    if not found:
+        meant = near_miss(which, set(finished).union(*words.values()))
+        raise InputError(f"--again {which!r}: no finished run has that name, nor its verdict that word{meant}")
+    return found
+
+
+def _verdict(row: Row) -> list[str]:
+    """The words that are said of a run."""
+    return (row["verdict"].split(", ") if row["verdict"] else []) + ["diverged"] * row["diverged"]
+
+
+def _set_aside(folder: Path, word: str) -> None:
     """Under another name: what is damaged may still be worth mending by hand."""
-    aside = folder.with_name(f"{folder.name}.damaged")
+    aside = folder.with_name(f"{folder.name}.{word}")
     shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+    if folder.exists():
+        folder.rename(aside)

@@ -173,5 +173,4 @@ def asked_of(cell: Cell, folder: Path) -> bool:
         found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     except InputError:
         return False
-    asked = flat(nested(configure(cell.settings)))
-    return all(found.get(key) == value for key, value in asked.items() if key not in ("run_dir", "threads"))
+    return all(found.get(key) == value for key, value in cell.run().items())

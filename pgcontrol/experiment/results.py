@@ -18,7 +18,7 @@ from pgcontrol.experiment.executor import asked_of
 from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Key, Sweep
 from pgcontrol.options import InputError, near_miss
-from pgcontrol.runs import lock
+from pgcontrol.runs import files, lock
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 
@@ -123,8 +123,41 @@ def read(sweep: Sweep) -> dict[Key, Row]:
         InputError: the results file is damaged; names the line.
     """
     asked = _asked(sweep)
-    found = ((cell_of(row).key, row) for row in _all(sweep))
+    found = ((cell_of(row).key, row) for row in _all(sweep.results))
     return {key: row for key, row in found if asked.get(key) == row["settings"]}
+
+
+def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
+    """Rows that other sweeps made of the same runs, retold as this one's: every setting is equal, said or default.
+
+    Args:
+        sweep: which names the others, in `borrow`; the first that has a run lends it, with the curves that it kept.
+        cells: those that have no row yet.
+
+    Raises:
+        InputError: a results file is damaged; names the line.
+    """
+    there: dict[str, Row] = {}
+    for other in sweep.borrow:
+        for row in _all(other.with_suffix(".jsonl")):
+            try:
+                there.setdefault(_same(cell_of(row)), {"from": f"{other.stem}/{cell_of(row).name}"} | row)
+            except InputError:  # of settings that are no longer known
+                continue
+    for cell in cells if there else ():
+        if found := there.get(_same(cell)):
+            yield found | {"env": cell.env, "arm": cell.arm, "seed": cell.seed, "settings": cell.settings}
+
+
+def _same(cell: Cell) -> str:
+    """Equal for cells that are the same run."""
+    return json.dumps(cell.run(), sort_keys=True)
+
+
+def folder_of(row: Row, where: Path) -> Path:
+    """The run folder of a row: under `where`, or under the sweep's that it was borrowed from; need not exist."""
+    own = where / cell_of(row).name
+    return where.parent / row["from"] if "from" in row and not own.exists() else own
 
 
 def left_out(sweep: Sweep) -> str:
@@ -134,7 +167,7 @@ def left_out(sweep: Sweep) -> str:
         InputError: the results file is damaged; names the line.
     """
     asked, others, foreign = _asked(sweep), [], 0
-    for row in _all(sweep):
+    for row in _all(sweep.results):
         settings = asked.get(cell_of(row).key)
         if settings is None:
             foreign += 1
@@ -162,15 +195,15 @@ def _asked(sweep: Sweep) -> dict[Key, dict[str, Any]]:
     return {cell.key: json.loads(json.dumps(cell.settings)) for cell in sweep.cells}
 
 
-def _all(sweep: Sweep) -> Iterator[Row]:
-    """Every row of the results file, whatever it answers."""
-    text = sweep.results.read_text() if sweep.results.exists() else ""
+def _all(file: Path) -> Iterator[Row]:
+    """Every row of a results file, whatever it answers."""
+    text = file.read_text() if file.exists() else ""
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
             cell_of(row)
         except (ValueError, KeyError, TypeError):
-            raise InputError(f"{sweep.results}: line {number} is no result; delete it to run that cell again") from None
+            raise InputError(f"{file}: line {number} is no result; delete it to run that cell again") from None
         yield row
 
 
@@ -210,18 +243,25 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
         rows: of it, changed in place.
         where: folder of the run folders; those that are gone keep their words.
     """
-    lines = list(_all(sweep))
-    asked = {cell.key: cell for cell in sweep.cells}
+    lines = list(_all(sweep.results))
     changed = False
-    for key, row in rows.items():
-        folder = where / asked[key].name
+    for row in rows.values():
+        folder = folder_of(row, where)
         now = judged(folder)
-        if now["verdict"] is None or now.items() <= row.items() or not asked_of(asked[key], folder):
+        if now["verdict"] is None or now.items() <= row.items() or not asked_of(cell_of(row), folder):
             continue
         changed = True
         for line in [row, *(line for line in lines if line["settings"] == row["settings"])]:
             line.update(now)
     if changed:
-        beside = sweep.results.with_suffix(".tmp")
-        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        beside.replace(sweep.results)
+        _rewrite(sweep, lines)
+
+
+def forget(sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Take rows out of the results, so that their cells run again."""
+    gone = [row["settings"] for row in rows]
+    _rewrite(sweep, [line for line in _all(sweep.results) if line["settings"] not in gone])
+
+
+def _rewrite(sweep: Sweep, lines: Iterable[Row]) -> None:
+    files.replace({sweep.results: "".join(json.dumps(line) + "\n" for line in lines)})

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pgcontrol.arguments import typed
+from pgcontrol.experiment import references
+from pgcontrol.experiment.references import Reference
 from pgcontrol.options import InputError, suggest
-from pgcontrol.runs.config import configure, flat, read_mapping
+from pgcontrol.runs.config import configure, flat, nested, read_mapping
 
-KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds")
+KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 AXES = ("env", "arm", "seed")
 OWN = ("env", "seed", "run_dir")
 """Settings of a single run: the grid's business, or the executor's."""
+PLACE = ("run_dir", "threads")
+"""Settings of where and on what a run runs: another value makes no other run."""
 
 Key = tuple[str, str, int]
 """Task, arm and seed: what tells a run from a sweep's others."""
@@ -43,6 +47,10 @@ class Cell(NamedTuple):
         """For folders: its key, a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
         return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
 
+    def run(self) -> dict[str, Any]:
+        """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
+        return {key: value for key, value in flat(nested(configure(self.settings))).items() if key not in PLACE}
+
     def words(self, folder: Path) -> list[str]:
         """The command that runs it into a folder, behind `pgcontrol`: one thread, unless the YAML says otherwise."""
         settings = {"threads": 1} | self.settings | {"run_dir": str(folder)}
@@ -67,7 +75,9 @@ class Sweep:
           - {env: [Hopper-v5, Walker2d-v5], arm: gaussian, seed: [0, 1, 2]}
 
     `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
-    the report's own choice. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
+    the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
+    `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
+    same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
     """
 
     path: Path
@@ -78,6 +88,10 @@ class Sweep:
     """Metrics to plot over training, beside the return."""
     thresholds: dict[str, float] = field(default_factory=dict)
     """Task -> the training return whose reaching is timed, where the default does not suit."""
+    references: dict[str, list[Reference]] = field(default_factory=dict)
+    """Task -> what others came to."""
+    borrow: list[Path] = field(default_factory=list)
+    """YAMLs of other sweeps, whose rows tell of the same runs."""
 
     @property
     def results(self) -> Path:
@@ -116,7 +130,16 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     baseline = tree.get("baseline")
     if baseline is not None and baseline not in list(names):  # a list, since what is given need not be hashable
         raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
-    return Sweep(path, str(tree.get("question", "")), baseline, cells, _plots(tree), _thresholds(tree, envs))
+    return Sweep(
+        path,
+        question=str(tree.get("question", "")),
+        baseline=baseline,
+        cells=cells,
+        plots=_names(tree, "plots", "metrics", "train/kl"),
+        thresholds=_thresholds(tree, envs),
+        references=references.read(tree.get("references", {}), envs),
+        borrow=_borrow(path, tree),
+    )
 
 
 def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,12 +173,21 @@ def _settings(where: str, settings: Any) -> dict[str, Any]:
     return settings
 
 
-def _plots(tree: Mapping[str, Any]) -> list[str]:
-    plots = tree.get("plots")
-    plots = [] if plots is None else [plots] if isinstance(plots, str) else plots
-    if not isinstance(plots, list) or not all(isinstance(plot, str) for plot in plots):
-        raise InputError(f"plots = {plots!r}: must be a list of metrics, such as [train/kl]")
-    return plots
+def _names(tree: Mapping[str, Any], key: str, things: str, example: str) -> list[str]:
+    given = tree.get(key)
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{key} = {given!r}: must be a list of {things}, such as [{example}]")
+    return names
+
+
+def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
+    others = [path.parent / name for name in _names(tree, "borrow", "other sweeps", "heads.yaml")]
+    there = [file.name for file in path.parent.glob("*.yaml") if file.name != path.name]
+    for other in others:
+        if other == path or not other.is_file():
+            raise InputError(f"borrow: {other.name!r} is no other sweep beside this one{suggest(other.name, there)}")
+    return others
 
 
 def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:

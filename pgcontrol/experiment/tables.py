@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.table import Table
@@ -17,8 +18,9 @@ from pgcontrol.experiment.statistics import (
     mean_probability_of_improvement,
     over_decades,
     pairs_won,
+    probability_of_improvement,
 )
-from pgcontrol.experiment.study import Study
+from pgcontrol.experiment.study import Reaches, Study
 from pgcontrol.experiment.sweep import Key, Sweep
 from pgcontrol.runs.log import short
 
@@ -27,10 +29,14 @@ COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
 KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
 """Of a row, in the CSV."""
+SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
+           "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
+"""Columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one
+of the baseline) with its interval, medians of the time to the threshold, and how many runs came there."""
 
 
 def lines(study: Study) -> list[tuple[str, ...]]:
-    """One line for each task and arm that has results: `COLUMNS`."""
+    """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
     found, baseline = [], study.sweep.baseline
     for env in study.envs():
         base = study.scores(env, baseline)
@@ -50,6 +56,8 @@ def lines(study: Study) -> list[tuple[str, ...]]:
                     ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
                 )
             )
+        for told in study.sweep.references.get(env, ()):
+            found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
     return found
 
 
@@ -66,7 +74,7 @@ def better(pairs: Sequence[Pair]) -> str:
 
 
 def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
-    """NAME.md, NAME.csv and NAME.png beside the YAML.
+    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.png beside the YAML.
 
     Args:
         sweep: the question.
@@ -79,6 +87,8 @@ def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
     legend += " resampled). *sampled*: the same of the sampled policy."
     if sweep.baseline:
         legend += f" *P(better)*: that a run beats one of the baseline ({sweep.baseline})."
+    if sweep.references:
+        legend += " In parentheses: what others report, not run here."
     if any(row.get("diverged") for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
     table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]
@@ -89,7 +99,41 @@ def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
         sheet = csv.writer(file)
         sheet.writerow(("task", "arm", "seed", *KEPT))
         sheet.writerows([*key, *(row.get(name) for name in KEPT)] for key, row in sorted(rows.items()))
+    with sweep.path.with_suffix(".summary.csv").open("w", newline="") as file:
+        sheet = csv.writer(file)
+        sheet.writerow(SUMMARY)
+        sheet.writerows(summary(study))
     plot(study, sweep.path.with_suffix(".png"))
+
+
+def summary(study: Study) -> Iterator[tuple[Any, ...]]:
+    """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
+    for env in study.envs():
+        base, goal = study.scores(env, study.sweep.baseline), study.goal(env)
+        for arm in study.arms(env):
+            rows, scores = study.of(env, arm), study.scores(env, arm)
+            interval = iqm_interval(scores)
+            sampled = [row["sampled"] for row in rows if row["sampled"] is not None]
+            beats = probability_of_improvement(scores, base) if base and arm != study.sweep.baseline else (None,) * 3
+            reaches = study.reaches(env, arm, goal.value) if goal else None
+            yield (
+                env,
+                arm,
+                len(scores),
+                interval.estimate,
+                *((interval.low, interval.high) if len(scores) > 1 else (None, None)),
+                iqm_interval(sampled).estimate if sampled else None,
+                *beats,
+                float(np.median([row["steps"] / row["seconds"] for row in rows])),
+                goal.value if goal else None,
+                *(_middle(reaches) if reaches else (None, None)),
+                len(reaches.steps) if reaches else None,
+            )
+
+
+def _middle(reaches: Reaches) -> list[float]:
+    """Medians of the steps and of the seconds, in which a run that never came there counts last: infinite."""
+    return [float(np.median([*values, *[np.inf] * reaches.never])) for values in (reaches.steps, reaches.seconds)]
 
 
 def _thresholds(study: Study) -> list[str]:
@@ -100,10 +144,10 @@ def _thresholds(study: Study) -> list[str]:
             continue
         why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
         for arm in study.arms(env):
-            steps, seconds, never = study.reaches(env, arm, goal.value)
-            middle = [np.median(values + [np.inf] * never) for values in (steps, seconds)]
-            words = [short(float(m)) if np.isfinite(m) else "–" for m in middle]
-            told.append(f"| {env} | {arm} | {' | '.join(words)} | {len(steps)} of {len(steps) + never} |")
+            found = study.reaches(env, arm, goal.value)
+            words = [short(m) if np.isfinite(m) else "–" for m in _middle(found)]
+            reached = len(found.steps)
+            told.append(f"| {env} | {arm} | {' | '.join(words)} | {reached} of {reached + found.never} |")
     if not told:
         return []
     head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]

@@ -1,5 +1,6 @@
 """A sweep: what it runs, and what it leaves."""
 
+import csv
 import json
 import re
 import time
@@ -34,6 +35,17 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
     assert str(tmp_path) not in text
     assert (tmp_path / "heads.png").stat().st_size > 10_000
     assert len((tmp_path / "heads.csv").read_text().splitlines()) == 5
+    with (tmp_path / "heads.summary.csv").open() as file:
+        arms = list(csv.DictReader(file))
+    assert [(line["task"], line["arm"], line["seeds"]) for line in arms] == [
+        ("Reacher-v5", "gaussian", "2"),
+        ("InvertedPendulum-v5", "bins bins=2", "1"),
+        ("InvertedPendulum-v5", "bins bins=3", "1"),
+    ]
+    ours = [row["return"] for row in rows.values() if row["env"] == "Reacher-v5"]
+    assert float(arms[0]["iqm"]) == pytest.approx(sum(ours) / 2)
+    assert [float(arms[0][end]) for end in ("low", "high")] == pytest.approx(sorted(ours))
+    assert arms[1]["low"] == arms[1]["high"] == ""  # one seed has no interval
 
     class Nobody(Executor):
         def run(self, cells, where):
@@ -117,6 +129,76 @@ class Ready(Executor):
             row = {"time/total_timesteps": 512, "rollout/ep_rew_mean": 7.54, "train/std": 0.5}
             folder.metrics_file.write_text(json.dumps(row) + "\n")
             yield Outcome(cell, folder.path, "")
+
+
+OTHER = """
+question: Does a classifying critic help?
+budget: 512
+settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
+  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
+arms:
+  plain: {critic: mse}
+  deep: {critic: hl-gauss}
+baseline: plain
+grid: {env: Reacher-v5, seed: 3}
+borrow: heads.yaml
+"""
+
+
+class Asked(Ready):
+    """Remembers what it was asked for."""
+
+    def __init__(self):
+        self.cells = []
+
+    def run(self, cells, where):
+        self.cells += cells
+        yield from super().run(cells, where)
+
+
+def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
+    runs, executor = tmp_path / "runs", Asked()
+    assert compare(sweep, Ready(), runs / "heads", Console(quiet=True), clips="none") == 0
+    # the same two runs by other words: what is said there is a default here, and the other way round
+    (tmp_path / "other.yaml").write_text(OTHER)
+    other = read_sweep(tmp_path / "other.yaml")
+    assert compare(other, executor, runs / "other", Console(quiet=True), clips="none", dry=True) == 0
+    assert results.read(other) == {}
+    assert compare(other, executor, runs / "other", Console(), clips="none") == 0
+    assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
+    deep = [("Reacher-v5", "deep", seed) for seed in range(3)]
+    assert {cell.key for cell in executor.cells} == {*deep, ("Reacher-v5", "plain", 2)}  # that seed is nobody's
+    rows = results.read(other)
+    assert set(rows) == {cell.key for cell in other.cells}
+    assert "from" not in rows["Reacher-v5", "plain", 2]
+    lent = rows["Reacher-v5", "plain", 1]
+    assert lent["from"] == "heads/Reacher-v5-gaussian-s1"
+    assert results.folder_of(lent, runs / "other") == runs / lent["from"]
+    assert (runs / lent["from"]).is_dir()
+
+
+@pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
+def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    for line in (lines := [json.loads(text) for text in sweep.results.read_text().splitlines()]):
+        line["diverged"] = line["env"] != "Reacher-v5"
+    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    executor = Asked()
+    assert compare(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", dry=True, again=which) == 0
+    assert executor.cells == []
+    assert compare(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", again=which) == 0
+    assert len(executor.cells) == anew
+    assert all((tmp_path / "runs" / f"{cell.name}.before").is_dir() for cell in executor.cells)
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    assert len(sweep.results.read_text().splitlines()) == 4
+
+
+def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    rows = sweep.results.read_text()
+    with pytest.raises(InputError, match=r"--again 'Reacher-v5-gaussian-s3': no finished run .*; did you mean '"):
+        compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), again="Reacher-v5-gaussian-s3")
+    assert sweep.results.read_text() == rows
 
 
 def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):

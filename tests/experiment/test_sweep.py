@@ -86,6 +86,36 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         ("{video: false,", "{video: false, run_dir: x,", "settings: run_dir = 'x': every run has a folder of its own"),
         ("{head: binned}", "{head: binned, seed: 3}", "arms: bins: seed = 3: the grid says it"),
         ("{video: false,", "{video: false, total_steps: 3,", "settings: total_steps = 3: budget says it already"),
+        (
+            "plots: [train/std]",
+            "references: {Reach-v5: {PPO: 3}}",
+            "references: 'Reach-v5' is no task of the grid; did you mean 'Reacher-v5'?",
+        ),
+        ("plots: [train/std]", "references: [3]", "references = [3]: must map tasks to names and returns, such as"),
+        ("plots: [train/std]", "references: {Reacher-v5: 3}", "references: Reacher-v5 = 3: must map names to returns"),
+        (
+            "plots: [train/std]",
+            "references: {Reacher-v5: {PPO: {retrun: 3}}}",
+            "references: Reacher-v5: PPO: unknown key 'retrun'; did you mean 'return'?",
+        ),
+        (
+            "plots: [train/std]",
+            "references: {Reacher-v5: {PPO: {seconds: 3}}}",
+            "references: Reacher-v5: PPO = {'seconds': 3}: must be a return, or {return: 5784, seconds: 900, note: v3}",
+        ),
+        (
+            "plots: [train/std]",
+            "references: {Reacher-v5: {PPO: high}}",
+            "references: Reacher-v5: PPO: return = 'high': must be a number",
+        ),
+        (
+            "plots: [train/std]",
+            "references: {Reacher-v5: {PPO: {return: 3, seconds: 0}}}",
+            "references: Reacher-v5: PPO: seconds = 0: must be above 0",
+        ),
+        ("plots: [train/std]", "borrow: 3", "borrow = 3: must be a list of other sweeps, such as [heads.yaml]"),
+        ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep beside this one"),
+        ("plots: [train/std]", "borrow: heads.yaml", "borrow: 'heads.yaml' is no other sweep beside this one"),
         ("head.bins: [2, 3]", "run_dir: x", "grid: run_dir = 'x': every run has a folder of its own"),
     ],
 )

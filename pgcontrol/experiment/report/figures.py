@@ -79,15 +79,18 @@ def scores(study: Study, env: str) -> Figure:
                 says=f"{interval}, n = {len(values)}",
             )
         )
+    others = study.sweep.references.get(env, ())
+    rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
     rows.sort(key=lambda bar: -(bar.estimate or 0.0))
     base = study.scores(env, study.sweep.baseline)
     title = f"{env}: final score"
     rule = float(iqm(np.array(base))) if base else None
-    diverged = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
+    more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
+    more += " Without dots: what others report, not run here." if others else ""
     return Figure(
         title,
         svg.bars(title, rows, "return of the final policy's mode", rule=rule),
-        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval; the dashed line is the baseline's.{diverged}"
+        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval; the dashed line is the baseline's.{more}"
         f" {counts(study, env, study.arms(env))}",
     )
 

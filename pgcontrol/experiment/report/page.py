@@ -21,6 +21,7 @@ from pgcontrol.experiment.report.words import answer
 from pgcontrol.experiment.results import Row, cell_of
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
+from pgcontrol.runs import files
 from pgcontrol.runs.config import flat
 from pgcontrol.runs.log import short
 
@@ -44,7 +45,7 @@ class Video(NamedTuple):
 
 
 def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
-    """NAME.html beside the YAML, written beside and renamed.
+    """NAME.html beside the YAML.
 
     Args:
         study: at least one row.
@@ -62,9 +63,7 @@ def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
     )
     env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
     out = study.sweep.path.with_suffix(".html")
-    beside = out.with_name(f".{out.name}.part")
-    beside.write_text(env.get_template("page.html.jinja").render(**_contents(study, clips)))
-    beside.replace(out)
+    files.replace({out: env.get_template("page.html.jinja").render(**_contents(study, clips))})
     return out
 
 
@@ -83,6 +82,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
         "columns": tables.COLUMNS,
         "table": tables.lines(study),
+        "reported": bool(sweep.references),
         "diverged": any(row.get("diverged") for row in study.rows.values()),
         "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
         "maps": found,
@@ -145,6 +145,7 @@ def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
     details = {
         **({"diagnosis": row["why"]} if row.get("why") else {}),
         "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),
+        **({"borrowed from": row["from"]} if "from" in row else {}),
         "revision": row.get("revision") or "not known",
         **{k: _plain(v) for k, v in provenance.items()},
     }

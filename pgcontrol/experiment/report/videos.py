@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pgcontrol.experiment.executor import asked_of
-from pgcontrol.experiment.results import Row, cell_of
+from pgcontrol.experiment.results import Row, cell_of, folder_of
 from pgcontrol.experiment.study import Study
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -51,12 +51,11 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
     for row in _wanted(study, which):
         cell = cell_of(row)
         file = study.sweep.path.with_suffix(".clips") / f"{cell.name}-{_stamp(row)}.mp4"
-        if not file.exists() and drawing and shows(row, study.where / cell.name):
+        run = folder_of(row, study.where)
+        if not file.exists() and drawing and shows(row, run):
             try:
                 say(f"filming {cell.name}")
-                video_of_runs(
-                    [study.where / cell.name], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF
-                )
+                video_of_runs([run], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF)
                 for old in {file.with_name(f"{cell.name}.mp4"), *file.parent.glob(f"{cell.name}-{STAMP}.mp4")} - {file}:
                     old.unlink(missing_ok=True)
             except NoGraphics as error:

@@ -117,6 +117,7 @@ def _on(study: Study, env: str) -> Paragraph:
     told += _others(best, base, ranked)
     told += _cost(study, env, best, base)
     told += _gap(study, env, ranked)
+    told += _reported(study, env, best)
     return Paragraph(lead, " ".join(told))
 
 
@@ -202,6 +203,15 @@ def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
                 f" its mode only {short(s.score.estimate)}."
             )
     return told
+
+
+def _reported(study: Study, env: str, best: Standing) -> list[str]:
+    """How the best arm stands to what others report of the task."""
+    scores, told = study.scores(env, best.arm), []
+    for other in sorted(study.sweep.references.get(env, ()), key=lambda r: -r.value):
+        above = sum(score > other.value for score in scores)
+        told.append(f"{other.name} {short(other.value)} ({above} of {count(len(scores), 'run')} above)")
+    return [f"Reported by others, beside the runs of {best.arm}: {listed(told)}."] if told else []
 
 
 def _ways(study: Study, env: str) -> Paragraph:

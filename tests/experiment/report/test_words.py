@@ -1,12 +1,15 @@
 """Sentences whose truth can be seen in the scores of the study."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pgcontrol.experiment import results
+from pgcontrol.experiment import results, tables
+from pgcontrol.experiment.references import Reference
+from pgcontrol.experiment.report import figures
 from pgcontrol.experiment.report.page import write
 from pgcontrol.experiment.report.words import answer, listed
 from pgcontrol.experiment.study import Study
@@ -147,3 +150,25 @@ def test_certainty_of_three_seeds_is_not_certainty():
         "every run of it beats every run of ppo (9 of 9 pairs), but so few runs come out so by chance one time" in told
     )
     assert "1 (1 …" not in told
+
+
+def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(sweep):
+    rows = results.read(sweep)
+    plain = Study(sweep, rows)
+    others = {"Fork-v0": [Reference("SB3 PPO", 201.5, 60.0, "v2"), Reference("A2C", 1_000.0)]}
+    study = Study(dataclasses.replace(sweep, references=others), rows)
+    reported = "beside the runs of bins: A2C 1,000 (0 of 5 runs above) and SB3 PPO 202 (3 of 5 runs above)."
+    assert reported in said(study)
+    lines, before = tables.lines(study), tables.lines(plain)
+    told = [line for line in lines if line not in before]
+    assert told == [
+        ("Fork-v0", "(SB3 PPO)", "202", "", "", "", "", "reported; 60 s a run; v2"),
+        ("Fork-v0", "(A2C)", "1,000", "", "", "", "", "reported"),
+    ]
+    assert [line for line in lines if line not in told] == before
+    assert list(tables.summary(study)) == list(tables.summary(plain))
+    figure = figures.scores(study, "Fork-v0")
+    assert 'class="reported"><title>SB3 PPO: 202, reported; 60 s a run; v2</title>' in figure.drawing
+    assert "Without dots: what others report, not run here." in figure.caption
+    assert "reported" not in figures.scores(study, "HalfCheetah-v5").drawing
+    assert figures.profiles(study) == figures.profiles(plain)

@@ -1,0 +1,71 @@
+"""What others report on the tasks of a sweep: `references` of its YAML, shown beside the results and never mixed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pgcontrol.options import InputError, suggest
+
+KEYS = ("return", "seconds", "note")
+
+
+class Reference(NamedTuple):
+    """A return that somebody else came to."""
+
+    name: str
+    """Whose: an algorithm, an implementation."""
+    value: float
+    """The return."""
+    seconds: float | None = None
+    """Of a run, where that is known."""
+    note: str = ""
+    """Where it comes from."""
+
+    @property
+    def about(self) -> str:
+        """What there is to say of it beside the return."""
+        took = [] if self.seconds is None else [f"{self.seconds:,.0f} s a run"]
+        return "; ".join(["reported", *took, *filter(None, [self.note])])
+
+
+def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:
+    """Task -> what others came to.
+
+    Args:
+        tree: `{task: {whose: return}}`, or `{return: ..., seconds: ..., note: ...}` in place of the return alone.
+        envs: tasks of the grid.
+
+    Raises:
+        InputError: names the entry.
+    """
+    shape = "such as {HalfCheetah-v5: {Tianshou PPO: 5784}}"
+    if not isinstance(tree, dict):
+        raise InputError(f"references = {tree!r}: must map tasks to names and returns, {shape}")
+    for env, given in tree.items():
+        if env not in envs:
+            raise InputError(f"references: {env!r} is no task of the grid{suggest(str(env), envs)}")
+        if not isinstance(given, dict):
+            raise InputError(f"references: {env} = {given!r}: must map names to returns, {shape}")
+    return {env: [_reference(env, str(name), told) for name, told in given.items()] for env, given in tree.items()}
+
+
+def _reference(env: str, name: str, told: Any) -> Reference:
+    where = f"references: {env}: {name}"
+    found: Mapping[str, Any] = told if isinstance(told, dict) else {"return": told}
+    for key in found:
+        if key not in KEYS:
+            raise InputError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
+    if "return" not in found:
+        raise InputError(f"{where} = {told!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
+    seconds = _number(f"{where}: seconds", found["seconds"]) if "seconds" in found else None
+    if seconds is not None and seconds <= 0:
+        raise InputError(f"{where}: seconds = {found['seconds']!r}: must be above 0")
+    return Reference(name, _number(f"{where}: return", found["return"]), seconds, str(found.get("note", "")))
+
+
+def _number(where: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{where} = {value!r}: must be a number")
+    return float(value)
