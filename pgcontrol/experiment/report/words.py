@@ -97,19 +97,42 @@ class Paragraph(NamedTuple):
 
 
 def answer(study: Study) -> list[Paragraph]:
-    """Paragraphs: on each task, on the routes of those that have any, on all tasks, on what went wrong, is missing."""
-    told = [_on(study, env) for env in study.envs()]
+    """Paragraphs: on all tasks, on each, on the routes of those that have any, on what went wrong, is missing."""
+    told = [_overall(study)] if len(study.envs()) > 1 else []
+    told += [_on(study, env) for env in study.envs()]
     told += [_ways(study, env) for env in study.envs()]
-    if len(study.envs()) > 1 and study.sweep.baseline:
-        told.append(Paragraph("", _together(study)))
     told += [_trouble(study), Paragraph("", _missing(study))]
     return [p for p in told if p.rest or p.lead]
+
+
+def _overall(study: Study) -> Paragraph:
+    """Which arm did best where, what is settled, and how the arms stand to the baseline over all tasks."""
+    ranked = {env: found for env in study.envs() if len(found := standings(study, env)) > 1}
+    best: dict[str, list[str]] = {}
+    for env, (first, *_) in ranked.items():
+        best.setdefault(first.arm, []).append(env)
+    led = [f"{arm} on {listed(envs)}" for arm, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
+    hint = " (by one seed alone)" if all(len(study.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
+    lead = f"Best{hint}: {'; '.join(led)}." if led else ""
+    told = []
+    for side, words in ((1, "Clearly above"), (-1, "Clearly below")):
+        where: dict[tuple[str, ...], list[str]] = {}
+        for arm in study.arms():
+            if envs := tuple(env for env in ranked for s in ranked[env] if s.arm == arm and s.settled == side):
+                where.setdefault(envs, []).append(arm)
+        if where:
+            arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
+            told.append(f"{words} the baseline {study.sweep.baseline}: {arms}.")
+    if not told and any(s.ahead for found in ranked.values() for s in found):
+        told.append(f"On no task do these seeds settle whether an arm is above or below {study.sweep.baseline}.")
+    return Paragraph(lead, " ".join([*told, _together(study)]).strip())
 
 
 def _on(study: Study, env: str) -> Paragraph:
     ranked = standings(study, env)
     best, base = ranked[0], next((s for s in ranked if s.arm == study.sweep.baseline), None)
-    lead = f"On {env}, {_named(study, best)} did best: {_score(best, len(study.scores(env, best.arm)))}."
+    did = "did best" if len(ranked) > 1 else "scored"
+    lead = f"On {env}, {_named(study, best)} {did}: {_score(best, len(study.scores(env, best.arm)))}."
     told = []
     if base and base is not best and best.ahead and best.better:
         theirs = _score(base, len(study.scores(env, base.arm)))
@@ -256,20 +279,23 @@ def _main(taken: np.ndarray) -> float:
 
 
 def _together(study: Study) -> str:
-    told = []
-    base = study.sweep.baseline
+    base, clear, rest, tasks = study.sweep.baseline, [], [], set[int]()
     for arm in study.arms():
         pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
         pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
         if arm == base or len(pairs) < 2:
             continue
         better, chance = mean_probability_of_improvement(pairs), mean_chance(pairs)
-        side = "better" if better.estimate > 0.5 else "worse" if better.estimate < 0.5 else "different"
-        firm = "clearly" if _clearly(better, chance) else "not clearly"
-        told.append(f"{arm} {tables.better(pairs)} on {len(pairs)} tasks, {firm} {side}")
-    if not told:
+        tasks.add(len(pairs))
+        if side := _clearly(better, chance):
+            clear.append(f"{arm} {tables.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")
+        else:
+            rest.append(f"{arm} ({short(better.estimate)})")
+    if not tasks:
         return ""
-    return f"Over the tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
+    told = [*clear, *([f"not clearly off a half: {listed(rest)}"] if rest else [])]
+    over = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(*tasks)
+    return f"Over {over} tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
 
 
 def _trouble(study: Study) -> Paragraph:

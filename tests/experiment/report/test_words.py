@@ -25,7 +25,7 @@ def told(sweep):
 
 
 def test_who_won_by_how_much_and_how_sure(told):
-    fork, cheetah, _, together, *_ = told
+    together, fork, cheetah, *_ = told
     assert "On Fork-v0, bins did best: 202 (95 % 200 to 204, 5 seeds)." in fork
     # 202 against 102, and every run of the one beats every run of the other
     assert "That is 100 (98 %) more than the baseline gaussian's 102" in fork
@@ -36,8 +36,13 @@ def test_who_won_by_how_much_and_how_sure(told):
     # both have an IQM of 1,100; of 12 pairs bins win 6: 1,050 beats one, 1,150 two, 1,300 three
     assert "On HalfCheetah-v5" in cheetah
     assert "Not told apart from the baseline by these seeds: bins." in cheetah or "do not settle" in cheetah
-    assert together.strip().startswith("Over the tasks together")
-    assert "bins 0.75 (0.5 … 1) on 2 tasks, not clearly better" in together  # the mean of 1 and 6/12
+    # on HalfCheetah both have an IQM of 1,100, and the first of two equals is the baseline
+    assert together.startswith("Best: bins on Fork-v0; gaussian on HalfCheetah-v5. ")
+    assert "Clearly above the baseline gaussian: bins on Fork-v0. " in together
+    assert "Clearly below the baseline gaussian: mixture on Fork-v0. Over 2 tasks together, " in together
+    assert (
+        "that a run beats one of gaussian: not clearly off a half: bins (0.75)." in together
+    )  # the mean of 1 and 6/12
 
 
 def test_what_failed_and_what_is_missing(told):
