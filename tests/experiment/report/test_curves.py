@@ -37,7 +37,9 @@ def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep, tmp_pat
         key = ("Fork-v0", "bins", seed)
         rows[key] = rows[key] | {"curves": {k: v for k, v in rows[key]["curves"].items() if k != "train/kl"}}
     labels, plot = [], Axes.plot
-    monkeypatch.setattr(Axes, "plot", lambda axis, *a, label, **k: labels.append(label) or plot(axis, *a, **k))
+    monkeypatch.setattr(
+        Axes, "plot", lambda axis, *a, label, **k: labels.append(label) or plot(axis, *a, label=label, **k)
+    )
     tables.plot(Study(sweep, rows), tmp_path / "curves.png")
     assert labels.count("bins (n=5)") == 1  # the return of Fork
     assert labels.count("bins (n=3)") == 1  # the KL there
