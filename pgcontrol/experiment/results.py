@@ -16,9 +16,10 @@ from pgcontrol.arguments import typed
 from pgcontrol.diagnosis.verdicts import spreads
 from pgcontrol.experiment.executor import asked_of
 from pgcontrol.experiment.looks import look
-from pgcontrol.experiment.sweep import Cell, Key, Sweep
+from pgcontrol.experiment.sweep import Cell, Key, Sweep, run_of
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs import files, lock
+from pgcontrol.runs.config import configure, read_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 
@@ -56,6 +57,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "arm": cell.arm,
         "seed": cell.seed,
         "settings": cell.settings,
+        "config": run_of(configure(read_yaml(folder / "config.yaml"))),
         "return": last.get("eval/mean_reward"),
         "sampled": last.get("eval/mean_reward_sampled"),
         "training": last.get(RETURN),
@@ -141,17 +143,22 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     for other in sweep.borrow:
         for row in _all(other.with_suffix(".jsonl")):
             try:
-                there.setdefault(_same(cell_of(row)), {"from": f"{other.stem}/{cell_of(row).name}"} | row)
+                there.setdefault(_same(_run(row)), {"from": f"{other.stem}/{cell_of(row).name}"} | row)
             except InputError:  # of settings that are no longer known
                 continue
     for cell in cells if there else ():
-        if found := there.get(_same(cell)):
+        if found := there.get(_same(cell.run())):
             yield found | {"env": cell.env, "arm": cell.arm, "seed": cell.seed, "settings": cell.settings}
 
 
-def _same(cell: Cell) -> str:
-    """Equal for cells that are the same run."""
-    return json.dumps(cell.run(), sort_keys=True)
+def _run(row: Row) -> dict[str, Any]:
+    """All settings of a row's run; where an older row does not say them, as today's defaults have them."""
+    return row.get("config") or cell_of(row).run()
+
+
+def _same(run: dict[str, Any]) -> str:
+    """Equal for the same run."""
+    return json.dumps(run, sort_keys=True)
 
 
 def folder_of(row: Row, where: Path) -> Path:

@@ -14,7 +14,7 @@ from pgcontrol.arguments import typed
 from pgcontrol.experiment import references
 from pgcontrol.experiment.references import Reference
 from pgcontrol.options import InputError, suggest
-from pgcontrol.runs.config import configure, flat, nested, read_mapping
+from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 AXES = ("env", "arm", "seed")
@@ -49,7 +49,7 @@ class Cell(NamedTuple):
 
     def run(self) -> dict[str, Any]:
         """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
-        return {key: value for key, value in flat(nested(configure(self.settings))).items() if key not in PLACE}
+        return run_of(configure(self.settings))
 
     def words(self, folder: Path) -> list[str]:
         """The command that runs it into a folder, behind `pgcontrol`: one thread, unless the YAML says otherwise."""
@@ -57,6 +57,11 @@ class Cell(NamedTuple):
         settings.pop("env")
         flags = (word for key, value in settings.items() for word in (f"--{key}", typed(value)))
         return ["train", self.env, *flags]
+
+
+def run_of(config: Config) -> dict[str, Any]:
+    """What makes a run the one it is: every setting, dotted, but those of its place."""
+    return {key: value for key, value in flat(nested(config)).items() if key not in PLACE}
 
 
 @dataclass(frozen=True)

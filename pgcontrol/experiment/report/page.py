@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pgcontrol.arguments import typed
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
@@ -89,7 +90,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "moments": [m.moments for group in found for m in group["maps"]],
         "videos": [_video(study, clip) for clip in clips],
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
-        "common": _common(sweep),
+        "common": _common(study),
         "versions": _versions(study),
         "style": Markup(_own("style.css")),
         "script": Markup(_own("script.js")),
@@ -166,15 +167,22 @@ def _plain(value: Any) -> str:
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else json.dumps(value)
 
 
-def _common(sweep: Sweep) -> list[tuple[str, dict[str, str]]]:
-    """What all cells share, and what each arm has of its own."""
-    cells = sweep.cells
-    same = {k: v for k, v in cells[0].settings.items() if all(c.settings.get(k, ...) == v for c in cells)}
-    told = [("every run", same)]
-    for arm in sweep.arms():
-        own = flat(next(c.settings for c in cells if c.arm == arm))
-        told.append((arm, {k: v for k, v in own.items() if k not in same and k not in ("env", "seed")}))
-    return [(name, {k: str(v) for k, v in settings.items()}) for name, settings in told]
+def _common(study: Study) -> list[tuple[str, dict[str, str]]]:
+    """What all runs share, and what each arm has of its own beside it, where its runs agree."""
+    runs = [(row["arm"], {k: typed(v) for k, v in _settings(row).items()}) for row in study.rows.values()]
+    same = _agreed([settings for _, settings in runs])
+    arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in study.arms()]
+    return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    """The settings of a run that a table of arms is to show: all, or of an older row those that the YAML says."""
+    return {k: v for k, v in row.get("config", flat(row["settings"])).items() if k not in ("env", "seed")}
+
+
+def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The settings that are in all runs, with one value."""
+    return {k: v for k, v in runs[0].items() if all(run.get(k) == v for run in runs)}
 
 
 def _versions(study: Study) -> list[str]:

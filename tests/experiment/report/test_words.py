@@ -10,7 +10,7 @@ import pytest
 from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.references import Reference
 from pgcontrol.experiment.report import figures
-from pgcontrol.experiment.report.page import write
+from pgcontrol.experiment.report.page import _common, write
 from pgcontrol.experiment.report.words import answer, listed
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import read_sweep
@@ -78,6 +78,18 @@ def study_of(sweep, **of) -> Study:
 
 def said(study: Study) -> str:
     return " ".join(f"{p.lead} {p.rest}" for p in answer(study)).replace("\u00a0", " ")
+
+
+def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
+    lent = {"algorithm.gamma": 0.99, "hidden": (64, 64), "seed": 3}
+    rows = {
+        key: row | {"config": lent | {"head": row["arm"], "head.bins": key[2]}}
+        for key, row in results.read(sweep).items()
+    }
+    told = dict(_common(Study(sweep, rows)))
+    assert told["every run"] == {"algorithm.gamma": "0.99", "hidden": "64,64"}
+    assert told["bins"] == {"head": "bins"}  # its runs do not agree on how many
+    assert told["beta"] == {"head": "beta", "head.bins": "0"}  # one run
 
 
 def test_which_arms_keep_more_than_one_route(sweep):
