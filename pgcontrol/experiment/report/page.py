@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import shlex
 from collections.abc import Sequence
@@ -88,7 +89,9 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
-        "videos": [_video(study, clip) for clip in clips],
+        "videos": [
+            (env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)
+        ],
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(study),
         "versions": _versions(study),
