@@ -1,6 +1,6 @@
 """How precisely do tokens say an action, bit for bit, beside uniform bins? The figure is precision.png.
 
-    .venv/bin/python experiments/precision.py --run runs/foundation/HalfCheetah-v5-gaussian-s0 [--seeds 3]
+    .venv/bin/python experiments/precision.py --run runs/heads/HalfCheetah-v5-gaussian-s0 [--seeds 3]
 
 Plays a trained policy, by its samples and by its mode, fits every tokenizer to the first four fifths of the time and
 measures on the last fifth: root mean square of (decoded − action), in half-ranges of the joints. A seed is a set of
