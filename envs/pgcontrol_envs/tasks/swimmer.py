@@ -16,10 +16,16 @@ class Swimmer(Task):
     frame_skip = 4
     camera = Camera(track="torso", distance=5.0, elevation=-60.0)
     # a stroke pays seconds later: with γ = 0.99 PPO stays at a tenth of this (experiments/swimmer_search.yaml)
-    recommended: ClassVar[Recommended] = Task.recommended | {
-        "": Task.recommended[""]
-        | {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99, "num_envs": 8, "rollout_steps": 512},
-        "gaussian": Task.recommended["gaussian"] | {"algorithm.learning_rate": 1e-3},
+    recommended: ClassVar[Recommended] = {
+        **Task.recommended,
+        "": {
+            **Task.recommended[""],
+            "algorithm.gamma": 0.9999,
+            "algorithm.gae_lambda": 0.99,
+            "num_envs": 8,
+            "rollout_steps": 512,
+        },
+        "gaussian": {**Task.recommended["gaussian"], "algorithm.learning_rate": 1e-3},
     }
 
     def bind(self, physics: Physics) -> None:
