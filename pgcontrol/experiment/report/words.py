@@ -125,7 +125,19 @@ def _overall(study: Study) -> Paragraph:
             told.append(f"{words} the baseline {study.sweep.baseline}: {arms}.")
     if not told and any(s.ahead for found in ranked.values() for s in found):
         told.append(f"On no task do these seeds settle whether an arm is above or below {study.sweep.baseline}.")
-    return Paragraph(lead, " ".join([*told, _together(study)]).strip())
+    told += [_together(study), _beside_others(study)]
+    return Paragraph(lead, " ".join(filter(None, told)))
+
+
+def _beside_others(study: Study) -> str:
+    """On which tasks the best arm comes to what others report."""
+    reached: dict[bool, list[str]] = {True: [], False: []}
+    for env in study.envs():
+        if others := study.sweep.references.get(env):
+            reached[study.best(env) >= max(other.value for other in others)].append(env)
+    told = [f"as much as others report, or more, on {listed(reached[True])}"] if reached[True] else []
+    told += [f"less than the best of them on {listed(reached[False])}"] if reached[False] else []
+    return f"IQM of the best arm: {'; '.join(told)}." if told else ""
 
 
 def _on(study: Study, env: str) -> Paragraph:
@@ -232,8 +244,8 @@ def _reported(study: Study, env: str, best: Standing) -> list[str]:
     """How the best arm stands to what others report of the task."""
     scores, told = study.scores(env, best.arm), []
     for other in sorted(study.sweep.references.get(env, ()), key=lambda r: -r.value):
-        above = sum(score > other.value for score in scores)
-        told.append(f"{other.name} {short(other.value)} ({above} of {count(len(scores), 'run')} above)")
+        there = sum(score >= other.value for score in scores)
+        told.append(f"{other.name} {short(other.value)} ({there} of {count(len(scores), 'run')} reach it)")
     return [f"Reported by others, beside the runs of {best.arm}: {listed(told)}."] if told else []
 
 

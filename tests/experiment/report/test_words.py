@@ -174,8 +174,13 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     plain = Study(sweep, rows)
     others = {"Fork-v0": [Reference("SB3 PPO", 201.5, 60.0, "v2"), Reference("A2C", 1_000.0)]}
     study = Study(dataclasses.replace(sweep, references=others), rows)
-    reported = "beside the runs of bins: A2C 1,000 (0 of 5 runs above) and SB3 PPO 202 (3 of 5 runs above)."
+    reported = "beside the runs of bins: A2C 1,000 (0 of 5 runs reach it) and SB3 PPO 202 (3 of 5 runs reach it)."
     assert reported in said(study)
+    assert "IQM of the best arm: less than the best of them on Fork-v0. On Fork-v0, bins" in said(study)
+    equal = {"Fork-v0": [Reference("SB3 PPO", 202.0)]}
+    assert "IQM of the best arm: as much as others report, or more, on Fork-v0." in (
+        said(Study(dataclasses.replace(sweep, references=equal), rows))
+    )
     lines, before = tables.lines(study), tables.lines(plain)
     told = [line for line in lines if line not in before]
     assert told == [
