@@ -89,9 +89,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
-        "videos": [
-            (env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)
-        ],
+        "videos": _videos(study, clips),
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(study),
         "versions": _versions(study),
@@ -134,6 +132,14 @@ def _sections(study: Study) -> list[dict[str, Any]]:
 
 def _there(group: list[Figure | None]) -> list[Figure]:
     return [figure for figure in group if figure]
+
+
+def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]]:
+    """Task by task with its name, or, where no task has several, all together without."""
+    groups = [(env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)]
+    if any(len(videos) > 1 for _, videos in groups):
+        return groups
+    return [("", [video for _, videos in groups for video in videos])] if groups else []
 
 
 def _video(study: Study, clip: Clip) -> Video:
