@@ -181,7 +181,12 @@ def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     path = tmp_path / "run"
     words = ["train", "Hopper-v5", "--run-dir", str(path), "--num-envs", "4", "--eval-every", "0", "--threads", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pgcontrol", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "pgcontrol", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # under nohup the tests inherit an ignored SIGHUP, and a run respects that
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 180
     while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():
