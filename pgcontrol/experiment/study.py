@@ -11,7 +11,7 @@ import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits, Onset, onset
 from pgcontrol.experiment.results import RETURN, Row, score
-from pgcontrol.experiment.statistics import iqm, reached
+from pgcontrol.experiment.statistics import Pair, iqm, reached
 from pgcontrol.experiment.sweep import Key, Sweep
 
 HUES = 7
@@ -67,6 +67,19 @@ class Study:
     def scores(self, env: str, arm: str | None) -> list[float]:
         """What those runs are judged by, one number a seed."""
         return [score(row) for row in self.of(env, arm)]
+
+    def sampled(self, env: str, arm: str) -> list[float]:
+        """What the sampled policies of those runs scored, where that was measured."""
+        return [row["sampled"] for row in self.of(env, arm) if row["sampled"] is not None]
+
+    def rate(self, env: str, arm: str) -> float:
+        """Steps a second of the median run."""
+        return float(np.median([row["steps"] / row["seconds"] for row in self.of(env, arm)]))
+
+    def pairs(self, arm: str) -> list[Pair]:
+        """An arm's scores and the baseline's, on each task that has both."""
+        found = [(self.scores(env, arm), self.scores(env, self.sweep.baseline)) for env in self.envs()]
+        return [(ours, theirs) for ours, theirs in found if ours and theirs]
 
     def colour(self, arm: str) -> str:
         """Classes of the style sheet."""

@@ -42,8 +42,7 @@ def lines(study: Study) -> list[tuple[str, ...]]:
         base = study.scores(env, baseline)
         for arm in study.arms(env):
             cell, scores = study.of(env, arm), study.scores(env, arm)
-            sampled = [r["sampled"] for r in cell if r["sampled"] is not None]
-            rate = np.median([r["steps"] / r["seconds"] for r in cell])
+            sampled = study.sampled(env, arm)
             found.append(
                 (
                     env,
@@ -52,7 +51,7 @@ def lines(study: Study) -> list[tuple[str, ...]]:
                     short(iqm_interval(sampled).estimate) if sampled else "",
                     better([(scores, base)]) if base and arm != baseline else "",
                     str(len(scores)),
-                    f"{rate:,.0f}",
+                    f"{study.rate(env, arm):,.0f}",
                     ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
                 )
             )
@@ -111,9 +110,8 @@ def summary(study: Study) -> Iterator[tuple[Any, ...]]:
     for env in study.envs():
         base, goal = study.scores(env, study.sweep.baseline), study.goal(env)
         for arm in study.arms(env):
-            rows, scores = study.of(env, arm), study.scores(env, arm)
+            scores, sampled = study.scores(env, arm), study.sampled(env, arm)
             interval = iqm_interval(scores)
-            sampled = [row["sampled"] for row in rows if row["sampled"] is not None]
             beats = probability_of_improvement(scores, base) if base and arm != study.sweep.baseline else (None,) * 3
             reaches = study.reaches(env, arm, goal.value) if goal else None
             yield (
@@ -124,7 +122,7 @@ def summary(study: Study) -> Iterator[tuple[Any, ...]]:
                 *((interval.low, interval.high) if len(scores) > 1 else (None, None)),
                 iqm_interval(sampled).estimate if sampled else None,
                 *beats,
-                float(np.median([row["steps"] / row["seconds"] for row in rows])),
+                study.rate(env, arm),
                 goal.value if goal else None,
                 *(_middle(reaches) if reaches else (None, None)),
                 len(reaches.steps) if reaches else None,

@@ -113,7 +113,7 @@ def export(where: Path, out: Path, sampled: bool = False) -> Exported:
     said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
     beside = out.with_suffix(".json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    files.replace({out: model, beside: (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()})
+    files.replace({out: model, beside: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
     return Exported(out, beside, parity)
 
 

@@ -121,8 +121,7 @@ def improvement_together(study: Study) -> Figure | None:
     """The same over tasks."""
     base, rows, runs = study.sweep.baseline, [], dict[str, int]()
     for arm in study.arms():
-        pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
-        pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+        pairs = study.pairs(arm)
         if arm != base and len(pairs) > 1:
             found = mean_probability_of_improvement(pairs)
             runs[arm] = sum(len(ours) for ours, _ in pairs)

@@ -98,16 +98,17 @@ class Paragraph(NamedTuple):
 
 def answer(study: Study) -> list[Paragraph]:
     """Paragraphs: on all tasks, on each, on the routes of those that have any, on what went wrong, is missing."""
-    told = [_overall(study)] if len(study.envs()) > 1 else []
-    told += [_on(study, env) for env in study.envs()]
+    ranked = {env: standings(study, env) for env in study.envs()}
+    told = [_overall(study, ranked)] if len(ranked) > 1 else []
+    told += [_on(study, env, found) for env, found in ranked.items()]
     told += [_ways(study, env) for env in study.envs()]
     told += [_trouble(study), Paragraph("", _missing(study))]
     return [p for p in told if p.rest or p.lead]
 
 
-def _overall(study: Study) -> Paragraph:
+def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
     """Which arm did best where, what is settled, and how the arms stand to the baseline over all tasks."""
-    ranked = {env: found for env in study.envs() if len(found := standings(study, env)) > 1}
+    ranked = {env: found for env, found in every.items() if len(found) > 1}
     best: dict[str, list[str]] = {}
     for env, (first, *_) in ranked.items():
         best.setdefault(first.arm, []).append(env)
@@ -140,8 +141,7 @@ def _beside_others(study: Study) -> str:
     return f"IQM of the best arm: {'; '.join(told)}." if told else ""
 
 
-def _on(study: Study, env: str) -> Paragraph:
-    ranked = standings(study, env)
+def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:
     best, base = ranked[0], next((s for s in ranked if s.arm == study.sweep.baseline), None)
     did = "did best" if len(ranked) > 1 else "scored"
     lead = f"On {env}, {_named(study, best)} {did}: {_score(best, len(study.scores(env, best.arm)))}."
@@ -216,14 +216,10 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
 def _cost(study: Study, env: str, best: Standing, base: Standing | None) -> list[str]:
     if base is None or base is best:
         return []
-    ours, theirs = _rate(study, env, best.arm), _rate(study, env, base.arm)
+    ours, theirs = study.rate(env, best.arm), study.rate(env, base.arm)
     if max(ours, theirs) < 1.5 * min(ours, theirs):
         return []
     return [f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."]
-
-
-def _rate(study: Study, env: str, arm: str) -> float:
-    return float(np.median([row["steps"] / row["seconds"] for row in study.of(env, arm)]))
 
 
 def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
@@ -231,7 +227,7 @@ def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
     told = []
     scale = abs(study.one(env) - study.first(env))
     for s in ranked:
-        sampled = [row["sampled"] for row in study.of(env, s.arm) if row["sampled"] is not None]
+        sampled = study.sampled(env, s.arm)
         if sampled and iqm_interval(sampled).estimate - s.score.estimate > 0.1 * scale:
             told.append(
                 f"{s.arm}'s samples score {short(iqm_interval(sampled).estimate)},"
@@ -293,8 +289,7 @@ def _main(taken: np.ndarray) -> float:
 def _together(study: Study) -> str:
     base, clear, rest, tasks = study.sweep.baseline, [], [], set[int]()
     for arm in study.arms():
-        pairs = [(study.scores(e, arm), study.scores(e, base)) for e in study.envs()]
-        pairs = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+        pairs = study.pairs(arm)
         if arm == base or len(pairs) < 2:
             continue
         better, chance = mean_probability_of_improvement(pairs), mean_chance(pairs)
