@@ -68,7 +68,7 @@ def merge_moments(mean: Tensor, var: Tensor, count: Tensor, mean_b: Tensor, var_
 
 
 class Policy(nn.Module):
-    """Normaliser, actor trunk, head; and a critic with a trunk of its own.
+    """Normaliser, actor trunk, head; and a critic with a trunk of its own, which may be of another kind and size.
 
     All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors and a
     checkpoint restores in one copy. Assign to `theta` in place only.
@@ -77,15 +77,17 @@ class Policy(nn.Module):
     theta: Tensor
     rates: Tensor | None
 
-    def __init__(self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic: Critic):
-        """`trunk` makes one, from [B, obs_size] to what head and critic take."""
+    def __init__(
+        self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic_trunk: Callable[[], Trunk], critic: Critic
+    ):
+        """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic."""
         super().__init__()
         self.obs_size = obs_size
         self.normaliser = Normaliser(obs_size)
         self.actor_trunk = trunk()
         self.head = head
         # a critic without weights reads no features
-        self.critic_trunk = trunk() if any(True for _ in critic.parameters()) else nn.Identity()
+        self.critic_trunk = critic_trunk() if any(True for _ in critic.parameters()) else nn.Identity()
         self.critic = critic
         self._names, parameters = zip(*self.named_parameters(), strict=True)
         self._shapes = [p.shape for p in parameters]

@@ -38,6 +38,7 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
     settings: dict[str, Any] = {}
     if like_ours:
         env = VecNormalize(env, norm_reward=config.scale_reward, gamma=ours.gamma)
+        sizes = {"pi": list(config.hidden), "vf": list(config.critic_hidden)}
         std = getattr(config.head.options, "initial_std", 1.0)
         settings = {
             "n_steps": config.rollout_steps,
@@ -47,7 +48,7 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
             "gae_lambda": ours.gae_lambda,
             "clip_range": ours.clip,
             "learning_rate": lambda left: ours.learning_rate * (left if ours.decay == "linear" else 1.0),
-            "policy_kwargs": {"net_arch": list(config.hidden), "log_std_init": math.log(std)},
+            "policy_kwargs": {"net_arch": sizes, "log_std_init": math.log(std)},
         }
     model = PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
     model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder in the temporary one

@@ -36,6 +36,6 @@ def epilog(given: Namespace) -> str:
     text += setting_lines(Settings, config, "")
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
-        text += ["", f"--{part} NAME: {' | '.join(table())} [{chosen.name}]"]
+        text += ["", f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"]
         text += setting_lines(type(chosen.options), chosen.options, f"{part}.")
     return "\n".join(text)

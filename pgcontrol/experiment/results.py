@@ -153,7 +153,7 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
 
 def _run(row: Row) -> dict[str, Any]:
     """All settings of a row's run; where an older row does not say them, as today's defaults have them."""
-    return row.get("config") or cell_of(row).run()
+    return run_of(configure(row.get("config") or cell_of(row).settings))
 
 
 def _same(run: dict[str, Any]) -> str:

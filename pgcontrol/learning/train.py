@@ -26,7 +26,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import load, make_env, make_policy, policy_spec, restore
+from pgcontrol.runs.load import load, make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.view import evaluate
 from pgcontrol.view.clips import Clips
@@ -234,7 +234,7 @@ class Trainer:
             InputError: it is another run's, or damaged.
         """
         tensors, meta = checkpoint.load(folder)
-        if meta.get("policy") != self.spec:
+        if whole(meta.get("policy", {})) != self.spec:
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder, meta)

@@ -49,6 +49,16 @@ class CloneConfig(CloneSettings):
     """None: data without play say nothing of values under the clone."""
 
     @property
+    def critic_trunk(self) -> Part:
+        """Of a critic that has none."""
+        return self.trunk
+
+    @property
+    def critic_hidden(self) -> tuple[int, ...]:
+        """Of a critic that has none."""
+        return self.hidden
+
+    @property
     def method(self) -> str:
         """What made the policy, beside the algorithms' names."""
         return "clone"

@@ -33,7 +33,8 @@ class Settings:
     total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1)
     num_envs: int = option(16, "N: environments stepped together", least=1)
     rollout_steps: int = option(128, "T: choices per environment between updates", least=1)
-    hidden: tuple[int, ...] = option((64, 64), "sizes of the hidden layers, of the policy and of the critic", least=1)
+    hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1)
+    critic_hidden: tuple[int, ...] = option((64, 64), "of the critic's; unless said, the policy's", least=1)
     scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0)
     eval_episodes: int = option(10, "episodes of an evaluation", least=1)
@@ -61,6 +62,7 @@ PARTS = {
     "algorithm": (catalog.algorithms, "ppo"),
     "critic": (catalog.critics, None),
     "trunk": (catalog.trunks, "mlp"),
+    "critic_trunk": (catalog.trunks, "mlp"),
 }
 """Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
@@ -73,6 +75,7 @@ class Config(Settings):
     algorithm: Part
     critic: Part
     trunk: Part
+    critic_trunk: Part
 
     @property
     def method(self) -> str:
@@ -90,7 +93,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = flat(settings)
-    settings = of_prior(settings) | settings
+    settings = _critic_like_policy(of_prior(settings) | settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
     defaults = {part: getattr(row, part, None) or default for part, (_, default) in PARTS.items()}
     names = {part: settings.get(part, default) for part, default in defaults.items()}
@@ -106,6 +109,13 @@ def configure(settings: Mapping[str, Any]) -> Config:
     config = Config(**read_settings(Settings, merged, names, classes))
     row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
+
+
+def _critic_like_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The critic's network is what is said of the policy's, unless something is said of it."""
+    alike = {"hidden"} if "critic_trunk" in settings else {"hidden", "trunk"}
+    theirs = {f"critic_{key}": value for key, value in settings.items() if key.split(".")[0] in alike}
+    return dict(settings) | theirs | {key: settings[key] for key in theirs if key in settings}
 
 
 def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,42 +12,56 @@ import pgcontrol_envs
 import torch
 from torch import Tensor
 
-from pgcontrol import catalog
 from pgcontrol.options import InputError, pick, read_options
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import Config, Part
+from pgcontrol.runs.config import PARTS, Config, Part
+from pgcontrol.trunks.base import Trunk
+
+TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
+"""What a policy is made of: the algorithm is no part of it."""
 
 
 def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
     """What a policy is made of, as JSON values."""
-    parts = {part: {"name": p.name, **dataclasses.asdict(p.options)} for part, p in _parts(config).items()}
-    sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist(), "hidden": list(config.hidden)}
+    said: dict[str, Part] = {part: getattr(config, part) for part in TABLES}
+    parts = {part: {"name": p.name, **dataclasses.asdict(p.options)} for part, p in said.items()}
+    sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist()}
+    hidden = {"hidden": config.hidden, "critic_hidden": config.critic_hidden}
     # through JSON, so that it equals what a checkpoint gives back
-    return json.loads(json.dumps({"env": config.env} | sizes | parts))
+    return json.loads(json.dumps({"env": config.env} | sizes | hidden | parts))
 
 
-def _parts(config: Config | CloneConfig) -> dict[str, Part]:
-    return {"head": config.head, "critic": config.critic, "trunk": config.trunk}
+def whole(spec: dict[str, Any]) -> dict[str, Any]:
+    """A spec with what older ones leave unsaid: layers of tanh, and a critic's network like the policy's."""
+    spec = {"trunk": {"name": "mlp"}} | spec
+    return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     """A new policy, its weights drawn from `seed` alone."""
-    tables = {"head": catalog.heads(), "critic": catalog.critics(), "trunk": catalog.trunks()}
     classes, options = {}, {}
-    spec = {"trunk": {"name": "mlp"}} | spec  # before there was a choice, nothing was said
-    for part, table in tables.items():
+    spec = whole(spec)
+    for part, table in TABLES.items():
         chosen = dict(spec[part])
-        classes[part] = pick(part, chosen.pop("name"), table)
+        classes[part] = pick(part, chosen.pop("name"), table())
         options[part] = classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}."))
-    features = spec["hidden"][-1] if spec["hidden"] else spec["obs_size"]
+    size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = classes["head"](features, torch.tensor(spec["low"]), torch.tensor(spec["high"]), options["head"])
-        critic = classes["critic"](features, options["critic"])
-        trunk = functools.partial(classes["trunk"], spec["obs_size"], spec["hidden"], options["trunk"])
-        return Policy(spec["obs_size"], trunk, head, critic)
+        bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
+        head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
+        critic = classes["critic"](Trunk.features(size, critic_hidden), options["critic"])
+        trunk = functools.partial(classes["trunk"], size, hidden, options["trunk"])
+
+        def critic_trunk() -> Trunk:
+            try:
+                return classes["critic_trunk"](size, critic_hidden, options["critic_trunk"])
+            except InputError as error:  # of sizes that it calls `hidden`
+                raise InputError(f"critic_{error}") from None
+
+        return Policy(size, trunk, head, critic_trunk, critic)
 
 
 def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:

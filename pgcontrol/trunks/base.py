@@ -21,6 +21,11 @@ class Trunk(nn.Sequential):
     def __init__(self, inputs: int, hidden: Sequence[int], options: Any):
         super().__init__(*self.layers(inputs, hidden, options))
 
+    @staticmethod
+    def features(inputs: int, hidden: Sequence[int]) -> int:
+        """F."""
+        return hidden[-1] if hidden else inputs
+
     def layers(self, inputs: int, hidden: Sequence[int], options: Any) -> list[nn.Module]:
         """The layers, made anew.
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pgcontrol.options import InputError, NoOptions
+from pgcontrol.options import InputError, option
 from pgcontrol.trunks.base import Trunk
 
 
 class Block(nn.Module):
     """x + W₂ relu(W₁ LN(x)); W₂ begins at 0, so that at first the block passes x on (Zhang et al. 2019)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, inner: int):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+        self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
         nn.init.orthogonal_(self.inner.weight, math.sqrt(2))
         nn.init.zeros_(self.inner.bias)
         nn.init.zeros_(self.outer.weight)
@@ -29,16 +30,24 @@ class Block(nn.Module):
         return x + self.outer(F.relu(self.inner(self.norm(x))))
 
 
+@dataclass(frozen=True)
+class ResidualOptions:
+    """What `--trunk.X` sets."""
+
+    expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1)
+
+
 class ResidualLayerNorm(Trunk):
     """A layer to `hidden`'s width, a residual block for each of its entries, and layer normalisation at the end.
 
-    The normalised residual network that regularised actors of discretised policies use (RN-D, arXiv 2601.23075).
+    The normalised residual network that regularised actors of discretised policies use (RN-D, arXiv 2601.23075, after
+    SimBa, arXiv 2410.09754: two blocks of 256, four times as wide inside, beside a critic of two layers of tanh).
     """
 
     name = "residual-layernorm"
-    Options = NoOptions
+    Options = ResidualOptions
 
-    def layers(self, inputs: int, hidden: Sequence[int], options: NoOptions) -> list[nn.Module]:
+    def layers(self, inputs: int, hidden: Sequence[int], options: ResidualOptions) -> list[nn.Module]:
         """Linear, blocks, normalisation."""
         if len(set(hidden)) != 1:
             sizes = ",".join(map(str, hidden))
@@ -46,4 +55,4 @@ class ResidualLayerNorm(Trunk):
         first = nn.Linear(inputs, hidden[0])
         nn.init.orthogonal_(first.weight)
         nn.init.zeros_(first.bias)
-        return [first, *(Block(width) for width in hidden), nn.LayerNorm(hidden[0])]
+        return [first, *(Block(width, options.expansion * width) for width in hidden), nn.LayerNorm(hidden[0])]

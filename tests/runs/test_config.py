@@ -98,6 +98,23 @@ def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
     assert nested(config) == yaml.safe_load((tmp_path / "config.yaml").read_text())
 
 
+@pytest.mark.parametrize(
+    ("said", "trunk", "hidden"),
+    [
+        ({}, "residual-layernorm", (32, 32)),
+        ({"critic_hidden": 64}, "residual-layernorm", (64,)),
+        ({"critic_trunk": "mlp"}, "mlp", (32, 32)),
+        ({"critic_trunk": "mlp", "critic_hidden": "64,16"}, "mlp", (64, 16)),
+    ],
+)
+def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said, trunk, hidden):
+    policy = {"trunk": "residual-layernorm", "trunk.expansion": 2, "hidden": "32,32"}
+    config = configure(policy | said)
+    assert (config.critic_trunk.name, config.critic_hidden) == (trunk, hidden)
+    assert "critic_trunk" in said or config.critic_trunk == config.trunk
+    assert (config.trunk.options.expansion, config.hidden) == (2, (32, 32))
+
+
 def test_nested_and_dotted_settings_are_one():
     tree = {"head": {"name": "binned", "bins": 5}, "algorithm": "ppo", "total-steps": 10}
     assert flat(tree) == {"head": "binned", "head.bins": 5, "algorithm": "ppo", "total_steps": 10}

@@ -1,5 +1,7 @@
 """Laws that every trunk in the catalogue keeps."""
 
+import json
+
 import pytest
 import torch
 
@@ -67,6 +69,41 @@ def test_a_spec_that_says_no_trunk_means_layers_of_tanh():
     assert torch.equal(plain.theta, said.theta)
 
 
-def test_unequal_sizes_are_refused_where_they_cannot_be():
-    with pytest.raises(InputError, match="hidden = 64,32: trunk 'residual-layernorm' needs equal sizes"):
-        Trainer(configure(SMALL | {"trunk": "residual-layernorm", "hidden": "64,32"}))
+def test_a_critic_may_have_a_network_of_another_kind_and_size(name, tmp_path):
+    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32", "critic_trunk": "mlp", "critic_hidden": 8}))
+    trainer.update()
+    trainer.save(tmp_path / "step_1")
+    policy = load(tmp_path / "step_1")
+    assert type(policy.actor_trunk) is catalog.trunks()[name]
+    assert isinstance(policy.critic_trunk, catalog.trunks()["mlp"])
+    obs = torch.randn(4, policy.obs_size)
+    assert policy.actor_trunk(obs).shape == (4, 32)
+    assert policy.critic_trunk(obs).shape == (4, 8)
+    assert torch.equal(policy.value(obs), trainer.policy.value(obs))
+
+
+def test_a_checkpoint_from_before_the_critic_had_a_network_of_its_own_goes_on(name, tmp_path):
+    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
+    trainer.update()
+    trainer.save(tmp_path / "step_1")
+    meta = json.loads((tmp_path / "step_1" / "meta.json").read_text())
+    del meta["policy"]["critic_trunk"], meta["policy"]["critic_hidden"]
+    (tmp_path / "step_1" / "meta.json").write_text(json.dumps(meta))
+    again = Trainer(trainer.config)
+    again.load(tmp_path / "step_1")
+    assert torch.equal(again.policy.theta, trainer.policy.theta)
+
+
+def test_a_block_may_be_wider_inside():
+    block = catalog.trunks()["residual-layernorm"]
+    said = Trainer(configure(SMALL | {"trunk": block.name, "hidden": "32,32", "trunk.expansion": 4})).policy
+    for trunk in (said.actor_trunk, said.critic_trunk):
+        shapes = {name: tuple(weight.shape) for name, weight in trunk.named_parameters()}
+        assert (shapes["1.inner.weight"], shapes["1.outer.weight"]) == ((128, 32), (32, 128))
+
+
+@pytest.mark.parametrize("whose", ["", "critic_"])
+def test_unequal_sizes_are_refused_where_they_cannot_be(whose):
+    settings = {f"{whose}trunk": "residual-layernorm", f"{whose}hidden": "64,32"}
+    with pytest.raises(InputError, match=f"^{whose}hidden = 64,32: trunk 'residual-layernorm' needs equal sizes"):
+        Trainer(configure(SMALL | settings))
