@@ -10,6 +10,8 @@ from typing import Any
 
 from pgcontrol.options import InputError
 
+MOST_PORT = 65_535
+
 
 def whole(text: str, least: int = 1) -> int:
     """A whole number, at least `least`."""
@@ -19,6 +21,14 @@ def whole(text: str, least: int = 1) -> int:
         raise ArgumentTypeError(f"{text!r} is not a whole number") from None
     if value < least:
         raise ArgumentTypeError(f"{value} must be at least {least}")
+    return value
+
+
+def port(text: str) -> int:
+    """A port of this machine; 0: any."""
+    value = whole(text, least=0)
+    if value > MOST_PORT:
+        raise ArgumentTypeError(f"{value} is no port: at most {MOST_PORT}")
     return value
 
 

@@ -46,6 +46,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("video nowhere --out x.mp4 --size big", "--size big: must look like 640x480"),
         ("video nowhere --out x.mp4 --seconds -1", "argument --seconds: -1 must be greater than 0"),
         ("video nowhere --out x.gif", "--out x.gif: must end in .mp4"),
+        ("play nowhere --port 70000", "argument --port: 70000 is no port: at most 65535"),
         ("eval nowhere --seed -1", "argument --seed: -1 must be at least 0"),
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from pgcontrol.arguments import seed, whole
+from pgcontrol.arguments import port, seed
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,7 +19,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--agent", choices=("policy", "random", "zero"), default="policy", help="who plays [policy]")
     parser.add_argument("--sampled", action="store_true", help="play samples of the policy instead of its mode")
     parser.add_argument("--seed", type=seed, default=0, help="of the first start state; later ones count up [0]")
-    parser.add_argument("--port", type=whole, default=0, metavar="P", help="of the page [the first free from 8080]")
+    parser.add_argument("--port", type=port, default=0, metavar="P", help="of the page [the first free from 8080]")
 
 
 def run(given: Namespace) -> int:

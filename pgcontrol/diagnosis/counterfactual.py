@@ -22,7 +22,8 @@ from scipy import stats
 
 from pgcontrol.diagnosis.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor, begun
+from pgcontrol.experiment.executor import Executor
+from pgcontrol.experiment.folders import begun
 from pgcontrol.experiment.statistics import probability_of_improvement
 from pgcontrol.experiment.sweep import Cell
 from pgcontrol.learning.train import Trainer, stream_seeds, trainer_for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
@@ -12,16 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pgcontrol.experiment import results, tables
+from pgcontrol.experiment import folders, results, tables
 from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor, Outcome, asked_of
+from pgcontrol.experiment.executor import Executor, Outcome
 from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.report import publish
+from pgcontrol.experiment.report.words import count
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.sweep import Cell, Key, Sweep
 from pgcontrol.options import InputError, near_miss
-from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import last_row, short
+from pgcontrol.runs.log import short
 
 TABLES_EVERY = 60.0
 """Seconds between two writings of the tables: with many runs that takes seconds itself."""
@@ -65,19 +64,19 @@ def compare(
         missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
         aside |= {where / cell.name: "before" for cell in anew}
         say(
-            f"{sweep.question}\n{len(sweep.cells)} runs, {len(sweep.cells) - len(missing)} of them done,"
+            f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
             f" {executor.jobs} at a time"
         )
         if left_out := results.left_out(sweep):
             say(left_out)
         if times := executor.expected(missing) if missing else {}:
-            say(f"expected: about {words(wall(missing, times, executor.jobs))} for {len(missing)} runs")
+            say(f"expected: about {words(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
         if dry:
             return 0
         if anew:
             results.forget(sweep, [done.pop(cell.key) for cell in anew])
         for folder, word in aside.items():
-            _set_aside(folder, word)
+            folders.set_aside(folder, word)
         board = Board(missing, where, times, executor.jobs)
         with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
             _follow(outcomes, sweep, done, board, live, say)
@@ -99,8 +98,10 @@ def _found(
     for cell in [cell for cell in sweep.cells if cell.key not in done]:
         folder = where / cell.name
         try:
-            ended = _ended(cell, folder)
+            ended = folders.ended(cell, folder)
             row = results.row_of(cell, folder, sweep.plots) if ended and not dry else None
+        except results.Unscored:  # told when it has ended again
+            ended, row = False, None
         except InputError as error:
             say(f"{folder} is damaged, so this run begins anew: {error}")
             aside[folder] = "damaged"
@@ -116,7 +117,12 @@ def _found(
         if not dry:
             results.add(sweep, row)
         done[cell.key] = row
-    return done, [cell for cell in missing if cell.key not in done], aside
+    missing = [cell for cell in missing if cell.key not in done]
+    for folder in (where / cell.name for cell in missing if folders.foreign(cell, where / cell.name)):
+        if folder not in aside:
+            say(f"{folder} holds a run of other settings, which is set aside")
+            aside[folder] = "other"
+    return done, missing, aside
 
 
 def _follow(
@@ -136,6 +142,7 @@ def _follow(
             continue
         cell = outcome.cell
         row, error = _result(sweep, outcome)
+        folders.note_failure(outcome.folder, error)
         if row is None:
             board.failed.add(cell.key)
             say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
@@ -153,7 +160,7 @@ def _follow(
 def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
     """A cell's row, or why it has none; what ended in an error may have come to its end all the same."""
     try:
-        if outcome.error and not _ended(outcome.cell, outcome.folder):
+        if outcome.error and not folders.ended(outcome.cell, outcome.folder):
             return None, outcome.error
         row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
     except InputError as error:
@@ -167,24 +174,6 @@ def _told(cell: Cell, row: Row) -> str:
     told = f"{cell.name}: return {short(score(row))} in {row['seconds']:,.0f} s"
     told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
     return told + (f", {row['verdict']}" if row["verdict"] else "")
-
-
-def _ended(cell: Cell, folder: Path) -> bool:
-    """Whether the cell's run has come to an end of its own: divergence is a result, too, once there is a return.
-
-    Raises:
-        InputError: the folder is damaged.
-    """
-    run = RunFolder(folder)
-    if not run.config_file.exists():
-        return False
-    run.config()
-    if not asked_of(cell, folder):
-        return False
-    status, log = run.manifest().get("status"), run.metrics_file
-    if status == "finished" and last_row(log) is None:
-        raise InputError(f"it has finished, but {log.name} has no row")
-    return status == "finished" or (status == "diverged" and last_row(log) is not None)
 
 
 def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
@@ -205,11 +194,3 @@ def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
 def _verdict(row: Row) -> list[str]:
     """The words that are said of a run."""
     return (row["verdict"].split(", ") if row["verdict"] else []) + ["diverged"] * row["diverged"]
-
-
-def _set_aside(folder: Path, word: str) -> None:
-    """Under another name: what is damaged may still be worth mending by hand."""
-    aside = folder.with_name(f"{folder.name}.{word}")
-    shutil.rmtree(aside, ignore_errors=True)
-    if folder.exists():
-        folder.rename(aside)

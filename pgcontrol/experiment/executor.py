@@ -1,4 +1,4 @@
-"""What runs a cell. Nothing else knows that cells are processes on this machine."""
+"""What runs a cell: nothing else knows that cells are processes on this machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pgcontrol.experiment import folders
 from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.learning.signals import PARENT, STOPPED
-from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import configure, flat, nested, read_yaml
 from pgcontrol.runs.lock import taken
 
 ATTEMPTS = 3
@@ -108,7 +107,7 @@ class _Job:
 
     def _start(self) -> None:
         self.attempts += 1
-        words = ["resume", str(self.folder)] if begun(self.cell, self.folder) else self._train()
+        words = ["resume", str(self.folder)] if folders.begun(self.cell, self.folder) else self._train()
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pgcontrol", *words],
@@ -119,7 +118,9 @@ class _Job:
             )
 
     def _train(self) -> list[str]:
-        shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint, or answers another question
+        if folders.foreign(self.cell, self.folder):
+            folders.set_aside(self.folder, "other")
+        shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
         return self.cell.words(self.folder)
 
     def poll(self) -> Outcome | None:
@@ -142,14 +143,12 @@ class _Job:
             name = next((f" ({s.name})" for s in signal.Signals if s == -code), "")
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
             return f"killed by signal {-code}{name} {self.attempts} times{cause}"
-        return "" if code == 0 else last_words(self.cell, self.folder.parent) or f"exit code {code}"
+        return "" if code == 0 else self._last_words() or f"exit code {code}"
 
-
-def last_words(cell: Cell, where: Path) -> str:
-    """The last line that a cell's process wrote; empty where there is none."""
-    log = _log(cell, where)
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else ""
+    def _last_words(self) -> str:
+        """The last line that the process wrote; empty where there is none."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return lines[-1].removeprefix("pgcontrol: ") if lines else ""
 
 
 def _log(cell: Cell, where: Path) -> Path:
@@ -160,17 +159,3 @@ def _steps(folder: Path) -> int:
     """The environment step of the newest checkpoint; 0 before the first."""
     found = checkpoint.find(folder)
     return checkpoint.steps_of(found[-1]) if found else 0
-
-
-def begun(cell: Cell, folder: Path) -> bool:
-    """Whether the folder holds a checkpoint of this very cell to go on from."""
-    return bool(checkpoint.find(folder)) and asked_of(cell, folder)
-
-
-def asked_of(cell: Cell, folder: Path) -> bool:
-    """Whether the run in the folder has the cell's settings; one whose config is missing or damaged has none."""
-    try:
-        found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
-    except InputError:
-        return False
-    return all(found.get(key) == value for key, value in cell.run().items())

@@ -12,6 +12,7 @@ from pgcontrol import catalog
 from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.learning import compiling
 from pgcontrol.learning.train import Trainer, trainer_for
+from pgcontrol.learning.updates import Diverged
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import Config, configure
 
@@ -55,7 +56,7 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
             try:
                 found[kind] = _seconds(config, trainer, each)
-            except FloatingPointError:  # it diverges at once: a short run
+            except Diverged:  # at once: a short run
                 found[kind] = STARTING
             finally:
                 trainer.close()

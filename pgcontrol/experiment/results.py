@@ -14,7 +14,7 @@ import numpy as np
 
 from pgcontrol.arguments import typed
 from pgcontrol.diagnosis.verdicts import spreads
-from pgcontrol.experiment.executor import asked_of
+from pgcontrol.experiment.folders import asked_of
 from pgcontrol.experiment.looks import look
 from pgcontrol.experiment.sweep import Cell, Key, Sweep, run_of
 from pgcontrol.options import InputError, near_miss
@@ -46,10 +46,20 @@ DIFFERENCES = 3
 Row = dict[str, Any]
 
 
+class Unscored(InputError):
+    """A run came to its end without a return to judge it by."""
+
+
 def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
-    """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then."""
+    """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then.
+
+    Raises:
+        Unscored: no episode of it has ended, and none was evaluated.
+    """
     rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
     last = rows[-1]
+    if last.get("eval/mean_reward") is None and last.get(RETURN) is None:
+        raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
     picks = _picks(len(rows))
     curves = {name: _curve(rows, name, picks) for name in dict.fromkeys((*CURVES, *plots))}
     return {
@@ -258,7 +268,7 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
         if now["verdict"] is None or now.items() <= row.items() or not asked_of(cell_of(row), folder):
             continue
         changed = True
-        for line in [row, *(line for line in lines if line["settings"] == row["settings"])]:
+        for line in [row, *(line for line in lines if _alike(line, row))]:
             line.update(now)
     if changed:
         _rewrite(sweep, lines)
@@ -266,8 +276,13 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
 
 def forget(sweep: Sweep, rows: Iterable[Row]) -> None:
     """Take rows out of the results, so that their cells run again."""
-    gone = [row["settings"] for row in rows]
-    _rewrite(sweep, [line for line in _all(sweep.results) if line["settings"] not in gone])
+    gone = list(rows)
+    _rewrite(sweep, [line for line in _all(sweep.results) if not any(_alike(line, row) for row in gone)])
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Whether two rows tell of the same cell: equal settings are not enough, since two arms may have them."""
+    return cell_of(one) == cell_of(other)
 
 
 def _rewrite(sweep: Sweep, lines: Iterable[Row]) -> None:

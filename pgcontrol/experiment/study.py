@@ -102,12 +102,12 @@ class Study:
     def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
         grid = np.linspace(0, np.median([row["seconds"] for row in rows]), POINTS)
-        found = [_on(grid, seconds(row), row["curves"][RETURN]) for row in rows]
+        found = [_on(grid, seconds(row), row["curves"].get(RETURN)) for row in rows]
         return grid, np.array([c for c in found if c is not None]).reshape(-1, POINTS)
 
     def first(self, env: str) -> float:
         """The return that training begins with: IQM over all runs of the task."""
-        begun = [next((v for v in r["curves"][RETURN] if v is not None), None) for r in self._all(env)]
+        begun = [next((v for v in r["curves"].get(RETURN, ()) if v is not None), None) for r in self._all(env)]
         known = [v for v in begun if v is not None]
         return float(iqm(np.array(known))) if known else 0.0
 
@@ -167,7 +167,7 @@ class Study:
         steps, times = [], []
         rows = self.of(env, arm)
         for row in rows:
-            curve = np.array([np.nan if v is None else v for v in row["curves"][RETURN]], float)
+            curve = np.array([np.nan if v is None else v for v in row["curves"].get(RETURN, ())], float)
             at = reached(curve, goal)
             if at is not None:
                 steps.append(float(row["curves"]["steps"][at]))

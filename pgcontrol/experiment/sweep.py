@@ -137,12 +137,12 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
     return Sweep(
         path,
-        question=str(tree.get("question", "")),
+        question=str(tree.get("question") or ""),
         baseline=baseline,
         cells=cells,
         plots=_names(tree, "plots", "metrics", "train/kl"),
         thresholds=_thresholds(tree, envs),
-        references=references.read(tree.get("references", {}), envs),
+        references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
     )
 
@@ -196,7 +196,7 @@ def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
 
 
 def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
-    found = tree.get("thresholds", {})
+    found = tree.get("thresholds") or {}
     if not isinstance(found, dict):
         raise InputError(f"thresholds = {found!r}: must map tasks to returns, such as {{HalfCheetah-v5: 4000}}")
     for env, value in found.items():

@@ -145,11 +145,14 @@ def _provenance() -> dict[str, Any]:
 def _git_revision() -> str | None:
     """Revision of the source tree the package runs from, `+` behind it when the tree has changes; None outside git."""
     here = Path(__file__).parent
+    code = (str(here.parent), str(here.parents[1] / "envs"))  # results of experiments change while runs are made
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=5, check=True).stdout
 
     try:
-        return git("rev-parse", "HEAD").strip() + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return git("rev-parse", "HEAD").strip() + (
+            "+" if git("status", "--porcelain", "--untracked-files=no", "--", *code) else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return None

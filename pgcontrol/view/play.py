@@ -225,7 +225,9 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
                 handle.sync()
     except KeyboardInterrupt:
         print("\nstopped")
-    except RuntimeError as error:  # Studio's way to say that a port is taken
+    except RuntimeError as error:  # of Studio's thread, some time after it began; only a port is the user's affair
+        if "port" not in str(error).lower():
+            raise
         raise InputError(f"--viewer {viewer}: {error}") from None
     finally:
         env.close()

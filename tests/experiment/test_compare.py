@@ -3,18 +3,15 @@
 import csv
 import json
 import re
-import time
-from types import SimpleNamespace
+import shutil
 
 import pytest
 from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.experiment import results, tables
-from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.compare import compare
 from pgcontrol.experiment.executor import Executor, Local, Outcome
-from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
 from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
@@ -96,7 +93,7 @@ def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_p
     blocked.touch()  # a file where the run folder should be
     assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 1
     out = capsys.readouterr().out
-    assert f"{sweep.cells[0].name} failed: pgcontrol: run_dir" in out
+    assert f"{sweep.cells[0].name} failed: run_dir" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
 
 
@@ -197,6 +194,68 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
+def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
+    (tmp_path / "heads.yaml").write_text(
+        SWEEP[: SWEEP.index("arms:")] + "arms: {a: {}, b: {}}\ngrid: {env: Reacher-v5, seed: 1}"
+    )
+    twice = read_sweep(sweep.path)
+    assert compare(twice, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
+    executor = Asked()
+    assert compare(twice, executor, tmp_path / "runs", Console(quiet=True), "none", again="*-a-s0") == 0
+    assert [cell.arm for cell in executor.cells] == ["a"]
+    assert set(results.read(twice)) == {cell.key for cell in twice.cells}
+
+
+def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_path, capsys):
+    cell, runs = sweep.cells[0], tmp_path / "runs"
+    for seconds in (1.0, 2.0):
+        folder = RunFolder.create(configure(cell.settings | {"total_steps": 64, "run_dir": str(runs / cell.name)}))
+        (folder.path / "checkpoints" / "step_000000064").mkdir(parents=True)
+        folder.write_manifest(status="finished", seconds=seconds)
+        assert compare(sweep, Ready(), runs, Console(), "none", dry=True) == 0
+        assert f"{folder.path} holds a run of other settings, which is set aside\n" in capsys.readouterr().out
+        assert folder.path.exists()
+        assert compare(sweep, Ready(), runs, Console(quiet=True), "none") == 0
+        sweep.results.unlink()
+        shutil.rmtree(folder.path)
+    aside = [runs / f"{cell.name}.other", runs / f"{cell.name}.other.2"]
+    assert [RunFolder(folder).manifest()["seconds"] for folder in aside] == [1.0, 2.0]
+
+
+class Short(Executor):
+    """Runs whose budget ends before an episode does: evaluated at the end, or not even that."""
+
+    def __init__(self, last: dict):
+        self.last = last
+
+    def run(self, cells, where):
+        for cell in cells:
+            folder = RunFolder(where / cell.name)
+            if not folder.config_file.exists():
+                folder = RunFolder.create(configure(cell.settings | {"run_dir": str(folder.path)}))
+                folder.write_manifest(status="finished", seconds=1.0)
+                rows = [{"time/total_timesteps": 256, "train/std": 0.5}, {"time/total_timesteps": 512} | self.last]
+                folder.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            yield Outcome(cell, folder.path, "")
+
+
+def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_path):
+    last = {"eval/mean_reward": 7.54, "eval/mean_reward_sampled": 7.0}
+    assert compare(sweep, Short(last), tmp_path / "runs", Console(quiet=True), "none") == 0
+    assert len(results.read(sweep)) == 4
+    assert "7.54" in (tmp_path / "heads.md").read_text()
+    assert "final score" in (tmp_path / "heads.html").read_text()
+
+
+def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
+    for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
+        assert compare(sweep, Short({}), tmp_path / "runs", Console(), "none") == 1
+        out = capsys.readouterr().out
+        assert f"{sweep.cells[0].name} failed: no episode has ended and none was evaluated: it needs a longer" in out
+        assert "no results yet, so no report\n" in out
+    assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == {c.name for c in sweep.cells}
+
+
 def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
     assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     rows = sweep.results.read_text()
@@ -268,51 +327,6 @@ def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, caps
         f"stopped; to go on: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
         f"a report of what there is: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
     ]
-
-
-def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
-    assert compare(sweep, Local(2), tmp_path / "runs", Console(), dry=True) == 0
-    out = capsys.readouterr().out
-    assert "expected: about" in out
-    assert "for 4 runs" in out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["heads.yaml"]
-    times = expected(sweep.cells)
-    assert set(times) == {cell.key for cell in sweep.cells}
-    assert all(STARTING < seconds < 100 for seconds in times.values())
-
-
-def test_an_asynchronous_training_is_expected_by_its_steps():
-    class Watching:
-        """Tells of sixteen workers' updates at a time."""
-
-        steps = updates = 0
-        env = SimpleNamespace(time_limit=None)
-
-        def update(self):
-            time.sleep(0.002)
-            self.steps += 2048
-            self.updates += 16
-            return {}
-
-    settings = {"env": "InvertedPendulum-v5", "algorithm": "a3c", "total_steps": 204_800, "eval_every": 0}
-    config = configure(settings | {"compile": "off"})
-    assert 0.2 <= _seconds(config, Watching(), 0.05) - STARTING < 1  # pyright: ignore[reportArgumentType]
-
-
-def test_wall_time_is_that_of_the_last_to_end(sweep):
-    # four runs on two cores, in order: 8 | 1, 1, 1 -> 8; on one core all after another
-    times = dict(zip([cell.key for cell in sweep.cells], [8.0, 1.0, 1.0, 1.0], strict=True))
-    assert wall(sweep.cells, times, 2) == 8
-    assert wall(sweep.cells, times, 1) == 11
-
-
-def test_the_time_left_learns_from_the_runs_that_ended(sweep):
-    cells = sweep.cells
-    times = {cell.key: 10.0 for cell in cells}
-    # the first took twice what was expected; the second is half done: 10 for its rest, 20 each for two more
-    board = Board(cells, sweep.path.parent, times, jobs=1)
-    board.ended[cells[0].key] = {"seconds": 20.0}
-    assert board.left({cells[1].key: 0.5}) == 50
 
 
 def test_the_last_verdict_on_a_run_is_kept(tmp_path):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pgcontrol.experiment import executor
-from pgcontrol.experiment.executor import ATTEMPTS, Local, Outcome, begun
+from pgcontrol.experiment.executor import ATTEMPTS, Local, Outcome
+from pgcontrol.experiment.folders import begun
 from pgcontrol.experiment.sweep import Cell, read_sweep
 from pgcontrol.runs import lock
 from pgcontrol.runs.config import configure, write_yaml

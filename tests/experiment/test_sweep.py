@@ -129,6 +129,15 @@ def test_refused_before_anything_runs(tmp_path, old, new, says):
     assert "\n" not in str(error.value)
 
 
+def test_a_key_without_a_value_is_as_good_as_absent(tmp_path):
+    file = tmp_path / "heads.yaml"
+    empty = "question:\nbudget: 512\nsettings:\narms: {a:, b: {}}\ngrid: {env: Reacher-v5}\n"
+    file.write_text(empty + "baseline:\nplots:\nthresholds:\nreferences:\nborrow:\n")
+    found = read_sweep(file)
+    assert (found.question, found.baseline, found.plots, found.thresholds) == ("", None, [], {})
+    assert (found.references, found.borrow, len(found.cells)) == ({}, [], 2)
+
+
 def test_two_arms_never_share_a_run_folder(tmp_path):
     (tmp_path / "heads.yaml").write_text("arms: {a b: {}, a-b: {}}\ngrid: {env: Reacher-v5}")
     with pytest.raises(InputError, match="would share the run folder Reacher-v5-a-b-s0; rename one") as error:

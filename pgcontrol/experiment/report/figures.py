@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -140,12 +140,10 @@ def improvement_together(study: Study) -> Figure | None:
 
 def learning(study: Study, env: str) -> list[Figure]:
     """Return over steps, and over wall time."""
-    arms = study.arms(env)
-    drawn = {
-        "steps": _over_steps(study, env, RETURN),
-        "time": [_line(study, arm, *study.over_time(study.of(env, arm))) for arm in arms],
-    }
-    n = counts(study, env, arms)
+    drawn = {"steps": _over_steps(study, env, RETURN), "time": list(_over_time(study, env))}
+    if not drawn["steps"]:  # no episode ended in training
+        return []
+    n = counts(study, env, [line.name for line in drawn["steps"]])
     steps, time = f"{env}: return", f"{env}: return over wall time"
     return [
         Figure(steps, svg.lines(steps, drawn["steps"], Axes(STEPS, "return")), f"IQM over seeds of the mean return of"
@@ -158,7 +156,7 @@ def learning(study: Study, env: str) -> list[Figure]:
 def learning_together(study: Study) -> Figure | None:
     """Normalised learning curves over all tasks, stratified."""
     envs = study.envs()
-    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    arms = [arm for arm in study.arms() if all(map(_known(study, arm), envs))]
     if len(envs) < 2 or not arms:
         return None
     ends = np.linspace(0, 1, POINTS)
@@ -314,6 +312,18 @@ def _over_steps(study: Study, env: str, metric: str) -> list[Line]:
         if len(curves):
             drawn.append(_line(study, arm, grid, curves))
     return drawn
+
+
+def _over_time(study: Study, env: str) -> Iterator[Line]:
+    for arm in study.arms(env):
+        grid, curves = study.over_time(study.of(env, arm))
+        if len(curves):
+            yield _line(study, arm, grid, curves)
+
+
+def _known(study: Study, arm: str) -> Callable[[str], bool]:
+    """Whether the arm has a learning curve on a task."""
+    return lambda env: any(RETURN in row["curves"] for row in study.of(env, arm))
 
 
 def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pgcontrol.experiment.executor import asked_of
+from pgcontrol.experiment.folders import asked_of
 from pgcontrol.experiment.results import Row, cell_of, folder_of
 from pgcontrol.experiment.study import Study
 from pgcontrol.options import InputError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.experiment import tables
-from pgcontrol.experiment.executor import last_words
+from pgcontrol.experiment.folders import failure
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
     LEVEL,
@@ -358,9 +358,8 @@ def _missing(study: Study) -> str:
     if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
         told.append(f"None yet on {listed(untouched)}.")
     for cell in missing:
-        words = last_words(cell, study.where)
-        if words.startswith("pgcontrol:"):
-            told.append(f"{cell.name} failed: {words.removeprefix('pgcontrol:').strip()}.")
+        if why := failure(study.where / cell.name):
+            told.append(f"{cell.name} failed: {why}.")
     return " ".join(told)
 
 

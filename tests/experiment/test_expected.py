@@ -1,0 +1,62 @@
+"""How long a sweep will take, told before and while it runs."""
+
+import time
+from types import SimpleNamespace
+
+from rich.console import Console
+
+from pgcontrol.experiment.board import Board
+from pgcontrol.experiment.compare import compare
+from pgcontrol.experiment.executor import Local
+from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
+from pgcontrol.runs.config import configure
+
+
+def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
+    cells = [cell._replace(settings=cell.settings | {"algorithm.learning_rate": 1e30}) for cell in sweep.cells[:1]]
+    assert expected(cells) == {cells[0].key: STARTING}
+
+
+def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
+    assert compare(sweep, Local(2), tmp_path / "runs", Console(), dry=True) == 0
+    out = capsys.readouterr().out
+    assert "expected: about" in out
+    assert "for 4 runs" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heads.yaml"]
+    times = expected(sweep.cells)
+    assert set(times) == {cell.key for cell in sweep.cells}
+    assert all(STARTING < seconds < 100 for seconds in times.values())
+
+
+def test_an_asynchronous_training_is_expected_by_its_steps():
+    class Watching:
+        """Tells of sixteen workers' updates at a time."""
+
+        steps = updates = 0
+        env = SimpleNamespace(time_limit=None)
+
+        def update(self):
+            time.sleep(0.002)
+            self.steps += 2048
+            self.updates += 16
+            return {}
+
+    settings = {"env": "InvertedPendulum-v5", "algorithm": "a3c", "total_steps": 204_800, "eval_every": 0}
+    config = configure(settings | {"compile": "off"})
+    assert 0.2 <= _seconds(config, Watching(), 0.05) - STARTING < 1  # pyright: ignore[reportArgumentType]
+
+
+def test_wall_time_is_that_of_the_last_to_end(sweep):
+    # four runs on two cores, in order: 8 | 1, 1, 1 -> 8; on one core all after another
+    times = dict(zip([cell.key for cell in sweep.cells], [8.0, 1.0, 1.0, 1.0], strict=True))
+    assert wall(sweep.cells, times, 2) == 8
+    assert wall(sweep.cells, times, 1) == 11
+
+
+def test_the_time_left_learns_from_the_runs_that_ended(sweep):
+    cells = sweep.cells
+    times = {cell.key: 10.0 for cell in cells}
+    # the first took twice what was expected; the second is half done: 10 for its rest, 20 each for two more
+    board = Board(cells, sweep.path.parent, times, jobs=1)
+    board.ended[cells[0].key] = {"seconds": 20.0}
+    assert board.left({cells[1].key: 0.5}) == 50
