@@ -13,6 +13,8 @@ from scipy import stats
 from pgcontrol.runs.log import short
 
 RESAMPLES = 10_000
+CURVE_RESAMPLES = 2_000
+"""At each of many points."""
 LEVEL = 0.95
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 Pair = tuple[Sequence[float], Sequence[float]]
@@ -64,7 +66,7 @@ def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
     """
     rng = np.random.default_rng(0)
-    resampled = [curves[rng.integers(len(curves), size=(2_000, len(curves)))] for curves in tasks]
+    resampled = [curves[rng.integers(len(curves), size=(CURVE_RESAMPLES, len(curves)))] for curves in tasks]
     low, high = np.quantile(iqm(np.concatenate(resampled, 1), axis=1), BOUNDS, axis=0)
     return iqm(np.concatenate(tasks), axis=0), low, high
 
@@ -158,7 +160,7 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
     """
     rng = np.random.default_rng(0)
     above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
-    resampled = [a[rng.integers(len(a), size=(2_000, len(a)))].mean(1) for a in above]
+    resampled = [a[rng.integers(len(a), size=(CURVE_RESAMPLES, len(a)))].mean(1) for a in above]
     low, high = np.quantile(np.mean(resampled, 0), BOUNDS, axis=0)
     return np.mean([a.mean(0) for a in above], 0), low, high
 

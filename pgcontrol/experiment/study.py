@@ -179,6 +179,12 @@ class Study:
         kept = row.get("spread")
         return (np.array(kept["steps"], float), np.array(kept["joints"], float).T) if kept else None
 
+    def joints(self, env: str, count: int) -> list[str]:
+        """Names of a task's first joints: of the row that has most of them, since older ones numbered some."""
+        kept = [names for row in self._all(env) if (names := row.get("maps", {}).get("joints"))]
+        named = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
+        return [*named[:count], *(f"joint {j}" for j in range(len(named), count))]
+
     def sharp(self, row: Row) -> Onset | None:
         """From when on a run's narrowest joint stayed narrow, if it did; see `pgcontrol.diagnosis.verdicts`."""
         kept = self.spread(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from pgcontrol.runs.log import short
 Rows = Mapping[Key, Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
+PANELS = 3
+"""Of a figure, side by side."""
 KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
 """Of a row, in the CSV."""
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
@@ -61,12 +64,12 @@ def lines(study: Study) -> list[tuple[str, ...]]:
 
 
 def better(pairs: Sequence[Pair]) -> str:
-    """P(better) of one or several tasks with its interval, or, where all pairs are won or lost, how many those are.
+    """P(better) of one or several tasks with its interval, or, where that has no width, how many pairs are won.
 
-    A bootstrap has nothing to resample there, and its interval of no width would pass for certainty.
+    Where all pairs are won or lost, or there is one, a bootstrap has nothing to resample, and that is no certainty.
     """
     found = mean_probability_of_improvement(pairs)
-    if 0 < found.estimate < 1:
+    if found.low < found.high:
         return str(found)
     won, count = np.sum([pairs_won(*pair) for pair in pairs], 0)
     return f"{short(found.estimate)} ({won:g} of {count:g} pairs)"
@@ -167,33 +170,48 @@ def terminal(sweep: Sweep, rows: Rows) -> Table:
 
 
 def plot(study: Study, out: Path) -> None:
-    """Curves over training, IQM with its bootstrap band: a row for each metric, a column for each task."""
+    """Curves over training, IQM with its bootstrap band: a panel for each metric and task, one legend for all."""
     from matplotlib.figure import Figure
 
     metrics, envs = [RETURN, *study.sweep.plots], study.envs()
-    figure = Figure(figsize=(1 + 5 * len(envs), 3.4 * len(metrics)), layout="constrained")
-    axes = figure.subplots(len(metrics), len(envs), squeeze=False)
-    for column, env in enumerate(envs):
-        for line, metric in enumerate(metrics):
-            axis, known = axes[line][column], []
-            for number, arm in enumerate(study.sweep.arms()):
-                rows = study.of(env, arm)
-                if not rows:
-                    continue
-                grid = study.grid(rows)
-                # a run lacks what it had no occasion to measure: routes, where no episode succeeded
-                curves = study.curves(rows, metric, grid)
-                if not len(curves):
-                    continue
-                middle, low, high = iqm_band(curves)
-                colour = f"C{number}"  # an arm's own, also where others lack the metric
-                axis.plot(grid, middle, label=f"{arm} (n={len(curves)})", color=colour)
-                axis.fill_between(grid, low, high, alpha=0.18, color=colour, linewidth=0)
-                known.append(middle)
-            axis.set_title(f"{env}: {metric}", fontsize=9)
-            axis.set_xlabel("environment steps")
-            if known and metric != RETURN and over_decades(np.concatenate(known)):
-                axis.set_yscale("log")
-            if known and axis is axes[0][0]:
-                axis.legend(fontsize=7)
+    across = min(PANELS, len(envs))
+    down = math.ceil(len(envs) / across)
+    figure = Figure(figsize=(1 + 4.4 * across, 0.6 + 3.2 * down * len(metrics)), layout="constrained")
+    axes = figure.subplots(down * len(metrics), across, squeeze=False)
+    drawn: dict[str, Any] = {}
+    for block, metric in enumerate(metrics):
+        panels = axes[block * down : (block + 1) * down].ravel()
+        for axis, env in zip(panels, envs, strict=False):
+            drawn = _panel(study, env, metric, axis) | drawn
+        for axis in panels[len(envs) :]:
+            axis.set_visible(False)
+    names = [arm for arm in study.sweep.arms() if arm in drawn]
+    figure.legend([drawn[arm] for arm in names], names, loc="outside upper center", ncols=min(5, len(names)))
     figure.savefig(out, dpi=110)
+
+
+def _panel(study: Study, env: str, metric: str, axis: Any) -> dict[str, Any]:
+    """A metric on a task; returns the line of each arm that has one."""
+    known, lines, runs = [], {}, []
+    for number, arm in enumerate(study.sweep.arms()):
+        rows = study.of(env, arm)
+        if not rows:
+            continue
+        grid = study.grid(rows)
+        # a run lacks what it had no occasion to measure: routes, where no episode succeeded
+        curves = study.curves(rows, metric, grid)
+        if not len(curves):
+            continue
+        middle, low, high = iqm_band(curves)
+        colour = f"C{number}"  # an arm's own, also where others lack the metric
+        (lines[arm],) = axis.plot(grid, middle, label=f"{arm} (n={len(curves)})", color=colour)
+        axis.fill_between(grid, low, high, alpha=0.18, color=colour, linewidth=0)
+        known.append(middle)
+        runs.append(len(curves))
+    n = f" (n = {min(runs)}{f' to {max(runs)}' if max(runs) > min(runs) else ''})" if runs else ""
+    axis.set_title(f"{env}: {metric}{n}", fontsize=9)
+    axis.set_xlabel("environment steps", fontsize=8)
+    axis.tick_params(labelsize=8)
+    if known and metric != RETURN and over_decades(np.concatenate(known)):
+        axis.set_yscale("log")
+    return lines

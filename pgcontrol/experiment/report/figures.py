@@ -85,12 +85,13 @@ def scores(study: Study, env: str) -> Figure:
     base = study.scores(env, study.sweep.baseline)
     title = f"{env}: final score"
     rule = float(iqm(np.array(base))) if base else None
+    line = "; the dashed line is the baseline's" if base else ""
     more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
     more += " Without dots: what others report, not run here." if others else ""
     return Figure(
         title,
         svg.bars(title, rows, "return of the final policy's mode", rule=rule),
-        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval; the dashed line is the baseline's.{more}"
+        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
         f" {counts(study, env, study.arms(env))}",
     )
 
@@ -268,7 +269,7 @@ def health(study: Study, env: str) -> Iterator[Figure]:
 
 
 def spread(study: Study, env: str) -> Figure | None:
-    """Deviation of the decoded actions: the mean over joints, all arms."""
+    """Deviation of the decoded actions at the rollout's states: the mean over joints, all arms."""
     return over_training(study, env, "train/std", "spread, mean over joints", True)
 
 
@@ -280,8 +281,7 @@ def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
             continue
         grid = study.grid(rows)
         curves = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
-        names = rows[0].get("maps", {}).get("joints", [])
-        names = [*names[: len(curves)], *(f"joint {j}" for j in range(len(names), len(curves)))]
+        names = study.joints(env, len(curves))
         drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, curves, strict=True)]
         limit = Limits().share

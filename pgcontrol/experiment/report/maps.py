@@ -47,13 +47,15 @@ def maps(study: Study, env: str) -> list[Maps]:
         if not (kept := row.get("maps")):
             continue
         columns, steps = unpack(kept["columns"]), np.array(kept["steps"])
+        names, joints = study.joints(env, columns.shape[2]), len(row.get("spread", {}).get("joints", ()))
+        some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
         moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
         for s, state in enumerate(kept["states"]):
             drawn = []
-            for j, joint in enumerate(kept["joints"]):
+            for j, joint in enumerate(names):
                 label = f"{env}, {arm}: {joint}, {state}"
                 drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept["discrete"]), ""))
-            found.append(Maps(state, arm, len(steps), f"seed {row['seed']}, n = 1 run, {moments}", drawn))
+            found.append(Maps(state, arm, len(steps), f"seed {row['seed']}, n = 1 run, {moments}{some}", drawn))
     states = list(dict.fromkeys(m.state for m in found))
     return sorted(found, key=lambda m: states.index(m.state))
 

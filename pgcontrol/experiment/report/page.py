@@ -20,7 +20,7 @@ from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
 from pgcontrol.experiment.report.videos import Clip
 from pgcontrol.experiment.report.words import answer
-from pgcontrol.experiment.results import Row, cell_of
+from pgcontrol.experiment.results import Row, cell_of, score
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs import files
@@ -29,6 +29,7 @@ from pgcontrol.runs.log import short
 
 SMALL = ("spread", "routes", "health")
 """Sections of many charts, which are drawn small."""
+SECONDS = "Seconds are of the machine at hand and of what else it did: compare them where runs were made together."
 SPREAD = (
     "How wide the distributions stayed: the deviation of the actions as a share of a joint's half-range. Narrow is no"
     " failure by itself: a solved task is sharp, too. Joint by joint the curves are IQMs over seeds, the strong one is"
@@ -102,12 +103,13 @@ def _sections(study: Study) -> list[dict[str, Any]]:
     envs = study.envs()
     together = [figures.improvement_together(study), figures.learning_together(study)]
     parts = [
-        ("scores", "Scores", "What the final policies are worth, and how likely an arm is to beat the baseline.",
+        ("scores", "Scores", "What the final policies are worth" + (", and how likely an arm is to beat the baseline."
+         if study.sweep.baseline else "."),
          [[figures.scores(study, e), figures.improvement(study, e)] for e in envs] + [together[:1]]),
-        ("learning", "Learning curves", "How the return grew, over steps and over the time that they took.",
+        ("learning", "Learning curves", f"How the return grew, over steps and over the time that they took. {SECONDS}",
          [figures.learning(study, e) for e in envs] + [together[1:]]),
         ("profile", "Performance profile", "", [[figures.profiles(study)]]),
-        ("threshold", "Time to a threshold", "How soon a return was reached, in steps and in seconds.",
+        ("threshold", "Time to a threshold", f"How soon a return was reached, in steps and in seconds. {SECONDS}",
          [figures.thresholds(study, e) for e in envs]),
         ("spread", "Spread", SPREAD, [[figures.spread(study, e) for e in envs]]),
         ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
@@ -145,8 +147,7 @@ def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]
 def _video(study: Study, clip: Clip) -> Video:
     row = study.rows[clip.env, clip.arm, clip.seed]
     data = base64.b64encode(clip.file.read_bytes()).decode()
-    scored = row["return"] if row["return"] is not None else row["training"]
-    says = f"seed {clip.seed}, return {short(scored)}"
+    says = f"seed {clip.seed}, return {short(score(row))}"
     return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
 
 

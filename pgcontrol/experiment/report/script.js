@@ -178,9 +178,10 @@ if (videos.length) {
   speed.addEventListener("change", () => { for (const v of videos) v.playbackRate = Number(speed.value); });
 }
 
+const folded = () => document.querySelectorAll("#maps details, #spread details, #runs > details");
 addEventListener("beforeprint", () => {
-  for (const details of document.querySelectorAll("#maps details")) { details.dataset.was = details.open ? "1" : ""; details.open = true; }
+  for (const details of folded()) { details.dataset.was = details.open ? "1" : ""; details.open = true; }
 });
 addEventListener("afterprint", () => {
-  for (const details of document.querySelectorAll("#maps details")) details.open = details.dataset.was === "1";
+  for (const details of folded()) details.open = details.dataset.was === "1";
 });

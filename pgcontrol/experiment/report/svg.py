@@ -23,6 +23,10 @@ WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
 LETTER = 7.2
 """Of a title, at the size that phones show it."""
+BEYOND = 40
+"""Room at the right edge for what is said of runs that are beyond it."""
+CLOSE = 14
+"""Pixels between two labels of a logarithmic axis, at the least."""
 NAME = 24
 """Letters of an arm's name beside its bar."""
 
@@ -53,12 +57,19 @@ class Scale:
             for digits in ((1,), (1, 2, 5), range(1, 10)):
                 found = [t for e in decades for m in digits if self.low <= (t := m * 10.0**e) <= self.high]
                 if len(found) >= 3:
-                    return found[:: math.ceil(len(found) / 7) if digits == (1,) else 1]
+                    return found[:: math.ceil(len(found) / 7)] if digits == (1,) else self._apart(found)
         raw = (self.high - self.low) / count
         unit = 10.0 ** math.floor(math.log10(raw))
         step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * 0.999)
         first = math.ceil(self.low / step - 1e-9)
         return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+    def _apart(self, ticks: list[float]) -> list[float]:
+        """Those whose labels do not stand on each other."""
+        kept = ticks[:1]
+        for tick in ticks[1:]:
+            kept += [tick] if abs(self(tick) - self(kept[-1])) >= CLOSE else []
+        return kept
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,8 @@ def bars(
     low, high = (min(values) if ends[0] is None else ends[0]), (max(values) if ends[1] is None else ends[1])
     room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
     left = 16 + LETTER * min(NAME, max(len(r.name) for r in rows))
-    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, WIDTH - RIGHT)
+    right = WIDTH - (BEYOND if any(row.beyond for row in rows) else RIGHT)
+    x = Scale(low - (room if ends[0] is None else 0), high + (room if ends[1] is None else 0), left, right)
     step, top = 26, 8
     height = top + step * len(rows) + BOTTOM
     bottom = height - BOTTOM

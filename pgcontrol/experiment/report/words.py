@@ -33,6 +33,8 @@ MILD = ("suspected", "sharp", NARROW)
 """Told last, in this order: what may be no fault."""
 UNTOLD = ("healthy", "not judged", "fewer routes")
 """Verdicts that there is nothing to say of, or that a paragraph of their own tells."""
+JOINTS = 3
+"""Joints that are named of a run's narrow ones: those that are so in most runs."""
 ONE_WAY = 0.95
 """Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
 
@@ -110,11 +112,12 @@ def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
     """Which arm did best where, what is settled, and how the arms stand to the baseline over all tasks."""
     ranked = {env: found for env, found in every.items() if len(found) > 1}
     best: dict[str, list[str]] = {}
-    for env, (first, *_) in ranked.items():
-        best.setdefault(first.arm, []).append(env)
-    led = [f"{arm} on {listed(envs)}" for arm, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
-    hint = " (by one seed alone)" if all(len(study.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
-    lead = f"Best{hint}: {'; '.join(led)}." if led else ""
+    for env, found in ranked.items():
+        first = _first(found)
+        best.setdefault(listed([s.arm for s in first]) + " alike" * (len(first) > 1), []).append(env)
+    led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
+    hint = " (of one seed alone)" if all(len(study.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
+    lead = f"Highest score{hint}: {'; '.join(led)}." if led else ""
     told = []
     for side, words in ((1, "Clearly above"), (-1, "Clearly below")):
         where: dict[tuple[str, ...], list[str]] = {}
@@ -126,25 +129,34 @@ def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
             told.append(f"{words} the baseline {study.sweep.baseline}: {arms}.")
     if not told and any(s.ahead for found in ranked.values() for s in found):
         told.append(f"On no task do these seeds settle whether an arm is above or below {study.sweep.baseline}.")
-    told += [_together(study), _beside_others(study)]
+    told += [_together(study), _beside_others(study, every)]
     return Paragraph(lead, " ".join(filter(None, told)))
 
 
-def _beside_others(study: Study) -> str:
+def _first(ranked: list[Standing]) -> list[Standing]:
+    """The arms that no other is above; more than one, where they have the same score."""
+    return [s for s in ranked if s.score.estimate == ranked[0].score.estimate]
+
+
+def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
     """On which tasks the best arm comes to what others report."""
-    reached: dict[bool, list[str]] = {True: [], False: []}
+    found: dict[str, list[str]] = {}
     for env in study.envs():
         if others := study.sweep.references.get(env):
-            reached[study.best(env) >= max(other.value for other in others)].append(env)
-    told = [f"as much as others report, or more, on {listed(reached[True])}"] if reached[True] else []
-    told += [f"less than the best of them on {listed(reached[False])}"] if reached[False] else []
-    return f"IQM of the best arm: {'; '.join(told)}." if told else ""
+            best, theirs = ranked[env][0].score, max(other.value for other in others)
+            within = "less, but with that of the best of them within its interval," * (best.high >= theirs)
+            words = "as much as others report, or more," if best.estimate >= theirs else within or "clearly less"
+            found.setdefault(words, []).append(env)
+    told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items())
+    return f"The best arm scores {told}." if told else ""
 
 
 def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:
-    best, base = ranked[0], next((s for s in ranked if s.arm == study.sweep.baseline), None)
-    did = "did best" if len(ranked) > 1 else "scored"
-    lead = f"On {env}, {_named(study, best)} {did}: {_score(best, len(study.scores(env, best.arm)))}."
+    first, base = _first(ranked), next((s for s in ranked if s.arm == study.sweep.baseline), None)
+    best = base if base and base in first else first[0]
+    did = "scored" if len(ranked) == 1 else "did best" if len(first) == 1 else "did best alike"
+    arms = listed([_named(study, s) for s in first])
+    lead = f"On {env}, {arms} {did}: {_score(best, len(study.scores(env, best.arm)))}."
     told = []
     if base and base is not best and best.ahead and best.better:
         theirs = _score(base, len(study.scores(env, base.arm)))
@@ -193,7 +205,7 @@ def _sure(standing: Standing, base: Standing) -> str:
 
 
 def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> list[str]:
-    rest = [s for s in ranked if s is not best and s is not base and s.ahead]
+    rest = [s for s in ranked if s is not best and s is not base and s.ahead and s.score != best.score]
     told = []
     for side, words in ((1, "Also clearly above the baseline"), (-1, "Clearly below it")):
         if group := [s for s in rest if s.settled == side]:
@@ -207,7 +219,7 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
             told.append(f"With every run {words} the baseline's, {few}: {listed(wholly)}.")
     if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
         told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
-    if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW]:
+    if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW and s.score != best.score]:
         hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
         told.append(f"With fewer than {FEW} seeds, as hints only: {hints}.")
     return told
@@ -342,12 +354,25 @@ def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
     """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
     said = Counter(word for row in rows for word in (row.get("verdict") or "healthy").split(", "))
     found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
+    for word in {"sharp", "suspected"} & set(found):
+        those = [row for row in rows if word in (row.get("verdict") or "").split(", ")]
+        found[word] = (found[word][0], _narrowed(study, those))
     if gone := [row["steps"] for row in rows if row.get("diverged")]:
         found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
     unjudged = [row for row in rows if row.get("verdict") in (None, "not judged")]
-    if narrow := [at.step for row in unjudged if (at := study.sharp(row))]:
-        found[NARROW] = (len(narrow), f" (from step {short(min(narrow))} on)")
+    if narrow := [row for row in unjudged if study.sharp(row)]:
+        found[NARROW] = (len(narrow), _narrowed(study, narrow))
     return found
+
+
+def _narrowed(study: Study, rows: list[Row]) -> str:
+    """From when on the runs' narrowest joints were narrow, and which joints those are, where the rows kept that."""
+    found = [at for row in rows if (at := study.sharp(row))]
+    if not found:
+        return ""
+    names = study.joints(rows[0]["env"], 1 + max(j for at in found for j in at.joints))
+    often = Counter(names[j] for at in found for j in at.joints).most_common(JOINTS)
+    return f" (from step {short(min(at.step for at in found))} on: {listed([name for name, _ in often])})"
 
 
 def _missing(study: Study) -> str:

@@ -1,5 +1,6 @@
 """What charts are of: which arms, on what axes."""
 
+import itertools
 import re
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from pgcontrol.experiment import results
 from pgcontrol.experiment.looks import _pack, unpack
 from pgcontrol.experiment.report import figures, maps
-from pgcontrol.experiment.report.svg import Scale
+from pgcontrol.experiment.report.svg import CLOSE, Scale
 from pgcontrol.experiment.study import Study
 
 
@@ -35,8 +36,16 @@ def changed(sweep, **row) -> Study:
     ],
 )
 def test_a_logarithmic_axis_has_two_labels_at_least(low, high, ticks):
-    found = Scale(low, high, 0, 1, log=True).ticks()
+    found = Scale(low, high, 0, 250, log=True).ticks()
     assert found == pytest.approx(ticks)
+
+
+def test_labels_of_a_logarithmic_axis_stand_apart():
+    found = Scale(0.06, 0.4, 222, 26, log=True)
+    kept = [found(tick) for tick in found.ticks()]
+    assert len(kept) >= 3
+    assert all(a - b >= CLOSE for a, b in itertools.pairwise(kept))
+    assert len(Scale(0.06, 0.4, 2220, 26, log=True).ticks()) > len(kept)
 
 
 def test_what_a_yaml_asks_for_is_linear_unless_it_spans_two_decades(sweep):

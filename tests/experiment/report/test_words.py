@@ -36,8 +36,8 @@ def test_who_won_by_how_much_and_how_sure(told):
     # both have an IQM of 1,100; of 12 pairs bins win 6: 1,050 beats one, 1,150 two, 1,300 three
     assert "On HalfCheetah-v5" in cheetah
     assert "Not told apart from the baseline by these seeds: bins." in cheetah or "do not settle" in cheetah
-    # on HalfCheetah both have an IQM of 1,100, and the first of two equals is the baseline
-    assert together.startswith("Best: bins on Fork-v0; gaussian on HalfCheetah-v5. ")
+    # on HalfCheetah both have an IQM of 1,100
+    assert together.startswith("Highest score: bins on Fork-v0; gaussian and bins alike on HalfCheetah-v5. ")
     assert "Clearly above the baseline gaussian: bins on Fork-v0. " in together
     assert "Clearly below the baseline gaussian: mixture on Fork-v0. Over 2 tasks together, " in together
     assert (
@@ -176,11 +176,14 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     study = Study(dataclasses.replace(sweep, references=others), rows)
     reported = "beside the runs of bins: A2C 1,000 (0 of 5 runs reach it) and SB3 PPO 202 (3 of 5 runs reach it)."
     assert reported in said(study)
-    assert "IQM of the best arm: less than the best of them on Fork-v0. On Fork-v0, bins" in said(study)
+    assert "The best arm scores clearly less on Fork-v0. On Fork-v0, bins" in said(study)
     equal = {"Fork-v0": [Reference("SB3 PPO", 202.0)]}
-    assert "IQM of the best arm: as much as others report, or more, on Fork-v0." in (
+    assert "The best arm scores as much as others report, or more, on Fork-v0." in (
         said(Study(dataclasses.replace(sweep, references=equal), rows))
     )
+    near = {"Fork-v0": [Reference("SB3 PPO", 203.0)]}  # the interval ends at 204
+    within = "The best arm scores less, but with that of the best of them within its interval, on Fork-v0."
+    assert within in said(Study(dataclasses.replace(sweep, references=near), rows))
     lines, before = tables.lines(study), tables.lines(plain)
     told = [line for line in lines if line not in before]
     assert told == [
