@@ -69,6 +69,8 @@ def compare(
         )
         if left_out := results.left_out(sweep):
             say(left_out)
+        if outdated := results.outdated(done.values()):
+            say(outdated)
         if times := executor.expected(missing) if missing else {}:
             say(f"expected: about {words(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
         if dry:

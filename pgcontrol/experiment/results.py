@@ -166,6 +166,29 @@ def _run(row: Row) -> dict[str, Any]:
     return run_of(configure(row.get("config") or cell_of(row).settings))
 
 
+def as_run(row: Row) -> Cell:
+    """The cell of a row, with what it left to defaults that are others today: its command gives the row again."""
+    cell = cell_of(row)
+    try:
+        now, had = cell.run(), _run(row)
+    except InputError:  # settings that are no longer known, or a prior that is gone
+        return cell
+    return cell._replace(settings=cell.settings | {key: value for key, value in had.items() if now.get(key) != value})
+
+
+def outdated(rows: Iterable[Row]) -> str:
+    """How many rows were made when a default was another that still counts, and which, in words; empty where none."""
+    others = []
+    for cell, ran in ((cell_of(row), as_run(row)) for row in rows):
+        if had := {key: value for key, value in ran.settings.items() if key not in cell.settings}:
+            others.append(_difference(had, {key: value for key, value in cell.run().items() if key in had}))
+    if not others:
+        return ""
+    example = Counter(others).most_common(1)[0][0]
+    keep = "they count; --again makes them anew, and a setting in the YAML would keep what they had"
+    return f"{_rows(len(others))} made when defaults were others ({example}): {keep}"
+
+
 def _same(run: dict[str, Any]) -> str:
     """Equal for the same run."""
     return json.dumps(run, sort_keys=True)

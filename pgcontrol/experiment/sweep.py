@@ -60,8 +60,12 @@ class Cell(NamedTuple):
 
 
 def run_of(config: Config) -> dict[str, Any]:
-    """What makes a run the one it is: every setting, dotted, but those of its place."""
-    return {key: value for key, value in flat(nested(config)).items() if key not in PLACE}
+    """What makes a run the one it is: every setting, dotted, but those of its place, and of a prior that it has not."""
+
+    def counts(key: str) -> bool:
+        return key not in PLACE and (config.prior is not None or not key.startswith("prior_"))
+
+    return {key: value for key, value in flat(nested(config)).items() if counts(key)}
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,21 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
+def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
+    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
+    lines[0]["config"] |= {"algorithm.gamma": 0.5}
+    del lines[1]["config"]["critic_hidden"]  # from before there was that setting
+    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(), "none") == 0
+    out = capsys.readouterr().out
+    assert "4 runs, 4 of them done" in out
+    assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
+    page = (tmp_path / "heads.html").read_text()
+    assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
+    assert results.as_run(lines[1]) == results.cell_of(lines[1])
+
+
 def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
     (tmp_path / "heads.yaml").write_text(
         SWEEP[: SWEEP.index("arms:")] + "arms: {a: {}, b: {}}\ngrid: {env: Reacher-v5, seed: 1}"

@@ -20,7 +20,7 @@ from pgcontrol.experiment.report import figures, maps
 from pgcontrol.experiment.report.figures import Figure
 from pgcontrol.experiment.report.videos import Clip
 from pgcontrol.experiment.report.words import answer
-from pgcontrol.experiment.results import Row, cell_of, score
+from pgcontrol.experiment.results import Row, as_run, score
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Sweep
 from pgcontrol.runs import files
@@ -152,7 +152,7 @@ def _video(study: Study, clip: Clip) -> Video:
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
-    provenance, cell = row.get("provenance", {}), cell_of(row)
+    provenance, cell = row.get("provenance", {}), as_run(row)
     details = {
         **({"diagnosis": row["why"]} if row.get("why") else {}),
         "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),

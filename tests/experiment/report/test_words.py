@@ -48,7 +48,7 @@ def test_who_won_by_how_much_and_how_sure(told):
 def test_what_failed_and_what_is_missing(told):
     trouble, missing = told[-2:]
     assert "On Fork-v0, diverged: mixture in 1 of 5 runs (last step 1,000)." in trouble
-    assert "On Fork-v0, sharp: mixture in 5 of 5 runs." in trouble
+    assert "On Fork-v0, sharp: mixture in 5 of 5 runs (from step 2" in trouble
     # runs that nobody has judged: their spread falls under 5 % of the half-range at 100 · ln 10 = 230 steps
     assert "On Fork-v0, the narrowest joint stays narrow: gaussian in 5 of 5 runs (from step 2" in trouble
     assert "1 of 24 runs are missing" in missing
