@@ -140,15 +140,14 @@ def _first(ranked: list[Standing]) -> list[Standing]:
 
 def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
     """On which tasks the best arm comes to what others report."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {"as much or more": [], "less, with theirs inside its interval": [], "less": []}
+    more, within, less = found.values()
     for env in study.envs():
         if others := study.sweep.references.get(env):
             best, theirs = ranked[env][0].score, max(other.value for other in others)
-            within = "less, but with that of the best of them within its interval," * (best.high >= theirs)
-            words = "as much as others report, or more," if best.estimate >= theirs else within or "clearly less"
-            found.setdefault(words, []).append(env)
-    told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items())
-    return f"The best arm scores {told}." if told else ""
+            (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
+    told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
+    return f"Beside the best that others report, the best arm scores {told}." if told else ""
 
 
 def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:

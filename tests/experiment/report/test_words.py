@@ -176,13 +176,13 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     study = Study(dataclasses.replace(sweep, references=others), rows)
     reported = "beside the runs of bins: A2C 1,000 (0 of 5 runs reach it) and SB3 PPO 202 (3 of 5 runs reach it)."
     assert reported in said(study)
-    assert "The best arm scores clearly less on Fork-v0. On Fork-v0, bins" in said(study)
+    assert "Beside the best that others report, the best arm scores less on Fork-v0. On Fork-v0, bins" in said(study)
     equal = {"Fork-v0": [Reference("SB3 PPO", 202.0)]}
-    assert "The best arm scores as much as others report, or more, on Fork-v0." in (
+    assert "the best arm scores as much or more on Fork-v0." in (
         said(Study(dataclasses.replace(sweep, references=equal), rows))
     )
     near = {"Fork-v0": [Reference("SB3 PPO", 203.0)]}  # the interval ends at 204
-    within = "The best arm scores less, but with that of the best of them within its interval, on Fork-v0."
+    within = "the best arm scores less, with theirs inside its interval on Fork-v0."
     assert within in said(Study(dataclasses.replace(sweep, references=near), rows))
     lines, before = tables.lines(study), tables.lines(plain)
     told = [line for line in lines if line not in before]
