@@ -65,10 +65,13 @@ def table() -> str:
         "| task | settings | return | seconds | steps | seeds |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for task, settings in dict.fromkeys((row["task"], row["settings"]) for row in rows()):
-        cell = [row for row in rows() if (row["task"], row["settings"]) == (task, settings)]
+    cells: dict[tuple[str, str], list[dict]] = {}
+    for row in sorted(rows(), key=lambda row: (row["task"], row["settings"], row["seed"])):
+        cells.setdefault((row["task"], row["settings"]), []).append(row)
+    for (task, settings), cell in cells.items():
         returns, seconds = [row["return"] for row in cell], [row["seconds"] for row in cell]
-        spread = f"{stats.trim_mean(returns, 0.25):,.0f} ({min(returns):,.0f} … {max(returns):,.0f})"
+        spread = f"({min(returns):,.0f} … {max(returns):,.0f})" if len(cell) > 1 else "(one seed)"
+        spread = f"{stats.trim_mean(returns, 0.25):,.0f} {spread}"
         steps = f"{max(row['steps'] for row in cell):,}"
         lines.append(f"| {task} | {settings} | {spread} | {sum(seconds) / len(cell):,.0f} | {steps} | {len(cell)} |")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What others report on the tasks of a sweep: `references` of its YAML, shown beside the results and never mixed in."""
+"""What others came to on the tasks of a sweep: its YAML's `references`, shown beside the results, never mixed in."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reference(NamedTuple):
     def about(self) -> str:
         """What there is to say of it beside the return."""
         took = [] if self.seconds is None else [f"{self.seconds:,.0f} s a run"]
-        return "; ".join(["reported", *took, *filter(None, [self.note])])
+        return "; ".join([*took, *filter(None, [self.note])]) or "reported"
 
 
 def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:

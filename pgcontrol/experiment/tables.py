@@ -90,7 +90,7 @@ def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
     if sweep.baseline:
         legend += f" *P(better)*: that a run beats one of the baseline ({sweep.baseline})."
     if sweep.references:
-        legend += " In parentheses: what others report, not run here."
+        legend += " In parentheses: figures of others, no runs of this sweep."
     if any(row.get("diverged") for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
     table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]

@@ -87,7 +87,7 @@ def scores(study: Study, env: str) -> Figure:
     rule = float(iqm(np.array(base))) if base else None
     line = "; the dashed line is the baseline's" if base else ""
     more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
-    more += " Without dots: what others report, not run here." if others else ""
+    more += " Without dots: figures of others." if others else ""
     return Figure(
         title,
         svg.bars(title, rows, "return of the final policy's mode", rule=rule),

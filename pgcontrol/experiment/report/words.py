@@ -139,7 +139,7 @@ def _first(ranked: list[Standing]) -> list[Standing]:
 
 
 def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
-    """On which tasks the best arm comes to what others report."""
+    """On which tasks the best arm comes to what others came to."""
     found: dict[str, list[str]] = {"as much or more": [], "less, with theirs inside its interval": [], "less": []}
     more, within, less = found.values()
     for env in study.envs():
@@ -147,7 +147,7 @@ def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
             best, theirs = ranked[env][0].score, max(other.value for other in others)
             (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
     told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
-    return f"Beside the best that others report, the best arm scores {told}." if told else ""
+    return f"Beside the best of others' figures, the best arm scores {told}." if told else ""
 
 
 def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:
@@ -248,12 +248,12 @@ def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
 
 
 def _reported(study: Study, env: str, best: Standing) -> list[str]:
-    """How the best arm stands to what others report of the task."""
+    """How the best arm stands to what others came to on the task."""
     scores, told = study.scores(env, best.arm), []
     for other in sorted(study.sweep.references.get(env, ()), key=lambda r: -r.value):
         there = sum(score >= other.value for score in scores)
         told.append(f"{other.name} {short(other.value)} ({there} of {count(len(scores), 'run')} reach it)")
-    return [f"Reported by others, beside the runs of {best.arm}: {listed(told)}."] if told else []
+    return [f"Others' figures, beside the runs of {best.arm}: {listed(told)}."] if told else []
 
 
 def _ways(study: Study, env: str) -> Paragraph:
