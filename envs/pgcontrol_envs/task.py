@@ -73,7 +73,7 @@ class Task(ABC):
         "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
         "ordinal": {"head.initial_std": 0.4, "head.gain": 0.3, "algorithm.learning_rate": 1e-3},
         "token": {"algorithm.learning_rate": 1e-3},
-        "token-offset": {"algorithm.learning_rate": 1e-3},
+        "token-offset": {"head.initial_std": 0.3, "head.code_std": 0.2, "algorithm.learning_rate": 3e-4},
     } | {
         head: {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3}
         for head in ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
