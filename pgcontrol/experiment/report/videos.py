@@ -56,8 +56,6 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
             try:
                 say(f"filming {cell.name}")
                 video_of_runs([run], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF)
-                for old in {file.with_name(f"{cell.name}.mp4"), *file.parent.glob(f"{cell.name}-{STAMP}.mp4")} - {file}:
-                    old.unlink(missing_ok=True)
             except NoGraphics as error:
                 say(f"no videos: {error}")
                 drawing = False
@@ -65,7 +63,18 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
                 say(f"no video of {cell.name}: {error}")
         if file.exists():
             found.append(Clip(cell.env, cell.arm, cell.seed, file))
+    if which != "none":
+        for stale in _stale(study):
+            stale.unlink()
     return found
+
+
+def _stale(study: Study) -> list[Path]:
+    """Clips of runs that have another result now."""
+    now = {cell_of(row).name: _stamp(row) for row in study.rows.values()}
+    there = study.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
+    named = [(file, *file.stem.rsplit("-", 1)) for file in there]
+    return [file for file, name, stamp in named if now.get(name, stamp) != stamp]
 
 
 def shows(row: Row, folder: Path) -> bool:

@@ -55,5 +55,16 @@ def test_a_stale_clip_is_not_shown_where_the_run_is_gone(study, filmed, monkeypa
     assert videos(study(steps=2000), "some", print) == []
 
 
+def test_stale_clips_are_removed_whoever_is_shown_now(study, filmed):
+    (first,) = videos(study(), "some", print)
+    stale, foreign = (first.file.with_name(f"{name}-0123abcd.mp4") for name in (first.file.stem[:-9], "of-no-row"))
+    stale.touch()
+    foreign.touch()
+    videos(study(), "none", print)
+    assert stale.exists()
+    videos(study(), "some", print)
+    assert sorted(first.file.parent.iterdir()) == sorted([first.file, foreign])
+
+
 def test_a_run_of_other_settings_is_not_filmed(study, tmp_path):
     assert not module.shows(study().rows[KEY], tmp_path / "nothing")
