@@ -203,8 +203,8 @@ def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
     with play.launch(player, "web", port=0) as handle:
         handle.set_model(player.model, data=player.data)
         port = printed_port(capsys, handle)
-        stream = connect(f"ws://localhost:{port}/state?sid=test", open_timeout=10)
         until = time.monotonic() + 20
+        stream = connected(f"ws://localhost:{port}/state?sid=test", until)
         while handle.is_running() and len(streamed) < 5 and time.monotonic() < until:
             handle.sync()
             try:
@@ -217,6 +217,16 @@ def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
     assert len(streamed) == 5
     assert player.steps > 0
     assert not handle.is_running()
+
+
+def connected(address: str, until: float):
+    """The port is told a moment before anybody listens."""
+    while True:
+        try:
+            return connect(address, open_timeout=10)
+        except ConnectionRefusedError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def printed_port(capsys, handle) -> int:
