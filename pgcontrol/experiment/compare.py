@@ -16,11 +16,10 @@ from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.executor import Executor, Outcome
 from pgcontrol.experiment.expected import wall, words
 from pgcontrol.experiment.report import publish
-from pgcontrol.experiment.report.words import count
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.sweep import Cell, Key, Sweep
 from pgcontrol.options import InputError, near_miss
-from pgcontrol.runs.log import short
+from pgcontrol.runs.log import count, short
 
 TABLES_EVERY = 60.0
 """Seconds between two writings of the tables: with many runs that takes seconds itself."""

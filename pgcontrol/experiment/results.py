@@ -21,7 +21,7 @@ from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs import files, lock
 from pgcontrol.runs.config import configure, read_yaml
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import read_rows
+from pgcontrol.runs.log import count, read_rows
 
 POINTS = 50
 """Of a curve in a row: enough for a plot, small enough to commit."""
@@ -186,7 +186,7 @@ def outdated(rows: Iterable[Row]) -> str:
         return ""
     example = Counter(others).most_common(1)[0][0]
     keep = "they count; --again makes them anew, and a setting in the YAML would keep what they had"
-    return f"{_rows(len(others))} made when defaults were others ({example}): {keep}"
+    return f"{count(len(others), 'row')} made when defaults were others ({example}): {keep}"
 
 
 def _same(run: dict[str, Any]) -> str:
@@ -213,8 +213,12 @@ def left_out(sweep: Sweep) -> str:
             foreign += 1
         elif settings != row["settings"]:
             others.append(_difference(row["settings"], settings))
-    told = [f"{_rows(len(others))} made with other settings ({Counter(others).most_common(1)[0][0]})"] if others else []
-    told += [f"{_rows(foreign)} of runs that nobody asks for now"] if foreign else []
+    told = (
+        [f"{count(len(others), 'row')} made with other settings ({Counter(others).most_common(1)[0][0]})"]
+        if others
+        else []
+    )
+    told += [f"{count(foreign, 'row')} of runs that nobody asks for now"] if foreign else []
     return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
 
 
@@ -224,10 +228,6 @@ def _difference(had: dict[str, Any], asked: dict[str, Any]) -> str:
     keys = [key for key in before | now if before.get(key) != now.get(key)]
     told = [f"{key} {before.get(key, 'unsaid')}, asked {now.get(key, 'unsaid')}" for key in keys]
     return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
-
-
-def _rows(count: int) -> str:
-    return f"{count} row{'s' * (count != 1)}"
 
 
 def _asked(sweep: Sweep) -> dict[Key, dict[str, Any]]:

@@ -141,6 +141,11 @@ class Display:
             self._bar.stop()
 
 
+def count(n: int, thing: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 def short(number: float) -> str:
     """Thousands with separators, smaller numbers with three digits."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from pgcontrol.diagnosis.verdicts import Limits
 from pgcontrol.experiment import tables
 from pgcontrol.experiment.report import svg
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
-from pgcontrol.experiment.report.words import FEW, count, listed
+from pgcontrol.experiment.report.words import FEW, listed
 from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.statistics import (
     iqm,
@@ -23,7 +23,7 @@ from pgcontrol.experiment.statistics import (
     profile,
 )
 from pgcontrol.experiment.study import POINTS, Study, percent
-from pgcontrol.runs.log import short
+from pgcontrol.runs.log import count, short
 
 STEPS = "environment steps"
 HEALTH = {
@@ -157,7 +157,7 @@ def learning(study: Study, env: str) -> list[Figure]:
 def learning_together(study: Study) -> Figure | None:
     """Normalised learning curves over all tasks, stratified."""
     envs = study.envs()
-    arms = [arm for arm in study.arms() if all(map(_known(study, arm), envs))]
+    arms = [arm for arm in study.arms() if all(_known(study, env, arm) for env in envs)]
     if len(envs) < 2 or not arms:
         return None
     ends = np.linspace(0, 1, POINTS)
@@ -321,9 +321,9 @@ def _over_time(study: Study, env: str) -> Iterator[Line]:
             yield _line(study, arm, grid, curves)
 
 
-def _known(study: Study, arm: str) -> Callable[[str], bool]:
-    """Whether the arm has a learning curve on a task."""
-    return lambda env: any(RETURN in row["curves"] for row in study.of(env, arm))
+def _known(study: Study, env: str, arm: str) -> bool:
+    """Whether an arm has a learning curve on a task."""
+    return any(RETURN in row["curves"] for row in study.of(env, arm))
 
 
 def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:

@@ -14,10 +14,9 @@ from pgcontrol.experiment.looks import unpack
 from pgcontrol.experiment.report import pictures, svg
 from pgcontrol.experiment.report.figures import Figure
 from pgcontrol.experiment.report.pictures import Path
-from pgcontrol.experiment.report.words import count
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.study import HUES, Study, percent
-from pgcontrol.runs.log import short
+from pgcontrol.runs.log import count, short
 from pgcontrol.view.density import widened
 
 PIXELS = 100

@@ -23,7 +23,7 @@ from pgcontrol.experiment.statistics import (
     probability_of_improvement,
 )
 from pgcontrol.experiment.study import STUCK, Study, percent
-from pgcontrol.runs.log import short
+from pgcontrol.runs.log import count, short
 
 FEW = 3
 """Seeds under which an interval is no more than the range of the runs."""
@@ -385,11 +385,6 @@ def _missing(study: Study) -> str:
         if why := failure(study.where / cell.name):
             told.append(f"{cell.name} failed: {why}.")
     return " ".join(told)
-
-
-def count(n: int, thing: str) -> str:
-    """1 run, 2 runs."""
-    return f"{n} {thing}{'s' * (n != 1)}"
 
 
 def listed(words: Sequence[str]) -> str:
