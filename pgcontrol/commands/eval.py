@@ -19,6 +19,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """The table, or one JSON object."""
-    from pgcontrol.view.report import evaluate_run
+    from pgcontrol.view.listing import evaluate_run
 
     return evaluate_run(given.run, given.episodes, given.agent, given.seed, given.json)

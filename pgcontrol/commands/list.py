@@ -7,6 +7,6 @@ from argparse import Namespace
 
 def run(given: Namespace) -> int:
     """Print the catalogue."""
-    from pgcontrol.view.report import print_catalog
+    from pgcontrol.view.listing import print_catalog
 
     return print_catalog()

@@ -34,5 +34,6 @@ def run(given: Namespace) -> int:
     print(f"{len(done)} of {len(sweep.cells)} runs")
     if left_out:
         print(left_out)
+    results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
     publish(sweep, done, where, given.clips, given.open, print)
     return 0

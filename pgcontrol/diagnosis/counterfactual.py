@@ -22,7 +22,7 @@ from scipy import stats
 
 from pgcontrol.diagnosis.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor
+from pgcontrol.experiment.executor import Executor, Outcome
 from pgcontrol.experiment.folders import begun
 from pgcontrol.experiment.statistics import probability_of_improvement
 from pgcontrol.experiment.sweep import Cell
@@ -104,9 +104,9 @@ def counterfactual(
     board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
     with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:
-            if outcome is None:
+            if not isinstance(outcome, Outcome):
                 if console.is_terminal:
-                    live.update(board.table())
+                    live.update(board.table(outcome))
             elif outcome.error and not _finished(outcome.folder):
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
             else:

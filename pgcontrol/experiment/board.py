@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from pgcontrol.experiment.expected import wall, words
+from pgcontrol.experiment.durations import lasting, wall
 from pgcontrol.experiment.results import RETURN, Row, score
 from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.runs.config import configure
@@ -35,21 +35,21 @@ class Board:
         self.failed: set[Key] = set()
         self._budgets = {cell.key: configure(cell.settings).total_steps for cell in cells}
 
-    def table(self) -> Table:
-        """As things stand."""
+    def table(self, running: Set[Key]) -> Table:
+        """As things stand, while these cells run."""
         shares: dict[Key, float] = {}
-        running = []
-        for cell in self._open():
+        lines = []
+        for cell in (cell for cell in self.cells if cell.key in running):
             if last := last_row(self.where / cell.name / "metrics.jsonl"):
                 shares[cell.key] = share = min(last["time/total_timesteps"] / self._budgets[cell.key], 1.0)
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-                running.append((cell.name, f"{share:.0%}", *numbers))
-        table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(shares))
+                lines.append((cell.name, f"{share:.0%}", *numbers))
+        table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(running, shares))
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:
                 name = next(cell.name for cell in self.cells if cell.key == key)
                 _add(table, (name, "✓", *_numbers(row), row["verdict"] or ""), "dim")
-        for line in running:
+        for line in lines:
             _add(table, line)
         return table
 
@@ -75,11 +75,11 @@ class Board:
     def _open(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.key not in self.ended and cell.key not in self.failed]
 
-    def _caption(self, shares: Mapping[Key, float]) -> str:
-        waiting = len(self._open()) - len(shares)
+    def _caption(self, running: Set[Key], shares: Mapping[Key, float]) -> str:
+        waiting = len(self._open()) - len(running)
         told = [f"{waiting} waiting"] if waiting else []
         if (left := self.left(shares)) is not None:
-            told.append(f"about {words(left)} left")
+            told.append(f"about {lasting(left)} left")
         return ", ".join(told)
 
 

@@ -13,8 +13,8 @@ from rich.live import Live
 
 from pgcontrol.experiment import folders, results, tables
 from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor, Outcome
-from pgcontrol.experiment.expected import wall, words
+from pgcontrol.experiment.durations import lasting, wall
+from pgcontrol.experiment.executor import Executor, Outcome, Running
 from pgcontrol.experiment.report import publish
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.sweep import Cell, Key, Sweep
@@ -71,7 +71,7 @@ def compare(
         if outdated := results.outdated(done.values()):
             say(outdated)
         if times := executor.expected(missing) if missing else {}:
-            say(f"expected: about {words(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
+            say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
         if dry:
             return 0
         if anew:
@@ -84,6 +84,9 @@ def compare(
         console.print(tables.terminal(sweep, done))
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
+        results.keep(sweep, results.refresh(sweep, done, where))
+        for line in [] if missing else results.unplotted(sweep, done.values()):
+            say(line)
         publish(sweep, done, where, clips, show, say)
         return int(bool(board.failed))
 
@@ -127,7 +130,7 @@ def _found(
 
 
 def _follow(
-    outcomes: Iterable[Outcome | None],
+    outcomes: Iterable[Outcome | Running],
     sweep: Sweep,
     done: dict[Key, Row],
     board: Board,
@@ -137,13 +140,13 @@ def _follow(
     """Keep and tell what comes, until all has come."""
     written = time.monotonic()
     for outcome in outcomes:
-        if outcome is None:
+        if not isinstance(outcome, Outcome):
             if live.console.is_terminal:
-                live.update(board.table())
+                live.update(board.table(outcome))
             continue
         cell = outcome.cell
         row, error = _result(sweep, outcome)
-        folders.note_failure(outcome.folder, error)
+        folders.note_failure(cell, outcome.folder, error)
         if row is None:
             board.failed.add(cell.key)
             say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
@@ -154,7 +157,7 @@ def _follow(
         done[cell.key] = board.ended[cell.key] = row
         say(_told(cell, row))
         if time.monotonic() - written > TABLES_EVERY:
-            tables.write(sweep, done)
+            tables.write(sweep, done, board.where)
             written = time.monotonic()
 
 
@@ -164,6 +167,8 @@ def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
         if outcome.error and not folders.ended(outcome.cell, outcome.folder):
             return None, outcome.error
         row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
+    except results.Unscored as error:  # whatever its process said: it had nothing left to do
+        return None, str(error)
     except InputError as error:
         return None, outcome.error or str(error)
     results.add(sweep, row)
@@ -181,7 +186,7 @@ def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
     """The finished cells of a name, such as `HalfCheetah-v5-*-s3`, or of a word of their verdict, such as diverged.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or none that was not borrowed.
     """
     finished = {cell.name: cell for cell in sweep.cells if cell.key in done}
     words = {name: _verdict(done[cell.key]) for name, cell in finished.items()}
@@ -189,7 +194,10 @@ def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
     if not found:
         meant = near_miss(which, set(finished).union(*words.values()))
         raise InputError(f"--again {which!r}: no finished run has that name, nor its verdict that word{meant}")
-    return found
+    own = [cell for cell in found if "from" not in done[cell.key]]
+    if not own:
+        raise InputError(f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key]['from']}: ask there")
+    return own
 
 
 def _verdict(row: Row) -> list[str]:

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pgcontrol.experiment.sweep import Cell, Key
 from pgcontrol.learning.signals import PARENT, STOPPED
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.lock import taken
+from pgcontrol.view import process
 
 ATTEMPTS = 3
 """Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
@@ -33,6 +33,10 @@ class Outcome(NamedTuple):
     """What its process said, where that is kept."""
 
 
+Running = frozenset[Key]
+"""The cells that run just now, by `Cell.key`."""
+
+
 class Executor:
     """Runs cells and says, as they end, how they ended."""
 
@@ -47,8 +51,8 @@ class Executor:
         """
         return {}
 
-    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | None]:
-        """Outcomes in the order they come; None now and then, for whoever shows progress meanwhile.
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
+        """Outcomes in the order they come; now and then what runs, for whoever shows progress meanwhile.
 
         Args:
             cells: what to run.
@@ -69,20 +73,20 @@ class Local(Executor):
 
         return expected(cells)
 
-    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | None]:
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
         """See `Executor`. When the caller leaves early, what runs is asked to stop at its next checkpoint."""
-        waiting, running = list(cells), dict[str, _Job]()
+        waiting, running = list(cells), dict[Key, _Job]()
         where.mkdir(parents=True, exist_ok=True)
         try:
             while waiting or running:
                 while len(running) < self.jobs and (cell := _free(waiting, where)):
                     waiting.remove(cell)
-                    running[cell.name] = _Job(cell, where)
-                for name, job in list(running.items()):
+                    running[cell.key] = _Job(cell, where)
+                for key, job in list(running.items()):
                     if outcome := job.poll():
-                        del running[name]
+                        del running[key]
                         yield outcome
-                yield None
+                yield frozenset(running)
                 time.sleep(0.2)
         finally:
             for job in running.values():
@@ -110,11 +114,11 @@ class _Job:
         words = ["resume", str(self.folder)] if folders.begun(self.cell, self.folder) else self._train()
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pgcontrol", *words],
+                [*process.python("pgcontrol"), *words],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
+                env=os.environ | process.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
             )
 
     def _train(self) -> list[str]:

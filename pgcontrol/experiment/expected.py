@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -56,28 +55,13 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
             try:
                 found[kind] = _seconds(config, trainer, each)
-            except Diverged:  # at once: a short run
+            except (Diverged, FloatingPointError):  # at once: a short run
                 found[kind] = STARTING
             finally:
                 trainer.close()
     finally:
         torch.set_num_threads(threads)
     return {cell.key: found[cell.env, cell.arm] for cell in cells if (cell.env, cell.arm) in found}
-
-
-def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> float:
-    """Seconds until the last of the cells has ended, taken in their order, so many at a time."""
-    free = [0.0] * jobs
-    for cell in cells:
-        heapq.heappush(free, heapq.heappop(free) + seconds.get(cell.key, 0.0))
-    return max(free)
-
-
-def words(seconds: float) -> str:
-    """40 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _seconds(config: Config, trainer: Trainer, each: float) -> float:

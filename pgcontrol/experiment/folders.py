@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 from pgcontrol.experiment.sweep import Cell
@@ -63,19 +64,22 @@ def set_aside(folder: Path, word: str) -> Path | None:
     return folder.rename(aside)
 
 
-def note_failure(folder: Path, why: str) -> None:
+def note_failure(cell: Cell, folder: Path, why: str) -> None:
     """Keep why a cell failed, beside its folder, for whoever reports it; an empty reason takes it back."""
     note = _note(folder)
     if why:
-        note.write_text(f"{why}\n")
+        note.write_text(json.dumps({"why": why, "run": cell.run()}, indent=1) + "\n")
     else:
         note.unlink(missing_ok=True)
 
 
-def failure(folder: Path) -> str:
-    """Why a cell failed when it last ran; empty where it did not, or nobody knows."""
-    note = _note(folder)
-    return note.read_text().strip() if note.exists() else ""
+def failure(cell: Cell, folder: Path) -> str:
+    """Why this very cell failed when it last ran; empty where it did not, or nobody knows."""
+    try:
+        told = json.loads(_note(folder).read_text())
+        return str(told["why"]) if told["run"] == json.loads(json.dumps(cell.run())) else ""
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or none of ours
+        return ""
 
 
 def _note(folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -59,13 +60,22 @@ def _reference(env: str, name: str, told: Any) -> Reference:
             raise InputError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
     if "return" not in found:
         raise InputError(f"{where} = {told!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
-    seconds = _number(f"{where}: seconds", found["seconds"]) if "seconds" in found else None
+    seconds = number(f"{where}: seconds", found["seconds"]) if "seconds" in found else None
     if seconds is not None and seconds <= 0:
         raise InputError(f"{where}: seconds = {found['seconds']!r}: must be above 0")
-    return Reference(name, _number(f"{where}: return", found["return"]), seconds, str(found.get("note", "")))
+    return Reference(name, number(f"{where}: return", found["return"]), seconds, str(found.get("note", "")))
 
 
-def _number(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{where} = {value!r}: must be a number")
-    return float(value)
+def number(where: str, value: Any) -> float:
+    """What YAML gave, if it is a finite number.
+
+    Raises:
+        InputError: it is none; names where.
+    """
+    try:
+        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # YAML's integers have no end
+        found = math.inf
+    if not math.isfinite(found):
+        raise InputError(f"{where} = {reprlib.repr(value)}: must be a number")
+    return found

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pgcontrol.arguments import typed
 from pgcontrol.diagnosis.verdicts import spreads
 from pgcontrol.experiment.folders import asked_of
 from pgcontrol.experiment.looks import look
-from pgcontrol.experiment.sweep import Cell, Key, Sweep, run_of
+from pgcontrol.experiment.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs import files, lock
 from pgcontrol.runs.config import configure, read_yaml
@@ -38,11 +37,10 @@ CURVES = (
     "health/noise_scale",
     "time/time_elapsed",
 )
+SHORTEST = 0.1
+"""Seconds of a run, as finely as they are kept: speeds are reckoned by them."""
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
-DIFFERENCES = 3
-"""Settings that are named where rows were made with other ones."""
-
 Row = dict[str, Any]
 
 
@@ -60,8 +58,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     last = rows[-1]
     if last.get("eval/mean_reward") is None and last.get(RETURN) is None:
         raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
-    picks = _picks(len(rows))
-    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys((*CURVES, *plots))}
+    curves = _curves(rows, (*CURVES, *plots))
     return {
         "env": cell.env,
         "arm": cell.arm,
@@ -74,9 +71,8 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "diverged": manifest.get("status") == "diverged",
         **judged(folder),
         "steps": last["time/total_timesteps"],
-        "seconds": manifest.get("seconds"),
-        "curves": {"steps": [rows[i]["time/total_timesteps"] for i in picks]}
-        | {name: curve for name, curve in curves.items() if any(v is not None for v in curve)},
+        "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
+        "curves": curves,
         **_spread(rows),
         **look(folder),
         "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
@@ -105,6 +101,14 @@ def _picks(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
 
 
+def _curves(rows: list[Row], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Metrics of a log by name, thinned, and the steps they are of; of those it has."""
+    picks = _picks(len(rows))
+    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys(names)}
+    measured = {name: curve for name, curve in curves.items() if any(v is not None for v in curve)}
+    return {"steps": [rows[i]["time/total_timesteps"] for i in picks]} | measured
+
+
 def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
     """A metric at some rows: where it was not measured, as it last was."""
     known, curve = None, []
@@ -129,14 +133,24 @@ def cell_of(row: Row) -> Cell:
 
 
 def read(sweep: Sweep) -> dict[Key, Row]:
-    """The rows that answer the sweep as it is asked now, by `Cell.key`; rows made with other settings are left out.
+    """The rows that answer the sweep as it is asked now, by `Cell.key`; rows of other runs are left out.
 
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    asked = _asked(sweep)
+    asked = {cell.key: cell for cell in sweep.cells}
     found = ((cell_of(row).key, row) for row in _all(sweep.results))
-    return {key: row for key, row in found if asked.get(key) == row["settings"]}
+    return {key: row for key, row in found if key in asked and _answers(row, asked[key])}
+
+
+def _answers(row: Row, cell: Cell) -> bool:
+    """Whether a row tells of what a cell asks for: by its words, or by all settings of the run, said or default."""
+    if row["settings"] == json.loads(json.dumps(cell.settings)):
+        return True
+    try:
+        return "config" in row and _same(_run(row)) == _same(cell.run())
+    except InputError:  # settings that are no longer known, or a prior that is gone
+        return False
 
 
 def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
@@ -181,7 +195,7 @@ def outdated(rows: Iterable[Row]) -> str:
     others = []
     for cell, ran in ((cell_of(row), as_run(row)) for row in rows):
         if had := {key: value for key, value in ran.settings.items() if key not in cell.settings}:
-            others.append(_difference(had, {key: value for key, value in cell.run().items() if key in had}))
+            others.append(difference(had, {key: value for key, value in cell.run().items() if key in had}, "asked"))
     if not others:
         return ""
     example = Counter(others).most_common(1)[0][0]
@@ -206,13 +220,13 @@ def left_out(sweep: Sweep) -> str:
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    asked, others, foreign = _asked(sweep), [], 0
+    asked, others, foreign = {cell.key: cell for cell in sweep.cells}, [], 0
     for row in _all(sweep.results):
-        settings = asked.get(cell_of(row).key)
-        if settings is None:
+        cell = asked.get(cell_of(row).key)
+        if cell is None:
             foreign += 1
-        elif settings != row["settings"]:
-            others.append(_difference(row["settings"], settings))
+        elif not _answers(row, cell):
+            others.append(difference(row["settings"], cell.settings, "asked"))
     told = (
         [f"{count(len(others), 'row')} made with other settings ({Counter(others).most_common(1)[0][0]})"]
         if others
@@ -222,22 +236,9 @@ def left_out(sweep: Sweep) -> str:
     return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
 
 
-def _difference(had: dict[str, Any], asked: dict[str, Any]) -> str:
-    """Of two settings, a few keys."""
-    before, now = ({key: typed(value) for key, value in settings.items()} for settings in (had, asked))
-    keys = [key for key in before | now if before.get(key) != now.get(key)]
-    told = [f"{key} {before.get(key, 'unsaid')}, asked {now.get(key, 'unsaid')}" for key in keys]
-    return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
-
-
-def _asked(sweep: Sweep) -> dict[Key, dict[str, Any]]:
-    """Each cell's settings as JSON gives them back."""
-    return {cell.key: json.loads(json.dumps(cell.settings)) for cell in sweep.cells}
-
-
 def _all(file: Path) -> Iterator[Row]:
     """Every row of a results file, whatever it answers."""
-    text = file.read_text() if file.exists() else ""
+    text = file.read_text(errors="replace") if file.exists() else ""  # a line that is damaged is named below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line)
@@ -257,6 +258,16 @@ def unmeasured(plots: Iterable[str], folder: Path) -> list[str]:
     ]
 
 
+def unplotted(sweep: Sweep, rows: Iterable[Row]) -> list[str]:
+    """A line for each metric to plot that no row has, with the one that may be meant."""
+    there = {name for row in rows for name in row.get("curves", ())}
+    return [
+        f"plots: no row has {plot!r}{near_miss(plot, there)}; --again makes rows anew"
+        for plot in dict.fromkeys(sweep.plots)
+        if there and plot not in there
+    ]
+
+
 @contextmanager
 def alone(sweep: Sweep) -> Generator[None]:
     """Keep a sweep's results to this process: a second one would run the same cells beside it.
@@ -264,8 +275,10 @@ def alone(sweep: Sweep) -> Generator[None]:
     Raises:
         InputError: another process has them.
     """
-    # the YAML, since the results file may be replaced meanwhile, see `refresh`
-    with lock.alone(sweep.path, "another `pgcontrol compare` is at work on it"):
+    # a file of its own, since YAML and results may be replaced meanwhile; one that was removed would be two
+    beside = sweep.path.with_name(f".{sweep.path.stem}.lock")
+    beside.touch()
+    with lock.alone(beside, f"{sweep.path}: another `pgcontrol compare` is at work on it"):
         yield
 
 
@@ -275,26 +288,46 @@ def add(sweep: Sweep, row: Row) -> None:
         file.write(json.dumps(row) + "\n")
 
 
-def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> None:
-    """Take over what has been judged of the runs since their rows were made, as by `pgcontrol diagnose`.
+def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
+    """Take over from the run folders what was not known or asked for when the rows were made.
+
+    That is what has been judged since, as by `pgcontrol diagnose`, and the curves of metrics to plot.
 
     Args:
-        sweep: whose results file is written anew where a word has changed.
-        rows: of it, changed in place.
-        where: folder of the run folders; those that are gone keep their words.
+        sweep: whose plots there are to be.
+        rows: of it, changed in place; the results file stays as it is, see `keep`.
+        where: folder of the run folders; rows of those that are gone stay as they are.
+
+    Returns:
+        The rows that have changed.
     """
-    lines = list(_all(sweep.results))
-    changed = False
+    changed = []
     for row in rows.values():
         folder = folder_of(row, where)
         now = judged(folder)
-        if now["verdict"] is None or now.items() <= row.items() or not asked_of(cell_of(row), folder):
-            continue
-        changed = True
-        for line in [row, *(line for line in lines if _alike(line, row))]:
-            line.update(now)
-    if changed:
-        _rewrite(sweep, lines)
+        words = {} if now["verdict"] is None or now.items() <= row.items() else now
+        curves = _gained(row, folder, sweep.plots)
+        if (words or curves) and asked_of(cell_of(row), folder):
+            row |= words | {"curves": row.get("curves", {}) | curves}
+            changed.append(row)
+    return changed
+
+
+def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]]:
+    """Curves to plot that a row has not and the log of its run has; nothing where that is gone."""
+    kept, log = row.get("curves", {}), folder / "metrics.jsonl"
+    missing = [name for name in plots if name not in kept]
+    if not missing or not log.exists():
+        return {}
+    found = _curves(read_rows(log), missing)
+    return found if found.pop("steps") == kept.get("steps") else {}
+
+
+def keep(sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Write changed rows in place of those that told of the same cells; for whoever is `alone`."""
+    if anew := list(rows):
+        lines = list(_all(sweep.results))
+        _rewrite(sweep, (next((row for row in anew if _alike(line, row)), line) for line in lines))
 
 
 def forget(sweep: Sweep, rows: Iterable[Row]) -> None:

@@ -93,15 +93,15 @@ def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float
     return float(((x > y) + 0.5 * (x == y)).sum()), x.size * y.size
 
 
-def chance(scores: Sequence[float], baseline: Sequence[float]) -> float:
-    """How often samples of one distribution would be ordered as one-sidedly as these: two-sided exact Mann-Whitney.
+def mann_whitney(scores: Sequence[float], baseline: Sequence[float]) -> float:
+    """How often samples of one distribution would be ordered as one-sidedly as these: the two-sided exact p-value.
 
     Ties share their ranks, and are exact, too: every way to deal out the scores is counted.
     """
-    return mean_chance([(scores, baseline)])
+    return stratified_mann_whitney([(scores, baseline)])
 
 
-def mean_chance(pairs: Sequence[Pair]) -> float:
+def stratified_mann_whitney(pairs: Sequence[Pair]) -> float:
     """The same of `mean_probability_of_improvement`: scores are dealt out anew within their task.
 
     Args:
@@ -165,10 +165,24 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
     return np.mean([a.mean(0) for a in above], 0), low, high
 
 
-def reached(curve: np.ndarray, threshold: float) -> int | None:
-    """The first point of a curve [P] at which it is at the threshold, or None; points that are not known are passed."""
-    there = np.flatnonzero(np.nan_to_num(curve, nan=-np.inf) >= threshold)
-    return int(there[0]) if len(there) else None
+def reached(x: np.ndarray, curve: np.ndarray, threshold: float) -> float | None:
+    """Where a curve first is at a threshold, on its x; None where it never is. Points that are not known are passed.
+
+    Straight from the last point below it, (x₀, y₀), to the first at it, (x₁, y₁):
+    x₀ + (x₁ − x₀) (threshold − y₀) / (y₁ − y₀); a curve that begins at the threshold is there at its first point.
+    That is no finer than the points are: what the curve did between x₀ and x₁ nobody knows.
+
+    Args:
+        x: [P], increasing: steps or seconds.
+        curve: [P] values there.
+        threshold: in units of the curve.
+    """
+    known = np.flatnonzero(np.isfinite(curve))
+    there = known[curve[known] >= threshold]
+    if not len(there):
+        return None
+    ends = known[known <= there[0]][-2:]
+    return float(np.interp(threshold, curve[ends], x[ends]))
 
 
 def over_decades(values: np.ndarray) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from pgcontrol.experiment.sweep import Key, Sweep
 
 HUES = 7
 """Colours of the style sheet beside the baseline's; arms beyond them are dashed."""
-POINTS = 60
+CHART_POINTS = 60
 """Of a curve in a chart."""
 SHARE = 0.8
 """Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
@@ -74,7 +74,8 @@ class Study:
 
     def rate(self, env: str, arm: str) -> float:
         """Steps a second of the median run."""
-        return float(np.median([row["steps"] / row["seconds"] for row in self.of(env, arm)]))
+        # older rows have 0.0 for what took less than half a tenth
+        return float(np.median([row["steps"] / max(row["seconds"], 0.1) for row in self.of(env, arm)]))
 
     def pairs(self, arm: str) -> list[Pair]:
         """An arm's scores and the baseline's, on each task that has both."""
@@ -90,9 +91,9 @@ class Study:
         return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
 
     def grid(self, rows: Iterable[Row]) -> np.ndarray:
-        """Common steps [POINTS] of several runs."""
+        """Common steps [CHART_POINTS] of several runs."""
         ends = [(row["curves"]["steps"][0], row["curves"]["steps"][-1]) for row in rows]
-        return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), POINTS)
+        return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), CHART_POINTS)
 
     def curves(self, rows: Iterable[Row], metric: str, grid: np.ndarray) -> np.ndarray:
         """A metric of several runs on common steps, [n, P]; runs that know nothing of it are left out."""
@@ -101,9 +102,9 @@ class Study:
 
     def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
-        grid = np.linspace(0, np.median([row["seconds"] for row in rows]), POINTS)
+        grid = np.linspace(0, np.median([row["seconds"] for row in rows]), CHART_POINTS)
         found = [_on(grid, seconds(row), row["curves"].get(RETURN)) for row in rows]
-        return grid, np.array([c for c in found if c is not None]).reshape(-1, POINTS)
+        return grid, np.array([c for c in found if c is not None]).reshape(-1, CHART_POINTS)
 
     def first(self, env: str) -> float:
         """The return that training begins with: IQM over all runs of the task."""
@@ -113,29 +114,22 @@ class Study:
 
     def best(self, env: str) -> float:
         """The best arm's IQM."""
-        return max(float(iqm(np.array(self.scores(env, arm)))) for arm in self.arms(env))
+        return max(self._scored(env).values())
 
     def yardstick(self, env: str) -> str | None:
         """The arm whose progress others are measured by: the baseline, or None for the best one, whichever that is.
 
         A baseline that ended no better than it began is no yardstick: the scale would be upside down.
         """
-        scores = self.scores(env, self.sweep.baseline)
-        return self.sweep.baseline if scores and iqm(np.array(scores)) > self.first(env) else None
+        return self._yardstick(env, self._scored(env))[0]
 
     def whose(self, *envs: str) -> str:
         """The yardstick of some tasks, in words."""
-        gained = [self.yardstick(env) is not None for env in envs]
-        if all(gained):
-            return f"the baseline's ({self.sweep.baseline})"
-        if not any(gained):
-            return "the best arm's"
-        return "the baseline's, or the best arm's where the baseline gained nothing"
+        return _whose([self.yardstick(env) for env in envs])
 
     def one(self, env: str) -> float:
         """The score that counts as 1 on a task: the yardstick's IQM."""
-        arm = self.yardstick(env)
-        return float(iqm(np.array(self.scores(env, arm)))) if arm else self.best(env)
+        return self._yardstick(env, self._scored(env))[1]
 
     def normalised(self, env: str, scores: np.ndarray) -> np.ndarray:
         """Scores with the first return as 0 and `one` as 1; as −1 where not even the best arm gained anything."""
@@ -154,25 +148,18 @@ class Study:
         """
         if env in self.sweep.thresholds:
             return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
-        first, base = self.first(env), self.sweep.baseline
-        ends = {arm: self._trained(env, arm) for arm in self.arms(env)}
-        own = ends.get(base or "", first) > first
-        end = ends[base] if own and base else max(ends.values())
-        whose = f"the baseline's ({base})" if own else "the best arm's"
-        why = f"{percent(SHARE)} of the way from the first return to {whose} last"
+        first = self.first(env)
+        arm, end = self._yardstick(env, {arm: self._trained(env, arm) for arm in self.arms(env)})
+        why = f"{percent(SHARE)} of the way from the first return to {_whose([arm])} last"
         return Goal(first + SHARE * (end - first), why) if end > first else None
 
     def reaches(self, env: str, arm: str, goal: float) -> Reaches:
-        """When the training return of an arm's runs first was at a goal."""
-        steps, times = [], []
+        """When the training return of an arm's runs first was at a goal, as finely as `statistics.reached` can say."""
         rows = self.of(env, arm)
-        for row in rows:
-            curve = np.array([np.nan if v is None else v for v in row["curves"].get(RETURN, ())], float)
-            at = reached(curve, goal)
-            if at is not None:
-                steps.append(float(row["curves"]["steps"][at]))
-                times.append(float(seconds(row)[at]))
-        return Reaches(steps, times, len(rows) - len(steps))
+        known = [(row, _values(row["curves"].get(RETURN))) for row in rows]
+        steps = [reached(np.array(row["curves"]["steps"], float), curve, goal) for row, curve in known]
+        times = [reached(seconds(row), curve, goal) for row, curve in known]
+        return Reaches([s for s in steps if s is not None], [t for t in times if t is not None], steps.count(None))
 
     def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
@@ -195,6 +182,15 @@ class Study:
         rows = sorted(self.of(env, arm), key=score)
         return rows[(len(rows) - 1) // 2]
 
+    def _yardstick(self, env: str, ends: Mapping[str, float]) -> tuple[str | None, float]:
+        """The baseline and where it ended, if that is above the first return; else None and where the best arm did."""
+        end = ends.get(self.sweep.baseline or "", -np.inf)
+        return (self.sweep.baseline, end) if end > self.first(env) else (None, max(ends.values()))
+
+    def _scored(self, env: str) -> dict[str, float]:
+        """Each arm's score: IQM."""
+        return {arm: float(iqm(np.array(self.scores(env, arm)))) for arm in self.arms(env)}
+
     def _trained(self, env: str, arm: str) -> float:
         """The return that an arm's training ended with: IQM."""
         known = [row["training"] for row in self.of(env, arm) if row["training"] is not None]
@@ -209,6 +205,15 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}\u00a0%"
 
 
+def _whose(yardsticks: Sequence[str | None]) -> str:
+    """The yardsticks of some tasks, in words."""
+    if all(yardsticks):
+        return f"the baseline's ({yardsticks[0]})"
+    if not any(yardsticks):
+        return "the best arm's"
+    return "the baseline's, or the best arm's where the baseline gained nothing"
+
+
 def seconds(row: Row) -> np.ndarray:
     """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
     kept, steps = row["curves"].get("time/time_elapsed"), np.array(row["curves"]["steps"], float)
@@ -217,6 +222,11 @@ def seconds(row: Row) -> np.ndarray:
 
 def _on(grid: np.ndarray, x: np.ndarray, values: list | None) -> np.ndarray | None:
     """A curve at other points: unknown before its first, flat beyond its last. None where nothing of it is known."""
-    y = np.array([np.nan if v is None else v for v in values or ()], float)
+    y = _values(values)
     known = np.isfinite(y)
     return np.interp(grid, x[known], y[known], left=np.nan) if known.any() else None
+
+
+def _values(curve: list[float | None] | None) -> np.ndarray:
+    """A curve of a row, [P], with NaN where nothing is known; [0] where the row has none."""
+    return np.array([np.nan if v is None else v for v in curve or ()], float)

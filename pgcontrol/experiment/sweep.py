@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +17,12 @@ from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 AXES = ("env", "arm", "seed")
+DIFFERENCES = 3
+"""Settings that are named where two runs are not alike."""
 OWN = ("env", "seed", "run_dir")
 """Settings of a single run: the grid's business, or the executor's."""
-PLACE = ("run_dir", "threads")
-"""Settings of where and on what a run runs: another value makes no other run."""
+TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
+"""Settings of where a run runs and what it leaves to look at: another value makes no other run."""
 
 Key = tuple[str, str, int]
 """Task, arm and seed: what tells a run from a sweep's others."""
@@ -60,12 +61,20 @@ class Cell(NamedTuple):
 
 
 def run_of(config: Config) -> dict[str, Any]:
-    """What makes a run the one it is: every setting, dotted, but those of its place, and of a prior that it has not."""
+    """What makes a run the one it is: every setting, dotted, but the traceless, and a prior's where it has none."""
 
     def counts(key: str) -> bool:
-        return key not in PLACE and (config.prior is not None or not key.startswith("prior_"))
+        return key not in TRACELESS and (config.prior is not None or not key.startswith("prior_"))
 
     return {key: value for key, value in flat(nested(config)).items() if counts(key)}
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], word: str) -> str:
+    """Of two runs' settings, a few that are not alike: each with its value here, and, behind the word, there."""
+    here, there = ({key: typed(value) for key, value in settings.items()} for settings in (one, other))
+    keys = [key for key in here | there if here.get(key) != there.get(key)]
+    told = [f"{key} {here.get(key, 'unsaid')}, {word} {there.get(key, 'unsaid')}" for key in keys]
+    return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
 
 
 @dataclass(frozen=True)
@@ -203,12 +212,10 @@ def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
     found = tree.get("thresholds") or {}
     if not isinstance(found, dict):
         raise InputError(f"thresholds = {found!r}: must map tasks to returns, such as {{HalfCheetah-v5: 4000}}")
-    for env, value in found.items():
+    for env in found:
         if env not in envs:
             raise InputError(f"thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"thresholds: {env} = {value!r}: must be a number")
-    return found
+    return {env: references.number(f"thresholds: {env}", value) for env, value in found.items()}
 
 
 def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -223,12 +230,19 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _cells(grids: list[dict[str, Any]], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
-    """The cells of all grids, checked: no two of them in one folder, and each a run that can be configured."""
+    """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
     cells: dict[Key, Cell] = {}
+    kinds: dict[tuple[str, str], Cell] = {}
     names: dict[str, Cell] = {}
     for cell in (cell for grid in grids for cell in _expand(grid, arms, common)):
-        if cells.setdefault(cell.key, cell).settings != cell.settings:
-            raise InputError(f"grid: arm {cell.arm!r} on {cell.env}, seed {cell.seed}, is there twice, differently")
+        cells.setdefault(cell.key, cell)
+        first = kinds.setdefault((cell.env, cell.arm), cell)
+        if first.settings != cell.settings | {"seed": first.seed}:
+            how = difference(first.settings | {"seed": cell.seed}, cell.settings, "there")
+            raise InputError(
+                f"grid: arm {cell.arm!r} on {cell.env} is another at seed {cell.seed} than at seed {first.seed}"
+                f" ({how}); name another arm, or list the values"
+            )
         other = names.setdefault(cell.name, cell)
         if other.key != cell.key:
             both = f"{other.arm!r} on {other.env} and {cell.arm!r} on {cell.env}"
@@ -258,7 +272,7 @@ def _expand(grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[
                 f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
             )
             name = " ".join([arm, *listed])
-            settings = common | arms[arm] | extra | {"env": env, "seed": seed}
+            settings = common | arms[arm] | flat(extra) | {"env": env, "seed": seed}
             cells.append(Cell(str(env), name, seed, settings))
     return cells
 

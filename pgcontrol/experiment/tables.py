@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import markup
 from rich.table import Table
 
+from pgcontrol.experiment.curves import over_steps
+from pgcontrol.experiment.improvement import better, improved
+from pgcontrol.experiment.report.words import answer
 from pgcontrol.experiment.results import RETURN, Row, score
-from pgcontrol.experiment.statistics import (
-    Pair,
-    iqm_band,
-    iqm_interval,
-    mean_probability_of_improvement,
-    over_decades,
-    pairs_won,
-    probability_of_improvement,
-)
+from pgcontrol.experiment.statistics import iqm_interval, over_decades
 from pgcontrol.experiment.study import Reaches, Study
 from pgcontrol.experiment.sweep import Key, Sweep
+from pgcontrol.runs import files
 from pgcontrol.runs.log import short
 
 Rows = Mapping[Key, Row]
@@ -35,7 +34,7 @@ KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "second
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
            "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
 """Columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one
-of the baseline) with its interval, medians of the time to the threshold, and how many runs came there."""
+of the baseline) with its interval, if any, medians of the time to the threshold, and how many runs came there."""
 
 
 def lines(study: Study) -> list[tuple[str, ...]]:
@@ -63,49 +62,60 @@ def lines(study: Study) -> list[tuple[str, ...]]:
     return found
 
 
-def better(pairs: Sequence[Pair]) -> str:
-    """P(better) of one or several tasks with its interval, or, where that has no width, how many pairs are won.
-
-    Where all pairs are won or lost, or there is one, a bootstrap has nothing to resample, and that is no certainty.
-    """
-    found = mean_probability_of_improvement(pairs)
-    if found.low < found.high:
-        return str(found)
-    won, count = np.sum([pairs_won(*pair) for pair in pairs], 0)
-    return f"{short(found.estimate)} ({won:g} of {count:g} pairs)"
-
-
-def write(sweep: Sweep, rows: Rows, said: Sequence[str] = ()) -> None:
-    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.png beside the YAML.
+def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
+    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.png beside the YAML; a reader finds each one whole.
 
     Args:
         sweep: the question.
         rows: its results; at least one.
-        said: paragraphs of the conclusion, above the table.
+        where: folder of the run folders, which tell why runs failed.
     """
-    study = Study(sweep, rows)
+    study = Study(sweep, rows, where)
+    runs = [("task", "arm", "seed", *KEPT)]
+    runs += [(*key, *(row.get(name) for name in KEPT)) for key, row in sorted(rows.items())]
+    contents = {
+        ".md": _markdown(study),
+        ".csv": _sheet(runs),
+        ".summary.csv": _sheet([SUMMARY, *summary(study)]),
+        ".png": plot(study),
+    }
+    files.replace({sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
+
+
+def _markdown(study: Study) -> str:
+    """The answer, and the tables."""
+    sweep, rows = study.sweep, study.rows
     dates = sorted({row["date"] for row in rows.values()})
     legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
     legend += " resampled). *sampled*: the same of the sampled policy."
     if sweep.baseline:
-        legend += f" *P(better)*: that a run beats one of the baseline ({sweep.baseline})."
+        legend += f" *P(better)*: that a run beats one of the baseline ({_escaped(sweep.baseline)})."
     if sweep.references:
         legend += " In parentheses: figures of others, no runs of this sweep."
     if any(row.get("diverged") for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
-    table = [f"| {' | '.join(COLUMNS)} |", RULE, *(f"| {' | '.join(line)} |" for line in lines(study))]
-    text = [f"# {sweep.question}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
+    said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(study)]
+    table = [_line(COLUMNS), RULE, *map(_line, lines(study))]
+    text = [f"# {_escaped(sweep.question)}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
     text += ["\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
-    sweep.path.with_suffix(".md").write_text("\n\n".join(text) + "\n")
-    with sweep.path.with_suffix(".csv").open("w", newline="") as file:
-        sheet = csv.writer(file)
-        sheet.writerow(("task", "arm", "seed", *KEPT))
-        sheet.writerows([*key, *(row.get(name) for name in KEPT)] for key, row in sorted(rows.items()))
-    with sweep.path.with_suffix(".summary.csv").open("w", newline="") as file:
-        sheet = csv.writer(file)
-        sheet.writerow(SUMMARY)
-        sheet.writerows(summary(study))
-    plot(study, sweep.path.with_suffix(".png"))
+    return "\n\n".join(text) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Of a table."""
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(words: str) -> str:
+    """Text in which the names of arms can neither end a cell nor begin an HTML element."""
+    return re.sub(r"[|<]", r"\\\g<0>", words)
+
+
+def _sheet(lines: Iterable[Sequence[Any]]) -> str:
+    """CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    return text.getvalue()
 
 
 def summary(study: Study) -> Iterator[tuple[Any, ...]]:
@@ -115,7 +125,7 @@ def summary(study: Study) -> Iterator[tuple[Any, ...]]:
         for arm in study.arms(env):
             scores, sampled = study.scores(env, arm), study.sampled(env, arm)
             interval = iqm_interval(scores)
-            beats = probability_of_improvement(scores, base) if base and arm != study.sweep.baseline else (None,) * 3
+            beats = improved([(scores, base)]) if base and arm != study.sweep.baseline else (None,) * 3
             reaches = study.reaches(env, arm, goal.value) if goal else None
             yield (
                 env,
@@ -148,12 +158,12 @@ def _thresholds(study: Study) -> list[str]:
             found = study.reaches(env, arm, goal.value)
             words = [short(m) if np.isfinite(m) else "–" for m in _middle(found)]
             reached = len(found.steps)
-            told.append(f"| {env} | {arm} | {' | '.join(words)} | {reached} of {reached + found.never} |")
+            told.append(_line([env, arm, *words, f"{reached} of {reached + found.never}"]))
     if not told:
         return []
     head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]
     goals = "; ".join(f"{', '.join(values)} ({reason})" for reason, values in why.items())
-    return [f"Until the training return was {goals}: median over seeds.", "\n".join(head + told)]
+    return [_escaped(f"Until the training return was {goals}: median over seeds."), "\n".join(head + told)]
 
 
 def shown(sweep: Sweep) -> str:
@@ -165,12 +175,12 @@ def terminal(sweep: Sweep, rows: Rows) -> Table:
     """For the terminal."""
     table = Table(*COLUMNS[:-1])
     for line in lines(Study(sweep, rows)):
-        table.add_row(*line[:-1])
+        table.add_row(*map(markup.escape, line[:-1]))
     return table
 
 
-def plot(study: Study, out: Path) -> None:
-    """Curves over training, IQM with its bootstrap band: a panel for each metric and task, one legend for all."""
+def plot(study: Study) -> bytes:
+    """A PNG of curves over training, IQM with its band: a panel for each metric and task, one legend for all."""
     from matplotlib.figure import Figure
 
     metrics, envs = [RETURN, *study.sweep.plots], study.envs()
@@ -187,31 +197,25 @@ def plot(study: Study, out: Path) -> None:
             axis.set_visible(False)
     names = [arm for arm in study.sweep.arms() if arm in drawn]
     figure.legend([drawn[arm] for arm in names], names, loc="outside upper center", ncols=min(5, len(names)))
-    figure.savefig(out, dpi=110)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    return data.getvalue()
 
 
 def _panel(study: Study, env: str, metric: str, axis: Any) -> dict[str, Any]:
     """A metric on a task; returns the line of each arm that has one."""
-    known, lines, runs = [], {}, []
-    for number, arm in enumerate(study.sweep.arms()):
-        rows = study.of(env, arm)
-        if not rows:
-            continue
-        grid = study.grid(rows)
-        # a run lacks what it had no occasion to measure: routes, where no episode succeeded
-        curves = study.curves(rows, metric, grid)
-        if not len(curves):
-            continue
-        middle, low, high = iqm_band(curves)
-        colour = f"C{number}"  # an arm's own, also where others lack the metric
-        (lines[arm],) = axis.plot(grid, middle, label=f"{arm} (n={len(curves)})", color=colour)
-        axis.fill_between(grid, low, high, alpha=0.18, color=colour, linewidth=0)
-        known.append(middle)
-        runs.append(len(curves))
-    n = f" (n = {min(runs)}{f' to {max(runs)}' if max(runs) > min(runs) else ''})" if runs else ""
+    found, lines = over_steps(study, env, metric), {}
+    for curve in found:
+        colour = f"C{study.sweep.arms().index(curve.arm)}"  # an arm's own, also where others lack the metric
+        label = f"{curve.arm} (n={curve.seeds[0].drawn})"
+        (lines[curve.arm],) = axis.plot(curve.x, curve.middle, label=label, color=colour)
+        if curve.low is not None:
+            axis.fill_between(curve.x, curve.low, curve.high, alpha=0.18, color=colour, linewidth=0)
+    runs = sorted(curve.seeds[0].drawn for curve in found)
+    n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
     axis.set_title(f"{env}: {metric}{n}", fontsize=9)
     axis.set_xlabel("environment steps", fontsize=8)
     axis.tick_params(labelsize=8)
-    if known and metric != RETURN and over_decades(np.concatenate(known)):
+    if found and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found])):
         axis.set_yscale("log")
     return lines

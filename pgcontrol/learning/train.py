@@ -140,7 +140,7 @@ class Trainer:
         self.seconds += total
         split = self.collector.seconds | {"update": updating}
         split["rest"] = total - sum(split.values())
-        return metrics | {f"time/{name}": seconds for name, seconds in split.items()}
+        return metrics | self._account() | {f"time/{name}": seconds for name, seconds in split.items()}
 
     def _improve(self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float) -> dict[str, float]:
         """The rule's update."""
@@ -170,7 +170,7 @@ class Trainer:
     def _describe(self, rollout: Rollout) -> dict[str, float]:
         described = self.policy.head.describe(rollout.glance(rollout.params))
         row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
-        return row | self._account() | {"rollout/quarantined": int(rollout.bad.sum())}
+        return row | {"rollout/quarantined": int(rollout.bad.sum())}
 
     def _account(self) -> dict[str, float]:
         row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
@@ -300,7 +300,8 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
             config = configure(nested(config) | {"total_steps": total_steps})
         latest = folder.latest()
         done = checkpoint.steps_of(latest)
-        if done >= config.total_steps:
+        # one that was killed behind its last checkpoint has still to be ended
+        if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
             more = f"pgcontrol resume {path} --total-steps {2 * done}"
             raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         # as it was computed before, to the bit

@@ -42,7 +42,7 @@ class Settings:
     video_seconds: float = option(10.0, "length of those clips", above=0)
     video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
     checkpoint_every: int = option(
-        100_000, "environment steps between checkpoints (one is always left at the end)", least=1
+        100_000, "environment steps between checkpoints; unless said, at most a tenth of the budget", least=1
     )
     compile: str = option(
         "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
@@ -107,6 +107,9 @@ def configure(settings: Mapping[str, Any]) -> Config:
     merged = advised | row.recommended | settings
 
     config = Config(**read_settings(Settings, merged, names, classes))
+    if "checkpoint_every" not in merged:  # ten moments to look back on, of a short run, too
+        every = max(min(config.checkpoint_every, config.total_steps // 10), 1)
+        config = dataclasses.replace(config, checkpoint_every=every)
     row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
@@ -220,10 +223,10 @@ class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen = set()
-        for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
                 raise InputError(f"line {key.start_mark.line + 1}: {key.value!r} is there twice")
-            seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+            seen.add(key.value)
         return node
 
 

@@ -75,7 +75,7 @@ class RunFolder:
         Raises:
             InputError: another process does.
         """
-        with alone(self.path, "another process is training in this run folder"):
+        with alone(self.path, f"{self.path}: another process is training in this run folder"):
             yield self
 
     def settings(self) -> dict[str, Any]:

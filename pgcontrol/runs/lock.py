@@ -15,7 +15,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
     """Keep an existing file or folder to this process.
 
     Raises:
-        InputError: another process has it; says `refusal`.
+        InputError: another process has it; the line is `refusal`.
     """
     fd = os.open(path, os.O_RDONLY)
     try:
@@ -24,7 +24,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
 
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{path}: {refusal}") from None
+            raise InputError(refusal) from None
         except (ImportError, OSError):  # a platform, or a filesystem, without locks keeps nobody out
             pass
         yield

@@ -96,14 +96,19 @@ def _recording(
 def _distributions(
     policy: Policy, env: pgcontrol_envs.VecEnv, trace: evaluate.Trace, seed: int, seconds: float | None
 ) -> dict[str, Any]:
-    """What a recording needs to show action distributions, for as long as the clip will be."""
-    steps = len(trace.obs) if seconds is None else min(len(trace.obs), int(seconds / env.control_dt) + 1)
-    shown = density(policy, torch.from_numpy(trace.obs[:steps]), seed)
+    """What a recording needs to show action distributions, for as long as the clip will be.
+
+    Of a chunk, every part is shown as the choice was made: in the state of its first step.
+    """
+    length, horizon = len(trace.actions), policy.head.horizon
+    steps = length if seconds is None else min(length, int(seconds / env.control_dt) + 1)
+    choices = -(-steps // horizon)
+    shown = density(policy, torch.from_numpy(trace.obs[:choices]), seed, parts=horizon)
     chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
     names = joint_names(env)
     return {
-        "columns": shown.columns,
-        "spread": shown.spread,
+        "columns": shown.columns[:steps],  # the last chunk may go on
+        "spread": shown.spread[:steps],
         "chosen": chosen,
         "joints": names,
         "discrete": shown.discrete,

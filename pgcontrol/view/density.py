@@ -21,7 +21,7 @@ BATCH = 65_536
 
 
 class Density(NamedTuple):
-    """Histograms of S states and A joints, over the joints' bounds."""
+    """Histograms of S states and A joints, over the joints' bounds; of P parts of a chunk, S·P, a state's together."""
 
     columns: np.ndarray
     """[S, A, `COLUMNS`] uint8: the fullest column of each histogram is 255."""
@@ -32,19 +32,22 @@ class Density(NamedTuple):
 
 
 @torch.no_grad()
-def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS) -> Density:
-    """What a policy might do in states, by drawing; of a head that emits chunks, the next action alone.
+def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS, parts: int = 1) -> Density:
+    """What a policy might do in states, by drawing.
 
     Args:
         policy: of any head.
         obs: [S, O] raw observations.
         seed: of the draws.
         draws: how many in each state.
+        parts: P, how many of a choice's H actions; 1 is the next action alone.
     """
     rng, head = torch.Generator().manual_seed(seed), policy.head
     columns, spreads = [], []
-    for part in obs.split(max(1, BATCH // draws)):
-        unit = spread.unit(policy.draws(part, draws, rng), head.low, head.high).numpy()
+    for some in obs.split(max(1, BATCH // (draws * parts))):
+        params = policy.params(policy.normaliser(some)).repeat_interleave(draws, 0)
+        action = head.decode(head.sample(params, rng)).reshape(len(some), draws, head.horizon, -1)[:, :, :parts]
+        unit = spread.unit(action.transpose(0, 1).flatten(1, 2), head.low, head.high).numpy()  # [D, S·P, A]
         spreads.append(unit.std(0))
         columns.append(histograms(unit))
     discrete = not head.choice_spec.dtype.is_floating_point

@@ -33,7 +33,7 @@ class Trace(NamedTuple):
     rewards: np.ndarray
     """[T]."""
     obs: np.ndarray
-    """[T, O] what was observed before each action."""
+    """[C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up."""
 
 
 class Outcome(NamedTuple):
@@ -70,10 +70,11 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
     limit = env.time_limit or LONGEST
     while going.any() and int(lengths.max()) < limit:
         action = act(obs)
+        if record and going[0]:
+            seen.append(obs[0].numpy().copy())
         for part in action.unbind(1) if action.ndim == 3 else (action,):
             if record and going[0]:
                 actions.append(part[0].numpy().copy())
-                seen.append(obs[0].numpy().copy())
             step = env.step(part, active=going)
             if watch:
                 watch(obs, part, step, going)

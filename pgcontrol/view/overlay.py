@@ -1,4 +1,4 @@
-"""Beside a scene, per joint: the action distribution in the present state, the chosen action, the deviation."""
+"""Beside a scene, per joint: the action distribution that was chosen from, the chosen action, the deviation."""
 
 from __future__ import annotations
 

@@ -28,14 +28,20 @@ def python(module: str) -> list[str]:
     return [sys.executable, "-P", "-m", module]
 
 
+def imports() -> dict[str, str]:
+    """Of the environment of a child: it imports from where we import."""
+    return {"PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+
+
 def start(command: Sequence[str], env: dict[str, str], stdout: IO, stderr: IO) -> subprocess.Popen:
     """Start a process in a group of its own, so that it can be ended together with its children.
 
     It stays in our session: where the kernel shares CPU time by session, niceness counts only within one. A Ctrl-C
-    in the terminal, which goes to the foreground group, does not reach it. It imports from where we import.
+    in the terminal, which goes to the foreground group, does not reach it.
     """
-    env = env | {"PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
-    return subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, **_own_group())
+    return subprocess.Popen(
+        command, env=env | imports(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, **_own_group()
+    )
 
 
 def end(process: subprocess.Popen) -> None:

@@ -45,7 +45,8 @@ class Recording:
     run: str = ""
     """Name of the run."""
     columns: np.ndarray | None = None
-    """[S, A, C] uint8, S ≤ T: histograms of what the policy might have done in the first S states; None: not kept."""
+    """[S, A, C] uint8, S ≤ T: histograms of what the policy might have done at the first S steps, of a chunk's later
+    ones as it was chosen; None: not kept."""
     spread: np.ndarray | None = None
     """[S, A] deviation of the same, as a share of the joint's half-range."""
     chosen: np.ndarray | None = None

@@ -1,6 +1,7 @@
 """A sweep: what it runs, and what it leaves."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -16,7 +17,7 @@ from pgcontrol.experiment.sweep import read_sweep
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-from tests.experiment.worlds import SWEEP, Unmeasured
+from tests.experiment.worlds import SWEEP, Asked, Ready, Unmeasured
 
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
@@ -116,68 +117,6 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
     assert "-3 †" in (tmp_path / "heads.md").read_text()
 
 
-class Ready(Executor):
-    """Finds every run finished, with a return of 7.54."""
-
-    def run(self, cells, where):
-        for cell in cells:
-            folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
-            folder.write_manifest(status="finished", seconds=12.3)
-            row = {"time/total_timesteps": 512, "rollout/ep_rew_mean": 7.54, "train/std": 0.5}
-            folder.metrics_file.write_text(json.dumps(row) + "\n")
-            yield Outcome(cell, folder.path, "")
-
-
-OTHER = """
-question: Does a classifying critic help?
-budget: 512
-settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
-  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
-arms:
-  plain: {critic: mse}
-  deep: {critic: hl-gauss}
-baseline: plain
-grid: {env: Reacher-v5, seed: 3}
-borrow: heads.yaml
-"""
-
-
-class Asked(Ready):
-    """Remembers what it was asked for."""
-
-    def __init__(self):
-        self.cells = []
-
-    def run(self, cells, where):
-        self.cells += cells
-        yield from super().run(cells, where)
-
-
-def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
-    runs, executor = tmp_path / "runs", Asked()
-    assert compare(sweep, Ready(), runs / "heads", Console(quiet=True), clips="none") == 0
-    # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
-    # was made when a default was another
-    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
-    lines[1]["config"]["algorithm.gamma"] = 0.5
-    del lines[0]["config"]["critic_hidden"]  # as a row from before there was that setting
-    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (tmp_path / "other.yaml").write_text(OTHER)
-    other = read_sweep(tmp_path / "other.yaml")
-    assert compare(other, executor, runs / "other", Console(quiet=True), clips="none", dry=True) == 0
-    assert results.read(other) == {}
-    assert compare(other, executor, runs / "other", Console(), clips="none") == 0
-    assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
-    rows = results.read(other)
-    assert set(rows) == {cell.key for cell in other.cells}
-    lent = rows.pop(("Reacher-v5", "plain", 0))
-    assert {cell.key for cell in executor.cells} == set(rows)
-    assert all("from" not in row for row in rows.values())
-    assert lent["from"] == "heads/Reacher-v5-gaussian-s0"
-    assert results.folder_of(lent, runs / "other") == runs / lent["from"]
-    assert (runs / lent["from"]).is_dir()
-
-
 @pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
 def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
@@ -192,33 +131,6 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert all((tmp_path / "runs" / f"{cell.name}.before").is_dir() for cell in executor.cells)
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
     assert len(sweep.results.read_text().splitlines()) == 4
-
-
-def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
-    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
-    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
-    lines[0]["config"] |= {"algorithm.gamma": 0.5}
-    del lines[1]["config"]["critic_hidden"]  # from before there was that setting
-    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert compare(sweep, Ready(), tmp_path / "runs", Console(), "none") == 0
-    out = capsys.readouterr().out
-    assert "4 runs, 4 of them done" in out
-    assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
-    page = (tmp_path / "heads.html").read_text()
-    assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
-    assert results.as_run(lines[1]) == results.cell_of(lines[1])
-
-
-def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
-    (tmp_path / "heads.yaml").write_text(
-        SWEEP[: SWEEP.index("arms:")] + "arms: {a: {}, b: {}}\ngrid: {env: Reacher-v5, seed: 1}"
-    )
-    twice = read_sweep(sweep.path)
-    assert compare(twice, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
-    executor = Asked()
-    assert compare(twice, executor, tmp_path / "runs", Console(quiet=True), "none", again="*-a-s0") == 0
-    assert [cell.arm for cell in executor.cells] == ["a"]
-    assert set(results.read(twice)) == {cell.key for cell in twice.cells}
 
 
 def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_path, capsys):
@@ -271,6 +183,16 @@ def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsy
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == {c.name for c in sweep.cells}
 
 
+def test_the_reason_is_the_same_when_such_a_run_is_tried_again(sweep, tmp_path, capsys):
+    short = SWEEP.replace("eval_every: 512", "eval_every: 0").replace("InvertedPendulum", "Hopper")
+    sweep.path.write_text(short.replace("gaussian, seed: 2", "gaussian, seed: 1").replace("budget: 512", "budget: 128"))
+    reacher = read_sweep(sweep.path)
+    reacher = dataclasses.replace(reacher, cells=reacher.cells[:1])
+    for _ in range(2):
+        assert compare(reacher, Unmeasured(1), tmp_path / "runs", Console(), "none") == 1
+        assert "-s0 failed: no episode has ended and none was evaluated" in capsys.readouterr().out
+
+
 def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
     assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
     rows = sweep.results.read_text()
@@ -279,20 +201,9 @@ def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
     assert sweep.results.read_text() == rows
 
 
-def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
-    (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
-    assert compare(read_sweep(sweep.path), Ready(), tmp_path / "runs", Console(), clips="none") == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
-    first = sweep.cells[0].name
-    assert lines == [
-        f"plots: {first} has no metric 'train/sdt'; did you mean 'train/std'?",
-        f"plots: {first} has no metric 'prior/kl'",
-    ]
-
-
 def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
     written = []
-    monkeypatch.setattr(tables, "write", lambda sweep, rows, said: written.append(len(rows)))
+    monkeypatch.setattr(tables, "write", lambda sweep, rows, *_: written.append(len(rows)))
     assert compare(sweep, Ready(), tmp_path / "runs", Console(), clips="none") == 0
     assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
     assert written == [4]
@@ -317,8 +228,11 @@ def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, sa
 
 
 def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
-    with results.alone(sweep), pytest.raises(InputError, match="another `pgcontrol compare` is at work"):
-        compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True))
+    with results.alone(sweep):
+        (beside := tmp_path / "new").write_text(SWEEP)
+        beside.replace(sweep.path)  # as an editor or git does
+        with pytest.raises(InputError, match=r"heads.yaml: another `pgcontrol compare` is at work"):
+            compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True))
 
 
 def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
@@ -342,27 +256,3 @@ def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, caps
         f"stopped; to go on: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
         f"a report of what there is: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
     ]
-
-
-def test_the_last_verdict_on_a_run_is_kept(tmp_path):
-    assert results.judged(tmp_path) == {"verdict": None, "why": None}
-    RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
-    assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
-
-
-def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
-    cell, other = sweep.cells[:2]
-    line = {"env": cell.env, "arm": cell.arm, "verdict": "suspected", "why": "", "return": 1.0}
-    for each in (cell, other):
-        results.add(sweep, line | {"seed": each.seed, "settings": each.settings})
-    for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
-        folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
-        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
-    rows = results.read(sweep)
-    results.refresh(sweep, rows, tmp_path)
-    assert results.read(sweep) == rows
-    assert [row["verdict"] for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
-    assert rows[cell.key]["why"] == "collapsed (cost 5 ± 1)"
-    before = sweep.results.stat().st_mtime_ns
-    results.refresh(sweep, rows, tmp_path)
-    assert sweep.results.stat().st_mtime_ns == before

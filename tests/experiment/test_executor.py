@@ -76,7 +76,9 @@ def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch
     process = Ended(cell, tmp_path / "runs" / cell.name, codes, progress)
     monkeypatch.setattr(executor.subprocess, "Popen", process)
     monkeypatch.setattr(executor.time, "sleep", lambda _: None)
-    (outcome,) = filter(None, Local(1).run([cell], tmp_path / "runs"))
+    told = list(Local(1).run([cell], tmp_path / "runs"))
+    (outcome,) = (each for each in told if isinstance(each, Outcome))
+    assert (frozenset({cell.key}) in told) == (started > 1)  # what ends before it was looked at was never seen to run
     assert (process.started, outcome.error) == (started, error)
     assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
 
@@ -88,7 +90,7 @@ def test_a_run_folder_that_is_in_use_waits_its_turn(cell, tmp_path, monkeypatch)
     folder.mkdir(parents=True)
     running = Local(1).run([cell], tmp_path / "runs")
     with lock.alone(folder, ""):
-        assert [next(running), next(running)] == [None, None]
+        assert [next(running), next(running)] == [frozenset(), frozenset()]
         assert process.started == 0
     assert any(isinstance(outcome, Outcome) for outcome in running)
 

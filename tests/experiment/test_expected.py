@@ -3,13 +3,25 @@
 import time
 from types import SimpleNamespace
 
+import pytest
 from rich.console import Console
 
 from pgcontrol.experiment.board import Board
 from pgcontrol.experiment.compare import compare
+from pgcontrol.experiment.durations import wall
 from pgcontrol.experiment.executor import Local
-from pgcontrol.experiment.expected import STARTING, _seconds, expected, wall
+from pgcontrol.experiment.expected import STARTING, _seconds, expected
+from pgcontrol.learning.updates import Diverged
 from pgcontrol.runs.config import configure
+
+
+@pytest.mark.parametrize("error", [Diverged, FloatingPointError])
+def test_an_arm_that_diverges_stops_no_other(sweep, monkeypatch, error):
+    def diverge(*_):
+        raise error("nan")
+
+    monkeypatch.setattr("pgcontrol.experiment.expected._seconds", diverge)
+    assert set(expected(sweep.cells).values()) == {STARTING}
 
 
 def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
@@ -60,3 +72,13 @@ def test_the_time_left_learns_from_the_runs_that_ended(sweep):
     board = Board(cells, sweep.path.parent, times, jobs=1)
     board.ended[cells[0].key] = {"seconds": 20.0}
     assert board.left({cells[1].key: 0.5}) == 50
+
+
+def test_only_what_runs_is_shown_to_run(sweep):
+    cells = sweep.cells
+    for cell in cells[:3]:  # all begun, one of them running
+        (folder := sweep.path.parent / cell.name).mkdir()
+        (folder / "metrics.jsonl").write_text('{"time/total_timesteps": 256, "time/fps": 900.0}\n')
+    table = Board(cells, sweep.path.parent).table(frozenset({cells[1].key}))
+    assert list(table.columns[0].cells) == [cells[1].name]
+    assert str(table.caption).startswith("3 waiting")

@@ -5,17 +5,17 @@ import pytest
 from scipy import stats
 
 from pgcontrol.experiment.statistics import (
-    chance,
     difference,
     iqm,
     iqm_band,
     iqm_interval,
-    mean_chance,
+    mann_whitney,
     mean_probability_of_improvement,
     pairs_won,
     probability_of_improvement,
     profile,
     reached,
+    stratified_mann_whitney,
 )
 
 
@@ -85,36 +85,54 @@ def test_a_profile_is_the_share_of_runs_above():
     assert (shares <= high).all()
 
 
-def test_reached_is_the_first_known_point_at_the_threshold():
-    assert reached(np.array([np.nan, 1, 3, 2, 4]), 3) == 2
-    assert reached(np.array([np.nan, 1]), 3) is None
+@pytest.mark.parametrize(
+    ("curve", "threshold", "expected"),
+    [
+        ([0, 4, 2, 8], 1, 12.5),  # a quarter of the way from 10 to 20
+        ([0, 4, 2, 8], 4, 20),  # at a point
+        ([0, 4, 2, 8], 3, 17.5),  # the first time, not the last
+        ([0, np.nan, 4, 8], 2, 25),  # halfway from 10 to 40: what is not known is passed
+        ([np.nan, 3, 4, 8], 2, 20),  # it may have been there before, of which nothing is known
+        ([5, 1, 4, 8], 2, 10),
+        ([1, 1, 1, np.nan], 2, None),
+        ([np.nan] * 4, 2, None),
+    ],
+)
+def test_a_threshold_is_reached_on_the_straight_line_to_the_first_point_at_it(curve, threshold, expected):
+    assert reached(np.array([10.0, 20, 40, 80]), np.array(curve, float), threshold) == expected
+
+
+def test_between_thinned_points_runs_are_told_apart():
+    """Straight curves, each 5,000 steps behind the last, of points 20,408 steps apart."""
+    steps, behind = np.linspace(0, 1e6, 50), np.arange(0, 100_000, 5_000)
+    assert [reached(steps, steps - late, 3e5) for late in behind] == pytest.approx(3e5 + behind)
 
 
 def test_three_against_three_are_never_settled():
-    assert chance([4, 5, 6], [1, 2, 3]) == pytest.approx(2 / 20)  # of C(6, 3) orders, the two extreme ones
-    assert chance([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)
+    assert mann_whitney([4, 5, 6], [1, 2, 3]) == pytest.approx(2 / 20)  # of C(6, 3) orders, the two extreme ones
+    assert mann_whitney([6, 7, 8, 9, 10], [1, 2, 3, 4, 5]) == pytest.approx(2 / 252)
 
 
 def test_ties_are_dealt_out_as_they_are():
     """Of the 6 ways to deal out 0, 1, 1, 1 to two and two, three are as one-sided as [1, 1] against [0, 1]: and so are
     the three that are the other way round."""
-    assert chance([1, 1], [0, 1]) == 1
+    assert mann_whitney([1, 1], [0, 1]) == 1
     # 0, 0, 1, 1: one way of six gives ours both ones, one both noughts, and four are even
-    assert chance([1, 1], [0, 0]) == pytest.approx(2 / 6)
-    assert chance([1, 1, 1], [1, 1, 1]) == 1
+    assert mann_whitney([1, 1], [0, 0]) == pytest.approx(2 / 6)
+    assert mann_whitney([1, 1, 1], [1, 1, 1]) == 1
 
 
 def test_without_ties_the_test_is_that_of_scipy():
     rng = np.random.default_rng(0)
     for n, m in ((2, 7), (5, 5), (8, 3), (20, 20)):
         x, y = rng.normal(0.7, size=n), rng.normal(size=m)
-        assert chance(list(x), list(y)) == pytest.approx(stats.mannwhitneyu(x, y, method="exact").pvalue)
+        assert mann_whitney(list(x), list(y)) == pytest.approx(stats.mannwhitneyu(x, y, method="exact").pvalue)
 
 
 def test_two_tasks_together_are_surer_than_one():
     three = ([4, 5, 6], [1, 2, 3])  # 1 of 20 deals is as good, and 1 as bad
-    assert mean_chance([three, three]) == pytest.approx(2 / 20**2)
-    assert mean_chance([three, (three[1], three[0])]) == 1  # a win and a defeat are even
+    assert stratified_mann_whitney([three, three]) == pytest.approx(2 / 20**2)
+    assert stratified_mann_whitney([three, (three[1], three[0])]) == 1  # a win and a defeat are even
 
 
 def test_pairs_won():

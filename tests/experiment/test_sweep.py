@@ -51,8 +51,20 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "arm: bins, seed: [7], head.bins: [2, 3]}",
             "arm: bins, seed: 8}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: 5}",
-            "grid: arm 'bins' on InvertedPendulum-v5, seed 7, is there twice, differently",
+            "grid: arm 'bins' on InvertedPendulum-v5 is another at seed 7 than at seed 0 (head.bins unsaid, there 5);",
         ),
+        (  # seeds of two settings are no seeds of one arm
+            "seed: [7], head.bins: [2, 3]}",
+            "seed: [0], head.bins: 2}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [1], head.bins: 3}",
+            "grid: arm 'bins' on InvertedPendulum-v5 is another at seed 1 than at seed 0 (head.bins 2, there 3);",
+        ),
+        ("plots: [train/std]", f"thresholds: {{Reacher-v5: {10**400}}}", "thresholds: Reacher-v5 = 1000000"),
+        (
+            "plots: [train/std]",
+            f"references: {{Reacher-v5: {{us: {10**400}}}}}",
+            "references: Reacher-v5: us: return = 1",
+        ),
+        ("settings: {video: false", "settings: {? {a: 1} : 2, video: false", "not YAML"),
         (
             "gaussian: {head: gaussian}",
             "gaussian: {}\n  gaussian: {head: gaussian}",
@@ -136,6 +148,14 @@ def test_a_key_without_a_value_is_as_good_as_absent(tmp_path):
     found = read_sweep(file)
     assert (found.question, found.baseline, found.plots, found.thresholds) == ("", None, [], {})
     assert (found.references, found.borrow, len(found.cells)) == ({}, [], 2)
+
+
+def test_a_part_may_be_given_whole_in_a_grid(tmp_path):
+    parts = "head: [{name: binned, bins: 3}, {name: token}]"
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("head.bins: [2, 3]", parts))
+    said = [" ".join(cell.words(tmp_path)) for cell in read_sweep(tmp_path / "heads.yaml").cells[2:]]
+    assert "--head binned --head.bins 3" in said[0]
+    assert "--head token" in said[1]
 
 
 def test_two_arms_never_share_a_run_folder(tmp_path):

@@ -8,7 +8,7 @@ from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.train import trainer_for
 from pgcontrol.options import InputError
-from pgcontrol.runs.config import configure
+from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
 from tests.learning.worlds import spec
@@ -115,11 +115,8 @@ def test_without_a_critic_no_weights_are_spent_on_one():
     assert row["train/value_loss"] == 0
 
 
-RESUMABLE = [row for row in TABLE if row.sampling.trainer.endswith(":Trainer")]
-
-
-@pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
-def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
+def little(row) -> Config:
+    """Updates that are over at once."""
     settings = {
         "env": "Hopper-v5",
         "algorithm": row.name,
@@ -130,8 +127,26 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
     }
     settings |= {"algorithm.group_size": 2} if row.sampling.copies else {}
     settings |= {"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {}
-    settings |= {k: v for k, v in quick(row).items() if k == "algorithm.warmup"}
-    config = configure(settings)
+    return configure(settings | {k: v for k, v in quick(row).items() if k == "algorithm.warmup"})
+
+
+@ROWS
+def test_the_time_that_is_logged_is_that_of_all_updates_so_far(row):
+    trainer = trainer_for(little(row))
+    try:
+        for _ in range(2):
+            before = trainer.seconds
+            assert before < trainer.update()["time/time_elapsed"] == trainer.seconds
+    finally:
+        trainer.close()
+
+
+RESUMABLE = [row for row in TABLE if row.sampling.trainer.endswith(":Trainer")]
+
+
+@pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
+def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
+    config = little(row)
     straight = trainer_for(config)
     for _ in range(4):
         straight.update()

@@ -20,6 +20,7 @@ from pgcontrol.learning.train import Trainer, stream_seeds
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
 
 SMALL = {
     "num_envs": 4,
@@ -138,6 +139,18 @@ def test_resume_replaces_rows_that_a_crash_left_behind(tmp_path):
     assert steps == sorted(set(steps))
     assert len(steps) == 6
     assert torch.equal(run.policy().theta, straight.policy().theta)
+
+
+def test_a_run_that_was_killed_behind_its_last_checkpoint_is_ended_by_resume(tmp_path):
+    path = tmp_path / "run"
+    before = pgcontrol.train(small(run_dir=str(path)))
+    folder = RunFolder(path)
+    ended = folder.manifest()
+    folder.write_manifest(status="running", seconds=0.0, verdict=None, diagnosis=None)
+    rows = before.metrics()
+    after = pgcontrol.resume(path)
+    assert (after.status, after.metrics()) == ("finished", rows)
+    assert {**folder.manifest(), "seconds": ended["seconds"]} == ended
 
 
 def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):

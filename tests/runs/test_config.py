@@ -115,6 +115,20 @@ def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said,
     assert (config.trunk.options.expansion, config.hidden) == (2, (32, 32))
 
 
+@pytest.mark.parametrize(
+    ("said", "every"),
+    [
+        ({}, 100_000),
+        ({"total_steps": 10_000_000}, 100_000),
+        ({"total_steps": "60_000"}, 6_000),
+        ({"total_steps": 5}, 1),
+        ({"total_steps": 60_000, "checkpoint_every": 50_000}, 50_000),
+    ],
+)
+def test_a_short_run_leaves_as_many_moments_to_look_back_on(said, every):
+    assert configure(said).checkpoint_every == every
+
+
 def test_nested_and_dotted_settings_are_one():
     tree = {"head": {"name": "binned", "bins": 5}, "algorithm": "ppo", "total-steps": 10}
     assert flat(tree) == {"head": "binned", "head.bins": 5, "algorithm": "ppo", "total_steps": 10}

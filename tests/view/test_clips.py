@@ -1,10 +1,19 @@
 """Clips of a training and of finished runs, through the whole chain."""
 
+import dataclasses
+
+import numpy as np
 import pytest
+import torch
 
 import pgcontrol
-from pgcontrol.view import gl, movie
-from pgcontrol.view.clips import video_of_runs
+from pgcontrol import catalog
+from pgcontrol.diagnosis import spread
+from pgcontrol.policy import Policy
+from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.view import evaluate, gl, movie
+from pgcontrol.view.clips import _distributions, video_of_runs
+from pgcontrol.view.density import COLUMNS, DRAWS, histograms
 from pgcontrol.view.overlay import panel_width
 from pgcontrol.view.process import NoGraphics
 
@@ -19,6 +28,15 @@ SMALL = {
     "video_seconds": 0.2,
     "threads": 1,
 }
+
+HORIZONS = 1, 2, 5
+CHUNKED = [
+    (name, horizon)
+    for name, head in sorted(catalog.heads().items())
+    for horizon in HORIZONS
+    if "horizon" in {field.name for field in dataclasses.fields(head.Options)}
+]
+"""Heads that emit chunks, and how long ones."""
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +82,38 @@ def test_without_graphics_training_goes_on_and_keeps_the_recordings(tmp_path, mo
         video_of_runs([run.path], tmp_path / "clip.mp4", size=(160, 120))
     gl.probe.cache_clear()
     assert not (tmp_path / "clip.mp4").exists()
+
+
+def chunked(name: str, horizon: int) -> Policy:
+    """A policy for Reacher of a few codes, which says something else in every state."""
+    head = {"name": name, "horizon": horizon, "codes": 16}
+    sizes = {"obs_size": 10, "low": [-1.0] * 2, "high": [1.0] * 2, "hidden": [8]}
+    policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)
+    rng = torch.Generator().manual_seed(0)
+    policy.head.prepare(lambda *_: torch.empty(0), 0, 2 * torch.rand(500, horizon, 2, generator=rng) - 1)
+    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=rng)
+    return policy
+
+
+@pytest.mark.parametrize("deterministic", [True, False], ids=["mode", "sampled"])
+@pytest.mark.parametrize(("name", "horizon"), CHUNKED)
+def test_what_is_drawn_of_a_chunk_is_what_its_choice_was_made_from(name, horizon, deterministic):
+    """The clip ends within a chunk; what it shows is compared with draws of another seed."""
+    policy, env, observed = chunked(name, horizon), make_env("Reacher-v5", 1, 0), []
+    agent = evaluate.policy_agent(policy, deterministic, seed=0)
+    outcome = evaluate.episodes(env, agent, 0, record=True, watch=lambda obs, *_: observed.append(obs.clone()))
+    assert outcome.trace is not None
+    shown = _distributions(policy, env, outcome.trace, seed=0, seconds=0.25)
+    env.close()
+    assert shown["columns"].shape == (13, 2, COLUMNS)
+    rng = torch.Generator().manual_seed(9)
+    for step in range(13):
+        part = step % horizon
+        action = policy.act(observed[step - part].expand(DRAWS, -1), rng)[0]
+        unit = spread.unit(action if horizon == 1 else action[:, part], policy.head.low, policy.head.high).numpy()
+        shares = shown["columns"][step] / shown["columns"][step].sum(-1, keepdims=True, dtype=float)
+        # the deviation of a share's difference is below 0.016
+        np.testing.assert_allclose(shares, histograms(unit[:, None])[0] / DRAWS, atol=0.08)
+        np.testing.assert_allclose(shown["spread"][step], unit.std(0), atol=0.08)
+    marks = histograms(shown["chosen"][None]) > 0
+    assert (shown["columns"][marks] > 0).all()

@@ -10,7 +10,7 @@ from pgcontrol_envs.demonstrators import Demonstrator
 import pgcontrol
 from pgcontrol.runs.load import make_env
 from pgcontrol.view import evaluate
-from pgcontrol.view.report import evaluate_run
+from pgcontrol.view.listing import evaluate_run
 from tests.learning.test_train import small
 
 

@@ -6,7 +6,6 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from pgcontrol.experiment import results, tables
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.study import Study
 from pgcontrol.experiment.sweep import Key, Sweep
@@ -33,16 +32,15 @@ def publish(
     Returns:
         The page; None where there is no result yet.
     """
+    from pgcontrol.experiment import tables
     from pgcontrol.experiment.report.page import write
     from pgcontrol.experiment.report.videos import videos
-    from pgcontrol.experiment.report.words import answer
 
     if not rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
-    results.refresh(sweep, rows, where)
+    tables.write(sweep, rows, where)
     study = Study(sweep, rows, where)
-    tables.write(sweep, rows, [f"**{p.lead}** {p.rest}" if p.lead else p.rest for p in answer(study)])
     page = write(study, videos(study, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 
 from pgcontrol.diagnosis.verdicts import Limits
-from pgcontrol.experiment import tables
+from pgcontrol.experiment import curves
+from pgcontrol.experiment.curves import Curve, Seeds
+from pgcontrol.experiment.improvement import better, improved
 from pgcontrol.experiment.report import svg
 from pgcontrol.experiment.report.svg import Axes, Bar, Line
 from pgcontrol.experiment.report.words import FEW, listed
 from pgcontrol.experiment.results import RETURN, Row, score
-from pgcontrol.experiment.statistics import (
-    iqm,
-    iqm_band,
-    iqm_interval,
-    mean_probability_of_improvement,
-    over_decades,
-    probability_of_improvement,
-    profile,
-)
-from pgcontrol.experiment.study import POINTS, Study, percent
+from pgcontrol.experiment.statistics import Pair, iqm, iqm_interval, over_decades, profile
+from pgcontrol.experiment.study import Study, percent
 from pgcontrol.runs.log import count, short
 
 STEPS = "environment steps"
@@ -48,18 +44,33 @@ class Figure(NamedTuple):
     """Whose it is, where it is one arm's alone: hidden with it."""
 
 
-def counts(study: Study, env: str, arms: Sequence[str]) -> str:
-    """n of every arm, as every caption says it."""
-    found = {arm: len(study.of(env, arm)) for arm in arms}
-    common = max(set(found.values()), key=list(found.values()).count)
-    others = [f"{arm} {n}" for arm, n in found.items() if n != common]
-    told = f"n = {count(common, 'seed')}" + (f" ({listed(others)})" if others else "")
-    alone = [arm for arm, n in found.items() if n == 1]
+def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
+    """n of every arm, one `Seeds` a task, as every caption says it."""
+    several = max(map(len, drawn.values())) > 1
+    found = {arm: _several(seeds) if several else seeds[0].told() for arm, seeds in drawn.items()}
+    ((common, _),) = Counter(found.values()).most_common(1)
+    others = [f"{arm} {n if several else n.rpartition(' ')[0]}" for arm, n in found.items() if n != common]
+    told = f"n = {common}" + (f" ({listed(others)})" if others else "")
+    alone = [arm for arm, seeds in drawn.items() if all(n.drawn == 1 for n in seeds)]
     if alone:
-        told += "; one seed only, so no interval" + ("" if len(alone) == len(found) else f": {listed(alone)}")
-    elif min(found.values()) < FEW:
+        why = f"one seed {'a task' if several else 'only'}, so no interval"
+        told += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
+    elif not several and min(seeds[0].drawn for seeds in drawn.values()) < FEW:
         told += "; with two seeds an interval is the range of the runs"
     return told + "."
+
+
+def _several(seeds: Sequence[Seeds]) -> str:
+    """Over tasks: how often the same, or, where they differ, all together."""
+    if len(set(seeds)) == 1:
+        return f"{count(len(seeds), 'task')} × {seeds[0].told()}"
+    return Seeds(sum(n.drawn for n in seeds), sum(n.all for n in seeds)).told("run")
+
+
+def _every(study: Study, arms: Iterable[str], *envs: str) -> dict[str, list[Seeds]]:
+    """Of arms, for drawings that leave no run out."""
+    runs = {arm: [len(study.of(env, arm)) for env in envs] for arm in arms}
+    return {arm: [Seeds(n, n) for n in found] for arm, found in runs.items()}
 
 
 def scores(study: Study, env: str) -> Figure:
@@ -67,21 +78,20 @@ def scores(study: Study, env: str) -> Figure:
     rows = []
     for arm in study.arms(env):
         cells, values = study.of(env, arm), study.scores(env, arm)
-        interval = iqm_interval(values)
+        interval, several = iqm_interval(values), len(values) > 1
         rows.append(
             Bar(
                 arm,
                 study.colour(arm),
                 interval.estimate,
-                *((interval.low, interval.high) if len(values) > 1 else ()),
+                *((interval.low, interval.high) if several else ()),
                 points=[(score(r), _seed(r)) for r in cells if not r.get("diverged")],
                 faint=[(score(r), f"{_seed(r)}, diverged") for r in cells if r.get("diverged")],
-                says=f"{interval}, n = {len(values)}",
+                says=f"{interval if several else short(interval.estimate)}, n = {len(values)}",
             )
         )
     others = study.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
-    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
     base = study.scores(env, study.sweep.baseline)
     title = f"{env}: final score"
     rule = float(iqm(np.array(base))) if base else None
@@ -90,9 +100,9 @@ def scores(study: Study, env: str) -> Figure:
     more += " Without dots: figures of others." if others else ""
     return Figure(
         title,
-        svg.bars(title, rows, "return of the final policy's mode", rule=rule),
+        svg.bars(title, _best(rows), "return of the final policy's mode", rule=rule),
         f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
-        f" {counts(study, env, study.arms(env))}",
+        f" {counts(_every(study, study.arms(env), env))}",
     )
 
 
@@ -102,80 +112,72 @@ def _seed(row: Row) -> str:
 
 def improvement(study: Study, env: str) -> Figure | None:
     """P(a run beats one of the baseline), per task."""
-    base, rows = study.scores(env, study.sweep.baseline), []
+    base = study.scores(env, study.sweep.baseline)
     arms = [arm for arm in study.arms(env) if arm != study.sweep.baseline]
     if not base or not arms:
         return None
-    for arm in arms:
-        pair = study.scores(env, arm), base
-        rows.append(Bar(arm, study.colour(arm), *probability_of_improvement(*pair), says=tables.better([pair])))
-    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    rows = [_beats(study, arm, [(study.scores(env, arm), base)]) for arm in arms]
     title = f"{env}: does it beat the baseline?"
     return Figure(
         title,
-        svg.bars(title, rows, f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
-        f"0.5 is no difference. {counts(study, env, study.arms(env))}",
+        svg.bars(title, _best(rows), f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
+        f"0.5 is no difference. {counts(_every(study, study.arms(env), env))}",
     )
 
 
 def improvement_together(study: Study) -> Figure | None:
     """The same over tasks."""
-    base, rows, runs = study.sweep.baseline, [], dict[str, int]()
-    for arm in study.arms():
-        pairs = study.pairs(arm)
-        if arm != base and len(pairs) > 1:
-            found = mean_probability_of_improvement(pairs)
-            runs[arm] = sum(len(ours) for ours, _ in pairs)
-            says = f"{tables.better(pairs)}, {len(pairs)} tasks, {count(runs[arm], 'run')}"
-            rows.append(Bar(arm, study.colour(arm), *found, says=says))
-    if not rows:
+    base = study.sweep.baseline
+    pairs = {arm: found for arm in study.arms() if arm != base and len(found := study.pairs(arm)) > 1}
+    if not pairs or base is None:
         return None
-    rows.sort(key=lambda bar: -(bar.estimate or 0.0))
+    seeds = {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
+    of_base = max(pairs.values(), key=len)
+    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]} | seeds
+    rows = [_beats(study, arm, found, f", {len(found)} tasks") for arm, found in pairs.items()]
     title = "All tasks: does it beat the baseline?"
     return Figure(
         title,
-        svg.bars(title, rows, f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
-        f"Runs are resampled within their task. n (runs): {listed([f'{arm} {n}' for arm, n in runs.items()])}.",
+        svg.bars(title, _best(rows), f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
+        f"Runs are resampled within their task. {counts(seeds)}",
     )
+
+
+def _beats(study: Study, arm: str, pairs: Sequence[Pair], over: str = "") -> Bar:
+    return Bar(arm, study.colour(arm), *improved(pairs), says=better(pairs) + over)
+
+
+def _best(rows: Iterable[Bar]) -> list[Bar]:
+    """Best first."""
+    return sorted(rows, key=lambda bar: -(bar.estimate or 0.0))
 
 
 def learning(study: Study, env: str) -> list[Figure]:
     """Return over steps, and over wall time."""
-    drawn = {"steps": _over_steps(study, env, RETURN), "time": list(_over_time(study, env))}
-    if not drawn["steps"]:  # no episode ended in training
+    steps, time = curves.over_steps(study, env, RETURN), curves.over_time(study, env)
+    if not steps:  # no episode ended in training
         return []
-    n = counts(study, env, [line.name for line in drawn["steps"]])
-    steps, time = f"{env}: return", f"{env}: return over wall time"
     return [
-        Figure(steps, svg.lines(steps, drawn["steps"], Axes(STEPS, "return")), f"IQM over seeds of the mean return of"
-               f" the last 100 training episodes, with its 95\u00a0% bootstrap band. {n}"),
-        Figure(time, svg.lines(time, drawn["time"], Axes("seconds of training", "return")),
-               f"The same over the time it took, to the median run's end. {n}"),
+        _curves(study, f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
+                " 100 training episodes, with its 95\u00a0% bootstrap band."),
+        _curves(study, f"{env}: return over wall time", time, Axes("seconds of training", "return"),
+                "The same over the time it took, to the median run's end."),
     ]  # fmt: skip
 
 
 def learning_together(study: Study) -> Figure | None:
     """Normalised learning curves over all tasks, stratified."""
     envs = study.envs()
-    arms = [arm for arm in study.arms() if all(_known(study, env, arm) for env in envs)]
-    if len(envs) < 2 or not arms:
+    found = curves.over_budgets(study) if len(envs) > 1 else []
+    if not found:
         return None
-    ends = np.linspace(0, 1, POINTS)
-    drawn = []
-    for arm in arms:
-        tasks = []
-        for env in envs:
-            grid = study.grid(study.of(env, arm))
-            curves = study.curves(study.of(env, arm), RETURN, grid)
-            tasks.append(study.normalised(env, curves))
-        drawn.append(Line(arm, study.colour(arm), ends, *iqm_band(*tasks)))
-    n = listed([f"{arm} {sum(len(study.of(env, arm)) for env in envs)}" for arm in arms])
-    title = "All tasks: normalised return"
-    return Figure(
-        title,
-        svg.lines(title, drawn, Axes("share of the budget", "normalised return")),
+    return _curves(
+        study,
+        "All tasks: normalised return",
+        found,
+        Axes("share of the budget", "normalised return"),
         f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
-        f" band: stratified bootstrap. n (runs): {n}.",
+        f" band: stratified bootstrap.",
     )
 
 
@@ -192,8 +194,12 @@ def profiles(study: Study) -> Figure | None:
     tau = np.unique(
         np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
     )
-    drawn = [Line(arm, study.colour(arm), tau, *profile(scores, tau)) for arm, scores in tasks.items()]
-    n = listed([f"{arm} {sum(map(len, scores))}" for arm, scores in tasks.items()])
+    seeds = _every(study, arms, *envs)
+    drawn = []
+    for arm, scores in tasks.items():
+        middle, low, high = profile(scores, tau)
+        band = (None, None) if all(n.drawn == 1 for n in seeds[arm]) else (low, high)
+        drawn.append(Line(arm, study.colour(arm), tau, middle, *band))
     missing = [arm for arm in study.arms() if arm not in arms]
     left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
@@ -201,7 +207,7 @@ def profiles(study: Study) -> Figure | None:
         title,
         svg.lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
         f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
-        f" {study.whose(*envs)} IQM. n (runs): {n}.{left_out}",
+        f" {study.whose(*envs)} IQM. {counts(seeds)}{left_out}",
     )
 
 
@@ -234,7 +240,7 @@ def thresholds(study: Study, env: str) -> list[Figure]:
                 title,
                 svg.bars(title, rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
-                f" it. {counts(study, env, arms)}",
+                f" it. {counts(_every(study, arms, env))}",
             )
         )
     return figures
@@ -242,19 +248,16 @@ def thresholds(study: Study, env: str) -> list[Figure]:
 
 def over_training(study: Study, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
     """A metric of the log, all arms; on a logarithmic axis, a linear one, or as the data ask."""
-    drawn = _over_steps(study, env, metric)
-    if not drawn:
+    found = curves.over_steps(study, env, metric)
+    if not found:
         return None
-    values = np.concatenate([line.y if line.low is None else line.low for line in drawn])
+    values = np.concatenate([curve.middle if curve.low is None else curve.low for curve in found])
     positive = bool((values[np.isfinite(values)] > 0).all())
-    log = over_decades(np.concatenate([values, *(line.y for line in drawn)])) if log is None else log and positive
+    wide = over_decades(np.concatenate([values, *(curve.middle for curve in found)]))
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
-    title = f"{env}: {title}"
-    return Figure(
-        title,
-        svg.lines(title, drawn, Axes(STEPS, metric, log, ends)),
-        f"<code>{metric}</code>, IQM and 95\u00a0% band. {counts(study, env, [line.name for line in drawn])}",
-    )
+    axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
+    about = Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric)
+    return _curves(study, f"{env}: {title}", found, axes, about)
 
 
 def health(study: Study, env: str) -> Iterator[Figure]:
@@ -280,11 +283,11 @@ def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
         if not rows:
             continue
         grid = study.grid(rows)
-        curves = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
-        names = study.joints(env, len(curves))
-        drawn = [Line("the narrowest", study.colour(arm), grid, curves.min(0), arm=False)]
-        drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, curves, strict=True)]
-        limit = Limits().share
+        joints = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
+        names = study.joints(env, len(joints))
+        drawn = [Line("the narrowest", study.colour(arm), grid, joints.min(0), arm=False)]
+        drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
+        limit, n = Limits().share, Seeds(len(rows), len(study.of(env, arm))).told()
         sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
         marks = [
             (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
@@ -294,7 +297,7 @@ def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
         yield Figure(
             title,
             svg.lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
-            (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {count(len(rows), 'seed')}.",
+            (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
             arm,
         )
 
@@ -304,30 +307,7 @@ def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.nd
     return np.array([np.interp(grid, steps, joint) for joint in spread.T])
 
 
-def _over_steps(study: Study, env: str, metric: str) -> list[Line]:
-    rows = [row for arm in study.arms(env) for row in study.of(env, arm)]
-    grid, drawn = study.grid(rows), []
-    for arm in study.arms(env):
-        curves = study.curves(study.of(env, arm), metric, grid)
-        if len(curves):
-            drawn.append(_line(study, arm, grid, curves))
-    return drawn
-
-
-def _over_time(study: Study, env: str) -> Iterator[Line]:
-    for arm in study.arms(env):
-        grid, curves = study.over_time(study.of(env, arm))
-        if len(curves):
-            yield _line(study, arm, grid, curves)
-
-
-def _known(study: Study, env: str, arm: str) -> bool:
-    """Whether an arm has a learning curve on a task."""
-    return any(RETURN in row["curves"] for row in study.of(env, arm))
-
-
-def _line(study: Study, arm: str, grid: np.ndarray, curves: np.ndarray) -> Line:
-    middle, low, high = iqm_band(curves)
-    if len(curves) == 1:
-        return Line(arm, study.colour(arm), grid, middle)
-    return Line(arm, study.colour(arm), grid, middle, low, high)
+def _curves(study: Study, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
+    drawn = [Line(c.arm, study.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
+    n = counts({curve.arm: curve.seeds for curve in found})
+    return Figure(title, svg.lines(title, drawn, axes), about + " " + n)

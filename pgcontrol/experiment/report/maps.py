@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from pgcontrol.experiment.curves import Seeds
 from pgcontrol.experiment.looks import unpack
 from pgcontrol.experiment.report import pictures, svg
 from pgcontrol.experiment.report.figures import Figure
-from pgcontrol.experiment.report.pictures import Path
+from pgcontrol.experiment.report.pictures import Trail
 from pgcontrol.experiment.results import Row
 from pgcontrol.experiment.study import HUES, Study, percent
 from pgcontrol.runs.log import count, short
@@ -99,11 +100,12 @@ def routes(study: Study, env: str) -> Iterator[Figure]:
         entropies = [row["routes"]["entropy"] for row in rows if row["routes"]["entropy"] is not None]
         entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
         title = f"{env}: {arm}, routes"
+        n = Seeds(len(rows), len(study.of(env, arm))).told()
         yield Figure(
             title,
             _paths(title, rows, names, ends) if ends else _shares(title, rows, names),
             f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
-            f" n = {count(len(rows), 'seed')}, {len(taken)} episodes.",
+            f" n = {n}, {len(taken)} episodes.",
             arm,
         )
 
@@ -113,7 +115,7 @@ def _paths(label: str, rows: list[Row], names: list[str], ends: tuple[np.ndarray
     for row in rows:
         for path, route in zip(unpack(row["routes"]["paths"]), row["routes"]["taken"], strict=True):
             says = f"{names[route] if route >= 0 else 'failed'} (seed {row['seed']})"
-            drawn.append(Path(path.astype(float), _colour(route), says))
+            drawn.append(Trail(path.astype(float), _colour(route), says))
     told = [
         {"name": bar.name, "arm": False, "c": bar.colour, "says": [bar.says, *(says for _, says in bar.points)]}
         for bar in _bars(rows, names)

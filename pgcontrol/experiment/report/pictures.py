@@ -18,8 +18,8 @@ ROOM = 4
 """Around it, cm."""
 
 
-class Path(NamedTuple):
-    """A path on a plane."""
+class Trail(NamedTuple):
+    """The way of an episode on a plane."""
 
     points: np.ndarray
     """[P, 2]."""
@@ -71,11 +71,11 @@ def corners(shapes: Sequence[Mapping[str, Any]], paths: Sequence[np.ndarray]) ->
 def plane(
     label: str,
     shapes: Sequence[Mapping[str, Any]],
-    paths: Sequence[Path],
+    trails: Sequence[Trail],
     ends: tuple[np.ndarray, np.ndarray],
     shares: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Paths seen from above, among the shapes that stand there, between two corners; `shares` is told by key."""
+    """Trails seen from above, among the shapes that stand there, between two corners; `shares` is told by key."""
     drawn = []
     for shape in shapes:
         (cx, cy), (w, h), look = shape["at"], shape["half"], "solid" if shape["solid"] else "floor"
@@ -83,7 +83,7 @@ def plane(
             drawn.append(f'<circle class="{look}" cx="{cx:g}" cy="{-cy:g}" r="{w:g}"/>')
         else:
             drawn.append(f'<rect class="{look}" x="{cx - w:g}" y="{-cy - h:g}" width="{2 * w:g}" height="{2 * h:g}"/>')
-    for points, colour, says in paths:
+    for points, colour, says in trails:
         d = "M" + "L".join(f"{px:g} {-py:g}" for px, py in points)
         drawn.append(f'<path class="route {colour}" d="{d}"><title>{escape(says)}</title></path>')
     (left, low), (right, high) = ends

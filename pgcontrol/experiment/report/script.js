@@ -23,7 +23,6 @@ function tell(svg, x, y, head, lines) {
     row.append(...(c ? [mark] : []), text);
     tip.append(row);
   }
-  tip.hidden = false;
   shown = { svg, x, y };
   place();
 }
@@ -37,7 +36,7 @@ function place() {
 }
 
 function leave(svg) {
-  if (shown?.svg === svg) { tip.hidden = true; shown = null; }
+  if (shown?.svg === svg) { tip.replaceChildren(); shown = null; }
   svg.querySelector(".cursor")?.remove();
 }
 
@@ -80,7 +79,18 @@ function nearest(values, wanted) {
   return values.reduce((best, value, i) => Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best, 0);
 }
 
-for (const svg of document.querySelectorAll("svg[data-chart]")) {
+const CHARTS = "svg[data-chart]", HOLDERS = "details, .figures";
+const holders = new Set([...document.querySelectorAll(CHARTS)].map(svg => svg.closest(HOLDERS)));
+const groups = [...holders].map(holder => [...holder.querySelectorAll(CHARTS)]);
+
+function settle(group, wanted) { // one tab stop: the wanted chart, or the present one, or the first of those that are seen
+  const there = group.filter(svg => !svg.closest(".off"));
+  const stop = [wanted, group.find(svg => svg.tabIndex === 0)].find(svg => there.includes(svg)) ?? there[0];
+  for (const svg of group) svg.tabIndex = svg === stop ? 0 : -1;
+  return there;
+}
+
+for (const [svg, group] of groups.flatMap(group => group.map(svg => [svg, group]))) {
   let chart = null, index = 0;
   const read = () => {
     if (!chart) {
@@ -109,10 +119,17 @@ for (const svg of document.querySelectorAll("svg[data-chart]")) {
   svg.addEventListener("pointerdown", point);
   // a finger that is lifted leaves what it asked for
   svg.addEventListener("pointerleave", event => { if (event.pointerType !== "touch") leave(svg); });
-  svg.addEventListener("focus", () => { if (svg.matches(":focus-visible")) show(); });
+  svg.addEventListener("focus", () => { settle(group, svg); if (svg.matches(":focus-visible")) show(); });
   svg.addEventListener("blur", () => leave(svg));
   svg.addEventListener("keydown", event => {
     if (event.key === "Escape") return leave(svg);
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const others = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+    if (event.shiftKey && event.key in others) {
+      const there = settle(group, svg);
+      event.preventDefault();
+      return there[there.indexOf(svg) + others[event.key]]?.focus();
+    }
     const { rows, at } = read(), last = (rows ?? at).length - 1;
     const moves = { ArrowRight: 1, ArrowLeft: -1, PageUp: 10, PageDown: -10, Home: -1e9, End: 1e9 };
     if (rows) Object.assign(moves, { ArrowDown: 1, ArrowUp: -1 });
@@ -125,6 +142,7 @@ for (const svg of document.querySelectorAll("svg[data-chart]")) {
     show();
   });
 }
+for (const group of groups) settle(group, group[0]);
 addEventListener("scroll", () => { if (shown) place(); }, { passive: true });
 document.addEventListener("pointerdown", event => { if (shown && !shown.svg.contains(event.target)) leave(shown.svg); });
 
@@ -136,6 +154,7 @@ for (const button of document.querySelectorAll(".legend button")) {
     if (off) hidden.add(arm); else hidden.delete(arm);
     button.setAttribute("aria-pressed", String(!off));
     for (const element of drawn) element.classList.toggle("off", off);
+    for (const group of groups) settle(group);
   });
   // pointing at an arm, or coming to it by key, makes the others step back
   const loud = on => {
@@ -153,11 +172,16 @@ if (videos.length) {
   const length = () => Math.max(...videos.map(v => v.duration || 0), 0.001);
   let time = 0, playing = false, before = 0;
   const set = () => { for (const v of videos) v.currentTime = Math.min(time, Math.max(0, (v.duration || 0) - 0.02)); };
-  const show = () => { seek.value = String(1000 * time / length()); clock.textContent = `${time.toFixed(1)} s`; };
+  const show = () => {
+    const told = time.toFixed(1);
+    seek.value = String(1000 * time / length());
+    seek.setAttribute("aria-valuetext", `${told} seconds`);
+    clock.textContent = `${told} s`;
+  };
   const start = () => {
     if (time >= length() - 0.05) { time = 0; }
     set();
-    for (const v of videos) { v.playbackRate = Number(speed.value); if (time < (v.duration || 0)) v.play().catch(() => {}); }
+    for (const v of videos) v.playbackRate = Number(speed.value);
     playing = true; before = performance.now(); play.textContent = "Pause";
     requestAnimationFrame(tick);
   };
@@ -166,13 +190,17 @@ if (videos.length) {
     if (!playing) return;
     time += (now - before) / 1000 * Number(speed.value);
     before = now;
-    for (const v of videos) { // who falls behind by more than a tenth of a second is fetched
-      if (time < v.duration && Math.abs(v.currentTime - time) > 0.1 * Math.max(1, Number(speed.value))) v.currentTime = time;
+    for (const v of videos.filter(v => time < v.duration)) {
+      // who falls behind by more than a tenth of a second is fetched; who had ended, before the time was set back, plays on
+      if (Math.abs(v.currentTime - time) > 0.1 * Math.max(1, Number(speed.value))) v.currentTime = time;
+      if (v.paused && !v.ended) v.play().catch(() => {});
     }
     if (time >= length()) { time = length(); stop(); }
     show();
     if (playing) requestAnimationFrame(tick);
   };
+  for (const v of videos) v.controls = false; // one player for all of them
+  document.querySelector(".player").hidden = false;
   play.addEventListener("click", () => playing ? stop() : start());
   seek.addEventListener("input", () => { time = seek.value / 1000 * length(); set(); show(); });
   speed.addEventListener("change", () => { for (const v of videos) v.playbackRate = Number(speed.value); });

@@ -314,7 +314,7 @@ def element(box: str, drawn: Sequence[str], label: str, data: Mapping[str, Any])
     # between single quotes JSON's own need not be escaped, which would make them six times as long
     told = escape(json.dumps(data, separators=(",", ":"), ensure_ascii=False), quote=False).replace("'", "&#39;")
     return (
-        f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(label)}" tabindex="0" '
+        f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(label)}" '
         f"data-chart='{told}'>{''.join(drawn)}</svg>"
     )
 

@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.experiment import tables
+from pgcontrol.experiment import improvement
 from pgcontrol.experiment.folders import failure
 from pgcontrol.experiment.results import Row, score
 from pgcontrol.experiment.statistics import (
     LEVEL,
     Interval,
-    chance,
     difference,
     iqm_interval,
-    mean_chance,
+    mann_whitney,
     mean_probability_of_improvement,
     pairs_won,
     probability_of_improvement,
+    stratified_mann_whitney,
 )
 from pgcontrol.experiment.study import STUCK, Study, percent
 from pgcontrol.runs.log import count, short
@@ -50,7 +50,7 @@ class Standing(NamedTuple):
     better: Interval | None
     won: tuple[float, int]
     """Pairs of a run of it and one of the baseline: those won, and all."""
-    chance: float
+    p_value: float
     """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
 
     @property
@@ -62,13 +62,13 @@ class Standing(NamedTuple):
         """
         if self.ahead is None or self.better is None:
             return 0
-        side = _clearly(self.better, self.chance)
+        side = _clearly(self.better, self.p_value)
         return side if (self.ahead.low > 0) - (self.ahead.high < 0) == side else 0
 
 
-def _clearly(better: Interval, chance: float) -> int:
+def _clearly(better: Interval, p_value: float) -> int:
     """1 where the interval of P(better) lies above one half, −1 below, and the exact test agrees; otherwise 0."""
-    return 0 if chance > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
+    return 0 if p_value > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
 
 
 def standings(study: Study, env: str) -> list[Standing]:
@@ -85,7 +85,7 @@ def standings(study: Study, env: str) -> list[Standing]:
                 difference(scores, rival) if rival else None,
                 probability_of_improvement(scores, rival) if rival else None,
                 pairs_won(scores, rival),
-                chance(scores, rival) if rival else 1.0,
+                mann_whitney(scores, rival) if rival else 1.0,
             )
         )
     return sorted(found, key=lambda s: -s.score.estimate)
@@ -199,7 +199,7 @@ def _sure(standing: Standing, base: Standing) -> str:
     if standing.settled:
         return f"{told}, which settles it"
     if won == pairs:
-        return f"{told}, but so few runs come out so by chance one time in {1 / standing.chance:.0f}"
+        return f"{told}, but so few runs come out so by chance one time in {1 / standing.p_value:.0f}"
     return f"{told}, which these seeds do not settle"
 
 
@@ -303,10 +303,10 @@ def _together(study: Study) -> str:
         pairs = study.pairs(arm)
         if arm == base or len(pairs) < 2:
             continue
-        better, chance = mean_probability_of_improvement(pairs), mean_chance(pairs)
+        better, p_value = mean_probability_of_improvement(pairs), stratified_mann_whitney(pairs)
         tasks.add(len(pairs))
-        if side := _clearly(better, chance):
-            clear.append(f"{arm} {tables.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")
+        if side := _clearly(better, p_value):
+            clear.append(f"{arm} {improvement.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")
         else:
             rest.append(f"{arm} ({short(better.estimate)})")
     if not tasks:
@@ -382,7 +382,7 @@ def _missing(study: Study) -> str:
     if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
         told.append(f"None yet on {listed(untouched)}.")
     for cell in missing:
-        if why := failure(study.where / cell.name):
+        if why := failure(cell, study.where / cell.name):
             told.append(f"{cell.name} failed: {why}.")
     return " ".join(told)
 

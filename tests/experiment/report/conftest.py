@@ -5,9 +5,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 import pgcontrol
 from pgcontrol.experiment import results
@@ -30,9 +32,11 @@ baseline: gaussian
 plots: [train/kl]
 grid:
   - {env: Fork-v0, seed: 5, arm: [gaussian, bins, mixture]}
-  - {env: Fork-v0, seed: 1, arm: beta}
+  - {env: Fork-v0, seed: 1, arm: [beta]}
   - {env: HalfCheetah-v5, seed: 4, arm: [gaussian, bins]}
 """
+HOSTILE = "beta|[red]<img src=x onerror=console.error(1)>"
+LIGHT = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 SCORES = {
     ("Fork-v0", "gaussian"): [100.0, 101, 102, 103, 104],
     ("Fork-v0", "bins"): [200.0, 201, 202, 203, 204],
@@ -56,11 +60,25 @@ def glance(tmp_path_factory):
 @pytest.fixture(scope="session")
 def sweep(tmp_path_factory, glance) -> Sweep:
     """The YAML and its rows."""
-    path = tmp_path_factory.mktemp("study") / "study.yaml"
-    path.write_text(YAML)
+    return _study(tmp_path_factory.mktemp("study") / "study.yaml", glance)
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory, glance) -> Sweep:
+    """The same, in which an arm's name would be markup, were it not escaped."""
+    return _study(tmp_path_factory.mktemp("hostile") / "study.yaml", glance, beta=HOSTILE)
+
+
+def _study(path: Path, glance: dict, **names: str) -> Sweep:
+    tree = yaml.safe_load(YAML)
+    tree["arms"] = {names.get(arm, arm): settings for arm, settings in tree["arms"].items()}
+    for grid in tree["grid"]:
+        grid["arm"] = [names.get(arm, arm) for arm in grid["arm"]]
+    path.write_text(yaml.safe_dump(tree, sort_keys=False))
     found = read_sweep(path)
     settings = {cell.key: cell.settings for cell in found.cells}
-    for (env, arm), scores in SCORES.items():
+    for (env, known), scores in SCORES.items():
+        arm = names.get(known, known)
         for seed, score in enumerate(scores):
             row = _row(env, arm, seed, score, settings[env, arm, seed]) | glance
             results.add(found, row if env == "Fork-v0" else {k: v for k, v in row.items() if k != "routes"})
@@ -96,15 +114,15 @@ def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> results
 
 
 @pytest.fixture(scope="session")
-def page(sweep):
+def page(hostile):
     """The page, with two videos of different lengths."""
     frames = [np.full((48, 64, 3), 90 + k, np.uint8) for k in range(30)]
     clips = []
     for arm, count in (("gaussian", 30), ("bins", 20)):
-        file = sweep.path.with_name(f"{arm}.mp4")
+        file = hostile.path.with_name(f"{arm}.mp4")
         movie.encode(file, iter(frames[:count]), (64, 48), Fraction(10))
         clips.append(Clip("Fork-v0", arm, 0, file))
-    return write(Study(sweep, results.read(sweep), sweep.path.parent / "runs"), clips)
+    return write(Study(hostile, results.read(hostile), hostile.path.parent / "runs"), clips)
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +137,16 @@ def browser() -> Iterator:
         launched = started.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def tab(browser, page) -> Iterator:
+    """The page in that browser."""
+    context = browser.new_context(**LIGHT)
+    opened = context.new_page()
+    opened.goto(page.as_uri())
+    yield opened
+    context.close()
 
 
 def rows_of(sweep: Sweep) -> list[dict]:

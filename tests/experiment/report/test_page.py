@@ -3,9 +3,9 @@
 import pytest
 
 from pgcontrol.runs.log import short
+from tests.experiment.report.conftest import HOSTILE, LIGHT
 
-LIGHT, DARK, PHONE = (
-    {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
+DARK, PHONE = (
     {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
     {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
 )
@@ -26,7 +26,7 @@ CONTRAST = """() => {
     const found = ratio(rgb(getComputedStyle(element)[property]), paper);
     if (found < least) poor.push(`${selector} ${element.textContent.slice(0, 20)} ${found.toFixed(2)}`);
   } };
-  judge("p, h1, h2, h4, h5, a, td, th, figcaption, .legend button, summary, li", "color", 4.5);
+  judge("p, h1, h2, h3, h4, a, td, th, figcaption, .legend button, summary, li", "color", 4.5);
   judge("svg text", "fill", 4.5);
   judge(".line", "stroke", 3);
   return poor;
@@ -62,8 +62,8 @@ def test_every_plot_has_marks_and_says_n(shown):
     assert shown.evaluate(MARKS) == []
     captions = shown.locator(".figures figcaption").all_text_contents()
     assert captions
-    assert [c for c in captions if "n = " not in c and "n (runs): " not in c and "n: " not in c] == []
-    assert any("one seed only, so no interval: beta" in c for c in captions)
+    assert [c for c in captions if "n = " not in c] == []
+    assert any(f"one seed only, so no interval: {HOSTILE}." in c for c in captions)
 
 
 def test_nothing_scrolls_sideways_but_tables(shown):
@@ -78,15 +78,6 @@ def test_every_video_shows_its_first_frame(shown):
     firsts = shown.evaluate(FRAMES)
     assert len(firsts) == 2
     assert all(abs(grey - 90) < 12 for grey in firsts)
-
-
-@pytest.fixture
-def tab(browser, page):
-    context = browser.new_context(**LIGHT)
-    opened = context.new_page()
-    opened.goto(page.as_uri())
-    yield opened
-    context.close()
 
 
 def test_a_chart_answers_pointer_and_keys(tab):
@@ -114,7 +105,7 @@ def test_every_chart_is_reached_by_key_and_tells_its_numbers(tab):
     tab.locator("#scores svg.chart").first.focus()
     assert tip.inner_text().split("\n")[:3] == ["bins", "202 (200 … 204), n = 5", "seed 0: 200"]
     tab.keyboard.press("ArrowDown")
-    assert tip.inner_text().startswith("beta\n")
+    assert tip.inner_text().startswith(f"{HOSTILE}\n")
     tab.locator("#maps details[open] svg.chart").first.focus()
     assert "deviation" in tip.inner_text()
     tab.locator("#routes svg.chart").first.focus()
@@ -150,7 +141,7 @@ def test_pointing_at_an_arm_leaves_its_own_charts_as_they_are(tab):
     tab.locator("#spread details summary").first.click()
     tab.locator(".legend button", has_text="bins").hover()
     opacity = """title => { const figure = [...document.querySelectorAll("#spread figure")]
-      .find(f => f.querySelector("h4").textContent.includes(title));
+      .find(f => f.querySelector("h3").textContent.includes(title));
       return [figure, figure.querySelector(".line").parentElement].map(e => Number(getComputedStyle(e).opacity)); }"""
     tab.wait_for_timeout(300)  # the transition
     assert tab.evaluate(opacity, "bins, spread per joint")[0] == 1
@@ -198,6 +189,17 @@ def test_videos_play_in_step_and_stop_together(tab):
     assert abs(first - second) < 0.3
 
 
+def test_a_video_that_has_ended_plays_on_where_the_time_is_set_back(tab):
+    tab.evaluate(FRAMES)
+    tab.locator("#speed").select_option("0.25")  # four seconds to set the time back in
+    tab.locator("#seek").fill("600")  # 1.8 s; the shorter one ends at 2, the longer at 3
+    tab.locator("#play").click()
+    tab.wait_for_function("document.querySelectorAll('video')[1].ended")
+    tab.locator("#seek").fill("100")
+    tab.wait_for_function("document.querySelectorAll('video')[1].currentTime > 0.5")
+    assert tab.evaluate("[...document.querySelectorAll('video')].map(v => v.paused)") == [False, False]
+
+
 WITHIN = """() => [...document.querySelectorAll("svg text")].filter(text => {
   if (!text.getClientRects().length) return false;
   const [a, b] = [text, text.ownerSVGElement].map(e => e.getBoundingClientRect());
@@ -243,4 +245,9 @@ def test_print_is_dark_on_white_and_without_controls(browser, page):
 
 
 def test_what_the_yaml_says_is_text_and_no_markup(tab):
+    """Nor is it left out; that it is not run, the console tells, see `shown`."""
     assert tab.locator("h1").inner_text() == "Does <b>a second bin</b> help?"
+    assert tab.locator(".legend button", has_text=HOSTILE).count() == 1
+    assert tab.locator("figcaption", has_text=HOSTILE).count() > 1
+    assert tab.locator("img").count() == 0
+    assert tab.locator("figcaption code").first.inner_text() == "train/std"
