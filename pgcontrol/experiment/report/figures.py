@@ -49,8 +49,11 @@ def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
     several = max(map(len, drawn.values())) > 1
     found = {arm: _several(seeds) if several else seeds[0].told() for arm, seeds in drawn.items()}
     ((common, _),) = Counter(found.values()).most_common(1)
-    others = [f"{arm} {n if several else n.rpartition(' ')[0]}" for arm, n in found.items() if n != common]
-    told = f"n = {common}" + (f" ({listed(others)})" if others else "")
+    others: dict[str, list[str]] = {}
+    for arm, n in found.items():
+        if n != common:
+            others.setdefault(n if several else n.rpartition(" ")[0], []).append(arm)
+    told = f"n = {common}" + (f" ({'; '.join(f'{n}: {listed(arms)}' for n, arms in others.items())})" if others else "")
     alone = [arm for arm, seeds in drawn.items() if all(n.drawn == 1 for n in seeds)]
     if alone:
         why = f"one seed {'a task' if several else 'only'}, so no interval"

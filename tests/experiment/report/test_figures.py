@@ -126,12 +126,12 @@ def test_n_is_of_the_runs_that_a_curve_is_drawn_from(sweep):
     for metric, of in (("train/kl", figures.health), ("rollout/ep_rew_mean", figures.learning)):
         study = lacking(lacking(known, "bins", metric, 1, 3), "mixture", metric, 1, 2, 3, 4)
         figure = next(iter(of(study, "Fork-v0")))
-        assert "n = 5 seeds (bins 3 of 5, mixture 1 of 5 and beta 1)" in figure.caption
+        assert "n = 5 seeds (3 of 5: bins; 1 of 5: mixture; 1: beta)" in figure.caption
         assert "one seed only, so no interval: mixture and beta." in figure.caption
         assert [arm for arm, line in drawn(figure).items() if "lo" not in line] == ["mixture", "beta"]
     together = figures.learning_together(lacking(known, "bins", "rollout/ep_rew_mean", 1, 3))
     assert together is not None
-    assert "bins 5 of 9 runs" in together.caption  # 3 of 5 and 2 of 4
+    assert "5 of 9 runs: bins" in together.caption  # 3 of 5 and 2 of 4
 
 
 def test_n_of_a_metric_that_all_arms_lack_as_often(sweep):
@@ -139,7 +139,7 @@ def test_n_of_a_metric_that_all_arms_lack_as_often(sweep):
     for arm in study.arms("HalfCheetah-v5"):
         study = lacking(study, arm, "train/kl", 1)
     captions = [figure.caption for figure in figures.health(study, "HalfCheetah-v5")]
-    assert any("n = 2 of 3 seeds (bins 3 of 4)" in caption for caption in captions)
+    assert any("n = 2 of 3 seeds (3 of 4: bins)" in caption for caption in captions)
 
 
 def test_what_a_run_did_not_live_to_learn_leaves_its_curve_as_it_was(sweep):
@@ -179,5 +179,5 @@ def test_who_has_one_seed_has_no_interval_beside_others_that_have(sweep):
     for figure in (figures.learning_together(study), figures.profiles(study)):
         assert [arm for arm, line in drawn(figure).items() if "lo" not in line] == ["bins"]
         assert figure is not None
-        assert "bins 2 tasks × 1 seed" in figure.caption
+        assert "(2 tasks × 1 seed: bins)" in figure.caption
         assert "one seed a task, so no interval: bins." in figure.caption
