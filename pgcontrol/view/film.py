@@ -63,7 +63,7 @@ def film(
     panel = panel_width(size[0]) if any(r.columns is not None for r in recordings) else 0
     layout, timing = Layout(len(recordings), size, panel), pace(recordings, seconds, max_fps)
     pictures = scenes(list(recordings), size)
-    partial = partial_path(out)
+    partial = partial_path(out, os.getpid())
     try:
         movie.encode(partial, _pages(recordings, pictures, layout, timing), layout.page, timing.fps, crf)
         movie.check(partial, timing.frames, layout.scenes)

@@ -84,9 +84,9 @@ def how_it_ended(returncode: int) -> str:
     return f"signal {-returncode}"
 
 
-def partial_path(out: Path) -> Path:
-    """Where a clip is written until it is whole and good."""
-    return out.with_name(f".{out.stem}.part.mp4")
+def partial_path(out: Path, pid: int) -> Path:
+    """Where the render process of that id writes a clip until it is whole and good: two may film the same."""
+    return out.with_name(f".{out.stem}.{pid}.part.mp4")
 
 
 def _own_group() -> dict:

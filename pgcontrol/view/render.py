@@ -142,7 +142,7 @@ class Job:
         """End the process if it runs, and clean up after it."""
         end(self._process)
         with contextlib.suppress(OSError):
-            partial_path(self.out).unlink(missing_ok=True)
+            partial_path(self.out, self._process.pid).unlink(missing_ok=True)
         self._stdout.close()
         self._stderr.close()
 

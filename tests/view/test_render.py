@@ -208,12 +208,25 @@ def test_without_graphics_the_real_renderer_says_so(tmp_path, monkeypatch):
 def test_nothing_half_written_is_left(render_as, tmp_path):
     out = tmp_path / "a.mp4"
     out.write_text("the clip that was there")
-    part = render.partial_path(out)
-    render_as(f"open({str(part)!r}, 'w').write('half'); raise SystemExit(1)")
+    half = f"open(partial_path(Path({str(out)!r}), os.getpid()), 'w').write('half')"
+    render_as(f"import os; from pathlib import Path; from pgcontrol.view.process import partial_path; {half}; exit(1)")
     with pytest.raises(RenderError):
         render_clip([tmp_path / "one.npz"], out, timeout=60)
     assert [f.name for f in tmp_path.iterdir()] == ["a.mp4"]
     assert out.read_text() == "the clip that was there"
+
+
+def test_two_may_film_the_same_clip_at_once(tmp_path):
+    recording, out = saved(travelling(steps=20), tmp_path), tmp_path / "a.mp4"
+    jobs, made = [Job([recording], out, timeout=120) for _ in range(2)], []
+    while jobs:
+        ended = [(job, result) for job in jobs if (result := job.poll())]
+        jobs = [job for job in jobs if job not in [job for job, _ in ended]]
+        made += [result for _, result in ended]
+        time.sleep(0.05)
+    assert [result.path for result in made] == [out, out]
+    movie.check(out, made[0].frames, Layout(1, render.SIZE, 0).scenes)
+    assert {f.name for f in tmp_path.iterdir()} == {recording.name, "a.mp4"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent's death is noticed at once on Linux only")
