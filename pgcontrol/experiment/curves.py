@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,11 @@ class Seeds(NamedTuple):
         return (f"{self.drawn} of " if self.drawn < self.all else "") + count(self.all, thing)
 
 
+def alone(seeds: Sequence[Seeds]) -> bool:
+    """Whether no task has a second run: there is nothing to resample, so no interval."""
+    return all(n.drawn == 1 for n in seeds)
+
+
 class Curve(NamedTuple):
     """An arm's, over points that all arms share."""
 
@@ -34,7 +40,7 @@ class Curve(NamedTuple):
     middle: np.ndarray
     """IQM, [P]."""
     low: np.ndarray | None
-    """Of the bootstrap band, [P]; None where no task has a second run: there is nothing to resample."""
+    """Of the bootstrap band, [P]; None where a seed is `alone`."""
     high: np.ndarray | None
     seeds: list[Seeds]
     """One a task."""
@@ -74,5 +80,4 @@ def _curve(study: Study, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) 
     """Of an arm's runs, [n, P] of each task."""
     middle, low, high = iqm_band(*tasks.values())
     seeds = [Seeds(len(runs), len(study.of(env, arm))) for env, runs in tasks.items()]
-    alone = all(s.drawn == 1 for s in seeds)
-    return Curve(arm, x, middle, None if alone else low, None if alone else high, seeds)
+    return Curve(arm, x, middle, *((None, None) if alone(seeds) else (low, high)), seeds)

@@ -41,6 +41,7 @@ SHORTEST = 0.1
 """Seconds of a run, as finely as they are kept: speeds are reckoned by them."""
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
+
 Row = dict[str, Any]
 
 

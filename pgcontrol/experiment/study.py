@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.diagnosis.verdicts import Limits, Onset, onset
-from pgcontrol.experiment.results import RETURN, Row, score
+from pgcontrol.experiment.results import RETURN, SHORTEST, Row, score
 from pgcontrol.experiment.statistics import Pair, iqm, reached
 from pgcontrol.experiment.sweep import Key, Sweep
 
@@ -75,7 +75,7 @@ class Study:
     def rate(self, env: str, arm: str) -> float:
         """Steps a second of the median run."""
         # older rows have 0.0 for what took less than half a tenth
-        return float(np.median([row["steps"] / max(row["seconds"], 0.1) for row in self.of(env, arm)]))
+        return float(np.median([row["steps"] / max(row["seconds"], SHORTEST) for row in self.of(env, arm)]))
 
     def pairs(self, arm: str) -> list[Pair]:
         """An arm's scores and the baseline's, on each task that has both."""

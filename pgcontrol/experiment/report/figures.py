@@ -54,8 +54,7 @@ def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
         if n != common:
             others.setdefault(n if several else n.rpartition(" ")[0], []).append(arm)
     told = f"n = {common}" + (f" ({'; '.join(f'{n}: {listed(arms)}' for n, arms in others.items())})" if others else "")
-    alone = [arm for arm, seeds in drawn.items() if all(n.drawn == 1 for n in seeds)]
-    if alone:
+    if alone := [arm for arm, seeds in drawn.items() if curves.alone(seeds)]:
         why = f"one seed {'a task' if several else 'only'}, so no interval"
         told += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
     elif not several and min(seeds[0].drawn for seeds in drawn.values()) < FEW:
@@ -201,7 +200,7 @@ def profiles(study: Study) -> Figure | None:
     drawn = []
     for arm, scores in tasks.items():
         middle, low, high = profile(scores, tau)
-        band = (None, None) if all(n.drawn == 1 for n in seeds[arm]) else (low, high)
+        band = (None, None) if curves.alone(seeds[arm]) else (low, high)
         drawn.append(Line(arm, study.colour(arm), tau, middle, *band))
     missing = [arm for arm in study.arms() if arm not in arms]
     left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
