@@ -23,10 +23,10 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from pgcontrol.diagnosis.counterfactual import counterfactual  # noqa: E402
-from pgcontrol.diagnosis.verdicts import Limits, collapse, onset, spreads  # noqa: E402
-from pgcontrol.experiment.executor import Local  # noqa: E402
+from pgcontrol.measures.verdicts import Limits, collapse, onset, spreads  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
+from pgcontrol.sweep.executor import Local  # noqa: E402
 from tests.diagnosis.planted import Plan, forced, left_alone, plant, solved  # noqa: E402
 
 

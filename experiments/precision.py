@@ -24,7 +24,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol.tokenize import Actions, error, of_run, split
+from pgcontrol.data.tokenize import Actions, error, of_run, split
 from pgcontrol.tokenizers import files
 
 mpl.use("Agg")

@@ -11,24 +11,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgcontrol.api import clone, resume, train
     from pgcontrol.options import InputError
     from pgcontrol.policy import Policy
     from pgcontrol.runs.config import Config, configure
     from pgcontrol.runs.load import load
+    from pgcontrol.training.api import clone, resume, train
 
 __version__ = "0.1.0"
 __all__ = ["Config", "InputError", "Policy", "clone", "configure", "load", "resume", "train"]
 
 _HOMES = {
-    "clone": "pgcontrol.api",
+    "clone": "pgcontrol.training.api",
     "Config": "pgcontrol.runs.config",
     "InputError": "pgcontrol.options",
     "Policy": "pgcontrol.policy",
     "configure": "pgcontrol.runs.config",
     "load": "pgcontrol.runs.load",
-    "resume": "pgcontrol.api",
-    "train": "pgcontrol.api",
+    "resume": "pgcontrol.training.api",
+    "train": "pgcontrol.training.api",
 }
 
 

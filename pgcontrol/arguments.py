@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgcontrol.options import InputError
+from pgcontrol.text import typed
 
 MOST_PORT = 65_535
 
@@ -100,10 +101,3 @@ def setting_lines(options: type, values: Any, prefix: str) -> list[str]:
         f"  {f'--{prefix}{f.name}'.replace('_', '-'):33} {f.metadata['help']} [{typed(getattr(values, f.name))}]"
         for f in dataclasses.fields(options)
     ]
-
-
-def typed(value: Any) -> str:
-    """A value as one would type it on the command line."""
-    if isinstance(value, tuple | list):
-        return ",".join(map(str, value))
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -13,8 +13,8 @@ from typing import NoReturn
 
 from pgcontrol import commands
 from pgcontrol.arguments import split
+from pgcontrol.machine import graphics
 from pgcontrol.options import InputError, suggest
-from pgcontrol.view import gl
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,7 +34,7 @@ def fail(message: str, code: int = 2) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `pgcontrol`."""
     words = list(sys.argv[1:] if argv is None else argv)
-    gl.step_aside()
+    graphics.step_aside()
     try:
         raise SystemExit(_run(words))
     except InputError as error:

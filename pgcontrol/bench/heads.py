@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pgcontrol import catalog
 from pgcontrol.bench.training import REPEATS, train, warm
+from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 
 

@@ -13,8 +13,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pgcontrol.learning.train import Trainer
 from pgcontrol.runs.config import configure
+from pgcontrol.training.trainer import Trainer
 
 COUNTS = (8, 16, 32, 64, 128, 256, 512)
 LEAST_STEPS = 8192

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pgcontrol.bench import peer
-from pgcontrol.learning.train import Trainer
 from pgcontrol.runs.config import Config, configure, nested
+from pgcontrol.training.trainer import Trainer
 
 REPEATS = 5
 

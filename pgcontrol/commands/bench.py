@@ -29,7 +29,7 @@ def run(given: Namespace) -> int:
     """Measure, print, and write."""
     from pgcontrol_envs import catalog as tasks
 
-    from pgcontrol import catalog
+    from pgcontrol.runs import catalog
 
     for env_id in given.envs or ():
         pick("task", env_id, tasks())

@@ -16,9 +16,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """A new run folder."""
-    from pgcontrol.learning.clone import clone
     from pgcontrol.options import InputError
     from pgcontrol.runs.cloning import configure_clone
+    from pgcontrol.training.clone import clone
 
     named = {"dataset": given.dataset} if given.dataset else {}
     config = configure_clone(given.settings | named)
@@ -29,8 +29,8 @@ def run(given: Namespace) -> int:
 
 def epilog(given: Namespace) -> str:
     """Every setting with its default, for the chosen head."""
-    from pgcontrol import catalog
     from pgcontrol.arguments import setting_lines
+    from pgcontrol.runs import catalog
     from pgcontrol.runs.cloning import CloneSettings, configure_clone
 
     config = configure_clone(given.settings)

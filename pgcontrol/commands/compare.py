@@ -5,9 +5,16 @@ from __future__ import annotations
 import shlex
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pgcontrol.arguments import whole
 from pgcontrol.commands.report import CLIPS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pgcontrol.sweep.executor import Executor
+    from pgcontrol.sweep.sweep import Sweep
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -32,12 +39,11 @@ def run(given: Namespace) -> int:
     """Run the missing cells."""
     from rich.console import Console
 
-    from pgcontrol.experiment.compare import compare
-    from pgcontrol.experiment.executor import Local
-    from pgcontrol.experiment.sweep import read_sweep
-    from pgcontrol.learning.signals import STOPPED, like_ctrl_c
-    from pgcontrol.view.display import has_display
-    from pgcontrol.view.doctor import usable_cpus
+    from pgcontrol.machine.cores import usable_cpus
+    from pgcontrol.machine.display import has_display
+    from pgcontrol.machine.signals import STOPPED, like_ctrl_c
+    from pgcontrol.sweep.executor import Local
+    from pgcontrol.sweep.sweep import read_sweep
 
     sweep, jobs = read_sweep(given.sweep), given.jobs or usable_cpus()
     where = given.runs or Path("runs") / given.sweep.stem
@@ -51,6 +57,39 @@ def run(given: Namespace) -> int:
         print(f"stopped; to go on: {_typed('compare', given, 'jobs', 'runs', 'clips', 'open')}")
         print(f"a report of what there is: {_typed('report', given, 'runs', 'clips')}")
         return STOPPED
+
+
+def compare(
+    sweep: Sweep,
+    executor: Executor,
+    where: Path,
+    console: Console,
+    clips: str = "some",
+    show: bool = False,
+    dry: bool = False,
+    again: str | None = None,
+) -> int:
+    """Run the cells that have no row yet; write tables now and then meanwhile, and the report at the end.
+
+    Args:
+        sweep, executor, where, console, dry, again: see `pgcontrol.sweep.compare.run`.
+        clips: of which runs the report has videos; see `publish`.
+        show: the report, in the browser.
+
+    Returns:
+        Exit code: 1 when a cell failed.
+    """
+    from pgcontrol.report import publish, tables
+    from pgcontrol.sweep.compare import Rows, run
+
+    def meanwhile(rows: Rows) -> None:
+        tables.write(sweep, rows, where)
+
+    def finish(rows: Rows) -> None:
+        console.print(tables.terminal(sweep, rows))
+        publish(sweep, rows, where, clips, show, lambda line: console.print(line, markup=False, soft_wrap=True))
+
+    return run(sweep, executor, where, console, dry, again, meanwhile, finish)
 
 
 def _typed(command: str, given: Namespace, *flags: str) -> str:

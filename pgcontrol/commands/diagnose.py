@@ -34,10 +34,10 @@ def run(given: Namespace) -> int:
     from rich.console import Console
 
     from pgcontrol.diagnosis.diagnose import diagnose
-    from pgcontrol.diagnosis.verdicts import Limits, summary, to_prove
-    from pgcontrol.experiment.executor import Local
+    from pgcontrol.machine.cores import usable_cpus
+    from pgcontrol.measures.verdicts import Limits, summary, to_prove
     from pgcontrol.options import InputError, read_options
-    from pgcontrol.view.doctor import usable_cpus
+    from pgcontrol.sweep.executor import Local
 
     if given.run is None:
         raise InputError("diagnose needs a run folder, such as runs/cheetah")
@@ -56,7 +56,7 @@ def run(given: Namespace) -> int:
 
 def epilog(given: Namespace) -> str:
     """The limits that verdicts go by."""
-    from pgcontrol.diagnosis.verdicts import Limits
+    from pgcontrol.measures.verdicts import Limits
 
     lines = [
         f"  {f'--{f.name}'.replace('_', '-'):20} {f.metadata['help']} [{f.default}]" for f in dataclasses.fields(Limits)

@@ -7,6 +7,6 @@ from argparse import Namespace
 
 def run(given: Namespace) -> int:
     """Print the findings."""
-    from pgcontrol.view.doctor import main as doctor
+    from pgcontrol.machine.doctor import main as doctor
 
     return doctor()

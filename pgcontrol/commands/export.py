@@ -18,7 +18,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """The file and its contract."""
-    from pgcontrol.view.export import export
+    from pgcontrol.export.export import export
 
     if given.out.suffix != ".onnx":
         raise InputError(f"--out {given.out}: must end in .onnx")

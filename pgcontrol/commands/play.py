@@ -24,6 +24,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Play until the viewer is closed."""
-    from pgcontrol.view.play import play
+    from pgcontrol.viewer.play import play
 
     return play(given.run, given.viewer, given.agent, given.sampled, given.seed, given.port)

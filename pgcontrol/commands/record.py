@@ -21,7 +21,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """The dataset; 130 when a signal stopped it."""
-    from pgcontrol.record import record
+    from pgcontrol.data.record import record
 
     done = record(given.source, given.out, given.episodes, given.seed, given.mode, given.noise, given.quiet)
     return 130 if done.stopped else 0

@@ -20,9 +20,9 @@ CLIPS = "videos in the report: of the median run of each task and arm, of every 
 
 def run(given: Namespace) -> int:
     """Write the report."""
-    from pgcontrol.experiment import results
-    from pgcontrol.experiment.report import publish
-    from pgcontrol.experiment.sweep import read_sweep
+    from pgcontrol.report import publish
+    from pgcontrol.sweep import results
+    from pgcontrol.sweep.sweep import read_sweep
 
     sweep = read_sweep(given.sweep)
     done, left_out = results.read(sweep), results.left_out(sweep)

@@ -17,6 +17,6 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """Train on."""
-    from pgcontrol.learning.train import resume
+    from pgcontrol.training.train import resume
 
     return resume(given.run, given.total_steps, quiet=given.quiet).exit_code

@@ -29,7 +29,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """The folder of tokens."""
-    from pgcontrol.tokenize import tokenize
+    from pgcontrol.data.tokenize import tokenize
 
     said = {name: getattr(given, name) for name in SETTINGS_OF_KINDS if getattr(given, name) is not None}
     tokenize(given.source, given.kind, given.out, given.horizon, said, given.steps, given.seed)

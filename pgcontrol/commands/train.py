@@ -18,8 +18,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """A new run folder."""
-    from pgcontrol.learning.train import train
     from pgcontrol.runs.config import configure, read_yaml
+    from pgcontrol.training.train import train
 
     written = read_yaml(given.config) if given.config else {}
     task = {"env": given.env} if given.env else {}

@@ -23,7 +23,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(given: Namespace) -> int:
     """The clip."""
-    from pgcontrol.view.clips import video_of_runs
+    from pgcontrol.video.clips import video_of_runs
 
     if given.out.exists() and not given.force:
         raise InputError(f"{given.out} exists already; name another file, or say --force")

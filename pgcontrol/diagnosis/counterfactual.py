@@ -20,18 +20,20 @@ from rich.console import Console
 from rich.live import Live
 from scipy import stats
 
-from pgcontrol.diagnosis.verdicts import RETURN, Gain, Onset, column, spreads
-from pgcontrol.experiment.board import Board
-from pgcontrol.experiment.executor import Executor, Outcome
-from pgcontrol.experiment.folders import begun
-from pgcontrol.experiment.statistics import probability_of_improvement
-from pgcontrol.experiment.sweep import Cell
-from pgcontrol.learning.train import Trainer, stream_seeds, trainer_for
+from pgcontrol.measures.statistics import probability_of_improvement
+from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, flat, nested
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.log import read_rows, short
+from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep.board import Board
+from pgcontrol.sweep.executor import Executor, Outcome
+from pgcontrol.sweep.run_state import begun
+from pgcontrol.sweep.sweep import Cell
+from pgcontrol.text import short
+from pgcontrol.training.train import trainer_for
+from pgcontrol.training.trainer import Trainer, stream_seeds
 
 ARMS = ("widened", "alone")
 LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5

@@ -10,30 +10,22 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from pgcontrol.diagnosis import evidence, modes, spread, tell, unimodality
+from pgcontrol.diagnosis import evidence, markdown, unimodality
 from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.unimodality import Decision
-from pgcontrol.diagnosis.verdicts import (
-    FEWER_ROUTES,
-    NOT_JUDGED,
-    Limits,
-    Verdict,
-    judge,
-    onset,
-    spreads,
-    summary,
-    words,
-)
-from pgcontrol.experiment.executor import Executor
+from pgcontrol.machine import files
+from pgcontrol.machine.processes import RenderError
+from pgcontrol.measures import modes, spread
+from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
 from pgcontrol.options import InputError
+from pgcontrol.play.evaluate import LONGEST
 from pgcontrol.policy import Policy
-from pgcontrol.runs import checkpoint, files
+from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import finite, read_rows
-from pgcontrol.view.evaluate import LONGEST
-from pgcontrol.view.process import RenderError
-from pgcontrol.view.still import still
+from pgcontrol.sweep.executor import Executor
+from pgcontrol.video.still import still
 
 CURVES, SCENE = "diagnosis.png", "diagnosis-scene.png"
 
@@ -214,7 +206,7 @@ def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None
     told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]}
     told |= {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
     told |= seen.facts if seen else {}
-    text = tell.report(run, verdicts, proof, seen.facts if seen else {})
+    text = markdown.report(run, verdicts, proof, seen.facts if seen else {})
     text += [] if run.cloned else [f"![curves]({CURVES})", ""]
     text += [f"![scene]({SCENE})", ""] if seen else []
     text += [f"No picture of the scene: {seen.no_picture}", ""] if seen and seen.no_picture else []

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED, Decision
-from pgcontrol.diagnosis.verdicts import KL, RETURN, Limits, Rows, Verdict, column, spreads
-from pgcontrol.view.projection import Push
-from pgcontrol.view.still import Still
+from pgcontrol.measures.verdicts import KL, RETURN, Limits, Rows, Verdict, column, spreads
+from pgcontrol.video.projection import Push
+from pgcontrol.video.still import Still
 
 SENSITIVITY, WORTH = "health/sensitivity", "eval/mean_reward"
 HUES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")

@@ -20,12 +20,12 @@ from pgcontrol_envs.demonstrators import Demonstrator
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol.diagnosis import modes, spread
-from pgcontrol.diagnosis.verdicts import HEALTHY, NOT_JUDGED, Verdict
+from pgcontrol.measures import modes, spread
+from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Verdict
+from pgcontrol.play.evaluate import LONGEST, episodes, policy_agent
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
-from pgcontrol.runs.log import short
-from pgcontrol.view.evaluate import LONGEST, episodes, policy_agent
+from pgcontrol.text import short
 
 EPISODES = 200
 STATES, REPEATS, DRAWS = 12, 12, 1000

@@ -7,16 +7,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from pgcontrol.learning.advantages import (
-    GAE,
-    TD,
-    Baseline,
-    Estimator,
-    GroupRelative,
-    Nothing,
-    ReturnToGo,
-    WholeReturn,
-)
+from pgcontrol.learning.advantages import GAE, TD, Baseline, Estimator, GroupRelative, Nothing, ReturnToGo, WholeReturn
 from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.sampling import Groups, Independent, Sampling, Workers
@@ -53,11 +44,6 @@ class Algorithm:
         """One flat frozen dataclass of all the parts' options."""
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=parts, frozen=True)
-
-    @property
-    def fine_tuner(self) -> str | None:
-        """The trainer that starts from a prior, by its dotted name; None where there is none."""
-        return self.sampling.fine_tuner if self.rule.heeds_prior else None
 
     def check_parts(self, head: str, critic: str) -> None:
         """Refuse a head or critic that the row has no use for.

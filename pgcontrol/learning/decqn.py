@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.replay import Replay, Transitions, transitions
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.updates import (
@@ -35,6 +34,7 @@ from pgcontrol.learning.updates import (
     require_finite_metrics,
     require_finite_weights,
 )
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 

@@ -14,8 +14,8 @@ from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Trajectories
-from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.sampling import Independent, Sampling
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.policy import Policy, merge_moments
 
 

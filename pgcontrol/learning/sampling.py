@@ -28,10 +28,8 @@ class Sampling:
     Options: ClassVar[type]
     copies = False
     """Whether environments must be able to copy their state."""
-    trainer = "pgcontrol.learning.train:Trainer"
-    """The class that runs it, by name: it stands above this module in the order of imports."""
-    fine_tuner: str | None = "pgcontrol.learning.prior:FineTuner"
-    """The class that runs it from a prior; None: there is none."""
+    asynchronous = False
+    """Whether worker processes collect and step on their own, on weights that all share."""
 
     def __init__(self, options: Any, num_envs: int):
         self.options, self.num_envs = options, num_envs
@@ -81,8 +79,7 @@ class Workers(Sampling):
     Asynchronous: which worker's step comes first is the machine's to say, so a run cannot be repeated to the bit.
     """
 
-    trainer = "pgcontrol.learning.asynchronous:AsyncTrainer"
-    fine_tuner = None
+    asynchronous = True
 
     @dataclass(frozen=True)
     class Options:

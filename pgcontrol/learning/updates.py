@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.compiling import Graph
 from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation, Policy
 

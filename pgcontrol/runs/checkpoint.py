@@ -1,85 +1,19 @@
-"""Checkpoints: a folder of tensors (safetensors) and everything else (JSON). No pickle."""
+"""Checkpoints: where a run keeps them, and what only a resume needs of them."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from pgcontrol.machine.tensors import MEMORY
+from pgcontrol.machine.tensors import load as load  # a checkpoint is such a folder
+from pgcontrol.machine.tensors import save as save
 from pgcontrol.options import InputError
-
-SCHEMA = 1
-"""Raised when a checkpoint's layout changes; an older one is then refused by name, not misread."""
-
-MEMORY = "memory.safetensors"
-"""What only a resume needs; in the newest checkpoint of a run alone."""
-
-
-class Checkpoint(NamedTuple):
-    """What was saved."""
-
-    tensors: dict[str, Tensor]
-    """Dotted names: `policy.theta`, `rule.moment1`, ..."""
-    meta: dict[str, Any]
-    """JSON values: counters, generators' states, what the policy is made of."""
-
-
-def save(
-    folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], memory: Mapping[str, Tensor] | None = None
-) -> None:
-    """Write beside, then rename into place: a reader finds a whole checkpoint or none.
-
-    `memory` is what only a resume needs, and large (a replay): a file of its own, which older checkpoints then lose.
-
-    Raises:
-        OSError: the disk does not take it; an older checkpoint there stays.
-    """
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    for left in [beside, *folder.parent.glob(".step_*.*")]:  # of a process that was killed while it wrote
-        shutil.rmtree(left, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        whole = {k: v.contiguous().clone() for k, v in tensors.items()}
-        safetensors.torch.save_file(whole, beside / "tensors.safetensors")
-        if memory:
-            safetensors.torch.save_file(dict(memory), beside / MEMORY)
-    except safetensors.SafetensorError as error:  # its own way to say that a disk is full
-        raise OSError(f"{folder}: {error}") from None
-    said = {"schema": SCHEMA, **meta} | ({"memory": True} if memory else {})
-    (beside / "meta.json").write_text(json.dumps(said, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
-    for other in folder.parent.glob(f"step_*/{MEMORY}") if memory else ():
-        if other.parent != folder:
-            other.unlink()
-
-
-def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
-    """Read one checkpoint folder, or another of the same layout; messages call it `what`.
-
-    Raises:
-        InputError: missing, damaged, or of another layout; one line that says which.
-    """
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        schema = meta.pop("schema")
-        tensors = safetensors.torch.load_file(folder / "tensors.safetensors") if schema == SCHEMA else {}
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{folder} is no {what}: {Path(error.filename or 'tensors.safetensors').name} is missing"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder} is no {what}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
-    if schema != SCHEMA:
-        raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
-    return Checkpoint(tensors, meta)
 
 
 def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pgcontrol import catalog
 from pgcontrol.options import option, pick
+from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Part, flat, read_settings
 
 

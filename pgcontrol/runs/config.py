@@ -11,9 +11,8 @@ from typing import Any
 import yaml
 from pgcontrol_envs import catalog as tasks
 
-from pgcontrol import catalog
 from pgcontrol.options import InputError, option, pick, read_options, suggest
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import catalog, checkpoint
 
 
 @dataclass(frozen=True)

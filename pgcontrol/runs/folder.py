@@ -14,11 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine import files
+from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint, files
+from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
-from pgcontrol.runs.lock import alone
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 

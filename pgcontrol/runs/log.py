@@ -14,7 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from pgcontrol.runs import files
+from pgcontrol.machine import files
+from pgcontrol.text import short
 
 TAIL = 2**16
 """Bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it."""
@@ -139,13 +140,3 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._bar:  # leave the terminal as it was
             self._bar.stop()
-
-
-def count(n: int, thing: str) -> str:
-    """1 run, 2 runs."""
-    return f"{n} {thing}{'s' * (n != 1)}"
-
-
-def short(number: float) -> str:
-    """Thousands with separators, smaller numbers with three digits."""
-    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"

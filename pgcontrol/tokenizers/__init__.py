@@ -6,7 +6,7 @@ import functools
 import sys
 from typing import Any
 
-from pgcontrol.discovery import discover
+from pgcontrol.plugins import discover
 
 
 @functools.cache

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine import tensors as tensor_files
 from pgcontrol.options import InputError, pick, read_options
-from pgcontrol.runs import checkpoint
 from pgcontrol.tokenizers import kinds
 from pgcontrol.tokenizers.base import Tokenizer
 
@@ -33,7 +33,7 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
 
 def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
     """Write the folder; `notes` (JSON values: where the data came from, the error reached) go with it."""
-    checkpoint.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
+    tensor_files.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
 
 
 def found(folder: Path) -> bool:
@@ -50,7 +50,7 @@ def load(folder: Path) -> Tokenizer:
     Raises:
         InputError: missing, damaged, or something else; one line that says which.
     """
-    tensors, meta = checkpoint.load(folder, WHAT)
+    tensors, meta = tensor_files.load(folder, WHAT)
     try:
         made = dict(meta["tokenizer"])
         tokenizer = make(made.pop("tokenizer"), made.pop("horizon"), made.pop("joints"), made)

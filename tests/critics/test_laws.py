@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pgcontrol import catalog
-from pgcontrol.learning.compiling import Graph
+from pgcontrol.machine.compiler import Graph
+from pgcontrol.runs import catalog
 
 FEATURES, BATCH = 8, 64
 

@@ -13,12 +13,13 @@ from pgcontrol_envs.demonstrators import Demonstrator
 from torch import Tensor
 
 from pgcontrol.diagnosis.counterfactual import widen
-from pgcontrol.learning.train import Trainer, _loop
 from pgcontrol.learning.updates import adam_step, fresh_adam
 from pgcontrol.policy import Policy
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.training.train import _loop
+from pgcontrol.training.trainer import Trainer
 
 Plan = Callable[[float], float | None]
 """Share of the budget used -> how wide the policy is to be made, in half-ranges; None: as it is."""

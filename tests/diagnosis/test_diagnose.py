@@ -9,15 +9,15 @@ from rich.console import Console
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest, welch
-from pgcontrol.diagnosis.verdicts import Gain, Onset
-from pgcontrol.experiment.executor import Local
-from pgcontrol.learning.train import resume
+from pgcontrol.measures.verdicts import Gain, Onset
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.runs.log import read_rows
-from pgcontrol.view.still import Still
+from pgcontrol.sweep.executor import Local
+from pgcontrol.training.train import resume
+from pgcontrol.video.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 
 TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}

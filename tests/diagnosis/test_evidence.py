@@ -14,10 +14,10 @@ from pgcontrol_envs.tasks import catalog
 from pgcontrol.diagnosis import evidence
 from pgcontrol.diagnosis.evidence import ARMS, SENSITIVITY, Mark, curves, scene
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED
-from pgcontrol.diagnosis.verdicts import KL, RETURN, STEPS, Limits, Verdict
-from pgcontrol.view import gl
-from pgcontrol.view.projection import push
-from pgcontrol.view.still import Still, still
+from pgcontrol.machine import graphics
+from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, Verdict
+from pgcontrol.video.projection import push
+from pgcontrol.video.still import Still, still
 
 SIZE = (320, 240)
 PLAIN = re.compile(r"[-−]?\d+(\.\d+)?k?")
@@ -68,7 +68,7 @@ def ticks(axis: Any) -> list[Text]:
 
 @pytest.mark.parametrize("x", [-0.8, 0.7])
 def test_the_disc_is_drawn_where_its_push_begins(x):
-    found = gl.probe()
+    found = graphics.probe()
     if found.graphics is None:
         pytest.skip(f"no OpenGL backend draws here: {found.failures}")
     shown = still("Fork-v0", np.array([x, 0.6]), 0.1, SIZE)

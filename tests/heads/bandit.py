@@ -12,8 +12,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol import catalog
 from pgcontrol.learning.updates import Adam, adam_step
+from pgcontrol.runs import catalog
 
 WIDE, NARROW, VALLEY = -0.1, 0.8, 0.4
 """Where the peaks are, and the lowest point between them."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol import catalog
+from pgcontrol.runs import catalog
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])

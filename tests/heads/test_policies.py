@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from pgcontrol.learning.compiling import Graph
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, make_policy
 from tests.heads.test_laws import BATCH, CASES, FEATURES, HIGH, JOINTS, LOW, rng

@@ -10,17 +10,17 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Options, Token
-from pgcontrol.learning.compiling import Graph
-from pgcontrol.learning.train import Trainer
 from pgcontrol.learning.updates import Clip
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.tokenizers import base, files
+from pgcontrol.training.trainer import Trainer
 from tests.heads import test_laws
 from tests.heads.test_laws import BATCH, FEATURES, HIGH, JOINTS, LOW, make, rng
-from tests.learning.test_train import small, weights
 from tests.learning.test_updates import rollout_of
 from tests.tokenizers.worlds import steps
+from tests.training.test_train import small, weights
 
 VARIANTS = {
     "warm": {"tokenizer": "kmeans", "codes": 16},

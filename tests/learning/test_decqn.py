@@ -9,11 +9,11 @@ import pgcontrol
 from pgcontrol.learning.decqn import DecQN, double_q, q_value
 from pgcontrol.learning.replay import Replay, Transitions, transitions, windows
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.train import trainer_for
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
+from pgcontrol.training.train import trainer_for
 from tests.learning.worlds import Clockwork, spec
 
 SMALL = {"minibatch": 32, "replay_ratio": 8.0, "warmup": 32, "target_period": 10, "capacity": 1000}

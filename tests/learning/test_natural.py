@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from pgcontrol import catalog
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.natural import Fisher, Natural, TrustRegion, conjugate_gradient
 from pgcontrol.learning.rollout import Collector
+from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
 from tests.learning.worlds import Clockwork, spec

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from pgcontrol import catalog
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.rollout import Collector, RewardScale
+from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
 

@@ -7,10 +7,10 @@ from pgcontrol_envs import make
 from pgcontrol.learning.advantages import comparisons
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.sampling import Groups, Independent
-from pgcontrol.learning.train import Trainer
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
+from pgcontrol.training.trainer import Trainer
 from tests.learning.worlds import Clockwork, spec
 
 

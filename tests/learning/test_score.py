@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pgcontrol import catalog
 from pgcontrol.learning.advantages import ReturnToGo
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.score import Score, ScoreAndCritic, rmsprop_step, sgd_step
 from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch
+from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
 from tests.learning.worlds import spec

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pgcontrol import catalog
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch, _split, adam_step, explained_variance
 from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
 

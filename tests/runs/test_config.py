@@ -4,8 +4,8 @@ import pytest
 import yaml
 from pgcontrol_envs import catalog as tasks
 
-from pgcontrol import catalog
 from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from pgcontrol import catalog
 from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
 from tests.tokenizers.worlds import JOINTS, VARIANTS, steps

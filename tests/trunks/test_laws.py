@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from pgcontrol import catalog
-from pgcontrol.learning.train import Trainer
 from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_policy
-from tests.learning.test_train import SMALL
+from pgcontrol.training.trainer import Trainer
+from tests.training.test_train import SMALL
 
 HIDDEN = [32, 32]
 SPEC = {

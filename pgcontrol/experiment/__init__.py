@@ -1,1 +1,0 @@
-"""Experiments: a grid of runs from one YAML, what each cell left, the statistics over seeds, the tables."""

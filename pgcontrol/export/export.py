@@ -1,0 +1,238 @@
+"""`pgcontrol export`: a policy as one ONNX file, from raw observations to actions, and a contract beside it.
+
+Normaliser, trunk, head and decoder are inside. Nothing leaves before onnxruntime has played it beside the policy.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pgcontrol.export.description import contract
+from pgcontrol.export.uniform import FromUniforms
+from pgcontrol.machine import files
+from pgcontrol.options import InputError
+from pgcontrol.policy import Policy
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.load import load_with_meta
+
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+COUNT = 10_000
+"""Observations of the parity check."""
+TOLERANCE = 1e-4
+"""How far an action may be off, as a share of the joint's half-range: weights are float32, and sums are made in
+another order."""
+ROUNDING = 1e-5
+"""How far rounding may move params, relative to their size. Where that much makes the policy itself choose otherwise,
+either choice is right: the likeliest of two bins that are alike."""
+
+
+class ExportError(RuntimeError):
+    """The graph cannot be written, or does not act like the policy; nothing was written."""
+
+
+class Exported(NamedTuple):
+    """What was written."""
+
+    model: Path
+    contract: Path
+    parity: Parity
+
+
+class Parity(NamedTuple):
+    """How the file's actions compare with the policy's."""
+
+    observations: int
+    largest_difference: float
+    """Over all actions but ties, as a share of the joint's half-range."""
+    ties: int
+    """Observations at which rounding decides between choices that are equally good."""
+
+
+class Acting(nn.Module):
+    """Raw observations [N, O] (float64) -> actions [N, A] or [N, H, A]: what is exported.
+
+    With `sampled` it takes uniform numbers [N, D], too, which decide what is drawn.
+    """
+
+    def __init__(self, policy: Policy, sampled: bool):
+        super().__init__()
+        self.policy, self.sampled = copy.deepcopy(policy).eval(), sampled
+        self.noise_size = 0
+        if sampled:
+            with torch.no_grad(), FromUniforms() as draws:
+                self.policy.act(torch.zeros(2, policy.obs_size, dtype=torch.float64), torch.Generator())
+            self.noise_size = draws.used
+
+    def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        """The mode, or the sample that the noise says."""
+        if noise is None:
+            return self.policy.act(obs, None)[0]
+        with FromUniforms(noise):
+            return self.policy.act(obs, torch.Generator())[0]
+
+    def inputs(self, count: int, seed: int) -> dict[str, Tensor]:
+        """Inputs by name, by number: observations as seen in training, three times and thirty times as far out."""
+        rng = torch.Generator().manual_seed(seed)
+        shape = (count, self.policy.obs_size)
+        far = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
+        normaliser = self.policy.normaliser
+        obs = normaliser.mean + torch.randn(shape, dtype=torch.float64, generator=rng) * far / normaliser.scale
+        if not self.sampled:
+            return {"obs": obs}
+        return {"obs": obs, "noise": torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)}
+
+
+def export(where: Path, out: Path, sampled: bool = False) -> Exported:
+    """Write the policy of a run or checkpoint as ONNX, and `out` with .json instead, which says how to use it.
+
+    Raises:
+        InputError: no policy there, or what it takes to export is not installed.
+        ExportError: the graph cannot be written or does not act like the policy.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
+    folder = checkpoint.latest(where)
+    policy, meta = load_with_meta(folder)
+    acting = Acting(policy, sampled)
+    model = to_onnx(acting)
+    parity = compare(model, acting)
+    said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()}}
+    said |= contract(folder, meta, policy, _inputs(acting))
+    said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
+    beside = out.with_suffix(".json")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    files.replace({out: model, beside: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
+    return Exported(out, beside, parity)
+
+
+def to_onnx(acting: Acting) -> bytes:
+    """The graph for any number of observations, as the bytes of an ONNX file.
+
+    Raises:
+        ExportError: it cannot be traced, or an operation has no counterpart.
+    """
+    inputs = acting.inputs(3, seed=0)
+    open_axis, named_axis = ({name: {0: axis} for name in inputs} for axis in (torch.export.Dim("N"), "N"))
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.export.export(acting, (), inputs, dynamic_shapes=open_axis, strict=False)
+            written = torch.onnx.export(
+                program, input_names=list(inputs), output_names=["action"], dynamic_shapes=named_axis, verbose=False
+            )
+            assert written is not None
+        proto = written.model_proto
+        for entry in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+            entry.ClearField("metadata_props")  # where in our source each came from
+        return proto.SerializeToString(deterministic=True)
+    except Exception as error:  # tracing may fail in any way: what the user needs is which head, and the reason
+        reason = str(error.__cause__ or error).strip().split("\n")[0][:200]
+        raise ExportError(f"head {acting.policy.head.name!r} cannot be written as ONNX: {reason}") from error
+
+
+def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> Parity:
+    """Play the file with onnxruntime beside the policy.
+
+    Raises:
+        ExportError: an action is out of bounds or not the policy's; says how far off.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    inputs = acting.inputs(count, seed)
+    theirs = _play(session, inputs)
+    one = {name: values[:1] for name, values in inputs.items()}
+    head = acting.policy.head
+    with torch.no_grad():
+        ours = acting(**inputs)
+        if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
+            raise ExportError(f"the exported policy gives {_kind(theirs)}, the policy {_kind(ours)}; nothing written")
+        if not ((theirs >= head.low) & (theirs <= head.high)).all():
+            raise ExportError("the exported policy leaves the bounds of the action; nothing written")
+        apart = _apart(theirs, ours, head.half_range)
+        apart[0] = torch.maximum(apart[0], _apart(_play(session, one), ours[:1], head.half_range)[0])
+        off = (apart > TOLERANCE).nonzero().squeeze(1)
+        tied = [row for row in off.tolist() if _tie(acting, {k: v[row] for k, v in inputs.items()}, theirs[row])]
+    if len(tied) < len(off):
+        raise ExportError(
+            f"the exported policy differs from the policy at {len(off) - len(tied)} of {count} observations, by up to"
+            f" {float(apart.max()):.2g} of the half-range; nothing written"
+        )
+    apart[tied] = 0
+    return Parity(count, float(apart.max()), len(tied))
+
+
+def _play(session: Any, inputs: dict[str, Tensor]) -> Tensor:
+    return torch.from_numpy(session.run(None, {name: values.numpy() for name, values in inputs.items()})[0])
+
+
+def _kind(action: Tensor) -> str:
+    return f"{action.dtype} {tuple(action.shape)}".removeprefix("torch.")
+
+
+def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:
+    """The largest difference of each observation's action, [N], in half-ranges; infinite for NaN."""
+    return ((theirs - ours) / half_range).abs().nan_to_num(torch.inf).flatten(1).amax(1)
+
+
+def _tie(acting: Acting, row: dict[str, Tensor], theirs: Tensor, draws: int = 256) -> bool:
+    """Whether the policy itself plays `theirs` somewhere within rounding of its params at this observation."""
+    policy, many = acting.policy, {name: values.expand(draws, *values.shape) for name, values in row.items()}
+    params = policy.params(policy.normaliser(many["obs"]))
+    rng = torch.Generator().manual_seed(0)
+    near = params + ROUNDING * (params.abs() + 1) * torch.randn(params.shape, generator=rng)
+    if acting.sampled:
+        with FromUniforms(many["noise"]):
+            choice = policy.head.sample(near, rng)
+    else:
+        choice = policy.head.mode(near)
+    return bool((_apart(theirs.unsqueeze(0), policy.head.decode(choice), policy.head.half_range) <= TOLERANCE).any())
+
+
+def _inputs(acting: Acting) -> list[dict[str, Any]]:
+    said = [
+        {
+            "name": "obs",
+            "dtype": "float64",
+            "shape": ["N", acting.policy.obs_size],
+            "meaning": "observations as the task gives them, not normalised",
+        }
+    ]
+    if acting.sampled:
+        said.append(
+            {
+                "name": "noise",
+                "dtype": "float64",
+                "shape": ["N", acting.noise_size],
+                "meaning": "independent uniform numbers in [0, 1), new ones for every choice; equal ones draw alike",
+            }
+        )
+    return said
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's talk of libraries that we do not use."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,201 @@
+"""Which OpenGL backend draws on this machine: tried in a process of its own, before mujoco is imported here.
+
+The backend is fixed when mujoco is imported, a bad one may crash or hang the process that tries it, and EGL falls
+back to software silently. So each candidate draws a few frames in a child with a time limit, and says what it is.
+"""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from ctypes.util import find_library
+from dataclasses import dataclass
+
+from pgcontrol.machine.processes import NoGraphics, confine, end, how_it_ended, last_line, python, start
+
+OFF = ("disable", "disabled", "off", "false", "0")
+LIBRARIES = {"egl": ("EGL", "OpenGL"), "osmesa": ("OSMesa",)}
+SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software")
+
+APT = "apt-get install libegl1 libopengl0 libgl1-mesa-dri"
+"""EGL with Mesa's drivers, software among them, on Debian and Ubuntu."""
+APT_OSMESA = "apt-get install libosmesa6"
+
+# Fewer pixels in the shadows than MuJoCo's 4096: in software they cost more than the rest of the picture
+SHADOW_SIZE, SAMPLES = 1024, 4
+
+PROBE_SIZE = (640, 480)
+PROBE_SCENE = """
+<mujoco>
+  <visual>
+    <global offwidth="{0}" offheight="{1}"/>
+    <quality shadowsize="{2}" offsamples="{3}"/>
+  </visual>
+  <asset>
+    <texture name="floor" type="2d" builtin="checker" width="100" height="100" rgb1="0 0 0" rgb2="1 1 1"/>
+    <material name="floor" texture="floor" texrepeat="60 60"/>
+  </asset>
+  <worldbody>
+    <light directional="true" pos="0 0 3" dir="0 0 -1"/>
+    <geom type="plane" size="40 40 1" material="floor"/>
+    <geom type="capsule" fromto="-.5 0 .7 .5 0 .7" size=".05"/>
+    <geom type="capsule" fromto="-.5 0 .7 -.3 0 .1" size=".05"/>
+    <geom type="capsule" fromto=".5 0 .7 .3 0 .1" size=".05"/>
+  </worldbody>
+</mujoco>
+"""
+
+
+@dataclass(frozen=True)
+class Graphics:
+    """A backend that draws."""
+
+    backend: str
+    """The value for MUJOCO_GL."""
+    renderer: str
+    """GL_RENDERER."""
+    version: str
+    """GL_VERSION."""
+    ms_per_frame: float
+    """Milliseconds for a frame of 640×480 with one shadow, read back."""
+
+    @property
+    def software(self) -> bool:
+        """Whether the CPU draws."""
+        return self.backend == "osmesa" or any(word in self.renderer.lower() for word in SOFTWARE)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What came of trying the backends in order."""
+
+    graphics: Graphics | None
+    failures: dict[str, str]
+    """Backend -> one line, for those that failed before one worked."""
+
+    def require(self) -> Graphics:
+        """The backend that works.
+
+        Raises:
+            NoGraphics: there is none; one line with what mends it.
+        """
+        if self.graphics is None:
+            tried = "; ".join(f"{backend}: {why}" for backend, why in self.failures.items())
+            raise NoGraphics(f"no OpenGL backend draws here ({tried}). {advice()}")
+        return self.graphics
+
+
+def step_aside() -> None:
+    """Keep the user's MUJOCO_GL for the processes that draw; in this one mujoco must not stumble over it on import."""
+    if "MUJOCO_GL" in os.environ:
+        os.environ["PGCONTROL_GL"] = os.environ["MUJOCO_GL"]
+        os.environ["MUJOCO_GL"] = "disable"
+
+
+def wanted() -> str:
+    """The user's MUJOCO_GL, in lower case."""
+    return os.environ.get("PGCONTROL_GL", os.environ.get("MUJOCO_GL", "")).strip().lower()
+
+
+def disabled() -> bool:
+    """Whether the user switched rendering off through MUJOCO_GL."""
+    return wanted() in OFF
+
+
+def advice() -> str:
+    """What to do where no backend works."""
+    if disabled():
+        return "For video: unset MUJOCO_GL"
+    if sys.platform == "linux":
+        return f"For video: {APT} (or: {APT_OSMESA})"
+    return "For video: start from a session with a display"
+
+
+def candidates() -> list[str]:
+    """The backends to try, the user's MUJOCO_GL first; none where rendering is switched off."""
+    if disabled():
+        return []
+    ours = {"linux": ["egl", "osmesa"], "darwin": ["cgl"]}.get(sys.platform, ["glfw"])
+    users = wanted()
+    return list(dict.fromkeys([users, *ours] if users else ours))
+
+
+def environment(backend: str) -> dict[str, str]:
+    """The environment of a process that is to draw with a backend."""
+    env = dict(os.environ)
+    # importing mujoco leaves PYOPENGL_PLATFORM behind, and refuses to work with one that is not its own
+    env.pop("PYOPENGL_PLATFORM", None)
+    return env | {"MUJOCO_GL": backend}
+
+
+@functools.cache
+def probe(timeout: float = 20.0) -> Probe:
+    """Try the backends in order until one draws; remembered for the life of this process.
+
+    Args:
+        timeout: seconds for each.
+    """
+    failures = {"MUJOCO_GL": f"rendering is switched off by {wanted()!r}"} if disabled() else {}
+    for backend in candidates():
+        graphics, failures[backend] = _try(backend, timeout)
+        if graphics:
+            del failures[backend]
+            return Probe(graphics, failures)
+    return Probe(None, failures)
+
+
+def _try(backend: str, timeout: float) -> tuple[Graphics | None, str]:
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), stdout, stderr)
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None, f"no frame within {timeout:g} s"
+        finally:
+            end(process)
+        stdout.seek(0)
+        stderr.seek(0)
+        if process.returncode == 0:
+            return Graphics(backend, **json.loads(stdout.read())), ""
+        missing = [name for name in LIBRARIES.get(backend, ()) if not find_library(name)]
+        if missing:
+            return None, f"lib{missing[0]} is not installed"
+        return None, last_line(stderr.read()).split(". ")[0] or how_it_ended(process.returncode)
+
+
+def main(timeout: float) -> None:
+    """The child: draw a few frames, print what drew them and how fast, as JSON."""
+    confine(timeout)
+    import mujoco
+    import numpy as np
+    from OpenGL import GL
+
+    width, height = PROBE_SIZE
+    model = mujoco.MjModel.from_xml_string(PROBE_SCENE.format(width, height, SHADOW_SIZE, SAMPLES))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    renderer = mujoco.Renderer(model, height, width)
+    picture, milliseconds = np.empty(0), []
+    for _ in range(7):
+        began = time.perf_counter()
+        renderer.update_scene(data)
+        picture = renderer.render()
+        milliseconds.append(1e3 * (time.perf_counter() - began))
+    if picture.std() < 1.0:
+        raise SystemExit("it drew a picture of one colour")
+    name, version = (bytes(GL.glGetString(what) or b"?").decode() for what in (GL.GL_RENDERER, GL.GL_VERSION))
+    # the first frames compile shaders
+    result = {"renderer": name, "version": version, "ms_per_frame": round(float(np.median(milliseconds[2:])), 1)}
+    print(json.dumps(result), flush=True)
+    os._exit(0)  # some drivers crash or complain while they are taken down
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

@@ -1,0 +1,89 @@
+"""What render processes and those who start them agree on: errors, and that no child outlives its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class RenderError(RuntimeError):
+    """A clip was not made; one line that says why, and what mends it."""
+
+
+class NoGraphics(RenderError):
+    """No OpenGL backend draws on this machine."""
+
+
+def python(module: str) -> list[str]:
+    """The command that runs a module of ours, whatever lies in the current folder (-P)."""
+    return [sys.executable, "-P", "-m", module]
+
+
+def imports() -> dict[str, str]:
+    """Of the environment of a child: it imports from where we import."""
+    return {"PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
+
+
+def start(command: Sequence[str], env: dict[str, str], stdout: IO, stderr: IO) -> subprocess.Popen:
+    """Start a process in a group of its own, so that it can be ended together with its children.
+
+    It stays in our session: where the kernel shares CPU time by session, niceness counts only within one. A Ctrl-C
+    in the terminal, which goes to the foreground group, does not reach it.
+    """
+    return subprocess.Popen(
+        command, env=env | imports(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, **_own_group()
+    )
+
+
+def end(process: subprocess.Popen) -> None:
+    """Kill a process that `start` started, with all of its group, and collect it. Nothing to do if it has ended."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            if hasattr(os, "killpg"):
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+    process.wait()
+
+
+def confine(seconds: float, niceness: int = 0) -> None:
+    """Called first by a child: it dies with its parent, and after so many seconds whatever it hangs in.
+
+    A default SIGALRM ends a process even inside a graphics driver that never returns, and needs no parent alive.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
+
+
+def last_line(text: str) -> str:
+    """The last line with something on it, where Python and most programs say what went wrong."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+def how_it_ended(returncode: int) -> str:
+    """`exit code 3`, or the name of the signal that ended it."""
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-returncode).name
+    return f"signal {-returncode}"
+
+
+def _own_group() -> dict:
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}

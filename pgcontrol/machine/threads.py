@@ -1,0 +1,76 @@
+"""How many threads a run gives to the physics: measured, because more are not always faster."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+from typing import Any, NamedTuple
+
+import pgcontrol_envs
+
+STEPS = 15
+"""Timed for each thread count; the median of as many is steady to a few percent."""
+PAUSE = 1e-4
+"""Seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts."""
+WORTH = 0.05
+"""More threads must gain this share, or the fewer are taken and leave a core to others."""
+
+
+class Threads(NamedTuple):
+    """What a run computes with; in the manifest."""
+
+    physics: int
+    torch: int
+    measured: dict[str, float]
+    """Seconds of a step of all environments by number of physics threads; empty when the user said how many."""
+
+
+def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
+    """The fewest physics threads within `WORTH` of the fastest; results never depend on it.
+
+    torch gets one thread: on networks of a few thousand weights a second one costs more than it brings (a compiled
+    gradient step at minibatch 256 took 0.28 ms with two, 0.24 ms with one).
+
+    Args:
+        env_id: a task, or gym:ID, whose environments step one after the other whatever is said here.
+        num_envs: N.
+        wanted: what the user asks for; 0 to measure.
+        cpus: processors this process may use.
+    """
+    if wanted:
+        if wanted > cpus:
+            warnings.warn(f"threads = {wanted}, but this process may use {cpus} processors", stacklevel=2)
+        return Threads(wanted, 1, {})
+    if env_id.startswith("gym:"):
+        return Threads(1, 1, {})
+    most = min(cpus, num_envs)
+    candidates = sorted({most} | {2**k for k in range(most.bit_length()) if 2**k <= most})
+    if len(candidates) == 1:
+        return Threads(1, 1, {})
+    seconds = {n: _step_seconds(env_id, num_envs, n) for n in candidates}
+    return Threads(fewest(seconds), 1, {str(n): round(s, 6) for n, s in seconds.items()})
+
+
+def fewest(seconds: dict[int, float]) -> int:
+    """The smallest count whose time is within `WORTH` of the best."""
+    return min(n for n, s in seconds.items() if s <= (1 + WORTH) * min(seconds.values()))
+
+
+def _step_seconds(env_id: str, num_envs: int, threads: int) -> float:
+    env: Any = pgcontrol_envs.make(env_id, num_envs, 0, threads)
+    env.reset()
+    action = env.action_high.expand(num_envs, -1)
+    times = [_timed(lambda: env.step(action)) for _ in range(STEPS + 3)]
+    env.close()
+    return median(times[3:])
+
+
+def _timed(step: Callable[[], Any]) -> float:
+    awake = time.perf_counter() + PAUSE
+    while time.perf_counter() < awake:
+        pass
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began

@@ -1,0 +1,196 @@
+"""Statistics over seeds: a run is one draw, so intervals resample runs, never episodes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from pgcontrol.text import short
+
+RESAMPLES = 10_000
+CURVE_RESAMPLES = 2_000
+"""At each of many points."""
+LEVEL = 0.95
+BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+Pair = tuple[Sequence[float], Sequence[float]]
+"""Scores of a task: ours, the baseline's."""
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its bootstrap interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{short(self.estimate)} ({short(self.low)} … {short(self.high)})"
+
+
+def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, arXiv 2108.13264, section 4.3).
+
+    Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
+    """
+    scores = np.asarray(scores, float)
+    cut = scores.shape[axis] // 4
+    kept = np.take(np.sort(scores, axis), range(cut, scores.shape[axis] - cut), axis)
+    return np.where(np.isnan(scores).any(axis), np.nan, kept.mean(axis))  # sorting has put what is not known at one end
+
+
+def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
+    """IQM of one score a seed, with its percentile bootstrap interval; resamples come from a fixed seed.
+
+    Args:
+        scores: [n].
+
+    Raises:
+        ValueError: no scores.
+    """
+    scores = np.asarray(scores, float)
+    if not scores.size:
+        raise ValueError("no scores")
+    resamples = np.random.default_rng(0).choice(scores, (RESAMPLES, len(scores)))
+    return Interval(float(iqm(scores)), *_bounds(iqm(resamples)))
+
+
+def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pointwise IQM over the runs of all tasks, and its stratified bootstrap bounds: three arrays [P].
+
+    Args:
+        tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
+    """
+    rng = np.random.default_rng(0)
+    resampled = [curves[rng.integers(len(curves), size=(CURVE_RESAMPLES, len(curves)))] for curves in tasks]
+    low, high = np.quantile(iqm(np.concatenate(resampled, 1), axis=1), BOUNDS, axis=0)
+    return iqm(np.concatenate(tasks), axis=0), low, high
+
+
+def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """By how much the IQM of ours is above the baseline's; both samples are resampled."""
+    x, y = np.asarray(scores, float), np.asarray(baseline, float)
+    rng = np.random.default_rng(0)
+    resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
+    return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
+
+
+def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """P(a run of ours beats a run of the baseline), ties counted half (Agarwal et al. 2021, section 4.3).
+
+    Both samples are resampled.
+    """
+    return mean_probability_of_improvement([(scores, baseline)])
+
+
+def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float, int]:
+    """Of all pairs of a run of ours and one of the baseline: in how many ours scores more (a tie is half), and all."""
+    x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)[None, :]
+    return float(((x > y) + 0.5 * (x == y)).sum()), x.size * y.size
+
+
+def mann_whitney(scores: Sequence[float], baseline: Sequence[float]) -> float:
+    """How often samples of one distribution would be ordered as one-sidedly as these: the two-sided exact p-value.
+
+    Ties share their ranks, and are exact, too: every way to deal out the scores is counted.
+    """
+    return stratified_mann_whitney([(scores, baseline)])
+
+
+def stratified_mann_whitney(pairs: Sequence[Pair]) -> float:
+    """The same of `mean_probability_of_improvement`: scores are dealt out anew within their task.
+
+    Args:
+        pairs: (ours, baseline) of each task.
+    """
+    sizes = [2 * len(x) * len(y) for x, y in pairs]
+    unit = math.lcm(*sizes)  # whole numbers, so that equal sums over tasks meet
+    dealt, seen = {0: 1.0}, 0
+    for (x, y), size in zip(pairs, sizes, strict=True):
+        lead, ways = _deals(np.asarray(x, float), np.asarray(y, float))
+        seen += lead * (unit // size)
+        grown: dict[int, float] = {}
+        for (before, p), (lead, q) in itertools.product(dealt.items(), ways.items()):
+            at = before + lead * (unit // size)
+            grown[at] = grown.get(at, 0.0) + p * q
+        dealt = grown
+    return min(1.0, sum(p for lead, p in dealt.items() if abs(lead) >= abs(seen)))
+
+
+def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
+    """Pairs won less pairs lost: as it is, and the share of each among all ways to deal out the scores."""
+    n, both = len(x), np.concatenate([x, y])
+    ranks = np.rint(2 * stats.rankdata(both)).astype(int)  # doubled, so that shared ones are whole
+    ways = np.zeros((n + 1, ranks.sum() + 1))
+    ways[0, 0] = 1
+    for rank in ranks:  # ways[k, r]: to choose k of the scores so far, their ranks' sum r
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    even = n * (len(both) + 1)  # the doubled sum of ranks where neither side leads
+    share = ways[n] / ways[n].sum()
+    return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
+
+
+def mean_probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
+    """The same of several tasks, (ours, baseline) each: the mean over tasks; runs are resampled within theirs."""
+    rng = np.random.default_rng(0)
+    estimates, resamples = [], []
+    for scores, baseline in pairs:
+        x, y = np.asarray(scores, float), np.asarray(baseline, float)
+        # wins[i, j] of every pair; a resample picks rows and columns
+        wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
+        rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
+        columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
+        estimates.append(wins.mean())
+        resamples.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))
+    return Interval(float(np.mean(estimates)), *_bounds(np.mean(resamples, 0)))
+
+
+def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Performance profile: the share of runs that score above each threshold, its lower and upper bound, [P] each.
+
+    Agarwal et al. 2021, section 4.2, equation 2; the mean over tasks, runs resampled within theirs.
+
+    Args:
+        tasks: scores [n] of each task, on one scale.
+        thresholds: [P].
+    """
+    rng = np.random.default_rng(0)
+    above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
+    resampled = [a[rng.integers(len(a), size=(CURVE_RESAMPLES, len(a)))].mean(1) for a in above]
+    low, high = np.quantile(np.mean(resampled, 0), BOUNDS, axis=0)
+    return np.mean([a.mean(0) for a in above], 0), low, high
+
+
+def reached(x: np.ndarray, curve: np.ndarray, threshold: float) -> float | None:
+    """Where a curve first is at a threshold, on its x; None where it never is. Points that are not known are passed.
+
+    Straight from the last point below it, (x₀, y₀), to the first at it, (x₁, y₁):
+    x₀ + (x₁ − x₀) (threshold − y₀) / (y₁ − y₀); a curve that begins at the threshold is there at its first point.
+    That is no finer than the points are: what the curve did between x₀ and x₁ nobody knows.
+
+    Args:
+        x: [P], increasing: steps or seconds.
+        curve: [P] values there.
+        threshold: in units of the curve.
+    """
+    known = np.flatnonzero(np.isfinite(curve))
+    there = known[curve[known] >= threshold]
+    if not len(there):
+        return None
+    ends = known[known <= there[0]][-2:]
+    return float(np.interp(threshold, curve[ends], x[ends]))
+
+
+def over_decades(values: np.ndarray) -> bool:
+    """Whether a logarithmic axis is of use: all known values are positive, and span more than two decades."""
+    known = values[np.isfinite(values)]
+    return bool(len(known)) and known.min() > 0 and known.max() > 100 * known.min()
+
+
+def _bounds(resamples: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(resamples, BOUNDS)
+    return float(low), float(high)

@@ -1,0 +1,1 @@
+"""Playing a policy to the end of an episode: evaluation, and what it might do."""

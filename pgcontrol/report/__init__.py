@@ -1,0 +1,48 @@
+"""The report of a sweep: one HTML file that needs nothing else, from the rows of results."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pgcontrol.report.queries import Study
+from pgcontrol.sweep.results import Row
+from pgcontrol.sweep.sweep import Key, Sweep
+
+
+def publish(
+    sweep: Sweep,
+    rows: Mapping[Key, Row],
+    where: Path,
+    clips: str,
+    show: bool,
+    say: Callable[[str], object],
+) -> Path | None:
+    """Tables, videos and NAME.html of the rows there are; what cannot be filmed is left out, and said.
+
+    Args:
+        sweep: the question.
+        rows: its results.
+        where: folder of the run folders.
+        clips: some, all or none: of which runs there are videos.
+        show: in the browser.
+        say: told where the report is.
+
+    Returns:
+        The page; None where there is no result yet.
+    """
+    from pgcontrol.report import tables
+    from pgcontrol.report.page import write
+    from pgcontrol.report.videos import videos
+
+    if not rows:  # tables and report of other settings, if there are any, stay
+        say("no results yet, so no report")
+        return None
+    tables.write(sweep, rows, where)
+    study = Study(sweep, rows, where)
+    page = write(study, videos(study, clips, say))
+    say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    if show:
+        webbrowser.open(page.resolve().as_uri())
+    return page

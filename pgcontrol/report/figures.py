@@ -1,0 +1,314 @@
+"""Every chart of a report, from its study: a title, the drawing, and what it is a drawing of, with n."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+
+from pgcontrol.measures.statistics import Pair, iqm, iqm_interval, over_decades, profile
+from pgcontrol.measures.verdicts import Limits
+from pgcontrol.report import curves, svg
+from pgcontrol.report.curves import Curve, Seeds
+from pgcontrol.report.improvement import better, improved
+from pgcontrol.report.narrative import FEW, listed
+from pgcontrol.report.queries import Study, percent
+from pgcontrol.report.svg import Axes, Bar, Line
+from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.text import count, short
+
+STEPS = "environment steps"
+HEALTH = {
+    "train/kl": ("KL of an update, nats a choice", True),
+    "train/approx_kl": ("KL of an update, the rule's own estimate", True),
+    "train/clip_fraction": ("share of clipped samples", False),
+    "train/explained_variance": ("explained variance of the critic", False),
+    "train/entropy_loss": ("minus the entropy, nats a choice", False),
+    "health/sensitivity": ("sensitivity: RMS score per joint", True),
+    "health/noise_scale": ("gradient noise scale, samples", True),
+}
+"""Metric -> what it is, and whether its axis is logarithmic."""
+
+
+class Figure(NamedTuple):
+    """A drawing and its words."""
+
+    title: str
+    drawing: str
+    caption: str
+    arm: str | None = None
+    """Whose it is, where it is one arm's alone: hidden with it."""
+
+
+def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
+    """n of every arm, one `Seeds` a task, as every caption says it."""
+    several = max(map(len, drawn.values())) > 1
+    found = {arm: _several(seeds) if several else seeds[0].told() for arm, seeds in drawn.items()}
+    ((common, _),) = Counter(found.values()).most_common(1)
+    others: dict[str, list[str]] = {}
+    for arm, n in found.items():
+        if n != common:
+            others.setdefault(n if several else n.rpartition(" ")[0], []).append(arm)
+    told = f"n = {common}" + (f" ({'; '.join(f'{n}: {listed(arms)}' for n, arms in others.items())})" if others else "")
+    if alone := [arm for arm, seeds in drawn.items() if curves.alone(seeds)]:
+        why = f"one seed {'a task' if several else 'only'}, so no interval"
+        told += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
+    elif not several and min(seeds[0].drawn for seeds in drawn.values()) < FEW:
+        told += "; with two seeds an interval is the range of the runs"
+    return told + "."
+
+
+def _several(seeds: Sequence[Seeds]) -> str:
+    """Over tasks: how often the same, or, where they differ, all together."""
+    if len(set(seeds)) == 1:
+        return f"{count(len(seeds), 'task')} × {seeds[0].told()}"
+    return Seeds(sum(n.drawn for n in seeds), sum(n.all for n in seeds)).told("run")
+
+
+def _every(study: Study, arms: Iterable[str], *envs: str) -> dict[str, list[Seeds]]:
+    """Of arms, for drawings that leave no run out."""
+    runs = {arm: [len(study.of(env, arm)) for env in envs] for arm in arms}
+    return {arm: [Seeds(n, n) for n in found] for arm, found in runs.items()}
+
+
+def scores(study: Study, env: str) -> Figure:
+    """Final scores: every run, the IQM and its interval."""
+    rows = []
+    for arm in study.arms(env):
+        cells, values = study.of(env, arm), study.scores(env, arm)
+        interval, several = iqm_interval(values), len(values) > 1
+        rows.append(
+            Bar(
+                arm,
+                study.colour(arm),
+                interval.estimate,
+                *((interval.low, interval.high) if several else ()),
+                points=[(score(r), _seed(r)) for r in cells if not r.get("diverged")],
+                faint=[(score(r), f"{_seed(r)}, diverged") for r in cells if r.get("diverged")],
+                says=f"{interval if several else short(interval.estimate)}, n = {len(values)}",
+            )
+        )
+    others = study.sweep.references.get(env, ())
+    rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
+    base = study.scores(env, study.sweep.baseline)
+    title = f"{env}: final score"
+    rule = float(iqm(np.array(base))) if base else None
+    line = "; the dashed line is the baseline's" if base else ""
+    more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
+    more += " Without dots: figures of others." if others else ""
+    return Figure(
+        title,
+        svg.bars(title, _best(rows), "return of the final policy's mode", rule=rule),
+        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
+        f" {counts(_every(study, study.arms(env), env))}",
+    )
+
+
+def _seed(row: Row) -> str:
+    return f"seed {row['seed']}: {short(score(row))}"
+
+
+def improvement(study: Study, env: str) -> Figure | None:
+    """P(a run beats one of the baseline), per task."""
+    base = study.scores(env, study.sweep.baseline)
+    arms = [arm for arm in study.arms(env) if arm != study.sweep.baseline]
+    if not base or not arms:
+        return None
+    rows = [_beats(study, arm, [(study.scores(env, arm), base)]) for arm in arms]
+    title = f"{env}: does it beat the baseline?"
+    return Figure(
+        title,
+        svg.bars(title, _best(rows), f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
+        f"0.5 is no difference. {counts(_every(study, study.arms(env), env))}",
+    )
+
+
+def improvement_together(study: Study) -> Figure | None:
+    """The same over tasks."""
+    base = study.sweep.baseline
+    pairs = {arm: found for arm in study.arms() if arm != base and len(found := study.pairs(arm)) > 1}
+    if not pairs or base is None:
+        return None
+    seeds = {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
+    of_base = max(pairs.values(), key=len)
+    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]} | seeds
+    rows = [_beats(study, arm, found, f", {len(found)} tasks") for arm, found in pairs.items()]
+    title = "All tasks: does it beat the baseline?"
+    return Figure(
+        title,
+        svg.bars(title, _best(rows), f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
+        f"Runs are resampled within their task. {counts(seeds)}",
+    )
+
+
+def _beats(study: Study, arm: str, pairs: Sequence[Pair], over: str = "") -> Bar:
+    return Bar(arm, study.colour(arm), *improved(pairs), says=better(pairs) + over)
+
+
+def _best(rows: Iterable[Bar]) -> list[Bar]:
+    """Best first."""
+    return sorted(rows, key=lambda bar: -(bar.estimate or 0.0))
+
+
+def learning(study: Study, env: str) -> list[Figure]:
+    """Return over steps, and over wall time."""
+    steps, time = curves.over_steps(study, env, RETURN), curves.over_time(study, env)
+    if not steps:  # no episode ended in training
+        return []
+    return [
+        _curves(study, f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
+                " 100 training episodes, with its 95\u00a0% bootstrap band."),
+        _curves(study, f"{env}: return over wall time", time, Axes("seconds of training", "return"),
+                "The same over the time it took, to the median run's end."),
+    ]  # fmt: skip
+
+
+def learning_together(study: Study) -> Figure | None:
+    """Normalised learning curves over all tasks, stratified."""
+    envs = study.envs()
+    found = curves.over_budgets(study) if len(envs) > 1 else []
+    if not found:
+        return None
+    return _curves(
+        study,
+        "All tasks: normalised return",
+        found,
+        Axes("share of the budget", "normalised return"),
+        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
+        f" band: stratified bootstrap.",
+    )
+
+
+def profiles(study: Study) -> Figure | None:
+    """Share of runs above a score, of the arms that have run on every task."""
+    envs = study.envs()
+    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    if not arms:
+        return None
+    tasks = {arm: [study.normalised(env, np.array(study.scores(env, arm))) for env in envs] for arm in arms}
+    every = np.concatenate([s for scores in tasks.values() for s in scores])
+    # both sides of every score: the steps of a profile are upright
+    wide = max(float(np.ptp(every)), 1.0)
+    tau = np.unique(
+        np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
+    )
+    seeds = _every(study, arms, *envs)
+    drawn = []
+    for arm, scores in tasks.items():
+        middle, low, high = profile(scores, tau)
+        band = (None, None) if curves.alone(seeds[arm]) else (low, high)
+        drawn.append(Line(arm, study.colour(arm), tau, middle, *band))
+    missing = [arm for arm in study.arms() if arm not in arms]
+    left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
+    title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
+    return Figure(
+        title,
+        svg.lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
+        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
+        f" {study.whose(*envs)} IQM. {counts(seeds)}{left_out}",
+    )
+
+
+def thresholds(study: Study, env: str) -> list[Figure]:
+    """Steps and seconds to the goal."""
+    goal, arms = study.goal(env), study.arms(env)
+    if goal is None:
+        return []
+    found = {arm: study.reaches(env, arm, goal.value) for arm in arms}
+    figures = []
+    for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
+        rows = []
+        for arm in arms:
+            values, never = list(getattr(found[arm], what)), found[arm].never
+            half = float(np.median(values + [np.inf] * never))
+            rows.append(
+                Bar(
+                    arm,
+                    study.colour(arm),
+                    half if np.isfinite(half) else None,
+                    points=[(v, f"a run: {short(v)} {unit}") for v in values],
+                    beyond=never,
+                    says=f"{len(values)} of {count(len(values) + never, 'run')} reached {short(goal.value)}",
+                )
+            )
+        rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
+        title = f"{env}: {what} to a return of {short(goal.value)}"
+        figures.append(
+            Figure(
+                title,
+                svg.bars(title, rows, unit, (0.0, None)),
+                f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
+                f" it. {counts(_every(study, arms, env))}",
+            )
+        )
+    return figures
+
+
+def over_training(study: Study, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
+    """A metric of the log, all arms; on a logarithmic axis, a linear one, or as the data ask."""
+    found = curves.over_steps(study, env, metric)
+    if not found:
+        return None
+    values = np.concatenate([curve.middle if curve.low is None else curve.low for curve in found])
+    positive = bool((values[np.isfinite(values)] > 0).all())
+    wide = over_decades(np.concatenate([values, *(curve.middle for curve in found)]))
+    ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
+    axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
+    about = Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric)
+    return _curves(study, f"{env}: {title}", found, axes, about)
+
+
+def health(study: Study, env: str) -> Iterator[Figure]:
+    """What the updates did, and whatever else the YAML asks for."""
+    asked = {metric: (metric, None) for metric in study.sweep.plots if metric not in HEALTH and metric != "train/std"}
+    known = set().union(*(row["curves"] for arm in study.arms(env) for row in study.of(env, arm)))
+    for metric, (title, log) in (HEALTH | asked).items():
+        if metric == "train/approx_kl" and "train/kl" in known:
+            continue  # the same, less exact
+        if figure := over_training(study, env, metric, title, log):
+            yield figure
+
+
+def spread(study: Study, env: str) -> Figure | None:
+    """Deviation of the decoded actions at the rollout's states: the mean over joints, all arms."""
+    return over_training(study, env, "train/std", "spread, mean over joints", True)
+
+
+def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
+    """The same joint by joint, arm by arm."""
+    for arm in study.arms(env):
+        rows = [row for row in study.of(env, arm) if row.get("spread")]
+        if not rows:
+            continue
+        grid = study.grid(rows)
+        joints = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
+        names = study.joints(env, len(joints))
+        drawn = [Line("the narrowest", study.colour(arm), grid, joints.min(0), arm=False)]
+        drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
+        limit, n = Limits().share, Seeds(len(rows), len(study.of(env, arm))).told()
+        sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
+        marks = [
+            (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
+            for seed, at in sharp.items()
+        ]
+        title = f"{env}: {arm}, spread per joint"
+        yield Figure(
+            title,
+            svg.lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
+            (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
+            arm,
+        )
+
+
+def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Spreads [n, A] of a run on other steps, [A, P]."""
+    return np.array([np.interp(grid, steps, joint) for joint in spread.T])
+
+
+def _curves(study: Study, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
+    drawn = [Line(c.arm, study.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
+    n = counts({curve.arm: curve.seeds for curve in found})
+    return Figure(title, svg.lines(title, drawn, axes), about + " " + n)

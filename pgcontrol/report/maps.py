@@ -1,0 +1,153 @@
+"""What the policies might do, over training, and the ways they go: pictures from what rows keep of checkpoints."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from pgcontrol.play.density import widened
+from pgcontrol.report import pictures, svg
+from pgcontrol.report.curves import Seeds
+from pgcontrol.report.figures import Figure
+from pgcontrol.report.pictures import Trail
+from pgcontrol.report.queries import HUES, Study, percent
+from pgcontrol.sweep.results import Row
+from pgcontrol.text import count, short
+from pgcontrol.training.behaviour import unpack
+
+PIXELS = 100
+"""Of a picture, from the first checkpoint to the last."""
+
+INK = (0x2F, 0x7F, 0xC4)
+"""Of a full column, on light and on dark paper; emptier ones let the paper through."""
+
+
+class Maps(NamedTuple):
+    """The maps of one run at one state."""
+
+    state: str
+    arm: str
+    moments: int
+    """Checkpoints they were made of."""
+    says: str
+    pictures: list[Figure]
+    """A joint each."""
+
+
+def maps(study: Study, env: str) -> list[Maps]:
+    """Action distributions over training of the median run of each arm, state by state."""
+    found = []
+    for arm in study.arms(env):
+        row = study.median(env, arm)
+        if not (kept := row.get("maps")):
+            continue
+        columns, steps = unpack(kept["columns"]), np.array(kept["steps"])
+        names, joints = study.joints(env, columns.shape[2]), len(row.get("spread", {}).get("joints", ()))
+        some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
+        moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
+        for s, state in enumerate(kept["states"]):
+            drawn = []
+            for j, joint in enumerate(names):
+                label = f"{env}, {arm}: {joint}, {state}"
+                drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept["discrete"]), ""))
+            found.append(Maps(state, arm, len(steps), f"seed {row['seed']}, n = 1 run, {moments}{some}", drawn))
+    states = list(dict.fromkeys(m.state for m in found))
+    return sorted(found, key=lambda m: states.index(m.state))
+
+
+def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete: bool) -> str:
+    """Histograms [moments, states, columns] of a joint: a picture over training, or, of one moment, a histogram."""
+    columns = joint[:, state]
+    places = np.linspace(-1, 1, columns.shape[-1])
+    weight = columns / columns.sum(-1, keepdims=True, dtype=float)
+    mean = weight @ places
+    deviation = np.sqrt((weight * (places - mean[:, None]) ** 2).sum(-1))
+    shown = widened(joint)[:, state] if discrete else columns
+    if len(steps) == 1:
+        says = f"mean {short(float(mean[0]))}, deviation {short(float(deviation[0]))}"
+        return pictures.at_the_end(label, shown[0] / 255, says)
+    return pictures.over_steps(label, _png(shown[nearest(steps)]), steps, mean, deviation)
+
+
+def nearest(steps: np.ndarray) -> np.ndarray:
+    """For each column of a picture from the first to the last step, [PIXELS]: the checkpoint that is nearest to it."""
+    at = np.linspace(steps[0], steps[-1], PIXELS)
+    return abs(at[:, None] - steps).argmin(1)
+
+
+def routes(study: Study, env: str) -> Iterator[Figure]:
+    """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
+    arms = {arm: [row for row in study.of(env, arm) if row.get("routes")] for arm in study.arms(env)}
+    kept = [row["routes"] for rows in arms.values() for row in rows]
+    if not kept:
+        return
+    ends = None
+    if all("paths" in k for k in kept):  # one box for all arms, so that their paths can be compared
+        ends = pictures.corners(kept[0]["outlines"], [unpack(k["paths"]) for k in kept])
+    for arm, rows in arms.items():
+        if not rows:
+            continue
+        taken = np.concatenate([row["routes"]["taken"] for row in rows])
+        names = rows[0]["routes"]["names"]
+        shares = {name: float((taken == i).mean()) for i, name in enumerate(names)}
+        used = sorted(((n, s) for n, s in shares.items() if s), key=lambda item: -item[1])
+        ways = ", ".join(f"{n} {percent(s)}" for n, s in used[:6]) + (" …" if len(used) > 6 else "")
+        entropies = [row["routes"]["entropy"] for row in rows if row["routes"]["entropy"] is not None]
+        entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
+        title = f"{env}: {arm}, routes"
+        n = Seeds(len(rows), len(study.of(env, arm))).told()
+        yield Figure(
+            title,
+            _paths(title, rows, names, ends) if ends else _shares(title, rows, names),
+            f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
+            f" n = {n}, {len(taken)} episodes.",
+            arm,
+        )
+
+
+def _paths(label: str, rows: list[Row], names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> str:
+    drawn = []
+    for row in rows:
+        for path, route in zip(unpack(row["routes"]["paths"]), row["routes"]["taken"], strict=True):
+            says = f"{names[route] if route >= 0 else 'failed'} (seed {row['seed']})"
+            drawn.append(Trail(path.astype(float), _colour(route), says))
+    told = [
+        {"name": bar.name, "arm": False, "c": bar.colour, "says": [bar.says, *(says for _, says in bar.points)]}
+        for bar in _bars(rows, names)
+        if bar.estimate
+    ]
+    return pictures.plane(label, rows[0]["routes"]["outlines"], drawn, ends, told)
+
+
+def _shares(label: str, rows: list[Row], names: list[str]) -> str:
+    return svg.bars(label, _bars(rows, names), "share of episodes", (0.0, 1.0))
+
+
+def _bars(rows: list[Row], names: list[str]) -> list[svg.Bar]:
+    """The share of each route, and of failures, over runs."""
+    bars = []
+    for i, name in [*enumerate(names), (-1, "none")]:
+        shares = {row["seed"]: float((np.array(row["routes"]["taken"]) == i).mean()) for row in rows}
+        mean = float(np.mean(list(shares.values())))
+        points = [(share, f"seed {seed}: {percent(share)}") for seed, share in shares.items()]
+        bars.append(svg.Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))
+    return bars
+
+
+def _colour(route: int) -> str:
+    return f"c{route % HUES}" if route >= 0 else "failed"
+
+
+def _png(columns: np.ndarray) -> str:
+    """Histograms [PIXELS, columns] uint8 as a picture, time to the right, 1 at the top; a data URI."""
+    # a root, so that what is a tenth as likely can still be told from paper; under 2 % it is a draw or two
+    alpha = np.where(columns > 5, 255 * (columns / 255) ** 0.6, 0).astype(np.uint8).T[::-1]
+    colour = np.broadcast_to(np.array(INK, np.uint8), (*alpha.shape, 3))
+    data = io.BytesIO()
+    Image.fromarray(np.dstack([colour, alpha]), "RGBA").save(data, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"

@@ -1,0 +1,394 @@
+"""The answer in plain words, from the statistics: who won where, by how much, how sure, what failed and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.measures.statistics import (
+    LEVEL,
+    Interval,
+    difference,
+    iqm_interval,
+    mann_whitney,
+    mean_probability_of_improvement,
+    pairs_won,
+    probability_of_improvement,
+    stratified_mann_whitney,
+)
+from pgcontrol.report import improvement
+from pgcontrol.report.queries import STUCK, Study, percent
+from pgcontrol.sweep.results import Row, score
+from pgcontrol.sweep.run_state import failure
+from pgcontrol.text import count, short
+
+FEW = 3
+"""Seeds under which an interval is no more than the range of the runs."""
+NARROW = "the narrowest joint stays narrow"
+"""Said of runs that nobody has judged."""
+MILD = ("suspected", "sharp", NARROW)
+"""Told last, in this order: what may be no fault."""
+UNTOLD = ("healthy", "not judged", "fewer routes")
+"""Verdicts that there is nothing to say of, or that a paragraph of their own tells."""
+JOINTS = 3
+"""Joints that are named of a run's narrow ones: those that are so in most runs."""
+ONE_WAY = 0.95
+"""Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
+
+
+class Standing(NamedTuple):
+    """An arm on a task."""
+
+    arm: str
+    seeds: int
+    score: Interval
+    ahead: Interval | None
+    """Of the baseline; None for the baseline itself, or without one."""
+    better: Interval | None
+    won: tuple[float, int]
+    """Pairs of a run of it and one of the baseline: those won, and all."""
+    p_value: float
+    """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
+
+    @property
+    def settled(self) -> int:
+        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
+
+        Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
+        one time in ten, which the exact test knows.
+        """
+        if self.ahead is None or self.better is None:
+            return 0
+        side = _clearly(self.better, self.p_value)
+        return side if (self.ahead.low > 0) - (self.ahead.high < 0) == side else 0
+
+
+def _clearly(better: Interval, p_value: float) -> int:
+    """1 where the interval of P(better) lies above one half, −1 below, and the exact test agrees; otherwise 0."""
+    return 0 if p_value > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
+
+
+def standings(study: Study, env: str) -> list[Standing]:
+    """The arms of a task, best first."""
+    base = study.scores(env, study.sweep.baseline)
+    found = []
+    for arm in study.arms(env):
+        scores, rival = study.scores(env, arm), base if arm != study.sweep.baseline else []
+        found.append(
+            Standing(
+                arm,
+                min(len(scores), len(rival or scores)),
+                iqm_interval(scores),
+                difference(scores, rival) if rival else None,
+                probability_of_improvement(scores, rival) if rival else None,
+                pairs_won(scores, rival),
+                mann_whitney(scores, rival) if rival else 1.0,
+            )
+        )
+    return sorted(found, key=lambda s: -s.score.estimate)
+
+
+class Paragraph(NamedTuple):
+    """What to remember, and the rest."""
+
+    lead: str
+    rest: str
+
+
+def answer(study: Study) -> list[Paragraph]:
+    """Paragraphs: on all tasks, on each, on the routes of those that have any, on what went wrong, is missing."""
+    ranked = {env: standings(study, env) for env in study.envs()}
+    told = [_overall(study, ranked)] if len(ranked) > 1 else []
+    told += [_on(study, env, found) for env, found in ranked.items()]
+    told += [_ways(study, env) for env in study.envs()]
+    told += [_trouble(study), Paragraph("", _missing(study))]
+    return [p for p in told if p.rest or p.lead]
+
+
+def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
+    """Which arm did best where, what is settled, and how the arms stand to the baseline over all tasks."""
+    ranked = {env: found for env, found in every.items() if len(found) > 1}
+    best: dict[str, list[str]] = {}
+    for env, found in ranked.items():
+        first = _first(found)
+        best.setdefault(listed([s.arm for s in first]) + " alike" * (len(first) > 1), []).append(env)
+    led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
+    hint = " (of one seed alone)" if all(len(study.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
+    lead = f"Highest score{hint}: {'; '.join(led)}." if led else ""
+    told = []
+    for side, words in ((1, "Clearly above"), (-1, "Clearly below")):
+        where: dict[tuple[str, ...], list[str]] = {}
+        for arm in study.arms():
+            if envs := tuple(env for env in ranked for s in ranked[env] if s.arm == arm and s.settled == side):
+                where.setdefault(envs, []).append(arm)
+        if where:
+            arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
+            told.append(f"{words} the baseline {study.sweep.baseline}: {arms}.")
+    if not told and any(s.ahead for found in ranked.values() for s in found):
+        told.append(f"On no task do these seeds settle whether an arm is above or below {study.sweep.baseline}.")
+    told += [_together(study), _beside_others(study, every)]
+    return Paragraph(lead, " ".join(filter(None, told)))
+
+
+def _first(ranked: list[Standing]) -> list[Standing]:
+    """The arms that no other is above; more than one, where they have the same score."""
+    return [s for s in ranked if s.score.estimate == ranked[0].score.estimate]
+
+
+def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
+    """On which tasks the best arm comes to what others came to."""
+    found: dict[str, list[str]] = {"as much or more": [], "less, with theirs inside its interval": [], "less": []}
+    more, within, less = found.values()
+    for env in study.envs():
+        if others := study.sweep.references.get(env):
+            best, theirs = ranked[env][0].score, max(other.value for other in others)
+            (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
+    told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
+    return f"Beside the best of others' figures, the best arm scores {told}." if told else ""
+
+
+def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:
+    first, base = _first(ranked), next((s for s in ranked if s.arm == study.sweep.baseline), None)
+    best = base if base and base in first else first[0]
+    did = "scored" if len(ranked) == 1 else "did best" if len(first) == 1 else "did best alike"
+    arms = listed([_named(study, s) for s in first])
+    lead = f"On {env}, {arms} {did}: {_score(best, len(study.scores(env, best.arm)))}."
+    told = []
+    if base and base is not best and best.ahead and best.better:
+        theirs = _score(base, len(study.scores(env, base.arm)))
+        told.append(f"That is {_by(best, base)} than the baseline {base.arm}'s {theirs}; {_sure(best, base)}.")
+    told += _others(best, base, ranked)
+    told += _cost(study, env, best, base)
+    told += _gap(study, env, ranked)
+    told += _reported(study, env, best)
+    return Paragraph(lead, " ".join(told))
+
+
+def _named(study: Study, standing: Standing) -> str:
+    return f"the baseline {standing.arm}" if standing.arm == study.sweep.baseline else standing.arm
+
+
+def _score(standing: Standing, seeds: int) -> str:
+    if seeds == 1:
+        return f"{short(standing.score.estimate)}, from one seed alone"
+    spread = f"{short(standing.score.low)} to {short(standing.score.high)}"
+    level = f"{percent(LEVEL)} " if seeds >= FEW else ""
+    return f"{short(standing.score.estimate)} ({level}{spread}, {seeds} seeds)"
+
+
+def _by(standing: Standing, base: Standing) -> str:
+    ahead = standing.ahead
+    assert ahead is not None
+    share = ahead.estimate / base.score.estimate if base.score.estimate > 0 else 0.0
+    return f"{short(ahead.estimate)}{f' ({percent(share)})' if share >= 0.005 else ''} more"
+
+
+def _sure(standing: Standing, base: Standing) -> str:
+    better, (won, pairs) = standing.better, standing.won
+    assert better is not None
+    if standing.seeds < FEW:
+        return f"{count(standing.seeds, 'seed')} to compare: a hint, no more"
+    if won == pairs:
+        told = f"every run of it beats every run of {base.arm} ({pairs} of {pairs} pairs)"
+    else:
+        interval = f"{short(better.low)} … {short(better.high)}"
+        told = f"a run of it beats one of {base.arm} in {won:g} of {pairs} pairs ({short(better.estimate)}, {interval})"
+    if standing.settled:
+        return f"{told}, which settles it"
+    if won == pairs:
+        return f"{told}, but so few runs come out so by chance one time in {1 / standing.p_value:.0f}"
+    return f"{told}, which these seeds do not settle"
+
+
+def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> list[str]:
+    rest = [s for s in ranked if s is not best and s is not base and s.ahead and s.score != best.score]
+    told = []
+    for side, words in ((1, "Also clearly above the baseline"), (-1, "Clearly below it")):
+        if group := [s for s in rest if s.settled == side]:
+            words = "Clearly below the baseline" if side < 0 and base is not best else words
+            arms = listed([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
+            told.append(f"{words}: {arms}.")
+    unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
+    for side, words in ((1.0, "above"), (0.0, "below")):
+        if wholly := [s.arm for s in unsettled if s.better and s.better.estimate == side]:
+            few = "though so few runs come out like that by chance, too"
+            told.append(f"With every run {words} the baseline's, {few}: {listed(wholly)}.")
+    if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
+        told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
+    if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW and s.score != best.score]:
+        hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
+        told.append(f"With fewer than {FEW} seeds, as hints only: {hints}.")
+    return told
+
+
+def _cost(study: Study, env: str, best: Standing, base: Standing | None) -> list[str]:
+    if base is None or base is best:
+        return []
+    ours, theirs = study.rate(env, best.arm), study.rate(env, base.arm)
+    if max(ours, theirs) < 1.5 * min(ours, theirs):
+        return []
+    return [f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."]
+
+
+def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
+    """Arms whose samples do much better than their mode: what is played without sampling is not what was learned."""
+    told = []
+    scale = abs(study.one(env) - study.first(env))
+    for s in ranked:
+        sampled = study.sampled(env, s.arm)
+        if sampled and iqm_interval(sampled).estimate - s.score.estimate > 0.1 * scale:
+            told.append(
+                f"{s.arm}'s samples score {short(iqm_interval(sampled).estimate)},"
+                f" its mode only {short(s.score.estimate)}."
+            )
+    return told
+
+
+def _reported(study: Study, env: str, best: Standing) -> list[str]:
+    """How the best arm stands to what others came to on the task."""
+    scores, told = study.scores(env, best.arm), []
+    for other in sorted(study.sweep.references.get(env, ()), key=lambda r: -r.value):
+        there = sum(score >= other.value for score in scores)
+        told.append(f"{other.name} {short(other.value)} ({there} of {count(len(scores), 'run')} reach it)")
+    return [f"Others' figures, beside the runs of {best.arm}: {listed(told)}."] if told else []
+
+
+def _ways(study: Study, env: str) -> Paragraph:
+    """Of a task with routes: which arms' samples keep more than one of them, and how often they succeed at all."""
+    several, one, none = [], [], []
+    for arm in study.arms(env):
+        kept = [row["routes"] for row in study.of(env, arm) if row.get("routes")]
+        if not kept:
+            continue
+        taken = [np.array(k["taken"]) for k in kept]
+        success = float(np.mean([(t >= 0).mean() for t in taken]))
+        entropies = [k["entropy"] for k in kept if k["entropy"] is not None]
+        if not entropies:
+            none.append(arm)
+        elif open_ := sum(_main(t) < ONE_WAY for t in taken if (t >= 0).any()):
+            about = f"success {percent(success)}, route entropy {np.mean(entropies):.2f}"
+            several.append(f"{arm} in {open_} of {count(len(kept), 'run')} ({about})")
+        else:
+            ended = "" if len(entropies) == len(kept) else f", {len(entropies)} of {count(len(kept), 'run')} succeed"
+            one.append((arm, success, ended))
+    told = []
+    if several:
+        told.append(f"more than one is kept by {listed(several)}")
+    if one:
+        shares = sorted(share for _, share, _ in one)
+        alike = shares[-1] - shares[0] < 0.005 and not any(ended for *_, ended in one)
+        about = [arm if alike else f"{arm} (success {percent(share)}{ended})" for arm, share, ended in one]
+        every = f" (success {percent(shares[0])})" if alike else ""
+        told.append(f"every run that succeeds ends on one of them with {listed(about)}{every}")
+    if none:
+        told.append(f"no run succeeds with {listed(none)}")
+    if not told:
+        return Paragraph("", "")
+    names = next(row["routes"]["names"] for row in study.rows.values() if row["env"] == env and row.get("routes"))
+    return Paragraph(f"Of the {len(names)} routes of {env},", f"{'; '.join(told)}.")
+
+
+def _main(taken: np.ndarray) -> float:
+    """The share of the successes that goes by the commonest route."""
+    counts = np.bincount(taken[taken >= 0])
+    return float(counts.max() / counts.sum())
+
+
+def _together(study: Study) -> str:
+    base, clear, rest, tasks = study.sweep.baseline, [], [], set[int]()
+    for arm in study.arms():
+        pairs = study.pairs(arm)
+        if arm == base or len(pairs) < 2:
+            continue
+        better, p_value = mean_probability_of_improvement(pairs), stratified_mann_whitney(pairs)
+        tasks.add(len(pairs))
+        if side := _clearly(better, p_value):
+            clear.append(f"{arm} {improvement.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")
+        else:
+            rest.append(f"{arm} ({short(better.estimate)})")
+    if not tasks:
+        return ""
+    told = [*clear, *([f"not clearly off a half: {listed(rest)}"] if rest else [])]
+    over = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(*tasks)
+    return f"Over {over} tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
+
+
+def _trouble(study: Study) -> Paragraph:
+    """What happened on each task, and to which arms: the graver words first."""
+    told = []
+    for env in study.envs():
+        happened: dict[str, list[str]] = {}
+        for arm in study.arms(env):
+            rows = study.of(env, arm)
+            for word, (times, about) in _words(study, rows).items():
+                happened.setdefault(word, []).append(f"{arm} in {times} of {count(len(rows), 'run')}{about}")
+        if stuck := _stuck(study, env):
+            told.append(stuck)
+        for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
+            told.append(f"On {env}, {word}: {listed(happened[word])}.")
+    return Paragraph("What went wrong, or may have." if told else "", " ".join(told))
+
+
+def _stuck(study: Study, env: str) -> str:
+    """The runs that did not come a fifth of the way that the best arm came."""
+    limit, found = study.stuck(env), []
+    if limit is None:
+        return ""
+    for arm in study.arms(env):
+        rows = study.of(env, arm)
+        low = [row for row in rows if score(row) < limit]
+        if low and len(low) == len(rows) > 1:
+            found.append(f"{arm} in every run (at best {short(max(map(score, low)))})")
+        elif low:
+            seeds = listed([str(row["seed"]) for row in low])
+            found.append(f"{arm} seed{'s' * (len(low) > 1)} {seeds} ({listed([short(score(row)) for row in low])})")
+    way = f"under {percent(STUCK)} of the way from the first return to the best arm's score ({short(limit)})"
+    return f"On {env}, {way}: {listed(found)}." if found else ""
+
+
+def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
+    """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
+    said = Counter(word for row in rows for word in (row.get("verdict") or "healthy").split(", "))
+    found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
+    for word in {"sharp", "suspected"} & set(found):
+        those = [row for row in rows if word in (row.get("verdict") or "").split(", ")]
+        found[word] = (found[word][0], _narrowed(study, those))
+    if gone := [row["steps"] for row in rows if row.get("diverged")]:
+        found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
+    unjudged = [row for row in rows if row.get("verdict") in (None, "not judged")]
+    if narrow := [row for row in unjudged if study.sharp(row)]:
+        found[NARROW] = (len(narrow), _narrowed(study, narrow))
+    return found
+
+
+def _narrowed(study: Study, rows: list[Row]) -> str:
+    """From when on the runs' narrowest joints were narrow, and which joints those are, where the rows kept that."""
+    found = [at for row in rows if (at := study.sharp(row))]
+    if not found:
+        return ""
+    names = study.joints(rows[0]["env"], 1 + max(j for at in found for j in at.joints))
+    often = Counter(names[j] for at in found for j in at.joints).most_common(JOINTS)
+    return f" (from step {short(min(at.step for at in found))} on: {listed([name for name, _ in often])})"
+
+
+def _missing(study: Study) -> str:
+    missing = [cell for cell in study.sweep.cells if cell.key not in study.rows]
+    if not missing:
+        return ""
+    told = [f"{len(missing)} of {len(study.sweep.cells)} runs are missing, so this is a report of what there is."]
+    if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
+        told.append(f"None yet on {listed(untouched)}.")
+    for cell in missing:
+        if why := failure(cell, study.where / cell.name):
+            told.append(f"{cell.name} failed: {why}.")
+    return " ".join(told)
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c; with semicolons where a word has commas of its own, as names of arms may."""
+    if any(", " in word for word in words):
+        return "; ".join(words)
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -1,0 +1,204 @@
+"""The page: what there is of a study, put into one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import shlex
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pgcontrol.machine import files
+from pgcontrol.report import figures, maps, tables
+from pgcontrol.report.figures import Figure
+from pgcontrol.report.narrative import answer
+from pgcontrol.report.queries import Study
+from pgcontrol.report.videos import Clip
+from pgcontrol.runs.config import flat
+from pgcontrol.sweep.results import Row, as_run, score
+from pgcontrol.sweep.sweep import Sweep
+from pgcontrol.text import short, typed
+
+SMALL = ("spread", "routes", "health")
+"""Sections of many charts, which are drawn small."""
+SECONDS = "Seconds are of the machine at hand and of what else it did: compare them where runs were made together."
+SPREAD = (
+    "How wide the distributions stayed: the deviation of the actions as a share of a joint's half-range. Narrow is no"
+    " failure by itself: a solved task is sharp, too. Joint by joint the curves are IQMs over seeds, the strong one is"
+    " the narrowest joint, and ▼ is where a run's narrowest joint came to stay narrow."
+)
+
+
+class Video(NamedTuple):
+    """The same, inside the page."""
+
+    arm: str
+    title: str
+    says: str
+    source: str
+    """Data URI."""
+
+
+def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
+    """NAME.html beside the YAML.
+
+    Args:
+        study: at least one row.
+        clips: videos to put in.
+
+    Returns:
+        The file.
+    """
+    env = Environment(
+        loader=PackageLoader("pgcontrol.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
+    out = study.sweep.path.with_suffix(".html")
+    files.replace({out: env.get_template("page.html.jinja").render(**_contents(study, clips))})
+    return out
+
+
+def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
+    sweep = study.sweep
+    found = [{"env": env, "maps": maps_} for env in study.envs() if (maps_ := maps.maps(study, env))]
+    return {
+        "name": sweep.path.stem,
+        "question": sweep.question or sweep.path.stem,
+        "command": f"pgcontrol compare {tables.shown(sweep)}",
+        "dates": " … ".join(sorted({row["date"] for row in study.rows.values()})),
+        "done": len(study.rows),
+        "asked": len(sweep.cells),
+        "baseline": sweep.baseline,
+        "answer": answer(study),
+        "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
+        "columns": tables.COLUMNS,
+        "table": tables.lines(study),
+        "reported": bool(sweep.references),
+        "diverged": any(row.get("diverged") for row in study.rows.values()),
+        "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
+        "maps": found,
+        "moments": [m.moments for group in found for m in group["maps"]],
+        "videos": _videos(study, clips),
+        "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
+        "common": _common(study),
+        "versions": _versions(study),
+        "style": Markup(_own("style.css")),
+        "script": Markup(_own("script.js")),
+    }
+
+
+def _sections(study: Study) -> list[dict[str, Any]]:
+    envs = study.envs()
+    together = [figures.improvement_together(study), figures.learning_together(study)]
+    parts = [
+        ("scores", "Scores", "What the final policies are worth" + (", and how likely an arm is to beat the baseline."
+         if study.sweep.baseline else "."),
+         [[figures.scores(study, e), figures.improvement(study, e)] for e in envs] + [together[:1]]),
+        ("learning", "Learning curves", f"How the return grew, over steps and over the time that they took. {SECONDS}",
+         [figures.learning(study, e) for e in envs] + [together[1:]]),
+        ("profile", "Performance profile", "", [[figures.profiles(study)]]),
+        ("threshold", "Time to a threshold", f"How soon a return was reached, in steps and in seconds. {SECONDS}",
+         [figures.thresholds(study, e) for e in envs]),
+        ("spread", "Spread", SPREAD, [[figures.spread(study, e) for e in envs]]),
+        ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
+         " failed. Route entropy is that within a run: 1 where all routes are taken alike, 0 where one is.",
+         [list(maps.routes(study, e)) for e in envs]),
+        ("health", "Update health", "Whether updates stayed small and the critic was of use.",
+         [list(figures.health(study, e)) for e in envs]),
+    ]  # fmt: skip
+    folded = [(e, list(figures.spread_of_joints(study, e))) for e in envs]
+    return [
+        {
+            "id": key,
+            "title": title,
+            "lead": lead,
+            "small": key in SMALL,
+            "groups": [g for group in groups if (g := _there(group))],
+            "folded": [fold for fold in folded if fold[1]] if key == "spread" else [],
+        }
+        for key, title, lead, groups in parts
+    ]
+
+
+def _there(group: list[Figure | None]) -> list[Figure]:
+    return [figure for figure in group if figure]
+
+
+def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]]:
+    """Task by task with its name, or, where no task has several, all together without."""
+    groups = [(env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)]
+    if any(len(videos) > 1 for _, videos in groups):
+        return groups
+    return [("", [video for _, videos in groups for video in videos])] if groups else []
+
+
+def _video(study: Study, clip: Clip) -> Video:
+    row = study.rows[clip.env, clip.arm, clip.seed]
+    data = base64.b64encode(clip.file.read_bytes()).decode()
+    says = f"seed {clip.seed}, return {short(score(row))}"
+    return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
+
+
+def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
+    provenance, cell = row.get("provenance", {}), as_run(row)
+    details = {
+        **({"diagnosis": row["why"]} if row.get("why") else {}),
+        "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),
+        **({"borrowed from": row["from"]} if "from" in row else {}),
+        "revision": row.get("revision") or "not known",
+        **{k: _plain(v) for k, v in provenance.items()},
+    }
+    numbers = [
+        row["env"],
+        row["arm"],
+        str(row["seed"]),
+        *("" if row[k] is None else short(row[k]) for k in ("return", "sampled", "training")),
+        f"{row['steps']:,}",
+        f"{row['seconds']:,.0f}",
+        row.get("verdict") or ("diverged" if row.get("diverged") else ""),
+        row["date"],
+    ]
+    return {"numbers": numbers, "details": details}
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else json.dumps(value)
+
+
+def _common(study: Study) -> list[tuple[str, dict[str, str]]]:
+    """What all runs share, and what each arm has of its own beside it, where its runs agree."""
+    runs = [(row["arm"], {k: typed(v) for k, v in _settings(row).items()}) for row in study.rows.values()]
+    same = _agreed([settings for _, settings in runs])
+    arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in study.arms()]
+    return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
+
+
+def _settings(row: Row) -> dict[str, Any]:
+    """The settings of a run that a table of arms is to show: all, or of an older row those that the YAML says."""
+    return {k: v for k, v in row.get("config", flat(row["settings"])).items() if k not in ("env", "seed")}
+
+
+def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The settings that are in all runs, with one value."""
+    return {k: v for k, v in runs[0].items() if all(run.get(k) == v for run in runs)}
+
+
+def _versions(study: Study) -> list[str]:
+    """Each set of versions that rows were made with, in words."""
+    sets = [row.get("provenance", {}).get("versions") for row in study.rows.values()]
+    told = list(dict.fromkeys(_plain(v) for v in sets if v))
+    return told + (["some rows were made before versions were kept"] if None in sets else [])
+
+
+def _own(name: str) -> str:
+    return resources.files("pgcontrol.report").joinpath(name).read_text()

@@ -1,0 +1,232 @@
+"""The rows of a sweep, asked in the ways that tables, charts and sentences ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.measures.statistics import Pair, iqm, reached
+from pgcontrol.measures.verdicts import Limits, Onset, onset
+from pgcontrol.sweep.results import RETURN, SHORTEST, Row, score
+from pgcontrol.sweep.sweep import Key, Sweep
+
+HUES = 7
+"""Colours of the style sheet beside the baseline's; arms beyond them are dashed."""
+CHART_POINTS = 60
+"""Of a curve in a chart."""
+SHARE = 0.8
+"""Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
+STUCK = 0.2
+"""Of the way from the first return to the best arm's score: runs that stay below it have not learned the task."""
+
+
+class Reaches(NamedTuple):
+    """When the runs of an arm reached a goal."""
+
+    steps: list[float]
+    """Of the runs that did."""
+    seconds: list[float]
+    never: int
+    """How many did not."""
+
+
+class Goal(NamedTuple):
+    """A return to be reached, and in words why that one."""
+
+    value: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep and the rows there are."""
+
+    sweep: Sweep
+    rows: Mapping[Key, Row]
+    where: Path = Path("runs")
+    """Folder of the run folders; need not exist."""
+
+    def envs(self) -> list[str]:
+        """Tasks with results, in the file's order."""
+        there = {env for env, _, _ in self.rows}
+        return [env for env in self.sweep.envs() if env in there]
+
+    def arms(self, env: str | None = None) -> list[str]:
+        """Arms with results, the baseline first; of one task, or of any."""
+        there = {arm for e, arm, _ in self.rows if env in (None, e)}
+        return [arm for arm in self.sweep.arms() if arm in there]
+
+    def of(self, env: str, arm: str | None) -> list[Row]:
+        """The rows of a task and an arm, by seed."""
+        return [row for key, row in sorted(self.rows.items()) if key[:2] == (env, arm)]
+
+    def scores(self, env: str, arm: str | None) -> list[float]:
+        """What those runs are judged by, one number a seed."""
+        return [score(row) for row in self.of(env, arm)]
+
+    def sampled(self, env: str, arm: str) -> list[float]:
+        """What the sampled policies of those runs scored, where that was measured."""
+        return [row["sampled"] for row in self.of(env, arm) if row["sampled"] is not None]
+
+    def rate(self, env: str, arm: str) -> float:
+        """Steps a second of the median run."""
+        # older rows have 0.0 for what took less than half a tenth
+        return float(np.median([row["steps"] / max(row["seconds"], SHORTEST) for row in self.of(env, arm)]))
+
+    def pairs(self, arm: str) -> list[Pair]:
+        """An arm's scores and the baseline's, on each task that has both."""
+        found = [(self.scores(env, arm), self.scores(env, self.sweep.baseline)) for env in self.envs()]
+        return [(ours, theirs) for ours, theirs in found if ours and theirs]
+
+    def colour(self, arm: str) -> str:
+        """Classes of the style sheet."""
+        if arm == self.sweep.baseline:
+            return "base"
+        others = [a for a in self.sweep.arms() if a != self.sweep.baseline]
+        place = others.index(arm)
+        return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
+
+    def grid(self, rows: Iterable[Row]) -> np.ndarray:
+        """Common steps [CHART_POINTS] of several runs."""
+        ends = [(row["curves"]["steps"][0], row["curves"]["steps"][-1]) for row in rows]
+        return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), CHART_POINTS)
+
+    def curves(self, rows: Iterable[Row], metric: str, grid: np.ndarray) -> np.ndarray:
+        """A metric of several runs on common steps, [n, P]; runs that know nothing of it are left out."""
+        found = [_on(grid, np.array(row["curves"]["steps"], float), row["curves"].get(metric)) for row in rows]
+        return np.array([c for c in found if c is not None]).reshape(-1, len(grid))
+
+    def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
+        grid = np.linspace(0, np.median([row["seconds"] for row in rows]), CHART_POINTS)
+        found = [_on(grid, seconds(row), row["curves"].get(RETURN)) for row in rows]
+        return grid, np.array([c for c in found if c is not None]).reshape(-1, CHART_POINTS)
+
+    def first(self, env: str) -> float:
+        """The return that training begins with: IQM over all runs of the task."""
+        begun = [next((v for v in r["curves"].get(RETURN, ()) if v is not None), None) for r in self._all(env)]
+        known = [v for v in begun if v is not None]
+        return float(iqm(np.array(known))) if known else 0.0
+
+    def best(self, env: str) -> float:
+        """The best arm's IQM."""
+        return max(self._scored(env).values())
+
+    def yardstick(self, env: str) -> str | None:
+        """The arm whose progress others are measured by: the baseline, or None for the best one, whichever that is.
+
+        A baseline that ended no better than it began is no yardstick: the scale would be upside down.
+        """
+        return self._yardstick(env, self._scored(env))[0]
+
+    def whose(self, *envs: str) -> str:
+        """The yardstick of some tasks, in words."""
+        return _whose([self.yardstick(env) for env in envs])
+
+    def one(self, env: str) -> float:
+        """The score that counts as 1 on a task: the yardstick's IQM."""
+        return self._yardstick(env, self._scored(env))[1]
+
+    def normalised(self, env: str, scores: np.ndarray) -> np.ndarray:
+        """Scores with the first return as 0 and `one` as 1; as −1 where not even the best arm gained anything."""
+        first, one = self.first(env), self.one(env)
+        return (np.asarray(scores, float) - first) / (abs(one - first) or 1.0)
+
+    def stuck(self, env: str) -> float | None:
+        """The score under which a run has not learned the task; None where no arm has, or where there is one run."""
+        first, best = self.first(env), self.best(env)
+        return first + STUCK * (best - first) if best > first and len(self._all(env)) > 1 else None
+
+    def goal(self, env: str) -> Goal | None:
+        """The threshold of a task: the YAML's, or a share of the way to where the yardstick's training ends.
+
+        None where not even the best arm's training ended above the first return.
+        """
+        if env in self.sweep.thresholds:
+            return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
+        first = self.first(env)
+        arm, end = self._yardstick(env, {arm: self._trained(env, arm) for arm in self.arms(env)})
+        why = f"{percent(SHARE)} of the way from the first return to {_whose([arm])} last"
+        return Goal(first + SHARE * (end - first), why) if end > first else None
+
+    def reaches(self, env: str, arm: str, goal: float) -> Reaches:
+        """When the training return of an arm's runs first was at a goal, as finely as `statistics.reached` can say."""
+        rows = self.of(env, arm)
+        known = [(row, _values(row["curves"].get(RETURN))) for row in rows]
+        steps = [reached(np.array(row["curves"]["steps"], float), curve, goal) for row, curve in known]
+        times = [reached(seconds(row), curve, goal) for row, curve in known]
+        return Reaches([s for s in steps if s is not None], [t for t in times if t is not None], steps.count(None))
+
+    def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
+        """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
+        kept = row.get("spread")
+        return (np.array(kept["steps"], float), np.array(kept["joints"], float).T) if kept else None
+
+    def joints(self, env: str, count: int) -> list[str]:
+        """Names of a task's first joints: of the row that has most of them, since older ones numbered some."""
+        kept = [names for row in self._all(env) if (names := row.get("maps", {}).get("joints"))]
+        named = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
+        return [*named[:count], *(f"joint {j}" for j in range(len(named), count))]
+
+    def sharp(self, row: Row) -> Onset | None:
+        """From when on a run's narrowest joint stayed narrow, if it did; see `pgcontrol.measures.verdicts`."""
+        kept = self.spread(row)
+        return onset(*kept, int(row["settings"].get("total_steps", row["steps"])), Limits()) if kept else None
+
+    def median(self, env: str, arm: str) -> Row:
+        """The run whose score is in the middle: the one to look at."""
+        rows = sorted(self.of(env, arm), key=score)
+        return rows[(len(rows) - 1) // 2]
+
+    def _yardstick(self, env: str, ends: Mapping[str, float]) -> tuple[str | None, float]:
+        """The baseline and where it ended, if that is above the first return; else None and where the best arm did."""
+        end = ends.get(self.sweep.baseline or "", -np.inf)
+        return (self.sweep.baseline, end) if end > self.first(env) else (None, max(ends.values()))
+
+    def _scored(self, env: str) -> dict[str, float]:
+        """Each arm's score: IQM."""
+        return {arm: float(iqm(np.array(self.scores(env, arm)))) for arm in self.arms(env)}
+
+    def _trained(self, env: str, arm: str) -> float:
+        """The return that an arm's training ended with: IQM."""
+        known = [row["training"] for row in self.of(env, arm) if row["training"] is not None]
+        return float(iqm(np.array(known))) if known else -np.inf
+
+    def _all(self, env: str) -> list[Row]:
+        return [row for key, row in self.rows.items() if key[0] == env]
+
+
+def percent(share: float) -> str:
+    """80 %, with a space that does not break."""
+    return f"{100 * share:.0f}\u00a0%"
+
+
+def _whose(yardsticks: Sequence[str | None]) -> str:
+    """The yardsticks of some tasks, in words."""
+    if all(yardsticks):
+        return f"the baseline's ({yardsticks[0]})"
+    if not any(yardsticks):
+        return "the best arm's"
+    return "the baseline's, or the best arm's where the baseline gained nothing"
+
+
+def seconds(row: Row) -> np.ndarray:
+    """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
+    kept, steps = row["curves"].get("time/time_elapsed"), np.array(row["curves"]["steps"], float)
+    return np.array(kept, float) if kept and None not in kept else steps / steps[-1] * row["seconds"]
+
+
+def _on(grid: np.ndarray, x: np.ndarray, values: list | None) -> np.ndarray | None:
+    """A curve at other points: unknown before its first, flat beyond its last. None where nothing of it is known."""
+    y = _values(values)
+    known = np.isfinite(y)
+    return np.interp(grid, x[known], y[known], left=np.nan) if known.any() else None
+
+
+def _values(curve: list[float | None] | None) -> np.ndarray:
+    """A curve of a row, [P], with NaN where nothing is known; [0] where the row has none."""
+    return np.array([np.nan if v is None else v for v in curve or ()], float)

@@ -1,0 +1,221 @@
+"""Tables and curves of a sweep: Markdown, CSV and PNG beside its YAML."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import markup
+from rich.table import Table
+
+from pgcontrol.machine import files
+from pgcontrol.measures.statistics import iqm_interval, over_decades
+from pgcontrol.report.curves import over_steps
+from pgcontrol.report.improvement import better, improved
+from pgcontrol.report.narrative import answer
+from pgcontrol.report.queries import Reaches, Study
+from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.sweep.sweep import Key, Sweep
+from pgcontrol.text import short
+
+Rows = Mapping[Key, Row]
+COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+RULE = "|---|---|---:|---:|---:|---:|---:|---|"
+PANELS = 3
+"""Of a figure, side by side."""
+KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
+"""Of a row, in the CSV."""
+SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
+           "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
+"""Columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one
+of the baseline) with its interval, if any, medians of the time to the threshold, and how many runs came there."""
+
+
+def lines(study: Study) -> list[tuple[str, ...]]:
+    """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
+    found, baseline = [], study.sweep.baseline
+    for env in study.envs():
+        base = study.scores(env, baseline)
+        for arm in study.arms(env):
+            cell, scores = study.of(env, arm), study.scores(env, arm)
+            sampled = study.sampled(env, arm)
+            found.append(
+                (
+                    env,
+                    arm,
+                    str(iqm_interval(scores)) if len(scores) > 1 else f"{short(scores[0])} (one seed)",
+                    short(iqm_interval(sampled).estimate) if sampled else "",
+                    better([(scores, base)]) if base and arm != baseline else "",
+                    str(len(scores)),
+                    f"{study.rate(env, arm):,.0f}",
+                    ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
+                )
+            )
+        for told in study.sweep.references.get(env, ()):
+            found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
+    return found
+
+
+def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
+    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.png beside the YAML; a reader finds each one whole.
+
+    Args:
+        sweep: the question.
+        rows: its results; at least one.
+        where: folder of the run folders, which tell why runs failed.
+    """
+    study = Study(sweep, rows, where)
+    runs = [("task", "arm", "seed", *KEPT)]
+    runs += [(*key, *(row.get(name) for name in KEPT)) for key, row in sorted(rows.items())]
+    contents = {
+        ".md": _markdown(study),
+        ".csv": _sheet(runs),
+        ".summary.csv": _sheet([SUMMARY, *summary(study)]),
+        ".png": plot(study),
+    }
+    files.replace({sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
+
+
+def _markdown(study: Study) -> str:
+    """The answer, and the tables."""
+    sweep, rows = study.sweep, study.rows
+    dates = sorted({row["date"] for row in rows.values()})
+    legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
+    legend += " resampled). *sampled*: the same of the sampled policy."
+    if sweep.baseline:
+        legend += f" *P(better)*: that a run beats one of the baseline ({_escaped(sweep.baseline)})."
+    if sweep.references:
+        legend += " In parentheses: figures of others, no runs of this sweep."
+    if any(row.get("diverged") for row in rows.values()):
+        legend += " † diverged: the return it had come to by then."
+    said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(study)]
+    table = [_line(COLUMNS), RULE, *map(_line, lines(study))]
+    text = [f"# {_escaped(sweep.question)}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
+    text += ["\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
+    return "\n\n".join(text) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Of a table."""
+    return f"| {' | '.join(map(_escaped, cells))} |"
+
+
+def _escaped(words: str) -> str:
+    """Text in which the names of arms can neither end a cell nor begin an HTML element."""
+    return re.sub(r"[|<]", r"\\\g<0>", words)
+
+
+def _sheet(lines: Iterable[Sequence[Any]]) -> str:
+    """CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    return text.getvalue()
+
+
+def summary(study: Study) -> Iterator[tuple[Any, ...]]:
+    """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
+    for env in study.envs():
+        base, goal = study.scores(env, study.sweep.baseline), study.goal(env)
+        for arm in study.arms(env):
+            scores, sampled = study.scores(env, arm), study.sampled(env, arm)
+            interval = iqm_interval(scores)
+            beats = improved([(scores, base)]) if base and arm != study.sweep.baseline else (None,) * 3
+            reaches = study.reaches(env, arm, goal.value) if goal else None
+            yield (
+                env,
+                arm,
+                len(scores),
+                interval.estimate,
+                *((interval.low, interval.high) if len(scores) > 1 else (None, None)),
+                iqm_interval(sampled).estimate if sampled else None,
+                *beats,
+                study.rate(env, arm),
+                goal.value if goal else None,
+                *(_middle(reaches) if reaches else (None, None)),
+                len(reaches.steps) if reaches else None,
+            )
+
+
+def _middle(reaches: Reaches) -> list[float]:
+    """Medians of the steps and of the seconds, in which a run that never came there counts last: infinite."""
+    return [float(np.median([*values, *[np.inf] * reaches.never])) for values in (reaches.steps, reaches.seconds)]
+
+
+def _thresholds(study: Study) -> list[str]:
+    """A table of when runs reached the threshold of their task: medians, in which a run that never did counts last."""
+    told, why = [], dict[str, list[str]]()
+    for env in study.envs():
+        if (goal := study.goal(env)) is None:
+            continue
+        why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
+        for arm in study.arms(env):
+            found = study.reaches(env, arm, goal.value)
+            words = [short(m) if np.isfinite(m) else "–" for m in _middle(found)]
+            reached = len(found.steps)
+            told.append(_line([env, arm, *words, f"{reached} of {reached + found.never}"]))
+    if not told:
+        return []
+    head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]
+    goals = "; ".join(f"{', '.join(values)} ({reason})" for reason, values in why.items())
+    return [_escaped(f"Until the training return was {goals}: median over seeds."), "\n".join(head + told)]
+
+
+def shown(sweep: Sweep) -> str:
+    """The YAML's path as a reader of the repository would type it: none of this machine."""
+    return sweep.path.name if sweep.path.is_absolute() else str(sweep.path)
+
+
+def terminal(sweep: Sweep, rows: Rows) -> Table:
+    """For the terminal."""
+    table = Table(*COLUMNS[:-1])
+    for line in lines(Study(sweep, rows)):
+        table.add_row(*map(markup.escape, line[:-1]))
+    return table
+
+
+def plot(study: Study) -> bytes:
+    """A PNG of curves over training, IQM with its band: a panel for each metric and task, one legend for all."""
+    from matplotlib.figure import Figure
+
+    metrics, envs = [RETURN, *study.sweep.plots], study.envs()
+    across = min(PANELS, len(envs))
+    down = math.ceil(len(envs) / across)
+    figure = Figure(figsize=(1 + 4.4 * across, 0.6 + 3.2 * down * len(metrics)), layout="constrained")
+    axes = figure.subplots(down * len(metrics), across, squeeze=False)
+    drawn: dict[str, Any] = {}
+    for block, metric in enumerate(metrics):
+        panels = axes[block * down : (block + 1) * down].ravel()
+        for axis, env in zip(panels, envs, strict=False):
+            drawn = _panel(study, env, metric, axis) | drawn
+        for axis in panels[len(envs) :]:
+            axis.set_visible(False)
+    names = [arm for arm in study.sweep.arms() if arm in drawn]
+    figure.legend([drawn[arm] for arm in names], names, loc="outside upper center", ncols=min(5, len(names)))
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    return data.getvalue()
+
+
+def _panel(study: Study, env: str, metric: str, axis: Any) -> dict[str, Any]:
+    """A metric on a task; returns the line of each arm that has one."""
+    found, lines = over_steps(study, env, metric), {}
+    for curve in found:
+        colour = f"C{study.sweep.arms().index(curve.arm)}"  # an arm's own, also where others lack the metric
+        label = f"{curve.arm} (n={curve.seeds[0].drawn})"
+        (lines[curve.arm],) = axis.plot(curve.x, curve.middle, label=label, color=colour)
+        if curve.low is not None:
+            axis.fill_between(curve.x, curve.low, curve.high, alpha=0.18, color=colour, linewidth=0)
+    runs = sorted(curve.seeds[0].drawn for curve in found)
+    n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
+    axis.set_title(f"{env}: {metric}{n}", fontsize=9)
+    axis.set_xlabel("environment steps", fontsize=8)
+    axis.tick_params(labelsize=8)
+    if found and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found])):
+        axis.set_yscale("log")
+    return lines

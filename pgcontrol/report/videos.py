@@ -1,0 +1,100 @@
+"""Small clips of the runs of a sweep, with the distribution overlay, kept in NAME.clips/ as long as their result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pgcontrol.machine.processes import NoGraphics, RenderError
+from pgcontrol.options import InputError
+from pgcontrol.report.queries import Study
+from pgcontrol.runs import checkpoint
+from pgcontrol.sweep.results import Row, cell_of, folder_of
+from pgcontrol.sweep.run_state import asked_of
+from pgcontrol.video.clips import video_of_runs
+
+SECONDS = 8.0
+SIZE = (256, 192)
+"""Of a scene; the distributions take as much again. A clip is 50 to 200 kB."""
+SEED = 30_000
+"""Of the start state, the same for all runs and no run's own."""
+MAX_FPS = 25.0
+CRF = 27
+"""x264's constant rate factor: a step of 6 is half the bytes."""
+
+
+STAMP = "[0-9a-f]" * 8
+"""What a stamp looks like, to find older ones."""
+
+
+class Clip(NamedTuple):
+    """A video of one run."""
+
+    env: str
+    arm: str
+    seed: int
+    file: Path
+
+
+def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]:
+    """The clips there are, after making those that are missing and can be made.
+
+    Args:
+        study: whose runs.
+        which: some (the median run of each task and arm), all, or none.
+        say: told, once, why one cannot be made.
+    """
+    found, drawing = [], True
+    for row in _wanted(study, which):
+        cell = cell_of(row)
+        file = study.sweep.path.with_suffix(".clips") / f"{cell.name}-{_stamp(row)}.mp4"
+        run = folder_of(row, study.where)
+        if not file.exists() and drawing and shows(row, run):
+            try:
+                say(f"filming {cell.name}")
+                video_of_runs([run], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF)
+            except NoGraphics as error:
+                say(f"no videos: {error}")
+                drawing = False
+            except (InputError, RenderError) as error:
+                say(f"no video of {cell.name}: {error}")
+        if file.exists():
+            found.append(Clip(cell.env, cell.arm, cell.seed, file))
+    if which != "none":
+        for stale in _stale(study):
+            stale.unlink()
+    return found
+
+
+def _stale(study: Study) -> list[Path]:
+    """Clips of runs that have another result now."""
+    now = {cell_of(row).name: _stamp(row) for row in study.rows.values()}
+    there = study.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
+    named = [(file, *file.stem.rsplit("-", 1)) for file in there]
+    return [file for file, name, stamp in named if now.get(name, stamp) != stamp]
+
+
+def shows(row: Row, folder: Path) -> bool:
+    """Whether a run folder holds the policy that a row tells of: the cell's settings, and no step beyond the row's."""
+    kept = checkpoint.find(folder)
+    try:
+        return bool(kept) and asked_of(cell_of(row), folder) and checkpoint.steps_of(kept[-1]) <= row["steps"]
+    except InputError:  # a run of another version, whose settings are no longer known
+        return False
+
+
+def _stamp(row: Row) -> str:
+    """Of a result: a clip of another one, though of the same arm and seed, is stale."""
+    told = json.dumps([row[key] for key in ("settings", "steps", "return", "training")], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+def _wanted(study: Study, which: str) -> list[Row]:
+    if which == "none":
+        return []
+    if which == "all":
+        return [row for env in study.envs() for arm in study.arms(env) for row in study.of(env, arm)]
+    return [study.median(env, arm) for env in study.envs() for arm in study.arms(env)]

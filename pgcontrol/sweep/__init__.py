@@ -1,0 +1,1 @@
+"""Sweeps: from a YAML file to cells, from cells to rows of results."""

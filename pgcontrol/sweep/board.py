@@ -1,0 +1,93 @@
+"""The live table of a sweep: what runs, what has just ended and how, and when all will have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.log import last_row
+from pgcontrol.sweep.durations import lasting, wall
+from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.sweep.sweep import Cell, Key
+from pgcontrol.text import short
+
+SHOWN = 6
+"""Finished runs in the table, the newest."""
+
+
+class Board:
+    """Where the cells are.
+
+    Args:
+        cells: what is to run.
+        where: folder of their run folders.
+        times: seconds that each is expected to take, where that is known.
+        jobs: how many run at a time.
+    """
+
+    def __init__(self, cells: Sequence[Cell], where: Path, times: Mapping[Key, float] | None = None, jobs: int = 1):
+        self.cells, self.where, self.times, self.jobs = cells, where, times or {}, jobs
+        self.ended: dict[Key, Row | None] = {}
+        """Told by whoever runs them; with a row where there is one to show."""
+        self.failed: set[Key] = set()
+        self._budgets = {cell.key: configure(cell.settings).total_steps for cell in cells}
+
+    def table(self, running: Set[Key]) -> Table:
+        """As things stand, while these cells run."""
+        shares: dict[Key, float] = {}
+        lines = []
+        for cell in (cell for cell in self.cells if cell.key in running):
+            if last := last_row(self.where / cell.name / "metrics.jsonl"):
+                shares[cell.key] = share = min(last["time/total_timesteps"] / self._budgets[cell.key], 1.0)
+                numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
+                lines.append((cell.name, f"{share:.0%}", *numbers))
+        table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(running, shares))
+        for key, row in [*self.ended.items()][-SHOWN:]:
+            if row:
+                name = next(cell.name for cell in self.cells if cell.key == key)
+                _add(table, (name, "✓", *_numbers(row), row["verdict"] or ""), "dim")
+        for line in lines:
+            _add(table, line)
+        return table
+
+    def left(self, shares: Mapping[Key, float]) -> float | None:
+        """Seconds to the end: what was expected of the rest, by as much as the finished part came out otherwise.
+
+        Args:
+            shares: how much of the cells that run is done, 0 to 1.
+
+        Returns:
+            None where nothing is known.
+        """
+        took = {key: row["seconds"] for key, row in self.ended.items() if row}
+        known = [key for key in took if key in self.times]
+        if not self.times and not took:
+            return None
+        mean = sum(took.values()) / len(took) if took else 0.0
+        factor = sum(took[k] for k in known) / sum(self.times[k] for k in known) if known else 1.0
+        rest = sorted(self._open(), key=lambda cell: -shares.get(cell.key, 0.0))
+        whole = {c.key: factor * self.times[c.key] if c.key in self.times else mean for c in rest}
+        return wall(rest, {key: (1 - shares.get(key, 0.0)) * seconds for key, seconds in whole.items()}, self.jobs)
+
+    def _open(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.key not in self.ended and cell.key not in self.failed]
+
+    def _caption(self, running: Set[Key], shares: Mapping[Key, float]) -> str:
+        waiting = len(self._open()) - len(running)
+        told = [f"{waiting} waiting"] if waiting else []
+        if (left := self.left(shares)) is not None:
+            told.append(f"about {lasting(left)} left")
+        return ", ".join(told)
+
+
+def _numbers(row: Row) -> tuple[Any, ...]:
+    return score(row), row["curves"].get("train/std", [None])[-1], row["steps"] / row["seconds"]
+
+
+def _add(table: Table, line: Sequence[Any], style: str | None = None) -> None:
+    shown = [v if isinstance(v, str) else "" if v is None else short(v) for v in line]
+    table.add_row(*shown, style=style)

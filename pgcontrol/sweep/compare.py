@@ -1,0 +1,205 @@
+"""`pgcontrol compare FILE.yaml`: run what is missing, keep a row of each cell, write the report."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from pgcontrol.options import InputError, near_miss
+from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.board import Board
+from pgcontrol.sweep.durations import lasting, wall
+from pgcontrol.sweep.executor import Executor, Outcome, Running
+from pgcontrol.sweep.results import Row, score
+from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.text import count, short
+
+EVERY = 60.0
+"""Seconds between two calls of `meanwhile`: to write tables of many runs takes seconds itself."""
+Rows = Mapping[Key, Row]
+
+
+def run(
+    sweep: Sweep,
+    executor: Executor,
+    where: Path,
+    console: Console,
+    dry: bool = False,
+    again: str | None = None,
+    meanwhile: Callable[[Rows], object] = lambda rows: None,
+    finish: Callable[[Rows], object] = lambda rows: None,
+) -> int:
+    """Run the cells that have no row yet.
+
+    Args:
+        sweep: what to run.
+        executor: what runs it.
+        where: folder of the run folders.
+        console: for the live table, or one line a cell where the output is no terminal.
+        dry: say what would run and how long it would take, and run nothing.
+        again: which finished runs to make anew, see `_chosen`.
+        meanwhile: called with the rows there are, now and then while runs are made.
+        finish: called with the rows there are once all has ended, before another process may take up the sweep.
+
+    Returns:
+        Exit code: 1 when a cell failed.
+
+    Raises:
+        InputError: a cell cannot be run, another process runs this sweep, or no run is to be made again.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    with nullcontext() if dry else results.alone(sweep):
+        done, missing, aside = _found(sweep, where, dry, say)
+        anew = _chosen(sweep, done, again) if again else []
+        missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
+        aside |= {where / cell.name: "before" for cell in anew}
+        say(
+            f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
+            f" {executor.jobs} at a time"
+        )
+        if left_out := results.left_out(sweep):
+            say(left_out)
+        if outdated := results.outdated(done.values()):
+            say(outdated)
+        if times := executor.expected(missing) if missing else {}:
+            say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
+        if dry:
+            return 0
+        if anew:
+            results.forget(sweep, [done.pop(cell.key) for cell in anew])
+        for folder, word in aside.items():
+            run_state.set_aside(folder, word)
+        board = Board(missing, where, times, executor.jobs)
+        with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
+            _follow(outcomes, sweep, done, board, live, say, meanwhile)
+        if board.failed:
+            say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
+        results.keep(sweep, results.refresh(sweep, done, where))
+        for line in [] if missing else results.unplotted(sweep, done.values()):
+            say(line)
+        finish(done)
+        return int(bool(board.failed))
+
+
+def _found(
+    sweep: Sweep, where: Path, dry: bool, say: Callable[[str], object]
+) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
+    """The rows there are, the cells that have still to run, and which of their folders are in the way, and why.
+
+    A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed.
+    """
+    done, missing, aside = results.read(sweep), [], {}
+    for cell in [cell for cell in sweep.cells if cell.key not in done]:
+        folder = where / cell.name
+        try:
+            ended = run_state.ended(cell, folder)
+            row = results.row_of(cell, folder, sweep.plots) if ended and not dry else None
+        except results.Unscored:  # told when it has ended again
+            ended, row = False, None
+        except InputError as error:
+            say(f"{folder} is damaged, so this run begins anew: {error}")
+            aside[folder] = "damaged"
+            ended, row = False, None
+        if row:
+            results.add(sweep, row)
+            done[cell.key] = row
+        if not ended:
+            missing.append(cell)
+    for row in results.borrowed(sweep, missing):
+        cell = results.cell_of(row)
+        say(f"{cell.name} is the run {row['from']}: borrowed")
+        if not dry:
+            results.add(sweep, row)
+        done[cell.key] = row
+    missing = [cell for cell in missing if cell.key not in done]
+    for folder in (where / cell.name for cell in missing if run_state.foreign(cell, where / cell.name)):
+        if folder not in aside:
+            say(f"{folder} holds a run of other settings, which is set aside")
+            aside[folder] = "other"
+    return done, missing, aside
+
+
+def _follow(
+    outcomes: Iterable[Outcome | Running],
+    sweep: Sweep,
+    done: dict[Key, Row],
+    board: Board,
+    live: Live,
+    say: Callable[[str], object],
+    meanwhile: Callable[[Rows], object],
+) -> None:
+    """Keep and tell what comes, until all has come."""
+    written = time.monotonic()
+    for outcome in outcomes:
+        if not isinstance(outcome, Outcome):
+            if live.console.is_terminal:
+                live.update(board.table(outcome))
+            continue
+        cell = outcome.cell
+        row, error = _result(sweep, outcome)
+        run_state.note_failure(cell, outcome.folder, error)
+        if row is None:
+            board.failed.add(cell.key)
+            say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
+            continue
+        if not board.ended:
+            for line in results.unmeasured(sweep.plots, outcome.folder):
+                say(f"plots: {line}")
+        done[cell.key] = board.ended[cell.key] = row
+        say(_told(cell, row))
+        if time.monotonic() - written > EVERY:
+            meanwhile(done)
+            written = time.monotonic()
+
+
+def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
+    """A cell's row, or why it has none; what ended in an error may have come to its end all the same."""
+    try:
+        if outcome.error and not run_state.ended(outcome.cell, outcome.folder):
+            return None, outcome.error
+        row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
+    except results.Unscored as error:  # whatever its process said: it had nothing left to do
+        return None, str(error)
+    except InputError as error:
+        return None, outcome.error or str(error)
+    results.add(sweep, row)
+    return row, ""
+
+
+def _told(cell: Cell, row: Row) -> str:
+    """A finished run in a line."""
+    told = f"{cell.name}: return {short(score(row))} in {row['seconds']:,.0f} s"
+    told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
+    return told + (f", {row['verdict']}" if row["verdict"] else "")
+
+
+def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
+    """The finished cells of a name, such as `HalfCheetah-v5-*-s3`, or of a word of their verdict, such as diverged.
+
+    Raises:
+        InputError: there is none, or none that was not borrowed.
+    """
+    finished = {cell.name: cell for cell in sweep.cells if cell.key in done}
+    words = {name: _verdict(done[cell.key]) for name, cell in finished.items()}
+    found = [cell for name, cell in finished.items() if fnmatch.fnmatchcase(name, which) or which in words[name]]
+    if not found:
+        meant = near_miss(which, set(finished).union(*words.values()))
+        raise InputError(f"--again {which!r}: no finished run has that name, nor its verdict that word{meant}")
+    own = [cell for cell in found if "from" not in done[cell.key]]
+    if not own:
+        raise InputError(f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key]['from']}: ask there")
+    return own
+
+
+def _verdict(row: Row) -> list[str]:
+    """The words that are said of a run."""
+    return (row["verdict"].split(", ") if row["verdict"] else []) + ["diverged"] * row["diverged"]

@@ -1,0 +1,165 @@
+"""What runs a cell: nothing else knows that cells are processes on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pgcontrol.machine import processes
+from pgcontrol.machine.locks import taken
+from pgcontrol.machine.signals import PARENT, STOPPED
+from pgcontrol.runs import checkpoint
+from pgcontrol.sweep import run_state
+from pgcontrol.sweep.sweep import Cell, Key
+
+ATTEMPTS = 3
+"""Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
+
+
+class Outcome(NamedTuple):
+    """A cell that ended."""
+
+    cell: Cell
+    folder: Path
+    error: str
+    """Empty, or why it failed."""
+    log: Path | None = None
+    """What its process said, where that is kept."""
+
+
+Running = frozenset[Key]
+"""The cells that run just now, by `Cell.key`."""
+
+
+class Executor:
+    """Runs cells and says, as they end, how they ended."""
+
+    jobs: int = 1
+    """How many at a time."""
+
+    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
+        """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs.
+
+        Raises:
+            InputError: a cell cannot be run at all.
+        """
+        return {}
+
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
+        """Outcomes in the order they come; now and then what runs, for whoever shows progress meanwhile.
+
+        Args:
+            cells: what to run.
+            where: folder of the run folders; what is half finished there is resumed.
+        """
+        raise NotImplementedError
+
+
+class Local(Executor):
+    """One process a cell, one thread each, so many at a time."""
+
+    def __init__(self, jobs: int):
+        self.jobs = jobs
+
+    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
+        """From a second of each kind of run, made here."""
+        from pgcontrol.sweep.expected import expected
+
+        return expected(cells)
+
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
+        """See `Executor`. When the caller leaves early, what runs is asked to stop at its next checkpoint."""
+        waiting, running = list(cells), dict[Key, _Job]()
+        where.mkdir(parents=True, exist_ok=True)
+        try:
+            while waiting or running:
+                while len(running) < self.jobs and (cell := _free(waiting, where)):
+                    waiting.remove(cell)
+                    running[cell.key] = _Job(cell, where)
+                for key, job in list(running.items()):
+                    if outcome := job.poll():
+                        del running[key]
+                        yield outcome
+                yield frozenset(running)
+                time.sleep(0.2)
+        finally:
+            for job in running.values():
+                job.process.terminate()  # it leaves a checkpoint to resume from
+            for job in running.values():
+                job.process.wait()
+
+
+def _free(cells: Sequence[Cell], where: Path) -> Cell | None:
+    """The first that nobody works on: a worker of a sweep that was killed may be writing its last checkpoint."""
+    return next((cell for cell in cells if not taken(where / cell.name)), None)
+
+
+class _Job:
+    """A cell's process, started again when it was ended from outside."""
+
+    def __init__(self, cell: Cell, where: Path):
+        self.cell, self.folder, self.log = cell, where / cell.name, _log(cell, where)
+        self.attempts, self.steps = 0, 0
+        self.log.unlink(missing_ok=True)
+        self._start()
+
+    def _start(self) -> None:
+        self.attempts += 1
+        words = ["resume", str(self.folder)] if run_state.begun(self.cell, self.folder) else self._train()
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [*processes.python("pgcontrol"), *words],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
+            )
+
+    def _train(self) -> list[str]:
+        if run_state.foreign(self.cell, self.folder):
+            run_state.set_aside(self.folder, "other")
+        shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
+        return self.cell.words(self.folder)
+
+    def poll(self) -> Outcome | None:
+        """How it ended, or None while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return None
+        if code < 0 or code == STOPPED:
+            if (steps := _steps(self.folder)) > self.steps:
+                self.attempts, self.steps = 0, steps
+            if self.attempts < ATTEMPTS:
+                self._start()
+                return None
+        return Outcome(self.cell, self.folder, self._error(code), self.log)
+
+    def _error(self, code: int) -> str:
+        if code == STOPPED:
+            return f"stopped from outside {self.attempts} times"
+        if code < 0:
+            name = next((f" ({s.name})" for s in signal.Signals if s == -code), "")
+            cause = "; out of memory?" if -code == signal.SIGKILL else ""
+            return f"killed by signal {-code}{name} {self.attempts} times{cause}"
+        return "" if code == 0 else self._last_words() or f"exit code {code}"
+
+    def _last_words(self) -> str:
+        """The last line that the process wrote; empty where there is none."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return lines[-1].removeprefix("pgcontrol: ") if lines else ""
+
+
+def _log(cell: Cell, where: Path) -> Path:
+    return where / f"{cell.name}.log"
+
+
+def _steps(folder: Path) -> int:
+    """The environment step of the newest checkpoint; 0 before the first."""
+    found = checkpoint.find(folder)
+    return checkpoint.steps_of(found[-1]) if found else 0

@@ -1,0 +1,89 @@
+"""How long runs will take on this machine, from a second of each kind of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from pgcontrol.learning.updates import Diverged
+from pgcontrol.machine import compiler
+from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import Config, configure
+from pgcontrol.sweep.sweep import Cell, Key
+from pgcontrol.training.train import trainer_for
+from pgcontrol.training.trainer import Trainer
+
+STARTING = 3.5
+"""Seconds of a process before its first update: imports, the worlds."""
+MEASURING = 20.0
+"""Seconds for all kinds together, after making them."""
+LEAST, MOST = 0.3, 1.5
+"""Seconds for one kind."""
+COMPILED_SHARE = 0.25
+"""Of an eager update's time, what a compiled one takes at the least."""
+
+
+def expected(cells: Sequence[Cell]) -> dict[Key, float]:
+    """Seconds that each run will take, on a core of its own; seeds of a kind take the same.
+
+    Updates are measured as they are, not compiled, since compiling takes longer than the measurement may; what
+    compiling saves and costs is reckoned (`compiler.SECONDS_SAVED`). Evaluations are taken for whole episodes. On a
+    busy machine it takes long enough as it is: kinds that it has not come to by then are taken for the average.
+
+    Args:
+        cells: the runs.
+
+    Raises:
+        InputError: one of them cannot be made; names its arm and task.
+    """
+    kinds = {(cell.env, cell.arm): cell for cell in cells}
+    each = min(max(MEASURING / max(len(kinds), 1), LEAST), MOST)
+    found: dict[tuple[str, str], float] = {}
+    threads, deadline = torch.get_num_threads(), time.monotonic() + 2 * MEASURING
+    torch.set_num_threads(1)
+    try:
+        for kind, cell in kinds.items():
+            if time.monotonic() > deadline:
+                found[kind] = sum(found.values()) / max(len(found), 1)
+                continue
+            try:
+                config = configure({"threads": 1} | cell.settings)
+                trainer = trainer_for(config, compiled=False)
+            except InputError as error:
+                raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
+            try:
+                found[kind] = _seconds(config, trainer, each)
+            except (Diverged, FloatingPointError):  # at once: a short run
+                found[kind] = STARTING
+            finally:
+                trainer.close()
+    finally:
+        torch.set_num_threads(threads)
+    return {cell.key: found[cell.env, cell.arm] for cell in cells if (cell.env, cell.arm) in found}
+
+
+def _seconds(config: Config, trainer: Trainer, each: float) -> float:
+    trainer.update()  # allocates, and warms the caches
+    before, count, split = trainer.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
+    began = time.perf_counter()
+    while not count or time.perf_counter() - began < each:
+        row = trainer.update()
+        count += 1
+        split = {name: total + row.get(f"time/{name}", 0.0) for name, total in split.items()}
+    update = (time.perf_counter() - began) / count
+    # not by the trainer's count of updates: an asynchronous one tells of many at a time
+    updates = config.total_steps / ((trainer.steps - before) / count)
+    algorithm = catalog.algorithms()[config.algorithm.name]
+    samples = config.num_envs * config.rollout_steps
+    gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, samples)
+    total = STARTING + updates * update
+    if compiler.decide(config.compile, int(updates * gradient_steps)):
+        eager = split["update"] / count
+        saved = min(gradient_steps * compiler.SECONDS_SAVED, (1 - COMPILED_SHARE) * eager)
+        total += compiler.SECONDS_TO_COMPILE - updates * saved
+    step = (split["physics"] + split["policy"]) / count / config.rollout_steps
+    evaluations = config.total_steps // config.eval_every + 1 if config.eval_every else 0
+    return total + 2 * evaluations * step * (trainer.env.time_limit or 0)

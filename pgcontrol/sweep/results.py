@@ -1,0 +1,347 @@
+"""What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgcontrol.machine import files, locks
+from pgcontrol.measures.verdicts import spreads
+from pgcontrol.options import InputError, near_miss
+from pgcontrol.runs.config import configure, read_yaml
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep.run_state import asked_of
+from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
+from pgcontrol.text import count
+from pgcontrol.training.behaviour import look
+
+POINTS = 50
+"""Of a curve in a row: enough for a plot, small enough to commit."""
+RETURN = "rollout/ep_rew_mean"
+CURVES = (
+    RETURN,
+    "train/std",
+    "train/kl",
+    "train/approx_kl",
+    "train/clip_fraction",
+    "train/explained_variance",
+    "train/entropy_loss",
+    "health/sensitivity",
+    "health/noise_scale",
+    "time/time_elapsed",
+)
+SHORTEST = 0.1
+"""Seconds of a run, as finely as they are kept: speeds are reckoned by them."""
+PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
+"""Of the manifest; the rest names a machine."""
+
+Row = dict[str, Any]
+
+
+class Unscored(InputError):
+    """A run came to its end without a return to judge it by."""
+
+
+def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
+    """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then.
+
+    Raises:
+        Unscored: no episode of it has ended, and none was evaluated.
+    """
+    rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
+    last = rows[-1]
+    if last.get("eval/mean_reward") is None and last.get(RETURN) is None:
+        raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
+    curves = _curves(rows, (*CURVES, *plots))
+    return {
+        "env": cell.env,
+        "arm": cell.arm,
+        "seed": cell.seed,
+        "settings": cell.settings,
+        "config": run_of(configure(read_yaml(folder / "config.yaml"))),
+        "return": last.get("eval/mean_reward"),
+        "sampled": last.get("eval/mean_reward_sampled"),
+        "training": last.get(RETURN),
+        "diverged": manifest.get("status") == "diverged",
+        **judged(folder),
+        "steps": last["time/total_timesteps"],
+        "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
+        "curves": curves,
+        **_spread(rows),
+        **look(folder),
+        "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
+        "revision": manifest.get("git"),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def judged(folder: Path) -> dict[str, str | None]:
+    """The words of a run's verdict and the line that says why, of whoever judged it last; None: nobody has."""
+    manifest = RunFolder(folder).manifest()
+    return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
+
+
+def _spread(rows: list[Row]) -> dict[str, Any]:
+    """Each joint's spread over training, thinned; nothing where the log does not say."""
+    steps, each = spreads(rows)
+    if not len(steps):
+        return {}
+    picks = _picks(len(steps))
+    joints = [[_thin(value) for value in joint] for joint in each[picks].T]
+    return {"spread": {"steps": steps[picks].astype(int).tolist(), "joints": joints}}
+
+
+def _picks(count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
+
+
+def _curves(rows: list[Row], names: Iterable[str]) -> dict[str, list[Any]]:
+    """Metrics of a log by name, thinned, and the steps they are of; of those it has."""
+    picks = _picks(len(rows))
+    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys(names)}
+    measured = {name: curve for name, curve in curves.items() if any(v is not None for v in curve)}
+    return {"steps": [rows[i]["time/total_timesteps"] for i in picks]} | measured
+
+
+def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
+    """A metric at some rows: where it was not measured, as it last was."""
+    known, curve = None, []
+    for i, row in enumerate(rows):
+        known = row.get(name) if row.get(name) is not None else known
+        curve += [_thin(known)] if i in picks else []
+    return curve
+
+
+def score(row: Row) -> float:
+    """What a cell is judged by: the final evaluation's return, or the last training one where there was none."""
+    return row["return"] if row["return"] is not None else row["training"]
+
+
+def _thin(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
+
+
+def cell_of(row: Row) -> Cell:
+    """The cell that left a row."""
+    return Cell(row["env"], row["arm"], row["seed"], row["settings"])
+
+
+def read(sweep: Sweep) -> dict[Key, Row]:
+    """The rows that answer the sweep as it is asked now, by `Cell.key`; rows of other runs are left out.
+
+    Raises:
+        InputError: the results file is damaged; names the line.
+    """
+    asked = {cell.key: cell for cell in sweep.cells}
+    found = ((cell_of(row).key, row) for row in _all(sweep.results))
+    return {key: row for key, row in found if key in asked and _answers(row, asked[key])}
+
+
+def _answers(row: Row, cell: Cell) -> bool:
+    """Whether a row tells of what a cell asks for: by its words, or by all settings of the run, said or default."""
+    if row["settings"] == json.loads(json.dumps(cell.settings)):
+        return True
+    try:
+        return "config" in row and _same(_run(row)) == _same(cell.run())
+    except InputError:  # settings that are no longer known, or a prior that is gone
+        return False
+
+
+def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
+    """Rows that other sweeps made of the same runs, retold as this one's: every setting is equal, said or default.
+
+    Args:
+        sweep: which names the others, in `borrow`; the first that has a run lends it, with the curves that it kept.
+        cells: those that have no row yet.
+
+    Raises:
+        InputError: a results file is damaged; names the line.
+    """
+    there: dict[str, Row] = {}
+    for other in sweep.borrow:
+        for row in _all(other.with_suffix(".jsonl")):
+            try:
+                there.setdefault(_same(_run(row)), {"from": f"{other.stem}/{cell_of(row).name}"} | row)
+            except InputError:  # of settings that are no longer known
+                continue
+    for cell in cells if there else ():
+        if found := there.get(_same(cell.run())):
+            yield found | {"env": cell.env, "arm": cell.arm, "seed": cell.seed, "settings": cell.settings}
+
+
+def _run(row: Row) -> dict[str, Any]:
+    """All settings of a row's run; where an older row does not say them, as today's defaults have them."""
+    return run_of(configure(row.get("config") or cell_of(row).settings))
+
+
+def as_run(row: Row) -> Cell:
+    """The cell of a row, with what it left to defaults that are others today: its command gives the row again."""
+    cell = cell_of(row)
+    try:
+        now, had = cell.run(), _run(row)
+    except InputError:  # settings that are no longer known, or a prior that is gone
+        return cell
+    return cell._replace(settings=cell.settings | {key: value for key, value in had.items() if now.get(key) != value})
+
+
+def outdated(rows: Iterable[Row]) -> str:
+    """How many rows were made when a default was another that still counts, and which, in words; empty where none."""
+    others = []
+    for cell, ran in ((cell_of(row), as_run(row)) for row in rows):
+        if had := {key: value for key, value in ran.settings.items() if key not in cell.settings}:
+            others.append(difference(had, {key: value for key, value in cell.run().items() if key in had}, "asked"))
+    if not others:
+        return ""
+    example = Counter(others).most_common(1)[0][0]
+    keep = "they count; --again makes them anew, and a setting in the YAML would keep what they had"
+    return f"{count(len(others), 'row')} made when defaults were others ({example}): {keep}"
+
+
+def _same(run: dict[str, Any]) -> str:
+    """Equal for the same run."""
+    return json.dumps(run, sort_keys=True)
+
+
+def folder_of(row: Row, where: Path) -> Path:
+    """The run folder of a row: under `where`, or under the sweep's that it was borrowed from; need not exist."""
+    own = where / cell_of(row).name
+    return where.parent / row["from"] if "from" in row and not own.exists() else own
+
+
+def left_out(sweep: Sweep) -> str:
+    """Which rows do not answer the sweep as it is asked now, and why, in words; empty where all do.
+
+    Raises:
+        InputError: the results file is damaged; names the line.
+    """
+    asked, others, foreign = {cell.key: cell for cell in sweep.cells}, [], 0
+    for row in _all(sweep.results):
+        cell = asked.get(cell_of(row).key)
+        if cell is None:
+            foreign += 1
+        elif not _answers(row, cell):
+            others.append(difference(row["settings"], cell.settings, "asked"))
+    told = (
+        [f"{count(len(others), 'row')} made with other settings ({Counter(others).most_common(1)[0][0]})"]
+        if others
+        else []
+    )
+    told += [f"{count(foreign, 'row')} of runs that nobody asks for now"] if foreign else []
+    return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
+
+
+def _all(file: Path) -> Iterator[Row]:
+    """Every row of a results file, whatever it answers."""
+    text = file.read_text(errors="replace") if file.exists() else ""  # a line that is damaged is named below
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            cell_of(row)
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{file}: line {number} is no result; delete it to run that cell again") from None
+        yield row
+
+
+def unmeasured(plots: Iterable[str], folder: Path) -> list[str]:
+    """A line for each metric to plot that a run's log does not have, with the one that may be meant."""
+    there = {name for row in read_rows(folder / "metrics.jsonl") for name in row}
+    return [
+        f"{folder.name} has no metric {plot!r}{near_miss(plot, there)}"
+        for plot in dict.fromkeys(plots)
+        if plot not in there
+    ]
+
+
+def unplotted(sweep: Sweep, rows: Iterable[Row]) -> list[str]:
+    """A line for each metric to plot that no row has, with the one that may be meant."""
+    there = {name for row in rows for name in row.get("curves", ())}
+    return [
+        f"plots: no row has {plot!r}{near_miss(plot, there)}; --again makes rows anew"
+        for plot in dict.fromkeys(sweep.plots)
+        if there and plot not in there
+    ]
+
+
+@contextmanager
+def alone(sweep: Sweep) -> Generator[None]:
+    """Keep a sweep's results to this process: a second one would run the same cells beside it.
+
+    Raises:
+        InputError: another process has them.
+    """
+    # a file of its own, since YAML and results may be replaced meanwhile; one that was removed would be two
+    beside = sweep.path.with_name(f".{sweep.path.stem}.lock")
+    beside.touch()
+    with locks.alone(beside, f"{sweep.path}: another `pgcontrol compare` is at work on it"):
+        yield
+
+
+def add(sweep: Sweep, row: Row) -> None:
+    """Append a row."""
+    with sweep.results.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
+    """Take over from the run folders what was not known or asked for when the rows were made.
+
+    That is what has been judged since, as by `pgcontrol diagnose`, and the curves of metrics to plot.
+
+    Args:
+        sweep: whose plots there are to be.
+        rows: of it, changed in place; the results file stays as it is, see `keep`.
+        where: folder of the run folders; rows of those that are gone stay as they are.
+
+    Returns:
+        The rows that have changed.
+    """
+    changed = []
+    for row in rows.values():
+        folder = folder_of(row, where)
+        now = judged(folder)
+        words = {} if now["verdict"] is None or now.items() <= row.items() else now
+        curves = _gained(row, folder, sweep.plots)
+        if (words or curves) and asked_of(cell_of(row), folder):
+            row |= words | {"curves": row.get("curves", {}) | curves}
+            changed.append(row)
+    return changed
+
+
+def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]]:
+    """Curves to plot that a row has not and the log of its run has; nothing where that is gone."""
+    kept, log = row.get("curves", {}), folder / "metrics.jsonl"
+    missing = [name for name in plots if name not in kept]
+    if not missing or not log.exists():
+        return {}
+    found = _curves(read_rows(log), missing)
+    return found if found.pop("steps") == kept.get("steps") else {}
+
+
+def keep(sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Write changed rows in place of those that told of the same cells; for whoever is `alone`."""
+    if anew := list(rows):
+        lines = list(_all(sweep.results))
+        _rewrite(sweep, (next((row for row in anew if _alike(line, row)), line) for line in lines))
+
+
+def forget(sweep: Sweep, rows: Iterable[Row]) -> None:
+    """Take rows out of the results, so that their cells run again."""
+    gone = list(rows)
+    _rewrite(sweep, [line for line in _all(sweep.results) if not any(_alike(line, row) for row in gone)])
+
+
+def _alike(one: Row, other: Row) -> bool:
+    """Whether two rows tell of the same cell: equal settings are not enough, since two arms may have them."""
+    return cell_of(one) == cell_of(other)
+
+
+def _rewrite(sweep: Sweep, lines: Iterable[Row]) -> None:
+    files.replace({sweep.results: "".join(json.dumps(line) + "\n" for line in lines)})

@@ -1,0 +1,86 @@
+"""What lies in the run folders of a sweep's cells."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import configure, flat, nested, read_yaml
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import last_row
+from pgcontrol.sweep.sweep import Cell
+
+
+def asked_of(cell: Cell, folder: Path) -> bool:
+    """Whether the run in the folder has the cell's settings; one whose config is missing or damaged has none."""
+    try:
+        found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
+    except InputError:
+        return False
+    return all(found.get(key) == value for key, value in cell.run().items())
+
+
+def begun(cell: Cell, folder: Path) -> bool:
+    """Whether the folder holds a checkpoint of this very cell to go on from."""
+    return bool(checkpoint.find(folder)) and asked_of(cell, folder)
+
+
+def ended(cell: Cell, folder: Path) -> bool:
+    """Whether the cell's run has come to an end of its own: divergence is a result, too, once there is a row of it.
+
+    Raises:
+        InputError: the folder is damaged.
+    """
+    run = RunFolder(folder)
+    if not run.config_file.exists():
+        return False
+    run.config()
+    if not asked_of(cell, folder):
+        return False
+    status, log = run.manifest().get("status"), run.metrics_file
+    if status == "finished" and last_row(log) is None:
+        raise InputError(f"it has finished, but {log.name} has no row")
+    return status == "finished" or (status == "diverged" and last_row(log) is not None)
+
+
+def foreign(cell: Cell, folder: Path) -> bool:
+    """Whether there is work in the cell's place that is not the cell's: a run of other settings, with checkpoints."""
+    return bool(checkpoint.find(folder)) and not asked_of(cell, folder)
+
+
+def set_aside(folder: Path, word: str) -> Path | None:
+    """Rename a run folder, which may still be worth something, to the first free of NAME.word, NAME.word.2, ...
+
+    Returns:
+        Where it lies now; None where there was none.
+    """
+    if not folder.exists():
+        return None
+    names = itertools.chain([word], (f"{word}.{k}" for k in itertools.count(2)))
+    aside = next(there for name in names if not (there := folder.with_name(f"{folder.name}.{name}")).exists())
+    return folder.rename(aside)
+
+
+def note_failure(cell: Cell, folder: Path, why: str) -> None:
+    """Keep why a cell failed, beside its folder, for whoever reports it; an empty reason takes it back."""
+    note = _note(folder)
+    if why:
+        note.write_text(json.dumps({"why": why, "run": cell.run()}, indent=1) + "\n")
+    else:
+        note.unlink(missing_ok=True)
+
+
+def failure(cell: Cell, folder: Path) -> str:
+    """Why this very cell failed when it last ran; empty where it did not, or nobody knows."""
+    try:
+        told = json.loads(_note(folder).read_text())
+        return str(told["why"]) if told["run"] == json.loads(json.dumps(cell.run())) else ""
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or none of ours
+        return ""
+
+
+def _note(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.failed")

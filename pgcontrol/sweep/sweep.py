@@ -1,0 +1,300 @@
+"""A sweep: the cells that one YAML file asks for, checked before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pgcontrol.options import InputError, suggest
+from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
+from pgcontrol.sweep import references
+from pgcontrol.sweep.references import Reference
+from pgcontrol.text import typed
+
+KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
+AXES = ("env", "arm", "seed")
+DIFFERENCES = 3
+"""Settings that are named where two runs are not alike."""
+OWN = ("env", "seed", "run_dir")
+"""Settings of a single run: the grid's business, or the executor's."""
+TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
+"""Settings of where a run runs and what it leaves to look at: another value makes no other run."""
+
+Key = tuple[str, str, int]
+"""Task, arm and seed: what tells a run from a sweep's others."""
+
+
+class Cell(NamedTuple):
+    """One run of a sweep."""
+
+    env: str
+    arm: str
+    """Name of the settings that are compared."""
+    seed: int
+    settings: dict[str, Any]
+    """Dotted: all that the YAML says of this run."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from the sweep's other cells."""
+        return self.env, self.arm, self.seed
+
+    @property
+    def name(self) -> str:
+        """For folders: its key, a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
+        return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
+
+    def run(self) -> dict[str, Any]:
+        """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
+        return run_of(configure(self.settings))
+
+    def words(self, folder: Path) -> list[str]:
+        """The command that runs it into a folder, behind `pgcontrol`: one thread, unless the YAML says otherwise."""
+        settings = {"threads": 1} | self.settings | {"run_dir": str(folder)}
+        settings.pop("env")
+        flags = (word for key, value in settings.items() for word in (f"--{key}", typed(value)))
+        return ["train", self.env, *flags]
+
+
+def run_of(config: Config) -> dict[str, Any]:
+    """What makes a run the one it is: every setting, dotted, but the traceless, and a prior's where it has none."""
+
+    def counts(key: str) -> bool:
+        return key not in TRACELESS and (config.prior is not None or not key.startswith("prior_"))
+
+    return {key: value for key, value in flat(nested(config)).items() if counts(key)}
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any], word: str) -> str:
+    """Of two runs' settings, a few that are not alike: each with its value here, and, behind the word, there."""
+    here, there = ({key: typed(value) for key, value in settings.items()} for settings in (one, other))
+    keys = [key for key in here | there if here.get(key) != there.get(key)]
+    told = [f"{key} {here.get(key, 'unsaid')}, {word} {there.get(key, 'unsaid')}" for key in keys]
+    return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a YAML file asks.
+
+        question: Does a binned head learn HalfCheetah as fast as a Gaussian?
+        budget: 1_000_000                   # environment steps a run
+        settings: {video: false}            # of every run
+        arms:                               # what is compared: name -> settings
+          gaussian: {head: gaussian}
+          binned-41: {head: binned, head.bins: 41}
+        baseline: gaussian                  # the arm that others are compared with
+        grid:                               # one mapping, or a list of them
+          - {env: HalfCheetah-v5, seed: 5}  # seeds 0 to 4, all arms
+          - {env: [Hopper-v5, Walker2d-v5], arm: gaussian, seed: [0, 1, 2]}
+
+    `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
+    the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
+    `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
+    same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
+    """
+
+    path: Path
+    question: str
+    baseline: str | None
+    cells: list[Cell]
+    plots: list[str]
+    """Metrics to plot over training, beside the return."""
+    thresholds: dict[str, float] = field(default_factory=dict)
+    """Task -> the training return whose reaching is timed, where the default does not suit."""
+    references: dict[str, list[Reference]] = field(default_factory=dict)
+    """Task -> what others came to."""
+    borrow: list[Path] = field(default_factory=list)
+    """YAMLs of other sweeps, whose rows tell of the same runs."""
+
+    @property
+    def results(self) -> Path:
+        """Where a row for each finished cell is kept."""
+        return self.path.with_suffix(".jsonl")
+
+    def arms(self) -> list[str]:
+        """In the file's order, the baseline first."""
+        names = list(dict.fromkeys(cell.arm for cell in self.cells))
+        return sorted(names, key=lambda arm: arm != self.baseline)
+
+    def envs(self) -> list[str]:
+        """In the file's order."""
+        return list(dict.fromkeys(cell.env for cell in self.cells))
+
+
+def read_sweep(path: Path) -> Sweep:
+    """A checked sweep.
+
+    Raises:
+        InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
+    """
+    tree = read_mapping(path, "question, arms and grid")
+    try:
+        return _sweep(path, tree)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
+    for key in tree:
+        if key not in KEYS:
+            raise InputError(f"unknown key {key!r}{suggest(str(key), KEYS)}")
+    cells = _cells(_grids(tree), _arms(tree), _common(tree))
+    names, envs = {cell.arm for cell in cells}, {cell.env for cell in cells}
+    baseline = tree.get("baseline")
+    if baseline is not None and baseline not in list(names):  # a list, since what is given need not be hashable
+        raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
+    return Sweep(
+        path,
+        question=str(tree.get("question") or ""),
+        baseline=baseline,
+        cells=cells,
+        plots=_names(tree, "plots", "metrics", "train/kl"),
+        thresholds=_thresholds(tree, envs),
+        references=references.read(tree.get("references") or {}, envs),
+        borrow=_borrow(path, tree),
+    )
+
+
+def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of every run."""
+    common = _settings("settings", tree.get("settings"))
+    if "budget" not in tree:
+        return common
+    if "total_steps" in common:
+        raise InputError(f"settings: total_steps = {common['total_steps']!r}: budget says it already")
+    return common | {"total_steps": tree["budget"]}
+
+
+def _arms(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    arms = tree.get("arms")
+    if not isinstance(arms, dict) or not arms:
+        raise InputError(f"arms = {arms!r}: must map names to settings, such as {{gaussian: {{head: gaussian}}}}")
+    for name in arms:
+        if not isinstance(name, str):
+            raise InputError(f"arms: {name!r}: a name must be text; in YAML, quote it")
+    return {name: _settings(f"arms: {name}", settings) for name, settings in arms.items()}
+
+
+def _settings(where: str, settings: Any) -> dict[str, Any]:
+    if not isinstance(settings, dict | None):
+        raise InputError(f"{where} = {settings!r}: must map settings to values, such as {{head: binned}}")
+    settings = flat(settings or {})
+    for key in OWN:
+        if key in settings:
+            advice = "every run has a folder of its own; see --runs" if key == "run_dir" else "the grid says it"
+            raise InputError(f"{where}: {key} = {settings[key]!r}: {advice}")
+    return settings
+
+
+def _names(tree: Mapping[str, Any], key: str, things: str, example: str) -> list[str]:
+    given = tree.get(key)
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{key} = {given!r}: must be a list of {things}, such as [{example}]")
+    return names
+
+
+def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
+    others = [path.parent / name for name in _names(tree, "borrow", "other sweeps", "heads.yaml")]
+    there = [file.name for file in path.parent.glob("*.yaml") if file.name != path.name]
+    for other in others:
+        if other == path or not other.is_file():
+            raise InputError(f"borrow: {other.name!r} is no other sweep beside this one{suggest(other.name, there)}")
+    return others
+
+
+def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
+    found = tree.get("thresholds") or {}
+    if not isinstance(found, dict):
+        raise InputError(f"thresholds = {found!r}: must map tasks to returns, such as {{HalfCheetah-v5: 4000}}")
+    for env in found:
+        if env not in envs:
+            raise InputError(f"thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
+    return {env: references.number(f"thresholds: {env}", value) for env, value in found.items()}
+
+
+def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    given = tree.get("grid")
+    grids: list[Any] = given if isinstance(given, list) else [given]
+    if not grids:
+        raise InputError("grid = []: the grid is empty; such as {env: HalfCheetah-v5, seed: 5}")
+    for grid in grids:
+        if not isinstance(grid, dict) or "env" not in grid:
+            raise InputError("grid must name at least an env, such as {env: HalfCheetah-v5, seed: 5}")
+    return grids
+
+
+def _cells(grids: list[dict[str, Any]], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+    """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
+    cells: dict[Key, Cell] = {}
+    kinds: dict[tuple[str, str], Cell] = {}
+    names: dict[str, Cell] = {}
+    for cell in (cell for grid in grids for cell in _expand(grid, arms, common)):
+        cells.setdefault(cell.key, cell)
+        first = kinds.setdefault((cell.env, cell.arm), cell)
+        if first.settings != cell.settings | {"seed": first.seed}:
+            how = difference(first.settings | {"seed": cell.seed}, cell.settings, "there")
+            raise InputError(
+                f"grid: arm {cell.arm!r} on {cell.env} is another at seed {cell.seed} than at seed {first.seed}"
+                f" ({how}); name another arm, or list the values"
+            )
+        other = names.setdefault(cell.name, cell)
+        if other.key != cell.key:
+            both = f"{other.arm!r} on {other.env} and {cell.arm!r} on {cell.env}"
+            raise InputError(f"arms: {both} would share the run folder {cell.name}; rename one")
+    for cell in cells.values():
+        try:
+            configure(cell.settings)
+        except InputError as error:
+            raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
+    return list(cells.values())
+
+
+def _expand(grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+    chosen = _values("arm", grid.get("arm", list(arms)))
+    for arm in chosen:
+        if arm not in list(arms):
+            raise InputError(f"grid: unknown arm {arm!r}{suggest(str(arm), arms)}")
+    more = {key: value for key, value in flat(grid).items() if key not in AXES}
+    if "run_dir" in more:
+        raise InputError(f"grid: run_dir = {more['run_dir']!r}: every run has a folder of its own; see --runs")
+    varied = [_values(key, value) for key, value in more.items()]
+    cells = []
+    for env, arm, seed in itertools.product(_values("env", grid["env"]), chosen, _seeds(grid)):
+        for values in itertools.product(*varied):
+            extra = dict(zip(more, values, strict=True))
+            listed = (
+                f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
+            )
+            name = " ".join([arm, *listed])
+            settings = common | arms[arm] | flat(extra) | {"env": env, "seed": seed}
+            cells.append(Cell(str(env), name, seed, settings))
+    return cells
+
+
+def _seeds(grid: dict[str, Any]) -> list[int]:
+    given = grid.get("seed", 1)
+    if isinstance(given, int) and not isinstance(given, bool):
+        if given < 1:
+            raise InputError(f"grid: seed = {given}: the grid is empty; a number of seeds, or a list of them: [0]")
+        return list(range(given))
+    seeds = _values("seed", given)
+    if not isinstance(given, list) or any(isinstance(seed, bool) or not isinstance(seed, int) for seed in seeds):
+        raise InputError(f"grid: seed = {given!r}: must be a number of seeds or a list of them")
+    return seeds
+
+
+def _values(key: str, value: Any) -> list[Any]:
+    """What a key of the grid is to be, one after the other."""
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise InputError(f"grid: {key} = []: the grid is empty")
+    if any(v in values[:i] for i, v in enumerate(values)):
+        alone = "" if key in AXES else f"; one value of several numbers is a list in the list: {[values]}"
+        raise InputError(f"grid: {key} = {value}: two variants are the same run{alone}")
+    return values

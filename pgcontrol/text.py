@@ -1,0 +1,22 @@
+"""Numbers, counts and settings as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def short(number: float) -> str:
+    """Thousands with separators, smaller numbers with three digits."""
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def count(n: int, thing: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
+def typed(value: Any) -> str:
+    """A value as one would type it on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,166 @@
+"""What a finished run looks like from inside: its action distributions over training, and the routes it takes.
+
+Small enough to be kept in a row of results, so that a report can be written where the run folders are not.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
+
+from pgcontrol.play import evaluate
+from pgcontrol.play.density import density, joint_names
+from pgcontrol.policy import Policy
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.load import load, load_with_meta, make_env
+
+MOMENTS = 10
+"""Checkpoints of a map, the first and the last among them."""
+JOINTS = 8
+"""Of a map; the rest is left out."""
+EPISODES = 64
+"""Of a route map: a route's share is known to within 6 % (one deviation)."""
+POINTS = 40
+"""Of a path."""
+SEED = 20_000
+"""Of the states and episodes, the same for all runs and no run's own."""
+
+Look = dict[str, Any]
+
+
+def look(folder: Path) -> Look:
+    """The maps of a run folder, as JSON can hold them; nothing where it has no checkpoint."""
+    folders = checkpoint.find(folder)
+    if not folders:
+        return {}
+    policy, meta = load_with_meta(folders[-1])
+    env_id = meta["policy"]["env"]
+    return {"maps": _maps(policy, folders, env_id)} | _routes(policy, env_id)
+
+
+def unpack(packed: dict[str, Any]) -> np.ndarray:
+    """What `_pack` packed."""
+    data = zlib.decompress(base64.b64decode(packed["data"]))
+    return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
+
+
+def _pack(array: np.ndarray) -> dict[str, Any]:
+    data = base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
+    return {"shape": list(array.shape), "dtype": str(array.dtype), "data": data}
+
+
+def _maps(policy: Policy, folders: list[Path], env_id: str) -> Look:
+    """Histograms [moments, states, joints, columns] at the same states all through a run's checkpoints."""
+    states, places, names = _probes(policy, env_id)
+    picks = np.unique(np.linspace(0, len(folders) - 1, MOMENTS).round().astype(int))
+    shown = [density(load(folders[i]), states, SEED) for i in picks]
+    columns = np.stack([d.columns[:, :JOINTS] for d in shown])
+    return {
+        "steps": [checkpoint.steps_of(folders[i]) for i in picks],
+        "states": places,
+        "joints": list(names[:JOINTS]),
+        "discrete": shown[-1].discrete,
+        "columns": _pack(columns),
+    }
+
+
+def _probes(policy: Policy, env_id: str) -> tuple[torch.Tensor, list[str], tuple[str, ...]]:
+    """Three states [S, O] to look at: where a route has to be chosen, if the task knows such a place, and others that
+    the finished policy visits by its mode; what they are, and the joints' names."""
+    env = make_env(env_id, 1, SEED)
+    trace = evaluate.episodes(env, evaluate.policy_agent(policy, True, SEED), SEED, record=True).trace
+    names = joint_names(env)
+    env.close()
+    assert trace is not None
+    length = len(trace.obs)
+    states = {"where the route is chosen": place} if (place := _deciding(env_id)) is not None else {}
+    visited = {"the start": 0, "a third into its episode": length // 3, "two thirds into its episode": 2 * length // 3}
+    for place, i in [*visited.items()][: 3 - len(states)]:
+        states[place] = torch.from_numpy(trace.obs[i])
+    return torch.stack(list(states.values())), list(states), names
+
+
+def _deciding(env_id: str) -> torch.Tensor | None:
+    """The observation at the first state of a demonstration in which the route is chosen, [O]."""
+    env = make_env(env_id, 1, SEED)
+    try:
+        if env.task is None or len(env.task.routes) < 2:
+            return None
+        demonstrator, obs = Demonstrator(env, SEED, noise=0.0), env.reset(seed=SEED)
+        for _ in range(env.time_limit or 0):
+            if env.task.deciding()[0]:
+                return obs[0].clone()
+            step = env.step(demonstrator.act())
+            obs = step.obs
+            if step.terminated[0] or step.truncated[0]:
+                return None
+        return None
+    except NotImplementedError:
+        return None
+    finally:
+        env.close()
+
+
+def _routes(policy: Policy, env_id: str) -> Look:
+    """Of a task with routes: by which of them the sampled policy succeeds, and the paths where there is a plane."""
+    env = make_env(env_id, EPISODES, SEED)
+    try:
+        task = env.task
+        if task is None or len(task.routes) < 2:
+            return {}
+        try:
+            task.position()
+            where: Callable[[], np.ndarray] | None = lambda: np.array(task.position(), np.float32)  # noqa: E731
+        except NotImplementedError:
+            where = None
+        env.reset(seed=SEED)  # as the episodes begin
+        places = [where()] if where else []
+        watch = (lambda *_: places.append(where())) if where else None
+        outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, watch=watch)
+    finally:
+        env.close()
+    taken = outcome.route
+    assert taken is not None
+    seen: Look = {
+        "names": list(task.routes),
+        "taken": taken.tolist(),
+        "entropy": _finite(route_entropy(taken, len(task.routes))),
+    }
+    if places:
+        seen |= {"paths": _pack(_paths(places)), "outlines": _outlines(task.model)}
+    return {"routes": seen}
+
+
+def _paths(places: list[np.ndarray]) -> np.ndarray:
+    """[N, 2] in m after every step -> [N, POINTS, 2] in cm."""
+    picks = np.unique(np.linspace(0, len(places) - 1, POINTS).round().astype(int))
+    return np.round(100 * np.stack([places[i] for i in picks], 1)).astype(np.int16)
+
+
+def _outlines(model: Any) -> list[dict[str, Any]]:
+    """What stands on the plane, seen from above: the world's own boxes and round things, in cm."""
+    round_things, boxes = (2, 3, 4, 5), (6,)  # mjtGeom: sphere, capsule, ellipsoid, cylinder; box
+    shapes = []
+    for i in range(model.ngeom):
+        kind = int(model.geom_type[i])
+        if model.geom_bodyid[i] == 0 and kind in (*round_things, *boxes):
+            x, y = (round(100 * float(v), 1) for v in model.geom_pos[i, :2])
+            w, h = (round(100 * float(v), 1) for v in model.geom_size[i, [0, 1 if kind in boxes else 0]])
+            shapes.append({"round": kind in round_things, "at": [x, y], "half": [w, h], "solid": _solid(model, i)})
+    return shapes
+
+
+def _solid(model: Any, geom: int) -> bool:
+    """Whether it stands in the way, rather than being a mark on the floor."""
+    return float(model.geom_size[geom, 2 if model.geom_type[geom] == 6 else 1]) > 0.01
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if np.isfinite(value) else None

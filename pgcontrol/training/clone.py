@@ -1,0 +1,286 @@
+"""Cloning: any head fitted to a dataset by its own log-probability."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.data import actions
+from pgcontrol.data.dataset import Dataset, Episode
+from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam
+from pgcontrol.learning.updates import Diverged, require_finite_weights
+from pgcontrol.machine import compiler
+from pgcontrol.machine.compiler import Graph
+from pgcontrol.machine.signals import Interrupt
+from pgcontrol.options import InputError
+from pgcontrol.play import evaluate
+from pgcontrol.policy import Policy
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.cloning import CloneConfig
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import make_env, make_policy, policy_spec
+from pgcontrol.runs.log import Display, MetricsLog
+from pgcontrol.training.train import Run
+from pgcontrol.training.trainer import stream_seeds
+
+CHECKS = 100
+"""How often the held-out likelihood is measured at most."""
+AT_ONCE = 8192
+"""Samples that a measurement or an encoding takes at a time."""
+
+
+class Samples(NamedTuple):
+    """M pairs of what was seen and what was done, in the policy's terms."""
+
+    obs: Tensor
+    """[M, O] float32, normalised."""
+    choice: Tensor
+    """[M, *choice_spec.shape]."""
+    weight: Tensor
+    """[M], of mean 1 over what is fitted."""
+
+
+class Likelihood:
+    """Steps up the weighted mean log-probability: the score function's objective with weights for advantages."""
+
+    def __init__(self, policy: Policy, max_grad_norm: float, compiled: bool):
+        self.policy, self.max_grad_norm = policy, max_grad_norm
+        self.adam = fresh_adam(policy)
+        self._whole = Graph(self._step, list(policy.buffers())) if compiled else self._step
+
+    def loss(self, theta: Tensor, samples: Samples) -> Tensor:
+        """−E[w log π(choice)] under weights `theta` [P], a scalar in nats a choice."""
+        log_prob = self.policy.head.log_prob(self.policy.distribution(theta, samples.obs), samples.choice)
+        return -(samples.weight * log_prob).mean()
+
+    def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """(theta, *Adam, rate, *Samples) -> (theta, *Adam, loss, norm of its gradient)."""
+        leaf = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self.loss(leaf, Samples(*rest[4:]))
+            (gradient,) = torch.autograd.grad(loss, leaf)
+        gradient, norm = clipped(gradient, self.max_grad_norm)
+        step, adam = adam_step(gradient, Adam(*rest[:3]), rest[3])
+        return theta - step, *adam, loss.detach(), norm
+
+    def step(self, theta: Tensor, rate: float, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+        """One step from `theta` [P]: the new weights, the loss before, and the gradient's norm."""
+        theta, *adam, loss, norm = self._whole(theta, *self.adam, torch.tensor(rate, dtype=torch.float64), *samples)
+        self.adam = Adam(*adam)
+        return theta, loss, norm
+
+    @torch.no_grad()
+    def measure(self, theta: Tensor, samples: Samples) -> float:
+        """The loss over all samples."""
+        parts = zip(*(x.split(AT_ONCE) for x in samples), strict=True)
+        total = sum(float(self.loss(theta, Samples(*part))) * len(part[0]) for part in parts)
+        return total / len(samples.obs)
+
+
+def clone(config: CloneConfig, quiet: bool = False) -> Run:
+    """Fit a policy to a dataset, in a new run folder; Ctrl-C keeps the best weights so far.
+
+    The observation normaliser's moments and a learned tokenizer come from the fitted episodes alone. Weights are those
+    of the best held-out likelihood.
+
+    Raises:
+        InputError: bad settings, a dataset that does not fit the task, or a run folder that exists.
+        Diverged: the likelihood became infinite or NaN.
+    """
+    data = Dataset(config.dataset)
+    config = dataclasses.replace(config, env=_env_of(config, data))
+    seeds = stream_seeds(config.seed)
+    env = make_env(config.env, 1, 0)
+    low, high = env.action_low, env.action_high
+    data.require_env(config.env, env.obs_size, low.numpy(), high.numpy())
+    spec = policy_spec(config, env.obs_size, low, high)
+    env.close()
+    policy = make_policy(spec, seeds["weights"])
+    fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
+    pairs = [windows(part, policy.head.horizon, config.dataset) for part in (fitted, held_out)]
+    own = policy.head.to_unit(pairs[0][1])
+    policy.head.prepare(actions.chunks, seeds["adapting"], own if own.ndim == 3 else own.unsqueeze(1))
+    policy.normaliser.update(pairs[0][0])
+    weights = [weigh(part, fitted, config.temperature, policy.head.horizon) for part in (fitted, held_out)]
+    train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
+
+    folder = RunFolder.create(config)
+    compiled = compiler.decide(config.compile, config.steps)
+    sizes = {"episodes": len(fitted), "held_out": len(held_out), "samples": len(train.obs)}
+    origin = {"dataset": data.metadata.get("dataset_id"), "routes": data.routes()}
+    folder.write_manifest(seeds=seeds, compiled=compiled, **origin, **sizes)
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    status, steps, began = "failed", 0, time.perf_counter()
+    try:
+        title = f"{config.env} {config.head.name} clone of {data.where}, {len(fitted)} episodes -> {folder.path}"
+        with (
+            Display(title, config.steps, quiet=quiet) as display,
+            MetricsLog(folder.metrics_file) as log,
+            Interrupt() as interrupt,
+        ):
+            best, steps, status = _fit(policy, config, compiled, train, test, seeds, display, log, interrupt)
+            row = _evaluate(policy, config, seeds["evaluation"], display)
+            log.write(steps, best | row)
+            tensors = {f"policy.{name}": tensor for name, tensor in policy.state_dict().items()}
+            meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
+            checkpoint.save(folder.checkpoint(steps), tensors, meta)
+            display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
+    except Diverged:
+        status = "diverged"
+        raise
+    finally:
+        torch.set_num_threads(threads_before)
+        folder.write_manifest(status=status, steps=steps, seconds=round(time.perf_counter() - began, 1))
+    return Run(folder.path, steps, status)
+
+
+def _fit(
+    policy: Policy,
+    config: CloneConfig,
+    compiled: bool,
+    train: Samples,
+    test: Samples,
+    seeds: dict[str, int],
+    display: Display,
+    log: MetricsLog,
+    interrupt: Interrupt,
+) -> tuple[dict[str, Any], int, str]:
+    """The policy's weights to those of the best held-out likelihood: their row of metrics, their step, the status."""
+    fit, rng = Likelihood(policy, config.max_grad_norm, compiled), torch.Generator().manual_seed(seeds["minibatches"])
+    theta, best, every = policy.theta.clone(), dict[str, Any](), max(1, config.steps // CHECKS)
+    best_theta, best_step, losses, began = theta, 0, list[Tensor](), time.perf_counter()
+    for step, rows in enumerate(_minibatches(len(train.obs), config.minibatch, rng), start=1):
+        rate = decayed(config, (step - 1) / config.steps)
+        theta, loss, norm = fit.step(theta, rate, Samples(*(x[rows] for x in train)))
+        losses.append(loss)
+        if step % every and step < config.steps and not interrupt:
+            continue
+        row = {"train/nll": float(torch.stack(losses).mean()), "eval/nll": fit.measure(theta, test)}
+        row |= {"train/learning_rate": rate, "train/grad_norm": float(norm)}
+        if not all(math.isfinite(number) for number in row.values()):
+            raise Diverged(f"the likelihood became {row['train/nll']} by gradient step {step}")
+        require_finite_weights(policy, theta)
+        row |= _describe(policy, theta, test) | {"time/fps": step / (time.perf_counter() - began)}
+        losses.clear()
+        if not best or row["eval/nll"] < best["eval/nll"]:
+            best, best_theta, best_step = row, theta, step
+        log.write(step, row)
+        display.update(step, row, left=(config.steps - step) / row["time/fps"])
+        stale = step - best_step >= config.patience * every
+        if step >= config.steps or interrupt or stale:
+            why = "stopped" if interrupt else "no better for long" if stale else "all steps taken"
+            display.say(f"{why}: the weights of step {best_step:,}, held-out nll {best['eval/nll']:.3f}")
+            break
+    policy.theta.copy_(best_theta)
+    return best, best_step, "stopped" if interrupt else "finished"
+
+
+def _minibatches(count: int, size: int, rng: Generator) -> Iterator[Tensor]:
+    """Rows of one permutation after the other, always `size` of them."""
+    order = torch.empty(0, dtype=torch.int64)
+    while True:
+        while len(order) < size:
+            order = torch.cat((order, torch.randperm(count, generator=rng)))
+        yield order[:size]
+        order = order[size:]
+
+
+@torch.no_grad()
+def _describe(policy: Policy, theta: Tensor, test: Samples) -> dict[str, float]:
+    """What the head says of itself in held-out states, and how far its mode is from what was done there."""
+    head, few = policy.head, slice(None, AT_ONCE)
+    params = policy.distribution(theta, test.obs[few])
+    done, mode = head.decode(test.choice[few]), head.decode(head.mode(params))
+    described = head.describe(params)
+    error = (head.to_unit(mode) - head.to_unit(done)).square().mean().sqrt()
+    row = {f"head/{name}": float(value) for name, value in described.items()}
+    return row | {"train/std": float(described["std"]), "eval/error": float(error)}
+
+
+def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) -> dict[str, float]:
+    if not config.eval_episodes:
+        return {}
+    env, row = make_env(config.env, config.eval_episodes, seed, config.threads), dict[str, float]()
+    for deterministic, name in ((True, ""), (False, "_sampled")):
+        agent = evaluate.policy_agent(policy, deterministic, seed)
+        said = evaluate.summary(evaluate.episodes(env, agent, seed), name)
+        words = {"return": "mean_reward", "success": "success", "route entropy": "route_entropy"}
+        numbers = [
+            f"{word} {said[f'eval/{key}{name}']:.3g}" for word, key in words.items() if f"eval/{key}{name}" in said
+        ]
+        display.say(f"by {'mode' if deterministic else 'samples'}: {', '.join(numbers)}")
+        row |= said
+    env.close()
+    return row
+
+
+def _env_of(config: CloneConfig, data: Dataset) -> str:
+    env = config.env or data.env
+    if env is None:
+        raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
+    return env
+
+
+def split(episodes: list[Episode], share: float, seed: int) -> tuple[list[Episode], list[Episode]]:
+    """Episodes to fit to, and those held out: a share of them, at least one, drawn by `seed`.
+
+    Raises:
+        InputError: a single episode.
+    """
+    if len(episodes) < 2:
+        raise InputError("a dataset of one episode: there must be another to hold out")
+    order = np.random.default_rng(seed).permutation(len(episodes))
+    count = min(max(1, round(share * len(episodes))), len(episodes) - 1)
+    return [episodes[i] for i in sorted(order[count:])], [episodes[i] for i in sorted(order[:count])]
+
+
+def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, Tensor]:
+    """Every state with the `horizon` actions from there on: observations [M, O], actions [M, A] or [M, H, A].
+
+    Raises:
+        InputError: no episode is that long.
+    """
+    obs, chunks = [], []
+    for episode in episodes:
+        count = _count(episode, horizon)
+        if count:
+            obs.append(episode.obs[:count])
+            chunks.append(np.stack([episode.action[h : h + count] for h in range(horizon)], 1))
+    if not obs:
+        raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or of those held out")
+    action = torch.from_numpy(np.concatenate(chunks))
+    return torch.from_numpy(np.concatenate(obs)), action if horizon > 1 else action.squeeze(1)
+
+
+def _count(episode: Episode, horizon: int) -> int:
+    return max(0, len(episode.reward) - horizon + 1)
+
+
+def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | None, horizon: int) -> Tensor:
+    """What each of the episodes' samples weighs, [M], of mean 1 over the fitted ones.
+
+    exp(return / (temperature · deviation)), reward-weighted regression (Peters & Schaal 2007, section 3), of whole
+    episodes; 1 without a temperature.
+    """
+    counts = torch.tensor([_count(episode, horizon) for episode in episodes])
+    if temperature is None:
+        return torch.ones(int(counts.sum()))
+    returns = np.array([episode.reward.sum() for episode in fitted])
+    scale = temperature * max(returns.std(), 1e-8)
+    mean = np.average(np.exp((returns - returns.max()) / scale), weights=[_count(e, horizon) for e in fitted])
+    weights = [math.exp((episode.reward.sum() - returns.max()) / scale) / mean for episode in episodes]
+    return torch.tensor(weights).repeat_interleave(counts).float()
+
+
+@torch.no_grad()
+def _samples(policy: Policy, obs: Tensor, action: Tensor, weight: Tensor) -> Samples:
+    choice = torch.cat([policy.head.encode(part) for part in action.split(AT_ONCE)])
+    return Samples(policy.normaliser(obs), choice, weight)

@@ -1,0 +1,186 @@
+"""The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from pgcontrol.learning.updates import Diverged
+from pgcontrol.machine.signals import STOPPED, Interrupt
+from pgcontrol.measures import verdicts
+from pgcontrol.options import InputError
+from pgcontrol.play import evaluate
+from pgcontrol.policy import Policy
+from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs.config import Config, configure, nested, write_yaml
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import load, make_env
+from pgcontrol.runs.log import Display, MetricsLog, read_rows
+from pgcontrol.training.asynchronous import AsyncTrainer
+from pgcontrol.training.prior import FineTuner
+from pgcontrol.training.trainer import Trainer
+from pgcontrol.video.clips import Clips
+
+
+class Run(NamedTuple):
+    """A training that ended, or was stopped."""
+
+    path: Path
+    steps: int
+    status: str
+    """finished, or stopped (by a signal; `resume` goes on from there)."""
+
+    @property
+    def exit_code(self) -> int:
+        """0, or that of what a signal stopped."""
+        return 0 if self.status == "finished" else STOPPED
+
+    def policy(self) -> Policy:
+        """The policy of the newest checkpoint."""
+        return load(self.path)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl."""
+        return read_rows(self.path / "metrics.jsonl")
+
+
+def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
+    """The trainer that the algorithm's row names, or the one for a prior, built; see `Trainer`."""
+    row = catalog.algorithms()[config.algorithm.name]
+    asynchronous = row.sampling.asynchronous
+    if not config.prior:
+        return (AsyncTrainer if asynchronous else Trainer)(config, compiled, fresh)
+    if asynchronous or not row.rule.heeds_prior:
+        raise InputError(f"prior = {config.prior!r}: algorithm {row.name!r} cannot start from one")
+    return FineTuner(config, compiled, fresh)
+
+
+def train(config: Config, quiet: bool = False) -> Run:
+    """Train from scratch in a new run folder.
+
+    Raises:
+        InputError: bad settings, or a run folder that exists.
+        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+    """
+    trainer = trainer_for(config)
+    with RunFolder.create(config).alone() as folder:
+        folder.write_manifest(
+            seeds=trainer.seeds,
+            threads=trainer.threads._asdict(),
+            compiled=trainer.rule.compiled,
+            reproducible=trainer.reproducible,
+        )
+        return _loop(trainer, folder, quiet)
+
+
+def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> Run:
+    """Go on from a run folder's newest checkpoint, as if it had never stopped.
+
+    Args:
+        path: the run folder.
+        total_steps: a new budget; schedules follow it from here on.
+        quiet: print nothing.
+
+    Raises:
+        InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
+    """
+    with RunFolder.open(path).alone() as folder:
+        config = folder.config()
+        if total_steps is not None:
+            config = configure(nested(config) | {"total_steps": total_steps})
+        latest = folder.latest()
+        done = checkpoint.steps_of(latest)
+        # one that was killed behind its last checkpoint has still to be ended
+        if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
+            more = f"pgcontrol resume {path} --total-steps {2 * done}"
+            raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+        # as it was computed before, to the bit
+        trainer = trainer_for(config, folder.manifest().get("compiled"), fresh=False)
+        trainer.load(latest)
+        write_yaml(config, folder.config_file)
+        folder.forget("diagnosis")
+        return _loop(trainer, folder, quiet)
+
+
+def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
+    config = trainer.config
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(trainer.threads.torch)
+    title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
+    status = "failed"
+    try:
+        with (
+            Display(title, config.total_steps, trainer.steps, quiet) as display,
+            MetricsLog(folder.metrics_file, trainer.steps) as log,
+            Clips(folder.videos, config, display.say) as clips,
+            Interrupt() as interrupt,
+        ):
+            if not trainer.reproducible:
+                display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
+            _advance(trainer, folder, display, log, clips, interrupt)
+            status = "finished" if trainer.steps >= config.total_steps else "stopped"
+            if status == "stopped":
+                trainer.save(folder.checkpoint(trainer.steps))
+                display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
+            else:
+                clips.finish(interrupt)
+                display.say(_diagnosed(folder, config, status))
+    except (Diverged, FloatingPointError) as error:
+        status = "diverged"
+        _diagnosed(folder, config, status)
+        kept = checkpoint.find(folder.path)
+        left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
+        raise type(error)(f"{error}; {left}") from None
+    finally:
+        trainer.close()
+        torch.set_num_threads(threads_before)
+        folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
+    return Run(folder.path, trainer.steps, status)
+
+
+def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
+    """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
+    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
+    folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
+    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
+
+
+def _advance(
+    trainer: Trainer, folder: RunFolder, display: Display, log: MetricsLog, clips: Clips, interrupt: Interrupt
+) -> None:
+    """Update after update, until the budget is used or a signal comes."""
+    config, began, first = trainer.config, time.perf_counter(), trainer.steps
+    while trainer.steps < config.total_steps and not interrupt:
+        before = trainer.steps
+        row = trainer.update()
+        elapsed = time.perf_counter() - began
+        row["time/fps"] = (trainer.steps - first) / elapsed
+        finished = trainer.steps >= config.total_steps
+        if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
+            row |= _evaluate(trainer, clips)
+        log.write(trainer.steps, row)
+        while trainer.remarks:
+            display.say(trainer.remarks.pop(0))
+        display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
+        if finished or _due(config.checkpoint_every, before, trainer.steps):
+            trainer.save(folder.checkpoint(trainer.steps))
+        clips.poll()
+
+
+def _due(every: int, before: int, now: int) -> bool:
+    return now // every > before // every
+
+
+def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
+    """Both returns, mode and sampled, from the same start states; a recording of the first episode."""
+    config, seed = trainer.config, trainer.seeds["evaluation"]
+    env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
+    mode = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, True, seed), seed, record=config.video)
+    sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
+    env.close()
+    if mode.trace:
+        clips.add(mode.trace, env, seed, trainer.steps, trainer.policy)
+    return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")

@@ -1,0 +1,154 @@
+"""What a training says of its own health: `health/*` in its log, at a few hundredths of its cost at most."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.measures import health, modes, spread
+from pgcontrol.policy import Policy
+
+LOOKS = 40
+"""Measurements in a run, at most every third update: what lasts for 5 % of the budget is seen twice."""
+STATES, DRAWS = 16, 64
+"""Probe states of either kind, and actions drawn in each: the spread of a joint is known to ± 2 %."""
+DONE = 2048
+"""Choices of the rollout whose actions are looked at."""
+MODE_STATES, MODE_DRAWS = 4, 256
+"""For the modes, which take more draws: a mode of 5 % of the mass is seen."""
+PARTS, PART = 4, 128
+"""Gradients for the noise scale, and samples in each."""
+
+
+class Watch:
+    """Measures a policy after some of its updates; see docs/diagnosis.md for what and why.
+
+    The spread is that at a fixed set of states, spread over the first rollout, so that it can be compared over time,
+    and that at states visited just now, because a policy can be narrow where it goes and wide where it no longer does.
+    Draws come from a stream of its own that begins anew each time: the training's streams are untouched, and what
+    changes from one measurement to the next is the policy, not the noise.
+    """
+
+    def __init__(self, policy: Policy, updates: int, seed: int):
+        """`updates`: how many the run will make, for the schedule."""
+        self.policy, self.seed = policy, seed
+        self.every = max(3, -(-updates // LOOKS))
+        self.probes: Tensor | None = None
+        """[STATES, O] raw observations, float64."""
+
+    def __call__(self, update: int, rollout: Rollout, advantage: Tensor, last: bool = False) -> dict[str, float]:
+        """The metrics, where update number `update` is one to be measured; else nothing.
+
+        Args:
+            update: how many came before.
+            rollout: T x N choices that the update was made from.
+            advantage: [T, N].
+            last: it is the run's last update, which is always measured.
+        """
+        obs = rollout.raw_obs.flatten(0, 1)
+        if self.probes is None:
+            self.probes = obs[_evenly(len(obs), STATES)].clone()
+        if update % self.every and not last:
+            return {}
+        rng = torch.Generator().manual_seed(self.seed)
+        visited = obs[_evenly(len(obs), STATES)]
+        measured = self._spread(self.probes, visited, rng) | self._modes(visited[:: STATES // MODE_STATES], rng)
+        measured |= self._done(rollout) | self._of_update(rollout, advantage)
+        return {f"health/{name}": float(value) for name, value in measured.items()}
+
+    @torch.no_grad()
+    def _spread(self, probes: Tensor, visited: Tensor, rng: Generator) -> dict[str, Tensor]:
+        head = self.policy.head
+        params = self.policy.params(self.policy.normaliser(torch.cat((probes, visited))))
+        repeated = params.repeat_interleave(DRAWS, 0)
+        choice = head.sample(repeated, rng)
+        action = head.decode(choice)
+        units = spread.unit(action if action.ndim == 2 else action[:, 0], head.low, head.high)
+        units = units.unflatten(0, (len(params), DRAWS)).transpose(0, 1)
+        fixed, now = spread.spread(units[:, : len(probes)]), spread.spread(units[:, len(probes) :])
+        row = {
+            "spread": fixed.mean(),
+            "spread_min": fixed.min(),
+            "visited_spread": now.mean(),
+            "visited_spread_min": now.min(),
+            "sensitivity": health.sensitivity(lambda p: head.log_prob(p, choice[::8]), repeated[::8], head.joints),
+        }
+        row |= {f"spread_joint{j}": s for j, s in enumerate(fixed)}
+        row |= {f"visited_spread_joint{j}": s for j, s in enumerate(now)}
+        if values := head.choice_spec.values:
+            row["perplexity"] = spread.perplexity(head.entropy(params), choice.shape[1:].numel(), values)
+        return row
+
+    @torch.no_grad()
+    def _done(self, rollout: Rollout) -> dict[str, Tensor]:
+        """Of the choices that were made, in all states alike."""
+        head = self.policy.head
+        choice = rollout.choice.flatten(0, 1)[~rollout.silent.flatten()]
+        if not len(choice):
+            return {}
+        choice = choice[_evenly(len(choice), min(len(choice), DONE))]
+        action = head.decode(choice)
+        units = spread.unit(action if action.ndim == 2 else action.flatten(0, 1), head.low, head.high)
+        row = {"saturation": spread.saturation(units), "action_entropy": spread.executed_entropy(units)}
+        if values := head.choice_spec.values:
+            row["dead"] = spread.dead(choice.flatten(1), values)
+        return row
+
+    def _modes(self, obs: Tensor, rng: Generator) -> dict[str, float]:
+        head = self.policy.head
+        draws = spread.unit(self.policy.draws(obs, MODE_DRAWS, rng), head.low, head.high)
+        width = modes.width_for(head.resolution)
+        found = [modes.modes(state, width) for state in draws.transpose(0, 1).double().numpy()]
+        means = draws.mean(0).double().numpy()
+        return {
+            "modes": float(np.mean([len(f) for f in found])),
+            "mean_to_mode": float(np.mean([modes.distance(m, f) for m, f in zip(means, found, strict=True)])),
+        }
+
+    def _of_update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
+        rows = ~rollout.silent.flatten()
+        columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage)
+        obs, choice, log_prob, weight = (x.flatten(0, 1)[rows] for x in columns)
+        if not len(weight):
+            return {}
+        with torch.no_grad():
+            least, most = health.ratios(log_prob, self.policy.head.log_prob(self.policy.params(obs), choice))
+        row = {"ratio_min": least, "ratio_max": most, "advantage_skew": health.skew(weight)}
+        if len(weight) >= PARTS * PART:
+            picked = _evenly(len(weight), PARTS * PART)
+            trace, square = health.noise_scale(
+                self._gradients(*(x[picked] for x in (obs, choice, log_prob, weight))), PART
+            )
+            row |= {
+                "gradient_noise": trace,
+                "gradient_square": square,
+                "noise_scale": trace / square.where(square > 0, torch.nan),
+            }
+        return row
+
+    @torch.enable_grad()
+    def _gradients(self, obs: Tensor, choice: Tensor, log_prob: Tensor, weight: Tensor) -> Tensor:
+        """Of E[ratio·A] for each of the parts, which take turns with the samples: [PARTS, P]."""
+        leaf = self.policy.theta.detach().requires_grad_()
+        found = []
+        for part in range(PARTS):
+            mine = slice(part, None, PARTS)
+            now = self.policy.head.log_prob(self.policy.distribution(leaf, obs[mine]), choice[mine])
+            gain = ((now - log_prob[mine]).exp() * weight[mine]).mean()
+            found.append(torch.autograd.grad(gain, leaf)[0])
+        return torch.stack(found)
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint."""
+        return {} if self.probes is None else {"probes": self.probes}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint's tensors; one that has none takes its probe states from the next rollout."""
+        self.probes = state["probes"].clone() if "probes" in state else None
+
+
+def _evenly(of: int, count: int) -> Tensor:
+    """`count` indices below `of`, evenly spread, the first and the last among them."""
+    return torch.linspace(0, of - 1, count).long()

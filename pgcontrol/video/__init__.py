@@ -1,0 +1,1 @@
+"""From recorded states to films."""

@@ -1,0 +1,47 @@
+"""One picture of a state, made by the render process like any clip."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import imageio_ffmpeg
+import numpy as np
+from pgcontrol_envs.tasks import catalog
+
+from pgcontrol.video.layout import Layout
+from pgcontrol.video.projection import Push, push
+from pgcontrol.video.recording import Recording
+from pgcontrol.video.render import render_clip
+
+CRF = 6
+"""Hardly coarser than the renderer's own pixels: one frame is small at any rate."""
+
+
+class Still(NamedTuple):
+    """A state's picture, and how actions are drawn on it."""
+
+    picture: np.ndarray
+    """[height, width, 3] uint8."""
+    push: Push | None = None
+    """None: the task's actions are no pushes in a plane."""
+
+
+def still(env_id: str, qpos: np.ndarray, control_dt: float, size: tuple[int, int] = (880, 660)) -> Still:
+    """The task in the state qpos [nq], `size` = (width, height) in pixels.
+
+    Raises:
+        RenderError: it could not be drawn; says what would mend it.
+    """
+    recording = Recording(env_id, 0, control_dt, rewards=np.zeros(1), qpos=np.stack((qpos, qpos)))
+    layout = Layout(1, size)
+    with tempfile.TemporaryDirectory() as scratch:
+        source, clip = Path(scratch) / "state.npz", Path(scratch) / "state.mp4"
+        recording.save(source)
+        render_clip([source], clip, size=size, timeout=120.0, crf=CRF)
+        frames = imageio_ffmpeg.read_frames(str(clip))
+        next(frames)  # what the file says of itself
+        page = np.frombuffer(next(frames), np.uint8).reshape(layout.page[1], layout.page[0], 3)
+        frames.close()
+    return Still(layout.scenes[0].of(page).copy(), push(catalog()[env_id](), qpos, size))

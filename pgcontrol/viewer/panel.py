@@ -1,0 +1,119 @@
+"""What the viewer shows beside the scene: for each joint the distribution of its action here, and what was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mujoco.studio import messages, plugin
+from mujoco.studio.dear_imgui import dear_imgui as imgui
+from mujoco.studio.implot import implot
+from pgcontrol_envs.task import Camera
+
+from pgcontrol.play.density import COLUMNS, histograms, smooth
+
+WIDTH, PLOT_HEIGHT = 280.0, 48.0
+
+
+@dataclass(frozen=True, eq=False)
+class Moment(messages.Snapshot):
+    """One choice, as the simulation's side tells it to the viewer's."""
+
+    title: str
+    lines: tuple[str, ...]
+    joints: tuple[str, ...]
+    low: np.ndarray
+    """[A], the joints' bounds."""
+    high: np.ndarray
+    action: np.ndarray
+    """[A], chosen; the first one of a chunk."""
+    draws: np.ndarray
+    """[count, A] actions that the agent might have taken in its place; no rows for an agent that has no choice."""
+
+
+def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Draws [count] of one joint -> places [COLUMNS], heights [COLUMNS] of at most 1, and whether they are few values.
+
+    Values of their own (bins, tokens) are columns. A continuous distribution is smoothed as far as its noise asks for,
+    except on the bounds, where clipping piles up a column of its own.
+    """
+    unit = (2 * draws - low - high) / (high - low)
+    heights = histograms(unit[:, None, None])[0, 0] / len(draws)
+    few = len(np.unique(draws)) < len(draws) / 2
+    if not few:
+        heights = smooth(heights, 3)
+    return np.linspace(low, high, COLUMNS), heights / heights.max(), few
+
+
+class Panel(plugin.ViewerPlugin):
+    """The panel, and the task's own camera."""
+
+    def __init__(self, camera: Camera | None):
+        self._camera, self._screen = camera, (0.0, 0.0)
+        self._moment: Moment | None = None
+        self._open = True
+
+    @messages.handler(priority=0)
+    def on_post_model(self, event: messages.PostModelEvent) -> None:
+        """Look from where the task is filmed; after Studio, which puts the camera anywhere."""
+        if self._camera is None or event.model.nu == 0:
+            return
+        ours, camera = self._camera.of(event.model), self.viewer.camera
+        for name in ("type", "trackbodyid", "distance", "azimuth", "elevation"):
+            setattr(camera, name, getattr(ours, name))
+        camera.lookat[:] = ours.lookat
+
+    @messages.handler
+    def on_moment(self, moment: Moment) -> None:
+        """Keep the newest."""
+        self._moment = moment
+
+    @messages.handler
+    def on_build_gui(self, _: messages.BuildGuiEvent) -> None:
+        """Draw the panel at the right edge, from where it can be dragged away."""
+        if imgui.BeginMainMenuBar():
+            if imgui.BeginMenu("View"):
+                self._open ^= imgui.MenuItem("Policy", "", self._open)
+                imgui.EndMenu()
+            imgui.EndMainMenuBar()
+        if (moment := self._moment) is None or not self._open:
+            return
+        joints = len(moment.joints)
+        screen = (imgui.GetIO().DisplaySize.x, imgui.GetIO().DisplaySize.y)
+        # a browser says its size after the first frames
+        when = imgui.Cond.FirstUseEver if screen == self._screen else imgui.Cond.Always
+        self._screen = screen
+        height = min(screen[1] - 90, 80 + joints * (PLOT_HEIGHT + 24))
+        imgui.SetNextWindowPos(imgui.Vec2(screen[0] - WIDTH - 12, 36), int(when))
+        imgui.SetNextWindowSize(imgui.Vec2(WIDTH, height), int(when))
+        shown, self._open = imgui.Begin("Policy", self._open)
+        if shown:
+            imgui.TextUnformatted(moment.title)
+            for line in moment.lines:
+                imgui.TextUnformatted(line)
+            for joint in range(joints):
+                self._joint(moment, joint)
+        imgui.End()
+
+    def _joint(self, moment: Moment, joint: int) -> None:
+        low, high = float(moment.low[joint]), float(moment.high[joint])
+        action, draws = float(moment.action[joint]), moment.draws[:, joint]
+        words = f"{moment.joints[joint]}  {action:+.2f}"
+        if len(draws):  # Studio's letters have no σ
+            words += f"  std {float(draws.std()) / (0.5 * (high - low)):.2f}"
+        imgui.TextUnformatted(words)
+        flags = implot.Flags.CanvasOnly.value | implot.Flags.NoInputs.value
+        if not implot.BeginPlot(f"##joint{joint}", imgui.Vec2(-1, PLOT_HEIGHT), flags):
+            return
+        plain = implot.AxisFlags.NoDecorations.value
+        implot.SetupAxes("", "", plain, plain)
+        edge = 0.02 * (high - low)  # so that what lies on a bound is seen whole
+        implot.SetupAxesLimits(low - edge, high + edge, 0.0, 1.08, int(implot.Cond.Always.value))
+        if len(draws):
+            places, heights, few = histogram(draws, low, high)
+            if few:
+                implot.PlotBars("distribution", places.tolist(), heights.tolist(), (high - low) / COLUMNS)
+            else:
+                implot.PlotShaded("distribution", places.tolist(), heights.tolist())
+        implot.PlotLine("chosen", [action, action], [0.0, 1.08])
+        implot.EndPlot()

@@ -1,0 +1,153 @@
+import importlib
+import os
+import sys
+from email.message import Message
+from importlib import metadata
+
+import pytest
+from rich.console import Console
+
+from pgcontrol.machine import compiler, doctor, graphics
+
+
+@pytest.fixture
+def without_graphics(monkeypatch):
+    monkeypatch.setattr(graphics, "probe", lambda: graphics.Probe(None, {"egl": "libEGL is not installed"}))
+
+
+def shown(report) -> str:
+    console = Console(width=80, no_color=True)
+    with console.capture() as capture:
+        report.show(console)
+    return capture.get()
+
+
+def by_name(report) -> dict[str, doctor.Check]:
+    return {check.name: check for check in report.checks}
+
+
+def test_this_machine(backend, tmp_path):
+    report = doctor.report(tmp_path)
+    assert report.exit_code == 0, shown(report)
+    checks = by_name(report)
+    assert {"python", "pgcontrol", "mujoco", "gymnasium", "torch", "numpy", "mujoco.batch"} < set(checks)
+    assert checks["torch"].value == metadata.version("torch")
+    found = graphics.probe().require()
+    assert found.renderer in checks["graphics"].value
+    assert ("software" if found.software else "hardware") in checks["graphics"].value
+    assert "ms a frame" in checks["graphics"].value
+    assert "H.264" in checks["ffmpeg"].value
+
+
+def test_without_graphics_training_is_possible(without_graphics, tmp_path):
+    report = doctor.report(tmp_path)
+    assert report.exit_code == 0
+    assert not by_name(report)["graphics"].ok
+    text = shown(report)
+    assert "libEGL is not installed" in text
+    if sys.platform == "linux":
+        assert "apt-get install libegl1 libopengl0 libgl1-mesa-dri" in text
+
+
+def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch, tmp_path):
+    """None of them is essential: without them the exit code is 0."""
+    lines = ["numpy>=2.0", "onnx>=1.20; extra == 'export'", "tokenizers>=0.20; extra == 'tokens'"]
+    there = {"onnx": "1.19"}  # too old
+    real = metadata.version
+
+    def version(name):
+        if name == "tokenizers":
+            raise metadata.PackageNotFoundError
+        return there.get(name) or real(name)
+
+    about = Message()
+    for extra in ("export", "tokens", "dev"):
+        about["Provides-Extra"] = extra
+    monkeypatch.setattr(metadata, "requires", lambda name: lines)
+    monkeypatch.setattr(metadata, "metadata", lambda name: about)
+    monkeypatch.setattr(metadata, "version", version)
+    report = doctor.report(tmp_path)
+    checks = {name: check for name, check in by_name(report).items() if name.startswith("extra ")}
+    assert set(checks) == {"extra export", "extra tokens"}
+    assert checks["extra export"].value == "`pgcontrol export`: needs onnx"
+    assert checks["extra tokens"].mend == "pip install 'pgcontrol[tokens]'"
+    assert report.exit_code == 0
+    there["onnx"] = "1.21"
+    assert by_name(doctor.report(tmp_path))["extra export"] == doctor.Check(
+        "extra export", "`pgcontrol export`: installed"
+    )
+
+
+def test_a_missing_or_old_package_says_what_to_type(without_graphics, monkeypatch):
+    real = metadata.version
+
+    def version(name):
+        if name == "scipy":
+            raise metadata.PackageNotFoundError
+        return "3.9.0" if name == "mujoco" else real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    report = doctor.report()
+    assert report.exit_code == 1
+    assert by_name(report)["scipy"].mend.startswith("pip install 'scipy>=")
+    assert by_name(report)["mujoco"].mend.startswith("pip install 'mujoco>=4")
+    assert "3.9.0, >=4.0 needed" in by_name(report)["mujoco"].value
+
+
+def test_a_package_that_does_not_import(without_graphics, monkeypatch):
+    real = importlib.import_module
+
+    def import_module(name):
+        if name == "safetensors":
+            raise ImportError("libfoo.so: cannot open")
+        return real(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    report = doctor.report()
+    assert report.exit_code == 1
+    assert "does not import: libfoo.so" in by_name(report)["safetensors"].value
+
+
+def test_no_ffmpeg_is_no_video_but_training(without_graphics, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
+    report = doctor.report()
+    assert report.exit_code == 0
+    assert not by_name(report)["ffmpeg"].ok
+    assert "imageio-ffmpeg" in by_name(report)["ffmpeg"].mend
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every folder can be written by this user")
+def test_a_folder_that_cannot_be_written(without_graphics, tmp_path):
+    tmp_path.chmod(0o500)
+    report = doctor.report(tmp_path / "runs" / "deeper")
+    assert report.exit_code == 1
+    assert "--run-dir" in by_name(report)["run folder"].mend
+
+
+def test_a_file_where_the_run_folder_would_be(without_graphics, tmp_path):
+    (tmp_path / "runs").touch()
+    report = doctor.report(tmp_path / "runs" / "deeper")
+    assert report.exit_code == 1
+    assert not by_name(report)["run folder"].ok
+
+
+def test_processors_within_the_quota(monkeypatch):
+    assert 1 <= doctor.usable_cpus() <= (os.cpu_count() or 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    for text, expected in {"max 100000": 8, "250000 100000": 3, "50000 100000": 1, "broken": 8}.items():
+        monkeypatch.setattr(doctor.Path, "read_text", lambda self, text=text: text)
+        assert doctor.usable_cpus() == expected
+
+
+@pytest.mark.parametrize(("path", "ok"), [(None, False), ("/usr/bin/g++", True)])
+def test_a_compiler_or_what_to_type(without_graphics, monkeypatch, tmp_path, path, ok):
+    monkeypatch.setattr(compiler, "compiler", lambda: path)
+    check = by_name(doctor.report(tmp_path))["compiler"]
+    assert check.ok == ok
+    assert ("g++" in check.mend) != ok
+    assert doctor.report(tmp_path).exit_code == 0  # training works without
+
+
+def test_main_prints_and_returns_the_code(without_graphics, capsys, tmp_path):
+    assert doctor.main(tmp_path) == 0
+    assert "python" in capsys.readouterr().out

@@ -1,0 +1,178 @@
+"""Verdicts on logs whose story is known."""
+
+import numpy as np
+import pytest
+
+from pgcontrol.measures.verdicts import Gain, Limits, collapse, judge, learning, onset, summary, to_prove, words
+
+BUDGET, N = 100_000, 100
+STEPS = np.linspace(1000, BUDGET, N)
+FLAT = np.zeros(N)
+WOBBLE = 0.5 * np.sin(np.arange(N) * 2.1)
+
+
+def log(spread, returns=None, kl=None, joints=2):
+    returns, kl = FLAT if returns is None else returns, np.full(N, 0.01) if kl is None else kl
+    return [
+        {
+            "time/total_timesteps": int(STEPS[i]),
+            "rollout/ep_rew_mean": float(returns[i]),
+            "train/kl": float(kl[i]),
+            # clipped where the policy no longer goes: no ground for a verdict
+            **{f"health/spread_joint{j}": 0.0 for j in range(joints)},
+            **{f"health/visited_spread_joint{j}": float(spread[i]) if j == 0 else 0.4 for j in range(joints)},
+        }
+        for i in range(N)
+    ]
+
+
+def falling(at, to=0.01):
+    """Spread 0.4, and `to` from a share of the run on."""
+    return np.where(np.arange(N) >= at * N, to, 0.4)
+
+
+def rising(until, top=100.0):
+    return top * np.minimum(np.arange(N) / (until * N), 1) + WOBBLE
+
+
+def found(spread, **limits):
+    return onset(STEPS, np.atleast_2d(spread.T).T, BUDGET, Limits(**limits))
+
+
+def test_onset_is_the_first_step_that_lasts():
+    spread = falling(0.5)
+    spread[20:23] = 0.01  # 3 % of the budget: too short
+    once = found(spread)
+    assert once is not None
+    assert once.step == STEPS[50]
+    assert once.joints == [0]
+    assert found(np.where(np.arange(N) >= 96, 0.01, 0.4)) is None  # too short before the end
+    assert found(np.full(N, 0.4)) is None
+
+
+def test_onset_by_the_share_of_the_start_and_from_the_start():
+    assert found(np.where(np.arange(N) > 50, 0.08, 1.0)) is not None  # a tenth of 1
+    assert found(np.where(np.arange(N) > 50, 0.08, 0.6)) is None
+    first = found(np.full(N, 0.03))
+    assert first is not None
+    assert first.step == STEPS[0]
+
+
+def test_joints_may_take_turns():
+    two = np.full((N, 2), 0.4)
+    two[50:, 0], two[50:70, 1] = 0.01, 0.01
+    once = found(two)
+    assert once is not None
+    assert once.joints == [0, 1]
+    three = np.full((N, 3), 0.4)  # each narrow for a third of the time: the verdict still names whom it is about
+    three[np.arange(50, N), np.arange(50, N) % 3] = 0.01
+    once = found(three)
+    assert once is not None
+    assert once.joints
+    turns = np.full((N, 2), 0.4)
+    turns[::2, 0], turns[1::2, 1] = 0.01, 0.01  # the least is always narrow
+    assert found(turns) is not None
+
+
+@pytest.mark.parametrize(
+    ("spread", "returns", "word"),
+    [
+        (np.full(N, 0.3), rising(0.5), "healthy"),
+        (falling(0.7), rising(0.4), "sharp"),  # solved, then sharp
+        (falling(0.3), rising(1.0), "sharp"),  # sharp, and learns on
+        (falling(0.4), np.minimum(rising(1.0), 40.0 + WOBBLE), "suspected"),  # rising, then not
+        (falling(0.1), WOBBLE, "suspected"),  # learns nothing
+        (falling(0.5), np.where(np.arange(N) < 50, rising(0.4), 20.0 + WOBBLE), "suspected"),  # falls
+        (np.full(N, 0.02), rising(0.9), "suspected"),  # narrow from the start: what would it have learned wider?
+        (falling(0.3), np.where(np.arange(N) < 70, rising(0.7), 60.0 + WOBBLE), "suspected"),  # rose on, and fell
+    ],
+)
+def test_words_without_a_counterfactual(spread, returns, word):
+    assert collapse(log(spread, returns), BUDGET, Limits()).word == word
+
+
+def gained(gain, half, low=0.8, scale=100.0):
+    return Gain(gain, half, (1.0, low, 1.0), 5, scale)
+
+
+@pytest.mark.parametrize(
+    ("gain", "word"),
+    [
+        (gained(40.0, 10.0), "collapsed"),
+        (gained(4.0, 1.0), "sharp"),  # sure, and too little to count
+        (gained(0.0, 5.0), "sharp"),
+        (gained(-30.0, 10.0), "sharp"),
+        (gained(30.0, 50.0), "suspected"),  # cannot tell
+        (gained(40.0, 10.0, low=0.4), "suspected"),
+        (gained(0.0, 5.0)._replace(catching_up=6.0), "suspected"),  # the widened still rise: too short
+        (gained(-30.0, 10.0)._replace(catching_up=6.0), "sharp"),  # still rising, and far behind
+    ],
+)
+def test_words_with_one(gain, word):
+    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), gain)
+    assert verdict.word == word
+    assert verdict.joints == (0,)
+
+
+def test_a_counterfactual_changes_nothing_where_there_is_no_onset():
+    assert collapse(log(np.full(N, 0.4)), BUDGET, Limits(), gained(40, 10)).word == "healthy"
+
+
+WIDE = np.full(N, 0.4)
+SPIKE = np.where(np.arange(N) == 60, 2.0, 0.01)
+LOST = np.where(np.arange(N) <= 60, rising(0.5), 10.0 + WOBBLE)
+RECOVERED = np.where((np.arange(N) > 60) & (np.arange(N) < 80), 10.0, rising(0.5))
+LUCKY = np.where(np.arange(N) == 90, 100.0, LOST)
+
+
+@pytest.mark.parametrize(
+    ("returns", "kl", "word"),
+    [
+        (LOST, SPIKE, "destroyed"),
+        (LUCKY, SPIKE, "destroyed"),  # one good row is no recovery
+        (RECOVERED, SPIKE, "healthy"),
+        (rising(0.5), SPIKE, "healthy"),  # no drop
+        (LOST, None, "declined"),  # no spike
+        (WOBBLE, np.full(N, 200.0), "destroyed"),  # every update replaces the policy
+        (LOST, np.full(N, 200.0), "destroyed"),
+        (rising(0.9), np.full(N, 2.0), "healthy"),  # large updates, and it learns
+        (WOBBLE, None, "no gain"),
+        (-rising(0.9), None, "no gain"),
+    ],
+)
+def test_words_for_the_return(returns, kl, word):
+    rows = log(WIDE, returns, kl)
+    assert learning(rows, "finished", Limits()).word == word
+    assert words(judge(rows, BUDGET, "finished")) == word
+
+
+def test_destroyed_says_when_and_how():
+    told = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
+    assert told.startswith("destroyed (KL 2 at step 61,000, 200 times the median before; the return fell from 1")
+
+
+def test_nothing_wrong_says_what_is_well():
+    told = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
+    assert told.startswith("healthy (spread: least of a joint at the end 0.4 half-ranges; return: from ")
+
+
+def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():
+    assert words(judge(log(WIDE), BUDGET, "diverged")) == "destroyed"
+    assert words(judge([], BUDGET, "stopped")) == "not judged"
+    assert words(judge(log(WIDE, rising(0.5))[:9], BUDGET, "stopped")) == "healthy"  # of the spread
+
+
+@pytest.mark.parametrize(("entropy", "word"), [(1.0, "healthy"), (0.1, "fewer routes")])
+def test_routes_of_the_last_episodes(entropy, word):
+    rows = log(WIDE, rising(0.5))
+    for i, row in enumerate(rows):
+        row["health/route_entropy"] = 1.0 if i < 50 else entropy
+    assert words(judge(rows, BUDGET, "finished")) == word
+
+
+def test_an_onset_is_to_be_proved_until_it_is(tmp_path):
+    rows = log(falling(0.5), rising(0.5))
+    command = f"pgcontrol diagnose '{tmp_path / 'a run'}' --branches 5"
+    assert command in to_prove(tmp_path / "a run", judge(rows, BUDGET, "finished"))
+    assert not to_prove(tmp_path, judge(rows, BUDGET, "finished", gain=gained(40, 10)))
+    assert not to_prove(tmp_path, judge(log(WIDE), BUDGET, "finished"))

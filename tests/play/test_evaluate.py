@@ -1,0 +1,69 @@
+"""Evaluation on tasks with routes: how often an episode succeeds, and how evenly the routes are used."""
+
+import json
+import math
+
+import pytest
+import torch
+from pgcontrol_envs.demonstrators import Demonstrator
+
+import pgcontrol
+from pgcontrol.play import evaluate
+from pgcontrol.runs.load import make_env
+from tests.test_cli import run as command
+from tests.training.test_train import small
+
+
+@pytest.mark.parametrize(("env_id", "routes"), [("Fork-v0", 2), ("Avoiding-v0", 24)])
+def test_demonstrators_succeed_by_all_routes_alike(env_id, routes):
+    env = make_env(env_id, 2 * routes, 0)
+    demonstrator = Demonstrator(env, seed=1)
+    outcome = evaluate.episodes(env, demonstrator.act, 0)
+    assert outcome.routes == routes
+    row = evaluate.summary(outcome, "")
+    assert row["eval/success"] == 1
+    assert row["eval/route_entropy"] == pytest.approx(1)
+
+
+def test_one_route_only_has_no_entropy_and_none_at_all_is_no_number():
+    env = make_env("Fork-v0", 8, 0)
+    demonstrator = Demonstrator(env, seed=1)
+    demonstrator.route[:] = 0
+    row = evaluate.summary(evaluate.episodes(env, demonstrator.act, 0), "_sampled")
+    assert row["eval/success_sampled"] == 1
+    assert row["eval/route_entropy_sampled"] == 0
+    row = evaluate.summary(evaluate.episodes(env, evaluate.zero_agent(env), 0), "")
+    assert row["eval/success"] == 0
+    assert math.isnan(row["eval/route_entropy"])
+
+
+def test_tasks_without_routes_say_nothing_of_them():
+    env = make_env("Reacher-v5", 2, 0)
+    assert not any("success" in key for key in evaluate.summary(evaluate.episodes(env, lambda o: o[:, :2], 0), ""))
+
+
+def test_watch_sees_every_step_of_every_episode():
+    env = make_env("Fork-v0", 5, 0)
+    steps, rewards = torch.zeros(5, dtype=torch.int64), torch.zeros(5, dtype=torch.float64)
+
+    def watch(obs, action, step, going):
+        assert obs.shape == (5, 4)
+        assert action.shape == (5, 2)
+        steps.add_(going)
+        rewards.add_(step.reward)
+
+    outcome = evaluate.episodes(env, evaluate.random_agent(env, 0), 0, watch=watch)
+    assert steps.tolist() == outcome.lengths.tolist()
+    assert rewards.numpy() == pytest.approx(outcome.returns)
+
+
+def test_eval_shows_success_and_entropy(tmp_path, capsys):
+    run = pgcontrol.train(small(env="Fork-v0", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=256))
+    assert 0 <= run.metrics()[-1]["eval/success_sampled"] <= 1
+    _, out, _ = command(capsys, "eval", str(run.path), "--episodes", "4")
+    assert "success" in out
+    assert "entropy" in out
+    _, out, _ = command(capsys, "eval", str(run.path), "--episodes", "4", "--agent", "zero", "--json")
+    row = json.loads(out)["zero"]
+    assert row["eval/success"] == 0
+    assert row["eval/route_entropy"] is None

@@ -1,0 +1,259 @@
+"""A sweep: what it runs, and what it leaves."""
+
+import csv
+import dataclasses
+import json
+import re
+import shutil
+
+import pytest
+from rich.console import Console
+
+from pgcontrol.cli import main
+from pgcontrol.commands.compare import compare
+from pgcontrol.options import InputError
+from pgcontrol.report import tables
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep import results
+from pgcontrol.sweep.executor import Executor, Local, Outcome
+from pgcontrol.sweep.sweep import read_sweep
+from tests.sweep.worlds import SWEEP, Asked, Ready, Unmeasured
+
+
+def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    rows = results.read(sweep)
+    assert set(rows) == {cell.key for cell in sweep.cells}
+    for row in rows.values():
+        assert row["steps"] == 512
+        assert len(row["curves"]["train/std"]) == len(row["curves"]["steps"]) == 4
+        assert row["return"] is not None
+    text = (tmp_path / "heads.md").read_text()
+    assert "| Reacher-v5 | gaussian |" in text
+    assert str(tmp_path) not in text
+    assert (tmp_path / "heads.png").stat().st_size > 10_000
+    assert len((tmp_path / "heads.csv").read_text().splitlines()) == 5
+    with (tmp_path / "heads.summary.csv").open() as file:
+        arms = list(csv.DictReader(file))
+    assert [(line["task"], line["arm"], line["seeds"]) for line in arms] == [
+        ("Reacher-v5", "gaussian", "2"),
+        ("InvertedPendulum-v5", "bins bins=2", "1"),
+        ("InvertedPendulum-v5", "bins bins=3", "1"),
+    ]
+    ours = [row["return"] for row in rows.values() if row["env"] == "Reacher-v5"]
+    assert float(arms[0]["iqm"]) == pytest.approx(sum(ours) / 2)
+    assert [float(arms[0][end]) for end in ("low", "high")] == pytest.approx(sorted(ours))
+    assert arms[1]["low"] == arms[1]["high"] == ""  # one seed has no interval
+
+    class Nobody(Executor):
+        def run(self, cells, where):
+            assert cells == []
+            yield from ()
+
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    (tmp_path / "heads.md").unlink()
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(sweep.path), "--clips", "none"])
+    assert (tmp_path / "heads.md").read_text() == text
+    # a row lost is taken from the finished run folder, and a changed question is another cell
+    sweep.results.unlink()
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none", dry=True) == 0
+    assert not sweep.results.exists()
+    assert compare(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("epochs: 1", "epochs: 2"))
+    assert results.read(read_sweep(tmp_path / "heads.yaml")) == {}
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main(["report", str(sweep.path), "--clips", "none"])
+    assert (tmp_path / "heads.md").read_text() == text
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        f"no results for {sweep.path} yet (left out of {sweep.results}: 4 rows made with other settings"
+        f" (algorithm.epochs 1, asked 2)); pgcontrol compare {sweep.path} runs them\n"
+    )
+    # a finished run that lost its log, and one whose config is damaged: both begin anew, and nothing is lost
+    (tmp_path / "heads.yaml").write_text(SWEEP)
+    sweep.results.unlink()
+    folders = [tmp_path / "runs" / cell.name for cell in sweep.cells]
+    (folders[0] / "metrics.jsonl").unlink()
+    (folders[1] / "config.yaml").write_text("head: {name: gausian}")
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 0
+    out = capsys.readouterr().out
+    anew = "is damaged, so this run begins anew:"
+    assert f"{folders[0]} {anew} it has finished, but metrics.jsonl has no row\n" in out
+    assert f"{folders[1]} {anew} unknown head 'gausian'; did you mean 'gaussian'?\n" in out
+    assert "4 runs, 2 of them done" in out
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
+
+
+def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_path, capsys):
+    blocked = tmp_path / "runs" / sweep.cells[0].name
+    blocked.parent.mkdir()
+    blocked.touch()  # a file where the run folder should be
+    assert compare(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none") == 1
+    out = capsys.readouterr().out
+    assert f"{sweep.cells[0].name} failed: run_dir" in out
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
+
+
+def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
+    class Diverging(Executor):
+        """Every run ends in its second update, those of seed 1 in the first."""
+
+        def run(self, cells, where):
+            for cell in cells:
+                folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
+                folder.write_manifest(status="diverged", seconds=1.0)
+                row = {"step": 128, "time/total_timesteps": 128, "rollout/ep_rew_mean": -3.0}
+                folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.seed != 1 else "")
+                yield Outcome(cell, folder.path, "train/loss became nan")
+
+    assert compare(sweep, Diverging(), tmp_path / "runs", Console(quiet=True), clips="none") == 1
+    rows = results.read(sweep)
+    assert set(rows) == {cell.key for cell in sweep.cells if cell.seed != 1}
+    assert all(row["diverged"] and row["steps"] == 128 for row in rows.values())
+    assert "-3 †" in (tmp_path / "heads.md").read_text()
+
+
+@pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
+def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    for line in (lines := [json.loads(text) for text in sweep.results.read_text().splitlines()]):
+        line["diverged"] = line["env"] != "Reacher-v5"
+    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    executor = Asked()
+    assert compare(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", dry=True, again=which) == 0
+    assert executor.cells == []
+    assert compare(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", again=which) == 0
+    assert len(executor.cells) == anew
+    assert all((tmp_path / "runs" / f"{cell.name}.before").is_dir() for cell in executor.cells)
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    assert len(sweep.results.read_text().splitlines()) == 4
+
+
+def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_path, capsys):
+    cell, runs = sweep.cells[0], tmp_path / "runs"
+    for seconds in (1.0, 2.0):
+        folder = RunFolder.create(configure(cell.settings | {"total_steps": 64, "run_dir": str(runs / cell.name)}))
+        (folder.path / "checkpoints" / "step_000000064").mkdir(parents=True)
+        folder.write_manifest(status="finished", seconds=seconds)
+        assert compare(sweep, Ready(), runs, Console(), "none", dry=True) == 0
+        assert f"{folder.path} holds a run of other settings, which is set aside\n" in capsys.readouterr().out
+        assert folder.path.exists()
+        assert compare(sweep, Ready(), runs, Console(quiet=True), "none") == 0
+        sweep.results.unlink()
+        shutil.rmtree(folder.path)
+    aside = [runs / f"{cell.name}.other", runs / f"{cell.name}.other.2"]
+    assert [RunFolder(folder).manifest()["seconds"] for folder in aside] == [1.0, 2.0]
+
+
+class Short(Executor):
+    """Runs whose budget ends before an episode does: evaluated at the end, or not even that."""
+
+    def __init__(self, last: dict):
+        self.last = last
+
+    def run(self, cells, where):
+        for cell in cells:
+            folder = RunFolder(where / cell.name)
+            if not folder.config_file.exists():
+                folder = RunFolder.create(configure(cell.settings | {"run_dir": str(folder.path)}))
+                folder.write_manifest(status="finished", seconds=1.0)
+                rows = [{"time/total_timesteps": 256, "train/std": 0.5}, {"time/total_timesteps": 512} | self.last]
+                folder.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+            yield Outcome(cell, folder.path, "")
+
+
+def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_path):
+    last = {"eval/mean_reward": 7.54, "eval/mean_reward_sampled": 7.0}
+    assert compare(sweep, Short(last), tmp_path / "runs", Console(quiet=True), "none") == 0
+    assert len(results.read(sweep)) == 4
+    assert "7.54" in (tmp_path / "heads.md").read_text()
+    assert "final score" in (tmp_path / "heads.html").read_text()
+
+
+def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
+    for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
+        assert compare(sweep, Short({}), tmp_path / "runs", Console(), "none") == 1
+        out = capsys.readouterr().out
+        assert f"{sweep.cells[0].name} failed: no episode has ended and none was evaluated: it needs a longer" in out
+        assert "no results yet, so no report\n" in out
+    assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == {c.name for c in sweep.cells}
+
+
+def test_the_reason_is_the_same_when_such_a_run_is_tried_again(sweep, tmp_path, capsys):
+    short = SWEEP.replace("eval_every: 512", "eval_every: 0").replace("InvertedPendulum", "Hopper")
+    sweep.path.write_text(short.replace("gaussian, seed: 2", "gaussian, seed: 1").replace("budget: 512", "budget: 128"))
+    reacher = read_sweep(sweep.path)
+    reacher = dataclasses.replace(reacher, cells=reacher.cells[:1])
+    for _ in range(2):
+        assert compare(reacher, Unmeasured(1), tmp_path / "runs", Console(), "none") == 1
+        assert "-s0 failed: no episode has ended and none was evaluated" in capsys.readouterr().out
+
+
+def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none") == 0
+    rows = sweep.results.read_text()
+    with pytest.raises(InputError, match=r"--again 'Reacher-v5-gaussian-s3': no finished run .*; did you mean '"):
+        compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), again="Reacher-v5-gaussian-s3")
+    assert sweep.results.read_text() == rows
+
+
+def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
+    written = []
+    monkeypatch.setattr(tables, "write", lambda sweep, rows, *_: written.append(len(rows)))
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(), clips="none") == 0
+    assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
+    assert written == [4]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("env: Reacher-v5", "env: gym:Nope-v9", "arm 'gaussian' on gym:Nope-v9: unknown env 'gym:Nope-v9'"),
+        (
+            "head: binned}",
+            "head: token, head.source: nowhere}",
+            "arm 'bins' on InvertedPendulum-v5: nowhere: no such run",
+        ),
+    ],
+)
+def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, says):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace(", head.bins: [2, 3]", "").replace(old, new))
+    with pytest.raises(InputError, match=f"^{re.escape(says)}"):
+        compare(read_sweep(tmp_path / "heads.yaml"), Local(1), tmp_path / "runs", Console(quiet=True))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
+    with results.alone(sweep):
+        (beside := tmp_path / "new").write_text(SWEEP)
+        beside.replace(sweep.path)  # as an editor or git does
+        with pytest.raises(InputError, match=r"heads.yaml: another `pgcontrol compare` is at work"):
+            compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True))
+
+
+def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
+    shown = []
+    monkeypatch.setattr("pgcontrol.commands.compare.compare", lambda *given: shown.append(given[5]) or 0)
+    monkeypatch.setattr("pgcontrol.machine.display.has_display", lambda: True)
+    for words in ([], ["--no-open"], ["--open"]):
+        with pytest.raises(SystemExit, match="0"):
+            main(["compare", str(sweep.path), *words])
+    assert shown == [True, False, True]
+
+
+def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, capsys):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pgcontrol.commands.compare.compare", stopped)
+    with pytest.raises(SystemExit, match="130"):
+        main(["compare", str(sweep.path), "--runs", "my runs", "--jobs", "1", "--clips", "none", "--no-open"])
+    assert capsys.readouterr().out.splitlines() == [
+        f"stopped; to go on: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
+        f"a report of what there is: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
+    ]

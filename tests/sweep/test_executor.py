@@ -1,0 +1,138 @@
+"""Cells as processes: ended from outside they go on, and they end with whoever watches them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pgcontrol.machine import locks
+from pgcontrol.runs.config import configure, write_yaml
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep import executor
+from pgcontrol.sweep.executor import ATTEMPTS, Local, Outcome
+from pgcontrol.sweep.run_state import begun
+from pgcontrol.sweep.sweep import Cell, read_sweep
+from tests.sweep.worlds import SWEEP
+
+
+@pytest.fixture
+def cell(tmp_path) -> Cell:
+    """A run of some seconds."""
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("budget: 512", "budget: 20_000"))
+    return read_sweep(tmp_path / "heads.yaml").cells[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, tmp_path, number):
+    where, killed, outcomes = tmp_path / "runs", False, []
+    for outcome in Local(1).run([cell], where):
+        if isinstance(outcome, Outcome):
+            outcomes.append(outcome)
+        elif not killed and begun(cell, where / cell.name):
+            os.kill(worker(where / cell.name), number)
+            killed = True
+    assert killed
+    assert [o.error for o in outcomes] == [""]
+    rows = [json.loads(line) for line in (where / cell.name / "metrics.jsonl").read_text().splitlines()]
+    steps = [row["time/total_timesteps"] for row in rows]
+    assert steps[-1] == 20_096
+    assert steps == sorted(set(steps))
+
+
+class Ended:
+    """In place of a process: it comes to a further checkpoint, or to none, and ends with the next of the codes."""
+
+    def __init__(self, cell: Cell, folder: Path, codes: list[int], progress: bool):
+        self.cell, self.folder, self.codes, self.progress, self.started = cell, folder, codes, progress, 0
+
+    def __call__(self, *_, **__):
+        self.started += 1
+        reached = self.folder / "checkpoints" / f"step_{self.started if self.progress else 1:09d}"
+        reached.mkdir(parents=True, exist_ok=True)
+        write_yaml(configure(self.cell.settings), self.folder / "config.yaml")
+        return self
+
+    def poll(self):
+        return self.codes[min(self.started, len(self.codes)) - 1]
+
+
+@pytest.mark.parametrize(
+    ("codes", "progress", "started", "error"),
+    [
+        ([-9] * 10 + [0], True, 11, ""),
+        ([130] * 10 + [0], True, 11, ""),
+        ([-9], False, ATTEMPTS + 1, "killed by signal 9 (SIGKILL) 3 times; out of memory?"),
+        ([-11], False, ATTEMPTS + 1, "killed by signal 11 (SIGSEGV) 3 times"),
+        ([130], False, ATTEMPTS + 1, "stopped from outside 3 times"),
+        ([2], False, 1, "exit code 2"),
+    ],
+)
+def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch, codes, progress, started, error):
+    process = Ended(cell, tmp_path / "runs" / cell.name, codes, progress)
+    monkeypatch.setattr(executor.subprocess, "Popen", process)
+    monkeypatch.setattr(executor.time, "sleep", lambda _: None)
+    told = list(Local(1).run([cell], tmp_path / "runs"))
+    (outcome,) = (each for each in told if isinstance(each, Outcome))
+    assert (frozenset({cell.key}) in told) == (started > 1)  # what ends before it was looked at was never seen to run
+    assert (process.started, outcome.error) == (started, error)
+    assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
+
+
+def test_a_run_folder_that_is_in_use_waits_its_turn(cell, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / cell.name
+    process = Ended(cell, folder, [0], False)
+    monkeypatch.setattr(executor.subprocess, "Popen", process)
+    folder.mkdir(parents=True)
+    running = Local(1).run([cell], tmp_path / "runs")
+    with locks.alone(folder, ""):
+        assert [next(running), next(running)] == [frozenset(), frozenset()]
+        assert process.started == 0
+    assert any(isinstance(outcome, Outcome) for outcome in running)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_sweep(tmp_path, number):
+    file, where = tmp_path / "heads.yaml", tmp_path / "runs"
+    file.write_text(SWEEP.replace("budget: 512", "budget: 100_000_000").replace("eval_every: 512", "eval_every: 0"))
+    cell = read_sweep(file).cells[0]
+    words = [sys.executable, "-m", "pgcontrol", "compare", str(file), "--runs", str(where), "--jobs", "1"]
+    sweep = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    try:
+        until(lambda: begun(cell, where / cell.name))
+        second = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert second.returncode == 2
+        assert "heads.yaml: another `pgcontrol compare` is at work on it\n" in second.stderr
+        pid = worker(where / cell.name)
+    finally:
+        sweep.send_signal(number)
+    out, _ = sweep.communicate(timeout=60)
+    if number == signal.SIGTERM:
+        assert sweep.returncode == 130
+        assert f"stopped; to go on: pgcontrol compare {file} --jobs 1 --runs {where}\n" in out
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    assert RunFolder(where / cell.name).manifest()["status"] == "stopped"
+
+
+def until(holds) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def worker(folder) -> int:
+    for process in os.listdir("/proc"):
+        if process.isdigit():
+            try:
+                with open(f"/proc/{process}/cmdline") as file:
+                    words = file.read()
+            except OSError:
+                continue
+            if f"--run_dir\0{folder}\0" in words or f"resume\0{folder}\0" in words:
+                return int(process)
+    raise AssertionError("no worker")

@@ -1,0 +1,196 @@
+"""Rows of results: which of them count, where they come from, and what comes into them later."""
+
+import json
+import shutil
+
+import pytest
+from rich.console import Console
+
+from pgcontrol.cli import main
+from pgcontrol.commands.compare import compare
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.sweep import read_sweep
+from tests.sweep.worlds import SWEEP, Asked, Ready
+
+OTHER = """
+question: Does a classifying critic help?
+budget: 512
+settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
+  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
+arms:
+  plain: {critic: mse}
+  deep: {critic: hl-gauss}
+baseline: plain
+grid: {env: Reacher-v5, seed: 3}
+borrow: heads.yaml
+"""
+
+
+def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
+    runs, executor = tmp_path / "runs", Asked()
+    assert compare(sweep, Ready(), runs / "heads", Console(quiet=True), clips="none") == 0
+    # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
+    # was made when a default was another
+    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
+    lines[1]["config"]["algorithm.gamma"] = 0.5
+    del lines[0]["config"]["critic_hidden"]  # as a row from before there was that setting
+    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "other.yaml").write_text(OTHER)
+    other = read_sweep(tmp_path / "other.yaml")
+    assert compare(other, executor, runs / "other", Console(quiet=True), clips="none", dry=True) == 0
+    assert results.read(other) == {}
+    assert compare(other, executor, runs / "other", Console(), clips="none") == 0
+    assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
+    rows = results.read(other)
+    assert set(rows) == {cell.key for cell in other.cells}
+    lent = rows.pop(("Reacher-v5", "plain", 0))
+    assert {cell.key for cell in executor.cells} == set(rows)
+    assert all("from" not in row for row in rows.values())
+    assert lent["from"] == "heads/Reacher-v5-gaussian-s0"
+    assert results.folder_of(lent, runs / "other") == runs / lent["from"]
+    assert (runs / lent["from"]).is_dir()
+
+
+def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
+    runs = tmp_path / "runs"
+    assert compare(sweep, Ready(), runs / "heads", Console(quiet=True), "none") == 0
+    (tmp_path / "other.yaml").write_text(OTHER)
+    other = read_sweep(tmp_path / "other.yaml")
+    assert compare(other, Ready(), runs / "other", Console(quiet=True), "none") == 0
+    rows = other.results.read_text()
+    with pytest.raises(InputError, match="-plain-s0 is borrowed from heads/Reacher-v5-gaussian-s0: ask there"):
+        compare(other, Ready(), runs / "other", Console(quiet=True), "none", again="Reacher-v5-plain-s0")
+    assert other.results.read_text() == rows
+    executor = Asked()
+    assert compare(other, executor, runs / "other", Console(quiet=True), "none", again="*") == 0
+    assert all("from" not in results.read(other)[cell.key] for cell in executor.cells)
+    assert 0 < len(executor.cells) < len(other.cells)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        ("{video: false", "{video: false, algorithm.gamma: 0.99", 4),  # what was a default is said
+        ("{video: false", "{video: true, video_seconds: 3.0", 4),  # another clip is no other run
+        ("checkpoint_every: 256", "checkpoint_every: 128", 4),
+        ("{video: false", "{video: false, algorithm.gamma: 0.98", 0),
+        ("eval_episodes: 2", "eval_episodes: 3", 0),
+    ],
+)
+def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
+    sweep.path.write_text(SWEEP.replace(old, new))
+    now = read_sweep(sweep.path)
+    assert len(results.read(now)) == count
+    assert bool(results.left_out(now)) == (count == 0)
+
+
+def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
+    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
+    lines[0]["config"] |= {"algorithm.gamma": 0.5}
+    del lines[1]["config"]["critic_hidden"]  # from before there was that setting
+    sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert compare(sweep, Ready(), tmp_path / "runs", Console(), "none") == 0
+    out = capsys.readouterr().out
+    assert "4 runs, 4 of them done" in out
+    assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
+    page = (tmp_path / "heads.html").read_text()
+    assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
+    assert results.as_run(lines[1]) == results.cell_of(lines[1])
+
+
+def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
+    (tmp_path / "heads.yaml").write_text(
+        SWEEP[: SWEEP.index("arms:")] + "arms: {a: {}, b: {}}\ngrid: {env: Reacher-v5, seed: 1}"
+    )
+    twice = read_sweep(sweep.path)
+    assert compare(twice, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
+    executor = Asked()
+    assert compare(twice, executor, tmp_path / "runs", Console(quiet=True), "none", again="*-a-s0") == 0
+    assert [cell.arm for cell in executor.cells] == ["a"]
+    assert set(results.read(twice)) == {cell.key for cell in twice.cells}
+
+
+def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
+    cell = sweep.cells[0]
+    run_state.note_failure(cell, tmp_path / cell.name, "train/loss became nan")
+    assert run_state.failure(cell, tmp_path / cell.name) == "train/loss became nan"
+    other = cell._replace(settings=cell.settings | {"algorithm.epochs": 3})
+    assert run_state.failure(other, tmp_path / cell.name) == ""
+    run_state.note_failure(cell, tmp_path / cell.name, "")
+    assert run_state.failure(cell, tmp_path / cell.name) == ""
+
+
+def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    assert compare(sweep, Ready(), runs, Console(quiet=True), "none") == 0
+    for cell in sweep.cells:
+        (log := runs / cell.name / "metrics.jsonl").write_text(log.read_text().replace("{", '{"head/std_min": 0.25, '))
+    sweep.path.write_text(SWEEP.replace("[train/std]", "[head/std_min, head/std_mni]"))
+    shutil.rmtree(runs / sweep.cells[3].name)
+    later = read_sweep(sweep.path)
+    assert compare(later, Ready(), runs, Console(), "none") == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
+    assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again makes rows anew"]
+    kept = [row["curves"].get("head/std_min") for row in results.read(later).values()]
+    assert kept == [[0.25], [0.25], [0.25], None]
+
+
+def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
+    (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
+    assert compare(read_sweep(sweep.path), Ready(), tmp_path / "runs", Console(), clips="none") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
+    first = sweep.cells[0].name
+    assert lines == [
+        f"plots: {first} has no metric 'train/sdt'; did you mean 'train/std'?",
+        f"plots: {first} has no metric 'prior/kl'",
+    ]
+
+
+def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatch, capsys):
+    runs = tmp_path / "runs"
+    assert compare(sweep, Ready(), runs, Console(quiet=True), "none") == 0
+    whole = sweep.results.read_text()
+    *early, last = whole.splitlines(keepends=True)
+    sweep.results.write_text("".join(early))
+    RunFolder(runs / sweep.cells[0].name).write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
+    judged = results.judged
+
+    def slowly(folder):  # meanwhile a run ends
+        sweep.results.write_text(whole)
+        return judged(folder)
+
+    monkeypatch.setattr(results, "judged", slowly)
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(sweep.path), "--runs", str(runs), "--clips", "none"])
+    assert sweep.results.read_text() == whole
+    assert "collapsed" in (tmp_path / "heads.md").read_text()
+    assert last in whole
+
+
+def test_the_last_verdict_on_a_run_is_kept(tmp_path):
+    assert results.judged(tmp_path) == {"verdict": None, "why": None}
+    RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")
+    assert results.judged(tmp_path) == {"verdict": "sharp", "why": "sharp (because)"}
+
+
+def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
+    cell, other = sweep.cells[:2]
+    line = {"env": cell.env, "arm": cell.arm, "verdict": "suspected", "why": "", "return": 1.0}
+    for each in (cell, other):
+        results.add(sweep, line | {"seed": each.seed, "settings": each.settings})
+    for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
+        folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
+        folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
+    rows = results.read(sweep)
+    results.keep(sweep, results.refresh(sweep, rows, tmp_path))
+    assert results.read(sweep) == rows
+    assert [row["verdict"] for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
+    assert rows[cell.key]["why"] == "collapsed (cost 5 ± 1)"
+    before = sweep.results.stat().st_mtime_ns
+    results.keep(sweep, results.refresh(sweep, rows, tmp_path))
+    assert sweep.results.stat().st_mtime_ns == before

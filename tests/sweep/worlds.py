@@ -1,0 +1,52 @@
+"""A small sweep: four short runs of two arms on two tasks."""
+
+import json
+
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep.executor import Executor, Local, Outcome
+
+SWEEP = """
+question: Does a second bin help?
+budget: 512
+settings: {video: false, eval_every: 512, eval_episodes: 2, checkpoint_every: 256, num_envs: 4, rollout_steps: 32,
+  algorithm.minibatch: 64, algorithm.epochs: 1, compile: "off"}
+arms:
+  gaussian: {head: gaussian}
+  bins: {head: binned}
+baseline: gaussian
+plots: [train/std]
+grid:
+  - {env: Reacher-v5, arm: gaussian, seed: 2}
+  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: [2, 3]}
+"""
+
+
+class Unmeasured(Local):
+    """Begins at once."""
+
+    def expected(self, cells):
+        return {}
+
+
+class Ready(Executor):
+    """Finds every run finished, with a return of 7.54."""
+
+    def run(self, cells, where):
+        for cell in cells:
+            folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
+            folder.write_manifest(status="finished", seconds=12.3)
+            row = {"time/total_timesteps": 512, "rollout/ep_rew_mean": 7.54, "train/std": 0.5}
+            folder.metrics_file.write_text(json.dumps(row) + "\n")
+            yield Outcome(cell, folder.path, "")
+
+
+class Asked(Ready):
+    """Remembers what it was asked for."""
+
+    def __init__(self):
+        self.cells = []
+
+    def run(self, cells, where):
+        self.cells += cells
+        yield from super().run(cells, where)

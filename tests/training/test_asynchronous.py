@@ -1,0 +1,97 @@
+"""Asynchronous training: it says what it is, hears signals, leaves checkpoints, and nobody stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+
+import pgcontrol
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import configure
+from pgcontrol.training.asynchronous import AsyncTrainer, Shared, Worker, WorkerFailed
+from pgcontrol.training.train import trainer_for
+
+SMALL = {
+    "env": "InvertedPendulum-v5",
+    "algorithm": "a3c",
+    "num_envs": 4,
+    "eval_every": 0,
+    "video": False,
+    "algorithm.workers": 2,
+}
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs: one that ended and that nobody has asked about (Z) does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
+    path = tmp_path / "run"
+    words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]
+    command = [sys.executable, "-m", "pgcontrol", "train", "InvertedPendulum-v5", "--run-dir", str(path), *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    os.kill(process.pid, signal.SIGTERM)
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert "cannot be repeated to the bit" in out
+    assert json.loads((path / "manifest.json").read_text())["reproducible"] is False
+    while any(alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    steps = checkpoint.steps_of(checkpoint.latest(path))
+    assert steps > 0
+    run = pgcontrol.resume(path, total_steps=steps + 512)
+    assert run.status == "finished"
+    assert run.steps >= steps + 512
+    assert run.policy().theta.isfinite().all()
+
+
+def test_a_worker_that_dies_is_told_of_and_the_others_end():
+    trainer = trainer_for(configure(SMALL))
+    assert isinstance(trainer, AsyncTrainer)
+    trainer.update()
+    trainer.workers[0].kill()
+    trainer.workers[0].join()
+    with pytest.raises(WorkerFailed, match="worker 0 ended with exit code -9"):
+        trainer.update()
+    trainer.close()
+    assert not any(worker.is_alive() for worker in trainer.workers)
+
+
+def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
+    left = []
+    for workers in (1, 2):
+        trainer = AsyncTrainer(configure(SMALL | {"algorithm.workers": workers, "compile": "off"}))
+        state = {f"rule.{name}": tensor.clone() for name, tensor in trainer.rule.state().items()}
+        theta, steps = trainer.policy.theta.clone(), multiprocessing.Value("q", 0)
+        shared = Shared({"theta": theta} | state, trainer.policy.normaliser, steps, None, None)
+        worker = Worker(trainer.config, shared)
+        worker.update()
+        left.append((theta - trainer.policy.theta, state["rule.moment1"]))
+        worker.close()
+        trainer.close()
+    (whole, moment1), (half, same) = left
+    assert whole.abs().max() > 1e-4
+    assert torch.allclose(half, whole / 2, atol=1e-7)
+    assert torch.equal(moment1, same)

@@ -1,0 +1,192 @@
+"""From a prior to RL: the run begins as the prior, the critic first, near it for as long as that costs, and watched."""
+
+import collections
+import shutil
+
+import pytest
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+import pgcontrol
+from pgcontrol.learning.algorithms import TABLE
+from pgcontrol.learning.rollout import Episode
+from pgcontrol.learning.updates import Clip
+from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import load
+from pgcontrol.training.prior import FineTuner
+from pgcontrol.training.train import trainer_for
+from tests.heads.test_laws import CASES
+from tests.learning.test_updates import rollout_of
+from tests.test_cli import run
+from tests.training.test_train import SMALL, small, weights
+
+
+@pytest.fixture(scope="module")
+def priors(tmp_path_factory):
+    """A short run of every head, by name; of those that begin on bins one that has left them."""
+    folder = tmp_path_factory.mktemp("priors")
+    for head, kind in catalog.heads().items():
+        extra = {"head.warmup": 0.1, "head.codes": 32} if hasattr(kind.Options, "warmup") else {}
+        pgcontrol.train(small(head=head, total_steps=512, hidden="16", run_dir=str(folder / head), **extra))
+    return folder
+
+
+def tuner(prior, **settings) -> FineTuner:
+    quick = {"env": "Hopper-v5", "prior": str(prior), "prior_warmup": 512, "total_steps": 2048, "eval_episodes": 4}
+    trainer = trainer_for(configure(SMALL | {"eval_every": 0} | quick | settings))
+    assert isinstance(trainer, FineTuner)
+    return trainer
+
+
+def kl_to_prior(trainer: FineTuner) -> float:
+    obs = torch.randn(200, trainer.policy.obs_size, generator=torch.Generator().manual_seed(5))
+    params, origin = (trainer.policy.distribution(theta, obs) for theta in (trainer.policy.theta, trainer.origin))
+    return float(trainer.policy.head.kl(params, origin).mean())
+
+
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_a_run_begins_as_its_prior_and_only_the_critic_warms_up(priors, head):
+    trainer, prior = tuner(priors / head), load(priors / head)
+    obs = torch.randn(8, 11, dtype=torch.float64)
+    expected = prior.params(prior.normaliser(obs))
+    values = trainer.policy.value(trainer.policy.normaliser(obs))
+    for _ in range(2):
+        row = trainer.update()
+        assert row["train/kl"] == row["prior/kl"] == 0
+        assert "train/policy_gradient_loss" not in row
+    assert torch.equal(trainer.policy.params(trainer.policy.normaliser(obs)), expected)
+    assert not torch.equal(trainer.policy.value(trainer.policy.normaliser(obs)), values)
+    row = trainer.update()
+    assert row["train/kl"] > 0
+    assert "train/kl_prior" in row
+    assert torch.equal(trainer.policy.normaliser.mean, prior.normaliser.mean)
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "gae-pg", "npg", "trpo"])
+def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
+    far = {}
+    for cost in (0.0, 100.0):
+        extra = {"prior_kl": cost, "prior_kl_until": 1.0, "prior_warmup": 0}
+        extra |= {"rollout_steps": 64, "algorithm": algorithm}
+        known = {k: v for k, v in SMALL.items() if algorithm == "ppo" or not k.startswith("algorithm.")}
+        quick = {"env": "Hopper-v5", "prior": str(priors / "binned"), "eval_every": 0, "total_steps": 2048}
+        trainer = trainer_for(configure(known | quick | extra))
+        assert isinstance(trainer, FineTuner)
+        for _ in range(4):
+            trainer.update()
+        far[cost] = kl_to_prior(trainer)
+    assert far[0.0] > 0
+    assert far[100.0] < 0.5 * far[0.0]
+
+
+@pytest.mark.parametrize(("head", "options"), [case.values for case in CASES], ids=[case.id for case in CASES])
+def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
+    """The loss with a prior less the one without: pull x mean KL; and the step is one graph with it."""
+    policy, rollout, advantage, target = rollout_of(str(head), **dict(options))
+    rule = Clip(policy, Clip.Options(minibatch=64))
+    samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value]
+    other = policy.theta + 0.05 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(3))
+    prior = policy.distribution(other, rollout.obs.flatten(0, 1))
+    plain = tuple(x.flatten(0, 1) for x in samples)
+    knobs = torch.tensor([1e-3, 0.0], dtype=torch.float64)
+    held = (*plain, prior, torch.full((64,), 0.5))
+    without, step = (rule._step(policy.theta, *rule.adam, knobs, *batch) for batch in (plain, held))
+    kl = float(policy.head.kl(policy.params(rollout.obs.flatten(0, 1)), prior).mean())
+    assert kl > 0
+    assert float(step[-1][0] - without[-1][0]) == pytest.approx(0.5 * kl, abs=1e-5)
+    traced = make_fx(rule._step)(policy.theta, *rule.adam, knobs, *held)
+    again = traced(policy.theta, *rule.adam, knobs, *held)
+    assert all(torch.equal(a, b) for a, b in zip(again, step, strict=True))
+
+
+@pytest.mark.parametrize("head", ["gaussian", "mixture", "token"])
+@pytest.mark.parametrize("after", [1, 3])
+def test_resume_is_bitwise_within_and_after_the_warm_up_without_the_priors_folder(priors, head, after, tmp_path):
+    shutil.copytree(priors / head, tmp_path / "prior")
+    straight = tuner(tmp_path / "prior")
+    rows = [straight.update() for _ in range(5)]
+    first = tuner(tmp_path / "prior")
+    for _ in range(after):
+        first.update()
+    first.save(tmp_path / "step_1")
+    shutil.rmtree(tmp_path / "prior")
+    second = trainer_for(first.config, fresh=False)
+    second.load(tmp_path / "step_1")
+    resumed = [second.update() for _ in range(5 - after)]
+    for name, tensor in weights(straight).items():
+        assert torch.equal(tensor, weights(second)[name]), name
+    for a, b in zip(rows[after:], resumed, strict=True):
+        timeless = {k: v for k, v in a.items() if not k.startswith("time/")}
+        assert timeless == pytest.approx({k: b[k] for k in timeless}, abs=0, rel=0, nan_ok=True)
+
+
+def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_path, capsys):
+    path = tmp_path / "run"
+    words = "--total-steps 512 --num-envs 4 --rollout-steps 64 --algorithm.minibatch 64 --eval-every 0 --threads 1"
+    extra = ("--prior", str(priors / "binned"), "--prior-warmup", "256", "--eval-episodes", "2")
+    code, out, _ = run(capsys, "train", "Hopper-v5", "--run-dir", str(path), *words.split(), *extra)
+    assert code == 0
+    assert "returns" in out
+    assert "the critic has learned alone for 256 steps: explained variance" in out
+    policy = load(path)
+    assert policy.head.name == "binned"
+    assert policy.actor_trunk[0].out_features == 16
+    code, out, _ = run(capsys, "resume", str(path), "--total-steps", "1024")
+    assert code == 0
+
+
+def test_the_pull_goes_to_zero(priors):
+    trainer = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5)
+    assert [trainer.pull(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
+
+
+def test_std_is_set_for_the_prior_too(priors):
+    for head, rel in (("gaussian", 1e-6), ("binned", 0.25)):
+        trainer = tuner(priors / head, prior_std=0.3)
+        assert trainer.update()["train/std"] == pytest.approx(0.3, rel=rel)
+        assert kl_to_prior(trainer) == 0
+
+
+def test_the_alarm_is_told_once_and_taken_back(priors):
+    trainer = tuner(priors / "gaussian", prior_margin=0.2)
+    trainer.remarks.clear()
+    trainer.prior_return.fill_(-100.0)
+    told = []
+    for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
+        trainer.episodes = collections.deque([Episode(total, 10)] * 5)
+        alarm = trainer._watch()["prior/alarm"]
+        told.append((alarm, [line.split(":")[1].strip()[:5] for line in trainer.remarks]))
+        trainer.remarks.clear()
+    assert told == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"head": "gaussian"}, "its head is 'binned', here it is 'gaussian'"),
+        ({"head.bins": 7}, "its head.bins is 11, here it is 7"),
+        ({"hidden": "32"}, "its hidden is [16], here it is [32]"),
+        ({"env": "Walker2d-v5"}, "its obs_size is 11, here it is 17"),
+        ({"prior": "nowhere"}, "prior = 'nowhere': nowhere: no such run or checkpoint folder"),
+        ({"prior_kl": -1}, "prior_kl = -1.0: must be at least 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(priors, settings, line):
+    with pytest.raises(InputError) as caught:
+        tuner(settings.pop("prior", priors / "binned"), **settings)
+    assert line in str(caught.value)
+
+
+def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
+    for row in TABLE:
+        head = row.head or "binned"
+        config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
+        if row.sampling.asynchronous or not row.rule.heeds_prior:
+            with pytest.raises(InputError, match="cannot start from one"):
+                trainer_for(config)
+        else:
+            trainer = trainer_for(config)
+            assert isinstance(trainer, FineTuner)
+            trainer.close()

@@ -1,0 +1,53 @@
+"""Settings against a σ that collapses: a step size of its own, and a target for the entropy."""
+
+import pytest
+import torch
+
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.training.trainer import Trainer
+
+SMALL = {"env": "Bandit-v0", "num_envs": 16, "rollout_steps": 32, "eval_every": 0, "threads": 1, "total_steps": 20_000}
+
+
+def trained(updates, **settings):
+    trainer = Trainer(configure(SMALL | settings))
+    rows = [trainer.update() for _ in range(updates)]
+    return trainer, rows
+
+
+@pytest.mark.parametrize("head", ["gaussian", "gaussian-state", "gaussian-tanh", "mixture"])
+def test_a_rate_of_zero_leaves_sigma_and_nothing_else(head):
+    before = Trainer(configure(SMALL | {"head": head, "head.std_rate": 0})).policy
+    after = trained(2, head=head, **{"head.std_rate": 0})[0].policy
+    obs = torch.zeros(3, 1)
+
+    def log_std(policy):
+        params = policy.params(obs)
+        return params[..., -policy.head.joints :] if head == "mixture" else params[:, 1]
+
+    if "state" in head or head == "mixture":  # σ's layer stays, what it reads of the trunk moves
+        assert torch.allclose(log_std(before), log_std(after), atol=0.05)
+    else:
+        assert torch.equal(log_std(before), log_std(after))
+    assert not torch.equal(before.theta, after.theta)
+
+
+def test_natural_gradients_refuse_a_rate_of_sigmas_own():
+    with pytest.raises(InputError, match=r"head\.std_rate: a natural gradient has one step"):
+        Trainer(configure(SMALL | {"algorithm": "npg", "head.std_rate": 0.5}))
+
+
+def test_entropy_is_held_up_by_its_target():
+    """From σ = 0.2, or −0.19 nats: under a fixed bonus it falls, with a target the bonus grows until it does not."""
+    settings = {"head.initial_std": 0.2, "algorithm.learning_rate": 3e-3, "algorithm.entropy_coef": 0.5}
+    ends = {}
+    for target in (None, 0.5):
+        trainer = Trainer(configure(SMALL | settings | {"algorithm.entropy_target": target}))
+        rows = [trainer.update() for _ in range(12)]
+        ends[target] = -rows[-1]["train/entropy_loss"]
+        assert ("train/entropy_coef" in rows[0]) == (target is not None)
+    assert rows[-1]["train/entropy_coef"] > 1
+    assert ends[0.5] > ends[None] + 0.2
+    below = Trainer(configure(SMALL | settings | {"algorithm.entropy_target": -3.0}))
+    assert below.update()["train/entropy_coef"] > below.update()["train/entropy_coef"]

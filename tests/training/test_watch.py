@@ -1,0 +1,65 @@
+"""Health in training: what is logged, when, and that the training does not notice."""
+
+import pytest
+import torch
+
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import configure
+from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.watch import Watch
+
+SMALL = {
+    "env": "Fork-v0",
+    "num_envs": 8,
+    "rollout_steps": 64,
+    "total_steps": 8 * 64 * 6,
+    "algorithm.epochs": 1,
+    "eval_every": 0,
+    "threads": 1,
+}
+
+
+def trained(updates=4, **settings):
+    trainer = Trainer(configure(SMALL | settings))
+    return trainer, [trainer.update() for _ in range(updates)]
+
+
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_every_head_is_measured_on_the_same_scale(head):
+    _, rows = trained(1, head=head)
+    row = rows[0]
+    named = {name.removeprefix("health/"): value for name, value in row.items() if name.startswith("health/")}
+    assert {"spread", "spread_min", "spread_joint0", "visited_spread_min", "sensitivity", "modes"} <= set(named)
+    assert 0.2 < named["spread"] < 1
+    assert named["spread_min"] <= named["spread"]
+    assert named["spread_min"] == pytest.approx(min(named["spread_joint0"], named["spread_joint1"]))
+    assert 0.3 < named["action_entropy"] <= 1  # three bins: log 3 / log 21
+    assert named["modes"] >= 1
+    assert named["ratio_min"] <= 1 <= named["ratio_max"]
+    assert named["gradient_noise"] > 0
+
+
+def test_measurements_come_on_schedule_and_at_the_end():
+    _, rows = trained(6)
+    assert ["health/spread" in row for row in rows] == [True, False, False, True, False, True]
+    assert all("health/route_entropy" in row for row in rows[2:])
+
+
+def test_the_training_does_not_notice(monkeypatch):
+    watched, _ = trained(2)
+    monkeypatch.setattr(Watch, "__call__", lambda *_: {})
+    alone, _ = trained(2)
+    assert torch.equal(watched.policy.theta, alone.policy.theta)
+    assert torch.equal(watched.sampling.get_state(), alone.sampling.get_state())
+
+
+def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
+    trainer, _ = trained(1)
+    probes = trainer.watch.probes
+    assert probes is not None
+    trainer.update()
+    trainer.save(tmp_path / "step_1")
+    again = Trainer(configure(SMALL))
+    again.load(tmp_path / "step_1")
+    assert again.watch.probes is not None
+    assert torch.equal(again.watch.probes, probes)

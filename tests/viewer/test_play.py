@@ -1,0 +1,248 @@
+"""Playing without a display: the simulation's side by itself, and the page that a browser gets."""
+
+import hashlib
+import socket
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mujoco.studio import messages, sim  # pyright: ignore[reportAttributeAccessIssue]
+from websockets.sync.client import connect
+
+from pgcontrol import cli
+from pgcontrol.options import InputError
+from pgcontrol.play import evaluate
+from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.viewer import play
+from pgcontrol.viewer.panel import COLUMNS, Moment, histogram
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Studio keeps its settings in the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+class Handle:
+    """What a player tells the viewer."""
+
+    def __init__(self):
+        self.said: list[Moment] = []
+
+    def send_to_viewer(self, message):
+        self.said.append(message)
+
+
+def saved(folder: Path, head: str, **options) -> Path:
+    sizes = {"obs_size": 11, "low": [-1.0] * 3, "high": [1.0] * 3, "hidden": [8]}
+    spec = {"env": "Hopper-v5", "head": {"name": head, **options}, "critic": {"name": "none"}} | sizes
+    policy = make_policy(spec, seed=0)
+    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(0))
+    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec})
+    return folder
+
+
+def player_of(where: Path, who: str = "policy", sampled: bool = False, seed: int = 0) -> tuple[play.Player, Handle]:
+    agent, env = play.find_agent(where, who, sampled, seed)
+    player, handle = play.Player(agent, env, seed), Handle()
+    player.handle = handle  # pyright: ignore[reportAttributeAccessIssue]
+    return player, handle
+
+
+def steps(player: play.Player, count: int) -> None:
+    """As the viewer asks for them, without waiting for real time."""
+    for _ in range(count):
+        player._due = 0.0
+        player.on_step(messages.StepEvent(player.model, player.data))
+
+
+def episode(player: play.Player) -> float:
+    for _ in range(1001):
+        steps(player, 1)
+        if player.over:
+            return player.returns[-1]
+    raise AssertionError("an episode of Hopper ends within 1000 steps")
+
+
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+@pytest.mark.parametrize("sampled", [False, True])
+def test_what_is_watched_is_what_eval_measures(head, sampled, tmp_path):
+    """Return of the first episode, to the bit: pictures of the distribution draw from a stream of their own."""
+    where = saved(tmp_path / "step_1", head)
+    player, handle = player_of(where, sampled=sampled, seed=5)
+    env = make_env("Hopper-v5", 1, seed=5, threads=1)
+    policy = play.load_with_meta(where)[0]
+    expected = evaluate.episodes(env, evaluate.policy_agent(policy, not sampled, 5), seed=5)
+    assert episode(player) == expected.returns[0]
+    assert handle.said[0].draws.shape == (play.DRAWS, 3)
+    assert ((handle.said[0].draws >= -1) & (handle.said[0].draws <= 1)).all()
+
+
+def test_the_next_episode_has_the_next_seed_and_a_reset_begins_it(tmp_path):
+    player, handle = player_of(saved(tmp_path / "step_1", "gaussian"))
+    episode(player)
+    ended = player.steps
+    assert handle.said[-1].lines[0].endswith("ended")
+    assert player.data.time == pytest.approx(ended * player.env.control_dt)
+    steps(player, 1)  # a moment to look at the end, then the next one
+    assert player.steps == 0
+    start = make_env("Hopper-v5", 1, seed=1).reset(seed=1)
+    assert torch.equal(player.obs, start)
+    steps(player, 3)
+    assert player.on_reset(messages.ResetEvent())
+    assert (player.steps, player.total) == (0, 0.0)
+    assert torch.equal(player.obs, make_env("Hopper-v5", 1, seed=2).reset(seed=2))
+
+
+def test_pause_single_steps_and_speed(tmp_path):
+    player, handle = player_of(saved(tmp_path / "step_1", "binned", bins=3))
+    player.on_control(messages.StepControlSnapshot(pause_state=sim.PauseState.NORMAL_PAUSED, speed=50.0))
+    steps(player, 5)
+    assert player.steps == 0
+    player.on_single_step(messages.SingleStepEvent())
+    steps(player, 5)
+    assert player.steps == 1
+    player.on_control(messages.StepControlSnapshot(pause_state=sim.PauseState.UNPAUSED, speed=50.0))
+    player._due = due = time.monotonic()
+    player.on_step(messages.StepEvent(player.model, player.data))
+    assert player.steps == 2
+    assert player._due == pytest.approx(due + 2 * player.env.control_dt)  # half of real time
+    player.on_step(messages.StepEvent(player.model, player.data))
+    assert player.steps == 2  # not due yet
+    assert len(handle.said) == 2
+
+
+def test_a_push_in_the_viewer_moves_the_simulation(tmp_path):
+    """A force on the torso, as the mouse applies it, and a posture set while it is paused."""
+    where = saved(tmp_path / "step_1", "gaussian")
+    calm, pushed = player_of(where)[0], player_of(where)[0]
+    torso = pushed.model.body("torso").id
+    pushed.data.xfrc_applied[torso, 0] = 200.0
+    for player in (calm, pushed):
+        steps(player, 10)
+    assert pushed.data.qpos[0] > calm.data.qpos[0] + 0.01
+    pushed.data.xfrc_applied[:] = 0.0
+    pushed.data.qpos[1] += 0.5
+    steps(pushed, 1)
+    assert float(pushed.obs[0, 0]) == pytest.approx(calm.data.qpos[1] + 0.5, abs=0.2)  # its height
+    assert pushed.data.qpos[1] > calm.data.qpos[1] + 0.3
+
+
+def test_agents_without_weights_play_a_task_by_its_id():
+    player, handle = player_of(Path("Hopper-v5"), "random")
+    steps(player, 2)
+    assert handle.said[-1].title == "Hopper-v5: random"
+    assert handle.said[-1].draws.std() == pytest.approx(3**-0.5, rel=0.1)  # uniform on [-1, 1]
+    player, handle = player_of(Path("gym:Reacher-v5"), "zero")
+    steps(player, 2)
+    assert handle.said[-1].draws.shape == (0, 2)
+    assert (handle.said[-1].action == 0).all()
+    assert handle.said[-1].joints == ("joint0", "joint1")
+
+
+def test_chunks_are_played_in_order(tmp_path):
+    player, handle = player_of(saved(tmp_path / "step_1", "token", horizon=3, tokenizer="bins", codes=5))
+    steps(player, 4)
+    assert len(player.parts) == 2  # of the second choice's three
+    assert handle.said[0].action.tolist() == handle.said[2].action.tolist()
+
+
+def test_columns_of_bins_and_curves_of_gaussians():
+    rng = np.random.default_rng(0)
+    places, heights, few = histogram(rng.choice([-1.0, 0.0, 1.0], 600, p=[0.5, 0.25, 0.25]), -1, 1)
+    assert few
+    assert places[heights > 0].tolist() == [-1.0, 0.0, 1.0]
+    assert heights.max() == 1
+    _, heights, few = histogram(rng.normal(0, 0.2, 600).clip(-1, 1), -1, 1)
+    assert not few
+    assert abs(int(heights.argmax()) - COLUMNS // 2) <= 5
+    assert np.abs(np.diff(heights)).max() < 0.3  # smooth
+    # two peaks stay two, and what is clipped stands on the bound
+    _, heights, _ = histogram(np.concatenate((rng.normal(-0.5, 0.1, 300), np.full(200, 1.0))), -1, 1)
+    assert heights[-1] == 1
+    assert heights[COLUMNS // 2 : -1].max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("play nowhere", "nowhere: no such run or checkpoint folder"),
+        ("play Hopper-v5", "Hopper-v5 is a task; without a run there are --agent zero and --agent random"),
+        ("play Hoper-v5 --agent zero", "Hoper-v5: no such run or checkpoint folder, and no task; did you mean"),
+        ("play gym:Pendulum-v1 --agent zero", "gym:Pendulum-v1 has no MuJoCo model"),
+        ("play Hopper-v5 --agent zero --viewer native", "no display to open a window on; --viewer web"),
+    ],
+)
+def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words.split())
+    error = capsys.readouterr().err
+    assert (caught.value.code, error.count("\n")) == (2, 1)
+    assert error.startswith(f"pgcontrol: {line}"), error
+
+
+def test_a_display_that_is_gone_is_none(monkeypatch):
+    """Left over in the environment, as after a session that ended: Studio would wait for it."""
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", ":4242")
+    assert not play.has_display()
+
+
+def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
+    """A browser's view: the page, the model, and a stream of states that changes; then a clean end."""
+    player = play.Player(*play.find_agent(saved(tmp_path / "step_1", "binned"), "policy", True, 0), seed=0)
+    streamed: set[str] = set()
+    with play.launch(player, "web", port=0) as handle:
+        handle.set_model(player.model, data=player.data)
+        port = printed_port(capsys, handle)
+        until = time.monotonic() + 20
+        stream = connected(f"ws://localhost:{port}/state?sid=test", until)
+        while handle.is_running() and len(streamed) < 5 and time.monotonic() < until:
+            handle.sync()
+            try:
+                streamed.add(hashlib.sha256(bytes(stream.recv(timeout=0))).hexdigest())  # pyright: ignore[reportArgumentType]
+            except (TimeoutError, TypeError):
+                continue
+        page = urllib.request.urlopen(f"http://localhost:{port}/", timeout=10).read().decode()
+        stream.close()
+    assert "<canvas" in page
+    assert len(streamed) == 5
+    assert player.steps > 0
+    assert not handle.is_running()
+
+
+def connected(address: str, until: float):
+    """The port is told a moment before anybody listens."""
+    while True:
+        try:
+            return connect(address, open_timeout=10)
+        except ConnectionRefusedError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
+def printed_port(capsys, handle) -> int:
+    """The port is free as the server starts, so what it prints is what it got."""
+    said, until = "", time.monotonic() + 20
+    while "localhost:" not in said:
+        assert time.monotonic() < until
+        assert handle.is_running()
+        time.sleep(0.01)
+        said += capsys.readouterr().out
+    return int(said.split("localhost:")[-1].split("/")[0])
+
+
+def test_a_taken_port_is_one_line():
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=str(port)):
+            play.play(Path("Hopper-v5"), "web", "zero", False, 0, port)
