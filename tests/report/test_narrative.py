@@ -15,7 +15,7 @@ from pgcontrol.sweep import results
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.sweep import read_sweep
 
-COMMITTED = Path(__file__).parents[3] / "experiments"
+COMMITTED = Path(__file__).parents[2] / "experiments"
 
 
 @pytest.fixture(scope="module")
