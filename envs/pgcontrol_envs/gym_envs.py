@@ -1,6 +1,5 @@
 """Any Gymnasium env with Box spaces as a VecEnv."""
 
-from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -27,7 +26,6 @@ class GymVecEnv:
 
     task = None
     exact_resume = False
-    recommended: Mapping[str, Mapping[str, Any]] = {"": {"total_steps": 1_000_000}}
 
     def __init__(self, name: str, num_envs: int, seed: int | None = 0):
         self.env_id, self.num_envs = f"gym:{name}", num_envs

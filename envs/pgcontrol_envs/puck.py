@@ -1,11 +1,9 @@
 """A disc on a plane, pushed by two force motors: the body that several tasks drive."""
 
-from typing import ClassVar
-
 from pgcontrol_envs.arrays import Array, join, norm, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Recommended, Task
+from pgcontrol_envs.task import Task
 
 
 class Puck(Task):
@@ -24,11 +22,6 @@ class Puck(Task):
     pace = 0.0
     """Its speed along x at the start, which demonstrators keep, in m/s; both speeds are off by up to `scatter`."""
     scatter = 0.02
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
-        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-    }
     push, drag = 8.0, 2.0
     """Of assets/puck.xml, in N and N·s/m: what the demonstrators reckon with."""
 

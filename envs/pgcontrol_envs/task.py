@@ -4,11 +4,11 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -19,7 +19,6 @@ from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
 
 Terms = dict[str, Array]
-Recommended = Mapping[str, Mapping[str, Any]]
 
 GYMNASIUM_ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 ASSETS = Path(__file__).parent / "assets"
@@ -68,17 +67,6 @@ class Task(ABC):
     routes: ClassVar[tuple[str, ...]] = ()
     """Names of the ways in which an episode can succeed; none for a task that has no notion of success."""
     camera: ClassVar[Camera] = Camera()
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 1_000_000},
-        "gaussian": {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
-        "ordinal": {"head.initial_std": 0.4, "head.gain": 0.3, "algorithm.learning_rate": 1e-3},
-        "token": {"algorithm.learning_rate": 1e-3},
-        "token-offset": {"head.initial_std": 0.3, "head.code_std": 0.2, "algorithm.learning_rate": 3e-4},
-    } | {
-        head: {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3}
-        for head in ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
-    }
-    """Recommended training settings by dotted config key: under "" for every head, under a head's name for that one."""
 
     def __init__(self) -> None:
         self.model = load_model(self.xml)

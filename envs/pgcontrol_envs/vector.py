@@ -72,8 +72,6 @@ class VecEnv(Protocol):
     """Float32 [A]."""
     control_dt: float
     """Seconds per env step."""
-    recommended: Mapping[str, Mapping[str, Any]]
-    """Recommended training settings; see Task.recommended."""
     exact_resume: bool
     """Whether load_state() continues episodes bit for bit, and copy() is there; otherwise it restarts them."""
 
@@ -139,7 +137,7 @@ class TaskVecEnv:
     def __init__(
         self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
     ):
-        self.task, self.env_id, self.num_envs, self.recommended = task(), task.id, num_envs, task.recommended
+        self.task, self.env_id, self.num_envs = task(), task.id, num_envs
         self.action_low, self.action_high = self.task.action_low, self.task.action_high
         self.control_dt, self.time_limit = self.task.dt, time_limit or task.time_limit
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)

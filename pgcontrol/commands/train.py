@@ -32,7 +32,7 @@ def epilog(given: Namespace) -> str:
     from pgcontrol.runs.config import PARTS, Settings, configure
 
     config = configure(({"env": given.env} if given.env else {}) | given.settings)
-    text = [f"settings, in brackets what {config.env} recommends for this head, or the default:"]
+    text = [f"settings, in brackets what is recommended for {config.env} and this head, or the default:"]
     text += setting_lines(Settings, config, "")
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)

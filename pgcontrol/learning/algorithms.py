@@ -155,6 +155,6 @@ TABLE = [
         DecQN,
         critic="none",
         head="utilities",
-        recommended={"num_envs": 32, "rollout_steps": 16, "head.temperature": 0.02},
+        recommended={"num_envs": 32, "rollout_steps": 16, "head.temperature": 0.02, "algorithm.learning_rate": 3e-4},
     ),
 ]

@@ -12,7 +12,7 @@ import yaml
 from pgcontrol_envs import catalog as tasks
 
 from pgcontrol.options import InputError, option, pick, read_options, suggest
-from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs import catalog, checkpoint, recommended
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Config(Settings):
 def configure(settings: Mapping[str, Any]) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
-    What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from the
-    task's recommendation for this head, else from the defaults.
+    What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from
+    the recommendations for the task and the head, else from the defaults.
 
     Raises:
         InputError: one line that names the setting, its value and what would do.
@@ -99,10 +99,11 @@ def configure(settings: Mapping[str, Any]) -> Config:
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Settings.env)
-    advice = {} if str(env).startswith("gym:") else pick("env", env, tasks()).recommended
+    if not str(env).startswith("gym:"):
+        pick("env", env, tasks())
     known = _keys(Settings, classes)
-    # a recommendation may speak of an algorithm's options that another algorithm does not have
-    advised = {k: v for key in ("", names["head"]) for k, v in advice.get(key, {}).items() if k in known}
+    # a recommendation may speak of options that this head or algorithm does not have
+    advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
     merged = advised | row.recommended | settings
 
     config = Config(**read_settings(Settings, merged, names, classes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ class OneStep:
     task: Task | None = None
     control_dt = 1.0
     time_limit: int | None = 1
-    recommended: Mapping[str, Mapping[str, Any]] = {}
     exact_resume = True
     obs_size = 2
 

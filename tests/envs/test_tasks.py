@@ -49,13 +49,6 @@ print(env.reset().shape, env.time_limit)
     assert (done.stdout, done.stderr) == ("torch.Size([2, 11]) 7\n", "")
 
 
-def test_recommended_settings_are_mappings_of_dotted_keys(task):
-    recommended = pgcontrol_envs.catalog()[task].recommended
-    assert "" in recommended
-    for settings in recommended.values():
-        assert all(isinstance(key, str) and key for key in settings)
-
-
 def test_the_agent_is_in_view(task):
     """Every body of the agent projects well inside a 4:3 picture, at the start and 100 m further on."""
     env = pgcontrol_envs.make(task, 1)

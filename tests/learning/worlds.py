@@ -1,6 +1,5 @@
 """Small worlds whose answers are known."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ class Clockwork:
     task: Task | None = None
     control_dt = 0.02
     time_limit: int | None = None
-    recommended: Mapping[str, Mapping[str, Any]] = {}
     exact_resume = True
     obs_size = 2
 

@@ -2,30 +2,19 @@
 
 import pytest
 import yaml
-from pgcontrol_envs import catalog as tasks
 
 from pgcontrol.options import InputError
-from pgcontrol.runs import catalog
+from pgcontrol.runs import catalog, recommended
 from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
 
 
 def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
-    advice = tasks()["HalfCheetah-v5"].recommended
     config = configure({"env": "HalfCheetah-v5", "head": "binned"})
-    assert config.algorithm.options.learning_rate == advice["binned"]["algorithm.learning_rate"]
+    assert (
+        config.algorithm.options.learning_rate == recommended.of("HalfCheetah-v5", "binned")["algorithm.learning_rate"]
+    )
     assert config.algorithm.options.clip == 0.2
     assert configure({"env": "HalfCheetah-v5", "algorithm.learning_rate": 5e-5}).algorithm.options.learning_rate == 5e-5
-
-
-@pytest.mark.parametrize("env", sorted(tasks()))
-@pytest.mark.parametrize("head", sorted(catalog.heads()))
-def test_every_recommendation_is_a_valid_setting(env, head):
-    advice = tasks()[env].recommended
-    assert set(advice) <= {"", *catalog.heads()}
-    config = configure({"env": env, "head": head})
-    for key, value in (dict(advice.get("", {})) | dict(advice.get(head, {}))).items():
-        part, _, name = key.rpartition(".")
-        assert getattr(getattr(config, part).options if part else config, name) == value
 
 
 def test_text_is_read_as_the_fields_type():

@@ -1,12 +1,11 @@
 """Bandit: one push of a spring-loaded pointer, and two peaks of reward to point at."""
 
 from math import inf, log
-from typing import ClassVar
 
 from pgcontrol_envs.arrays import Array, exp, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Recommended, Task, Terms
+from pgcontrol_envs.task import Camera, Task, Terms
 
 HALF = (2.0 * log(2.0)) ** 0.5
 """Half the width of a Gaussian at half its height, in deviations."""
@@ -38,11 +37,6 @@ class Bandit(Task):
     """The peaks' deviations, rad."""
     turn = 0.2
     """The scale's angle is uniform in [-turn, turn], rad."""
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000, "eval_episodes": 100},
-        "gaussian": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3},
-    }
 
     def bind(self, physics: Physics) -> None:
         """The angles of pointer and scale."""

@@ -1,11 +1,9 @@
 """Needle: a two-link arm under gravity holds its tip at a point, to two millimetres."""
 
-from typing import ClassVar
-
 from pgcontrol_envs.arrays import Array, angle, cos, exp, join, norm, sin, stack, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Recommended, Task, Terms
+from pgcontrol_envs.task import Camera, Task, Terms
 
 GRAVITY = 9.81
 
@@ -36,11 +34,6 @@ class Needle(Task):
     """s."""
     posture = (0.0, 1.2)
     """Angles of the joints at the start, rad, shoulder from the horizontal; each off by up to 0.1."""
-    recommended: ClassVar[Recommended] = {
-        "": {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000},
-        "gaussian": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
-        "binned": {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3},
-    }
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,11 +1,9 @@
 """Swimmer: a three-link snake in a viscous fluid, rewarded for speed (Coulom 2002; Gymnasium's v5)."""
 
-from typing import ClassVar
-
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Recommended, Task, Terms
+from pgcontrol_envs.task import Camera, Task, Terms
 
 
 class Swimmer(Task):
@@ -15,18 +13,6 @@ class Swimmer(Task):
     xml = "swimmer.xml"
     frame_skip = 4
     camera = Camera(track="torso", distance=5.0, elevation=-60.0)
-    # a stroke pays seconds later: with γ = 0.99 PPO stays at a tenth of this (experiments/swimmer_search.yaml)
-    recommended: ClassVar[Recommended] = {
-        **Task.recommended,
-        "": {
-            **Task.recommended[""],
-            "algorithm.gamma": 0.9999,
-            "algorithm.gae_lambda": 0.99,
-            "num_envs": 8,
-            "rollout_steps": 512,
-        },
-        "gaussian": {**Task.recommended["gaussian"], "algorithm.learning_rate": 1e-3},
-    }
 
     def bind(self, physics: Physics) -> None:
         """x, the positions but x and y, velocities."""

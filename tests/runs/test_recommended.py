@@ -1,0 +1,73 @@
+"""The table of recommended settings: names that exist, merging key by key, and heads that begin alike."""
+
+import pytest
+import torch
+from pgcontrol_envs import catalog as tasks
+
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import configure, flat, nested
+from pgcontrol.runs.recommended import ANY, TABLE, of
+from pgcontrol.training.train import trainer_for
+
+OURS = sorted(env for env in tasks() if env.endswith("-v0"))
+"""Tasks with modes or precision: their heads are to differ in nothing but the head."""
+
+
+def settings(env: str, head: str) -> dict:
+    return flat(nested(configure({"env": env, "head": head})))
+
+
+@pytest.mark.parametrize("row", TABLE)
+def test_a_row_names_what_there_is_and_where_it_came_from(row):
+    assert row.tasks == ANY or set(row.tasks) <= set(tasks())
+    assert row.heads == ANY or set(row.heads) <= set(catalog.heads())
+    assert row.source
+    heads = list(catalog.heads()) if row.heads == ANY else row.heads
+    env = "HalfCheetah-v5" if row.tasks == ANY else row.tasks[0]
+    for key in row.settings:
+        has = [key in settings(env, head) for head in heads]
+        assert any(has) if row.heads == ANY else all(has), key
+
+
+def test_the_general_comes_before_the_special():
+    order = [(row.tasks != ANY, row.heads != ANY) for row in TABLE]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("env", sorted(tasks()))
+@pytest.mark.parametrize("head", sorted(catalog.heads()))
+def test_every_recommendation_is_a_valid_setting(env, head):
+    made = settings(env, head)
+    for key, value in of(env, head).items():
+        assert made.get(key, value) == value
+
+
+def test_rows_are_merged_key_by_key():
+    swimmer = of("Swimmer-v5", "gaussian")
+    assert swimmer["total_steps"] == of("Hopper-v5", "gaussian")["total_steps"]
+    assert swimmer["head.initial_std"] == of("Hopper-v5", "gaussian")["head.initial_std"]
+    assert swimmer["algorithm.learning_rate"] != of("Hopper-v5", "gaussian")["algorithm.learning_rate"]
+    assert swimmer["algorithm.gamma"] == of("Swimmer-v5", "binned")["algorithm.gamma"] != 0.99
+
+
+def test_gymnasiums_environments_have_none():
+    assert of("gym:Hopper-v5", "gaussian") == {}
+
+
+@pytest.mark.parametrize("env", OURS)
+def test_on_our_tasks_every_head_takes_the_same_steps(env):
+    steps = {settings(env, head)["algorithm.learning_rate"] for head in catalog.heads()}
+    assert len(steps) == 1
+
+
+@pytest.mark.parametrize("env", OURS)
+def test_on_our_tasks_every_head_begins_about_as_wide(env):
+    width = settings(env, "gaussian")["head.initial_std"]
+    for head in sorted(catalog.heads()):
+        config = configure({"env": env, "head": head, "threads": 1, "compile": "off"})
+        if not hasattr(config.head.options, "initial_std"):
+            continue
+        policy = trainer_for(config).policy
+        actions = policy.draws(torch.zeros(1, policy.obs_size), 2000, torch.Generator().manual_seed(0))
+        # narrower by what is clipped or squashed at the bounds
+        assert 0.8 * width < float(actions.std(0).mean()) < 1.1 * width, head
