@@ -21,6 +21,7 @@ from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Study
 from pgcontrol.report.videos import Clip
 from pgcontrol.runs.config import flat
+from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.results import Row, as_run, score
 from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short, typed
@@ -91,6 +92,9 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "videos": _videos(study, clips),
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(study),
+        "implied": implied(
+            Setup(row["env"], row["arm"], row["settings"], row.get("config", {})) for row in study.rows.values()
+        ),
         "versions": _versions(study),
         "style": Markup(_own("style.css")),
         "script": Markup(_own("script.js")),

@@ -14,6 +14,7 @@ from rich.live import Live
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.board import Board
+from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.durations import lasting, wall
 from pgcontrol.sweep.executor import Executor, Outcome, Running
 from pgcontrol.sweep.results import Row, score
@@ -66,6 +67,11 @@ def run(
             f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
             f" {executor.jobs} at a time"
         )
+        setups = (Setup(cell.env, cell.arm, cell.settings, cell.run()) for cell in sweep.cells)
+        if lines := implied(setups):
+            say("the arms differ beyond what the YAML says:")
+        for line in lines:
+            say(f"  {line}")
         if left_out := results.left_out(sweep):
             say(left_out)
         if outdated := results.outdated(done.values()):

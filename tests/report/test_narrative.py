@@ -67,6 +67,16 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     assert page.stat().st_size < 2_000_000
 
 
+def test_the_page_lists_what_the_arms_differ_in_beyond_the_yaml(sweep, tmp_path):
+    """As the runs had it, whatever is recommended today; rows that kept no settings say nothing."""
+    runs = {"gaussian": {"head.initial_std": 0.25, "head.min_std": 0.1}, "bins": {"head.initial_std": 0.75}}
+    rows = results.read(sweep)
+    rows = {key: row | ({"config": runs[key[1]]} if key[1] in runs else {}) for key, row in rows.items()}
+    study = Study(sweep, rows, tmp_path / "runs")
+    assert "<li><code>head.initial_std: gaussian 0.25; bins 0.75</code></li>" in write(study).read_text()
+    assert 'id="implied"' not in write(Study(sweep, results.read(sweep), tmp_path / "runs")).read_text()
+
+
 def study_of(sweep, **of) -> Study:
     """The same study with other scores of runs on Fork, seed by seed, or what else is in their rows."""
     rows = dict(results.read(sweep))

@@ -1,0 +1,63 @@
+"""Which settings of the arms differ though the YAML does not say so."""
+
+from rich.console import Console
+
+from pgcontrol.commands.compare import compare
+from pgcontrol.sweep.differences import Setup, implied
+from pgcontrol.sweep.executor import Executor
+from pgcontrol.sweep.sweep import read_sweep
+
+ARMS = """
+budget: 512
+arms: {gaussian: {head: gaussian}, bins: {head: binned}}
+grid: {env: Hopper-v5, seed: 2}
+"""
+
+SMALL, LARGE = {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4}, {"algorithm.learning_rate": 1e-3}
+
+
+def setup(env: str = "Hopper-v5", arm: str = "a", run: dict | None = None, **said: object) -> Setup:
+    dotted = {key.replace("__", "."): value for key, value in said.items()}
+    return Setup(env, arm, dotted, (run or {}) | dotted)
+
+
+def test_what_the_yaml_leaves_to_recommendations_is_told():
+    runs = [setup(arm="a", run=SMALL, head="gaussian"), setup(arm="b", run=LARGE), setup(arm="c", run=LARGE)]
+    assert implied(runs) == ["algorithm.learning_rate: a 0.0003; b / c 0.001"]
+
+
+def test_what_the_yaml_says_is_not_told():
+    assert implied([setup(arm="a", run=SMALL), setup(arm="b", algorithm__learning_rate=1e-3)]) == []
+    assert implied([setup(arm="a", hidden=(64, 64)), setup(arm="b", hidden=(32,))]) == []
+
+
+def test_among_three_those_that_the_yaml_leaves_open_are_told():
+    runs = [setup(arm="a", run=SMALL), setup(arm="b", run=LARGE), setup(arm="c", algorithm__learning_rate=0.1)]
+    assert implied(runs) == ["algorithm.learning_rate: a 0.0003; b 0.001"]
+
+
+def test_an_option_that_one_arm_alone_has_is_no_difference():
+    assert implied([setup(arm="a", run={"head.bins": 11}), setup(arm="b", run={"head.min_std": 1e-3})]) == []
+
+
+def test_tasks_are_named_where_not_all_are_alike_and_seeds_count_once():
+    both = [("Hopper-v5", "a", SMALL), ("Hopper-v5", "b", LARGE), ("Fork-v0", "a", LARGE), ("Fork-v0", "b", LARGE)]
+    runs = [setup(env, arm, run, seed=seed) for seed in (0, 1) for env, arm, run in both]
+    assert implied(runs) == ["Hopper-v5: algorithm.learning_rate: a 0.0003; b 0.001"]
+
+
+def test_values_are_written_as_one_would_type_them():
+    runs = [
+        setup(arm="a", run={"hidden": (64, 64), "video": True}),
+        setup(arm="b", run={"hidden": (8,), "video": None}),
+    ]
+    assert implied(runs) == ["hidden: a 64,64; b 8", "video: a true; b none"]
+
+
+def test_compare_tells_before_anything_runs(tmp_path, capsys):
+    (tmp_path / "arms.yaml").write_text(ARMS)
+    assert compare(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Console(), dry=True) == 0
+    told = capsys.readouterr().out
+    assert "the arms differ beyond what the YAML says:\n" in told
+    assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in told
+    assert "head.bins" not in told
