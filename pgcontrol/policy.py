@@ -141,12 +141,12 @@ class Policy(nn.Module):
         return _call(self.critic, "critic.", weights, _call(self.critic_trunk, "critic_trunk.", weights, obs))
 
     def respond(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw observations [N, O] and the head's noise -> (action, choice): a pure function of tensors."""
+        """Raw observations [N, O] and the head's noise -> (actions [N, H, A], choice): a pure function of tensors."""
         choice = self.head.draw(self.params(self.normaliser(obs)), noise)
         return self.head.decode(choice), choice
 
     def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
-        """Raw observations [N, O] -> (action, choice); the mode when `rng` is None."""
+        """Raw observations [N, O] -> (actions [N, H, A], choice); the mode when `rng` is None."""
         if rng is not None:
             return self.respond(obs, self.head.noise(obs.shape[0], rng))
         choice = self.head.mode(self.params(self.normaliser(obs)))
@@ -159,8 +159,7 @@ class Policy(nn.Module):
         Of a head that emits chunks, each chunk's first action.
         """
         params = self.params(self.normaliser(obs)).repeat_interleave(count, 0)
-        action = self.head.decode(self.head.sample(params, rng))
-        first = action if action.ndim == 2 else action[:, 0]
+        first = self.head.decode(self.head.sample(params, rng))[:, 0]
         return first.unflatten(0, (len(obs), count)).transpose(0, 1)
 
     @torch.no_grad()
@@ -184,7 +183,7 @@ class Policy(nn.Module):
         if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_size:
             raise ValueError(f"obs has shape {tuple(obs.shape)}: must be ({self.obs_size},) or (N, {self.obs_size})")
         action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
-        return (action if obs.ndim == 2 else action[0]).numpy()
+        return action.reshape(*obs.shape[:-1], *self.head.answer_shape).numpy()
 
 
 def _call(module: nn.Module, prefix: str, weights: dict[str, Tensor], inputs: Tensor) -> Tensor:

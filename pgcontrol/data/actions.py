@@ -83,8 +83,8 @@ def of_run(where: Path, steps: int, seed: int, deterministic: bool = False) -> A
     rollout, _ = Collector(make_env(env_id, ENVS, seed), policy, choices, 1.0, False, rng).collect()
     unit = (head.decode(rollout.choice.flatten(0, 1)) - head.centre) / head.half_range
     ended = rollout.terminated | rollout.truncated
-    # [T, N, (H,) A] -> [T·H, N, A]; an episode that ended within a chunk leaves the rest of it unplayed
-    unit = unit.view(choices, ENVS, head.horizon, head.joints).transpose(1, 2).flatten(0, 1)
+    # [T·N, H, A] -> [T·H, N, A]; an episode that ended within a chunk leaves the rest of it unplayed
+    unit = unit.unflatten(0, (choices, ENVS)).transpose(1, 2).flatten(0, 1)
     return Actions(unit.clamp(-1, 1), ended.repeat_interleave(head.horizon, 0), env_id)
 
 

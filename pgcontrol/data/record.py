@@ -17,7 +17,7 @@ import numpy as np
 import pgcontrol_envs
 import torch
 from pgcontrol_envs import Step, VecEnv
-from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
+from pgcontrol_envs.demonstrators import route_entropy
 from torch import Tensor
 
 from pgcontrol.data import dataset
@@ -91,7 +91,7 @@ def demonstrator_player(env_id: str, noise: float) -> Player:
     routes = len(tasks[env_id].routes)
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
     wave = routes * -(-WAVE // routes)
-    return Player(env_id, wave, lambda env, seed: Demonstrator(env, seed, noise).act, notes)
+    return Player(env_id, wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
 
 
 def player(source: str, mode: bool, noise: float) -> Player:

@@ -189,7 +189,7 @@ def _midway(policy: Policy, env_id: str, seed: int) -> tuple[torch.Tensor, np.nd
     for _ in range(min(env.time_limit or LONGEST, 200)):
         seen.append((obs, env.qpos(0)))
         action, _ = policy.act(obs, None)
-        step = env.step(action if action.ndim == 2 else action[:, 0])
+        step = env.step(action[:, 0])
         obs = step.obs
         if bool(step.terminated | step.truncated):
             break

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from pgcontrol_envs import VecEnv
-from pgcontrol_envs.demonstrators import Demonstrator
 from scipy import stats
 from torch import Tensor
 
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Verdict
-from pgcontrol.play.evaluate import LONGEST, episodes, policy_agent
+from pgcontrol.play.evaluate import LONGEST, demonstrator_agent, episodes, policy_agent
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
 from pgcontrol.text import short
@@ -73,7 +72,7 @@ class Decision(NamedTuple):
 def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
     """Play an episode in every env by samples of the policy, or None: by the demonstrator."""
     assert env.task is not None
-    act = Demonstrator(env, seed).act if policy is None else policy_agent(policy, False, seed)
+    act = demonstrator_agent(env, seed) if policy is None else policy_agent(policy, False, seed)
     route = episodes(env, act, seed).route
     assert route is not None
     return occupancy(route, env.task.routes)
@@ -92,16 +91,16 @@ def follow(env: VecEnv, act: Any, obs: Tensor, going: Tensor, forced: Tensor | N
 
     Args:
         env: N environments, as they are.
-        act: observations [N, O] -> actions [N, A] or [N, H, A].
+        act: observations [N, O] -> actions [N, H, A].
         obs: [N, O], as they are.
         going: who plays; the others stand still.
         forced: [N, A] actions of the first step, in the place of `act`'s.
     """
     total, going = torch.zeros(env.num_envs, dtype=torch.float64), going.clone()
     for _ in range(env.time_limit or LONGEST):
-        action = act(obs) if forced is None else forced
+        action = act(obs) if forced is None else forced.unsqueeze(1)
         forced = None
-        for part in action.unbind(1) if action.ndim == 3 else (action,):
+        for part in action.unbind(1):
             step = env.step(part, active=going)
             total += step.reward
             going &= ~(step.terminated | step.truncated)
@@ -133,7 +132,7 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
     assert task is not None
     draws = policy.draws(obs[found], DRAWS, rng)
     played, _ = policy.act(obs[found], None)
-    candidates = {PLAYED: played if played.ndim == 2 else played[:, 0], MEAN: draws.mean(0)}
+    candidates = {PLAYED: played[:, 0], MEAN: draws.mean(0)}
     for r, name in enumerate(task.routes):
         action = task.demonstrate(np.full(scouts.num_envs, r), np.zeros((scouts.num_envs, head.joints)))
         candidates[name] = torch.from_numpy(action).float()[found]
@@ -164,7 +163,7 @@ def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> t
         if not going.any() or int(there.sum()) >= wanted:
             break
         action, _ = policy.act(obs, rng)
-        for part in action.unbind(1) if action.ndim == 3 else (action,):
+        for part in action.unbind(1):
             step = env.step(part, active=going)
             over |= step.terminated | step.truncated
             obs = step.obs

@@ -55,11 +55,10 @@ def contract(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[di
 
 def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
     head = policy.head
-    shape = ["N", head.joints] if head.horizon == 1 else ["N", head.horizon, head.joints]
     return {
         "name": "action",
         "dtype": "float32",
-        "shape": shape,
+        "shape": ["N", *head.answer_shape],
         "low": head.low.tolist(),
         "high": head.high.tolist(),
         "meaning": "what the task's step takes, joint by joint",

@@ -78,9 +78,11 @@ class Acting(nn.Module):
     def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
         """The mode, or the sample that the noise says."""
         if noise is None:
-            return self.policy.act(obs, None)[0]
-        with FromUniforms(noise):
-            return self.policy.act(obs, torch.Generator())[0]
+            action, _ = self.policy.act(obs, None)
+        else:
+            with FromUniforms(noise):
+                action, _ = self.policy.act(obs, torch.Generator())
+        return action.reshape(-1, *self.policy.head.answer_shape)
 
     def inputs(self, count: int, seed: int) -> dict[str, Tensor]:
         """Inputs by name, by number: observations as seen in training, three times and thirty times as far out."""
@@ -200,7 +202,8 @@ def _tie(acting: Acting, row: dict[str, Tensor], theirs: Tensor, draws: int = 25
             choice = policy.head.sample(near, rng)
     else:
         choice = policy.head.mode(near)
-    return bool((_apart(theirs.unsqueeze(0), policy.head.decode(choice), policy.head.half_range) <= TOLERANCE).any())
+    ours = policy.head.decode(choice)
+    return bool((_apart(theirs.view(1, *ours.shape[1:]), ours, policy.head.half_range) <= TOLERANCE).any())
 
 
 def _inputs(acting: Acting) -> list[dict[str, Any]]:

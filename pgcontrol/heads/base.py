@@ -30,8 +30,8 @@ class Head(nn.Module):
     (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `export/uniform.py` names the random draws
     that an exported `sample` may make. Nobody outside a head's file asks what kind of head it is.
 
-    Sizes: B samples, F features, A joints. Choices are in *normalised* units where -1 and 1 are the joint's bounds;
-    `decode` alone knows the bounds.
+    Sizes: B samples, F features, A joints, H = `horizon` actions a choice. Choices are in *normalised* units where -1
+    and 1 are the joint's bounds; `decode` alone knows the bounds.
 
     Subclasses say `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
     """
@@ -39,7 +39,7 @@ class Head(nn.Module):
     name: ClassVar[str]
     Options: ClassVar[type]
     horizon: int = 1
-    """Actions per choice; more than one when the head emits chunks."""
+    """H, actions per choice; more than one when the head emits chunks."""
     estimates: ClassVar[Mapping[str, float]] = {}
     """Methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
     distributions as a training meets them. An estimate is as deterministic as the rest: a function of params alone."""
@@ -103,11 +103,11 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def decode(self, choice: Tensor) -> Tensor:
-        """Choice -> action inside [low, high], [B, A] (or [B, horizon, A] for chunks)."""
+        """Choice -> its actions inside [low, high], [B, H, A], in the order in which they are played."""
         raise NotImplementedError
 
     def encode(self, action: Tensor) -> Tensor:
-        """Action -> the choice that decodes nearest to it, `decode`'s inverse: [B, A] (or [B, horizon, A]) -> [B, ...].
+        """Actions -> the choice that decodes nearest to them, `decode`'s inverse: [B, H, A] -> [B, *choice_spec.shape].
 
         What a policy learns from data by: their log-probability is that of these choices.
         """
@@ -149,6 +149,11 @@ class Head(nn.Module):
     def rates(self) -> dict[str, Tensor]:
         """Weight's name -> by what its steps are multiplied, of the weight's shape or one number; 1 where not named."""
         return {}
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """Shape of one answer where a policy leaves the package, `predict` and export: (A,), or (H, A) for chunks."""
+        return (self.joints,) if self.horizon == 1 else (self.horizon, self.joints)
 
     def to_unit(self, action: Tensor) -> Tensor:
         """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""

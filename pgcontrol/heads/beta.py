@@ -99,11 +99,11 @@ class Beta(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """Stretch to the bounds."""
-        return self.to_bounds(choice)
+        return self.to_bounds(choice).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
-        return self.to_unit(action).clamp(-1 + INSET, 1 - INSET)
+        return self.to_unit(action[:, 0]).clamp(-1 + INSET, 1 - INSET)
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:

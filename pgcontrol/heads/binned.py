@@ -142,11 +142,11 @@ class Binned(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""
-        return self.to_bounds(choice if self.inside else self.centres[choice])
+        return self.to_bounds(choice if self.inside else self.centres[choice]).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """The nearest bin, or the value itself."""
-        unit = self.to_unit(action)
+        unit = self.to_unit(action[:, 0])
         return unit if self.inside else categorical.nearest(unit, self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:

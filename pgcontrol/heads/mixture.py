@@ -121,11 +121,11 @@ class Mixture(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
-        return self.to_bounds(choice)
+        return self.to_bounds(choice).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """In half-ranges."""
-        return self.to_unit(action)
+        return self.to_unit(action[:, 0])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the whole mixture, that of the components, weights' perplexity as a share of M, saturation."""

@@ -101,11 +101,11 @@ class DiagonalGaussian(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""
-        return self.to_bounds(choice)
+        return self.to_bounds(choice).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """In half-ranges; what lay beyond a bound is not to be known any more."""
-        return self.to_unit(action)
+        return self.to_unit(action[:, 0])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""

@@ -207,13 +207,12 @@ class Token(Head):
         return torch.where(self.warm, bins, codes)
 
     def decode(self, choice: Tensor) -> Tensor:
-        """What the tokenizer says, [B, A], or [B, H, A] when H > 1."""
-        action = self.to_bounds(self.unit(choice))
-        return action if self.horizon > 1 else action.squeeze(1)
+        """What the tokenizer says."""
+        return self.to_bounds(self.unit(choice))
 
     def encode(self, action: Tensor) -> Tensor:
         """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
-        chunk = self.to_unit(action if self.horizon > 1 else action.unsqueeze(1))
+        chunk = self.to_unit(action)
         if self.warm:
             return self._filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
         return self._filled(self.tokenizer.encode(chunk))

@@ -150,11 +150,11 @@ class TokenOffset(Head):
     def decode(self, choice: Tensor) -> Tensor:
         """Code plus offset, clipped at the bounds."""
         code, offset = _parts(choice)
-        return self.to_bounds(self.table[code] + offset)
+        return self.to_bounds(self.table[code] + offset).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """The nearest code, and what is left."""
-        unit = self.to_unit(action)
+        unit = self.to_unit(action[:, 0])
         # ‖unit − code‖² but for ‖unit‖², as a product of matrices
         code = (self.table.square().sum(-1) - 2 * unit @ self.table.mT).argmin(-1)
         return _joined(code, unit - self.table[code])

@@ -86,11 +86,11 @@ class Utilities(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value."""
-        return self.to_bounds(self.centres[choice])
+        return self.to_bounds(self.centres[choice]).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
         """Every joint's nearest bin."""
-        return categorical.nearest(self.to_unit(action), self.centres)
+        return categorical.nearest(self.to_unit(action[:, 0]), self.centres)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, probability of the greedy bin, its lead over the next best."""

@@ -279,8 +279,8 @@ class Collector:
             yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
-        """Choice t's action(s), taken at `obs` -> (last Step, discounted reward [N], steps played [N])."""
-        chunk = action.unbind(1) if action.ndim == 3 else (action,)
+        """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
+        chunk = action.unbind(1)
         playing = ~self.over
         step = self._finite(t, self.env.step(chunk[0], None if playing.all() else playing), obs)
         reward, played = step.reward, playing.long()

@@ -46,7 +46,7 @@ def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS, parts: i
     columns, spreads = [], []
     for some in obs.split(max(1, BATCH // (draws * parts))):
         params = policy.params(policy.normaliser(some)).repeat_interleave(draws, 0)
-        action = head.decode(head.sample(params, rng)).reshape(len(some), draws, head.horizon, -1)[:, :, :parts]
+        action = head.decode(head.sample(params, rng)).unflatten(0, (len(some), draws))[:, :, :parts]
         unit = spread.unit(action.transpose(0, 1).flatten(1, 2), head.low, head.high).numpy()  # [D, S·P, A]
         spreads.append(unit.std(0))
         columns.append(histograms(unit))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from pgcontrol_envs import Step, VecEnv
-from pgcontrol_envs.demonstrators import route_entropy
+from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
 from torch import Tensor
 
 from pgcontrol.policy import Policy
@@ -17,7 +17,7 @@ LONGEST = 10_000
 """Steps after which an episode is cut off in an environment without a time limit."""
 
 Act = Callable[[Tensor], Tensor]
-"""Raw observations [N, O] -> actions [N, A] or [N, H, A]."""
+"""Raw observations [N, O] -> actions [N, H, A], played one after the other."""
 
 Watch = Callable[[Tensor, Tensor, Step, Tensor], None]
 """Told of every step: the observations [N, O] before it, the actions [N, A], the step, and who took it, bool [N]."""
@@ -72,7 +72,7 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
         action = act(obs)
         if record and going[0]:
             seen.append(obs[0].numpy().copy())
-        for part in action.unbind(1) if action.ndim == 3 else (action,):
+        for part in action.unbind(1):
             if record and going[0]:
                 actions.append(part[0].numpy().copy())
             step = env.step(part, active=going)
@@ -108,13 +108,23 @@ def random_agent(env: VecEnv, seed: int) -> Act:
     """Uniform over the action bounds."""
     rng = torch.Generator().manual_seed(seed)
     low, span = env.action_low, env.action_high - env.action_low
-    return lambda obs: low + span * torch.rand(len(obs), low.numel(), generator=rng)
+    return lambda obs: low + span * torch.rand(len(obs), 1, low.numel(), generator=rng)
+
+
+def demonstrator_agent(env: VecEnv, seed: int, noise: float = 1.0) -> Act:
+    """The scripted demonstrator of a task with routes.
+
+    Raises:
+        ValueError: the task has none.
+    """
+    demonstrator = Demonstrator(env, seed, noise)
+    return lambda obs: demonstrator.act().unsqueeze(1)
 
 
 def zero_agent(env: VecEnv) -> Act:
     """No torque at all (the nearest the bounds allow)."""
     action = torch.zeros_like(env.action_low).clamp(env.action_low, env.action_high)
-    return lambda obs: action.expand(len(obs), -1)
+    return lambda obs: action.expand(len(obs), 1, -1)
 
 
 def interval(returns: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:

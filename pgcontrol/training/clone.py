@@ -106,7 +106,7 @@ def clone(config: CloneConfig, quiet: bool = False) -> Run:
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
     pairs = [windows(part, policy.head.horizon, config.dataset) for part in (fitted, held_out)]
     own = policy.head.to_unit(pairs[0][1])
-    policy.head.prepare(actions.chunks, seeds["adapting"], own if own.ndim == 3 else own.unsqueeze(1))
+    policy.head.prepare(actions.chunks, seeds["adapting"], own)
     policy.normaliser.update(pairs[0][0])
     weights = [weigh(part, fitted, config.temperature, policy.head.horizon) for part in (fitted, held_out)]
     train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
@@ -243,7 +243,7 @@ def split(episodes: list[Episode], share: float, seed: int) -> tuple[list[Episod
 
 
 def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, Tensor]:
-    """Every state with the `horizon` actions from there on: observations [M, O], actions [M, A] or [M, H, A].
+    """Every state with the `horizon` actions from there on: observations [M, O], actions [M, H, A].
 
     Raises:
         InputError: no episode is that long.
@@ -256,8 +256,7 @@ def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, T
             chunks.append(np.stack([episode.action[h : h + count] for h in range(horizon)], 1))
     if not obs:
         raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or of those held out")
-    action = torch.from_numpy(np.concatenate(chunks))
-    return torch.from_numpy(np.concatenate(obs)), action if horizon > 1 else action.squeeze(1)
+    return torch.from_numpy(np.concatenate(obs)), torch.from_numpy(np.concatenate(chunks))
 
 
 def _count(episode: Episode, horizon: int) -> int:

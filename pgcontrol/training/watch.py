@@ -65,7 +65,7 @@ class Watch:
         repeated = params.repeat_interleave(DRAWS, 0)
         choice = head.sample(repeated, rng)
         action = head.decode(choice)
-        units = spread.unit(action if action.ndim == 2 else action[:, 0], head.low, head.high)
+        units = spread.unit(action[:, 0], head.low, head.high)
         units = units.unflatten(0, (len(params), DRAWS)).transpose(0, 1)
         fixed, now = spread.spread(units[:, : len(probes)]), spread.spread(units[:, len(probes) :])
         row = {
@@ -90,7 +90,7 @@ class Watch:
             return {}
         choice = choice[_evenly(len(choice), min(len(choice), DONE))]
         action = head.decode(choice)
-        units = spread.unit(action if action.ndim == 2 else action.flatten(0, 1), head.low, head.high)
+        units = spread.unit(action.flatten(0, 1), head.low, head.high)
         row = {"saturation": spread.saturation(units), "action_entropy": spread.executed_entropy(units)}
         if values := head.choice_spec.values:
             row["dead"] = spread.dead(choice.flatten(1), values)

@@ -74,7 +74,7 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
     joints = env.action_low.numel()
     if who == "random":
         act, many = evaluate.random_agent(env, seed), evaluate.random_agent(env, seed + 1)
-        return Agent("random", act, lambda obs: many(obs.expand(DRAWS, -1))), env
+        return Agent("random", act, lambda obs: many(obs.expand(DRAWS, -1))[:, 0]), env
     return Agent("zero", evaluate.zero_agent(env), lambda obs: torch.empty(0, joints)), env
 
 
@@ -110,7 +110,7 @@ class Player(plugin.SimPlugin):
         self._take_pushes()
         if not self.parts:
             chosen = self.agent.act(self.obs)
-            self.parts.extend(chosen.unbind(1) if chosen.ndim == 3 else (chosen,))
+            self.parts.extend(chosen.unbind(1))
             if time.monotonic() - self._pictured >= PICTURES:
                 self.choice, self._pictured = self.parts[0][0].double().numpy(), time.monotonic()
                 self.draws = self.agent.draws(self.obs).double().numpy()  # of this state and no other

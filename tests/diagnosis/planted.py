@@ -72,7 +72,7 @@ def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)
     policy.normaliser.update(obs)
-    inputs, target = policy.normaliser(obs), policy.head.encode(action)
+    inputs, target = policy.normaliser(obs), policy.head.encode(action.unsqueeze(1))
     adam, rng = fresh_adam(policy), torch.Generator().manual_seed(seed)
     for k in range(steps):
         rate = torch.tensor(3e-3 * (1 - k / steps), dtype=torch.float64)

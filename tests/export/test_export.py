@@ -115,7 +115,7 @@ def test_draws_from_uniforms_are_the_heads_own(name, options):
     acting = export.Acting(policy, sampled=True)
     noise = torch.rand(n, acting.noise_size, dtype=torch.float64, generator=rng(1))
     with torch.no_grad():
-        ours, theirs = acting(obs, noise), policy.act(obs, rng(2))[0]
+        ours, theirs = acting(obs, noise), policy.act(obs, rng(2))[0][:, 0]
     for joint in range(ours.shape[1]):
         found = stats.ks_2samp(ours[:, joint], theirs[:, joint])
         assert found.pvalue > 1e-5  # pyright: ignore[reportAttributeAccessIssue]

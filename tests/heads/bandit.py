@@ -53,7 +53,7 @@ def actions_after_training(
         params = params_of(theta).repeat_interleave(samples, 0)
         choice = head.sample(params, rng)
         old = head.log_prob(params, choice)
-        gain = reward(head.decode(choice).squeeze(-1)).view(seeds, samples)
+        gain = reward(head.decode(choice)).view(seeds, samples)
         advantage = ((gain - gain.mean(1, keepdim=True)) / (gain.std(1, keepdim=True) + 1e-8)).view(-1)
         for _ in range(4):
             leaf = theta.detach().requires_grad_()
@@ -63,7 +63,7 @@ def actions_after_training(
             (gradient,) = torch.autograd.grad(-surrogate.sum() / samples, leaf)
             step, adam = adam_step(gradient, adam, rate_tensor)
             theta = theta - step
-    return head.decode(head.mode(params_of(theta))).squeeze(-1)
+    return head.decode(head.mode(params_of(theta))).flatten()
 
 
 def on_the_high_peak(name: str, options: dict[str, Any], seeds: int = 200) -> int:

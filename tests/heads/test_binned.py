@@ -19,7 +19,7 @@ def head(**options) -> Binned:
 @pytest.mark.parametrize("bins", [2, 3, 11, 41])
 def test_bins_are_evenly_spaced_and_reach_the_bounds(bins):
     choice = torch.arange(bins).unsqueeze(1).expand(-1, 2)
-    action = head(bins=bins).decode(choice)
+    action = head(bins=bins).decode(choice)[:, 0]
     assert torch.allclose(action[:, 0], torch.linspace(-1, 1, bins), atol=1e-6)
     assert torch.allclose(action[:, 1], torch.linspace(0, 10, bins), atol=1e-5)
     assert action[0].tolist() == LOW.tolist()

@@ -77,7 +77,7 @@ def test_shapes(head, params):
     assert choice.dtype == head.choice_spec.dtype
     assert head.mode(params).shape == choice.shape
     assert head.mode(params).dtype == choice.dtype
-    assert head.decode(choice).shape[-1] == JOINTS
+    assert head.decode(choice).shape == (BATCH, head.horizon, JOINTS)
     for scalar in (head.log_prob(params, choice), head.entropy(params), head.kl(params, params)):
         assert scalar.shape == (BATCH,)
         assert scalar.dtype == torch.float32

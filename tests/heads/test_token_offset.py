@@ -21,8 +21,8 @@ def no_chunks(source: str, horizon: int) -> torch.Tensor:
 def test_every_action_is_encoded_exactly_by_its_nearest_code():
     h = head(codes=16)
     action = LOW + (HIGH - LOW) * torch.rand(500, JOINTS, generator=rng())
-    choice = h.encode(action)
-    assert torch.allclose(h.decode(choice), action, atol=1e-5)
+    choice = h.encode(action.unsqueeze(1))
+    assert torch.allclose(h.decode(choice)[:, 0], action, atol=1e-5)
     nearest = torch.cdist(unit(action), h.table).argmin(-1)
     assert torch.equal(choice[:, 0].long(), nearest)
 

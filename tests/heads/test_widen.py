@@ -8,8 +8,7 @@ from tests.heads.test_laws import CASES, FEATURES, HIGH, LOW, make, rng
 
 def unit_actions(head, choice):
     """First actions of choices, in half-ranges."""
-    action = head.decode(choice)
-    return ((action if action.ndim == 2 else action[:, 0]) - LOW) / (HIGH - LOW) * 2 - 1
+    return (head.decode(choice)[:, 0] - LOW) / (HIGH - LOW) * 2 - 1
 
 
 @pytest.mark.parametrize("case", [case.values for case in CASES], ids=[case.id for case in CASES])

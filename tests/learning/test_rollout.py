@@ -131,7 +131,7 @@ def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
     env = Clockwork(2, period=5, terminates=True)
     c = collector(env, length=4)
     decode = c.policy.head.decode
-    c.policy.head.decode = lambda choice: decode(choice).unsqueeze(1).expand(-1, 3, -1)  # type: ignore[method-assign]
+    c.policy.head.decode = lambda choice: decode(choice).expand(-1, 3, -1)  # type: ignore[method-assign]
     rollout, episodes = c.collect()
     # γ = 0.5: three steps are worth 1 + ½ + ¼; the second chunk ends after two of its three, at the termination
     assert rollout.reward[:, 0].tolist() == [1.75, 1.5, 1.75, 1.5]

@@ -83,7 +83,7 @@ def test_the_step_can_be_traced_as_one_graph(demonstrations, tmp_path):
 
 
 def _noise(policy) -> Samples:
-    return Samples(torch.randn(8, 4), policy.head.encode(torch.rand(8, 2)), torch.rand(8))
+    return Samples(torch.randn(8, 4), policy.head.encode(torch.rand(8, 1, 2)), torch.rand(8))
 
 
 def test_two_peaks_are_cloned_by_bins_and_averaged_by_a_gaussian(tmp_path):

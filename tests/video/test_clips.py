@@ -112,7 +112,7 @@ def test_what_is_drawn_of_a_chunk_is_what_its_choice_was_made_from(name, horizon
     for step in range(13):
         part = step % horizon
         action = policy.act(observed[step - part].expand(DRAWS, -1), rng)[0]
-        unit = spread.unit(action if horizon == 1 else action[:, part], policy.head.low, policy.head.high).numpy()
+        unit = spread.unit(action[:, part], policy.head.low, policy.head.high).numpy()
         shares = shown["columns"][step] / shown["columns"][step].sum(-1, keepdims=True, dtype=float)
         # the deviation of a share's difference is below 0.016
         np.testing.assert_allclose(shares, histograms(unit[:, None])[0] / DRAWS, atol=0.08)
