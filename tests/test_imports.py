@@ -72,7 +72,7 @@ def imports(module: str) -> set[str]:
             )
             found |= {f"{base}.{a.name}" if f"{base}.{a.name}" in MODULES else base for a in node.names}
         elif isinstance(node, ast.Constant) and DOTTED.fullmatch(str(node.value)):
-            name = node.value.split(":")[0]
+            name = str(node.value).split(":")[0]
             found |= {name, name.rpartition(".")[0]}
     return {m for m in found if m in MODULES} - {module, module.rpartition(".")[0], "pgcontrol"}
 

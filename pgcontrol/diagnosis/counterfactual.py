@@ -7,6 +7,7 @@ checkpoint, so that it shows progress, resumes, and can be looked at like any ru
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 from collections.abc import Sequence
@@ -24,13 +25,13 @@ from pgcontrol.measures.statistics import probability_of_improvement
 from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import Config, configure, flat, nested
+from pgcontrol.runs.config import Config, flat, nested
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.board import Board
 from pgcontrol.sweep.executor import Executor, Outcome
 from pgcontrol.sweep.run_state import begun
-from pgcontrol.sweep.sweep import Cell
+from pgcontrol.sweep.sweep import Cell, Key, cell_of
 from pgcontrol.text import short
 from pgcontrol.training.train import trainer_for
 from pgcontrol.training.trainer import Trainer, stream_seeds
@@ -97,7 +98,9 @@ def counterfactual(
     cells = _cells(run.config(), branching, seeds)
     for cell in cells:
         if not begun(cell, where / cell.name):
-            begin(cell, where / cell.name, branching.origin, run, branching.width if cell.arm == "widened" else None)
+            begin(
+                cell, where / cell.name, branching.origin, run, branching.width if cell.key.arm == "widened" else None
+            )
     missing = [cell for cell in cells if not _finished(where / cell.name)]
     late = f", after the onset at {onset.step:,}: no checkpoint is older" if start > onset.step else ""
     told = f"{len(cells)} branches of {branching.steps:,} steps from step {start:,}{late}, {len(missing)} to run"
@@ -153,7 +156,7 @@ def _cells(config: Config, branching: Branching, seeds: int) -> list[Cell]:
     }
     common.pop("run_dir")
     return [
-        Cell(config.env, arm, seed, common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
+        cell_of(Key(config.env, arm, seed), common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
         for seed in range(seeds)
         for arm in ARMS
     ]
@@ -162,7 +165,7 @@ def _cells(config: Config, branching: Branching, seeds: int) -> list[Cell]:
 def measured(run: RunFolder, branching: Branching, seeds: int) -> Counterfactual:
     """The arms of finished branches, compared."""
     cells, where = _cells(run.config(), branching, seeds), run.path / "branches" / branching.folder
-    folders = {arm: [where / cell.name for cell in cells if cell.arm == arm] for arm in ARMS}
+    folders = {arm: [where / cell.name for cell in cells if cell.key.arm == arm] for arm in ARMS}
     scores = {arm: [final(folder) for folder in found] for arm, found in folders.items()}
     climbs = {arm: float(np.mean([climb(folder) for folder in found])) for arm, found in folders.items()}
     gain = compare(scores, column(read_rows(run.metrics_file), RETURN)[1], climbs["widened"] - climbs["alone"])
@@ -185,7 +188,7 @@ def nearest(found: Sequence[Path], step: int) -> Path:
 def begin(cell: Cell, folder: Path, origin: Path, run: RunFolder, width: float | None) -> None:
     """Make a branch's run folder, its first checkpoint the origin's with random streams anew, and widened if asked."""
     shutil.rmtree(folder, ignore_errors=True)
-    config = configure(cell.settings | {"run_dir": str(folder)})
+    config = dataclasses.replace(cell.config, run_dir=str(folder))
     trainer = trainer_for(config, run.manifest().get("compiled"), fresh=False)
     trainer.load(origin)
     reseed(trainer, config.seed)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pgcontrol.report.queries import Study
-from pgcontrol.sweep.results import Row
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.statistics import iqm_band
+from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.report.queries import CHART_POINTS, Study
-from pgcontrol.sweep.results import RETURN
 from pgcontrol.text import count
 
 
@@ -72,8 +72,7 @@ def over_budgets(study: Study) -> list[Curve]:
 
 def budget(study: Study, env: str) -> int:
     """Steps that the runs of a task were to take, at the most; of rows that do not tell, those that they took."""
-    rows = [row for arm in study.arms(env) for row in study.of(env, arm)]
-    return max(int(row.get("config", row["settings"]).get("total_steps", row["steps"])) for row in rows)
+    return max(row.budget for arm in study.arms(env) for row in study.of(env, arm))
 
 
 def _curve(study: Study, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) -> Curve:

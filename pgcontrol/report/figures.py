@@ -10,14 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from pgcontrol.measures.statistics import Pair, iqm, iqm_interval, over_decades, profile
-from pgcontrol.measures.verdicts import Limits
+from pgcontrol.measures.verdicts import RETURN, Limits
 from pgcontrol.report import curves, svg
 from pgcontrol.report.curves import Curve, Seeds
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import FEW, listed
 from pgcontrol.report.queries import Study, percent
 from pgcontrol.report.svg import Axes, Bar, Line
-from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
 STEPS = "environment steps"
@@ -86,8 +86,8 @@ def scores(study: Study, env: str) -> Figure:
                 study.colour(arm),
                 interval.estimate,
                 *((interval.low, interval.high) if several else ()),
-                points=[(score(r), _seed(r)) for r in cells if not r.get("diverged")],
-                faint=[(score(r), f"{_seed(r)}, diverged") for r in cells if r.get("diverged")],
+                points=[(r.score, _seed(r)) for r in cells if not r.diverged],
+                faint=[(r.score, f"{_seed(r)}, diverged") for r in cells if r.diverged],
                 says=f"{interval if several else short(interval.estimate)}, n = {len(values)}",
             )
         )
@@ -108,7 +108,7 @@ def scores(study: Study, env: str) -> Figure:
 
 
 def _seed(row: Row) -> str:
-    return f"seed {row['seed']}: {short(score(row))}"
+    return f"seed {row.seed}: {short(row.score)}"
 
 
 def improvement(study: Study, env: str) -> Figure | None:
@@ -264,7 +264,7 @@ def over_training(study: Study, env: str, metric: str, title: str, log: bool | N
 def health(study: Study, env: str) -> Iterator[Figure]:
     """What the updates did, and whatever else the YAML asks for."""
     asked = {metric: (metric, None) for metric in study.sweep.plots if metric not in HEALTH and metric != "train/std"}
-    known = set().union(*(row["curves"] for arm in study.arms(env) for row in study.of(env, arm)))
+    known = set().union(*(row.curves for arm in study.arms(env) for row in study.of(env, arm)))
     for metric, (title, log) in (HEALTH | asked).items():
         if metric == "train/approx_kl" and "train/kl" in known:
             continue  # the same, less exact
@@ -280,7 +280,7 @@ def spread(study: Study, env: str) -> Figure | None:
 def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
     """The same joint by joint, arm by arm."""
     for arm in study.arms(env):
-        rows = [row for row in study.of(env, arm) if row.get("spread")]
+        rows = [row for row in study.of(env, arm) if row.spread]
         if not rows:
             continue
         grid = study.grid(rows)
@@ -289,7 +289,7 @@ def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
         drawn = [Line("the narrowest", study.colour(arm), grid, joints.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
         limit, n = Limits().share, Seeds(len(rows), len(study.of(env, arm))).told()
-        sharp = {row["seed"]: found for row in rows if (found := study.sharp(row))}
+        sharp = {row.seed: found for row in rows if (found := study.sharp(row))}
         marks = [
             (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
             for seed, at in sharp.items()

@@ -16,15 +16,18 @@ from pgcontrol.report.curves import Seeds
 from pgcontrol.report.figures import Figure
 from pgcontrol.report.pictures import Trail
 from pgcontrol.report.queries import HUES, Study, percent
-from pgcontrol.sweep.results import Row
 from pgcontrol.text import count, short
-from pgcontrol.training.behaviour import unpack
+from pgcontrol.training.behaviour import Routes, unpack
 
 PIXELS = 100
 """Of a picture, from the first checkpoint to the last."""
 
 INK = (0x2F, 0x7F, 0xC4)
 """Of a full column, on light and on dark paper; emptier ones let the paper through."""
+
+
+Runs = list[tuple[int, Routes]]
+"""Of an arm: each seed, and the ways it went."""
 
 
 class Maps(NamedTuple):
@@ -44,18 +47,18 @@ def maps(study: Study, env: str) -> list[Maps]:
     found = []
     for arm in study.arms(env):
         row = study.median(env, arm)
-        if not (kept := row.get("maps")):
+        if not (kept := row.maps):
             continue
-        columns, steps = unpack(kept["columns"]), np.array(kept["steps"])
-        names, joints = study.joints(env, columns.shape[2]), len(row.get("spread", {}).get("joints", ()))
+        columns, steps = unpack(kept.columns), np.array(kept.steps)
+        names, joints = study.joints(env, columns.shape[2]), len(row.spread.joints) if row.spread else 0
         some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
         moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
-        for s, state in enumerate(kept["states"]):
+        for s, state in enumerate(kept.states):
             drawn = []
             for j, joint in enumerate(names):
                 label = f"{env}, {arm}: {joint}, {state}"
-                drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept["discrete"]), ""))
-            found.append(Maps(state, arm, len(steps), f"seed {row['seed']}, n = 1 run, {moments}{some}", drawn))
+                drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept.discrete), ""))
+            found.append(Maps(state, arm, len(steps), f"seed {row.seed}, n = 1 run, {moments}{some}", drawn))
     states = list(dict.fromkeys(m.state for m in found))
     return sorted(found, key=lambda m: states.index(m.state))
 
@@ -82,57 +85,57 @@ def nearest(steps: np.ndarray) -> np.ndarray:
 
 def routes(study: Study, env: str) -> Iterator[Figure]:
     """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
-    arms = {arm: [row for row in study.of(env, arm) if row.get("routes")] for arm in study.arms(env)}
-    kept = [row["routes"] for rows in arms.values() for row in rows]
+    arms = {arm: [(row.seed, row.routes) for row in study.of(env, arm) if row.routes] for arm in study.arms(env)}
+    kept = [routes for runs in arms.values() for _, routes in runs]
     if not kept:
         return
-    ends = None
-    if all("paths" in k for k in kept):  # one box for all arms, so that their paths can be compared
-        ends = pictures.corners(kept[0]["outlines"], [unpack(k["paths"]) for k in kept])
-    for arm, rows in arms.items():
-        if not rows:
+    ends, paths = None, [unpack(routes.paths) for routes in kept if routes.paths]
+    if len(paths) == len(kept):  # one box for all arms, so that their paths can be compared
+        ends = pictures.corners(kept[0].outlines or [], paths)
+    for arm, runs in arms.items():
+        if not runs:
             continue
-        taken = np.concatenate([row["routes"]["taken"] for row in rows])
-        names = rows[0]["routes"]["names"]
+        taken = np.concatenate([routes.taken for _, routes in runs])
+        names = runs[0][1].names
         shares = {name: float((taken == i).mean()) for i, name in enumerate(names)}
         used = sorted(((n, s) for n, s in shares.items() if s), key=lambda item: -item[1])
         ways = ", ".join(f"{n} {percent(s)}" for n, s in used[:6]) + (" …" if len(used) > 6 else "")
-        entropies = [row["routes"]["entropy"] for row in rows if row["routes"]["entropy"] is not None]
+        entropies = [routes.entropy for _, routes in runs if routes.entropy is not None]
         entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
         title = f"{env}: {arm}, routes"
-        n = Seeds(len(rows), len(study.of(env, arm))).told()
+        n = Seeds(len(runs), len(study.of(env, arm))).told()
         yield Figure(
             title,
-            _paths(title, rows, names, ends) if ends else _shares(title, rows, names),
+            _paths(title, runs, names, ends) if ends else _shares(title, runs, names),
             f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
             f" n = {n}, {len(taken)} episodes.",
             arm,
         )
 
 
-def _paths(label: str, rows: list[Row], names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> str:
+def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> str:
     drawn = []
-    for row in rows:
-        for path, route in zip(unpack(row["routes"]["paths"]), row["routes"]["taken"], strict=True):
-            says = f"{names[route] if route >= 0 else 'failed'} (seed {row['seed']})"
+    for seed, routes in runs:
+        for path, route in zip(unpack(routes.paths or {}), routes.taken, strict=True):
+            says = f"{names[route] if route >= 0 else 'failed'} (seed {seed})"
             drawn.append(Trail(path.astype(float), _colour(route), says))
     told = [
         {"name": bar.name, "arm": False, "c": bar.colour, "says": [bar.says, *(says for _, says in bar.points)]}
-        for bar in _bars(rows, names)
+        for bar in _bars(runs, names)
         if bar.estimate
     ]
-    return pictures.plane(label, rows[0]["routes"]["outlines"], drawn, ends, told)
+    return pictures.plane(label, runs[0][1].outlines or [], drawn, ends, told)
 
 
-def _shares(label: str, rows: list[Row], names: list[str]) -> str:
-    return svg.bars(label, _bars(rows, names), "share of episodes", (0.0, 1.0))
+def _shares(label: str, runs: Runs, names: list[str]) -> str:
+    return svg.bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
 
 
-def _bars(rows: list[Row], names: list[str]) -> list[svg.Bar]:
+def _bars(runs: Runs, names: list[str]) -> list[svg.Bar]:
     """The share of each route, and of failures, over runs."""
     bars = []
     for i, name in [*enumerate(names), (-1, "none")]:
-        shares = {row["seed"]: float((np.array(row["routes"]["taken"]) == i).mean()) for row in rows}
+        shares = {seed: float((np.array(routes.taken) == i).mean()) for seed, routes in runs}
         mean = float(np.mean(list(shares.values())))
         points = [(share, f"seed {seed}: {percent(share)}") for seed, share in shares.items()]
         bars.append(svg.Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))

@@ -21,7 +21,7 @@ from pgcontrol.measures.statistics import (
 )
 from pgcontrol.report import improvement
 from pgcontrol.report.queries import STUCK, Study, percent
-from pgcontrol.sweep.results import Row, score
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, short
 
@@ -260,12 +260,12 @@ def _ways(study: Study, env: str) -> Paragraph:
     """Of a task with routes: which arms' samples keep more than one of them, and how often they succeed at all."""
     several, one, none = [], [], []
     for arm in study.arms(env):
-        kept = [row["routes"] for row in study.of(env, arm) if row.get("routes")]
+        kept = [row.routes for row in study.of(env, arm) if row.routes]
         if not kept:
             continue
-        taken = [np.array(k["taken"]) for k in kept]
+        taken = [np.array(routes.taken) for routes in kept]
         success = float(np.mean([(t >= 0).mean() for t in taken]))
-        entropies = [k["entropy"] for k in kept if k["entropy"] is not None]
+        entropies = [routes.entropy for routes in kept if routes.entropy is not None]
         if not entropies:
             none.append(arm)
         elif open_ := sum(_main(t) < ONE_WAY for t in taken if (t >= 0).any()):
@@ -287,7 +287,7 @@ def _ways(study: Study, env: str) -> Paragraph:
         told.append(f"no run succeeds with {listed(none)}")
     if not told:
         return Paragraph("", "")
-    names = next(row["routes"]["names"] for row in study.rows.values() if row["env"] == env and row.get("routes"))
+    names = next(row.routes.names for row in study.rows.values() if row.env == env and row.routes)
     return Paragraph(f"Of the {len(names)} routes of {env},", f"{'; '.join(told)}.")
 
 
@@ -339,26 +339,26 @@ def _stuck(study: Study, env: str) -> str:
         return ""
     for arm in study.arms(env):
         rows = study.of(env, arm)
-        low = [row for row in rows if score(row) < limit]
+        low = [row for row in rows if row.score < limit]
         if low and len(low) == len(rows) > 1:
-            found.append(f"{arm} in every run (at best {short(max(map(score, low)))})")
+            found.append(f"{arm} in every run (at best {short(max(row.score for row in low))})")
         elif low:
-            seeds = listed([str(row["seed"]) for row in low])
-            found.append(f"{arm} seed{'s' * (len(low) > 1)} {seeds} ({listed([short(score(row)) for row in low])})")
+            seeds = listed([str(row.seed) for row in low])
+            found.append(f"{arm} seed{'s' * (len(low) > 1)} {seeds} ({listed([short(row.score) for row in low])})")
     way = f"under {percent(STUCK)} of the way from the first return to the best arm's score ({short(limit)})"
     return f"On {env}, {way}: {listed(found)}." if found else ""
 
 
 def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
     """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
-    said = Counter(word for row in rows for word in (row.get("verdict") or "healthy").split(", "))
+    said = Counter(word for row in rows for word in (row.verdict or "healthy").split(", "))
     found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
     for word in {"sharp", "suspected"} & set(found):
-        those = [row for row in rows if word in (row.get("verdict") or "").split(", ")]
+        those = [row for row in rows if word in (row.verdict or "").split(", ")]
         found[word] = (found[word][0], _narrowed(study, those))
-    if gone := [row["steps"] for row in rows if row.get("diverged")]:
+    if gone := [row.steps for row in rows if row.diverged]:
         found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
-    unjudged = [row for row in rows if row.get("verdict") in (None, "not judged")]
+    unjudged = [row for row in rows if row.verdict in (None, "not judged")]
     if narrow := [row for row in unjudged if study.sharp(row)]:
         found[NARROW] = (len(narrow), _narrowed(study, narrow))
     return found
@@ -369,7 +369,7 @@ def _narrowed(study: Study, rows: list[Row]) -> str:
     found = [at for row in rows if (at := study.sharp(row))]
     if not found:
         return ""
-    names = study.joints(rows[0]["env"], 1 + max(j for at in found for j in at.joints))
+    names = study.joints(rows[0].env, 1 + max(j for at in found for j in at.joints))
     often = Counter(names[j] for at in found for j in at.joints).most_common(JOINTS)
     return f" (from step {short(min(at.step for at in found))} on: {listed([name for name, _ in often])})"
 

@@ -20,10 +20,10 @@ from pgcontrol.report.figures import Figure
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Study
 from pgcontrol.report.videos import Clip
-from pgcontrol.runs.config import flat
 from pgcontrol.sweep.differences import Setup, implied
-from pgcontrol.sweep.results import Row, as_run, score
-from pgcontrol.sweep.sweep import Sweep
+from pgcontrol.sweep.results import repeated
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key, Sweep, command
 from pgcontrol.text import short, typed
 
 SMALL = ("spread", "routes", "health")
@@ -76,7 +76,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "name": sweep.path.stem,
         "question": sweep.question or sweep.path.stem,
         "command": f"pgcontrol compare {tables.shown(sweep)}",
-        "dates": " … ".join(sorted({row["date"] for row in study.rows.values()})),
+        "dates": " … ".join(sorted({row.date for row in study.rows.values()})),
         "done": len(study.rows),
         "asked": len(sweep.cells),
         "baseline": sweep.baseline,
@@ -85,16 +85,14 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "columns": tables.COLUMNS,
         "table": tables.lines(study),
         "reported": bool(sweep.references),
-        "diverged": any(row.get("diverged") for row in study.rows.values()),
+        "diverged": any(row.diverged for row in study.rows.values()),
         "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
         "videos": _videos(study, clips),
         "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
         "common": _common(study),
-        "implied": implied(
-            Setup(row["env"], row["arm"], row["settings"], row.get("config", {})) for row in study.rows.values()
-        ),
+        "implied": implied(Setup(row.env, row.arm, row.settings, row.config or {}) for row in study.rows.values()),
         "versions": _versions(study),
         "style": Markup(_own("style.css")),
         "script": Markup(_own("script.js")),
@@ -147,30 +145,29 @@ def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]
 
 
 def _video(study: Study, clip: Clip) -> Video:
-    row = study.rows[clip.env, clip.arm, clip.seed]
+    row = study.rows[Key(clip.env, clip.arm, clip.seed)]
     data = base64.b64encode(clip.file.read_bytes()).decode()
-    says = f"seed {clip.seed}, return {short(score(row))}"
+    says = f"seed {clip.seed}, return {short(row.score)}"
     return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
-    provenance, cell = row.get("provenance", {}), as_run(row)
     details = {
-        **({"diagnosis": row["why"]} if row.get("why") else {}),
-        "command": shlex.join(["pgcontrol", *cell.words(Path("runs") / sweep.path.stem / cell.name)]),
-        **({"borrowed from": row["from"]} if "from" in row else {}),
-        "revision": row.get("revision") or "not known",
-        **{k: _plain(v) for k, v in provenance.items()},
+        **({"diagnosis": row.why} if row.why else {}),
+        "command": shlex.join(["pgcontrol", *command(repeated(row), Path("runs") / sweep.path.stem / row.key.name)]),
+        **({"borrowed from": row.lender} if row.lender else {}),
+        "revision": row.revision or "not known",
+        **{k: _plain(v) for k, v in row.provenance.items()},
     }
     numbers = [
-        row["env"],
-        row["arm"],
-        str(row["seed"]),
-        *("" if row[k] is None else short(row[k]) for k in ("return", "sampled", "training")),
-        f"{row['steps']:,}",
-        f"{row['seconds']:,.0f}",
-        row.get("verdict") or ("diverged" if row.get("diverged") else ""),
-        row["date"],
+        row.env,
+        row.arm,
+        str(row.seed),
+        *("" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)),
+        f"{row.steps:,}",
+        f"{row.seconds:,.0f}",
+        row.verdict or ("diverged" if row.diverged else ""),
+        row.date,
     ]
     return {"numbers": numbers, "details": details}
 
@@ -181,7 +178,7 @@ def _plain(value: Any) -> str:
 
 def _common(study: Study) -> list[tuple[str, dict[str, str]]]:
     """What all runs share, and what each arm has of its own beside it, where its runs agree."""
-    runs = [(row["arm"], {k: typed(v) for k, v in _settings(row).items()}) for row in study.rows.values()]
+    runs = [(row.arm, {k: typed(v) for k, v in _settings(row).items()}) for row in study.rows.values()]
     same = _agreed([settings for _, settings in runs])
     arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in study.arms()]
     return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
@@ -189,7 +186,7 @@ def _common(study: Study) -> list[tuple[str, dict[str, str]]]:
 
 def _settings(row: Row) -> dict[str, Any]:
     """The settings of a run that a table of arms is to show: all, or of an older row those that the YAML says."""
-    return {k: v for k, v in row.get("config", flat(row["settings"])).items() if k not in ("env", "seed")}
+    return {k: v for k, v in row.known.items() if k not in ("env", "seed")}
 
 
 def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -199,7 +196,7 @@ def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
 
 def _versions(study: Study) -> list[str]:
     """Each set of versions that rows were made with, in words."""
-    sets = [row.get("provenance", {}).get("versions") for row in study.rows.values()]
+    sets = [row.provenance.get("versions") for row in study.rows.values()]
     told = list(dict.fromkeys(_plain(v) for v in sets if v))
     return told + (["some rows were made before versions were kept"] if None in sets else [])
 

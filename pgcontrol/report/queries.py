@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.statistics import Pair, iqm, reached
-from pgcontrol.measures.verdicts import Limits, Onset, onset
-from pgcontrol.sweep.results import RETURN, SHORTEST, Row, score
+from pgcontrol.measures.verdicts import RETURN, Limits, Onset, onset
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 
 HUES = 7
@@ -66,16 +66,15 @@ class Study:
 
     def scores(self, env: str, arm: str | None) -> list[float]:
         """What those runs are judged by, one number a seed."""
-        return [score(row) for row in self.of(env, arm)]
+        return [row.score for row in self.of(env, arm)]
 
     def sampled(self, env: str, arm: str) -> list[float]:
         """What the sampled policies of those runs scored, where that was measured."""
-        return [row["sampled"] for row in self.of(env, arm) if row["sampled"] is not None]
+        return [row.sampled for row in self.of(env, arm) if row.sampled is not None]
 
     def rate(self, env: str, arm: str) -> float:
         """Steps a second of the median run."""
-        # older rows have 0.0 for what took less than half a tenth
-        return float(np.median([row["steps"] / max(row["seconds"], SHORTEST) for row in self.of(env, arm)]))
+        return float(np.median([row.steps / row.seconds for row in self.of(env, arm)]))
 
     def pairs(self, arm: str) -> list[Pair]:
         """An arm's scores and the baseline's, on each task that has both."""
@@ -92,23 +91,23 @@ class Study:
 
     def grid(self, rows: Iterable[Row]) -> np.ndarray:
         """Common steps [CHART_POINTS] of several runs."""
-        ends = [(row["curves"]["steps"][0], row["curves"]["steps"][-1]) for row in rows]
+        ends = [(row.points[0], row.points[-1]) for row in rows]
         return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), CHART_POINTS)
 
     def curves(self, rows: Iterable[Row], metric: str, grid: np.ndarray) -> np.ndarray:
         """A metric of several runs on common steps, [n, P]; runs that know nothing of it are left out."""
-        found = [_on(grid, np.array(row["curves"]["steps"], float), row["curves"].get(metric)) for row in rows]
+        found = [_on(grid, np.array(row.points, float), row.curves.get(metric)) for row in rows]
         return np.array([c for c in found if c is not None]).reshape(-1, len(grid))
 
     def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
         """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
-        grid = np.linspace(0, np.median([row["seconds"] for row in rows]), CHART_POINTS)
-        found = [_on(grid, seconds(row), row["curves"].get(RETURN)) for row in rows]
+        grid = np.linspace(0, np.median([row.seconds for row in rows]), CHART_POINTS)
+        found = [_on(grid, seconds(row), row.curves.get(RETURN)) for row in rows]
         return grid, np.array([c for c in found if c is not None]).reshape(-1, CHART_POINTS)
 
     def first(self, env: str) -> float:
         """The return that training begins with: IQM over all runs of the task."""
-        begun = [next((v for v in r["curves"].get(RETURN, ()) if v is not None), None) for r in self._all(env)]
+        begun = [next((v for v in r.curves.get(RETURN, ()) if v is not None), None) for r in self._all(env)]
         known = [v for v in begun if v is not None]
         return float(iqm(np.array(known))) if known else 0.0
 
@@ -156,30 +155,30 @@ class Study:
     def reaches(self, env: str, arm: str, goal: float) -> Reaches:
         """When the training return of an arm's runs first was at a goal, as finely as `statistics.reached` can say."""
         rows = self.of(env, arm)
-        known = [(row, _values(row["curves"].get(RETURN))) for row in rows]
-        steps = [reached(np.array(row["curves"]["steps"], float), curve, goal) for row, curve in known]
+        known = [(row, _values(row.curves.get(RETURN))) for row in rows]
+        steps = [reached(np.array(row.points, float), curve, goal) for row, curve in known]
         times = [reached(seconds(row), curve, goal) for row, curve in known]
         return Reaches([s for s in steps if s is not None], [t for t in times if t is not None], steps.count(None))
 
     def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
-        kept = row.get("spread")
-        return (np.array(kept["steps"], float), np.array(kept["joints"], float).T) if kept else None
+        kept = row.spread
+        return (np.array(kept.steps, float), np.array(kept.joints, float).T) if kept else None
 
     def joints(self, env: str, count: int) -> list[str]:
         """Names of a task's first joints: of the row that has most of them, since older ones numbered some."""
-        kept = [names for row in self._all(env) if (names := row.get("maps", {}).get("joints"))]
+        kept = [row.maps.joints for row in self._all(env) if row.maps and row.maps.joints]
         named = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
         return [*named[:count], *(f"joint {j}" for j in range(len(named), count))]
 
     def sharp(self, row: Row) -> Onset | None:
         """From when on a run's narrowest joint stayed narrow, if it did; see `pgcontrol.measures.verdicts`."""
         kept = self.spread(row)
-        return onset(*kept, int(row["settings"].get("total_steps", row["steps"])), Limits()) if kept else None
+        return onset(*kept, row.budget, Limits()) if kept else None
 
     def median(self, env: str, arm: str) -> Row:
         """The run whose score is in the middle: the one to look at."""
-        rows = sorted(self.of(env, arm), key=score)
+        rows = sorted(self.of(env, arm), key=lambda row: row.score)
         return rows[(len(rows) - 1) // 2]
 
     def _yardstick(self, env: str, ends: Mapping[str, float]) -> tuple[str | None, float]:
@@ -193,7 +192,7 @@ class Study:
 
     def _trained(self, env: str, arm: str) -> float:
         """The return that an arm's training ended with: IQM."""
-        known = [row["training"] for row in self.of(env, arm) if row["training"] is not None]
+        known = [row.training for row in self.of(env, arm) if row.training is not None]
         return float(iqm(np.array(known))) if known else -np.inf
 
     def _all(self, env: str) -> list[Row]:
@@ -216,8 +215,8 @@ def _whose(yardsticks: Sequence[str | None]) -> str:
 
 def seconds(row: Row) -> np.ndarray:
     """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
-    kept, steps = row["curves"].get("time/time_elapsed"), np.array(row["curves"]["steps"], float)
-    return np.array(kept, float) if kept and None not in kept else steps / steps[-1] * row["seconds"]
+    kept, steps = row.curves.get("time/time_elapsed"), np.array(row.points, float)
+    return np.array(kept, float) if kept and None not in kept else steps / steps[-1] * row.seconds
 
 
 def _on(grid: np.ndarray, x: np.ndarray, values: list | None) -> np.ndarray | None:

@@ -16,11 +16,12 @@ from rich.table import Table
 
 from pgcontrol.machine import files
 from pgcontrol.measures.statistics import iqm_interval, over_decades
+from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.report.curves import over_steps
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Reaches, Study
-from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 from pgcontrol.text import short
 
@@ -29,8 +30,8 @@ COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
 PANELS = 3
 """Of a figure, side by side."""
-KEPT = ("return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
-"""Of a row, in the CSV."""
+RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
+"""Columns of the CSV of runs."""
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
            "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
 """Columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one
@@ -54,7 +55,7 @@ def lines(study: Study) -> list[tuple[str, ...]]:
                     better([(scores, base)]) if base and arm != baseline else "",
                     str(len(scores)),
                     f"{study.rate(env, arm):,.0f}",
-                    ", ".join(short(score(r)) + " †" * bool(r.get("diverged")) for r in cell),
+                    ", ".join(short(r.score) + " †" * r.diverged for r in cell),
                 )
             )
         for told in study.sweep.references.get(env, ()):
@@ -71,11 +72,13 @@ def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
         where: folder of the run folders, which tell why runs failed.
     """
     study = Study(sweep, rows, where)
-    runs = [("task", "arm", "seed", *KEPT)]
-    runs += [(*key, *(row.get(name) for name in KEPT)) for key, row in sorted(rows.items())]
+    runs = [
+        (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
+        for key, r in sorted(rows.items())
+    ]
     contents = {
         ".md": _markdown(study),
-        ".csv": _sheet(runs),
+        ".csv": _sheet([RUNS, *runs]),
         ".summary.csv": _sheet([SUMMARY, *summary(study)]),
         ".png": plot(study),
     }
@@ -85,14 +88,14 @@ def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
 def _markdown(study: Study) -> str:
     """The answer, and the tables."""
     sweep, rows = study.sweep, study.rows
-    dates = sorted({row["date"] for row in rows.values()})
+    dates = sorted({row.date for row in rows.values()})
     legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
     legend += " resampled). *sampled*: the same of the sampled policy."
     if sweep.baseline:
         legend += f" *P(better)*: that a run beats one of the baseline ({_escaped(sweep.baseline)})."
     if sweep.references:
         legend += " In parentheses: figures of others, no runs of this sweep."
-    if any(row.get("diverged") for row in rows.values()):
+    if any(row.diverged for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
     said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(study)]
     table = [_line(COLUMNS), RULE, *map(_line, lines(study))]

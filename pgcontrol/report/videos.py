@@ -12,8 +12,8 @@ from pgcontrol.machine.processes import NoGraphics, RenderError
 from pgcontrol.options import InputError
 from pgcontrol.report.queries import Study
 from pgcontrol.runs import checkpoint
-from pgcontrol.sweep.results import Row, cell_of, folder_of
-from pgcontrol.sweep.run_state import asked_of
+from pgcontrol.sweep.results import made_in
+from pgcontrol.sweep.row import Row
 from pgcontrol.video.clips import video_of_runs
 
 SECONDS = 8.0
@@ -49,20 +49,19 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
     """
     found, drawing = [], True
     for row in _wanted(study, which):
-        cell = cell_of(row)
-        file = study.sweep.path.with_suffix(".clips") / f"{cell.name}-{_stamp(row)}.mp4"
-        run = folder_of(row, study.where)
+        name, run = row.key.name, row.folder(study.where)
+        file = study.sweep.path.with_suffix(".clips") / f"{name}-{_stamp(row)}.mp4"
         if not file.exists() and drawing and shows(row, run):
             try:
-                say(f"filming {cell.name}")
+                say(f"filming {name}")
                 video_of_runs([run], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF)
             except NoGraphics as error:
                 say(f"no videos: {error}")
                 drawing = False
             except (InputError, RenderError) as error:
-                say(f"no video of {cell.name}: {error}")
+                say(f"no video of {name}: {error}")
         if file.exists():
-            found.append(Clip(cell.env, cell.arm, cell.seed, file))
+            found.append(Clip(*row.key, file))
     if which != "none":
         for stale in _stale(study):
             stale.unlink()
@@ -71,7 +70,7 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
 
 def _stale(study: Study) -> list[Path]:
     """Clips of runs that have another result now."""
-    now = {cell_of(row).name: _stamp(row) for row in study.rows.values()}
+    now = {row.key.name: _stamp(row) for row in study.rows.values()}
     there = study.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
     named = [(file, *file.stem.rsplit("-", 1)) for file in there]
     return [file for file, name, stamp in named if now.get(name, stamp) != stamp]
@@ -80,15 +79,12 @@ def _stale(study: Study) -> list[Path]:
 def shows(row: Row, folder: Path) -> bool:
     """Whether a run folder holds the policy that a row tells of: the cell's settings, and no step beyond the row's."""
     kept = checkpoint.find(folder)
-    try:
-        return bool(kept) and asked_of(cell_of(row), folder) and checkpoint.steps_of(kept[-1]) <= row["steps"]
-    except InputError:  # a run of another version, whose settings are no longer known
-        return False
+    return bool(kept) and made_in(row, folder) and checkpoint.steps_of(kept[-1]) <= row.steps
 
 
 def _stamp(row: Row) -> str:
     """Of a result: a clip of another one, though of the same arm and seed, is stale."""
-    told = json.dumps([row[key] for key in ("settings", "steps", "return", "training")], sort_keys=True)
+    told = json.dumps([row.settings, row.steps, row.evaluated, row.training], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.table import Table
 
-from pgcontrol.runs.config import configure
+from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.durations import lasting, wall
-from pgcontrol.sweep.results import RETURN, Row, score
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import short
 
@@ -34,7 +34,6 @@ class Board:
         self.ended: dict[Key, Row | None] = {}
         """Told by whoever runs them; with a row where there is one to show."""
         self.failed: set[Key] = set()
-        self._budgets = {cell.key: configure(cell.settings).total_steps for cell in cells}
 
     def table(self, running: Set[Key]) -> Table:
         """As things stand, while these cells run."""
@@ -42,14 +41,13 @@ class Board:
         lines = []
         for cell in (cell for cell in self.cells if cell.key in running):
             if last := last_row(self.where / cell.name / "metrics.jsonl"):
-                shares[cell.key] = share = min(last["time/total_timesteps"] / self._budgets[cell.key], 1.0)
+                shares[cell.key] = share = min(last["time/total_timesteps"] / cell.config.total_steps, 1.0)
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
                 lines.append((cell.name, f"{share:.0%}", *numbers))
         table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(running, shares))
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:
-                name = next(cell.name for cell in self.cells if cell.key == key)
-                _add(table, (name, "✓", *_numbers(row), row["verdict"] or ""), "dim")
+                _add(table, (key.name, "✓", *_numbers(row), row.verdict or ""), "dim")
         for line in lines:
             _add(table, line)
         return table
@@ -63,7 +61,7 @@ class Board:
         Returns:
             None where nothing is known.
         """
-        took = {key: row["seconds"] for key, row in self.ended.items() if row}
+        took = {key: row.seconds for key, row in self.ended.items() if row}
         known = [key for key in took if key in self.times]
         if not self.times and not took:
             return None
@@ -85,7 +83,7 @@ class Board:
 
 
 def _numbers(row: Row) -> tuple[Any, ...]:
-    return score(row), row["curves"].get("train/std", [None])[-1], row["steps"] / row["seconds"]
+    return row.score, row.curves.get("train/std", [None])[-1], row.steps / row.seconds
 
 
 def _add(table: Table, line: Sequence[Any], style: str | None = None) -> None:

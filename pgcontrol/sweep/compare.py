@@ -17,7 +17,7 @@ from pgcontrol.sweep.board import Board
 from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.durations import lasting, wall
 from pgcontrol.sweep.executor import Executor, Outcome, Running
-from pgcontrol.sweep.results import Row, score
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.text import count, short
 
@@ -67,7 +67,7 @@ def run(
             f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
             f" {executor.jobs} at a time"
         )
-        setups = (Setup(cell.env, cell.arm, cell.settings, cell.run()) for cell in sweep.cells)
+        setups = (Setup(cell.key.env, cell.key.arm, cell.settings, cell.run()) for cell in sweep.cells)
         if lines := implied(setups):
             say("the arms differ beyond what the YAML says:")
         for line in lines:
@@ -121,11 +121,10 @@ def _found(
         if not ended:
             missing.append(cell)
     for row in results.borrowed(sweep, missing):
-        cell = results.cell_of(row)
-        say(f"{cell.name} is the run {row['from']}: borrowed")
+        say(f"{row.key.name} is the run {row.lender}: borrowed")
         if not dry:
             results.add(sweep, row)
-        done[cell.key] = row
+        done[row.key] = row
     missing = [cell for cell in missing if cell.key not in done]
     for folder in (where / cell.name for cell in missing if run_state.foreign(cell, where / cell.name)):
         if folder not in aside:
@@ -161,7 +160,7 @@ def _follow(
             for line in results.unmeasured(sweep.plots, outcome.folder):
                 say(f"plots: {line}")
         done[cell.key] = board.ended[cell.key] = row
-        say(_told(cell, row))
+        say(_told(row))
         if time.monotonic() - written > EVERY:
             meanwhile(done)
             written = time.monotonic()
@@ -181,11 +180,11 @@ def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
     return row, ""
 
 
-def _told(cell: Cell, row: Row) -> str:
+def _told(row: Row) -> str:
     """A finished run in a line."""
-    told = f"{cell.name}: return {short(score(row))} in {row['seconds']:,.0f} s"
-    told += f", diverged at step {row['steps']:,}" if row["diverged"] else ""
-    return told + (f", {row['verdict']}" if row["verdict"] else "")
+    told = f"{row.key.name}: return {short(row.score)} in {row.seconds:,.0f} s"
+    told += f", diverged at step {row.steps:,}" if row.diverged else ""
+    return told + (f", {row.verdict}" if row.verdict else "")
 
 
 def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
@@ -200,12 +199,12 @@ def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
     if not found:
         meant = near_miss(which, set(finished).union(*words.values()))
         raise InputError(f"--again {which!r}: no finished run has that name, nor its verdict that word{meant}")
-    own = [cell for cell in found if "from" not in done[cell.key]]
+    own = [cell for cell in found if not done[cell.key].lender]
     if not own:
-        raise InputError(f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key]['from']}: ask there")
+        raise InputError(f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key].lender}: ask there")
     return own
 
 
 def _verdict(row: Row) -> list[str]:
     """The words that are said of a run."""
-    return (row["verdict"].split(", ") if row["verdict"] else []) + ["diverged"] * row["diverged"]
+    return (row.verdict.split(", ") if row.verdict else []) + ["diverged"] * row.diverged

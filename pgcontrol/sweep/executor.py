@@ -16,7 +16,7 @@ from pgcontrol.machine.locks import taken
 from pgcontrol.machine.signals import PARENT, STOPPED
 from pgcontrol.runs import checkpoint
 from pgcontrol.sweep import run_state
-from pgcontrol.sweep.sweep import Cell, Key
+from pgcontrol.sweep.sweep import Cell, Key, command
 
 ATTEMPTS = 3
 """Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
@@ -125,7 +125,7 @@ class _Job:
         if run_state.foreign(self.cell, self.folder):
             run_state.set_aside(self.folder, "other")
         shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
-        return self.cell.words(self.folder)
+        return command(self.cell.settings, self.folder)
 
     def poll(self) -> Outcome | None:
         """How it ended, or None while it runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 
@@ -9,10 +10,9 @@ import torch
 
 from pgcontrol.learning.updates import Diverged
 from pgcontrol.machine import compiler
-from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
-from pgcontrol.runs.config import Config, configure
-from pgcontrol.sweep.sweep import Cell, Key
+from pgcontrol.runs.config import Config
+from pgcontrol.sweep.sweep import Cell, Key, naming
 from pgcontrol.training.train import trainer_for
 from pgcontrol.training.trainer import Trainer
 
@@ -39,7 +39,7 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     Raises:
         InputError: one of them cannot be made; names its arm and task.
     """
-    kinds = {(cell.env, cell.arm): cell for cell in cells}
+    kinds = {cell.key[:2]: cell for cell in cells}
     each = min(max(MEASURING / max(len(kinds), 1), LEAST), MOST)
     found: dict[tuple[str, str], float] = {}
     threads, deadline = torch.get_num_threads(), time.monotonic() + 2 * MEASURING
@@ -49,11 +49,9 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
             if time.monotonic() > deadline:
                 found[kind] = sum(found.values()) / max(len(found), 1)
                 continue
-            try:
-                config = configure({"threads": 1} | cell.settings)
+            config = cell.config if "threads" in cell.settings else dataclasses.replace(cell.config, threads=1)
+            with naming(cell.key):
                 trainer = trainer_for(config, compiled=False)
-            except InputError as error:
-                raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
             try:
                 found[kind] = _seconds(config, trainer, each)
             except (Diverged, FloatingPointError):  # at once: a short run
@@ -62,7 +60,7 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 trainer.close()
     finally:
         torch.set_num_threads(threads)
-    return {cell.key: found[cell.env, cell.arm] for cell in cells if (cell.env, cell.arm) in found}
+    return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 
 def _seconds(config: Config, trainer: Trainer, each: float) -> float:

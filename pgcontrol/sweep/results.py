@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.machine import files, locks
-from pgcontrol.measures.verdicts import spreads
+from pgcontrol.measures.verdicts import RETURN, Rows, spreads
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.config import configure, read_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
-from pgcontrol.sweep.run_state import asked_of
+from pgcontrol.sweep import run_state
+from pgcontrol.sweep.row import SHORTEST, Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training.behaviour import look
 
 POINTS = 50
 """Of a curve in a row: enough for a plot, small enough to commit."""
-RETURN = "rollout/ep_rew_mean"
 CURVES = (
     RETURN,
     "train/std",
@@ -38,12 +38,8 @@ CURVES = (
     "health/noise_scale",
     "time/time_elapsed",
 )
-SHORTEST = 0.1
-"""Seconds of a run, as finely as they are kept: speeds are reckoned by them."""
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
-
-Row = dict[str, Any]
 
 
 class Unscored(InputError):
@@ -61,10 +57,8 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
     if last.get("eval/mean_reward") is None and last.get(RETURN) is None:
         raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
     curves = _curves(rows, (*CURVES, *plots))
-    return {
-        "env": cell.env,
-        "arm": cell.arm,
-        "seed": cell.seed,
+    found = {
+        **cell.key._asdict(),
         "settings": cell.settings,
         "config": run_of(configure(read_yaml(folder / "config.yaml"))),
         "return": last.get("eval/mean_reward"),
@@ -81,6 +75,7 @@ def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
         "revision": manifest.get("git"),
         "date": datetime.date.today().isoformat(),
     }
+    return Row.read(found)
 
 
 def judged(folder: Path) -> dict[str, str | None]:
@@ -89,7 +84,7 @@ def judged(folder: Path) -> dict[str, str | None]:
     return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
 
 
-def _spread(rows: list[Row]) -> dict[str, Any]:
+def _spread(rows: Rows) -> dict[str, Any]:
     """Each joint's spread over training, thinned; nothing where the log does not say."""
     steps, each = spreads(rows)
     if not len(steps):
@@ -103,7 +98,7 @@ def _picks(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
 
 
-def _curves(rows: list[Row], names: Iterable[str]) -> dict[str, list[Any]]:
+def _curves(rows: Rows, names: Iterable[str]) -> dict[str, list[Any]]:
     """Metrics of a log by name, thinned, and the steps they are of; of those it has."""
     picks = _picks(len(rows))
     curves = {name: _curve(rows, name, picks) for name in dict.fromkeys(names)}
@@ -111,7 +106,7 @@ def _curves(rows: list[Row], names: Iterable[str]) -> dict[str, list[Any]]:
     return {"steps": [rows[i]["time/total_timesteps"] for i in picks]} | measured
 
 
-def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
+def _curve(rows: Rows, name: str, picks: np.ndarray) -> list[float | None]:
     """A metric at some rows: where it was not measured, as it last was."""
     known, curve = None, []
     for i, row in enumerate(rows):
@@ -120,18 +115,8 @@ def _curve(rows: list[Row], name: str, picks: np.ndarray) -> list[float | None]:
     return curve
 
 
-def score(row: Row) -> float:
-    """What a cell is judged by: the final evaluation's return, or the last training one where there was none."""
-    return row["return"] if row["return"] is not None else row["training"]
-
-
 def _thin(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
-
-
-def cell_of(row: Row) -> Cell:
-    """The cell that left a row."""
-    return Cell(row["env"], row["arm"], row["seed"], row["settings"])
 
 
 def read(sweep: Sweep) -> dict[Key, Row]:
@@ -141,16 +126,15 @@ def read(sweep: Sweep) -> dict[Key, Row]:
         InputError: the results file is damaged; names the line.
     """
     asked = {cell.key: cell for cell in sweep.cells}
-    found = ((cell_of(row).key, row) for row in _all(sweep.results))
-    return {key: row for key, row in found if key in asked and _answers(row, asked[key])}
+    return {row.key: row for row in _all(sweep.results) if row.key in asked and _answers(row, asked[row.key])}
 
 
 def _answers(row: Row, cell: Cell) -> bool:
     """Whether a row tells of what a cell asks for: by its words, or by all settings of the run, said or default."""
-    if row["settings"] == json.loads(json.dumps(cell.settings)):
+    if row.settings == json.loads(json.dumps(cell.settings)):
         return True
     try:
-        return "config" in row and _same(_run(row)) == _same(cell.run())
+        return row.config is not None and _same(row.run()) == _same(cell.run())
     except InputError:  # settings that are no longer known, or a prior that is gone
         return False
 
@@ -165,39 +149,35 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     Raises:
         InputError: a results file is damaged; names the line.
     """
-    there: dict[str, Row] = {}
+    there: dict[str, tuple[str, Row]] = {}
     for other in sweep.borrow:
         for row in _all(other.with_suffix(".jsonl")):
             try:
-                there.setdefault(_same(_run(row)), {"from": f"{other.stem}/{cell_of(row).name}"} | row)
+                there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
             except InputError:  # of settings that are no longer known
                 continue
-    for cell in cells if there else ():
+    for cell in cells:
         if found := there.get(_same(cell.run())):
-            yield found | {"env": cell.env, "arm": cell.arm, "seed": cell.seed, "settings": cell.settings}
+            lender, row = found
+            yield row.changed(**cell.key._asdict(), settings=cell.settings, **{"from": lender})
 
 
-def _run(row: Row) -> dict[str, Any]:
-    """All settings of a row's run; where an older row does not say them, as today's defaults have them."""
-    return run_of(configure(row.get("config") or cell_of(row).settings))
-
-
-def as_run(row: Row) -> Cell:
-    """The cell of a row, with what it left to defaults that are others today: its command gives the row again."""
-    cell = cell_of(row)
+def repeated(row: Row) -> dict[str, Any]:
+    """Settings that give a row again: what the YAML said, and what it left to defaults that are others today."""
     try:
-        now, had = cell.run(), _run(row)
+        now, had = run_of(configure(row.settings)), row.run()
     except InputError:  # settings that are no longer known, or a prior that is gone
-        return cell
-    return cell._replace(settings=cell.settings | {key: value for key, value in had.items() if now.get(key) != value})
+        return row.settings
+    return row.settings | {key: value for key, value in had.items() if now.get(key) != value}
 
 
 def outdated(rows: Iterable[Row]) -> str:
     """How many rows were made when a default was another that still counts, and which, in words; empty where none."""
     others = []
-    for cell, ran in ((cell_of(row), as_run(row)) for row in rows):
-        if had := {key: value for key, value in ran.settings.items() if key not in cell.settings}:
-            others.append(difference(had, {key: value for key, value in cell.run().items() if key in had}, "asked"))
+    for row in rows:
+        if had := {key: value for key, value in repeated(row).items() if key not in row.settings}:
+            now = run_of(configure(row.settings))
+            others.append(difference(had, {key: value for key, value in now.items() if key in had}, "asked"))
     if not others:
         return ""
     example = Counter(others).most_common(1)[0][0]
@@ -210,12 +190,6 @@ def _same(run: dict[str, Any]) -> str:
     return json.dumps(run, sort_keys=True)
 
 
-def folder_of(row: Row, where: Path) -> Path:
-    """The run folder of a row: under `where`, or under the sweep's that it was borrowed from; need not exist."""
-    own = where / cell_of(row).name
-    return where.parent / row["from"] if "from" in row and not own.exists() else own
-
-
 def left_out(sweep: Sweep) -> str:
     """Which rows do not answer the sweep as it is asked now, and why, in words; empty where all do.
 
@@ -224,11 +198,11 @@ def left_out(sweep: Sweep) -> str:
     """
     asked, others, foreign = {cell.key: cell for cell in sweep.cells}, [], 0
     for row in _all(sweep.results):
-        cell = asked.get(cell_of(row).key)
+        cell = asked.get(row.key)
         if cell is None:
             foreign += 1
         elif not _answers(row, cell):
-            others.append(difference(row["settings"], cell.settings, "asked"))
+            others.append(difference(row.settings, cell.settings, "asked"))
     told = (
         [f"{count(len(others), 'row')} made with other settings ({Counter(others).most_common(1)[0][0]})"]
         if others
@@ -243,9 +217,8 @@ def _all(file: Path) -> Iterator[Row]:
     text = file.read_text(errors="replace") if file.exists() else ""  # a line that is damaged is named below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            row = json.loads(line)
-            cell_of(row)
-        except (ValueError, KeyError, TypeError):
+            row = Row.read(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{file}: line {number} is no result; delete it to run that cell again") from None
         yield row
 
@@ -262,7 +235,7 @@ def unmeasured(plots: Iterable[str], folder: Path) -> list[str]:
 
 def unplotted(sweep: Sweep, rows: Iterable[Row]) -> list[str]:
     """A line for each metric to plot that no row has, with the one that may be meant."""
-    there = {name for row in rows for name in row.get("curves", ())}
+    there = {name for row in rows for name in row.curves}
     return [
         f"plots: no row has {plot!r}{near_miss(plot, there)}; --again makes rows anew"
         for plot in dict.fromkeys(sweep.plots)
@@ -287,7 +260,7 @@ def alone(sweep: Sweep) -> Generator[None]:
 def add(sweep: Sweep, row: Row) -> None:
     """Append a row."""
     with sweep.results.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write(json.dumps(row.line) + "\n")
 
 
 def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
@@ -303,26 +276,33 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
     Returns:
         The rows that have changed.
     """
-    changed = []
-    for row in rows.values():
-        folder = folder_of(row, where)
-        now = judged(folder)
-        words = {} if now["verdict"] is None or now.items() <= row.items() else now
-        curves = _gained(row, folder, sweep.plots)
-        if (words or curves) and asked_of(cell_of(row), folder):
-            row |= words | {"curves": row.get("curves", {}) | curves}
-            changed.append(row)
-    return changed
+    changed = {}
+    for key, row in rows.items():
+        folder = row.folder(where)
+        now, curves = judged(folder), _gained(row, folder, sweep.plots)
+        words = {} if now["verdict"] is None or now == {"verdict": row.verdict, "why": row.why} else now
+        if (words or curves) and made_in(row, folder):
+            changed[key] = row.changed(**words, curves=row.line["curves"] | curves)
+    rows |= changed
+    return list(changed.values())
+
+
+def made_in(row: Row, folder: Path) -> bool:
+    """Whether a folder holds the run of a row."""
+    try:
+        return run_state.holds(folder, row.run())
+    except InputError:  # settings that are no longer known, or a prior that is gone
+        return False
 
 
 def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]]:
     """Curves to plot that a row has not and the log of its run has; nothing where that is gone."""
-    kept, log = row.get("curves", {}), folder / "metrics.jsonl"
-    missing = [name for name in plots if name not in kept]
+    log = folder / "metrics.jsonl"
+    missing = [name for name in plots if name not in row.curves]
     if not missing or not log.exists():
         return {}
     found = _curves(read_rows(log), missing)
-    return found if found.pop("steps") == kept.get("steps") else {}
+    return found if found.pop("steps") == row.points else {}
 
 
 def keep(sweep: Sweep, rows: Iterable[Row]) -> None:
@@ -340,8 +320,8 @@ def forget(sweep: Sweep, rows: Iterable[Row]) -> None:
 
 def _alike(one: Row, other: Row) -> bool:
     """Whether two rows tell of the same cell: equal settings are not enough, since two arms may have them."""
-    return cell_of(one) == cell_of(other)
+    return one.key == other.key and one.settings == other.settings
 
 
-def _rewrite(sweep: Sweep, lines: Iterable[Row]) -> None:
-    files.replace({sweep.results: "".join(json.dumps(line) + "\n" for line in lines)})
+def _rewrite(sweep: Sweep, rows: Iterable[Row]) -> None:
+    files.replace({sweep.results: "".join(json.dumps(row.line) + "\n" for row in rows)})

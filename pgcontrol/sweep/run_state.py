@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -14,18 +16,18 @@ from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.sweep import Cell
 
 
-def asked_of(cell: Cell, folder: Path) -> bool:
-    """Whether the run in the folder has the cell's settings; one whose config is missing or damaged has none."""
+def holds(folder: Path, run: Mapping[str, Any]) -> bool:
+    """Whether the run in the folder has these settings; one whose config is missing or damaged has none."""
     try:
         found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     except InputError:
         return False
-    return all(found.get(key) == value for key, value in cell.run().items())
+    return all(found.get(key) == value for key, value in run.items())
 
 
 def begun(cell: Cell, folder: Path) -> bool:
     """Whether the folder holds a checkpoint of this very cell to go on from."""
-    return bool(checkpoint.find(folder)) and asked_of(cell, folder)
+    return bool(checkpoint.find(folder)) and holds(folder, cell.run())
 
 
 def ended(cell: Cell, folder: Path) -> bool:
@@ -38,7 +40,7 @@ def ended(cell: Cell, folder: Path) -> bool:
     if not run.config_file.exists():
         return False
     run.config()
-    if not asked_of(cell, folder):
+    if not holds(folder, cell.run()):
         return False
     status, log = run.manifest().get("status"), run.metrics_file
     if status == "finished" and last_row(log) is None:
@@ -48,7 +50,7 @@ def ended(cell: Cell, folder: Path) -> bool:
 
 def foreign(cell: Cell, folder: Path) -> bool:
     """Whether there is work in the cell's place that is not the cell's: a run of other settings, with checkpoints."""
-    return bool(checkpoint.find(folder)) and not asked_of(cell, folder)
+    return bool(checkpoint.find(folder)) and not holds(folder, cell.run())
 
 
 def set_aside(folder: Path, word: str) -> Path | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,40 +25,66 @@ OWN = ("env", "seed", "run_dir")
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
 """Settings of where a run runs and what it leaves to look at: another value makes no other run."""
 
-Key = tuple[str, str, int]
-"""Task, arm and seed: what tells a run from a sweep's others."""
 
-
-class Cell(NamedTuple):
-    """One run of a sweep."""
+class Key(NamedTuple):
+    """What tells a run from a sweep's others."""
 
     env: str
     arm: str
     """Name of the settings that are compared."""
     seed: int
-    settings: dict[str, Any]
-    """Dotted: all that the YAML says of this run."""
-
-    @property
-    def key(self) -> Key:
-        """What tells it from the sweep's other cells."""
-        return self.env, self.arm, self.seed
 
     @property
     def name(self) -> str:
-        """For folders: its key, a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
+        """For folders: a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
         return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a sweep. Made by `cell_of`."""
+
+    key: Key
+    settings: dict[str, Any]
+    """Dotted: all that the YAML says of this run."""
+    config: Config
+    """The same, checked, with what it leaves to defaults."""
+
+    @property
+    def name(self) -> str:
+        """Of its run folder."""
+        return self.key.name
 
     def run(self) -> dict[str, Any]:
         """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
-        return run_of(configure(self.settings))
+        return run_of(self.config)
 
-    def words(self, folder: Path) -> list[str]:
-        """The command that runs it into a folder, behind `pgcontrol`: one thread, unless the YAML says otherwise."""
-        settings = {"threads": 1} | self.settings | {"run_dir": str(folder)}
-        settings.pop("env")
-        flags = (word for key, value in settings.items() for word in (f"--{key}", typed(value)))
-        return ["train", self.env, *flags]
+
+def cell_of(key: Key, settings: dict[str, Any]) -> Cell:
+    """A checked cell.
+
+    Raises:
+        InputError: its settings are wrong, or cannot be made; names its arm and task.
+    """
+    with naming(key):
+        return Cell(key, settings, configure(settings))
+
+
+@contextmanager
+def naming(key: Key) -> Generator[None]:
+    """Name the arm and the task in an InputError."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"arm {key.arm!r} on {key.env}: {error}") from None
+
+
+def command(settings: Mapping[str, Any], folder: Path) -> list[str]:
+    """The command that runs settings into a folder, behind `pgcontrol`: one thread, unless they say otherwise."""
+    said: dict[str, Any] = {"threads": 1, **settings, "run_dir": str(folder)}
+    env = str(said.pop("env"))
+    flags = (word for key, value in said.items() for word in (f"--{key}", typed(value)))
+    return ["train", env, *flags]
 
 
 def run_of(config: Config) -> dict[str, Any]:
@@ -118,12 +145,12 @@ class Sweep:
 
     def arms(self) -> list[str]:
         """In the file's order, the baseline first."""
-        names = list(dict.fromkeys(cell.arm for cell in self.cells))
+        names = list(dict.fromkeys(cell.key.arm for cell in self.cells))
         return sorted(names, key=lambda arm: arm != self.baseline)
 
     def envs(self) -> list[str]:
         """In the file's order."""
-        return list(dict.fromkeys(cell.env for cell in self.cells))
+        return list(dict.fromkeys(cell.key.env for cell in self.cells))
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -144,7 +171,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         if key not in KEYS:
             raise InputError(f"unknown key {key!r}{suggest(str(key), KEYS)}")
     cells = _cells(_grids(tree), _arms(tree), _common(tree))
-    names, envs = {cell.arm for cell in cells}, {cell.env for cell in cells}
+    names, envs = {cell.key.arm for cell in cells}, {cell.key.env for cell in cells}
     baseline = tree.get("baseline")
     if baseline is not None and baseline not in list(names):  # a list, since what is given need not be hashable
         raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
@@ -231,31 +258,29 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _cells(grids: list[dict[str, Any]], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
     """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
-    cells: dict[Key, Cell] = {}
-    kinds: dict[tuple[str, str], Cell] = {}
-    names: dict[str, Cell] = {}
-    for cell in (cell for grid in grids for cell in _expand(grid, arms, common)):
-        cells.setdefault(cell.key, cell)
-        first = kinds.setdefault((cell.env, cell.arm), cell)
-        if first.settings != cell.settings | {"seed": first.seed}:
-            how = difference(first.settings | {"seed": cell.seed}, cell.settings, "there")
+    found: dict[Key, dict[str, Any]] = {}
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
+    names: dict[str, Key] = {}
+    for key, settings in (pair for grid in grids for pair in _expand(grid, arms, common)):
+        found.setdefault(key, settings)
+        first = kinds.setdefault((key.env, key.arm), settings)
+        if first != settings | {"seed": first["seed"]}:
+            how = difference(first | {"seed": key.seed}, settings, "there")
             raise InputError(
-                f"grid: arm {cell.arm!r} on {cell.env} is another at seed {cell.seed} than at seed {first.seed}"
+                f"grid: arm {key.arm!r} on {key.env} is another at seed {key.seed} than at seed {first['seed']}"
                 f" ({how}); name another arm, or list the values"
             )
-        other = names.setdefault(cell.name, cell)
-        if other.key != cell.key:
-            both = f"{other.arm!r} on {other.env} and {cell.arm!r} on {cell.env}"
-            raise InputError(f"arms: {both} would share the run folder {cell.name}; rename one")
-    for cell in cells.values():
-        try:
-            configure(cell.settings)
-        except InputError as error:
-            raise InputError(f"arm {cell.arm!r} on {cell.env}: {error}") from None
-    return list(cells.values())
+        other = names.setdefault(key.name, key)
+        if other != key:
+            both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
+            raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
+    return [cell_of(key, settings) for key, settings in found.items()]
 
 
-def _expand(grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+def _expand(
+    grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]
+) -> Iterator[tuple[Key, dict[str, Any]]]:
+    """Each cell of a grid, with its settings."""
     chosen = _values("arm", grid.get("arm", list(arms)))
     for arm in chosen:
         if arm not in list(arms):
@@ -264,17 +289,14 @@ def _expand(grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[
     if "run_dir" in more:
         raise InputError(f"grid: run_dir = {more['run_dir']!r}: every run has a folder of its own; see --runs")
     varied = [_values(key, value) for key, value in more.items()]
-    cells = []
     for env, arm, seed in itertools.product(_values("env", grid["env"]), chosen, _seeds(grid)):
         for values in itertools.product(*varied):
             extra = dict(zip(more, values, strict=True))
             listed = (
                 f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
             )
-            name = " ".join([arm, *listed])
             settings = common | arms[arm] | flat(extra) | {"env": env, "seed": seed}
-            cells.append(Cell(str(env), name, seed, settings))
-    return cells
+            yield Key(str(env), " ".join([arm, *listed]), seed), settings
 
 
 def _seeds(grid: dict[str, Any]) -> list[int]:

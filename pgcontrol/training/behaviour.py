@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,38 @@ SEED = 20_000
 """Of the states and episodes, the same for all runs and no run's own."""
 
 Look = dict[str, Any]
+"""As JSON has it."""
+Packed = dict[str, Any]
+"""An array as JSON can hold it; see `unpack`."""
+
+
+@dataclass(frozen=True)
+class ActionMaps:
+    """Action distributions over training, at the same states all through."""
+
+    steps: list[int]
+    """Of the checkpoints."""
+    states: list[str]
+    """What they are."""
+    joints: list[str]
+    discrete: bool
+    """Whether choices are counted rather than measured."""
+    columns: Packed
+    """Histograms [moments, states, joints, columns]."""
+
+
+@dataclass(frozen=True)
+class Routes:
+    """By which routes the final policy's sampled episodes succeed."""
+
+    names: list[str]
+    taken: list[int]
+    """A route an episode; -1: none."""
+    entropy: float | None
+    paths: Packed | None
+    """[N, POINTS, 2] in cm; None where the task has no plane."""
+    outlines: list[dict[str, Any]] | None
+    """What stands on the plane."""
 
 
 def look(folder: Path) -> Look:
@@ -45,13 +78,13 @@ def look(folder: Path) -> Look:
     return {"maps": _maps(policy, folders, env_id)} | _routes(policy, env_id)
 
 
-def unpack(packed: dict[str, Any]) -> np.ndarray:
+def unpack(packed: Packed) -> np.ndarray:
     """What `_pack` packed."""
     data = zlib.decompress(base64.b64decode(packed["data"]))
     return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
 
 
-def _pack(array: np.ndarray) -> dict[str, Any]:
+def _pack(array: np.ndarray) -> Packed:
     data = base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
     return {"shape": list(array.shape), "dtype": str(array.dtype), "data": data}
 

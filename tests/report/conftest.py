@@ -16,7 +16,8 @@ from pgcontrol.report.page import write
 from pgcontrol.report.queries import Study
 from pgcontrol.report.videos import Clip
 from pgcontrol.sweep import results
-from pgcontrol.sweep.sweep import Sweep, read_sweep
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key, Sweep, read_sweep
 from pgcontrol.training.behaviour import look
 from pgcontrol.video import movie
 
@@ -80,12 +81,12 @@ def _study(path: Path, glance: dict, **names: str) -> Sweep:
     for (env, known), scores in SCORES.items():
         arm = names.get(known, known)
         for seed, score in enumerate(scores):
-            row = _row(env, arm, seed, score, settings[env, arm, seed]) | glance
-            results.add(found, row if env == "Fork-v0" else {k: v for k, v in row.items() if k != "routes"})
+            row = _row(env, arm, seed, score, settings[Key(env, arm, seed)]) | glance
+            results.add(found, Row.read(row if env == "Fork-v0" else row | {"routes": None}))
     return found
 
 
-def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> results.Row:
+def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> dict:
     steps = np.linspace(20, 1000, 50)
     grown = score * (1 - np.exp(-steps / 300))
     return {

@@ -6,6 +6,8 @@ from matplotlib.colors import to_hex
 from pgcontrol.report import tables
 from pgcontrol.report.queries import Study
 from pgcontrol.sweep import results
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key
 
 
 def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep, monkeypatch):
@@ -21,7 +23,7 @@ def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep, monkeypatch
     rows = dict(results.read(sweep))
     for key, row in rows.items():
         if key[1] == "gaussian":
-            rows[key] = row | {"curves": {k: v for k, v in row["curves"].items() if k != "train/kl"}}
+            rows[key] = without(row, "train/kl")
     assert tables.plot(Study(sweep, rows)).startswith(b"\x89PNG")
     assert all(len(found) == 1 for found in colours.values())
     assert len({colour for found in colours.values() for colour in found}) == len(sweep.arms())
@@ -30,8 +32,8 @@ def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep, monkeypatch
 def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep, monkeypatch):
     rows = dict(results.read(sweep))
     for seed in (1, 3):
-        key = ("Fork-v0", "bins", seed)
-        rows[key] = rows[key] | {"curves": {k: v for k, v in rows[key]["curves"].items() if k != "train/kl"}}
+        key = Key("Fork-v0", "bins", seed)
+        rows[key] = without(rows[key], "train/kl")
     labels, plot = [], Axes.plot
     monkeypatch.setattr(
         Axes, "plot", lambda axis, *a, label, **k: labels.append(label) or plot(axis, *a, label=label, **k)
@@ -39,3 +41,7 @@ def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep, monkeyp
     tables.plot(Study(sweep, rows))
     assert labels.count("bins (n=5)") == 1  # the return of Fork
     assert labels.count("bins (n=3)") == 1  # the KL there
+
+
+def without(row: Row, metric: str) -> Row:
+    return row.changed(curves={name: curve for name, curve in row.line["curves"].items() if name != metric})

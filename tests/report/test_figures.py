@@ -25,7 +25,7 @@ def test_a_profile_compares_arms_that_ran_on_every_task(sweep):
 
 def changed(sweep, **row) -> Study:
     """The same study, every row of which is changed."""
-    return Study(sweep, {key: old | row for key, old in results.read(sweep).items()})
+    return Study(sweep, {key: old.changed(**row) for key, old in results.read(sweep).items()})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,8 @@ def test_what_a_yaml_asks_for_is_linear_unless_it_spans_two_decades(sweep):
 
     def axis(values: list[float]) -> bool:
         rows = {
-            key: row | {"curves": {**row["curves"], "health/modes": values}} for key, row in results.read(sweep).items()
+            key: row.changed(curves=row.line["curves"] | {"health/modes": values})
+            for key, row in results.read(sweep).items()
         }
         (figure,) = [f for f in figures.health(Study(asked, rows), "Fork-v0") if f.title.endswith("health/modes")]
         return ">0.1<" in figure.drawing and ">1<" in figure.drawing and ">10<" in figure.drawing
@@ -88,7 +89,7 @@ def test_columns_of_a_map_stand_at_their_steps():
 
 def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
     rows = results.read(sweep)
-    kept = next(iter(rows.values()))["maps"]
+    kept = next(iter(rows.values())).line["maps"]
     columns = unpack(kept["columns"])[-1:]
     one = kept | {"steps": kept["steps"][-1:], "columns": _pack(columns)}
     found = maps.maps(changed(sweep, maps=one), "Fork-v0")
@@ -106,7 +107,7 @@ def lacking(study: Study, arm: str, metric: str, *seeds: int) -> Study:
 def cut(study: Study, arm: str, change, *seeds: int) -> Study:
     """The same study, with other curves in those runs of an arm, or in all of them."""
     rows = {
-        key: row | {"curves": change(row["curves"])} if key[1] == arm and (not seeds or key[2] in seeds) else row
+        key: row.changed(curves=change(row.line["curves"])) if key[1] == arm and (not seeds or key[2] in seeds) else row
         for key, row in study.rows.items()
     }
     return Study(study.sweep, rows, study.where)

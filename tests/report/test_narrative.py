@@ -13,7 +13,7 @@ from pgcontrol.report.page import _common, write
 from pgcontrol.report.queries import Study
 from pgcontrol.sweep import results
 from pgcontrol.sweep.references import Reference
-from pgcontrol.sweep.sweep import read_sweep
+from pgcontrol.sweep.sweep import Key, read_sweep
 
 COMMITTED = Path(__file__).parents[2] / "experiments"
 
@@ -71,7 +71,7 @@ def test_the_page_lists_what_the_arms_differ_in_beyond_the_yaml(sweep, tmp_path)
     """As the runs had it, whatever is recommended today; rows that kept no settings say nothing."""
     runs = {"gaussian": {"head.initial_std": 0.25, "head.min_std": 0.1}, "bins": {"head.initial_std": 0.75}}
     rows = results.read(sweep)
-    rows = {key: row | ({"config": runs[key[1]]} if key[1] in runs else {}) for key, row in rows.items()}
+    rows = {key: row.changed(config=runs[key.arm]) if key.arm in runs else row for key, row in rows.items()}
     study = Study(sweep, rows, tmp_path / "runs")
     assert "<li><code>head.initial_std: gaussian 0.25; bins 0.75</code></li>" in write(study).read_text()
     assert 'id="implied"' not in write(Study(sweep, results.read(sweep), tmp_path / "runs")).read_text()
@@ -82,7 +82,8 @@ def study_of(sweep, **of) -> Study:
     rows = dict(results.read(sweep))
     for arm, changes in of.items():
         for seed, change in enumerate(changes):
-            rows["Fork-v0", arm, seed] = rows["Fork-v0", arm, seed] | change
+            key = Key("Fork-v0", arm, seed)
+            rows[key] = rows[key].changed(**change)
     return Study(sweep, rows, sweep.path.parent / "runs")
 
 
@@ -93,7 +94,7 @@ def said(study: Study) -> str:
 def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
     lent = {"algorithm.gamma": 0.99, "hidden": (64, 64), "seed": 3}
     rows = {
-        key: row | {"config": lent | {"head": row["arm"], "head.bins": key[2]}}
+        key: row.changed(config=lent | {"head": row.arm, "head.bins": row.seed})
         for key, row in results.read(sweep).items()
     }
     told = dict(_common(Study(sweep, rows)))

@@ -3,6 +3,7 @@
 import pytest
 
 from pgcontrol.report.queries import Reaches, Study
+from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import read_sweep
 
 YAML = """
@@ -19,9 +20,17 @@ LOW = CURVES | {"rollout/ep_rew_mean": [None, 0.0, 4.0]}
 def study(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text(YAML)
-    row = {"env": "Reacher-v5", "arm": "gaussian", "steps": 300, "seconds": 0.0}
-    rows = [row | {"seed": seed, "curves": curves} for seed, curves in enumerate((CURVES, LOW))]
-    return Study(read_sweep(path), {("Reacher-v5", "gaussian", row["seed"]): row for row in rows})
+    common = {
+        "env": "Reacher-v5",
+        "arm": "gaussian",
+        "settings": {},
+        "steps": 300,
+        "seconds": 0.0,
+        "date": "2026-01-01",
+    }
+    common |= {"return": 1.0, "sampled": None, "training": None}
+    rows = [Row.read(common | {"seed": seed, "curves": curves}) for seed, curves in enumerate((CURVES, LOW))]
+    return Study(read_sweep(path), {row.key: row for row in rows})
 
 
 def test_a_goal_is_reached_between_points_in_steps_as_in_seconds(study):
@@ -30,7 +39,7 @@ def test_a_goal_is_reached_between_points_in_steps_as_in_seconds(study):
 
 
 def test_a_run_that_knows_nothing_of_its_return_never_reaches_it(study):
-    rows = {key: row | {"curves": {"steps": [100, 200, 300]}} for key, row in study.rows.items()}
+    rows = {key: row.changed(curves={"steps": [100, 200, 300]}) for key, row in study.rows.items()}
     assert Study(study.sweep, rows).reaches("Reacher-v5", "gaussian", -1.0) == Reaches([], [], never=2)
 
 

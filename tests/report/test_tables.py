@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pgcontrol.report import publish, tables
 from pgcontrol.sweep import results
-from pgcontrol.sweep.sweep import Sweep
+from pgcontrol.sweep.sweep import Key, Sweep
 from tests.report.conftest import HOSTILE
 
 
@@ -58,7 +58,7 @@ def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(tables, "summary", fails)
-    del rows["Fork-v0", "bins", 0]
+    del rows[Key("Fork-v0", "bins", 0)]
     with pytest.raises(MemoryError):
         tables.write(moved(sweep, tmp_path), rows)
     assert [(tmp_path / name).read_bytes() for name in files] == before

@@ -6,8 +6,9 @@ from pgcontrol.report import videos as module
 from pgcontrol.report.queries import Study
 from pgcontrol.report.videos import videos
 from pgcontrol.sweep import results
+from pgcontrol.sweep.sweep import Key
 
-KEY = ("Fork-v0", "beta", 0)
+KEY = Key("Fork-v0", "beta", 0)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def study(sweep, tmp_path):
     def of(**change):
         row = results.read(sweep)[KEY]
         moved = type(sweep)(**vars(sweep) | {"path": tmp_path / "study.yaml"})
-        return Study(moved, {KEY: row | change}, tmp_path / "runs")
+        return Study(moved, {KEY: row.changed(**change)}, tmp_path / "runs")
 
     return of
 
@@ -41,7 +42,7 @@ def test_a_clip_is_made_once_and_again_when_the_result_is_another(study, filmed)
     (first,) = videos(study(), "some", print)
     assert videos(study(), "some", print) == [first]
     assert len(filmed) == 1
-    settings = study().rows[KEY]["settings"]
+    settings = study().rows[KEY].settings
     for change in ({"steps": 2000}, {"return": 151.0}, {"settings": settings | {"total_steps": 2000}}):
         (again,) = videos(study(**change), "some", print)
         assert again.file != first.file

@@ -26,9 +26,9 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells}
     for row in rows.values():
-        assert row["steps"] == 512
-        assert len(row["curves"]["train/std"]) == len(row["curves"]["steps"]) == 4
-        assert row["return"] is not None
+        assert row.steps == 512
+        assert len(row.curves["train/std"]) == len(row.points) == 4
+        assert row.evaluated is not None
     text = (tmp_path / "heads.md").read_text()
     assert "| Reacher-v5 | gaussian |" in text
     assert str(tmp_path) not in text
@@ -41,7 +41,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys):
         ("InvertedPendulum-v5", "bins bins=2", "1"),
         ("InvertedPendulum-v5", "bins bins=3", "1"),
     ]
-    ours = [row["return"] for row in rows.values() if row["env"] == "Reacher-v5"]
+    ours = [row.score for row in rows.values() if row.env == "Reacher-v5"]
     assert float(arms[0]["iqm"]) == pytest.approx(sum(ours) / 2)
     assert [float(arms[0][end]) for end in ("low", "high")] == pytest.approx(sorted(ours))
     assert arms[1]["low"] == arms[1]["high"] == ""  # one seed has no interval
@@ -108,13 +108,13 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
                 folder = RunFolder.create(configure(cell.settings | {"run_dir": str(where / cell.name)}))
                 folder.write_manifest(status="diverged", seconds=1.0)
                 row = {"step": 128, "time/total_timesteps": 128, "rollout/ep_rew_mean": -3.0}
-                folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.seed != 1 else "")
+                folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.key.seed != 1 else "")
                 yield Outcome(cell, folder.path, "train/loss became nan")
 
     assert compare(sweep, Diverging(), tmp_path / "runs", Console(quiet=True), clips="none") == 1
     rows = results.read(sweep)
-    assert set(rows) == {cell.key for cell in sweep.cells if cell.seed != 1}
-    assert all(row["diverged"] and row["steps"] == 128 for row in rows.values())
+    assert set(rows) == {cell.key for cell in sweep.cells if cell.key.seed != 1}
+    assert all(row.diverged and row.steps == 128 for row in rows.values())
     assert "-3 †" in (tmp_path / "heads.md").read_text()
 
 

@@ -13,6 +13,8 @@ from pgcontrol.sweep.board import Board
 from pgcontrol.sweep.durations import wall
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
+from pgcontrol.sweep.sweep import cell_of
+from tests.sweep.worlds import row_of
 
 
 @pytest.mark.parametrize("error", [Diverged, FloatingPointError])
@@ -25,7 +27,7 @@ def test_an_arm_that_diverges_stops_no_other(sweep, monkeypatch, error):
 
 
 def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
-    cells = [cell._replace(settings=cell.settings | {"algorithm.learning_rate": 1e30}) for cell in sweep.cells[:1]]
+    cells = [cell_of(cell.key, cell.settings | {"algorithm.learning_rate": 1e30}) for cell in sweep.cells[:1]]
     assert expected(cells) == {cells[0].key: STARTING}
 
 
@@ -70,7 +72,7 @@ def test_the_time_left_learns_from_the_runs_that_ended(sweep):
     times = {cell.key: 10.0 for cell in cells}
     # the first took twice what was expected; the second is half done: 10 for its rest, 20 each for two more
     board = Board(cells, sweep.path.parent, times, jobs=1)
-    board.ended[cells[0].key] = {"seconds": 20.0}
+    board.ended[cells[0].key] = row_of(cells[0], seconds=20.0)
     assert board.left({cells[1].key: 0.5}) == 50
 
 

@@ -12,8 +12,9 @@ from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results, run_state
-from pgcontrol.sweep.sweep import read_sweep
-from tests.sweep.worlds import SWEEP, Asked, Ready
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key, cell_of, read_sweep
+from tests.sweep.worlds import SWEEP, Asked, Ready, row_of
 
 OTHER = """
 question: Does a classifying critic help?
@@ -46,12 +47,12 @@ def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
     rows = results.read(other)
     assert set(rows) == {cell.key for cell in other.cells}
-    lent = rows.pop(("Reacher-v5", "plain", 0))
+    lent = rows.pop(Key("Reacher-v5", "plain", 0))
     assert {cell.key for cell in executor.cells} == set(rows)
-    assert all("from" not in row for row in rows.values())
-    assert lent["from"] == "heads/Reacher-v5-gaussian-s0"
-    assert results.folder_of(lent, runs / "other") == runs / lent["from"]
-    assert (runs / lent["from"]).is_dir()
+    assert not any(row.lender for row in rows.values())
+    assert lent.lender == "heads/Reacher-v5-gaussian-s0"
+    assert lent.folder(runs / "other") == runs / lent.lender
+    assert (runs / lent.lender).is_dir()
 
 
 def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
@@ -66,7 +67,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
     assert other.results.read_text() == rows
     executor = Asked()
     assert compare(other, executor, runs / "other", Console(quiet=True), "none", again="*") == 0
-    assert all("from" not in results.read(other)[cell.key] for cell in executor.cells)
+    assert not any(results.read(other)[cell.key].lender for cell in executor.cells)
     assert 0 < len(executor.cells) < len(other.cells)
 
 
@@ -100,7 +101,7 @@ def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path,
     assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
     page = (tmp_path / "heads.html").read_text()
     assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
-    assert results.as_run(lines[1]) == results.cell_of(lines[1])
+    assert results.repeated(Row.read(lines[1])) == lines[1]["settings"]
 
 
 def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
@@ -111,7 +112,7 @@ def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path
     assert compare(twice, Ready(), tmp_path / "runs", Console(quiet=True), "none") == 0
     executor = Asked()
     assert compare(twice, executor, tmp_path / "runs", Console(quiet=True), "none", again="*-a-s0") == 0
-    assert [cell.arm for cell in executor.cells] == ["a"]
+    assert [cell.key.arm for cell in executor.cells] == ["a"]
     assert set(results.read(twice)) == {cell.key for cell in twice.cells}
 
 
@@ -119,7 +120,7 @@ def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
     cell = sweep.cells[0]
     run_state.note_failure(cell, tmp_path / cell.name, "train/loss became nan")
     assert run_state.failure(cell, tmp_path / cell.name) == "train/loss became nan"
-    other = cell._replace(settings=cell.settings | {"algorithm.epochs": 3})
+    other = cell_of(cell.key, cell.settings | {"algorithm.epochs": 3})
     assert run_state.failure(other, tmp_path / cell.name) == ""
     run_state.note_failure(cell, tmp_path / cell.name, "")
     assert run_state.failure(cell, tmp_path / cell.name) == ""
@@ -136,7 +137,7 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
     assert compare(later, Ready(), runs, Console(), "none") == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
     assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again makes rows anew"]
-    kept = [row["curves"].get("head/std_min") for row in results.read(later).values()]
+    kept = [row.curves.get("head/std_min") for row in results.read(later).values()]
     assert kept == [[0.25], [0.25], [0.25], None]
 
 
@@ -180,17 +181,17 @@ def test_the_last_verdict_on_a_run_is_kept(tmp_path):
 
 def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
     cell, other = sweep.cells[:2]
-    line = {"env": cell.env, "arm": cell.arm, "verdict": "suspected", "why": "", "return": 1.0}
     for each in (cell, other):
-        results.add(sweep, line | {"seed": each.seed, "settings": each.settings})
+        results.add(sweep, row_of(each, verdict="suspected", why="", tide="high"))
     for each, settings in ((cell, cell.settings), (other, other.settings | {"total_steps": 12})):
         folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
         folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
     rows = results.read(sweep)
     results.keep(sweep, results.refresh(sweep, rows, tmp_path))
     assert results.read(sweep) == rows
-    assert [row["verdict"] for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
-    assert rows[cell.key]["why"] == "collapsed (cost 5 ± 1)"
+    assert [row.verdict for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
+    assert rows[cell.key].why == "collapsed (cost 5 ± 1)"
+    assert rows[cell.key].line["tide"] == "high"  # of which nothing is known here
     before = sweep.results.stat().st_mtime_ns
     results.keep(sweep, results.refresh(sweep, rows, tmp_path))
     assert sweep.results.stat().st_mtime_ns == before

@@ -3,7 +3,7 @@
 import pytest
 
 from pgcontrol.options import InputError
-from pgcontrol.sweep.sweep import read_sweep
+from pgcontrol.sweep.sweep import command, read_sweep
 from tests.sweep.worlds import SWEEP
 
 
@@ -153,7 +153,7 @@ def test_a_key_without_a_value_is_as_good_as_absent(tmp_path):
 def test_a_part_may_be_given_whole_in_a_grid(tmp_path):
     parts = "head: [{name: binned, bins: 3}, {name: token}]"
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("head.bins: [2, 3]", parts))
-    said = [" ".join(cell.words(tmp_path)) for cell in read_sweep(tmp_path / "heads.yaml").cells[2:]]
+    said = [" ".join(command(cell.settings, tmp_path)) for cell in read_sweep(tmp_path / "heads.yaml").cells[2:]]
     assert "--head binned --head.bins 3" in said[0]
     assert "--head token" in said[1]
 
