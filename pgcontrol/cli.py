@@ -1,28 +1,30 @@
-"""The command line: finds the command's file, reads its arguments, and turns errors into one line."""
+"""The command line: finds the command's file, reads its words, and turns errors into one line."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import pkgutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
 from types import ModuleType
 from typing import NoReturn
 
 from pgcontrol import commands
-from pgcontrol.arguments import split
+from pgcontrol.flags import flags_of, help_text, read_flags, split, table
 from pgcontrol.machine import graphics
-from pgcontrol.options import InputError, suggest
+from pgcontrol.options import InputError, NoOptions, option, pick
+
+ABOUT = "Policy gradients on MuJoCo, with the action head as the experiment."
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse whose errors are one line, with exit code 2."""
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
 
-    def error(self, message: str) -> NoReturn:
-        """Print `pgcontrol: message` and exit."""
-        fail(message)
+    help: bool = option(False, "show this text; also -h")
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
@@ -36,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     graphics.step_aside()
     try:
-        raise SystemExit(_run(words))
+        raise SystemExit(_run(["--help" if word == "-h" else word for word in words]))
     except InputError as error:
         fail(str(error))
     except BrokenPipeError:
@@ -54,55 +56,39 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> int:
-    modules = {m.name: importlib.import_module(f"{commands.__name__}.{m.name}") for m in _files()}
-    if words and not words[0].startswith("-") and words[0] not in modules:
-        raise InputError(f"unknown command {words[0]!r}{suggest(words[0], modules)}")
-    parser, parsers = _parsers(modules)
-    settings: dict[str, str] = {}
-    if words and getattr(modules.get(words[0]), "SETTINGS", False):
-        own = parsers[words[0]]
-        known, settings = split(words[1:], own)
-        if {"-h", "--help"} & set(known):
-            asked = own.parse_args([w for w in known if w not in ("-h", "--help")])
-            own.epilog = modules[words[0]].epilog(argparse.Namespace(**vars(asked), settings=settings))
-        words = [words[0], *known]
-    given, rest = parser.parse_known_args(words)
-    if rest:
-        flags = [flag for action in parsers[given.command]._actions for flag in action.option_strings]
-        raise InputError(f"unknown argument {rest[0]!r}" + (suggest(rest[0], flags) if rest[0].startswith("-") else ""))
-    given.settings = settings
-    return modules[given.command].run(given)
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    if words[:1] == ["--version"]:
+        print(metadata.version("pgcontrol"))
+        return 0
+    if words[:1] == ["--help"]:
+        summaries = table({name: _summary(_module(name)) for name in names})
+        usage, more = "pgcontrol COMMAND ... | --version", "pgcontrol COMMAND --help"
+        print(f"usage: {usage}\n\n{ABOUT}\n\n{summaries}\n\nMore about each: {more}")
+        return 0
+    if not words or words[0].startswith("-"):
+        raise InputError(f"name a command: pgcontrol COMMAND ...; there are: {', '.join(names)}")
+    name = pick("command", words[0], {name: name for name in names})
+    return _command(name, _module(name), words[1:])
 
 
-def _files() -> list[pkgutil.ModuleInfo]:
-    return list(pkgutil.iter_modules(commands.__path__))
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"{commands.__name__}.{name}")
 
 
-def _parsers(modules: dict[str, ModuleType]) -> tuple[Parser, dict[str, Parser]]:
-    """The parser of everything, and each command's."""
-    parser = Parser(prog="pgcontrol", description="Policy gradients on MuJoCo, with the action head as the experiment.")
-    parser.add_argument("--version", action="version", version=_version())
-    added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    table = {}
-    for name, module in modules.items():
-        table[name] = added.add_parser(
-            name,
-            help=_summary(module),
-            description=_summary(module),
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        if hasattr(module, "arguments"):
-            module.arguments(table[name])
-    return parser, table
+def _command(name: str, module: ModuleType, words: list[str]) -> int:
+    options_type = getattr(module, "Options", NoOptions)
+    sections = getattr(module, "sections", None)  # of a command that takes settings beside its flags
+    flags = flags_of(options_type, Common)
+    said = split(words, flags, settings=sections is not None)
+    settings = {key: value for key, value in said.items() if key not in flags}
+    common = read_flags(Common, said, name)
+    options = read_flags(options_type, said, name, partly=common.help)
+    if common.help:
+        shown = sections(options, settings) if sections else ()
+        print(help_text(name, _summary(module), flags.values(), shown, sections is not None))
+        return 0
+    return module.run(options, settings) if sections else module.run(options)
 
 
 def _summary(module: ModuleType) -> str:
-    line = (module.__doc__ or "").splitlines()[0].removesuffix(".")
-    return line[:1].lower() + line[1:]
-
-
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version("pgcontrol")
+    return (module.__doc__ or "").splitlines()[0]

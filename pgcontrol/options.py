@@ -1,4 +1,4 @@
-"""Options: dataclass fields that carry their help and their limits, set by dotted keys.
+"""Options: dataclass fields that carry their help and their limits, set by dotted keys or by flags.
 
 One validator serves the command line, YAML files, recommended settings and Python: whatever names a field
 ends in one clear line when it is wrong. Imports nothing of ours.
@@ -9,10 +9,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+REQUIRED: Any = dataclasses.MISSING
+"""The default of an option that has none: the user must give it."""
 
 
 class InputError(ValueError):
@@ -28,18 +33,32 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: Iterable[str] | None = None,
+    metavar: str | None = None,
+    positional: bool = False,
+    several: bool = False,
 ) -> Any:
     """A dataclass field with its help text and the values it accepts.
 
+    The last three arguments matter on the command line only (`pgcontrol/flags.py`).
+
     Args:
-        default: the value when nothing is said.
+        default: the value when nothing is said, or `REQUIRED`.
         help: one line for `--help`.
         least, most: inclusive limits.
         above, below: exclusive limits.
         choices: the words a string may be.
+        metavar: stands for the value in `--help`.
+        positional: given by its place, without the option's name.
+        several: of a tuple: the flag takes all words up to the next flag, not one word each time it is given.
     """
-    limits = {"least": least, "most": most, "above": above, "below": below}
-    metadata = {"help": help, "limits": limits, "choices": tuple(choices) if choices else None}
+    metadata = {
+        "help": help,
+        "limits": {"least": least, "most": most, "above": above, "below": below},
+        "choices": tuple(choices) if choices else None,
+        "metavar": metavar,
+        "positional": positional,
+        "several": several,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -72,13 +91,16 @@ def pick(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
     return table[name]
 
 
-def read_options(options_type: type, settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def read_options(
+    options_type: type, settings: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()
+) -> dict[str, Any]:
     """The named fields of a frozen dataclass as checked values, ready for its constructor.
 
     Args:
         options_type: the dataclass.
         settings: field name -> value; strings are read as the field's type.
         prefix: what comes before the names in messages, e.g. `head.`.
+        others: names that are set elsewhere, and that a misspelt one may have meant.
 
     Raises:
         InputError: unknown name, wrong type, or a value outside its limits.
@@ -88,7 +110,8 @@ def read_options(options_type: type, settings: Mapping[str, Any], prefix: str = 
     values = {}
     for name, value in settings.items():
         if name not in fields:
-            raise InputError(f"unknown setting {prefix + name!r}{suggest(name, fields, prefix)}")
+            near = near_miss(name, [*fields, *others], prefix) or suggest(name, fields, prefix)
+            raise InputError(f"unknown setting {prefix + name!r}{near}")
         values[name] = read(prefix + name, value, hints[name], fields[name].metadata)
     return values
 
@@ -113,10 +136,10 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
 
 
 _LIMITS: dict[str, tuple[Callable[[float, float], bool], str]] = {
-    "least": (lambda x, bound: x >= bound, "at least"),
-    "most": (lambda x, bound: x <= bound, "at most"),
-    "above": (lambda x, bound: x > bound, "greater than"),
-    "below": (lambda x, bound: x < bound, "less than"),
+    "least": (operator.ge, "at least"),
+    "most": (operator.le, "at most"),
+    "above": (operator.gt, "greater than"),
+    "below": (operator.lt, "less than"),
 }
 
 
@@ -131,39 +154,24 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
             items = (items,)
         return tuple(_convert(key, item, typing.get_args(hint)[0]) for item in items)
     try:
+        if isinstance(value, bool) and hint is not bool:
+            raise ValueError
         return _SCALARS[hint](value)
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, KeyError):
         unquoted = hint is str and isinstance(value, bool)
         advice = "; YAML reads on and off, yes and no as true and false: quote the word" if unquoted else ""
         raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}{advice}") from None
 
 
 def _int(value: Any) -> int:
-    if isinstance(value, bool):
-        raise ValueError
     number = int(value) if isinstance(value, str) and value.replace("_", "").lstrip("+-").isdigit() else float(value)
     if number != int(number):
         raise ValueError
     return int(number)
 
 
-def _float(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ValueError
-    return float(value)
-
-
 def _bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
     return {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}[str(value).lower()]
-
-
-def _bool_or_fail(value: Any) -> bool:
-    try:
-        return _bool(value)
-    except KeyError:
-        raise ValueError from None
 
 
 def _str(value: Any) -> str:
@@ -172,5 +180,5 @@ def _str(value: Any) -> str:
     return value
 
 
-_SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: _float, bool: _bool_or_fail, str: _str}
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+_SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: float, bool: _bool, str: _str, Path: Path}
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}

@@ -1,12 +1,13 @@
 """The command line: one clear line and exit code 2 for bad input, nothing overwritten."""
 
 import os
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
-from pgcontrol import cli
+from pgcontrol import cli, commands
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:
@@ -20,7 +21,8 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
     ("words", "line"),
     [
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
-        ("", "the following arguments are required: COMMAND"),
+        ("", "name a command: pgcontrol COMMAND ...; there are: bench, "),
+        ("--quiet train", "name a command"),
         ("train HalfCheeta-v5", "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
         ("train gym:CartPole-v1", "gym:CartPole-v1: expected a Box of actions, got Discrete(2)"),
         ("train gym:Pendulun-v1", "unknown env 'gym:Pendulun-v1'"),
@@ -36,18 +38,23 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("train Hopper-v5 --algorithm.minibatch 5000", "algorithm.minibatch = 5000: must be at most"),
         ("train Hopper-v5 Ant-v5", "unexpected argument 'Ant-v5'"),
         ("train Hopper-v5 --seed", "--seed needs a value"),
+        ("train Hopper-v5 --quite", "--quite needs a value; did you mean '--quiet'?"),
         ("train --config nowhere.yaml", "nowhere.yaml: No such file or directory"),
         ("resume nowhere", "nowhere is no run folder: it does not exist"),
-        ("resume . --total-steps 0", "argument --total-steps: 0 must be at least 1"),
+        ("resume . --total-steps 0", "--total-steps = 0: must be at least 1"),
         ("eval nowhere", "nowhere: no such run or checkpoint folder"),
         ("eval . --episode 3", "unknown argument '--episode'; did you mean '--episodes'?"),
-        ("eval . --agent randm", "argument --agent: invalid choice: 'randm'"),
+        ("eval . --agent randm", "--agent = 'randm': must be one of policy, random, zero; did you mean 'random'?"),
+        ("eval . x", "unexpected argument 'x'"),
+        ("eval", "eval needs RUN; see `pgcontrol eval --help`"),
         ("video nowhere --out x.mp4", "nowhere: no such run or checkpoint folder"),
         ("video nowhere --out x.mp4 --size big", "--size big: must look like 640x480"),
-        ("video nowhere --out x.mp4 --seconds -1", "argument --seconds: -1 must be greater than 0"),
+        ("video nowhere --out x.mp4 --seconds -1", "--seconds = -1.0: must be greater than 0"),
         ("video nowhere --out x.gif", "--out x.gif: must end in .mp4"),
-        ("play nowhere --port 70000", "argument --port: 70000 is no port: at most 65535"),
-        ("eval nowhere --seed -1", "argument --seed: -1 must be at least 0"),
+        ("play nowhere --port 70000", "--port = 70000: must be at most 65535"),
+        ("eval nowhere --seed -1", "--seed = -1: must be at least 0"),
+        ("diagnose . --branchs 3", "unknown setting 'branchs'; did you mean 'branches'?"),
+        ("bench trian", "{env,train,heads,scale} = 'trian': must be one of env, train, heads, scale; did you mean"),
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
@@ -72,17 +79,32 @@ def test_a_video_that_exists_is_left_alone(capsys, tmp_path):
     assert out.read_text() == "mine"
 
 
-def test_help_is_quick_and_lists_every_setting_of_the_chosen_head(capsys):
+def test_help_lists_every_setting_of_the_chosen_head(capsys):
     code, out, _ = run(capsys, "train", "--head", "binned", "--help")
     assert code == 0
     assert "--head.bins" in out
     assert "--algorithm.clip" in out
     assert "--total-steps" in out
     assert "--head.min-std" not in out
-    script = (
-        "import sys, pgcontrol.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["--help"], ["eval", "--help"], ["compare", "-h"], ["--version"]])
+def test_help_is_quick(words):
+    script = f"import sys, pgcontrol.cli as c\ntry: c.main({words})\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"torch", "mujoco", "numpy"} & set(done.stdout.split())
+
+
+def test_every_command_has_help(capsys):
+    code, everything, _ = run(capsys, "--help")
+    assert code == 0
+    names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    for name in names:
+        assert f"  {name} " in everything
+        code, out, error = run(capsys, name, "--help")
+        assert (code, error) == (0, "")
+        assert out.startswith(f"usage: pgcontrol {name} ")
+        assert "--help" in out
 
 
 def test_list_names_everything(capsys):

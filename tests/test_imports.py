@@ -33,7 +33,7 @@ FLOORS = [
     "tokenizers",
     "measures",
     "machine",
-    "arguments",
+    "flags",
     "options",
     "plugins",
     "text",

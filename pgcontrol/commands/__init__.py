@@ -1,6 +1,6 @@
-"""The commands, one file each: the file's name is the command's, its docstring the line of help.
+"""What `pgcontrol` can do, one file a command.
 
-A command says `arguments(parser)`, what argparse reads, and `run(given) -> exit code`. One with a free list of
-settings (`--head.bins 41`) says `SETTINGS = True` and finds them in `given.settings`; its `epilog(given)` goes below
-the help. Nothing but the standard library is imported until a command runs, so that help is quick.
+A file's first line is the command's help. `Options` is a dataclass of its flags and places, and `run(options)` returns
+the exit code. A command that takes settings beside its flags has `sections(options, settings)`, which its help shows,
+and `run(options, settings)`; such settings are strings by dotted name. Files import what is slow in these functions.
 """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgcontrol.arguments import whole
 from pgcontrol.commands.report import CLIPS
+from pgcontrol.options import REQUIRED, option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from pgcontrol.sweep.executor import Executor
     from pgcontrol.sweep.sweep import Sweep
 
+AGAIN = (
+    "make finished runs anew, by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their folders"
+    " are set aside. Failed runs are tried again in any case"
+)
 
-def arguments(parser: ArgumentParser) -> None:
+
+@dataclass(frozen=True)
+class Options:
     """The sweep."""
-    parser.add_argument("sweep", type=Path, metavar="FILE.yaml", help="question, arms and grid")
-    parser.add_argument("--jobs", type=whole, metavar="N", help="runs at a time [one a core]")
-    parser.add_argument("--runs", type=Path, metavar="DIR", help="folder of the run folders [runs/FILE]")
-    parser.add_argument(
-        "--again",
-        metavar="WHICH",
-        help="make finished runs anew, by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their"
-        " folders are set aside. Failed runs are tried again in any case",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would run and how long it would take")
-    parser.add_argument("--clips", choices=("some", "all", "none"), help=CLIPS)
-    parser.add_argument(
-        "--open", action=BooleanOptionalAction, help="show the report in the browser when all is done [given a display]"
-    )
+
+    sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
+    jobs: int | None = option(None, "runs at a time [one a core]", least=1)
+    runs: Path | None = option(None, "folder of the run folders [runs/FILE]", metavar="DIR")
+    again: str | None = option(None, AGAIN, metavar="WHICH")
+    dry_run: bool = option(False, "say what would run and how long it would take")
+    clips: str = option("some", CLIPS, choices=("some", "all", "none"))
+    open: bool | None = option(None, "show the report in the browser when all is done, or not [given a display]")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """Run the missing cells."""
     from rich.console import Console
 
@@ -45,17 +45,16 @@ def run(given: Namespace) -> int:
     from pgcontrol.sweep.executor import Local
     from pgcontrol.sweep.sweep import read_sweep
 
-    sweep, jobs = read_sweep(given.sweep), given.jobs or usable_cpus()
-    where = given.runs or Path("runs") / given.sweep.stem
-    clips = given.clips or "some"
-    show = has_display() if given.open is None else given.open
+    sweep, jobs = read_sweep(options.sweep), options.jobs or usable_cpus()
+    where = options.runs or Path("runs") / options.sweep.stem
+    show = has_display() if options.open is None else options.open
     try:
         with like_ctrl_c():
             console = Console(highlight=False)
-            return compare(sweep, Local(jobs), where, console, clips, show, given.dry_run, given.again)
+            return compare(sweep, Local(jobs), where, console, options.clips, show, options.dry_run, options.again)
     except KeyboardInterrupt:
-        print(f"stopped; to go on: {_typed('compare', given, 'jobs', 'runs', 'clips', 'open')}")
-        print(f"a report of what there is: {_typed('report', given, 'runs', 'clips')}")
+        print(f"stopped; to go on: {_typed('compare', options, 'jobs', 'runs', 'clips', 'open')}")
+        print(f"a report of what there is: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED
 
 
@@ -92,13 +91,13 @@ def compare(
     return run(sweep, executor, where, console, dry, again, meanwhile, finish)
 
 
-def _typed(command: str, given: Namespace, *flags: str) -> str:
-    """A command on the same sweep, with those of the flags that were given."""
-    words = ["pgcontrol", command, str(given.sweep)]
+def _typed(command: str, options: Options, *flags: str) -> str:
+    """A command on the same sweep, with those of the flags that were options."""
+    words = ["pgcontrol", command, str(options.sweep)]
     for flag in flags:
-        value = getattr(given, flag)
+        value = getattr(options, flag)
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
+        elif value != getattr(Options, flag):
             words += [f"--{flag}", str(value)]
     return shlex.join(words)

@@ -1,11 +1,11 @@
-"""Versions, threads and graphics, and how to mend what is missing."""
+"""Versions, threads and graphics, and how to repair what is missing."""
 
 from __future__ import annotations
 
-from argparse import Namespace
+from pgcontrol.options import NoOptions
 
 
-def run(given: Namespace) -> int:
+def run(options: NoOptions) -> int:
     """Print the findings."""
     from pgcontrol.machine.doctor import main as doctor
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
-from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.arguments import seed, whole
+from pgcontrol.options import REQUIRED, option
 
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "return": ("eval/mean_reward", lambda row: f"{row['eval/mean_reward']:,.1f}"),
@@ -21,16 +20,18 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
 """Of the table: the value that must be there, and what is written."""
 
 
-def arguments(parser: ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Options:
     """Run and episodes."""
-    parser.add_argument("run", type=Path, help="run folder or checkpoint")
-    parser.add_argument("--episodes", type=whole, default=20, metavar="N", help="episodes [20]")
-    parser.add_argument("--agent", choices=("policy", "random", "zero"), default="policy", help="who plays [policy]")
-    parser.add_argument("--seed", type=seed, default=0, help="of the start states [0]")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+
+    run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
+    episodes: int = option(20, "episodes", least=1)
+    agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
+    seed: int = option(0, "of the start states", least=0)
+    json: bool = option(False, "print one JSON object instead of a table")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """Print the returns of the newest checkpoint, or of another agent in the same task from the same start states."""
     from rich.console import Console
     from rich.table import Table
@@ -38,35 +39,28 @@ def run(given: Namespace) -> int:
     from pgcontrol.play import evaluate
     from pgcontrol.runs import checkpoint
     from pgcontrol.runs.load import load_with_meta, make_env
+    from pgcontrol.runs.log import finite
 
-    folder = checkpoint.latest(given.run)
+    seed = options.seed
+    folder = checkpoint.latest(options.run)
     policy, meta = load_with_meta(folder)
     env_id = meta["policy"]["env"]
-    env = make_env(env_id, given.episodes, given.seed)
-    if given.agent == "policy":
+    env = make_env(env_id, options.episodes, seed)
+    if options.agent == "policy":
         agents = {
-            "mode": evaluate.policy_agent(policy, deterministic=True, seed=given.seed),
-            "sampled": evaluate.policy_agent(policy, deterministic=False, seed=given.seed),
+            "mode": evaluate.policy_agent(policy, deterministic=True, seed=seed),
+            "sampled": evaluate.policy_agent(policy, deterministic=False, seed=seed),
         }
+    elif options.agent == "random":
+        agents = {"random": evaluate.random_agent(env, seed)}
     else:
-        agents = {
-            given.agent: {"random": evaluate.random_agent(env, given.seed), "zero": evaluate.zero_agent(env)}[
-                given.agent
-            ]
-        }
-    rows = {}
-    for name, act in agents.items():
-        rows[name] = evaluate.summary(evaluate.episodes(env, act, given.seed), "")
-    if given.json:
-        # without a success the entropy is no number, which JSON has no word for
-        rows = {name: {k: v if math.isfinite(v) else None for k, v in row.items()} for name, row in rows.items()}
-        print(
-            json.dumps(
-                {"checkpoint": str(folder), "env": env_id, "episodes": given.episodes, "seed": given.seed, **rows}
-            )
-        )
+        agents = {"zero": evaluate.zero_agent(env)}
+    rows = {name: evaluate.summary(evaluate.episodes(env, act, seed), "") for name, act in agents.items()}
+    if options.json:
+        setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
+        print(json.dumps(setup | finite(rows)))  # without a success the entropy is no number
         return 0
-    table = Table(title=f"{env_id}, {given.episodes} episodes, start states from seed {given.seed}\n{folder}")
+    table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
     shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
     table.add_column("agent")
     for title in shown:

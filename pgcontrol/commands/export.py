@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.options import InputError
+from pgcontrol.options import REQUIRED, InputError, option
 
 
-def arguments(parser: ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Options:
     """Run and file."""
-    parser.add_argument("run", type=Path, help="run folder or checkpoint")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.onnx", help="where it goes; FILE.json beside")
-    parser.add_argument("--sampled", action="store_true", help="samples of the policy, drawn from a second input")
-    parser.add_argument("--force", action="store_true", help="replace FILE.onnx and FILE.json if they exist")
+
+    run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
+    out: Path = option(REQUIRED, "where it goes; FILE.json beside", metavar="FILE.onnx")
+    sampled: bool = option(False, "samples of the policy, drawn from a second input")
+    force: bool = option(False, "replace FILE.onnx and FILE.json if they exist")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """The file and its contract."""
     from pgcontrol.export.export import export
 
-    if given.out.suffix != ".onnx":
-        raise InputError(f"--out {given.out}: must end in .onnx")
-    for path in (given.out, given.out.with_suffix(".json")):
-        if path.exists() and not given.force:
+    if options.out.suffix != ".onnx":
+        raise InputError(f"--out {options.out}: must end in .onnx")
+    for path in (options.out, options.out.with_suffix(".json")):
+        if path.exists() and not options.force:
             raise InputError(f"{path} exists already; name another file, or say --force")
-    done = export(given.run, given.out, given.sampled)
+    done = export(options.run, options.out, options.sampled)
     ties = f", {done.parity.ties} ties" if done.parity.ties else ""
     print(
         f"{done.model}: acts like the policy at {done.parity.observations:,} observations, to"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from argparse import Namespace
+
+from pgcontrol.options import NoOptions
 
 
-def run(given: Namespace) -> int:
+def run(options: NoOptions) -> int:
     """Print every task, head, algorithm, critic, trunk and tokenizer with its first line of documentation."""
     import pgcontrol_envs
     from rich.console import Console

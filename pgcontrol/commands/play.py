@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.arguments import port, seed
+from pgcontrol.options import REQUIRED, option
 
 
-def arguments(parser: ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Options:
     """Run, viewer and agent."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder or checkpoint; a task's id without a policy")
-    parser.add_argument(
-        "--viewer",
-        choices=("native", "web"),
-        help="a window, or a page for browsers [a window where there is a display]",
+
+    run: Path = option(REQUIRED, "run folder or checkpoint; a task's id without a policy", positional=True)
+    viewer: str | None = option(
+        None, "a window, or a page for browsers [a window where there is a display]", choices=("native", "web")
     )
-    parser.add_argument("--agent", choices=("policy", "random", "zero"), default="policy", help="who plays [policy]")
-    parser.add_argument("--sampled", action="store_true", help="play samples of the policy instead of its mode")
-    parser.add_argument("--seed", type=seed, default=0, help="of the first start state; later ones count up [0]")
-    parser.add_argument("--port", type=port, default=0, metavar="P", help="of the page [the first free from 8080]")
+    agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
+    sampled: bool = option(False, "play samples of the policy instead of its mode")
+    seed: int = option(0, "of the first start state; later ones count up", least=0)
+    port: int = option(0, "of the page; 0: the first free one from 8080", least=0, most=65_535)
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """Play until the viewer is closed."""
     from pgcontrol.viewer.play import play
 
-    return play(given.run, given.viewer, given.agent, given.sampled, given.seed, given.port)
+    return play(options.run, options.viewer, options.agent, options.sampled, options.seed, options.port)

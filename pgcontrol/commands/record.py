@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import math
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.arguments import at_least_zero, seed, whole
+from pgcontrol.options import REQUIRED, option
 
 
-def arguments(parser: ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Options:
     """Who is recorded, and where to."""
-    parser.add_argument("source", metavar="RUN|TASK", help="run folder or checkpoint, or a task with a demonstrator")
-    parser.add_argument("--episodes", type=whole, required=True, metavar="N", help="episodes the dataset is to have")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset's folder")
-    parser.add_argument("--mode", action="store_true", help="play the policy's mode, not its samples")
-    parser.add_argument("--noise", type=at_least_zero, default=1.0, help="scale of the demonstrator's noise [1]")
-    parser.add_argument("--seed", type=seed, default=0, help="of start states and samples [0]")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    source: str = option(
+        REQUIRED, "run folder or checkpoint, or a task with a demonstrator", metavar="RUN|TASK", positional=True
+    )
+    episodes: int = option(REQUIRED, "episodes the dataset is to have", least=1)
+    out: Path = option(REQUIRED, "the dataset's folder", metavar="DIR")
+    mode: bool = option(False, "play the policy's mode, not its samples")
+    noise: float = option(1.0, "scale of the demonstrator's noise", least=0, below=math.inf)
+    seed: int = option(0, "of start states and samples", least=0)
+    quiet: bool = option(False, "print nothing but errors")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """The dataset; 130 when a signal stopped it."""
     from pgcontrol.data.record import record
+    from pgcontrol.machine.signals import STOPPED
 
-    done = record(given.source, given.out, given.episodes, given.seed, given.mode, given.noise, given.quiet)
-    return 130 if done.stopped else 0
+    done = record(
+        options.source, options.out, options.episodes, options.seed, options.mode, options.noise, options.quiet
+    )
+    return STOPPED if done.stopped else 0

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.arguments import whole
+from pgcontrol.options import REQUIRED, option
 
 
-def arguments(parser: ArgumentParser) -> None:
+@dataclass(frozen=True)
+class Options:
     """What `resume` reads."""
-    parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--total-steps", type=whole, metavar="N", help="a new budget in environment steps")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    run: Path = option(REQUIRED, "run folder", positional=True)
+    total_steps: int | None = option(None, "a new budget in environment steps", least=1)
+    quiet: bool = option(False, "print nothing but errors")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """Train on."""
     from pgcontrol.training.train import resume
 
-    return resume(given.run, given.total_steps, quiet=given.quiet).exit_code
+    return resume(options.run, options.total_steps, quiet=options.quiet).exit_code

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 
+from pgcontrol.options import option
 
-def arguments(parser: ArgumentParser) -> None:
+
+@dataclass(frozen=True)
+class Options:
     """Where plots go."""
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the plots go [none are drawn]")
+
+    out: Path | None = option(None, "where the plots go [none are drawn]", metavar="DIR")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options) -> int:
     """Check and plot."""
     from pgcontrol.theory.show import show
 
-    return show(given.out)
+    return show(options.out)

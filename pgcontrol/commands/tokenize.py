@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.arguments import seed, whole
-
-SETTINGS_OF_KINDS = {
-    "codes": "values of a code",
-    "levels": "codebooks of rvq",
-    "length": "tokens a chunk of fast",
-    "scale": "fineness of fast",
-}
+from pgcontrol.flags import Section
+from pgcontrol.options import REQUIRED, option, pick, read_options
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Source, kind and its settings."""
-    parser.add_argument("source", type=Path, metavar="RUN|DATASET", help="run folder, Minari dataset, or .npz file")
-    parser.add_argument("--kind", default="kmeans", help="bins, kmeans, vq, rvq or fast [kmeans]")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
-    parser.add_argument("--horizon", type=whole, default=1, metavar="H", help="actions a chunk [1]")
-    for name, what in SETTINGS_OF_KINDS.items():
-        parser.add_argument(f"--{name}", metavar=name[0].upper(), help=f"{what} [the kind's own]")
-    parser.add_argument("--steps", type=whole, default=32_000, metavar="N", help="steps to play of a run [32_000]")
-    parser.add_argument("--seed", type=seed, default=0, help="of start states, samples and the fit [0]")
+@dataclass(frozen=True)
+class Options:
+    """Source, kind and size of the chunks; the kind's own options are settings."""
+
+    source: Path = option(REQUIRED, "run folder, Minari dataset, or .npz file", metavar="RUN|DATASET", positional=True)
+    out: Path = option(REQUIRED, "the folder to write", metavar="DIR")
+    kind: str = option("kmeans", "what kind of tokenizer, see below", metavar="NAME")
+    horizon: int = option(1, "actions a chunk", least=1, metavar="H")
+    steps: int = option(32_000, "steps to play of a run", least=1)
+    seed: int = option(0, "of start states, samples and the fit", least=0)
 
 
-def run(given: Namespace) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """The folder of tokens."""
     from pgcontrol.data.tokenize import tokenize
+    from pgcontrol.tokenizers import kinds
 
-    said = {name: getattr(given, name) for name in SETTINGS_OF_KINDS if getattr(given, name) is not None}
-    tokenize(given.source, given.kind, given.out, given.horizon, said, given.steps, given.seed)
+    flags = [field.name for field in dataclasses.fields(Options)]
+    own = read_options(pick("tokenizer", options.kind, kinds()).Options, settings, others=flags)
+    tokenize(options.source, options.kind, options.out, options.horizon, own, options.steps, options.seed)
     return 0
+
+
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """What the chosen kind lets one set."""
+    from pgcontrol.tokenizers import kinds
+
+    chosen = pick("tokenizer", options.kind, kinds())
+    return [Section(f"--kind NAME: {' | '.join(kinds())} [{options.kind}]", chosen.Options())]

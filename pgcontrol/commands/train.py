@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-SETTINGS = True
+from pgcontrol.flags import Section
+from pgcontrol.options import option
 
 
-def arguments(parser: ArgumentParser) -> None:
-    """Task, file and silence; `configure` judges the settings."""
-    parser.usage = "pgcontrol train ENV [--head NAME] [--algorithm NAME] [--SETTING VALUE ...]"
-    parser.add_argument("env", nargs="?", help="task id, or gym:ID (see `pgcontrol list`)")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="YAML file of settings; flags win over it")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+@dataclass(frozen=True)
+class Options:
+    """Task, file and silence; `configure` checks the settings."""
+
+    env: str | None = option(None, "task id, or gym:ID (see `pgcontrol list`)", positional=True)
+    config: Path | None = option(None, "YAML file of settings; flags win over it", metavar="FILE")
+    quiet: bool = option(False, "print nothing but errors")
 
 
-def run(given: Namespace) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """A new run folder."""
-    from pgcontrol.runs.config import configure, read_yaml
+    from pgcontrol.runs.config import configure
     from pgcontrol.training.train import train
 
-    written = read_yaml(given.config) if given.config else {}
-    task = {"env": given.env} if given.env else {}
-    return train(configure(written | task | given.settings), quiet=given.quiet).exit_code
+    return train(configure(_settings(options, settings)), quiet=options.quiet).exit_code
 
 
-def epilog(given: Namespace) -> str:
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
-    from pgcontrol.arguments import setting_lines
-    from pgcontrol.runs.config import PARTS, Settings, configure
+    from pgcontrol.runs.config import PARTS, configure
 
-    config = configure(({"env": given.env} if given.env else {}) | given.settings)
-    text = [f"settings, in brackets what is recommended for {config.env} and this head, or the default:"]
-    text += setting_lines(Settings, config, "")
+    config = configure(_settings(options, settings))
+    title = f"settings, in brackets what is recommended for {config.env} and this head, or the default:"
+    found = [Section(title, config)]
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
-        text += ["", f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"]
-        text += setting_lines(type(chosen.options), chosen.options, f"{part}.")
-    return "\n".join(text)
+        names = f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"
+        found.append(Section(names, chosen.options, f"{part}."))
+    return found
+
+
+def _settings(options: Options, settings: Mapping[str, str]) -> dict[str, str]:
+    """Those of the file, and over them those of the command line."""
+    from pgcontrol.runs.config import read_yaml
+
+    written = read_yaml(options.config) if options.config else {}
+    return {**written, **({"env": options.env} if options.env else {}), **settings}

@@ -101,8 +101,8 @@ def test_bad_datasets_get_one_line(arrays, line, capsys, tmp_path):
         ("data.npz --out o --codes 1", "codes = 1: must be at least 2"),
         ("data.npz --out o --levels 2", "unknown setting 'levels'; there are: codes"),
         ("data.npz --out o --horizon 60", "horizon = 60: too long for these actions"),
-        ("data.npz --out o --horizon 0", "argument --horizon: 0 must be at least 1"),
-        ("data.npz", "the following arguments are required: --out"),
+        ("data.npz --out o --horizon 0", "--horizon = 0: must be at least 1"),
+        ("data.npz", "tokenize needs --out DIR"),
     ],
 )
 def test_bad_words_get_one_line(words, line, capsys, tmp_path, monkeypatch, dataset):

@@ -132,7 +132,7 @@ def test_the_end_of_a_training_says_its_verdict(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [([], "needs a run folder"), (["nowhere"], "does not exist"), (["nowhere", "--shar", "1"], "did you mean 'share'")],
+    [([], "diagnose needs RUN"), (["nowhere"], "does not exist"), (["nowhere", "--shar", "1"], "did you mean 'share'")],
 )
 def test_bad_input_is_one_line(words, message, capsys):
     with pytest.raises(SystemExit) as ended:

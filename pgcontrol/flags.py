@@ -1,0 +1,165 @@
+"""The command line of a dataclass of options: its words as values, and the text of its `--help`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pgcontrol.options import REQUIRED, InputError, near_miss, read, suggest
+from pgcontrol.text import typed
+
+METAVARS = {int: "N", int | None: "N", float: "X", float | None: "X"}
+"""What stands for a number in help, unless the option says more."""
+
+
+class Section(NamedTuple):
+    """Part of the help of a command that takes other settings beside its flags."""
+
+    title: str
+    values: Any
+    """A dataclass of options that holds what is recommended, or the defaults."""
+    prefix: str = ""
+    """What comes before the names, e.g. `head.`."""
+
+
+class Flag:
+    """An option on the command line: a flag, or a place without a name.
+
+    A bool is a flag without a value, `--open` or `--no-open`. A tuple collects: a place takes all words that are left,
+    a flag one word each time it is given, or several.
+    """
+
+    def __init__(self, field: dataclasses.Field, hint: Any):
+        self.hint, self.metadata = hint, field.metadata
+        self.positional, self.several = field.metadata["positional"], field.metadata["several"]
+        self.required = field.default is REQUIRED
+        self.bare = bool in (hint, *typing.get_args(hint))
+        self.collects = typing.get_origin(hint) is tuple
+        self.metavar = field.metadata["metavar"] or self._metavar(field.name.upper())
+        flag = f"--{field.name.replace('_', '-')}"
+        self.label = self.metavar if self.positional else flag
+        """What messages call it."""
+        if self.bare:
+            self.usage = flag if field.default is False else f"{flag} | --no-{flag[2:]}"
+        else:
+            value = self.metavar + " ..." * (self.several or (self.positional and self.collects))
+            self.usage = value if self.positional else f"{flag} {value}"
+        unsaid = self.required or self.bare or field.default in (None, "", ())
+        self.help = field.metadata["help"] + ("" if unsaid else f" [{typed(field.default)}]")
+
+    def _metavar(self, name: str) -> str:
+        choices = self.metadata["choices"]
+        return "{" + ",".join(choices) + "}" if choices else METAVARS.get(self.hint, name)
+
+
+def flags_of(*options: type) -> dict[str, Flag]:
+    """The flags and places of dataclasses of options, by name of the field."""
+    found = {}
+    for cls in options:
+        hints = typing.get_type_hints(cls)
+        found |= {field.name: Flag(field, hints[field.name]) for field in dataclasses.fields(cls)}
+    return found
+
+
+def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = False) -> dict[str, Any]:
+    """Words of the command line -> what they say, by name, nothing of it checked.
+
+    A place may be given by its name, too. Strings stand for single values, lists for what is collected.
+
+    Args:
+        words: such as `runs/cheetah --episodes 3 --json --seed=1`.
+        flags: by name of the field.
+        settings: whether there may be others, such as `--head.bins 41`.
+
+    Raises:
+        InputError: an unknown flag, a flag without its value, or a word too many.
+    """
+    said: dict[str, Any] = {}
+    labels = [flag.label for flag in flags.values() if not flag.positional]
+    places = [name for name, flag in flags.items() if flag.positional]
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            if not places:
+                raise InputError(f"unexpected argument {word!r}" + ": settings look like --head.bins 41" * settings)
+            name, values = places[0], [word]
+            if not flags[name].collects:
+                places.pop(0)
+        else:
+            key, equals, value = word.partition("=")
+            name = key.removeprefix("--").replace("-", "_")
+            if not equals and (switch := name.removeprefix("no_")) in flags and flags[switch].bare:
+                said[switch] = name == switch
+                continue
+            if name not in flags and not (settings and key.startswith("--")):
+                raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
+            if not equals:
+                if not rest or rest[0].startswith("--"):
+                    raise InputError(f"{key} needs a value{near_miss(key, labels) if name not in flags else ''}")
+                value = rest.pop(0)
+            values = [value]
+            while name in flags and flags[name].several and rest and not rest[0].startswith("-"):
+                values.append(rest.pop(0))
+        collects = name in flags and flags[name].collects
+        said[name] = [*said.get(name, ()), *values] if collects else values[0]
+    return said
+
+
+def read_flags(options: type, said: Mapping[str, Any], command: str, partly: bool = False) -> Any:
+    """`options` with the values that were said, checked; names that are no fields of it are left out.
+
+    Args:
+        options: the dataclass.
+        said: what `split` found.
+        command: its name, for messages.
+        partly: what is missing is None.
+
+    Raises:
+        InputError: one line that names the wrong flag, or those that `command` needs.
+    """
+    flags = flags_of(options)
+    given = {name: flag for name, flag in flags.items() if name in said}
+    values = {name: read(flag.label, said[name], flag.hint, flag.metadata) for name, flag in given.items()}
+    missing = {name: flag.usage for name, flag in flags.items() if flag.required and name not in given}
+    if missing and not partly:
+        raise InputError(f"{command} needs {' '.join(missing.values())}; see `pgcontrol {command} --help`")
+    return options(**values | dict.fromkeys(missing))
+
+
+def help_text(
+    command: str, summary: str, flags: Iterable[Flag], sections: Sequence[Section] = (), settings: bool = False
+) -> str:
+    """Usage, what the command does, its flags, and the settings that it takes beside them."""
+    flags = sorted(flags, key=lambda flag: not flag.positional)
+    usage = [flag.usage if flag.required else f"[{flag.usage}]" for flag in flags]
+    usage += ["[--SETTING VALUE ...]"] * settings
+    parts = [_wrapped(f"usage: pgcontrol {command} ", usage), summary, table({flag.usage: flag.help for flag in flags})]
+    for title, values, prefix in sections:
+        rows = {
+            f"--{prefix}{f.name}".replace("_", "-"): f"{f.metadata['help']} [{typed(getattr(values, f.name))}]"
+            for f in dataclasses.fields(values)
+            if "help" in f.metadata
+        }
+        parts.append(f"{title}\n{table(rows)}" if rows else title)
+    return "\n\n".join(parts)
+
+
+def table(rows: Mapping[str, str]) -> str:
+    """Names, and beside each what is to be said of it."""
+    column = max(map(len, rows))
+    return "\n".join(_wrapped(f"  {name:{column}}  ", text.split()) for name, text in rows.items())
+
+
+def _wrapped(start: str, words: Sequence[str]) -> str:
+    """Words behind a start, where they do not fit below each other."""
+    width = max(60, min(shutil.get_terminal_size().columns, 120))
+    lines = [start]
+    for i, word in enumerate(words):
+        if i and len(lines[-1]) + len(word) > width:
+            lines.append(" " * len(start))
+        lines[-1] += f"{word} "
+    return "\n".join(line.rstrip() for line in lines)
