@@ -1,8 +1,8 @@
 """MuJoCo worlds, batched over mujoco.batch, with a Gymnasium face: importing this registers pgcontrol/<id> with it."""
 
-from pgcontrol_envs.gym_vector import register
 from pgcontrol_envs.make import make
 from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.to_gymnasium import register
 from pgcontrol_envs.vector import Step, UnknownEnv, VecEnv
 
 __all__ = ["Step", "UnknownEnv", "VecEnv", "catalog", "make"]

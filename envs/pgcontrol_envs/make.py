@@ -2,7 +2,7 @@
 
 import difflib
 
-from pgcontrol_envs.gym_envs import GymVecEnv
+from pgcontrol_envs.from_gymnasium import GymnasiumVecEnv
 from pgcontrol_envs.tasks import catalog
 from pgcontrol_envs.vector import TaskVecEnv, UnknownEnv, VecEnv
 
@@ -25,7 +25,7 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0) -> VecEnv:
     if threads < 0:
         raise ValueError(f"threads: expected 0 (one per logical CPU) or more, got {threads}")
     if env_id.startswith("gym:"):
-        return GymVecEnv(env_id.removeprefix("gym:"), num_envs, seed)
+        return GymnasiumVecEnv(env_id.removeprefix("gym:"), num_envs, seed)
     tasks = catalog()
     if env_id not in tasks:
         close = difflib.get_close_matches(env_id, tasks, n=3)

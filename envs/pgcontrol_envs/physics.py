@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs.arrays import Array
-from pgcontrol_envs.native import Batch
+from pgcontrol_envs.mujoco_batch import Batch
 
 
 class Physics(Protocol):
@@ -36,35 +36,27 @@ class Physics(Protocol):
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
-        ...
 
     def bind(self, field: str) -> Array:
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
-        ...
 
     def step(self, nstep: int, ids: Array | None = None) -> None:
         """Advance by nstep substeps."""
-        ...
 
     def forward(self, ids: Array | None = None) -> None:
         """Compute the derived fields at the present state."""
-        ...
 
     def reset(self, ids: Array | None = None) -> None:
         """Back to the model's defaults; follow with writes to the state and forward()."""
-        ...
 
     def state(self) -> dict[str, Tensor]:
         """A copy of everything the simulations' future depends on, warm starts included: {name: [N, ...]}."""
-        ...
 
     def load_state(self, state: dict[str, Tensor], ids: Array | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit."""
-        ...
 
     def copy(self, source: Array, target: Array) -> None:
         """Put the simulations target [n] into the states of the simulations source [n], warm starts included."""
-        ...
 
 
 _LIVE = (

@@ -16,7 +16,7 @@ import torch
 
 from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 
 Terms = dict[str, Array]
 
@@ -64,6 +64,10 @@ class Task(ABC):
     """Env steps after which an episode is truncated."""
     derived: ClassVar[tuple[str, ...]] = ()
     """The derived MjData fields the task reads."""
+    reset_noise: ClassVar[float] = 0.0
+    """How far positions and velocities are off the model's defaults at the start, at most; see reset()."""
+    normal_velocities: ClassVar[bool] = False
+    """Whether the velocities at the start are normal draws with that deviation instead of uniform ones."""
     routes: ClassVar[tuple[str, ...]] = ()
     """Names of the ways in which an episode can succeed; none for a task that has no notion of success."""
     camera: ClassVar[Camera] = Camera()
@@ -83,9 +87,18 @@ class Task(ABC):
     def bind(self, physics: Physics) -> None:
         """Keep the views of physics that the other methods read: live, they need slicing only once."""
 
-    @abstractmethod
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng."""
+        """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng.
+
+        Here as Gymnasium starts most of its tasks: off by `reset_noise`, positions first.
+        """
+        noise, sizes = self.reset_noise, (self.model.nq, self.model.nv)
+        if self.normal_velocities:
+            position, velocity = rng.uniform(-noise, noise, sizes[0]), noise * rng.normal(sizes[1])
+        else:
+            position, velocity = rng.uniforms(-noise, noise, *sizes)
+        physics.qpos[ids] += position
+        physics.qvel[ids] = velocity
 
     @abstractmethod
     def observe(self) -> Array:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Task
 
 Ids = Tensor | Sequence[int] | np.ndarray
@@ -78,12 +78,10 @@ class VecEnv(Protocol):
     @property
     def task(self) -> Task | None:
         """The task; None for an env of Gymnasium's."""
-        ...
 
     @property
     def time_limit(self) -> int | None:
         """Env steps after which an episode is truncated, if the env has such a limit."""
-        ...
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
@@ -91,26 +89,21 @@ class VecEnv(Protocol):
         seed restarts the random stream of env i from seed + i; a sequence gives each env its own, None leaving a
         stream as it is. Returns the observations of the envs reset, float64 [n, O].
         """
-        ...
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the bool mask active [N], under action [N, A].
 
         The others stand still: their obs is the present one, their reward and terms are 0, their flags False.
         """
-        ...
 
     def qpos(self, i: int) -> np.ndarray | None:
         """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
-        ...
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything the future depends on: tensors, and the rest as JSON can hold it."""
-        ...
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue from what state() returned. Raises ValueError if it is the state of other envs."""
-        ...
 
     def copy(self, source: Ids, target: Ids) -> None:
         """Put the envs target [n] (sorted) where the envs source [n] are: the same physics state and episode clock.
@@ -118,11 +111,9 @@ class VecEnv(Protocol):
         Bit for bit: equal actions lead to equal futures until an episode ends; random streams stay each env's own.
         Raises ValueError where states cannot be copied (`exact_resume` is False).
         """
-        ...
 
     def close(self) -> None:
         """Release what the envs hold."""
-        ...
 
 
 class TaskVecEnv:

@@ -13,7 +13,7 @@ import pgcontrol_envs
 import pytest
 import torch
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.vector import TaskVecEnv
 
 DROPPED_IN = """

@@ -3,45 +3,40 @@
 from math import inf
 
 from pgcontrol_envs.arrays import Array, join
+from pgcontrol_envs.locomotion import Locomotion
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Terms
 
 
-class Ant(Task):
+class Ant(Locomotion):
     """Run towards +x. Ends when the torso leaves its range of height."""
 
     id = "Ant-v5"
     xml = "ant.xml"
     frame_skip = 5
+    reset_noise = 0.1
+    normal_velocities = True
+    unobserved = 2
+    ctrl_cost = 0.5
+    healthy_reward = 1.0
     derived = ("xpos", "cfrc_ext")
     camera = Camera(track="torso", distance=4.0)
 
     def bind(self, physics: Physics) -> None:
-        """The torso's x and height, all positions and all but x and y, velocities, contact forces on each body."""
+        """x is the torso's; its height, all positions, and contact forces on each body, too."""
+        super().bind(physics)
         self.x, self.height = physics.bind("xpos")[:, self.body("torso"), 0], physics.qpos[:, 2]
-        self.position, self.posture, self.velocity = physics.qpos, physics.qpos[:, 2:], physics.qvel
-        self.forces = physics.bind("cfrc_ext").reshape(len(self.x), -1)
-
-    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] += rng.uniform(-0.1, 0.1, self.model.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
+        self.position, self.forces = physics.qpos, physics.bind("cfrc_ext").reshape(len(self.x), -1)
 
     def observe(self) -> Array:
         """Positions without x and y, velocities, contact forces on the 13 bodies within ±1 [N, 105]."""
         return join(self.posture, self.velocity, self.forces[:, 6:].clip(-1, 1))
 
-    def before(self) -> Array:
-        """The torso's x [N]."""
-        return self.x
-
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Forward speed, 1 for not falling, less the costs of control and of contact."""
-        forward, survive = (self.x - before) / self.dt, 1.0 * ~terminated
-        ctrl, contact = -0.5 * (action**2).sum(-1), -5e-4 * (self.forces.clip(-1, 1) ** 2).sum(-1)
-        terms = {"reward_forward": forward, "reward_ctrl": ctrl, "reward_contact": contact, "reward_survive": survive}
-        return forward + survive + ctrl + contact, terms
+        """Less the cost of contact, too."""
+        reward, terms = super().reward(action, before, terminated)
+        contact = -5e-4 * (self.forces.clip(-1, 1) ** 2).sum(-1)
+        return reward + contact, terms | {"reward_contact": contact}
 
     def terminated(self) -> Array:
         """Unless the torso is between 0.2 m and 1 m, and everything finite."""

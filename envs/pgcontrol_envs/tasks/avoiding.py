@@ -8,7 +8,7 @@ import numpy as np
 from pgcontrol_envs.arrays import Array, cos, join, sin, where
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, passing
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Camera, Terms
 
 ROWS = 1, 2, 3

@@ -4,7 +4,7 @@ from math import inf, log
 
 from pgcontrol_envs.arrays import Array, exp, where
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 HALF = (2.0 * log(2.0)) ** 0.5

@@ -2,7 +2,6 @@
 
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 
@@ -10,6 +9,7 @@ class HumanoidBody(Task):
     """What the tasks of the humanoid body share; not a task itself."""
 
     frame_skip = 5
+    reset_noise = 0.01
     derived = ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")
     camera = Camera(track="torso", distance=4.0)
 
@@ -21,12 +21,6 @@ class HumanoidBody(Task):
         self.observed = physics.qpos[:, 2:], physics.qvel, cinert[:, 10:], cvel[:, 6:], actuators, self.forces[:, 6:]
         self.height, self.ctrl, self.xs = physics.qpos[:, 2], physics.ctrl, physics.bind("xipos")[:, :, 0]
         self.share_of_mass = physics.array(self.model.body_mass / self.model.body_mass.sum())
-
-    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Positions and velocities off by up to 0.01."""
-        position, velocity = rng.uniforms(-1e-2, 1e-2, self.model.nq, self.model.nv)
-        physics.qpos[ids] += position
-        physics.qvel[ids] = velocity
 
     def observe(self) -> Array:
         """Positions without x and y, velocities, inertias, body velocities, actuator and contact forces [N, 348]."""

@@ -2,7 +2,6 @@
 
 from pgcontrol_envs.arrays import Array, cos, join, sin
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 
@@ -12,6 +11,8 @@ class InvertedDoublePendulum(Task):
     id = "InvertedDoublePendulum-v5"
     xml = "inverted_double_pendulum.xml"
     frame_skip = 5
+    reset_noise = 0.1
+    normal_velocities = True
     derived = ("site_xpos", "qfrc_constraint")
     camera = Camera(distance=4.1225, lookat=(0.0, 0.0, 0.6))
 
@@ -20,11 +21,6 @@ class InvertedDoublePendulum(Task):
         self.cart, self.force = physics.qpos[:, :1], physics.bind("qfrc_constraint")[:, :1]
         self.angles, self.velocity = physics.qpos[:, 1:], physics.qvel
         self.tip_x, _, self.tip_height = physics.bind("site_xpos")[:, 0].T
-
-    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Positions off by up to 0.1, velocities normal with deviation 0.1."""
-        physics.qpos[ids] += rng.uniform(-0.1, 0.1, self.model.nq)
-        physics.qvel[ids] = 0.1 * rng.normal(self.model.nv)
 
     def observe(self) -> Array:
         """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""

@@ -4,7 +4,6 @@ from math import inf
 
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 
@@ -14,17 +13,12 @@ class InvertedPendulum(Task):
     id = "InvertedPendulum-v5"
     xml = "inverted_pendulum.xml"
     frame_skip = 2
+    reset_noise = 0.01
     camera = Camera(distance=2.04, lookat=(0.0, 0.0, 0.2))
 
     def bind(self, physics: Physics) -> None:
         """Positions, the pole's angle, velocities."""
         self.position, self.angle, self.velocity = physics.qpos, physics.qpos[:, 1], physics.qvel
-
-    def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Positions and velocities off by up to 0.01."""
-        position, velocity = rng.uniforms(-0.01, 0.01, self.model.nq, self.model.nv)
-        physics.qpos[ids] += position
-        physics.qvel[ids] = velocity
 
     def observe(self) -> Array:
         """Positions, velocities [N, 4]."""

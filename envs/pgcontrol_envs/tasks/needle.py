@@ -2,7 +2,7 @@
 
 from pgcontrol_envs.arrays import Array, angle, cos, exp, join, norm, sin, stack, where
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 GRAVITY = 9.81

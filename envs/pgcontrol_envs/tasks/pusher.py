@@ -2,7 +2,7 @@
 
 from pgcontrol_envs.arrays import Array, join, norm
 from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.streams import Streams
+from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Camera, Task, Terms
 
 

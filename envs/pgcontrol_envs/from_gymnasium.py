@@ -13,7 +13,7 @@ from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import Ids, Seed, Step, UnknownEnv, as_ids, as_seeds
 
 
-class GymVecEnv:
+class GymnasiumVecEnv:
     """VecEnv of N copies of the Gymnasium env `name`, stepped one after the other in this process.
 
     Observations and actions are flattened. Reward terms are the numbers in infos whose names begin with "reward".

@@ -23,7 +23,7 @@ class SimulationError(RuntimeError):
     """MuJoCo raised an error in some simulations; those kept the state they had before the call."""
 
 
-class _Config(ctypes.Structure):
+class _BatchConfig(ctypes.Structure):
     _fields_ = (("nthread", ctypes.c_int), ("persistent", ctypes.c_bool))
 
 
@@ -35,7 +35,7 @@ def _library() -> ctypes.CDLL:
         raise ImportError(f"no MuJoCo library in {folder}: reinstall mujoco")
     library = ctypes.CDLL(str(found[0]))
     signatures: dict[str, tuple[Any, list[Any]]] = {
-        "mjb_makeBatch": (_POINTER, [_POINTER, _INT, ctypes.POINTER(_Config), ctypes.c_char_p, _INT]),
+        "mjb_makeBatch": (_POINTER, [_POINTER, _INT, ctypes.POINTER(_BatchConfig), ctypes.c_char_p, _INT]),
         "mjb_deleteBatch": (None, [_POINTER]),
         "mjb_nstate": (_INT, [_POINTER]),
         "mjb_state": (_POINTER, [_POINTER]),
@@ -66,7 +66,7 @@ class _Handle:
 
     def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int, persistent: bool):
         error = ctypes.create_string_buffer(1000)
-        config = _Config(nthread, persistent)
+        config = _BatchConfig(nthread, persistent)
         self.pointer = _LIBRARY.mjb_makeBatch(model._address, nsim, ctypes.byref(config), error, len(error))
         if not self.pointer:
             raise ValueError(f"MuJoCo could not make a batch of {nsim}: {error.value.decode()}")
