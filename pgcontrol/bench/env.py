@@ -70,23 +70,20 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
     return result
 
 
-def print_table(result: dict[str, Any], console: Console | None = None) -> None:
+def print_table(result: dict[str, Any]) -> None:
     """Print what run() returned: thousands of env steps a second (lowest to highest turn), and VecEnv's ratio."""
     settings = result["settings"]
     title = f"env steps/s, {settings['num_envs']} envs, {settings['threads']} threads; median (low to high)"
     table = Table("env", *NAMES.values(), title=title)
     for env_id, contenders in result["envs"].items():
-        cells = []
-        for name in NAMES:
-            if name not in contenders:
-                cells.append("-")
-                continue
-            one = contenders[name]
-            ratio = "" if name == "vecenv" else f"\nVecEnv is {one['vecenv_ratio']:.2f}x"
-            rates = (one[key] / 1000 for key in ("steps_per_second", "low", "high"))
-            cells.append("{:.1f}k ({:.1f} to {:.1f})".format(*rates) + ratio)
-        table.add_row(env_id, *cells)
-    (console or Console()).print(table)
+        table.add_row(env_id, *(_cell(name, contenders[name]) if name in contenders else "-" for name in NAMES))
+    Console().print(table)
+
+
+def _cell(name: str, rates: dict[str, float]) -> str:
+    middle, low, high = (rates[key] / 1000 for key in ("steps_per_second", "low", "high"))
+    ratio = "" if name == "vecenv" else f"\nVecEnv is {rates['vecenv_ratio']:.2f}x"
+    return f"{middle:.1f}k ({low:.1f} to {high:.1f}){ratio}"
 
 
 def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:
@@ -94,9 +91,9 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     rng = np.random.default_rng(0)
     low, high = env.action_low.numpy(), env.action_high.numpy()
     actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
-    vecenv = _vecenv(env, actions)
-    steps = max(20, int(seconds * _rate(vecenv, 100) / num_envs))
-    contenders = {"vecenv": vecenv, "bare": _bare(env, actions, steps, threads)}
+    ours = vecenv(env, actions)
+    steps = max(20, int(seconds * _rate(ours, 100) / num_envs))
+    contenders = {"vecenv": ours, "bare": bare(env, actions, steps, threads)}
     if env_id in gymnasium.registry:
         contenders["sync"] = _sync(env_id, actions)
         if find_spec("envpool"):
@@ -112,7 +109,7 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
             "steps_per_second": median(rates),
             "low": min(rates),
             "high": max(rates),
-            "vecenv_ratio": median(ours / theirs for ours, theirs in zip(turns["vecenv"], rates, strict=True)),
+            "vecenv_ratio": median(a / b for a, b in zip(turns["vecenv"], rates, strict=True)),
         }
         for name, rates in turns.items()
     }
@@ -126,35 +123,38 @@ def _rate(contender: Contender, steps: int) -> float:
     return num_envs * steps / (time.perf_counter() - start)
 
 
-def _vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
+def vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
+    """VecEnv, resetting what ended."""
     rows = torch.from_numpy(actions).unbind()
 
     def play(steps: int) -> None:
-        for t in range(steps):
-            step = env.step(rows[t % len(rows)])
-            over = step.terminated.numpy() | step.truncated.numpy()
-            if over.any():
-                env.reset(over)
+        _play(env, rows, steps, lambda t, over: env.reset(over))
 
     return env.num_envs, lambda: env.reset(seed=0), play
 
 
-def _bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
-    """Record where vecenv's episodes start, for the bare batch to start there too."""
-    everyone = torch.ones(env.num_envs, dtype=torch.bool)
-    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-    def reset(after: int, over: torch.Tensor, seed: int | None = None) -> None:
-        env.reset(over, seed)
-        ids = over.nonzero().flatten().numpy().astype(np.int32)
-        starts[after] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
-
-    reset(-1, everyone, seed=0)
+def _play(
+    env: TaskVecEnv, rows: Sequence[torch.Tensor], steps: int, reset: Callable[[int, np.ndarray], object]
+) -> None:
+    """Play actions [N, A] over and over; `reset` is given the step and the envs that ended in it, bool [N]."""
     for t in range(steps):
-        step = env.step(torch.from_numpy(actions[t % len(actions)]))
-        over = step.terminated | step.truncated
+        step = env.step(rows[t % len(rows)])
+        over = step.terminated.numpy() | step.truncated.numpy()
         if over.any():
             reset(t, over)
+
+
+def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
+    """The batch below VecEnv: its episodes start where VecEnv's do, which plays `steps` now to note that."""
+    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def note(after: int, over: np.ndarray, seed: int | None = None) -> None:
+        env.reset(over, seed)
+        ids = over.nonzero()[0].astype(np.int32)
+        starts[after] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
+
+    note(-1, np.ones(env.num_envs, bool), seed=0)
+    _play(env, torch.from_numpy(actions).unbind(), steps, note)
     batch = Batch(env.task.model, env.num_envs, threads)
     qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
 
@@ -180,22 +180,19 @@ def _sync(env_id: str, actions: np.ndarray) -> Contender:
     with python_warnings():
         env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
     rows = np.resize(actions, (len(actions), SYNC_ENVS, actions.shape[-1]))
-
-    def play(steps: int) -> None:
-        for t in range(steps):
-            env.step(rows[t % len(rows)])
-
-    return SYNC_ENVS, lambda: env.reset(seed=0), play
+    return SYNC_ENVS, lambda: env.reset(seed=0), _stepping(env.step, rows)
 
 
 def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Contender:
     import envpool
 
     env = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
-    rows = actions.astype(np.float64)
+    return num_envs, env.reset, _stepping(env.step, actions.astype(np.float64))
 
+
+def _stepping(step: Callable[[np.ndarray], object], rows: np.ndarray) -> Callable[[int], None]:
     def play(steps: int) -> None:
         for t in range(steps):
-            env.step(rows[t % len(rows)])
+            step(rows[t % len(rows)])
 
-    return num_envs, env.reset, play
+    return play

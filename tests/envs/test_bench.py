@@ -32,7 +32,7 @@ def test_the_bare_batch_walks_the_same_trajectory(monkeypatch):
     monkeypatch.setattr(bench, "Batch", Spy)
     env = TaskVecEnv(pgcontrol_envs.catalog()["Hopper-v5"], 5, 0, 1)
     actions = np.random.default_rng(0).uniform(-1, 1, (50, 5, 3)).astype(np.float32)
-    contenders = bench._vecenv(env, actions), bench._bare(env, actions, 120, 1)
+    contenders = bench.vecenv(env, actions), bench.bare(env, actions, 120, 1)
     for _, begin, play in contenders:
         begin()
         play(120)
