@@ -92,7 +92,7 @@ def compare(
 
 
 def _typed(command: str, options: Options, *flags: str) -> str:
-    """A command on the same sweep, with those of the flags that were options."""
+    """A command on the same sweep, with those of the flags that differ from their defaults."""
     words = ["pgcontrol", command, str(options.sweep)]
     for flag in flags:
         value = getattr(options, flag)
