@@ -84,12 +84,15 @@ class Probe:
         """The backend that works.
 
         Raises:
-            NoGraphics: there is none; one line with what mends it.
+            NoGraphics: there is none; one line with what would help.
         """
         if self.graphics is None:
-            tried = "; ".join(f"{backend}: {why}" for backend, why in self.failures.items())
-            raise NoGraphics(f"no OpenGL backend draws here ({tried}). {advice()}")
+            raise NoGraphics(f"no OpenGL backend draws here ({self.tried()}). {advice()}")
         return self.graphics
+
+    def tried(self) -> str:
+        """The failures in one line."""
+        return "; ".join(f"{backend}: {why}" for backend, why in self.failures.items())
 
 
 def step_aside() -> None:

@@ -70,7 +70,7 @@ def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch
     checks = {name: check for name, check in by_name(report).items() if name.startswith("extra ")}
     assert set(checks) == {"extra export", "extra tokens"}
     assert checks["extra export"].value == "`pgcontrol export`: needs onnx"
-    assert checks["extra tokens"].mend == "pip install 'pgcontrol[tokens]'"
+    assert checks["extra tokens"].fix == "pip install 'pgcontrol[tokens]'"
     assert report.exit_code == 0
     there["onnx"] = "1.21"
     assert by_name(doctor.report(tmp_path))["extra export"] == doctor.Check(
@@ -89,8 +89,8 @@ def test_a_missing_or_old_package_says_what_to_type(without_graphics, monkeypatc
     monkeypatch.setattr(metadata, "version", version)
     report = doctor.report()
     assert report.exit_code == 1
-    assert by_name(report)["scipy"].mend.startswith("pip install 'scipy>=")
-    assert by_name(report)["mujoco"].mend.startswith("pip install 'mujoco>=4")
+    assert by_name(report)["scipy"].fix.startswith("pip install 'scipy>=")
+    assert by_name(report)["mujoco"].fix.startswith("pip install 'mujoco>=4")
     assert "3.9.0, >=4.0 needed" in by_name(report)["mujoco"].value
 
 
@@ -113,7 +113,7 @@ def test_no_ffmpeg_is_no_video_but_training(without_graphics, monkeypatch):
     report = doctor.report()
     assert report.exit_code == 0
     assert not by_name(report)["ffmpeg"].ok
-    assert "imageio-ffmpeg" in by_name(report)["ffmpeg"].mend
+    assert "imageio-ffmpeg" in by_name(report)["ffmpeg"].fix
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="every folder can be written by this user")
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written(without_graphics, tmp_path):
     tmp_path.chmod(0o500)
     report = doctor.report(tmp_path / "runs" / "deeper")
     assert report.exit_code == 1
-    assert "--run-dir" in by_name(report)["run folder"].mend
+    assert "--run-dir" in by_name(report)["run folder"].fix
 
 
 def test_a_file_where_the_run_folder_would_be(without_graphics, tmp_path):
@@ -144,7 +144,7 @@ def test_a_compiler_or_what_to_type(without_graphics, monkeypatch, tmp_path, pat
     monkeypatch.setattr(compiler, "compiler", lambda: path)
     check = by_name(doctor.report(tmp_path))["compiler"]
     assert check.ok == ok
-    assert ("g++" in check.mend) != ok
+    assert ("g++" in check.fix) != ok
     assert doctor.report(tmp_path).exit_code == 0  # training works without
 
 
