@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 """A terminal that went away, where the platform says so."""
@@ -31,17 +32,12 @@ class Interrupt:
         return orphaned or self.signal is not None
 
     def __enter__(self) -> Interrupt:
-        self._before = {}
-        for number in _heard():
-            try:
-                self._before[number] = signal.signal(number, self._note)
-            except ValueError:  # not in the main thread: the caller's business
-                break
+        self._heard = _heard_by(self._note)
+        self._heard.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+    def __exit__(self, *error: Any) -> None:
+        self._heard.__exit__(*error)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
@@ -49,18 +45,21 @@ class Interrupt:
         self.signal = number
 
 
+def like_ctrl_c() -> AbstractContextManager[None]:
+    """Within it, SIGTERM and a hang-up raise KeyboardInterrupt, too."""
+    return _heard_by(signal.default_int_handler)
+
+
 @contextmanager
-def like_ctrl_c() -> Generator[None]:
-    """SIGTERM and a hang-up raise KeyboardInterrupt, too."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in _heard()}
+def _heard_by(handler: Callable[[int, FrameType | None], object]) -> Generator[None]:
+    """Let a handler hear what asks to stop; a hang-up does not where `nohup` said so."""
+    hangup = [number for number in HANGUP if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {}
     try:
+        for number in (signal.SIGINT, signal.SIGTERM, *hangup):
+            with suppress(ValueError):  # not in the main thread: the caller's business
+                before[number] = signal.signal(number, handler)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _heard() -> list[signal.Signals]:
-    """What asks to stop; a hang-up does not where `nohup` said so."""
-    hangup = [number for number in HANGUP if signal.getsignal(number) is not signal.SIG_IGN]
-    return [signal.SIGINT, signal.SIGTERM, *hangup]
+        for number, former in before.items():
+            signal.signal(number, former)

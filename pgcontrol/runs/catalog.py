@@ -5,47 +5,41 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import pgcontrol.critics
+import pgcontrol.heads
+import pgcontrol.trunks
+from pgcontrol.critics.base import Critic
+from pgcontrol.heads.base import Head
+from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.plugins import discover
+from pgcontrol.tokenizers import kinds
+from pgcontrol.trunks.base import Trunk
 
 
 @functools.cache
 def heads() -> dict[str, Any]:
     """Head classes by name."""
-    from pgcontrol import heads as package
-    from pgcontrol.heads.base import Head
-
-    return discover(package, Head)
+    return discover(pgcontrol.heads, Head)
 
 
 @functools.cache
 def critics() -> dict[str, Any]:
     """Critic classes by name."""
-    from pgcontrol import critics as package
-    from pgcontrol.critics.base import Critic
-
-    return discover(package, Critic)
+    return discover(pgcontrol.critics, Critic)
 
 
 @functools.cache
 def trunks() -> dict[str, Any]:
     """Trunk classes by name."""
-    from pgcontrol import trunks as package
-    from pgcontrol.trunks.base import Trunk
-
-    return discover(package, Trunk)
+    return discover(pgcontrol.trunks, Trunk)
 
 
 @functools.cache
 def algorithms() -> dict[str, Any]:
     """Algorithm rows by name."""
-    from pgcontrol.learning import algorithms as module
-
-    return {row.name: row for row in module.TABLE}
+    return {row.name: row for row in TABLE}
 
 
-@functools.cache
 def tokenizers() -> dict[str, Any]:
     """Tokenizer classes by name."""
-    from pgcontrol import tokenizers as package
-
-    return package.kinds()
+    return kinds()
