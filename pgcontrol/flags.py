@@ -47,8 +47,8 @@ class Flag:
         else:
             value = self.metavar + " ..." * (self.several or (self.positional and self.collects))
             self.usage = value if self.positional else f"{flag} {value}"
-        unsaid = self.required or self.bare or field.default in (None, "", ())
-        self.help = field.metadata["help"] + ("" if unsaid else f" [{typed(field.default)}]")
+        hidden = self.required or self.bare or field.default in (None, "", ())
+        self.help = field.metadata["help"] + ("" if hidden else f" [{typed(field.default)}]")
 
     def _metavar(self, name: str) -> str:
         choices = self.metadata["choices"]
@@ -86,8 +86,9 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
         if not word.startswith("-"):
             if not places:
                 raise InputError(f"unexpected argument {word!r}" + ": settings look like --head.bins 41" * settings)
-            name, values = places[0], [word]
-            if not flags[name].collects:
+            name = places[0]
+            flag, values = flags[name], [word]
+            if not flag.collects:
                 places.pop(0)
         else:
             key, equals, value = word.partition("=")
@@ -95,17 +96,17 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
             if not equals and (switch := name.removeprefix("no_")) in flags and flags[switch].bare:
                 said[switch] = name == switch
                 continue
-            if name not in flags and not (settings and key.startswith("--")):
+            flag = flags.get(name)
+            if not flag and not (settings and key.startswith("--")):
                 raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
             if not equals:
                 if not rest or rest[0].startswith("--"):
-                    raise InputError(f"{key} needs a value{near_miss(key, labels) if name not in flags else ''}")
+                    raise InputError(f"{key} needs a value{'' if flag else near_miss(key, labels)}")
                 value = rest.pop(0)
             values = [value]
-            while name in flags and flags[name].several and rest and not rest[0].startswith("-"):
+            while flag and flag.several and rest and not rest[0].startswith("-"):
                 values.append(rest.pop(0))
-        collects = name in flags and flags[name].collects
-        said[name] = [*said.get(name, ()), *values] if collects else values[0]
+        said[name] = [*said.get(name, ()), *values] if flag and flag.collects else values[0]
     return said
 
 

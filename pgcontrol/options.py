@@ -51,9 +51,10 @@ def option(
         positional: given by its place, without the option's name.
         several: of a tuple: the flag takes all words up to the next flag, not one word each time it is given.
     """
+    limits = {"least": least, "most": most, "above": above, "below": below}
     metadata = {
         "help": help,
-        "limits": {"least": least, "most": most, "above": above, "below": below},
+        "limits": {name: bound for name, bound in limits.items() if bound is not None},
         "choices": tuple(choices) if choices else None,
         "metavar": metavar,
         "positional": positional,
@@ -76,12 +77,10 @@ def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
 
 def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
     """`; did you mean 'binned'?`, or nothing."""
-    words = sorted(words)
-    tails = [w for w in words if w.endswith(f".{word}")]  # `clip` is near `algorithm.clip`
-    close = [t.lower() for t in tails] or difflib.get_close_matches(
-        word.lower(), [w.lower() for w in words], n=1, cutoff=0.6
-    )
-    return f"; did you mean {prefix + next(w for w in words if w.lower() == close[0])!r}?" if close else ""
+    lowered = {word.lower(): word for word in sorted(words)}
+    close = [w for w in lowered.values() if w.endswith(f".{word}")]  # `clip` is near `algorithm.clip`
+    close += [lowered[match] for match in difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)]
+    return f"; did you mean {prefix + close[0]!r}?" if close else ""
 
 
 def pick(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
@@ -122,13 +121,13 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
         if isinstance(number, int | float) and not isinstance(number, bool):
-            for limit, (holds, words) in _LIMITS.items():
-                bound = (metadata.get("limits") or {}).get(limit)
-                if bound is not None and not holds(number, bound):
+            for limit, bound in metadata["limits"].items():
+                holds, words = _LIMITS[limit]
+                if not holds(number, bound):
                     raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
             if isinstance(number, float) and math.isnan(number):
                 raise InputError(f"{key} = {value!r}: must be a number")
-    choices = metadata.get("choices")
+    choices = metadata["choices"]
     if choices and value not in choices:
         near = near_miss(str(value), choices)
         raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{near}")

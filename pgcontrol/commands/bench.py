@@ -17,7 +17,7 @@ WHAT = (
 class Options:
     """What to measure."""
 
-    what: str = option(REQUIRED, WHAT, choices=("env", "train", "heads", "scale"), positional=True)
+    what: str = option(REQUIRED, WHAT, choices=("env", "train", "heads", "scale"), metavar="WHAT", positional=True)
     envs: tuple[str, ...] = option((), "tasks [env: five of them; else HalfCheetah-v5]", metavar="ID", several=True)
     heads: tuple[str, ...] = option(
         (), "heads of train [gaussian binned], of heads [all]", metavar="HEAD", several=True
