@@ -147,30 +147,31 @@ def probe(timeout: float = 20.0) -> Probe:
     """
     failures = {"MUJOCO_GL": f"rendering is switched off by {wanted()!r}"} if disabled() else {}
     for backend in candidates():
-        graphics, failures[backend] = _try(backend, timeout)
-        if graphics:
-            del failures[backend]
-            return Probe(graphics, failures)
+        found = _try(backend, timeout)
+        if isinstance(found, Graphics):
+            return Probe(found, failures)
+        failures[backend] = found
     return Probe(None, failures)
 
 
-def _try(backend: str, timeout: float) -> tuple[Graphics | None, str]:
+def _try(backend: str, timeout: float) -> Graphics | str:
+    """What draws, or why nothing does."""
     with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
         process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), stdout, stderr)
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            return None, f"no frame within {timeout:g} s"
+            return f"no frame within {timeout:g} s"
         finally:
             end(process)
         stdout.seek(0)
         stderr.seek(0)
         if process.returncode == 0:
-            return Graphics(backend, **json.loads(stdout.read())), ""
+            return Graphics(backend, **json.loads(stdout.read()))
         missing = [name for name in LIBRARIES.get(backend, ()) if not find_library(name)]
         if missing:
-            return None, f"lib{missing[0]} is not installed"
-        return None, last_line(stderr.read()).split(". ")[0] or how_it_ended(process.returncode)
+            return f"lib{missing[0]} is not installed"
+        return last_line(stderr.read()).split(". ")[0] or how_it_ended(process.returncode)
 
 
 def main(timeout: float) -> None:
