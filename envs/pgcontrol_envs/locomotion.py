@@ -3,8 +3,7 @@
 from typing import ClassVar
 
 from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.task import Task, Terms
+from pgcontrol_envs.task import Physics, Task, Terms
 
 
 class Locomotion(Task):

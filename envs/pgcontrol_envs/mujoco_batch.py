@@ -80,7 +80,7 @@ class Batch:
     """nsim simulations of one model on nthread threads, the caller's included (0: one per logical CPU).
 
     Each simulation is its mjSTATE_INTEGRATION row of `state` [nsim, nstate]; results are bit-identical to a loop over
-    one MjData per simulation, at any thread count. Calls release the GIL and take ids as sorted int32, or None for all.
+    one MjData per simulation, at any thread count. Calls release the GIL and take ids as sorted ints, or None for all.
     `warning` [nsim, mjNWARNING] counts each simulation's warnings since its reset.
     `persistent` keeps an MjData per simulation, which `post_constraint` needs.
     """
@@ -97,10 +97,10 @@ class Batch:
         self.warning = self._warning[:, :, 1]
         self._status = self._array(_LIBRARY.mjb_status(self._pointer), (nsim,), np.int32)
 
-    def component(self, name: str, bit: mujoco.mjtState) -> np.ndarray:
+    def component(self, name: str) -> np.ndarray:
         """A live, writable view [nsim, ...] of the part of the state that MjData calls `name`."""
-        size = ctypes.c_int()
-        address = _LIBRARY.mjb_stateComponent(self._pointer, int(bit), ctypes.byref(size))
+        size, bit = ctypes.c_int(), int(getattr(mujoco.mjtState, f"mjSTATE_{name.upper()}"))
+        address = _LIBRARY.mjb_stateComponent(self._pointer, bit, ctypes.byref(size))
         start = (address - self.state.ctypes.data) // self.state.itemsize
         return self.state[:, start : start + size.value].reshape(self.nsim, *np.shape(getattr(self._data, name)))
 
@@ -157,7 +157,8 @@ class Batch:
             if ids is None:
                 failed = function(self._pointer, None, self.nsim, *rest)
             else:
-                failed = function(self._pointer, ids.ctypes.data, len(ids), *rest)
+                chosen = ids.astype(np.int32)
+                failed = function(self._pointer, chosen.ctypes.data, len(chosen), *rest)
         finally:
             self._loud.set()
         if failed:

@@ -36,9 +36,11 @@ class Physics(Protocol):
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
+        ...
 
     def bind(self, field: str) -> Array:
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
+        ...
 
     def step(self, nstep: int, ids: Array | None = None) -> None:
         """Advance by nstep substeps."""
@@ -51,6 +53,7 @@ class Physics(Protocol):
 
     def state(self) -> dict[str, Tensor]:
         """A copy of everything the simulations' future depends on, warm starts included: {name: [N, ...]}."""
+        ...
 
     def load_state(self, state: dict[str, Tensor], ids: Array | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit."""
@@ -59,14 +62,8 @@ class Physics(Protocol):
         """Put the simulations target [n] into the states of the simulations source [n], warm starts included."""
 
 
-_LIVE = (
-    mujoco.mjtState.mjSTATE_QPOS,
-    mujoco.mjtState.mjSTATE_QVEL,
-    mujoco.mjtState.mjSTATE_CTRL,
-    mujoco.mjtState.mjSTATE_TIME,
-    mujoco.mjtState.mjSTATE_USERDATA,
-    mujoco.mjtState.mjSTATE_XFRC_APPLIED,
-)
+_LIVE = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"
+"""The parts of the state that Physics names."""
 
 
 class CpuPhysics:
@@ -87,10 +84,7 @@ class CpuPhysics:
         self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
-        self._bound: dict[str, np.ndarray] = {}
-        for bit in _LIVE:
-            name = bit.name.removeprefix("mjSTATE_").lower()
-            self._bound[name] = self._batch.component(name, bit)
+        self._bound = {name: self._batch.component(name) for name in _LIVE}
         self.qpos, self.qvel, self.ctrl, self.time, self.userdata, self.xfrc_applied = self._bound.values()
         for name in derived:
             self._bound[name] = self._saved[name].view()
@@ -112,22 +106,21 @@ class CpuPhysics:
 
     def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
         """Advance by nstep calls of mj_step. Raises SimulationError; warns of instability, naming the envs."""
-        selected = _int32(ids)
-        self._batch.step(nstep, selected)
+        self._batch.step(nstep, ids)
         if self._contact_forces:
-            self._batch.post_constraint(selected)
+            self._batch.post_constraint(ids)
         if self._batch.warned():
             self._warn()
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """Compute the derived fields at the present state: mj_forward."""
-        self._batch.forward(_int32(ids))
+        self._batch.forward(ids)
 
     def reset(self, ids: np.ndarray | None = None) -> None:
         """Back to the model's defaults (mj_resetData); follow with writes to the state and forward()."""
         rows = slice(None) if ids is None else ids
         if self._contact_forces:
-            self._batch.reset(_int32(ids))  # contact forces live on in the MjData that a persistent batch keeps
+            self._batch.reset(ids)  # contact forces live on in the MjData that a persistent batch keeps
         else:
             self._batch.state[rows] = self._default  # what mj_resetData does to a row, without waking the threads
             self._batch.forgive(rows)
@@ -159,7 +152,3 @@ class CpuPhysics:
             which = ", ".join(map(str, envs[:5])) + (", ..." if len(envs) > 5 else "")
             warnings.warn(f"MuJoCo in env {which}: {what}", stacklevel=4)
         self._warned[:] = self._batch.warning
-
-
-def _int32(ids: np.ndarray | None) -> np.ndarray | None:
-    return None if ids is None else ids.astype(np.int32)

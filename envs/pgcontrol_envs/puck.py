@@ -1,9 +1,7 @@
 """A disc on a plane, pushed by two force motors: the body that several tasks drive."""
 
 from pgcontrol_envs.arrays import Array, join, norm, where
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Task
+from pgcontrol_envs.task import Physics, Streams, Task, Terms
 
 
 class Puck(Task):
@@ -53,6 +51,13 @@ class Puck(Task):
     def before(self) -> Array | None:
         """x [N]."""
         return self.x
+
+    def crossing_reward(self, action: Array, before: Array, terminated: Array, through: Array) -> tuple[Array, Terms]:
+        """Metres of progress along x, 5 for an end behind the way through, −1 for another, less the cost of control."""
+        progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
+        finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
+        terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
+        return progress + finish + crash + ctrl, terms
 
     def steer(self, target: Array, noise: Array, within: Array | float = 0.15) -> Array:
         """The pushes [N, 2] that keep the pace along x and bring the disc across to the place target [N] in m.

@@ -1,4 +1,7 @@
-"""What one task file must say, and the few things that task files share."""
+"""What one task file must say, and the few things that task files share.
+
+A task file finds all its types here: Array, Camera, Physics, Streams, Task, Terms.
+"""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 

@@ -78,10 +78,12 @@ class VecEnv(Protocol):
     @property
     def task(self) -> Task | None:
         """The task; None for an env of Gymnasium's."""
+        ...
 
     @property
     def time_limit(self) -> int | None:
         """Env steps after which an episode is truncated, if the env has such a limit."""
+        ...
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
@@ -89,18 +91,22 @@ class VecEnv(Protocol):
         seed restarts the random stream of env i from seed + i; a sequence gives each env its own, None leaving a
         stream as it is. Returns the observations of the envs reset, float64 [n, O].
         """
+        ...
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the bool mask active [N], under action [N, A].
 
         The others stand still: their obs is the present one, their reward and terms are 0, their flags False.
         """
+        ...
 
     def qpos(self, i: int) -> np.ndarray | None:
         """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
+        ...
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything the future depends on: tensors, and the rest as JSON can hold it."""
+        ...
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue from what state() returned. Raises ValueError if it is the state of other envs."""
@@ -175,13 +181,7 @@ class TaskVecEnv:
         if terminated is None:
             terminated = np.zeros(self.num_envs, np.bool_)
         reward, terms = task.reward(controls, before, terminated)
-        step = Step(
-            torch.from_numpy(obs),
-            torch.from_numpy(reward),
-            torch.from_numpy(terminated),
-            torch.from_numpy(truncated),
-            _Terms(terms),
-        )
+        step = Step(*map(torch.from_numpy, (obs, reward, terminated, truncated)), terms=_Terms(terms))
         return step if active is None else _masked(step, active)
 
     def qpos(self, i: int) -> np.ndarray:

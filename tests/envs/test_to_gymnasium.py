@@ -1,16 +1,21 @@
 """The Gymnasium face as Gymnasium's users meet it."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pgcontrol_envs
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 def test_make_vec_both_ways():
@@ -25,6 +30,12 @@ print(env.reset(seed=0)[0].shape)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "(64, 17)", "")
+
+
+def test_datasets_of_before_still_find_their_task():
+    """Minari makes an environment anew from the entry point that a dataset carries."""
+    said = json.loads((FIXTURES / "2026_11" / "dataset" / "metadata.json").read_text())["env_spec"]
+    assert gymnasium.make(EnvSpec.from_json(said)).reset(seed=0)[0].shape == (4,)
 
 
 def test_vector_env_contract(task):

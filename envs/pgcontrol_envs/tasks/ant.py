@@ -4,8 +4,7 @@ from math import inf
 
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.locomotion import Locomotion
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Physics, Terms
 
 
 class Ant(Locomotion):

@@ -6,10 +6,8 @@ from math import tau
 import numpy as np
 
 from pgcontrol_envs.arrays import Array, cos, join, sin, where
-from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, passing
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Physics, Streams, Terms
 
 ROWS = 1, 2, 3
 """Obstacles in each row: a row of k has k + 1 gaps."""
@@ -87,11 +85,7 @@ class Avoiding(Puck):
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""
-        progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
-        through = self._through()
-        finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
-        terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
-        return progress + finish + crash + ctrl, terms
+        return self.crossing_reward(action, before, terminated, self._through())
 
     def terminated(self) -> Array:
         """Through, or in touch with an obstacle on the way, or out of the field."""

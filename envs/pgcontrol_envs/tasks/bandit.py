@@ -3,9 +3,7 @@
 from math import inf, log
 
 from pgcontrol_envs.arrays import Array, exp, where
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 HALF = (2.0 * log(2.0)) ** 0.5
 """Half the width of a Gaussian at half its height, in deviations."""

@@ -1,9 +1,8 @@
 """Fork: drive past an obstacle straight ahead, left or right of it."""
 
 from pgcontrol_envs.arrays import Array, where
-from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck, touches
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Physics, Terms
 
 
 class Fork(Puck):
@@ -44,11 +43,7 @@ class Fork(Puck):
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""
-        progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
-        through = self.x >= self._finish
-        finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
-        terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
-        return progress + finish + crash + ctrl, terms
+        return self.crossing_reward(action, before, terminated, self.x >= self._finish)
 
     def terminated(self) -> Array:
         """Through, or in touch with the obstacle, or out of the field."""

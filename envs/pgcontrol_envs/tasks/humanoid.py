@@ -1,8 +1,7 @@
 """Humanoid: a body of 17 actuators, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
 from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class HumanoidBody(Task):

@@ -1,7 +1,6 @@
 """HumanoidStandup: the humanoid lying on its back, rewarded for height (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
-from pgcontrol_envs.arrays import Array
-from pgcontrol_envs.task import Terms
+from pgcontrol_envs.task import Array, Terms
 from pgcontrol_envs.tasks.humanoid import HumanoidBody
 
 

@@ -1,8 +1,7 @@
 """InvertedDoublePendulum: two poles on a cart, rewarded for a high tip (after Barto et al. 1983; Gymnasium's v5)."""
 
 from pgcontrol_envs.arrays import Array, cos, join, sin
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class InvertedDoublePendulum(Task):

@@ -3,8 +3,7 @@
 from math import inf
 
 from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class InvertedPendulum(Task):

@@ -1,9 +1,8 @@
 """MultiGoal: a point and four goals around it (Haarnoja et al. 2017, arXiv 1702.08165, section 5.1)."""
 
 from pgcontrol_envs.arrays import Array, least, norm, where
-from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.puck import Puck
-from pgcontrol_envs.task import Camera, Terms
+from pgcontrol_envs.task import Camera, Physics, Terms
 
 UNIT = 0.2
 """Metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)."""

@@ -1,9 +1,7 @@
 """Needle: a two-link arm under gravity holds its tip at a point, to two millimetres."""
 
 from pgcontrol_envs.arrays import Array, angle, cos, exp, join, norm, sin, stack, where
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 GRAVITY = 9.81
 

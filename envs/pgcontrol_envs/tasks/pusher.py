@@ -1,9 +1,7 @@
 """Pusher: a seven-joint arm that pushes a cylinder to a goal (Gymnasium's v5)."""
 
 from pgcontrol_envs.arrays import Array, join, norm
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 
 class Pusher(Task):

@@ -1,9 +1,7 @@
 """Reacher: a two-joint arm in the plane, rewarded for nearness of its tip to a random target (Gymnasium's v5)."""
 
 from pgcontrol_envs.arrays import Array, cos, join, norm, sin
-from pgcontrol_envs.physics import Physics
-from pgcontrol_envs.random_streams import Streams
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 
 class Reacher(Task):

@@ -1,8 +1,7 @@
 """Walker2d: a planar biped, rewarded for speed while upright (Erez, Tassa, Todorov 2011; Gymnasium's v5)."""
 
-from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.locomotion import Upright
-from pgcontrol_envs.task import Camera
+from pgcontrol_envs.task import Array, Camera
 
 
 class Walker2d(Upright):
