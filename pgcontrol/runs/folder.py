@@ -32,6 +32,7 @@ class RunFolder:
         self.config_file = path / "config.yaml"
         self.metrics_file = path / "metrics.jsonl"
         self.manifest_file = path / "manifest.json"
+        self.outcome_file = path / "outcome.json"
         self.videos = path / "videos"
 
     @classmethod

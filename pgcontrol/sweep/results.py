@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -10,34 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pgcontrol.machine import files, locks
-from pgcontrol.measures.verdicts import RETURN, Rows, spreads
 from pgcontrol.options import InputError, near_miss
-from pgcontrol.runs.config import configure, read_yaml
+from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import run_state
 from pgcontrol.sweep.row import SHORTEST, Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
-from pgcontrol.training.behaviour import look
+from pgcontrol.training import outcome
 
-POINTS = 50
-"""Of a curve in a row: enough for a plot, small enough to commit."""
-CURVES = (
-    RETURN,
-    "train/std",
-    "train/kl",
-    "train/approx_kl",
-    "train/clip_fraction",
-    "train/explained_variance",
-    "train/entropy_loss",
-    "health/sensitivity",
-    "health/noise_scale",
-    "time/time_elapsed",
-)
 PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 """Of the manifest; the rest names a machine."""
 
@@ -46,77 +28,36 @@ class Unscored(InputError):
     """A run came to its end without a return to judge it by."""
 
 
-def row_of(cell: Cell, folder: Path, plots: list[str]) -> Row:
-    """Scores, times and thinned curves of a run folder; one that diverged has the return it had come to by then.
+def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
+    """The row of a run that has ended, from what it left; one that diverged has the return it had come to by then.
 
     Raises:
         Unscored: no episode of it has ended, and none was evaluated.
     """
-    rows, manifest = read_rows(folder / "metrics.jsonl"), RunFolder(folder).manifest()
-    last = rows[-1]
-    if last.get("eval/mean_reward") is None and last.get(RETURN) is None:
+    run = RunFolder(folder)
+    found, manifest = outcome.read(run), run.manifest()
+    if found.get("return") is None and found.get("training") is None:
         raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
-    curves = _curves(rows, (*CURVES, *plots))
-    found = {
-        **cell.key._asdict(),
-        "settings": cell.settings,
-        "config": run_of(configure(read_yaml(folder / "config.yaml"))),
-        "return": last.get("eval/mean_reward"),
-        "sampled": last.get("eval/mean_reward_sampled"),
-        "training": last.get(RETURN),
-        "diverged": manifest.get("status") == "diverged",
-        **judged(folder),
-        "steps": last["time/total_timesteps"],
-        "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
-        "curves": curves,
-        **_spread(rows),
-        **look(folder),
-        "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
-        "revision": manifest.get("git"),
-        "date": datetime.date.today().isoformat(),
-    }
-    return Row.read(found)
+    row = Row.read(
+        {
+            **cell.key._asdict(),
+            "settings": cell.settings,
+            "config": run_of(run.config()),
+            **found,
+            "diverged": manifest.get("status") == "diverged",
+            **judged(folder),
+            "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
+            "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
+            "revision": manifest.get("git"),
+        }
+    )
+    return row.changed(curves=row.line["curves"] | _gained(row, folder, plots))
 
 
 def judged(folder: Path) -> dict[str, str | None]:
     """The words of a run's verdict and the line that says why, of whoever judged it last; None: nobody has."""
     manifest = RunFolder(folder).manifest()
     return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
-
-
-def _spread(rows: Rows) -> dict[str, Any]:
-    """Each joint's spread over training, thinned; nothing where the log does not say."""
-    steps, each = spreads(rows)
-    if not len(steps):
-        return {}
-    picks = _picks(len(steps))
-    joints = [[_thin(value) for value in joint] for joint in each[picks].T]
-    return {"spread": {"steps": steps[picks].astype(int).tolist(), "joints": joints}}
-
-
-def _picks(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
-
-
-def _curves(rows: Rows, names: Iterable[str]) -> dict[str, list[Any]]:
-    """Metrics of a log by name, thinned, and the steps they are of; of those it has."""
-    picks = _picks(len(rows))
-    curves = {name: _curve(rows, name, picks) for name in dict.fromkeys(names)}
-    measured = {name: curve for name, curve in curves.items() if any(v is not None for v in curve)}
-    return {"steps": [rows[i]["time/total_timesteps"] for i in picks]} | measured
-
-
-def _curve(rows: Rows, name: str, picks: np.ndarray) -> list[float | None]:
-    """A metric at some rows: where it was not measured, as it last was."""
-    known, curve = None, []
-    for i, row in enumerate(rows):
-        known = row.get(name) if row.get(name) is not None else known
-        curve += [_thin(known)] if i in picks else []
-    return curve
-
-
-def _thin(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 
 def read(sweep: Sweep) -> dict[Key, Row]:
@@ -301,7 +242,7 @@ def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]
     missing = [name for name in plots if name not in row.curves]
     if not missing or not log.exists():
         return {}
-    found = _curves(read_rows(log), missing)
+    found = outcome.curves(read_rows(log), missing)
     return found if found.pop("steps") == row.points else {}
 
 

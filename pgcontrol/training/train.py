@@ -19,6 +19,7 @@ from pgcontrol.runs.config import Config, configure, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
+from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import AsyncTrainer
 from pgcontrol.training.prior import FineTuner
 from pgcontrol.training.trainer import Trainer
@@ -102,6 +103,7 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
         trainer.load(latest)
         write_yaml(config, folder.config_file)
         folder.forget("diagnosis")
+        folder.forget("outcome")
         return _loop(trainer, folder, quiet)
 
 
@@ -127,9 +129,11 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
+                outcome.write(folder)
                 display.say(_diagnosed(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
+        outcome.write(folder)
         _diagnosed(folder, config, status)
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"

@@ -173,6 +173,17 @@ def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatc
     assert last in whole
 
 
+def test_a_run_from_before_runs_kept_their_outcome_gets_its_row(sweep, tmp_path):
+    runs = tmp_path / "runs"
+    assert compare(sweep, Ready(), runs, Console(quiet=True), "none") == 0
+    outcomes = [runs / cell.name / "outcome.json" for cell in sweep.cells]
+    kept = [file.read_text() for file in outcomes]
+    outcomes[0].unlink()
+    row = results.row_of(sweep.cells[0], runs / sweep.cells[0].name, [])
+    assert outcomes[0].read_text() == kept[0]
+    assert row == results.row_of(sweep.cells[0], runs / sweep.cells[0].name, [])
+
+
 def test_the_last_verdict_on_a_run_is_kept(tmp_path):
     assert results.judged(tmp_path) == {"verdict": None, "why": None}
     RunFolder(tmp_path).write_manifest(verdict="sharp", diagnosis="sharp (because)")

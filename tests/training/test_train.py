@@ -94,6 +94,10 @@ def test_a_run_leaves_what_it_promises(tmp_path):
     assert "eval/mean_reward" not in rows[0]
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["status"] == "finished"
+    outcome = json.loads((path / "outcome.json").read_text())
+    assert (outcome["steps"], outcome["return"]) == (1536, rows[-1]["eval/mean_reward"])
+    assert outcome["curves"]["steps"] == [row["time/total_timesteps"] for row in rows]
+    assert outcome["maps"]["steps"][-1] == 1536
     assert manifest["seeds"] == stream_seeds(0)
     assert manifest["versions"]["mujoco"]
     assert list((path / "tensorboard").iterdir())
@@ -160,6 +164,7 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
     ):
         pgcontrol.resume(path)
     assert pgcontrol.resume(path, total_steps=2048).steps == 2048
+    assert json.loads((path / "outcome.json").read_text())["steps"] == 2048
     with pytest.raises(InputError, match="2,048 steps of 2,048"):
         pgcontrol.resume(path)
 
@@ -213,6 +218,7 @@ def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     steps = checkpoint.steps_of(checkpoint.latest(path))
     assert json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])["time/total_timesteps"] == steps
     assert json.loads((path / "manifest.json").read_text())["status"] == "stopped"
+    assert not (path / "outcome.json").exists()
     assert pgcontrol.resume(path, total_steps=steps + 1).status == "finished"
 
 
@@ -240,6 +246,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(FloatingPointError, match=r"its last good checkpoint is .*step_000000768"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
     assert json.loads((path / "manifest.json").read_text())["status"] == "diverged"
+    assert json.loads((path / "outcome.json").read_text())["maps"]["steps"] == [256, 512, 768]
     assert checkpoint.steps_of(checkpoint.latest(path)) == 768
     assert pgcontrol.load(path).theta.isfinite().all()
 
