@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,16 +68,28 @@ def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
     Raises:
         InputError: missing, damaged, or of another layout; one line that says which.
     """
-    try:
+    meta = load_meta(folder, what)
+    with _readable(folder, what):
+        return Checkpoint(safetensors.torch.load_file(folder / "tensors.safetensors"), meta)
+
+
+def load_meta(folder: Path, what: str = "checkpoint") -> dict[str, Any]:
+    """What is not tensors; see `load`."""
+    with _readable(folder, what):
         meta = json.loads((folder / "meta.json").read_text())
         schema = meta.pop("schema")
-        tensors = safetensors.torch.load_file(folder / "tensors.safetensors") if schema == SCHEMA else {}
+    if schema != SCHEMA:
+        raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
+    return meta
+
+
+@contextmanager
+def _readable(folder: Path, what: str) -> Generator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise InputError(
             f"{folder} is no {what}: {Path(error.filename or 'tensors.safetensors').name} is missing"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{folder} is no {what}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
-    if schema != SCHEMA:
-        raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
-    return Checkpoint(tensors, meta)

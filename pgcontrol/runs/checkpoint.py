@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pgcontrol.machine.tensors import MEMORY
 from pgcontrol.machine.tensors import load as load  # a checkpoint is such a folder
+from pgcontrol.machine.tensors import load_meta as load_meta
 from pgcontrol.machine.tensors import save as save
 from pgcontrol.options import InputError
 

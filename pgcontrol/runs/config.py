@@ -131,7 +131,7 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
     if prior is None or str(prior).lower() in ("none", "null"):
         return {}
     try:
-        spec = checkpoint.load(checkpoint.latest(Path(str(prior)))).meta["policy"]
+        spec = checkpoint.load_meta(checkpoint.latest(Path(str(prior))))["policy"]
         network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
         taken = flat({"head": dict(spec["head"])} | network)
     except (InputError, KeyError, TypeError) as error:
@@ -168,10 +168,16 @@ def read_settings(
         if key not in classes:
             groups[group][name] = value
     values = read_options(scalars, groups.pop(""))
-    return values | {
-        part: Part(names[part], classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}.")))
-        for part, chosen in groups.items()
-    }
+    return values | {part: read_part(part, names[part], classes[part], groups[part]) for part in groups}
+
+
+def read_part(part: str, name: str, cls: Any, options: Mapping[str, Any]) -> Part:
+    """A part of a class, with checked options.
+
+    Raises:
+        InputError: names the option, its value and what would do.
+    """
+    return Part(name, cls.Options(**read_options(cls.Options, options, f"{part}.")))
 
 
 def _keys(scalars: type, classes: Mapping[str, Any]) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pgcontrol_envs
 import torch
 from torch import Tensor
 
-from pgcontrol.options import InputError, pick, read_options
+from pgcontrol.options import InputError, pick
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, Part
+from pgcontrol.runs.config import PARTS, Config, Part, read_part
 from pgcontrol.trunks.base import Trunk
 
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
@@ -39,18 +40,43 @@ def whole(spec: dict[str, Any]) -> dict[str, Any]:
     return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
 
 
+def new_policy(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor, seed: int) -> Policy:
+    """The policy that a config asks for, its weights drawn from `seed` alone.
+
+    Args:
+        config: whose parts it is made of.
+        obs_size: O.
+        low, high: [A], bounds of the actions.
+        seed: of the weights.
+    """
+    parts = {part: getattr(config, part) for part in TABLES}
+    return _build(parts, obs_size, (low.clone(), high.clone()), config.hidden, config.critic_hidden, seed)
+
+
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
-    """A new policy, its weights drawn from `seed` alone."""
-    classes, options = {}, {}
+    """The policy that a `policy_spec` of any age tells of, its weights drawn from `seed` alone."""
     spec = whole(spec)
+    parts = {}
     for part, table in TABLES.items():
-        chosen = dict(spec[part])
-        classes[part] = pick(part, chosen.pop("name"), table())
-        options[part] = classes[part].Options(**read_options(classes[part].Options, chosen, f"{part}."))
-    size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
+        options = dict(spec[part])
+        name = options.pop("name")
+        parts[part] = read_part(part, name, pick(part, name, table()), options)
+    bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
+    return _build(parts, spec["obs_size"], bounds, spec["hidden"], spec["critic_hidden"], seed)
+
+
+def _build(
+    parts: Mapping[str, Part],
+    size: int,
+    bounds: tuple[Tensor, Tensor],
+    hidden: Sequence[int],
+    critic_hidden: Sequence[int],
+    seed: int,
+) -> Policy:
+    classes = {part: table()[parts[part].name] for part, table in TABLES.items()}
+    options = {part: parts[part].options for part in TABLES}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
         head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
         critic = classes["critic"](Trunk.features(size, critic_hidden), options["critic"])
         trunk = functools.partial(classes["trunk"], size, hidden, options["trunk"])

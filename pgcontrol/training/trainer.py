@@ -19,7 +19,7 @@ from pgcontrol.measures import modes
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config
-from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
+from pgcontrol.runs.load import make_env, new_policy, policy_spec, restore, whole
 from pgcontrol.training.watch import Watch
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
@@ -46,8 +46,9 @@ class Trainer:
         self.seeds = stream_seeds(config.seed)
         self.threads = threads.choose(config.env, config.num_envs, config.threads, usable_cpus())
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
-        self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
-        self.policy = make_policy(self.spec, self.seeds["weights"])
+        sizes = self.env.obs_size, self.env.action_low, self.env.action_high
+        self.spec = policy_spec(config, *sizes)
+        self.policy = new_policy(config, *sizes, self.seeds["weights"])
         self.remarks: list[str] = []
         """What the user is to be told after an update, a line each."""
         self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
