@@ -32,6 +32,7 @@ FLOORS = [
     "trunks",
     "tokenizers",
     "measures",
+    "charts",
     "machine",
     "flags",
     "options",

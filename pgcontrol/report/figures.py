@@ -9,18 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from markupsafe import Markup
 
+from pgcontrol.charts.bars import Bar, bars
+from pgcontrol.charts.chart import Chart, Entry, sheet
+from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.measures.statistics import Pair, iqm, iqm_interval, over_decades, profile
 from pgcontrol.measures.verdicts import RETURN, Limits
-from pgcontrol.report import curves, svg
+from pgcontrol.report import curves
 from pgcontrol.report.curves import Curve, Seeds
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import FEW, listed
 from pgcontrol.report.queries import Study, percent
-from pgcontrol.report.svg import Axes, Bar, Line
 from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
 STEPS = "environment steps"
+ACROSS = 3
+"""Charts of a file, side by side."""
 HEALTH = {
     "train/kl": ("KL of an update, nats a choice", True),
     "train/approx_kl": ("KL of an update, the rule's own estimate", True),
@@ -37,7 +41,7 @@ class Figure(NamedTuple):
     """A drawing and its words."""
 
     title: str
-    drawing: str
+    drawing: Chart
     caption: str
     arm: str | None = None
     """Whose it is, where it is one arm's alone: hidden with it."""
@@ -101,7 +105,7 @@ def scores(study: Study, env: str) -> Figure:
     more += " Without dots: figures of others." if others else ""
     return Figure(
         title,
-        svg.bars(title, _best(rows), "return of the final policy's mode", rule=rule),
+        bars(title, _best(rows), "return of the final policy's mode", rule=rule),
         f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
         f" {counts(_every(study, study.arms(env), env))}",
     )
@@ -121,7 +125,7 @@ def improvement(study: Study, env: str) -> Figure | None:
     title = f"{env}: does it beat the baseline?"
     return Figure(
         title,
-        svg.bars(title, _best(rows), f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
+        bars(title, _best(rows), f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
         f"0.5 is no difference. {counts(_every(study, study.arms(env), env))}",
     )
 
@@ -139,7 +143,7 @@ def improvement_together(study: Study) -> Figure | None:
     title = "All tasks: does it beat the baseline?"
     return Figure(
         title,
-        svg.bars(title, _best(rows), f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
+        bars(title, _best(rows), f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
         f"Runs are resampled within their task. {counts(seeds)}",
     )
 
@@ -206,7 +210,7 @@ def profiles(study: Study) -> Figure | None:
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
     return Figure(
         title,
-        svg.lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
+        lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
         f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
         f" {study.whose(*envs)} IQM. {counts(seeds)}{left_out}",
     )
@@ -239,7 +243,7 @@ def thresholds(study: Study, env: str) -> list[Figure]:
         figures.append(
             Figure(
                 title,
-                svg.bars(title, rows, unit, (0.0, None)),
+                bars(title, rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
                 f" it. {counts(_every(study, arms, env))}",
             )
@@ -297,7 +301,7 @@ def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
         title = f"{env}: {arm}, spread per joint"
         yield Figure(
             title,
-            svg.lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
+            lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
             (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
             arm,
         )
@@ -309,6 +313,28 @@ def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.nd
 
 
 def _curves(study: Study, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
-    drawn = [Line(c.arm, study.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
     n = counts({curve.arm: curve.seeds for curve in found})
-    return Figure(title, svg.lines(title, drawn, axes), about + " " + n)
+    return Figure(title, lines(title, _lines(study, found), axes), about + " " + n)
+
+
+def _lines(study: Study, found: Sequence[Curve]) -> list[Line]:
+    return [Line(c.arm, study.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
+
+
+def plot(study: Study) -> str:
+    """A file of curves over training: a chart for each metric that the YAML asks for and each task."""
+    envs, rows, drawn = study.envs(), list[list[Chart]](), set[str]()
+    for metric in (RETURN, *study.sweep.plots):
+        for first in range(0, len(envs), ACROSS):
+            found = {env: curves.over_steps(study, env, metric) for env in envs[first : first + ACROSS]}
+            rows.append([_panel(study, env, metric, of_env) for env, of_env in found.items()])
+            drawn |= {curve.arm for of_env in found.values() for curve in of_env}
+    entries = [Entry(arm, study.colour(arm)) for arm in study.sweep.arms() if arm in drawn]
+    return sheet(study.sweep.question or study.sweep.path.stem, rows, entries)
+
+
+def _panel(study: Study, env: str, metric: str, found: Sequence[Curve]) -> Chart:
+    runs = sorted(curve.seeds[0].drawn for curve in found)
+    n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
+    log = bool(found) and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found]))
+    return lines(f"{env}: {metric}", _lines(study, found), Axes(STEPS, f"{env}: {metric}{n}", log))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
+from pgcontrol.charts import pictures
+from pgcontrol.charts.bars import Bar, bars
+from pgcontrol.charts.chart import HUES, Chart
+from pgcontrol.charts.pictures import Trail
 from pgcontrol.play.density import widened
-from pgcontrol.report import pictures, svg
 from pgcontrol.report.curves import Seeds
 from pgcontrol.report.figures import Figure
-from pgcontrol.report.pictures import Trail
-from pgcontrol.report.queries import HUES, Study, percent
+from pgcontrol.report.queries import Study, percent
 from pgcontrol.text import count, short
 from pgcontrol.training.behaviour import Routes, unpack
 
@@ -63,7 +62,7 @@ def maps(study: Study, env: str) -> list[Maps]:
     return sorted(found, key=lambda m: states.index(m.state))
 
 
-def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete: bool) -> str:
+def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete: bool) -> Chart:
     """Histograms [moments, states, columns] of a joint: a picture over training, or, of one moment, a histogram."""
     columns = joint[:, state]
     places = np.linspace(-1, 1, columns.shape[-1])
@@ -74,7 +73,7 @@ def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete:
     if len(steps) == 1:
         says = f"mean {short(float(mean[0]))}, deviation {short(float(deviation[0]))}"
         return pictures.at_the_end(label, shown[0] / 255, says)
-    return pictures.over_steps(label, _png(shown[nearest(steps)]), steps, mean, deviation)
+    return pictures.over_steps(label, _picture(shown[nearest(steps)]), steps, mean, deviation)
 
 
 def nearest(steps: np.ndarray) -> np.ndarray:
@@ -113,7 +112,7 @@ def routes(study: Study, env: str) -> Iterator[Figure]:
         )
 
 
-def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> str:
+def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> Chart:
     drawn = []
     for seed, routes in runs:
         for path, route in zip(unpack(routes.paths or {}), routes.taken, strict=True):
@@ -127,18 +126,18 @@ def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.
     return pictures.plane(label, runs[0][1].outlines or [], drawn, ends, told)
 
 
-def _shares(label: str, runs: Runs, names: list[str]) -> str:
-    return svg.bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
+def _shares(label: str, runs: Runs, names: list[str]) -> Chart:
+    return bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
 
 
-def _bars(runs: Runs, names: list[str]) -> list[svg.Bar]:
+def _bars(runs: Runs, names: list[str]) -> list[Bar]:
     """The share of each route, and of failures, over runs."""
     bars = []
     for i, name in [*enumerate(names), (-1, "none")]:
         shares = {seed: float((np.array(routes.taken) == i).mean()) for seed, routes in runs}
         mean = float(np.mean(list(shares.values())))
         points = [(share, f"seed {seed}: {percent(share)}") for seed, share in shares.items()]
-        bars.append(svg.Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))
+        bars.append(Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))
     return bars
 
 
@@ -146,11 +145,8 @@ def _colour(route: int) -> str:
     return f"c{route % HUES}" if route >= 0 else "failed"
 
 
-def _png(columns: np.ndarray) -> str:
-    """Histograms [PIXELS, columns] uint8 as a picture, time to the right, 1 at the top; a data URI."""
+def _picture(columns: np.ndarray) -> np.ndarray:
+    """Histograms [PIXELS, columns] uint8 as pixels of blue, [columns, PIXELS, 4]: time to the right, 1 at the top."""
     # a root, so that what is a tenth as likely can still be told from paper; under 2 % it is a draw or two
     alpha = np.where(columns > 5, 255 * (columns / 255) ** 0.6, 0).astype(np.uint8).T[::-1]
-    colour = np.broadcast_to(np.array(INK, np.uint8), (*alpha.shape, 3))
-    data = io.BytesIO()
-    Image.fromarray(np.dstack([colour, alpha]), "RGBA").save(data, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
+    return np.dstack([np.broadcast_to(np.array(INK, np.uint8), (*alpha.shape, 3)), alpha])

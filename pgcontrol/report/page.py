@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.report import figures, maps, tables
 from pgcontrol.report.figures import Figure
@@ -63,7 +64,6 @@ def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    env.filters["svg"] = Markup  # drawn by ourselves, every word in it escaped
     out = study.sweep.path.with_suffix(".html")
     files.replace({out: env.get_template("page.html.jinja").render(**_contents(study, clips))})
     return out
@@ -94,7 +94,7 @@ def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
         "common": _common(study),
         "implied": implied(Setup(row.env, row.arm, row.settings, row.config or {}) for row in study.rows.values()),
         "versions": _versions(study),
-        "style": Markup(_own("style.css")),
+        "style": Markup(chart.style() + _own("style.css")),
         "script": Markup(_own("script.js")),
     }
 

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.charts.chart import hue
 from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import RETURN, Limits, Onset, onset
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 
-HUES = 7
-"""Colours of the style sheet beside the baseline's; arms beyond them are dashed."""
 CHART_POINTS = 60
 """Of a curve in a chart."""
 SHARE = 0.8
@@ -86,8 +85,7 @@ class Study:
         if arm == self.sweep.baseline:
             return "base"
         others = [a for a in self.sweep.arms() if a != self.sweep.baseline]
-        place = others.index(arm)
-        return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
+        return hue(others.index(arm))
 
     def grid(self, rows: Iterable[Row]) -> np.ndarray:
         """Common steps [CHART_POINTS] of several runs."""

@@ -1,10 +1,9 @@
-"""Tables and curves of a sweep: Markdown, CSV and PNG beside its YAML."""
+"""Tables and curves of a sweep: Markdown, CSV and SVG beside its YAML."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,8 @@ from rich import markup
 from rich.table import Table
 
 from pgcontrol.machine import files
-from pgcontrol.measures.statistics import iqm_interval, over_decades
-from pgcontrol.measures.verdicts import RETURN
-from pgcontrol.report.curves import over_steps
+from pgcontrol.measures.statistics import iqm_interval
+from pgcontrol.report import figures
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Reaches, Study
@@ -28,8 +26,6 @@ from pgcontrol.text import short
 Rows = Mapping[Key, Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
-PANELS = 3
-"""Of a figure, side by side."""
 RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
 """Columns of the CSV of runs."""
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
@@ -64,7 +60,7 @@ def lines(study: Study) -> list[tuple[str, ...]]:
 
 
 def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
-    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.png beside the YAML; a reader finds each one whole.
+    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg beside the YAML; a reader finds each one whole.
 
     Args:
         sweep: the question.
@@ -80,7 +76,7 @@ def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
         ".md": _markdown(study),
         ".csv": _sheet([RUNS, *runs]),
         ".summary.csv": _sheet([SUMMARY, *summary(study)]),
-        ".png": plot(study),
+        ".svg": figures.plot(study),
     }
     files.replace({sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
@@ -180,45 +176,3 @@ def terminal(sweep: Sweep, rows: Rows) -> Table:
     for line in lines(Study(sweep, rows)):
         table.add_row(*map(markup.escape, line[:-1]))
     return table
-
-
-def plot(study: Study) -> bytes:
-    """A PNG of curves over training, IQM with its band: a panel for each metric and task, one legend for all."""
-    from matplotlib.figure import Figure
-
-    metrics, envs = [RETURN, *study.sweep.plots], study.envs()
-    across = min(PANELS, len(envs))
-    down = math.ceil(len(envs) / across)
-    figure = Figure(figsize=(1 + 4.4 * across, 0.6 + 3.2 * down * len(metrics)), layout="constrained")
-    axes = figure.subplots(down * len(metrics), across, squeeze=False)
-    drawn: dict[str, Any] = {}
-    for block, metric in enumerate(metrics):
-        panels = axes[block * down : (block + 1) * down].ravel()
-        for axis, env in zip(panels, envs, strict=False):
-            drawn = _panel(study, env, metric, axis) | drawn
-        for axis in panels[len(envs) :]:
-            axis.set_visible(False)
-    names = [arm for arm in study.sweep.arms() if arm in drawn]
-    figure.legend([drawn[arm] for arm in names], names, loc="outside upper center", ncols=min(5, len(names)))
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=110)
-    return data.getvalue()
-
-
-def _panel(study: Study, env: str, metric: str, axis: Any) -> dict[str, Any]:
-    """A metric on a task; returns the line of each arm that has one."""
-    found, lines = over_steps(study, env, metric), {}
-    for curve in found:
-        colour = f"C{study.sweep.arms().index(curve.arm)}"  # an arm's own, also where others lack the metric
-        label = f"{curve.arm} (n={curve.seeds[0].drawn})"
-        (lines[curve.arm],) = axis.plot(curve.x, curve.middle, label=label, color=colour)
-        if curve.low is not None:
-            axis.fill_between(curve.x, curve.low, curve.high, alpha=0.18, color=colour, linewidth=0)
-    runs = sorted(curve.seeds[0].drawn for curve in found)
-    n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
-    axis.set_title(f"{env}: {metric}{n}", fontsize=9)
-    axis.set_xlabel("environment steps", fontsize=8)
-    axis.tick_params(labelsize=8)
-    if found and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found])):
-        axis.set_yscale("log")
-    return lines

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
+from pgcontrol.charts.scale import CLOSE, Scale
 from pgcontrol.report import figures, maps
 from pgcontrol.report.queries import Study
-from pgcontrol.report.svg import CLOSE, Scale
 from pgcontrol.sweep import results
 from pgcontrol.training.behaviour import _pack, unpack
 
@@ -18,8 +18,8 @@ from pgcontrol.training.behaviour import _pack, unpack
 def test_a_profile_compares_arms_that_ran_on_every_task(sweep):
     found = figures.profiles(Study(sweep, results.read(sweep)))
     assert found is not None
-    assert 'data-arm="bins"' in found.drawing
-    assert 'data-arm="mixture"' not in found.drawing  # on Fork alone
+    assert 'data-arm="bins"' in str(found.drawing)
+    assert 'data-arm="mixture"' not in str(found.drawing)  # on Fork alone
     assert "Left out, having run on some tasks only: mixture and beta." in found.caption
 
 
@@ -59,14 +59,14 @@ def test_what_a_yaml_asks_for_is_linear_unless_it_spans_two_decades(sweep):
             for key, row in results.read(sweep).items()
         }
         (figure,) = [f for f in figures.health(Study(asked, rows), "Fork-v0") if f.title.endswith("health/modes")]
-        return ">0.1<" in figure.drawing and ">1<" in figure.drawing and ">10<" in figure.drawing
+        return ">0.1<" in str(figure.drawing) and ">1<" in str(figure.drawing) and ">10<" in str(figure.drawing)
 
     assert axis([0.05 * 1.2**i for i in range(50)])
     assert not axis([1 + 0.02 * i for i in range(50)])
 
 
 def test_where_spread_came_to_stay_narrow_is_marked_on_the_rule(sweep):
-    drawing = next(figures.spread_of_joints(Study(sweep, results.read(sweep)), "Fork-v0")).drawing
+    drawing = str(next(figures.spread_of_joints(Study(sweep, results.read(sweep)), "Fork-v0")).drawing)
     rule = re.search(r'class="rule"[^>]* y1="([\d.]+)"', drawing)
     marks = re.findall(r'class="mark" d="M[\d.]+ ([\d.]+)l', drawing)
     assert rule is not None
@@ -74,7 +74,7 @@ def test_where_spread_came_to_stay_narrow_is_marked_on_the_rule(sweep):
 
 
 def test_a_task_has_one_box_for_the_routes_of_all_arms(sweep):
-    drawn = [figure.drawing for figure in maps.routes(Study(sweep, results.read(sweep)), "Fork-v0")]
+    drawn = [str(figure.drawing) for figure in maps.routes(Study(sweep, results.read(sweep)), "Fork-v0")]
     assert len(drawn) == 4
     assert len({box for drawing in drawn for box in re.findall('viewBox="([^"]+)"', drawing)}) == 1
 
@@ -95,8 +95,8 @@ def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
     found = maps.maps(changed(sweep, maps=one), "Fork-v0")
     assert {m.moments for m in found} == {1}
     assert "at step" in found[0].says
-    assert 'class="mass"' in found[0].pictures[0].drawing
-    assert "<image" not in found[0].pictures[0].drawing
+    assert 'class="mass"' in str(found[0].pictures[0].drawing)
+    assert "<image" not in str(found[0].pictures[0].drawing)
 
 
 def lacking(study: Study, arm: str, metric: str, *seeds: int) -> Study:
@@ -116,7 +116,7 @@ def cut(study: Study, arm: str, change, *seeds: int) -> Study:
 def drawn(figure: figures.Figure | None) -> dict[str, dict]:
     """What a chart draws, by arm."""
     assert figure is not None
-    told = re.search("data-chart='([^']*)'", figure.drawing)
+    told = re.search("data-chart='([^']*)'", str(figure.drawing))
     assert told is not None
     chart = json.loads(html.unescape(told[1]))
     return {line["name"]: {"at": chart["at"]} | line for line in chart["lines"]}
@@ -166,8 +166,8 @@ def test_one_seed_is_no_certainty(sweep):
         for figure in found:
             assert figure is not None
             assert f"{words}, so no interval." in figure.caption
-            assert 'class="band"' not in figure.drawing
-            assert 'class="span"' not in figure.drawing
+            assert 'class="band"' not in str(figure.drawing)
+            assert 'class="span"' not in str(figure.drawing)
 
 
 def test_who_has_one_seed_has_no_interval_beside_others_that_have(sweep):
@@ -175,8 +175,8 @@ def test_who_has_one_seed_has_no_interval_beside_others_that_have(sweep):
     study = Study(sweep, rows)
     beats = figures.improvement(study, "HalfCheetah-v5")
     assert beats is not None
-    assert 'class="span"' not in beats.drawing  # what the baseline's three runs would make of it
-    assert "(1 of 3 pairs)" in beats.drawing
+    assert 'class="span"' not in str(beats.drawing)  # what the baseline's three runs would make of it
+    assert "(1 of 3 pairs)" in str(beats.drawing)
     for figure in (figures.learning_together(study), figures.profiles(study)):
         assert [arm for arm, line in drawn(figure).items() if "lo" not in line] == ["bins"]
         assert figure is not None

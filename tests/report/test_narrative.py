@@ -204,7 +204,7 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     assert [line for line in lines if line not in told] == before
     assert list(tables.summary(study)) == list(tables.summary(plain))
     figure = figures.scores(study, "Fork-v0")
-    assert 'class="reported"><title>SB3 PPO: 202, 60 s a run; v2</title>' in figure.drawing
+    assert 'class="reported"><title>SB3 PPO: 202, 60 s a run; v2</title>' in str(figure.drawing)
     assert "Without dots: figures of others." in figure.caption
-    assert "reported" not in figures.scores(study, "HalfCheetah-v5").drawing
+    assert "reported" not in str(figures.scores(study, "HalfCheetah-v5").drawing)
     assert figures.profiles(study) == figures.profiles(plain)

@@ -50,7 +50,7 @@ def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
 
 def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
     """What cannot be written to its end leaves what was there."""
-    rows, files = results.read(sweep), ("study.md", "study.csv", "study.summary.csv", "study.png")
+    rows, files = results.read(sweep), ("study.md", "study.csv", "study.summary.csv", "study.svg")
     tables.write(moved(sweep, tmp_path), rows)
     before = [(tmp_path / name).read_bytes() for name in files]
 

@@ -1,14 +1,19 @@
-"""Pictures of action distributions and of paths, as SVG text; see `svg`."""
+"""Pictures of action distributions and of paths."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from pgcontrol.report.svg import Line, chart, element, number, numbers, text
+from pgcontrol.charts.chart import Chart, text
+from pgcontrol.charts.lines import Line, numbers
+from pgcontrol.charts.scale import number
 
 SIZE = WIDTH, HEIGHT = 230, 124
 LEFT, RIGHT, TOP, BOTTOM = 28, 6, 6, 24
@@ -28,31 +33,51 @@ class Trail(NamedTuple):
     says: str
 
 
-def over_steps(label: str, png: str, steps: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> str:
-    """A picture (data URI) of a density from −1 to 1 over training; mean and deviation [P] at `steps` are told."""
-    place = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
+def image(pixels: np.ndarray, box: tuple[float, float, float, float]) -> str:
+    """Pixels [h, w, 3] or [h, w, 4] uint8, stretched to a box: left, top, width, height."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "PNG", optimize=True)
+    source = base64.b64encode(data.getvalue()).decode()
+    return f'<image {_place(box)} preserveAspectRatio="none" href="data:image/png;base64,{source}"/>'
+
+
+def _place(box: tuple[float, float, float, float]) -> str:
+    return " ".join(f'{name}="{value:g}"' for name, value in zip(("x", "y", "width", "height"), box, strict=True))
+
+
+def over_steps(label: str, pixels: np.ndarray, steps: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> Chart:
+    """A picture of a density from −1 to 1 over training; mean and deviation [P] at `steps` are told."""
+    box = (LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     drawn = [
-        f'<image {place} preserveAspectRatio="none" href="{png}"/><rect class="box" {place}/>',
+        image(pixels, box),
+        f'<rect class="box" {_place(box)}/>',
         *(text(LEFT - 4, at, says, "end") for at, says in ((TOP + 11, "1"), (HEIGHT - BOTTOM, "−1"))),
         text(LEFT, HEIGHT - 6, number(steps[0]), "start"),
         text(WIDTH - RIGHT, HEIGHT - 6, f"{number(steps[-1])} steps", "end"),
     ]
-    box = [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM]
+    ends = {"box": [LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM], "x": [float(steps[0]), float(steps[-1])]}
     lines = [Line(name, "c0", steps, values, arm=False) for name, values in (("mean", mean), ("deviation", deviation))]
-    return chart(SIZE, drawn, label, box=box, x=[float(steps[0]), float(steps[-1])], **numbers(steps, lines))
+    return Chart(label, drawn, SIZE, ends | numbers(steps, lines))
 
 
-def at_the_end(label: str, heights: np.ndarray, says: str) -> str:
+def at_the_end(label: str, heights: np.ndarray, says: str) -> Chart:
     """A histogram, heights [C] of at most 1, from −1 to 1."""
     left, right, foot = LEFT / 2, WIDTH - LEFT / 2, HEIGHT - BOTTOM
-    wide = (right - left) / len(heights)
-    steps = "".join(f"V{foot - h * (foot - TOP):.1f}H{left + (i + 1) * wide:.1f}" for i, h in enumerate(heights))
     drawn = [
-        f'<path class="mass" d="M{left} {foot}{steps}V{foot}Z"/>',
-        f'<line class="axis" x1="{left}" x2="{right}" y1="{foot}" y2="{foot}"/>',
+        mass(heights, left, right, foot, foot - TOP),
         *(text(at, HEIGHT - 6, words, "middle") for at, words in ((left, "−1"), (WIDTH / 2, "0"), (right, "1"))),
     ]
-    return chart(SIZE, drawn, label, rows=[{"name": "", "arm": False, "c": "c0", "says": [says]}])
+    return Chart(label, drawn, SIZE, {"rows": [{"name": "", "arm": False, "c": "c0", "says": [says]}]})
+
+
+def mass(heights: np.ndarray, left: float, right: float, foot: float, tall: float) -> str:
+    """A histogram, heights [C] of at most 1, that stands on a line at `foot`; a height of 1 is `tall` pixels."""
+    wide = (right - left) / len(heights)
+    steps = "".join(f"V{foot - h * tall:.1f}H{left + (i + 1) * wide:.1f}" for i, h in enumerate(heights))
+    return (
+        f'<path class="mass" d="M{left:g} {foot:g}{steps}V{foot:g}Z"/>'
+        f'<line class="axis" x1="{left:g}" x2="{right:g}" y1="{foot:g}" y2="{foot:g}"/>'
+    )
 
 
 def corners(shapes: Sequence[Mapping[str, Any]], paths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +99,7 @@ def plane(
     trails: Sequence[Trail],
     ends: tuple[np.ndarray, np.ndarray],
     shares: Sequence[Mapping[str, Any]],
-) -> str:
+) -> Chart:
     """Trails seen from above, among the shapes that stand there, between two corners; `shares` is told by key."""
     drawn = []
     for shape in shapes:
@@ -82,9 +107,9 @@ def plane(
         if shape["round"]:
             drawn.append(f'<circle class="{look}" cx="{cx:g}" cy="{-cy:g}" r="{w:g}"/>')
         else:
-            drawn.append(f'<rect class="{look}" x="{cx - w:g}" y="{-cy - h:g}" width="{2 * w:g}" height="{2 * h:g}"/>')
+            drawn.append(f'<rect class="{look}" {_place((cx - w, -cy - h, 2 * w, 2 * h))}/>')
     for points, colour, says in trails:
         d = "M" + "L".join(f"{px:g} {-py:g}" for px, py in points)
         drawn.append(f'<path class="route {colour}" d="{d}"><title>{escape(says)}</title></path>')
     (left, low), (right, high) = ends
-    return element(f"{left:g} {-high:g} {right - left:g} {high - low:g}", drawn, label, {"rows": shares})
+    return Chart(label, drawn, (right - left, high - low), {"rows": shares}, (left, -high))

@@ -1,0 +1,100 @@
+"""Estimates with their intervals, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from pgcontrol.charts.chart import LETTER, Chart, cut, text
+from pgcontrol.charts.lines import BOTTOM, RIGHT, WIDTH, whose
+from pgcontrol.charts.scale import Scale, fit, number
+
+BEYOND = 40
+"""Room at the right edge for what is said of runs that are beyond it."""
+NAME = 24
+"""Letters of an arm's name beside its bar."""
+STEP, TOP = 26, 8
+"""Height of a bar's row, and room above the first."""
+
+
+@dataclass
+class Bar:
+    """A row of a chart of estimates: an interval, a mark in it, and the runs behind it."""
+
+    name: str
+    colour: str
+    estimate: float | None
+    low: float | None = None
+    high: float | None = None
+    points: Sequence[tuple[float, str]] = ()
+    """(value, what to say of it)."""
+    beyond: int = 0
+    """Runs that never came there: drawn at the right edge."""
+    says: str = ""
+    faint: Sequence[tuple[float, str]] = ()
+    """The same of runs that diverged: hollow."""
+    arm: bool = True
+    """Whether the name is an arm's, which a page's legend hides; otherwise a route's."""
+
+    def values(self) -> list[float]:
+        """All that is drawn."""
+        found = (self.estimate, self.low, self.high, *(value for value, _ in (*self.points, *self.faint)))
+        return [value for value in found if value is not None]
+
+    def words(self) -> list[str]:
+        """All that is said."""
+        never = [f"{self.beyond} never"] if self.beyond else []
+        return [self.says, *(says for _, says in (*self.points, *self.faint)), *never]
+
+
+def bars(
+    label: str,
+    rows: Sequence[Bar],
+    title: str,
+    ends: tuple[float | None, float | None] = (None, None),
+    rule: float | None = None,
+) -> Chart:
+    """Estimates with their intervals, one below the other; `title` is the axis's, `label` is for who cannot see."""
+    values = [value for row in rows for value in row.values()] + ([] if rule is None else [rule])
+    left = 16 + LETTER * min(NAME, max(len(row.name) for row in rows))
+    right = WIDTH - (BEYOND if any(row.beyond for row in rows) else RIGHT)
+    x = fit(np.array(values or [0.0]), left, right, ends=ends)
+    bottom = TOP + STEP * len(rows)
+    drawn = [_upright("grid", x(t), TOP, bottom) + text(x(t), bottom + 15, number(t), "middle") for t in x.ticks(4)]
+    wide = LETTER * len(title)
+    middle = min(max((left + WIDTH - RIGHT) / 2, wide / 2), WIDTH - wide / 2)
+    drawn.append(text(middle, bottom + BOTTOM - 7, title, "middle", "title"))
+    drawn += [] if rule is None else [_upright("rule", x(rule), TOP, bottom)]
+    told = []
+    for i, row in enumerate(rows):
+        y = TOP + STEP * (i + 0.5)
+        drawn.append(_bar(row, x, y))
+        told.append({"name": row.name, "arm": row.arm, "c": row.colour, "y": y, "says": row.words()})
+    return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": told})
+
+
+def _bar(row: Bar, x: Scale, middle: float) -> str:
+    parts = [text(x.start - 8, middle + 4, cut(row.name, NAME), "end", "label")]
+    if row.low is not None and row.high is not None:
+        parts.append(
+            f'<rect class="span" x="{x(row.low):.1f}" y="{middle - 5:.1f}" height="10" rx="2" '
+            f'width="{max(x(row.high) - x(row.low), 2):.1f}"/>'
+        )
+    for look, points in (("run", row.points), ("hollow", row.faint)):
+        parts += [
+            f'<circle class="{look}" cx="{x(v):.1f}" cy="{middle:.1f}" r="3"><title>{escape(says)}</title></circle>'
+            for v, says in points
+        ]
+    if row.beyond:
+        parts.append(text(WIDTH - 2, middle + 4, f"{row.beyond}×∞", "end"))
+    if row.estimate is not None:
+        parts.append(_upright("estimate", x(row.estimate), middle - 9, middle + 9))
+    says = escape(f"{row.name}: {row.says}")
+    return f"<g {whose(row.name, row.colour, row.arm)}><title>{says}</title>{''.join(parts)}</g>"
+
+
+def _upright(look: str, x: float, top: float, bottom: float) -> str:
+    return f'<line class="{look}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:g}" y2="{bottom:g}"/>'

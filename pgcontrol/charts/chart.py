@@ -1,0 +1,138 @@
+"""A chart as SVG text, alone in a page or several in a file.
+
+Colours are classes of `chart.css` (`c0`, `c1`, ... `base` for the baseline), so that light, dark and print share one
+drawing. What a page's script needs to answer pointers and keys is in `data-chart`, as JSON: curves over `at`, or `rows`
+of words.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from typing import Any
+
+HUES = 7
+"""Colours of the style sheet beside the baseline's; names beyond them are dashed."""
+LETTER = 7.2
+"""Width of a letter of a title, at the size that phones show it, in pixels."""
+HEADING = 8.5
+"""Width of a letter of a file's title."""
+GAP = 18
+"""Between the charts of a file."""
+ROW = 18
+"""Height of a line of a key."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing in pixels of its own."""
+
+    label: str
+    """What it is of, for who cannot see it."""
+    parts: Sequence[str]
+    """Elements of SVG."""
+    size: tuple[float, float]
+    """Width and height."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What a page's script answers with."""
+    corner: tuple[float, float] = (0, 0)
+    """Left and upper end of what is seen."""
+
+    def __html__(self) -> str:
+        """The element in a page, as templates ask for it: every word in it is escaped."""
+        # between single quotes JSON's own need not be escaped, which would make them six times as long
+        told = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
+        told = escape(told, quote=False).replace("'", "&#39;")
+        return self._element(f"data-chart='{told}'")
+
+    __str__ = __html__
+
+    def at(self, x: float, y: float) -> str:
+        """The element at a place in another."""
+        return self._element(f'x="{x:g}" y="{y:g}" width="{self.size[0]:g}" height="{self.size[1]:g}"')
+
+    def _element(self, attributes: str) -> str:
+        box = " ".join(f"{number:g}" for number in (*self.corner, *self.size))
+        label = escape(self.label)
+        head = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{label}" {attributes}>'
+        return f"{head}{''.join(self.parts)}</svg>"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a key."""
+
+    name: str
+    colour: str
+    look: str = "line"
+    """What stands beside the name: a `line`, a `run` (a dot), or a `badge`."""
+    badge: str = ""
+    """What is written in it."""
+
+
+def hue(place: int) -> str:
+    """Classes of the n-th colour."""
+    return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
+
+
+def text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
+    """Words at a place."""
+    return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def badge(x: float, y: float, entry: Entry, radius: float = 8) -> str:
+    """A disc with a letter in it."""
+    letter = text(x, y + 3.6, entry.badge, "middle", "letter")
+    return f'<g class="{entry.colour}"><circle class="badge" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>{letter}</g>'
+
+
+def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tuple[list[str], float]:
+    """Entries side by side, in as many lines as they need; the elements, and the height they take."""
+    drawn, x, y = list[str](), left, top + ROW / 2
+    for entry in entries:
+        wide = 30 + LETTER * len(entry.name)
+        if x > left and x + wide > right:
+            x, y = left, y + ROW
+        if entry.look == "badge":
+            mark = badge(x + 10, y, entry, 7)
+        elif entry.look == "run":
+            mark = f'<g class="{entry.colour}"><circle class="run" cx="{x + 10:.1f}" cy="{y:.1f}" r="3"/></g>'
+        else:
+            mark = f'<g class="{entry.colour}"><path class="line" d="M{x:.1f} {y:.1f}h20"/></g>'
+        drawn += [mark, text(x + 25, y + 4, entry.name, "start")]
+        x += wide + 8
+    return drawn, y + ROW / 2 - top if entries else 0.0
+
+
+def sheet(title: str, rows: Sequence[Sequence[Chart]], entries: Sequence[Entry] = ()) -> str:
+    """A file of its own: rows of charts under a title, and the key of what they have in common."""
+    wide = max(sum(chart.size[0] + GAP for chart in row) for row in rows) + GAP
+    drawn, y = list[str](), float(GAP)
+    for words in (piece for line in title.splitlines() for piece in textwrap.wrap(line, int(wide / HEADING))):
+        drawn.append(text(GAP, y + 12, words, "start", "heading"))
+        y += 22
+    names, height = key(entries, GAP, y, wide - GAP)
+    y += height + GAP / 2
+    for row in rows:
+        x = float(GAP)
+        for chart in row:
+            drawn.append(chart.at(x, y))
+            x += chart.size[0] + GAP
+        y += max(chart.size[1] for chart in row) + GAP
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {y:g}" width="{wide:g}" height="{y:g}">'
+    paper = f'<rect class="paper" width="{wide:g}" height="{y:g}"/>'
+    return f"{head}<title>{escape(title)}</title><style>{style()}</style>{paper}{''.join(names + drawn)}</svg>\n"
+
+
+def style() -> str:
+    """The rules that a page or a file needs, so that charts have colours."""
+    return resources.files("pgcontrol.charts").joinpath("chart.css").read_text()
+
+
+def cut(words: str, length: int) -> str:
+    """Words, no longer than so many letters."""
+    return words if len(words) <= length else f"{words[: length - 1]}…"

@@ -1,0 +1,163 @@
+"""Curves over a common axis, with bands and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from pgcontrol.charts.chart import Chart, Entry, key, text
+from pgcontrol.charts.scale import Scale, fit, number
+
+WIDTH, HEIGHT = 440, 286
+LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
+WORD = 34
+"""Width of a number below the axis, at the most."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve with its band, or points."""
+
+    name: str
+    colour: str
+    """Class of the style sheet."""
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    arm: bool = True
+    """Whether the name is an arm's, which a page's legend hides; otherwise a joint's."""
+    look: str = "line"
+    """A `line`, `dots`, `both`, or `cloud`: dots that are the stronger the later they come."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Titles, kinds and ends of the axes."""
+
+    x: str
+    y: str = ""
+    log: bool = False
+    """Of y."""
+    ends: tuple[float | None, float | None] = (None, None)
+    """Of y; None: as the data asks."""
+    log_x: bool = False
+    ends_x: tuple[float, float] | None = None
+    """Of x; None: as the data asks."""
+
+
+def lines(
+    label: str,
+    curves: Sequence[Line],
+    axes: Axes,
+    rule: tuple[float, str] | None = None,
+    marks: Iterable[tuple[float, float, str]] = (),
+    uprights: Iterable[tuple[float, str]] = (),
+    entries: Sequence[Entry] = (),
+) -> Chart:
+    """Curves over a common x.
+
+    Args:
+        label: what the chart is of, for who cannot see it.
+        curves: what to draw, the first on top.
+        axes: how.
+        rule: a horizontal line and its name.
+        marks: (x, y, what to say) of triangles.
+        uprights: (x, class) of lines from bottom to top.
+        entries: a key of the chart's own, between its title and the curves.
+    """
+    names, height = key(entries, LEFT, 20, WIDTH - RIGHT)
+    bottom = HEIGHT - BOTTOM + height
+    x = _across(curves, axes)
+    also = [] if rule is None else [rule[0]]
+    values = [a for c in curves for a in (c.y, c.low, c.high) if a is not None]
+    y = fit(np.concatenate([*values, also]).astype(float), bottom, TOP + height, axes.log, axes.ends)
+    drawn = [_frame(x, y, axes), *names]
+    if rule and y.low <= rule[0] <= y.high:
+        drawn += [
+            f'<line class="rule" x1="{x.start}" x2="{x.end}" y1="{y(rule[0]):.1f}" y2="{y(rule[0]):.1f}"/>',
+            text(x.end, y(rule[0]) - 4, rule[1], "end"),
+        ]
+    for at, look in uprights:
+        drawn.append(f'<line class="{look}" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{y.start:g}" y2="{y.end:g}"/>')
+    drawn += [_curve(curve, x, y) for curve in reversed(curves)]
+    for at, value, says in marks:
+        place = f"M{x(at):.1f} {y(value):.1f}l-5 -9h10Z"
+        drawn.append(f'<path class="mark" d="{place}"><title>{escape(says)}</title></path>')
+    longest = max((c.x for c in curves), key=lambda at: at[-1] if len(at) else -np.inf, default=np.zeros(0))
+    box = [x.start, x.end, y.end, y.start]
+    data = {"box": box, "x": [x.low, x.high], **numbers(longest, curves)}
+    return Chart(label, drawn, (WIDTH, HEIGHT + height), data)
+
+
+def _across(curves: Sequence[Line], axes: Axes) -> Scale:
+    """The scale of x: of a linear one from the first point to the last, and from 0 where that is near."""
+    ends = [float(end) for c in curves if len(c.x) for end in (c.x.min(), c.x.max())] or [0.0, 1.0]
+    first, last = axes.ends_x or (min(ends), max(ends))
+    if axes.log_x:
+        return fit(np.array(ends), LEFT, WIDTH - RIGHT, log=True)
+    if 0 < first < 0.2 * last or first == last:
+        first = min(0.0, first)
+    return Scale(first, last if last > first else first + 1, LEFT, WIDTH - RIGHT)
+
+
+def _curve(curve: Line, x: Scale, y: Scale) -> str:
+    known = np.isfinite(curve.y)
+    points = [*zip(curve.x[known], curve.y[known], strict=True)]
+    parts = []
+    if curve.low is not None and curve.high is not None:
+        there = np.isfinite(curve.low) & np.isfinite(curve.high)
+        edge = [*zip(curve.x[there], curve.high[there], strict=True)]
+        edge += [*zip(curve.x[there], curve.low[there], strict=True)][::-1]
+        if edge:
+            parts.append(f'<path class="band" d="{_path(x, y, edge)}Z"/>')
+    if points and curve.look in ("line", "both"):
+        parts.append(f'<path class="line" d="{_path(x, y, points)}"/>')
+    if curve.look != "line":
+        strength = np.linspace(0.2, 1, len(points)) if curve.look == "cloud" else np.ones(len(points))
+        parts += [
+            f'<circle class="run" cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill-opacity="{s:.2g}"/>'
+            for (a, b), s in zip(points, strength, strict=True)
+        ]
+    return f"<g {whose(curve.name, curve.colour, curve.arm)}>{''.join(parts)}</g>"
+
+
+def whose(name: str, colour: str, arm: bool) -> str:
+    """Attributes of a group: an arm's can be found by its name."""
+    return f'class="arm {colour}" data-arm="{escape(name)}"' if arm else f'class="{colour}"'
+
+
+def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
+    """The numbers of curves for the script; a curve's own x only where it is not the chart's."""
+    lines = []
+    for curve in curves:
+        arrays = {"y": curve.y, "lo": curve.low, "hi": curve.high}
+        if not np.array_equal(curve.x, at):
+            arrays["at"] = curve.x
+        found = {name: [_round(v) for v in a] for name, a in arrays.items() if a is not None}
+        lines.append({"name": curve.name, "arm": curve.arm, "c": curve.colour} | found)
+    return {"at": [_round(v) for v in at], "lines": lines}
+
+
+def _frame(x: Scale, y: Scale, axes: Axes) -> str:
+    parts = [
+        f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
+        + text(x.start - 6, y(t) + 4, number(t), "end")
+        for t in y.ticks()
+    ]
+    parts += [text(x(t), y.start + 16, number(t), "middle") for t in x.ticks(4, WORD)]
+    parts.append(text((x.start + x.end) / 2, y.start + BOTTOM - 6, axes.x, "middle", "title"))
+    parts.append(text(0, 14, axes.y, "start", "title"))
+    return "".join(parts)
+
+
+def _path(x: Scale, y: Scale, points: Iterable[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in points)
+
+
+def _round(value: float) -> float | None:
+    return float(f"{value:.4g}") if np.isfinite(value) else None

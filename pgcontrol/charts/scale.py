@@ -1,0 +1,95 @@
+"""From numbers to pixels, and the numbers beside an axis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from pgcontrol.text import short
+
+CLOSE = 14
+"""Pixels between two labels of a logarithmic axis, at the least."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Numbers to pixels."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value; what lies beyond an end is drawn there."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            low, high, value = math.log(self.low), math.log(self.high), math.log(value)
+        else:
+            low, high = self.low, self.high
+        return self.start + (value - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self, count: int = 5, apart: float = CLOSE) -> list[float]:
+        """Round numbers within; of a logarithmic scale at least two, and decades alone where there are many.
+
+        Args:
+            count: of a linear scale, about so many.
+            apart: pixels between two of a logarithmic one, at the least.
+        """
+        if self.log:
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            for digits in ((1,), (1, 2, 5), range(1, 10)):
+                found = [t for e in decades for m in digits if self.low <= (t := m * 10.0**e) <= self.high]
+                if len(found) >= 3:
+                    return found[:: math.ceil(len(found) / 7)] if digits == (1,) else self._apart(found, apart)
+        raw = (self.high - self.low) / count
+        unit = 10.0 ** math.floor(math.log10(raw))
+        step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * 0.999)
+        first = math.ceil(self.low / step - 1e-9)
+        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+    def _apart(self, ticks: list[float], apart: float) -> list[float]:
+        """Those whose labels do not stand on each other."""
+        kept = ticks[:1]
+        for tick in ticks[1:]:
+            kept += [tick] if abs(self(tick) - self(kept[-1])) >= apart else []
+        return kept
+
+
+def fit(
+    values: np.ndarray,
+    start: float,
+    end: float,
+    log: bool = False,
+    ends: tuple[float | None, float | None] = (None, None),
+) -> Scale:
+    """A scale that has room for all values, or ends where it is asked to.
+
+    Args:
+        values: those that are not finite, or have no place on a logarithmic scale, are passed over.
+        start: pixel of the least.
+        end: pixel of the largest.
+        log: whether the scale is logarithmic.
+        ends: the least and the largest; None: as the values ask.
+    """
+    values = values[np.isfinite(values) & ((values > 0) if log else True)]
+    found = (float(values.min()), float(values.max())) if len(values) else (0.5, 1.0)
+    low, high = (f if asked is None else asked for asked, f in zip(ends, found, strict=True))
+    room = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
+    wider = (low / 1.15, high * 1.15) if log else (low - room, high + room)
+    low, high = (w if asked is None else asked for asked, w in zip(ends, wider, strict=True))
+    return Scale(low, high, start, end, log)
+
+
+def number(value: float) -> str:
+    """Short enough for an axis: 1.2M, 300k, 0.05."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    if 0 < abs(value) < 1e-3:
+        power = math.floor(math.log10(abs(value)) + 1e-9)
+        return f"{value / 10.0**power:.3g}e−{-power}".replace("-", "−")
+    return short(value).replace("-", "−")
