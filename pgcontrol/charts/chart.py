@@ -19,7 +19,7 @@ HUES = 7
 """Colours of the style sheet beside the baseline's; names beyond them are dashed."""
 LETTER = 7.2
 """Width of a letter of a title, at the size that phones show it, in pixels."""
-HEADING = 8.5
+HEADING = 9.3
 """Width of a letter of a file's title."""
 GAP = 18
 """Between the charts of a file."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from pgcontrol.theory.claims import CLAIMS, Result
+from pgcontrol.charts.bars import Bar, bars
+from pgcontrol.charts.chart import Entry, hue, sheet
+from pgcontrol.charts.lines import Axes, Line, lines
+from pgcontrol.machine import files
+from pgcontrol.text import short
+from pgcontrol.theory.claims import BATCH, CLAIMS, Result
 from pgcontrol.theory.destruction import BUDGET, destruction
 
 
@@ -33,87 +39,74 @@ def show(out: Path | None) -> int:
 
 
 def plot(results: dict[str, Result], out: Path) -> list[Path]:
-    """One PNG for each claim that has curves."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    """One SVG for each claim that has curves."""
     out.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, draw in PLOTS.items():
-        figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
-        draw(axes, results[name].curves)
-        axes.spines[["top", "right"]].set_visible(False)
-        files.append(out / f"{name}.png")
-        figure.savefig(files[-1], dpi=150)
-        pyplot.close(figure)
-    return files
+    drawn = {out / f"{name}.svg": draw(results[name].curves) for name, draw in PLOTS.items()}
+    files.replace(drawn)
+    return list(drawn)
 
 
-def _variance(axes: Any, curves: dict[str, Any]) -> None:
-    names, heights = zip(*curves["variance"].items(), strict=True)
-    bars = axes.barh(names, heights, color="#4c72b0")
-    axes.bar_label(bars, fmt="%.2f", padding=3)
-    axes.invert_yaxis()
-    axes.set(xlabel="total variance of one path's gradient estimate (exact)", title="Every rung varies less")
+def _variance(curves: dict[str, Any]) -> str:
+    title, axis = "Every rung varies less", "total variance of one path's gradient estimate (exact)"
+    rungs = [Bar(f"{name}: {value:.2f}", "c0", value, 0.0, value) for name, value in curves["variance"].items()]
+    return sheet(title, [[bars(title, rungs, axis, (0.0, None))]])
 
 
-def _racing(axes: Any, curves: dict[str, Any]) -> None:
+def _racing(curves: dict[str, Any]) -> str:
+    charts, every = [], np.array(list(curves["change"].values()))
     for k, (name, change) in enumerate(curves["change"].items()):
-        at = [i + 0.4 * k for i in range(len(change))]
-        axes.bar(at, change, width=0.4, label=f"step by {name}", color=("#c44e52", "#4c72b0")[k])
-    axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_xticks([i + 0.2 for i in range(12)], [f"s{i // 3} a{i % 3}" for i in range(12)], fontsize=8)
-    axes.set(
-        ylabel="E[Δ log π(a|s)] / α, where (s, a) was sampled", title="Rewards all positive: whatever is sampled rises"
-    )
-    axes.legend(frameon=False)
+        pairs = [
+            Bar(f"s{i // 3} a{i % 3}", f"c{k}", moved, min(moved, 0.0), max(moved, 0.0), says=short(moved))
+            for i, moved in enumerate(change)
+        ]
+        axis = f"E[Δ log π(a|s)] / α of a step by {name}"
+        charts.append(bars(axis, pairs, axis, (min(0.0, every.min()), every.max()), 0.0))
+    return sheet("Rewards all positive: whatever is sampled rises; (s, a) was sampled", [charts])
 
 
-def _spectrum(axes: Any, curves: dict[str, Any]) -> None:
-    for name, style in (("bias²", "--"), ("variance", ":"), ("error", "-")):
-        label = {"variance": "variance / 1000 paths", "error": "mean squared error"}.get(name, name)
-        axes.plot(curves["lam"], curves[name], style, label=label, color="black" if name == "error" else None)
-    best = min(range(len(curves["lam"])), key=curves["error"].__getitem__)
-    axes.plot(curves["lam"][best], curves["error"][best], "o", color="black")
-    axes.set(xlabel="λ of GAE", ylabel="of the gradient estimate", title="A critic that is half right", ylim=(0, None))
-    axes.legend(frameon=False)
+def _spectrum(curves: dict[str, Any]) -> str:
+    lam, error = np.array(curves["lam"]), np.array(curves["error"])
+    drawn = [
+        Line("mean squared error", "base", lam, error),
+        Line("bias²", "c0 d1", lam, np.array(curves["bias²"])),
+        Line(f"variance / {BATCH} paths", "c1 d2", lam, np.array(curves["variance"])),
+    ]
+    least = (lam[error.argmin()], error.min(), "the least error")
+    axes = Axes("λ of GAE", "of the gradient estimate", ends=(0.0, None))
+    return _curves("A critic that is half right", drawn, axes, least)
 
 
-def _groups(axes: Any, curves: dict[str, Any]) -> None:
-    axes.plot(curves["size"], curves["cosine"], "o-")
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(curves["size"], [str(n) for n in curves["size"]])
-    axes.set(
-        xlabel="G, members of a group",
-        ylabel="cosine between E[estimate] and ∇J",
-        title="Dividing by the group's own deviation turns the gradient",
-    )
+def _groups(curves: dict[str, Any]) -> str:
+    drawn = [
+        Line("by the group's own deviation", "c0", np.array(curves["size"]), np.array(curves["cosine"]), look="both")
+    ]
+    axes = Axes("G, members of a group", "cosine between E[estimate] and ∇J", ends=(None, 1.0), log_x=True)
+    return _curves("Dividing by the group's own deviation turns the gradient", drawn, axes)
 
 
-def _destruction(axes: Any, curves: dict[str, Any]) -> None:
+def _destruction(curves: dict[str, Any]) -> str:
+    narrow = 1 / np.array(curves["std"])
     labels = {"plain": "plain step of length 0.02 in θ", "clip": "PPO, ε = 0.2", "npg": "NPG", "trpo": "TRPO"}
-    for name, label in labels.items():
-        axes.loglog(curves["std"], curves["kl"][name], "o-", label=label)
-    axes.axhline(BUDGET, color="black", linewidth=0.8, linestyle="--", label="δ")
-    axes.invert_xaxis()
-    axes.set_xticks(curves["std"], [str(std) for std in curves["std"]])
-    axes.minorticks_off()
-    axes.set(
-        xlabel="σ of the policy",
-        ylabel="KL(before || after) of one update, nats",
-        title="One step, ever narrower policies",
-    )
-    axes.legend(frameon=False)
+    drawn = [
+        Line(label, hue(i), narrow, np.array(curves["kl"][name]), look="both")
+        for i, (name, label) in enumerate(labels.items())
+    ]
+    drawn.append(Line("δ", "base d1", narrow, np.full(len(narrow), BUDGET)))
+    axes = Axes("1 / σ of the policy", "KL(before || after) of one update, nats", log=True, log_x=True)
+    return _curves("One step, ever narrower policies", drawn, axes)
 
 
-PLOTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
+def _curves(title: str, drawn: Sequence[Line], axes: Axes, *marks: tuple[float, float, str]) -> str:
+    """A file of one chart with a key."""
+    key = [Entry(line.name, line.colour) for line in drawn]
+    return sheet(title, [[lines(title, drawn, axes, marks=marks, entries=key)]])
+
+
+PLOTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "baseline": _variance,
     "racing": _racing,
     "spectrum": _spectrum,
     "groups": _groups,
     "destruction": _destruction,
 }
-"""Claim -> how to draw its curves."""
+"""Claim -> the file that shows its curves."""
