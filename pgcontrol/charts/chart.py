@@ -85,8 +85,8 @@ def text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str
 
 
 def badge(x: float, y: float, entry: Entry, radius: float = 8) -> str:
-    """A disc with a letter in it."""
-    letter = text(x, y + 3.6, entry.badge, "middle", "letter")
+    """A disc, with a letter in it where there is room."""
+    letter = text(x, y + 3.6, entry.badge, "middle", "letter") if radius >= 7 else ""
     return f'<g class="{entry.colour}"><circle class="badge" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>{letter}</g>'
 
 

@@ -49,7 +49,8 @@ class Scale:
         unit = 10.0 ** math.floor(math.log10(raw))
         step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * 0.999)
         first = math.ceil(self.low / step - 1e-9)
-        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        found = [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return found if len(found) >= 2 else self.ticks(2 * count, apart)
 
     def _apart(self, ticks: list[float], apart: float) -> list[float]:
         """Those whose labels do not stand on each other."""

@@ -27,7 +27,7 @@ from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.video.still import still
 
-CURVES, SCENE = "diagnosis.png", "diagnosis-scene.png"
+CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
 
 
 def diagnose(
@@ -100,7 +100,7 @@ def _training(
     of_arms = proof.folders.items() if proof else ()
     grown = {arm: [read_rows(RunFolder(folder).metrics_file) for folder in folders] for arm, folders in of_arms}
     title = f"{run.path.name}: {config.env}, {config.head.name}"
-    evidence.curves(rows, verdicts, limits, title, grown).savefig(run.path / CURVES)
+    files.replace({run.path / CURVES: evidence.curves(rows, verdicts, limits, title, grown)})
     return proof, verdicts
 
 
@@ -144,7 +144,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
         missing = str(error)
     count = f"{len(found)} mode{'s' if len(found) > 1 else ''}"
     title = f"{run.path.name}: {env_id}, {policy.head.name}\nwhat the policy might do {where}: {count}"
-    evidence.scene(picture, draws, marks, title).savefig(run.path / SCENE)
+    files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title)})
     env.close()
     return Seen(verdicts, facts, missing)
 

@@ -2,16 +2,14 @@
 
 import re
 from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
-import matplotlib.colors
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from pgcontrol_envs.puck import Puck
 from pgcontrol_envs.tasks import catalog
 
-from pgcontrol.diagnosis import evidence
 from pgcontrol.diagnosis.evidence import ARMS, SENSITIVITY, Mark, curves, scene
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED
 from pgcontrol.machine import graphics
@@ -19,8 +17,9 @@ from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, Verdict
 from pgcontrol.video.projection import push
 from pgcontrol.video.still import Still, still
 
+SVG = "{http://www.w3.org/2000/svg}"
 SIZE = (320, 240)
-PLAIN = re.compile(r"[-−]?\d+(\.\d+)?k?")
+UNITS = {"k": 1e3, "M": 1e6}
 
 
 def log(
@@ -37,33 +36,57 @@ def log(
     return rows
 
 
-def at(word: str, step: int) -> Verdict:
-    return Verdict("return", word, "", step)
-
-
 def fork(x: float, y: float) -> Still:
     """Fork's picture with the disc at a place, unrendered."""
     picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     return Still(picture, push(catalog()["Fork-v0"](), np.array([x, y]), SIZE))
 
 
-def panels(figure: Figure) -> list[Any]:
-    """Its axes, which matplotlib types no further."""
-    return list(figure.axes)
+def panels(file: str) -> list[Element]:
+    """The charts of a file."""
+    return ElementTree.fromstring(file).findall(f"{SVG}svg")
 
 
-def drawn(figure: Figure) -> Figure:
-    """The figure once everything in it has its place."""
-    figure.draw_without_rendering()
-    return figure
+def of_class(chart: Element, look: str) -> list[Element]:
+    return [element for element in chart.iter() if look in (element.get("class") or "").split()]
 
 
-def ticks(axis: Any) -> list[Text]:
-    """The tick labels of an axis that are seen."""
-    low, high = sorted(axis.get_view_interval())
-    within = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-    labels = [tick.label1 if tick.label1.get_visible() else tick.label2 for tick in within]  # left of it, or right
-    return [label for label in labels if label.get_text()]
+def words(chart: Element, look: str = "tick") -> list[str]:
+    return [str(element.text) for element in of_class(chart, look)]
+
+
+def value(told: str) -> float:
+    """The number that a label says."""
+    plain = told.replace("−", "-")
+    return float(plain[:-1]) * UNITS[plain[-1]] if plain[-1] in UNITS else float(plain)
+
+
+def labels(chart: Element, axis: str) -> list[tuple[float, float]]:
+    """Where the labels of an axis stand, and what they say."""
+    anchor, number = {"x": ("middle", "x"), "y": ("end", "y")}[axis], re.compile(r"[-−]?[\d.]+(e−\d+|[kM])?")
+    found = [t for t in of_class(chart, "tick") if t.get("text-anchor") == anchor[0] and number.fullmatch(str(t.text))]
+    return [(float(str(t.get(anchor[1]))) - (4 if axis == "y" else 0), value(str(t.text))) for t in found]
+
+
+def read(chart: Element, axis: str, pixels: list[float]) -> list[float]:
+    """The values at pixels of an axis, by its labels."""
+    (at, is_), (to, then) = labels(chart, axis)[0], labels(chart, axis)[-1]
+    middle, between = labels(chart, axis)[len(labels(chart, axis)) // 2]
+    share = (middle - at) / (to - at)
+    log = abs(share - (between - is_) / (then - is_)) > 0.02
+    shares = (np.array(pixels) - at) / (to - at)
+    return list(is_ * (then / is_) ** shares if log else is_ + (then - is_) * shares)
+
+
+def points(element: Element) -> list[tuple[float, float]]:
+    """Corners of a path, in pixels."""
+    numbers = [float(n) for n in re.findall(r"-?\d+(?:\.\d+)?", str(element.get("d")))]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def groups(chart: Element, colour: str) -> list[Element]:
+    """What is drawn of the curves and points of a colour, its key aside."""
+    return [g for g in chart.findall(f"{SVG}g") if g.get("data-arm") is not None and colour in str(g.get("class"))]
 
 
 @pytest.mark.parametrize("x", [-0.8, 0.7])
@@ -118,95 +141,82 @@ def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():
     marks = [Mark(PLAYED, np.array([0.2, 0.9]), 3.0), Mark(MEAN, np.array([0.1, -0.1]))]
     shown = fork(-0.8, 0.0)
     assert shown.push is not None
-    picture, strips = panels(drawn(scene(shown, draws, marks, "fork")))
-    cloud = picture.collections[0]
-    np.testing.assert_allclose(cloud.get_offsets(), shown.push.pixels(np.array([[-1.0, 1.0], [0.5, -0.5]])))
-    few, many = cloud.get_sizes()
-    assert many > 2 * few  # what is drawn three times counts for more
-    ends = [line.get_xydata()[-1] for line in picture.lines]
+    picture, strips = panels(scene(shown, draws, marks, "fork"))
+    cloud = {
+        tuple(float(str(c.get(k))) for k in ("cx", "cy")): float(str(c.get("r"))) for c in of_class(picture, "draw")
+    }
+    few, many = (tuple(p) for p in shown.push.pixels(np.array([[-1.0, 1.0], [0.5, -0.5]])).round(1).tolist())
+    assert set(cloud) == {few, many}
+    assert cloud[many] ** 2 > 2 * cloud[few] ** 2  # what is drawn three times counts for more
+    ends = [(float(str(e.get("x2"))), float(str(e.get("y2")))) for e in of_class(picture, "arrow")]
     for mark in marks:
-        assert any(np.allclose(end, shown.push.pixels(mark.action)) for end in ends)
-    assert len(strips.patches) == 2 * 41
+        assert any(np.allclose(end, shown.push.pixels(mark.action), atol=0.1) for end in ends)
+    assert len(of_class(strips, "mass")) == 2
 
     picture, strips = panels(scene(shown._replace(push=None), draws, marks, "other"))
-    assert not picture.lines
-    assert not picture.collections
-    assert len(strips.patches) == 2 * 41
+    assert not of_class(picture, "arrow")
+    assert not of_class(picture, "draw")
+    assert len(of_class(strips, "mass")) == 2
+    assert len(of_class(strips, "arrow")) == 4
 
 
 @pytest.mark.parametrize("joints", [1, 2, 17])
 @pytest.mark.parametrize("pictured", [True, False])
-def test_nothing_lies_on_the_scene(joints, pictured):
+def test_nothing_lies_on_the_scene(joints, pictured, apart):
     draws = np.random.default_rng(0).uniform(-1, 1, (50, joints))
     marks = [Mark(name, draws[i], float(i)) for i, name in enumerate((PLAYED, MEAN, *"abcdef"))]
     shown = fork(0, 0) if joints == 2 else Still(np.zeros((240, 320, 3), np.uint8))
-    figure = drawn(scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nwhat it might do"))
-    boxes = [axis.get_window_extent() for axis in figure.axes]
-    outer = [figure.legends[0].get_window_extent(), *([boxes[1]] if pictured else [])]
-    assert not any(boxes[0].overlaps(box) for box in outer)
-    assert {t.get_text() for t in figure.legends[0].get_texts()} >= {"played, return 0.00", "f, return 7.00"}
-    whole = figure.bbox.padded(1)
-    for box in (*boxes, figure.legends[0].get_window_extent()):
-        assert whole.x0 <= box.x0 < box.x1 <= whole.x1
-        assert whole.y0 <= box.y0 < box.y1 <= whole.y1
-    assert_apart([ticks(figure.axes[-1].xaxis), ticks(figure.axes[-1].yaxis)])
-
-
-def assert_apart(labels: list[list[Text]]) -> None:
-    for group in labels:
-        boxes = [text.get_window_extent() for text in group]
-        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i]), [t.get_text() for t in group]
+    file = scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nwhat it might do")
+    assert len(panels(file)) == 1 + pictured
+    assert {"played, return 0.00", "f, return 7.00"} <= set(words(ElementTree.fromstring(file)))
+    apart(file)
 
 
 def test_a_mark_looks_like_itself_whatever_its_name_is():
     marks = [Mark("left: far", np.zeros(1), -2.0), Mark(PLAYED, np.zeros(1)), Mark("played: no", np.zeros(1))]
     assert [m.label for m in marks] == ["left: far, return -2.00", PLAYED, "played: no"]
-    looks = {mark.name: look for mark, look in evidence._styles(marks)}
-    assert looks[PLAYED]["color"] == evidence.INK
-    assert len({(look["color"], look["marker"]) for look in looks.values()}) == 3
-
-
-def lines_of(axis: Any, hue: str) -> list[Any]:
-    return [line for line in axis.lines if matplotlib.colors.same_color(line.get_color(), hue)]
+    (strips,) = panels(scene(None, np.zeros((5, 1)), marks, "run"))
+    looks = [str(g.get("class")) for g in strips.findall(f"{SVG}g") if g.find(f"{SVG}circle") is not None]
+    assert len(set(looks)) == 3
+    assert looks[1] == "base"
 
 
 def test_branches_are_drawn_on_the_returns():
     branches = {"widened": [log(30_000, gain=g) for g in (70.0, 80.0)], "alone": [log(30_000, gain=20.0)]}
     for branch, worth in zip(branches["widened"], (900.0, 1000.0), strict=True):
         branch[-1]["eval/mean_reward"] = worth  # what the arms are compared by is not what is seen in training
-    axis = panels(drawn(curves(log(), [], Limits(), "run", branches)))[1]
-    dots = [line for line in axis.lines if line.get_marker() == "o"]
-    assert [list(dot.get_xydata()[0]) for dot in dots] == [[60_000, 900], [60_000, 1000]]
-    assert axis.get_ylim()[1] > 1000
-    widened, alone = ([line for line in lines_of(axis, ARMS[arm]) if line not in dots] for arm in ("widened", "alone"))
-    assert (len(widened), len(alone)) == (2, 1)
-    np.testing.assert_allclose(widened[1].get_ydata(), [80 * i / 30 for i in range(30)])
-    assert alone[0].get_xdata()[0] == 31_000
-    assert [t.get_text() for t in axis.get_legend().get_texts()] == [
-        "the run",
-        "widened, 2 branches",
-        "alone, 1 branch",
-    ]
-    assert axis.get_xlim()[1] > 60_000  # they go on behind the run's end, and time has one scale in all panels
+    chart = panels(curves(log(), [], Limits(), "run", branches))[1]
+    dots = [(float(str(c.get("cx"))), float(str(c.get("cy")))) for c in of_class(chart, "run")]
+    assert read(chart, "x", [x for x, _ in dots]) == pytest.approx([60_000, 60_000], rel=0.01)
+    assert sorted(read(chart, "y", [y for _, y in dots])) == pytest.approx([900, 1000], rel=0.01)
+    drawn = {arm: [line for g in groups(chart, look) for line in of_class(g, "line")] for arm, look in ARMS.items()}
+    assert {arm: len(found) for arm, found in drawn.items()} == {"widened": 2, "alone": 1}
+    assert {"the run", "widened, 2 branches", "alone, 1 branch"} <= set(words(chart))
+    begin, *_ = points(drawn["alone"][0])
+    assert read(chart, "x", [begin[0]]) == pytest.approx([31_000], rel=0.01)
+    highest = max(y for line in drawn["widened"] for y in read(chart, "y", [y for _, y in points(line)]))
+    assert highest == pytest.approx(80 * 29 / 30, abs=5)
+    for other in panels(curves(log(), [], Limits(), "run", branches)):  # time has one scale in all of its charts
+        if "environment steps" in words(other, "title"):
+            assert labels(other, "x") == labels(chart, "x")
     plain = panels(curves(log(), [], Limits(), "run"))[1]
-    assert len(plain.lines) == 1
-    assert plain.get_legend() is None
+    assert len(of_class(plain, "line")) == 1  # and no key
 
 
 def test_each_joint_has_its_own_limit_where_they_differ():
     limits = Limits(share=0.05, of_start=0.1)
 
     def dashed(*starts: float) -> list[tuple[str, float]]:
-        axis = panels(curves(log(starts=starts), [], limits, "run"))[0]
+        chart = panels(curves(log(starts=starts), [], limits, "run"))[0]
         return [
-            (matplotlib.colors.to_hex(line.get_color()).upper(), round(line.get_ydata()[0], 6))
-            for line in axis.lines
-            if line.get_linestyle() == "--"
+            (str(g.get("class")).split()[1], round(read(chart, "y", [points(line)[0][1]])[0], 3))
+            for g in groups(chart, "d1")
+            for line in of_class(g, "line")
         ]
 
-    assert dashed(0.5, 0.3) == [(evidence.INK, 0.05)]
+    assert dashed(0.5, 0.3) == [("base", 0.05)]
     # 0.9 at the start: narrow below 0.09; 0.4: below 0.05, which is more than 0.04
-    assert dashed(0.9, 0.4) == [(evidence.HUES[0], 0.09), (evidence.HUES[1], 0.05)]
+    assert sorted(dashed(0.9, 0.4)) == [("c0", 0.09), ("c1", 0.05)]
 
 
 @pytest.mark.parametrize("flat", [50.05, 0.0, -3.0, 1e-3, 1234.5])
@@ -215,49 +225,53 @@ def test_flat_curves_have_plain_ticks(flat):
         {STEPS: 1000 * i, RETURN: flat, KL: flat, SENSITIVITY: flat, "health/visited_spread_joint0": 0.3}
         for i in range(9)
     ]
-    figure = drawn(curves(rows, [], Limits(), "run"))
-    for axis in panels(figure)[:6]:
-        for ruler in (axis.xaxis, axis.yaxis):
-            told = [t.get_text() for t in ticks(ruler)]
+    charts = panels(curves(rows, [], Limits(), "run"))
+    assert len(charts) == 6
+    for chart in charts:
+        for axis in "xy":
+            told = [number for _, number in labels(chart, axis)]
             assert len(told) >= 2
-            assert all(PLAIN.fullmatch(t) for t in told), told
             assert len(set(told)) == len(told)
-            assert not ruler.get_offset_text().get_text()
-            assert not [t for t in ruler.get_minor_ticks() if t.label1.get_text()]
 
 
 @pytest.mark.parametrize("joints", [1, 3, 17])
-def test_ticks_and_words_are_apart(joints):
-    verdicts = [at("suspected", 15_000), at("destroyed", 15_100)]
-    figure = drawn(curves(log(starts=(0.9,) * joints), verdicts, Limits(), "walker: Walker2d-v5, gaussian"))
-    for axis in panels(figure):
-        assert_apart([ticks(axis.xaxis), ticks(axis.yaxis)])
-    words = figure.legends[0]
-    assert words.get_title().get_text() == "walker: Walker2d-v5, gaussian"
-    texts = words.get_texts()
-    assert [t.get_text() for t in texts] == ["suspected from step 15,000 on", "destroyed from step 15,100 on"]
-    assert_apart([[*texts, words.get_title()]])
-    assert not any(words.get_window_extent().overlaps(axis.get_window_extent()) for axis in figure.axes)
-    over_time = [panels(figure)[i] for i in (0, 1, 2, 4)]
-    for axis in over_time:
-        assert [line.get_xdata()[0] for line in lines_of(axis, evidence.BLAME)] == [15_000, 15_100]
+def test_ticks_and_words_are_apart(joints, apart):
+    verdicts = [Verdict("return", word, "", step) for word, step in (("suspected", 15_000), ("destroyed", 15_100))]
+    file = curves(log(starts=(0.9,) * joints), verdicts, Limits(), "walker: Walker2d-v5, gaussian")
+    apart(file)
+    whole = ElementTree.fromstring(file)
+    assert words(whole, "heading") == ["walker: Walker2d-v5, gaussian"]
+    assert {"suspected from step 15,000 on", "destroyed from step 15,100 on"} <= set(words(whole))
+    charts = panels(file)
+    for chart in (charts[i] for i in (0, 1, 2, 4)):
+        uprights = [float(str(line.get("x1"))) for line in of_class(chart, "onset")]
+        assert read(chart, "x", uprights) == pytest.approx([15_000, 15_100], rel=0.01)
 
 
 def test_cost_of_a_step_is_seen_against_the_spread():
     rows = log(starts=(0.5, 0.9))
-    figure = drawn(curves(rows, [], Limits(), "run"))
-    sensitivity, kl = panels(figure)[3], panels(figure)[5]
-    for axis in (sensitivity, kl):
-        assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    charts = panels(curves(rows, [], Limits(), "run"))
+    sensitivity, kl = charts[3], charts[5]
     measured = rows[::3]
-    least = [row["health/visited_spread_joint0"] for row in measured]
-    points = np.array([least, [row[SENSITIVITY] for row in measured]]).T
-    np.testing.assert_allclose(sensitivity.collections[0].get_offsets(), points)
-    assert len(kl.collections[0].get_offsets()) == len(rows)
+
+    def dots(chart: Element) -> list[tuple[float, float]]:
+        """Without that of the key."""
+        return [
+            (float(str(c.get("cx"))), float(str(c.get("cy")))) for g in groups(chart, "c0") for c in of_class(g, "run")
+        ]
+
+    assert len(dots(kl)) == len(rows)
+    least, cost = zip(*dots(sensitivity), strict=True)
+    expected = [row["health/visited_spread_joint0"] for row in measured]
+    assert read(sensitivity, "x", list(least)) == pytest.approx(expected, rel=0.02)
+    assert read(sensitivity, "y", list(cost)) == pytest.approx([row[SENSITIVITY] for row in measured], rel=0.02)
     # 2 · 10^x where the spread is 0.5 · 10^-x: their product is 1, and the line through them has it everywhere
-    x, y = sensitivity.lines[0].get_data()
-    np.testing.assert_allclose(x * y, 1.0)
+    (line,) = [e for g in groups(sensitivity, "joint") for e in of_class(g, "line")]
+    xs, ys = zip(*points(line), strict=True)
+    products = np.array(read(sensitivity, "x", list(xs))) * read(sensitivity, "y", list(ys))
+    assert products == pytest.approx(1.0, rel=0.03)
 
 
 def test_a_log_of_one_bare_row_is_drawn():
-    drawn(curves([{STEPS: 1024}], [at("destroyed", 1024)], Limits(), "run"))
+    file = curves([{STEPS: 1024}], [Verdict("return", "destroyed", "", 1024)], Limits(), "run")
+    assert of_class(panels(file)[0], "onset")

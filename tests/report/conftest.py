@@ -1,8 +1,6 @@
 """A study made by hand, whose answer is known, and a browser to read its page."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -124,20 +122,6 @@ def page(hostile):
         movie.encode(file, iter(frames[:count]), (64, 48), Fraction(10))
         clips.append(Clip("Fork-v0", arm, 0, file))
     return write(Study(hostile, results.read(hostile), hostile.path.parent / "runs"), clips)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """Chromium of this machine, without a window."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-    found = next((f for name in ("chromium", "chromium-browser", "google-chrome") if (f := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("no Chromium to read the report with: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        # a sandbox needs a user that is not root
-        launched = started.chromium.launch(executable_path=found, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
