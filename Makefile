@@ -1,9 +1,12 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests.
+# make pages: the reports of the committed experiments, from their rows; with -j several at a time.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types tests clean
+SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
+
+.PHONY: demo pages test lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -18,6 +21,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 demo: .venv/installed
 	@mkdir -p runs/demo && cp experiments/quick.yaml runs/demo/quick.yaml
 	$(BIN)/pgcontrol compare runs/demo/quick.yaml --runs runs/demo
+
+pages: $(SWEEPS:.yaml=.html)
+
+experiments/%.html: experiments/%.yaml experiments/%.jsonl $(wildcard pgcontrol/report/* pgcontrol/charts/*) .venv/installed
+	$(BIN)/pgcontrol report $<
 
 test: lint types tests
 

@@ -1,4 +1,4 @@
-"""How precisely do tokens say an action, bit for bit, beside uniform bins? The figure is precision.png.
+"""How precisely do tokens say an action, bit for bit, beside uniform bins? The figure is precision.svg.
 
     .venv/bin/python experiments/precision.py --run runs/heads/HalfCheetah-v5-gaussian-s0 [--seeds 3]
 
@@ -18,17 +18,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol.data.tokenize import Actions, error, of_run, split
+from pgcontrol.charts.chart import Entry, hue, sheet
+from pgcontrol.charts.lines import Axes, Line, lines
+from pgcontrol.data.actions import Actions, of_run
+from pgcontrol.data.tokenize import error, split
 from pgcontrol.tokenizers import files
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
 
 HERE = Path(__file__).parent
 READING = """## What it says
@@ -62,7 +61,8 @@ FAMILIES: dict[str, list[tuple[str, int, dict[str, Any]]]] = {
         ("fast", CHUNK, {"codes": 1024, "length": 6 * CHUNK, "scale": s}) for s in (0.5, 1.0, 2.0, 4.0, 8.0)
     ],
 }
-MARKS = dict(zip(FAMILIES, "os^vD*P", strict=True))
+COLUMNS = ("bits", "error", "low", "high")
+"""Of a point, as a chart draws it."""
 
 
 def measure(actions: Actions, kind: str, horizon: int, settings: dict[str, Any], seed: int) -> tuple[float, float]:
@@ -153,20 +153,17 @@ def table(result: dict) -> str:
     return "\n".join([*lines, READING])
 
 
-def picture(result: dict) -> None:
-    signals = result["signals"]
-    figure, axes = plt.subplots(1, len(signals), figsize=(5.2 * len(signals), 5), sharey=True, layout="constrained")
-    for axis, (name, part) in zip(axes, signals.items(), strict=True):
-        for family, points in part["families"].items():
-            x, y = [p["bits"] for p in points], [p["error"] for p in points]
-            bars = [[p["error"] - max(p["low"], 1e-5) for p in points], [p["high"] - p["error"] for p in points]]
-            axis.errorbar(x, y, bars, marker=MARKS[family], label=family, capsize=2, ms=5, lw=1.2)
-        axis.set(title=name, xlabel="bits per action", yscale="log", xlim=(0, 45), ylim=(5e-3, 0.7))
-        axis.grid(alpha=0.3, which="both")
-    axes[0].set_ylabel("error, half-ranges (root mean square, held out)")
-    axes[0].legend(fontsize=8)
-    figure.suptitle("What a tokenizer loses of a trained HalfCheetah-v5 policy's actions")
-    figure.savefig(HERE / "precision.png", dpi=130)
+def picture(result: dict) -> str:
+    """Error over bits, a chart for each signal; bands are the intervals."""
+    charts, entries = [], [Entry(family, hue(i)) for i, family in enumerate(FAMILIES)]
+    for name, part in result["signals"].items():
+        drawn = []
+        for entry in entries:
+            columns = [np.array([point[key] for point in part["families"][entry.name]]) for key in COLUMNS]
+            drawn.append(Line(entry.name, entry.colour, *columns, look="both"))
+        axes = Axes("bits per action", f"{name}: RMS error, half-ranges", True, (5e-3, 0.7), ends_x=(0, 45))
+        charts.append(lines(name, drawn, axes))
+    return sheet("What a tokenizer loses of a trained HalfCheetah-v5 policy's actions", [charts], entries)
 
 
 def main() -> None:
@@ -204,7 +201,7 @@ def main() -> None:
     }
     (HERE / "precision.json").write_text(json.dumps(result, indent=1) + "\n")
     (HERE / "precision.md").write_text(table(result))
-    picture(result)
+    (HERE / "precision.svg").write_text(picture(result))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pgcontrol.machine import graphics
 torch.set_num_threads(1)
 
 APART = """() => {
-  const found = [...document.querySelectorAll("text:not(.letter)")].map(text => [text.textContent, text.getBoundingClientRect()]);
+  const texts = [...document.querySelectorAll("text:not(.letter)")];
+  const found = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
   const all = document.querySelector("svg").getBoundingClientRect();
   const within = b => b.left >= all.left && b.right <= all.right && b.top >= all.top && b.bottom <= all.bottom;
   // three pixels are what a line of letters leaves free above and below

@@ -96,8 +96,15 @@ def _markdown(study: Study) -> str:
     said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(study)]
     table = [_line(COLUMNS), RULE, *map(_line, lines(study))]
     text = [f"# {_escaped(sweep.question)}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
-    text += ["\n".join(table), *_thresholds(study), f"![curves]({sweep.path.stem}.png)"]
+    text += ["\n".join(table), *_thresholds(study), _drawn(sweep)]
     return "\n\n".join(text) + "\n"
+
+
+def _drawn(sweep: Sweep) -> str:
+    """Where curves are to be seen; no link, since such files are often not kept beside the Markdown."""
+    name = sweep.path.stem
+    drawn = f"the curves (`{name}.svg`) and the page with maps and videos (`{name}.html`)"
+    return f"`pgcontrol report {shown(sweep)}` draws {drawn}."
 
 
 def _line(cells: Sequence[str]) -> str:
