@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from pgcontrol.policy import Policy
     from pgcontrol.runs.config import Config, configure
     from pgcontrol.runs.load import load
-    from pgcontrol.training.api import clone, resume, train
+    from pgcontrol.training.clone import clone
+    from pgcontrol.training.train import resume, train
 
 __version__ = "0.1.0"
 __all__ = ["Config", "InputError", "Policy", "clone", "configure", "load", "resume", "train"]
 
 _HOMES = {
-    "clone": "pgcontrol.training.api",
+    "clone": "pgcontrol.training.clone",
     "Config": "pgcontrol.runs.config",
     "InputError": "pgcontrol.options",
     "Policy": "pgcontrol.policy",
     "configure": "pgcontrol.runs.config",
     "load": "pgcontrol.runs.load",
-    "resume": "pgcontrol.training.api",
-    "train": "pgcontrol.training.api",
+    "resume": "pgcontrol.training.train",
+    "train": "pgcontrol.training.train",
 }
 
 

@@ -176,7 +176,7 @@ def _update(trainer: Trainer) -> Callable[[float], float]:
         spent, samples = 0.0, 0
         while spent < seconds:
             rollout, _ = trainer.collector.collect()
-            advantage, target = trainer.estimator(rollout.trajectories())
+            advantage, target = rollout.estimate(trainer.estimator)
             began = time.perf_counter()
             trainer.rule.update(rollout, advantage, target, 0.0, trainer.minibatches)
             spent += time.perf_counter() - began

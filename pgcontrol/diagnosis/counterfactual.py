@@ -33,7 +33,6 @@ from pgcontrol.sweep.executor import Executor, Outcome
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, Key, cell_of
 from pgcontrol.text import short
-from pgcontrol.training.train import trainer_for
 from pgcontrol.training.trainer import Trainer, stream_seeds
 
 ARMS = ("widened", "alone")
@@ -189,13 +188,13 @@ def begin(cell: Cell, folder: Path, origin: Path, run: RunFolder, width: float |
     """Make a branch's run folder, its first checkpoint the origin's with random streams anew, and widened if asked."""
     shutil.rmtree(folder, ignore_errors=True)
     config = dataclasses.replace(cell.config, run_dir=str(folder))
-    trainer = trainer_for(config, run.manifest().get("compiled"), fresh=False)
+    trainer = Trainer(config, run.manifest().get("compiled"), fresh=False)
     trainer.load(origin)
     reseed(trainer, config.seed)
     if width is not None:
         widen(trainer, width)
     made = RunFolder.create(config)
-    made.write_manifest(branch_of=str(origin), widened=width, compiled=trainer.rule.compiled, status="stopped")
+    made.write_manifest(branch_of=str(origin), widened=width, compiled=trainer.compilation.on, status="stopped")
     trainer.save(made.checkpoint(trainer.steps))
     trainer.close()
 

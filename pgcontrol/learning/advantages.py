@@ -78,7 +78,7 @@ class GAE(Estimator):
         return advantage, advantage + trajectories.value
 
 
-class Nothing(Estimator):
+class NoAdvantage(Estimator):
     """0 everywhere, for rules that estimate for themselves."""
 
     Options = NoOptions

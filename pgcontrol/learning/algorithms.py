@@ -7,12 +7,22 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from pgcontrol.learning.advantages import GAE, TD, Baseline, Estimator, GroupRelative, Nothing, ReturnToGo, WholeReturn
+from pgcontrol.learning.advantages import (
+    GAE,
+    TD,
+    Baseline,
+    Estimator,
+    GroupRelative,
+    NoAdvantage,
+    ReturnToGo,
+    WholeReturn,
+)
 from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
-from pgcontrol.learning.sampling import Groups, Independent, Sampling, Workers
+from pgcontrol.learning.ppo import ClippedSurrogate
+from pgcontrol.learning.rule import Rule
+from pgcontrol.learning.sampling import Groups, Sampling, Workers
 from pgcontrol.learning.score import Score, ScoreAndCritic
-from pgcontrol.learning.updates import Clip, Rule
 from pgcontrol.options import InputError, option
 
 
@@ -35,7 +45,7 @@ class Algorithm:
     """The critic by default; "none" where the estimator has no use for values, and then no other is taken."""
     head: str | None = None
     """The only head that the rule can train; None: any, and the user's default."""
-    sampling: type[Sampling] = Independent
+    sampling: type[Sampling] = Sampling
     recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Settings that suit the row, by dotted key: before a task's recommendations, behind what the user says."""
 
@@ -43,7 +53,8 @@ class Algorithm:
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
         """One flat frozen dataclass of all the parts' options."""
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
-        return dataclasses.make_dataclass(f"{self.name}-options", [], bases=parts, frozen=True)
+        bases = tuple(dict.fromkeys(parts))  # two of them may have nothing to set
+        return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
 
     def check_parts(self, head: str, critic: str) -> None:
         """Refuse a head or critic that the row has no use for.
@@ -121,12 +132,12 @@ TABLE = [
         ScoreAndCritic,
         recommended=SHORT,
     ),
-    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, Clip),
+    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate),
     Algorithm(
         "grpo",
         "clipped surrogate on group-relative returns, no critic (Shao et al. 2024)",
         GroupRelative,
-        Clip,
+        ClippedSurrogate,
         critic="none",
         sampling=Groups,
         recommended={
@@ -151,7 +162,7 @@ TABLE = [
     Algorithm(
         "decqn",
         "decoupled Q-learning from a replay, no policy gradient (Seyde et al. 2022)",
-        Nothing,
+        NoAdvantage,
         DecQN,
         critic="none",
         head="utilities",

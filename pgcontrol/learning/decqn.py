@@ -21,24 +21,15 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.learning.replay import Replay, Transitions, transitions
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.optimiser import GradientStep, Metrics, decayed, fresh_adam, load_adam
+from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import (
-    Adam,
-    Rule,
-    adam_step,
-    clipped,
-    decayed,
-    fresh_adam,
-    load_adam,
-    require_finite_metrics,
-    require_finite_weights,
-)
-from pgcontrol.machine.compiler import Graph
+from pgcontrol.learning.rule import Rule, means, require_finite_weights
+from pgcontrol.machine import trees
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
-
-METRICS = ("loss", "td_error", "q_value", "grad_norm")
 
 
 def q_value(utilities: Tensor, choice: Tensor) -> Tensor:
@@ -74,13 +65,15 @@ class DecQN(Rule):
         warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1)
         max_grad_norm: float = option(40.0, "the whole gradient is scaled down to this norm", above=0)
 
-    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
-        super().__init__(policy, options, compiled)
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        super().__init__(policy, options, compilation, estimator)
         self.adam = fresh_adam(policy)
+        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=compilation)
         self.target = policy.theta.clone()
         """The target network's weights [P]."""
-        self.replay = Replay(options.capacity, policy.obs_size, policy.head.choice_spec)
-        self._step = Graph(self._whole, list(policy.buffers())) if compiled else self._whole
+        self.replay = ReplayBuffer(options.capacity, policy.obs_size, policy.head.choice_spec)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -99,25 +92,13 @@ class DecQN(Rule):
         """Minibatches a rollout, to the nearest."""
         return round(options.replay_ratio * samples / options.minibatch)
 
-    def loss(self, theta: Tensor, target: Tensor, batch: Transitions) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Huber's loss of a minibatch under weights `theta` [P], and METRICS but the last; observations normalised."""
+    def loss(self, theta: Tensor, batch: Transitions, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Huber's loss of a minibatch of normalised observations under weights `theta` and the target network's [P]."""
         with torch.no_grad():
             online, frozen = (self.policy.distribution(weights, batch.after) for weights in (theta, target))
             wanted = batch.reward + batch.discount * double_q(online, frozen)
         q = q_value(self.policy.distribution(theta, batch.obs), batch.choice)
-        loss = F.huber_loss(q, wanted)
-        return loss, (loss.detach(), (wanted - q).detach().abs().mean(), q.detach().mean())
-
-    def _whole(self, theta: Tensor, target: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """(theta, target, *Adam, rate, *Transitions) -> (theta, *Adam, metrics), plain tensors: it can be compiled."""
-        adam, rate, batch = Adam(*rest[:3]), rest[3], Transitions(*rest[4:])
-        leaf = theta.detach().requires_grad_()
-        with torch.enable_grad():
-            loss, metrics = self.loss(leaf, target, batch)
-            (gradient,) = torch.autograd.grad(loss, leaf)
-        gradient, norm = clipped(gradient, self.options.max_grad_norm)
-        step, adam = adam_step(gradient, adam, rate)
-        return theta - step, *adam, torch.stack([*metrics, norm])
+        return F.huber_loss(q, wanted), {"td_error": (wanted - q).abs().mean(), "q_value": q.mean()}
 
     def update(
         self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
@@ -128,25 +109,22 @@ class DecQN(Rule):
         row: dict[str, float] = {"train/replay": len(replay)}
         if len(replay) < options.warmup:
             return row
-        rate = decayed(options, progress)
-        rate_tensor = torch.tensor(rate, dtype=torch.float64)
-        count = self.gradient_steps(options, rollout.bad.numel())
+        rate, count = decayed(options, progress), self.gradient_steps(options, rollout.bad.numel())
         samples = self._seen(replay.sample(count * options.minibatch, rng), rollout.reward_scale)
-        theta, adam, frozen, history = self.policy.theta, self.adam, self.target, list[Tensor]()
-        first = int(adam.steps)
-        for k, batch in enumerate(zip(*(x.split(options.minibatch) for x in samples), strict=True), first):
+        theta, adam, frozen = self.policy.theta, self.adam, self.target
+        history, norms = list[Metrics](), list[Tensor]()
+        for k, batch in enumerate(trees.split(samples, options.minibatch), int(adam.steps)):
             if k % options.target_period == 0:
                 frozen = theta.clone()
-            theta, *moments, metrics = self._step(theta, frozen, *adam, rate_tensor, *batch)
-            adam = Adam(*moments)
+            gradient, metrics = self.step.gradient(theta, batch, frozen)
+            theta, adam, norm = self.step.apply(theta, gradient, adam, rate)
             history.append(metrics)
-        table = torch.stack(history)
-        require_finite_metrics(table, METRICS)
+            norms.append(norm)
+        row |= {f"train/{name}": value for name, value in means(history, norms).items()}
         require_finite_weights(self.policy, theta)
         self.policy.theta.copy_(theta)
         self.adam, self.target = adam, frozen
-        row |= {f"train/{name}": value for name, value in zip(METRICS, table.mean(0).tolist(), strict=True)}
-        return row | {"train/learning_rate": rate, "train/n_updates": int(adam.steps)}
+        return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
     def _seen(self, batch: Transitions, reward_scale: float) -> Transitions:
         """Observations and rewards in today's units: the network's inputs, and the scaled reward."""

@@ -1,16 +1,14 @@
-"""What rules share that move the actor and the critic apart: the critic's fit, and checks before a step is taken."""
+"""What rules share that move the actor and the critic apart: the critic's fit, and measures over unmasked rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.optimiser import adam_step, fresh_adam, load_adam
+from pgcontrol.learning.optimiser import GradientStep, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Diverged, require_finite_weights
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -34,7 +32,12 @@ class CriticFit:
     def __init__(self, policy: Policy, options: CriticOptions):
         self.policy, self.options = policy, options
         self.adam = fresh_adam(policy)
+        self.step = GradientStep(policy, self.loss, scaled=False)
         self.learns = any(True for _ in policy.critic.parameters())
+
+    def loss(self, theta: Tensor, obs: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The critic's mean loss under weights `theta` [P], on observations [B, O] and targets [B]; nothing else."""
+        return self.policy.critic.loss(self.policy.criticise(theta, obs), target).mean(), {}
 
     def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
         """New weights [P], and the mean loss over the fit as a scalar.
@@ -48,16 +51,13 @@ class CriticFit:
         options = self.options
         obs, wanted = rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
-        losses = [torch.zeros(())] if not self.learns else []
+        losses = [torch.zeros(1)] if not self.learns else []
         for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
-                leaf = theta.detach().requires_grad_()
-                loss = self.policy.critic.loss(self.policy.criticise(leaf, obs[rows]), wanted[rows]).mean()
-                (gradient,) = torch.autograd.grad(loss, leaf)
-                step, self.adam = adam_step(gradient, self.adam, rate)
-                theta = theta - step
-                losses.append(loss.detach())
-        return theta, torch.stack(losses).mean()
+                gradient, metrics = self.step.gradient(theta, obs[rows], wanted[rows])
+                theta, self.adam, _ = self.step.apply(theta, gradient, self.adam, rate)
+                losses.append(metrics.values)
+        return theta, torch.cat(losses).mean()
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, to checkpoint."""
@@ -80,23 +80,11 @@ def prior_cost(policy: Policy, params: Tensor, rollout: Rollout) -> Tensor:
     """What being away from the rollout's prior costs a policy of these params [T·N, ...]: a scalar, 0 without one."""
     if rollout.prior is None:
         return params.new_zeros(())
-    rows = ~rollout.silent.flatten()
+    rows = ~rollout.masked.flatten()
     kl = policy.head.kl(params, rollout.prior.flatten(0, 1))
-    return rollout.pull * (kl * rows).sum() / rows.sum().clamp_min(1)
+    return rollout.prior_weight * (kl * rows).sum() / rows.sum().clamp_min(1)
 
 
 def ratio_error(log_prob: Tensor, stored: Tensor) -> float:
     """The largest |ratio − 1| of log-probabilities [B] against those of the rollout."""
     return float(((log_prob.detach() - stored).exp() - 1).abs().max())
-
-
-def require_finite(policy: Policy, theta: Tensor, metrics: dict[str, Any]) -> None:
-    """Metrics and new weights [P] are numbers.
-
-    Raises:
-        Diverged: names the first that is not.
-    """
-    for name, metric in metrics.items():
-        if not torch.as_tensor(metric).isfinite().all():
-            raise Diverged(f"{name} became {float(metric)} in this update")
-    require_finite_weights(policy, theta)

@@ -9,9 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error, require_finite
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
+from pgcontrol.learning.rule import (
+    Rule,
+    explained_variance,
+    require_finite,
+    require_finite_weights,
+    require_ratio_one,
+)
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -107,8 +115,10 @@ class Natural(Rule):
 
     Options = NaturalOptions
 
-    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
-        super().__init__(policy, options, False)
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        super().__init__(policy, options, compilation, estimator)
         if policy.rates is not None:
             raise InputError("head.std_rate: a natural gradient has one step for all weights; leave it at 1")
         self.critic_fit = CriticFit(policy, options)
@@ -120,7 +130,7 @@ class Natural(Rule):
         """One natural step of the policy, then the critic's fit; see `Rule.update`."""
         options, policy, head = self.options, self.policy, self.policy.head
         obs, choice, old = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
-        rows, log_prob, weight = ~rollout.silent.flatten(), rollout.log_prob.flatten(), advantage.flatten()
+        rows, log_prob, weight = ~rollout.masked.flatten(), rollout.log_prob.flatten(), advantage.flatten()
         weight = normalised(weight, rows) if options.normalise_advantage else weight
         count = rows.sum().clamp_min(1)
 
@@ -144,22 +154,25 @@ class Natural(Rule):
             return Measure(gain, (head.kl(old, params) * rows).sum() / count)
 
         theta, searched = self.advance(policy.theta, step, measure)
-        metrics: dict[str, Any] = {
-            "train/policy_gradient_loss": -measure(theta).gain,
-            "train/entropy_loss": -(head.entropy(old) * rows).sum() / count,
-            "train/grad_norm": gradient.norm(),
+        after = measure(theta)
+        theta, value_loss = self.critic_fit(theta, rollout, target, rng)
+        metrics = {
+            "train/policy_gradient_loss": -float(after.gain),
+            "train/entropy_loss": -float((head.entropy(old) * rows).sum() / count),
+            "train/grad_norm": float(gradient.norm()),
             **searched,
+            "train/value_loss": float(value_loss),
         }
-        theta, metrics["train/value_loss"] = self.critic_fit(theta, rollout, target, rng)
-        require_finite(policy, theta, metrics)
-        metrics["train/explained_variance"] = explained_variance(rollout.value, target)
+        require_finite(metrics)
+        require_finite_weights(policy, theta)
         policy.theta.copy_(theta)
         self.updates = self.updates + 1
-        return {name: float(metric) for name, metric in metrics.items()} | {"train/n_updates": int(self.updates)}
+        explained = explained_variance(rollout.value, target)
+        return metrics | {"train/explained_variance": explained, "train/n_updates": int(self.updates)}
 
     def advance(
         self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+    ) -> tuple[Tensor, dict[str, float]]:
         """The weights after the step, and metrics of how it was found: here, the whole step."""
         return theta + step, {}
 
@@ -188,7 +201,7 @@ class TrustRegion(Natural):
 
     def advance(
         self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+    ) -> tuple[Tensor, dict[str, float]]:
         """The first of the ever shorter steps that keeps the budget and gains."""
         before, k = measure(theta).gain, 0
         for k in range(self.options.backtracks + 1):

@@ -1,13 +1,35 @@
-"""Adam as functions of vectors: gradients [P] to displacements [P]."""
+"""One gradient step: the gradient of a loss, and what clip and optimiser make of it. All vectors are [P]."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.policy import Policy
+
+Loss = Callable[..., tuple[Tensor, dict[str, Tensor]]]
+"""(weights [P], more) -> the loss, a scalar, and other scalars to log, by name."""
+
+
+class Metrics(NamedTuple):
+    """The scalars of one gradient step."""
+
+    names: tuple[str, ...]
+    """The first is the loss."""
+    values: Tensor
+    """[M] float32."""
+
+    def of(self, name: str) -> float:
+        """One of them."""
+        return float(self.values[self.names.index(name)])
+
+    def as_dict(self) -> dict[str, float]:
+        """All of them."""
+        return dict(zip(self.names, self.values.tolist(), strict=True))
 
 
 class Adam(NamedTuple):
@@ -16,6 +38,15 @@ class Adam(NamedTuple):
     moment1: Tensor
     moment2: Tensor
     steps: Tensor
+
+
+class Stepped(NamedTuple):
+    """Where a step has led."""
+
+    theta: Tensor
+    adam: Adam
+    norm: Tensor
+    """Of the gradient before the clip, a scalar."""
 
 
 def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
@@ -29,6 +60,61 @@ def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]
     moment2 = beta2 * adam.moment2 + (1 - beta2) * gradient * gradient
     scale = (moment2 / (1 - beta2**steps)).sqrt() + 1e-5
     return moment1 / scale * (rate / (1 - beta1**steps)), Adam(moment1, moment2, steps)
+
+
+def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
+    """RMSprop's displacement and new state, α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, section 4)."""
+    moment2 = 0.99 * state.moment2 + 0.01 * gradient * gradient
+    return gradient / (moment2 + 1e-5).sqrt() * rate, Adam(state.moment1, moment2, state.steps + 1)
+
+
+def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
+    """The gradient itself times the step size."""
+    return gradient * rate, state._replace(steps=state.steps + 1)
+
+
+OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
+"""Functions of (gradient [P], state, step size) -> (displacement [P], new state)."""
+
+
+class GradientStep:
+    """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
+
+    Between the two a gradient may be averaged over processes. Each half is a pure function of tensors; where the loss
+    is one of tensors and named tuples of them, each is one compiled graph if `compilation` says so.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        loss: Loss,
+        max_norm: float | None = None,
+        optimiser: Callable[[Tensor, Adam, Tensor], tuple[Tensor, Adam]] = adam_step,
+        scaled: bool = True,
+        compilation: Compilation = EAGER,
+    ):
+        """`max_norm`: the gradient is scaled down to it; `scaled`: the head may say how far its weights step."""
+        self.policy, self.loss, self.max_norm, self.optimiser, self.scaled = policy, loss, max_norm, optimiser, scaled
+        self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
+        """(theta, whatever the loss takes) -> (gradient, Metrics)."""
+        rates = [] if policy.rates is None else [policy.rates]
+        self.apply: Callable[[Tensor, Tensor, Adam, Tensor], Stepped] = compilation(self._apply, rates)
+        """(theta, gradient, Adam's state, step size) -> Stepped."""
+
+    def _gradient(self, theta: Tensor, *args: Any) -> tuple[Tensor, Metrics]:
+        leaf = theta.detach().requires_grad_()
+        with torch.enable_grad():
+            loss, named = self.loss(leaf, *args)
+            (gradient,) = torch.autograd.grad(loss, leaf)
+        named = {"loss": loss} | named
+        return gradient, Metrics(tuple(named), torch.stack([x.detach().float() for x in named.values()]))
+
+    def _apply(self, theta: Tensor, gradient: Tensor, adam: Adam, rate: Tensor) -> Stepped:
+        norm = gradient.norm()
+        if self.max_norm is not None:
+            gradient = gradient * (self.max_norm / (norm + 1e-6)).clamp_max(1.0)
+        step, adam = self.optimiser(gradient, adam, rate)
+        return Stepped(theta - (self.policy.scaled(step) if self.scaled else step), adam, norm)
 
 
 def fresh_adam(policy: Policy) -> Adam:
@@ -45,12 +131,7 @@ def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
     return loaded
 
 
-def decayed(options: Any, progress: float) -> float:
-    """`learning_rate` after `decay`, at this share of the budget."""
-    return options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
-
-
-def clipped(gradient: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """The gradient [P] scaled down to the norm `limit`, and the norm it had."""
-    norm = gradient.norm()
-    return gradient * (limit / (norm + 1e-6)).clamp_max(1.0), norm
+def decayed(options: Any, progress: float) -> Tensor:
+    """`learning_rate` after `decay`, at this share of the budget: a float64 scalar."""
+    rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
+    return torch.tensor(rate, dtype=torch.float64)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.heads.base import ChoiceSpec
 from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine import trees
 
 
 class Transitions(NamedTuple):
@@ -59,11 +60,11 @@ def transitions(rollout: Rollout, n: int) -> Transitions:
     # a bad row ends its episode, so it can only be the last of a window
     good = ~rollout.bad.gather(0, last)
     after = rollout.raw_next.gather(0, last.unsqueeze(-1).expand_as(rollout.raw_next))
-    columns = (rollout.raw_obs.float(), rollout.choice, reward, discount, after.float())
-    return Transitions(*(column[good] for column in columns))
+    columns = Transitions(rollout.raw_obs.float(), rollout.choice, reward, discount, after.float())
+    return trees.rows(columns, good)
 
 
-class Replay:
+class ReplayBuffer:
     """The newest `capacity` transitions; the oldest make room."""
 
     def __init__(self, capacity: int, obs_size: int, choice: ChoiceSpec):
@@ -90,7 +91,7 @@ class Replay:
     def sample(self, count: int, rng: Generator) -> Transitions:
         """`count` transitions, each drawn evenly from all there are."""
         drawn = torch.randint(len(self), (count,), generator=rng)
-        return Transitions(*(rows[drawn] for rows in self.rows))
+        return trees.rows(self.rows, drawn)
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint: what has been written of the memory, as views."""

@@ -13,9 +13,10 @@ import torch
 from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Trajectories
-from pgcontrol.learning.sampling import Independent, Sampling
-from pgcontrol.machine.compiler import Graph
+from pgcontrol.learning.advantages import Estimator, Trajectories
+from pgcontrol.learning.sampling import Sampling
+from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.options import NoOptions
 from pgcontrol.policy import Policy, merge_moments
 
 
@@ -59,14 +60,14 @@ class Rollout:
     """(t, env ids [n], true final observations [n, O] float32) of the episodes that ended."""
     prior: Tensor | None = None
     """A prior's params in these states, [T, N, ...], for a policy that is to stay near one."""
-    pull: float = 0.0
+    prior_weight: float = 0.0
     """What a nat of KL(policy || prior) costs, in units of the objective."""
 
     def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
         return _values(value, self.seen, self.finals)
 
-    def glance(self, x: Tensor) -> Tensor:
+    def subsample(self, x: Tensor) -> Tensor:
         """Every few of the T rows of x [T, N, ...], as one batch of 256 to 511 samples (all, if there are fewer).
 
         Enough for what is only logged; heads without closed forms would spend more time on the log than on learning.
@@ -74,7 +75,7 @@ class Rollout:
         return x[:: max(1, self.bad.numel() // 256)].flatten(0, 1)
 
     @property
-    def silent(self) -> Tensor:
+    def masked(self) -> Tensor:
         """Rows that teach nothing: bad or idle."""
         return self.bad | self.idle
 
@@ -82,12 +83,20 @@ class Rollout:
         """What an advantage estimator reads."""
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
 
+    def estimate(self, estimator: Estimator) -> tuple[Tensor, Tensor]:
+        """Advantages and the critic's targets, [T, N].
+
+        What happened in a masked row is not known: it has no advantage, and a critic that is right as it is.
+        """
+        advantage, target = estimator(self.trajectories())
+        return advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target)
+
 
 NOISE = 2**20
 """Numbers of noise that are drawn at a time, 4 MB."""
 
 
-class Episode(NamedTuple):
+class FinishedEpisode(NamedTuple):
     """A finished episode."""
 
     total: float
@@ -164,10 +173,10 @@ class Collector:
         scale_reward: bool,
         rng: Generator,
         sampling: Sampling | None = None,
-        compiled: bool = False,
+        compilation: Compilation = EAGER,
     ):
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
-        self.sampling = sampling or Independent(Independent.Options(), env.num_envs)
+        self.sampling = sampling or Sampling(NoOptions(), env.num_envs)
         self.reward_scale = RewardScale(env.num_envs, scale_reward)
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
@@ -178,10 +187,8 @@ class Collector:
         """What the policy will see next, [N, O]."""
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
-        self.respond = policy.respond
+        self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
         """(raw observations [N, O], noise [N, ...]) -> (action, choice)."""
-        if compiled:
-            self.respond = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
         T, N, spec = length, env.num_envs, policy.head.choice_spec
         self._memory = _Memory(
             raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
@@ -195,7 +202,7 @@ class Collector:
         )
 
     @torch.no_grad()
-    def collect(self) -> tuple[Rollout, list[Episode]]:
+    def collect(self) -> tuple[Rollout, list[FinishedEpisode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
 
         The rollout's memory is the collector's own: the next call overwrites it.
@@ -211,7 +218,7 @@ class Collector:
         bad.zero_()
         began = time.perf_counter()
         acting = physics = 0.0
-        episodes: list[Episode] = []
+        episodes: list[FinishedEpisode] = []
         finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
 
         raw_obs[0] = self.obs
@@ -309,10 +316,10 @@ class Collector:
         self.over[reset] = False
         self.over[target] = False
 
-    def _close(self, ids: Tensor) -> Iterator[Episode]:
+    def _close(self, ids: Tensor) -> Iterator[FinishedEpisode]:
         routes = self.env.task.route() if self.env.task is not None and self.env.task.routes else None
         for i in ids[self._counted[ids]].tolist():
-            yield Episode(float(self.totals[i]), int(self.lengths[i]), -1 if routes is None else int(routes[i]))
+            yield FinishedEpisode(float(self.totals[i]), int(self.lengths[i]), -1 if routes is None else int(routes[i]))
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from pgcontrol.options import InputError, option
+from pgcontrol.options import InputError, NoOptions, option
 
 
 class Plan(NamedTuple):
@@ -23,9 +23,12 @@ class Plan(NamedTuple):
 
 
 class Sampling:
-    """Says which environments start anew. An environment whose episode is over stands still until it does."""
+    """Says which environments start anew. An environment whose episode is over stands still until it does.
 
-    Options: ClassVar[type]
+    As it is, every environment is on its own: a new episode as soon as one ends.
+    """
+
+    Options: ClassVar[type] = NoOptions
     copies = False
     """Whether environments must be able to copy their state."""
     asynchronous = False
@@ -49,28 +52,12 @@ class Sampling:
             over: [N] bool, those whose episode is over.
             start: whether this is the beginning of a rollout.
         """
-        raise NotImplementedError
+        none = over.new_empty(0, dtype=torch.int64)
+        return Plan(over.nonzero().squeeze(1), none, none)
 
     def counted(self) -> Tensor:
         """[N] bool: environments whose episodes are whole and chosen without regard to their return."""
         return torch.ones(self.num_envs, dtype=torch.bool)
-
-
-def _reset(over: Tensor) -> Plan:
-    none = over.new_empty(0, dtype=torch.int64)
-    return Plan(over.nonzero().squeeze(1), none, none)
-
-
-class Independent(Sampling):
-    """Every environment on its own: a new episode as soon as one ends."""
-
-    @dataclass(frozen=True)
-    class Options:
-        """Nothing to set."""
-
-    def plan(self, over: Tensor, start: bool) -> Plan:
-        """Reset what is over."""
-        return _reset(over)
 
 
 class Workers(Sampling):
@@ -86,10 +73,6 @@ class Workers(Sampling):
         """How many."""
 
         workers: int = option(2, "processes that collect and step, each num_envs environments", least=1, most=64)
-
-    def plan(self, over: Tensor, start: bool) -> Plan:
-        """Within a worker, as if independent."""
-        return _reset(over)
 
 
 class Groups(Sampling):

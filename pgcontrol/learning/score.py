@@ -8,10 +8,18 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error, require_finite
-from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam, load_adam
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
+from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import Rule, explained_variance, require_ratio_one
+from pgcontrol.learning.rule import (
+    Rule,
+    explained_variance,
+    require_finite,
+    require_finite_weights,
+    require_ratio_one,
+)
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -22,7 +30,7 @@ class ScoreOptions:
 
     learning_rate: float = option(1e-3, "step size at the start", above=0)
     decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
-    optimiser: str = option("adam", "what makes a step of a gradient", choices=("adam", "rmsprop", "sgd"))
+    optimiser: str = option("adam", "what makes a step of a gradient", choices=OPTIMISERS)
     entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
     max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
     normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
@@ -36,19 +44,23 @@ class Score(Rule):
 
     Options = ScoreOptions
 
-    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
-        super().__init__(policy, options, False)
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        super().__init__(policy, options, compilation, estimator)
         self.adam = fresh_adam(policy)
+        # one step a rollout is too little to be compiled
+        self.step = GradientStep(policy, self.loss, options.max_grad_norm, OPTIMISERS[options.optimiser])
 
     def loss(self, theta: Tensor, rollout: Rollout, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[A log π] less the entropy bonus under weights `theta` [P], a scalar, and its metrics.
 
         Args:
             theta: weights [P].
-            rollout: T x N choices; silent rows count for nothing.
+            rollout: T x N choices; masked rows count for nothing.
             advantage: [T, N].
         """
-        options, rows = self.options, ~rollout.silent.flatten()
+        options, rows = self.options, ~rollout.masked.flatten()
         params = self.policy.distribution(theta, rollout.obs.flatten(0, 1))
         log_prob = self.policy.head.log_prob(params, rollout.choice.flatten(0, 1))
         require_ratio_one(ratio_error(log_prob, rollout.log_prob.flatten()))
@@ -60,34 +72,25 @@ class Score(Rule):
         with torch.set_grad_enabled(options.entropy_coef > 0):  # a head may have to work for it
             entropy = (self.policy.head.entropy(params) * rows).sum() / count
         loss = policy_loss - options.entropy_coef * entropy + prior_cost(self.policy, params, rollout)
-        named = {"loss": loss, "policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
-        return loss, {f"train/{name}": value.detach() for name, value in named.items()}
+        return loss, {"policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
 
     def update(
         self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
     ) -> dict[str, float]:
         """One step; see `Rule.update`."""
-        options, policy = self.options, self.policy
-        rate = decayed(options, progress)
-        leaf = policy.theta.detach().requires_grad_()
-        loss, metrics = self.loss(leaf, rollout, advantage)
-        (gradient,) = torch.autograd.grad(loss, leaf)
-        gradient, norm = clipped(gradient, options.max_grad_norm)
-        step, adam = OPTIMISERS[options.optimiser](gradient, self.adam, torch.tensor(rate, dtype=torch.float64))
-        metrics["train/grad_norm"] = norm
-        theta, fitted = self.fit(policy.theta - policy.scaled(step), rollout, target, rng)
-        metrics |= fitted
-        require_finite(policy, theta, metrics)
+        policy, rate = self.policy, decayed(self.options, progress)
+        gradient, metrics = self.step.gradient(policy.theta, rollout, advantage)
+        theta, adam, norm = self.step.apply(policy.theta, gradient, self.adam, rate)
+        theta, fitted = self.fit(theta, rollout, target, rng)
+        row = {f"train/{name}": value for name, value in metrics.as_dict().items()}
+        row |= {"train/grad_norm": float(norm)} | fitted
+        require_finite(row)
+        require_finite_weights(policy, theta)
         policy.theta.copy_(theta)
         self.adam = adam
-        return {name: float(metric) for name, metric in metrics.items()} | {
-            "train/learning_rate": rate,
-            "train/n_updates": int(adam.steps),
-        }
+        return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
-    def fit(
-        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
         """What else moves in an update: new weights [P] and metrics. Nothing, where there is no critic."""
         return theta, {}
 
@@ -107,16 +110,17 @@ class ScoreAndCritic(Score):
     class Options(ScoreOptions, CriticOptions):
         """Both."""
 
-    def __init__(self, policy: Policy, options: Any, compiled: bool = False):
-        super().__init__(policy, options, compiled)
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        super().__init__(policy, options, compilation, estimator)
         self.critic_fit = CriticFit(policy, options)
 
-    def fit(
-        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
-    ) -> tuple[Tensor, dict[str, Tensor | float]]:
+    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
         """The critic's fit."""
         theta, loss = self.critic_fit(theta, rollout, target, rng)
-        return theta, {"train/value_loss": loss, "train/explained_variance": explained_variance(rollout.value, target)}
+        explained = explained_variance(rollout.value, target)
+        return theta, {"train/value_loss": float(loss), "train/explained_variance": explained}
 
     def state(self) -> dict[str, Tensor]:
         """The optimisers of both."""
@@ -126,18 +130,3 @@ class ScoreAndCritic(Score):
         """Take both optimisers' states from a checkpoint."""
         super().load_state(state)
         self.critic_fit.load_state(state)
-
-
-def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """RMSprop's displacement and new state, α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, section 4)."""
-    moment2 = 0.99 * state.moment2 + 0.01 * gradient * gradient
-    return gradient / (moment2 + 1e-5).sqrt() * rate, Adam(state.moment1, moment2, state.steps + 1)
-
-
-def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """The gradient itself times the step size."""
-    return gradient * rate, state._replace(steps=state.steps + 1)
-
-
-OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
-"""Functions of (gradient [P], state, step size) -> (displacement [P], new state)."""

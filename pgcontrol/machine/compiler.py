@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pgcontrol.machine import trees
 
 SECONDS_TO_COMPILE = 20.0
 """What compiling a run's graphs, the gradient step and the policy's call, costs the first time."""
@@ -49,45 +52,91 @@ CHEAPER = {torch.ops.aten.tanh.default: _tanh}
 """Operations that a compiled graph computes in another way."""
 
 
+class Compilation:
+    """Whether the functions of one run are compiled: all of them, or none as soon as one cannot be.
+
+    So one word in a manifest says how a run computes.
+    """
+
+    def __init__(self, wanted: bool):
+        self.on = wanted
+
+    def __call__(self, function: Callable[..., Any], state: Sequence[Tensor] = ()) -> Callable[..., Any]:
+        """`function` as it is, or as a `Graph` where functions are compiled."""
+        return Graph(function, state, self) if self.on else function
+
+
+EAGER = Compilation(False)
+"""Nothing is compiled."""
+
+
 class Graph:
     """A pure function of tensors, traced operation by operation at its first call and compiled for those shapes.
 
-    The function may differentiate inside (`torch.autograd.grad`) and gives a tuple of tensors. Every call must bring
-    the shapes of the first. Tracing below the modules, without torch.compile's front end, spares every call the guards
-    (0.1 ms here), and every start most of the time that a warm cache leaves.
+    The function may differentiate inside (`torch.autograd.grad`). It takes and gives tensors and (named) tuples of
+    them. Every call must bring the shapes of the first. Tracing below the modules, without torch.compile's front end,
+    spares every call the guards, and every start most of the time that a warm cache leaves. That part of torch may
+    change with any release: what then fails to compile runs as it is, with a warning.
     """
 
-    def __init__(self, function: Callable[..., tuple[Tensor, ...]], state: Sequence[Tensor] = ()):
+    def __init__(
+        self, function: Callable[..., Any], state: Sequence[Tensor] = (), compilation: Compilation | None = None
+    ):
         """`state`: tensors that the function reads besides its arguments; changed in place, they are read anew."""
         self.function = function
         self.state = list(state)
+        self.compilation = compilation or Compilation(True)
         self._compiled: Callable[..., Any] | None = None
+        self._result: Any = None
+        """What the function gives, with tensors of no meaning."""
 
-    def __call__(self, *args: Tensor) -> tuple[Tensor, ...]:
+    def __call__(self, *args: Any) -> Any:
         """`function(*args)`."""
-        if self._compiled is None:
+        if not self.compilation.on:
+            return self.function(*args)
+        if self._compiled is not None:
+            return self._call(args)
+        try:
             self._compiled = self._compile(args)
-        with torch.no_grad():
-            return self._compiled(*args, *self.state)
+            return self._call(args)
+        except Exception as error:  # torch promises nothing here
+            self.compilation.on = False
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            warnings.warn(
+                f"torch {torch.__version__} cannot compile this run, which goes on slower: {reason}", stacklevel=2
+            )
+            return self.function(*args)
 
-    def trace(self, *args: Tensor) -> Any:
-        """What will be compiled, as it runs uncompiled: a function of `args` and then `state`."""
+    def _call(self, args: tuple[Any, ...]) -> Any:
+        assert self._compiled is not None
+        with torch.no_grad():
+            return trees.like(self._result, iter(self._compiled(*trees.leaves(args), *self.state)))
+
+    def trace(self, *args: Any) -> Any:
+        """What will be compiled, as it runs uncompiled: a function of the tensors in `args` and then of `state`."""
         from torch.fx.experimental.proxy_tensor import make_fx
+
+        given = trees.leaves(args)
+
+        def function(*tensors: Tensor) -> list[Tensor]:
+            result = self.function(*trees.like(args, iter(tensors[: len(given)])))
+            self._result = trees.each(lambda _: torch.empty(0), result)
+            return trees.leaves(result)
 
         # the tracer knows tensors by identity: what `function` reads of `state` becomes an input, not a constant
         with torch.no_grad():
-            return make_fx(lambda *all: self.function(*all[: len(args)]), decomposition_table=CHEAPER)(
-                *args, *self.state
-            )
+            return make_fx(function, decomposition_table=CHEAPER)(*given, *self.state)
 
-    def _compile(self, args: tuple[Tensor, ...]) -> Callable[..., Any]:
+    def _compile(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         _use_cache()
         # only runs that compile pay for importing the compiler, a second
         from torch._inductor import config, standalone_compile
 
-        args = tuple(x.detach().clone() for x in args)  # rows of a larger tensor must not pass on their offset
+        # rows of a larger tensor must not pass on their offset
+        args = trees.each(lambda x: x.detach().clone(), args)
         with torch.no_grad(), config.patch(cpp_wrapper=True):
-            return standalone_compile(self.trace(*args), [*args, *self.state], dynamic_shapes="from_example_inputs")
+            inputs: list[Any] = [*trees.leaves(args), *self.state]
+            return standalone_compile(self.trace(*args), inputs, dynamic_shapes="from_example_inputs")
 
 
 def _use_cache() -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import torch
 
-from pgcontrol.learning.updates import Diverged
+from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine import compiler
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
-from pgcontrol.training.train import trainer_for
+from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.trainer import Trainer
 
 STARTING = 3.5
@@ -51,24 +51,25 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 continue
             config = cell.config if "threads" in cell.settings else dataclasses.replace(cell.config, threads=1)
             with naming(cell.key):
-                trainer = trainer_for(config, compiled=False)
+                trainer = Trainer(config, compiled=False)
+            driven = driver(trainer)
             try:
-                found[kind] = _seconds(config, trainer, each)
+                found[kind] = _seconds(config, trainer, driven, each)
             except (Diverged, FloatingPointError):  # at once: a short run
                 found[kind] = STARTING
             finally:
-                trainer.close()
+                driven.close()
     finally:
         torch.set_num_threads(threads)
     return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 
-def _seconds(config: Config, trainer: Trainer, each: float) -> float:
-    trainer.update()  # allocates, and warms the caches
+def _seconds(config: Config, trainer: Trainer, driven: Trainer | Workers, each: float) -> float:
+    driven.update()  # allocates, and warms the caches
     before, count, split = trainer.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()
     while not count or time.perf_counter() - began < each:
-        row = trainer.update()
+        row = driven.update()
         count += 1
         split = {name: total + row.get(f"time/{name}", 0.0) for name, total in split.items()}
     update = (time.perf_counter() - began) / count

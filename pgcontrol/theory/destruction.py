@@ -9,9 +9,9 @@ import torch
 
 from pgcontrol.learning.advantages import returns
 from pgcontrol.learning.natural import Natural, TrustRegion
+from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.score import Score
-from pgcontrol.learning.updates import Clip
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.claims import Finding, Result
@@ -25,7 +25,7 @@ BUDGET = 0.01
 RULES: dict[str, tuple[Any, dict[str, Any]]] = {
     # the gradient is longer than max_grad_norm at every σ, so the step in θ has one length: 0.02
     "plain": (Score, {"optimiser": "sgd", "learning_rate": 2.0, "max_grad_norm": 0.01, "normalise_advantage": True}),
-    "clip": (Clip, {"minibatch": 256, "learning_rate": RATE, "clip": 0.2}),
+    "clip": (ClippedSurrogate, {"minibatch": 256, "learning_rate": RATE, "clip": 0.2}),
     "npg": (Natural, {"max_kl": BUDGET}),
     "trpo": (TrustRegion, {"max_kl": BUDGET}),
 }

@@ -13,11 +13,11 @@ resumed one begins new episodes.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import queue
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -26,12 +26,12 @@ import torch
 import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
-from pgcontrol.learning.rollout import Episode, Rollout
-from pgcontrol.learning.updates import Diverged
+from pgcontrol.learning.rollout import FinishedEpisode
+from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
 from pgcontrol.policy import Normaliser
-from pgcontrol.runs.config import Config, configure, nested
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.runs.config import configure, nested
+from pgcontrol.training.trainer import Trainer, under
 
 REPORT = 2048
 """Environment steps that one row of metrics.jsonl sums up."""
@@ -45,7 +45,7 @@ class Shared(NamedTuple):
     """What all processes see."""
 
     weights: dict[str, Tensor]
-    """`theta` and the rule's state, in shared memory."""
+    """`theta` and the optimisers' states, in shared memory; see `moving`."""
     normaliser: Normaliser
     """Its moments in shared memory; changed under the lock only."""
     steps: Any
@@ -61,21 +61,18 @@ class News(NamedTuple):
 
     steps: int
     row: dict[str, float]
-    episodes: list[Episode]
+    episodes: list[FinishedEpisode]
 
 
-class AsyncTrainer(Trainer):
-    """Watches over the workers: starts them, gathers their news, saves the shared weights, and ends them."""
+class Workers:
+    """Makes a Trainer's updates by worker processes: starts them, gathers their news, and ends them."""
 
-    reproducible = False
-
-    def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
-        # a thread for each worker; --threads is for evaluations
-        super().__init__(dataclasses.replace(config, threads=config.threads or 1), compiled, fresh)
-        self.policy.theta.share_memory_()  # the modules' weights are views of it
-        self.policy.normaliser.share_memory()
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+        trainer.policy.theta.share_memory_()  # the modules' weights are views of it
+        trainer.policy.normaliser.share_memory()
         self.shared: Shared | None = None
-        self.workers: list[Any] = []
+        self.processes: list[Any] = []
 
     def update(self) -> dict[str, float]:
         """The next REPORT steps of all workers together, as one row: means of their metrics.
@@ -86,67 +83,66 @@ class AsyncTrainer(Trainer):
         """
         if self.shared is None:
             self.shared = self._start()
-        began, rows, gathered = time.perf_counter(), list[dict[str, float]](), 0
-        wanted = min(REPORT, self.config.total_steps - self.steps)
+        trainer, began = self.trainer, time.perf_counter()
+        columns, steps, updates = collections.defaultdict[str, list[float]](list), 0, 0
+        wanted = min(REPORT, trainer.config.total_steps - trainer.steps)
         for news in self._listen(self.shared):
-            rows.append(news.row)
-            gathered += news.steps
-            self.episodes.extend(news.episodes)
-            if gathered >= wanted:
-                break
-        self.steps += gathered
-        self.updates += len(rows)
-        self.seconds += time.perf_counter() - began
-        columns = collections.defaultdict(list)
-        for row in rows:
-            for name, value in row.items():
+            for name, value in news.row.items():
                 columns[name].append(value)
-        return {name: fmean(values) for name, values in columns.items()} | self._account()
+            trainer.episodes.extend(news.episodes)
+            steps, updates = steps + news.steps, updates + 1
+            if steps >= wanted:
+                break
+        row = {name: fmean(values) for name, values in columns.items()}
+        return trainer.count(row, steps, updates, time.perf_counter() - began)
 
-    def save(self, folder: Any) -> None:
+    def save(self, folder: Path) -> None:
         """See `Trainer.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
         if self.shared is not None:
-            self.rule.load_state({k[5:]: v for k, v in self.shared.weights.items() if k.startswith("rule.")})
-        super().save(folder)
+            take(self.trainer, self.shared.weights)
+        self.trainer.save(folder)
 
     def close(self) -> None:
         """End the workers, by force if they do not listen."""
         if self.shared is not None:
             self.shared.stop.set()
             patience = time.monotonic() + 10
-            while any(w.is_alive() for w in self.workers) and time.monotonic() < patience:
+            while any(w.is_alive() for w in self.processes) and time.monotonic() < patience:
                 try:  # a worker cannot end while its news is unread
                     self.shared.news.get(timeout=0.05)
                 except queue.Empty:
                     continue
-            for worker in self.workers:
-                worker.kill()
-                worker.join()
-        super().close()
+            for process in self.processes:
+                process.kill()
+                process.join()
+        self.trainer.close()
 
     def _start(self) -> Shared:
         context = multiprocessing.get_context("spawn")  # a fork would take over threads' locks but not the threads
-        count = self.config.algorithm.options.workers
-        state = {f"rule.{name}": tensor.clone().share_memory_() for name, tensor in self.rule.state().items()}
+        trainer, config = self.trainer, self.trainer.config
+        count = config.algorithm.options.workers
+        weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(trainer).items()}
         shared = Shared(
-            weights={"theta": self.policy.theta} | state,
-            normaliser=self.policy.normaliser,
-            steps=context.Value("q", self.steps),
+            weights=weights,
+            normaliser=trainer.policy.normaliser,
+            steps=context.Value("q", trainer.steps),
             stop=context.Event(),
             news=context.Queue(4 * count),  # bounded: workers wait while nobody reads
         )
+        fixed = {f"policy.{name}": tensor for name, tensor in trainer.policy.state_dict().items()}
+        fixed |= {f"prior.{name}": tensor for name, tensor in (trainer.prior.state() if trainer.prior else {}).items()}
         for number in range(count):
-            seed = int(np.random.SeedSequence([self.config.seed, self.steps, number]).generate_state(1, np.uint64)[0])
-            settings = nested(self.config) | {"seed": seed >> 1, "threads": 1}
-            self.workers.append(context.Process(target=work, args=(settings, shared), daemon=True))
-            self.workers[-1].start()
+            seed = int(np.random.SeedSequence([config.seed, trainer.steps, number]).generate_state(1, np.uint64)[0])
+            settings = nested(config) | {"seed": seed >> 1, "threads": 1}
+            self.processes.append(context.Process(target=work, args=(settings, shared, fixed), daemon=True))
+            self.processes[-1].start()
         return shared
 
     def _listen(self, shared: Shared) -> Iterator[News]:
         while True:
-            for number, worker in enumerate(self.workers):
-                if worker.exitcode:
-                    raise WorkerFailed(f"worker {number} ended with exit code {worker.exitcode}")
+            for number, process in enumerate(self.processes):
+                if process.exitcode:
+                    raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}")
             try:
                 news = shared.news.get(timeout=1.0)
             except queue.Empty:
@@ -156,52 +152,76 @@ class AsyncTrainer(Trainer):
             yield news
 
 
-class Worker(Trainer):
-    """One worker: a Trainer whose weights come from shared memory before an update and go back as a difference."""
-
-    def __init__(self, config: Config, shared: Shared):
-        super().__init__(config, compiled=False)
-        self.shared = shared
-
-    def update(self) -> dict[str, float]:
-        """Pull, collect, step, push."""
-        shared, own = self.shared, self.policy
-        before = {name: tensor.clone() for name, tensor in shared.weights.items()}
-        own.theta.copy_(before["theta"])
-        own.normaliser.load_state_dict(shared.normaliser.state_dict())
-        self.rule.load_state({name[5:]: tensor for name, tensor in before.items() if name.startswith("rule.")})
-        row = super().update()
-        shared.weights["theta"].add_(own.theta - before["theta"], alpha=1 / self.config.algorithm.options.workers)
-        for name, tensor in self.rule.state().items():
-            shared.weights[f"rule.{name}"].copy_(tensor)
-        return row
-
-    def _adapt(self, rollout: Rollout, target: Tensor, progress: float) -> None:
-        """Nothing: the workers decode alike and value alike only while nobody refits."""
-
-    def _take_in(self, obs: Tensor) -> None:
-        with self.shared.steps.get_lock():
-            self.shared.normaliser.update(obs)
+def driver(trainer: Trainer) -> Trainer | Workers:
+    """What makes, saves and ends a trainer's updates: itself, or workers."""
+    return Workers(trainer) if trainer.asynchronous else trainer
 
 
-def work(settings: dict[str, Any], shared: Shared) -> None:
-    """A worker process: updates until the budget is used, it is told to stop, or its parent is gone."""
+def moving(trainer: Trainer) -> dict[str, Tensor]:
+    """What the workers move together: `theta`, and the states of the rule and of a critic that a prior warms up."""
+    critic = trainer.prior.critic_fit.state() if trainer.prior else {}
+    named = {f"rule.{name}": tensor for name, tensor in trainer.rule.state().items()}
+    return {"theta": trainer.policy.theta} | named | {f"prior.{name}": tensor for name, tensor in critic.items()}
+
+
+def take(trainer: Trainer, weights: dict[str, Tensor]) -> None:
+    """Give a trainer what `moving` gave."""
+    trainer.policy.theta.copy_(weights["theta"])
+    trainer.rule.load_state(under("rule.", weights))
+    if trainer.prior:
+        trainer.prior.critic_fit.load_state(under("prior.", weights))
+
+
+def update(worker: Trainer, shared: Shared) -> dict[str, float]:
+    """One update of a worker: pull the weights, collect, learn, push the difference; its metrics.
+
+    What the head decodes by and the range of values stay: the workers decode alike and value alike only while nobody
+    refits.
+    """
+    began = time.perf_counter()
+    before = {name: tensor.clone() for name, tensor in shared.weights.items()}
+    take(worker, before)
+    worker.policy.normaliser.load_state_dict(shared.normaliser.state_dict())
+    rollout = worker.collect()
+    advantage, target = rollout.estimate(worker.estimator)
+    row = worker.learn(rollout, advantage, target)
+    if worker.prior is None:  # under other moments the prior would be another policy
+        with shared.steps.get_lock():
+            shared.normaliser.update(rollout.raw_obs[~rollout.idle])
+    difference = worker.policy.theta - before["theta"]
+    shared.weights["theta"].add_(difference, alpha=1 / worker.config.algorithm.options.workers)
+    for name, tensor in moving(worker).items():
+        if name != "theta":
+            shared.weights[name].copy_(tensor)
+    return worker.report(rollout, row, began)
+
+
+def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> None:
+    """A worker process: updates until the budget is used, it is asked to stop, or its parent is gone.
+
+    Args:
+        settings: of the worker's own Trainer.
+        shared: what all processes see.
+        fixed: the policy's state and the prior's as the workers begin.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
         signal.signal(number, signal.SIG_IGN)  # the trainer hears them, and says when to stop
     torch.set_num_threads(1)
-    config = configure(settings)
     parent = multiprocessing.parent_process()
-    worker = Worker(config, shared)
+    worker = Trainer(configure(settings), compiled=False, fresh=False)
+    worker.policy.load_state_dict(under("policy.", fixed))
+    if worker.prior:
+        worker.prior.load_state(under("prior.", fixed))
 
     def wanted() -> bool:
         return not shared.stop.is_set() and parent is not None and parent.is_alive()
 
-    while wanted() and shared.steps.value < config.total_steps:
+    while wanted() and shared.steps.value < worker.config.total_steps:
         news: News | Exception
         try:
             before = worker.steps = shared.steps.value  # schedules follow what all have played
-            row = worker.update()
-            news = News(worker.steps - before, _of_the_update(row), list(worker.episodes))
+            row = update(worker, shared)
+            news = News(worker.steps - before, row, list(worker.episodes))
             worker.episodes.clear()
             with shared.steps.get_lock():
                 shared.steps.value += news.steps
@@ -216,9 +236,3 @@ def work(settings: dict[str, Any], shared: Shared) -> None:
         if isinstance(news, Exception):
             break
     worker.close()
-
-
-def _of_the_update(row: dict[str, float]) -> dict[str, float]:
-    """Without what only the trainer knows: episodes and time over all workers."""
-    own = ("rollout/ep_", "time/iterations", "time/time_elapsed")
-    return {name: value for name, value in row.items() if not name.startswith(own)}

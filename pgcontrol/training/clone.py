@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,16 +14,16 @@ from torch import Generator, Tensor
 
 from pgcontrol.data import actions
 from pgcontrol.data.dataset import Dataset, Episode
-from pgcontrol.learning.optimiser import Adam, adam_step, clipped, decayed, fresh_adam
-from pgcontrol.learning.updates import Diverged, require_finite_weights
-from pgcontrol.machine import compiler
-from pgcontrol.machine.compiler import Graph
+from pgcontrol.learning.optimiser import GradientStep, decayed, fresh_adam
+from pgcontrol.learning.rule import Diverged, require_finite_weights
+from pgcontrol.machine import compiler, trees
+from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.cloning import CloneConfig
+from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, new_policy, policy_spec
 from pgcontrol.runs.log import Display, MetricsLog
@@ -50,50 +50,44 @@ class Samples(NamedTuple):
 class Likelihood:
     """Steps up the weighted mean log-probability: the score function's objective with weights for advantages."""
 
-    def __init__(self, policy: Policy, max_grad_norm: float, compiled: bool):
-        self.policy, self.max_grad_norm = policy, max_grad_norm
+    def __init__(self, policy: Policy, max_grad_norm: float, compilation: Compilation = EAGER):
+        self.policy = policy
         self.adam = fresh_adam(policy)
-        self._whole = Graph(self._step, list(policy.buffers())) if compiled else self._step
+        self.step = GradientStep(policy, self.loss, max_grad_norm, scaled=False, compilation=compilation)
 
-    def loss(self, theta: Tensor, samples: Samples) -> Tensor:
-        """−E[w log π(choice)] under weights `theta` [P], a scalar in nats a choice."""
+    def loss(self, theta: Tensor, samples: Samples) -> tuple[Tensor, dict[str, Tensor]]:
+        """−E[w log π(choice)] under weights `theta` [P], a scalar in nats a choice; nothing else."""
         log_prob = self.policy.head.log_prob(self.policy.distribution(theta, samples.obs), samples.choice)
-        return -(samples.weight * log_prob).mean()
+        return -(samples.weight * log_prob).mean(), {}
 
-    def _step(self, theta: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """(theta, *Adam, rate, *Samples) -> (theta, *Adam, loss, norm of its gradient)."""
-        leaf = theta.detach().requires_grad_()
-        with torch.enable_grad():
-            loss = self.loss(leaf, Samples(*rest[4:]))
-            (gradient,) = torch.autograd.grad(loss, leaf)
-        gradient, norm = clipped(gradient, self.max_grad_norm)
-        step, adam = adam_step(gradient, Adam(*rest[:3]), rest[3])
-        return theta - step, *adam, loss.detach(), norm
-
-    def step(self, theta: Tensor, rate: float, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
-        """One step from `theta` [P]: the new weights, the loss before, and the gradient's norm."""
-        theta, *adam, loss, norm = self._whole(theta, *self.adam, torch.tensor(rate, dtype=torch.float64), *samples)
-        self.adam = Adam(*adam)
-        return theta, loss, norm
+    def advance(self, theta: Tensor, rate: Tensor, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
+        """One step from `theta` [P]: the new weights, the loss before as [1], and the gradient's norm."""
+        gradient, metrics = self.step.gradient(theta, samples)
+        theta, self.adam, norm = self.step.apply(theta, gradient, self.adam, rate)
+        return theta, metrics.values, norm
 
     @torch.no_grad()
     def measure(self, theta: Tensor, samples: Samples) -> float:
         """The loss over all samples."""
-        parts = zip(*(x.split(AT_ONCE) for x in samples), strict=True)
-        total = sum(float(self.loss(theta, Samples(*part))) * len(part[0]) for part in parts)
-        return total / len(samples.obs)
+        parts = trees.split(samples, AT_ONCE)
+        return sum(float(self.loss(theta, part)[0]) * len(part.obs) for part in parts) / len(samples.obs)
 
 
-def clone(config: CloneConfig, quiet: bool = False) -> Run:
+def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run:
     """Fit a policy to a dataset, in a new run folder; Ctrl-C keeps the best weights so far.
 
     The observation normaliser's moments and a learned tokenizer come from the fitted episodes alone. Weights are those
     of the best held-out likelihood.
 
+    Args:
+        config: a CloneConfig, or dotted settings such as `{"dataset": "demos", "head": "binned", "head.bins": 41}`.
+        quiet: show no progress.
+
     Raises:
-        InputError: bad settings, a dataset that does not fit the task, or a run folder that exists.
+        InputError: a setting is wrong, the dataset does not fit the task, or the run folder exists.
         Diverged: the likelihood became infinite or NaN.
     """
+    config = config if isinstance(config, CloneConfig) else configure_clone(config)
     data = Dataset(config.dataset)
     config = dataclasses.replace(config, env=_env_of(config, data))
     seeds = stream_seeds(config.seed)
@@ -112,10 +106,10 @@ def clone(config: CloneConfig, quiet: bool = False) -> Run:
     train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
 
     folder = RunFolder.create(config)
-    compiled = compiler.decide(config.compile, config.steps)
+    compilation = Compilation(compiler.decide(config.compile, config.steps))
     sizes = {"episodes": len(fitted), "held_out": len(held_out), "samples": len(train.obs)}
     origin = {"dataset": data.metadata.get("dataset_id"), "routes": data.routes()}
-    folder.write_manifest(seeds=seeds, compiled=compiled, **origin, **sizes)
+    folder.write_manifest(seeds=seeds, compiled=compilation.on, **origin, **sizes)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(1)
     status, steps, began = "failed", 0, time.perf_counter()
@@ -126,7 +120,7 @@ def clone(config: CloneConfig, quiet: bool = False) -> Run:
             MetricsLog(folder.metrics_file) as log,
             Interrupt() as interrupt,
         ):
-            best, steps, status = _fit(policy, config, compiled, train, test, seeds, display, log, interrupt)
+            best, steps, status = _fit(policy, config, compilation, train, test, seeds, display, log, interrupt)
             row = _evaluate(policy, config, seeds["evaluation"], display)
             log.write(steps, best | row)
             tensors = {f"policy.{name}": tensor for name, tensor in policy.state_dict().items()}
@@ -138,14 +132,15 @@ def clone(config: CloneConfig, quiet: bool = False) -> Run:
         raise
     finally:
         torch.set_num_threads(threads_before)
-        folder.write_manifest(status=status, steps=steps, seconds=round(time.perf_counter() - began, 1))
+        seconds = round(time.perf_counter() - began, 1)
+        folder.write_manifest(status=status, steps=steps, seconds=seconds, compiled=compilation.on)
     return Run(folder.path, steps, status)
 
 
 def _fit(
     policy: Policy,
     config: CloneConfig,
-    compiled: bool,
+    compilation: Compilation,
     train: Samples,
     test: Samples,
     seeds: dict[str, int],
@@ -154,17 +149,20 @@ def _fit(
     interrupt: Interrupt,
 ) -> tuple[dict[str, Any], int, str]:
     """The policy's weights to those of the best held-out likelihood: their row of metrics, their step, the status."""
-    fit, rng = Likelihood(policy, config.max_grad_norm, compiled), torch.Generator().manual_seed(seeds["minibatches"])
+    fit, rng = (
+        Likelihood(policy, config.max_grad_norm, compilation),
+        torch.Generator().manual_seed(seeds["minibatches"]),
+    )
     theta, best, every = policy.theta.clone(), dict[str, Any](), max(1, config.steps // CHECKS)
     best_theta, best_step, losses, began = theta, 0, list[Tensor](), time.perf_counter()
     for step, rows in enumerate(_minibatches(len(train.obs), config.minibatch, rng), start=1):
         rate = decayed(config, (step - 1) / config.steps)
-        theta, loss, norm = fit.step(theta, rate, Samples(*(x[rows] for x in train)))
+        theta, loss, norm = fit.advance(theta, rate, trees.rows(train, rows))
         losses.append(loss)
         if step % every and step < config.steps and not interrupt:
             continue
-        row = {"train/nll": float(torch.stack(losses).mean()), "eval/nll": fit.measure(theta, test)}
-        row |= {"train/learning_rate": rate, "train/grad_norm": float(norm)}
+        row = {"train/nll": float(torch.cat(losses).mean()), "eval/nll": fit.measure(theta, test)}
+        row |= {"train/learning_rate": float(rate), "train/grad_norm": float(norm)}
         if not all(math.isfinite(number) for number in row.values()):
             raise Diverged(f"the likelihood became {row['train/nll']} by gradient step {step}")
         require_finite_weights(policy, theta)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from pgcontrol.learning.fitting import CriticFit, CriticOptions
-from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.updates import explained_variance, require_finite_weights
+from pgcontrol.learning.rollout import FinishedEpisode, Rollout
+from pgcontrol.learning.rule import explained_variance, require_finite_weights
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
 from pgcontrol.runs.config import Config, flat
 from pgcontrol.runs.load import load_with_meta, make_env
-from pgcontrol.training.trainer import Trainer
 
 ACTOR = ("normaliser.", "actor_trunk.", "head.")
 """Whose weights and buffers are the prior's: all but the critic's, which begins anew."""
@@ -28,103 +27,110 @@ RECENT, FEWEST = 20, 5
 """Episodes that the alarm looks at, at most and at least."""
 
 
-class FineTuner(Trainer):
-    """A Trainer whose policy begins as another run's.
+class Prior:
+    """The policy that a run begins as, and what its Trainer makes of it.
 
     The prior is the policy as it begins, its σ reset where that is asked for: a vector `origin` [P] of weights, as the
-    normaliser and what a head decodes by stay as they were. KL(policy || prior), by the head's own `kl`, is added to
-    the objective at a cost that goes to 0. For the first `prior_warmup` steps only the critic learns: the gradients
-    that an untrained one gives would undo the prior before it knows any better (Nair et al. 2020, arXiv 2006.09359,
-    section 3).
+    normaliser and what a head decodes by stay as they were: under other moments the prior would be another policy.
+    KL(policy || prior), by the head's own `kl`, is added to the objective at a cost that goes to 0. For the first
+    `prior_warmup` steps only the critic learns: the gradients that an untrained one gives would undo the prior before
+    it knows any better (Nair et al. 2020, arXiv 2006.09359, section 3).
     """
 
-    def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
+    def __init__(self, policy: Policy, config: Config):
+        self.policy, self.config = policy, config
         self.origin = torch.empty(0)
         self.prior_return = torch.zeros((), dtype=torch.float64)
         """Of the policy's samples as it began, over `eval_episodes`."""
         self.fallen = torch.zeros((), dtype=torch.bool)
-        """Whether the return is below the prior's by the margin, as was told."""
-        super().__init__(config, compiled, fresh)
-        self.critic_fit = CriticFit(self.policy, CriticOptions())
+        """Whether the return is below the prior's by the margin, as the user has been told."""
+        self.critic_fit = CriticFit(policy, CriticOptions())
 
-    def _begin(self) -> None:
-        begin_as(self.policy, self.spec, str(self.config.prior))
+    def begin(self, spec: dict[str, Any], seed: int, threads: int) -> str:
+        """Make the policy, made of `spec`, the prior; a line for the user.
+
+        Raises:
+            InputError: the prior is not there, or is made of something else.
+        """
+        begin_as(self.policy, spec, str(self.config.prior))
         if self.config.prior_std is not None:
             visited: list[Tensor] = []
-            self._play(lambda obs, *_: visited.append(obs))
+            self._play(seed, threads, lambda obs, *_: visited.append(obs))
             obs = torch.cat(visited)
             some = obs[:: max(1, len(obs) // STATES)]
             self.policy.head.widen(self.config.prior_std, self.policy.actor_trunk(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
-        self.prior_return.fill_(self._play())
-        self.remarks.append(f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here")
+        self.prior_return.fill_(self._play(seed, threads))
+        return f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here"
 
-    def _play(self, watch: evaluate.Watch | None = None) -> float:
+    def _play(self, seed: int, threads: int, watch: evaluate.Watch | None = None) -> float:
         """Mean return of the policy's samples over `eval_episodes`."""
-        seed = self.seeds["evaluation"]
-        env = make_env(self.config.env, self.config.eval_episodes, seed, self.threads.physics)
+        env = make_env(self.config.env, self.config.eval_episodes, seed, threads)
         played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed, watch=watch)
         env.close()
         return float(played.returns.mean())
 
-    @property
-    def warming_up(self) -> bool:
-        """Whether only the critic learns."""
-        return self.critic_fit.learns and self.steps < self.config.prior_warmup
+    def beside(self, rollout: Rollout, progress: float) -> Rollout:
+        """The rollout with the prior's params, and what a nat of KL to them costs at this share of the budget."""
+        params = self.policy.distribution(self.origin, rollout.obs.flatten(0, 1))
+        weight = self.prior_weight(progress)
+        return dataclasses.replace(rollout, prior=params.unflatten(0, rollout.log_prob.shape), prior_weight=weight)
 
-    def pull(self, progress: float) -> float:
+    def prior_weight(self, progress: float) -> float:
         """What a nat of KL to the prior costs, at this share of the budget."""
         return self.config.prior_kl * max(0.0, 1 - progress / self.config.prior_kl_until)
 
-    @torch.no_grad()
-    def _improve(self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float) -> dict[str, float]:
-        """The rule's update with the prior beside the rollout, or the critic's fit."""
-        params = self.policy.distribution(self.origin, rollout.obs.flatten(0, 1))
-        near = dataclasses.replace(rollout, prior=params.unflatten(0, rollout.log_prob.shape), pull=self.pull(progress))
-        with torch.enable_grad():
-            metrics = (
-                self._warm_up(near, target) if self.warming_up else super()._improve(near, advantage, target, progress)
-            )
-        before = self.policy.head.kl(rollout.params.flatten(0, 1), params).mean()
-        return metrics | {"prior/kl": float(before), "prior/pull": near.pull, **self._watch()}
+    def warming_up(self, steps: int) -> bool:
+        """Whether only the critic learns, after so many environment steps."""
+        return self.critic_fit.learns and steps < self.config.prior_warmup
 
-    def _warm_up(self, rollout: Rollout, target: Tensor) -> dict[str, float]:
-        theta, loss = self.critic_fit(self.policy.theta, rollout, target, self.minibatches)
+    def warm_up(self, rollout: Rollout, target: Tensor, rng: Generator) -> dict[str, float]:
+        """The critic's fit to the targets [T, N], in place of an update; its metrics."""
+        theta, loss = self.critic_fit(self.policy.theta, rollout, target, rng)
         require_finite_weights(self.policy, theta)
         self.policy.theta.copy_(theta)
-        explained = explained_variance(rollout.value, target)
-        if self.steps + rollout.steps >= self.config.prior_warmup:
-            after = self.steps + rollout.steps
-            self.remarks.append(f"the critic has learned alone for {after:,} steps: explained variance {explained:.2f}")
-        return {"train/value_loss": float(loss), "train/explained_variance": explained}
+        return {"train/value_loss": float(loss), "train/explained_variance": explained_variance(rollout.value, target)}
 
-    def _watch(self) -> dict[str, float]:
-        """The alarm: told when the return falls below the prior's by the margin, and when it is back."""
-        began = float(self.prior_return)
-        recent = [episode.total for episode in list(self.episodes)[-RECENT:]]
+    @torch.no_grad()
+    def metrics(self, rollout: Rollout) -> dict[str, float]:
+        """How far from the prior the policy was that made the rollout, and what that cost."""
+        assert rollout.prior is not None
+        kl = self.policy.head.kl(rollout.params.flatten(0, 1), rollout.prior.flatten(0, 1)).mean()
+        return {"prior/kl": float(kl), "prior/pull": rollout.prior_weight}
+
+    def watch(
+        self, row: dict[str, float], before: int, after: int, episodes: Sequence[FinishedEpisode]
+    ) -> tuple[dict[str, float], list[str]]:
+        """Metrics, and lines for the user: that the warm-up is over, and the alarm.
+
+        The alarm is told when the return falls below the prior's by the margin, and when it is back.
+
+        Args:
+            row: metrics of what has just been learned.
+            before, after: environment steps played before and after that.
+            episodes: the last ones that ended.
+        """
+        began, remarks = float(self.prior_return), list[str]()
+        if self.warming_up(before) and not self.warming_up(after):
+            explained = f"explained variance {row['train/explained_variance']:.2f}"
+            remarks.append(f"the critic has learned alone for {after:,} steps: {explained}")
+        recent = [episode.total for episode in list(episodes)[-RECENT:]]
         if len(recent) >= FEWEST:
             now, least = float(np.mean(recent)), began - self.config.prior_margin * abs(began)
             if (now < least) != bool(self.fallen):
                 self.fallen.fill_(now < least)
                 what = "ALARM: return {:,.1f} is below" if now < least else "return {:,.1f} is no more below"
                 share = f"{self.config.prior_margin:.0%} under the prior's {began:,.1f}"
-                self.remarks.append(f"step {self.steps:,}: {what.format(now)} {share}")
-        return {"prior/return": began, "prior/alarm": float(self.fallen)}
+                remarks.append(f"step {before:,}: {what.format(now)} {share}")
+        return {"prior/return": began, "prior/alarm": float(self.fallen)}, remarks
 
-    def _take_in(self, obs: Tensor) -> None:
-        """Nothing: under other moments the prior would be another policy."""
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint: the prior's folder is not needed again."""
+        own = {"origin": self.origin, "return": self.prior_return, "fallen": self.fallen}
+        return own | self.critic_fit.state()
 
-    def _adapt(self, rollout: Rollout, target: Tensor, progress: float) -> None:
-        """The critic only: what a head decodes by is part of the prior."""
-        self.policy.critic.adapt(target.flatten())
-
-    def _state(self) -> dict[str, dict[str, Tensor]]:
-        prior = {"origin": self.origin, "return": self.prior_return, "fallen": self.fallen}
-        return super()._state() | {"prior": prior | self.critic_fit.state()}
-
-    def _load_state(self, of: Callable[[str], dict[str, Tensor]]) -> None:
-        super()._load_state(of)
-        state = of("prior")
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint's tensors."""
         self.origin = state["origin"].clone()
         self.prior_return.copy_(state["return"])
         self.fallen.copy_(state["fallen"])

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from pgcontrol.learning.updates import Diverged
+from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.measures import verdicts
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
-from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
-from pgcontrol.training.asynchronous import AsyncTrainer
-from pgcontrol.training.prior import FineTuner
+from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.trainer import Trainer
 from pgcontrol.video.clips import Clips
 
@@ -48,47 +48,42 @@ class Run(NamedTuple):
         return read_rows(self.path / "metrics.jsonl")
 
 
-def trainer_for(config: Config, compiled: bool | None = None, fresh: bool = True) -> Trainer:
-    """The trainer that the algorithm's row names, or the one for a prior, built; see `Trainer`."""
-    row = catalog.algorithms()[config.algorithm.name]
-    asynchronous = row.sampling.asynchronous
-    if not config.prior:
-        return (AsyncTrainer if asynchronous else Trainer)(config, compiled, fresh)
-    if asynchronous or not row.rule.heeds_prior:
-        raise InputError(f"prior = {config.prior!r}: algorithm {row.name!r} cannot start from one")
-    return FineTuner(config, compiled, fresh)
+def train(config: Config | Mapping[str, Any], *, quiet: bool = True) -> Run:
+    """Train a policy from scratch, in a new run folder.
 
-
-def train(config: Config, quiet: bool = False) -> Run:
-    """Train from scratch in a new run folder.
+    Args:
+        config: a Config, or dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
+        quiet: show no progress.
 
     Raises:
-        InputError: bad settings, or a run folder that exists.
+        InputError: a setting is wrong, or the run folder exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    trainer = trainer_for(config)
+    config = config if isinstance(config, Config) else configure(config)
+    trainer = Trainer(config)
     with RunFolder.create(config).alone() as folder:
         folder.write_manifest(
             seeds=trainer.seeds,
             threads=trainer.threads._asdict(),
-            compiled=trainer.rule.compiled,
-            reproducible=trainer.reproducible,
+            compiled=trainer.compilation.on,
+            reproducible=not trainer.asynchronous,
         )
-        return _loop(trainer, folder, quiet)
+        return loop(trainer, folder, quiet)
 
 
-def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> Run:
-    """Go on from a run folder's newest checkpoint, as if it had never stopped.
+def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool = True) -> Run:
+    """Go on with a run from its newest checkpoint, as if it had never stopped.
 
     Args:
-        path: the run folder.
-        total_steps: a new budget; schedules follow it from here on.
-        quiet: print nothing.
+        run_dir: the run folder.
+        total_steps: a new budget in environment steps; schedules follow it from here on.
+        quiet: show no progress.
 
     Raises:
         InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
+        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    with RunFolder.open(path).alone() as folder:
+    with RunFolder.open(Path(run_dir)).alone() as folder:
         config = folder.config()
         if total_steps is not None:
             config = configure(nested(config) | {"total_steps": total_steps})
@@ -96,19 +91,20 @@ def resume(path: Path, total_steps: int | None = None, quiet: bool = False) -> R
         done = checkpoint.steps_of(latest)
         # one that was killed behind its last checkpoint has still to be ended
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
-            more = f"pgcontrol resume {path} --total-steps {2 * done}"
-            raise InputError(f"{path} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+            more = f"pgcontrol resume {run_dir} --total-steps {2 * done}"
+            raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         # as it was computed before, to the bit
-        trainer = trainer_for(config, folder.manifest().get("compiled"), fresh=False)
+        trainer = Trainer(config, folder.manifest().get("compiled"), fresh=False)
         trainer.load(latest)
         write_yaml(config, folder.config_file)
         folder.forget("diagnosis")
         folder.forget("outcome")
-        return _loop(trainer, folder, quiet)
+        return loop(trainer, folder, quiet)
 
 
-def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
-    config = trainer.config
+def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
+    """Train until the budget is used or a signal comes, and close the trainer; see `train`."""
+    config, driven = trainer.config, driver(trainer)
     threads_before = torch.get_num_threads()
     torch.set_num_threads(trainer.threads.torch)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
@@ -120,12 +116,12 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
             Clips(folder.videos, config, display.say) as clips,
             Interrupt() as interrupt,
         ):
-            if not trainer.reproducible:
+            if trainer.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            _advance(trainer, folder, display, log, clips, interrupt)
+            _advance(trainer, driven, folder, display, log, clips, interrupt)
             status = "finished" if trainer.steps >= config.total_steps else "stopped"
             if status == "stopped":
-                trainer.save(folder.checkpoint(trainer.steps))
+                _save(trainer, driven, folder)
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
@@ -139,7 +135,7 @@ def _loop(trainer: Trainer, folder: RunFolder, quiet: bool) -> Run:
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
     finally:
-        trainer.close()
+        driven.close()
         torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
@@ -153,13 +149,19 @@ def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
 
 
 def _advance(
-    trainer: Trainer, folder: RunFolder, display: Display, log: MetricsLog, clips: Clips, interrupt: Interrupt
+    trainer: Trainer,
+    driven: Trainer | Workers,
+    folder: RunFolder,
+    display: Display,
+    log: MetricsLog,
+    clips: Clips,
+    interrupt: Interrupt,
 ) -> None:
     """Update after update, until the budget is used or a signal comes."""
     config, began, first = trainer.config, time.perf_counter(), trainer.steps
     while trainer.steps < config.total_steps and not interrupt:
         before = trainer.steps
-        row = trainer.update()
+        row = driven.update()
         elapsed = time.perf_counter() - began
         row["time/fps"] = (trainer.steps - first) / elapsed
         finished = trainer.steps >= config.total_steps
@@ -170,8 +172,14 @@ def _advance(
             display.say(trainer.remarks.pop(0))
         display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
         if finished or _due(config.checkpoint_every, before, trainer.steps):
-            trainer.save(folder.checkpoint(trainer.steps))
+            _save(trainer, driven, folder)
         clips.poll()
+
+
+def _save(trainer: Trainer, driven: Trainer | Workers, folder: RunFolder) -> None:
+    """A checkpoint; the manifest says how the rest of the run is to be computed."""
+    folder.write_manifest(compiled=trainer.compilation.on)
+    driven.save(folder.checkpoint(trainer.steps))
 
 
 def _due(every: int, before: int, now: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol.data.actions import chunks
-from pgcontrol.learning.rollout import Collector, Episode, Rollout
+from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.measures import modes
@@ -20,51 +19,55 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config
 from pgcontrol.runs.load import make_env, new_policy, policy_spec, restore, whole
+from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import Watch
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
+KEPT = ("sampling", "minibatches", "adapting")
+"""Streams that a checkpoint keeps; the others begin where they are needed."""
 
 
 class Trainer:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
-
-    reproducible = True
-    """Whether the same config gives the same weights to the bit."""
 
     def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
         """Build the parts.
 
         Args:
             config: every setting.
-            compiled: whether the update runs compiled; None decides by `config.compile`.
+            compiled: whether acting and gradient steps run compiled; None decides by `config.compile`.
             fresh: the run begins here; otherwise `load` follows, and nothing outside the checkpoint is read.
 
         Raises:
-            InputError: the environment cannot be made, or the head lacks what it needs.
+            InputError: the environment cannot be made, the head lacks what it needs, or the prior does not fit.
         """
         self.config = config
+        algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
+        if config.prior and not algorithm.rule.heeds_prior:
+            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+        self.asynchronous = algorithm.sampling.asynchronous
+        """Whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit."""
         self.seeds = stream_seeds(config.seed)
-        self.threads = threads.choose(config.env, config.num_envs, config.threads, usable_cpus())
+        wanted = config.threads or int(self.asynchronous)  # a thread for each worker; these are for evaluations
+        self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
+        if algorithm.sampling.copies and not self.env.exact_resume:
+            raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         sizes = self.env.obs_size, self.env.action_low, self.env.action_high
         self.spec = policy_spec(config, *sizes)
         self.policy = new_policy(config, *sizes, self.seeds["weights"])
         self.remarks: list[str] = []
-        """What the user is to be told after an update, a line each."""
-        self.sampling = torch.Generator().manual_seed(self.seeds["sampling"])
-        self.minibatches = torch.Generator().manual_seed(self.seeds["minibatches"])
-        self.adapting = torch.Generator().manual_seed(self.seeds["adapting"])
-        algorithm = catalog.algorithms()[config.algorithm.name]
-        options = config.algorithm.options
-        if algorithm.sampling.copies and not self.env.exact_resume:
-            raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
-        self.estimator = algorithm.estimator(options)
+        """Lines for the user after an update."""
+        self.sampling, self.minibatches, self.adapting = (
+            torch.Generator().manual_seed(self.seeds[name]) for name in KEPT
+        )
         samples = config.num_envs * config.rollout_steps
         updates = -(-config.total_steps // samples)
         if compiled is None:
             compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        self.rule = algorithm.rule(self.policy, options, compiled)
-        self.rule.estimate = self.estimate
+        self.compilation = compiler.Compilation(compiled)
+        self.estimator = algorithm.estimator(options)
+        self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator)
         self.collector = Collector(
             self.env,
             self.policy,
@@ -73,62 +76,68 @@ class Trainer:
             config.scale_reward,
             self.sampling,
             algorithm.sampling(options, config.num_envs),
-            compiled,
+            self.compilation,
         )
         self.watch = Watch(self.policy, updates, self.seeds["health"])
-        self.episodes: collections.deque[Episode] = collections.deque(maxlen=100)
+        self.prior = Prior(self.policy, config) if config.prior else None
+        self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.steps = 0
         self.updates = 0
         self.seconds = 0.0
         """Wall time spent training, over all sessions of the run."""
-        if fresh:
-            self._begin()
+        if fresh and self.prior:
+            self.remarks.append(self.prior.begin(self.spec, self.seeds["evaluation"], self.threads.physics))
+        elif fresh:
+            self.policy.head.prepare(chunks, self.seeds["adapting"])
 
-    def _begin(self) -> None:
-        """Before the first rollout of a new run."""
-        self.policy.head.prepare(chunks, self.seeds["adapting"])
+    @property
+    def progress(self) -> float:
+        """Share of the budget used."""
+        return min(self.steps / self.config.total_steps, 1.0)
 
     def update(self) -> dict[str, float]:
         """One rollout and one update of the policy; returns their metrics."""
         began = time.perf_counter()
+        rollout = self.collect()
+        advantage, target = rollout.estimate(self.estimator)
+        row = self.learn(rollout, advantage, target)
+        # after the update: the rollout was collected under the old statistics
+        self.adapt(rollout, target)
+        return self.report(rollout, row, began)
+
+    def collect(self) -> Rollout:
+        """A rollout of the policy as it is."""
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
-        advantage, target = self.estimate(rollout)
-        progress = min(self.steps / self.config.total_steps, 1.0)
+        return rollout
+
+    def learn(self, rollout: Rollout, advantage: Tensor, target: Tensor) -> dict[str, float]:
+        """The rule's update, or the critic's warm-up under a prior; returns its metrics and the policy's health."""
         before = time.perf_counter()
-        metrics = self._improve(rollout, advantage, target, progress)
-        updating = time.perf_counter() - before
-        metrics |= self._moved(rollout, advantage)
-        # after the update: the rollout was collected under the old statistics
-        self._take_in(rollout.raw_obs[~rollout.idle])
-        self._adapt(rollout, target, progress)
-        self.steps += rollout.steps
-        self.updates += 1
-        metrics |= self._describe(rollout)
-        total = time.perf_counter() - began
-        self.seconds += total
-        split = self.collector.seconds | {"update": updating}
-        split["rest"] = total - sum(split.values())
-        return metrics | self._account() | {f"time/{name}": seconds for name, seconds in split.items()}
-
-    def _improve(self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float) -> dict[str, float]:
-        """The rule's update."""
-        return self.rule.update(rollout, advantage, target, progress, self.minibatches)
-
-    def estimate(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """Advantages and the critic's targets, [T, N]."""
-        advantage, target = self.estimator(rollout.trajectories())
-        # what happened in a silent row is not known: no advantage, and a critic that is right as it is
-        silent = rollout.silent
-        return advantage.masked_fill(silent, 0.0), torch.where(silent, rollout.value, target)
-
-    @torch.no_grad()
-    def _moved(self, rollout: Rollout, advantage: Tensor) -> dict[str, float]:
-        """How far the update took the policy, by any rule: mean KL(before || after), nats a choice; and its health."""
-        after = self.policy.params(rollout.glance(rollout.obs))
-        kl = self.policy.head.kl(rollout.glance(rollout.params), after).mean()
+        if self.prior:
+            rollout = self.prior.beside(rollout, self.progress)
+        if self.prior and self.prior.warming_up(self.steps):
+            row = self.prior.warm_up(rollout, target, self.minibatches)
+        else:
+            row = self.rule.update(rollout, advantage, target, self.progress, self.minibatches)
+        if self.prior:
+            row |= self.prior.metrics(rollout)
+        row["time/update"] = time.perf_counter() - before
+        with torch.no_grad():  # how far the update took the policy, by any rule, in nats a choice
+            after = self.policy.params(rollout.subsample(rollout.obs))
+            row["train/kl"] = float(self.policy.head.kl(rollout.subsample(rollout.params), after).mean())
         last = self.steps + rollout.steps >= self.config.total_steps
-        return {"train/kl": float(kl)} | self.watch(self.updates, rollout, advantage, last)
+        return row | self.watch(self.updates, rollout, advantage, last)
+
+    def adapt(self, rollout: Rollout, target: Tensor) -> None:
+        """The normaliser's moments, what the head decodes by and the range of the critic's values.
+
+        Under a prior, the critic's alone: with other moments, or another decoding, the prior would be another policy.
+        """
+        if not self.prior:
+            self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
+            self.policy.head.adapt(rollout, lambda: self._features(rollout), self.progress, self.adapting)
+        self.policy.critic.adapt(target.flatten())
 
     @torch.no_grad()
     def _features(self, rollout: Rollout) -> Tensor:
@@ -136,29 +145,33 @@ class Trainer:
         return self.policy.actor_trunk(self.policy.normaliser(rollout.raw_obs.flatten(0, 1)))
 
     @torch.no_grad()
-    def _describe(self, rollout: Rollout) -> dict[str, float]:
-        described = self.policy.head.describe(rollout.glance(rollout.params))
-        row = {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
-        return row | {"rollout/quarantined": int(rollout.bad.sum())}
+    def report(self, rollout: Rollout, row: dict[str, float], began: float) -> dict[str, float]:
+        """Count the update that began at that time; its row, with what the head says of itself and where time went."""
+        described = self.policy.head.describe(rollout.subsample(rollout.params))
+        row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
+        row |= {"rollout/quarantined": int(rollout.bad.sum())}
+        row |= {f"time/{name}": seconds for name, seconds in self.collector.seconds.items()}
+        seconds = time.perf_counter() - began
+        row["time/rest"] = seconds - row["time/update"] - sum(self.collector.seconds.values())
+        return self.count(row, rollout.steps, 1, seconds)
 
-    def _account(self) -> dict[str, float]:
-        row = {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
+    def count(self, row: dict[str, float], steps: int, updates: int, seconds: float) -> dict[str, float]:
+        """Take updates into the account; their row, with what is known of episodes and of time in all."""
+        before, self.steps = self.steps, self.steps + steps
+        self.updates += updates
+        self.seconds += seconds
+        row |= {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
             returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
             row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
             if self.env.task is not None and (routes := len(self.env.task.routes)):
                 row["rollout/success"] = float((taken >= 0).mean())
                 row |= {"health/route_entropy": modes.evenness(taken, routes)} if routes > 1 else {}
+        if self.prior:
+            metrics, remarks = self.prior.watch(row, before, self.steps, self.episodes)
+            row |= metrics
+            self.remarks += remarks
         return row
-
-    def _take_in(self, obs: Tensor) -> None:
-        """Raw observations [B, O] into the normaliser's moments."""
-        self.policy.normaliser.update(obs)
-
-    def _adapt(self, rollout: Rollout, target: Tensor, progress: float) -> None:
-        """Let the head refit what it decodes by, and the critic the range of its values."""
-        self.policy.head.adapt(rollout, lambda: self._features(rollout), progress, self.adapting)
-        self.policy.critic.adapt(target.flatten())
 
     def close(self) -> None:
         """Release what the run holds."""
@@ -167,7 +180,9 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """A checkpoint of everything that the rest of the run depends on."""
         env_tensors, env_extra = self.collector.state()
-        groups = self._state() | {"policy": self.policy.state_dict(), "collector": env_tensors}
+        groups = {"policy": self.policy.state_dict(), "collector": env_tensors, "rule": self.rule.state()}
+        groups |= {"watch": self.watch.state(), "prior": self.prior.state() if self.prior else {}}
+        groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
         tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {
             "policy": self.spec,
@@ -181,21 +196,6 @@ class Trainer:
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)
 
-    def _state(self) -> dict[str, dict[str, Tensor]]:
-        """Tensors by group, of what this trainer holds beside the policy and the environments."""
-        streams = {"sampling": self.sampling, "minibatches": self.minibatches, "adapting": self.adapting}
-        rng = {name: stream.get_state() for name, stream in streams.items()}
-        return {"rng": rng, "rule": self.rule.state(), "watch": self.watch.state()}
-
-    def _load_state(self, of: Callable[[str], dict[str, Tensor]]) -> None:
-        """Take them back; `of` gives a group's tensors."""
-        rng = of("rng")
-        self.rule.load_state(of("rule"))
-        self.watch.load_state(of("watch"))
-        self.sampling.set_state(rng["sampling"])
-        self.minibatches.set_state(rng["minibatches"])
-        self.adapting.set_state(rng["adapting"])
-
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
 
@@ -208,15 +208,21 @@ class Trainer:
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder, meta)
         try:
-            self._load_state(lambda group: _under(f"{group}.", tensors))
-            self.collector.load_state(_under("collector.", tensors), meta["collector"])
+            self.rule.load_state(under("rule.", tensors))
+            self.watch.load_state(under("watch.", tensors))
+            if self.prior:
+                self.prior.load_state(under("prior.", tensors))
+            for name in KEPT:
+                getattr(self, name).set_state(tensors[f"rng.{name}"])
+            self.collector.load_state(under("collector.", tensors), meta["collector"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
-            self.episodes.extend(Episode(*episode) for episode in meta["episodes"])
+            self.episodes.extend(FinishedEpisode(*episode) for episode in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

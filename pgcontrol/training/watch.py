@@ -85,7 +85,7 @@ class Watch:
     def _done(self, rollout: Rollout) -> dict[str, Tensor]:
         """Of the choices that were made, in all states alike."""
         head = self.policy.head
-        choice = rollout.choice.flatten(0, 1)[~rollout.silent.flatten()]
+        choice = rollout.choice.flatten(0, 1)[~rollout.masked.flatten()]
         if not len(choice):
             return {}
         choice = choice[_evenly(len(choice), min(len(choice), DONE))]
@@ -108,7 +108,7 @@ class Watch:
         }
 
     def _of_update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
-        rows = ~rollout.silent.flatten()
+        rows = ~rollout.masked.flatten()
         columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage)
         obs, choice, log_prob, weight = (x.flatten(0, 1)[rows] for x in columns)
         if not len(weight):

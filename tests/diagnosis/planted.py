@@ -13,12 +13,12 @@ from pgcontrol_envs.demonstrators import Demonstrator
 from torch import Tensor
 
 from pgcontrol.diagnosis.counterfactual import widen
-from pgcontrol.learning.updates import adam_step, fresh_adam
+from pgcontrol.learning.optimiser import adam_step, fresh_adam
 from pgcontrol.policy import Policy
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
-from pgcontrol.training.train import _loop
+from pgcontrol.training.train import loop
 from pgcontrol.training.trainer import Trainer
 
 Plan = Callable[[float], float | None]
@@ -116,7 +116,7 @@ def plant(folder: Path, settings: Mapping[str, Any], plan: Plan) -> Path:
     trainer.plan = plan
     run = RunFolder.create(config)
     run.write_manifest(compiled=False)
-    _loop(trainer, run, quiet=True)
+    loop(trainer, run)
     return folder
 
 

@@ -16,7 +16,7 @@ from torch.onnx._internal.exporter import _registration
 from pgcontrol import cli
 from pgcontrol.export import export
 from pgcontrol.export.uniform import FromUniforms
-from pgcontrol.learning.rollout import Episode
+from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.load import make_policy
@@ -46,7 +46,11 @@ def policy_of(spec):
 
 def save(policy, folder, spec):
     """As a training leaves it: with the episodes that have finished."""
-    meta = {"policy": spec, "steps": 7, "episodes": [Episode(100.0, 1000), Episode(300.0, 1000, route=1)]}
+    meta = {
+        "policy": spec,
+        "steps": 7,
+        "episodes": [FinishedEpisode(100.0, 1000), FinishedEpisode(300.0, 1000, route=1)],
+    }
     checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, meta)
 
 

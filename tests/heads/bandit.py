@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol.learning.updates import Adam, adam_step
+from pgcontrol.learning.optimiser import Adam, adam_step
 from pgcontrol.runs import catalog
 
 WIDE, NARROW, VALLEY = -0.1, 0.8, 0.4

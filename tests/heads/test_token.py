@@ -10,15 +10,15 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Options, Token
-from pgcontrol.learning.updates import Clip
-from pgcontrol.machine.compiler import Graph
+from pgcontrol.learning.ppo import ClippedSurrogate
+from pgcontrol.machine.compiler import Compilation, Graph
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.tokenizers import base, files
 from pgcontrol.training.trainer import Trainer
 from tests.heads import test_laws
 from tests.heads.test_laws import BATCH, FEATURES, HIGH, JOINTS, LOW, make, rng
-from tests.learning.test_updates import rollout_of
+from tests.learning.test_ppo import rollout_of
 from tests.tokenizers.worlds import steps
 from tests.training.test_train import small, weights
 
@@ -256,7 +256,9 @@ def test_compiled_and_eager_agree_across_the_first_fit():
     for compiled in (False, True):
         policy, rollout, advantage, target = rollout_of("token", 16, tokenizer="rvq", codes=8, levels=2)
         features = policy.actor_trunk(policy.normaliser(rollout.raw_obs.flatten(0, 1)))
-        rule = Clip(policy, Clip.Options(minibatch=32, epochs=3, learning_rate=1e-3), compiled)
+        rule = ClippedSurrogate(
+            policy, ClippedSurrogate.Options(minibatch=32, epochs=3, learning_rate=1e-3), Compilation(compiled)
+        )
         rule.update(rollout, advantage, target, 0.0, rng())
         theta = policy.theta.clone() if theta is None else theta
         policy.theta.copy_(theta)  # the same to the bit, so that the fit is

@@ -10,7 +10,8 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
-from pgcontrol.training.train import trainer_for
+from pgcontrol.training.asynchronous import driver
+from pgcontrol.training.trainer import Trainer
 from tests.learning.worlds import spec
 
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -65,15 +66,16 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
         | quick(row)
         | ({"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {})
     )
-    trainer = trainer_for(config)
+    trainer = Trainer(config)
+    driven = driver(trainer)
     # the first policy's episodes; of asynchronous workers the first report comes after many updates
     first = [episode.length for episode in trainer.collector.collect()[1]]
     lengths = []
     try:
         while trainer.steps < config.total_steps:
-            lengths.append(trainer.update().get("rollout/ep_len_mean", 0.0))
+            lengths.append(driven.update().get("rollout/ep_len_mean", 0.0))
     finally:
-        trainer.close()
+        driven.close()
     assert lengths[-1] > 2 * sum(first) / len(first)
 
 
@@ -105,7 +107,7 @@ def test_a_row_that_trains_one_head_alone_takes_it_and_refuses_others():
 
 def test_without_a_critic_no_weights_are_spent_on_one():
     with_critic, without = (
-        trainer_for(configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": critic, "threads": 1}))
+        Trainer(configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": critic, "threads": 1}))
         for critic in ("mse", "none")
     )
     names = [name for name, _ in without.policy.named_parameters()]
@@ -132,13 +134,14 @@ def little(row) -> Config:
 
 @ROWS
 def test_the_time_that_is_logged_is_that_of_all_updates_so_far(row):
-    trainer = trainer_for(little(row))
+    trainer = Trainer(little(row))
+    driven = driver(trainer)
     try:
         for _ in range(2):
             before = trainer.seconds
-            assert before < trainer.update()["time/time_elapsed"] == trainer.seconds
+            assert before < driven.update()["time/time_elapsed"] == trainer.seconds
     finally:
-        trainer.close()
+        driven.close()
 
 
 RESUMABLE = [row for row in TABLE if not row.sampling.asynchronous]
@@ -147,14 +150,14 @@ RESUMABLE = [row for row in TABLE if not row.sampling.asynchronous]
 @pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
 def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
     config = little(row)
-    straight = trainer_for(config)
+    straight = Trainer(config)
     for _ in range(4):
         straight.update()
-    first = trainer_for(config)
+    first = Trainer(config)
     for _ in range(2):
         first.update()
     first.save(tmp_path / "step_2")
-    second = trainer_for(config)
+    second = Trainer(config)
     second.load(tmp_path / "step_2")
     for _ in range(2):
         second.update()

@@ -7,13 +7,14 @@ import torch
 
 import pgcontrol
 from pgcontrol.learning.decqn import DecQN, double_q, q_value
-from pgcontrol.learning.replay import Replay, Transitions, transitions, windows
+from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions, windows
 from pgcontrol.learning.rollout import Collector
+from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
-from pgcontrol.training.train import trainer_for
+from pgcontrol.training.trainer import Trainer
 from tests.learning.worlds import Clockwork, spec
 
 SMALL = {"minibatch": 32, "replay_ratio": 8.0, "warmup": 32, "target_period": 10, "capacity": 1000}
@@ -99,7 +100,7 @@ def numbered(first: int, count: int) -> Transitions:
 
 
 def test_the_replay_holds_the_newest_in_whole_rows():
-    replay = Replay(10, 2, SPACE)
+    replay = ReplayBuffer(10, 2, SPACE)
     for first in (0, 4, 8):
         replay.add(numbered(first, 4))
     drawn = replay.sample(5000, rng())
@@ -114,14 +115,14 @@ def test_the_replay_holds_the_newest_in_whole_rows():
 
 
 def test_the_replay_goes_on_from_its_state():
-    replay, again = Replay(10, 2, SPACE), Replay(10, 2, SPACE)
+    replay, again = ReplayBuffer(10, 2, SPACE), ReplayBuffer(10, 2, SPACE)
     replay.add(numbered(0, 7))
     again.load_state({name: tensor.clone() for name, tensor in replay.state().items()})
     for memory in (replay, again):
         memory.add(numbered(7, 5))
     assert all(torch.equal(a, b) for a, b in zip(replay.sample(50, rng()), again.sample(50, rng()), strict=True))
     with pytest.raises(ValueError, match=r"replay.obs has shape \(10, 2\)"):
-        Replay(10, 3, SPACE).load_state(replay.state())
+        ReplayBuffer(10, 3, SPACE).load_state(replay.state())
 
 
 def test_double_q_worked():
@@ -143,9 +144,9 @@ def test_the_loss_worked(monkeypatch):
     }
     monkeypatch.setattr(policy, "distribution", lambda weights, obs: said[weights, float(obs[0, 0])])
     batch = Transitions(zero, torch.tensor([[2, 1]]), torch.tensor([0.5]), torch.tensor([0.25]), one)
-    loss, (_, td_error, q) = rule.loss("online", "target", batch)  # pyright: ignore[reportArgumentType]
+    loss, metrics = rule.loss("online", batch, "target")  # pyright: ignore[reportArgumentType]
     # Q = (2 + 4)/2 = 3; target = ½ + ¼ (1 + 3)/2 = 1; Huber's loss of an error of 2 is 2 − ½
-    assert (float(q), float(td_error), float(loss)) == (3.0, 2.0, 1.5)
+    assert (float(metrics["q_value"]), float(metrics["td_error"]), float(loss)) == (3.0, 2.0, 1.5)
 
 
 @pytest.mark.parametrize(("period", "terminates", "expected"), [(3, False, 2.0), (1, True, 1.0)])
@@ -188,17 +189,17 @@ def test_only_the_newest_checkpoint_keeps_the_replay_and_the_others_say_so(tmp_p
     assert (last / checkpoint.MEMORY).exists()
     assert pgcontrol.load(first).theta.isfinite().all()
     with pytest.raises(InputError, match=r"step_000000256 can be played but not resumed: memory.safetensors is miss"):
-        trainer_for(small()).load(first)
+        Trainer(small()).load(first)
     (last / checkpoint.MEMORY).write_bytes(b"x" * 100)
     with pytest.raises(InputError, match=r"memory\.safetensors is damaged"):
-        trainer_for(small()).load(last)
+        Trainer(small()).load(last)
 
 
 def test_compiled_and_eager_agree():
     nothing, results = torch.zeros(8, 4), []
     for compiled in (False, True):
         c = collector(Clockwork(4, period=5, terminates=True))
-        rule = DecQN(c.policy, small().algorithm.options, compiled)
+        rule = DecQN(c.policy, small().algorithm.options, Compilation(compiled))
         rows = [rule.update(c.collect()[0], nothing, nothing, 0.0, rng(i)) for i in range(6)]
         results.append((c.policy.theta, rows[-1]["train/td_error"]))
     assert torch.allclose(results[0][0], results[1][0], rtol=1e-3, atol=1e-4)

@@ -7,7 +7,7 @@ from pgcontrol.learning.advantages import (
     TD,
     Baseline,
     GroupRelative,
-    Nothing,
+    NoAdvantage,
     ReturnToGo,
     Trajectories,
     WholeReturn,
@@ -63,7 +63,7 @@ def test_td_bootstraps_on_the_true_next_state_unless_it_is_terminal(terminates):
     assert torch.allclose(advantage, expected - seen.value)
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.estimator is not Nothing], ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in TABLE if row.estimator is not NoAdvantage], ids=lambda row: row.name)
 @pytest.mark.parametrize("how", ["terminated", "truncated"])
 def test_nothing_of_the_next_episode_reaches_this_one(row, how):
     """Rewards and values behind a border are changed at will: no number before it moves."""

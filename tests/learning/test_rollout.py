@@ -104,11 +104,11 @@ def test_when_every_environment_is_bad_it_stops():
 @pytest.mark.parametrize(("terminates", "expected"), [(False, 2.0), (True, 1.0)])
 def test_reward_one_for_ever_gives_one_over_one_minus_gamma(terminates, expected):
     """γ = 0.5: V = 1/(1−γ) = 2 when only the time limit cuts episodes off; 1 when every step is the last."""
-    from pgcontrol.learning.updates import Clip
+    from pgcontrol.learning.ppo import ClippedSurrogate
 
     env = Clockwork(8, period=1, terminates=terminates, blind=True)
     c = collector(env, length=32)
-    rule = Clip(c.policy, Clip.Options(learning_rate=1e-2, minibatch=64, epochs=4))
+    rule = ClippedSurrogate(c.policy, ClippedSurrogate.Options(learning_rate=1e-2, minibatch=64, epochs=4))
     rng, estimator = torch.Generator().manual_seed(0), GAE(GAE.Options())
     for _ in range(60):
         rollout, _ = c.collect()

@@ -6,7 +6,7 @@ from pgcontrol_envs import make
 
 from pgcontrol.learning.advantages import comparisons
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.sampling import Groups, Independent
+from pgcontrol.learning.sampling import Groups, Sampling
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
@@ -19,7 +19,7 @@ def flags(*over: int) -> torch.Tensor:
 
 
 def test_independent_resets_what_is_over():
-    plan = Independent(Independent.Options(), 4).plan(flags(0, 1, 0, 1), start=False)
+    plan = Sampling(Sampling.Options(), 4).plan(flags(0, 1, 0, 1), start=False)
     assert plan.reset.tolist() == [1, 3]
     assert len(plan.target) == 0
 

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import ReturnToGo
+from pgcontrol.learning.optimiser import Adam, rmsprop_step, sgd_step
+from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.score import Score, ScoreAndCritic, rmsprop_step, sgd_step
-from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch
+from pgcontrol.learning.rule import Diverged
+from pgcontrol.learning.score import Score, ScoreAndCritic
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
@@ -40,9 +42,8 @@ def test_on_one_step_tasks_it_is_reward_weighted_maximum_likelihood(head):
 def test_the_clip_gradient_at_ratio_one_is_this_one(head):
     policy, rollout, advantage, target = one_step(head)
     theta = policy.theta.clone().requires_grad_()
-    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value)
-    clip = Clip(policy, Clip.Options(minibatch=64, normalise_advantage=False, value_coef=0.0))
-    (clipped,) = torch.autograd.grad(clip.loss(theta, Minibatch(*(x.flatten(0, 1) for x in columns)))[0], theta)
+    clip = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0))
+    (clipped,) = torch.autograd.grad(clip.loss(theta, samples_of(rollout, advantage, target))[0], theta)
     (plain,) = torch.autograd.grad(Score(policy, Score.Options()).loss(theta, rollout, advantage)[0], theta)
     assert torch.allclose(clipped, plain, rtol=1e-4, atol=1e-6)
 
@@ -79,7 +80,7 @@ def test_the_step_is_along_the_gradient_and_of_the_length_said():
     assert float(torch.cosine_similarity(step, gradient, 0)) > 0.999
 
 
-def test_silent_rows_change_nothing():
+def test_masked_rows_change_nothing():
     policy, rollout, advantage, _ = one_step()
     rule = Score(policy, Score.Options(normalise_advantage=True, entropy_coef=0.1))
     rollout.idle[0, ::2] = True

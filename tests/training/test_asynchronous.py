@@ -14,8 +14,8 @@ import torch.multiprocessing as multiprocessing
 import pgcontrol
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
-from pgcontrol.training.asynchronous import AsyncTrainer, Shared, Worker, WorkerFailed
-from pgcontrol.training.train import trainer_for
+from pgcontrol.training.asynchronous import Shared, WorkerFailed, Workers, moving, update
+from pgcontrol.training.trainer import Trainer
 
 SMALL = {
     "env": "InvertedPendulum-v5",
@@ -68,27 +68,26 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
 
 
 def test_a_worker_that_dies_is_told_of_and_the_others_end():
-    trainer = trainer_for(configure(SMALL))
-    assert isinstance(trainer, AsyncTrainer)
-    trainer.update()
-    trainer.workers[0].kill()
-    trainer.workers[0].join()
+    workers = Workers(Trainer(configure(SMALL)))
+    workers.update()
+    workers.processes[0].kill()
+    workers.processes[0].join()
     with pytest.raises(WorkerFailed, match="worker 0 ended with exit code -9"):
-        trainer.update()
-    trainer.close()
-    assert not any(worker.is_alive() for worker in trainer.workers)
+        workers.update()
+    workers.close()
+    assert not any(process.is_alive() for process in workers.processes)
 
 
 def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
     left = []
     for workers in (1, 2):
-        trainer = AsyncTrainer(configure(SMALL | {"algorithm.workers": workers, "compile": "off"}))
-        state = {f"rule.{name}": tensor.clone() for name, tensor in trainer.rule.state().items()}
-        theta, steps = trainer.policy.theta.clone(), multiprocessing.Value("q", 0)
-        shared = Shared({"theta": theta} | state, trainer.policy.normaliser, steps, None, None)
-        worker = Worker(trainer.config, shared)
-        worker.update()
-        left.append((theta - trainer.policy.theta, state["rule.moment1"]))
+        trainer, worker = (
+            Trainer(configure(SMALL | {"algorithm.workers": workers, "compile": "off", "threads": 1})) for _ in range(2)
+        )
+        weights = {name: tensor.clone() for name, tensor in moving(trainer).items()}
+        shared = Shared(weights, trainer.policy.normaliser, multiprocessing.Value("q", 0), None, None)
+        update(worker, shared)
+        left.append((weights["theta"] - trainer.policy.theta, weights["rule.moment1"]))
         worker.close()
         trainer.close()
     (whole, moment1), (half, same) = left

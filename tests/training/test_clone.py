@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 import pgcontrol
 from pgcontrol.data.dataset import Dataset, Episode
 from pgcontrol.data.record import record
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.machine.signals import Interrupt
+from pgcontrol.machine.trees import leaves
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import configure_clone
 from pgcontrol.runs.load import load, make_env
@@ -58,7 +59,7 @@ def test_every_head_becomes_likelier_and_leaves_a_run(head, settings, demonstrat
     _, held_out = split(list(data.episodes()), 0.1, module.stream_seeds(1)["sampling"])
     obs, action = windows(held_out, policy.head.horizon, "d")
     samples = Samples(policy.normaliser(obs), policy.head.encode(action), torch.ones(len(obs)))
-    measured = Likelihood(policy, 1.0, False).measure(policy.theta, samples)
+    measured = Likelihood(policy, 1.0).measure(policy.theta, samples)
     assert measured == pytest.approx(min(row["eval/nll"] for row in rows), abs=1e-4)
     assert rows[-1]["eval/nll"] == pytest.approx(measured, abs=1e-4)
 
@@ -75,11 +76,11 @@ def test_the_same_seed_gives_the_same_clone(demonstrations, tmp_path):
 def test_the_step_can_be_traced_as_one_graph(demonstrations, tmp_path):
     """As a run long enough to compile does; the compiler itself is tested with the rules."""
     policy = load(clone(config(demonstrations, run_dir=str(tmp_path / "a"), steps=10), quiet=True).path)
-    fit = Likelihood(policy, 1.0, False)
-    args = (policy.theta, *fit.adam, torch.tensor(1e-3, dtype=torch.float64), *_noise(policy))
-    traced = make_fx(fit._step)(*args)
-    other = (policy.theta + 0.1, *fit.adam, torch.tensor(1e-2, dtype=torch.float64), *_noise(policy))
-    assert all(torch.equal(a, b) for a, b in zip(traced(*other), fit._step(*other), strict=True))
+    fit = Likelihood(policy, 1.0)
+    traced = Graph(fit.step.gradient).trace(policy.theta, _noise(policy))
+    theta, samples = policy.theta + 0.1, _noise(policy)
+    expected = leaves(fit.step.gradient(theta, samples))
+    assert all(torch.equal(a, b) for a, b in zip(traced(theta, *samples), expected, strict=True))
 
 
 def _noise(policy) -> Samples:

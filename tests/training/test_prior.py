@@ -1,24 +1,24 @@
 """From a prior to RL: the run begins as the prior, the critic first, near it for as long as that costs, and watched."""
 
-import collections
 import shutil
 
 import pytest
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 import pgcontrol
 from pgcontrol.learning.algorithms import TABLE
-from pgcontrol.learning.rollout import Episode
-from pgcontrol.learning.updates import Clip
+from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
+from pgcontrol.learning.rollout import FinishedEpisode
+from pgcontrol.machine.compiler import Graph
+from pgcontrol.machine.trees import leaves
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load
-from pgcontrol.training.prior import FineTuner
-from pgcontrol.training.train import trainer_for
+from pgcontrol.training.asynchronous import Workers
+from pgcontrol.training.trainer import Trainer
 from tests.heads.test_laws import CASES
-from tests.learning.test_updates import rollout_of
+from tests.learning.test_ppo import rollout_of
 from tests.test_cli import run
 from tests.training.test_train import SMALL, small, weights
 
@@ -33,16 +33,15 @@ def priors(tmp_path_factory):
     return folder
 
 
-def tuner(prior, **settings) -> FineTuner:
+def tuner(prior, **settings) -> Trainer:
     quick = {"env": "Hopper-v5", "prior": str(prior), "prior_warmup": 512, "total_steps": 2048, "eval_episodes": 4}
-    trainer = trainer_for(configure(SMALL | {"eval_every": 0} | quick | settings))
-    assert isinstance(trainer, FineTuner)
-    return trainer
+    return Trainer(configure(SMALL | {"eval_every": 0} | quick | settings))
 
 
-def kl_to_prior(trainer: FineTuner) -> float:
+def kl_to_prior(trainer: Trainer) -> float:
+    assert trainer.prior
     obs = torch.randn(200, trainer.policy.obs_size, generator=torch.Generator().manual_seed(5))
-    params, origin = (trainer.policy.distribution(theta, obs) for theta in (trainer.policy.theta, trainer.origin))
+    params, origin = (trainer.policy.distribution(theta, obs) for theta in (trainer.policy.theta, trainer.prior.origin))
     return float(trainer.policy.head.kl(params, origin).mean())
 
 
@@ -72,8 +71,7 @@ def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
         extra |= {"rollout_steps": 64, "algorithm": algorithm}
         known = {k: v for k, v in SMALL.items() if algorithm == "ppo" or not k.startswith("algorithm.")}
         quick = {"env": "Hopper-v5", "prior": str(priors / "binned"), "eval_every": 0, "total_steps": 2048}
-        trainer = trainer_for(configure(known | quick | extra))
-        assert isinstance(trainer, FineTuner)
+        trainer = Trainer(configure(known | quick | extra))
         for _ in range(4):
             trainer.update()
         far[cost] = kl_to_prior(trainer)
@@ -83,22 +81,20 @@ def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
 
 @pytest.mark.parametrize(("head", "options"), [case.values for case in CASES], ids=[case.id for case in CASES])
 def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
-    """The loss with a prior less the one without: pull x mean KL; and the step is one graph with it."""
+    """The loss with a prior less the one without: its weight x mean KL; and the gradient is one graph with it."""
     policy, rollout, advantage, target = rollout_of(str(head), **dict(options))
-    rule = Clip(policy, Clip.Options(minibatch=64))
-    samples = [rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value]
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
     other = policy.theta + 0.05 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(3))
     prior = policy.distribution(other, rollout.obs.flatten(0, 1))
-    plain = tuple(x.flatten(0, 1) for x in samples)
-    knobs = torch.tensor([1e-3, 0.0], dtype=torch.float64)
-    held = (*plain, prior, torch.full((64,), 0.5))
-    without, step = (rule._step(policy.theta, *rule.adam, knobs, *batch) for batch in (plain, held))
+    plain = samples_of(rollout, advantage, target)
+    held = plain._replace(prior=prior, prior_weight=torch.full((64,), 0.5))
+    coef = torch.zeros((), dtype=torch.float64)
+    without, step = (rule.step.gradient(policy.theta, batch, coef) for batch in (plain, held))
     kl = float(policy.head.kl(policy.params(rollout.obs.flatten(0, 1)), prior).mean())
     assert kl > 0
-    assert float(step[-1][0] - without[-1][0]) == pytest.approx(0.5 * kl, abs=1e-5)
-    traced = make_fx(rule._step)(policy.theta, *rule.adam, knobs, *held)
-    again = traced(policy.theta, *rule.adam, knobs, *held)
-    assert all(torch.equal(a, b) for a, b in zip(again, step, strict=True))
+    assert step[1].of("loss") - without[1].of("loss") == pytest.approx(0.5 * kl, abs=1e-5)
+    again = Graph(rule.step.gradient).trace(policy.theta, held, coef)(policy.theta, *held, coef)
+    assert all(torch.equal(a, b) for a, b in zip(again, leaves(step), strict=True))
 
 
 @pytest.mark.parametrize("head", ["gaussian", "mixture", "token"])
@@ -112,7 +108,7 @@ def test_resume_is_bitwise_within_and_after_the_warm_up_without_the_priors_folde
         first.update()
     first.save(tmp_path / "step_1")
     shutil.rmtree(tmp_path / "prior")
-    second = trainer_for(first.config, fresh=False)
+    second = Trainer(first.config, fresh=False)
     second.load(tmp_path / "step_1")
     resumed = [second.update() for _ in range(5 - after)]
     for name, tensor in weights(straight).items():
@@ -139,7 +135,8 @@ def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_p
 
 def test_the_pull_goes_to_zero(priors):
     trainer = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5)
-    assert [trainer.pull(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
+    assert trainer.prior
+    assert [trainer.prior.prior_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
 
 
 def test_std_is_set_for_the_prior_too(priors):
@@ -151,14 +148,12 @@ def test_std_is_set_for_the_prior_too(priors):
 
 def test_the_alarm_is_told_once_and_taken_back(priors):
     trainer = tuner(priors / "gaussian", prior_margin=0.2)
-    trainer.remarks.clear()
-    trainer.prior_return.fill_(-100.0)
+    assert trainer.prior
+    trainer.prior.prior_return.fill_(-100.0)
     told = []
     for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
-        trainer.episodes = collections.deque([Episode(total, 10)] * 5)
-        alarm = trainer._watch()["prior/alarm"]
-        told.append((alarm, [line.split(":")[1].strip()[:5] for line in trainer.remarks]))
-        trainer.remarks.clear()
+        metrics, remarks = trainer.prior.watch({}, 5000, 5256, [FinishedEpisode(total, 10)] * 5)
+        told.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
     assert told == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
 
 
@@ -183,10 +178,42 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
     for row in TABLE:
         head = row.head or "binned"
         config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
-        if row.sampling.asynchronous or not row.rule.heeds_prior:
+        if not row.rule.heeds_prior:
             with pytest.raises(InputError, match="cannot start from one"):
-                trainer_for(config)
+                Trainer(config)
         else:
-            trainer = trainer_for(config)
-            assert isinstance(trainer, FineTuner)
+            trainer = Trainer(config)
+            assert trainer.prior
             trainer.close()
+
+
+def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_path):
+    """The critic warms up in all of them, then the policy moves; and a resume needs no folder of the prior's."""
+    shutil.copytree(priors / "gaussian", tmp_path / "prior")
+    known = {k: v for k, v in SMALL.items() if not k.startswith("algorithm.")}
+    extra = {"env": "Hopper-v5", "algorithm": "a3c", "algorithm.workers": 2, "prior": str(tmp_path / "prior")}
+    quick = {"prior_warmup": 2048, "total_steps": 8192, "rollout_steps": 16, "eval_every": 0, "eval_episodes": 4}
+    trainer = Trainer(configure(known | extra | quick))
+    workers = Workers(trainer)
+    try:
+        value = trainer.policy.value(torch.zeros(1, 11))
+        first = workers.update()
+        assert kl_to_prior(trainer) < 1e-4  # one of them may be ahead by an update
+        assert not torch.equal(trainer.policy.value(torch.zeros(1, 11)), value)
+        assert {"prior/kl", "prior/pull", "prior/return", "prior/alarm"} <= set(first)
+        assert sum("the critic has learned alone" in line for line in trainer.remarks) == 1
+        workers.update()
+        assert kl_to_prior(trainer) > 0
+        workers.save(tmp_path / "step_1")
+    finally:
+        workers.close()
+    shutil.rmtree(tmp_path / "prior")
+    second = Trainer(trainer.config, fresh=False)
+    second.load(tmp_path / "step_1")
+    workers = Workers(second)
+    try:
+        row = workers.update()
+    finally:
+        workers.close()
+    assert row["prior/kl"] > 0
+    assert "train/policy_gradient_loss" in row

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.optimiser import Adam, adam_step
+from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import Collector
-from pgcontrol.learning.updates import Adam, Clip, Diverged, Minibatch, _split, adam_step, explained_variance
+from pgcontrol.learning.rule import Diverged, explained_variance
+from pgcontrol.machine import trees
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
@@ -22,11 +25,6 @@ def rollout_of(head: str, length: int = 16, **options):
     advantage, target = GAE(GAE.Options())(rollout.trajectories())
     advantage = torch.randn(advantage.shape, generator=torch.Generator().manual_seed(1))  # Clockwork's hardly vary
     return policy, rollout, advantage, target
-
-
-def batch_of(rollout, advantage, target) -> Minibatch:
-    columns = (rollout.obs, rollout.choice, rollout.log_prob, advantage, target, rollout.value)
-    return Minibatch(*(x.flatten(0, 1) for x in columns))
 
 
 def test_adam_is_torchs():
@@ -47,8 +45,8 @@ def test_adam_is_torchs():
 @pytest.mark.parametrize("head", HEADS)
 def test_ratio_is_one_before_the_first_step(head):
     policy, rollout, advantage, target = rollout_of(head)
-    rule = Clip(policy, Clip.Options(minibatch=64))
-    _, metrics = rule.loss(policy.theta, batch_of(rollout, advantage, target))
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
+    _, metrics = rule.loss(policy.theta, samples_of(rollout, advantage, target))
     assert float(metrics["ratio_error"]) < 1e-6
     assert float(metrics["approx_kl"]) < 1e-6
     assert float(metrics["clip_fraction"]) == 0
@@ -57,10 +55,10 @@ def test_ratio_is_one_before_the_first_step(head):
 @pytest.mark.parametrize("head", HEADS)
 def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
     policy, rollout, advantage, target = rollout_of(head)
-    options = Clip.Options(minibatch=64, normalise_advantage=False, value_coef=0.0)
-    batch = batch_of(rollout, advantage, target)
+    options = ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0)
+    batch = samples_of(rollout, advantage, target)
     theta = policy.theta.clone().requires_grad_()
-    (clip,) = torch.autograd.grad(Clip(policy, options).loss(theta, batch)[0], theta)
+    (clip,) = torch.autograd.grad(ClippedSurrogate(policy, options).loss(theta, batch)[0], theta)
     new = policy.evaluate(theta, batch.obs, batch.choice)
     (score,) = torch.autograd.grad(-(batch.advantage * new.log_prob).mean(), theta)
     assert torch.allclose(clip, score, atol=1e-6)
@@ -70,8 +68,8 @@ def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
 @pytest.mark.parametrize("head", HEADS)
 def test_an_update_raises_the_surrogate(head):
     policy, rollout, advantage, target = rollout_of(head, length=64)
-    rule = Clip(policy, Clip.Options(minibatch=64, epochs=5, learning_rate=1e-3))
-    batch, before = batch_of(rollout, advantage, target), policy.theta.clone()
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, epochs=5, learning_rate=1e-3))
+    batch, before = samples_of(rollout, advantage, target), policy.theta.clone()
     metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
     with torch.no_grad():
         gains = [
@@ -89,7 +87,7 @@ def test_an_update_raises_the_surrogate(head):
 )
 def test_decay(decay, progress, expected):
     policy, rollout, advantage, target = rollout_of("gaussian")
-    rule = Clip(policy, Clip.Options(minibatch=64, learning_rate=1e-3, decay=decay))
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, learning_rate=1e-3, decay=decay))
     metrics = rule.update(rollout, advantage, target, progress, torch.Generator())
     assert metrics["train/learning_rate"] == pytest.approx(expected)
 
@@ -99,7 +97,9 @@ def test_a_rollout_of_another_policy_is_refused():
     policy, rollout, advantage, target = rollout_of("gaussian")
     rollout.log_prob += 0.01
     with pytest.raises(AssertionError, match=r"ratio off by 0\.00995"):
-        Clip(policy, Clip.Options(minibatch=64)).update(rollout, advantage, target, 0.0, torch.Generator())
+        ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64)).update(
+            rollout, advantage, target, 0.0, torch.Generator()
+        )
 
 
 def test_divergence_names_the_metric_and_leaves_the_policy_alone():
@@ -107,13 +107,15 @@ def test_divergence_names_the_metric_and_leaves_the_policy_alone():
     target[3, 1] = float("nan")
     before = policy.theta.clone()
     with pytest.raises(Diverged, match=r"train/loss became nan in gradient step 0"):
-        Clip(policy, Clip.Options(minibatch=64)).update(rollout, advantage, target, 0.0, torch.Generator())
+        ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64)).update(
+            rollout, advantage, target, 0.0, torch.Generator()
+        )
     assert torch.equal(policy.theta, before)
 
 
 def test_minibatch_larger_than_the_rollout_is_refused():
     with pytest.raises(InputError, match=r"algorithm.minibatch = 4096: must be at most .* = 2048 samples"):
-        Clip.check(Clip.Options(minibatch=4096), 2048)
+        ClippedSurrogate.check(ClippedSurrogate.Options(minibatch=4096), 2048)
 
 
 def test_explained_variance():
@@ -132,7 +134,9 @@ def test_compiled_and_eager_agree(head):
     results = []
     for compiled in (False, True):
         policy, rollout, advantage, target = rollout_of(head, length=16)
-        rule = Clip(policy, Clip.Options(minibatch=30, epochs=17, entropy_coef=0.01, learning_rate=1e-3), compiled)
+        rule = ClippedSurrogate(
+            policy, ClippedSurrogate.Options(minibatch=30, epochs=17, entropy_coef=0.01, learning_rate=1e-3), compiled
+        )
         metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
         results.append((policy.theta.clone(), metrics))
     (eager, eager_metrics), (compiled_, compiled_metrics) = results
@@ -146,9 +150,9 @@ def test_value_clip_has_the_gradient_of_the_clipped_maximum():
     policy, rollout, advantage, target = rollout_of("gaussian")
     target = 2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(5))
     rollout.value = rollout.value + 0.3 * torch.randn(target.shape, generator=torch.Generator().manual_seed(6))
-    batch = batch_of(rollout, advantage, target)
+    batch = samples_of(rollout, advantage, target)
     theta = policy.theta.clone().requires_grad_()
-    rule = Clip(policy, Clip.Options(minibatch=64, value_clip=0.2))
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, value_clip=0.2))
     (ours,) = torch.autograd.grad(rule.value_loss(policy.evaluate(theta, batch.obs, batch.choice), batch).mean(), theta)
     value = policy.evaluate(theta, batch.obs, batch.choice).critic
     held = batch.value + (value - batch.value).clamp(-0.2, 0.2)
@@ -163,7 +167,9 @@ def test_an_update_ends_once_the_kl_is_past_the_target():
     kl = {}
     for target_kl in (None, 0.003):
         policy, rollout, advantage, target = rollout_of("gaussian", length=64)
-        rule = Clip(policy, Clip.Options(minibatch=64, epochs=40, learning_rate=1e-3, target_kl=target_kl))
+        rule = ClippedSurrogate(
+            policy, ClippedSurrogate.Options(minibatch=64, epochs=40, learning_rate=1e-3, target_kl=target_kl)
+        )
         metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
         after = policy.params(rollout.obs.flatten(0, 1))
         kl[target_kl] = float(policy.head.kl(rollout.params.flatten(0, 1), after).mean())
@@ -171,38 +177,47 @@ def test_an_update_ends_once_the_kl_is_past_the_target():
     assert kl[0.003] < 0.5 * kl[None]
 
 
+class Asked(GAE):
+    """GAE that keeps what it was asked of."""
+
+    def __init__(self):
+        super().__init__(GAE.Options())
+        self.asked = []
+
+    def __call__(self, trajectories):
+        self.asked.append(trajectories)
+        return super().__call__(trajectories)
+
+
 def test_advantages_are_recomputed_by_the_critic_so_far():
     policy, rollout, advantage, target = rollout_of("gaussian", length=64)
-    rule = Clip(policy, Clip.Options(minibatch=64, epochs=3, learning_rate=1e-2, recompute_advantage=True))
-    asked = []
-
-    def estimate(fresh):
-        asked.append(fresh)
-        return GAE(GAE.Options())(fresh.trajectories())
-
-    rule.estimate = estimate
+    options, estimator = ClippedSurrogate.Options, Asked()
+    chosen = options(minibatch=64, epochs=3, learning_rate=1e-2, recompute_advantage=True)
+    rule = ClippedSurrogate(policy, chosen, estimator=estimator)
     rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
-    assert len(asked) == 2  # before the second and third epoch
-    assert not torch.allclose(asked[0].value, rollout.value)
+    assert len(estimator.asked) == 2  # before the second and third epoch
+    assert not torch.allclose(estimator.asked[0].value, rollout.value)
     # with the policy's own values, values() gives back what the rollout holds, final states included
-    value, after = asked[0].values(lambda obs: policy.critic.value(policy.critic(policy.critic_trunk(obs))))
-    assert value.shape == after.shape == rollout.value.shape
     policy2, rollout2, *_ = rollout_of("gaussian", length=64)
     again = rollout2.values(policy2.value)
     assert torch.equal(again[0], rollout2.value)
     assert torch.equal(again[1], rollout2.next_value)
+    with pytest.raises(ValueError, match="needs an estimator"):
+        ClippedSurrogate(policy, chosen)
 
 
 def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
     policy, rollout, advantage, target = rollout_of("gaussian")
     for adaptive_kl, expected in ((1e-6, 1e-3 / 1.5), (10.0, 1.5e-3)):
-        rule = Clip(policy, Clip.Options(minibatch=64, learning_rate=1e-3, adaptive_kl=adaptive_kl))
+        rule = ClippedSurrogate(
+            policy, ClippedSurrogate.Options(minibatch=64, learning_rate=1e-3, adaptive_kl=adaptive_kl)
+        )
         rollout.log_prob = policy.evaluate(
             policy.theta, rollout.obs.flatten(0, 1), rollout.choice.flatten(0, 1)
         ).log_prob.view_as(rollout.log_prob)
         rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
-        assert rule.rate(0.0) == pytest.approx(expected)
-        other = Clip(policy, rule.options)
+        assert float(rule.rate(0.0)) == pytest.approx(expected)
+        other = ClippedSurrogate(policy, rule.options)
         other.load_state(rule.state())
         assert other.rate(0.0) == rule.rate(0.0)
 
@@ -210,9 +225,24 @@ def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
 @pytest.mark.parametrize("shape", [(10,), (10, 3), (10, 2, 3)])
 def test_minibatches_of_indices_lie_apart_in_memory_and_are_the_same(shape):
     index = torch.randint(11, shape, generator=torch.Generator().manual_seed(0))
-    parts = _split(index, 4)
+    parts = list(trees.split(index, 4))
     assert torch.equal(torch.cat(parts), index)
     assert [len(part) for part in parts] == [4, 4, 2]
     assert len(shape) == 1 or all(part.stride(0) == 1 for part in parts)
     plain = index.float()
-    assert _split(plain, 4)[0].data_ptr() == plain.data_ptr()
+    assert next(trees.split(plain, 4)).data_ptr() == plain.data_ptr()
+
+
+def test_two_processes_that_average_their_gradients_step_alike():
+    """The seam between `gradient` and `apply`: the mean of two halves' gradients is the whole batch's."""
+    policy, rollout, advantage, target = rollout_of("gaussian")
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, normalise_advantage=False))
+    batch, rate = samples_of(rollout, advantage, target), torch.tensor(1e-3, dtype=torch.float64)
+    whole, _ = rule.step.gradient(policy.theta, batch, rule.entropy_coef)
+    halves = [rule.step.gradient(policy.theta, half, rule.entropy_coef)[0] for half in trees.split(batch, 32)]
+    mean = torch.stack(halves).mean(0)
+    assert torch.allclose(mean, whole, atol=1e-6)
+    assert not torch.allclose(halves[0], whole, atol=1e-4)
+    one, other = (rule.step.apply(policy.theta, gradient, rule.adam, rate) for gradient in (whole, mean))
+    assert torch.allclose(one.theta, other.theta, atol=1e-5)
+    assert one.norm == whole.norm()

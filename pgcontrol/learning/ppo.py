@@ -1,0 +1,271 @@
+"""Proximal policy optimisation: epochs of minibatches of the clipped surrogate (Schulman et al. 2017)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed, fresh_adam, load_adam
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.learning.rule import Rule, explained_variance, means, require_finite_weights, require_ratio_one
+from pgcontrol.machine import trees
+from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.options import InputError, option
+from pgcontrol.policy import Evaluation, Policy
+
+ENTROPY_COEFS = 1e-3, 3.0
+"""Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's
+log σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that."""
+
+
+class Minibatch(NamedTuple):
+    """B samples of a rollout."""
+
+    obs: Tensor
+    """[B, O], normalised."""
+    choice: Tensor
+    log_prob: Tensor
+    """[B] of the choice, under the weights that chose."""
+    advantage: Tensor
+    """[B]."""
+    target: Tensor
+    """[B], the critic's."""
+    value: Tensor
+    """[B], the critic's before the update."""
+    prior: Tensor | None = None
+    """The prior's params, where there is a prior."""
+    prior_weight: Tensor | None = None
+    """What a nat of KL(policy || prior) costs there, [B]."""
+
+
+class ClippedSurrogate(Rule):
+    """PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), the critic's loss and an entropy bonus.
+
+    An update is epochs x minibatches of one functional step: forward, gradient, clip, Adam. Another `surrogate` makes
+    another rule of the kind.
+    """
+
+    @dataclass(frozen=True)
+    class Options:
+        """Epochs of minibatches with Adam, and ε."""
+
+        learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
+        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+        epochs: int = option(10, "passes over a rollout", least=1)
+        minibatch: int = option(256, "samples a gradient step", least=1)
+        value_coef: float = option(0.5, "weight of the critic's loss", least=0)
+        entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
+        entropy_target: float | None = option(
+            None,
+            "nats a joint; the weight of the bonus grows while entropy is below this and shrinks above; none: it stays",
+        )
+        max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
+        normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
+        clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
+        value_clip: float | None = option(
+            None, "the critic stops once it has moved this far towards its target in an update; none: it may", above=0
+        )
+        target_kl: float | None = option(
+            None, "an update ends once a minibatch's KL exceeds 1.5 times this; none: it does not", above=0
+        )
+        recompute_advantage: bool = option(False, "advantages and targets anew before each epoch, by the critic so far")
+        adaptive_kl: float | None = option(
+            None, "the step size is divided or multiplied by 1.5 when an update's KL is twice or half this", above=0
+        )
+
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        super().__init__(policy, options, compilation, estimator)
+        if options.recompute_advantage and estimator is None:
+            raise ValueError("recompute_advantage needs an estimator")
+        self.estimator = estimator
+        self.adam = fresh_adam(policy)
+        self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
+        """Weight of the entropy bonus; moves where there is a target."""
+        if options.entropy_target is not None:
+            self.entropy_coef.clamp_(*ENTROPY_COEFS)
+        self.scale = torch.ones((), dtype=torch.float64)
+        """What the adaptive step size is of the one set, within 1/100 and 100."""
+        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=compilation)
+        self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
+        """For an epoch's last, smaller minibatch, which would have to be compiled for itself."""
+
+    @classmethod
+    def check(cls, options: Any, samples: int) -> None:
+        """The minibatch must fit into the rollout."""
+        if options.minibatch > samples:
+            raise InputError(
+                f"algorithm.minibatch = {options.minibatch}: must be at most the rollout's"
+                f" num_envs x rollout_steps = {samples} samples"
+            )
+
+    @classmethod
+    def gradient_steps(cls, options: Any, samples: int) -> int:
+        """Epochs x whole minibatches."""
+        return options.epochs * (samples // options.minibatch)
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """Epochs of shuffled minibatches; see `Rule.update`."""
+        rate = self.rate(progress)
+        theta, adam, history, norms = self.descend(rollout, samples_of(rollout, advantage, target), rate, rng)
+        metrics = means(history, norms)
+        require_finite_weights(self.policy, theta)
+        require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
+        self.policy.theta.copy_(theta)
+        self.adam = adam
+        if "entropy_loss" not in metrics:
+            entropy = self.policy.head.entropy(rollout.subsample(rollout.params))
+            metrics["entropy_loss"] = -float(entropy.mean())
+        metrics |= self.adjust(metrics)
+        return {f"train/{name}": value for name, value in metrics.items()} | {
+            "train/learning_rate": float(rate),
+            "train/n_updates": int(adam.steps),
+            "train/explained_variance": explained_variance(rollout.value, target),
+        }
+
+    def descend(
+        self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
+    ) -> tuple[Tensor, Adam, list[Metrics], list[Tensor]]:
+        """New weights [P] and Adam's new state; each step's metrics and the norm of its gradient.
+
+        An update ends before the step of a minibatch whose KL is past the target.
+        """
+        options, theta, adam = self.options, self.policy.theta, self.adam
+        history, norms = list[Metrics](), list[Tensor]()
+        for epoch in range(options.epochs):
+            if options.recompute_advantage and epoch:
+                samples = self.recomputed(rollout, samples, theta)
+            for batch in shuffled(samples, options.minibatch, rng):
+                step = self.step if len(batch.obs) == options.minibatch else self.odd_step
+                gradient, metrics = step.gradient(theta, batch, self.entropy_coef)
+                stepped = step.apply(theta, gradient, adam, rate)
+                history.append(metrics)
+                norms.append(stepped.norm)
+                if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
+                    return theta, adam, history, norms
+                theta, adam = stepped.theta, stepped.adam
+        return theta, adam, history, norms
+
+    def loss(
+        self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Whole loss of a minibatch under weights `theta` [P], and its parts."""
+        new = self.policy.evaluate(theta, batch.obs, batch.choice)
+        advantage = batch.advantage
+        if self.options.normalise_advantage and len(advantage) > 1:
+            std, mean = torch.std_mean(advantage)
+            advantage = (advantage - mean) / (std + 1e-8)
+        policy_loss, measured = self.surrogate(new, batch, advantage)
+        value_loss = self.value_loss(new, batch).mean()
+        loss = policy_loss + self.options.value_coef * value_loss
+        named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
+        # without a weight it is measured on a part of the rollout: heads without a closed form work hard for it
+        if self.options.entropy_coef or self.options.entropy_target is not None:
+            named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
+            loss = loss + (self.entropy_coef if entropy_coef is None else entropy_coef).float() * named["entropy_loss"]
+        if batch.prior is not None and batch.prior_weight is not None:
+            kl = self.policy.head.kl(new.params, batch.prior)
+            named["kl_prior"] = kl.mean()
+            loss = loss + (batch.prior_weight * kl).mean()
+        return loss, named | measured
+
+    def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and how far the policy has moved.
+
+        Among the metrics are `approx_kl`, which the options speak of, and `ratio_error`, the largest |ratio − 1|.
+        """
+        clip = self.options.clip
+        log_ratio = new.log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+        with torch.no_grad():
+            off = (ratio - 1).abs()
+            measured = {
+                # k3 of Schulman 2020, "Approximating KL divergence": unbiased and never negative
+                "approx_kl": (ratio - 1 - log_ratio).mean(),
+                "clip_fraction": (off > clip).float().mean(),
+                "ratio_error": off.max(),
+            }
+        return -gain.mean(), measured
+
+    def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:
+        """The critic's loss, [B]; without gradient where its value has gone past the clip towards the target.
+
+        The gradient is that of max(loss(V), loss(V_old + clip(V − V_old, ±ε))) of Schulman's PPO code, written so that
+        it asks nothing of the critic's output but its value.
+        """
+        loss = self.policy.critic.loss(new.critic, batch.target)
+        if self.options.value_clip is None:
+            return loss
+        value = self.policy.critic.value(new.critic)
+        moved = value - batch.value
+        held = batch.value + moved.clamp(-self.options.value_clip, self.options.value_clip)
+        return torch.where((held - batch.target).abs() > (value - batch.target).abs(), loss.detach(), loss)
+
+    @torch.no_grad()
+    def recomputed(self, rollout: Rollout, samples: Minibatch, theta: Tensor) -> Minibatch:
+        """The samples with advantages of the critic as it is by now (Andrychowicz et al. 2021, section 3.5)."""
+        critic = self.policy.critic
+        value, after = rollout.values(lambda obs: critic.value(self.policy.criticise(theta, obs)))
+        assert self.estimator is not None
+        advantage, target = dataclasses.replace(rollout, value=value, next_value=after).estimate(self.estimator)
+        return samples._replace(advantage=advantage.flatten(), target=target.flatten())
+
+    def rate(self, progress: float) -> Tensor:
+        """Adam's step size in an update at this share of the budget."""
+        return decayed(self.options, progress) * self.scale
+
+    def adjust(self, metrics: dict[str, float]) -> dict[str, float]:
+        """Set the next update's step size and the entropy's weight by this one's metrics; the weight that it had."""
+        options, row = self.options, dict[str, float]()
+        if options.adaptive_kl is not None:
+            ratio = metrics["approx_kl"] / options.adaptive_kl
+            self.scale = (self.scale * (1 / 1.5 if ratio > 2 else 1.5 if ratio < 0.5 else 1.0)).clamp(0.01, 100)
+        if options.entropy_target is not None:
+            row["entropy_coef"] = float(self.entropy_coef)
+            short = options.entropy_target + metrics["entropy_loss"] / self.policy.head.joints
+            # at most by a factor of e^±0.5 an update
+            self.entropy_coef = (self.entropy_coef * math.exp(0.5 * max(-1, min(1, short)))).clamp(*ENTROPY_COEFS)
+        return row
+
+    def state(self) -> dict[str, Tensor]:
+        """Adam's moments and step count, the entropy's weight and the adaptive scale."""
+        return self.adam._asdict() | {"entropy_coef": self.entropy_coef, "scale": self.scale}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take them from a checkpoint; ValueError when they are those of other weights."""
+        self.adam = load_adam(self.adam, state)
+        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
+        self.scale = state["scale"].clone()
+
+
+def samples_of(rollout: Rollout, advantage: Tensor, target: Tensor) -> Minibatch:
+    """All T·N samples of a rollout, as one batch."""
+    weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
+    columns = Minibatch(
+        obs=rollout.obs,
+        choice=rollout.choice,
+        log_prob=rollout.log_prob,
+        advantage=advantage,
+        target=target,
+        value=rollout.value,
+        prior=rollout.prior,
+        prior_weight=weight,
+    )
+    return trees.each(lambda x: x.flatten(0, 1), columns)
+
+
+def shuffled(samples: Minibatch, size: int, rng: Generator) -> Iterator[Minibatch]:
+    """The samples in random order, `size` at a time; the last are what is left."""
+    order = torch.randperm(len(samples.obs), generator=rng)
+    return trees.split(trees.rows(samples, order), size)

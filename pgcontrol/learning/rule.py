@@ -1,0 +1,127 @@
+"""The contract of update rules, how advantages become new weights, and the checks that rules share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.optimiser import Metrics
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.policy import Policy
+
+
+class Diverged(RuntimeError):
+    """A number stopped being finite; the message names the first one that did."""
+
+
+class Rule:
+    """`update(rollout, advantage, target, progress, rng) -> metrics`, and a state to checkpoint.
+
+    A rule owns its step and its optimiser's state. Subclasses say `Options` (a frozen dataclass: what the rule adds to
+    `--algorithm.X`).
+    """
+
+    Options: ClassVar[type]
+    heeds_prior: ClassVar[bool] = True
+    """Whether what the rollout says of a prior counts in `update`."""
+
+    def __init__(
+        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+    ):
+        """Args:
+        policy: what `update` changes.
+        options: `Options`, or more.
+        compilation: compiles what the rule can run compiled.
+        estimator: where advantages and targets came from, for rules that estimate again within an update.
+        """
+        self.policy = policy
+        self.options = options
+
+    @classmethod
+    def check(cls, options: Any, samples: int) -> None:
+        """Refuse options that cannot work on rollouts of `samples` choices, before anything is made.
+
+        Raises:
+            InputError: one line that names the option.
+        """
+
+    @classmethod
+    def gradient_steps(cls, options: Any, samples: int) -> int:
+        """How often an update runs the step that can be compiled; 0 when there is none."""
+        return 0
+
+    def update(
+        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
+    ) -> dict[str, float]:
+        """Improve the policy in place.
+
+        Args:
+            rollout: T x N choices made by the policy as it is.
+            advantage, target: [T, N], the estimator's.
+            progress: share of the run's budget used, in [0, 1), for schedules.
+            rng: for the order of minibatches.
+
+        Returns:
+            metrics by their logged names.
+
+        Raises:
+            Diverged: something became infinite or NaN; the policy is left as it was.
+        """
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint; those named `memory.…`, for a resume alone, only in a run's newest."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue from a checkpoint's tensors; ValueError when they do not fit."""
+
+
+def means(history: Sequence[Metrics], norms: Sequence[Tensor]) -> dict[str, float]:
+    """Each metric of an update's gradient steps, and the gradient's norm as `grad_norm`: means over the steps.
+
+    Raises:
+        Diverged: names the first that is not finite.
+    """
+    names = (*history[0].names, "grad_norm")
+    table = torch.cat((torch.stack([m.values for m in history]), torch.stack(list(norms)).unsqueeze(1)), 1)
+    if not table.isfinite().all():
+        step, metric = (~table.isfinite()).nonzero()[0].tolist()
+        raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
+    return dict(zip(names, table.mean(0).tolist(), strict=True))
+
+
+def require_finite(metrics: Mapping[str, float]) -> None:
+    """Metrics are numbers; Diverged names the first that is not."""
+    for name, metric in metrics.items():
+        if not math.isfinite(metric):
+            raise Diverged(f"{name} became {metric} in this update")
+
+
+def require_finite_weights(policy: Policy, theta: Tensor) -> None:
+    """New weights [P] are numbers; Diverged names the first that are not."""
+    for name, weight in policy.unflatten(theta).items():
+        if not weight.isfinite().all():
+            raise Diverged(f"the weights {name} became infinite or NaN in this update")
+
+
+def require_ratio_one(error: float) -> None:
+    """The weights that are about to move are those that chose; `error` is the largest |ratio − 1|.
+
+    Raises:
+        AssertionError: the head's `sample` and `log_prob` disagree.
+    """
+    if error > 1e-3:
+        raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
+
+
+def explained_variance(value: Tensor, target: Tensor) -> float:
+    """1 − Var(target − V) / Var(target): 1 is a perfect critic, 0 one no better than a constant."""
+    spread = target.var()
+    return float(1 - (target - value).var() / spread) if spread > 0 else float("nan")
