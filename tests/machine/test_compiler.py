@@ -1,0 +1,84 @@
+"""Compiling: what runs when torch's compiler does not, and trees of tensors in and out of a graph."""
+
+import json
+import warnings
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import pgcontrol
+from pgcontrol.machine.compiler import Compilation, Graph
+from pgcontrol.machine.trees import each, leaves, like, rows, split
+from pgcontrol.runs.config import configure
+
+
+class Pair(NamedTuple):
+    a: Tensor
+    b: Tensor | None = None
+
+
+class Named(NamedTuple):
+    names: tuple[str, ...]
+    values: Pair
+
+
+def broken(*_, **__):
+    raise RuntimeError("this release\nhas moved it")
+
+
+def test_trees_are_taken_apart_and_put_together():
+    tree = Named(("x", "y"), Pair(torch.arange(6.0), torch.arange(12).view(6, 2)))
+    assert [x.shape for x in leaves(tree)] == [(6,), (6, 2)]
+    again = like(tree, iter(leaves(tree)))
+    assert again.names == ("x", "y")
+    assert again.values.a is tree.values.a
+    assert each(lambda x: x + 1, Pair(torch.zeros(2))).b is None
+    assert rows(tree, torch.tensor([5, 0])).values.a.tolist() == [5, 0]
+    parts = list(split(tree, 4))
+    assert [len(part.values.a) for part in parts] == [4, 2]
+    assert torch.equal(torch.cat([part.values.b for part in parts if part.values.b is not None]), leaves(tree)[1])
+
+
+def test_a_graph_gives_what_its_function_gives_names_included():
+    def function(pair: Pair, scale: Tensor) -> tuple[Tensor, Named]:
+        return pair.a * scale, Named(("twice",), Pair(2 * pair.a))
+
+    compiled = Graph(function)
+    for k in (1.0, 2.0):  # traced and compiled with the first
+        pair, scale = Pair(torch.full((3,), k)), torch.tensor(k)
+        (product, named), (expected, _) = compiled(pair, scale), function(pair, scale)
+        assert torch.equal(product, expected)
+        assert named.names == ("twice",)
+        assert torch.equal(named.values.a, 2 * pair.a)
+        assert named.values.b is None
+
+
+def test_what_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch):
+    monkeypatch.setattr("torch._inductor.standalone_compile", broken)
+    compilation = Compilation(True)
+    double, triple = compilation(lambda x: 2 * x), compilation(lambda x: 3 * x)
+    with pytest.warns(
+        UserWarning, match=r"cannot compile this run, which goes on slower: RuntimeError: this release has"
+    ):
+        assert double(torch.ones(2)).tolist() == [2, 2]
+    assert not compilation.on
+    with warnings.catch_warnings(action="error"):
+        assert double(torch.ones(2)).tolist() == [2, 2]
+        assert triple(torch.ones(2)).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "npg"])
+def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_says_so(algorithm, tmp_path, monkeypatch):
+    settings = {"env": "InvertedPendulum-v5", "algorithm": algorithm, "num_envs": 4, "rollout_steps": 64}
+    settings |= {"total_steps": 512, "eval_every": 0, "video": False, "threads": 1}
+    monkeypatch.setattr("torch._inductor.standalone_compile", broken)
+    with pytest.warns(UserWarning, match="cannot compile"):
+        run = pgcontrol.train(configure(settings | {"compile": "on", "run_dir": str(tmp_path / "a")}))
+    eager = pgcontrol.train(configure(settings | {"compile": "off", "run_dir": str(tmp_path / "b")}))
+    assert torch.equal(run.policy().theta, eager.policy().theta)
+    assert json.loads((run.path / "manifest.json").read_text())["compiled"] is False
+    with warnings.catch_warnings(action="error"):  # goes on as it ran, and tries nothing
+        resumed = pgcontrol.resume(run.path, total_steps=1024)
+    assert torch.equal(resumed.policy().theta, pgcontrol.resume(eager.path, total_steps=1024).policy().theta)
