@@ -1,4 +1,4 @@
-"""Scripted demonstrators of the tasks with routes, and the entropy of the routes that somebody took."""
+"""Scripted demonstrators of the tasks with routes."""
 
 from __future__ import annotations
 
@@ -60,25 +60,3 @@ class Demonstrator:
         """Continue from what state() returned."""
         self.route[:] = state["route"]
         self._deck, self._rng.bit_generator.state = list(state["deck"]), state["stream"]
-
-
-def route_entropy(route: np.ndarray, routes: int) -> float:
-    """How evenly the successful episodes used the routes there are: 1 all alike, 0 always the same one.
-
-    H = −Σ_r p(r) log_R p(r), with p the frequencies of the routes among the successes and R their number (D3IL's
-    behaviour entropy: Jia et al. 2024, arXiv 2402.14606, section 3).
-
-    Args:
-        route: what Task.route() said at the end of each episode, int [E]; -1 is not counted.
-        routes: R = len(task.routes).
-
-    Returns:
-        H in [0, 1]; 0 if R is 1; nan without a success.
-    """
-    taken = np.bincount(route[route >= 0], minlength=routes)
-    if not taken.sum():
-        return float("nan")
-    if routes == 1:
-        return 0.0
-    share = taken[taken > 0] / taken.sum()
-    return float(-(share * np.log(share)).sum() / np.log(routes)) + 0.0

@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pgcontrol_envs
 import torch
-from pgcontrol_envs import Step, VecEnv
-from pgcontrol_envs.demonstrators import route_entropy
-from torch import Tensor
+from pgcontrol_envs import VecEnv
 
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Episode, Writer
 from pgcontrol.machine.signals import Interrupt
+from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError, suggest
 from pgcontrol.play import evaluate
+from pgcontrol.play.episodes import Act, Played
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import PACKAGES
 from pgcontrol.runs.load import load_with_meta, make_env
@@ -34,13 +34,13 @@ WAVE = 16
 """Episodes played side by side, or the next multiple of the task's routes."""
 
 
-class Player(NamedTuple):
-    """Who is recorded."""
+class Source(NamedTuple):
+    """Who plays the episodes."""
 
     env: str
     wave: int
     """Episodes of a wave."""
-    begin: Callable[[VecEnv, int], evaluate.Act]
+    begin: Callable[[VecEnv, int], Act]
     """Environments and a seed -> the agent of one wave."""
     notes: dict[str, Any]
     """What the dataset says of it: equal notes, equal episodes."""
@@ -58,7 +58,7 @@ class _Stopped(Exception):
     """A signal came in the middle of a wave."""
 
 
-def policy_player(where: Path, mode: bool) -> Player:
+def policy_source(where: Path, mode: bool) -> Source:
     """A trained policy, its samples or its mode.
 
     Raises:
@@ -75,10 +75,10 @@ def policy_player(where: Path, mode: bool) -> Player:
         "head": meta["policy"]["head"],
         "actions": "mode" if mode else "sampled",
     }
-    return Player(notes["env"], WAVE, lambda _, seed: evaluate.policy_agent(policy, mode, seed), notes)
+    return Source(notes["env"], WAVE, lambda _, seed: evaluate.policy_agent(policy, mode, seed), notes)
 
 
-def demonstrator_player(env_id: str, noise: float) -> Player:
+def demonstrator_source(env_id: str, noise: float) -> Source:
     """A task's own demonstrator, all routes equally often.
 
     Raises:
@@ -91,16 +91,16 @@ def demonstrator_player(env_id: str, noise: float) -> Player:
     routes = len(tasks[env_id].routes)
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
     wave = routes * -(-WAVE // routes)
-    return Player(env_id, wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
+    return Source(env_id, wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
 
 
-def player(source: str, mode: bool, noise: float) -> Player:
-    """Whoever `source` names: a run folder, a checkpoint, or a task with a demonstrator."""
-    if not Path(source).exists():
-        if source in (tasks := pgcontrol_envs.catalog()):
-            return demonstrator_player(source, noise)
-        raise InputError(f"{source}: no such run or checkpoint folder, nor a task{suggest(source, tasks)}")
-    return policy_player(Path(source), mode)
+def find_source(name: str, mode: bool, noise: float) -> Source:
+    """From the name of a run folder, a checkpoint, or a task with a demonstrator."""
+    if not Path(name).exists():
+        if name in (tasks := pgcontrol_envs.catalog()):
+            return demonstrator_source(name, noise)
+        raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
+    return policy_source(Path(name), mode)
 
 
 def record(
@@ -112,7 +112,7 @@ def record(
         source: a run folder or checkpoint, or the id of a task with a scripted demonstrator.
         out: the dataset's folder.
         episodes: how many it is to have.
-        seed: of start states and of what the player draws.
+        seed: of start states and of what is drawn.
         mode: play the policy's mode, not its samples.
         noise: scale of the demonstrator's noise.
         quiet: print nothing.
@@ -121,7 +121,7 @@ def record(
         InputError: nobody to record, or a folder with something else in it.
     """
     dataset.require()
-    who = player(source, mode, noise)
+    who = find_source(source, mode, noise)
     env = make_env(who.env, who.wave, seed)
     notes = who.notes | {"seed": seed, "wave": who.wave}
     writer = _writer(out, env, notes, episodes)
@@ -134,15 +134,15 @@ def record(
             wave_seed = int(np.random.SeedSequence([int(draws), number]).generate_state(1)[0])
             try:
                 start = int(starts) + number * who.wave
-                wave, outcome = _play(env, who.begin(env, wave_seed), start, interrupt)
+                wave, results = _play(env, who.begin(env, wave_seed), start, interrupt)
             except _Stopped:
                 break
             fresh = slice(done, min(who.wave, episodes - number * who.wave))
-            writer.add(wave[fresh], _about(env, outcome, start)[fresh])
+            writer.add(wave[fresh], _about(env, results, start)[fresh])
             played += sum(len(episode.reward) for episode in wave[fresh])
-            totals += outcome.returns[fresh].tolist()
-            if outcome.route is not None:
-                routes.append(outcome.route[fresh])
+            totals += results.returns[fresh].tolist()
+            if results.route is not None:
+                routes.append(results.route[fresh])
             elapsed = time.perf_counter() - began
             rate = (len(writer) - first) / elapsed
             row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": played / elapsed}
@@ -176,34 +176,32 @@ def _writer(out: Path, env: VecEnv, notes: dict[str, Any], episodes: int) -> Wri
     return writer
 
 
-def _play(env: VecEnv, act: evaluate.Act, seed: int, interrupt: Interrupt) -> tuple[list[Episode], evaluate.Outcome]:
+def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[Episode], evaluate.EpisodeResults]:
     """One episode in each environment."""
-    obs, action, steps = list[Tensor](), list[Tensor](), list[Step]()
+    steps = list[Played]()
 
-    def watch(before: Tensor, taken: Tensor, step: Step, going: Tensor) -> None:
+    def watch(played: Played) -> None:
         if interrupt:
             raise _Stopped
-        obs.append(before)
-        action.append(taken)
-        steps.append(step)
+        steps.append(played)
 
-    outcome = evaluate.episodes(env, act, seed, watch=watch)
+    results = evaluate.episodes(env, act, seed, watch=watch)
     # environments that stand still repeat their last observation
-    seen = torch.stack([*obs, steps[-1].obs]).numpy()
-    taken = torch.stack(action).float().numpy()
-    reward = torch.stack([step.reward for step in steps]).numpy()
-    terminated = torch.stack([step.terminated for step in steps]).any(0).tolist()
+    seen = torch.stack([*(played.obs for played in steps), steps[-1].step.obs]).numpy()
+    taken = torch.stack([played.action for played in steps]).float().numpy()
+    reward = torch.stack([played.step.reward for played in steps]).numpy()
+    terminated = torch.stack([played.step.terminated for played in steps]).any(0).tolist()
     wave = [
         Episode(seen[: n + 1, i], taken[:n, i], reward[:n, i], terminated[i], not terminated[i])
-        for i, n in enumerate(outcome.lengths.tolist())
+        for i, n in enumerate(results.lengths.tolist())
     ]
-    return wave, outcome
+    return wave, results
 
 
-def _about(env: VecEnv, outcome: evaluate.Outcome, seed: int) -> list[dict[str, Any]]:
+def _about(env: VecEnv, results: evaluate.EpisodeResults, seed: int) -> list[dict[str, Any]]:
     """What each episode of a wave says of itself: the seed of its start, its return, and its route."""
-    said: list[dict[str, Any]] = [{"seed": seed + i, "return": total} for i, total in enumerate(outcome.returns)]
-    if outcome.route is not None and env.task is not None:
-        for one, route in zip(said, outcome.route, strict=True):
+    said: list[dict[str, Any]] = [{"seed": seed + i, "return": total} for i, total in enumerate(results.returns)]
+    if results.route is not None and env.task is not None:
+        for one, route in zip(said, results.route, strict=True):
             one["route"] = env.task.routes[route] if route >= 0 else ""
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +19,8 @@ from pgcontrol.machine.processes import RenderError
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
 from pgcontrol.options import InputError
-from pgcontrol.play.evaluate import LONGEST
+from pgcontrol.play.episodes import Episodes
+from pgcontrol.play.evaluate import policy_agent
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
@@ -181,19 +183,16 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
     return [*verdicts, unimodality.averaging(decision)], facts, decision
 
 
-@torch.no_grad()
 def _midway(policy: Policy, env_id: str, seed: int) -> tuple[torch.Tensor, np.ndarray | None]:
-    """A state in the middle of an episode, or after 100 steps: observation [1, O] and positions."""
+    """A state of choice in the middle of an episode, or after 100 steps: observation [1, O] and positions."""
     env = make_env(env_id, 1, seed)
-    obs, seen = env.reset(), []
-    for _ in range(min(env.time_limit or LONGEST, 200)):
-        seen.append((obs, env.qpos(0)))
-        action, _ = policy.act(obs, None)
-        step = env.step(action[:, 0])
-        obs = step.obs
-        if bool(step.terminated | step.truncated):
-            break
-    return seen[len(seen) // 2]
+    playing, choices = Episodes(env, policy_agent(policy, True, seed), env.reset()), []
+    qpos = env.qpos(0)
+    for played in itertools.islice(playing, 200):
+        if played.part == 0:
+            choices.append((played.obs, qpos))
+        qpos = env.qpos(0)
+    return choices[len(choices) // 2]
 
 
 def _draws(policy: Policy, obs: torch.Tensor, seed: int) -> np.ndarray:

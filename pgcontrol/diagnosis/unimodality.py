@@ -19,9 +19,10 @@ from pgcontrol_envs import VecEnv
 from scipy import stats
 from torch import Tensor
 
-from pgcontrol.measures import modes, spread
+from pgcontrol.measures import modes, routes, spread
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Verdict
-from pgcontrol.play.evaluate import LONGEST, demonstrator_agent, episodes, policy_agent
+from pgcontrol.play.episodes import Episodes
+from pgcontrol.play.evaluate import demonstrator_agent, episodes, policy_agent
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
 from pgcontrol.text import short
@@ -82,32 +83,7 @@ def occupancy(route: np.ndarray, names: Sequence[str]) -> Occupancy:
     """Of the route that each episode took, int [E]; −1 for none."""
     won = max(int((route >= 0).sum()), 1)
     shares = {name: float((route == r).sum()) / won for r, name in enumerate(names)}
-    return Occupancy(float((route >= 0).mean()), *modes.occupancy(route, len(names)), shares)
-
-
-@torch.no_grad()
-def follow(env: VecEnv, act: Any, obs: Tensor, going: Tensor, forced: Tensor | None = None) -> Tensor:
-    """Let the envs of the mask `going` [N] play to the end of their episodes; returns each one's reward from here on.
-
-    Args:
-        env: N environments, as they are.
-        act: observations [N, O] -> actions [N, H, A].
-        obs: [N, O], as they are.
-        going: who plays; the others stand still.
-        forced: [N, A] actions of the first step, in the place of `act`'s.
-    """
-    total, going = torch.zeros(env.num_envs, dtype=torch.float64), going.clone()
-    for _ in range(env.time_limit or LONGEST):
-        action = act(obs) if forced is None else forced.unsqueeze(1)
-        forced = None
-        for part in action.unbind(1):
-            step = env.step(part, active=going)
-            total += step.reward
-            going &= ~(step.terminated | step.truncated)
-            obs = step.obs
-            if not going.any():
-                return total
-    return total
+    return Occupancy(float((route >= 0).mean()), *routes.occupancy(route, len(names)), shares)
 
 
 @torch.no_grad()
@@ -143,7 +119,7 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
         centre = torch.tensor(np.stack([o.centre[m] for o in own])).float()
         candidates[f"mode {m + 1} of draws"] = head.to_bounds(centre)
     candidates = _distinct(candidates, head.half_range)
-    value = _values(scouts, policy, found, obs, candidates, repeats, rng)
+    value = _values(scouts, policy, found, candidates, repeats, rng)
     in_units = {name: spread.unit(a, head.low, head.high).numpy() for name, a in candidates.items()}
     qpos = np.stack([q for i in found.tolist() if (q := scouts.qpos(i)) is not None])
     return Decision(where, obs[found], qpos, units, in_units, value, _blocked(scouts, draws, found))
@@ -153,25 +129,16 @@ def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> t
     """Play until `wanted` envs stand at a choice: (observations [N, O], their ids)."""
     task = env.task
     assert task is not None
-    obs = env.reset()
-    over = torch.zeros(env.num_envs, dtype=torch.bool)
+    playing = Episodes(env, lambda obs: policy.act(obs, rng)[0], env.reset())
     if not _knows(task.deciding):
-        return obs, torch.arange(0)
+        return playing.obs, torch.arange(0)
     there = torch.from_numpy(_deciding(env))
-    for _ in range(env.time_limit or LONGEST):
-        going = ~(there | over)
-        if not going.any() or int(there.sum()) >= wanted:
-            break
-        action, _ = policy.act(obs, rng)
-        for part in action.unbind(1):
-            step = env.step(part, active=going)
-            over |= step.terminated | step.truncated
-            obs = step.obs
-            there |= torch.from_numpy(_deciding(env)) & ~over
-            going = ~(there | over)
-            if not going.any():
-                break
-    return obs, there.nonzero().squeeze(1)[:wanted]
+    playing.stop(there)
+    while playing.going.any() and int(there.sum()) < wanted:
+        playing.step()
+        there |= torch.from_numpy(_deciding(env)) & playing.going
+        playing.stop(there)
+    return playing.obs, there.nonzero().squeeze(1)[:wanted]
 
 
 def _knows(method: Any, *given: Any) -> bool:
@@ -215,7 +182,6 @@ def _values(
     scouts: VecEnv,
     policy: Policy,
     found: Tensor,
-    obs: Tensor,
     candidates: dict[str, Tensor],
     repeats: int,
     rng: torch.Generator,
@@ -232,8 +198,11 @@ def _values(
     forced = torch.zeros(N + count, len(scouts.action_low))
     forced[N:] = torch.cat([candidates[name].repeat_interleave(repeats, 0) for name in names])
     forced[:N] = policy.head.centre
-    seen = torch.cat((obs, obs[source]))
-    total = follow(env, lambda o: policy.act(o, rng)[0], seen, torch.arange(N + count) >= N, forced)
+    branches = torch.arange(N + count) >= N
+    first = env.step(forced, active=branches)
+    going = branches & ~(first.terminated | first.truncated)
+    rest = Episodes(env, lambda obs: policy.act(obs, rng)[0], first.obs, going)
+    total = sum((played.step.reward for played in rest), first.reward)
     mean = total[N:].view(len(names), S, repeats).mean(-1).numpy()
     return dict(zip(names, mean, strict=True))
 

@@ -89,48 +89,6 @@ def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
     return min(shares)
 
 
-def evenness(route: np.ndarray, routes: int) -> float:
-    """The estimate of `occupancy` alone; nan where no episode succeeded."""
-    taken = np.bincount(route[route >= 0], minlength=routes)
-    if routes == 1 or not taken.sum():
-        return 0.0 if taken.sum() else math.nan
-    return float(_entropy(taken[None], routes)[0])
-
-
-def occupancy(route: np.ndarray, routes: int, resamples: int = 2000) -> tuple[float, float, float]:
-    """How evenly successful episodes use the routes, 0 to 1, and its 95 % interval over episodes.
-
-    The entropy of the shares in units of log R, plus Miller and Madow's (1955) (m − 1) / 2E for the routes m seen in E
-    successes, without which 24 routes taken alike in 100 episodes would score 0.96.
-
-    Args:
-        route: the route each episode took, int [E]; −1 for none.
-        routes: R, how many there are.
-        resamples: of the bootstrap, from a fixed seed.
-
-    Returns:
-        (estimate, low, high); nan where no episode succeeded.
-    """
-    taken = np.bincount(route[route >= 0], minlength=routes)
-    total = int(taken.sum())
-    estimate = evenness(route, routes)
-    if routes == 1 or not total:
-        return estimate, estimate, estimate
-    # a route that was not seen may still be taken, by the rule of succession: an interval of one point would lie
-    prior = (taken + 1 / routes) / (total + 1)
-    again = np.random.default_rng(0).multinomial(total, prior, size=resamples)
-    low, high = np.quantile(_entropy(again, routes), [0.025, 0.975])
-    return estimate, min(float(low), estimate), max(float(high), estimate)
-
-
-def _entropy(taken: np.ndarray, routes: int) -> np.ndarray:
-    """Counts [n, R] -> normalised entropies [n]."""
-    total = taken.sum(-1, keepdims=True)
-    share = taken / total
-    plain = -np.where(taken > 0, share * np.log(np.where(taken > 0, share, 1.0)), 0.0).sum(-1)
-    return np.minimum((plain + ((taken > 0).sum(-1) - 1) / (2 * total[:, 0])) / math.log(routes), 1.0)
-
-
 def _split(draws: np.ndarray, rows: np.ndarray, width: float) -> list[np.ndarray]:
     """Row numbers of each part."""
     valleys = [_valley(values, width) for values in draws[rows].T]

@@ -7,20 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from pgcontrol_envs import Step, VecEnv
-from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
-from torch import Tensor
+from pgcontrol_envs import VecEnv
+from pgcontrol_envs.demonstrators import Demonstrator
 
+from pgcontrol.measures.routes import route_entropy
+from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
-LONGEST = 10_000
-"""Steps after which an episode is cut off in an environment without a time limit."""
-
-Act = Callable[[Tensor], Tensor]
-"""Raw observations [N, O] -> actions [N, H, A], played one after the other."""
-
-Watch = Callable[[Tensor, Tensor, Step, Tensor], None]
-"""Told of every step: the observations [N, O] before it, the actions [N, A], the step, and who took it, bool [N]."""
+Watch = Callable[[Played], None]
+"""Is given every step as it has been played."""
 
 
 class Trace(NamedTuple):
@@ -36,7 +31,7 @@ class Trace(NamedTuple):
     """[C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up."""
 
 
-class Outcome(NamedTuple):
+class EpisodeResults(NamedTuple):
     """Returns and lengths of whole episodes."""
 
     returns: np.ndarray
@@ -48,8 +43,7 @@ class Outcome(NamedTuple):
     """By which of them each succeeded, int [N], −1 for none; None where the task has no routes."""
 
 
-@torch.no_grad()
-def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watch | None = None) -> Outcome:
+def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watch | None = None) -> EpisodeResults:
     """Play one episode in every environment of `env`, from `seed`, without touching anything else.
 
     Args:
@@ -60,42 +54,32 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
         watch: sees every step.
 
     Returns:
-        Outcome of N episodes.
+        EpisodeResults of N episodes.
     """
-    obs = env.reset(seed=seed)
+    playing = Episodes(env, act, env.reset(seed=seed))
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
-    going = torch.ones(env.num_envs, dtype=torch.bool)
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
-    limit = env.time_limit or LONGEST
-    while going.any() and int(lengths.max()) < limit:
-        action = act(obs)
-        if record and going[0]:
-            seen.append(obs[0].numpy().copy())
-        for part in action.unbind(1):
-            if record and going[0]:
-                actions.append(part[0].numpy().copy())
-            step = env.step(part, active=going)
-            if watch:
-                watch(obs, part, step, going)
-            if record and going[0]:
-                qpos.append(env.qpos(0))
-                rewards.append(float(step.reward[0]))
-            totals += torch.where(going, step.reward, 0.0)
-            lengths += going
-            going = going & ~(step.terminated | step.truncated)
-            obs = step.obs
-            if not going.any():
-                break
+    for played in playing:
+        if watch:
+            watch(played)
+        totals += played.step.reward
+        lengths += played.going
+        if record and played.going[0]:
+            qpos.append(env.qpos(0))
+            actions.append(played.action[0].numpy().copy())
+            rewards.append(float(played.step.reward[0]))
+            if played.part == 0:
+                seen.append(played.obs[0].numpy().copy())
     trace = None
     if record:
         shown = None if qpos[0] is None else np.stack([np.array(q) for q in qpos])  # pyright: ignore[reportArgumentType]
         trace = Trace(shown, np.stack(actions), np.array(rewards), np.stack(seen))
-    outcome = Outcome(totals.numpy(), lengths.numpy(), trace)
+    results = EpisodeResults(totals.numpy(), lengths.numpy(), trace)
     if env.task is None or not env.task.routes:
-        return outcome
+        return results
     # environments whose episode is over stand where it ended
-    return outcome._replace(routes=len(env.task.routes), route=np.array(env.task.route()))
+    return results._replace(routes=len(env.task.routes), route=np.array(env.task.route()))
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
@@ -137,19 +121,19 @@ def interval(returns: np.ndarray, confidence: float = 0.95) -> tuple[float, floa
     return float(low), float(high)
 
 
-def summary(outcome: Outcome, name: str) -> dict[str, Any]:
+def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
     """Mean, deviation, interval and mean length, by logged names; for a task with routes, success and their entropy."""
-    low, high = interval(outcome.returns)
+    low, high = interval(results.returns)
     row = {
-        f"eval/mean_reward{name}": float(outcome.returns.mean()),
-        f"eval/std_reward{name}": float(outcome.returns.std()),
+        f"eval/mean_reward{name}": float(results.returns.mean()),
+        f"eval/std_reward{name}": float(results.returns.std()),
         f"eval/low_reward{name}": low,
         f"eval/high_reward{name}": high,
-        f"eval/mean_ep_length{name}": float(outcome.lengths.mean()),
+        f"eval/mean_ep_length{name}": float(results.lengths.mean()),
     }
-    if outcome.route is None:
+    if results.route is None:
         return row
     return row | {
-        f"eval/success{name}": float((outcome.route >= 0).mean()),
-        f"eval/route_entropy{name}": route_entropy(outcome.route, outcome.routes),
+        f"eval/success{name}": float((results.route >= 0).mean()),
+        f"eval/route_entropy{name}": route_entropy(results.route, results.routes),
     }

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
 
+from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import density, joint_names
+from pgcontrol.play.episodes import Episodes
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, load_with_meta, make_env
@@ -126,14 +127,12 @@ def _deciding(env_id: str) -> torch.Tensor | None:
     try:
         if env.task is None or len(env.task.routes) < 2:
             return None
-        demonstrator, obs = Demonstrator(env, SEED, noise=0.0), env.reset(seed=SEED)
-        for _ in range(env.time_limit or 0):
+        act = evaluate.demonstrator_agent(env, SEED, noise=0.0)
+        playing = Episodes(env, act, env.reset(seed=SEED))
+        while playing.going.any():
             if env.task.deciding()[0]:
-                return obs[0].clone()
-            step = env.step(demonstrator.act())
-            obs = step.obs
-            if step.terminated[0] or step.truncated[0]:
-                return None
+                return playing.obs[0].clone()
+            playing.step()
         return None
     except NotImplementedError:
         return None

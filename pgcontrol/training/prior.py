@@ -55,7 +55,7 @@ class Prior:
         begin_as(self.policy, spec, str(self.config.prior))
         if self.config.prior_std is not None:
             visited: list[Tensor] = []
-            self._play(seed, threads, lambda obs, *_: visited.append(obs))
+            self._play(seed, threads, lambda played: visited.append(played.obs))
             obs = torch.cat(visited)
             some = obs[:: max(1, len(obs) // STATES)]
             self.policy.head.widen(self.config.prior_std, self.policy.actor_trunk(self.policy.normaliser(some)))

@@ -14,7 +14,7 @@ from pgcontrol.data.actions import chunks
 from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
-from pgcontrol.measures import modes
+from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config
@@ -166,7 +166,7 @@ class Trainer:
             row |= {"rollout/ep_rew_mean": float(returns.mean()), "rollout/ep_len_mean": float(lengths.mean())}
             if self.env.task is not None and (routes := len(self.env.task.routes)):
                 row["rollout/success"] = float((taken >= 0).mean())
-                row |= {"health/route_entropy": modes.evenness(taken, routes)} if routes > 1 else {}
+                row |= {"health/route_entropy": route_entropy(taken, routes)} if routes > 1 else {}
         if self.prior:
             metrics, remarks = self.prior.watch(row, before, self.steps, self.episodes)
             row |= metrics

@@ -29,6 +29,7 @@ from pgcontrol.machine.display import has_display
 from pgcontrol.options import InputError, suggest
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
+from pgcontrol.play.episodes import Act, Episodes
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.viewer.panel import Moment, Panel
@@ -45,7 +46,7 @@ class Agent(NamedTuple):
     """Who plays."""
 
     name: str
-    act: evaluate.Act
+    act: Act
     draws: Callable[[Tensor], Tensor]
     """Raw observation [1, O] -> actions that it might take, [count, A]."""
 
@@ -96,30 +97,22 @@ class Player(plugin.SimPlugin):
 
     def begin(self) -> None:
         """Start the next episode."""
-        self.obs = self.env.reset(seed=self.seed)
+        self.playing = Episodes(self.env, self.agent.act, self.env.reset(seed=self.seed))
         self.seed += 1
-        self.parts: collections.deque[Tensor] = collections.deque()
-        self.action = torch.zeros(1, len(self.joints))
         self.choice, self.draws = np.zeros(len(self.joints)), np.empty((0, len(self.joints)))
         self.total, self.steps, self.over = 0.0, 0, ""
         self._mirror()
 
-    @torch.no_grad()
     def play(self) -> None:
         """One step of the environment; a choice before it where the last one has been played."""
         self._take_pushes()
-        if not self.parts:
-            chosen = self.agent.act(self.obs)
-            self.parts.extend(chosen.unbind(1))
-            if time.monotonic() - self._pictured >= PICTURES:
-                self.choice, self._pictured = self.parts[0][0].double().numpy(), time.monotonic()
-                self.draws = self.agent.draws(self.obs).double().numpy()  # of this state and no other
-        self.action = self.parts.popleft()
-        step = self.env.step(self.action)
-        self.obs = step.obs
-        self.total, self.steps = self.total + float(step.reward[0]), self.steps + 1
-        self.over = "ended" if step.terminated[0] else "time is up" if step.truncated[0] else ""
-        if self.over:
+        played = self.playing.step()
+        if played.part == 0 and time.monotonic() - self._pictured >= PICTURES:
+            self.choice, self._pictured = played.action[0].double().numpy(), time.monotonic()
+            self.draws = self.agent.draws(played.obs).double().numpy()  # of this state and no other
+        self.total, self.steps = self.total + float(played.step.reward[0]), self.steps + 1
+        if not self.playing.going[0]:
+            self.over = "ended" if played.step.terminated[0] else "time is up"
             self.returns.append(self.total)
         self._mirror()
 
@@ -141,8 +134,7 @@ class Player(plugin.SimPlugin):
             physics.qpos[0] = self.data.qpos
             physics.forward()
             assert self.env.task is not None
-            self.obs = torch.from_numpy(self.env.task.observe())
-            self.parts.clear()
+            self.playing.moved(torch.from_numpy(self.env.task.observe()))
 
     def moment(self) -> Moment:
         """For the overlay."""

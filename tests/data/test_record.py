@@ -7,13 +7,13 @@ import minari
 import numpy as np
 import pytest
 import torch
-from pgcontrol_envs.demonstrators import route_entropy
 
 import pgcontrol
 from pgcontrol.data import actions
 from pgcontrol.data.dataset import Dataset
 from pgcontrol.data.record import record
 from pgcontrol.machine.signals import Interrupt
+from pgcontrol.measures.routes import route_entropy
 from pgcontrol.runs.load import make_env
 from tests.test_cli import run
 from tests.training.test_train import small

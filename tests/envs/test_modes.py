@@ -6,7 +6,7 @@ import numpy as np
 import pgcontrol_envs
 import pytest
 import torch
-from pgcontrol_envs.demonstrators import Demonstrator, route_entropy
+from pgcontrol_envs.demonstrators import Demonstrator
 from pgcontrol_envs.puck import passing, touches
 from pgcontrol_envs.vector import TaskVecEnv
 
@@ -79,17 +79,6 @@ def test_tasks_without_routes_say_so():
     assert env.task is not None
     with pytest.raises(NotImplementedError, match="Hopper-v5 has no routes"):
         env.task.success()
-
-
-def test_route_entropy():
-    assert route_entropy(np.array([0, 1, 2, 3, -1]), 4) == pytest.approx(1, abs=1e-12)
-    assert route_entropy(np.array([2, 2, -1]), 4) == 0
-    # −½ log ½ − ½ log ½ = log 2, in units of log 4: one half
-    assert route_entropy(np.array([0, 3, 3, 0]), 4) == pytest.approx(0.5, abs=1e-12)
-    # ¼ log 4 + ¾ log 4/3 = 0.5623, in units of log 24
-    assert route_entropy(np.array([7, 1, 1, 1]), 24) == pytest.approx(0.56233514 / np.log(24), abs=1e-8)
-    assert route_entropy(np.array([0, 0]), 1) == 0
-    assert np.isnan(route_entropy(np.array([-1]), 2))
 
 
 # geometry

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pgcontrol.measures import modes
-from pgcontrol.measures.modes import WIDTH, occupancy, relief
+from pgcontrol.measures.modes import WIDTH, relief
 
 TRIALS, RIGHT = 100, 95
 """Samples of each distribution, and how many of them must be right: so far all are."""
@@ -105,26 +105,3 @@ def test_each_draw_belongs_to_its_mode():
     draws = mixture([-0.8, 0.8])[0](np.random.default_rng(0))
     found = modes.modes(draws)
     assert (np.sign(found.centre[found.member, 0]) == np.sign(draws[:, 0])).all()
-
-
-def test_occupancy_of_even_and_of_single_routes():
-    even = np.random.default_rng(0).integers(24, size=400)
-    estimate, low, high = occupancy(even, 24)
-    assert low < estimate <= high
-    assert estimate > 0.98
-    single, low, high = occupancy(np.zeros(50, int), 2)
-    assert single == low == 0
-    assert 0 < high < 0.3
-    assert all(np.isnan(occupancy(np.full(9, -1), 2)))
-    assert occupancy(np.zeros(9, int), 1) == (0, 0, 0)
-
-
-def test_the_interval_of_occupancy_covers():
-    share, R = np.array([0.7, 0.2, 0.1, 0.0]), 4
-    truth = float(-(share[:3] * np.log(share[:3])).sum() / np.log(R))
-    rng = np.random.default_rng(0)
-    covered = 0
-    for _ in range(200):
-        _, low, high = occupancy(rng.choice(R, 100, p=share), R, resamples=400)
-        covered += low <= truth <= high
-    assert covered >= 176

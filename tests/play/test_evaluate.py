@@ -46,11 +46,11 @@ def test_watch_sees_every_step_of_every_episode():
     env = make_env("Fork-v0", 5, 0)
     steps, rewards = torch.zeros(5, dtype=torch.int64), torch.zeros(5, dtype=torch.float64)
 
-    def watch(obs, action, step, going):
-        assert obs.shape == (5, 4)
-        assert action.shape == (5, 2)
-        steps.add_(going)
-        rewards.add_(step.reward)
+    def watch(played):
+        assert played.obs.shape == (5, 4)
+        assert played.action.shape == (5, 2)
+        steps.add_(played.going)
+        rewards.add_(played.step.reward)
 
     outcome = evaluate.episodes(env, evaluate.random_agent(env, 0), 0, watch=watch)
     assert steps.tolist() == outcome.lengths.tolist()

@@ -91,11 +91,11 @@ def test_the_next_episode_has_the_next_seed_and_a_reset_begins_it(tmp_path):
     steps(player, 1)  # a moment to look at the end, then the next one
     assert player.steps == 0
     start = make_env("Hopper-v5", 1, seed=1).reset(seed=1)
-    assert torch.equal(player.obs, start)
+    assert torch.equal(player.playing.obs, start)
     steps(player, 3)
     assert player.on_reset(messages.ResetEvent())
     assert (player.steps, player.total) == (0, 0.0)
-    assert torch.equal(player.obs, make_env("Hopper-v5", 1, seed=2).reset(seed=2))
+    assert torch.equal(player.playing.obs, make_env("Hopper-v5", 1, seed=2).reset(seed=2))
 
 
 def test_pause_single_steps_and_speed(tmp_path):
@@ -128,7 +128,7 @@ def test_a_push_in_the_viewer_moves_the_simulation(tmp_path):
     pushed.data.xfrc_applied[:] = 0.0
     pushed.data.qpos[1] += 0.5
     steps(pushed, 1)
-    assert float(pushed.obs[0, 0]) == pytest.approx(calm.data.qpos[1] + 0.5, abs=0.2)  # its height
+    assert float(pushed.playing.obs[0, 0]) == pytest.approx(calm.data.qpos[1] + 0.5, abs=0.2)  # its height
     assert pushed.data.qpos[1] > calm.data.qpos[1] + 0.3
 
 
@@ -145,10 +145,17 @@ def test_agents_without_weights_play_a_task_by_its_id():
 
 
 def test_chunks_are_played_in_order(tmp_path):
-    player, handle = player_of(saved(tmp_path / "step_1", "token", horizon=3, tokenizer="bins", codes=5))
+    where = saved(tmp_path / "step_1", "token", horizon=3, tokenizer="bins", codes=5)
+    player, handle = player_of(where)
     steps(player, 4)
-    assert len(player.parts) == 2  # of the second choice's three
-    assert handle.said[0].action.tolist() == handle.said[2].action.tolist()
+    policy, env = play.load_with_meta(where)[0], make_env("Hopper-v5", 1, seed=0)
+    obs = env.reset(seed=0)
+    first, _ = policy.act(obs, None)
+    for action in first.unbind(1):
+        obs = env.step(action).obs
+    second, _ = policy.act(obs, None)
+    assert torch.equal(player.playing.obs, env.step(second[:, 0]).obs)
+    assert [said.action.tolist() for said in handle.said[:3]] == [first[0, 0].tolist()] * 3
 
 
 def test_columns_of_bins_and_curves_of_gaussians():

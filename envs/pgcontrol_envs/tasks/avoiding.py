@@ -23,7 +23,7 @@ class Avoiding(Puck):
     way only.
 
     Measure: rate of success, and the entropy over the 24 routes of the successful episodes, in units of log 24 (1: all
-    used alike; 0: always the same one); see pgcontrol_envs.demonstrators.route_entropy.
+    used alike; 0: always the same one); see pgcontrol.measures.routes.route_entropy.
     """
 
     id = "Avoiding-v0"

@@ -1,0 +1,78 @@
+"""The one loop that plays to the end of an episode: evaluation, recording, diagnosis and the viewer step through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from pgcontrol_envs import Step, VecEnv
+from torch import Tensor
+
+LONGEST = 10_000
+"""Steps after which an episode is cut off in an environment without a time limit."""
+
+Act = Callable[[Tensor], Tensor]
+"""Raw observations [N, O] -> actions [N, H, A], played one after the other before it is asked again."""
+
+
+class Played(NamedTuple):
+    """One step of N environments, and what it was made from."""
+
+    obs: Tensor
+    """[N, O] before the step."""
+    action: Tensor
+    """[N, A]."""
+    part: int
+    """Number of the action within its choice: 0 where the choice was made from `obs`."""
+    step: Step
+    going: Tensor
+    """Who took it, bool [N]; the others stood still."""
+
+
+class Episodes:
+    """Episodes of N environments, played side by side, a step at a time, each environment to the end of its own.
+
+    A choice of H actions is played to its end before the next one is made. An iteration plays all that is left; what
+    happens between two steps (a look at the task, an environment taken out) is the caller's affair.
+    """
+
+    def __init__(self, env: VecEnv, act: Act, obs: Tensor, going: Tensor | None = None):
+        """Begin, or go on, where the environments stand.
+
+        Args:
+            env: N environments.
+            act: the agent.
+            obs: [N, O], what they show now.
+            going: who plays, bool [N]; None: all. The others stand still.
+        """
+        self.env, self.act, self.obs = env, act, obs
+        self.going = torch.ones(env.num_envs, dtype=torch.bool) if going is None else going
+        """Whose episode is not over, bool [N]."""
+        self._left = env.time_limit or LONGEST
+        self._chunk: Tensor | None = None
+        self._part = 0
+
+    @torch.no_grad()
+    def step(self) -> Played:
+        """Play one step of those that are going; a choice before it where the last one is used up."""
+        if self._chunk is None or self._part == self._chunk.shape[1]:
+            self._chunk, self._part = self.act(self.obs), 0
+        action = self._chunk[:, self._part]
+        played = Played(self.obs, action, self._part, self.env.step(action, active=self.going), self.going)
+        self.obs, self._part, self._left = played.step.obs, self._part + 1, self._left - 1
+        over = played.step.terminated | played.step.truncated
+        self.going = self.going & ~over & (self._left > 0)
+        return played
+
+    def __iter__(self) -> Iterator[Played]:
+        while self.going.any():
+            yield self.step()
+
+    def stop(self, who: Tensor) -> None:
+        """These, bool [N], play no further."""
+        self.going = self.going & ~who
+
+    def moved(self, obs: Tensor) -> None:
+        """The states were changed from outside: the next step begins with a choice from `obs` [N, O]."""
+        self.obs, self._chunk = obs, None
