@@ -20,7 +20,7 @@ class Recommendation(NamedTuple):
     settings: Mapping[str, Any]
     """By dotted key. A head or algorithm that has no such option is left alone."""
     source: str
-    """Where the values came from: a search under experiments/, another library's default, or a hand."""
+    """Where the values came from: a search under experiments/, another library's default, or by hand."""
 
 
 ALIKE = "by hand, one value for all heads: what the Gaussian and the bins were given"

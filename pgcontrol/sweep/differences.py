@@ -23,7 +23,7 @@ class Setup(NamedTuple):
 
 
 def implied(setups: Iterable[Setup]) -> list[str]:
-    """A line for each setting that differs between arms of a task of which the YAML says nothing about it.
+    """A line for each setting that the YAML leaves open and in which arms of one task differ.
 
     Such as `algorithm.learning_rate: gaussian 0.001; binned / token 0.0003`, behind the tasks where not all are so. A
     setting that only one arm has is its own: it is no difference.
