@@ -7,31 +7,26 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pgcontrol.heads import categorical, quadrature
-from pgcontrol.heads.base import ChoiceSpec, Head, joint_stds, output_layer, temper
+from pgcontrol.heads.base import joint_stds, output_layer, temper
+from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import Chain
 from pgcontrol.options import option
 
 
 @dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for the chain of bins."""
+class Options(BinOptions):
+    """Adds how much joints may say to each other."""
 
-    bins: int = option(11, "values per joint, evenly spaced over its range, the bounds among them", least=2, most=1024)
-    initial_std: float | None = option(
-        None,
-        "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform",
-        above=0,
-    )
     degree: int = option(
         2, "polynomials through which joints speak to each other; bins - 1: every pairwise table", least=1, most=10
     )
 
 
-class Autoregressive(Head):
+class Autoregressive(BinPerJoint):
     """p(c) = Π_j p(c_j | c_1 … c_{j−1}): joints as correlated as they come, left-left or right-right.
 
     A `rows.Chain` whose features are the first `degree` orthonormal polynomials of a bin's place in its range: degree 1
@@ -48,16 +43,13 @@ class Autoregressive(Head):
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
     entropy_points: ClassVar = 8
-    centres: Tensor
     basis: Tensor
     uniforms: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.bins, self.degree = options.bins, min(options.degree, options.bins - 1)
+        self.degree = min(options.degree, options.bins - 1)
         A, R = self.joints, self.degree
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
-        self.resolution = 2.0 / (self.bins - 1)
         # Σ_k φ_r(k) φ_s(k) / K = [r = s], and no part of the constant, which softmax drops
         powers = self.centres.double().unsqueeze(1) ** torch.arange(R + 1)
         basis = torch.linalg.qr(powers)[0][:, 1:] * math.sqrt(self.bins)
@@ -69,21 +61,12 @@ class Autoregressive(Head):
             with torch.no_grad():
                 self.out.bias.view(A, -1)[:, : self.bins] = shape
 
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One bin index per joint."""
-        return ChoiceSpec((self.joints,), torch.int64, self.bins)
-
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K + R·A·R]."""
         return self.out(features).unflatten(-1, (self.joints, -1))
 
     def _chain(self, params: Tensor) -> Chain:
         return Chain.read(params, self.basis, self.uniforms, self.entropy_points)
-
-    def noise(self, count: int, rng: Generator) -> Tensor:
-        """[count, A, K]."""
-        return categorical.race(count, self.joints, self.bins, rng=rng)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """Joint by joint, by the exponential race."""
@@ -105,22 +88,12 @@ class Autoregressive(Head):
         """Greedy."""
         return self._chain(params).mode()
 
-    def decode(self, choice: Tensor) -> Tensor:
-        """The bin's centre."""
-        return self.to_bounds(self.centres[choice]).unsqueeze(1)
-
-    def encode(self, action: Tensor) -> Tensor:
-        """Every joint's nearest bin."""
-        return categorical.nearest(self.to_unit(action[:, 0]), self.centres)
-
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity given the earlier joints, size of the couplings."""
         chain = self._chain(params)
         logits = chain.conditionals()
         p = logits.softmax(-1).mean(1)
-        mean = (p * self.centres).sum(-1, keepdim=True)
-        std = (p * (self.centres - mean) ** 2).sum(-1).sqrt()
-        return spread(std) | {
+        return spread(self.deviations(p)) | {
             "perplexity": categorical.entropy(logits).exp().mean() / self.bins,
             "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
             "saturation": (p[..., 0] + p[..., -1]).mean(),

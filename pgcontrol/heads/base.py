@@ -177,6 +177,23 @@ class Head(nn.Module):
         return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
 
 
+class Continuous(Head):
+    """A head whose choice is one action, a float for each joint in half-ranges, which `decode` clips at the bounds."""
+
+    @property
+    def choice_spec(self) -> ChoiceSpec:
+        """One float per joint."""
+        return ChoiceSpec((self.joints,), torch.float32)
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """Clip at the bounds."""
+        return self.to_bounds(choice).unsqueeze(1)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """In half-ranges; what lay beyond a bound is not to be known any more."""
+        return self.to_unit(action[:, 0])
+
+
 INSET = 1e-3
 """Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from pgcontrol.heads.base import INSET, ChoiceSpec, Head, output_layer, solve
+from pgcontrol.heads.base import INSET, Continuous, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
 
@@ -34,7 +34,7 @@ EDGE = 1e-6
 infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration."""
 
 
-class Beta(Head):
+class Beta(Continuous):
     """Independent Beta(α, β) per joint on its bounds, α, β = 1 + softplus (Chou, Maturana & Scherer 2017, section 4).
 
     params [B, 2, A]: α and β before the softplus. The choice is in [−1, 1]. α, β > 1 make every distribution
@@ -50,11 +50,6 @@ class Beta(Head):
         # on [−1, 1], Beta(α, α) has variance 1 / (2α + 1); softplus(x) = α − 1 at x = log(e^(α−1) − 1)
         above_one = 0.5 * (options.initial_std**-2 - 1) - 1
         nn.init.constant_(self.raw.bias, above_one + math.log(-math.expm1(-above_one)))
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One float per joint."""
-        return ChoiceSpec((self.joints,), torch.float32)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, 2, A]."""
@@ -97,13 +92,9 @@ class Beta(Head):
         a, b = F.softplus(params).unbind(1)
         return (a - b) / (a + b).clamp_min(1e-30)
 
-    def decode(self, choice: Tensor) -> Tensor:
-        """Stretch to the bounds."""
-        return self.to_bounds(choice).unsqueeze(1)
-
     def encode(self, action: Tensor) -> Tensor:
         """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
-        return self.to_unit(action[:, 0]).clamp(-1 + INSET, 1 - INSET)
+        return super().encode(action).clamp(-1 + INSET, 1 - INSET)
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:

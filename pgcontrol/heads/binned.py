@@ -11,21 +11,16 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, Head, joint_stds, output_layer, temper
+from pgcontrol.heads.base import ChoiceSpec, joint_stds, output_layer, temper
+from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
 
 @dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for the bins."""
+class Options(BinOptions):
+    """Adds where the bins lie, and what is played of one."""
 
-    bins: int = option(11, "values per joint over its range, the bounds among them", least=2, most=1024)
-    initial_std: float | None = option(
-        None,
-        "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform",
-        above=0,
-    )
     quantile_std: float | None = option(
         None,
         "space the bins by the quantiles of a Gaussian of this deviation, so that they are denser around 0;"
@@ -35,7 +30,7 @@ class Options:
     inside: bool = option(False, "play a value drawn uniformly inside the chosen bin, not the bin's own")
 
 
-class Binned(Head):
+class Binned(BinPerJoint):
     """K bins per joint, independent categoricals (Tang & Agrawal, arXiv 1901.10500, section 4).
 
     params [B, A, K]: logits. The choice is the bin's index. Bins have no order here: probability can pile up at both
@@ -52,16 +47,15 @@ class Binned(Head):
         {"inside": True},
         {"inside": True, "quantile_std": 0.4, "bins": 5},
     )
-    centres: Tensor
     edges: Tensor
     log_width: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.bins, self.inside = options.bins, options.inside
+        self.inside = options.inside
         edges = spaced(self.bins + 1, options.quantile_std)
         own = 0.5 * (edges[1:] + edges[:-1]) if self.inside else spaced(self.bins, options.quantile_std)
-        self.register_buffer("centres", own)
+        self.centres.copy_(own)
         self.register_buffer("edges", edges, persistent=False)
         self.register_buffer("log_width", edges.diff().log(), persistent=False)
         self.resolution = float(own.diff().max())
@@ -98,8 +92,7 @@ class Binned(Head):
     @property
     def choice_spec(self) -> ChoiceSpec:
         """One bin index per joint, or one float."""
-        shape = (self.joints,)
-        return ChoiceSpec(shape, torch.float32) if self.inside else ChoiceSpec(shape, torch.int64, self.bins)
+        return ChoiceSpec((self.joints,), torch.float32) if self.inside else super().choice_spec
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
@@ -109,7 +102,7 @@ class Binned(Head):
 
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the bin, and for the place in it where bins are intervals: [count, A, K] or [count, A, K + 1]."""
-        race = categorical.race(count, self.joints, self.bins, rng=rng)
+        race = super().noise(count, rng)
         return torch.cat((race, torch.rand(count, self.joints, 1, generator=rng)), -1) if self.inside else race
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
@@ -142,20 +135,17 @@ class Binned(Head):
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""
-        return self.to_bounds(choice if self.inside else self.centres[choice]).unsqueeze(1)
+        return self.to_bounds(choice).unsqueeze(1) if self.inside else super().decode(choice)
 
     def encode(self, action: Tensor) -> Tensor:
         """The nearest bin, or the value itself."""
-        unit = self.to_unit(action[:, 0])
-        return unit if self.inside else categorical.nearest(unit, self.centres)
+        return self.to_unit(action[:, 0]) if self.inside else super().encode(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""
         p = F.softmax(params, -1)
-        mean = (p * self.centres).sum(-1, keepdim=True)
         within = self.edges.diff() ** 2 / 12 if self.inside else 0.0
-        std = (p * ((self.centres - mean) ** 2 + within)).sum(-1).sqrt()
-        return spread(std) | {
+        return spread(self.deviations(p, within)) | {
             "perplexity": categorical.entropy(params).exp().mean() / self.bins,
             # a bin is dead when no visited state gives it a percent of the uniform share
             "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),

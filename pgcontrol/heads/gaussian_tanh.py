@@ -54,11 +54,11 @@ class GaussianTanh(DiagonalGaussian):
 
     def decode(self, choice: Tensor) -> Tensor:
         """Squash."""
-        return self.to_bounds(choice.tanh()).unsqueeze(1)
+        return super().decode(choice.tanh())
 
     def encode(self, action: Tensor) -> Tensor:
         """artanh, an action at a bound a little inside it: u would be infinite there."""
-        return self.to_unit(action[:, 0]).clamp(-1 + INSET, 1 - INSET).atanh()
+        return super().encode(action).clamp(-1 + INSET, 1 - INSET).atanh()
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""

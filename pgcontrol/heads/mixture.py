@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical, normal, quadrature
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import Continuous, output_layer
 from pgcontrol.heads.normal import Deviations
 from pgcontrol.options import option
 
@@ -25,7 +25,7 @@ class Options(Deviations):
     )
 
 
-class Mixture(Head):
+class Mixture(Continuous):
     """M diagonal Gaussians over all joints at once, weights, means and σ from the trunk (Bishop 1994, section 3).
 
     params [B, M, 1 + 2A]: the weight's logit, mean, log σ of each. The choice is the unclipped sample; `decode` clips.
@@ -52,11 +52,6 @@ class Mixture(Head):
             mean.normal_(0, options.initial_spread) if options.initial_spread else mean.zero_()
             log_std.fill_(math.log(options.initial_std))
         self.register_buffer("points", quadrature.normals(16, self.joints), persistent=False)
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One float per joint."""
-        return ChoiceSpec((self.joints,), torch.float32)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, M, 1 + 2A]."""
@@ -118,14 +113,6 @@ class Mixture(Head):
             x = (pull * mean.unsqueeze(1)).sum(2) / pull.sum(2)
         height = self._log_joint(params.unsqueeze(1), x.unsqueeze(2)).logsumexp(-1)
         return _row(x, height.argmax(-1))
-
-    def decode(self, choice: Tensor) -> Tensor:
-        """Clip at the bounds."""
-        return self.to_bounds(choice).unsqueeze(1)
-
-    def encode(self, action: Tensor) -> Tensor:
-        """In half-ranges."""
-        return self.to_unit(action[:, 0])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the whole mixture, that of the components, weights' perplexity as a share of M, saturation."""

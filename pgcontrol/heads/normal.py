@@ -8,20 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import Continuous, output_layer
 from pgcontrol.options import InputError, option
 
 LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class Deviations:
-    """What `--head.X` sets for σ."""
+class Sigma:
+    """What `--head.X` sets for σ: where it starts, and between which limits it stays."""
 
     initial_std: float = option(0.37, "σ at the start, as a share of the joint's half-range", above=0)
     min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
     max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
-    std_rate: float = option(1.0, "steps of σ's own weights, as a multiple of the others'; 0: σ stays", least=0)
 
     def __post_init__(self) -> None:
         if not self.min_std <= self.initial_std <= self.max_std:
@@ -40,7 +39,14 @@ class Deviations:
         return math.log(self.min_std), math.log(self.max_std)
 
 
-class DiagonalGaussian(Head):
+@dataclass(frozen=True)
+class Deviations(Sigma):
+    """Adds how fast it learns."""
+
+    std_rate: float = option(1.0, "steps of σ's own weights, as a multiple of the others'; 0: σ stays", least=0)
+
+
+class DiagonalGaussian(Continuous):
     """A Gaussian of its own for every joint; subclasses say where log σ comes from.
 
     params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so the log-probability
@@ -53,11 +59,6 @@ class DiagonalGaussian(Head):
         super().__init__(features, low, high, options)
         self.mean = output_layer(features, self.joints)
         self.limits = options.log_limits
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One float per joint."""
-        return ChoiceSpec((self.joints,), torch.float32)
 
     def rates(self) -> dict[str, Tensor]:
         """Of all that is σ's own."""
@@ -98,14 +99,6 @@ class DiagonalGaussian(Head):
     def mode(self, params: Tensor) -> Tensor:
         """The mean."""
         return params[:, 0]
-
-    def decode(self, choice: Tensor) -> Tensor:
-        """Clip at the bounds."""
-        return self.to_bounds(choice).unsqueeze(1)
-
-    def encode(self, action: Tensor) -> Tensor:
-        """In half-ranges; what lay beyond a bound is not to be known any more."""
-        return self.to_unit(action[:, 0])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""

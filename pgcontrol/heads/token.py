@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
+from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import Chain, Independent
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
@@ -236,16 +237,13 @@ class Token(Head):
         per_joint = self.moments(some)[1].mean((0, 1))
         logits = self._row(params).conditionals()
         p = F.softmax(logits, -1).mean(1)
-        return {
-            "std": per_joint.mean(),
-            "std_min": per_joint.min(),
-            "std_max": per_joint.max(),
+        return spread(per_joint.unsqueeze(0)) | {
             "perplexity": categorical.entropy(logits).exp().mean() / p.shape[-1],
             # a code is dead when no visited state gives it a percent of the uniform share
             "dead_codes": (p.amax(0) < 0.01 / p.shape[-1]).float().mean(),
             "warm": self.warm.float(),
             "refit_shift": self.refit_shift,
-        } | {f"std_joint{i}": s for i, s in enumerate(per_joint)}
+        }
 
     @torch.no_grad()
     def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:

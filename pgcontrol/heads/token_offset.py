@@ -19,9 +19,10 @@ SPREAD = "spread"
 
 
 @dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets. `initial_std`, `min_std` and `max_std` are those of the offset."""
+class Options(normal.Sigma):
+    """What `--head.X` sets; `min_std` and `max_std` are those of the offset's σ."""
 
+    initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
     codes: int = option(32, "K: codes", least=2, most=4096)
     source: str = option(
         SPREAD, "where codes come from: spread (evenly over all torques), or a kmeans folder, run or dataset"
@@ -29,14 +30,6 @@ class Options:
     code_std: float | None = option(
         0.4, "the first codes' weights are those of a Gaussian of this deviation; none: equal weights", above=0
     )
-    initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
-    min_std: float = option(1e-3, "σ never goes below this share of the half-range", above=0)
-    max_std: float = option(2.0, "σ never goes above this share of the half-range", above=0)
-
-    # one rule for all σ
-    __post_init__ = normal.Deviations.__post_init__
-    log_limits = normal.Deviations.log_limits
-    within = normal.Deviations.within
 
 
 class TokenOffset(Head):

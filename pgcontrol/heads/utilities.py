@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.heads.base import output_layer
+from pgcontrol.heads.bins import BinPerJoint
 from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
@@ -29,7 +30,7 @@ class Options:
     )
 
 
-class Utilities(Head):
+class Utilities(BinPerJoint):
     """A utility for each of K bins per joint; the joints choose on their own (Seyde et al., arXiv 2210.12566, eq. 3).
 
     params [B, A, K]: utilities U, whose mean over the joints at the chosen bins is Q (`learning/decqn.py` makes it so;
@@ -42,27 +43,14 @@ class Utilities(Head):
     name = "utilities"
     Options = Options
     variants: ClassVar = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
-    centres: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.bins = options.bins
-        self.resolution = 2.0 / (self.bins - 1)
         self.utilities = output_layer(features, self.joints * self.bins)
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One bin index per joint."""
-        return ChoiceSpec((self.joints,), torch.int64, self.bins)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
         return self.utilities(features).unflatten(-1, (self.joints, self.bins))
-
-    def noise(self, count: int, rng: Generator) -> Tensor:
-        """[count, A, K]."""
-        return categorical.race(count, self.joints, self.bins, rng=rng)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A bin for every joint, by the exponential race."""
@@ -84,21 +72,11 @@ class Utilities(Head):
         """The bin of the highest utility, joint by joint."""
         return params.argmax(-1)
 
-    def decode(self, choice: Tensor) -> Tensor:
-        """The bin's value."""
-        return self.to_bounds(self.centres[choice]).unsqueeze(1)
-
-    def encode(self, action: Tensor) -> Tensor:
-        """Every joint's nearest bin."""
-        return categorical.nearest(self.to_unit(action[:, 0]), self.centres)
-
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, probability of the greedy bin, its lead over the next best."""
         p = self._log_p(params).exp()
-        mean = (p * self.centres).sum(-1, keepdim=True)
-        std = (p * (self.centres - mean) ** 2).sum(-1).sqrt()
         best, second = params.topk(2, -1).values.unbind(-1)
-        return spread(std) | {"greedy": p.amax(-1).mean(), "lead": (best - second).mean()}
+        return spread(self.deviations(p)) | {"greedy": p.amax(-1).mean(), "lead": (best - second).mean()}
 
     def _log_p(self, params: Tensor) -> Tensor:
         """log p [B, A, K]."""
