@@ -19,7 +19,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """The file and its contract."""
+    """The file and its description."""
     from pgcontrol.export.export import export
 
     if options.out.suffix != ".onnx":
@@ -31,6 +31,6 @@ def run(options: Options) -> int:
     ties = f", {done.parity.ties} ties" if done.parity.ties else ""
     print(
         f"{done.model}: acts like the policy at {done.parity.observations:,} observations, to"
-        f" {done.parity.largest_difference:.1g} of the half-range{ties}; {done.contract} says how to use it"
+        f" {done.parity.largest_difference:.1g} of the half-range{ties}; {done.description} says how to use it"
     )
     return 0

@@ -1,4 +1,4 @@
-"""The contract of an exported policy: what goes in, what comes out and how often, and where it comes from."""
+"""The description of an exported policy: what goes in, what comes out and how often, and where it comes from."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -21,7 +21,7 @@ from pgcontrol.runs.load import make_env
 SCHEMA = 1
 
 
-def contract(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[dict[str, Any]]) -> dict[str, Any]:
     """What a checkpoint's policy takes and gives, as JSON values.
 
     Args:

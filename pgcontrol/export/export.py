@@ -1,4 +1,4 @@
-"""`pgcontrol export`: a policy as one ONNX file, from raw observations to actions, and a contract beside it.
+"""`pgcontrol export`: a policy as one ONNX file, from raw observations to actions, and a description beside it.
 
 Normaliser, trunk, head and decoder are inside. Nothing leaves before onnxruntime has played it beside the policy.
 """
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pgcontrol.export.description import contract
+from pgcontrol.export.description import describe
 from pgcontrol.export.uniform import FromUniforms
 from pgcontrol.machine import files
 from pgcontrol.options import InputError
@@ -46,7 +46,8 @@ class Exported(NamedTuple):
     """What was written."""
 
     model: Path
-    contract: Path
+    description: Path
+    """How to use it, JSON."""
     parity: Parity
 
 
@@ -112,7 +113,7 @@ def export(where: Path, out: Path, sampled: bool = False) -> Exported:
     model = to_onnx(acting)
     parity = compare(model, acting)
     said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()}}
-    said |= contract(folder, meta, policy, _inputs(acting))
+    said |= describe(folder, meta, policy, _inputs(acting))
     said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
     beside = out.with_suffix(".json")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -172,7 +172,7 @@ def command(capsys, *words) -> tuple[int, str, str]:
     return int(caught.value.code or 0), said.out, said.err
 
 
-def test_file_and_contract_and_the_readmes_example(cheetah, capsys, tmp_path, monkeypatch):
+def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path, monkeypatch):
     """The README's lines play the exported file by themselves, and reach the return that the policy reaches."""
     from pgcontrol.play import evaluate
     from pgcontrol.runs.load import make_env
@@ -218,9 +218,9 @@ def test_file_and_contract_and_the_readmes_example(cheetah, capsys, tmp_path, mo
     assert played["total"] == pytest.approx(expected, rel=1e-9)
 
 
-def test_a_contract_of_samples_says_its_noise(cheetah, tmp_path):
+def test_a_description_of_samples_says_its_noise(cheetah, tmp_path):
     done = export.export(cheetah[1], tmp_path / "new" / "s.onnx", sampled=True)
-    said = json.loads(done.contract.read_text())
+    said = json.loads(done.description.read_text())
     assert said["plays"] == "a sample"
     assert [i["name"] for i in said["inputs"]] == ["obs", "noise"]
     assert said["inputs"][1]["shape"] == ["N", 6 * 5]  # a race between the bins of every joint
