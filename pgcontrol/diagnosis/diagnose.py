@@ -15,7 +15,7 @@ from pgcontrol.diagnosis import evidence, markdown, unimodality
 from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
-from pgcontrol.machine.processes import RenderError
+from pgcontrol.machine.graphics import RenderError
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
 from pgcontrol.options import InputError

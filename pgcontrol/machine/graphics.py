@@ -18,7 +18,7 @@ import time
 from ctypes.util import find_library
 from dataclasses import dataclass
 
-from pgcontrol.machine.processes import NoGraphics, confine, end, how_it_ended, last_line, python, start
+from pgcontrol.machine.processes import confine, end, how_it_ended, last_line, python, start
 
 OFF = ("disable", "disabled", "off", "false", "0")
 LIBRARIES = {"egl": ("EGL", "OpenGL"), "osmesa": ("OSMesa",)}
@@ -51,6 +51,14 @@ PROBE_SCENE = """
   </worldbody>
 </mujoco>
 """
+
+
+class RenderError(RuntimeError):
+    """A picture or a clip was not made; one line with the reason, and with what would help."""
+
+
+class NoGraphics(RenderError):
+    """No OpenGL backend draws on this machine."""
 
 
 @dataclass(frozen=True)

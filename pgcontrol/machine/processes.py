@@ -1,4 +1,4 @@
-"""What render processes and those who start them agree on: errors, and that no child outlives its parent."""
+"""Child processes: how they are started and ended, and that none outlives its parent."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ from collections.abc import Sequence
 from typing import IO
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-class RenderError(RuntimeError):
-    """A clip was not made; one line that says why, and what mends it."""
-
-
-class NoGraphics(RenderError):
-    """No OpenGL backend draws on this machine."""
 
 
 def python(module: str) -> list[str]:

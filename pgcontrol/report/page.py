@@ -20,7 +20,7 @@ from pgcontrol.report import figures, maps, tables
 from pgcontrol.report.figures import Figure
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Study
-from pgcontrol.report.videos import Clip
+from pgcontrol.report.videos import RunVideo
 from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
@@ -47,7 +47,7 @@ class Video(NamedTuple):
     """Data URI."""
 
 
-def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
+def write(study: Study, clips: Sequence[RunVideo] = ()) -> Path:
     """NAME.html beside the YAML.
 
     Args:
@@ -69,7 +69,7 @@ def write(study: Study, clips: Sequence[Clip] = ()) -> Path:
     return out
 
 
-def _contents(study: Study, clips: Sequence[Clip]) -> dict[str, Any]:
+def _contents(study: Study, clips: Sequence[RunVideo]) -> dict[str, Any]:
     sweep = study.sweep
     found = [{"env": env, "maps": maps_} for env in study.envs() if (maps_ := maps.maps(study, env))]
     return {
@@ -136,7 +136,7 @@ def _there(group: list[Figure | None]) -> list[Figure]:
     return [figure for figure in group if figure]
 
 
-def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]]:
+def _videos(study: Study, clips: Sequence[RunVideo]) -> list[tuple[str, list[Video]]]:
     """Task by task with its name, or, where no task has several, all together without."""
     groups = [(env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)]
     if any(len(videos) > 1 for _, videos in groups):
@@ -144,7 +144,7 @@ def _videos(study: Study, clips: Sequence[Clip]) -> list[tuple[str, list[Video]]
     return [("", [video for _, videos in groups for video in videos])] if groups else []
 
 
-def _video(study: Study, clip: Clip) -> Video:
+def _video(study: Study, clip: RunVideo) -> Video:
     row = study.rows[Key(clip.env, clip.arm, clip.seed)]
     data = base64.b64encode(clip.file.read_bytes()).decode()
     says = f"seed {clip.seed}, return {short(row.score)}"

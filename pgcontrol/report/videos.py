@@ -8,29 +8,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from pgcontrol.machine.processes import NoGraphics, RenderError
+from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.options import InputError
 from pgcontrol.report.queries import Study
 from pgcontrol.runs import checkpoint
 from pgcontrol.sweep.results import made_in
 from pgcontrol.sweep.row import Row
+from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.clips import video_of_runs
 
-SECONDS = 8.0
-SIZE = (256, 192)
-"""Of a scene; the distributions take as much again. A clip is 50 to 200 kB."""
+CLIP = ClipFormat(size=(256, 192), seconds=8.0, max_fps=25.0, crf=27)
+"""The distributions take as much again beside a scene of that size. A clip is 50 to 200 kB."""
 SEED = 30_000
 """Of the start state, the same for all runs and no run's own."""
-MAX_FPS = 25.0
-CRF = 27
-"""x264's constant rate factor: a step of 6 is half the bytes."""
-
-
 STAMP = "[0-9a-f]" * 8
 """What a stamp looks like, to find older ones."""
 
 
-class Clip(NamedTuple):
+class RunVideo(NamedTuple):
     """A video of one run."""
 
     env: str
@@ -39,7 +34,7 @@ class Clip(NamedTuple):
     file: Path
 
 
-def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]:
+def videos(study: Study, which: str, say: Callable[[str], object]) -> list[RunVideo]:
     """The clips there are, after making those that are missing and can be made.
 
     Args:
@@ -54,14 +49,14 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[Clip]
         if not file.exists() and drawing and shows(row, run):
             try:
                 say(f"filming {name}")
-                video_of_runs([run], file, SECONDS, SIZE, SEED, overlay=True, max_fps=MAX_FPS, crf=CRF)
+                video_of_runs([run], file, CLIP, SEED, overlay=True)
             except NoGraphics as error:
                 say(f"no videos: {error}")
                 drawing = False
             except (InputError, RenderError) as error:
                 say(f"no video of {name}: {error}")
         if file.exists():
-            found.append(Clip(*row.key, file))
+            found.append(RunVideo(*row.key, file))
     if which != "none":
         for stale in _stale(study):
             stale.unlink()

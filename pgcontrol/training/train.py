@@ -23,7 +23,9 @@ from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.trainer import Trainer
-from pgcontrol.video.clips import Clips
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.clips import distributions, recorded
+from pgcontrol.video.queue import RenderQueue
 
 
 class Run(NamedTuple):
@@ -113,7 +115,7 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
         with (
             Display(title, config.total_steps, trainer.steps, quiet) as display,
             MetricsLog(folder.metrics_file, trainer.steps) as log,
-            Clips(folder.videos, config, display.say) as clips,
+            RenderQueue(display.say, ClipFormat(seconds=config.video_seconds)) as clips,
             Interrupt() as interrupt,
         ):
             if trainer.asynchronous:
@@ -154,7 +156,7 @@ def _advance(
     folder: RunFolder,
     display: Display,
     log: MetricsLog,
-    clips: Clips,
+    clips: RenderQueue,
     interrupt: Interrupt,
 ) -> None:
     """Update after update, until the budget is used or a signal comes."""
@@ -166,7 +168,7 @@ def _advance(
         row["time/fps"] = (trainer.steps - first) / elapsed
         finished = trainer.steps >= config.total_steps
         if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
-            row |= _evaluate(trainer, clips)
+            row |= _evaluate(trainer, folder, clips)
         log.write(trainer.steps, row)
         while trainer.remarks:
             display.say(trainer.remarks.pop(0))
@@ -186,7 +188,7 @@ def _due(every: int, before: int, now: int) -> bool:
     return now // every > before // every
 
 
-def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
+def _evaluate(trainer: Trainer, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
     """Both returns, mode and sampled, from the same start states; a recording of the first episode."""
     config, seed = trainer.config, trainer.seeds["evaluation"]
     env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
@@ -194,5 +196,8 @@ def _evaluate(trainer: Trainer, clips: Clips) -> dict[str, float]:
     sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
     env.close()
     if mode.trace:
-        clips.add(mode.trace, env, seed, trainer.steps, trainer.policy)
+        episode = trainer.policy, env, mode.trace, seed
+        shown = distributions(*episode, config.video_seconds) if config.video_overlay else None
+        labels = {"algorithm": config.algorithm.name, "step": trainer.steps, "run": folder.path.name}
+        clips.submit(recorded(*episode, distributions=shown, **labels), folder.videos / f"step_{trainer.steps:09d}.mp4")
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")

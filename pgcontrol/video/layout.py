@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw, ImageFont
 BAR, TEXT, FAINT, MARK = (24, 28, 34), (240, 243, 246), (150, 160, 172), (255, 191, 71)
 GAP = 4  # pixels between columns
 
-Color = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -45,16 +44,11 @@ class Layout:
     """Where everything is, for `count` scenes of `size` = (width, height) pixels, each with a panel beside it.
 
     Widths and heights come out even, as yuv420p wants them. `panel` is the panels' width, 0 for none; even.
-
-    Raises:
-        ValueError: a size too small to hold a caption.
     """
 
     def __init__(self, count: int, size: tuple[int, int], panel: int = 0) -> None:
         width, height = size
         across = width + panel  # of a scene with its panel
-        if min(size) < 64 or width % 2 or height % 2:
-            raise ValueError(f"size: expected even numbers of at least 64 pixels, got {width}x{height}")
         columns = count if count <= 3 else math.ceil(math.sqrt(count))
         rows = math.ceil(count / columns)
         self._font_size = min(max(height // 20, 11), 40)
@@ -77,43 +71,31 @@ class Layout:
         """Draw the bar above a scene into a page."""
         scene, panel = self.scenes[index], self.panels[index]
         bar = Box(scene.x, scene.y - self.bar, scene.width + panel.width, self.bar)
-        bar.of(page)[:] = _bar(bar.width, bar.height, self._font_size, *_lines(caption))
+        bar.of(page)[:] = _bar(bar.width, bar.height, self._font_size, caption)
 
 
-class _Line(NamedTuple):
-    left: str
-    details: tuple[str, ...]
-    right: str
-    color: Color
-    """Of the right side."""
-
-
-def _lines(caption: Caption) -> tuple[_Line, _Line]:
-    time = f"{caption.seconds:.1f} s"
-    clock, color = (f"ended at {time}", MARK) if caption.ended else (time, FAINT)
-    return (
-        _Line(caption.title, caption.details, f"step {caption.step:,}", FAINT),
-        _Line(f"return {caption.score:,.{0 if abs(caption.score) >= 100 else 1}f}", (), clock, color),
-    )
-
-
-def _bar(width: int, height: int, size: int, *lines: _Line) -> np.ndarray:
+def _bar(width: int, height: int, size: int, caption: Caption) -> np.ndarray:
     canvas = Image.new("RGB", (width, height), BAR)
     draw, font, margin = ImageDraw.Draw(canvas), typeface(size), size // 2
-    for row, line in enumerate(lines):
-        y = round((row + 0.5 + 0.08 * (1 - 2 * row)) * height / len(lines))
-        room = width - 2 * margin
+
+    def line(y: int, left: str, right: str, color: tuple[int, ...], details: tuple[str, ...] = ()) -> None:
         # the right side gives way to the left's first words, the left's details to the right side
-        left = _cut(line.left, font, room)
-        right = line.right if font.getlength(f"{left}  {line.right}") <= room else ""
+        room = width - 2 * margin
+        left = _cut(left, font, room)
+        right = right if font.getlength(f"{left}  {right}") <= room else ""
         draw.text((margin, y), left, TEXT, font, anchor="lm")
-        draw.text((width - margin, y), right, line.color, font, anchor="rm")
+        draw.text((width - margin, y), right, color, font, anchor="rm")
         x, limit = margin + font.getlength(left), width - margin - font.getlength(f"{right}  ")
-        for detail in (f"  {d}" for d in line.details):
+        for detail in (f"  {d}" for d in details):
             if x + font.getlength(detail) > limit:
                 break
             draw.text((x, y), detail, FAINT, font, anchor="lm")
             x += font.getlength(detail)
+
+    line(round(0.29 * height), caption.title, f"step {caption.step:,}", FAINT, caption.details)
+    score, time = f"return {caption.score:,.{0 if abs(caption.score) >= 100 else 1}f}", f"{caption.seconds:.1f} s"
+    clock, color = (f"ended at {time}", MARK) if caption.ended else (time, FAINT)
+    line(round(0.71 * height), score, clock, color)
     return np.asarray(canvas)
 
 

@@ -28,14 +28,13 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, camera: Camera, model: mujoco.MjModel, data: mujoco.MjData, size: tuple[int, int]) -> View:
-        """A task's picture of the state in data, of which the kinematics are known; angles are those of mjvCamera."""
-        azimuth, elevation = np.radians(camera.azimuth), np.radians(camera.elevation)
-        level = np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
-        forward = np.cos(elevation) * level + np.sin(elevation) * np.array([0.0, 0.0, 1.0])
-        right = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
-        eye = looked_at(camera, model, data) - camera.distance * forward
+        """A task's picture of the state in data, of which the kinematics are known."""
+        view = free_camera(camera, model)
+        view.lookat[:] = looked_at(camera, model, data)
+        eye, forward, up, right = np.zeros((4, 3))
+        mujoco.mjv_cameraFrame(eye, forward, up, right, data, view)
         focal = size[1] / 2 / np.tan(np.radians(model.vis.global_.fovy) / 2)
-        return cls(eye, np.stack((right, np.cross(right, forward), forward)), float(focal), size)
+        return cls(eye, np.stack((right, up, forward)), float(focal), size)
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
         """Points [..., 3] in front of the eye -> where they are in the picture [..., 2], from its upper left corner."""
@@ -50,14 +49,14 @@ class Push(NamedTuple):
     view: View
     place: np.ndarray
     """[3], the body's, m."""
-    still: np.ndarray
+    middle: np.ndarray
     """[3] from the place to the arrow's tip of the action in the middle of its bounds."""
     axes: np.ndarray
     """[2, 3] added to it by each joint's half-range: forces of both joints are drawn to one scale."""
 
     def pixels(self, actions: np.ndarray) -> np.ndarray:
         """Actions [..., 2] in half-ranges -> the tips of their arrows in the picture [..., 2]."""
-        return self.view.pixels(self.place + self.still + actions @ self.axes)
+        return self.view.pixels(self.place + self.middle + actions @ self.axes)
 
     @property
     def origin(self) -> np.ndarray:
@@ -83,10 +82,17 @@ def push(task: Task, qpos: np.ndarray, size: tuple[int, int]) -> Push | None:
     view, place = View.of(task.camera, model, data, size), data.xpos[bodies[0]].copy()
     low, high = model.actuator_ctrlrange.T[..., None]
     force = model.actuator_gear[:, :1] * data.xaxis[joints]  # N for each unit of control
-    axes, still = (high - low) / 2 * force, ((high + low) / 2 * force).sum(0)
+    axes, middle = (high - low) / 2 * force, ((high + low) / 2 * force).sum(0)
     depth = (place - view.eye) @ view.axes[2]
     scale = FULL_PUSH * size[1] / view.focal * depth / np.linalg.norm(axes, axis=1).max()
-    return Push(view, place, scale * still, scale * axes)
+    return Push(view, place, scale * middle, scale * axes)
+
+
+def free_camera(camera: Camera, model: mujoco.MjModel) -> mujoco.MjvCamera:
+    """A task's camera, which looks wherever `lookat` is set to."""
+    view = camera.of(model)
+    view.type = mujoco.mjtCamera.mjCAMERA_FREE
+    return view
 
 
 def looked_at(camera: Camera, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:

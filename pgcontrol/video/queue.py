@@ -8,59 +8,53 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from pgcontrol.machine.processes import NoGraphics, RenderError
-from pgcontrol.video.render import Job, RenderResult
+from pgcontrol.machine.graphics import NoGraphics, RenderError
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.recording import Recording
+from pgcontrol.video.render import RenderJob
 
 
 class RenderQueue:
-    """Renders recordings in the background; `poll` it now and then.
+    """Renders recordings in the background; `poll` it now and then. As a context, it leaves no process behind.
 
-    A recording is deleted once its clip is made. Those of clips that failed or were dropped stay, and
-    `python -m pgcontrol.video.render --out CLIP.mp4 RECORDING` renders them later.
+    A recording lies beside its clip, as .npz, and is deleted once the clip is made. Those of clips that failed or were
+    dropped stay, and `pgcontrol video RECORDING.npz --out CLIP.mp4` renders them later.
 
     Args:
-        say: told of trouble, one line; of each kind (failed, dropped, no graphics) the first time only.
-        seconds: length of the clips.
-        size: (width, height) of the picture in pixels.
+        say: gets a line about trouble, of each kind (failed, dropped, no graphics) the first time only.
+        clip: what the clips look like.
         capacity: clips that may wait; one more drops the oldest of them.
         timeout: seconds after which a clip is given up. Generous, because beside a training that uses all cores a
             process of this priority gets a few percent of one.
     """
 
     def __init__(
-        self,
-        say: Callable[[str], object] = print,
-        *,
-        seconds: float = 10.0,
-        size: tuple[int, int] = (640, 480),
-        capacity: int = 4,
-        timeout: float = 1800.0,
+        self, say: Callable[[str], object], clip: ClipFormat, *, capacity: int = 4, timeout: float = 1800.0
     ) -> None:
-        self.clips: list[Path] = []
-        """Made so far."""
-        self.dropped = self.failed = 0
-        self._say, self._seconds, self._size = say, seconds, size
-        self._capacity, self._timeout = capacity, timeout
-        self._waiting: deque[tuple[Path, Path]] = deque()
-        self._job: Job | None = None
-        self._recording = Path()
+        self._say, self._clip, self._capacity, self._timeout = say, clip, capacity, timeout
+        self._waiting: deque[Path] = deque()
+        self._job: RenderJob | None = None
         self._backend: str | None = None
-        self._told: set[str] = set()
         self._no_graphics = False
+        self._said: set[str] = set()
 
     def __len__(self) -> int:
         """Clips waiting or in work."""
         return len(self._waiting) + (self._job is not None)
 
-    def submit(self, recording: Path, out: Path) -> None:
-        """Put a clip in the queue and return at once."""
-        if self._no_graphics:
-            self.dropped += 1
+    def submit(self, recording: Recording, out: Path) -> None:
+        """Keep a recording, put its clip, the .mp4 `out`, in the queue, and return at once."""
+        try:
+            recording.save(_recording_of(out))
+        except OSError as error:  # a full disk costs the clip, not the run
+            self._say(f"no clip of step {recording.step:,}: {error}")
             return
-        self._waiting.append((recording, out))
+        if self._no_graphics:
+            return
+        self._waiting.append(out)
         if len(self._waiting) > self._capacity:
-            _, late = self._waiting.popleft()
-            self._drop(f"clips come faster than they render; left out {late.name}, its recording stays")
+            late = self._waiting.popleft()
+            self._say_once("dropped", f"clips come faster than they render; left out {late.name}, its recording stays")
         self.poll()
 
     def poll(self) -> None:
@@ -68,73 +62,59 @@ class RenderQueue:
         if self._job is not None:
             self._collect(self._job)
         if self._job is None and self._waiting:
-            self._begin(*self._waiting.popleft())
+            out = self._waiting.popleft()
+            try:
+                # the first finds the backend, the others are spared the search
+                self._job = RenderJob(
+                    [_recording_of(out)], out, self._clip, timeout=self._timeout, backend=self._backend, niceness=19
+                )
+            except OSError as error:  # no memory or no descriptors for another process
+                self._say_once("failed", f"no clip: {out.name}: {error}; its recording stays")
 
-    def close(self, timeout: float = 60.0) -> None:
-        """Wait so many seconds for what is left; kill and drop the rest. Nothing runs afterwards."""
-        deadline = time.monotonic() + timeout
-        try:
+    def finish(self, interrupt: object = False, seconds: float = 120.0) -> None:
+        """Wait so long for clips still to come, unless `interrupt` becomes true."""
+        if len(self):
+            self._say(f"rendering the last clips ({len(self)}); Ctrl-C leaves without them")
+        deadline = time.monotonic() + seconds
+        while len(self) and time.monotonic() < deadline and not interrupt:
+            time.sleep(0.05)
             self.poll()
-            while len(self) and time.monotonic() < deadline:
-                time.sleep(0.02)
-                self.poll()
-        finally:
-            left, self._waiting = len(self), deque()
-            if self._job is not None:
-                self._job.kill()
-                self._job = None
-            if left:
-                self.dropped += left - 1
-                self._drop(f"clips not rendered in time: {left}; their recordings stay")
 
-    def _begin(self, recording: Path, out: Path) -> None:
-        self._recording = recording
-        try:
-            # the first finds the backend, the others are spared the search
-            self._job = Job(
-                [recording],
-                out,
-                seconds=self._seconds,
-                size=self._size,
-                timeout=self._timeout,
-                backend=self._backend,
-                niceness=19,
-            )
-        except OSError as error:  # no memory or no descriptors for another process
-            self._fail(f"{out.name}: {error}")
+    def __enter__(self) -> RenderQueue:
+        return self
 
-    def _collect(self, job: Job) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.poll()
+        left = len(self)
+        self._waiting.clear()
+        if self._job is not None:
+            self._job.kill()
+            self._job = None
+        if left:
+            self._say_once("dropped", f"clips not rendered in time: {left}; their recordings stay")
+
+    def _collect(self, job: RenderJob) -> None:
         try:
-            result: RenderResult | None = job.poll()
+            result = job.poll()
         except NoGraphics as error:
-            self._job = None
-            self._give_up(str(error))
+            self._no_graphics = True
+            self._waiting.clear()
+            self._say_once("graphics", f"no clips: {error}")
         except (RenderError, OSError, ValueError) as error:
-            self._job = None
-            self._fail(str(error))
+            self._say_once("failed", f"no clip: {error}; its recording stays")
         else:
             if result is None:
                 return
-            self._job, self._backend = None, result.backend
-            self.clips.append(result.path)
+            self._backend = result.backend
             with contextlib.suppress(OSError):
-                self._recording.unlink()
+                _recording_of(job.out).unlink()
+        self._job = None
 
-    def _give_up(self, why: str) -> None:
-        self._no_graphics = True
-        self.dropped += 1 + len(self._waiting)
-        self._waiting.clear()
-        self._tell("graphics", f"no clips: {why}")
-
-    def _fail(self, why: str) -> None:
-        self.failed += 1
-        self._tell("failed", f"no clip: {why}; its recording stays")
-
-    def _drop(self, why: str) -> None:
-        self.dropped += 1
-        self._tell("dropped", why)
-
-    def _tell(self, kind: str, message: str) -> None:
-        if kind not in self._told:
-            self._told.add(kind)
+    def _say_once(self, kind: str, message: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
             self._say(message)
+
+
+def _recording_of(out: Path) -> Path:
+    return out.with_suffix(".npz")

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pgcontrol.machine import files
+
 FORMAT = "pgcontrol recording 1"
-ARRAYS = ("rewards", "qpos", "actions", "columns", "spread", "chosen")
+
+
+class ActionDistributions(NamedTuple):
+    """What a policy might have done, and did, at the first S steps of an episode, joint by joint."""
+
+    columns: np.ndarray
+    """[S, A, C] uint8: histograms of what it might have done, of a chunk's later steps as the chunk was chosen."""
+    spread: np.ndarray
+    """[S, A] deviation of the same, as a share of the joint's half-range."""
+    chosen: np.ndarray
+    """[S, A] what it did, on the same scale."""
+    joints: tuple[str, ...]
+    """A names."""
+    discrete: bool
+    """Whether columns are bars rather than points of a curve."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +61,8 @@ class Recording:
     """Environment steps the policy was trained for."""
     run: str = ""
     """Name of the run."""
-    columns: np.ndarray | None = None
-    """[S, A, C] uint8, S ≤ T: histograms of what the policy might have done at the first S steps, of a chunk's later
-    ones as it was chosen; None: not kept."""
-    spread: np.ndarray | None = None
-    """[S, A] deviation of the same, as a share of the joint's half-range."""
-    chosen: np.ndarray | None = None
-    """[S, A] what it did, on the same scale."""
-    joints: tuple[str, ...] = ()
-    """A names."""
-    discrete: bool = False
-    """Whether columns are bars rather than points of a curve."""
+    distributions: ActionDistributions | None = None
+    """Of the first S ≤ T steps; None: not kept."""
 
     def __post_init__(self) -> None:
         steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
@@ -69,33 +77,37 @@ class Recording:
             array = getattr(self, name)
             if array is not None and (array.ndim != 2 or len(array) != rows):
                 raise ValueError(f"{name}: expected shape [{rows}, ·] for {steps} rewards, got {array.shape}")
-        if self.columns is not None:
-            shape = self.columns.shape[:2]
-            if not 0 < shape[0] <= steps or len(self.joints) != shape[1]:
-                raise ValueError(f"columns: expected [S ≤ {steps}, {len(self.joints)}, ·], got {self.columns.shape}")
-            for name, array in (("spread", self.spread), ("chosen", self.chosen)):
-                found = None if array is None else array.shape
-                if found != shape:
-                    raise ValueError(f"{name}: expected shape {shape} as columns have it, got {found}")
+        if (shown := self.distributions) is not None:
+            shape = len(shown.columns), len(shown.joints)
+            for name, array in (("columns", shown.columns), ("spread", shown.spread), ("chosen", shown.chosen)):
+                if np.shape(array)[:2] != shape or not 0 < shape[0] <= steps:
+                    what = f"[S = {shape[0]} ≤ {steps}, {shape[1]}, ...]"
+                    raise ValueError(f"{name}: expected {what} for {steps} rewards, got {np.shape(array)}")
 
     @property
     def replayed(self) -> bool:
         """Whether it is filmed by playing the actions again, rather than from states."""
         return self.env_id.startswith("gym:")
 
+    @property
+    def exact_dt(self) -> Fraction:
+        """`control_dt` as the fraction that it stands for, so that frames and steps meet exactly."""
+        return Fraction(self.control_dt).limit_denominator(1_000_000)
+
     def __len__(self) -> int:
         """T, the number of steps."""
         return len(self.rewards)
 
     def save(self, path: Path) -> None:
-        """Write one .npz file, beside and renamed into place."""
-        header = {name: value for name, value in asdict(self).items() if name not in ARRAYS}
-        arrays: dict[str, Any] = {name: a for name in ARRAYS if (a := getattr(self, name)) is not None}
-        arrays["header"] = np.array(json.dumps({"format": FORMAT, **header}))
-        partial = path.with_name(f".{path.name}.part")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(partial, path)
+        """Write one .npz file; a reader finds it whole."""
+        values: dict[str, Any] = {"format": FORMAT, **vars(self)}
+        if (shown := values.pop("distributions")) is not None:
+            values |= shown._asdict()
+        arrays: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        header = {name: value for name, value in values.items() if name not in arrays and value is not None}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, header=np.array(json.dumps(header)), **arrays)
+        files.replace({path: buffer.getvalue()})
 
     @classmethod
     def load(cls, path: Path) -> Recording:
@@ -107,12 +119,15 @@ class Recording:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                header: dict[str, Any] = json.loads(str(file["header"]))
-                arrays = {name: file[name] for name in ARRAYS if name in file.files}
-            if (found := header.pop("format", None)) != FORMAT:
+                values: dict[str, Any] = dict(file)
+            values |= json.loads(str(values.pop("header")))
+            if (found := values.pop("format", None)) != FORMAT:
                 raise ValueError(f"expected format {FORMAT!r}, found {found!r}")
-            header["joints"] = tuple(header.get("joints", ()))
-            return cls(**header, **arrays)
+            shown = {name: values.pop(name, None) for name in ActionDistributions._fields}
+            if shown["columns"] is not None:
+                shown["joints"] = tuple(shown["joints"] or ())
+                values["distributions"] = ActionDistributions(**shown)
+            return cls(**values)
         except FileNotFoundError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:

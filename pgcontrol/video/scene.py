@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import gymnasium
 import mujoco
 import numpy as np
-from pgcontrol_envs.task import Task, python_warnings
+from pgcontrol_envs.task import Camera, Task, python_warnings
 from pgcontrol_envs.tasks import catalog
-from PIL import Image
+from PIL import Image, ImageOps
 
-from pgcontrol.machine.graphics import SAMPLES, SHADOW_SIZE
-from pgcontrol.machine.processes import RenderError
-from pgcontrol.video.projection import looked_at
+from pgcontrol.machine.graphics import SAMPLES, SHADOW_SIZE, RenderError
+from pgcontrol.video.projection import free_camera, looked_at
 from pgcontrol.video.recording import Recording
 
 SKY = (0.86, 0.89, 0.92)
@@ -34,25 +35,20 @@ class Scene(Protocol):
         ...
 
 
-def scenes(recordings: list[Recording], size: tuple[int, int]) -> list[Scene]:
+def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene]:
     """A scene for each recording, `size` = (width, height) in pixels.
 
     Raises:
         RenderError: an environment that does not exist here, or does not fit its recording.
     """
-    stages: dict[str, Stage] = {}
-    found: list[Scene] = []
-    for recording in recordings:
-        if recording.replayed:
-            found.append(Replay(recording, size))
-            continue
-        if recording.env_id not in stages:
-            tasks = catalog()
-            if recording.env_id not in tasks:
-                raise RenderError(f"the recording is of {recording.env_id}, which is none of the tasks here")
-            stages[recording.env_id] = Stage(tasks[recording.env_id](), size)
-        found.append(States(recording, stages[recording.env_id]))
-    return found
+
+    @functools.cache
+    def stage(env_id: str) -> Stage:
+        if env_id not in (tasks := catalog()):
+            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here")
+        return Stage(tasks[env_id](), size)
+
+    return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
 
 
 class Stage:
@@ -66,11 +62,11 @@ class Stage:
     def __init__(self, task: Task, size: tuple[int, int]) -> None:
         self.camera, self.model = task.camera, task.model
         self.data = mujoco.MjData(self.model)
-        _dress(self.model, size, travels=self.camera.track is not None, distance=self.camera.distance)
+        self._travels = self.camera.track is not None
+        _dress(self.model, self.camera, size)
         self._floor = np.flatnonzero(self.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
         self._renderer = mujoco.Renderer(self.model, height=size[1], width=size[0])
-        self._view = self.camera.of(self.model)
-        self._view.type = mujoco.mjtCamera.mjCAMERA_FREE
+        self._view = free_camera(self.camera, self.model)
 
     def pose(self, qpos: np.ndarray) -> np.ndarray:
         """Take the posture qpos [nq]; returns the point [3] the camera has to look at.
@@ -88,8 +84,7 @@ class Stage:
 
     def shoot(self, lookat: np.ndarray) -> np.ndarray:
         """The picture of the posture, [height, width, 3] uint8."""
-        travels = self.camera.track is not None
-        if travels:
+        if self._travels:
             # the floor walks along, by whole periods, so that it seems to stand still and never ends; drawn without end
             # by MuJoCo (size 0) it would cost more than all the rest
             self.data.geom_xpos[self._floor, :2] = PERIOD * np.round(lookat[:2] / PERIOD)
@@ -98,14 +93,14 @@ class Stage:
         scene = self._renderer.scene
         scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = True
         scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
-        if travels:
+        if self._travels:
             for light in scene.lights[: scene.nlight]:
                 light.pos[:] = lookat - 3.0 * np.array(light.dir)  # shadows reach only so far from their light
         _add_backdrop(scene, self.model.stat.extent * self.model.vis.map.fogend)
         return self._renderer.render()
 
 
-class States:
+class RecordedScene:
     """Draws recorded states; the camera keeps the agent in the middle and its height steady."""
 
     def __init__(self, recording: Recording, stage: Stage) -> None:
@@ -123,7 +118,7 @@ class States:
         return self._stage.shoot(lookat)
 
 
-class Replay:
+class ReplayedScene:
     """Plays the actions of a `gym:ID` recording again, and films the environment's own picture."""
 
     def __init__(self, recording: Recording, size: tuple[int, int]) -> None:
@@ -158,11 +153,12 @@ class Replay:
         picture = self._env.render()
         if not isinstance(picture, np.ndarray) or picture.ndim != 3:
             raise RenderError(f"{self._recording.env_id} gives no rgb_array picture")
-        return _fit(picture[..., :3].astype(np.uint8, copy=False), self._size)
+        image, sky = Image.fromarray(picture[..., :3].astype(np.uint8)), tuple(round(255 * c) for c in SKY)
+        return np.asarray(ImageOps.pad(image, self._size, color=sky))
 
 
-def _dress(model: mujoco.MjModel, size: tuple[int, int], travels: bool, distance: float) -> None:
-    visual = model.vis
+def _dress(model: mujoco.MjModel, camera: Camera, size: tuple[int, int]) -> None:
+    visual, distance = model.vis, camera.distance
     visual.global_.offwidth, visual.global_.offheight = size
     visual.quality.shadowsize, visual.quality.offsamples = SHADOW_SIZE, SAMPLES
     visual.headlight.ambient[:], visual.headlight.specular[:] = 0.35, 0.1
@@ -177,7 +173,7 @@ def _dress(model: mujoco.MjModel, size: tuple[int, int], travels: bool, distance
     visual.map.shadowclip = distance / extent  # the agent's shadow alone, in finer pixels
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         model.geom_rgba[geom] = 1.0
-        if travels:
+        if camera.track is not None:
             model.geom_size[geom] = 12.0 * distance  # to where the fog is complete; the third is the mesh's width
         if (material := model.geom_matid[geom]) >= 0:
             model.mat_texuniform[material], model.mat_texrepeat[material] = True, 1.0 / PERIOD
@@ -213,13 +209,3 @@ def _add_backdrop(scene: mujoco.MjvScene, distance: float) -> None:
     )
     scene.geoms[scene.ngeom].category = mujoco.mjtCatBit.mjCAT_DECOR
     scene.ngeom += 1
-
-
-def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """As large as `size` allows without distortion, in the middle of a sky of that size."""
-    width, height = size
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    inner = max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale))
-    canvas = Image.new("RGB", size, tuple(round(255 * c) for c in SKY))
-    canvas.paste(Image.fromarray(picture).resize(inner), ((width - inner[0]) // 2, (height - inner[1]) // 2))
-    return np.asarray(canvas)

@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-import imageio_ffmpeg
 import numpy as np
 from pgcontrol_envs.tasks import catalog
 
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.encoding import decode
 from pgcontrol.video.layout import Layout
 from pgcontrol.video.projection import Push, push
 from pgcontrol.video.recording import Recording
@@ -32,16 +33,12 @@ def still(env_id: str, qpos: np.ndarray, control_dt: float, size: tuple[int, int
     """The task in the state qpos [nq], `size` = (width, height) in pixels.
 
     Raises:
-        RenderError: it could not be drawn; says what would mend it.
+        RenderError: it could not be drawn; the message has what would help.
     """
     recording = Recording(env_id, 0, control_dt, rewards=np.zeros(1), qpos=np.stack((qpos, qpos)))
-    layout = Layout(1, size)
     with tempfile.TemporaryDirectory() as scratch:
         source, clip = Path(scratch) / "state.npz", Path(scratch) / "state.mp4"
         recording.save(source)
-        render_clip([source], clip, size=size, timeout=120.0, crf=CRF)
-        frames = imageio_ffmpeg.read_frames(str(clip))
-        next(frames)  # what the file says of itself
-        page = np.frombuffer(next(frames), np.uint8).reshape(layout.page[1], layout.page[0], 3)
-        frames.close()
-    return Still(layout.scenes[0].of(page).copy(), push(catalog()[env_id](), qpos, size))
+        render_clip([source], clip, ClipFormat(size, crf=CRF), timeout=120.0)
+        page = next(decode(clip))
+    return Still(Layout(1, size).scenes[0].of(page).copy(), push(catalog()[env_id](), qpos, size))

@@ -126,7 +126,7 @@ def test_the_model_says_how_strong_a_push_is():
     assert found is not None
     along, across = found.axes
     np.testing.assert_allclose(across, [0, -along[0], 0], atol=1e-12)
-    np.testing.assert_allclose(found.still, along)
+    np.testing.assert_allclose(found.middle, along)
     np.testing.assert_allclose(found.pixels(np.array([-1.0, 0.0])), found.origin)
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from pgcontrol.machine import graphics
-from pgcontrol.machine.processes import NoGraphics
+from pgcontrol.machine.graphics import NoGraphics
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="which backends there are depends on the platform")
 

@@ -1,7 +1,5 @@
 """Histograms of what a policy might do, and the panel that shows them beside a scene."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_env, make_policy
 from pgcontrol.video.layout import MARK, Layout
 from pgcontrol.video.overlay import Overlay, panel_width
-from tests.video.worlds import travelling
+from pgcontrol.video.recording import ActionDistributions
 
 LOW, HIGH = torch.tensor([-2.0, 0.0]), torch.tensor([2.0, 1.0])
 
@@ -62,7 +60,7 @@ def test_what_clipping_piles_up_stays_on_its_bound():
 def test_a_pile_is_drawn_as_a_bar_beside_the_curve():
     columns = np.zeros((1, 1, COLUMNS), np.uint8)
     columns[0, 0, 20:40], columns[0, 0, -1] = 200, 255
-    panel = Overlay(film_of(columns, discrete=False), (244, 192)).draw(0).astype(int)
+    panel = Overlay(shown(columns, discrete=False), (244, 192)).draw(0).astype(int)
     blue = (abs(panel - (88, 178, 236)).sum(-1) < 12)[:170].any(0)  # above the foot of the curve
     inner, piled = blue[:200], blue[200:]
     assert inner.any()
@@ -83,19 +81,16 @@ def test_joints_are_called_what_the_model_calls_them(env_id, names):
     env.close()
 
 
-def film_of(columns: np.ndarray, discrete: bool):
-    shape = columns.shape[:2]
-    chosen = np.full(shape, 0.5, np.float32)
-    base = travelling("Hopper-v5", steps=len(columns))
-    names = tuple(f"joint {i}" for i in range(shape[1]))
-    return replace(base, columns=columns, spread=chosen, chosen=chosen, joints=names, discrete=discrete)
+def shown(columns: np.ndarray, discrete: bool) -> ActionDistributions:
+    chosen = np.full(columns.shape[:2], 0.5, np.float32)
+    return ActionDistributions(columns, chosen, chosen, tuple(f"joint {i}" for i in range(columns.shape[1])), discrete)
 
 
 @pytest.mark.parametrize("joints", [1, 6, 17])
 def test_the_panel_shows_mass_and_choice_of_every_joint(joints):
     columns = np.zeros((3, joints, COLUMNS), np.uint8)
     columns[:, :, 10] = 255
-    recording = film_of(columns, discrete=True)
+    recording = shown(columns, discrete=True)
     panel = Overlay(recording, (240, 192)).draw(1).astype(int)
     assert panel.shape == (192, 240, 3)
     blue = (abs(panel - (88, 178, 236)).sum(-1) < 12).any(0)

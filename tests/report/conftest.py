@@ -12,12 +12,12 @@ import yaml
 import pgcontrol
 from pgcontrol.report.page import write
 from pgcontrol.report.queries import Study
-from pgcontrol.report.videos import Clip
+from pgcontrol.report.videos import RunVideo
 from pgcontrol.sweep import results
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, read_sweep
 from pgcontrol.training.behaviour import look
-from pgcontrol.video import movie
+from pgcontrol.video.encoding import encode
 
 YAML = """
 question: Does <b>a second bin</b> help?
@@ -119,8 +119,8 @@ def page(hostile):
     clips = []
     for arm, count in (("gaussian", 30), ("bins", 20)):
         file = hostile.path.with_name(f"{arm}.mp4")
-        movie.encode(file, iter(frames[:count]), (64, 48), Fraction(10))
-        clips.append(Clip("Fork-v0", arm, 0, file))
+        encode(file, iter(frames[:count]), Fraction(10), crf=20)
+        clips.append(RunVideo("Fork-v0", arm, 0, file))
     return write(Study(hostile, results.read(hostile), hostile.path.parent / "runs"), clips)
 
 

@@ -23,12 +23,6 @@ def test_up_to_three_stand_in_a_row():
     assert [len({s.y for s in Layout(n, (160, 120)).scenes}) for n in (1, 2, 3, 4, 9)] == [1, 1, 1, 2, 3]
 
 
-@pytest.mark.parametrize("size", [(161, 120), (160, 121), (32, 120), (0, 0)])
-def test_sizes_that_yuv420p_or_the_caption_cannot_have(size):
-    with pytest.raises(ValueError, match=f"got {size[0]}x{size[1]}"):
-        Layout(1, size)
-
-
 def bar(caption: Caption, size=(480, 360)) -> np.ndarray:
     layout = Layout(1, size)
     page = layout.blank()

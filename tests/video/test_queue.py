@@ -1,23 +1,26 @@
 """The queue, with render processes that do what the test says."""
 
 import json
+import os
 import sys
 import time
 
 import pytest
 
 from pgcontrol.video import render
+from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.queue import RenderQueue
-from tests.video.worlds import saved, travelling
+from pgcontrol.video.recording import Recording
+from tests.video.worlds import travelling
 
 DONE = json.dumps({"frames": 1, "fps": 20.0, "backend": "egl"})
 MAKE = f"""
-import sys, pathlib
-arguments = sys.argv
-pathlib.Path(arguments[arguments.index("--out") + 1]).write_text(" ".join(arguments))
+import json, pathlib, sys
+pathlib.Path(json.loads(sys.argv[1])["out"]).write_text(sys.argv[1])
 print({DONE!r})
 """
 HANG = "import time; time.sleep(60)"
+RECORDING = travelling(steps=1)
 
 
 @pytest.fixture
@@ -29,16 +32,15 @@ def render_as(monkeypatch):
 
 
 class Bench:
-    """A queue, what it said, and recordings to give it."""
+    """A queue, what it said, and a folder for its recordings."""
 
-    def __init__(self, folder, **options):
+    def __init__(self, folder, clip=ClipFormat(), **options):  # noqa: B008
         self.folder, self.said = folder, []
-        self.queue = RenderQueue(self.said.append, **options)
+        self.queue = RenderQueue(self.said.append, clip, **options)
 
-    def submit(self, name: str):
-        recording = self.folder / f"{name}.npz"
-        recording.touch()
-        self.queue.submit(recording, self.folder / f"{name}.mp4")
+    def submit(self, *names: str):
+        for name in names:
+            self.queue.submit(RECORDING, self.folder / f"{name}.mp4")
 
     def drain(self):
         deadline = time.monotonic() + 60
@@ -55,53 +57,51 @@ def test_clips_come_out_in_order_one_at_a_time(render_as, tmp_path):
               "def note(w): log.open('a').write(w)\n"
               f"note('('); time.sleep(0.1); note(')')\n{MAKE}")  # fmt: skip
     bench = Bench(tmp_path)
-    for name in "abc":
-        bench.submit(name)
+    bench.submit(*"abc")
     assert len(bench.queue) == 3
     bench.drain()
-    assert bench.queue.clips == [tmp_path / f"{n}.mp4" for n in "abc"]
     assert (tmp_path / "log").read_text() == "()()()"
     assert bench.files() == ["a.mp4", "b.mp4", "c.mp4", "log"]  # recordings go once their clips are there
+    made = [tmp_path / f"{name}.mp4" for name in "abc"]
+    assert made == sorted(made, key=lambda clip: clip.stat().st_mtime_ns)
     assert bench.said == []
-    # the first had to find the backend, the others are told; all at the lowest priority
-    assert ["--backend egl" in (tmp_path / f"{n}.mp4").read_text() for n in "abc"] == [False, True, True]
-    assert all("--nice 19" in (tmp_path / f"{n}.mp4").read_text() for n in "abc")
+    # the first had to find the backend, the others know it; all at the lowest priority
+    requests = [json.loads(clip.read_text()) for clip in made]
+    assert [request["backend"] for request in requests] == [None, "egl", "egl"]
+    assert [request["niceness"] for request in requests] == [19, 19, 19]
 
 
 def test_nothing_waits(render_as, tmp_path):
     render_as(HANG)
     bench = Bench(tmp_path)
-    bench.submit("a")
-    began = time.perf_counter()
-    for _ in range(100):
-        bench.queue.poll()
-    assert time.perf_counter() - began < 0.5
-    bench.queue.close(0.0)
+    with bench.queue:
+        bench.submit("a")
+        began = time.perf_counter()
+        for _ in range(100):
+            bench.queue.poll()
+        assert time.perf_counter() - began < 0.5
 
 
 def test_the_oldest_that_waits_is_dropped(render_as, tmp_path):
-    render_as(HANG)
+    # the first takes as long as there is no file `go`, so that the others have to wait
+    render_as(
+        f"import time, pathlib\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n{MAKE}"
+    )
     bench = Bench(tmp_path, capacity=2)
-    for name in "abcde":  # a is in work, b and c have to go
-        bench.submit(name)
-    assert (len(bench.queue), bench.queue.dropped) == (3, 2)
+    bench.submit(*"abcde")  # a is in work, b and c have to go
+    assert len(bench.queue) == 3
     assert len(bench.said) == 1
-    assert "b.mp4" in bench.said[0]
-    render_as(MAKE)
-    assert bench.queue._job
-    bench.queue._job.kill()
+    assert "left out b.mp4, its recording stays" in bench.said[0]
+    (tmp_path / "go").touch()
     bench.drain()
-    assert bench.queue.clips == [tmp_path / "d.mp4", tmp_path / "e.mp4"]
-    assert bench.files() == ["a.npz", "b.npz", "c.npz", "d.mp4", "e.mp4"]
+    assert bench.files() == ["a.mp4", "b.npz", "c.npz", "d.mp4", "e.mp4", "go"]
 
 
 def test_a_failure_is_a_line_and_the_next_goes_on(render_as, tmp_path):
     render_as("raise SystemExit('it broke')")
     bench = Bench(tmp_path)
-    for name in "ab":
-        bench.submit(name)
+    bench.submit(*"ab")
     bench.drain()
-    assert bench.queue.failed == 2
     assert bench.said == ["no clip: a.mp4: it broke; its recording stays"]
     render_as(MAKE)
     bench.submit("c")
@@ -114,64 +114,83 @@ def test_a_clip_that_takes_too_long_is_given_up(render_as, tmp_path):
     bench = Bench(tmp_path, timeout=0.2)
     bench.submit("a")
     bench.drain()
-    assert bench.queue.failed == 1
+    assert len(bench.said) == 1
     assert "not rendered within 0.2 s" in bench.said[0]
+    assert bench.files() == ["a.npz"]
 
 
 def test_a_renderer_that_cannot_start_is_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(render, "command", lambda: ["/no/such/program"])
     bench = Bench(tmp_path)
     bench.submit("a")
-    assert bench.queue.failed == 1
+    assert len(bench.queue) == 0
+    assert len(bench.said) == 1
     assert "no clip: a.mp4" in bench.said[0]
+    assert bench.files() == ["a.npz"]
+
+
+def test_a_recording_that_cannot_be_written_is_a_line(tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Recording, "save", full)
+    bench = Bench(tmp_path)
+    bench.submit("a")
+    assert len(bench.queue) == 0
+    assert bench.said == ["no clip of step 300,000: No space left on device"]
 
 
 def test_without_graphics_it_is_said_once_and_recordings_stay(render_as, tmp_path):
     render_as("import sys; print('apt-get install it', file=sys.stderr); sys.exit(3)")
     bench = Bench(tmp_path)
-    bench.submit("a")
-    bench.submit("b")
-    bench.drain()
-    bench.submit("c")
-    assert len(bench.queue) == 0
-    assert bench.queue.dropped == 3
-    assert len(bench.said) == 1
-    assert "apt-get install it" in bench.said[0]
+    with bench.queue:
+        bench.submit(*"ab")
+        bench.drain()
+        bench.submit("c")
+        assert len(bench.queue) == 0
+        assert len(bench.said) == 1
+        assert "apt-get install it" in bench.said[0]
     assert bench.files() == ["a.npz", "b.npz", "c.npz"]
-    bench.queue.close()
+    assert len(bench.said) == 1
 
 
-def test_close_waits_for_what_is_left(render_as, tmp_path):
+def test_the_end_waits_for_what_is_left(render_as, tmp_path):
     render_as(MAKE)
     bench = Bench(tmp_path)
-    for name in "ab":
-        bench.submit(name)
-    bench.queue.close(60.0)
+    with bench.queue:
+        bench.submit(*"ab")
+        bench.queue.finish()
     assert bench.files() == ["a.mp4", "b.mp4"]
-    assert bench.said == []
+    assert bench.said == ["rendering the last clips (2); Ctrl-C leaves without them"]
 
 
-def test_close_kills_what_takes_longer(render_as, tmp_path):
+def test_an_interrupted_run_waits_for_nothing(render_as, tmp_path):
     render_as(HANG)
     bench = Bench(tmp_path)
-    for name in "abc":
-        bench.submit(name)
-    assert bench.queue._job
-    process = bench.queue._job._process
+    with bench.queue:
+        bench.submit("a")
+        began = time.monotonic()
+        bench.queue.finish(interrupt=True)
+        assert time.monotonic() - began < 10
+    assert bench.files() == ["a.npz"]
+
+
+def test_the_end_kills_what_takes_longer(render_as, tmp_path):
+    note = tmp_path / "pid"
+    render_as(f"import os, pathlib; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); {HANG}")
+    bench = Bench(tmp_path)
     began = time.monotonic()
-    bench.queue.close(0.2)
-    assert time.monotonic() - began < 10
-    assert process.poll() is not None
-    assert (len(bench.queue), bench.queue.dropped) == (0, 3)
-    assert bench.said == ["clips not rendered in time: 3; their recordings stay"]
-    assert bench.files() == ["a.npz", "b.npz", "c.npz"]
-    bench.queue.close(0.0)
-    assert len(bench.said) == 1
-
-
-def test_a_real_clip(backend, tmp_path):
-    bench = Bench(tmp_path, seconds=0.2, size=(160, 120))
-    bench.queue.submit(saved(travelling(), tmp_path, "a.npz"), tmp_path / "a.mp4")
-    bench.queue.close(120.0)
-    assert bench.said == []
-    assert bench.files() == ["a.mp4"]
+    with bench.queue:
+        bench.submit(*"abc")
+        while not (note.exists() and note.read_text()):
+            time.sleep(0.01)
+        bench.queue.finish(seconds=0.2)
+    assert time.monotonic() - began < 20
+    with pytest.raises(ProcessLookupError):  # it is not even there to be collected
+        os.kill(int(note.read_text()), 0)
+    assert len(bench.queue) == 0
+    assert bench.said[1:] == ["clips not rendered in time: 3; their recordings stay"]
+    assert bench.files() == ["a.npz", "b.npz", "c.npz", "pid"]
+    with bench.queue:
+        pass
+    assert len(bench.said) == 2

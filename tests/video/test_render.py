@@ -6,31 +6,29 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from fractions import Fraction
 
 import gymnasium
-import imageio_ffmpeg
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from pgcontrol.machine.processes import NoGraphics, RenderError, python
-from pgcontrol.video import movie, render
+from pgcontrol.machine.graphics import NoGraphics, RenderError
+from pgcontrol.machine.processes import python
+from pgcontrol.video import render
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.encoding import check, decode
 from pgcontrol.video.layout import Layout
 from pgcontrol.video.recording import Recording
-from pgcontrol.video.render import Job, RenderResult, render_clip
+from pgcontrol.video.render import RenderJob, RenderResult, render_clip
+from pgcontrol.video.scene import scenes
 from tests.video.worlds import saved, travelling
 
 SIZE = (160, 120)
+SMALL = ClipFormat(SIZE)
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX processes and signals")
 
 
-def rgb(path) -> list[np.ndarray]:
-    frames = imageio_ffmpeg.read_frames(str(path))
-    width, height = next(frames)["size"]
-    return [np.frombuffer(f, np.uint8).reshape(height, width, 3).astype(int) for f in frames]
-
-
-def finish(job: Job) -> RenderResult:
+def finish(job: RenderJob) -> RenderResult:
     while (result := job.poll()) is None:
         time.sleep(0.02)
     return result
@@ -47,37 +45,37 @@ def render_as(monkeypatch):
 
 
 def test_two_tasks_side_by_side(backend, tmp_path):
-    """HalfCheetah travels 60 m in 0.6 s and ends; Walker2d stands for 1 s: 20 Hz against 125 / 3 Hz."""
-    first = saved(travelling(), tmp_path)
-    second = travelling("Walker2d-v5", 125, 0.0, head="binned", step=5)
+    """HalfCheetah travels 30 m in 0.3 s and ends; Walker2d stands for 0.5 s: 20 Hz against 125 / 3 Hz."""
+    first = saved(travelling(steps=6, distance=30.0), tmp_path)
+    second = travelling("Walker2d-v5", 63, 0.0, head="binned", step=5)
     out = tmp_path / "clip.mp4"
-    result = render_clip([first, saved(second, tmp_path, "two.npz")], out, size=SIZE, timeout=120)
+    result = render_clip([first, saved(second, tmp_path, "two.npz")], out, SMALL, timeout=120)
 
     assert (result.path, result.backend) == (out, backend)
-    assert result.frames == 42  # 1 s x 125 / 3 and the start
+    assert result.frames == 22  # 0.504 s x 125 / 3 and the start
     assert sorted(f.name for f in tmp_path.iterdir()) == ["clip.mp4", "one.npz", "two.npz"]
-    facts = movie.facts(out)
+    facts = imageio.immeta(out, plugin="FFMPEG")
     assert (facts["codec"], facts["pix_fmt"][:7]) == ("h264", "yuv420p")
     assert facts["fps"] == pytest.approx(125 / 3, abs=0.01)
 
-    frames, layout = rgb(out), Layout(2, SIZE)
-    assert len(frames) == 42
+    frames, layout = [page.astype(int) for page in decode(out)], Layout(2, SIZE)
+    assert len(frames) == 22
     assert frames[0].shape[:2] == layout.page[::-1]
     cheetah = layout.scenes[0]
     for scene in layout.scenes:  # something is to be seen, and the bar above it has text
         assert scene.of(frames[0]).std() > 5
         assert scene._replace(y=scene.y - layout.bar, height=layout.bar).of(frames[0]).std() > 10
     # the camera goes along: the agent, the only thing with more red than blue, stays in the middle
-    for frame in frames[::5]:
+    for frame in frames[::3]:
         scene = cheetah.of(frame)
         columns = np.nonzero(scene[..., 0] - scene[..., 2] > 40)[1]
         assert len(columns) > 20
         assert abs(columns.mean() - SIZE[0] / 2) < SIZE[0] / 5
     # and the floor goes by below it, until the recording ends; its last picture stays, marked
     below = cheetah._replace(y=cheetah.y + 100, height=20)
-    assert abs(below.of(frames[0]) - below.of(frames[15])).max() > 15
-    assert abs(cheetah.of(frames[30]) - cheetah.of(frames[41])).mean() < 3
-    marks = [((f[: layout.bar, ..., 0] - f[: layout.bar, ..., 2]) > 60) for f in (frames[10], frames[41])]
+    assert abs(below.of(frames[0]) - below.of(frames[8])).max() > 15
+    assert abs(cheetah.of(frames[15]) - cheetah.of(frames[21])).mean() < 3
+    marks = [((f[: layout.bar, ..., 0] - f[: layout.bar, ..., 2]) > 60) for f in (frames[8], frames[21])]
     assert not marks[0].any()
     assert marks[1][:, : SIZE[0]].any()
     assert not marks[1][:, SIZE[0] :].any()
@@ -90,26 +88,25 @@ def test_a_gymnasium_env_is_played_again(backend, tmp_path):
     actions = np.array([env.action_space.sample() for _ in range(4)])
     rewards = np.array([env.step(a)[1] for a in actions], float)
     recording = Recording("gym:InvertedPendulum-v5", 5, 0.04, rewards, actions=actions, head="gaussian")
-    result = finish(Job([saved(recording, tmp_path)], tmp_path / "a.mp4", size=SIZE, timeout=120, backend=backend))
+    job = RenderJob([saved(recording, tmp_path)], tmp_path / "a.mp4", SMALL, timeout=120, backend=backend)
+    result = finish(job)
     assert (result.frames, result.fps) == (5, 25.0)
-    assert len(list(movie.decode(result.path))) == 5
+    assert len(list(decode(result.path))) == 5
 
     other = replace(recording, rewards=rewards + [0, 0, 1, 0])  # noqa: RUF005
-    job = Job([saved(other, tmp_path)], tmp_path / "b.mp4", size=SIZE, timeout=120, backend=backend)
+    (scene,) = scenes([other], SIZE)
     with pytest.raises(RenderError, match=r"does not repeat itself from its seed .* at step 3"):
-        finish(job)
-    assert not (tmp_path / "b.mp4").exists()
+        scene.draw(4)
 
 
 @pytest.mark.parametrize(
     ("recording", "message"),
     [
         (travelling(steps=3), "is no folder"),
-        (replace(travelling(steps=3), env_id="Cat-v5"), "Cat-v5, which is none of the tasks here"),
         (replace(travelling(steps=3), qpos=np.zeros((4, 7))), "7 positions where the task has 9"),
         (None, "is not a recording, or is damaged"),
     ],
-    ids=["folder", "task", "positions", "damaged"],
+    ids=["folder", "positions", "damaged"],
 )
 def test_bad_input_is_one_line(recording, message, backend, tmp_path):
     path, out = tmp_path / "one.npz", tmp_path / ("" if message != "is no folder" else "none") / "a.mp4"
@@ -117,33 +114,38 @@ def test_bad_input_is_one_line(recording, message, backend, tmp_path):
         recording.save(path)
     else:
         path.write_text("not one")
-    job = Job([path], out, size=SIZE, timeout=120, backend=backend)
+    job = RenderJob([path], out, SMALL, timeout=120, backend=backend)
     with pytest.raises(RenderError, match=message) as caught:
         finish(job)
     assert "\n" not in str(caught.value)
     assert [f.name for f in tmp_path.iterdir()] == ["one.npz"]
 
 
-def test_a_black_picture_is_no_clip(tmp_path, monkeypatch):
+def test_a_task_that_is_not_here_is_one_line():
+    with pytest.raises(RenderError, match="Cat-v5, which is none of the tasks here"):
+        scenes([replace(travelling(steps=3), env_id="Cat-v5")], SIZE)
+
+
+def test_a_black_picture_is_no_clip(render_as, tmp_path):
     """What a driver that draws nothing would leave: everything as it should be, but black."""
-    from pgcontrol.video import film
-
-    class Dark:
-        def draw(self, step):
-            return np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
-
-    monkeypatch.setattr(film, "scenes", lambda recordings, size: [Dark()])
-    with pytest.raises(RenderError, match="black"):
-        film.film([travelling(steps=3)], tmp_path / "a.mp4", seconds=None, size=SIZE, max_fps=50)
-    assert not list(tmp_path.iterdir())
-    assert film.pace([travelling(steps=3)], None, 50) == (Fraction(20), 4)
+    render_as(
+        "import numpy as np; from pgcontrol.video import film, render\n"
+        "class Dark:\n"
+        "    def draw(self, step):\n"
+        f"        return np.zeros({(*SIZE[::-1], 3)}, np.uint8)\n"
+        "film.scenes = lambda recordings, size: [Dark() for _ in recordings]; render.main()"
+    )
+    source = saved(travelling(steps=3), tmp_path)
+    with pytest.raises(RenderError, match=r"a\.mp4: the picture is black"):
+        finish(RenderJob([source], tmp_path / "a.mp4", SMALL, timeout=60, backend="disable"))
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_a_renderer_that_hangs_is_killed(render_as, tmp_path):
     render_as("import time; time.sleep(60)")
     began = time.monotonic()
     with pytest.raises(RenderError, match=r"a\.mp4: not rendered within 0\.3 s"):
-        render_clip([tmp_path / "one.npz"], tmp_path / "a.mp4", timeout=0.3)
+        render_clip([tmp_path / "one.npz"], tmp_path / "a.mp4", SMALL, timeout=0.3)
     assert time.monotonic() - began < 10
 
 
@@ -155,7 +157,7 @@ def test_its_children_are_killed_with_it(render_as, tmp_path):
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         f"pathlib.Path({str(note)!r}).write_text(str(child.pid)); time.sleep(60)"
     )
-    job = Job([tmp_path / "one.npz"], tmp_path / "a.mp4", timeout=60)
+    job = RenderJob([tmp_path / "one.npz"], tmp_path / "a.mp4", SMALL, timeout=60)
     while not (note.exists() and note.read_text()):
         time.sleep(0.02)
     job.kill()
@@ -193,7 +195,7 @@ def gone(pid: int, within: float = 5.0) -> bool:
 def test_a_renderer_that_fails_is_reported_in_one_line(code, error, message, render_as, tmp_path):
     render_as(code)
     with pytest.raises(error, match=message) as caught:
-        render_clip([tmp_path / "one.npz"], tmp_path / "a.mp4", timeout=60)
+        render_clip([tmp_path / "one.npz"], tmp_path / "a.mp4", SMALL, timeout=60)
     assert type(caught.value) is error
     assert "\n" not in str(caught.value)
 
@@ -201,33 +203,30 @@ def test_a_renderer_that_fails_is_reported_in_one_line(code, error, message, ren
 def test_without_graphics_the_real_renderer_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     with pytest.raises(NoGraphics, match="unset MUJOCO_GL") as caught:
-        render_clip([saved(travelling(steps=3), tmp_path)], tmp_path / "a.mp4", timeout=60)
+        render_clip([saved(travelling(steps=3), tmp_path)], tmp_path / "a.mp4", SMALL, timeout=60)
     assert "\n" not in str(caught.value)
 
 
 def test_nothing_half_written_is_left(render_as, tmp_path):
     out = tmp_path / "a.mp4"
     out.write_text("the clip that was there")
-    half = f"open(partial_path(Path({str(out)!r}), os.getpid()), 'w').write('half')"
     render_as(
-        f"import os; from pathlib import Path; from pgcontrol.machine.processes import partial_path; {half}; exit(1)"
+        "import os; from pathlib import Path; from pgcontrol.video.render import partial_path\n"
+        f"half = partial_path(Path({str(out)!r}), os.getpid()); half.write_text('half')\n"
+        "raise SystemExit(f'there is {half.name}')"
     )
-    with pytest.raises(RenderError):
-        render_clip([tmp_path / "one.npz"], out, timeout=60)
+    with pytest.raises(RenderError, match=r"there is \.a\.\d+\.part\.mp4"):
+        render_clip([tmp_path / "one.npz"], out, SMALL, timeout=60)
     assert [f.name for f in tmp_path.iterdir()] == ["a.mp4"]
     assert out.read_text() == "the clip that was there"
 
 
-def test_two_may_film_the_same_clip_at_once(tmp_path):
-    recording, out = saved(travelling(steps=20), tmp_path), tmp_path / "a.mp4"
-    jobs, made = [Job([recording], out, timeout=120) for _ in range(2)], []
-    while jobs:
-        ended = [(job, result) for job in jobs if (result := job.poll())]
-        jobs = [job for job in jobs if job not in [job for job, _ in ended]]
-        made += [result for _, result in ended]
-        time.sleep(0.05)
-    assert [result.path for result in made] == [out, out]
-    movie.check(out, made[0].frames, Layout(1, render.SIZE, 0).scenes)
+def test_two_may_film_the_same_clip_at_once(backend, tmp_path):
+    recording, out = saved(travelling(steps=3), tmp_path), tmp_path / "a.mp4"
+    jobs = [RenderJob([recording], out, SMALL, timeout=120, backend=backend) for _ in range(2)]
+    results = [finish(job) for job in jobs]
+    assert [result.path for result in results] == [out, out]
+    check(out, results[0].frames, Layout(1, SIZE).scenes)
     assert {f.name for f in tmp_path.iterdir()} == {recording.name, "a.mp4"}
 
 
@@ -260,6 +259,13 @@ def test_a_renderer_ends_itself_when_nobody_else_does():
 def test_a_file_in_the_current_folder_is_not_taken_for_a_library(tmp_path, monkeypatch):
     (tmp_path / "queue.py").write_text("raise SystemExit('taken')")
     monkeypatch.chdir(tmp_path)
-    assert (
-        subprocess.run([*python("pgcontrol.video.render"), "--help"], capture_output=True, check=False).returncode == 0
-    )
+    done = subprocess.run([*python("pgcontrol.video.render"), "no JSON"], capture_output=True, check=False, text=True)
+    assert "taken" not in done.stderr
+    assert "JSONDecodeError" in done.stderr
+
+
+def test_what_trains_needs_no_libraries_of_pictures():
+    """They would cost every process of a run memory and time; only the renderer draws and encodes."""
+    code = "import sys, pgcontrol.video.queue; print({'imageio', 'PIL', 'mujoco'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "set()"
