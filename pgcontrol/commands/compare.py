@@ -79,13 +79,14 @@ def compare(
         Exit code: 1 when a cell failed.
     """
     from pgcontrol.report import publish, tables
+    from pgcontrol.report.queries import Queries
     from pgcontrol.sweep.compare import Rows, run
 
     def meanwhile(rows: Rows) -> None:
-        tables.write(sweep, rows, where)
+        tables.write(Queries(sweep, rows, where))
 
     def finish(rows: Rows) -> None:
-        console.print(tables.terminal(sweep, rows))
+        console.print(tables.terminal(Queries(sweep, rows, where)))
         publish(sweep, rows, where, clips, show, lambda line: console.print(line, markup=False, soft_wrap=True))
 
     return run(sweep, executor, where, console, dry, again, meanwhile, finish)

@@ -6,7 +6,7 @@ import webbrowser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pgcontrol.report.queries import Study
+from pgcontrol.report.queries import Queries
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 
@@ -39,9 +39,9 @@ def publish(
     if not rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
-    tables.write(sweep, rows, where)
-    study = Study(sweep, rows, where)
-    page = write(study, videos(study, clips, say))
+    queries = Queries(sweep, rows, where)
+    tables.write(queries)
+    page = write(queries, videos(queries, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
     if show:
         webbrowser.open(page.resolve().as_uri())

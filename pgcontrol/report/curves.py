@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
 from pgcontrol.measures.statistics import iqm_band
 from pgcontrol.measures.verdicts import RETURN
-from pgcontrol.report.queries import CHART_POINTS, Study
+from pgcontrol.report.queries import CHART_POINTS, Queries
 from pgcontrol.text import count
 
 
@@ -46,37 +47,38 @@ class Curve(NamedTuple):
     """One a task."""
 
 
-def over_steps(study: Study, env: str, metric: str) -> list[Curve]:
+@lru_cache(maxsize=256)
+def over_steps(queries: Queries, env: str, metric: str) -> list[Curve]:
     """A metric of the log over environment steps, of each arm that has a run which knows of it."""
-    grid = study.grid(row for arm in study.arms(env) for row in study.of(env, arm))
-    found = {arm: study.curves(study.of(env, arm), metric, grid) for arm in study.arms(env)}
-    return [_curve(study, arm, grid, {env: runs}) for arm, runs in found.items() if len(runs)]
+    grid = queries.grid(row for arm in queries.arms(env) for row in queries.of(env, arm))
+    found = {arm: queries.curves(queries.of(env, arm), metric, grid) for arm in queries.arms(env)}
+    return [_curve(queries, arm, grid, {env: runs}) for arm, runs in found.items() if len(runs)]
 
 
-def over_time(study: Study, env: str) -> list[Curve]:
+def over_time(queries: Queries, env: str) -> list[Curve]:
     """The return over seconds of training, up to the end of an arm's median run."""
-    found = {arm: study.over_time(study.of(env, arm)) for arm in study.arms(env)}
-    return [_curve(study, arm, grid, {env: runs}) for arm, (grid, runs) in found.items() if len(runs)]
+    found = {arm: queries.over_time(queries.of(env, arm)) for arm in queries.arms(env)}
+    return [_curve(queries, arm, grid, {env: runs}) for arm, (grid, runs) in found.items() if len(runs)]
 
 
-def over_budgets(study: Study) -> list[Curve]:
+def over_budgets(queries: Queries) -> list[Curve]:
     """The normalised return over shares of each task's budget, of each arm that has a return on every task."""
-    shares, envs, found = np.linspace(0, 1, CHART_POINTS), study.envs(), []
-    for arm in study.arms():
-        runs = {env: study.curves(study.of(env, arm), RETURN, shares * budget(study, env)) for env in envs}
+    shares, envs, found = np.linspace(0, 1, CHART_POINTS), queries.envs(), []
+    for arm in queries.arms():
+        runs = {env: queries.curves(queries.of(env, arm), RETURN, shares * budget(queries, env)) for env in envs}
         if all(map(len, runs.values())):
-            tasks = {env: study.normalised(env, curves) for env, curves in runs.items()}
-            found.append(_curve(study, arm, shares, tasks))
+            tasks = {env: queries.normalised(env, curves) for env, curves in runs.items()}
+            found.append(_curve(queries, arm, shares, tasks))
     return found
 
 
-def budget(study: Study, env: str) -> int:
+def budget(queries: Queries, env: str) -> int:
     """Steps that the runs of a task were to take, at the most; of rows that do not tell, those that they took."""
-    return max(row.budget for arm in study.arms(env) for row in study.of(env, arm))
+    return max(row.budget for arm in queries.arms(env) for row in queries.of(env, arm))
 
 
-def _curve(study: Study, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) -> Curve:
+def _curve(queries: Queries, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) -> Curve:
     """Of an arm's runs, [n, P] of each task."""
     middle, low, high = iqm_band(*tasks.values())
-    seeds = [Seeds(len(runs), len(study.of(env, arm))) for env, runs in tasks.items()]
+    seeds = [Seeds(len(runs), len(queries.of(env, arm))) for env, runs in tasks.items()]
     return Curve(arm, x, middle, *((None, None) if alone(seeds) else (low, high)), seeds)

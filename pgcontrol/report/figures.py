@@ -1,4 +1,4 @@
-"""Every chart of a report, from its study: a title, the drawing, and what it is a drawing of, with n."""
+"""Every chart of a report, from the rows of a sweep: a title, the drawing, and what it is a drawing of, with n."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pgcontrol.report import curves
 from pgcontrol.report.curves import Curve, Seeds
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import FEW, listed
-from pgcontrol.report.queries import Study, percent
+from pgcontrol.report.queries import Queries, percent
 from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
@@ -72,22 +72,22 @@ def _several(seeds: Sequence[Seeds]) -> str:
     return Seeds(sum(n.drawn for n in seeds), sum(n.all for n in seeds)).told("run")
 
 
-def _every(study: Study, arms: Iterable[str], *envs: str) -> dict[str, list[Seeds]]:
+def _every(queries: Queries, arms: Iterable[str], *envs: str) -> dict[str, list[Seeds]]:
     """Of arms, for drawings that leave no run out."""
-    runs = {arm: [len(study.of(env, arm)) for env in envs] for arm in arms}
+    runs = {arm: [len(queries.of(env, arm)) for env in envs] for arm in arms}
     return {arm: [Seeds(n, n) for n in found] for arm, found in runs.items()}
 
 
-def scores(study: Study, env: str) -> Figure:
+def scores(queries: Queries, env: str) -> Figure:
     """Final scores: every run, the IQM and its interval."""
     rows = []
-    for arm in study.arms(env):
-        cells, values = study.of(env, arm), study.scores(env, arm)
+    for arm in queries.arms(env):
+        cells, values = queries.of(env, arm), queries.scores(env, arm)
         interval, several = iqm_interval(values), len(values) > 1
         rows.append(
             Bar(
                 arm,
-                study.colour(arm),
+                queries.colour(arm),
                 interval.estimate,
                 *((interval.low, interval.high) if several else ()),
                 points=[(r.score, _seed(r)) for r in cells if not r.diverged],
@@ -95,9 +95,9 @@ def scores(study: Study, env: str) -> Figure:
                 says=f"{interval if several else short(interval.estimate)}, n = {len(values)}",
             )
         )
-    others = study.sweep.references.get(env, ())
+    others = queries.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
-    base = study.scores(env, study.sweep.baseline)
+    base = queries.scores(env, queries.sweep.baseline)
     title = f"{env}: final score"
     rule = float(iqm(np.array(base))) if base else None
     line = "; the dashed line is the baseline's" if base else ""
@@ -107,7 +107,7 @@ def scores(study: Study, env: str) -> Figure:
         title,
         bars(title, _best(rows), "return of the final policy's mode", rule=rule),
         f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
-        f" {counts(_every(study, study.arms(env), env))}",
+        f" {counts(_every(queries, queries.arms(env), env))}",
     )
 
 
@@ -115,31 +115,31 @@ def _seed(row: Row) -> str:
     return f"seed {row.seed}: {short(row.score)}"
 
 
-def improvement(study: Study, env: str) -> Figure | None:
+def improvement(queries: Queries, env: str) -> Figure | None:
     """P(a run beats one of the baseline), per task."""
-    base = study.scores(env, study.sweep.baseline)
-    arms = [arm for arm in study.arms(env) if arm != study.sweep.baseline]
+    base = queries.scores(env, queries.sweep.baseline)
+    arms = [arm for arm in queries.arms(env) if arm != queries.sweep.baseline]
     if not base or not arms:
         return None
-    rows = [_beats(study, arm, [(study.scores(env, arm), base)]) for arm in arms]
+    rows = [_beats(queries, arm, [(queries.scores(env, arm), base)]) for arm in arms]
     title = f"{env}: does it beat the baseline?"
     return Figure(
         title,
-        bars(title, _best(rows), f"P(a run beats one of {study.sweep.baseline})", (0.0, 1.0), 0.5),
-        f"0.5 is no difference. {counts(_every(study, study.arms(env), env))}",
+        bars(title, _best(rows), f"P(a run beats one of {queries.sweep.baseline})", (0.0, 1.0), 0.5),
+        f"0.5 is no difference. {counts(_every(queries, queries.arms(env), env))}",
     )
 
 
-def improvement_together(study: Study) -> Figure | None:
+def improvement_together(queries: Queries) -> Figure | None:
     """The same over tasks."""
-    base = study.sweep.baseline
-    pairs = {arm: found for arm in study.arms() if arm != base and len(found := study.pairs(arm)) > 1}
+    base = queries.sweep.baseline
+    pairs = {arm: found for arm in queries.arms() if arm != base and len(found := queries.pairs(arm)) > 1}
     if not pairs or base is None:
         return None
     seeds = {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
     of_base = max(pairs.values(), key=len)
     seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]} | seeds
-    rows = [_beats(study, arm, found, f", {len(found)} tasks") for arm, found in pairs.items()]
+    rows = [_beats(queries, arm, found, f", {len(found)} tasks") for arm, found in pairs.items()]
     title = "All tasks: does it beat the baseline?"
     return Figure(
         title,
@@ -148,8 +148,8 @@ def improvement_together(study: Study) -> Figure | None:
     )
 
 
-def _beats(study: Study, arm: str, pairs: Sequence[Pair], over: str = "") -> Bar:
-    return Bar(arm, study.colour(arm), *improved(pairs), says=better(pairs) + over)
+def _beats(queries: Queries, arm: str, pairs: Sequence[Pair], over: str = "") -> Bar:
+    return Bar(arm, queries.colour(arm), *improved(pairs), says=better(pairs) + over)
 
 
 def _best(rows: Iterable[Bar]) -> list[Bar]:
@@ -157,71 +157,71 @@ def _best(rows: Iterable[Bar]) -> list[Bar]:
     return sorted(rows, key=lambda bar: -(bar.estimate or 0.0))
 
 
-def learning(study: Study, env: str) -> list[Figure]:
+def learning(queries: Queries, env: str) -> list[Figure]:
     """Return over steps, and over wall time."""
-    steps, time = curves.over_steps(study, env, RETURN), curves.over_time(study, env)
+    steps, time = curves.over_steps(queries, env, RETURN), curves.over_time(queries, env)
     if not steps:  # no episode ended in training
         return []
     return [
-        _curves(study, f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
+        _curves(queries, f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
                 " 100 training episodes, with its 95\u00a0% bootstrap band."),
-        _curves(study, f"{env}: return over wall time", time, Axes("seconds of training", "return"),
+        _curves(queries, f"{env}: return over wall time", time, Axes("seconds of training", "return"),
                 "The same over the time it took, to the median run's end."),
     ]  # fmt: skip
 
 
-def learning_together(study: Study) -> Figure | None:
+def learning_together(queries: Queries) -> Figure | None:
     """Normalised learning curves over all tasks, stratified."""
-    envs = study.envs()
-    found = curves.over_budgets(study) if len(envs) > 1 else []
+    envs = queries.envs()
+    found = curves.over_budgets(queries) if len(envs) > 1 else []
     if not found:
         return None
     return _curves(
-        study,
+        queries,
         "All tasks: normalised return",
         found,
         Axes("share of the budget", "normalised return"),
-        f"0 is the first return, 1 is {study.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
+        f"0 is the first return, 1 is {queries.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
         f" band: stratified bootstrap.",
     )
 
 
-def profiles(study: Study) -> Figure | None:
+def profiles(queries: Queries) -> Figure | None:
     """Share of runs above a score, of the arms that have run on every task."""
-    envs = study.envs()
-    arms = [arm for arm in study.arms() if all(study.of(env, arm) for env in envs)]
+    envs = queries.envs()
+    arms = [arm for arm in queries.arms() if all(queries.of(env, arm) for env in envs)]
     if not arms:
         return None
-    tasks = {arm: [study.normalised(env, np.array(study.scores(env, arm))) for env in envs] for arm in arms}
+    tasks = {arm: [queries.normalised(env, np.array(queries.scores(env, arm))) for env in envs] for arm in arms}
     every = np.concatenate([s for scores in tasks.values() for s in scores])
     # both sides of every score: the steps of a profile are upright
     wide = max(float(np.ptp(every)), 1.0)
     tau = np.unique(
         np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
     )
-    seeds = _every(study, arms, *envs)
+    seeds = _every(queries, arms, *envs)
     drawn = []
     for arm, scores in tasks.items():
         middle, low, high = profile(scores, tau)
         band = (None, None) if curves.alone(seeds[arm]) else (low, high)
-        drawn.append(Line(arm, study.colour(arm), tau, middle, *band))
-    missing = [arm for arm in study.arms() if arm not in arms]
+        drawn.append(Line(arm, queries.colour(arm), tau, middle, *band))
+    missing = [arm for arm in queries.arms() if arm not in arms]
     left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
     return Figure(
         title,
         lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
         f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
-        f" {study.whose(*envs)} IQM. {counts(seeds)}{left_out}",
+        f" {queries.whose(*envs)} IQM. {counts(seeds)}{left_out}",
     )
 
 
-def thresholds(study: Study, env: str) -> list[Figure]:
+def thresholds(queries: Queries, env: str) -> list[Figure]:
     """Steps and seconds to the goal."""
-    goal, arms = study.goal(env), study.arms(env)
+    goal, arms = queries.goal(env), queries.arms(env)
     if goal is None:
         return []
-    found = {arm: study.reaches(env, arm, goal.value) for arm in arms}
+    found = {arm: queries.reaches(env, arm, goal.value) for arm in arms}
     figures = []
     for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
         rows = []
@@ -231,7 +231,7 @@ def thresholds(study: Study, env: str) -> list[Figure]:
             rows.append(
                 Bar(
                     arm,
-                    study.colour(arm),
+                    queries.colour(arm),
                     half if np.isfinite(half) else None,
                     points=[(v, f"a run: {short(v)} {unit}") for v in values],
                     beyond=never,
@@ -245,15 +245,15 @@ def thresholds(study: Study, env: str) -> list[Figure]:
                 title,
                 bars(title, rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
-                f" it. {counts(_every(study, arms, env))}",
+                f" it. {counts(_every(queries, arms, env))}",
             )
         )
     return figures
 
 
-def over_training(study: Study, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
+def over_training(queries: Queries, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
     """A metric of the log, all arms; on a logarithmic axis, a linear one, or as the data ask."""
-    found = curves.over_steps(study, env, metric)
+    found = curves.over_steps(queries, env, metric)
     if not found:
         return None
     values = np.concatenate([curve.middle if curve.low is None else curve.low for curve in found])
@@ -262,38 +262,38 @@ def over_training(study: Study, env: str, metric: str, title: str, log: bool | N
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
     axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
     about = Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric)
-    return _curves(study, f"{env}: {title}", found, axes, about)
+    return _curves(queries, f"{env}: {title}", found, axes, about)
 
 
-def health(study: Study, env: str) -> Iterator[Figure]:
+def health(queries: Queries, env: str) -> Iterator[Figure]:
     """What the updates did, and whatever else the YAML asks for."""
-    asked = {metric: (metric, None) for metric in study.sweep.plots if metric not in HEALTH and metric != "train/std"}
-    known = set().union(*(row.curves for arm in study.arms(env) for row in study.of(env, arm)))
+    asked = {metric: (metric, None) for metric in queries.sweep.plots if metric not in HEALTH and metric != "train/std"}
+    known = set().union(*(row.curves for arm in queries.arms(env) for row in queries.of(env, arm)))
     for metric, (title, log) in (HEALTH | asked).items():
         if metric == "train/approx_kl" and "train/kl" in known:
             continue  # the same, less exact
-        if figure := over_training(study, env, metric, title, log):
+        if figure := over_training(queries, env, metric, title, log):
             yield figure
 
 
-def spread(study: Study, env: str) -> Figure | None:
+def spread(queries: Queries, env: str) -> Figure | None:
     """Deviation of the decoded actions at the rollout's states: the mean over joints, all arms."""
-    return over_training(study, env, "train/std", "spread, mean over joints", True)
+    return over_training(queries, env, "train/std", "spread, mean over joints", True)
 
 
-def spread_of_joints(study: Study, env: str) -> Iterator[Figure]:
+def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
     """The same joint by joint, arm by arm."""
-    for arm in study.arms(env):
-        rows = [row for row in study.of(env, arm) if row.spread]
+    for arm in queries.arms(env):
+        rows = [row for row in queries.of(env, arm) if row.spread]
         if not rows:
             continue
-        grid = study.grid(rows)
-        joints = iqm(np.array([_resampled(grid, *found) for row in rows if (found := study.spread(row))]), axis=0)
-        names = study.joints(env, len(joints))
-        drawn = [Line("the narrowest", study.colour(arm), grid, joints.min(0), arm=False)]
+        grid = queries.grid(rows)
+        joints = iqm(np.array([_resampled(grid, *found) for row in rows if (found := queries.spread(row))]), axis=0)
+        names = queries.joints(env, len(joints))
+        drawn = [Line("the narrowest", queries.colour(arm), grid, joints.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
-        limit, n = Limits().share, Seeds(len(rows), len(study.of(env, arm))).told()
-        sharp = {row.seed: found for row in rows if (found := study.sharp(row))}
+        limit, n = Limits().share, Seeds(len(rows), len(queries.of(env, arm))).told()
+        sharp = {row.seed: found for row in rows if (found := queries.sharp(row))}
         marks = [
             (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
             for seed, at in sharp.items()
@@ -312,29 +312,29 @@ def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.nd
     return np.array([np.interp(grid, steps, joint) for joint in spread.T])
 
 
-def _curves(study: Study, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
+def _curves(queries: Queries, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
     n = counts({curve.arm: curve.seeds for curve in found})
-    return Figure(title, lines(title, _lines(study, found), axes), about + " " + n)
+    return Figure(title, lines(title, _lines(queries, found), axes), about + " " + n)
 
 
-def _lines(study: Study, found: Sequence[Curve]) -> list[Line]:
-    return [Line(c.arm, study.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
+def _lines(queries: Queries, found: Sequence[Curve]) -> list[Line]:
+    return [Line(c.arm, queries.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
 
 
-def plot(study: Study) -> str:
+def plot(queries: Queries) -> str:
     """A file of curves over training: a chart for each metric that the YAML asks for and each task."""
-    envs, rows, drawn = study.envs(), list[list[Chart]](), set[str]()
-    for metric in (RETURN, *study.sweep.plots):
+    envs, rows, drawn = queries.envs(), list[list[Chart]](), set[str]()
+    for metric in (RETURN, *queries.sweep.plots):
         for first in range(0, len(envs), ACROSS):
-            found = {env: curves.over_steps(study, env, metric) for env in envs[first : first + ACROSS]}
-            rows.append([_panel(study, env, metric, of_env) for env, of_env in found.items()])
+            found = {env: curves.over_steps(queries, env, metric) for env in envs[first : first + ACROSS]}
+            rows.append([_panel(queries, env, metric, of_env) for env, of_env in found.items()])
             drawn |= {curve.arm for of_env in found.values() for curve in of_env}
-    entries = [Entry(arm, study.colour(arm)) for arm in study.sweep.arms() if arm in drawn]
-    return sheet(study.sweep.question or study.sweep.path.stem, rows, entries)
+    entries = [Entry(arm, queries.colour(arm)) for arm in queries.sweep.arms() if arm in drawn]
+    return sheet(queries.sweep.question or queries.sweep.path.stem, rows, entries)
 
 
-def _panel(study: Study, env: str, metric: str, found: Sequence[Curve]) -> Chart:
+def _panel(queries: Queries, env: str, metric: str, found: Sequence[Curve]) -> Chart:
     runs = sorted(curve.seeds[0].drawn for curve in found)
     n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
     log = bool(found) and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found]))
-    return lines(f"{env}: {metric}", _lines(study, found), Axes(STEPS, f"{env}: {metric}{n}", log))
+    return lines(f"{env}: {metric}", _lines(queries, found), Axes(STEPS, f"{env}: {metric}{n}", log))

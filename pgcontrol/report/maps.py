@@ -14,7 +14,7 @@ from pgcontrol.charts.pictures import Trail
 from pgcontrol.play.density import widened
 from pgcontrol.report.curves import Seeds
 from pgcontrol.report.figures import Figure
-from pgcontrol.report.queries import Study, percent
+from pgcontrol.report.queries import Queries, percent
 from pgcontrol.text import count, short
 from pgcontrol.training.behaviour import Routes, unpack
 
@@ -41,15 +41,15 @@ class Maps(NamedTuple):
     """A joint each."""
 
 
-def maps(study: Study, env: str) -> list[Maps]:
+def maps(queries: Queries, env: str) -> list[Maps]:
     """Action distributions over training of the median run of each arm, state by state."""
     found = []
-    for arm in study.arms(env):
-        row = study.median(env, arm)
+    for arm in queries.arms(env):
+        row = queries.median(env, arm)
         if not (kept := row.maps):
             continue
         columns, steps = unpack(kept.columns), np.array(kept.steps)
-        names, joints = study.joints(env, columns.shape[2]), len(row.spread.joints) if row.spread else 0
+        names, joints = queries.joints(env, columns.shape[2]), len(row.spread.joints) if row.spread else 0
         some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
         moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
         for s, state in enumerate(kept.states):
@@ -82,9 +82,9 @@ def nearest(steps: np.ndarray) -> np.ndarray:
     return abs(at[:, None] - steps).argmin(1)
 
 
-def routes(study: Study, env: str) -> Iterator[Figure]:
+def routes(queries: Queries, env: str) -> Iterator[Figure]:
     """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
-    arms = {arm: [(row.seed, row.routes) for row in study.of(env, arm) if row.routes] for arm in study.arms(env)}
+    arms = {arm: [(row.seed, row.routes) for row in queries.of(env, arm) if row.routes] for arm in queries.arms(env)}
     kept = [routes for runs in arms.values() for _, routes in runs]
     if not kept:
         return
@@ -102,7 +102,7 @@ def routes(study: Study, env: str) -> Iterator[Figure]:
         entropies = [routes.entropy for _, routes in runs if routes.entropy is not None]
         entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
         title = f"{env}: {arm}, routes"
-        n = Seeds(len(runs), len(study.of(env, arm))).told()
+        n = Seeds(len(runs), len(queries.of(env, arm))).told()
         yield Figure(
             title,
             _paths(title, runs, names, ends) if ends else _shares(title, runs, names),

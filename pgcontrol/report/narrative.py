@@ -20,7 +20,7 @@ from pgcontrol.measures.statistics import (
     stratified_mann_whitney,
 )
 from pgcontrol.report import improvement
-from pgcontrol.report.queries import STUCK, Study, percent
+from pgcontrol.report.queries import STUCK, Queries, percent
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, short
@@ -71,12 +71,12 @@ def _clearly(better: Interval, p_value: float) -> int:
     return 0 if p_value > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
 
 
-def standings(study: Study, env: str) -> list[Standing]:
+def standings(queries: Queries, env: str) -> list[Standing]:
     """The arms of a task, best first."""
-    base = study.scores(env, study.sweep.baseline)
+    base = queries.scores(env, queries.sweep.baseline)
     found = []
-    for arm in study.arms(env):
-        scores, rival = study.scores(env, arm), base if arm != study.sweep.baseline else []
+    for arm in queries.arms(env):
+        scores, rival = queries.scores(env, arm), base if arm != queries.sweep.baseline else []
         found.append(
             Standing(
                 arm,
@@ -98,17 +98,17 @@ class Paragraph(NamedTuple):
     rest: str
 
 
-def answer(study: Study) -> list[Paragraph]:
+def answer(queries: Queries) -> list[Paragraph]:
     """Paragraphs: on all tasks, on each, on the routes of those that have any, on what went wrong, is missing."""
-    ranked = {env: standings(study, env) for env in study.envs()}
-    told = [_overall(study, ranked)] if len(ranked) > 1 else []
-    told += [_on(study, env, found) for env, found in ranked.items()]
-    told += [_ways(study, env) for env in study.envs()]
-    told += [_trouble(study), Paragraph("", _missing(study))]
+    ranked = {env: standings(queries, env) for env in queries.envs()}
+    told = [_overall(queries, ranked)] if len(ranked) > 1 else []
+    told += [_on(queries, env, found) for env, found in ranked.items()]
+    told += [_ways(queries, env) for env in queries.envs()]
+    told += [_trouble(queries), Paragraph("", _missing(queries))]
     return [p for p in told if p.rest or p.lead]
 
 
-def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
+def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
     """Which arm did best where, what is settled, and how the arms stand to the baseline over all tasks."""
     ranked = {env: found for env, found in every.items() if len(found) > 1}
     best: dict[str, list[str]] = {}
@@ -116,20 +116,22 @@ def _overall(study: Study, every: dict[str, list[Standing]]) -> Paragraph:
         first = _first(found)
         best.setdefault(listed([s.arm for s in first]) + " alike" * (len(first) > 1), []).append(env)
     led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
-    hint = " (of one seed alone)" if all(len(study.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
+    hint = (
+        " (of one seed alone)" if all(len(queries.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
+    )
     lead = f"Highest score{hint}: {'; '.join(led)}." if led else ""
     told = []
     for side, words in ((1, "Clearly above"), (-1, "Clearly below")):
         where: dict[tuple[str, ...], list[str]] = {}
-        for arm in study.arms():
+        for arm in queries.arms():
             if envs := tuple(env for env in ranked for s in ranked[env] if s.arm == arm and s.settled == side):
                 where.setdefault(envs, []).append(arm)
         if where:
             arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
-            told.append(f"{words} the baseline {study.sweep.baseline}: {arms}.")
+            told.append(f"{words} the baseline {queries.sweep.baseline}: {arms}.")
     if not told and any(s.ahead for found in ranked.values() for s in found):
-        told.append(f"On no task do these seeds settle whether an arm is above or below {study.sweep.baseline}.")
-    told += [_together(study), _beside_others(study, every)]
+        told.append(f"On no task do these seeds settle whether an arm is above or below {queries.sweep.baseline}.")
+    told += [_together(queries), _beside_others(queries, every)]
     return Paragraph(lead, " ".join(filter(None, told)))
 
 
@@ -138,37 +140,37 @@ def _first(ranked: list[Standing]) -> list[Standing]:
     return [s for s in ranked if s.score.estimate == ranked[0].score.estimate]
 
 
-def _beside_others(study: Study, ranked: dict[str, list[Standing]]) -> str:
+def _beside_others(queries: Queries, ranked: dict[str, list[Standing]]) -> str:
     """On which tasks the best arm comes to what others came to."""
     found: dict[str, list[str]] = {"as much or more": [], "less, with theirs inside its interval": [], "less": []}
     more, within, less = found.values()
-    for env in study.envs():
-        if others := study.sweep.references.get(env):
+    for env in queries.envs():
+        if others := queries.sweep.references.get(env):
             best, theirs = ranked[env][0].score, max(other.value for other in others)
             (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
     told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
     return f"Beside the best of others' figures, the best arm scores {told}." if told else ""
 
 
-def _on(study: Study, env: str, ranked: list[Standing]) -> Paragraph:
-    first, base = _first(ranked), next((s for s in ranked if s.arm == study.sweep.baseline), None)
+def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
+    first, base = _first(ranked), next((s for s in ranked if s.arm == queries.sweep.baseline), None)
     best = base if base and base in first else first[0]
     did = "scored" if len(ranked) == 1 else "did best" if len(first) == 1 else "did best alike"
-    arms = listed([_named(study, s) for s in first])
-    lead = f"On {env}, {arms} {did}: {_score(best, len(study.scores(env, best.arm)))}."
+    arms = listed([_named(queries, s) for s in first])
+    lead = f"On {env}, {arms} {did}: {_score(best, len(queries.scores(env, best.arm)))}."
     told = []
     if base and base is not best and best.ahead and best.better:
-        theirs = _score(base, len(study.scores(env, base.arm)))
+        theirs = _score(base, len(queries.scores(env, base.arm)))
         told.append(f"That is {_by(best, base)} than the baseline {base.arm}'s {theirs}; {_sure(best, base)}.")
     told += _others(best, base, ranked)
-    told += _cost(study, env, best, base)
-    told += _gap(study, env, ranked)
-    told += _reported(study, env, best)
+    told += _cost(queries, env, best, base)
+    told += _gap(queries, env, ranked)
+    told += _reported(queries, env, best)
     return Paragraph(lead, " ".join(told))
 
 
-def _named(study: Study, standing: Standing) -> str:
-    return f"the baseline {standing.arm}" if standing.arm == study.sweep.baseline else standing.arm
+def _named(queries: Queries, standing: Standing) -> str:
+    return f"the baseline {standing.arm}" if standing.arm == queries.sweep.baseline else standing.arm
 
 
 def _score(standing: Standing, seeds: int) -> str:
@@ -224,21 +226,21 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
     return told
 
 
-def _cost(study: Study, env: str, best: Standing, base: Standing | None) -> list[str]:
+def _cost(queries: Queries, env: str, best: Standing, base: Standing | None) -> list[str]:
     if base is None or base is best:
         return []
-    ours, theirs = study.rate(env, best.arm), study.rate(env, base.arm)
+    ours, theirs = queries.rate(env, best.arm), queries.rate(env, base.arm)
     if max(ours, theirs) < 1.5 * min(ours, theirs):
         return []
     return [f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."]
 
 
-def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
+def _gap(queries: Queries, env: str, ranked: list[Standing]) -> list[str]:
     """Arms whose samples do much better than their mode: what is played without sampling is not what was learned."""
     told = []
-    scale = abs(study.one(env) - study.first(env))
+    scale = abs(queries.one(env) - queries.first(env))
     for s in ranked:
-        sampled = study.sampled(env, s.arm)
+        sampled = queries.sampled(env, s.arm)
         if sampled and iqm_interval(sampled).estimate - s.score.estimate > 0.1 * scale:
             told.append(
                 f"{s.arm}'s samples score {short(iqm_interval(sampled).estimate)},"
@@ -247,20 +249,20 @@ def _gap(study: Study, env: str, ranked: list[Standing]) -> list[str]:
     return told
 
 
-def _reported(study: Study, env: str, best: Standing) -> list[str]:
+def _reported(queries: Queries, env: str, best: Standing) -> list[str]:
     """How the best arm stands to what others came to on the task."""
-    scores, told = study.scores(env, best.arm), []
-    for other in sorted(study.sweep.references.get(env, ()), key=lambda r: -r.value):
+    scores, told = queries.scores(env, best.arm), []
+    for other in sorted(queries.sweep.references.get(env, ()), key=lambda r: -r.value):
         there = sum(score >= other.value for score in scores)
         told.append(f"{other.name} {short(other.value)} ({there} of {count(len(scores), 'run')} reach it)")
     return [f"Others' figures, beside the runs of {best.arm}: {listed(told)}."] if told else []
 
 
-def _ways(study: Study, env: str) -> Paragraph:
+def _ways(queries: Queries, env: str) -> Paragraph:
     """Of a task with routes: which arms' samples keep more than one of them, and how often they succeed at all."""
     several, one, none = [], [], []
-    for arm in study.arms(env):
-        kept = [row.routes for row in study.of(env, arm) if row.routes]
+    for arm in queries.arms(env):
+        kept = [row.routes for row in queries.of(env, arm) if row.routes]
         if not kept:
             continue
         taken = [np.array(routes.taken) for routes in kept]
@@ -287,7 +289,7 @@ def _ways(study: Study, env: str) -> Paragraph:
         told.append(f"no run succeeds with {listed(none)}")
     if not told:
         return Paragraph("", "")
-    names = next(row.routes.names for row in study.rows.values() if row.env == env and row.routes)
+    names = next(row.routes.names for row in queries.rows.values() if row.env == env and row.routes)
     return Paragraph(f"Of the {len(names)} routes of {env},", f"{'; '.join(told)}.")
 
 
@@ -297,10 +299,10 @@ def _main(taken: np.ndarray) -> float:
     return float(counts.max() / counts.sum())
 
 
-def _together(study: Study) -> str:
-    base, clear, rest, tasks = study.sweep.baseline, [], [], set[int]()
-    for arm in study.arms():
-        pairs = study.pairs(arm)
+def _together(queries: Queries) -> str:
+    base, clear, rest, tasks = queries.sweep.baseline, [], [], set[int]()
+    for arm in queries.arms():
+        pairs = queries.pairs(arm)
         if arm == base or len(pairs) < 2:
             continue
         better, p_value = mean_probability_of_improvement(pairs), stratified_mann_whitney(pairs)
@@ -316,29 +318,29 @@ def _together(study: Study) -> str:
     return f"Over {over} tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
 
 
-def _trouble(study: Study) -> Paragraph:
+def _trouble(queries: Queries) -> Paragraph:
     """What happened on each task, and to which arms: the graver words first."""
     told = []
-    for env in study.envs():
+    for env in queries.envs():
         happened: dict[str, list[str]] = {}
-        for arm in study.arms(env):
-            rows = study.of(env, arm)
-            for word, (times, about) in _words(study, rows).items():
+        for arm in queries.arms(env):
+            rows = queries.of(env, arm)
+            for word, (times, about) in _words(queries, rows).items():
                 happened.setdefault(word, []).append(f"{arm} in {times} of {count(len(rows), 'run')}{about}")
-        if stuck := _stuck(study, env):
+        if stuck := _stuck(queries, env):
             told.append(stuck)
         for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
             told.append(f"On {env}, {word}: {listed(happened[word])}.")
     return Paragraph("What went wrong, or may have." if told else "", " ".join(told))
 
 
-def _stuck(study: Study, env: str) -> str:
+def _stuck(queries: Queries, env: str) -> str:
     """The runs that did not come a fifth of the way that the best arm came."""
-    limit, found = study.stuck(env), []
+    limit, found = queries.stuck(env), []
     if limit is None:
         return ""
-    for arm in study.arms(env):
-        rows = study.of(env, arm)
+    for arm in queries.arms(env):
+        rows = queries.of(env, arm)
         low = [row for row in rows if row.score < limit]
         if low and len(low) == len(rows) > 1:
             found.append(f"{arm} in every run (at best {short(max(row.score for row in low))})")
@@ -349,40 +351,40 @@ def _stuck(study: Study, env: str) -> str:
     return f"On {env}, {way}: {listed(found)}." if found else ""
 
 
-def _words(study: Study, rows: list[Row]) -> dict[str, tuple[int, str]]:
+def _words(queries: Queries, rows: list[Row]) -> dict[str, tuple[int, str]]:
     """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
     said = Counter(word for row in rows for word in (row.verdict or "healthy").split(", "))
     found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
     for word in {"sharp", "suspected"} & set(found):
         those = [row for row in rows if word in (row.verdict or "").split(", ")]
-        found[word] = (found[word][0], _narrowed(study, those))
+        found[word] = (found[word][0], _narrowed(queries, those))
     if gone := [row.steps for row in rows if row.diverged]:
         found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
     unjudged = [row for row in rows if row.verdict in (None, "not judged")]
-    if narrow := [row for row in unjudged if study.sharp(row)]:
-        found[NARROW] = (len(narrow), _narrowed(study, narrow))
+    if narrow := [row for row in unjudged if queries.sharp(row)]:
+        found[NARROW] = (len(narrow), _narrowed(queries, narrow))
     return found
 
 
-def _narrowed(study: Study, rows: list[Row]) -> str:
+def _narrowed(queries: Queries, rows: list[Row]) -> str:
     """From when on the runs' narrowest joints were narrow, and which joints those are, where the rows kept that."""
-    found = [at for row in rows if (at := study.sharp(row))]
+    found = [at for row in rows if (at := queries.sharp(row))]
     if not found:
         return ""
-    names = study.joints(rows[0].env, 1 + max(j for at in found for j in at.joints))
+    names = queries.joints(rows[0].env, 1 + max(j for at in found for j in at.joints))
     often = Counter(names[j] for at in found for j in at.joints).most_common(JOINTS)
     return f" (from step {short(min(at.step for at in found))} on: {listed([name for name, _ in often])})"
 
 
-def _missing(study: Study) -> str:
-    missing = [cell for cell in study.sweep.cells if cell.key not in study.rows]
+def _missing(queries: Queries) -> str:
+    missing = [cell for cell in queries.sweep.cells if cell.key not in queries.rows]
     if not missing:
         return ""
-    told = [f"{len(missing)} of {len(study.sweep.cells)} runs are missing, so this is a report of what there is."]
-    if untouched := [e for e in study.sweep.envs() if e not in study.envs()]:
+    told = [f"{len(missing)} of {len(queries.sweep.cells)} runs are missing, so this is a report of what there is."]
+    if untouched := [e for e in queries.sweep.envs() if e not in queries.envs()]:
         told.append(f"None yet on {listed(untouched)}.")
     for cell in missing:
-        if why := failure(cell, study.where / cell.name):
+        if why := failure(cell, queries.where / cell.name):
             told.append(f"{cell.name} failed: {why}.")
     return " ".join(told)
 

@@ -1,4 +1,4 @@
-"""The page: what there is of a study, put into one HTML file that needs no network."""
+"""The page: what there is of a sweep, put into one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import base64
 import itertools
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -19,8 +19,7 @@ from pgcontrol.machine import files
 from pgcontrol.report import figures, maps, tables
 from pgcontrol.report.figures import Figure
 from pgcontrol.report.narrative import answer
-from pgcontrol.report.queries import Study
-from pgcontrol.report.videos import RunVideo
+from pgcontrol.report.queries import Queries
 from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
@@ -37,22 +36,12 @@ SPREAD = (
 )
 
 
-class Video(NamedTuple):
-    """The same, inside the page."""
-
-    arm: str
-    title: str
-    says: str
-    source: str
-    """Data URI."""
-
-
-def write(study: Study, clips: Sequence[RunVideo] = ()) -> Path:
+def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
     """NAME.html beside the YAML.
 
     Args:
-        study: at least one row.
-        clips: videos to put in.
+        queries: at least one row.
+        clips: videos to put in, by run.
 
     Returns:
         The file.
@@ -64,61 +53,61 @@ def write(study: Study, clips: Sequence[RunVideo] = ()) -> Path:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    out = study.sweep.path.with_suffix(".html")
-    files.replace({out: env.get_template("page.html.jinja").render(**_contents(study, clips))})
+    out = queries.sweep.path.with_suffix(".html")
+    files.replace({out: env.get_template("page.html.jinja").render(**_contents(queries, clips or {}))})
     return out
 
 
-def _contents(study: Study, clips: Sequence[RunVideo]) -> dict[str, Any]:
-    sweep = study.sweep
-    found = [{"env": env, "maps": maps_} for env in study.envs() if (maps_ := maps.maps(study, env))]
+def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
+    sweep = queries.sweep
+    found = [{"env": env, "maps": maps_} for env in queries.envs() if (maps_ := maps.maps(queries, env))]
     return {
         "name": sweep.path.stem,
         "question": sweep.question or sweep.path.stem,
         "command": f"pgcontrol compare {tables.shown(sweep)}",
-        "dates": " … ".join(sorted({row.date for row in study.rows.values()})),
-        "done": len(study.rows),
+        "dates": " … ".join(sorted({row.date for row in queries.rows.values()})),
+        "done": len(queries.rows),
         "asked": len(sweep.cells),
         "baseline": sweep.baseline,
-        "answer": answer(study),
-        "arms": [{"name": arm, "colour": study.colour(arm)} for arm in study.arms()],
+        "answer": answer(queries),
+        "arms": [{"name": arm, "colour": queries.colour(arm)} for arm in queries.arms()],
         "columns": tables.COLUMNS,
-        "table": tables.lines(study),
+        "table": tables.lines(queries),
         "reported": bool(sweep.references),
-        "diverged": any(row.diverged for row in study.rows.values()),
-        "sections": [s for s in _sections(study) if s["groups"] or s["folded"]],
+        "diverged": any(row.diverged for row in queries.rows.values()),
+        "sections": [s for s in _sections(queries) if s["groups"] or s["folded"]],
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
-        "videos": _videos(study, clips),
-        "runs": [_run(sweep, row) for _, row in sorted(study.rows.items())],
-        "common": _common(study),
-        "implied": implied(Setup(row.env, row.arm, row.settings, row.config or {}) for row in study.rows.values()),
-        "versions": _versions(study),
+        "videos": _videos(queries, clips),
+        "runs": [_run(sweep, row) for _, row in sorted(queries.rows.items())],
+        "common": common(queries),
+        "implied": implied(Setup(row.env, row.arm, row.settings, row.config or {}) for row in queries.rows.values()),
+        "versions": _versions(queries),
         "style": Markup(chart.style() + _own("style.css")),
         "script": Markup(_own("script.js")),
     }
 
 
-def _sections(study: Study) -> list[dict[str, Any]]:
-    envs = study.envs()
-    together = [figures.improvement_together(study), figures.learning_together(study)]
+def _sections(queries: Queries) -> list[dict[str, Any]]:
+    envs = queries.envs()
+    together = [figures.improvement_together(queries), figures.learning_together(queries)]
     parts = [
         ("scores", "Scores", "What the final policies are worth" + (", and how likely an arm is to beat the baseline."
-         if study.sweep.baseline else "."),
-         [[figures.scores(study, e), figures.improvement(study, e)] for e in envs] + [together[:1]]),
+         if queries.sweep.baseline else "."),
+         [[figures.scores(queries, e), figures.improvement(queries, e)] for e in envs] + [together[:1]]),
         ("learning", "Learning curves", f"How the return grew, over steps and over the time that they took. {SECONDS}",
-         [figures.learning(study, e) for e in envs] + [together[1:]]),
-        ("profile", "Performance profile", "", [[figures.profiles(study)]]),
+         [figures.learning(queries, e) for e in envs] + [together[1:]]),
+        ("profile", "Performance profile", "", [[figures.profiles(queries)]]),
         ("threshold", "Time to a threshold", f"How soon a return was reached, in steps and in seconds. {SECONDS}",
-         [figures.thresholds(study, e) for e in envs]),
-        ("spread", "Spread", SPREAD, [[figures.spread(study, e) for e in envs]]),
+         [figures.thresholds(queries, e) for e in envs]),
+        ("spread", "Spread", SPREAD, [[figures.spread(queries, e) for e in envs]]),
         ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
          " failed. Route entropy is that within a run: 1 where all routes are taken alike, 0 where one is.",
-         [list(maps.routes(study, e)) for e in envs]),
+         [list(maps.routes(queries, e)) for e in envs]),
         ("health", "Update health", "Whether updates stayed small and the critic was of use.",
-         [list(figures.health(study, e)) for e in envs]),
+         [list(figures.health(queries, e)) for e in envs]),
     ]  # fmt: skip
-    folded = [(e, list(figures.spread_of_joints(study, e))) for e in envs]
+    folded = [(e, list(figures.spread_of_joints(queries, e))) for e in envs]
     return [
         {
             "id": key,
@@ -136,19 +125,24 @@ def _there(group: list[Figure | None]) -> list[Figure]:
     return [figure for figure in group if figure]
 
 
-def _videos(study: Study, clips: Sequence[RunVideo]) -> list[tuple[str, list[Video]]]:
+def _videos(queries: Queries, clips: Mapping[Key, Path]) -> list[tuple[str, list[dict[str, str]]]]:
     """Task by task with its name, or, where no task has several, all together without."""
-    groups = [(env, [_video(study, clip) for clip in of]) for env, of in itertools.groupby(clips, lambda c: c.env)]
+    groups = [
+        (env, [_video(queries.rows[key], clips[key]) for key in keys])
+        for env, keys in itertools.groupby(clips, lambda key: key.env)
+    ]
     if any(len(videos) > 1 for _, videos in groups):
         return groups
     return [("", [video for _, videos in groups for video in videos])] if groups else []
 
 
-def _video(study: Study, clip: RunVideo) -> Video:
-    row = study.rows[Key(clip.env, clip.arm, clip.seed)]
-    data = base64.b64encode(clip.file.read_bytes()).decode()
-    says = f"seed {clip.seed}, return {short(row.score)}"
-    return Video(clip.arm, f"{clip.arm}, {clip.env}", says, f"data:video/mp4;base64,{data}")
+def _video(row: Row, file: Path) -> dict[str, str]:
+    return {
+        "arm": row.arm,
+        "title": f"{row.arm}, {row.env}",
+        "says": f"seed {row.seed}, return {short(row.score)}",
+        "source": f"data:video/mp4;base64,{base64.b64encode(file.read_bytes()).decode()}",
+    }
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
@@ -176,11 +170,11 @@ def _plain(value: Any) -> str:
     return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else json.dumps(value)
 
 
-def _common(study: Study) -> list[tuple[str, dict[str, str]]]:
+def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
     """What all runs share, and what each arm has of its own beside it, where its runs agree."""
-    runs = [(row.arm, {k: typed(v) for k, v in _settings(row).items()}) for row in study.rows.values()]
+    runs = [(row.arm, {k: typed(v) for k, v in _settings(row).items()}) for row in queries.rows.values()]
     same = _agreed([settings for _, settings in runs])
-    arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in study.arms()]
+    arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in queries.arms()]
     return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
 
 
@@ -194,9 +188,9 @@ def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
     return {k: v for k, v in runs[0].items() if all(run.get(k) == v for run in runs)}
 
 
-def _versions(study: Study) -> list[str]:
+def _versions(queries: Queries) -> list[str]:
     """Each set of versions that rows were made with, in words."""
-    sets = [row.provenance.get("versions") for row in study.rows.values()]
+    sets = [row.provenance.get("versions") for row in queries.rows.values()]
     told = list(dict.fromkeys(_plain(v) for v in sets if v))
     return told + (["some rows were made before versions were kept"] if None in sets else [])
 

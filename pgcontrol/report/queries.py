@@ -40,9 +40,9 @@ class Goal(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True)
-class Study:
-    """A sweep and the rows there are."""
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """A sweep and the rows there are: one object a report, so that answers can be kept for it."""
 
     sweep: Sweep
     rows: Mapping[Key, Row]

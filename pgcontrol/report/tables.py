@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,10 @@ from pgcontrol.measures.statistics import iqm_interval
 from pgcontrol.report import figures
 from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import answer
-from pgcontrol.report.queries import Reaches, Study
-from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, Sweep
+from pgcontrol.report.queries import Queries, Reaches
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
-Rows = Mapping[Key, Row]
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
 RULE = "|---|---|---:|---:|---:|---:|---:|---|"
 RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
@@ -34,14 +31,14 @@ SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "b
 of the baseline) with its interval, if any, medians of the time to the threshold, and how many runs came there."""
 
 
-def lines(study: Study) -> list[tuple[str, ...]]:
+def lines(queries: Queries) -> list[tuple[str, ...]]:
     """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
-    found, baseline = [], study.sweep.baseline
-    for env in study.envs():
-        base = study.scores(env, baseline)
-        for arm in study.arms(env):
-            cell, scores = study.of(env, arm), study.scores(env, arm)
-            sampled = study.sampled(env, arm)
+    found, baseline = [], queries.sweep.baseline
+    for env in queries.envs():
+        base = queries.scores(env, baseline)
+        for arm in queries.arms(env):
+            cell, scores = queries.of(env, arm), queries.scores(env, arm)
+            sampled = queries.sampled(env, arm)
             found.append(
                 (
                     env,
@@ -50,40 +47,37 @@ def lines(study: Study) -> list[tuple[str, ...]]:
                     short(iqm_interval(sampled).estimate) if sampled else "",
                     better([(scores, base)]) if base and arm != baseline else "",
                     str(len(scores)),
-                    f"{study.rate(env, arm):,.0f}",
+                    f"{queries.rate(env, arm):,.0f}",
                     ", ".join(short(r.score) + " †" * r.diverged for r in cell),
                 )
             )
-        for told in study.sweep.references.get(env, ()):
+        for told in queries.sweep.references.get(env, ()):
             found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
     return found
 
 
-def write(sweep: Sweep, rows: Rows, where: Path = Path("runs")) -> None:
+def write(queries: Queries) -> None:
     """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg beside the YAML; a reader finds each one whole.
 
     Args:
-        sweep: the question.
-        rows: its results; at least one.
-        where: folder of the run folders, which tell why runs failed.
+        queries: at least one row.
     """
-    study = Study(sweep, rows, where)
     runs = [
         (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
-        for key, r in sorted(rows.items())
+        for key, r in sorted(queries.rows.items())
     ]
     contents = {
-        ".md": _markdown(study),
+        ".md": _markdown(queries),
         ".csv": _sheet([RUNS, *runs]),
-        ".summary.csv": _sheet([SUMMARY, *summary(study)]),
-        ".svg": figures.plot(study),
+        ".summary.csv": _sheet([SUMMARY, *summary(queries)]),
+        ".svg": figures.plot(queries),
     }
-    files.replace({sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
+    files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
 
-def _markdown(study: Study) -> str:
+def _markdown(queries: Queries) -> str:
     """The answer, and the tables."""
-    sweep, rows = study.sweep, study.rows
+    sweep, rows = queries.sweep, queries.rows
     dates = sorted({row.date for row in rows.values()})
     legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
     legend += " resampled). *sampled*: the same of the sampled policy."
@@ -93,10 +87,10 @@ def _markdown(study: Study) -> str:
         legend += " In parentheses: figures of others, no runs of this sweep."
     if any(row.diverged for row in rows.values()):
         legend += " † diverged: the return it had come to by then."
-    said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(study)]
-    table = [_line(COLUMNS), RULE, *map(_line, lines(study))]
+    said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(queries)]
+    table = [_line(COLUMNS), RULE, *map(_line, lines(queries))]
     text = [f"# {_escaped(sweep.question)}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
-    text += ["\n".join(table), *_thresholds(study), _drawn(sweep)]
+    text += ["\n".join(table), *_thresholds(queries), _drawn(sweep)]
     return "\n\n".join(text) + "\n"
 
 
@@ -124,15 +118,15 @@ def _sheet(lines: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def summary(study: Study) -> Iterator[tuple[Any, ...]]:
+def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
     """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
-    for env in study.envs():
-        base, goal = study.scores(env, study.sweep.baseline), study.goal(env)
-        for arm in study.arms(env):
-            scores, sampled = study.scores(env, arm), study.sampled(env, arm)
+    for env in queries.envs():
+        base, goal = queries.scores(env, queries.sweep.baseline), queries.goal(env)
+        for arm in queries.arms(env):
+            scores, sampled = queries.scores(env, arm), queries.sampled(env, arm)
             interval = iqm_interval(scores)
-            beats = improved([(scores, base)]) if base and arm != study.sweep.baseline else (None,) * 3
-            reaches = study.reaches(env, arm, goal.value) if goal else None
+            beats = improved([(scores, base)]) if base and arm != queries.sweep.baseline else (None,) * 3
+            reaches = queries.reaches(env, arm, goal.value) if goal else None
             yield (
                 env,
                 arm,
@@ -141,7 +135,7 @@ def summary(study: Study) -> Iterator[tuple[Any, ...]]:
                 *((interval.low, interval.high) if len(scores) > 1 else (None, None)),
                 iqm_interval(sampled).estimate if sampled else None,
                 *beats,
-                study.rate(env, arm),
+                queries.rate(env, arm),
                 goal.value if goal else None,
                 *(_middle(reaches) if reaches else (None, None)),
                 len(reaches.steps) if reaches else None,
@@ -153,15 +147,15 @@ def _middle(reaches: Reaches) -> list[float]:
     return [float(np.median([*values, *[np.inf] * reaches.never])) for values in (reaches.steps, reaches.seconds)]
 
 
-def _thresholds(study: Study) -> list[str]:
+def _thresholds(queries: Queries) -> list[str]:
     """A table of when runs reached the threshold of their task: medians, in which a run that never did counts last."""
     told, why = [], dict[str, list[str]]()
-    for env in study.envs():
-        if (goal := study.goal(env)) is None:
+    for env in queries.envs():
+        if (goal := queries.goal(env)) is None:
             continue
         why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
-        for arm in study.arms(env):
-            found = study.reaches(env, arm, goal.value)
+        for arm in queries.arms(env):
+            found = queries.reaches(env, arm, goal.value)
             words = [short(m) if np.isfinite(m) else "–" for m in _middle(found)]
             reached = len(found.steps)
             told.append(_line([env, arm, *words, f"{reached} of {reached + found.never}"]))
@@ -177,9 +171,9 @@ def shown(sweep: Sweep) -> str:
     return sweep.path.name if sweep.path.is_absolute() else str(sweep.path)
 
 
-def terminal(sweep: Sweep, rows: Rows) -> Table:
+def terminal(queries: Queries) -> Table:
     """For the terminal."""
     table = Table(*COLUMNS[:-1])
-    for line in lines(Study(sweep, rows)):
+    for line in lines(queries):
         table.add_row(*map(markup.escape, line[:-1]))
     return table

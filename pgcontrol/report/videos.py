@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.options import InputError
-from pgcontrol.report.queries import Study
+from pgcontrol.report.queries import Queries
 from pgcontrol.runs import checkpoint
 from pgcontrol.sweep.results import made_in
 from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key
 from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.clips import video_of_runs
 
@@ -25,27 +25,18 @@ STAMP = "[0-9a-f]" * 8
 """What a stamp looks like, to find older ones."""
 
 
-class RunVideo(NamedTuple):
-    """A video of one run."""
-
-    env: str
-    arm: str
-    seed: int
-    file: Path
-
-
-def videos(study: Study, which: str, say: Callable[[str], object]) -> list[RunVideo]:
-    """The clips there are, after making those that are missing and can be made.
+def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[Key, Path]:
+    """The clips there are, by run, after making those that are missing and can be made.
 
     Args:
-        study: whose runs.
+        queries: whose runs.
         which: some (the median run of each task and arm), all, or none.
         say: told, once, why one cannot be made.
     """
-    found, drawing = [], True
-    for row in _wanted(study, which):
-        name, run = row.key.name, row.folder(study.where)
-        file = study.sweep.path.with_suffix(".clips") / f"{name}-{_stamp(row)}.mp4"
+    found, drawing = dict[Key, Path](), True
+    for row in _wanted(queries, which):
+        name, run = row.key.name, row.folder(queries.where)
+        file = queries.sweep.path.with_suffix(".clips") / f"{name}-{_stamp(row)}.mp4"
         if not file.exists() and drawing and shows(row, run):
             try:
                 say(f"filming {name}")
@@ -56,17 +47,17 @@ def videos(study: Study, which: str, say: Callable[[str], object]) -> list[RunVi
             except (InputError, RenderError) as error:
                 say(f"no video of {name}: {error}")
         if file.exists():
-            found.append(RunVideo(*row.key, file))
+            found[row.key] = file
     if which != "none":
-        for stale in _stale(study):
+        for stale in _stale(queries):
             stale.unlink()
     return found
 
 
-def _stale(study: Study) -> list[Path]:
+def _stale(queries: Queries) -> list[Path]:
     """Clips of runs that have another result now."""
-    now = {row.key.name: _stamp(row) for row in study.rows.values()}
-    there = study.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
+    now = {row.key.name: _stamp(row) for row in queries.rows.values()}
+    there = queries.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
     named = [(file, *file.stem.rsplit("-", 1)) for file in there]
     return [file for file, name, stamp in named if now.get(name, stamp) != stamp]
 
@@ -83,9 +74,9 @@ def _stamp(row: Row) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
-def _wanted(study: Study, which: str) -> list[Row]:
+def _wanted(queries: Queries, which: str) -> list[Row]:
     if which == "none":
         return []
     if which == "all":
-        return [row for env in study.envs() for arm in study.arms(env) for row in study.of(env, arm)]
-    return [study.median(env, arm) for env in study.envs() for arm in study.arms(env)]
+        return [row for env in queries.envs() for arm in queries.arms(env) for row in queries.of(env, arm)]
+    return [queries.median(env, arm) for env in queries.envs() for arm in queries.arms(env)]

@@ -11,8 +11,7 @@ import yaml
 
 import pgcontrol
 from pgcontrol.report.page import write
-from pgcontrol.report.queries import Study
-from pgcontrol.report.videos import RunVideo
+from pgcontrol.report.queries import Queries
 from pgcontrol.sweep import results
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, read_sweep
@@ -116,12 +115,12 @@ def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> dict:
 def page(hostile):
     """The page, with two videos of different lengths."""
     frames = [np.full((48, 64, 3), 90 + k, np.uint8) for k in range(30)]
-    clips = []
+    clips = {}
     for arm, count in (("gaussian", 30), ("bins", 20)):
         file = hostile.path.with_name(f"{arm}.mp4")
         encode(file, iter(frames[:count]), Fraction(10), crf=20)
-        clips.append(RunVideo("Fork-v0", arm, 0, file))
-    return write(Study(hostile, results.read(hostile), hostile.path.parent / "runs"), clips)
+        clips[Key("Fork-v0", arm, 0)] = file
+    return write(Queries(hostile, results.read(hostile), hostile.path.parent / "runs"), clips)
 
 
 @pytest.fixture

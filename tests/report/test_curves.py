@@ -4,13 +4,13 @@ import re
 from xml.etree import ElementTree
 
 from pgcontrol.report import figures
-from pgcontrol.report.queries import Study
+from pgcontrol.report.queries import Queries
 from pgcontrol.sweep import results
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def panels(study: Study) -> dict[str, tuple[str, dict[str, str]]]:
+def panels(study: Queries) -> dict[str, tuple[str, dict[str, str]]]:
     """What each chart of the file is of: its title, and the classes of each arm's curve."""
     found = {}
     for chart in ElementTree.fromstring(figures.plot(study)).iterfind(f"{SVG}svg"):
@@ -31,13 +31,13 @@ def without_kl(rows: dict, arm: str, *seeds: int) -> dict:
 
 
 def test_a_file_has_a_chart_for_each_metric_and_task(sweep):
-    found = panels(Study(sweep, results.read(sweep)))
+    found = panels(Queries(sweep, results.read(sweep)))
     tasks, metrics = ("Fork-v0", "HalfCheetah-v5"), ("rollout/ep_rew_mean", "train/kl")
     assert list(found) == [f"{task}: {metric}" for metric in metrics for task in tasks]
 
 
 def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep):
-    found = panels(Study(sweep, without_kl(results.read(sweep), "gaussian")))
+    found = panels(Queries(sweep, without_kl(results.read(sweep), "gaussian")))
     colours: dict[str, set[str]] = {}
     for _, arms in found.values():
         for arm, colour in arms.items():
@@ -48,7 +48,7 @@ def test_an_arm_keeps_its_colour_where_others_lack_the_metric(sweep):
 
 
 def test_a_run_that_lacks_a_metric_is_left_out_of_its_panel_alone(sweep):
-    found = panels(Study(sweep, without_kl(results.read(sweep), "bins", 1, 3)))
+    found = panels(Queries(sweep, without_kl(results.read(sweep), "bins", 1, 3)))
     n = {label: re.findall(r"\d+", title[len(label) :]) for label, (title, _) in found.items()}
     assert n["HalfCheetah-v5: rollout/ep_rew_mean"] == ["3", "4"]
     assert n["HalfCheetah-v5: train/kl"] == ["2", "3"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgcontrol.report.queries import Reaches, Study
+from pgcontrol.report.queries import Queries, Reaches
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import read_sweep
 
@@ -30,7 +30,7 @@ def study(tmp_path):
     }
     common |= {"return": 1.0, "sampled": None, "training": None}
     rows = [Row.read(common | {"seed": seed, "curves": curves}) for seed, curves in enumerate((CURVES, LOW))]
-    return Study(read_sweep(path), {row.key: row for row in rows})
+    return Queries(read_sweep(path), {row.key: row for row in rows})
 
 
 def test_a_goal_is_reached_between_points_in_steps_as_in_seconds(study):
@@ -40,7 +40,7 @@ def test_a_goal_is_reached_between_points_in_steps_as_in_seconds(study):
 
 def test_a_run_that_knows_nothing_of_its_return_never_reaches_it(study):
     rows = {key: row.changed(curves={"steps": [100, 200, 300]}) for key, row in study.rows.items()}
-    assert Study(study.sweep, rows).reaches("Reacher-v5", "gaussian", -1.0) == Reaches([], [], never=2)
+    assert Queries(study.sweep, rows).reaches("Reacher-v5", "gaussian", -1.0) == Reaches([], [], never=2)
 
 
 def test_a_run_that_took_no_time_by_its_row_has_a_rate(study):

@@ -3,7 +3,7 @@
 import pytest
 
 from pgcontrol.report import videos as module
-from pgcontrol.report.queries import Study
+from pgcontrol.report.queries import Queries
 from pgcontrol.report.videos import videos
 from pgcontrol.sweep import results
 from pgcontrol.sweep.sweep import Key
@@ -33,38 +33,38 @@ def study(sweep, tmp_path):
     def of(**change):
         row = results.read(sweep)[KEY]
         moved = type(sweep)(**vars(sweep) | {"path": tmp_path / "study.yaml"})
-        return Study(moved, {KEY: row.changed(**change)}, tmp_path / "runs")
+        return Queries(moved, {KEY: row.changed(**change)}, tmp_path / "runs")
 
     return of
 
 
 def test_a_clip_is_made_once_and_again_when_the_result_is_another(study, filmed):
-    (first,) = videos(study(), "some", print)
-    assert videos(study(), "some", print) == [first]
+    (first,) = videos(study(), "some", print).values()
+    assert list(videos(study(), "some", print).values()) == [first]
     assert len(filmed) == 1
     settings = study().rows[KEY].settings
     for change in ({"steps": 2000}, {"return": 151.0}, {"settings": settings | {"total_steps": 2000}}):
-        (again,) = videos(study(**change), "some", print)
-        assert again.file != first.file
+        (again,) = videos(study(**change), "some", print).values()
+        assert again != first
     assert len(filmed) == 4
-    assert [file.name for file in first.file.parent.iterdir()] == [again.file.name]  # what it replaced is gone
+    assert [file.name for file in first.parent.iterdir()] == [again.name]  # what it replaced is gone
 
 
 def test_a_stale_clip_is_not_shown_where_the_run_is_gone(study, filmed, monkeypatch):
     videos(study(), "some", print)
     monkeypatch.setattr(module, "shows", lambda row, folder: False)
-    assert videos(study(steps=2000), "some", print) == []
+    assert videos(study(steps=2000), "some", print) == {}
 
 
 def test_stale_clips_are_removed_whoever_is_shown_now(study, filmed):
-    (first,) = videos(study(), "some", print)
-    stale, foreign = (first.file.with_name(f"{name}-0123abcd.mp4") for name in (first.file.stem[:-9], "of-no-row"))
+    (first,) = videos(study(), "some", print).values()
+    stale, foreign = (first.with_name(f"{name}-0123abcd.mp4") for name in (first.stem[:-9], "of-no-row"))
     stale.touch()
     foreign.touch()
     videos(study(), "none", print)
     assert stale.exists()
     videos(study(), "some", print)
-    assert sorted(first.file.parent.iterdir()) == sorted([first.file, foreign])
+    assert sorted(first.parent.iterdir()) == sorted([first, foreign])
 
 
 def test_a_run_of_other_settings_is_not_filmed(study, tmp_path):
