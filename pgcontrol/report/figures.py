@@ -12,7 +12,7 @@ from markupsafe import Markup
 from pgcontrol.charts.bars import Bar, bars
 from pgcontrol.charts.chart import Chart, Entry, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
-from pgcontrol.measures.statistics import Pair, iqm, iqm_interval, over_decades, profile
+from pgcontrol.measures.statistics import iqm, iqm_interval, over_decades, profile
 from pgcontrol.measures.verdicts import RETURN, Limits
 from pgcontrol.report import curves
 from pgcontrol.report.curves import Curve, Seeds
@@ -115,41 +115,24 @@ def _seed(row: Row) -> str:
     return f"seed {row.seed}: {short(row.score)}"
 
 
-def improvement(queries: Queries, env: str) -> Figure | None:
-    """P(a run beats one of the baseline), per task."""
-    base = queries.scores(env, queries.sweep.baseline)
-    arms = [arm for arm in queries.arms(env) if arm != queries.sweep.baseline]
-    if not base or not arms:
-        return None
-    rows = [_beats(queries, arm, [(queries.scores(env, arm), base)]) for arm in arms]
-    title = f"{env}: does it beat the baseline?"
-    return Figure(
-        title,
-        bars(title, _best(rows), f"P(a run beats one of {queries.sweep.baseline})", (0.0, 1.0), 0.5),
-        f"0.5 is no difference. {counts(_every(queries, queries.arms(env), env))}",
-    )
-
-
-def improvement_together(queries: Queries) -> Figure | None:
-    """The same over tasks."""
-    base = queries.sweep.baseline
-    pairs = {arm: found for arm in queries.arms() if arm != base and len(found := queries.pairs(arm)) > 1}
+def improvement(queries: Queries, *envs: str) -> Figure | None:
+    """P(a run beats one of the baseline): on a task, or the mean over several for arms that share two with it."""
+    base, several = queries.sweep.baseline, len(envs) > 1
+    pairs = {arm: queries.pairs(arm, envs) for arm in queries.arms() if arm != base}
+    pairs = {arm: found for arm, found in pairs.items() if len(found) > several}
     if not pairs or base is None:
         return None
-    seeds = {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
     of_base = max(pairs.values(), key=len)
-    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]} | seeds
-    rows = [_beats(queries, arm, found, f", {len(found)} tasks") for arm, found in pairs.items()]
-    title = "All tasks: does it beat the baseline?"
-    return Figure(
-        title,
-        bars(title, _best(rows), f"P(a run beats one of {base}), mean over tasks", (0.0, 1.0), 0.5),
-        f"Runs are resampled within their task. {counts(seeds)}",
-    )
-
-
-def _beats(queries: Queries, arm: str, pairs: Sequence[Pair], over: str = "") -> Bar:
-    return Bar(arm, queries.colour(arm), *improved(pairs), says=better(pairs) + over)
+    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]}
+    seeds |= {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
+    rows = []
+    for arm, found in pairs.items():
+        says = better(found) + (f", {len(found)} tasks" if several else "")
+        rows.append(Bar(arm, queries.colour(arm), *improved(found), says=says))
+    title = f"{'All tasks' if several else envs[0]}: does it beat the baseline?"
+    axis = f"P(a run beats one of {base}){', mean over tasks' * several}"
+    caption = "Runs are resampled within their task." if several else "0.5 is no difference."
+    return Figure(title, bars(title, _best(rows), axis, (0.0, 1.0), 0.5), f"{caption} {counts(seeds)}")
 
 
 def _best(rows: Iterable[Bar]) -> list[Bar]:

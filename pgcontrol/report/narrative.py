@@ -302,7 +302,7 @@ def _main(taken: np.ndarray) -> float:
 def _together(queries: Queries) -> str:
     base, clear, rest, tasks = queries.sweep.baseline, [], [], set[int]()
     for arm in queries.arms():
-        pairs = queries.pairs(arm)
+        pairs = queries.pairs(arm, queries.envs())
         if arm == base or len(pairs) < 2:
             continue
         better, p_value = mean_probability_of_improvement(pairs), stratified_mann_whitney(pairs)

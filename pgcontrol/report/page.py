@@ -90,7 +90,7 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
 
 def _sections(queries: Queries) -> list[dict[str, Any]]:
     envs = queries.envs()
-    together = [figures.improvement_together(queries), figures.learning_together(queries)]
+    together = [figures.improvement(queries, *envs) if len(envs) > 1 else None, figures.learning_together(queries)]
     parts = [
         ("scores", "Scores", "What the final policies are worth" + (", and how likely an arm is to beat the baseline."
          if queries.sweep.baseline else "."),

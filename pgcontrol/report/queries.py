@@ -75,9 +75,9 @@ class Queries:
         """Steps a second of the median run."""
         return float(np.median([row.steps / row.seconds for row in self.of(env, arm)]))
 
-    def pairs(self, arm: str) -> list[Pair]:
-        """An arm's scores and the baseline's, on each task that has both."""
-        found = [(self.scores(env, arm), self.scores(env, self.sweep.baseline)) for env in self.envs()]
+    def pairs(self, arm: str, envs: Iterable[str]) -> list[Pair]:
+        """An arm's scores and the baseline's, on each of the tasks that has both."""
+        found = [(self.scores(env, arm), self.scores(env, self.sweep.baseline)) for env in envs]
         return [(ours, theirs) for ours, theirs in found if ours and theirs]
 
     def colour(self, arm: str) -> str:

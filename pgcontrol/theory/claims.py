@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 from pgcontrol.learning.advantages import gae, group_relative, returns, whole_return
@@ -48,6 +49,16 @@ def _errors(estimates: Tensor, truth: Tensor) -> Tensor:
     return (estimates.mean(0) - truth).abs() / spread.clamp_min(1e-12)
 
 
+def _within_errors(claim: str, off: float) -> Finding:
+    """That an estimate is the truth, by sampling."""
+    return Finding(claim, f"off by {off:.1f} SE", "< 4 SE", off < 4)
+
+
+def _exact(claim: str, gap: float, limit: float = 1e-10) -> Finding:
+    """That two numbers are one, but for rounding."""
+    return Finding(claim, f"off by {gap:.0e}", f"< {limit:.0e}", gap < limit)
+
+
 def log_derivative() -> Result:
     """∇E[f] = E[f ∇log π] (Williams 1992, eq. 6): the one-step estimator is unbiased.
 
@@ -58,9 +69,7 @@ def log_derivative() -> Result:
     paths = world.sample(mdp, theta, SAMPLES, _rng())
     one = world.estimates(theta, paths, mdp.reward[paths.state, paths.choice])
     off = float(_errors(one, world.exact_gradient(mdp, theta)).max())
-    return Result(
-        [Finding("1 log-derivative trick: r ∇log π is unbiased", f"off by {off:.1f} SE", "< 4 SE", off < 4)], {}
-    )
+    return Result([_within_errors("1 log-derivative trick: r ∇log π is unbiased", off)], {})
 
 
 def dynamics_drop_out() -> Result:
@@ -74,7 +83,7 @@ def dynamics_drop_out() -> Result:
     right = world.score(theta, paths.state, paths.choice).sum(0)
     gap = float((left - right).abs().max())
     claim = f"2 dynamics drop out of ∇log P(τ|θ), all {len(left):,} paths"
-    return Result([Finding(claim, f"off by {gap:.0e}", "< 1e-10", gap < 1e-10)], {})
+    return Result([_exact(claim, gap)], {})
 
 
 def causality() -> Result:
@@ -88,14 +97,11 @@ def causality() -> Result:
     for name, advantage in (("naive PG", whole_return), ("REINFORCE", returns)):
         estimate = world.estimates(theta, paths, advantage(world.trajectories(mdp, paths)))
         gap = float((world.mean(paths, estimate) - truth).abs().max())
-        findings.append(Finding(f"3 {name} is unbiased", f"bias {gap:.0e}", "< 1e-10", gap < 1e-10))
+        findings.append(_exact(f"3 {name} is unbiased", gap))
     drawn = world.sample(mdp, theta, SAMPLES, _rng())
     seen = world.trajectories(mdp, drawn)
-    findings.append(
-        _less_variance(
-            "3 REINFORCE has less variance than naive PG", theta, drawn, returns(seen), whole_return(seen), truth
-        )
-    )
+    claim = "3 REINFORCE has less variance than naive PG"
+    findings.append(_less_variance(claim, theta, drawn, returns(seen), whole_return(seen), truth))
     return Result(findings, {})
 
 
@@ -116,13 +122,12 @@ def baseline() -> Result:
     worst = 0.0
     for b in (10 * torch.randn(value.shape, generator=_rng()).double(), value):
         worst = max(worst, float(world.mean(paths, world.estimates(theta, paths, _at(b, paths))).abs().max()))
-    findings = [Finding("4 a state baseline has expectation 0", f"{worst:.0e}", "< 1e-10", worst < 1e-10)]
+    findings = [_exact("4 a state baseline has expectation 0", worst)]
     drawn = world.sample(mdp, theta, SAMPLES, _rng())
     go = returns(world.trajectories(mdp, drawn))
     truth = world.exact_gradient(mdp, theta)
-    findings.append(
-        _less_variance("4 V as the baseline cuts REINFORCE's variance", theta, drawn, go - _at(value, drawn), go, truth)
-    )
+    claim = "4 V as the baseline cuts REINFORCE's variance"
+    findings.append(_less_variance(claim, theta, drawn, go - _at(value, drawn), go, truth))
     bars = {}
     for name, advantage in _rungs(mdp, paths, value).items():
         bars[name] = world.variance(paths, world.estimates(theta, paths, advantage))
@@ -162,11 +167,10 @@ def racing() -> Result:
         moved = world.estimates(theta, paths, advantage) @ world.score(theta, state, choice).T
         change[name] = (paths.weight @ (moved * visited)) / chance
     up = {name: int((moved > 0).sum()) for name, moved in change.items()}
+    naive, better, every = up["G(τ)"], up["advantage"], S * A
     findings = [
-        Finding(
-            "5 racing: naive PG raises every sampled choice", f"{up['G(τ)']} of {S * A}", "all", up["G(τ)"] == S * A
-        ),
-        Finding("5 ... advantages do not", f"{up['advantage']} of {S * A}", "some fall", 0 < up["advantage"] < S * A),
+        Finding("5 racing: naive PG raises every sampled choice", f"{naive} of {every}", "all", naive == every),
+        Finding("5 ... advantages do not", f"{better} of {every}", "some fall", 0 < better < every),
     ]
     return Result(findings, {"change": {name: moved.tolist() for name, moved in change.items()}})
 
@@ -194,12 +198,11 @@ def spectrum() -> Result:
     error = [b + v / BATCH for b, v in zip(bias, spread, strict=True)]
     best = lams[min(range(len(lams)), key=error.__getitem__)]
     delta = seen.reward + seen.discount * seen.next_value - seen.value
-    limits = max(
-        float((gae(seen, 0.0) - delta).abs().max()), float((gae(seen, 1.0) - (returns(seen) - seen.value)).abs().max())
-    )
+    at_ends = (gae(seen, 0.0) - delta, gae(seen, 1.0) - (returns(seen) - seen.value))
+    limits = max(float(gap.abs().max()) for gap in at_ends)
     down, up = _monotone(bias, -1), _monotone(spread, 1)
     findings = [
-        Finding("6 GAE(0) = TD error, GAE(1) = return − V", f"off by {limits:.0e}", "< 1e-12", limits < 1e-12),
+        _exact("6 GAE(0) = TD error, GAE(1) = return − V", limits, 1e-12),
         Finding("6 bias² falls with λ", f"{bias[0]:.4f} → {bias[-1]:.0e}", "monotone, to 0", down and bias[-1] < 1e-20),
         Finding("6 variance rises with λ", f"{spread[0]:.3f} → {spread[-1]:.3f}", "monotone", up),
         Finding(f"6 the error of {BATCH} paths is U-shaped", f"least at λ = {best}", "0 < λ < 1", 0 < best < 1),
@@ -240,18 +243,12 @@ def groups() -> Result:
         cosines.append(float(average @ truth / average.norm() / truth.norm()))
         if size == 4:
             off = float(_errors(centred, (1 - 1 / size) * truth).max())
-            findings.append(
-                Finding("7 less the group's mean (G = 4): (1 − 1/G) ∇J", f"off by {off:.1f} SE", "< 4 SE", off < 4)
-            )
+            findings.append(_within_errors("7 less the group's mean (G = 4): (1 − 1/G) ∇J", off))
             along = truth / truth.norm()
             across = divided - (divided @ along).unsqueeze(1) * along
-            chi2 = _chi2(across)
-            bound = _chi2_bound(len(truth) - 1)
-            findings.append(
-                Finding(
-                    "7 by the group's own deviation: not along ∇J", f"χ² {chi2:.0f}", f"> {bound:.0f}", chi2 > bound
-                )
-            )
+            chi2, bound = _chi2(across), float(stats.chi2.isf(1e-6, len(truth) - 1))
+            claim = "7 by the group's own deviation: not along ∇J"
+            findings.append(Finding(claim, f"χ² {chi2:.0f}", f"> {bound:.0f}", chi2 > bound))
     return Result(findings, {"size": sizes, "cosine": cosines})
 
 
@@ -259,12 +256,6 @@ def _chi2(samples: Tensor) -> float:
     """Hotelling's statistic of the mean of independent rows [M, D] against 0 (directions of no spread left out)."""
     middle = samples.mean(0)
     return float(len(samples) * middle @ torch.linalg.pinv(torch.cov(samples.T), rtol=1e-8, hermitian=True) @ middle)
-
-
-def _chi2_bound(freedom: int) -> float:
-    from scipy import stats
-
-    return float(stats.chi2.isf(1e-6, freedom))
 
 
 CLAIMS: dict[str, Callable[[], Result]] = {

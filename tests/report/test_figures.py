@@ -159,7 +159,7 @@ def test_what_a_run_did_not_live_to_learn_leaves_its_curve_as_it_was(sweep):
 def test_one_seed_is_no_certainty(sweep):
     """Where every stratum has one run there is nothing to resample."""
     study = Queries(sweep, {key: row for key, row in results.read(sweep).items() if key[2] == 0})
-    together = [figures.improvement_together(study), figures.learning_together(study), figures.profiles(study)]
+    together = [figures.improvement(study, *study.envs()), figures.learning_together(study), figures.profiles(study)]
     alone = [figures.scores(study, "Fork-v0"), figures.improvement(study, "Fork-v0")]
     alone += figures.learning(study, "Fork-v0")
     for words, found in (("n = 2 tasks × 1 seed", together), ("n = 1 seed", alone)):
