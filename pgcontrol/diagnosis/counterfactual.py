@@ -8,7 +8,6 @@ checkpoint, so that it shows progress, resumes, and can be looked at like any ru
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
@@ -19,9 +18,8 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.live import Live
-from scipy import stats
 
-from pgcontrol.measures.statistics import probability_of_improvement
+from pgcontrol.measures.statistics import probability_of_improvement, welch
 from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -242,17 +240,6 @@ def compare(scores: dict[str, list[float]], returns: np.ndarray, catching_up: fl
     better = probability_of_improvement(ours.tolist(), theirs.tolist())
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
     return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale, catching_up)
-
-
-def welch(x: np.ndarray, y: np.ndarray) -> float:
-    """Half of the 95 % interval of a difference of means (Welch 1947); infinite for fewer than two in either sample."""
-    if min(len(x), len(y)) < 2:
-        return math.inf
-    a, b = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    if a + b == 0:
-        return 0.0
-    freedom = (a + b) ** 2 / (a**2 / (len(x) - 1) + b**2 / (len(y) - 1))
-    return float(stats.t.ppf(0.975, freedom) * math.sqrt(a + b))
 
 
 def _finished(folder: Path) -> bool:

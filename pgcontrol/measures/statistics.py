@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,9 +38,7 @@ def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
     """
     scores = np.asarray(scores, float)
-    cut = scores.shape[axis] // 4
-    kept = np.take(np.sort(scores, axis), range(cut, scores.shape[axis] - cut), axis)
-    return np.where(np.isnan(scores).any(axis), np.nan, kept.mean(axis))  # sorting has put what is not known at one end
+    return np.where(np.isnan(scores).any(axis), np.nan, stats.trim_mean(scores, 0.25, axis))
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
@@ -65,10 +63,14 @@ def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Args:
         tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
     """
-    rng = np.random.default_rng(0)
-    resampled = [curves[rng.integers(len(curves), size=(CURVE_RESAMPLES, len(curves)))] for curves in tasks]
-    low, high = np.quantile(iqm(np.concatenate(resampled, 1), axis=1), BOUNDS, axis=0)
+    low, high = np.quantile(iqm(np.concatenate(_resampled(tasks), 1), axis=1), BOUNDS, axis=0)
     return iqm(np.concatenate(tasks), axis=0), low, high
+
+
+def _resampled(tasks: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The runs of each task, [n, P], drawn among themselves: [CURVE_RESAMPLES, n, P]."""
+    rng = np.random.default_rng(0)
+    return [runs[rng.integers(len(runs), size=(CURVE_RESAMPLES, len(runs)))] for runs in tasks]
 
 
 def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
@@ -77,6 +79,16 @@ def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
     rng = np.random.default_rng(0)
     resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
     return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
+
+
+def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+    """Half of the 95 % interval of a difference of means (Welch 1947); infinite for fewer than two in either sample."""
+    if min(len(x), len(y)) < 2:
+        return math.inf
+    if np.ptp(x) == np.ptp(y) == 0:
+        return 0.0
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
+    return float(high - low) / 2
 
 
 def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
@@ -158,10 +170,8 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
         tasks: scores [n] of each task, on one scale.
         thresholds: [P].
     """
-    rng = np.random.default_rng(0)
     above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
-    resampled = [a[rng.integers(len(a), size=(CURVE_RESAMPLES, len(a)))].mean(1) for a in above]
-    low, high = np.quantile(np.mean(resampled, 0), BOUNDS, axis=0)
+    low, high = np.quantile(np.mean([runs.mean(1) for runs in _resampled(above)], 0), BOUNDS, axis=0)
     return np.mean([a.mean(0) for a in above], 0), low, high
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
-from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest, welch
+from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest
 from pgcontrol.measures.verdicts import Gain, Onset
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -160,13 +160,3 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
 def test_no_checkpoint_no_branches():
     with pytest.raises(InputError, match="no checkpoint to branch from"):
         nearest([], 100)
-
-
-def test_welch_against_scipy():
-    from scipy import stats
-
-    x, y = np.array([1.0, 3.0, 2.0, 9.0]), np.array([4.0, 4.5, 6.0])
-    interval = stats.ttest_ind(x, y, equal_var=False).confidence_interval()
-    assert welch(x, y) == pytest.approx((interval.high - interval.low) / 2)
-    assert welch(np.ones(3), np.zeros(3)) == 0
-    assert welch(np.ones(1), np.zeros(3)) == np.inf

@@ -16,6 +16,7 @@ from pgcontrol.measures.statistics import (
     profile,
     reached,
     stratified_mann_whitney,
+    welch,
 )
 
 
@@ -60,6 +61,7 @@ def test_no_scores_are_refused():
 
 def test_what_is_not_known_makes_the_iqm_unknown():
     assert iqm(np.array([[1.0, 1], [2, np.nan]]), axis=0).tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
+    assert np.isnan(iqm(np.array([1, 2, 3, np.nan])))  # though it would be cut off as the highest
 
 
 def test_strata_are_resampled_within_themselves():
@@ -137,3 +139,11 @@ def test_two_tasks_together_are_surer_than_one():
 
 def test_pairs_won():
     assert pairs_won([1, 2, 3], [0, 2]) == (4.5, 6)  # 1 beats 0; 2 beats 0 and ties with 2; 3 beats both
+
+
+def test_welch_worked_by_hand():
+    """Variances 1 and 16 of three each: (1 + 16)² / (1² / 2 + 16² / 2) degrees of freedom, deviation √(17 / 3)."""
+    x, y = [1.0, 2, 3], [1.0, 5, 9]
+    assert welch(x, y) == pytest.approx(stats.t.ppf(0.975, 2 * 17**2 / (1 + 16**2)) * np.sqrt(17 / 3))
+    assert welch(np.ones(3), np.zeros(3)) == 0
+    assert welch(np.ones(1), np.zeros(3)) == np.inf
