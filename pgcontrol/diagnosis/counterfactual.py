@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from rich.console import Console
-from rich.live import Live
 
 from pgcontrol.measures.statistics import probability_of_improvement, welch
 from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
@@ -26,8 +25,8 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, flat, nested
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
-from pgcontrol.sweep.board import Board
-from pgcontrol.sweep.executor import Executor, Outcome
+from pgcontrol.sweep.board import Board, follow
+from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, Key, cell_of
 from pgcontrol.text import short
@@ -104,16 +103,12 @@ def counterfactual(
     console.print(told, markup=False)
     pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
     board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
-    with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
+    with closing(follow(executor, board, console)) as outcomes:
         for outcome in outcomes:
-            if not isinstance(outcome, Outcome):
-                if console.is_terminal:
-                    live.update(board.table(outcome))
-            elif outcome.error and not _finished(outcome.folder):
+            if outcome.error and not _finished(outcome.folder):
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
-            else:
-                board.ended[outcome.cell.key] = None
-                console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
+            board.ended[outcome.cell.key] = None
+            console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
     return measured(run, branching, seeds)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Generator, Mapping, Sequence, Set
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
 from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.durations import lasting, wall
+from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import short
@@ -80,6 +84,16 @@ class Board:
         if (left := self.left(shares)) is not None:
             told.append(f"about {lasting(left)} left")
         return ", ".join(told)
+
+
+def follow(executor: Executor, board: Board, console: Console) -> Generator[Ended]:
+    """Run the cells of a board; each as it ends, with the table meanwhile where the output is a terminal."""
+    with closing(executor.run(board.cells, board.where)) as outcomes, Live(console=console, transient=True) as live:
+        for outcome in outcomes:
+            if isinstance(outcome, Ended):
+                yield outcome
+            elif console.is_terminal:
+                live.update(board.table(outcome))
 
 
 def _numbers(row: Row) -> tuple[Any, ...]:

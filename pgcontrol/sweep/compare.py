@@ -9,14 +9,13 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from rich.console import Console
-from rich.live import Live
 
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.sweep import results, run_state
-from pgcontrol.sweep.board import Board
+from pgcontrol.sweep.board import Board, follow
 from pgcontrol.sweep.differences import Setup, implied
 from pgcontrol.sweep.durations import lasting, wall
-from pgcontrol.sweep.executor import Executor, Outcome, Running
+from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.text import count, short
@@ -85,8 +84,8 @@ def run(
         for folder, word in aside.items():
             run_state.set_aside(folder, word)
         board = Board(missing, where, times, executor.jobs)
-        with closing(executor.run(missing, where)) as outcomes, Live(console=console, transient=True) as live:
-            _follow(outcomes, sweep, done, board, live, say, meanwhile)
+        with closing(follow(executor, board, console)) as outcomes:
+            _keep(outcomes, sweep, done, board, say, meanwhile)
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
         results.keep(sweep, results.refresh(sweep, done, where))
@@ -133,22 +132,17 @@ def _found(
     return done, missing, aside
 
 
-def _follow(
-    outcomes: Iterable[Outcome | Running],
+def _keep(
+    outcomes: Iterable[Ended],
     sweep: Sweep,
     done: dict[Key, Row],
     board: Board,
-    live: Live,
     say: Callable[[str], object],
     meanwhile: Callable[[Rows], object],
 ) -> None:
     """Keep and tell what comes, until all has come."""
     written = time.monotonic()
     for outcome in outcomes:
-        if not isinstance(outcome, Outcome):
-            if live.console.is_terminal:
-                live.update(board.table(outcome))
-            continue
         cell = outcome.cell
         row, error = _result(sweep, outcome)
         run_state.note_failure(cell, outcome.folder, error)
@@ -166,7 +160,7 @@ def _follow(
             written = time.monotonic()
 
 
-def _result(sweep: Sweep, outcome: Outcome) -> tuple[Row | None, str]:
+def _result(sweep: Sweep, outcome: Ended) -> tuple[Row | None, str]:
     """A cell's row, or why it has none; what ended in an error may have come to its end all the same."""
     try:
         if outcome.error and not run_state.ended(outcome.cell, outcome.folder):

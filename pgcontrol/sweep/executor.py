@@ -22,7 +22,7 @@ ATTEMPTS = 3
 """Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
 
 
-class Outcome(NamedTuple):
+class Ended(NamedTuple):
     """A cell that ended."""
 
     cell: Cell
@@ -51,7 +51,7 @@ class Executor:
         """
         return {}
 
-    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Ended | Running]:
         """Outcomes in the order they come; now and then what runs, for whoever shows progress meanwhile.
 
         Args:
@@ -73,15 +73,15 @@ class Local(Executor):
 
         return expected(cells)
 
-    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Outcome | Running]:
+    def run(self, cells: Sequence[Cell], where: Path) -> Generator[Ended | Running]:
         """See `Executor`. When the caller leaves early, what runs is asked to stop at its next checkpoint."""
-        waiting, running = list(cells), dict[Key, _Job]()
+        waiting, running = list(cells), dict[Key, _Process]()
         where.mkdir(parents=True, exist_ok=True)
         try:
             while waiting or running:
                 while len(running) < self.jobs and (cell := _free(waiting, where)):
                     waiting.remove(cell)
-                    running[cell.key] = _Job(cell, where)
+                    running[cell.key] = _Process(cell, where)
                 for key, job in list(running.items()):
                     if outcome := job.poll():
                         del running[key]
@@ -100,7 +100,7 @@ def _free(cells: Sequence[Cell], where: Path) -> Cell | None:
     return next((cell for cell in cells if not taken(where / cell.name)), None)
 
 
-class _Job:
+class _Process:
     """A cell's process, started again when it was ended from outside."""
 
     def __init__(self, cell: Cell, where: Path):
@@ -127,7 +127,7 @@ class _Job:
         shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
         return command(self.cell.settings, self.folder)
 
-    def poll(self) -> Outcome | None:
+    def poll(self) -> Ended | None:
         """How it ended, or None while it runs."""
         code = self.process.poll()
         if code is None:
@@ -138,7 +138,7 @@ class _Job:
             if self.attempts < ATTEMPTS:
                 self._start()
                 return None
-        return Outcome(self.cell, self.folder, self._error(code), self.log)
+        return Ended(self.cell, self.folder, self._error(code), self.log)
 
     def _error(self, code: int) -> str:
         if code == STOPPED:

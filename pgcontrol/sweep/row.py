@@ -28,39 +28,29 @@ class Spread:
 
 PARTS = {"spread": Spread, "maps": ActionMaps, "routes": Routes}
 """Fields that are objects in a line."""
-BEFORE: dict[str, Any] = {
-    "config": None,
-    "diverged": False,
-    "verdict": None,
-    "why": None,
-    "provenance": {},
-    "revision": None,
-    "from": None,
-} | dict.fromkeys(PARTS)
-"""What older lines do not have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """A finished run of a sweep. Made by `read`, changed by `changed`."""
+    """A finished run of a sweep. Made by `read`, changed by `changed`. What has a default is not in older lines."""
 
     env: str
     arm: str
     seed: int
     settings: dict[str, Any]
     """Dotted: all that the YAML said of the run."""
-    config: dict[str, Any] | None
-    """Dotted: every setting of the run, said or default. None in older rows."""
+    config: dict[str, Any] | None = None
+    """Dotted: every setting of the run, said or default."""
     evaluated: float | None
     """Mean return of the final policy's mode; None where there was no evaluation. `return` in the file."""
     sampled: float | None
     """The same of the sampled policy."""
     training: float | None
     """The last mean return in training."""
-    diverged: bool
-    verdict: str | None
+    diverged: bool = False
+    verdict: str | None = None
     """The words of whoever judged the run last; None: nobody has."""
-    why: str | None
+    why: str | None = None
     steps: int
     """Environment steps that were taken."""
     seconds: float
@@ -69,15 +59,15 @@ class Row:
     """[P]: the steps that the curves are of."""
     curves: dict[str, list[float | None]]
     """Metric -> [P] values."""
-    spread: Spread | None
-    maps: ActionMaps | None
-    routes: Routes | None
-    provenance: dict[str, Any]
+    spread: Spread | None = None
+    maps: ActionMaps | None = None
+    routes: Routes | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, seeds, threads, and what else makes the run reproducible."""
-    revision: str | None
+    revision: str | None = None
     """Of the source tree."""
     date: str
-    lender: str | None
+    lender: str | None = None
     """`SWEEP/FOLDER` of the run, where another sweep has made it. `from` in the file."""
     line: dict[str, Any] = field(repr=False)
     """The JSON that it was read from, which is what is written again: nothing that is not known here gets lost."""
@@ -89,19 +79,18 @@ class Row:
         Raises:
             KeyError, TypeError, ValueError, AttributeError: it is no row.
         """
-        whole = BEFORE | line
-        curves = dict(whole["curves"])
-        found = whole | {
-            "settings": flat(whole["settings"]),
-            "evaluated": whole["return"],
-            "seconds": max(whole["seconds"], SHORTEST),  # older lines have 0.0 for less than half of that
+        curves = dict(line["curves"])
+        found = line | {
+            "settings": flat(line["settings"]),
+            "evaluated": line["return"],
+            "seconds": max(line["seconds"], SHORTEST),  # older lines have 0.0 for less than half of that
             "points": curves.pop("steps"),
             "curves": curves,
-            "lender": whole["from"],
+            "lender": line.get("from"),
             "line": line,
         }
-        found |= {name: whole[name] and _part(part, whole[name]) for name, part in PARTS.items()}
-        return cls(**{f.name: found[f.name] for f in dataclasses.fields(cls)})
+        found |= {name: _part(part, line[name]) for name, part in PARTS.items() if line.get(name)}
+        return cls(**{f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found})
 
     def changed(self, **values: Any) -> Row:
         """The same with other values, under their names in the file."""

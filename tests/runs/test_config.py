@@ -1,5 +1,7 @@
 """Settings: layers, one clear line for what is wrong, and the dump that reads back."""
 
+import json
+
 import pytest
 import yaml
 
@@ -135,3 +137,11 @@ def test_a_file_that_is_no_config(text, line, tmp_path):
         read_yaml(file)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_prior_s_settings_are_in_its_json_alone(tmp_path):
+    """Its tensors may be large, and a sweep configures each of its cells."""
+    policy = {"head": {"name": "binned", "bins": 5}, "hidden": [8], "trunk": {"name": "mlp"}}
+    (tmp_path / "meta.json").write_text(json.dumps({"schema": 1, "policy": policy}))
+    config = configure({"env": "Hopper-v5", "prior": str(tmp_path)})
+    assert (config.head.name, config.head.options.bins, config.hidden) == ("binned", 5, (8,))

@@ -16,7 +16,7 @@ from pgcontrol.report import tables
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results
-from pgcontrol.sweep.executor import Executor, Local, Outcome
+from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.sweep import read_sweep
 from pgcontrol.training import outcome
 from tests.sweep.worlds import SWEEP, Asked, Ready, Unmeasured
@@ -113,7 +113,7 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
                 folder.write_manifest(status="diverged", seconds=1.0)
                 row = {"step": 128, "time/total_timesteps": 128, "rollout/ep_rew_mean": -3.0}
                 folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.key.seed != 1 else "")
-                yield Outcome(cell, folder.path, "train/loss became nan")
+                yield Ended(cell, folder.path, "train/loss became nan")
 
     assert compare(sweep, Diverging(), tmp_path / "runs", Console(quiet=True), clips="none") == 1
     rows = results.read(sweep)
@@ -168,7 +168,7 @@ class Short(Executor):
                 folder.write_manifest(status="finished", seconds=1.0)
                 rows = [{"time/total_timesteps": 256, "train/std": 0.5}, {"time/total_timesteps": 512} | self.last]
                 folder.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-            yield Outcome(cell, folder.path, "")
+            yield Ended(cell, folder.path, "")
 
 
 def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_path):

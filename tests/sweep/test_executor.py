@@ -14,7 +14,7 @@ from pgcontrol.machine import locks
 from pgcontrol.runs.config import configure, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import executor
-from pgcontrol.sweep.executor import ATTEMPTS, Local, Outcome
+from pgcontrol.sweep.executor import ATTEMPTS, Ended, Local
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, read_sweep
 from tests.sweep.worlds import SWEEP
@@ -31,7 +31,7 @@ def cell(tmp_path) -> Cell:
 def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, tmp_path, number):
     where, killed, outcomes = tmp_path / "runs", False, []
     for outcome in Local(1).run([cell], where):
-        if isinstance(outcome, Outcome):
+        if isinstance(outcome, Ended):
             outcomes.append(outcome)
         elif not killed and begun(cell, where / cell.name):
             os.kill(worker(where / cell.name), number)
@@ -44,7 +44,7 @@ def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, t
     assert steps == sorted(set(steps))
 
 
-class Ended:
+class Scripted:
     """In place of a process: it comes to a further checkpoint, or to none, and ends with the next of the codes."""
 
     def __init__(self, cell: Cell, folder: Path, codes: list[int], progress: bool):
@@ -73,11 +73,11 @@ class Ended:
     ],
 )
 def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch, codes, progress, started, error):
-    process = Ended(cell, tmp_path / "runs" / cell.name, codes, progress)
+    process = Scripted(cell, tmp_path / "runs" / cell.name, codes, progress)
     monkeypatch.setattr(executor.subprocess, "Popen", process)
     monkeypatch.setattr(executor.time, "sleep", lambda _: None)
     told = list(Local(1).run([cell], tmp_path / "runs"))
-    (outcome,) = (each for each in told if isinstance(each, Outcome))
+    (outcome,) = (each for each in told if isinstance(each, Ended))
     assert (frozenset({cell.key}) in told) == (started > 1)  # what ends before it was looked at was never seen to run
     assert (process.started, outcome.error) == (started, error)
     assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
@@ -85,14 +85,14 @@ def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch
 
 def test_a_run_folder_that_is_in_use_waits_its_turn(cell, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / cell.name
-    process = Ended(cell, folder, [0], False)
+    process = Scripted(cell, folder, [0], False)
     monkeypatch.setattr(executor.subprocess, "Popen", process)
     folder.mkdir(parents=True)
     running = Local(1).run([cell], tmp_path / "runs")
     with locks.alone(folder, ""):
         assert [next(running), next(running)] == [frozenset(), frozenset()]
         assert process.started == 0
-    assert any(isinstance(outcome, Outcome) for outcome in running)
+    assert any(isinstance(outcome, Ended) for outcome in running)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -4,7 +4,7 @@ import json
 
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.sweep.executor import Executor, Local, Outcome
+from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell
 
@@ -46,7 +46,7 @@ class Ready(Executor):
             folder.write_manifest(status="finished", seconds=12.3)
             row = {"time/total_timesteps": 512, "rollout/ep_rew_mean": 7.54, "train/std": 0.5}
             folder.metrics_file.write_text(json.dumps(row) + "\n")
-            yield Outcome(cell, folder.path, "")
+            yield Ended(cell, folder.path, "")
 
 
 class Asked(Ready):
