@@ -111,16 +111,14 @@ class DecQN(Rule):
             return row
         rate, count = decayed(options, progress), self.gradient_steps(options, rollout.bad.numel())
         samples = self._seen(replay.sample(count * options.minibatch, rng), rollout.reward_scale)
-        theta, adam, frozen = self.policy.theta, self.adam, self.target
-        history, norms = list[Metrics](), list[Tensor]()
+        theta, adam, frozen, history = self.policy.theta, self.adam, self.target, list[Metrics]()
         for k, batch in enumerate(trees.split(samples, options.minibatch), int(adam.steps)):
             if k % options.target_period == 0:
                 frozen = theta.clone()
             gradient, metrics = self.step.gradient(theta, batch, frozen)
             theta, adam, norm = self.step.apply(theta, gradient, adam, rate)
-            history.append(metrics)
-            norms.append(norm)
-        row |= {f"train/{name}": value for name, value in means(history, norms).items()}
+            history.append(metrics._replace(grad_norm=norm))
+        row |= {f"train/{name}": value for name, value in means(history).items()}
         require_finite_weights(self.policy, theta)
         self.policy.theta.copy_(theta)
         self.adam, self.target = adam, frozen

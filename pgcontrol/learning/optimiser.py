@@ -22,6 +22,8 @@ class Metrics(NamedTuple):
     """The first is the loss."""
     values: Tensor
     """[M] float32."""
+    grad_norm: Tensor | None = None
+    """Known once the step is taken."""
 
     def of(self, name: str) -> float:
         """One of them."""

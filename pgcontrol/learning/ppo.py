@@ -117,8 +117,8 @@ class ClippedSurrogate(Rule):
     ) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
         rate = self.rate(progress)
-        theta, adam, history, norms = self.descend(rollout, samples_of(rollout, advantage, target), rate, rng)
-        metrics = means(history, norms)
+        theta, adam, history = self.descend(rollout, samples_of(rollout, advantage, target), rate, rng)
+        metrics = means(history)
         require_finite_weights(self.policy, theta)
         require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
         self.policy.theta.copy_(theta)
@@ -135,13 +135,12 @@ class ClippedSurrogate(Rule):
 
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
-    ) -> tuple[Tensor, Adam, list[Metrics], list[Tensor]]:
-        """New weights [P] and Adam's new state; each step's metrics and the norm of its gradient.
+    ) -> tuple[Tensor, Adam, list[Metrics]]:
+        """New weights [P], Adam's new state, and each step's metrics.
 
         An update ends before the step of a minibatch whose KL is past the target.
         """
-        options, theta, adam = self.options, self.policy.theta, self.adam
-        history, norms = list[Metrics](), list[Tensor]()
+        options, theta, adam, history = self.options, self.policy.theta, self.adam, list[Metrics]()
         for epoch in range(options.epochs):
             if options.recompute_advantage and epoch:
                 samples = self.recomputed(rollout, samples, theta)
@@ -149,12 +148,11 @@ class ClippedSurrogate(Rule):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
                 gradient, metrics = step.gradient(theta, batch, self.entropy_coef)
                 stepped = step.apply(theta, gradient, adam, rate)
-                history.append(metrics)
-                norms.append(stepped.norm)
+                history.append(metrics._replace(grad_norm=stepped.norm))
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
-                    return theta, adam, history, norms
+                    return theta, adam, history
                 theta, adam = stepped.theta, stepped.adam
-        return theta, adam, history, norms
+        return theta, adam, history
 
     def loss(
         self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor | None = None

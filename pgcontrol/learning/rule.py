@@ -83,14 +83,15 @@ class Rule:
         """Continue from a checkpoint's tensors; ValueError when they do not fit."""
 
 
-def means(history: Sequence[Metrics], norms: Sequence[Tensor]) -> dict[str, float]:
-    """Each metric of an update's gradient steps, and the gradient's norm as `grad_norm`: means over the steps.
+def means(history: Sequence[Metrics]) -> dict[str, float]:
+    """Means over an update's gradient steps: of each metric, and of `grad_norm`, which all of them have.
 
     Raises:
         Diverged: names the first that is not finite.
     """
     names = (*history[0].names, "grad_norm")
-    table = torch.cat((torch.stack([m.values for m in history]), torch.stack(list(norms)).unsqueeze(1)), 1)
+    norms = torch.stack([metrics.grad_norm for metrics in history if metrics.grad_norm is not None])
+    table = torch.cat((torch.stack([metrics.values for metrics in history]), norms.unsqueeze(1)), 1)
     if not table.isfinite().all():
         step, metric = (~table.isfinite()).nonzero()[0].tolist()
         raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")
