@@ -1,14 +1,11 @@
 """What charts are of: which arms, on what axes."""
 
 import html
-import itertools
 import json
 import re
 
 import numpy as np
-import pytest
 
-from pgcontrol.charts.scale import CLOSE, Scale
 from pgcontrol.report import figures, maps
 from pgcontrol.report.queries import Queries
 from pgcontrol.sweep import results
@@ -26,28 +23,6 @@ def test_a_profile_compares_arms_that_ran_on_every_task(sweep):
 def changed(sweep, **row) -> Queries:
     """The same study, every row of which is changed."""
     return Queries(sweep, {key: old.changed(**row) for key, old in results.read(sweep).items()})
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (0.01, 100.0, [0.01, 0.1, 1, 10, 100]),
-        (0.03, 0.7, [0.05, 0.1, 0.2, 0.5]),
-        (0.25, 0.58, [0.3, 0.4, 0.5]),
-        (0.52, 0.58, [0.52, 0.54, 0.56, 0.58]),  # no power has a place: next to linear
-    ],
-)
-def test_a_logarithmic_axis_has_two_labels_at_least(low, high, ticks):
-    found = Scale(low, high, 0, 250, log=True).ticks()
-    assert found == pytest.approx(ticks)
-
-
-def test_labels_of_a_logarithmic_axis_stand_apart():
-    found = Scale(0.06, 0.4, 222, 26, log=True)
-    kept = [found(tick) for tick in found.ticks()]
-    assert len(kept) >= 3
-    assert all(a - b >= CLOSE for a, b in itertools.pairwise(kept))
-    assert len(Scale(0.06, 0.4, 2220, 26, log=True).ticks()) > len(kept)
 
 
 def test_what_a_yaml_asks_for_is_linear_unless_it_spans_two_decades(sweep):
