@@ -208,7 +208,7 @@ def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
 
 def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
     written = []
-    monkeypatch.setattr(tables, "write", lambda sweep, rows, *_: written.append(len(rows)))
+    monkeypatch.setattr(tables, "write", lambda queries: written.append(len(queries.rows)))
     assert compare(sweep, Ready(), tmp_path / "runs", Console(), clips="none") == 0
     assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
     assert written == [4]
