@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import pgcontrol
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest
 from pgcontrol.measures.verdicts import Gain, Onset
 from pgcontrol.options import InputError
+from pgcontrol.play.episodes import Episodes
+from pgcontrol.play.evaluate import policy_agent
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.load import load, load_with_meta, make_env
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.executor import Local
 from pgcontrol.training.train import resume
 from pgcontrol.video.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
+from tests.training.test_train import small
 
 TINY = {"total_steps": 4096, "checkpoint_every": 512, "algorithm.epochs": 1, "rollout_steps": 16}
 
@@ -114,11 +118,23 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(("env", "there"), [("Needle-v0", False), ("Fork-v0", True)])
-def test_evenness_is_of_several_routes(env, there, tmp_path):
+def test_route_entropy_is_of_several_routes(env, there, tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY | {"env": env}, left_alone))
     rows = [row for row in read_rows(run.metrics_file) if "rollout/success" in row]
     assert rows
     assert all(("health/route_entropy" in row) == there for row in rows)
+
+
+def test_a_chunk_is_played_to_its_end_as_an_evaluation_plays_it(tmp_path):
+    """The state that is pictured is one in which an episode of the policy's mode makes a choice."""
+    chunks = {"head": "token", "head.tokenizer": "bins", "head.codes": 5, "head.horizon": 3}
+    run = pgcontrol.train(small(env="Hopper-v5", run_dir=str(tmp_path / "run"), total_steps=512, **chunks))
+    diagnose.diagnose(run.path, Console(quiet=True), Local(1))
+    env, asked = make_env("Hopper-v5", 1, seed=RunFolder(run.path).settings()["seed"]), []
+    mode = policy_agent(load(run.path), True, seed=0)
+    list(Episodes(env, lambda obs: (asked.append(obs), mode(obs))[1], env.reset()))
+    seen = json.loads((run.path / "diagnosis.json").read_text())["state"]["obs"]
+    assert seen in [obs[0].tolist() for obs in asked[1:]]
 
 
 def test_the_end_of_a_training_says_its_verdict(tmp_path):
