@@ -38,7 +38,8 @@ def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
     """
     scores = np.asarray(scores, float)
-    return np.where(np.isnan(scores).any(axis), np.nan, stats.trim_mean(scores, 0.25, axis))
+    unknown = np.isnan(scores)  # SciPy goes slice by slice where it finds any
+    return np.where(unknown.any(axis), np.nan, stats.trim_mean(np.where(unknown, 0.0, scores), 0.25, axis))
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
