@@ -134,9 +134,8 @@ def test_compiled_and_eager_agree(head):
     results = []
     for compiled in (False, True):
         policy, rollout, advantage, target = rollout_of(head, length=16)
-        rule = ClippedSurrogate(
-            policy, ClippedSurrogate.Options(minibatch=30, epochs=17, entropy_coef=0.01, learning_rate=1e-3), compiled
-        )
+        options = ClippedSurrogate.Options(minibatch=30, epochs=17, entropy_coef=0.01, learning_rate=1e-3)
+        rule = ClippedSurrogate(policy, options, Compilation(compiled))
         metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
         results.append((policy.theta.clone(), metrics))
     (eager, eager_metrics), (compiled_, compiled_metrics) = results
