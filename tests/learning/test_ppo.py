@@ -9,6 +9,7 @@ from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.rule import Diverged, explained_variance
 from pgcontrol.machine import trees
+from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy

@@ -5,6 +5,7 @@ import torch
 
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.rollout import Collector, RewardScale
+from pgcontrol.machine.compiler import Compilation
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
@@ -39,7 +40,7 @@ def test_compiled_acting_plays_the_same(head):
     for compiled in (False, True):
         env = Clockwork(3, period=4, terminates=False)
         policy = make_policy(spec(env, head), seed=0)
-        c = Collector(env, policy, 7, 0.5, False, torch.Generator().manual_seed(0), compiled=compiled)
+        c = Collector(env, policy, 7, 0.5, False, torch.Generator().manual_seed(0), compilation=Compilation(compiled))
         c.collect()
         policy.theta *= 3
         policy.normaliser.update(torch.randn(50, env.obs_size, generator=torch.Generator().manual_seed(1)))
