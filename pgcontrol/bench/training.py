@@ -55,8 +55,8 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         rows[f"update {head}, minibatch 64, samples"] = _update(warm(_with(configs[head], minibatch=64)))
         rows[f"train {head}"] = train(trainer, splits[head])
     if peer.installed():
-        rows["train Stable-Baselines3, same settings"] = _stable_baselines(first, like_ours=True)
-        rows["train Stable-Baselines3, defaults"] = _stable_baselines(first, like_ours=False)
+        rows["train Stable-Baselines3, same settings"] = stable_baselines(first, like_ours=True)
+        rows["train Stable-Baselines3, defaults"] = stable_baselines(first, like_ours=False)
     gflops = median(_gflops() for _ in range(REPEATS))
     rates: Rates = {name: [] for name in rows}
     for _ in range(REPEATS):
@@ -202,7 +202,7 @@ def _shares(split: list[dict[str, float]]) -> dict[str, float]:
     return {part: sum(row[part] for row in split) / total for part in split[0]}
 
 
-def _stable_baselines(config: Config, like_ours: bool) -> Callable[[float], float]:
+def stable_baselines(config: Config, like_ours: bool) -> Callable[[float], float]:
     """PPO of Stable-Baselines3 on its own choice of threads."""
     model = peer.ppo(config, like_ours)
     threads = multiprocessing.cpu_count()

@@ -169,7 +169,9 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
         apart = _apart(theirs, ours, head.half_range)
         apart[0] = torch.maximum(apart[0], _apart(_play(session, one), ours[:1], head.half_range)[0])
         off = (apart > TOLERANCE).nonzero().squeeze(1)
-        tied = [row for row in off.tolist() if _tie(acting, {k: v[row] for k, v in inputs.items()}, theirs[row])]
+        tied = [
+            row for row in off.tolist() if tied_by_rounding(acting, {k: v[row] for k, v in inputs.items()}, theirs[row])
+        ]
     if len(tied) < len(off):
         raise ExportError(
             f"the exported policy differs from the policy at {len(off) - len(tied)} of {count} observations, by up to"
@@ -192,7 +194,7 @@ def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:
     return ((theirs - ours) / half_range).abs().nan_to_num(torch.inf).flatten(1).amax(1)
 
 
-def _tie(acting: Acting, row: dict[str, Tensor], theirs: Tensor, draws: int = 256) -> bool:
+def tied_by_rounding(acting: Acting, row: dict[str, Tensor], theirs: Tensor, draws: int = 256) -> bool:
     """Whether the policy itself plays `theirs` somewhere within rounding of its params at this observation."""
     policy, many = acting.policy, {name: values.expand(draws, *values.shape) for name, values in row.items()}
     params = policy.params(policy.normaliser(many["obs"]))

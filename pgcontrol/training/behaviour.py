@@ -80,12 +80,13 @@ def look(folder: Path) -> Look:
 
 
 def unpack(packed: Packed) -> np.ndarray:
-    """What `_pack` packed."""
+    """What `pack` packed."""
     data = zlib.decompress(base64.b64decode(packed["data"]))
     return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
 
 
-def _pack(array: np.ndarray) -> Packed:
+def pack(array: np.ndarray) -> Packed:
+    """An array as JSON can hold it: compressed, in base64."""
     data = base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
     return {"shape": list(array.shape), "dtype": str(array.dtype), "data": data}
 
@@ -101,7 +102,7 @@ def _maps(policy: Policy, folders: list[Path], env_id: str) -> Look:
         "states": places,
         "joints": list(names[:JOINTS]),
         "discrete": shown[-1].discrete,
-        "columns": _pack(columns),
+        "columns": pack(columns),
     }
 
 
@@ -166,7 +167,7 @@ def _routes(policy: Policy, env_id: str) -> Look:
         "entropy": _finite(route_entropy(taken, len(task.routes))),
     }
     if places:
-        seen |= {"paths": _pack(_paths(places)), "outlines": _outlines(task.model)}
+        seen |= {"paths": pack(_paths(places)), "outlines": _outlines(task.model)}
     return {"routes": seen}
 
 

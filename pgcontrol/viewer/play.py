@@ -92,7 +92,7 @@ class Player(plugin.SimPlugin):
         self.seed, self.returns = seed, collections.deque[float](maxlen=5)
         self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
-        self._due, self._pictured = 0.0, 0.0
+        self.due, self._pictured = 0.0, 0.0
         self.begin()
 
     def begin(self) -> None:
@@ -149,7 +149,7 @@ class Player(plugin.SimPlugin):
         """Keep real time at the viewer's speed: one step when it is due, and never a queue of late ones."""
         single = self.control.consume_single_step_request()
         now = time.monotonic()
-        if not single and (self.control.get_pause_state() != sim.PauseState.UNPAUSED or now < self._due):
+        if not single and (self.control.get_pause_state() != sim.PauseState.UNPAUSED or now < self.due):
             time.sleep(0.001)
             return
         if self.over:
@@ -157,7 +157,7 @@ class Player(plugin.SimPlugin):
         else:
             self.play()
         period = PAUSE if self.over else self.env.control_dt * 100 / max(self.control.get_speed(), 1e-3)
-        self._due = max(self._due + period, now)
+        self.due = max(self.due + period, now)
         self.handle.send_to_viewer(self.moment())
 
     @messages.handler

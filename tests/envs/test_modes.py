@@ -306,7 +306,7 @@ def test_needle_the_best_pair_of_eleven_torques_fails_too():
     goal = real_task.target.copy()
 
     def cost() -> np.ndarray:
-        speed = (task._reach(task.theta + 1e-6 * task.velocity) - task.tip()) / 1e-6
+        speed = (task.reach(task.theta + 1e-6 * task.velocity) - task.tip()) / 1e-6
         off = task.tip() - np.repeat(goal, tries, 0)
         return (off**2).sum(-1) + ((off + speed * task.dt) ** 2).sum(-1)
 

@@ -1,6 +1,5 @@
 """An exported policy acts like the policy: every head, under each of its variants, by mode and by samples."""
 
-import functools
 import hashlib
 import json
 import re
@@ -11,7 +10,6 @@ import onnx
 import pytest
 import torch
 from scipy import stats
-from torch.onnx._internal.exporter import _registration
 
 from pgcontrol import cli
 from pgcontrol.export import export
@@ -24,16 +22,6 @@ from tests.heads.test_laws import CASES, rng
 from tests.heads.test_policies import spec_of
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registry():
-    """The exporter reads its 500 translations anew for every graph, half of the time of a small one."""
-    cls = _registration.ONNXRegistry
-    before = cls.__dict__["from_torchlib"]
-    cls.from_torchlib = staticmethod(functools.cache(cls.from_torchlib))
-    yield
-    cls.from_torchlib = before
 
 
 def policy_of(spec):
@@ -288,8 +276,8 @@ def test_ties_are_ties_only_within_rounding(cheetah):
         bias[:, 0] = 1.0
         bias[0, 3] = 1.0 - ahead
         logits.bias.copy_(bias.flatten())  # pyright: ignore[reportCallIssue]
-        assert export._tie(acting, row, action) is tie
-    assert not export._tie(acting, row, torch.full((6,), np.nan))
+        assert export.tied_by_rounding(acting, row, action) is tie
+    assert not export.tied_by_rounding(acting, row, torch.full((6,), np.nan))
 
 
 def test_every_catalogued_head_is_among_the_cases():

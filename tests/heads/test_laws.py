@@ -247,9 +247,15 @@ def test_gradient_of_log_prob_against_finite_differences(head, params):
     )
 
 
-def test_ratio_is_exactly_one_under_the_same_params(head, params):
-    choice = head.sample(params, rng())
-    assert torch.equal((head.log_prob(params, choice) - head.log_prob(params, choice)).exp(), torch.ones(BATCH))
+def test_a_head_keeps_nothing_between_calls(head, params):
+    """The ratio of the same choice under the same params is exactly 1, whatever was asked in between."""
+    choice, other = head.sample(params, rng()), params.roll(1, 0)
+    before = head.log_prob(params, choice)
+    for ask in (head.entropy, head.mode, head.describe):
+        ask(other)
+    head.log_prob(other, head.sample(other, rng(1)))
+    head.kl(other, params)
+    assert torch.equal((head.log_prob(params, choice) - before).exp(), torch.ones(BATCH))
 
 
 def test_rows_do_not_depend_on_their_neighbours(head, params):

@@ -52,9 +52,15 @@ def test_compiled_acting_plays_the_same(head):
 
 def test_noise_comes_for_every_choice_however_much_is_drawn_at_a_time(monkeypatch):
     c = collector(Clockwork(3, period=4, terminates=False))
-    assert [len(noise) for noise in c._noise()] == [3] * 7
-    monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # two choices of three environments, two joints
-    assert [len(noise) for noise in c._noise()] == [3] * 7
+    drawn, noise = [], c.policy.head.noise
+    monkeypatch.setattr(c.policy.head, "noise", lambda count, rng: drawn.append(count) or noise(count, rng))
+    for at_a_time in (21, 6):  # all choices of three environments, or two
+        drawn.clear()
+        c.collect()
+        counts = [count for count in drawn if count > 1]  # of one, the collector asks how large it is
+        assert sum(counts) == 7 * 3
+        assert max(counts) == at_a_time
+        monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # numbers: two joints a choice
 
 
 def test_episodes_go_on_across_rollouts():

@@ -9,7 +9,7 @@ import numpy as np
 from pgcontrol.report import figures, maps
 from pgcontrol.report.queries import Queries
 from pgcontrol.sweep import results
-from pgcontrol.training.behaviour import _pack, unpack
+from pgcontrol.training.behaviour import pack, unpack
 
 
 def test_a_profile_compares_arms_that_ran_on_every_task(sweep):
@@ -66,7 +66,7 @@ def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
     rows = results.read(sweep)
     kept = next(iter(rows.values())).line["maps"]
     columns = unpack(kept["columns"])[-1:]
-    one = kept | {"steps": kept["steps"][-1:], "columns": _pack(columns)}
+    one = kept | {"steps": kept["steps"][-1:], "columns": pack(columns)}
     found = maps.maps(changed(sweep, maps=one), "Fork-v0")
     assert {m.moments for m in found} == {1}
     assert "at step" in found[0].says

@@ -15,6 +15,7 @@ from pgcontrol.sweep.durations import wall
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
 from pgcontrol.sweep.sweep import cell_of
+from pgcontrol.training.trainer import Trainer
 from tests.sweep.worlds import row_of
 
 
@@ -23,7 +24,7 @@ def test_an_arm_that_diverges_stops_no_other(sweep, monkeypatch, error):
     def diverge(*_):
         raise error("nan")
 
-    monkeypatch.setattr("pgcontrol.sweep.expected._seconds", diverge)
+    monkeypatch.setattr(Trainer, "update", diverge)
     assert set(expected(sweep.cells).values()) == {STARTING}
 
 

@@ -56,7 +56,7 @@ def player_of(where: Path, who: str = "policy", sampled: bool = False, seed: int
 def steps(player: play.Player, count: int) -> None:
     """As the viewer asks for them, without waiting for real time."""
     for _ in range(count):
-        player._due = 0.0
+        player.due = 0.0
         player.on_step(messages.StepEvent(player.model, player.data))
 
 
@@ -107,10 +107,10 @@ def test_pause_single_steps_and_speed(tmp_path):
     steps(player, 5)
     assert player.steps == 1
     player.on_control(messages.StepControlSnapshot(pause_state=sim.PauseState.UNPAUSED, speed=50.0))
-    player._due = due = time.monotonic()
+    player.due = due = time.monotonic()
     player.on_step(messages.StepEvent(player.model, player.data))
     assert player.steps == 2
-    assert player._due == pytest.approx(due + 2 * player.env.control_dt)  # half of real time
+    assert player.due == pytest.approx(due + 2 * player.env.control_dt)  # half of real time
     player.on_step(messages.StepEvent(player.model, player.data))
     assert player.steps == 2  # not due yet
     assert len(handle.said) == 2

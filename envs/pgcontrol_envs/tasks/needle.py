@@ -62,11 +62,11 @@ class Needle(Task):
         for joint, middle in enumerate(self.posture):
             physics.qpos[ids, joint] += middle
         shoulder, elbow = rng.uniform(-0.5, 0.6, 1), rng.uniform(0.6, 1.8, 1)
-        physics.qpos[ids, 2:] = self._reach(join(shoulder, elbow))
+        physics.qpos[ids, 2:] = self.reach(join(shoulder, elbow))
 
     def tip(self) -> Array:
         """Place of the tip in the arm's plane, m [N, 2]: of the present state, where `xpos` lags by a substep."""
-        return self._reach(self.theta)
+        return self.reach(self.theta)
 
     def observe(self) -> Array:
         """Cosines and sines of the joints, velocities, target, and tip - target coarse and fine [N, 12]."""
@@ -118,7 +118,7 @@ class Needle(Task):
         share = stack(torque[:, 0] / self._gear[0], torque[:, 1] / self._gear[1])
         return (share + 0.002 * noise).clip(-1.0, 1.0)
 
-    def _reach(self, theta: Array) -> Array:
+    def reach(self, theta: Array) -> Array:
         """Where joint angles [n, 2] bring the tip, m [n, 2]."""
         (upper, fore), first = self.lengths, theta[:, 0]
         both = first + theta[:, 1]
