@@ -1,4 +1,5 @@
-# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests.
+# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
+# make test-all: the same with the slow tests, as the CI runs it.
 # make pages: the reports of the committed experiments, from their rows; with -j several at a time.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages test lint types tests clean
+.PHONY: demo pages test test-all lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -29,6 +30,9 @@ experiments/%.html: experiments/%.yaml experiments/%.jsonl $(wildcard pgcontrol/
 
 test: lint types tests
 
+test-all: lint types .venv/installed-dev
+	$(BIN)/python -m pytest -n 2
+
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -37,7 +41,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache
