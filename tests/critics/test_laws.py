@@ -104,6 +104,7 @@ def test_weights_round_trip(critic):
     assert torch.equal(other.value(other(features)), critic.value(critic(features)))
 
 
+@pytest.mark.slow
 def test_compiled_and_eager_agree_before_and_after_adapting(critic):
     """A compiled step must see the critic's new range, not the one it was traced with."""
     critic.requires_grad_(False)

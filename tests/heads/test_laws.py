@@ -13,7 +13,12 @@ from pgcontrol.runs import catalog
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
 CASES = [
-    pytest.param(name, options, id="-".join([name, *(f"{k}={v}" for k, v in options.items())]))
+    pytest.param(
+        name,
+        options,
+        id="-".join([name, *(f"{k}={v}" for k, v in options.items())]),
+        marks=[pytest.mark.slow] if options else [],  # where the cases are taken as they are; the laws below take all
+    )
     for name, cls in catalog.heads().items()
     for options in ({}, *cls.variants)
 ]

@@ -38,6 +38,9 @@ VARIANTS = {
     "residual, two levels": {"head": "token-residual", "codes": 8},
     "residual of one level": {"head": "token-residual", "tokenizer": "kmeans", "codes": 16, "levels": None},
 }
+FAST = ("kmeans", "rvq, chunks", "fast", "residual, two levels")
+"""One of each: a table, chunks, tokens of several steps at once, rows of codes; the warm ones are heads as they come."""
+SOME = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in VARIANTS]
 WORLD = {"head", "params", "size"}
 """What a law may ask for here; that of checkpoints makes a head with options alone, and test_round_trip is its like."""
 LAWS = {
@@ -67,7 +70,7 @@ def variant(name: str) -> Token:
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", SOME)
 def test_the_laws_of_heads(name, law):
     if law == "test_std_is_that_of_the_decoded_action_in_half_ranges" and VARIANTS[name].get("horizon", 1) > 1:
         pytest.skip("written for one action a choice; test_std_of_chunks is its like")
@@ -169,7 +172,9 @@ REFITS = {
 }
 
 
-@pytest.mark.parametrize("name", REFITS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "kmeans" else [pytest.mark.slow]) for name in REFITS]
+)
 def test_resume_is_bitwise_across_refits(name, tmp_path):
     """Six updates: bins, the first fit after the second, refits after the fourth and the sixth."""
     options = REFITS[name] | {"warmup": 0.1, "refit_every": 2, "refit_until": 1.0}
@@ -250,6 +255,7 @@ def test_refits_keep_their_schedule():
     assert fits == [4, 7]
 
 
+@pytest.mark.slow
 def test_compiled_and_eager_agree_across_the_first_fit():
     """The compiled step was traced during the warm-up and must follow the head out of it."""
     results, theta = [], None

@@ -79,7 +79,7 @@ def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
     assert far[100.0] < 0.5 * far[0.0]
 
 
-@pytest.mark.parametrize(("head", "options"), [case.values for case in CASES], ids=[case.id for case in CASES])
+@pytest.mark.parametrize(("head", "options"), CASES)
 def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
     """The loss with a prior less the one without: its weight x mean KL; and the gradient is one graph with it."""
     policy, rollout, advantage, target = rollout_of(str(head), **dict(options))

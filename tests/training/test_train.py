@@ -28,6 +28,7 @@ SMALL = {
     "algorithm.epochs": 2,
     "video": False,
     "threads": 1,
+    "compile": "off",
 }
 
 
