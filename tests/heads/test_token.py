@@ -39,7 +39,7 @@ VARIANTS = {
     "residual of one level": {"head": "token-residual", "tokenizer": "kmeans", "codes": 16, "levels": None},
 }
 FAST = ("kmeans", "rvq, chunks", "fast", "residual, two levels")
-"""One of each: a table, chunks, tokens of several steps at once, rows of codes; the warm ones are heads as they come."""
+"""One of each: a table, chunks, tokens of several steps at once, rows of codes; the warm ones are heads as they are."""
 SOME = [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in VARIANTS]
 WORLD = {"head", "params", "size"}
 """What a law may ask for here; that of checkpoints makes a head with options alone, and test_round_trip is its like."""
