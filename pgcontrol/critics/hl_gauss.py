@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.options import option
+from pgcontrol.trunks.base import orthogonal
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,7 @@ class HLGauss(Critic):
 
     def __init__(self, features: int, options: Options):
         super().__init__(features, options)
-        self.out = nn.Linear(features, options.bins)
-        nn.init.orthogonal_(self.out.weight, 0.01)
-        nn.init.zeros_(self.out.bias)
+        self.out = orthogonal(features, options.bins, 0.01)
         self.register_buffer("support", torch.tensor([-FIRST, FIRST]))  # low, high: saved with the weights
         self.register_buffer("fractions", torch.linspace(0, 1, options.bins + 1), persistent=False)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.options import NoOptions
+from pgcontrol.trunks.base import orthogonal
 
 
 class MSE(Critic):
@@ -18,9 +19,7 @@ class MSE(Critic):
 
     def __init__(self, features: int, options: NoOptions):
         super().__init__(features, options)
-        self.out = nn.Linear(features, 1)
-        nn.init.orthogonal_(self.out.weight, 1.0)
-        nn.init.zeros_(self.out.bias)
+        self.out = orthogonal(features, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B]."""

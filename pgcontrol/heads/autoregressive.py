@@ -9,10 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pgcontrol.heads import categorical, quadrature
+from pgcontrol.heads import quadrature
 from pgcontrol.heads.base import joint_stds, output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
-from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import Chain
 from pgcontrol.options import option
 
@@ -42,7 +41,6 @@ class Autoregressive(BinPerJoint):
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
-    entropy_points: ClassVar = 8
     basis: Tensor
     uniforms: Tensor
 
@@ -65,40 +63,16 @@ class Autoregressive(BinPerJoint):
         """[B, F] -> [B, A, K + R·A·R]."""
         return self.out(features).unflatten(-1, (self.joints, -1))
 
-    def _chain(self, params: Tensor) -> Chain:
-        return Chain.read(params, self.basis, self.uniforms, self.entropy_points)
-
-    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """Joint by joint, by the exponential race."""
-        return self._chain(params).draw(noise)
-
-    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Σ_j log p(c_j | c_<j)."""
-        return self._chain(params).log_prob(choice)
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """Over fixed prefixes."""
-        return self._chain(params).entropy()
-
-    def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Over the old distribution's fixed prefixes."""
-        return self._chain(old).kl(self._chain(new))
-
-    def mode(self, params: Tensor) -> Tensor:
-        """Greedy."""
-        return self._chain(params).mode()
+    def row(self, params: Tensor) -> Chain:
+        """The chain over joints."""
+        return Chain.read(params, self.basis, self.uniforms)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation of the decoded action per joint, perplexity given the earlier joints, size of the couplings."""
-        chain = self._chain(params)
+        """See `measures`, the perplexity given the earlier joints; and the size of the couplings."""
+        chain = self.row(params)
         logits = chain.conditionals()
-        p = logits.softmax(-1).mean(1)
-        return spread(self.deviations(p)) | {
-            "perplexity": categorical.entropy(logits).exp().mean() / self.bins,
-            "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
-            "saturation": (p[..., 0] + p[..., -1]).mean(),
-            "coupling": (chain.heard() ** 2).sum((-1, -2)).sqrt().mean(),
-        }
+        coupling = (chain.heard() ** 2).sum((-1, -2)).sqrt().mean()
+        return self.measures(logits, logits.softmax(-1).mean(1)) | {"coupling": coupling}
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.trunks.base import orthogonal
+
 Chunks = Callable[[str, int], Tensor]
 """Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
 
@@ -235,13 +237,10 @@ def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
     return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
 
 
-def output_layer(features: int, outputs: int, gain: float = 0.01) -> nn.Linear:
+def output_layer(features: int, outputs: int) -> nn.Linear:
     """A linear layer that starts near zero, so the first policy hardly depends on the observation.
 
-    Orthogonal with the given gain and no bias (Andrychowicz et al. 2021, "What matters in on-policy RL": the last
+    Orthogonal with a gain of 0.01 and no bias (Andrychowicz et al. 2021, "What matters in on-policy RL": the last
     policy layer should be initialised 100x smaller).
     """
-    layer = nn.Linear(features, outputs)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return orthogonal(features, outputs, 0.01)

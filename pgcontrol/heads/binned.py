@@ -13,7 +13,6 @@ from torch import Generator, Tensor
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, joint_stds, output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
-from pgcontrol.heads.normal import spread
 from pgcontrol.options import option
 
 
@@ -107,31 +106,26 @@ class Binned(BinPerJoint):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A bin by the exponential race, and a place in it where bins are intervals."""
-        index = categorical.draw(params, noise[..., : self.bins])
+        index = super().draw(params, noise[..., : self.bins])
         return torch.lerp(self.edges[index], self.edges[index + 1], noise[..., -1]) if self.inside else index
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log softmax at the chosen bin, less the log of its width where bins are intervals."""
         if not self.inside:
-            return categorical.log_prob(params, choice).sum(-1)
+            return super().log_prob(params, choice)
         # the number of inner edges at or below the choice is its bin's index
         index = (choice.unsqueeze(-1) >= self.edges[1:-1]).sum(-1)
         return (categorical.pick(params - self.log_width, index) - params.logsumexp(-1)).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """−Σ p log p, plus Σ p log width where bins are intervals, summed over joints."""
-        entropy = categorical.entropy(params)
-        if self.inside:
-            entropy = entropy + (F.softmax(params, -1) * self.log_width).sum(-1)
-        return entropy.sum(-1)
-
-    def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ p_old (log p_old − log p_new), summed over joints: widths cancel."""
-        return categorical.kl(old, new).sum(-1)
+        if not self.inside:
+            return super().entropy(params)
+        return (categorical.entropy(params) + (F.softmax(params, -1) * self.log_width).sum(-1)).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest bin of every joint, or the middle of the densest."""
-        return self.centres[(params - self.log_width).argmax(-1)] if self.inside else params.argmax(-1)
+        return self.centres[(params - self.log_width).argmax(-1)] if self.inside else super().mode(params)
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""
@@ -142,15 +136,8 @@ class Binned(BinPerJoint):
         return self.to_unit(action[:, 0]) if self.inside else super().encode(action)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges."""
-        p = F.softmax(params, -1)
-        within = self.edges.diff() ** 2 / 12 if self.inside else 0.0
-        return spread(self.deviations(p, within)) | {
-            "perplexity": categorical.entropy(params).exp().mean() / self.bins,
-            # a bin is dead when no visited state gives it a percent of the uniform share
-            "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
-            "saturation": (p[..., 0] + p[..., -1]).mean(),
-        }
+        """See `measures`."""
+        return self.measures(params, F.softmax(params, -1), self.edges.diff() ** 2 / 12 if self.inside else 0.0)
 
 
 def spaced(count: int, quantile_std: float | None) -> Tensor:

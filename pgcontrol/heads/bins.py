@@ -10,6 +10,8 @@ from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Head
+from pgcontrol.heads.normal import spread
+from pgcontrol.heads.rows import CodeRow
 from pgcontrol.options import option
 
 
@@ -42,9 +44,33 @@ class BinPerJoint(Head):
         """One bin index per joint."""
         return ChoiceSpec((self.joints,), torch.int64, self.bins)
 
+    def row(self, params: Tensor) -> CodeRow:
+        """What params say of the bins: by default that they are logits [B, A, K], and every joint is on its own."""
+        return CodeRow(params)
+
     def noise(self, count: int, rng: Generator) -> Tensor:
         """[count, A, K]."""
         return categorical.race(count, self.joints, self.bins, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """A bin for every joint, by the exponential race."""
+        return self.row(params).draw(noise)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Of all joints' bins together."""
+        return self.row(params).log_prob(choice)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """Of all joints' bins together."""
+        return self.row(params).entropy()
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """Of all joints' bins together."""
+        return self.row(old).kl(self.row(new))
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The likeliest bin of every joint."""
+        return self.row(params).mode()
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value."""
@@ -53,6 +79,18 @@ class BinPerJoint(Head):
     def encode(self, action: Tensor) -> Tensor:
         """Every joint's nearest bin."""
         return categorical.nearest(self.to_unit(action[:, 0]), self.centres)
+
+    def measures(self, logits: Tensor, p: Tensor, within: Tensor | float = 0.0) -> dict[str, Tensor]:
+        """Of logits [..., A, K] and probabilities [B, A, K]; `within` is the variance inside each bin.
+
+        Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges.
+        """
+        return spread(self.deviations(p, within)) | {
+            "perplexity": categorical.entropy(logits).exp().mean() / self.bins,
+            # a bin is dead when no visited state gives it a percent of the uniform share
+            "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
+            "saturation": (p[..., 0] + p[..., -1]).mean(),
+        }
 
     def deviations(self, p: Tensor, within: Tensor | float = 0.0) -> Tensor:
         """Of the decoded action, [B, A], under probabilities [B, A, K]; `within` is the variance inside each bin."""

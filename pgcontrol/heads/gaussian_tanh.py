@@ -7,14 +7,15 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pgcontrol.heads import normal, quadrature
 from pgcontrol.heads.base import INSET, joint_stds, solve
-from pgcontrol.heads.normal import Deviations, DiagonalGaussian
+from pgcontrol.heads.gaussian import Gaussian
+from pgcontrol.heads.normal import Deviations
 
 
-class GaussianTanh(DiagonalGaussian):
+class GaussianTanh(Gaussian):
     """tanh of a diagonal Gaussian with one global σ per joint (Haarnoja et al. 2018, arXiv 1801.01290, appendix C).
 
     params [B, 2, A]: mean and log σ *before* the squash. The choice is the value u before the squash too, so that an
@@ -34,23 +35,18 @@ class GaussianTanh(DiagonalGaussian):
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
-        self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
         nodes, weights = quadrature.hermite(16)
         self.register_buffer("nodes", nodes, persistent=False)
         self.register_buffer("weights", weights, persistent=False)
 
-    def free_log_std(self, features: Tensor) -> Tensor:
-        """[A]."""
-        return self.log_std
-
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log N(u; mean, σ²) − log(1 − tanh²u), summed over joints."""
-        return normal.log_density(params[:, 0], params[:, 1], choice) - log_slope(choice).sum(-1)
+        return super().log_prob(params, choice) - log_slope(choice).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """½ log(2πe σ²) + E log(1 − tanh²u), summed over joints; the expectation by quadrature."""
         stretch = log_slope(self._at_nodes(params)) @ self.weights.to(params)
-        return normal.entropy(params[:, 1]) + stretch.sum(-1)
+        return super().entropy(params) + stretch.sum(-1)
 
     def decode(self, choice: Tensor) -> Tensor:
         """Squash."""

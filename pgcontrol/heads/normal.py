@@ -1,4 +1,4 @@
-"""Diagonal Gaussians: what the heads made of them share."""
+"""Normal distributions, and σ: what the heads made of Gaussians share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from pgcontrol.heads.base import Continuous, output_layer
 from pgcontrol.options import InputError, option
 
 LOG_2PI = math.log(2 * math.pi)
@@ -44,71 +43,6 @@ class Deviations(Sigma):
     """Adds how fast it learns."""
 
     std_rate: float = option(1.0, "steps of σ's own weights, as a multiple of the others'; 0: σ stays", least=0)
-
-
-class DiagonalGaussian(Continuous):
-    """A Gaussian of its own for every joint; subclasses say where log σ comes from.
-
-    params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so the log-probability
-    is that of a true Gaussian; `decode` clips at the joint's bounds.
-    """
-
-    Options = Deviations
-
-    def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
-        super().__init__(features, low, high, options)
-        self.mean = output_layer(features, self.joints)
-        self.limits = options.log_limits
-
-    def rates(self) -> dict[str, Tensor]:
-        """Of all that is σ's own."""
-        own = (name for name, _ in self.named_parameters() if name.startswith("log_std"))
-        return {name: torch.tensor(self.options.std_rate) for name in own}
-
-    def free_log_std(self, features: Tensor) -> Tensor:
-        """log σ before it is bounded, [A] or [B, A]."""
-        raise NotImplementedError
-
-    def forward(self, features: Tensor) -> Tensor:
-        """[B, F] -> [B, 2, A]."""
-        mean = self.mean(features)
-        log_std = bounded(self.free_log_std(features), *self.limits)
-        return torch.stack((mean, log_std.expand_as(mean)), dim=1)
-
-    def noise(self, count: int, rng: Generator) -> Tensor:
-        """Standard normal, [count, A]."""
-        return torch.randn(count, self.joints, generator=rng)
-
-    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """Mean + σ·noise, unclipped."""
-        mean, log_std = params.unbind(1)
-        return mean + log_std.exp() * noise
-
-    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Sum over joints of log N(choice; mean, σ²)."""
-        return log_density(params[:, 0], params[:, 1], choice)
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """½ log(2πe σ²), summed over joints."""
-        return entropy(params[:, 1])
-
-    def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Closed form: log(σ₂/σ₁) + (σ₁² + (μ₁−μ₂)²) / 2σ₂² − ½, summed over joints."""
-        return kl(old[:, 0], old[:, 1], new[:, 0], new[:, 1])
-
-    def mode(self, params: Tensor) -> Tensor:
-        """The mean."""
-        return params[:, 0]
-
-    def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""
-        mean, log_std = params.unbind(1)
-        std = log_std.exp()
-        return spread(std) | {
-            "std_at_bound": at_bound(log_std, self.limits),
-            # P(|choice| > 1): the probability mass that `decode` clips
-            "saturation": (tail(mean, std) + tail(-mean, std)).mean(),
-        }
 
 
 def log_density(mean: Tensor, log_std: Tensor, x: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,8 +13,9 @@ from torch import Tensor
 from pgcontrol.heads import categorical
 
 
-class Independent(NamedTuple):
-    """p(c) = Π_j p(c_j)."""
+@dataclass(frozen=True)
+class CodeRow:
+    """p(c) = Π_j p(c_j): every position on its own."""
 
     logits: Tensor
     """[B, P, K]."""
@@ -36,60 +39,55 @@ class Independent(NamedTuple):
         return self.logits.argmax(-1)
 
     def log_prob(self, choice: Tensor) -> Tensor:
-        """[B, P] -> [B]."""
-        return categorical.log_prob(self.logits, choice).sum(-1)
+        """[B, P] -> [B], all positions in one pass."""
+        return categorical.log_prob(self.given(choice.unsqueeze(1)).squeeze(1), choice).sum(-1)
 
     def entropy(self) -> Tensor:
         """[B]."""
         return categorical.entropy(self.logits).sum(-1)
 
-    def kl(self, other: Independent) -> Tensor:
+    def kl(self, other: CodeRow) -> Tensor:
         """KL(self || other), [B]."""
         return categorical.kl(self.logits, other.logits).sum(-1)
 
+    def given(self, choice: Tensor) -> Tensor:
+        """Every position's logits given the earlier ones among S rows, [B, S, P] -> [B, S, P, K].
+
+        Here none is heard, and what is returned stands for any S.
+        """
+        return self.logits.unsqueeze(1)
+
     def conditionals(self) -> Tensor:
-        """Logits of every position given some rows of the earlier ones, [B, S, P, K]; here S = 1, as none is heard."""
+        """Logits of every position given some rows of the earlier ones, [B, S, P, K]; here S = 1."""
         return self.logits.unsqueeze(1)
 
 
-class Chain(NamedTuple):
-    """p(c) = Π_j p(c_j | c_1 … c_{j−1}), where logits_j = base_j + Σ_{i<j} φ_i(c_i)ᵀ W_ij φ_j.
+@dataclass(frozen=True)
+class Chain(CodeRow):
+    """p(c) = Π_j p(c_j | c_1 … c_{j−1}), whose logits are logits_j + Σ_{i<j} φ_i(c_i)ᵀ W_ij φ_j.
 
     A masked linear network over the earlier choices (one layer of MADE, Germain et al. 2015, arXiv 1502.03509): what a
     code says, and what it hears, is its R features φ; the weights W are part of the distribution. Linear, so that the
     whole network fits into a head's params, and log-probability is concave in them.
 
     Entropy and KL sum over all K^P rows; the estimates average the positions' exact conditional entropies and KLs over
-    fixed prefixes, drawn by inverse CDF at the Sobol points `uniforms`: all of them for the KL, the first `few` for the
+    fixed prefixes, drawn by inverse CDF at the Sobol points `uniforms`: all of them for the KL, the first `FEW` for the
     entropy, which every gradient step may ask for.
     """
 
-    base: Tensor
-    """[B, P, K]."""
+    FEW: ClassVar[int] = 8
     couplings: Tensor
     """W, [B, P, R, P·R]: what every position says to each; only the earlier ones' part is read."""
     features: Tensor
     """φ, [P, K, R]."""
     uniforms: Tensor
     """[S, P] in (0, 1)."""
-    few: int = 8
-
-    @property
-    def length(self) -> int:
-        """P."""
-        return self.base.shape[1]
-
-    @property
-    def codes(self) -> int:
-        """K."""
-        return self.base.shape[2]
 
     @staticmethod
-    def read(params: Tensor, features: Tensor, uniforms: Tensor, few: int = 8) -> Chain:
-        """From params [B, P, K + R·P·R]: for each position its base logits, then its part of W."""
+    def read(params: Tensor, features: Tensor, uniforms: Tensor) -> Chain:
+        """From params [B, P, K + R·P·R]: for each position its logits, then its part of W."""
         _, K, R = features.shape
-        base, said = params[..., :K], params[..., K:].unflatten(-1, (R, -1))
-        return Chain(base, said, features.to(params), uniforms, few)
+        return Chain(params[..., :K], params[..., K:].unflatten(-1, (R, -1)), features.to(params), uniforms)
 
     def draw(self, race: Tensor) -> Tensor:
         """Position by position, by the exponential race [B, P, K]."""
@@ -99,17 +97,13 @@ class Chain(NamedTuple):
         """Greedy: each position's likeliest code given the earlier ones' choices, [B, P]."""
         return self._in_turn(lambda logits, j: logits.argmax(-1)).squeeze(1)
 
-    def log_prob(self, choice: Tensor) -> Tensor:
-        """[B, P] -> [B], all positions in one pass."""
-        return categorical.log_prob(self.given(choice.unsqueeze(1)).squeeze(1), choice).sum(-1)
-
     def entropy(self) -> Tensor:
         """Σ_j E H(c_j | c_<j) over the fixed prefixes, [B]; its gradient also follows the prefixes' probabilities."""
-        prefixes = self.prefixes(self.few)
+        prefixes = self.prefixes(self.FEW)
         logits = self.given(prefixes)
         return _mean_over_prefixes(categorical.entropy(logits), logits, prefixes)
 
-    def kl(self, other: Chain) -> Tensor:
+    def kl(self, other: CodeRow) -> Tensor:
         """Σ_j E KL(c_j | c_<j) over this distribution's fixed prefixes, [B]; its gradient as the entropy's."""
         prefixes = self.prefixes(len(self.uniforms))
         logits = self.given(prefixes)
@@ -117,19 +111,19 @@ class Chain(NamedTuple):
 
     def conditionals(self) -> Tensor:
         """Logits of every position given the first few fixed prefixes, [B, S, P, K]."""
-        return self.given(self.prefixes(self.few))
+        return self.given(self.prefixes(self.FEW))
 
     def given(self, choice: Tensor) -> Tensor:
         """Every position's logits given the earlier ones among S rows, [B, S, P] -> [B, S, P, K]."""
         P, _, R = self.features.shape
         said = self.features[torch.arange(P, device=choice.device), choice].flatten(2)  # [B, S, P·R]
         heard = (self.heard().flatten(1, 2) @ said.mT).mT.unflatten(-1, (P, R))
-        return self.base.unsqueeze(1) + torch.einsum("bspr,pkr->bspk", heard, self.features)
+        return self.logits.unsqueeze(1) + torch.einsum("bspr,pkr->bspk", heard, self.features)
 
     def heard(self) -> Tensor:
         """The couplings that count, later positions' 0."""
         P, _, R = self.features.shape
-        place = torch.arange(P * R, device=self.base.device) // R
+        place = torch.arange(P * R, device=self.logits.device) // R
         return self.couplings * (place < place[::R].view(-1, 1, 1))
 
     def prefixes(self, S: int) -> Tensor:
@@ -139,7 +133,7 @@ class Chain(NamedTuple):
             passed = logits.softmax(-1).cumsum(-1) < self.uniforms[:S, j : j + 1]
             return passed.sum(-1).clamp_max(logits.shape[-1] - 1)
 
-        detached = self._replace(base=self.base.detach(), couplings=self.couplings.detach())
+        detached = dataclasses.replace(self, logits=self.logits.detach(), couplings=self.couplings.detach())
         return detached._in_turn(choose)
 
     def _in_turn(self, choose: Callable[[Tensor, int], Tensor]) -> Tensor:
@@ -147,9 +141,9 @@ class Chain(NamedTuple):
         P, _, R = self.features.shape
         # what position j says to every position, [B, P of j, R, P·R]
         said = self.couplings.unflatten(-1, (P, R)).permute(0, 3, 4, 1, 2).flatten(-2)
-        chosen, heard = [], self.base.new_zeros(())
+        chosen, heard = [], self.logits.new_zeros(())
         for j, features in enumerate(self.features):
-            logits = self.base[:, None, j]
+            logits = self.logits[:, None, j]
             if j:
                 logits = logits + heard[..., j * R : (j + 1) * R] @ features.mT
             chosen.append(choose(logits, j))

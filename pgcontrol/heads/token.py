@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +15,12 @@ from torch import Generator, Tensor, nn
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
 from pgcontrol.heads.normal import spread
-from pgcontrol.heads.rows import Chain, Independent
+from pgcontrol.heads.rows import CodeRow
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
-from pgcontrol.tokenizers.base import Tokenizer, windows
+from pgcontrol.tokenizers.base import windows
 
 OWN = "own"
-Row = Independent | Chain
 
 
 @dataclass(frozen=True)
@@ -152,19 +152,19 @@ class Token(Head):
         """The same numbers read as those of bins, [B, A, n]."""
         return params.flatten(1)[:, : self.joints * self.bins].unflatten(-1, (self.joints, self.bins))
 
-    def code_row(self, params: Tensor) -> Row:
+    def code_row(self, params: Tensor) -> CodeRow:
         """What params say of the codes."""
-        return Independent(params)
+        return CodeRow(params)
 
-    def _row(self, params: Tensor) -> Row:
+    def _row(self, params: Tensor) -> CodeRow:
         """What params say of what counts now: bins or codes."""
-        return Independent(self._as_bins(params)) if self.warm else self.code_row(params)
+        return CodeRow(self._as_bins(params)) if self.warm else self.code_row(params)
 
     def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
         """A function of rows, of those that count now, without a branch that would have to be compiled anew."""
         if not self.own:
             return of(*map(self.code_row, params))
-        bins = (Independent(self._as_bins(p)) for p in params)
+        bins = (CodeRow(self._as_bins(p)) for p in params)
         return torch.where(self.warm, of(*bins), of(*map(self.code_row, params)))
 
     def _filled(self, index: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class Token(Head):
         codes = self._filled(self.code_row(params).draw(noise))
         if not self.own:
             return codes
-        bins = Independent(self._as_bins(params)).draw(self._as_bins(noise))
+        bins = CodeRow(self._as_bins(params)).draw(self._as_bins(noise))
         return torch.where(self.warm, self._filled(bins), codes)
 
     def mode(self, params: Tensor) -> Tensor:
@@ -274,7 +274,7 @@ class Token(Head):
         # an episode that ended within a chunk leaves the rest of it unplayed
         ends = (rollout.terminated | rollout.truncated).repeat_interleave(self.horizon, 0)
         steps = played.transpose(1, 2).flatten(0, 1)  # [T·H, N, A]
-        old = _copy(self.tokenizer)
+        old = copy.deepcopy(self.tokenizer)
         self.tokenizer.fit(windows(steps, ends, self.horizon), seed(rng))
         if not self.warm:
             self.tokenizer.align(old)
@@ -292,12 +292,6 @@ class Token(Head):
 def held(action: Tensor, horizon: int) -> Tensor:
     """[B, A] -> [B, H, A], the same at every step."""
     return action.unsqueeze(1).expand(-1, horizon, -1)
-
-
-def _copy(tokenizer: Tokenizer) -> Tokenizer:
-    other = type(tokenizer)(tokenizer.horizon, tokenizer.joints, tokenizer.options)
-    other.load_state_dict(tokenizer.state_dict())
-    return other
 
 
 def seed(rng: Generator) -> int:

@@ -14,6 +14,7 @@ from pgcontrol.heads import categorical
 from pgcontrol.heads.base import output_layer
 from pgcontrol.heads.bins import BinPerJoint
 from pgcontrol.heads.normal import spread
+from pgcontrol.heads.rows import CodeRow
 from pgcontrol.options import option
 
 
@@ -52,21 +53,9 @@ class Utilities(BinPerJoint):
         """[B, F] -> [B, A, K]."""
         return self.utilities(features).unflatten(-1, (self.joints, self.bins))
 
-    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """A bin for every joint, by the exponential race."""
-        return categorical.draw(self._log_p(params), noise)
-
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Sum over joints of log p at the chosen bin."""
-        return categorical.pick(self._log_p(params), choice).sum(-1)
-
-    def entropy(self, params: Tensor) -> Tensor:
-        """−Σ p log p, summed over joints."""
-        return categorical.entropy(self._log_p(params)).sum(-1)
-
-    def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Σ p_old (log p_old − log p_new), summed over joints."""
-        return categorical.kl(self._log_p(old), self._log_p(new)).sum(-1)
+        return categorical.pick(self.row(params).logits, choice).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
         """The bin of the highest utility, joint by joint."""
@@ -74,14 +63,14 @@ class Utilities(BinPerJoint):
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the decoded action per joint, probability of the greedy bin, its lead over the next best."""
-        p = self._log_p(params).exp()
+        p = self.row(params).logits.exp()
         best, second = params.topk(2, -1).values.unbind(-1)
         return spread(self.deviations(p)) | {"greedy": p.amax(-1).mean(), "lead": (best - second).mean()}
 
-    def _log_p(self, params: Tensor) -> Tensor:
-        """log p [B, A, K]."""
+    def row(self, params: Tensor) -> CodeRow:
+        """Its logits are log p [B, A, K]."""
         log_p = F.log_softmax(params / self.options.temperature, -1)
         if self.options.epsilon == 0:
-            return log_p
+            return CodeRow(log_p)
         even = log_p.new_tensor(math.log(self.options.epsilon / self.bins))
-        return torch.logaddexp(log_p + math.log1p(-self.options.epsilon), even)
+        return CodeRow(torch.logaddexp(log_p + math.log1p(-self.options.epsilon), even))

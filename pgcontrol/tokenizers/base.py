@@ -135,11 +135,11 @@ class Additive(Tokenizer):
     CANDIDATES: ClassVar[int] = 4096
     start: Tensor
 
-    def __init__(self, horizon: int, joints: int, options: Any, codes: int, length: int = 1):
+    def __init__(self, horizon: int, joints: int, options: Any, length: int = 1):
         super().__init__(horizon, joints, options)
-        self.codes, self.length = codes, length
-        self.register_buffer("table", torch.zeros(length, codes, horizon * joints))
-        self.register_buffer("start", torch.arange(length) * codes, persistent=False)
+        self.codes, self.length = options.codes, length
+        self.register_buffer("table", torch.zeros(length, self.codes, horizon * joints))
+        self.register_buffer("start", torch.arange(length) * self.codes, persistent=False)
 
     def reconstruct(self, codes: Tensor) -> Tensor:
         """The sum of the chosen rows."""

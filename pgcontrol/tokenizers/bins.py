@@ -26,7 +26,7 @@ class Bins(Additive):
     learned = False
 
     def __init__(self, horizon: int, joints: int, options: Options):
-        super().__init__(horizon, joints, options, options.codes, horizon * joints)
+        super().__init__(horizon, joints, options, horizon * joints)
         self.values = torch.linspace(-1.0, 1.0, self.codes)
         self.table.copy_(torch.eye(self.length).unsqueeze(1) * self.values.unsqueeze(1))
 

@@ -23,8 +23,5 @@ class KMeans(Additive):
     name = "kmeans"
     Options = Options
 
-    def __init__(self, horizon: int, joints: int, options: Options):
-        super().__init__(horizon, joints, options, options.codes)
-
     def _fit(self, chunks: Tensor) -> None:
         self.table[0] = lloyd(chunks.flatten(1), self.codes)

@@ -35,7 +35,7 @@ class RVQ(Additive):
     PASSES, ROUNDS, ROWS = 40, 3, 4096
 
     def __init__(self, horizon: int, joints: int, options: Options):
-        super().__init__(horizon, joints, options, options.codes, options.levels)
+        super().__init__(horizon, joints, options, options.levels)
 
     def _fit(self, chunks: Tensor) -> None:
         from vector_quantize_pytorch import ResidualVQ

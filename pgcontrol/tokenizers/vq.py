@@ -31,9 +31,6 @@ class VQ(Additive):
     requires = "vector_quantize_pytorch"
     LATENT, HIDDEN, STEPS, BATCH = 16, 128, 400, 512
 
-    def __init__(self, horizon: int, joints: int, options: Options):
-        super().__init__(horizon, joints, options, options.codes)
-
     @torch.enable_grad()
     def _fit(self, chunks: Tensor) -> None:
         from vector_quantize_pytorch import VectorQuantize

@@ -8,6 +8,14 @@ from typing import Any, ClassVar
 from torch import nn
 
 
+def orthogonal(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
+    """A linear layer with orthogonal weights and no bias: what layers begin as, here and in heads and critics."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Trunk(nn.Sequential):
     """[B, O] -> [B, F], layer after layer; F is the last of `hidden`, or O where that is empty.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from pgcontrol.options import NoOptions
-from pgcontrol.trunks.base import Trunk
+from pgcontrol.trunks.base import Trunk, orthogonal
 
 
 class MLP(Trunk):
@@ -21,9 +21,6 @@ class MLP(Trunk):
         """A linear layer and tanh for each size."""
         made: list[nn.Module] = []
         for size in hidden:
-            linear = nn.Linear(inputs, size)
-            nn.init.orthogonal_(linear.weight, math.sqrt(2))
-            nn.init.zeros_(linear.bias)
-            made += [linear, nn.Tanh()]
+            made += [orthogonal(inputs, size, math.sqrt(2)), nn.Tanh()]
             inputs = size
         return made

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.options import InputError, option
-from pgcontrol.trunks.base import Trunk
+from pgcontrol.trunks.base import Trunk, orthogonal
 
 
 class Block(nn.Module):
@@ -52,7 +52,5 @@ class ResidualLayerNorm(Trunk):
         if len(set(hidden)) != 1:
             sizes = ",".join(map(str, hidden))
             raise InputError(f"hidden = {sizes or 'none'}: trunk {self.name!r} needs equal sizes, such as 256,256")
-        first = nn.Linear(inputs, hidden[0])
-        nn.init.orthogonal_(first.weight)
-        nn.init.zeros_(first.bias)
-        return [first, *(Block(width, options.expansion * width) for width in hidden), nn.LayerNorm(hidden[0])]
+        blocks = (Block(width, options.expansion * width) for width in hidden)
+        return [orthogonal(inputs, hidden[0]), *blocks, nn.LayerNorm(hidden[0])]

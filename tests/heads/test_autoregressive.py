@@ -7,6 +7,7 @@ import torch
 
 from pgcontrol.heads import quadrature
 from pgcontrol.heads.autoregressive import Autoregressive, Options
+from pgcontrol.heads.rows import Chain
 
 LOW, HIGH = -torch.ones(3), torch.ones(3)
 
@@ -61,7 +62,7 @@ def test_later_joints_say_nothing_to_earlier_ones():
 @pytest.mark.parametrize("joints", [1, 2, 3])
 def test_entropy_and_its_gradient_converge_to_the_whole_sum(joints, monkeypatch):
     """With many prefixes in place of 8; so nothing but their number is approximate, in the gradient neither."""
-    monkeypatch.setattr(Autoregressive, "entropy_points", 4096)
+    monkeypatch.setattr(Chain, "FEW", 4096)
     chain = head(joints, bins=5)
     chain.uniforms = quadrature.uniforms(4096, joints)
     choices = space(joints, 5)
