@@ -176,11 +176,11 @@ def _update(trainer: Trainer) -> Callable[[float], float]:
         spent, samples = 0.0, 0
         while spent < seconds:
             rollout, _ = trainer.collector.collect()
-            advantage, target = rollout.estimate(trainer.estimator)
+            estimate = rollout.estimate(trainer.estimator)
             began = time.perf_counter()
-            trainer.rule.update(rollout, advantage, target, 0.0, trainer.minibatches)
+            trainer.rule.update(rollout, estimate, 0.0, trainer.minibatches)
             spent += time.perf_counter() - began
-            samples += advantage.numel() * trainer.config.algorithm.options.epochs
+            samples += estimate.advantage.numel() * trainer.config.algorithm.options.epochs
         return samples / spent
 
     return measure

@@ -26,15 +26,23 @@ class Trajectories(NamedTuple):
     truncated: Tensor
 
 
-class Estimator:
-    """Trajectories -> (advantage, return target for the critic), both [T, N]."""
+class Estimate(NamedTuple):
+    """What an estimator makes of trajectories, both [T, N]."""
 
-    Options: ClassVar[type]
+    advantage: Tensor
+    target: Tensor
+    """The return that the critic is to learn."""
+
+
+class Estimator:
+    """Trajectories -> Estimate."""
+
+    Options: ClassVar[type] = NoOptions
 
     def __init__(self, options: Any):
         self.options = options
 
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """The advantage and the critic's target."""
         raise NotImplementedError
 
@@ -72,20 +80,18 @@ class GAE(Estimator):
 
         gae_lambda: float = option(0.95, "λ of GAE: 0 one-step TD, 1 Monte Carlo", least=0, most=1)
 
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """GAE and A + V."""
         advantage = gae(trajectories, self.options.gae_lambda)
-        return advantage, advantage + trajectories.value
+        return Estimate(advantage, advantage + trajectories.value)
 
 
 class NoAdvantage(Estimator):
     """0 everywhere, for rules that estimate for themselves."""
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """No advantage, and a critic that is right as it is."""
-        return torch.zeros_like(trajectories.value), trajectories.value
+        return Estimate(torch.zeros_like(trajectories.value), trajectories.value)
 
 
 def returns(trajectories: Trajectories) -> Tensor:
@@ -121,11 +127,9 @@ def whole_return(trajectories: Trajectories) -> Tensor:
 class WholeReturn(Estimator):
     """G(τ) on every action: the naive policy gradient (Williams 1992)."""
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """`whole_return`; the target is the return from each step on."""
-        return whole_return(trajectories), returns(trajectories)
+        return Estimate(whole_return(trajectories), returns(trajectories))
 
 
 class ReturnToGo(Estimator):
@@ -135,12 +139,10 @@ class ReturnToGo(Estimator):
     much as early ones.)
     """
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """`returns`, twice."""
         total = returns(trajectories)
-        return total, total
+        return Estimate(total, total)
 
 
 class Baseline(Estimator):
@@ -150,23 +152,19 @@ class Baseline(Estimator):
     beyond that of `returns`.
     """
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """Returns − V, and the Monte Carlo return as the critic's target."""
         total = returns(trajectories)
-        return total - trajectories.value, total
+        return Estimate(total - trajectories.value, total)
 
 
 class TD(Estimator):
     """The one-step TD error r + γV(s') − V(s) (Sutton & Barto 2018, eq. 13.12-13.14): GAE(0)."""
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """δ, and r + γV(s') as the critic's target."""
         advantage = gae(trajectories, 0.0)
-        return advantage, advantage + trajectories.value
+        return Estimate(advantage, advantage + trajectories.value)
 
 
 def comparisons(over: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -231,8 +229,6 @@ def group_relative(trajectories: Trajectories, size: int) -> Tensor:
 class GroupRelative(Estimator):
     """(G − mean) / std over a group that began at one state: GRPO. `group_size` is the sampling scheme's option."""
 
-    Options = NoOptions
-
-    def __call__(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+    def __call__(self, trajectories: Trajectories) -> Estimate:
         """`group_relative`; the target is the return from each step on."""
-        return group_relative(trajectories, self.options.group_size), returns(trajectories)
+        return Estimate(group_relative(trajectories, self.options.group_size), returns(trajectories))

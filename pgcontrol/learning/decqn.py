@@ -21,15 +21,13 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
-from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.optimiser import GradientStep, Metrics, decayed, fresh_adam, load_adam
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, means, require_finite_weights
+from pgcontrol.learning.rule import Rule, means, move
 from pgcontrol.machine import trees
-from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import InputError, option
-from pgcontrol.policy import Policy
 
 
 def q_value(utilities: Tensor, choice: Tensor) -> Tensor:
@@ -65,12 +63,11 @@ class DecQN(Rule):
         warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1)
         max_grad_norm: float = option(40.0, "the whole gradient is scaled down to this norm", above=0)
 
-    def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
-    ):
-        super().__init__(policy, options, compilation, estimator)
+    def set_up(self) -> None:
+        """Adam, the target network as the online one, and an empty replay."""
+        policy, options = self.policy, self.options
         self.adam = fresh_adam(policy)
-        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=compilation)
+        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         self.target = policy.theta.clone()
         """The target network's weights [P]."""
         self.replay = ReplayBuffer(options.capacity, policy.obs_size, policy.head.choice_spec)
@@ -100,10 +97,8 @@ class DecQN(Rule):
         q = q_value(self.policy.distribution(theta, batch.obs), batch.choice)
         return F.huber_loss(q, wanted), {"td_error": (wanted - q).abs().mean(), "q_value": q.mean()}
 
-    def update(
-        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
-    ) -> dict[str, float]:
-        """The rollout into the replay, then gradient steps; advantages and their targets are not asked."""
+    def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
+        """The rollout into the replay, then gradient steps; the estimate is not asked."""
         options, replay = self.options, self.replay
         replay.add(transitions(rollout, options.n_step))
         row: dict[str, float] = {"train/replay": len(replay)}
@@ -119,8 +114,7 @@ class DecQN(Rule):
             theta, adam, norm = self.step.apply(theta, gradient, adam, rate)
             history.append(metrics._replace(grad_norm=norm))
         row |= {f"train/{name}": value for name, value in means(history).items()}
-        require_finite_weights(self.policy, theta)
-        self.policy.theta.copy_(theta)
+        move(self.policy, theta)
         self.adam, self.target = adam, frozen
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 

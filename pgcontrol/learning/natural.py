@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import (
-    Rule,
-    explained_variance,
-    require_finite,
-    require_finite_weights,
-    require_ratio_one,
-)
-from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.learning.rule import Rule, explained_variance, move, require_finite, require_ratio_one
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -115,22 +108,18 @@ class Natural(Rule):
 
     Options = NaturalOptions
 
-    def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
-    ):
-        super().__init__(policy, options, compilation, estimator)
-        if policy.rates is not None:
+    def set_up(self) -> None:
+        """The critic's fit; InputError: a head whose weights step at rates of their own."""
+        if self.policy.rates is not None:
             raise InputError("head.std_rate: a natural gradient has one step for all weights; leave it at 1")
-        self.critic_fit = CriticFit(policy, options)
+        self.critic_fit = CriticFit(self.policy, self.options)
         self.updates = torch.zeros((), dtype=torch.int64)
 
-    def update(
-        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
-    ) -> dict[str, float]:
+    def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """One natural step of the policy, then the critic's fit; see `Rule.update`."""
         options, policy, head = self.options, self.policy, self.policy.head
         obs, choice, old = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
-        rows, log_prob, weight = ~rollout.masked.flatten(), rollout.log_prob.flatten(), advantage.flatten()
+        rows, log_prob, weight = ~rollout.masked.flatten(), rollout.log_prob.flatten(), estimate.advantage.flatten()
         weight = normalised(weight, rows) if options.normalise_advantage else weight
         count = rows.sum().clamp_min(1)
 
@@ -155,7 +144,7 @@ class Natural(Rule):
 
         theta, searched = self.advance(policy.theta, step, measure)
         after = measure(theta)
-        theta, value_loss = self.critic_fit(theta, rollout, target, rng)
+        theta, value_loss = self.critic_fit(theta, rollout, estimate.target, rng)
         metrics = {
             "train/policy_gradient_loss": -float(after.gain),
             "train/entropy_loss": -float((head.entropy(old) * rows).sum() / count),
@@ -164,10 +153,9 @@ class Natural(Rule):
             "train/value_loss": float(value_loss),
         }
         require_finite(metrics)
-        require_finite_weights(policy, theta)
-        policy.theta.copy_(theta)
+        move(policy, theta)
         self.updates = self.updates + 1
-        explained = explained_variance(rollout.value, target)
+        explained = explained_variance(rollout.value, estimate.target)
         return metrics | {"train/explained_variance": explained, "train/n_updates": int(self.updates)}
 
     def advance(

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, means, require_finite_weights, require_ratio_one
+from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_ratio_one
 from pgcontrol.machine import trees
-from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import InputError, option
-from pgcontrol.policy import Evaluation, Policy
+from pgcontrol.policy import Evaluation
 
 ENTROPY_COEFS = 1e-3, 3.0
 """Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's
@@ -80,13 +79,11 @@ class ClippedSurrogate(Rule):
             None, "the step size is divided or multiplied by 1.5 when an update's KL is twice or half this", above=0
         )
 
-    def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
-    ):
-        super().__init__(policy, options, compilation, estimator)
-        if options.recompute_advantage and estimator is None:
+    def set_up(self) -> None:
+        """Adam and its steps, the entropy's weight, the adaptive scale."""
+        policy, options = self.policy, self.options
+        if options.recompute_advantage and self.estimator is None:
             raise ValueError("recompute_advantage needs an estimator")
-        self.estimator = estimator
         self.adam = fresh_adam(policy)
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
         """Weight of the entropy bonus; moves where there is a target."""
@@ -94,7 +91,7 @@ class ClippedSurrogate(Rule):
             self.entropy_coef.clamp_(*ENTROPY_COEFS)
         self.scale = torch.ones((), dtype=torch.float64)
         """What the adaptive step size is of the one set, within 1/100 and 100."""
-        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=compilation)
+        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
         """For an epoch's last, smaller minibatch, which would have to be compiled for itself."""
 
@@ -112,16 +109,13 @@ class ClippedSurrogate(Rule):
         """Epochs x whole minibatches."""
         return options.epochs * (samples // options.minibatch)
 
-    def update(
-        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
-    ) -> dict[str, float]:
+    def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
         rate = self.rate(progress)
-        theta, adam, history = self.descend(rollout, samples_of(rollout, advantage, target), rate, rng)
+        theta, adam, history = self.descend(rollout, samples_of(rollout, estimate), rate, rng)
         metrics = means(history)
-        require_finite_weights(self.policy, theta)
         require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
-        self.policy.theta.copy_(theta)
+        move(self.policy, theta)
         self.adam = adam
         if "entropy_loss" not in metrics:
             entropy = self.policy.head.entropy(rollout.subsample(rollout.params))
@@ -130,7 +124,7 @@ class ClippedSurrogate(Rule):
         return {f"train/{name}": value for name, value in metrics.items()} | {
             "train/learning_rate": float(rate),
             "train/n_updates": int(adam.steps),
-            "train/explained_variance": explained_variance(rollout.value, target),
+            "train/explained_variance": explained_variance(rollout.value, estimate.target),
         }
 
     def descend(
@@ -247,15 +241,15 @@ class ClippedSurrogate(Rule):
         self.scale = state["scale"].clone()
 
 
-def samples_of(rollout: Rollout, advantage: Tensor, target: Tensor) -> Minibatch:
+def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
     """All T·N samples of a rollout, as one batch."""
     weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
     columns = Minibatch(
         obs=rollout.obs,
         choice=rollout.choice,
         log_prob=rollout.log_prob,
-        advantage=advantage,
-        target=target,
+        advantage=estimate.advantage,
+        target=estimate.target,
         value=rollout.value,
         prior=rollout.prior,
         prior_weight=weight,

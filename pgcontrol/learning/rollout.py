@@ -13,7 +13,7 @@ import torch
 from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimator, Trajectories
+from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.options import NoOptions
@@ -83,13 +83,13 @@ class Rollout:
         """What an advantage estimator reads."""
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
 
-    def estimate(self, estimator: Estimator) -> tuple[Tensor, Tensor]:
+    def estimate(self, estimator: Estimator) -> Estimate:
         """Advantages and the critic's targets, [T, N].
 
         What happened in a masked row is not known: it has no advantage, and a critic that is right as it is.
         """
         advantage, target = estimator(self.trajectories())
-        return advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target)
+        return Estimate(advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target))
 
 
 NOISE = 2**20

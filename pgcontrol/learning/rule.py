@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.advantages import Estimate, Estimator
 from pgcontrol.learning.optimiser import Metrics
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
@@ -21,7 +21,7 @@ class Diverged(RuntimeError):
 
 
 class Rule:
-    """`update(rollout, advantage, target, progress, rng) -> metrics`, and a state to checkpoint.
+    """`update(rollout, estimate, progress, rng) -> metrics`, and a state to checkpoint.
 
     A rule owns its step and its optimiser's state. Subclasses say `Options` (a frozen dataclass: what the rule adds to
     `--algorithm.X`).
@@ -40,8 +40,11 @@ class Rule:
         compilation: compiles what the rule can run compiled.
         estimator: where advantages and targets came from, for rules that estimate again within an update.
         """
-        self.policy = policy
-        self.options = options
+        self.policy, self.options, self.compilation, self.estimator = policy, options, compilation, estimator
+        self.set_up()
+
+    def set_up(self) -> None:
+        """Make the rule's step, and its optimiser's state as it is before the first update."""
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -56,14 +59,12 @@ class Rule:
         """How often an update runs the step that can be compiled; 0 when there is none."""
         return 0
 
-    def update(
-        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
-    ) -> dict[str, float]:
+    def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Improve the policy in place.
 
         Args:
             rollout: T x N choices made by the policy as it is.
-            advantage, target: [T, N], the estimator's.
+            estimate: the estimator's, of this rollout.
             progress: share of the run's budget used, in [0, 1), for schedules.
             rng: for the order of minibatches.
 
@@ -103,6 +104,16 @@ def require_finite(metrics: Mapping[str, float]) -> None:
     for name, metric in metrics.items():
         if not math.isfinite(metric):
             raise Diverged(f"{name} became {metric} in this update")
+
+
+def move(policy: Policy, theta: Tensor) -> None:
+    """Give a policy new weights [P].
+
+    Raises:
+        Diverged: some are infinite or NaN, and it keeps those it has.
+    """
+    require_finite_weights(policy, theta)
+    policy.theta.copy_(theta)
 
 
 def require_finite_weights(policy: Policy, theta: Tensor) -> None:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimator
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import (
-    Rule,
-    explained_variance,
-    require_finite,
-    require_finite_weights,
-    require_ratio_one,
-)
-from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.learning.rule import Rule, explained_variance, move, require_finite, require_ratio_one
 from pgcontrol.options import option
-from pgcontrol.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -44,13 +35,12 @@ class Score(Rule):
 
     Options = ScoreOptions
 
-    def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
-    ):
-        super().__init__(policy, options, compilation, estimator)
-        self.adam = fresh_adam(policy)
+    def set_up(self) -> None:
+        """The optimiser and its step."""
+        self.adam = fresh_adam(self.policy)
         # one step a rollout is too little to be compiled
-        self.step = GradientStep(policy, self.loss, options.max_grad_norm, OPTIMISERS[options.optimiser])
+        optimiser = OPTIMISERS[self.options.optimiser]
+        self.step = GradientStep(self.policy, self.loss, self.options.max_grad_norm, optimiser)
 
     def loss(self, theta: Tensor, rollout: Rollout, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[A log π] less the entropy bonus under weights `theta` [P], a scalar, and its metrics.
@@ -74,19 +64,16 @@ class Score(Rule):
         loss = policy_loss - options.entropy_coef * entropy + prior_cost(self.policy, params, rollout)
         return loss, {"policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
 
-    def update(
-        self, rollout: Rollout, advantage: Tensor, target: Tensor, progress: float, rng: Generator
-    ) -> dict[str, float]:
+    def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """One step; see `Rule.update`."""
         policy, rate = self.policy, decayed(self.options, progress)
-        gradient, metrics = self.step.gradient(policy.theta, rollout, advantage)
+        gradient, metrics = self.step.gradient(policy.theta, rollout, estimate.advantage)
         theta, adam, norm = self.step.apply(policy.theta, gradient, self.adam, rate)
-        theta, fitted = self.fit(theta, rollout, target, rng)
+        theta, fitted = self.fit(theta, rollout, estimate.target, rng)
         row = {f"train/{name}": value for name, value in metrics.as_dict().items()}
         row |= {"train/grad_norm": float(norm)} | fitted
         require_finite(row)
-        require_finite_weights(policy, theta)
-        policy.theta.copy_(theta)
+        move(policy, theta)
         self.adam = adam
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
@@ -110,11 +97,10 @@ class ScoreAndCritic(Score):
     class Options(ScoreOptions, CriticOptions):
         """Both."""
 
-    def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
-    ):
-        super().__init__(policy, options, compilation, estimator)
-        self.critic_fit = CriticFit(policy, options)
+    def set_up(self) -> None:
+        """The critic's fit, too."""
+        super().set_up()
+        self.critic_fit = CriticFit(self.policy, self.options)
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
         """The critic's fit."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pgcontrol.learning.advantages import returns
+from pgcontrol.learning.advantages import Estimate, returns
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rollout import Collector, Rollout
@@ -70,7 +70,7 @@ def _update(name: str, std: float, **more: Any) -> tuple[float, float]:
     policy, rollout = _rollout(std)
     advantage = returns(rollout.trajectories())
     rng = torch.Generator().manual_seed(0)
-    rule(policy, rule.Options(**options | more)).update(rollout, advantage, advantage, 0.0, rng)
+    rule(policy, rule.Options(**options | more)).update(rollout, Estimate(advantage, advantage), 0.0, rng)
     with torch.no_grad():
         after = policy.params(rollout.obs.flatten(0, 1))
         log_prob = policy.head.log_prob(after, rollout.choice.flatten(0, 1))

@@ -183,8 +183,7 @@ def update(worker: Trainer, shared: Shared) -> dict[str, float]:
     take(worker, before)
     worker.policy.normaliser.load_state_dict(shared.normaliser.state_dict())
     rollout = worker.collect()
-    advantage, target = rollout.estimate(worker.estimator)
-    row = worker.learn(rollout, advantage, target)
+    row = worker.learn(rollout, rollout.estimate(worker.estimator))
     if worker.prior is None:  # under other moments the prior would be another policy
         with shared.steps.get_lock():
             shared.normaliser.update(rollout.raw_obs[~rollout.idle])

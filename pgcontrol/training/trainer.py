@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol.data.actions import chunks
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
@@ -99,10 +100,10 @@ class Trainer:
         """One rollout and one update of the policy; returns their metrics."""
         began = time.perf_counter()
         rollout = self.collect()
-        advantage, target = rollout.estimate(self.estimator)
-        row = self.learn(rollout, advantage, target)
+        estimate = rollout.estimate(self.estimator)
+        row = self.learn(rollout, estimate)
         # after the update: the rollout was collected under the old statistics
-        self.adapt(rollout, target)
+        self.adapt(rollout, estimate.target)
         return self.report(rollout, row, began)
 
     def collect(self) -> Rollout:
@@ -111,15 +112,15 @@ class Trainer:
         self.episodes.extend(episodes)
         return rollout
 
-    def learn(self, rollout: Rollout, advantage: Tensor, target: Tensor) -> dict[str, float]:
+    def learn(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """The rule's update, or the critic's warm-up under a prior; returns its metrics and the policy's health."""
         before = time.perf_counter()
         if self.prior:
             rollout = self.prior.beside(rollout, self.progress)
         if self.prior and self.prior.warming_up(self.steps):
-            row = self.prior.warm_up(rollout, target, self.minibatches)
+            row = self.prior.warm_up(rollout, estimate.target, self.minibatches)
         else:
-            row = self.rule.update(rollout, advantage, target, self.progress, self.minibatches)
+            row = self.rule.update(rollout, estimate, self.progress, self.minibatches)
         if self.prior:
             row |= self.prior.metrics(rollout)
         row["time/update"] = time.perf_counter() - before
@@ -127,7 +128,7 @@ class Trainer:
             after = self.policy.params(rollout.subsample(rollout.obs))
             row["train/kl"] = float(self.policy.head.kl(rollout.subsample(rollout.params), after).mean())
         last = self.steps + rollout.steps >= self.config.total_steps
-        return row | self.watch(self.updates, rollout, advantage, last)
+        return row | self.watch(self.updates, rollout, estimate.advantage, last)
 
     def adapt(self, rollout: Rollout, target: Tensor) -> None:
         """The normaliser's moments, what the head decodes by and the range of the critic's values.

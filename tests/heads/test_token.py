@@ -10,6 +10,7 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Options, Token
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.machine.compiler import Compilation, Graph
 from pgcontrol.options import InputError
@@ -265,7 +266,7 @@ def test_compiled_and_eager_agree_across_the_first_fit():
         rule = ClippedSurrogate(
             policy, ClippedSurrogate.Options(minibatch=32, epochs=3, learning_rate=1e-3), Compilation(compiled)
         )
-        rule.update(rollout, advantage, target, 0.0, rng())
+        rule.update(rollout, Estimate(advantage, target), 0.0, rng())
         theta = policy.theta.clone() if theta is None else theta
         policy.theta.copy_(theta)  # the same to the bit, so that the fit is
         head: Token = policy.head  # pyright: ignore
@@ -275,7 +276,7 @@ def test_compiled_and_eager_agree_across_the_first_fit():
             choice = head.sample(params, rng(2))
             rollout.choice = choice.view_as(rollout.choice)
             rollout.log_prob = head.log_prob(params, choice).view_as(rollout.log_prob)
-        rule.update(rollout, advantage, target, 0.0, rng(3))
+        rule.update(rollout, Estimate(advantage, target), 0.0, rng(3))
         results.append(policy.theta.clone())
     assert theta is not None
     assert (results[0] - theta).abs().max() > 1e-3

@@ -52,7 +52,7 @@ def test_it_improves_a_one_step_task(row, head):
     for _ in range(40):
         rollout, _ = collector.collect()
         rewards.append(float(rollout.reward.mean()))
-        rule.update(rollout, *estimator(rollout.trajectories()), 0.0, rng)
+        rule.update(rollout, estimator(rollout.trajectories()), 0.0, rng)
         policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
     # the mean of 5 rollouts of 256 rewards has a standard error below 0.02
     assert sum(rewards[-5:]) / 5 > sum(rewards[:2]) / 2 + 0.08

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pgcontrol
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.decqn import DecQN, double_q, q_value
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions, windows
 from pgcontrol.learning.rollout import Collector
@@ -160,7 +161,7 @@ def test_a_reward_of_1_for_ever_is_worth_its_geometric_sum(period, terminates, e
     rule, nothing = DecQN(c.policy, options), torch.zeros(8, 4)
     row = {}
     for _ in range(30):
-        row = rule.update(c.collect()[0], nothing, nothing, 0.0, rng())
+        row = rule.update(c.collect()[0], Estimate(nothing, nothing), 0.0, rng())
     assert row["train/q_value"] == pytest.approx(expected, abs=0.02)
 
 
@@ -200,7 +201,7 @@ def test_compiled_and_eager_agree():
     for compiled in (False, True):
         c = collector(Clockwork(4, period=5, terminates=True))
         rule = DecQN(c.policy, small().algorithm.options, Compilation(compiled))
-        rows = [rule.update(c.collect()[0], nothing, nothing, 0.0, rng(i)) for i in range(6)]
+        rows = [rule.update(c.collect()[0], Estimate(nothing, nothing), 0.0, rng(i)) for i in range(6)]
         results.append((c.policy.theta, rows[-1]["train/td_error"]))
     assert torch.allclose(results[0][0], results[1][0], rtol=1e-3, atol=1e-4)
     assert math.isclose(results[0][1], results[1][1], rel_tol=1e-3)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.natural import Fisher, Natural, TrustRegion, conjugate_gradient
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.runs import catalog
@@ -117,7 +117,7 @@ def test_trpo_keeps_its_budget_and_gains_in_every_update(head, budget):
     for _ in range(15):
         rollout, _ = collector.collect()
         advantage, target = GAE(GAE.Options())(rollout.trajectories())
-        metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        metrics = rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
         kl, gain = measured(policy, rollout, advantage)
         assert kl <= budget * (1 + 1e-5)
         assert gain > 0 if metrics["train/accepted"] else kl < 1e-6
@@ -131,7 +131,7 @@ def test_npg_spends_its_budget_to_second_order(head):
     rule = Natural(policy, Natural.Options(max_kl=0.001, critic_epochs=1))
     rollout, _ = collector.collect()
     advantage, target = GAE(GAE.Options())(rollout.trajectories())
-    rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+    rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
     kl, gain = measured(policy, rollout, advantage)
     # a matrix of 2048 draws is too small along some directions, and the step leans that way
     assert kl == pytest.approx(0.001, rel=0.3 if "kl" in policy.head.estimates else 0.15)
@@ -144,5 +144,5 @@ def test_no_advantage_no_step():
     nothing = torch.zeros_like(rollout.reward)
     before = policy.unflatten(policy.theta.clone())["head.mean.weight"]
     for rule in (Natural, TrustRegion):
-        rule(policy, rule.Options()).update(rollout, nothing, nothing, 0.0, torch.Generator())
+        rule(policy, rule.Options()).update(rollout, Estimate(nothing, nothing), 0.0, torch.Generator())
         assert torch.equal(policy.head.mean.weight, before)  # pyright: ignore

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.optimiser import Adam, adam_step
 from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import Collector
@@ -47,7 +47,7 @@ def test_adam_is_torchs():
 def test_ratio_is_one_before_the_first_step(head):
     policy, rollout, advantage, target = rollout_of(head)
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
-    _, metrics = rule.loss(policy.theta, samples_of(rollout, advantage, target))
+    _, metrics = rule.loss(policy.theta, samples_of(rollout, Estimate(advantage, target)))
     assert float(metrics["ratio_error"]) < 1e-6
     assert float(metrics["approx_kl"]) < 1e-6
     assert float(metrics["clip_fraction"]) == 0
@@ -57,7 +57,7 @@ def test_ratio_is_one_before_the_first_step(head):
 def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
     policy, rollout, advantage, target = rollout_of(head)
     options = ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0)
-    batch = samples_of(rollout, advantage, target)
+    batch = samples_of(rollout, Estimate(advantage, target))
     theta = policy.theta.clone().requires_grad_()
     (clip,) = torch.autograd.grad(ClippedSurrogate(policy, options).loss(theta, batch)[0], theta)
     new = policy.evaluate(theta, batch.obs, batch.choice)
@@ -70,8 +70,8 @@ def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
 def test_an_update_raises_the_surrogate(head):
     policy, rollout, advantage, target = rollout_of(head, length=64)
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, epochs=5, learning_rate=1e-3))
-    batch, before = samples_of(rollout, advantage, target), policy.theta.clone()
-    metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+    batch, before = samples_of(rollout, Estimate(advantage, target)), policy.theta.clone()
+    metrics = rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
     with torch.no_grad():
         gains = [
             ((policy.evaluate(t, batch.obs, batch.choice).log_prob - batch.log_prob).exp() * batch.advantage).mean()
@@ -89,7 +89,7 @@ def test_an_update_raises_the_surrogate(head):
 def test_decay(decay, progress, expected):
     policy, rollout, advantage, target = rollout_of("gaussian")
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, learning_rate=1e-3, decay=decay))
-    metrics = rule.update(rollout, advantage, target, progress, torch.Generator())
+    metrics = rule.update(rollout, Estimate(advantage, target), progress, torch.Generator())
     assert metrics["train/learning_rate"] == pytest.approx(expected)
 
 
@@ -99,7 +99,7 @@ def test_a_rollout_of_another_policy_is_refused():
     rollout.log_prob += 0.01
     with pytest.raises(AssertionError, match=r"ratio off by 0\.00995"):
         ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64)).update(
-            rollout, advantage, target, 0.0, torch.Generator()
+            rollout, Estimate(advantage, target), 0.0, torch.Generator()
         )
 
 
@@ -109,7 +109,7 @@ def test_divergence_names_the_metric_and_leaves_the_policy_alone():
     before = policy.theta.clone()
     with pytest.raises(Diverged, match=r"train/loss became nan in gradient step 0"):
         ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64)).update(
-            rollout, advantage, target, 0.0, torch.Generator()
+            rollout, Estimate(advantage, target), 0.0, torch.Generator()
         )
     assert torch.equal(policy.theta, before)
 
@@ -139,7 +139,7 @@ def test_compiled_and_eager_agree(head):
         policy, rollout, advantage, target = rollout_of(head, length=16)
         options = ClippedSurrogate.Options(minibatch=30, epochs=17, entropy_coef=0.01, learning_rate=1e-3)
         rule = ClippedSurrogate(policy, options, Compilation(compiled))
-        metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        metrics = rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
         results.append((policy.theta.clone(), metrics))
     (eager, eager_metrics), (compiled_, compiled_metrics) = results
     assert eager_metrics["train/n_updates"] == 51
@@ -152,7 +152,7 @@ def test_value_clip_has_the_gradient_of_the_clipped_maximum():
     policy, rollout, advantage, target = rollout_of("gaussian")
     target = 2 * torch.randn(target.shape, generator=torch.Generator().manual_seed(5))
     rollout.value = rollout.value + 0.3 * torch.randn(target.shape, generator=torch.Generator().manual_seed(6))
-    batch = samples_of(rollout, advantage, target)
+    batch = samples_of(rollout, Estimate(advantage, target))
     theta = policy.theta.clone().requires_grad_()
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, value_clip=0.2))
     (ours,) = torch.autograd.grad(rule.value_loss(policy.evaluate(theta, batch.obs, batch.choice), batch).mean(), theta)
@@ -172,7 +172,7 @@ def test_an_update_ends_once_the_kl_is_past_the_target():
         rule = ClippedSurrogate(
             policy, ClippedSurrogate.Options(minibatch=64, epochs=40, learning_rate=1e-3, target_kl=target_kl)
         )
-        metrics = rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        metrics = rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
         after = policy.params(rollout.obs.flatten(0, 1))
         kl[target_kl] = float(policy.head.kl(rollout.params.flatten(0, 1), after).mean())
         assert (metrics["train/n_updates"] < 160) == (target_kl is not None)
@@ -196,7 +196,7 @@ def test_advantages_are_recomputed_by_the_critic_so_far():
     options, estimator = ClippedSurrogate.Options, Asked()
     chosen = options(minibatch=64, epochs=3, learning_rate=1e-2, recompute_advantage=True)
     rule = ClippedSurrogate(policy, chosen, estimator=estimator)
-    rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+    rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
     assert len(estimator.asked) == 2  # before the second and third epoch
     assert not torch.allclose(estimator.asked[0].value, rollout.value)
     # with the policy's own values, values() gives back what the rollout holds, final states included
@@ -217,7 +217,7 @@ def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
         rollout.log_prob = policy.evaluate(
             policy.theta, rollout.obs.flatten(0, 1), rollout.choice.flatten(0, 1)
         ).log_prob.view_as(rollout.log_prob)
-        rule.update(rollout, advantage, target, 0.0, torch.Generator().manual_seed(0))
+        rule.update(rollout, Estimate(advantage, target), 0.0, torch.Generator().manual_seed(0))
         assert float(rule.rate(0.0)) == pytest.approx(expected)
         other = ClippedSurrogate(policy, rule.options)
         other.load_state(rule.state())
@@ -239,7 +239,7 @@ def test_two_processes_that_average_their_gradients_step_alike():
     """The seam between `gradient` and `apply`: the mean of two halves' gradients is the whole batch's."""
     policy, rollout, advantage, target = rollout_of("gaussian")
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, normalise_advantage=False))
-    batch, rate = samples_of(rollout, advantage, target), torch.tensor(1e-3, dtype=torch.float64)
+    batch, rate = samples_of(rollout, Estimate(advantage, target)), torch.tensor(1e-3, dtype=torch.float64)
     whole, _ = rule.step.gradient(policy.theta, batch, rule.entropy_coef)
     halves = [rule.step.gradient(policy.theta, half, rule.entropy_coef)[0] for half in trees.split(batch, 32)]
     mean = torch.stack(halves).mean(0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.rollout import Collector, RewardScale
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.runs import catalog
@@ -120,7 +120,7 @@ def test_reward_one_for_ever_gives_one_over_one_minus_gamma(terminates, expected
     for _ in range(60):
         rollout, _ = c.collect()
         advantage, target = estimator(rollout.trajectories())
-        rule.update(rollout, advantage, target, 0.0, rng)
+        rule.update(rollout, Estimate(advantage, target), 0.0, rng)
         c.policy.normaliser.update(rollout.raw_obs.flatten(0, 1))
     assert c.collect()[0].value.mean() == pytest.approx(expected, abs=0.05)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pgcontrol.learning.advantages import ReturnToGo
+from pgcontrol.learning.advantages import Estimate, ReturnToGo
 from pgcontrol.learning.optimiser import Adam, rmsprop_step, sgd_step
 from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import Collector
@@ -43,7 +43,7 @@ def test_the_clip_gradient_at_ratio_one_is_this_one(head):
     policy, rollout, advantage, target = one_step(head)
     theta = policy.theta.clone().requires_grad_()
     clip = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0))
-    (clipped,) = torch.autograd.grad(clip.loss(theta, samples_of(rollout, advantage, target))[0], theta)
+    (clipped,) = torch.autograd.grad(clip.loss(theta, samples_of(rollout, Estimate(advantage, target)))[0], theta)
     (plain,) = torch.autograd.grad(Score(policy, Score.Options()).loss(theta, rollout, advantage)[0], theta)
     assert torch.allclose(clipped, plain, rtol=1e-4, atol=1e-6)
 
@@ -73,7 +73,7 @@ def test_the_step_is_along_the_gradient_and_of_the_length_said():
     rule = Score(policy, options)
     loss, _ = rule.loss(leaf := before.clone().requires_grad_(), rollout, advantage)
     (gradient,) = torch.autograd.grad(loss, leaf)
-    metrics = rule.update(rollout, advantage, target, 0.5, torch.Generator())
+    metrics = rule.update(rollout, Estimate(advantage, target), 0.5, torch.Generator())
     step = before - policy.theta
     assert metrics["train/learning_rate"] == pytest.approx(0.05)
     assert float(step.norm()) == pytest.approx(0.05 * 1e-3, rel=1e-2)
@@ -96,7 +96,7 @@ def test_actor_and_critic_move_on_their_own():
     before = policy.theta.clone()
     off = float(((policy.value(rollout.obs[0]) - target[0]) ** 2).mean())
     rule = ScoreAndCritic(policy, ScoreAndCritic.Options(critic_epochs=50, critic_learning_rate=1e-2))
-    metrics = rule.update(rollout, torch.zeros_like(advantage), target, 0.0, torch.Generator().manual_seed(0))
+    metrics = rule.update(rollout, Estimate(torch.zeros_like(advantage), target), 0.0, torch.Generator().manual_seed(0))
     assert torch.equal(policy.theta[actor], before[actor])  # no advantage, no step
     assert (policy.theta[~actor] != before[~actor]).any()
     assert float(((policy.value(rollout.obs[0]) - target[0]) ** 2).mean()) < 0.7 * off  # the noise of the choices stays
@@ -108,7 +108,7 @@ def test_divergence_leaves_the_policy_alone():
     before = policy.theta.clone()
     advantage[0, 3] = float("nan")
     with pytest.raises(Diverged, match="train/loss became nan"):
-        Score(policy, Score.Options()).update(rollout, advantage, target, 0.0, torch.Generator())
+        Score(policy, Score.Options()).update(rollout, Estimate(advantage, target), 0.0, torch.Generator())
     assert torch.equal(policy.theta, before)
 
 
@@ -116,4 +116,4 @@ def test_a_rollout_of_another_policy_is_refused():
     policy, rollout, advantage, target = one_step()
     rollout.log_prob += 0.01
     with pytest.raises(AssertionError, match="ratio off by"):
-        Score(policy, Score.Options()).update(rollout, advantage, target, 0.0, torch.Generator())
+        Score(policy, Score.Options()).update(rollout, Estimate(advantage, target), 0.0, torch.Generator())

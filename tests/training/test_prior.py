@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pgcontrol
+from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
 from pgcontrol.learning.rollout import FinishedEpisode
@@ -86,7 +87,7 @@ def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
     other = policy.theta + 0.05 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(3))
     prior = policy.distribution(other, rollout.obs.flatten(0, 1))
-    plain = samples_of(rollout, advantage, target)
+    plain = samples_of(rollout, Estimate(advantage, target))
     held = plain._replace(prior=prior, prior_weight=torch.full((64,), 0.5))
     coef = torch.zeros((), dtype=torch.float64)
     without, step = (rule.step.gradient(policy.theta, batch, coef) for batch in (plain, held))
