@@ -10,7 +10,7 @@ from gymnasium.spaces import Box
 from torch import Tensor
 
 from pgcontrol_envs.task import python_warnings
-from pgcontrol_envs.vector import Ids, Seed, Step, UnknownEnv, as_ids, as_seeds
+from pgcontrol_envs.vector import Ids, Seed, Step, UnknownEnv, as_ids, as_seeds, require_state_of
 
 
 class GymnasiumVecEnv:
@@ -92,9 +92,7 @@ class GymnasiumVecEnv:
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Restore the random streams and start new episodes. Raises ValueError if it is the state of other envs."""
-        saved = (extra.get("env"), len(extra.get("streams", ())))
-        if saved != (self.env_id, self.num_envs):
-            raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
+        require_state_of(self, extra)
         for env, stream in zip(self._envs, extra["streams"], strict=True):
             env.unwrapped.np_random.bit_generator.state = stream
         self._seeds = as_seeds(None, self.num_envs)

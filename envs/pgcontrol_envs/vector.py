@@ -122,6 +122,13 @@ class VecEnv(Protocol):
         """Release what the envs hold."""
 
 
+def require_state_of(env: VecEnv, extra: dict[str, Any]) -> None:
+    """What state() returned is of such envs, and of as many; else raises ValueError."""
+    saved = (extra.get("env"), len(extra.get("streams", ())))
+    if saved != (env.env_id, env.num_envs):
+        raise ValueError(f"env state: expected {env.num_envs} x {env.env_id}, found {saved[1]} x {saved[0]}")
+
+
 class TaskVecEnv:
     """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
 
@@ -181,7 +188,7 @@ class TaskVecEnv:
         if terminated is None:
             terminated = np.zeros(self.num_envs, np.bool_)
         reward, terms = task.reward(controls, before, terminated)
-        step = Step(*map(torch.from_numpy, (obs, reward, terminated, truncated)), terms=_Terms(terms))
+        step = Step(*map(torch.from_numpy, (obs, reward, terminated, truncated)), terms=_LazyTensors(terms))
         return step if active is None else _masked(step, active)
 
     def qpos(self, i: int) -> np.ndarray:
@@ -196,9 +203,7 @@ class TaskVecEnv:
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""
-        saved = (extra.get("env"), len(extra.get("streams", ())))
-        if saved != (self.env_id, self.num_envs):
-            raise ValueError(f"env state: expected {self.num_envs} x {self.env_id}, found {saved[1]} x {saved[0]}")
+        require_state_of(self, extra)
         if "elapsed" not in tensors:
             raise ValueError("env state: expected a tensor 'elapsed', found none")
         prefix = "physics."
@@ -220,7 +225,7 @@ class TaskVecEnv:
         """Nothing to release: the physics goes with its last array."""
 
 
-class _Terms(Mapping[str, Tensor]):
+class _LazyTensors(Mapping[str, Tensor]):
     """A reward's terms, made tensors when somebody asks: a trainer rarely does, and each costs 4 µs after a step."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray]):

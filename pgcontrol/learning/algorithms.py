@@ -21,13 +21,13 @@ from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rule import Rule
-from pgcontrol.learning.sampling import Groups, Sampling, Workers
+from pgcontrol.learning.sampling import Asynchronous, Groups, Sampling
 from pgcontrol.learning.score import Score, ScoreAndCritic
 from pgcontrol.options import InputError, option
 
 
 @dataclasses.dataclass(frozen=True)
-class Common:
+class Discounted:
     """What every algorithm has."""
 
     gamma: float = option(0.99, "γ: discount of a reward one environment step later", least=0, most=1)
@@ -52,7 +52,7 @@ class Algorithm:
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
         """One flat frozen dataclass of all the parts' options."""
-        parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Common)
+        parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Discounted)
         bases = tuple(dict.fromkeys(parts))  # two of them may have nothing to set
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
 
@@ -122,7 +122,7 @@ TABLE = [
         "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",
         TD,
         ScoreAndCritic,
-        sampling=Workers,
+        sampling=Asynchronous,
         recommended=TD_STEPS | {"num_envs": 8},
     ),
     Algorithm(

@@ -41,13 +41,11 @@ class Fisher:
     def __init__(self, policy: Policy, theta: Tensor, obs: Tensor):
         """The matrix at weights `theta` [P] for normalised observations [B, O]."""
         self.leaf = theta.detach().requires_grad_()
-        if "kl" in policy.head.estimates:
-            obs = obs.repeat_interleave(self.DRAWS, 0)
-        params = policy.distribution(self.leaf, obs)
-        if "kl" not in policy.head.estimates:
+        self.estimated = "kl" in policy.head.estimates
+        params = policy.distribution(self.leaf, obs.repeat_interleave(self.DRAWS, 0) if self.estimated else obs)
+        if not self.estimated:
             kl = policy.head.kl(params.detach(), params).mean()
             (self._slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
-            self._product = self._of_kl
         else:
             # the same draws in every update: a rule has no random stream for them, and a rollout's choices are its own
             choice = policy.head.sample(params.detach(), torch.Generator().manual_seed(0))
@@ -55,20 +53,13 @@ class Fisher:
             # Jᵀu for any u, so that its derivative in u is J·v
             self._u = torch.zeros_like(self._scores, requires_grad=True)
             (self._pulled,) = torch.autograd.grad(self._scores, self.leaf, self._u, create_graph=True)
-            self._product = self._of_scores
 
     def __call__(self, vector: Tensor) -> Tensor:
         """F·v for v [P]."""
-        return self._product(vector)
-
-    def _of_kl(self, vector: Tensor) -> Tensor:
-        (product,) = torch.autograd.grad(self._slope @ vector, self.leaf, retain_graph=True)
-        return product
-
-    def _of_scores(self, vector: Tensor) -> Tensor:
+        if not self.estimated:
+            return torch.autograd.grad(self._slope @ vector, self.leaf, retain_graph=True)[0]
         (along,) = torch.autograd.grad(self._pulled, self._u, vector, retain_graph=True)
-        (product,) = torch.autograd.grad(self._scores, self.leaf, along / len(along), retain_graph=True)
-        return product
+        return torch.autograd.grad(self._scores, self.leaf, along / len(along), retain_graph=True)[0]
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, iterations: int) -> Tensor:

@@ -42,15 +42,6 @@ class Adam(NamedTuple):
     steps: Tensor
 
 
-class Stepped(NamedTuple):
-    """Where a step has led."""
-
-    theta: Tensor
-    adam: Adam
-    norm: Tensor
-    """Of the gradient before the clip, a scalar."""
-
-
 def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
     """Adam's displacement and new state (Kingma & Ba 2015, algorithm 1) with β = 0.9, 0.999, ε = 1e-5.
 
@@ -100,8 +91,8 @@ class GradientStep:
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
         """(theta, whatever the loss takes) -> (gradient, Metrics)."""
         rates = [] if policy.rates is None else [policy.rates]
-        self.apply: Callable[[Tensor, Tensor, Adam, Tensor], Stepped] = compilation(self._apply, rates)
-        """(theta, gradient, Adam's state, step size) -> Stepped."""
+        self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
+        """(theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)."""
 
     def _gradient(self, theta: Tensor, *args: Any) -> tuple[Tensor, Metrics]:
         leaf = theta.detach().requires_grad_()
@@ -111,12 +102,12 @@ class GradientStep:
         named = {"loss": loss} | named
         return gradient, Metrics(tuple(named), torch.stack([x.detach().float() for x in named.values()]))
 
-    def _apply(self, theta: Tensor, gradient: Tensor, adam: Adam, rate: Tensor) -> Stepped:
+    def _apply(self, theta: Tensor, gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam, Tensor]:
         norm = gradient.norm()
         if self.max_norm is not None:
             gradient = gradient * (self.max_norm / (norm + 1e-6)).clamp_max(1.0)
         step, adam = self.optimiser(gradient, adam, rate)
-        return Stepped(theta - (self.policy.scaled(step) if self.scaled else step), adam, norm)
+        return theta - (self.policy.scaled(step) if self.scaled else step), adam, norm
 
 
 def fresh_adam(policy: Policy) -> Adam:

@@ -141,11 +141,11 @@ class ClippedSurrogate(Rule):
             for batch in shuffled(samples, options.minibatch, rng):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
                 gradient, metrics = step.gradient(theta, batch, self.entropy_coef)
-                stepped = step.apply(theta, gradient, adam, rate)
-                history.append(metrics._replace(grad_norm=stepped.norm))
+                after, moments, norm = step.apply(theta, gradient, adam, rate)
+                history.append(metrics._replace(grad_norm=norm))
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
                     return theta, adam, history
-                theta, adam = stepped.theta, stepped.adam
+                theta, adam = after, moments
         return theta, adam, history
 
     def loss(

@@ -144,19 +144,6 @@ class RewardScale:
             tensor.copy_(state[name])
 
 
-class _Memory(NamedTuple):
-    """What a rollout is written into as it is played; made once."""
-
-    raw_obs: Tensor
-    choice: Tensor
-    reward: Tensor
-    played: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    idle: Tensor
-    bad: Tensor
-
-
 class Collector:
     """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
 
@@ -190,16 +177,11 @@ class Collector:
         self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
         """(raw observations [N, O], noise [N, ...]) -> (action, choice)."""
         T, N, spec = length, env.num_envs, policy.head.choice_spec
-        self._memory = _Memory(
-            raw_obs=torch.empty(T + 1, N, env.obs_size, dtype=torch.float64),
-            choice=torch.empty(T, N, *spec.shape, dtype=spec.dtype),
-            reward=torch.empty(T, N, dtype=torch.float64),
-            played=torch.empty(T, N, dtype=torch.int64),
-            terminated=torch.empty(T, N, dtype=torch.bool),
-            truncated=torch.empty(T, N, dtype=torch.bool),
-            idle=torch.empty(T, N, dtype=torch.bool),
-            bad=torch.empty(T, N, dtype=torch.bool),
-        )
+        # what a rollout is written into as it is played; made once
+        self._raw_obs = torch.empty(T + 1, N, env.obs_size, dtype=torch.float64)
+        self._choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
+        self._reward, self._played = (torch.empty(T, N, dtype=dtype) for dtype in (torch.float64, torch.int64))
+        self._terminated, self._truncated, self._idle, self._bad = torch.empty(4, T, N, dtype=torch.bool)
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[FinishedEpisode]]:
@@ -214,7 +196,8 @@ class Collector:
             FloatingPointError: every environment has gone bad at once.
         """
         T, N, policy = self.length, self.env.num_envs, self.policy
-        raw_obs, choice, reward, played, terminated, truncated, idle, bad = self._memory
+        raw_obs, choice, reward, played = self._raw_obs, self._choice, self._reward, self._played
+        terminated, truncated, idle, bad = self._terminated, self._truncated, self._idle, self._bad
         bad.zero_()
         began = time.perf_counter()
         acting = physics = 0.0
@@ -334,7 +317,7 @@ class Collector:
         if bad.any():
             names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
-        self._memory.bad[t] |= bad
+        self._bad[t] |= bad
         return Step(
             torch.where(broken.unsqueeze(1), obs, step.obs),
             torch.where(broken, 0.0, step.reward),

@@ -60,7 +60,7 @@ class Sampling:
         return torch.ones(self.num_envs, dtype=torch.bool)
 
 
-class Workers(Sampling):
+class Asynchronous(Sampling):
     """Worker processes, each with environments and a copy of the policy of its own, on weights that all share.
 
     Asynchronous: which worker's step comes first is the machine's to say, so a run cannot be repeated to the bit.

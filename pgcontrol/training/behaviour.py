@@ -186,13 +186,10 @@ def _outlines(model: Any) -> list[dict[str, Any]]:
         if model.geom_bodyid[i] == 0 and kind in (*round_things, *boxes):
             x, y = (round(100 * float(v), 1) for v in model.geom_pos[i, :2])
             w, h = (round(100 * float(v), 1) for v in model.geom_size[i, [0, 1 if kind in boxes else 0]])
-            shapes.append({"round": kind in round_things, "at": [x, y], "half": [w, h], "solid": _solid(model, i)})
+            # in the way, rather than a mark on the floor
+            solid = float(model.geom_size[i, 2 if kind in boxes else 1]) > 0.01
+            shapes.append({"round": kind in round_things, "at": [x, y], "half": [w, h], "solid": solid})
     return shapes
-
-
-def _solid(model: Any, geom: int) -> bool:
-    """Whether it stands in the way, rather than being a mark on the floor."""
-    return float(model.geom_size[geom, 2 if model.geom_type[geom] == 6 else 1]) > 0.01
 
 
 def _finite(value: float) -> float | None:

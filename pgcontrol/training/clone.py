@@ -51,8 +51,7 @@ class Likelihood:
     """Steps up the weighted mean log-probability: the score function's objective with weights for advantages."""
 
     def __init__(self, policy: Policy, max_grad_norm: float, compilation: Compilation = EAGER):
-        self.policy = policy
-        self.adam = fresh_adam(policy)
+        self.policy, self.adam = policy, fresh_adam(policy)
         self.step = GradientStep(policy, self.loss, max_grad_norm, scaled=False, compilation=compilation)
 
     def loss(self, theta: Tensor, samples: Samples) -> tuple[Tensor, dict[str, Tensor]]:
@@ -89,7 +88,9 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     """
     config = config if isinstance(config, CloneConfig) else configure_clone(config)
     data = Dataset(config.dataset)
-    config = dataclasses.replace(config, env=_env_of(config, data))
+    if (env_id := config.env or data.env) is None:
+        raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
+    config = dataclasses.replace(config, env=env_id)
     seeds = stream_seeds(config.seed)
     env = make_env(config.env, 1, 0)
     low, high = env.action_low, env.action_high
@@ -120,7 +121,10 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
             MetricsLog(folder.metrics_file) as log,
             Interrupt() as interrupt,
         ):
-            best, steps, status = _fit(policy, config, compilation, train, test, seeds, display, log, interrupt)
+            fit = Likelihood(policy, config.max_grad_norm, compilation)
+            rows = _minibatches(len(train.obs), config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
+            batches = (trees.rows(train, batch) for batch in rows)
+            best, steps, status = _fit(fit, config, batches, test, display, log, interrupt)
             row = _evaluate(policy, config, seeds["evaluation"], display)
             log.write(steps, best | row)
             tensors = {f"policy.{name}": tensor for name, tensor in policy.state_dict().items()}
@@ -138,26 +142,21 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
 
 
 def _fit(
-    policy: Policy,
+    fit: Likelihood,
     config: CloneConfig,
-    compilation: Compilation,
-    train: Samples,
+    batches: Iterator[Samples],
     test: Samples,
-    seeds: dict[str, int],
     display: Display,
     log: MetricsLog,
     interrupt: Interrupt,
 ) -> tuple[dict[str, Any], int, str]:
     """The policy's weights to those of the best held-out likelihood: their row of metrics, their step, the status."""
-    fit, rng = (
-        Likelihood(policy, config.max_grad_norm, compilation),
-        torch.Generator().manual_seed(seeds["minibatches"]),
-    )
-    theta, best, every = policy.theta.clone(), dict[str, Any](), max(1, config.steps // CHECKS)
-    best_theta, best_step, losses, began = theta, 0, list[Tensor](), time.perf_counter()
-    for step, rows in enumerate(_minibatches(len(train.obs), config.minibatch, rng), start=1):
+    policy, every = fit.policy, max(1, config.steps // CHECKS)
+    theta, best, losses, began = policy.theta.clone(), dict[str, Any](), list[Tensor](), time.perf_counter()
+    best_theta, best_step = theta, 0
+    for step, batch in enumerate(batches, start=1):
         rate = decayed(config, (step - 1) / config.steps)
-        theta, loss, norm = fit.advance(theta, rate, trees.rows(train, rows))
+        theta, loss, norm = fit.advance(theta, rate, batch)
         losses.append(loss)
         if step % every and step < config.steps and not interrupt:
             continue
@@ -218,13 +217,6 @@ def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) 
         row |= said
     env.close()
     return row
-
-
-def _env_of(config: CloneConfig, data: Dataset) -> str:
-    env = config.env or data.env
-    if env is None:
-        raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
-    return env
 
 
 def split(episodes: list[Episode], share: float, seed: int) -> tuple[list[Episode], list[Episode]]:

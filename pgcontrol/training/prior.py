@@ -50,9 +50,20 @@ class Prior:
         """Make the policy, made of `spec`, the prior; a line for the user.
 
         Raises:
-            InputError: the prior is not there, or is made of something else.
+            InputError: the prior is not there, or is made of something else; names the first difference.
         """
-        begin_as(self.policy, spec, str(self.config.prior))
+        where, own = str(self.config.prior), self.policy.state_dict()
+        prior, meta = load_with_meta(where)
+        theirs, ours = (
+            flat({key: of.get(key) for key in ("obs_size", "low", "high", "hidden", "trunk", "head")})
+            for of in (meta["policy"], spec)
+        )
+        for key in ours | theirs:
+            if theirs.get(key) != ours.get(key):
+                raise InputError(f"prior = {where!r}: its {key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}")
+        for name, tensor in prior.state_dict().items():
+            if name.startswith(ACTOR):
+                own[name].copy_(tensor)
         if self.config.prior_std is not None:
             visited: list[Tensor] = []
             self._play(seed, threads, lambda played: visited.append(played.obs))
@@ -134,29 +145,3 @@ class Prior:
         self.prior_return.copy_(state["return"])
         self.fallen.copy_(state["fallen"])
         self.critic_fit.load_state(state)
-
-
-@torch.no_grad()
-def begin_as(policy: Policy, spec: dict[str, Any], where: str) -> None:
-    """Give a policy the actor and the normaliser of a run's.
-
-    Args:
-        policy: changed in place.
-        spec: what it is made of.
-        where: the run, clone or checkpoint.
-
-    Raises:
-        InputError: nothing there, or a policy made of something else; names the first difference.
-    """
-    prior, meta = load_with_meta(where)
-    theirs, ours = (
-        flat({key: of.get(key) for key in ("obs_size", "low", "high", "hidden", "trunk", "head")})
-        for of in (meta["policy"], spec)
-    )
-    for key in ours | theirs:
-        if theirs.get(key) != ours.get(key):
-            raise InputError(f"prior = {where!r}: its {key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}")
-    own = policy.state_dict()
-    for name, tensor in prior.state_dict().items():
-        if name.startswith(ACTOR):
-            own[name].copy_(tensor)

@@ -120,7 +120,20 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
         ):
             if trainer.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            _advance(trainer, driven, folder, display, log, clips, interrupt)
+            began, first = time.perf_counter(), trainer.steps
+            while trainer.steps < config.total_steps and not interrupt:
+                before, row = trainer.steps, driven.update()
+                row["time/fps"] = (trainer.steps - first) / (time.perf_counter() - began)
+                finished = trainer.steps >= config.total_steps
+                if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
+                    row |= _evaluate(trainer, folder, clips)
+                log.write(trainer.steps, row)
+                while trainer.remarks:
+                    display.say(trainer.remarks.pop(0))
+                display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
+                if finished or _due(config.checkpoint_every, before, trainer.steps):
+                    _save(trainer, driven, folder)
+                clips.poll()
             status = "finished" if trainer.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 _save(trainer, driven, folder)
@@ -148,34 +161,6 @@ def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
     told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
     folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
     return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
-
-
-def _advance(
-    trainer: Trainer,
-    driven: Trainer | Workers,
-    folder: RunFolder,
-    display: Display,
-    log: MetricsLog,
-    clips: RenderQueue,
-    interrupt: Interrupt,
-) -> None:
-    """Update after update, until the budget is used or a signal comes."""
-    config, began, first = trainer.config, time.perf_counter(), trainer.steps
-    while trainer.steps < config.total_steps and not interrupt:
-        before = trainer.steps
-        row = driven.update()
-        elapsed = time.perf_counter() - began
-        row["time/fps"] = (trainer.steps - first) / elapsed
-        finished = trainer.steps >= config.total_steps
-        if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
-            row |= _evaluate(trainer, folder, clips)
-        log.write(trainer.steps, row)
-        while trainer.remarks:
-            display.say(trainer.remarks.pop(0))
-        display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
-        if finished or _due(config.checkpoint_every, before, trainer.steps):
-            _save(trainer, driven, folder)
-        clips.poll()
 
 
 def _save(trainer: Trainer, driven: Trainer | Workers, folder: RunFolder) -> None:

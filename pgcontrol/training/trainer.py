@@ -21,7 +21,7 @@ from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config
 from pgcontrol.runs.load import make_env, new_policy, policy_spec, restore, whole
 from pgcontrol.training.prior import Prior
-from pgcontrol.training.watch import Watch
+from pgcontrol.training.watch import HealthWatch
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
 KEPT = ("sampling", "minibatches", "adapting")
@@ -79,7 +79,7 @@ class Trainer:
             algorithm.sampling(options, config.num_envs),
             self.compilation,
         )
-        self.watch = Watch(self.policy, updates, self.seeds["health"])
+        self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.steps = 0

@@ -22,7 +22,7 @@ PARTS, PART = 4, 128
 """Gradients for the noise scale, and samples in each."""
 
 
-class Watch:
+class HealthWatch:
     """Measures a policy after some of its updates; see docs/diagnosis.md for what and why.
 
     The spread is that at a fixed set of states, spread over the first rollout, so that it can be compared over time,

@@ -6,7 +6,7 @@ import torch
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.training.trainer import Trainer
-from pgcontrol.training.watch import Watch
+from pgcontrol.training.watch import HealthWatch
 
 SMALL = {
     "env": "Fork-v0",
@@ -47,7 +47,7 @@ def test_measurements_come_on_schedule_and_at_the_end():
 
 def test_the_training_does_not_notice(monkeypatch):
     watched, _ = trained(2)
-    monkeypatch.setattr(Watch, "__call__", lambda *_: {})
+    monkeypatch.setattr(HealthWatch, "__call__", lambda *_: {})
     alone, _ = trained(2)
     assert torch.equal(watched.policy.theta, alone.policy.theta)
     assert torch.equal(watched.sampling.get_state(), alone.sampling.get_state())
