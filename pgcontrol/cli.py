@@ -21,7 +21,7 @@ ABOUT = "Policy gradients on MuJoCo, with the action head as the experiment."
 
 
 @dataclass(frozen=True)
-class Common:
+class CommonOptions:
     """What every command takes."""
 
     help: bool = option(False, "show this text; also -h")
@@ -78,10 +78,10 @@ def _module(name: str) -> ModuleType:
 def _command(name: str, module: ModuleType, words: list[str]) -> int:
     options_type = getattr(module, "Options", NoOptions)
     sections = getattr(module, "sections", None)  # of a command that takes settings beside its flags
-    flags = flags_of(options_type, Common)
+    flags = flags_of(options_type, CommonOptions)
     said = split(words, flags, settings=sections is not None)
     settings = {key: value for key, value in said.items() if key not in flags}
-    common = read_flags(Common, said, name)
+    common = read_flags(CommonOptions, said, name)
     options = read_flags(options_type, said, name, partly=common.help)
     if common.help:
         shown = sections(options, settings) if sections else ()

@@ -185,7 +185,7 @@ def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[
             raise _Stopped
         steps.append(played)
 
-    results = evaluate.episodes(env, act, seed, watch=watch)
+    results = evaluate.episodes(env, act, seed, on_step=watch)
     # environments that stand still repeat their last observation
     seen = torch.stack([*(played.obs for played in steps), steps[-1].step.obs]).numpy()
     taken = torch.stack([played.action for played in steps]).float().numpy()

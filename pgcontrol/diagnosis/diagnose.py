@@ -17,6 +17,7 @@ from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.measures import modes, spread
+from pgcontrol.measures.statistics import mean_interval
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
@@ -169,13 +170,11 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
     ours = unimodality.routes_taken(env, policy, settings["seed"])
     decision = unimodality.decide(policy, settings["env"], settings["seed"])
     env.close()
+    intervals = {name: mean_interval(value) for name, value in decision.value.items()}
     facts = {
         "routes": ours._asdict(),
         "reference": {"of": whose} | theirs._asdict(),
-        "values": {
-            name: dict(zip(("mean", "half"), unimodality.difference(value), strict=True))
-            for name, value in decision.value.items()
-        },
+        "values": {name: {"mean": i.estimate, "half": i.high - i.estimate} for name, i in intervals.items()},
         "blocked": decision.blocked,
     }
     lost = "mode loss" if run.cloned or against is not None else FEWER_ROUTES

@@ -13,7 +13,7 @@ from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.charts.pictures import image, mass
 from pgcontrol.charts.scale import Scale, number
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED, Decision
-from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, Rows, Verdict, column, spreads
+from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, LogRows, Verdict, column, spreads
 from pgcontrol.video.projection import Push
 from pgcontrol.video.still import Still
 
@@ -49,11 +49,11 @@ def marked(decision: Decision, state: int) -> list[Mark]:
 
 
 def curves(
-    rows: Rows,
+    rows: LogRows,
     verdicts: Sequence[Verdict],
     limits: Limits,
     title: str,
-    branches: Mapping[str, Sequence[Rows]] | None = None,
+    branches: Mapping[str, Sequence[LogRows]] | None = None,
 ) -> str:
     """Over training: spread of each joint, return, what a step of the params costs, KL; the last two against spread.
 
@@ -113,7 +113,7 @@ def _spread(
     return "spread of the actions in a state, half-ranges", [*joints, *dashed], log, key
 
 
-def _returns(rows: Rows, branches: Mapping[str, Sequence[Rows]]) -> tuple[str, list[Line], bool, list[Entry]]:
+def _returns(rows: LogRows, branches: Mapping[str, Sequence[LogRows]]) -> tuple[str, list[Line], bool, list[Entry]]:
     """Curves of the samples that train, and dots of what the mode was worth, which branches are compared by."""
     runs = [("the run", "base", rows)]
     runs += [(arm, look, of_run) for arm, look in ARMS.items() for of_run in branches.get(arm, ())]

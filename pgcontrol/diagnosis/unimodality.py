@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from pgcontrol_envs import VecEnv
-from scipy import stats
 from torch import Tensor
 
 from pgcontrol.measures import modes, routes, spread
+from pgcontrol.measures.statistics import Interval, mean_interval
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Verdict
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import demonstrator_agent, episodes, policy_agent
@@ -217,31 +217,24 @@ def averaging(decision: Decision) -> Verdict:
     largest = max(float(np.ptp([decision.value[n].mean() for n in decision.value])), 1e-9)
     better = {}
     for name in names:
-        gain, half = difference(decision.value[name] - worth)
-        if gain - half > 0 and gain > COUNTS * largest:
-            better[name] = (gain, half)
+        gain = mean_interval(decision.value[name] - worth)  # over states
+        if gain.low > 0 and gain.estimate > COUNTS * largest:
+            better[name] = gain
     for one, other in itertools.combinations(better, 2):
         if _between(played, decision.candidates[one], decision.candidates[other]):
-            told = " and ".join(_by(n, *better[n]) for n in (one, other))
+            told = " and ".join(_by(n, better[n]) for n in (one, other))
             return Verdict("choice", "averaging", f"what it plays {decision.where} lies between better actions: {told}")
     told = f"what it plays {decision.where} lies between no two better actions"
     if decision.blocked is not None:
         told += f"; {decision.blocked:.0%} of its draws choose no route"
     if better:
-        best = max(better, key=lambda name: better[name][0])
-        told += f"; better is {_by(best, *better[best])}"
+        best = max(better, key=lambda name: better[name].estimate)
+        told += f"; better is {_by(best, better[best])}"
     return Verdict("choice", HEALTHY, told)
 
 
-def _by(name: str, gain: float, half: float) -> str:
-    return f"{name!r} by {short(gain)} ± {short(half)}"
-
-
-def difference(paired: np.ndarray) -> tuple[float, float]:
-    """Mean over states of a difference [S], and half of its 95 % t interval; infinite for one state."""
-    if len(paired) < 2:
-        return float(paired.mean()), math.inf
-    return float(paired.mean()), float(stats.sem(paired) * stats.t.ppf(0.975, len(paired) - 1))
+def _by(name: str, gain: Interval) -> str:
+    return f"{name!r} by {short(gain.estimate)} ± {short(gain.high - gain.estimate)}"
 
 
 def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:

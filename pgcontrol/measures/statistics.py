@@ -22,7 +22,7 @@ Pair = tuple[Sequence[float], Sequence[float]]
 
 
 class Interval(NamedTuple):
-    """An estimate and the bounds of its bootstrap interval."""
+    """An estimate and the bounds of its interval."""
 
     estimate: float
     low: float
@@ -80,6 +80,17 @@ def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
     rng = np.random.default_rng(0)
     resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
     return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """The mean of values [n] and its 95 % interval (Student's t), which is infinite for one value."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Interval(mean, -math.inf, math.inf)
+    if np.ptp(values) == 0:
+        return Interval(mean, mean, mean)
+    low, high = stats.t.interval(LEVEL, len(values) - 1, values.mean(), stats.sem(values))
+    return Interval(mean, float(low), float(high))
 
 
 def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from pgcontrol.options import option
 from pgcontrol.text import short
 
-Rows = Sequence[dict[str, Any]]
+LogRows = Sequence[dict[str, Any]]
 LONGER = 2
 """Tenths of a branch for which the widened, where they still rise, are taken to go on so: returns in training are means
 over 100 episodes, and rise for that long behind a policy that rises no more."""
@@ -79,14 +79,14 @@ class Verdict(NamedTuple):
     """By a counterfactual."""
 
 
-def column(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
+def column(rows: LogRows, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values [n] of the rows that have the metric."""
     found = [(row[STEPS], row[name]) for row in rows if row.get(name) is not None]
     steps, values = zip(*found, strict=True) if found else ((), ())
     return np.array(steps, float), np.array(values, float)
 
 
-def spreads(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
     """Steps [n] and each joint's spread [n, A], in half-ranges, at the states that were visited then.
 
     Not at those of the first rollout: where a policy no longer goes, its mean drifts out of the bounds, and what is
@@ -123,7 +123,7 @@ def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) ->
     return None
 
 
-def collapse(rows: Rows, budget: int, limits: Limits, gain: Gain | None = None) -> Verdict:
+def collapse(rows: LogRows, budget: int, limits: Limits, gain: Gain | None = None) -> Verdict:
     """healthy, sharp, suspected or collapsed.
 
     Args:
@@ -159,7 +159,7 @@ def _proved(gain: Gain, limits: Limits) -> tuple[str, str]:
     return "sharp", f"harmless: widened there it gains {measured}"
 
 
-def _suspected(rows: Rows, budget: int, found: Onset, limits: Limits) -> tuple[str, str]:
+def _suspected(rows: LogRows, budget: int, found: Onset, limits: Limits) -> tuple[str, str]:
     steps, returns = column(rows, RETURN)
     if len(steps) < 5:
         return "suspected", "no return to judge it by"
@@ -184,7 +184,7 @@ def _suspected(rows: Rows, budget: int, found: Onset, limits: Limits) -> tuple[s
     return "sharp", "the return rose on" if end - at > counts else "the return had levelled off before"
 
 
-def learning(rows: Rows, status: str, limits: Limits) -> Verdict:
+def learning(rows: LogRows, status: str, limits: Limits) -> Verdict:
     """What became of the return: destroyed, declined, no gain, or healthy.
 
     Destroyed says that updates did it: one whose KL is a spike, with a drop behind it that does not recover, or all of
@@ -214,7 +214,7 @@ def learning(rows: Rows, status: str, limits: Limits) -> Verdict:
     return Verdict("return", "declined", told, at) if lost else Verdict("return", "no gain", told)
 
 
-def _spiked(rows: Rows, limits: Limits) -> Verdict | None:
+def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:
     """The first KL spike behind which a drop of the return does not recover; None: there is none."""
     steps, returns = column(rows, RETURN)
     at, kl = column(rows, KL)
@@ -235,7 +235,7 @@ def _spiked(rows: Rows, limits: Limits) -> Verdict | None:
     return None
 
 
-def routes(rows: Rows, limits: Limits) -> list[Verdict]:
+def routes(rows: LogRows, limits: Limits) -> list[Verdict]:
     """Whether episodes of the training ended on few of the task's routes; nothing where the log does not say."""
     _, entropy = column(rows, ROUTES)
     if not len(entropy):
@@ -265,7 +265,7 @@ def noise(returns: np.ndarray) -> float:
 
 
 def judge(
-    rows: Rows, budget: int, status: str, limits: Limits | None = None, gain: Gain | None = None
+    rows: LogRows, budget: int, status: str, limits: Limits | None = None, gain: Gain | None = None
 ) -> list[Verdict]:
     """All that the log says: of the spread, of the return, and of the routes where the task has some.
 

@@ -14,7 +14,7 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
-Watch = Callable[[Played], None]
+OnStep = Callable[[Played], None]
 """Is given every step as it has been played."""
 
 
@@ -43,7 +43,7 @@ class EpisodeResults(NamedTuple):
     """By which of them each succeeded, int [N], −1 for none; None where the task has no routes."""
 
 
-def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watch | None = None) -> EpisodeResults:
+def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: OnStep | None = None) -> EpisodeResults:
     """Play one episode in every environment of `env`, from `seed`, without touching anything else.
 
     Args:
@@ -51,7 +51,7 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
         act: the agent.
         seed: environment i starts from seed + i.
         record: keep a Trace of environment 0.
-        watch: sees every step.
+        on_step: sees every step.
 
     Returns:
         EpisodeResults of N episodes.
@@ -61,8 +61,8 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, watch: Watc
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
     for played in playing:
-        if watch:
-            watch(played)
+        if on_step:
+            on_step(played)
         totals += played.step.reward
         lengths += played.going
         if record and played.going[0]:
@@ -111,21 +111,18 @@ def zero_agent(env: VecEnv) -> Act:
     return lambda obs: action.expand(len(obs), 1, -1)
 
 
-def interval(returns: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Student-t interval of the mean over episodes; equal ends when there is one episode."""
-    from scipy import stats
-
-    if len(returns) < 2 or np.ptp(returns) == 0:
-        return float(returns.mean()), float(returns.mean())
-    low, high = stats.t.interval(confidence, len(returns) - 1, returns.mean(), stats.sem(returns))
-    return float(low), float(high)
-
-
 def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
-    """Mean, deviation, interval and mean length, by logged names; for a task with routes, success and their entropy."""
-    low, high = interval(results.returns)
+    """Mean, deviation, interval and mean length, by logged names; for a task with routes, success and their entropy.
+
+    The interval of one episode has equal ends.
+    """
+    from pgcontrol.measures.statistics import mean_interval  # SciPy takes long to import
+
+    mean, low, high = mean_interval(results.returns)
+    if len(results.returns) == 1:
+        low = high = mean
     row = {
-        f"eval/mean_reward{name}": float(results.returns.mean()),
+        f"eval/mean_reward{name}": mean,
         f"eval/std_reward{name}": float(results.returns.std()),
         f"eval/low_reward{name}": low,
         f"eval/high_reward{name}": high,

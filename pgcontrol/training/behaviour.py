@@ -156,7 +156,7 @@ def _routes(policy: Policy, env_id: str) -> Look:
         env.reset(seed=SEED)  # as the episodes begin
         places = [where()] if where else []
         watch = (lambda *_: places.append(where())) if where else None
-        outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, watch=watch)
+        outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, on_step=watch)
     finally:
         env.close()
     taken = outcome.route

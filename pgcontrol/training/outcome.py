@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.machine import files
-from pgcontrol.measures.verdicts import RETURN, STEPS, Rows, spreads
+from pgcontrol.measures.verdicts import RETURN, STEPS, LogRows, spreads
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import look
@@ -66,7 +66,7 @@ def read(folder: RunFolder) -> dict[str, Any]:
         return write(folder)
 
 
-def curves(rows: Rows, names: Iterable[str]) -> dict[str, list[Any]]:
+def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:
     """Metrics of a log by name, thinned, and the `steps` they are of; of those it has.
 
     Where a metric was not measured, it is as it last was.
@@ -84,7 +84,7 @@ def curves(rows: Rows, names: Iterable[str]) -> dict[str, list[Any]]:
     return found
 
 
-def _spread(rows: Rows) -> dict[str, Any]:
+def _spread(rows: LogRows) -> dict[str, Any]:
     """Each joint's spread over training, thinned; nothing where the log does not say."""
     steps, each = spreads(rows)
     if not len(steps):

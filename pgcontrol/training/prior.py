@@ -74,10 +74,10 @@ class Prior:
         self.prior_return.fill_(self._play(seed, threads))
         return f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here"
 
-    def _play(self, seed: int, threads: int, watch: evaluate.Watch | None = None) -> float:
+    def _play(self, seed: int, threads: int, watch: evaluate.OnStep | None = None) -> float:
         """Mean return of the policy's samples over `eval_episodes`."""
         env = make_env(self.config.env, self.config.eval_episodes, seed, threads)
-        played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed, watch=watch)
+        played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed, on_step=watch)
         env.close()
         return float(played.returns.mean())
 

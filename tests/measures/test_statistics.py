@@ -10,6 +10,7 @@ from pgcontrol.measures.statistics import (
     iqm_band,
     iqm_interval,
     mann_whitney,
+    mean_interval,
     mean_probability_of_improvement,
     pairs_won,
     probability_of_improvement,
@@ -147,3 +148,11 @@ def test_welch_worked_by_hand():
     assert welch(x, y) == pytest.approx(stats.t.ppf(0.975, 2 * 17**2 / (1 + 16**2)) * np.sqrt(17 / 3))
     assert welch(np.ones(3), np.zeros(3)) == 0
     assert welch(np.ones(1), np.zeros(3)) == np.inf
+
+
+def test_the_interval_of_a_mean_worked_by_hand():
+    """1, 2, 3: standard error 1 / √3, two degrees of freedom."""
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    assert mean_interval(np.array([1.0, 2, 3])) == pytest.approx((2, 2 - half, 2 + half))
+    assert mean_interval(np.ones(3)) == (1, 1, 1)
+    assert mean_interval(np.ones(1)) == (1, -np.inf, np.inf)

@@ -52,7 +52,7 @@ def test_watch_sees_every_step_of_every_episode():
         steps.add_(played.going)
         rewards.add_(played.step.reward)
 
-    outcome = evaluate.episodes(env, evaluate.random_agent(env, 0), 0, watch=watch)
+    outcome = evaluate.episodes(env, evaluate.random_agent(env, 0), 0, on_step=watch)
     assert steps.tolist() == outcome.lengths.tolist()
     assert rewards.numpy() == pytest.approx(outcome.returns)
 

@@ -105,7 +105,7 @@ def test_what_is_drawn_of_a_chunk_is_what_its_choice_was_made_from(name, horizon
     """The clip ends within a chunk; what it shows is compared with draws of another seed."""
     policy, env, observed = chunked(name, horizon), make_env("Reacher-v5", 1, 0), []
     agent = evaluate.policy_agent(policy, deterministic, seed=0)
-    outcome = evaluate.episodes(env, agent, 0, record=True, watch=lambda played: observed.append(played.obs))
+    outcome = evaluate.episodes(env, agent, 0, record=True, on_step=lambda played: observed.append(played.obs))
     assert outcome.trace is not None
     shown = distributions(policy, env, outcome.trace, seed=0, seconds=0.25)
     env.close()
