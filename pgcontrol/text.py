@@ -15,6 +15,11 @@ def count(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
+def one_line(thing: object, most: int = 120) -> str:
+    """Any text, such as an error's, in one line of so many letters."""
+    return " ".join(str(thing).split())[:most]
+
+
 def typed(value: Any) -> str:
     """A value as one would type it on the command line."""
     if isinstance(value, tuple | list):

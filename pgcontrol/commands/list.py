@@ -12,6 +12,7 @@ def run(options: NoOptions) -> int:
     import pgcontrol_envs
     from rich.console import Console
 
+    from pgcontrol import tokenizers
     from pgcontrol.runs import catalog
 
     console = Console(highlight=False)
@@ -21,7 +22,7 @@ def run(options: NoOptions) -> int:
         ("algorithms", catalog.algorithms()),
         ("critics", catalog.critics()),
         ("trunks", catalog.trunks()),
-        ("tokenizers", catalog.tokenizers()),
+        ("tokenizers", tokenizers.kinds()),
     ):
         console.print(title, style="bold")
         for name, item in table.items():

@@ -14,6 +14,7 @@ from pgcontrol.data.dataset import Dataset
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.text import one_line
 from pgcontrol.tokenizers.base import windows
 
 ENVS = 16
@@ -114,7 +115,7 @@ def of_file(file: Path) -> Actions:
         with np.load(file, allow_pickle=False) as data:
             found = {name: np.asarray(data[name]) for name in data.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{file}: not an .npz file of arrays: {' '.join(str(error).split())[:120]}") from None
+        raise InputError(f"{file}: not an .npz file of arrays: {one_line(error)}") from None
     if "actions" not in found:
         raise InputError(f"{file}: no array `actions`; it holds {', '.join(found) or 'nothing'}")
     try:

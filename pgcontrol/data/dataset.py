@@ -17,6 +17,7 @@ import pgcontrol_envs
 from gymnasium.spaces import Box
 
 from pgcontrol.options import InputError
+from pgcontrol.text import one_line
 
 if TYPE_CHECKING:
     from minari.dataset.minari_storage import MinariStorage
@@ -60,12 +61,12 @@ class Dataset:
         try:
             self._minari = minari.MinariDataset(folder.resolve())
         except Exception as error:  # damaged files end in whatever the libraries below raise
-            raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {_line(error)}") from None
+            raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
         self.metadata: dict[str, Any] = self._minari.storage.metadata
         obs, action = self._minari.observation_space, self._minari.action_space
         for what, space in (("observation", obs), ("action", action)):
             if not isinstance(space, Box):
-                raise InputError(f"{where}: its {what}s are {_line(space)}: must be a Box")
+                raise InputError(f"{where}: its {what}s are {one_line(space)}: must be a Box")
         if not action.is_bounded():
             raise InputError(f"{where}: its actions have no bounds")
         self.obs_size = int(np.prod(obs.shape))
@@ -139,7 +140,9 @@ class Dataset:
             except StopIteration:
                 return
             except Exception as error:
-                raise InputError(f"{self.where} is a damaged dataset: {type(error).__name__}: {_line(error)}") from None
+                raise InputError(
+                    f"{self.where} is a damaged dataset: {type(error).__name__}: {one_line(error)}"
+                ) from None
             yield episode
 
 
@@ -197,7 +200,7 @@ class Writer:
                     if int(name.removeprefix("episode_")) >= storage.total_episodes:
                         del file[name]
         except Exception as error:
-            why = f"{type(error).__name__}: {_line(error)}"
+            why = f"{type(error).__name__}: {one_line(error)}"
             raise InputError(f"{folder} exists and is no dataset to go on with ({why}); name another") from None
         return cls(storage)
 
@@ -249,7 +252,3 @@ def found(where: str | Path) -> Path | None:
 def _local() -> Path:
     """Where Minari keeps what it has downloaded (minari.storage.datasets_root_dir, which would make the folder)."""
     return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
-
-
-def _line(thing: object) -> str:
-    return " ".join(str(thing).split())[:120]

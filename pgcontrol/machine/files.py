@@ -1,10 +1,17 @@
-"""Files that a reader finds whole, the old or the new."""
+"""Files that a reader finds whole, the old or the new; names that are free."""
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from pathlib import Path
+
+
+def free(path: Path, between: str) -> Path:
+    """A path, or with `between` and a number from 2 on behind it the first one where nothing is."""
+    numbered = (path.with_name(f"{path.name}{between}{k}") for k in itertools.count(2))
+    return next(place for place in itertools.chain([path], numbered) if not place.exists())
 
 
 def replace(files: Mapping[Path, bytes | str]) -> None:

@@ -15,6 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from pgcontrol.options import InputError
+from pgcontrol.text import one_line
 
 SCHEMA = 1
 """Raised when a checkpoint's layout changes; an older one is then refused by name, not misread."""
@@ -83,6 +84,24 @@ def load_meta(folder: Path, what: str = "checkpoint") -> dict[str, Any]:
     return meta
 
 
+def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What `save` was given as `memory`; `meta` is the checkpoint's.
+
+    Raises:
+        InputError: it was removed, or is damaged.
+    """
+    if not meta.get("memory"):
+        return {}
+    try:
+        return safetensors.torch.load_file(folder / MEMORY)
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder} can be played but not resumed: {MEMORY} is missing, which only a run's newest checkpoint keeps"
+        ) from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{folder / MEMORY} is damaged: {one_line(error)}") from None
+
+
 @contextmanager
 def _readable(folder: Path, what: str) -> Generator[None]:
     try:
@@ -92,4 +111,4 @@ def _readable(folder: Path, what: str) -> Generator[None]:
             f"{folder} is no {what}: {Path(error.filename or 'tensors.safetensors').name} is missing"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder} is no {what}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
+        raise InputError(f"{folder} is no {what}, or a damaged one: {one_line(error)}") from None

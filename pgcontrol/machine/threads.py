@@ -43,9 +43,7 @@ def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
         if wanted > cpus:
             warnings.warn(f"threads = {wanted}, but this process may use {cpus} processors", stacklevel=2)
         return Threads(wanted, 1, {})
-    if env_id.startswith("gym:"):
-        return Threads(1, 1, {})
-    most = min(cpus, num_envs)
+    most = 1 if env_id.startswith("gym:") else min(cpus, num_envs)
     candidates = sorted({most} | {2**k for k in range(most.bit_length()) if 2**k <= most})
     if len(candidates) == 1:
         return Threads(1, 1, {})

@@ -12,7 +12,6 @@ from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
 from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.plugins import discover
-from pgcontrol.tokenizers import kinds
 from pgcontrol.trunks.base import Trunk
 
 
@@ -38,8 +37,3 @@ def trunks() -> dict[str, Any]:
 def algorithms() -> dict[str, Any]:
     """Algorithm rows by name."""
     return {row.name: row for row in TABLE}
-
-
-def tokenizers() -> dict[str, Any]:
-    """Tokenizer classes by name."""
-    return kinds()

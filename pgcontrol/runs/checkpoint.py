@@ -1,38 +1,13 @@
-"""Checkpoints: where a run keeps them, and what only a resume needs of them."""
+"""Checkpoints: folders of tensors, and where a run keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
-from torch import Tensor
-
-from pgcontrol.machine.tensors import MEMORY
-from pgcontrol.machine.tensors import load as load  # a checkpoint is such a folder
-from pgcontrol.machine.tensors import load_meta as load_meta
-from pgcontrol.machine.tensors import save as save
+from pgcontrol.machine.tensors import load, load_memory, load_meta, save
 from pgcontrol.options import InputError
 
-
-def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What `save` was given as `memory`; `meta` is the checkpoint's.
-
-    Raises:
-        InputError: it was removed, or is damaged.
-    """
-    if not meta.get("memory"):
-        return {}
-    try:
-        return safetensors.torch.load_file(folder / MEMORY)
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder} can be played but not resumed: {MEMORY} is missing, which only a run's newest checkpoint keeps"
-        ) from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder / MEMORY} is damaged: {' '.join(str(error).split())[:120]}") from None
+__all__ = ["find", "latest", "load", "load_memory", "load_meta", "save", "steps_of"]
 
 
 def steps_of(folder: Path) -> int:

@@ -17,7 +17,6 @@ from typing import Any
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
 
@@ -118,20 +117,12 @@ class RunFolder:
         """The folder of the checkpoint at an environment step."""
         return self.path / "checkpoints" / f"step_{steps:09d}"
 
-    def latest(self) -> Path:
-        """The newest checkpoint; InputError when there is none."""
-        return checkpoint.latest(self.path)
-
 
 def _fresh_name(config: Config | CloneConfig) -> Path:
     task = config.env.replace("/", "_").replace(":", "_")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    stem = f"{task}/{config.head.name}-{config.method}-s{config.seed}-{stamp}"
-    path, n = Path("runs") / stem, 1
-    while path.exists():
-        n += 1
-        path = Path("runs") / f"{stem}-{n}"
-    return path
+    name = f"{config.head.name}-{config.method}-s{config.seed}-{stamp}"
+    return files.free(Path("runs") / task / name, "-")
 
 
 def _provenance() -> dict[str, Any]:

@@ -104,7 +104,7 @@ class _Process:
     """A cell's process, started again when it was ended from outside."""
 
     def __init__(self, cell: Cell, where: Path):
-        self.cell, self.folder, self.log = cell, where / cell.name, _log(cell, where)
+        self.cell, self.folder, self.log = cell, where / cell.name, where / f"{cell.name}.log"
         self.attempts, self.steps = 0, 0
         self.log.unlink(missing_ok=True)
         self._start()
@@ -151,12 +151,7 @@ class _Process:
 
     def _last_words(self) -> str:
         """The last line that the process wrote; empty where there is none."""
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        return lines[-1].removeprefix("pgcontrol: ") if lines else ""
-
-
-def _log(cell: Cell, where: Path) -> Path:
-    return where / f"{cell.name}.log"
+        return processes.last_line(self.log.read_text(errors="replace")).removeprefix("pgcontrol: ")
 
 
 def _steps(folder: Path) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure, flat, nested, read_yaml
@@ -61,9 +61,7 @@ def set_aside(folder: Path, word: str) -> Path | None:
     """
     if not folder.exists():
         return None
-    names = itertools.chain([word], (f"{word}.{k}" for k in itertools.count(2)))
-    aside = next(there for name in names if not (there := folder.with_name(f"{folder.name}.{name}")).exists())
-    return folder.rename(aside)
+    return folder.rename(files.free(folder.with_name(f"{folder.name}.{word}"), "."))
 
 
 def note_failure(cell: Cell, folder: Path, why: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pgcontrol.machine import tensors as tensor_files
 from pgcontrol.options import InputError, pick, read_options
+from pgcontrol.text import one_line
 from pgcontrol.tokenizers import kinds
 from pgcontrol.tokenizers.base import Tokenizer
 
@@ -56,5 +57,5 @@ def load(folder: Path) -> Tokenizer:
         tokenizer = make(made.pop("tokenizer"), made.pop("horizon"), made.pop("joints"), made)
         tokenizer.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{folder} is no {WHAT}, or a damaged one: {' '.join(str(error).split())[:120]}") from None
+        raise InputError(f"{folder} is no {WHAT}, or a damaged one: {one_line(error)}") from None
     return tokenizer

@@ -89,7 +89,7 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
         config = folder.config()
         if total_steps is not None:
             config = configure(nested(config) | {"total_steps": total_steps})
-        latest = folder.latest()
+        latest = checkpoint.latest(folder.path)
         done = checkpoint.steps_of(latest)
         # one that was killed behind its last checkpoint has still to be ended
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from pgcontrol.options import InputError
-from pgcontrol.runs import catalog
-from pgcontrol.tokenizers import files
+from pgcontrol.tokenizers import files, kinds
 from pgcontrol.tokenizers.base import Tokenizer, windows
 from tests.tokenizers.worlds import JOINTS, VARIANTS, steps
 
@@ -45,7 +44,7 @@ def rmse(tokenizer: Tokenizer, data: torch.Tensor) -> float:
 
 
 def test_every_kind_has_a_variant():
-    assert {kind for kind, _, _ in VARIANTS.values()} == set(catalog.tokenizers())
+    assert {kind for kind, _, _ in VARIANTS.values()} == set(kinds())
 
 
 def test_shapes_and_ranges(tokenizer):
