@@ -15,6 +15,13 @@ def count(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
+def lasting(seconds: float) -> str:
+    """40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def one_line(thing: object, most: int = 120) -> str:
     """Any text, such as an error's, in one line of so many letters."""
     return " ".join(str(thing).split())[:most]

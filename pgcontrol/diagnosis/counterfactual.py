@@ -232,7 +232,7 @@ def compare(scores: dict[str, list[float]], returns: np.ndarray, catching_up: fl
     """
     ours, theirs = (np.array(scores[arm]) for arm in ARMS)
     gain = float(ours.mean() - theirs.mean())
-    better = probability_of_improvement(ours.tolist(), theirs.tolist())
+    better = probability_of_improvement([(ours.tolist(), theirs.tolist())])
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
     return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale, catching_up)
 

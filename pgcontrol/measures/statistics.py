@@ -103,33 +103,19 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> f
     return float(high - low) / 2
 
 
-def probability_of_improvement(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
-    """P(a run of ours beats a run of the baseline), ties counted half (Agarwal et al. 2021, section 4.3).
-
-    Both samples are resampled.
-    """
-    return mean_probability_of_improvement([(scores, baseline)])
-
-
 def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float, int]:
     """Of all pairs of a run of ours and one of the baseline: in how many ours scores more (a tie is half), and all."""
     x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)[None, :]
     return float(((x > y) + 0.5 * (x == y)).sum()), x.size * y.size
 
 
-def mann_whitney(scores: Sequence[float], baseline: Sequence[float]) -> float:
+def mann_whitney(pairs: Sequence[Pair]) -> float:
     """How often samples of one distribution would be ordered as one-sidedly as these: the two-sided exact p-value.
 
-    Ties share their ranks, and are exact, too: every way to deal out the scores is counted.
-    """
-    return stratified_mann_whitney([(scores, baseline)])
-
-
-def stratified_mann_whitney(pairs: Sequence[Pair]) -> float:
-    """The same of `mean_probability_of_improvement`: scores are dealt out anew within their task.
+    Ties share their ranks, and are exact, too: every way to deal out the scores within their task is counted.
 
     Args:
-        pairs: (ours, baseline) of each task.
+        pairs: (ours, baseline) of each task; the statistic is the one of `probability_of_improvement`.
     """
     sizes = [2 * len(x) * len(y) for x, y in pairs]
     unit = math.lcm(*sizes)  # whole numbers, so that equal sums over tasks meet
@@ -158,8 +144,14 @@ def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
     return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
 
 
-def mean_probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
-    """The same of several tasks, (ours, baseline) each: the mean over tasks; runs are resampled within theirs."""
+def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
+    """P(a run of ours beats a run of the baseline), ties counted half (Agarwal et al. 2021, section 4.3).
+
+    The mean over tasks; runs of either side are resampled within their task.
+
+    Args:
+        pairs: (ours, baseline) of each task.
+    """
     rng = np.random.default_rng(0)
     estimates, resamples = [], []
     for scores, baseline in pairs:

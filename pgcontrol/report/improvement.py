@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pgcontrol.measures.statistics import Interval, Pair, mean_probability_of_improvement, pairs_won
+from pgcontrol.measures.statistics import Interval, Pair, pairs_won, probability_of_improvement
 from pgcontrol.text import short
 
 
@@ -16,7 +16,7 @@ def improved(pairs: Sequence[Pair]) -> tuple[float, float | None, float | None]:
     Where all pairs are won or lost a bootstrap has nothing to resample, and that is no certainty; nor is what it makes
     of the other side's runs, where on every task a side has one run.
     """
-    found = mean_probability_of_improvement(pairs)
+    found = probability_of_improvement(pairs)
     alone = all(min(map(len, pair)) == 1 for pair in pairs)
     return found if found.low < found.high and not alone else (found.estimate, None, None)
 

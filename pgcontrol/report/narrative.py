@@ -14,10 +14,8 @@ from pgcontrol.measures.statistics import (
     difference,
     iqm_interval,
     mann_whitney,
-    mean_probability_of_improvement,
     pairs_won,
     probability_of_improvement,
-    stratified_mann_whitney,
 )
 from pgcontrol.report import improvement
 from pgcontrol.report.queries import STUCK, Queries, percent
@@ -83,9 +81,9 @@ def standings(queries: Queries, env: str) -> list[Standing]:
                 min(len(scores), len(rival or scores)),
                 iqm_interval(scores),
                 difference(scores, rival) if rival else None,
-                probability_of_improvement(scores, rival) if rival else None,
+                probability_of_improvement([(scores, rival)]) if rival else None,
                 pairs_won(scores, rival),
-                mann_whitney(scores, rival) if rival else 1.0,
+                mann_whitney([(scores, rival)]) if rival else 1.0,
             )
         )
     return sorted(found, key=lambda s: -s.score.estimate)
@@ -305,7 +303,7 @@ def _together(queries: Queries) -> str:
         pairs = queries.pairs(arm, queries.envs())
         if arm == base or len(pairs) < 2:
             continue
-        better, p_value = mean_probability_of_improvement(pairs), stratified_mann_whitney(pairs)
+        better, p_value = probability_of_improvement(pairs), mann_whitney(pairs)
         tasks.add(len(pairs))
         if side := _clearly(better, p_value):
             clear.append(f"{arm} {improvement.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
@@ -13,11 +14,10 @@ from rich.table import Table
 
 from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.runs.log import last_row
-from pgcontrol.sweep.durations import lasting, wall
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key
-from pgcontrol.text import short
+from pgcontrol.text import lasting, short
 
 SHOWN = 6
 """Finished runs in the table, the newest."""
@@ -84,6 +84,14 @@ class Board:
         if (left := self.left(shares)) is not None:
             told.append(f"about {lasting(left)} left")
         return ", ".join(told)
+
+
+def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> float:
+    """Seconds until the last of the cells has ended, taken in their order, so many at a time."""
+    free = [0.0] * jobs
+    for cell in cells:
+        heapq.heappush(free, heapq.heappop(free) + seconds.get(cell.key, 0.0))
+    return max(free)
 
 
 def follow(executor: Executor, board: Board, console: Console) -> Generator[Ended]:

@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from pgcontrol.options import InputError, near_miss
+from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import results, run_state
-from pgcontrol.sweep.board import Board, follow
+from pgcontrol.sweep.board import Board, follow, wall
 from pgcontrol.sweep.differences import Setup, implied
-from pgcontrol.sweep.durations import lasting, wall
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
-from pgcontrol.text import count, short
+from pgcontrol.text import count, lasting, short
 
 EVERY = 60.0
 """Seconds between two calls of `meanwhile`: to write tables of many runs takes seconds itself."""
@@ -89,8 +89,9 @@ def run(
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
         results.keep(sweep, results.refresh(sweep, done, where))
-        for line in [] if missing else results.unplotted(sweep, done.values()):
-            say(line)
+        kept = [name for row in done.values() for name in row.curves]
+        for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
+            say(f"plots: no row has {plot}; --again makes rows anew")
         finish(done)
         return int(bool(board.failed))
 
@@ -151,8 +152,9 @@ def _keep(
             say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
             continue
         if not board.ended:
-            for line in results.unmeasured(sweep.plots, outcome.folder):
-                say(f"plots: {line}")
+            measured = (name for line in read_rows(outcome.folder / "metrics.jsonl") for name in line)
+            for plot in results.unknown_plots(sweep, measured):
+                say(f"plots: {outcome.folder.name} has no metric {plot}")
         done[cell.key] = board.ended[cell.key] = row
         say(_told(row))
         if time.monotonic() - written > EVERY:

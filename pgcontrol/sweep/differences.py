@@ -7,9 +7,6 @@ from typing import Any, NamedTuple
 
 from pgcontrol.text import typed
 
-Values = dict[str, list[str]]
-"""Value -> the arms that have it."""
-
 
 class Setup(NamedTuple):
     """How one arm runs on one task."""
@@ -37,21 +34,11 @@ def implied(setups: Iterable[Setup]) -> list[str]:
     where: dict[str, list[str]] = {}
     for env, arms in tasks.items():
         for key in dict.fromkeys(key for setup in arms.values() for key in setup.run):
-            values = _unsaid(key, arms.values())
+            values: dict[str, list[str]] = {}  # value -> the arms that have it, and have it unsaid
+            for setup in arms.values():
+                if key in setup.run and key not in setup.said:
+                    values.setdefault(typed(setup.run[key]), []).append(setup.arm)
             if len(values) > 1:
-                where.setdefault(_line(key, values), []).append(env)
+                told = "; ".join(f"{' / '.join(names)} {value}" for value, names in values.items())
+                where.setdefault(f"{key}: {told}", []).append(env)
     return [line if len(envs) == len(tasks) else f"{', '.join(envs)}: {line}" for line, envs in where.items()]
-
-
-def _unsaid(key: str, setups: Iterable[Setup]) -> Values:
-    """The values of a setting in the runs that have it unsaid."""
-    values: Values = {}
-    for setup in setups:
-        if key in setup.run and key not in setup.said:
-            values.setdefault(typed(setup.run[key]), []).append(setup.arm)
-    return values
-
-
-def _line(key: str, values: Values) -> str:
-    told = [f"{' / '.join(arms)} {value}" for value, arms in values.items()]
-    return f"{key}: {'; '.join(told)}"

@@ -42,11 +42,7 @@ def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:
         InputError: names the entry.
     """
     shape = "such as {HalfCheetah-v5: {Tianshou PPO: 5784}}"
-    if not isinstance(tree, dict):
-        raise InputError(f"references = {tree!r}: must map tasks to names and returns, {shape}")
-    for env, given in tree.items():
-        if env not in envs:
-            raise InputError(f"references: {env!r} is no task of the grid{suggest(str(env), envs)}")
+    for env, given in by_task(tree, "references", envs, f"names and returns, {shape}").items():
         if not isinstance(given, dict):
             raise InputError(f"references: {env} = {given!r}: must map names to returns, {shape}")
     return {env: [_reference(env, str(name), told) for name, told in given.items()] for env, given in tree.items()}
@@ -64,6 +60,20 @@ def _reference(env: str, name: str, told: Any) -> Reference:
     if seconds is not None and seconds <= 0:
         raise InputError(f"{where}: seconds = {found['seconds']!r}: must be above 0")
     return Reference(name, number(f"{where}: return", found["return"]), seconds, str(found.get("note", "")))
+
+
+def by_task(tree: Any, key: str, envs: set[str], values: str) -> dict[str, Any]:
+    """What YAML gave under a key, if it maps tasks of the grid to something, which `values` describes.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not isinstance(tree, dict):
+        raise InputError(f"{key} = {tree!r}: must map tasks to {values}")
+    for env in tree:
+        if env not in envs:
+            raise InputError(f"{key}: {env!r} is no task of the grid{suggest(str(env), envs)}")
+    return tree
 
 
 def number(where: str, value: Any) -> float:

@@ -164,24 +164,10 @@ def _all(file: Path) -> Iterator[Row]:
         yield row
 
 
-def unmeasured(plots: Iterable[str], folder: Path) -> list[str]:
-    """A line for each metric to plot that a run's log does not have, with the one that may be meant."""
-    there = {name for row in read_rows(folder / "metrics.jsonl") for name in row}
-    return [
-        f"{folder.name} has no metric {plot!r}{near_miss(plot, there)}"
-        for plot in dict.fromkeys(plots)
-        if plot not in there
-    ]
-
-
-def unplotted(sweep: Sweep, rows: Iterable[Row]) -> list[str]:
-    """A line for each metric to plot that no row has, with the one that may be meant."""
-    there = {name for row in rows for name in row.curves}
-    return [
-        f"plots: no row has {plot!r}{near_miss(plot, there)}; --again makes rows anew"
-        for plot in dict.fromkeys(sweep.plots)
-        if there and plot not in there
-    ]
+def unknown_plots(sweep: Sweep, names: Iterable[str]) -> list[str]:
+    """Each metric to plot that is none of the names there are, with the one that may be meant."""
+    there = set(names)
+    return [f"{plot!r}{near_miss(plot, there)}" for plot in dict.fromkeys(sweep.plots) if plot not in there]
 
 
 @contextmanager

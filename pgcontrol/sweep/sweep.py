@@ -236,12 +236,8 @@ def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
 
 
 def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
-    found = tree.get("thresholds") or {}
-    if not isinstance(found, dict):
-        raise InputError(f"thresholds = {found!r}: must map tasks to returns, such as {{HalfCheetah-v5: 4000}}")
-    for env in found:
-        if env not in envs:
-            raise InputError(f"thresholds: {env!r} is no task of the grid{suggest(str(env), envs)}")
+    returns = "returns, such as {HalfCheetah-v5: 4000}"
+    found = references.by_task(tree.get("thresholds") or {}, "thresholds", envs, returns)
     return {env: references.number(f"thresholds: {env}", value) for env, value in found.items()}
 
 

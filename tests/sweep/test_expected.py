@@ -10,8 +10,7 @@ from rich.console import Console
 from pgcontrol.commands.compare import compare
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.runs.config import configure
-from pgcontrol.sweep.board import Board
-from pgcontrol.sweep.durations import wall
+from pgcontrol.sweep.board import Board, wall
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
 from pgcontrol.sweep.sweep import cell_of
