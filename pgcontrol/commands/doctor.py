@@ -7,6 +7,8 @@ from pgcontrol.options import NoOptions
 
 def run(options: NoOptions) -> int:
     """Print the findings."""
-    from pgcontrol.machine.doctor import main as doctor
+    from rich.console import Console
 
-    return doctor()
+    from pgcontrol.machine import doctor
+
+    return doctor.show(doctor.report(), Console(highlight=False))

@@ -24,13 +24,14 @@ def run(options: Options) -> int:
 
     if options.out.suffix != ".onnx":
         raise InputError(f"--out {options.out}: must end in .onnx")
-    for path in (options.out, options.out.with_suffix(".json")):
+    description = options.out.with_suffix(".json")
+    for path in (options.out, description):
         if path.exists() and not options.force:
             raise InputError(f"{path} exists already; name another file, or say --force")
-    done = export(options.run, options.out, options.sampled)
-    ties = f", {done.parity.ties} ties" if done.parity.ties else ""
+    parity = export(options.run, options.out, options.sampled)
+    ties = f", {parity.ties} ties" if parity.ties else ""
     print(
-        f"{done.model}: acts like the policy at {done.parity.observations:,} observations, to"
-        f" {done.parity.largest_difference:.1g} of the half-range{ties}; {done.description} says how to use it"
+        f"{options.out}: acts like the policy at {parity.observations:,} observations, to"
+        f" {parity.largest_difference:.1g} of the half-range{ties}; {description} says how to use it"
     )
     return 0

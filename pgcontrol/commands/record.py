@@ -29,7 +29,7 @@ def run(options: Options) -> int:
     from pgcontrol.data.record import record
     from pgcontrol.machine.signals import STOPPED
 
-    done = record(
+    whole = record(
         options.source, options.out, options.episodes, options.seed, options.mode, options.noise, options.quiet
     )
-    return STOPPED if done.stopped else 0
+    return 0 if whole else STOPPED

@@ -46,14 +46,6 @@ class Source(NamedTuple):
     """What the dataset says of it: equal notes, equal episodes."""
 
 
-class Recorded(NamedTuple):
-    """What is in the dataset now."""
-
-    path: Path
-    episodes: int
-    stopped: bool
-
-
 class _Stopped(Exception):
     """A signal came in the middle of a wave."""
 
@@ -105,7 +97,7 @@ def find_source(name: str, mode: bool, noise: float) -> Source:
 
 def record(
     source: str, out: Path, episodes: int, seed: int, mode: bool = False, noise: float = 1.0, quiet: bool = False
-) -> Recorded:
+) -> bool:
     """Record until the dataset at `out` has so many episodes; one begun by the same words goes on.
 
     Args:
@@ -116,6 +108,9 @@ def record(
         mode: play the policy's mode, not its samples.
         noise: scale of the demonstrator's noise.
         quiet: print nothing.
+
+    Returns:
+        Whether they are all there; False when a signal stopped it.
 
     Raises:
         InputError: nobody to record, or a folder with something else in it.
@@ -156,7 +151,7 @@ def record(
             display.say(f"stopped with {len(writer)} of {episodes} episodes; the same command goes on")
         else:
             display.say(f"{len(writer)} episodes; to fit a policy to them: pgcontrol clone {out} --head gaussian")
-    return Recorded(out, len(writer), len(writer) < episodes)
+    return len(writer) >= episodes
 
 
 def _writer(out: Path, env: VecEnv, notes: dict[str, Any], episodes: int) -> Writer:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import mujoco
 import pgcontrol_envs
 import torch
+from torch import Tensor
 
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -19,16 +22,20 @@ from pgcontrol.runs.folder import PACKAGES, RunFolder
 from pgcontrol.runs.load import make_env
 
 SCHEMA = 1
+INPUTS = {
+    "obs": "observations as the task gives them, not normalised",
+    "noise": "independent uniform numbers in [0, 1), new ones for every choice; equal ones draw alike",
+}
 
 
-def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
     """What a checkpoint's policy takes and gives, as JSON values.
 
     Args:
         folder: the checkpoint.
         meta: its meta.json.
         policy: the policy in it.
-        inputs: name, dtype, shape and meaning of each input.
+        inputs: one of each, [1, ...] by name.
 
     Raises:
         InputError: the task is not there.
@@ -38,7 +45,10 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: list[di
         return {
             "schema": SCHEMA,
             "task": env.env_id,
-            "inputs": inputs,
+            "inputs": [
+                {"name": n, "dtype": "float64", "shape": ["N", *x.shape[1:]], "meaning": INPUTS[n]}
+                for n, x in inputs.items()
+            ],
             "outputs": [_action(env, policy)],
             "timing": {
                 "control_dt": env.control_dt,
@@ -95,8 +105,6 @@ def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
     run = RunFolder(folder.parent.parent)
     manifest = run.manifest()
     said |= {name: manifest[name] for name in ("command", "started", "versions", "git") if name in manifest}
-    try:
+    with suppress(InputError, OSError):
         said["seed"] = run.config().seed
-    except (InputError, OSError):
-        return said
     return said

@@ -42,15 +42,6 @@ class ExportError(RuntimeError):
     """The graph cannot be written, or does not act like the policy; nothing was written."""
 
 
-class Exported(NamedTuple):
-    """What was written."""
-
-    model: Path
-    description: Path
-    """How to use it, JSON."""
-    parity: Parity
-
-
 class Parity(NamedTuple):
     """How the file's actions compare with the policy's."""
 
@@ -97,8 +88,11 @@ class Acting(nn.Module):
         return {"obs": obs, "noise": torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)}
 
 
-def export(where: Path, out: Path, sampled: bool = False) -> Exported:
+def export(where: Path, out: Path, sampled: bool = False) -> Parity:
     """Write the policy of a run or checkpoint as ONNX, and `out` with .json instead, which says how to use it.
+
+    Returns:
+        How the file's actions compare with the policy's.
 
     Raises:
         InputError: no policy there, or what it takes to export is not installed.
@@ -113,12 +107,11 @@ def export(where: Path, out: Path, sampled: bool = False) -> Exported:
     model = to_onnx(acting)
     parity = compare(model, acting)
     said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()}}
-    said |= describe(folder, meta, policy, _inputs(acting))
+    said |= describe(folder, meta, policy, acting.inputs(1, seed=0))
     said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
-    beside = out.with_suffix(".json")
     out.parent.mkdir(parents=True, exist_ok=True)
-    files.replace({out: model, beside: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
-    return Exported(out, beside, parity)
+    files.replace({out: model, out.with_suffix(".json"): json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
+    return parity
 
 
 def to_onnx(acting: Acting) -> bytes:
@@ -207,27 +200,6 @@ def tied_by_rounding(acting: Acting, row: dict[str, Tensor], theirs: Tensor, dra
         choice = policy.head.mode(near)
     ours = policy.head.decode(choice)
     return bool((_apart(theirs.view(1, *ours.shape[1:]), ours, policy.head.half_range) <= TOLERANCE).any())
-
-
-def _inputs(acting: Acting) -> list[dict[str, Any]]:
-    said = [
-        {
-            "name": "obs",
-            "dtype": "float64",
-            "shape": ["N", acting.policy.obs_size],
-            "meaning": "observations as the task gives them, not normalised",
-        }
-    ]
-    if acting.sampled:
-        said.append(
-            {
-                "name": "noise",
-                "dtype": "float64",
-                "shape": ["N", acting.noise_size],
-                "meaning": "independent uniform numbers in [0, 1), new ones for every choice; equal ones draw alike",
-            }
-        )
-    return said
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from rich.console import Console
@@ -44,38 +44,25 @@ class Check:
     """What to type where it is not ok, or could be better."""
 
 
-class Report(NamedTuple):
-    """What was found."""
+def show(checks: Sequence[Check], console: Console) -> int:
+    """Print what was found, and what to type for what is missing.
 
-    checks: list[Check]
-
-    @property
-    def exit_code(self) -> int:
-        """1 where something is missing that training needs, else 0: without video, training goes on."""
-        return int(any(check.essential and not check.ok for check in self.checks))
-
-    def show(self, console: Console) -> None:
-        """Print it, and what to type for what is missing."""
-        for check in self.checks:
-            sign, color = ("✓", "green") if check.ok else ("✗", "red") if check.essential else ("!", "yellow")
-            line = Text.assemble((sign, color), f" {check.name:15} {check.value}")
-            if check.fix:
-                line.append(f"\n  {'':15} -> {check.fix}", "bold")
-            console.print(line, soft_wrap=True)
+    Returns:
+        Exit code: 1 where something is missing that training needs, else 0: without video, training goes on.
+    """
+    for check in checks:
+        sign, color = ("✓", "green") if check.ok else ("✗", "red") if check.essential else ("!", "yellow")
+        line = Text.assemble((sign, color), f" {check.name:15} {check.value}")
+        if check.fix:
+            line.append(f"\n  {'':15} -> {check.fix}", "bold")
+        console.print(line, soft_wrap=True)
+    return int(any(check.essential and not check.ok for check in checks))
 
 
-def main(run_folder: Path = Path("runs")) -> int:
-    """Print the report; returns the exit code."""
-    found = report(run_folder)
-    found.show(Console(highlight=False))
-    return found.exit_code
-
-
-def report(run_folder: Path = Path("runs")) -> Report:
+def report(run_folder: Path = Path("runs")) -> list[Check]:
     """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
-    found = [python, *_packages(), _batch(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder), *_extras()]
-    return Report(found)
+    return [python, *_packages(), _batch(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder), *_extras()]
 
 
 def _packages() -> list[Check]:

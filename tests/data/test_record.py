@@ -74,11 +74,11 @@ def test_a_longer_dataset_begins_with_the_shorter_one_also_when_it_grew(tmp_path
 def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
     calls, before = iter(range(1000)), signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
-    assert record("Fork-v0", tmp_path / "d", 40, seed=0).stopped
+    assert not record("Fork-v0", tmp_path / "d", 40, seed=0)
     assert "the same command goes on" in capsys.readouterr().out
     assert len(Dataset(tmp_path / "d")) == 16
     monkeypatch.undo()
-    assert not record("Fork-v0", tmp_path / "d", 40, seed=0, quiet=True).stopped
+    assert record("Fork-v0", tmp_path / "d", 40, seed=0, quiet=True)
     record("Fork-v0", tmp_path / "whole", 40, seed=0, quiet=True)
     assert equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "d"))
     assert signal.getsignal(signal.SIGINT) is before

@@ -207,8 +207,8 @@ def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path,
 
 
 def test_a_description_of_samples_says_its_noise(cheetah, tmp_path):
-    done = export.export(cheetah[1], tmp_path / "new" / "s.onnx", sampled=True)
-    said = json.loads(done.description.read_text())
+    export.export(cheetah[1], tmp_path / "new" / "s.onnx", sampled=True)
+    said = json.loads((tmp_path / "new" / "s.json").read_text())
     assert said["plays"] == "a sample"
     assert [i["name"] for i in said["inputs"]] == ["obs", "noise"]
     assert said["inputs"][1]["shape"] == ["N", 6 * 5]  # a race between the bins of every joint

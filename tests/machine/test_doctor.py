@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 from rich.console import Console
 
+from pgcontrol import cli
 from pgcontrol.machine import compiler, doctor, graphics
 
 
@@ -18,17 +19,21 @@ def without_graphics(monkeypatch):
 def shown(report) -> str:
     console = Console(width=80, no_color=True)
     with console.capture() as capture:
-        report.show(console)
+        doctor.show(report, console)
     return capture.get()
 
 
+def exit_code(report) -> int:
+    return doctor.show(report, Console(quiet=True))
+
+
 def by_name(report) -> dict[str, doctor.Check]:
-    return {check.name: check for check in report.checks}
+    return {check.name: check for check in report}
 
 
 def test_this_machine(backend, tmp_path):
     report = doctor.report(tmp_path)
-    assert report.exit_code == 0, shown(report)
+    assert exit_code(report) == 0, shown(report)
     checks = by_name(report)
     assert {"python", "pgcontrol", "mujoco", "gymnasium", "torch", "numpy", "mujoco.batch"} < set(checks)
     assert checks["torch"].value == metadata.version("torch")
@@ -41,7 +46,7 @@ def test_this_machine(backend, tmp_path):
 
 def test_without_graphics_training_is_possible(without_graphics, tmp_path):
     report = doctor.report(tmp_path)
-    assert report.exit_code == 0
+    assert exit_code(report) == 0
     assert not by_name(report)["graphics"].ok
     text = shown(report)
     assert "libEGL is not installed" in text
@@ -71,7 +76,7 @@ def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch
     assert set(checks) == {"extra export", "extra tokens"}
     assert checks["extra export"].value == "`pgcontrol export`: needs onnx"
     assert checks["extra tokens"].fix == "pip install 'pgcontrol[tokens]'"
-    assert report.exit_code == 0
+    assert exit_code(report) == 0
     there["onnx"] = "1.21"
     assert by_name(doctor.report(tmp_path))["extra export"] == doctor.Check(
         "extra export", "`pgcontrol export`: installed"
@@ -88,7 +93,7 @@ def test_a_missing_or_old_package_says_what_to_type(without_graphics, monkeypatc
 
     monkeypatch.setattr(metadata, "version", version)
     report = doctor.report()
-    assert report.exit_code == 1
+    assert exit_code(report) == 1
     assert by_name(report)["scipy"].fix.startswith("pip install 'scipy>=")
     assert by_name(report)["mujoco"].fix.startswith("pip install 'mujoco>=4")
     assert "3.9.0, >=4.0 needed" in by_name(report)["mujoco"].value
@@ -104,14 +109,14 @@ def test_a_package_that_does_not_import(without_graphics, monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", import_module)
     report = doctor.report()
-    assert report.exit_code == 1
+    assert exit_code(report) == 1
     assert "does not import: libfoo.so" in by_name(report)["safetensors"].value
 
 
 def test_no_ffmpeg_is_no_video_but_training(without_graphics, monkeypatch):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/no/such/ffmpeg")
     report = doctor.report()
-    assert report.exit_code == 0
+    assert exit_code(report) == 0
     assert not by_name(report)["ffmpeg"].ok
     assert "imageio-ffmpeg" in by_name(report)["ffmpeg"].fix
 
@@ -120,14 +125,14 @@ def test_no_ffmpeg_is_no_video_but_training(without_graphics, monkeypatch):
 def test_a_folder_that_cannot_be_written(without_graphics, tmp_path):
     tmp_path.chmod(0o500)
     report = doctor.report(tmp_path / "runs" / "deeper")
-    assert report.exit_code == 1
+    assert exit_code(report) == 1
     assert "--run-dir" in by_name(report)["run folder"].fix
 
 
 def test_a_file_where_the_run_folder_would_be(without_graphics, tmp_path):
     (tmp_path / "runs").touch()
     report = doctor.report(tmp_path / "runs" / "deeper")
-    assert report.exit_code == 1
+    assert exit_code(report) == 1
     assert not by_name(report)["run folder"].ok
 
 
@@ -145,9 +150,10 @@ def test_a_compiler_or_what_to_type(without_graphics, monkeypatch, tmp_path, pat
     check = by_name(doctor.report(tmp_path))["compiler"]
     assert check.ok == ok
     assert ("g++" in check.fix) != ok
-    assert doctor.report(tmp_path).exit_code == 0  # training works without
+    assert exit_code(doctor.report(tmp_path)) == 0  # training works without
 
 
-def test_main_prints_and_returns_the_code(without_graphics, capsys, tmp_path):
-    assert doctor.main(tmp_path) == 0
+def test_the_command_prints_and_returns_the_code(without_graphics, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["doctor"])
     assert "python" in capsys.readouterr().out
