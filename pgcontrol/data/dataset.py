@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,10 +59,8 @@ class Dataset:
         folder = found(where)
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
-        try:
+        with _undamaged(self.where):
             self._minari = minari.MinariDataset(folder.resolve())
-        except Exception as error:  # damaged files end in whatever the libraries below raise
-            raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
         self.metadata: dict[str, Any] = self._minari.storage.metadata
         obs, action = self._minari.observation_space, self._minari.action_space
         for what, space in (("observation", obs), ("action", action)):
@@ -108,7 +107,7 @@ class Dataset:
             InputError: arrays that do not fit together, infinite or NaN numbers, or actions beyond the bounds.
         """
         room = 1e-4 * (self.high - self.low)
-        for episode in self._read():
+        for episode in self._episodes():
             name, steps = f"{self.where}: episode {episode.id}", len(episode.rewards)
             obs = np.asarray(episode.observations, np.float64).reshape(len(episode.observations), -1)
             action = np.asarray(episode.actions, np.float32).reshape(len(episode.actions), -1)
@@ -132,18 +131,17 @@ class Dataset:
         about = self._minari.storage.get_episode_metadata(self._minari.episode_indices)
         return Counter(str(one["route"]) for one in about if one.get("route"))
 
-    def _read(self) -> Iterator[Any]:
-        episodes = self._minari.iterate_episodes()
-        while True:
-            try:
-                episode = next(episodes)
-            except StopIteration:
-                return
-            except Exception as error:
-                raise InputError(
-                    f"{self.where} is a damaged dataset: {type(error).__name__}: {one_line(error)}"
-                ) from None
-            yield episode
+    def _episodes(self) -> Iterator[Any]:
+        with _undamaged(self.where):  # what is raised where an episode is used does not come by here
+            yield from self._minari.iterate_episodes()
+
+
+@contextmanager
+def _undamaged(where: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # damaged files end in whatever the libraries below raise
+        raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
 
 
 class Writer:

@@ -107,19 +107,17 @@ def _found(
     for cell in [cell for cell in sweep.cells if cell.key not in done]:
         folder = where / cell.name
         try:
-            ended = run_state.ended(cell, folder)
-            row = results.row_of(cell, folder, sweep.plots) if ended and not dry else None
-        except results.Unscored:  # told when it has ended again
-            ended, row = False, None
+            if run_state.ended(cell, folder):
+                if not dry:
+                    done[cell.key] = results.row_of(cell, folder, sweep.plots)
+                    results.add(sweep, done[cell.key])
+                continue
+        except results.Unscored:
+            pass  # told when it has ended again
         except InputError as error:
             say(f"{folder} is damaged, so this run begins anew: {error}")
             aside[folder] = "damaged"
-            ended, row = False, None
-        if row:
-            results.add(sweep, row)
-            done[cell.key] = row
-        if not ended:
-            missing.append(cell)
+        missing.append(cell)
     for row in results.borrowed(sweep, missing):
         say(f"{row.key.name} is the run {row.lender}: borrowed")
         if not dry:

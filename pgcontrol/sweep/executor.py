@@ -111,7 +111,13 @@ class _Process:
 
     def _start(self) -> None:
         self.attempts += 1
-        words = ["resume", str(self.folder)] if run_state.begun(self.cell, self.folder) else self._train()
+        if run_state.begun(self.cell, self.folder):
+            words = ["resume", str(self.folder)]
+        else:
+            if run_state.foreign(self.cell, self.folder):
+                run_state.set_aside(self.folder, "other")
+            shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
+            words = command(self.cell.settings, self.folder)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [*processes.python("pgcontrol"), *words],
@@ -120,12 +126,6 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 env=os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
             )
-
-    def _train(self) -> list[str]:
-        if run_state.foreign(self.cell, self.folder):
-            run_state.set_aside(self.folder, "other")
-        shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
-        return command(self.cell.settings, self.folder)
 
     def poll(self) -> Ended | None:
         """How it ended, or None while it runs."""
@@ -147,11 +147,8 @@ class _Process:
             name = next((f" ({s.name})" for s in signal.Signals if s == -code), "")
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
             return f"killed by signal {-code}{name} {self.attempts} times{cause}"
-        return "" if code == 0 else self._last_words() or f"exit code {code}"
-
-    def _last_words(self) -> str:
-        """The last line that the process wrote; empty where there is none."""
-        return processes.last_line(self.log.read_text(errors="replace")).removeprefix("pgcontrol: ")
+        said = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "" if code == 0 else processes.last_line(said).removeprefix("pgcontrol: ") or f"exit code {code}"
 
 
 def _steps(folder: Path) -> int:
