@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.charts.lines import Line
 from pgcontrol.measures.statistics import iqm_band
 from pgcontrol.measures.verdicts import RETURN
-from pgcontrol.report.queries import CHART_POINTS, Queries
+from pgcontrol.report.queries import CHART_POINTS, Queries, seconds
 from pgcontrol.text import count
 
 
@@ -33,16 +34,9 @@ def alone(seeds: Sequence[Seeds]) -> bool:
 
 
 class Curve(NamedTuple):
-    """An arm's, over points that all arms share."""
+    """An arm's IQM with its bootstrap band, which there is none of where a seed is `alone`."""
 
-    arm: str
-    x: np.ndarray
-    """[P]."""
-    middle: np.ndarray
-    """IQM, [P]."""
-    low: np.ndarray | None
-    """Of the bootstrap band, [P]; None where a seed is `alone`."""
-    high: np.ndarray | None
+    line: Line
     seeds: list[Seeds]
     """One a task."""
 
@@ -57,8 +51,13 @@ def over_steps(queries: Queries, env: str, metric: str) -> list[Curve]:
 
 def over_time(queries: Queries, env: str) -> list[Curve]:
     """The return over seconds of training, up to the end of an arm's median run."""
-    found = {arm: queries.over_time(queries.of(env, arm)) for arm in queries.arms(env)}
-    return [_curve(queries, arm, grid, {env: runs}) for arm, (grid, runs) in found.items() if len(runs)]
+    found = []
+    for arm in queries.arms(env):
+        rows = queries.of(env, arm)
+        grid = np.linspace(0, np.median([row.seconds for row in rows]), CHART_POINTS)
+        runs = queries.curves(rows, RETURN, grid, seconds)
+        found += [_curve(queries, arm, grid, {env: runs})] if len(runs) else []
+    return found
 
 
 def over_budgets(queries: Queries) -> list[Curve]:
@@ -81,4 +80,5 @@ def _curve(queries: Queries, arm: str, x: np.ndarray, tasks: dict[str, np.ndarra
     """Of an arm's runs, [n, P] of each task."""
     middle, low, high = iqm_band(*tasks.values())
     seeds = [Seeds(len(runs), len(queries.of(env, arm))) for env, runs in tasks.items()]
-    return Curve(arm, x, middle, *((None, None) if alone(seeds) else (low, high)), seeds)
+    band = (None, None) if alone(seeds) else (low, high)
+    return Curve(Line(arm, queries.colour(arm), x, middle, *band), seeds)

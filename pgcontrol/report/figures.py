@@ -12,11 +12,10 @@ from markupsafe import Markup
 from pgcontrol.charts.bars import Bar, bars
 from pgcontrol.charts.chart import Chart, Entry, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
-from pgcontrol.measures.statistics import iqm, iqm_interval, over_decades, profile
+from pgcontrol.measures.statistics import iqm, over_decades, profile
 from pgcontrol.measures.verdicts import RETURN, Limits
-from pgcontrol.report import curves
+from pgcontrol.report import curves, standings
 from pgcontrol.report.curves import Curve, Seeds
-from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import FEW, listed
 from pgcontrol.report.queries import Queries, percent
 from pgcontrol.sweep.row import Row
@@ -40,8 +39,8 @@ HEALTH = {
 class Figure(NamedTuple):
     """A drawing and its words."""
 
-    title: str
     drawing: Chart
+    """Its label is the figure's title."""
     caption: str
     arm: str | None = None
     """Whose it is, where it is one arm's alone: hidden with it."""
@@ -82,30 +81,27 @@ def scores(queries: Queries, env: str) -> Figure:
     """Final scores: every run, the IQM and its interval."""
     rows = []
     for arm in queries.arms(env):
-        cells, values = queries.of(env, arm), queries.scores(env, arm)
-        interval, several = iqm_interval(values), len(values) > 1
+        cells, at = queries.of(env, arm), standings.standing(queries, env, arm)
+        several = len(cells) > 1
         rows.append(
             Bar(
                 arm,
                 queries.colour(arm),
-                interval.estimate,
-                *((interval.low, interval.high) if several else ()),
+                *(at.score if several else at.score[:1]),
                 points=[(r.score, _seed(r)) for r in cells if not r.diverged],
                 faint=[(r.score, f"{_seed(r)}, diverged") for r in cells if r.diverged],
-                says=f"{interval if several else short(interval.estimate)}, n = {len(values)}",
+                says=f"{at.score if several else short(at.score.estimate)}, n = {len(cells)}",
             )
         )
     others = queries.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
     base = queries.scores(env, queries.sweep.baseline)
-    title = f"{env}: final score"
     rule = float(iqm(np.array(base))) if base else None
     line = "; the dashed line is the baseline's" if base else ""
     more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
     more += " Without dots: figures of others." if others else ""
     return Figure(
-        title,
-        bars(title, _best(rows), "return of the final policy's mode", rule=rule),
+        bars(f"{env}: final score", _best(rows), "return of the final policy's mode", rule=rule),
         f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
         f" {counts(_every(queries, queries.arms(env), env))}",
     )
@@ -127,12 +123,13 @@ def improvement(queries: Queries, *envs: str) -> Figure | None:
     seeds |= {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
     rows = []
     for arm, found in pairs.items():
-        says = better(found) + (f", {len(found)} tasks" if several else "")
-        rows.append(Bar(arm, queries.colour(arm), *improved(found), says=says))
+        better = standings.improvement(found)
+        says = f"{better}, {len(found)} tasks" if several else str(better)
+        rows.append(Bar(arm, queries.colour(arm), better.interval.estimate, *better.bounds, says=says))
     title = f"{'All tasks' if several else envs[0]}: does it beat the baseline?"
     axis = f"P(a run beats one of {base}){', mean over tasks' * several}"
     caption = "Runs are resampled within their task." if several else "0.5 is no difference."
-    return Figure(title, bars(title, _best(rows), axis, (0.0, 1.0), 0.5), f"{caption} {counts(seeds)}")
+    return Figure(bars(title, _best(rows), axis, (0.0, 1.0), 0.5), f"{caption} {counts(seeds)}")
 
 
 def _best(rows: Iterable[Bar]) -> list[Bar]:
@@ -146,9 +143,9 @@ def learning(queries: Queries, env: str) -> list[Figure]:
     if not steps:  # no episode ended in training
         return []
     return [
-        _curves(queries, f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
+        _curves(f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
                 " 100 training episodes, with its 95\u00a0% bootstrap band."),
-        _curves(queries, f"{env}: return over wall time", time, Axes("seconds of training", "return"),
+        _curves(f"{env}: return over wall time", time, Axes("seconds of training", "return"),
                 "The same over the time it took, to the median run's end."),
     ]  # fmt: skip
 
@@ -160,7 +157,6 @@ def learning_together(queries: Queries) -> Figure | None:
     if not found:
         return None
     return _curves(
-        queries,
         "All tasks: normalised return",
         found,
         Axes("share of the budget", "normalised return"),
@@ -192,7 +188,6 @@ def profiles(queries: Queries) -> Figure | None:
     left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
     return Figure(
-        title,
         lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
         f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
         f" {queries.whose(*envs)} IQM. {counts(seeds)}{left_out}",
@@ -206,26 +201,24 @@ def thresholds(queries: Queries, env: str) -> list[Figure]:
         return []
     found = {arm: queries.reaches(env, arm, goal.value) for arm in arms}
     figures = []
-    for what, unit in (("steps", STEPS), ("seconds", "seconds of training")):
+    for i, (what, unit) in enumerate((("steps", STEPS), ("seconds", "seconds of training"))):
         rows = []
-        for arm in arms:
-            values, never = list(getattr(found[arm], what)), found[arm].never
-            half = float(np.median(values + [np.inf] * never))
+        for arm, reaches in found.items():
+            half = reaches.medians[i]
             rows.append(
                 Bar(
                     arm,
                     queries.colour(arm),
                     half if np.isfinite(half) else None,
-                    points=[(v, f"a run: {short(v)} {unit}") for v in values],
-                    beyond=never,
-                    says=f"{len(values)} of {count(len(values) + never, 'run')} reached {short(goal.value)}",
+                    points=[(v, f"a run: {short(v)} {unit}") for v in reaches[i] if np.isfinite(v)],
+                    beyond=len(reaches.steps) - reaches.reached,
+                    says=f"{reaches.reached} of {count(len(reaches.steps), 'run')} reached {short(goal.value)}",
                 )
             )
         rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
         title = f"{env}: {what} to a return of {short(goal.value)}"
         figures.append(
             Figure(
-                title,
                 bars(title, rows, unit, (0.0, None)),
                 f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
                 f" it. {counts(_every(queries, arms, env))}",
@@ -239,13 +232,13 @@ def over_training(queries: Queries, env: str, metric: str, title: str, log: bool
     found = curves.over_steps(queries, env, metric)
     if not found:
         return None
-    values = np.concatenate([curve.middle if curve.low is None else curve.low for curve in found])
+    values = np.concatenate([c.line.y if c.line.low is None else c.line.low for c in found])
     positive = bool((values[np.isfinite(values)] > 0).all())
-    wide = over_decades(np.concatenate([values, *(curve.middle for curve in found)]))
+    wide = over_decades(np.concatenate([values, *(c.line.y for c in found)]))
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
     axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
     about = Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric)
-    return _curves(queries, f"{env}: {title}", found, axes, about)
+    return _curves(f"{env}: {title}", found, axes, about)
 
 
 def health(queries: Queries, env: str) -> Iterator[Figure]:
@@ -283,7 +276,6 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
         ]
         title = f"{env}: {arm}, spread per joint"
         yield Figure(
-            title,
             lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
             (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
             arm,
@@ -295,13 +287,9 @@ def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.nd
     return np.array([np.interp(grid, steps, joint) for joint in spread.T])
 
 
-def _curves(queries: Queries, title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
-    n = counts({curve.arm: curve.seeds for curve in found})
-    return Figure(title, lines(title, _lines(queries, found), axes), about + " " + n)
-
-
-def _lines(queries: Queries, found: Sequence[Curve]) -> list[Line]:
-    return [Line(c.arm, queries.colour(c.arm), c.x, c.middle, c.low, c.high) for c in found]
+def _curves(title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
+    n = counts({curve.line.name: curve.seeds for curve in found})
+    return Figure(lines(title, [curve.line for curve in found], axes), about + " " + n)
 
 
 def plot(queries: Queries) -> str:
@@ -310,14 +298,14 @@ def plot(queries: Queries) -> str:
     for metric in (RETURN, *queries.sweep.plots):
         for first in range(0, len(envs), ACROSS):
             found = {env: curves.over_steps(queries, env, metric) for env in envs[first : first + ACROSS]}
-            rows.append([_panel(queries, env, metric, of_env) for env, of_env in found.items()])
-            drawn |= {curve.arm for of_env in found.values() for curve in of_env}
+            rows.append([_panel(env, metric, of_env) for env, of_env in found.items()])
+            drawn |= {curve.line.name for of_env in found.values() for curve in of_env}
     entries = [Entry(arm, queries.colour(arm)) for arm in queries.sweep.arms() if arm in drawn]
     return sheet(queries.sweep.question or queries.sweep.path.stem, rows, entries)
 
 
-def _panel(queries: Queries, env: str, metric: str, found: Sequence[Curve]) -> Chart:
+def _panel(env: str, metric: str, found: Sequence[Curve]) -> Chart:
     runs = sorted(curve.seeds[0].drawn for curve in found)
     n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
-    log = bool(found) and metric != RETURN and over_decades(np.concatenate([curve.middle for curve in found]))
-    return lines(f"{env}: {metric}", _lines(queries, found), Axes(STEPS, f"{env}: {metric}{n}", log))
+    log = bool(found) and metric != RETURN and over_decades(np.concatenate([curve.line.y for curve in found]))
+    return lines(f"{env}: {metric}", [curve.line for curve in found], Axes(STEPS, f"{env}: {metric}{n}", log))

@@ -37,8 +37,8 @@ class Maps(NamedTuple):
     moments: int
     """Checkpoints they were made of."""
     says: str
-    pictures: list[Figure]
-    """A joint each."""
+    pictures: dict[str, Chart]
+    """By joint."""
 
 
 def maps(queries: Queries, env: str) -> list[Maps]:
@@ -53,10 +53,10 @@ def maps(queries: Queries, env: str) -> list[Maps]:
         some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
         moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
         for s, state in enumerate(kept.states):
-            drawn = []
-            for j, joint in enumerate(names):
-                label = f"{env}, {arm}: {joint}, {state}"
-                drawn.append(Figure(joint, _map(label, columns[:, :, j], s, steps, kept.discrete), ""))
+            drawn = {
+                joint: _map(f"{env}, {arm}: {joint}, {state}", columns[:, :, j], s, steps, kept.discrete)
+                for j, joint in enumerate(names)
+            }
             found.append(Maps(state, arm, len(steps), f"seed {row.seed}, n = 1 run, {moments}{some}", drawn))
     states = list(dict.fromkeys(m.state for m in found))
     return sorted(found, key=lambda m: states.index(m.state))
@@ -104,7 +104,6 @@ def routes(queries: Queries, env: str) -> Iterator[Figure]:
         title = f"{env}: {arm}, routes"
         n = Seeds(len(runs), len(queries.of(env, arm))).told()
         yield Figure(
-            title,
             _paths(title, runs, names, ends) if ends else _shares(title, runs, names),
             f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
             f" n = {n}, {len(taken)} episodes.",

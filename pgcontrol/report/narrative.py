@@ -8,17 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.measures.statistics import (
-    LEVEL,
-    Interval,
-    difference,
-    iqm_interval,
-    mann_whitney,
-    pairs_won,
-    probability_of_improvement,
-)
-from pgcontrol.report import improvement
+from pgcontrol.measures.statistics import LEVEL, Interval
 from pgcontrol.report.queries import STUCK, Queries, percent
+from pgcontrol.report.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, short
@@ -35,58 +27,6 @@ JOINTS = 3
 """Joints that are named of a run's narrow ones: those that are so in most runs."""
 ONE_WAY = 0.95
 """Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
-
-
-class Standing(NamedTuple):
-    """An arm on a task."""
-
-    arm: str
-    seeds: int
-    score: Interval
-    ahead: Interval | None
-    """Of the baseline; None for the baseline itself, or without one."""
-    better: Interval | None
-    won: tuple[float, int]
-    """Pairs of a run of it and one of the baseline: those won, and all."""
-    p_value: float
-    """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
-
-    @property
-    def settled(self) -> int:
-        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
-
-        Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
-        one time in ten, which the exact test knows.
-        """
-        if self.ahead is None or self.better is None:
-            return 0
-        side = _clearly(self.better, self.p_value)
-        return side if (self.ahead.low > 0) - (self.ahead.high < 0) == side else 0
-
-
-def _clearly(better: Interval, p_value: float) -> int:
-    """1 where the interval of P(better) lies above one half, −1 below, and the exact test agrees; otherwise 0."""
-    return 0 if p_value > 1 - LEVEL else (better.low > 0.5) - (better.high < 0.5)
-
-
-def standings(queries: Queries, env: str) -> list[Standing]:
-    """The arms of a task, best first."""
-    base = queries.scores(env, queries.sweep.baseline)
-    found = []
-    for arm in queries.arms(env):
-        scores, rival = queries.scores(env, arm), base if arm != queries.sweep.baseline else []
-        found.append(
-            Standing(
-                arm,
-                min(len(scores), len(rival or scores)),
-                iqm_interval(scores),
-                difference(scores, rival) if rival else None,
-                probability_of_improvement([(scores, rival)]) if rival else None,
-                pairs_won(scores, rival),
-                mann_whitney([(scores, rival)]) if rival else 1.0,
-            )
-        )
-    return sorted(found, key=lambda s: -s.score.estimate)
 
 
 class Paragraph(NamedTuple):
@@ -114,9 +54,7 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
         first = _first(found)
         best.setdefault(listed([s.arm for s in first]) + " alike" * (len(first) > 1), []).append(env)
     led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
-    hint = (
-        " (of one seed alone)" if all(len(queries.of(env, s.arm)) == 1 for env in ranked for s in ranked[env]) else ""
-    )
+    hint = " (of one seed alone)" if all(len(s.scores) == 1 for found in ranked.values() for s in found) else ""
     lead = f"Highest score{hint}: {'; '.join(led)}." if led else ""
     told = []
     for side, words in ((1, "Clearly above"), (-1, "Clearly below")):
@@ -155,11 +93,11 @@ def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
     best = base if base and base in first else first[0]
     did = "scored" if len(ranked) == 1 else "did best" if len(first) == 1 else "did best alike"
     arms = listed([_named(queries, s) for s in first])
-    lead = f"On {env}, {arms} {did}: {_score(best, len(queries.scores(env, best.arm)))}."
+    lead = f"On {env}, {arms} {did}: {_score(best)}."
     told = []
     if base and base is not best and best.ahead and best.better:
-        theirs = _score(base, len(queries.scores(env, base.arm)))
-        told.append(f"That is {_by(best, base)} than the baseline {base.arm}'s {theirs}; {_sure(best, base)}.")
+        more, surely = _by(best.ahead, base), _sure(best, best.better, base)
+        told.append(f"That is {more} than the baseline {base.arm}'s {_score(base)}; {surely}.")
     told += _others(best, base, ranked)
     told += _cost(queries, env, best, base)
     told += _gap(queries, env, ranked)
@@ -171,35 +109,32 @@ def _named(queries: Queries, standing: Standing) -> str:
     return f"the baseline {standing.arm}" if standing.arm == queries.sweep.baseline else standing.arm
 
 
-def _score(standing: Standing, seeds: int) -> str:
-    if seeds == 1:
-        return f"{short(standing.score.estimate)}, from one seed alone"
-    spread = f"{short(standing.score.low)} to {short(standing.score.high)}"
-    level = f"{percent(LEVEL)} " if seeds >= FEW else ""
-    return f"{short(standing.score.estimate)} ({level}{spread}, {seeds} seeds)"
+def _score(standing: Standing) -> str:
+    estimate, low, high = map(short, standing.score)
+    if len(standing.scores) == 1:
+        return f"{estimate}, from one seed alone"
+    level = f"{percent(LEVEL)} " if len(standing.scores) >= FEW else ""
+    return f"{estimate} ({level}{low} to {high}, {len(standing.scores)} seeds)"
 
 
-def _by(standing: Standing, base: Standing) -> str:
-    ahead = standing.ahead
-    assert ahead is not None
+def _by(ahead: Interval, base: Standing) -> str:
     share = ahead.estimate / base.score.estimate if base.score.estimate > 0 else 0.0
     return f"{short(ahead.estimate)}{f' ({percent(share)})' if share >= 0.005 else ''} more"
 
 
-def _sure(standing: Standing, base: Standing) -> str:
-    better, (won, pairs) = standing.better, standing.won
-    assert better is not None
+def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
     if standing.seeds < FEW:
         return f"{count(standing.seeds, 'seed')} to compare: a hint, no more"
-    if won == pairs:
-        told = f"every run of it beats every run of {base.arm} ({pairs} of {pairs} pairs)"
+    if better.won == better.pairs:
+        told = f"every run of it beats every run of {base.arm} ({better.pairs} of {better.pairs} pairs)"
     else:
-        interval = f"{short(better.low)} … {short(better.high)}"
-        told = f"a run of it beats one of {base.arm} in {won:g} of {pairs} pairs ({short(better.estimate)}, {interval})"
+        estimate, low, high = map(short, better.interval)
+        pairs = f"{better.won:g} of {better.pairs} pairs"
+        told = f"a run of it beats one of {base.arm} in {pairs} ({estimate}, {low} … {high})"
     if standing.settled:
         return f"{told}, which settles it"
-    if won == pairs:
-        return f"{told}, but so few runs come out so by chance one time in {1 / standing.p_value:.0f}"
+    if better.won == better.pairs:
+        return f"{told}, but so few runs come out so by chance one time in {1 / better.p_value:.0f}"
     return f"{told}, which these seeds do not settle"
 
 
@@ -212,11 +147,11 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> li
             arms = listed([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
             told.append(f"{words}: {arms}.")
     unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
-    for side, words in ((1.0, "above"), (0.0, "below")):
-        if wholly := [s.arm for s in unsettled if s.better and s.better.estimate == side]:
+    for side, words in ((1, "above"), (0, "below")):
+        if wholly := [s.arm for s in unsettled if s.better and s.better.won == side * s.better.pairs]:
             few = "though so few runs come out like that by chance, too"
             told.append(f"With every run {words} the baseline's, {few}: {listed(wholly)}.")
-    if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.estimate < 1]:
+    if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.won < s.better.pairs]:
         told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
     if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW and s.score != best.score]:
         hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
@@ -235,24 +170,20 @@ def _cost(queries: Queries, env: str, best: Standing, base: Standing | None) -> 
 
 def _gap(queries: Queries, env: str, ranked: list[Standing]) -> list[str]:
     """Arms whose samples do much better than their mode: what is played without sampling is not what was learned."""
-    told = []
     scale = abs(queries.one(env) - queries.first(env))
-    for s in ranked:
-        sampled = queries.sampled(env, s.arm)
-        if sampled and iqm_interval(sampled).estimate - s.score.estimate > 0.1 * scale:
-            told.append(
-                f"{s.arm}'s samples score {short(iqm_interval(sampled).estimate)},"
-                f" its mode only {short(s.score.estimate)}."
-            )
-    return told
+    return [
+        f"{s.arm}'s samples score {short(s.sampled)}, its mode only {short(s.score.estimate)}."
+        for s in ranked
+        if s.sampled is not None and s.sampled - s.score.estimate > 0.1 * scale
+    ]
 
 
 def _reported(queries: Queries, env: str, best: Standing) -> list[str]:
     """How the best arm stands to what others came to on the task."""
-    scores, told = queries.scores(env, best.arm), []
+    told = []
     for other in sorted(queries.sweep.references.get(env, ()), key=lambda r: -r.value):
-        there = sum(score >= other.value for score in scores)
-        told.append(f"{other.name} {short(other.value)} ({there} of {count(len(scores), 'run')} reach it)")
+        there = sum(score >= other.value for score in best.scores)
+        told.append(f"{other.name} {short(other.value)} ({there} of {count(len(best.scores), 'run')} reach it)")
     return [f"Others' figures, beside the runs of {best.arm}: {listed(told)}."] if told else []
 
 
@@ -303,12 +234,12 @@ def _together(queries: Queries) -> str:
         pairs = queries.pairs(arm, queries.envs())
         if arm == base or len(pairs) < 2:
             continue
-        better, p_value = probability_of_improvement(pairs), mann_whitney(pairs)
         tasks.add(len(pairs))
-        if side := _clearly(better, p_value):
-            clear.append(f"{arm} {improvement.better(pairs)}, clearly {'better' if side > 0 else 'worse'}")
+        better = improvement(pairs)
+        if better.clearly:
+            clear.append(f"{arm} {better}, clearly {'better' if better.clearly > 0 else 'worse'}")
         else:
-            rest.append(f"{arm} ({short(better.estimate)})")
+            rest.append(f"{arm} ({short(better.interval.estimate)})")
     if not tasks:
         return ""
     told = [*clear, *([f"not clearly off a half: {listed(rest)}"] if rest else [])]

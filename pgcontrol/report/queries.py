@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,13 +24,20 @@ STUCK = 0.2
 
 
 class Reaches(NamedTuple):
-    """When the runs of an arm reached a goal."""
+    """When each run of an arm reached a goal: infinite, and so the last in a median, for one that never did."""
 
     steps: list[float]
-    """Of the runs that did."""
     seconds: list[float]
-    never: int
-    """How many did not."""
+
+    @property
+    def reached(self) -> int:
+        """How many did."""
+        return int(np.isfinite(self.steps).sum())
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Of the steps and of the seconds."""
+        return float(np.median(self.steps)), float(np.median(self.seconds))
 
 
 class Goal(NamedTuple):
@@ -38,6 +45,17 @@ class Goal(NamedTuple):
 
     value: float
     why: str
+
+
+def steps(row: Row) -> np.ndarray:
+    """Steps at the points of a row's curves, [P]."""
+    return np.array(row.points, float)
+
+
+def seconds(row: Row) -> np.ndarray:
+    """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
+    kept = _values(row.curves.get("time/time_elapsed"))
+    return kept if len(kept) and np.isfinite(kept).all() else steps(row) / row.points[-1] * row.seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,37 +110,30 @@ class Queries:
         ends = [(row.points[0], row.points[-1]) for row in rows]
         return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), CHART_POINTS)
 
-    def curves(self, rows: Iterable[Row], metric: str, grid: np.ndarray) -> np.ndarray:
-        """A metric of several runs on common steps, [n, P]; runs that know nothing of it are left out."""
-        found = [_on(grid, np.array(row.points, float), row.curves.get(metric)) for row in rows]
-        return np.array([c for c in found if c is not None]).reshape(-1, len(grid))
+    def curves(
+        self, rows: Iterable[Row], metric: str, grid: np.ndarray, at: Callable[[Row], np.ndarray] = steps
+    ) -> np.ndarray:
+        """A metric of several runs on common steps, or other places `at` which its points are, [n, P].
 
-    def over_time(self, rows: list[Row]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns over wall time: seconds [P] up to the median run's, and the curves [n, P]."""
-        grid = np.linspace(0, np.median([row.seconds for row in rows]), CHART_POINTS)
-        found = [_on(grid, seconds(row), row.curves.get(RETURN)) for row in rows]
-        return grid, np.array([c for c in found if c is not None]).reshape(-1, CHART_POINTS)
+        Unknown before a run's first known point, flat beyond its last. Runs that know nothing of it are left out.
+        """
+        found = []
+        for row in rows:
+            y = _values(row.curves.get(metric))
+            known = np.isfinite(y)
+            if known.any():
+                found.append(np.interp(grid, at(row)[known], y[known], left=np.nan))
+        return np.array(found).reshape(-1, len(grid))
 
     def first(self, env: str) -> float:
         """The return that training begins with: IQM over all runs of the task."""
-        begun = [next((v for v in r.curves.get(RETURN, ()) if v is not None), None) for r in self._all(env)]
-        known = [v for v in begun if v is not None]
+        curves = [_values(row.curves.get(RETURN)) for row in self._all(env)]
+        known = [curve[np.isfinite(curve)][0] for curve in curves if np.isfinite(curve).any()]
         return float(iqm(np.array(known))) if known else 0.0
-
-    def best(self, env: str) -> float:
-        """The best arm's IQM."""
-        return max(self._scored(env).values())
-
-    def yardstick(self, env: str) -> str | None:
-        """The arm whose progress others are measured by: the baseline, or None for the best one, whichever that is.
-
-        A baseline that ended no better than it began is no yardstick: the scale would be upside down.
-        """
-        return self._yardstick(env, self._scored(env))[0]
 
     def whose(self, *envs: str) -> str:
         """The yardstick of some tasks, in words."""
-        return _whose([self.yardstick(env) for env in envs])
+        return _whose([self._yardstick(env, self._scored(env))[0] for env in envs])
 
     def one(self, env: str) -> float:
         """The score that counts as 1 on a task: the yardstick's IQM."""
@@ -135,7 +146,7 @@ class Queries:
 
     def stuck(self, env: str) -> float | None:
         """The score under which a run has not learned the task; None where no arm has, or where there is one run."""
-        first, best = self.first(env), self.best(env)
+        first, best = self.first(env), max(self._scored(env).values())
         return first + STUCK * (best - first) if best > first and len(self._all(env)) > 1 else None
 
     def goal(self, env: str) -> Goal | None:
@@ -152,11 +163,13 @@ class Queries:
 
     def reaches(self, env: str, arm: str, goal: float) -> Reaches:
         """When the training return of an arm's runs first was at a goal, as finely as `statistics.reached` can say."""
-        rows = self.of(env, arm)
-        known = [(row, _values(row.curves.get(RETURN))) for row in rows]
-        steps = [reached(np.array(row.points, float), curve, goal) for row, curve in known]
-        times = [reached(seconds(row), curve, goal) for row, curve in known]
-        return Reaches([s for s in steps if s is not None], [t for t in times if t is not None], steps.count(None))
+        found = Reaches([], [])
+        for row in self.of(env, arm):
+            curve = _values(row.curves.get(RETURN))
+            for times, at in zip(found, (steps(row), seconds(row)), strict=True):
+                when = reached(at, curve, goal)
+                times.append(np.inf if when is None else when)
+        return found
 
     def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps [n] and each joint's spread [n, A] of a run; None for rows that did not keep it."""
@@ -180,7 +193,10 @@ class Queries:
         return rows[(len(rows) - 1) // 2]
 
     def _yardstick(self, env: str, ends: Mapping[str, float]) -> tuple[str | None, float]:
-        """The baseline and where it ended, if that is above the first return; else None and where the best arm did."""
+        """The baseline and where it ended, if that is above the first return; else None and where the best arm did.
+
+        A baseline that ended no better than it began is no yardstick: the scale would be upside down.
+        """
         end = ends.get(self.sweep.baseline or "", -np.inf)
         return (self.sweep.baseline, end) if end > self.first(env) else (None, max(ends.values()))
 
@@ -211,19 +227,6 @@ def _whose(yardsticks: Sequence[str | None]) -> str:
     return "the baseline's, or the best arm's where the baseline gained nothing"
 
 
-def seconds(row: Row) -> np.ndarray:
-    """Wall time at the points of a row's curves, [P]; evenly over the steps for rows that did not keep it."""
-    kept, steps = row.curves.get("time/time_elapsed"), np.array(row.points, float)
-    return np.array(kept, float) if kept and None not in kept else steps / steps[-1] * row.seconds
-
-
-def _on(grid: np.ndarray, x: np.ndarray, values: list | None) -> np.ndarray | None:
-    """A curve at other points: unknown before its first, flat beyond its last. None where nothing of it is known."""
-    y = _values(values)
-    known = np.isfinite(y)
-    return np.interp(grid, x[known], y[known], left=np.nan) if known.any() else None
-
-
 def _values(curve: list[float | None] | None) -> np.ndarray:
     """A curve of a row, [P], with NaN where nothing is known; [0] where the row has none."""
-    return np.array([np.nan if v is None else v for v in curve or ()], float)
+    return np.array(curve or (), float)

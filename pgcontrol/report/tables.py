@@ -13,11 +13,10 @@ from rich import markup
 from rich.table import Table
 
 from pgcontrol.machine import files
-from pgcontrol.measures.statistics import iqm_interval
 from pgcontrol.report import figures
-from pgcontrol.report.improvement import better, improved
 from pgcontrol.report.narrative import answer
-from pgcontrol.report.queries import Queries, Reaches
+from pgcontrol.report.queries import Queries
+from pgcontrol.report.standings import standing
 from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
@@ -33,22 +32,20 @@ of the baseline) with its interval, if any, medians of the time to the threshold
 
 def lines(queries: Queries) -> list[tuple[str, ...]]:
     """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
-    found, baseline = [], queries.sweep.baseline
+    found = []
     for env in queries.envs():
-        base = queries.scores(env, baseline)
         for arm in queries.arms(env):
-            cell, scores = queries.of(env, arm), queries.scores(env, arm)
-            sampled = queries.sampled(env, arm)
+            at = standing(queries, env, arm)
             found.append(
                 (
                     env,
                     arm,
-                    str(iqm_interval(scores)) if len(scores) > 1 else f"{short(scores[0])} (one seed)",
-                    short(iqm_interval(sampled).estimate) if sampled else "",
-                    better([(scores, base)]) if base and arm != baseline else "",
-                    str(len(scores)),
+                    str(at.score) if len(at.scores) > 1 else f"{short(at.scores[0])} (one seed)",
+                    "" if at.sampled is None else short(at.sampled),
+                    str(at.better or ""),
+                    str(len(at.scores)),
                     f"{queries.rate(env, arm):,.0f}",
-                    ", ".join(short(r.score) + " †" * r.diverged for r in cell),
+                    ", ".join(short(r.score) + " †" * r.diverged for r in queries.of(env, arm)),
                 )
             )
         for told in queries.sweep.references.get(env, ()):
@@ -121,30 +118,23 @@ def _sheet(lines: Iterable[Sequence[Any]]) -> str:
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
     """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
     for env in queries.envs():
-        base, goal = queries.scores(env, queries.sweep.baseline), queries.goal(env)
+        goal = queries.goal(env)
         for arm in queries.arms(env):
-            scores, sampled = queries.scores(env, arm), queries.sampled(env, arm)
-            interval = iqm_interval(scores)
-            beats = improved([(scores, base)]) if base and arm != queries.sweep.baseline else (None,) * 3
+            at = standing(queries, env, arm)
             reaches = queries.reaches(env, arm, goal.value) if goal else None
             yield (
                 env,
                 arm,
-                len(scores),
-                interval.estimate,
-                *((interval.low, interval.high) if len(scores) > 1 else (None, None)),
-                iqm_interval(sampled).estimate if sampled else None,
-                *beats,
+                len(at.scores),
+                at.score.estimate,
+                *(at.score[1:] if len(at.scores) > 1 else (None, None)),
+                at.sampled,
+                *((at.better.interval.estimate, *at.better.bounds) if at.better else (None, None, None)),
                 queries.rate(env, arm),
                 goal.value if goal else None,
-                *(_middle(reaches) if reaches else (None, None)),
-                len(reaches.steps) if reaches else None,
+                *(reaches.medians if reaches else (None, None)),
+                reaches.reached if reaches else None,
             )
-
-
-def _middle(reaches: Reaches) -> list[float]:
-    """Medians of the steps and of the seconds, in which a run that never came there counts last: infinite."""
-    return [float(np.median([*values, *[np.inf] * reaches.never])) for values in (reaches.steps, reaches.seconds)]
 
 
 def _thresholds(queries: Queries) -> list[str]:
@@ -156,9 +146,8 @@ def _thresholds(queries: Queries) -> list[str]:
         why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
         for arm in queries.arms(env):
             found = queries.reaches(env, arm, goal.value)
-            words = [short(m) if np.isfinite(m) else "–" for m in _middle(found)]
-            reached = len(found.steps)
-            told.append(_line([env, arm, *words, f"{reached} of {reached + found.never}"]))
+            words = [short(m) if np.isfinite(m) else "–" for m in found.medians]
+            told.append(_line([env, arm, *words, f"{found.reached} of {len(found.steps)}"]))
     if not told:
         return []
     head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]

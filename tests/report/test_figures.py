@@ -33,7 +33,9 @@ def test_what_a_yaml_asks_for_is_linear_unless_it_spans_two_decades(sweep):
             key: row.changed(curves=row.line["curves"] | {"health/modes": values})
             for key, row in results.read(sweep).items()
         }
-        (figure,) = [f for f in figures.health(Queries(asked, rows), "Fork-v0") if f.title.endswith("health/modes")]
+        (figure,) = [
+            f for f in figures.health(Queries(asked, rows), "Fork-v0") if f.drawing.label.endswith("health/modes")
+        ]
         return ">0.1<" in str(figure.drawing) and ">1<" in str(figure.drawing) and ">10<" in str(figure.drawing)
 
     assert axis([0.05 * 1.2**i for i in range(50)])
@@ -70,8 +72,9 @@ def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
     found = maps.maps(changed(sweep, maps=one), "Fork-v0")
     assert {m.moments for m in found} == {1}
     assert "at step" in found[0].says
-    assert 'class="mass"' in str(found[0].pictures[0].drawing)
-    assert "<image" not in str(found[0].pictures[0].drawing)
+    picture = str(next(iter(found[0].pictures.values())))
+    assert 'class="mass"' in picture
+    assert "<image" not in picture
 
 
 def lacking(study: Queries, arm: str, metric: str, *seeds: int) -> Queries:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from pgcontrol.report import figures, tables
-from pgcontrol.report.narrative import NARROW, answer, listed, standings
+from pgcontrol.report.narrative import NARROW, answer, listed
 from pgcontrol.report.page import common, write
 from pgcontrol.report.queries import Queries
+from pgcontrol.report.standings import Standing, standings
 from pgcontrol.sweep import results
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.sweep import Key, read_sweep
@@ -32,12 +33,19 @@ def saying(text: str, *facts: str) -> bool:
     )
 
 
+def pairs(standing: Standing) -> tuple[float, int]:
+    """Pairs of runs won against the baseline, and all."""
+    better = standing.better
+    assert better is not None
+    return better.won, better.pairs
+
+
 def test_who_won_by_how_much_and_how_sure(study):
     together, fork, cheetah, *_ = (f"{p.lead} {p.rest}" for p in answer(study))
     bins, beta, gaussian, mixture = standings(study, "Fork-v0")
     assert [s.arm for s in (bins, beta, gaussian, mixture)] == ["bins", "beta", "gaussian", "mixture"]
     # 202 against 102, and every run of the one beats every run of the other
-    assert bins.won == (25, 25)
+    assert pairs(bins) == (25, 25)
     assert (bins.settled, mixture.settled, beta.settled) == (1, -1, 0)
     assert saying(fork, "Fork-v0", "bins", "202", "200", "204", "5 seeds")
     assert saying(fork, "100", "98 %", "gaussian", "102")
@@ -49,7 +57,7 @@ def test_who_won_by_how_much_and_how_sure(study):
     first, second = standings(study, "HalfCheetah-v5")
     assert first.score.estimate == second.score.estimate == 1100
     assert {s.settled for s in (first, second)} == {0}
-    assert next(s for s in (first, second) if s.arm == "bins").won == (6, 12)
+    assert pairs(next(s for s in (first, second) if s.arm == "bins")) == (6, 12)
     assert saying(cheetah, "HalfCheetah-v5", "gaussian", "bins", "1,100")
     assert saying(together, "Highest", "bins", "Fork-v0")
     assert saying(together, "gaussian and bins alike", "HalfCheetah-v5")
@@ -183,8 +191,9 @@ def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
     (env,) = study.envs()
     found = {s.arm: s for s in standings(study, env)}
     assert {s.settled for s in found.values()} == {0}
-    assert found["npg x100"].won[0] == 0  # -492 at best, where the baseline has 3,835 at worst
-    assert 0 < found["gae-pg x1"].won[0] < found["gae-pg x1"].won[1]
+    assert pairs(found["npg x100"])[0] == 0  # -492 at best, where the baseline has 3,835 at worst
+    won, every = pairs(found["gae-pg x1"])
+    assert 0 < won < every
     first, trouble = (p.rest for p in answer(study))
     assert saying(first, "every run", "npg x100")
     assert not saying(first, "every run", "gae-pg x1")
@@ -199,7 +208,7 @@ def test_certainty_of_three_seeds_is_not_certainty():
     sweep = read_sweep(COMMITTED / "spectrum.yaml")
     study = Queries(sweep, results.read(sweep), COMMITTED / "runs")
     npg = next(s for s in standings(study, "Hopper-v5") if s.arm == "npg")
-    assert (npg.won, npg.settled) == ((9, 9), 0)
+    assert (pairs(npg), npg.settled) == ((9, 9), 0)
     told = said(study)
     assert saying(told, "ppo", "9 of 9 pairs", "chance")
     assert "1 (1 …" not in told

@@ -1,5 +1,7 @@
 """What is asked of rows made by hand."""
 
+import math
+
 import pytest
 
 from pgcontrol.report.queries import Queries, Reaches
@@ -34,13 +36,13 @@ def study(tmp_path):
 
 
 def test_a_goal_is_reached_between_points_in_steps_as_in_seconds(study):
-    assert study.reaches("Reacher-v5", "gaussian", 5.0) == Reaches([250.0], [3.0], never=1)
-    assert study.reaches("Reacher-v5", "gaussian", 2.0) == Reaches([220.0, 250.0], [2.4, 3.0], never=0)
+    assert study.reaches("Reacher-v5", "gaussian", 5.0) == Reaches([250.0, math.inf], [3.0, math.inf])
+    assert study.reaches("Reacher-v5", "gaussian", 2.0) == Reaches([220.0, 250.0], [2.4, 3.0])
 
 
 def test_a_run_that_knows_nothing_of_its_return_never_reaches_it(study):
     rows = {key: row.changed(curves={"steps": [100, 200, 300]}) for key, row in study.rows.items()}
-    assert Queries(study.sweep, rows).reaches("Reacher-v5", "gaussian", -1.0) == Reaches([], [], never=2)
+    assert Queries(study.sweep, rows).reaches("Reacher-v5", "gaussian", -1.0) == Reaches([math.inf] * 2, [math.inf] * 2)
 
 
 def test_a_run_that_took_no_time_by_its_row_has_a_rate(study):

@@ -1,0 +1,105 @@
+"""How the arms of a task stand: what they score, and how sure it is that they are above or below the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.measures import statistics
+from pgcontrol.measures.statistics import LEVEL, Interval, Pair
+from pgcontrol.report.queries import Queries
+from pgcontrol.text import short
+
+
+class Improvement(NamedTuple):
+    """How likely a run of an arm beats one of the baseline, on a task or as the mean over several."""
+
+    interval: Interval
+    won: float
+    """Pairs of a run of the arm and one of the baseline that the arm wins; a tie is half."""
+    pairs: int
+    """All of them."""
+    p_value: float
+    """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
+    alone: bool
+    """Whether on every task one of the two has one run."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | tuple[None, None]:
+        """Of the interval; None where there is no interval to speak of.
+
+        Where all pairs are won or lost a bootstrap has nothing to resample, and that is no certainty; nor is what it
+        makes of the other side's runs, where on every task a side has one run.
+        """
+        _, low, high = self.interval
+        return (low, high) if low < high and not self.alone else (None, None)
+
+    @property
+    def clearly(self) -> int:
+        """1 where the interval lies above one half, −1 below, and the exact test agrees; otherwise 0."""
+        return 0 if self.p_value > 1 - LEVEL else (self.interval.low > 0.5) - (self.interval.high < 0.5)
+
+    def __str__(self) -> str:
+        """The interval, or, where there is none to speak of, how many pairs are won."""
+        if None in self.bounds:
+            return f"{short(self.interval.estimate)} ({self.won:g} of {self.pairs} pairs)"
+        return str(self.interval)
+
+
+def improvement(pairs: Sequence[Pair]) -> Improvement:
+    """Of scores (ours, the baseline's) on one or several tasks."""
+    interval, p_value = statistics.probability_of_improvement(pairs), statistics.mann_whitney(pairs)
+    won, count = np.sum([statistics.pairs_won(*pair) for pair in pairs], 0)
+    return Improvement(interval, float(won), int(count), p_value, all(min(map(len, pair)) == 1 for pair in pairs))
+
+
+class Standing(NamedTuple):
+    """An arm on a task."""
+
+    arm: str
+    scores: list[float]
+    """One a seed."""
+    score: Interval
+    """Their IQM; of one seed there is no interval."""
+    sampled: float | None
+    """The same of the sampled policies; None where that was not measured."""
+    seeds: int
+    """Runs to compare: of the arm or of the baseline, whichever has fewer."""
+    ahead: Interval | None
+    """Of the baseline; None for the baseline itself, or without one."""
+    better: Improvement | None
+
+    @property
+    def settled(self) -> int:
+        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
+
+        Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
+        one time in ten, which the exact test knows.
+        """
+        if self.ahead is None or self.better is None:
+            return 0
+        return self.better.clearly if (self.ahead.low > 0) - (self.ahead.high < 0) == self.better.clearly else 0
+
+
+@lru_cache(maxsize=256)
+def standing(queries: Queries, env: str, arm: str) -> Standing:
+    """How an arm stands that has a run of the task."""
+    scores, sampled = queries.scores(env, arm), queries.sampled(env, arm)
+    rival = queries.scores(env, queries.sweep.baseline) if arm != queries.sweep.baseline else []
+    return Standing(
+        arm,
+        scores,
+        statistics.iqm_interval(scores),
+        float(statistics.iqm(np.array(sampled))) if sampled else None,
+        min(len(scores), len(rival or scores)),
+        statistics.difference(scores, rival) if rival else None,
+        improvement([(scores, rival)]) if rival else None,
+    )
+
+
+def standings(queries: Queries, env: str) -> list[Standing]:
+    """The arms of a task, best first."""
+    return sorted((standing(queries, env, arm) for arm in queries.arms(env)), key=lambda s: -s.score.estimate)
