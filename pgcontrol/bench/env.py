@@ -1,13 +1,12 @@
 """How fast are the worlds? Env steps per second of VecEnv, of what it is built on, and of its peers, in one run."""
 
-import json
 import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import gymnasium
@@ -20,6 +19,8 @@ from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import TaskVecEnv
 from rich.console import Console
 from rich.table import Table
+
+from pgcontrol.bench.turns import in_turns, ratio, spans, write
 
 SYNC_ENVS = 8
 REPEATS = 11
@@ -34,7 +35,7 @@ Contender = tuple[int, Callable[[], object], Callable[[int], None]]
 """Its number of envs, what starts its first episodes, and what plays a number of steps from there."""
 
 
-def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: str | Path | None) -> dict[str, Any]:
+def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
     """Measure env steps per second under random actions, episodes and resets included, and print a table.
 
     The contenders take turns, REPEATS times, so that a disturbance of the machine meets them all:
@@ -50,7 +51,7 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
     Args:
         env_ids: tasks of the catalogue.
         num_envs: envs of all contenders but sync.
-        threads: physics threads; 0 for one per logical CPU.
+        threads: physics threads.
         seconds: time for one turn of one contender.
         out: the JSON file to write, or None.
 
@@ -58,16 +59,13 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
         What is written: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
         "low": min, "high": max, "vecenv_ratio": median over turns of vecenv / contender}}}}.
     """
-    threads = threads or os.cpu_count() or 1
     result: dict[str, Any] = {
         "host": {"cpus": os.cpu_count(), "machine": platform.machine(), "mujoco": mujoco.mj_versionString()},  # pyright: ignore[reportAttributeAccessIssue]
         "settings": {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS},
         "envs": {env_id: _measure(env_id, num_envs, threads, seconds) for env_id in env_ids},
     }
     print_table(result)
-    if out is not None:
-        Path(out).write_text(json.dumps(result, indent=2) + "\n")
-    return result
+    return write(result, out)
 
 
 def print_table(result: dict[str, Any]) -> None:
@@ -98,20 +96,15 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
         contenders["sync"] = _sync(env_id, actions)
         if find_spec("envpool"):
             contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
-    turns: dict[str, list[float]] = {name: [] for name in contenders}
-    order = list(contenders)
-    for _ in range(REPEATS):
-        for name in order:
-            turns[name].append(_rate(contenders[name], steps))
-        order = order[1:] + order[:1]  # what runs before may leave threads or clocks behind: no one is always second
+    rates = in_turns({name: partial(_rate, contender, steps) for name, contender in contenders.items()}, REPEATS)
     return {
         name: {
-            "steps_per_second": median(rates),
-            "low": min(rates),
-            "high": max(rates),
-            "vecenv_ratio": median(a / b for a, b in zip(turns["vecenv"], rates, strict=True)),
+            "steps_per_second": span["rate"],
+            "low": span["low"],
+            "high": span["high"],
+            "vecenv_ratio": ratio(rates, "vecenv", name),
         }
-        for name, rates in turns.items()
+        for name, span in spans(rates).items()
     }
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from pgcontrol.bench.training import REPEATS, train, warm
+from pgcontrol.bench.training import REPEATS, timed, train, warm
+from pgcontrol.bench.turns import cells, in_turns, ratio, spans, write
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 
@@ -32,20 +32,13 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     own = {row.head: {"algorithm": name} for name, row in catalog.algorithms().items() if row.head}
     common = {"env": env_id, "compile": "on"} | settings
     once = {head: train(warm(configure(common | own.get(head, {}) | {"head": head})), []) for head in heads}
-    turns = [{head: measure(seconds) for head, measure in once.items()} for _ in range(REPEATS)]
-    rows = {}
-    for head in heads:
-        rates = [turn[head] for turn in turns]
-        ratio = median(turn[head] / turn[heads[0]] for turn in turns)
-        rows[head] = {"rate": median(rates), "low": min(rates), "high": max(rates), "ratio": ratio}
-    result = {"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}
+    rates = in_turns({head: partial(timed, seconds, step) for head, step in once.items()}, REPEATS)
+    rows = {head: span | {"ratio": ratio(rates, head, heads[0])} for head, span in spans(rates).items()}
     table = Table(title=f"{env_id}, whole trainings")
     table.add_column("head", no_wrap=True)
     for column in ("steps/s", "lowest to highest", f"x {heads[0]}"):
         table.add_column(column, justify="right", no_wrap=True)
     for head, row in rows.items():
-        table.add_row(head, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", f"{row['ratio']:.2f}")
+        table.add_row(head, *cells(row), f"{row['ratio']:.2f}")
     Console(highlight=False).print(table)
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-    return result
+    return write({"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import resource
 import time
@@ -13,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from pgcontrol.bench.turns import write
 from pgcontrol.runs.config import configure
 from pgcontrol.training.trainer import Trainer
 
@@ -58,9 +58,7 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
     for count, cost in costs.items():
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
     Console(highlight=False).print(table)
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-    return result
+    return write(result, out)
 
 
 def _measure(settings: dict[str, Any], seconds: float) -> tuple[float, float, float]:

@@ -5,11 +5,10 @@ All rows of one call are measured in one run, in turns, so that ratios hold on a
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import multiprocessing
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,13 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pgcontrol.bench import peer
+from pgcontrol.bench.turns import cells, in_turns, spans, write
 from pgcontrol.runs.config import Config, configure, nested
 from pgcontrol.training.trainer import Trainer
 
 REPEATS = 5
-
-Rates = dict[str, list[float]]
-"""Row -> its rate in every turn."""
 
 
 def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
@@ -43,41 +40,40 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         "limit": the rate that nothing but arithmetic and physics would allow}}, "split": {head: {part: share of wall
         time}}}. Rates are environment steps/s, for `update` rows samples/s.
     """
-    configs = {head: configure({"env": env_id, "compile": "on", **settings, "head": head}) for head in heads}
+    asked = {head: {"env": env_id, "compile": "on", **settings, "head": head} for head in heads}
+    configs = {head: configure(of_head) for head, of_head in asked.items()}
     trainers = {head: warm(config) for head, config in configs.items()}
     first = configs[heads[0]]
-    rows: dict[str, Callable[[float], float]] = {"physics alone": _physics(trainers[heads[0]])}
+    physics = partial(timed, seconds, _physics(trainers[heads[0]]))
+    rows: dict[str, Callable[[], float]] = {"physics alone": physics}
     splits: dict[str, list[dict[str, float]]] = {head: [] for head in heads}
     for head, trainer in trainers.items():
-        rows[f"act {head}"] = _act(trainer)
-        rows[f"update {head}, compiled, samples"] = _update(trainer)
-        rows[f"update {head}, eager, samples"] = _update(Trainer(configs[head], compiled=False))
-        rows[f"update {head}, minibatch 64, samples"] = _update(warm(_with(configs[head], minibatch=64)))
-        rows[f"train {head}"] = train(trainer, splits[head])
+        small = warm(configure(asked[head] | {"algorithm.minibatch": 64}))
+        rows[f"act {head}"] = partial(timed, seconds, _act(trainer))
+        rows[f"update {head}, compiled, samples"] = partial(_update, seconds, trainer)
+        rows[f"update {head}, eager, samples"] = partial(_update, seconds, Trainer(configs[head], compiled=False))
+        rows[f"update {head}, minibatch 64, samples"] = partial(_update, seconds, small)
+        rows[f"train {head}"] = partial(timed, seconds, train(trainer, splits[head]))
     if peer.installed():
-        rows["train Stable-Baselines3, same settings"] = stable_baselines(first, like_ours=True)
-        rows["train Stable-Baselines3, defaults"] = stable_baselines(first, like_ours=False)
+        for name, like_ours in (("same settings", True), ("defaults", False)):
+            learn = _learning(peer.ppo(first, like_ours))
+            rows[f"train Stable-Baselines3, {name}"] = partial(timed, seconds, learn, multiprocessing.cpu_count())
     gflops = median(_gflops() for _ in range(REPEATS))
-    rates: Rates = {name: [] for name in rows}
-    for _ in range(REPEATS):
-        for name, measure in rows.items():
-            rates[name].append(measure(seconds))
+    rates = in_turns(rows, REPEATS)
     rates[f"train {heads[0]} x 2 processes, sum"] = [_side_by_side(configs[heads[0]], 3 * seconds)]
     result: dict[str, Any] = {
         "settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings},
         "gflops": gflops,
-        "rows": {n: {"rate": median(r), "low": min(r), "high": max(r), "limit": None} for n, r in rates.items()},
+        "rows": {name: span | {"limit": None} for name, span in spans(rates).items()},
         "split": {head: _shares(split) for head, split in splits.items()},
     }
     for head, trainer in trainers.items():
         _limits(result["rows"], head, trainer, gflops)
-    print_table(result)
-    if out is not None:
-        out.write_text(json.dumps(result, indent=1) + "\n")
-    return result
+    _print(result)
+    return write(result, out)
 
 
-def print_table(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any]) -> None:
     """Rates with their range over turns, ratios to the first head and to Stable-Baselines3, where the time goes."""
     console, rows = Console(highlight=False, width=None if Console().is_terminal else 120), result["rows"]
     first = next(iter(result["split"]))
@@ -90,7 +86,7 @@ def print_table(result: dict[str, Any]) -> None:
     for name, row in rows.items():
         share = f"{row['rate'] / row['limit']:.0%}" if row["limit"] else ""
         ratios = [f"{row['rate'] / rate:.1f}" if name.startswith("train") else "" for rate in peers.values()]
-        table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", share, *ratios)
+        table.add_row(name, *cells(row), share, *ratios)
     console.print(table)
     for head, split in result["split"].items():
         console.print(f"{head}: " + "  ".join(f"{part} {share:.0%}" for part, share in split.items()))
@@ -116,11 +112,6 @@ def _limits(rows: dict[str, Any], head: str, trainer: Trainer, gflops: float) ->
                 rows[name]["limit"] = limit
 
 
-def _with(config: Config, minibatch: int) -> Config:
-    options = dataclasses.replace(config.algorithm.options, minibatch=minibatch)
-    return dataclasses.replace(config, algorithm=dataclasses.replace(config.algorithm, options=options))
-
-
 def warm(config: Config) -> Trainer:
     """A trainer after two updates: what is compiled is compiled."""
     torch.set_num_threads(1)
@@ -130,16 +121,16 @@ def warm(config: Config) -> Trainer:
     return trainer
 
 
-def _timed(seconds: float, once: Callable[[], int]) -> float:
-    """Units a second of `once`, which does some and says how many."""
-    torch.set_num_threads(1)
+def timed(seconds: float, once: Callable[[], int], threads: int = 1) -> float:
+    """Units a second of `once`, which does some and says how many, on so many of torch's threads."""
+    torch.set_num_threads(threads)
     began, done = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
         done += once()
     return done / elapsed
 
 
-def _physics(trainer: Trainer) -> Callable[[float], float]:
+def _physics(trainer: Trainer) -> Callable[[], int]:
     env, task = trainer.env, trainer.env.task
     if task is None:
         raise ValueError(f"{env.env_id}: the bench needs a task of ours")
@@ -153,10 +144,10 @@ def _physics(trainer: Trainer) -> Callable[[float], float]:
         physics.step(task.frame_skip)
         return env.num_envs
 
-    return lambda seconds: _timed(seconds, once)
+    return once
 
 
-def _act(trainer: Trainer) -> Callable[[float], float]:
+def _act(trainer: Trainer) -> Callable[[], int]:
     obs = torch.zeros(trainer.env.num_envs, trainer.env.obs_size, dtype=torch.float64)
     noise = trainer.policy.head.noise(len(obs), trainer.sampling)
 
@@ -165,36 +156,32 @@ def _act(trainer: Trainer) -> Callable[[float], float]:
             trainer.collector.respond(obs, noise)
         return len(obs)
 
-    return lambda seconds: _timed(seconds, once)
+    return once
 
 
-def _update(trainer: Trainer) -> Callable[[float], float]:
+def _update(seconds: float, trainer: Trainer) -> float:
     """Samples a second through whole updates on rollouts collected outside the clock."""
-
-    def measure(seconds: float) -> float:
-        torch.set_num_threads(1)
-        spent, samples = 0.0, 0
-        while spent < seconds:
-            rollout, _ = trainer.collector.collect()
-            estimate = rollout.estimate(trainer.estimator)
-            began = time.perf_counter()
-            trainer.rule.update(rollout, estimate, 0.0, trainer.minibatches)
-            spent += time.perf_counter() - began
-            samples += estimate.advantage.numel() * trainer.config.algorithm.options.epochs
-        return samples / spent
-
-    return measure
+    torch.set_num_threads(1)
+    spent, samples = 0.0, 0
+    while spent < seconds:
+        rollout, _ = trainer.collector.collect()
+        estimate = rollout.estimate(trainer.estimator)
+        began = time.perf_counter()
+        trainer.rule.update(rollout, estimate, 0.0, trainer.minibatches)
+        spent += time.perf_counter() - began
+        samples += estimate.advantage.numel() * trainer.config.algorithm.options.epochs
+    return samples / spent
 
 
-def train(trainer: Trainer, splits: list[dict[str, float]]) -> Callable[[float], float]:
-    """What measures its environment steps/s for some seconds; where the time went is appended to `splits`."""
+def train(trainer: Trainer, splits: list[dict[str, float]]) -> Callable[[], int]:
+    """An update, which takes so many environment steps; where the time went is appended to `splits`."""
 
     def once() -> int:
         row = trainer.update()
         splits.append({k: row[f"time/{k}"] for k in ("physics", "policy", "buffer", "update", "rest")})
         return trainer.config.num_envs * trainer.config.rollout_steps
 
-    return lambda seconds: _timed(seconds, once)
+    return once
 
 
 def _shares(split: list[dict[str, float]]) -> dict[str, float]:
@@ -202,19 +189,15 @@ def _shares(split: list[dict[str, float]]) -> dict[str, float]:
     return {part: sum(row[part] for row in split) / total for part in split[0]}
 
 
-def stable_baselines(config: Config, like_ours: bool) -> Callable[[float], float]:
-    """PPO of Stable-Baselines3 on its own choice of threads."""
-    model = peer.ppo(config, like_ours)
-    threads = multiprocessing.cpu_count()
+def _learning(model: Any) -> Callable[[], int]:
+    """A rollout and an update of Stable-Baselines3's PPO."""
 
-    def measure(seconds: float) -> float:
-        torch.set_num_threads(threads)
-        began, before = time.perf_counter(), model.num_timesteps
-        while (elapsed := time.perf_counter() - began) < seconds or model.num_timesteps == before:
-            model.learn(1, reset_num_timesteps=False)  # one rollout and one update
-        return (model.num_timesteps - before) / elapsed
+    def once() -> int:
+        before = model.num_timesteps
+        model.learn(1, reset_num_timesteps=False)
+        return model.num_timesteps - before
 
-    return measure
+    return once
 
 
 def _side_by_side(config: Config, seconds: float) -> float:
@@ -226,4 +209,4 @@ def _side_by_side(config: Config, seconds: float) -> float:
 
 
 def _solo(settings: dict[str, Any], seconds: float) -> float:
-    return train(warm(configure(settings)), [])(seconds)
+    return timed(seconds, train(warm(configure(settings)), []))
