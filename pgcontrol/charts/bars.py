@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import numpy as np
 
-from pgcontrol.charts.chart import LETTER, Chart, cut, text
+from pgcontrol.charts.chart import LETTER, Chart, cut, dot, stroke, text
 from pgcontrol.charts.lines import BOTTOM, RIGHT, WIDTH, whose
 from pgcontrol.charts.scale import Scale, fit, number
 
@@ -44,10 +45,11 @@ class Bar:
         found = (self.estimate, self.low, self.high, *(value for value, _ in (*self.points, *self.faint)))
         return [value for value in found if value is not None]
 
-    def words(self) -> list[str]:
-        """All that is said."""
+    def told(self) -> dict[str, Any]:
+        """All that a page's script says of it."""
         never = [f"{self.beyond} never"] if self.beyond else []
-        return [self.says, *(says for _, says in (*self.points, *self.faint)), *never]
+        says = [self.says, *(says for _, says in (*self.points, *self.faint)), *never]
+        return {"name": self.name, "arm": self.arm, "c": self.colour, "says": says}
 
 
 def bars(
@@ -63,16 +65,16 @@ def bars(
     right = WIDTH - (BEYOND if any(row.beyond for row in rows) else RIGHT)
     x = fit(np.array(values or [0.0]), left, right, ends=ends)
     bottom = TOP + STEP * len(rows)
-    drawn = [_upright("grid", x(t), TOP, bottom) + text(x(t), bottom + 15, number(t), "middle") for t in x.ticks(4)]
+    drawn = [stroke("grid", x(t), TOP, x(t), bottom) + text(x(t), bottom + 15, number(t), "middle") for t in x.ticks(4)]
     wide = LETTER * len(title)
     middle = min(max((left + WIDTH - RIGHT) / 2, wide / 2), WIDTH - wide / 2)
     drawn.append(text(middle, bottom + BOTTOM - 7, title, "middle", "title"))
-    drawn += [] if rule is None else [_upright("rule", x(rule), TOP, bottom)]
+    drawn += [] if rule is None else [stroke("rule", x(rule), TOP, x(rule), bottom)]
     told = []
     for i, row in enumerate(rows):
         y = TOP + STEP * (i + 0.5)
         drawn.append(_bar(row, x, y))
-        told.append({"name": row.name, "arm": row.arm, "c": row.colour, "y": y, "says": row.words()})
+        told.append(row.told() | {"y": y})
     return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": told})
 
 
@@ -84,17 +86,10 @@ def _bar(row: Bar, x: Scale, middle: float) -> str:
             f'width="{max(x(row.high) - x(row.low), 2):.1f}"/>'
         )
     for look, points in (("run", row.points), ("hollow", row.faint)):
-        parts += [
-            f'<circle class="{look}" cx="{x(v):.1f}" cy="{middle:.1f}" r="3"><title>{escape(says)}</title></circle>'
-            for v, says in points
-        ]
+        parts += [dot(look, x(value), middle, says=says) for value, says in points]
     if row.beyond:
         parts.append(text(WIDTH - 2, middle + 4, f"{row.beyond}×∞", "end"))
     if row.estimate is not None:
-        parts.append(_upright("estimate", x(row.estimate), middle - 9, middle + 9))
+        parts.append(stroke("estimate", x(row.estimate), middle - 9, x(row.estimate), middle + 9))
     says = escape(f"{row.name}: {row.says}")
     return f"<g {whose(row.name, row.colour, row.arm)}><title>{says}</title>{''.join(parts)}</g>"
-
-
-def _upright(look: str, x: float, top: float, bottom: float) -> str:
-    return f'<line class="{look}" x1="{x:.1f}" x2="{x:.1f}" y1="{top:g}" y2="{bottom:g}"/>'

@@ -84,10 +84,21 @@ def text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str
     return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
+def stroke(look: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    """A straight line."""
+    return f'<line class="{look}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def dot(look: str, x: float, y: float, radius: float = 3, more: str = "", says: str = "") -> str:
+    """A disc, and what it says to a pointer."""
+    told = f"><title>{escape(says)}</title></circle>" if says else "/>"
+    return f'<circle class="{look}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.3g}"{more}{told}'
+
+
 def badge(x: float, y: float, entry: Entry, radius: float = 8) -> str:
     """A disc, with a letter in it where there is room."""
     letter = text(x, y + 3.6, entry.badge, "middle", "letter") if radius >= 7 else ""
-    return f'<g class="{entry.colour}"><circle class="badge" cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}"/>{letter}</g>'
+    return f'<g class="{entry.colour}">{dot("badge", x, y, radius)}{letter}</g>'
 
 
 def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tuple[list[str], float]:
@@ -100,7 +111,7 @@ def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tupl
         if entry.look == "badge":
             mark = badge(x + 10, y, entry, 7)
         elif entry.look == "run":
-            mark = f'<g class="{entry.colour}"><circle class="run" cx="{x + 10:.1f}" cy="{y:.1f}" r="3"/></g>'
+            mark = f'<g class="{entry.colour}">{dot("run", x + 10, y)}</g>'
         else:
             mark = f'<g class="{entry.colour}"><path class="line" d="M{x:.1f} {y:.1f}h20"/></g>'
         drawn += [mark, text(x + 25, y + 4, entry.name, "start")]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pgcontrol.charts.chart import Chart, Entry, key, text
+from pgcontrol.charts.chart import Chart, Entry, dot, key, stroke, text
 from pgcontrol.charts.scale import Scale, fit, number
 
 WIDTH, HEIGHT = 440, 286
@@ -78,12 +78,9 @@ def lines(
     y = fit(np.concatenate([*values, also]).astype(float), bottom, TOP + height, axes.log, axes.ends)
     drawn = [_frame(x, y, axes), *names]
     if rule and y.low <= rule[0] <= y.high:
-        drawn += [
-            f'<line class="rule" x1="{x.start}" x2="{x.end}" y1="{y(rule[0]):.1f}" y2="{y(rule[0]):.1f}"/>',
-            text(x.end, y(rule[0]) - 4, rule[1], "end"),
-        ]
-    for at, look in uprights:
-        drawn.append(f'<line class="{look}" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{y.start:g}" y2="{y.end:g}"/>')
+        high = y(rule[0])
+        drawn += [stroke("rule", x.start, high, x.end, high), text(x.end, high - 4, rule[1], "end")]
+    drawn += [stroke(look, x(at), y.start, x(at), y.end) for at, look in uprights]
     drawn += [_curve(curve, x, y) for curve in reversed(curves)]
     for at, value, says in marks:
         place = f"M{x(at):.1f} {y(value):.1f}l-5 -9h10Z"
@@ -119,10 +116,8 @@ def _curve(curve: Line, x: Scale, y: Scale) -> str:
         parts.append(f'<path class="line" d="{_path(x, y, points)}"/>')
     if curve.look != "line":
         strength = np.linspace(0.2, 1, len(points)) if curve.look == "cloud" else np.ones(len(points))
-        parts += [
-            f'<circle class="run" cx="{x(a):.1f}" cy="{y(b):.1f}" r="3" fill-opacity="{s:.2g}"/>'
-            for (a, b), s in zip(points, strength, strict=True)
-        ]
+        for (a, b), opacity in zip(points, strength, strict=True):
+            parts.append(dot("run", x(a), y(b), more=f' fill-opacity="{opacity:.2g}"'))
     return f"<g {whose(curve.name, curve.colour, curve.arm)}>{''.join(parts)}</g>"
 
 
@@ -145,9 +140,7 @@ def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
 
 def _frame(x: Scale, y: Scale, axes: Axes) -> str:
     parts = [
-        f'<line class="grid" x1="{x.start}" x2="{x.end}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
-        + text(x.start - 6, y(t) + 4, number(t), "end")
-        for t in y.ticks()
+        stroke("grid", x.start, y(t), x.end, y(t)) + text(x.start - 6, y(t) + 4, number(t), "end") for t in y.ticks()
     ]
     parts += [text(x(t), y.start + 16, number(t), "middle") for t in x.ticks(4, WORD)]
     parts.append(text((x.start + x.end) / 2, y.start + BOTTOM - 6, axes.x, "middle", "title"))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from pgcontrol.charts.chart import Chart, text
+from pgcontrol.charts.chart import Chart, stroke, text
 from pgcontrol.charts.lines import Line, numbers
 from pgcontrol.charts.scale import number
 
@@ -74,10 +74,7 @@ def mass(heights: np.ndarray, left: float, right: float, foot: float, tall: floa
     """A histogram, heights [C] of at most 1, that stands on a line at `foot`; a height of 1 is `tall` pixels."""
     wide = (right - left) / len(heights)
     steps = "".join(f"V{foot - h * tall:.1f}H{left + (i + 1) * wide:.1f}" for i, h in enumerate(heights))
-    return (
-        f'<path class="mass" d="M{left:g} {foot:g}{steps}V{foot:g}Z"/>'
-        f'<line class="axis" x1="{left:g}" x2="{right:g}" y1="{foot:g}" y2="{foot:g}"/>'
-    )
+    return f'<path class="mass" d="M{left:g} {foot:g}{steps}V{foot:g}Z"/>' + stroke("axis", left, foot, right, foot)
 
 
 def corners(shapes: Sequence[Mapping[str, Any]], paths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

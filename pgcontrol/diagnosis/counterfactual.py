@@ -22,7 +22,7 @@ from pgcontrol.measures.statistics import probability_of_improvement, welch
 from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import Config, flat, nested
+from pgcontrol.runs.config import flat, nested
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.board import Board, follow
@@ -58,8 +58,9 @@ class Counterfactual(NamedTuple):
 
 
 class Branching(NamedTuple):
-    """Where branches part from a run; a folder's name, so that those of another onset are others."""
+    """Where branches part from a run."""
 
+    run: RunFolder
     origin: Path
     """The checkpoint."""
     steps: int
@@ -68,9 +69,31 @@ class Branching(NamedTuple):
     """Spread of the widened, in half-ranges."""
 
     @property
-    def folder(self) -> str:
-        """Name of the folder of its branches."""
-        return f"from-{checkpoint.steps_of(self.origin)}-for-{self.steps}-at-{self.width:.3g}"
+    def start(self) -> int:
+        """Step of the checkpoint."""
+        return checkpoint.steps_of(self.origin)
+
+    @property
+    def where(self) -> Path:
+        """Folder of the run folders of its branches; those of another onset have another."""
+        return self.run.path / "branches" / f"from-{self.start}-for-{self.steps}-at-{self.width:.3g}"
+
+    def cells(self, seeds: int) -> list[Cell]:
+        """Both arms of each seed, in turns."""
+        config, end = self.run.config(), self.start + self.steps
+        common = flat(nested(config)) | {
+            "total_steps": end,
+            "eval_every": 10 * end,  # once, at the end
+            "eval_episodes": max(EPISODES, config.eval_episodes),
+            "video": False,
+            "threads": 1,
+        }
+        common.pop("run_dir")
+        return [
+            cell_of(Key(config.env, arm, seed), common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
+            for seed in range(seeds)
+            for arm in ARMS
+        ]
 
 
 def counterfactual(
@@ -90,17 +113,14 @@ def counterfactual(
         InputError: no checkpoint to begin from, or branches failed.
     """
     branching = branching_of(run, onset, steps)
-    where, start = run.path / "branches" / branching.folder, checkpoint.steps_of(branching.origin)
-    cells = _cells(run.config(), branching, seeds)
+    cells, where = branching.cells(seeds), branching.where
     for cell in cells:
         if not begun(cell, where / cell.name):
-            begin(
-                cell, where / cell.name, branching.origin, run, branching.width if cell.key.arm == "widened" else None
-            )
+            begin(cell, branching)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
-    late = f", after the onset at {onset.step:,}: no checkpoint is older" if start > onset.step else ""
-    told = f"{len(cells)} branches of {branching.steps:,} steps from step {start:,}{late}, {len(missing)} to run"
-    console.print(told, markup=False)
+    late = f", after the onset at {onset.step:,}: no checkpoint is older" if branching.start > onset.step else ""
+    told = f"{len(cells)} branches of {branching.steps:,} steps from step {branching.start:,}{late}"
+    console.print(f"{told}, {len(missing)} to run", markup=False)
     pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
     board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
     with closing(follow(executor, board, console)) as outcomes:
@@ -109,18 +129,17 @@ def counterfactual(
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
             board.ended[outcome.cell.key] = None
             console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
-    return measured(run, branching, seeds)
+    return measured(branching, seeds)
 
 
 def finished(run: RunFolder, onset: Onset) -> Counterfactual | None:
     """What earlier branches from this onset came to, of the usual length; None: there are no two finished pairs."""
     if not checkpoint.find(run.path):
         return None
-    branching = branching_of(run, onset, None)
-    where, seeds = run.path / "branches" / branching.folder, 0
-    while all(_finished(where / cell.name) for cell in _cells(run.config(), branching, seeds + 1)[-2:]):
+    branching, seeds = branching_of(run, onset, None), 0
+    while all(_finished(branching.where / cell.name) for cell in branching.cells(seeds + 1)[-2:]):
         seeds += 1
-    return measured(run, branching, seeds) if seeds >= LEAST else None
+    return measured(branching, seeds) if seeds >= LEAST else None
 
 
 def branching_of(run: RunFolder, onset: Onset, steps: int | None) -> Branching:
@@ -133,37 +152,22 @@ def branching_of(run: RunFolder, onset: Onset, steps: int | None) -> Branching:
     start = spreads(read_rows(run.metrics_file))[1][0].mean()
     rest = config.total_steps - checkpoint.steps_of(origin)
     width = float(np.clip(start, LEAST_WIDTH, MOST_WIDTH))
-    return Branching(origin, steps or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
+    return Branching(run, origin, steps or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
 
 
-def _cells(config: Config, branching: Branching, seeds: int) -> list[Cell]:
-    """Both arms of each seed, in turns."""
-    end = checkpoint.steps_of(branching.origin) + branching.steps
-    common = flat(nested(config)) | {
-        "total_steps": end,
-        "eval_every": 10 * end,  # once, at the end
-        "eval_episodes": max(EPISODES, config.eval_episodes),
-        "video": False,
-        "threads": 1,
-    }
-    common.pop("run_dir")
-    return [
-        cell_of(Key(config.env, arm, seed), common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
-        for seed in range(seeds)
-        for arm in ARMS
-    ]
-
-
-def measured(run: RunFolder, branching: Branching, seeds: int) -> Counterfactual:
-    """The arms of finished branches, compared."""
-    cells, where = _cells(run.config(), branching, seeds), run.path / "branches" / branching.folder
-    folders = {arm: [where / cell.name for cell in cells if cell.key.arm == arm] for arm in ARMS}
-    scores = {arm: [final(folder) for folder in found] for arm, found in folders.items()}
-    climbs = {arm: float(np.mean([climb(folder) for folder in found])) for arm, found in folders.items()}
-    gain = compare(scores, column(read_rows(run.metrics_file), RETURN)[1], climbs["widened"] - climbs["alone"])
-    return Counterfactual(
-        checkpoint.steps_of(branching.origin), branching.steps, branching.width, scores, folders, gain
-    )
+def measured(branching: Branching, seeds: int) -> Counterfactual:
+    """The arms of finished branches, compared: difference of means with Welch's interval, and P(better)."""
+    found = [(cell.key.arm, branching.where / cell.name) for cell in branching.cells(seeds)]
+    folders = {arm: [folder for of, folder in found if of == arm] for arm in ARMS}
+    scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
+    widened, alone = (float(np.mean([climb(folder) for folder in of_arm])) for of_arm in folders.values())
+    ours, theirs = (np.array(scores[arm]) for arm in ARMS)
+    better = probability_of_improvement([(ours.tolist(), theirs.tolist())])
+    returns = column(read_rows(branching.run.metrics_file), RETURN)[1]
+    scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
+    ahead = float(ours.mean() - theirs.mean())
+    gain = Gain(ahead, welch(ours, theirs), better, seeds, scale, catching_up=widened - alone)
+    return Counterfactual(branching.start, branching.steps, branching.width, scores, folders, gain)
 
 
 def nearest(found: Sequence[Path], step: int) -> Path:
@@ -177,17 +181,20 @@ def nearest(found: Sequence[Path], step: int) -> Path:
     return [*found[:1], *(f for f in found if checkpoint.steps_of(f) <= step)][-1]
 
 
-def begin(cell: Cell, folder: Path, origin: Path, run: RunFolder, width: float | None) -> None:
+def begin(cell: Cell, branching: Branching) -> None:
     """Make a branch's run folder, its first checkpoint the origin's with random streams anew, and widened if asked."""
+    folder = branching.where / cell.name
     shutil.rmtree(folder, ignore_errors=True)
     config = dataclasses.replace(cell.config, run_dir=str(folder))
-    trainer = Trainer(config, run.manifest().get("compiled"), fresh=False)
-    trainer.load(origin)
+    trainer = Trainer(config, branching.run.manifest().get("compiled"), fresh=False)
+    trainer.load(branching.origin)
     reseed(trainer, config.seed)
+    width = branching.width if cell.key.arm == "widened" else None
     if width is not None:
         widen(trainer, width)
     made = RunFolder.create(config)
-    made.write_manifest(branch_of=str(origin), widened=width, compiled=trainer.compilation.on, status="stopped")
+    began = {"branch_of": str(branching.origin), "widened": width, "compiled": trainer.compilation.on}
+    made.write_manifest(**began, status="stopped")
     trainer.save(made.checkpoint(trainer.steps))
     trainer.close()
 
@@ -220,21 +227,6 @@ def climb(folder: Path) -> float:
     steps, returns = column(read_rows(folder / "metrics.jsonl"), RETURN)
     parts = np.array_split(returns, 10) if len(steps) >= 20 else [np.zeros(1)]
     return float(parts[-1].mean() - parts[-2].mean()) if len(parts) > 1 else 0.0
-
-
-def compare(scores: dict[str, list[float]], returns: np.ndarray, catching_up: float = 0.0) -> Gain:
-    """The widened arm against the other: difference of means with Welch's interval, and P(better).
-
-    Args:
-        scores: of both `ARMS`, one a branch.
-        returns: of the run, for what is large on this task.
-        catching_up: see `Gain`.
-    """
-    ours, theirs = (np.array(scores[arm]) for arm in ARMS)
-    gain = float(ours.mean() - theirs.mean())
-    better = probability_of_improvement([(ours.tolist(), theirs.tolist())])
-    scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
-    return Gain(gain, welch(ours, theirs), (better.estimate, better.low, better.high), len(ours), scale, catching_up)
 
 
 def _finished(folder: Path) -> bool:

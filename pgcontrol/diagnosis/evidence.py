@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.charts.chart import HUES, Chart, Entry, badge, hue, sheet, text
+from pgcontrol.charts.chart import HUES, Chart, Entry, badge, dot, hue, sheet, stroke, text
 from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.charts.pictures import image, mass
 from pgcontrol.charts.scale import Scale, number
@@ -196,14 +196,14 @@ def _pushes(push: Push, draws: np.ndarray, marks: Sequence[Mark]) -> list[str]:
     drawn = [f'<path class="bound" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in corners)}Z"/>']
     places, counts = np.unique(draws.round(3), axis=0, return_counts=True)
     # of a head that has few values, many draws are one point: its area tells how many
-    for (x, y), radius in zip(push.pixels(places), np.sqrt(5 + 1150 * counts / len(draws)), strict=True):
-        drawn.append(f'<circle class="draw" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>')
+    radii = np.sqrt(5 + 1150 * counts / len(draws))
+    drawn += [dot("draw", x, y, radius) for (x, y), radius in zip(push.pixels(places), radii, strict=True)]
     # what is played comes last, and the mean is larger: one is often where the other is
     order = sorted(zip(marks, _badges(marks), strict=True), key=lambda pair: pair[0].name == PLAYED)
     for mark, entry in order:
         (x1, y1), (x2, y2) = push.origin, push.pixels(mark.action)
-        ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-        drawn.append(f'<g class="{entry.colour}"><line class="halo" {ends}/><line class="arrow" {ends}/></g>')
+        arrow = "".join(stroke(look, x1, y1, x2, y2) for look in ("halo", "arrow"))
+        drawn.append(f'<g class="{entry.colour}">{arrow}</g>')
         drawn.append(badge(x2, y2, entry, 12 if mark.name == MEAN else 8))
     return drawn
 
@@ -214,7 +214,7 @@ def _strips(label: str, draws: np.ndarray, marks: Sequence[Mark]) -> Chart:
     step = max(TALLEST / joints, 30.0) if joints > 2 else 150.0
     x, bottom, tall = Scale(-1.025, 1.025, LEFT, STRIPS - 8), 8 + step * joints, 0.85 * step
     ticks = (-1.0, -0.5, 0.0, 0.5, 1.0)
-    drawn = [f'<line class="grid" x1="{x(t):.1f}" x2="{x(t):.1f}" y1="8" y2="{bottom:g}"/>' for t in ticks]
+    drawn = [stroke("grid", x(t), 8, x(t), bottom) for t in ticks]
     drawn += [text(x(t), bottom + 15, number(t), "middle") for t in ticks]
     title = f"action, half-ranges ({len(draws):,} draws)"
     drawn.append(text((x.start + x.end) / 2, bottom + 32, title, "middle", "title"))
@@ -224,7 +224,7 @@ def _strips(label: str, draws: np.ndarray, marks: Sequence[Mark]) -> Chart:
         drawn.append(text(LEFT - 8, foot - 0.4 * tall, f"joint {joint}", "end", "label"))
         drawn.append(f'<g opacity=".6">{mass(share / share.max(), x.start, x.end, foot, tall)}</g>')
         for place, (mark, entry) in enumerate(zip(marks, _badges(marks), strict=True), 1):
-            at = f'x1="{x(mark.action[joint]):.1f}" x2="{x(mark.action[joint]):.1f}"'
-            drawn.append(f'<g class="{entry.colour}"><line class="arrow" {at} y1="{foot - tall:g}" y2="{foot:g}"/></g>')
-            drawn.append(badge(x(mark.action[joint]), foot - tall * place / (len(marks) + 1), entry, min(8, step / 6)))
+            at = x(mark.action[joint])
+            drawn.append(f'<g class="{entry.colour}">{stroke("arrow", at, foot - tall, at, foot)}</g>')
+            drawn.append(badge(at, foot - tall * place / (len(marks) + 1), entry, min(8, step / 6)))
     return Chart(f"{label}: {title}", drawn, (STRIPS, bottom + 40))

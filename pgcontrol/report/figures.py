@@ -264,15 +264,18 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
         if not rows:
             continue
         grid = queries.grid(rows)
-        joints = iqm(np.array([_resampled(grid, *found) for row in rows if (found := queries.spread(row))]), axis=0)
+        kept = filter(None, map(queries.spread, rows))
+        joints = iqm(
+            np.array([[np.interp(grid, steps, joint) for joint in spread.T] for steps, spread in kept]), axis=0
+        )
         names = queries.joints(env, len(joints))
         drawn = [Line("the narrowest", queries.colour(arm), grid, joints.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
         limit, n = Limits().share, Seeds(len(rows), len(queries.of(env, arm))).told()
-        sharp = {row.seed: found for row in rows if (found := queries.sharp(row))}
         marks = [
-            (at.step, limit, f"seed {seed}: narrow from step {at.step:,} on, joints {at.joints}")
-            for seed, at in sharp.items()
+            (at.step, limit, f"seed {row.seed}: narrow from step {at.step:,} on, joints {at.joints}")
+            for row in rows
+            if (at := queries.sharp(row))
         ]
         title = f"{env}: {arm}, spread per joint"
         yield Figure(
@@ -280,11 +283,6 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
             (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
             arm,
         )
-
-
-def _resampled(grid: np.ndarray, steps: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Spreads [n, A] of a run on other steps, [A, P]."""
-    return np.array([np.interp(grid, steps, joint) for joint in spread.T])
 
 
 def _curves(title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:

@@ -104,7 +104,9 @@ def routes(queries: Queries, env: str) -> Iterator[Figure]:
         title = f"{env}: {arm}, routes"
         n = Seeds(len(runs), len(queries.of(env, arm))).told()
         yield Figure(
-            _paths(title, runs, names, ends) if ends else _shares(title, runs, names),
+            _paths(title, runs, names, ends)
+            if ends
+            else bars(title, _bars(runs, names), "share of episodes", (0.0, 1.0)),
             f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
             f" n = {n}, {len(taken)} episodes.",
             arm,
@@ -117,27 +119,19 @@ def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.
         for path, route in zip(unpack(routes.paths or {}), routes.taken, strict=True):
             says = f"{names[route] if route >= 0 else 'failed'} (seed {seed})"
             drawn.append(Trail(path.astype(float), _colour(route), says))
-    told = [
-        {"name": bar.name, "arm": False, "c": bar.colour, "says": [bar.says, *(says for _, says in bar.points)]}
-        for bar in _bars(runs, names)
-        if bar.estimate
-    ]
+    told = [bar.told() for bar in _bars(runs, names) if bar.estimate]
     return pictures.plane(label, runs[0][1].outlines or [], drawn, ends, told)
-
-
-def _shares(label: str, runs: Runs, names: list[str]) -> Chart:
-    return bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
 
 
 def _bars(runs: Runs, names: list[str]) -> list[Bar]:
     """The share of each route, and of failures, over runs."""
-    bars = []
+    found = []
     for i, name in [*enumerate(names), (-1, "none")]:
-        shares = {seed: float((np.array(routes.taken) == i).mean()) for seed, routes in runs}
-        mean = float(np.mean(list(shares.values())))
-        points = [(share, f"seed {seed}: {percent(share)}") for seed, share in shares.items()]
-        bars.append(Bar(name, _colour(i), mean, points=points, says=f"{percent(mean)} of episodes", arm=False))
-    return bars
+        points = [(float((np.array(routes.taken) == i).mean()), seed) for seed, routes in runs]
+        mean = float(np.mean([share for share, _ in points]))
+        told = [(share, f"seed {seed}: {percent(share)}") for share, seed in points]
+        found.append(Bar(name, _colour(i), mean, points=told, says=f"{percent(mean)} of episodes", arm=False))
+    return found
 
 
 def _colour(route: int) -> str:

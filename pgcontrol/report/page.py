@@ -17,7 +17,6 @@ from markupsafe import Markup
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.report import figures, maps, tables
-from pgcontrol.report.figures import Figure
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Queries
 from pgcontrol.sweep.differences import Setup, implied
@@ -62,19 +61,14 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
     sweep = queries.sweep
     found = [{"env": env, "maps": maps_} for env in queries.envs() if (maps_ := maps.maps(queries, env))]
     return {
-        "name": sweep.path.stem,
+        "queries": queries,
+        "sweep": sweep,
         "question": sweep.question or sweep.path.stem,
         "command": f"pgcontrol compare {tables.shown(sweep)}",
         "dates": " … ".join(sorted({row.date for row in queries.rows.values()})),
-        "done": len(queries.rows),
-        "asked": len(sweep.cells),
-        "baseline": sweep.baseline,
         "answer": answer(queries),
-        "arms": [{"name": arm, "colour": queries.colour(arm)} for arm in queries.arms()],
         "columns": tables.COLUMNS,
         "table": tables.lines(queries),
-        "reported": bool(sweep.references),
-        "diverged": any(row.diverged for row in queries.rows.values()),
         "sections": [s for s in _sections(queries) if s["groups"] or s["folded"]],
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
@@ -114,15 +108,11 @@ def _sections(queries: Queries) -> list[dict[str, Any]]:
             "title": title,
             "lead": lead,
             "small": key in SMALL,
-            "groups": [g for group in groups if (g := _there(group))],
+            "groups": [there for group in groups if (there := [*filter(None, group)])],
             "folded": [fold for fold in folded if fold[1]] if key == "spread" else [],
         }
         for key, title, lead, groups in parts
     ]
-
-
-def _there(group: list[Figure | None]) -> list[Figure]:
-    return [figure for figure in group if figure]
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> list[tuple[str, list[dict[str, str]]]]:
@@ -172,15 +162,11 @@ def _plain(value: Any) -> str:
 
 def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
     """What all runs share, and what each arm has of its own beside it, where its runs agree."""
-    runs = [(row.arm, {k: typed(v) for k, v in _settings(row).items()}) for row in queries.rows.values()]
+    known = [(row.arm, row.known) for row in queries.rows.values()]
+    runs = [(arm, {k: typed(v) for k, v in of_run.items() if k not in ("env", "seed")}) for arm, of_run in known]
     same = _agreed([settings for _, settings in runs])
     arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in queries.arms()]
     return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
-
-
-def _settings(row: Row) -> dict[str, Any]:
-    """The settings of a run that a table of arms is to show: all, or of an older row those that the YAML says."""
-    return {k: v for k, v in row.known.items() if k not in ("env", "seed")}
 
 
 def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:

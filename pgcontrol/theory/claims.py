@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
+from pgcontrol.charts.bars import Bar, bars
+from pgcontrol.charts.chart import Entry, sheet
+from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.learning.advantages import gae, group_relative, returns, whole_return
+from pgcontrol.text import short
 from pgcontrol.theory import mdp as world
 
 SAMPLES = 100_000
@@ -28,10 +32,17 @@ class Finding(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a claim's check found, and the numbers behind its plot."""
+    """What a claim's check found."""
 
     findings: list[Finding]
-    curves: dict[str, Any]
+    plot: str | None = None
+    """A file of SVG, of a claim that has something to show."""
+
+
+def plotted(title: str, drawn: Sequence[Line], axes: Axes, *marks: tuple[float, float, str]) -> str:
+    """A file of one chart of curves with their key."""
+    key = [Entry(line.name, line.colour) for line in drawn]
+    return sheet(title, [[lines(title, drawn, axes, marks=marks, entries=key)]])
 
 
 def _stage() -> tuple[world.Mdp, Tensor]:
@@ -69,7 +80,7 @@ def log_derivative() -> Result:
     paths = world.sample(mdp, theta, SAMPLES, _rng())
     one = world.estimates(theta, paths, mdp.reward[paths.state, paths.choice])
     off = float(_errors(one, world.exact_gradient(mdp, theta)).max())
-    return Result([_within_errors("1 log-derivative trick: r ∇log π is unbiased", off)], {})
+    return Result([_within_errors("1 log-derivative trick: r ∇log π is unbiased", off)])
 
 
 def dynamics_drop_out() -> Result:
@@ -83,7 +94,7 @@ def dynamics_drop_out() -> Result:
     right = world.score(theta, paths.state, paths.choice).sum(0)
     gap = float((left - right).abs().max())
     claim = f"2 dynamics drop out of ∇log P(τ|θ), all {len(left):,} paths"
-    return Result([_exact(claim, gap)], {})
+    return Result([_exact(claim, gap)])
 
 
 def causality() -> Result:
@@ -102,7 +113,7 @@ def causality() -> Result:
     seen = world.trajectories(mdp, drawn)
     claim = "3 REINFORCE has less variance than naive PG"
     findings.append(_less_variance(claim, theta, drawn, returns(seen), whole_return(seen), truth))
-    return Result(findings, {})
+    return Result(findings)
 
 
 def _less_variance(claim: str, theta: Tensor, paths: world.Paths, less: Tensor, more: Tensor, truth: Tensor) -> Finding:
@@ -128,10 +139,12 @@ def baseline() -> Result:
     truth = world.exact_gradient(mdp, theta)
     claim = "4 V as the baseline cuts REINFORCE's variance"
     findings.append(_less_variance(claim, theta, drawn, go - _at(value, drawn), go, truth))
-    bars = {}
+    rungs = []
     for name, advantage in _rungs(mdp, paths, value).items():
-        bars[name] = world.variance(paths, world.estimates(theta, paths, advantage))
-    return Result(findings, {"variance": bars})
+        variance = world.variance(paths, world.estimates(theta, paths, advantage))
+        rungs.append(Bar(f"{name}: {variance:.2f}", "c0", variance, 0.0, variance))
+    title, axis = "Every rung varies less", "total variance of one path's gradient estimate (exact)"
+    return Result(findings, sheet(title, [[bars(title, rungs, axis, (0.0, None))]]))
 
 
 def _at(value: Tensor, paths: world.Paths) -> Tensor:
@@ -172,7 +185,16 @@ def racing() -> Result:
         Finding("5 racing: naive PG raises every sampled choice", f"{naive} of {every}", "all", naive == every),
         Finding("5 ... advantages do not", f"{better} of {every}", "some fall", 0 < better < every),
     ]
-    return Result(findings, {"change": {name: moved.tolist() for name, moved in change.items()}})
+    ends = (min(0.0, *(float(moved.min()) for moved in change.values())), max(float(m.max()) for m in change.values()))
+    charts = []
+    for k, (name, moved) in enumerate(change.items()):
+        pairs = [
+            Bar(f"s{i // A} a{i % A}", f"c{k}", by, min(by, 0.0), max(by, 0.0), says=short(by))
+            for i, by in enumerate(moved.tolist())
+        ]
+        axis = f"E[Δ log π(a|s)] / α of a step by {name}"
+        charts.append(bars(axis, pairs, axis, ends, 0.0))
+    return Result(findings, sheet("Rewards all positive: whatever is sampled rises; (s, a) was sampled", [charts]))
 
 
 BATCH = 1000
@@ -189,29 +211,29 @@ def spectrum() -> Result:
     truth, paths = world.exact_gradient(mdp, theta), world.every_path(mdp, theta)
     value = world.exact_value(mdp, theta)
     seen = world.trajectories(mdp, paths, 0.5 * value)
-    lams = [k / 20 for k in range(21)]
-    bias, spread = [], []
-    for lam in lams:
-        estimate = world.estimates(theta, paths, gae(seen, lam))
-        bias.append(float(((world.mean(paths, estimate) - truth) ** 2).sum()))
-        spread.append(world.variance(paths, estimate))
-    error = [b + v / BATCH for b, v in zip(bias, spread, strict=True)]
-    best = lams[min(range(len(lams)), key=error.__getitem__)]
+    lams = np.arange(21) / 20
+    estimates = [world.estimates(theta, paths, gae(seen, lam)) for lam in lams]
+    bias = np.array([float(((world.mean(paths, estimate) - truth) ** 2).sum()) for estimate in estimates])
+    spread = np.array([world.variance(paths, estimate) for estimate in estimates])
+    error = bias + spread / BATCH
+    best = lams[error.argmin()]
     delta = seen.reward + seen.discount * seen.next_value - seen.value
     at_ends = (gae(seen, 0.0) - delta, gae(seen, 1.0) - (returns(seen) - seen.value))
     limits = max(float(gap.abs().max()) for gap in at_ends)
-    down, up = _monotone(bias, -1), _monotone(spread, 1)
+    down, up = bool((np.diff(bias) < 0).all()), bool((np.diff(spread) > 0).all())
     findings = [
         _exact("6 GAE(0) = TD error, GAE(1) = return − V", limits, 1e-12),
         Finding("6 bias² falls with λ", f"{bias[0]:.4f} → {bias[-1]:.0e}", "monotone, to 0", down and bias[-1] < 1e-20),
         Finding("6 variance rises with λ", f"{spread[0]:.3f} → {spread[-1]:.3f}", "monotone", up),
-        Finding(f"6 the error of {BATCH} paths is U-shaped", f"least at λ = {best}", "0 < λ < 1", 0 < best < 1),
+        Finding(f"6 the error of {BATCH} paths is U-shaped", f"least at λ = {best}", "0 < λ < 1", bool(0 < best < 1)),
     ]
-    return Result(findings, {"lam": lams, "bias²": bias, "variance": [v / BATCH for v in spread], "error": error})
-
-
-def _monotone(xs: list[float], sign: int) -> bool:
-    return all(sign * (b - a) > 0 for a, b in itertools.pairwise(xs))
+    drawn = [
+        Line("mean squared error", "base", lams, error),
+        Line("bias²", "c0 d1", lams, bias),
+        Line(f"variance / {BATCH} paths", "c1 d2", lams, spread / BATCH),
+    ]
+    axes = Axes("λ of GAE", "of the gradient estimate", ends=(0.0, None))
+    return Result(findings, plotted("A critic that is half right", drawn, axes, (best, error.min(), "the least error")))
 
 
 GROUPS = 25_000
@@ -249,7 +271,9 @@ def groups() -> Result:
             chi2, bound = _chi2(across), float(stats.chi2.isf(1e-6, len(truth) - 1))
             claim = "7 by the group's own deviation: not along ∇J"
             findings.append(Finding(claim, f"χ² {chi2:.0f}", f"> {bound:.0f}", chi2 > bound))
-    return Result(findings, {"size": sizes, "cosine": cosines})
+    drawn = [Line("by the group's own deviation", "c0", np.array(sizes), np.array(cosines), look="both")]
+    axes = Axes("G, members of a group", "cosine between E[estimate] and ∇J", ends=(None, 1.0), log_x=True)
+    return Result(findings, plotted("Dividing by the group's own deviation turns the gradient", drawn, axes))
 
 
 def _chi2(samples: Tensor) -> float:

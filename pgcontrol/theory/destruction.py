@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from pgcontrol.charts.chart import hue
+from pgcontrol.charts.lines import Axes, Line
 from pgcontrol.learning.advantages import Estimate, returns
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.ppo import ClippedSurrogate
@@ -14,7 +16,7 @@ from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.learning.score import Score
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_policy
-from pgcontrol.theory.claims import Finding, Result
+from pgcontrol.theory.claims import Finding, Result, plotted
 from pgcontrol.theory.worlds import OneStep
 
 RATE, FASTER = 3e-4, (1, 3, 10, 30, 100)
@@ -22,14 +24,15 @@ RATE, FASTER = 3e-4, (1, 3, 10, 30, 100)
 STDS = (0.4, 0.2, 0.1, 0.05, 0.025)
 BUDGET = 0.01
 """δ of NPG and TRPO, nats."""
+PLAIN, CLIP, NPG, TRPO = "plain step of length 0.02 in θ", "PPO, ε = 0.2", "NPG", "TRPO"
 RULES: dict[str, tuple[Any, dict[str, Any]]] = {
     # the gradient is longer than max_grad_norm at every σ, so the step in θ has one length: 0.02
-    "plain": (Score, {"optimiser": "sgd", "learning_rate": 2.0, "max_grad_norm": 0.01, "normalise_advantage": True}),
-    "clip": (ClippedSurrogate, {"minibatch": 256, "learning_rate": RATE, "clip": 0.2}),
-    "npg": (Natural, {"max_kl": BUDGET}),
-    "trpo": (TrustRegion, {"max_kl": BUDGET}),
+    PLAIN: (Score, {"optimiser": "sgd", "learning_rate": 2.0, "max_grad_norm": 0.01, "normalise_advantage": True}),
+    CLIP: (ClippedSurrogate, {"minibatch": 256, "learning_rate": RATE, "clip": 0.2}),
+    NPG: (Natural, {"max_kl": BUDGET}),
+    TRPO: (TrustRegion, {"max_kl": BUDGET}),
 }
-"""Rule and options for each line of the plot."""
+"""Line of the plot -> rule and options."""
 
 
 def destruction() -> Result:
@@ -40,10 +43,10 @@ def destruction() -> Result:
     holds neither the ratio nor the KL; NPG's, which spends δ to second order; TRPO's, which never spends more.
     """
     kl = {name: [_update(name, std)[0] for std in STDS] for name in RULES}
-    faster = [_update("clip", 0.1, learning_rate=RATE * k) for k in FASTER]
-    slope = float(np.polyfit(np.log(STDS), np.log(kl["plain"]), 1)[0])
-    spent = [x / BUDGET for x in kl["npg"]]
-    most, (slow, outside), (fast, _) = max(kl["trpo"]), faster[0], faster[-1]
+    faster = [_update(CLIP, 0.1, learning_rate=RATE * k) for k in FASTER]
+    slope = float(np.polyfit(np.log(STDS), np.log(kl[PLAIN]), 1)[0])
+    spent = [x / BUDGET for x in kl[NPG]]
+    most, (slow, outside), (fast, _) = max(kl[TRPO]), faster[0], faster[-1]
     findings = [
         Finding("8 KL of a step of one length in θ", f"∝ σ^{slope:.2f}", "∝ σ⁻² (± 0.1)", abs(slope + 2) < 0.1),
         Finding(
@@ -61,7 +64,11 @@ def destruction() -> Result:
         ),
         Finding("8 ... nor the ratio, once it is out", f"{outside:.0%} outside 1 ± ε", "> 5 %", outside > 0.05),
     ]
-    return Result(findings, {"std": list(STDS), "kl": kl, "faster": list(FASTER), "clip": [k for k, _ in faster]})
+    narrow = 1 / np.array(STDS)
+    drawn = [Line(name, hue(i), narrow, np.array(spent), look="both") for i, (name, spent) in enumerate(kl.items())]
+    drawn.append(Line("δ", "base d1", narrow, np.full(len(narrow), BUDGET)))
+    axes = Axes("1 / σ of the policy", "KL(before || after) of one update, nats", log=True, log_x=True)
+    return Result(findings, plotted("One step, ever narrower policies", drawn, axes))
 
 
 def _update(name: str, std: float, **more: Any) -> tuple[float, float]:

@@ -46,22 +46,16 @@ def some_policy(mdp: Mdp, seed: int = 1) -> Tensor:
 
 
 def every_path(mdp: Mdp, theta: Tensor) -> Paths:
-    """All (S·A)^H paths with their probabilities under θ, which `weight` is differentiable in."""
+    """All (S·A)^H paths with their probabilities under θ, which `weight` is differentiable in.
+
+    log P(τ|θ) = log P(s_0) + Σ_t log P(s_{t+1} | s_t, a_t) + Σ_t log π(a_t | s_t).
+    """
     S, A = mdp.reward.shape
     pairs = torch.cartesian_prod(*[torch.arange(S * A)] * mdp.horizon).reshape(-1, mdp.horizon).T
     state, choice = pairs // A, pairs % A
-    return Paths(state, choice, (log_dynamics(mdp, state, choice) + log_choices(theta, state, choice)).exp())
-
-
-def log_dynamics(mdp: Mdp, state: Tensor, choice: Tensor) -> Tensor:
-    """log P(s_0) + Σ_t log P(s_{t+1} | s_t, a_t) of paths [H, M] -> [M]."""
-    moves = mdp.move[state[:-1], choice[:-1], state[1:]].log().sum(0)
-    return mdp.start[state[0]].log() + moves
-
-
-def log_choices(theta: Tensor, state: Tensor, choice: Tensor) -> Tensor:
-    """Σ_t log π(a_t | s_t) of paths [H, M] -> [M]."""
-    return theta.log_softmax(-1)[state, choice].sum(0)
+    dynamics = mdp.start[state[0]].log() + mdp.move[state[:-1], choice[:-1], state[1:]].log().sum(0)
+    choices = theta.log_softmax(-1)[state, choice].sum(0)
+    return Paths(state, choice, (dynamics + choices).exp())
 
 
 def sample(mdp: Mdp, theta: Tensor, count: int, rng: Generator, start: Tensor | None = None) -> Paths:

@@ -80,9 +80,9 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
     other = Onset(2048, [0], 0.005)
     assert counterfactual.finished(run, other) is None  # nor taken for that of another onset
-    folder = counterfactual.branching_of(run, onset, None).folder
-    assert counterfactual.branching_of(run, other, None).folder != folder
-    assert counterfactual.branching_of(run, onset, 512).folder != folder
+    where = counterfactual.branching_of(run, onset, None).where
+    assert counterfactual.branching_of(run, other, None).where != where
+    assert counterfactual.branching_of(run, onset, 512).where != where
 
 
 def np_obs():

@@ -64,7 +64,7 @@ def test_sampled_paths_follow_the_dynamics():
 
 
 def test_a_claim_that_fails_is_said_and_ends_in_an_error(monkeypatch, capsys, tmp_path):
-    false = claims.Result([claims.Finding("the moon is cheese", "rock", "cheese", False)], {})
+    false = claims.Result([claims.Finding("the moon is cheese", "rock", "cheese", False)])
     monkeypatch.setattr(show, "CLAIMS", {})
     monkeypatch.setattr(show, "destruction", lambda: false)
     assert show.show(None) == 1
@@ -72,11 +72,17 @@ def test_a_claim_that_fails_is_said_and_ends_in_an_error(monkeypatch, capsys, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_plots_are_drawn(results, tmp_path):
-    for name in show.PLOTS:
-        results.setdefault(name, CHECKS[name]())
-    files = show.plot(results, tmp_path / "new" / "folder")
-    assert {f.stem for f in files} == set(show.PLOTS)
+def test_plots_are_drawn(results, monkeypatch, tmp_path):
+    for name in CHECKS:
+        if name not in results:
+            results[name] = CHECKS[name]()
+    monkeypatch.setattr(show, "CLAIMS", {name: lambda name=name: results[name] for name in claims.CLAIMS})
+    monkeypatch.setattr(show, "destruction", lambda: results["destruction"])
+    assert show.show(tmp_path / "new" / "folder") == 0
+    files = list((tmp_path / "new" / "folder").iterdir())
+    assert {f.name for f in files} == {
+        f"{name}.svg" for name in ("baseline", "racing", "spectrum", "groups", "destruction")
+    }
     for file in files:
         chart = ElementTree.parse(file).getroot()
         marks = [e for e in chart.iter() if e.get("class") in ("line", "estimate")]
