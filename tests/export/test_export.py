@@ -52,7 +52,13 @@ def test_parity_with_the_policy(name, options):
 
 
 # a variant with another sampler, beside the heads as they are; graphs take a second each
-SAMPLERS = [case for case in CASES if case.values[1] in ({}, {"inside": True})]
+SAMPLERS = [
+    pytest.param(
+        *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.slow]
+    )
+    for case in CASES
+    if case.values[1] in ({}, {"inside": True})
+]
 
 
 @pytest.mark.parametrize(("name", "options"), SAMPLERS)

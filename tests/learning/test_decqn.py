@@ -10,6 +10,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.decqn import DecQN, double_q, q_value
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions, windows
 from pgcontrol.learning.rollout import Collector
+from pgcontrol.machine import tensors
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -178,7 +179,7 @@ def test_a_run_is_played_and_resumed_like_any_other(tmp_path):
     resumed = pgcontrol.resume(tmp_path / "b", total_steps=1024, quiet=True)
     assert torch.equal(straight.policy().theta, resumed.policy().theta)
     before, after = (checkpoint.latest(run.path) for run in (straight, resumed))
-    assert (before / checkpoint.MEMORY).read_bytes() == (after / checkpoint.MEMORY).read_bytes()
+    assert (before / tensors.MEMORY).read_bytes() == (after / checkpoint.MEMORY).read_bytes()
     action = straight.policy().predict(torch.randn(50, 4, generator=rng()).numpy())
     assert set(action.flatten().tolist()) <= {-3.0, 0.0, 3.0}
 
@@ -186,12 +187,12 @@ def test_a_run_is_played_and_resumed_like_any_other(tmp_path):
 def test_only_the_newest_checkpoint_keeps_the_replay_and_the_others_say_so(tmp_path):
     run = pgcontrol.train(small(run_dir=str(tmp_path / "r"), checkpoint_every=256, total_steps=512), quiet=True)
     first, last = checkpoint.find(run.path)
-    assert not (first / checkpoint.MEMORY).exists()
-    assert (last / checkpoint.MEMORY).exists()
+    assert not (first / tensors.MEMORY).exists()
+    assert (last / tensors.MEMORY).exists()
     assert pgcontrol.load(first).theta.isfinite().all()
     with pytest.raises(InputError, match=r"step_000000256 can be played but not resumed: memory.safetensors is miss"):
         Trainer(small()).load(first)
-    (last / checkpoint.MEMORY).write_bytes(b"x" * 100)
+    (last / tensors.MEMORY).write_bytes(b"x" * 100)
     with pytest.raises(InputError, match=r"memory\.safetensors is damaged"):
         Trainer(small()).load(last)
 
