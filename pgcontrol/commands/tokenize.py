@@ -26,7 +26,7 @@ class Options:
 def run(options: Options, settings: Mapping[str, str]) -> int:
     """The folder of tokens."""
     from pgcontrol.data.tokenize import tokenize
-    from pgcontrol.tokenizers import kinds
+    from pgcontrol.tokenizers.files import kinds
 
     flags = [field.name for field in dataclasses.fields(Options)]
     own = read_options(pick("tokenizer", options.kind, kinds()).Options, settings, others=flags)
@@ -36,7 +36,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """What the chosen kind lets one set."""
-    from pgcontrol.tokenizers import kinds
+    from pgcontrol.tokenizers.files import kinds
 
     chosen = pick("tokenizer", options.kind, kinds())
     return [Section(f"--kind NAME: {' | '.join(kinds())} [{options.kind}]", chosen.Options())]

@@ -11,8 +11,8 @@ from torch import Tensor
 from pgcontrol.heads import quadrature, token
 from pgcontrol.heads.rows import Chain
 from pgcontrol.options import InputError, option
-from pgcontrol.tokenizers import kinds
 from pgcontrol.tokenizers.base import Additive
+from pgcontrol.tokenizers.files import kinds
 
 
 @dataclass(frozen=True)

@@ -106,21 +106,15 @@ def returns(trajectories: Trajectories) -> Tensor:
     return gae(trajectories._replace(value=nothing, next_value=nothing), 1.0)
 
 
-def starts(trajectories: Trajectories) -> Tensor:
-    """[T, N] bool: steps at which an episode begins, or goes on from the rollout before."""
-    over = trajectories.terminated | trajectories.truncated
-    return torch.cat([torch.ones_like(over[:1]), over[:-1]])
-
-
 def whole_return(trajectories: Trajectories) -> Tensor:
     """The return of the whole trajectory on every one of its steps, [T, N]; a trajectory is an episode's part in here.
 
     G(τ) = Σ_t γ^t r_t counted from the trajectory's first step (Williams 1992, eq. 11; Peters & Schaal 2008, eq. 6).
     For cut episodes see `returns`.
     """
-    first, total = starts(trajectories), returns(trajectories)
+    over, total = trajectories.terminated | trajectories.truncated, returns(trajectories)
     for t in range(1, len(total)):
-        total[t] = torch.where(first[t], total[t], total[t - 1])
+        total[t] = torch.where(over[t - 1], total[t], total[t - 1])
     return total
 
 

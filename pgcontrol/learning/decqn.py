@@ -105,7 +105,10 @@ class DecQN(Rule):
         if len(replay) < options.warmup:
             return row
         rate, count = decayed(options, progress), self.gradient_steps(options, rollout.bad.numel())
-        samples = self._seen(replay.sample(count * options.minibatch, rng), rollout.reward_scale)
+        drawn, normaliser = replay.sample(count * options.minibatch, rng), self.policy.normaliser
+        # in today's units: the network's inputs, and the scaled reward
+        reward = drawn.reward / rollout.reward_scale
+        samples = drawn._replace(obs=normaliser(drawn.obs), after=normaliser(drawn.after), reward=reward)
         theta, adam, frozen, history = self.policy.theta, self.adam, self.target, list[Metrics]()
         for k, batch in enumerate(trees.split(samples, options.minibatch), int(adam.steps)):
             if k % options.target_period == 0:
@@ -117,13 +120,6 @@ class DecQN(Rule):
         move(self.policy, theta)
         self.adam, self.target = adam, frozen
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
-
-    def _seen(self, batch: Transitions, reward_scale: float) -> Transitions:
-        """Observations and rewards in today's units: the network's inputs, and the scaled reward."""
-        normaliser = self.policy.normaliser
-        return batch._replace(
-            obs=normaliser(batch.obs), after=normaliser(batch.after), reward=batch.reward / reward_scale
-        )
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, the target network, and the replay, which is large."""

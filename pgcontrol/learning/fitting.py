@@ -48,11 +48,12 @@ class CriticFit:
             target: returns [T, N].
             rng: for the order of minibatches.
         """
-        options = self.options
-        obs, wanted = rollout.obs.flatten(0, 1), target.flatten()
+        if not self.learns:
+            return theta, torch.zeros(())
+        options, obs, wanted = self.options, rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
-        losses = [torch.zeros(1)] if not self.learns else []
-        for _ in range(options.critic_epochs if self.learns else 0):
+        losses: list[Tensor] = []
+        for _ in range(options.critic_epochs):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
                 gradient, metrics = self.step.gradient(theta, obs[rows], wanted[rows])
                 theta, self.adam, _ = self.step.apply(theta, gradient, self.adam, rate)

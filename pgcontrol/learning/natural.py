@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, move, require_finite, require_ratio_one
+from pgcontrol.learning.rule import Rule, explained_variance, move, require_ratio_one
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -143,8 +143,7 @@ class Natural(Rule):
             **searched,
             "train/value_loss": float(value_loss),
         }
-        require_finite(metrics)
-        move(policy, theta)
+        move(policy, theta, metrics)
         self.updates = self.updates + 1
         explained = explained_variance(rollout.value, estimate.target)
         return metrics | {"train/explained_variance": explained, "train/n_updates": int(self.updates)}

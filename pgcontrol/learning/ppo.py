@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -111,7 +110,7 @@ class ClippedSurrogate(Rule):
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
-        rate = self.rate(progress)
+        rate = decayed(self.options, progress) * self.scale
         theta, adam, history = self.descend(rollout, samples_of(rollout, estimate), rate, rng)
         metrics = means(history)
         require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
@@ -138,7 +137,8 @@ class ClippedSurrogate(Rule):
         for epoch in range(options.epochs):
             if options.recompute_advantage and epoch:
                 samples = self.recomputed(rollout, samples, theta)
-            for batch in shuffled(samples, options.minibatch, rng):
+            order = torch.randperm(len(samples.obs), generator=rng)
+            for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
                 gradient, metrics = step.gradient(theta, batch, self.entropy_coef)
                 after, moments, norm = step.apply(theta, gradient, adam, rate)
@@ -213,10 +213,6 @@ class ClippedSurrogate(Rule):
         advantage, target = dataclasses.replace(rollout, value=value, next_value=after).estimate(self.estimator)
         return samples._replace(advantage=advantage.flatten(), target=target.flatten())
 
-    def rate(self, progress: float) -> Tensor:
-        """Adam's step size in an update at this share of the budget."""
-        return decayed(self.options, progress) * self.scale
-
     def adjust(self, metrics: dict[str, float]) -> dict[str, float]:
         """Set the next update's step size and the entropy's weight by this one's metrics; the weight that it had."""
         options, row = self.options, dict[str, float]()
@@ -255,9 +251,3 @@ def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
         prior_weight=weight,
     )
     return trees.each(lambda x: x.flatten(0, 1), columns)
-
-
-def shuffled(samples: Minibatch, size: int, rng: Generator) -> Iterator[Minibatch]:
-    """The samples in random order, `size` at a time; the last are what is left."""
-    order = torch.randperm(len(samples.obs), generator=rng)
-    return trees.split(trees.rows(samples, order), size)

@@ -99,19 +99,15 @@ def means(history: Sequence[Metrics]) -> dict[str, float]:
     return dict(zip(names, table.mean(0).tolist(), strict=True))
 
 
-def require_finite(metrics: Mapping[str, float]) -> None:
-    """Metrics are numbers; Diverged names the first that is not."""
-    for name, metric in metrics.items():
-        if not math.isfinite(metric):
-            raise Diverged(f"{name} became {metric} in this update")
-
-
-def move(policy: Policy, theta: Tensor) -> None:
+def move(policy: Policy, theta: Tensor, metrics: Mapping[str, float] | None = None) -> None:
     """Give a policy new weights [P].
 
     Raises:
-        Diverged: some are infinite or NaN, and it keeps those it has.
+        Diverged: some are infinite or NaN, or one of the update's metrics is; it keeps the weights it has.
     """
+    for name, metric in (metrics or {}).items():
+        if not math.isfinite(metric):
+            raise Diverged(f"{name} became {metric} in this update")
     require_finite_weights(policy, theta)
     policy.theta.copy_(theta)
 

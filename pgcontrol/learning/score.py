@@ -11,7 +11,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, move, require_finite, require_ratio_one
+from pgcontrol.learning.rule import Rule, explained_variance, move, require_ratio_one
 from pgcontrol.options import option
 
 
@@ -72,8 +72,7 @@ class Score(Rule):
         theta, fitted = self.fit(theta, rollout, estimate.target, rng)
         row = {f"train/{name}": value for name, value in metrics.as_dict().items()}
         row |= {"train/grad_norm": float(norm)} | fitted
-        require_finite(row)
-        move(policy, theta)
+        move(policy, theta, row)
         self.adam = adam
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 

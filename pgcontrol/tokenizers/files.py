@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
 
+import pgcontrol.tokenizers
 from pgcontrol.machine import tensors as tensor_files
 from pgcontrol.options import InputError, pick, read_options
+from pgcontrol.plugins import discover
 from pgcontrol.text import one_line
-from pgcontrol.tokenizers import kinds
 from pgcontrol.tokenizers.base import Tokenizer
 
 WHAT = "tokenizer folder"
+
+
+@functools.cache
+def kinds() -> dict[str, Any]:
+    """Tokenizer classes by name."""
+    return discover(pgcontrol.tokenizers, Tokenizer)
 
 
 def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix: str = "") -> Tokenizer:

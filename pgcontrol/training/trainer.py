@@ -137,13 +137,10 @@ class Trainer:
         """
         if not self.prior:
             self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
-            self.policy.head.adapt(rollout, lambda: self._features(rollout), self.progress, self.adapting)
+            seen = rollout.raw_obs.flatten(0, 1)
+            features = torch.no_grad()(lambda: self.policy.actor_trunk(self.policy.normaliser(seen)))
+            self.policy.head.adapt(rollout, features, self.progress, self.adapting)
         self.policy.critic.adapt(target.flatten())
-
-    @torch.no_grad()
-    def _features(self, rollout: Rollout) -> Tensor:
-        """What the head now sees of the rollout's observations, [T·N, F]."""
-        return self.policy.actor_trunk(self.policy.normaliser(rollout.raw_obs.flatten(0, 1)))
 
     @torch.no_grad()
     def report(self, rollout: Rollout, row: dict[str, float], began: float) -> dict[str, float]:
