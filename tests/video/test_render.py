@@ -17,10 +17,10 @@ from pgcontrol.machine.processes import python
 from pgcontrol.video import render
 from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.encoding import check, decode
+from pgcontrol.video.film import scenes
 from pgcontrol.video.layout import Layout
 from pgcontrol.video.recording import Recording
 from pgcontrol.video.render import RenderJob, RenderResult, render_clip
-from pgcontrol.video.scene import scenes
 from tests.video.worlds import saved, travelling
 
 SIZE = (160, 120)
