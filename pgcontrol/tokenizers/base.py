@@ -219,9 +219,7 @@ def windows(actions: Tensor, ends: Tensor, horizon: int) -> Tensor:
     Returns:
         [M, H, A].
     """
-    starts = len(actions) - horizon + 1
-    if starts < 1:
+    if len(actions) < horizon:
         return actions.new_empty(0, horizon, actions.shape[-1])
-    chunks = torch.stack([actions[h : h + starts] for h in range(horizon)], 2)
-    crossing = torch.stack([ends[h : h + starts] for h in range(horizon - 1)] or [torch.zeros_like(ends)]).any(0)
-    return chunks[~crossing]
+    crossing = ends.unfold(0, horizon, 1)[..., :-1].any(-1)
+    return actions.unfold(0, horizon, 1).movedim(-1, 2)[~crossing].contiguous()

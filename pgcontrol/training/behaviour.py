@@ -161,11 +161,9 @@ def _routes(policy: Policy, env_id: str) -> Look:
         env.close()
     taken = outcome.route
     assert taken is not None
-    seen: Look = {
-        "names": list(task.routes),
-        "taken": taken.tolist(),
-        "entropy": _finite(route_entropy(taken, len(task.routes))),
-    }
+    entropy = route_entropy(taken, len(task.routes))
+    known = round(entropy, 4) if np.isfinite(entropy) else None
+    seen: Look = {"names": list(task.routes), "taken": taken.tolist(), "entropy": known}
     if places:
         seen |= {"paths": pack(_paths(places)), "outlines": _outlines(task.model)}
     return {"routes": seen}
@@ -190,7 +188,3 @@ def _outlines(model: Any) -> list[dict[str, Any]]:
             solid = float(model.geom_size[i, 2 if kind in boxes else 1]) > 0.01
             shapes.append({"round": kind in round_things, "at": [x, y], "half": [w, h], "solid": solid})
     return shapes
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 4) if np.isfinite(value) else None
