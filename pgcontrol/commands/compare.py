@@ -40,7 +40,7 @@ def run(options: Options) -> int:
     from rich.console import Console
 
     from pgcontrol.machine.cores import usable_cpus
-    from pgcontrol.machine.display import has_display
+    from pgcontrol.machine.graphics import has_display
     from pgcontrol.machine.signals import STOPPED, like_ctrl_c
     from pgcontrol.sweep.executor import Local
     from pgcontrol.sweep.sweep import read_sweep

@@ -1,4 +1,4 @@
-"""Which OpenGL backend draws on this machine: tried in a process of its own, before mujoco is imported here.
+"""Whether there is a screen, and which OpenGL backend draws: tried in a process of its own, before mujoco is imported.
 
 The backend is fixed when mujoco is imported, a bad one may crash or hang the process that tries it, and EGL falls
 back to software silently. So each candidate draws a few frames in a child with a time limit, and says what it is.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from ctypes.util import find_library
 from dataclasses import dataclass
 
@@ -180,6 +181,22 @@ def _try(backend: str, timeout: float) -> Graphics | str:
         if missing:
             return f"lib{missing[0]} is not installed"
         return last_line(stderr.read()).split(". ")[0] or how_it_ended(process.returncode)
+
+
+def has_display() -> bool:
+    """Whether a window can be opened. Linux asks GLFW: Studio itself would wait for ever for a display that is gone."""
+    if not sys.platform.startswith("linux"):
+        return True
+    if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return False
+    import glfw
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the answer says it
+        if not glfw.init():
+            return False
+    glfw.terminate()
+    return True
 
 
 def main(timeout: float) -> None:

@@ -19,7 +19,7 @@ from pgcontrol.machine import files
 from pgcontrol.report import figures, maps, tables
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Queries
-from pgcontrol.sweep.differences import Setup, implied
+from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, command
@@ -75,7 +75,7 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
         "videos": _videos(queries, clips),
         "runs": [_run(sweep, row) for _, row in sorted(queries.rows.items())],
         "common": common(queries),
-        "implied": implied(Setup(row.env, row.arm, row.settings, row.config or {}) for row in queries.rows.values()),
+        "implied": implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
         "versions": _versions(queries),
         "style": Markup(chart.style() + _own("style.css")),
         "script": Markup(_own("script.js")),

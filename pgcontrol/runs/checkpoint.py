@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pgcontrol.machine.tensors import load, load_memory, load_meta, save
+from pgcontrol.machine.tensors import MEMORY, load, load_memory, load_meta, save
 from pgcontrol.options import InputError
 
-__all__ = ["find", "latest", "load", "load_memory", "load_meta", "save", "steps_of"]
+__all__ = ["MEMORY", "find", "latest", "load", "load_memory", "load_meta", "save", "steps_of"]
 
 
 def steps_of(folder: Path) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 from pgcontrol.options import option, pick
 from pgcontrol.runs import catalog
-from pgcontrol.runs.config import Part, flat, read_settings
+from pgcontrol.runs.config import PARTS, Part, flat, read_settings
 
 
-@dataclass(frozen=True)
-class CloneSettings:
-    """What every clone has, whatever its head."""
+@dataclass(frozen=True, kw_only=True)
+class CloneConfig:
+    """Every value of a clone. Made by `configure_clone`."""
 
     dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
@@ -37,11 +37,6 @@ class CloneSettings:
     )
     threads: int = option(1, "physics threads of the evaluation", least=1)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
-
-
-@dataclass(frozen=True, kw_only=True)
-class CloneConfig(CloneSettings):
-    """Every value of a clone. Made by `configure_clone`."""
 
     head: Part
     trunk: Part
@@ -72,7 +67,6 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
     """
     settings = flat(settings)
     names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
-    classes = {"head": pick("head", names["head"], catalog.heads())}
-    classes["trunk"] = pick("trunk", names["trunk"], catalog.trunks())
-    values = read_settings(CloneSettings, settings, names, classes)
+    classes = {part: pick(part, name, PARTS[part][0]()) for part, name in names.items()}
+    values = read_settings(CloneConfig, settings, names, classes)
     return CloneConfig(**values, critic=Part("none", catalog.critics()["none"].Options()))

@@ -23,9 +23,9 @@ class Part:
     options: Any
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What every run has, whatever its head and algorithm."""
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Every value of a run. Made by `configure`, which knows the recommended ones."""
 
     env: str = option("HalfCheetah-v5", "task id, or gym:ID for any Gymnasium environment with Box spaces")
     seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
@@ -54,22 +54,6 @@ class Settings:
     prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
     prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
-
-
-PARTS = {
-    "head": (catalog.heads, "gaussian"),
-    "algorithm": (catalog.algorithms, "ppo"),
-    "critic": (catalog.critics, None),
-    "trunk": (catalog.trunks, "mlp"),
-    "critic_trunk": (catalog.trunks, "mlp"),
-}
-"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Settings):
-    """Every value of a run. Made by `configure`, which knows the recommended ones."""
-
     head: Part
     algorithm: Part
     critic: Part
@@ -80,6 +64,16 @@ class Config(Settings):
     def method(self) -> str:
         """What makes the policy: the algorithm's name."""
         return self.algorithm.name
+
+
+PARTS = {
+    "head": (catalog.heads, "gaussian"),
+    "algorithm": (catalog.algorithms, "ppo"),
+    "critic": (catalog.critics, None),
+    "trunk": (catalog.trunks, "mlp"),
+    "critic_trunk": (catalog.trunks, "mlp"),
+}
+"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
 
 def configure(settings: Mapping[str, Any]) -> Config:
@@ -98,15 +92,15 @@ def configure(settings: Mapping[str, Any]) -> Config:
     names = {part: settings.get(part, default) for part, default in defaults.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"])
-    env = settings.get("env", Settings.env)
+    env = settings.get("env", Config.env)
     if not str(env).startswith("gym:"):
         pick("env", env, tasks())
-    known = _keys(Settings, classes)
+    known = _keys(Config, classes)
     # a recommendation may speak of options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
     merged = advised | row.recommended | settings
 
-    config = Config(**read_settings(Settings, merged, names, classes))
+    config = Config(**read_settings(Config, merged, names, classes))
     if "checkpoint_every" not in merged:  # ten moments to look back on, of a short run, too
         every = max(min(config.checkpoint_every, config.total_steps // 10), 1)
         config = dataclasses.replace(config, checkpoint_every=every)
@@ -144,12 +138,12 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_settings(
-    scalars: type, settings: Mapping[str, Any], names: Mapping[str, str], classes: Mapping[str, Any]
+    config: type, settings: Mapping[str, Any], names: Mapping[str, str], classes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Checked values of a dataclass of settings, and of parts, from dotted settings.
+    """Checked values of a config, its parts among them, from dotted settings.
 
     Args:
-        scalars: the dataclass.
+        config: the dataclass.
         settings: dotted settings.
         names: which part is chosen: part -> name.
         classes: the chosen parts' classes.
@@ -157,7 +151,7 @@ def read_settings(
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    known, groups = _keys(scalars, classes), {"": dict[str, Any]()} | {part: dict[str, Any]() for part in classes}
+    known, groups = _keys(config, classes), {"": dict[str, Any]()} | {part: dict[str, Any]() for part in classes}
     for key, value in settings.items():
         group, _, name = key.rpartition(".")
         if key not in known:
@@ -167,7 +161,7 @@ def read_settings(
             raise InputError(f"unknown setting {key!r}{owner}{suggest(key.removeprefix(prefix), near, prefix)}")
         if key not in classes:
             groups[group][name] = value
-    values = read_options(scalars, groups.pop(""))
+    values = read_options(config, groups.pop(""))
     return values | {part: read_part(part, names[part], classes[part], groups[part]) for part in groups}
 
 
@@ -180,13 +174,11 @@ def read_part(part: str, name: str, cls: Any, options: Mapping[str, Any]) -> Par
     return Part(name, cls.Options(**read_options(cls.Options, options, f"{part}.")))
 
 
-def _keys(scalars: type, classes: Mapping[str, Any]) -> set[str]:
-    own = {f.name for f in dataclasses.fields(scalars)}
-    return (
-        own
-        | set(classes)
-        | {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
-    )
+def _keys(config: type, classes: Mapping[str, Any]) -> set[str]:
+    """What can be set of a config whose parts are of these classes."""
+    own = {f.name for f in dataclasses.fields(config) if f.metadata}
+    options = {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
+    return own | set(classes) | options
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

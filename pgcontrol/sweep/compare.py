@@ -14,7 +14,7 @@ from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.board import Board, follow, wall
-from pgcontrol.sweep.differences import Setup, implied
+from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
@@ -66,8 +66,7 @@ def run(
             f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
             f" {executor.jobs} at a time"
         )
-        setups = (Setup(cell.key.env, cell.key.arm, cell.settings, cell.run()) for cell in sweep.cells)
-        if lines := implied(setups):
+        if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
             say("the arms differ beyond what the YAML says:")
         for line in lines:
             say(f"  {line}")

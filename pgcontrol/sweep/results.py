@@ -105,20 +105,22 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
 
 def repeated(row: Row) -> dict[str, Any]:
     """Settings that give a row again: what the YAML said, and what it left to defaults that are others today."""
+    return row.settings | _defaults(row)[0]
+
+
+def _defaults(row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings that a row left to defaults that are others today: as it had them, and as they are."""
     try:
         now, had = run_of(configure(row.settings)), row.run()
     except InputError:  # settings that are no longer known, or a prior that is gone
-        return row.settings
-    return row.settings | {key: value for key, value in had.items() if now.get(key) != value}
+        return {}, {}
+    had = {key: value for key, value in had.items() if now.get(key) != value and key not in row.settings}
+    return had, {key: now[key] for key in had if key in now}
 
 
 def outdated(rows: Iterable[Row]) -> str:
     """How many rows were made when a default was another that still counts, and which, in words; empty where none."""
-    others = []
-    for row in rows:
-        if had := {key: value for key, value in repeated(row).items() if key not in row.settings}:
-            now = run_of(configure(row.settings))
-            others.append(difference(had, {key: value for key, value in now.items() if key in had}, "asked"))
+    others = [difference(had, now, "asked") for had, now in map(_defaults, rows) if had]
     if not others:
         return ""
     example = Counter(others).most_common(1)[0][0]

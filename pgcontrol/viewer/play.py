@@ -25,12 +25,11 @@ import typing_extensions
 from mujoco.studio import app, messages, plugin, sim, viewer_handle, viewer_protocol
 from torch import Tensor
 
-from pgcontrol.machine.display import has_display
+from pgcontrol.machine.graphics import has_display
 from pgcontrol.options import InputError, suggest
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Act, Episodes
-from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.viewer.panel import Moment, Panel
 
@@ -60,7 +59,7 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
     if who == "policy" or where.exists():
         if not where.exists() and str(where) in pgcontrol_envs.catalog():
             raise InputError(f"{where} is a task; without a run there are --agent zero and --agent random")
-        policy, meta = load_with_meta(checkpoint.latest(where))
+        policy, meta = load_with_meta(where)
         env = make_env(meta["policy"]["env"], 1, seed)
         if who == "policy":
             draw = torch.Generator().manual_seed(seed)

@@ -243,7 +243,7 @@ def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
 def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
     shown = []
     monkeypatch.setattr("pgcontrol.commands.compare.compare", lambda *given: shown.append(given[5]) or 0)
-    monkeypatch.setattr("pgcontrol.machine.display.has_display", lambda: True)
+    monkeypatch.setattr("pgcontrol.machine.graphics.has_display", lambda: True)
     for words in ([], ["--no-open"], ["--open"]):
         with pytest.raises(SystemExit, match="0"):
             main(["compare", str(sweep.path), *words])

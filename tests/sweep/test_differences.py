@@ -3,9 +3,9 @@
 from rich.console import Console
 
 from pgcontrol.commands.compare import compare
-from pgcontrol.sweep.differences import Setup, implied
+from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.executor import Executor
-from pgcontrol.sweep.sweep import read_sweep
+from pgcontrol.sweep.sweep import Key, read_sweep
 
 ARMS = """
 budget: 512
@@ -16,9 +16,9 @@ grid: {env: Hopper-v5, seed: 2}
 SMALL, LARGE = {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4}, {"algorithm.learning_rate": 1e-3}
 
 
-def setup(env: str = "Hopper-v5", arm: str = "a", run: dict | None = None, **said: object) -> Setup:
+def setup(env: str = "Hopper-v5", arm: str = "a", run: dict | None = None, **said: object) -> tuple[Key, dict, dict]:
     dotted = {key.replace("__", "."): value for key, value in said.items()}
-    return Setup(env, arm, dotted, (run or {}) | dotted)
+    return Key(env, arm, 0), dotted, (run or {}) | dotted
 
 
 def test_what_the_yaml_leaves_to_recommendations_is_told():
