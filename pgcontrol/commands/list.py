@@ -12,8 +12,8 @@ def run(options: NoOptions) -> int:
     import pgcontrol_envs
     from rich.console import Console
 
-    from pgcontrol import tokenizers
     from pgcontrol.runs import catalog
+    from pgcontrol.tokenizers.files import kinds
 
     console = Console(highlight=False)
     for title, table in (
@@ -22,7 +22,7 @@ def run(options: NoOptions) -> int:
         ("algorithms", catalog.algorithms()),
         ("critics", catalog.critics()),
         ("trunks", catalog.trunks()),
-        ("tokenizers", tokenizers.kinds()),
+        ("tokenizers", kinds()),
     ):
         console.print(title, style="bold")
         for name, item in table.items():

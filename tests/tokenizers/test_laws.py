@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from pgcontrol.options import InputError
-from pgcontrol.tokenizers import files, kinds
+from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
+from pgcontrol.tokenizers.files import kinds
 from tests.tokenizers.worlds import JOINTS, VARIANTS, steps
 
 
