@@ -201,12 +201,9 @@ def _draws(policy: Policy, obs: torch.Tensor, seed: int) -> np.ndarray:
 
 def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None, seen: Seen | None) -> None:
     """diagnosis.json and diagnosis.md."""
+    facts, no_picture = (seen.facts, seen.no_picture) if seen else ({}, None)
     told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]}
     told |= {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
-    told |= seen.facts if seen else {}
-    text = markdown.report(run, verdicts, proof, seen.facts if seen else {})
-    text += [] if run.cloned else [f"![curves]({CURVES})", ""]
-    text += [f"![scene]({SCENE})", ""] if seen else []
-    text += [f"No picture of the scene: {seen.no_picture}", ""] if seen and seen.no_picture else []
-    facts = json.dumps(finite(told), indent=1, default=str, allow_nan=False)
-    files.replace({run.path / "diagnosis.json": facts, run.path / "diagnosis.md": "\n".join(text)})
+    text = markdown.report(run, verdicts, proof, facts, curves=CURVES, scene=SCENE, no_picture=no_picture)
+    numbers = json.dumps(finite(told | facts), indent=1, default=str, allow_nan=False)
+    files.replace({run.path / "diagnosis.json": numbers, run.path / "diagnosis.md": text})

@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
+from pgcontrol.machine.templates import template
 from pgcontrol.report import figures, maps, tables
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Queries
@@ -45,15 +45,8 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
     Returns:
         The file.
     """
-    env = Environment(
-        loader=PackageLoader("pgcontrol.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    out = queries.sweep.path.with_suffix(".html")
-    files.replace({out: env.get_template("page.html.jinja").render(**_contents(queries, clips or {}))})
+    page, out = template("pgcontrol.report", "page.html.jinja"), queries.sweep.path.with_suffix(".html")
+    files.replace({out: page.render(**_contents(queries, clips or {}))})
     return out
 
 
@@ -65,7 +58,7 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
         "sweep": sweep,
         "question": sweep.question or sweep.path.stem,
         "command": f"pgcontrol compare {tables.shown(sweep)}",
-        "dates": " … ".join(sorted({row.date for row in queries.rows.values()})),
+        "dates": " … ".join(queries.dates()),
         "answer": answer(queries),
         "columns": tables.COLUMNS,
         "table": tables.lines(queries),

@@ -13,6 +13,7 @@ from rich import markup
 from rich.table import Table
 
 from pgcontrol.machine import files
+from pgcontrol.machine.templates import template
 from pgcontrol.report import figures
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Queries
@@ -21,7 +22,6 @@ from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
-RULE = "|---|---|---:|---:|---:|---:|---:|---|"
 RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
 """Columns of the CSV of runs."""
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
@@ -74,33 +74,27 @@ def write(queries: Queries) -> None:
 
 def _markdown(queries: Queries) -> str:
     """The answer, and the tables."""
-    sweep, rows = queries.sweep, queries.rows
-    dates = sorted({row.date for row in rows.values()})
-    legend = "Score: mean return of the final policy's mode; IQM over seeds with its 95 % bootstrap interval (seeds"
-    legend += " resampled). *sampled*: the same of the sampled policy."
-    if sweep.baseline:
-        legend += f" *P(better)*: that a run beats one of the baseline ({_escaped(sweep.baseline)})."
-    if sweep.references:
-        legend += " In parentheses: figures of others, no runs of this sweep."
-    if any(row.diverged for row in rows.values()):
-        legend += " † diverged: the return it had come to by then."
-    said = [_escaped(f"**{p.lead}** {p.rest}" if p.lead else p.rest) for p in answer(queries)]
-    table = [_line(COLUMNS), RULE, *map(_line, lines(queries))]
-    text = [f"# {_escaped(sweep.question)}", f"`pgcontrol compare {shown(sweep)}`, {' … '.join(dates)}.", *said, legend]
-    text += ["\n".join(table), *_thresholds(queries), _drawn(sweep)]
-    return "\n\n".join(text) + "\n"
-
-
-def _drawn(sweep: Sweep) -> str:
-    """Where curves are to be seen; no link, since such files are often not kept beside the Markdown."""
-    name = sweep.path.stem
-    drawn = f"the curves (`{name}.svg`) and the page with maps and videos (`{name}.html`)"
-    return f"`pgcontrol report {shown(sweep)}` draws {drawn}."
-
-
-def _line(cells: Sequence[str]) -> str:
-    """Of a table."""
-    return f"| {' | '.join(map(_escaped, cells))} |"
+    reached, goals = list[tuple[str, ...]](), dict[str, list[str]]()
+    for env in queries.envs():
+        if (goal := queries.goal(env)) is None:
+            continue
+        goals.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
+        for arm in queries.arms(env):
+            found = queries.reaches(env, arm, goal.value)
+            medians = [short(m) if np.isfinite(m) else "–" for m in found.medians]
+            reached.append((env, arm, *medians, f"{found.reached} of {len(found.steps)}"))
+    text = template("pgcontrol.report", "tables.md.jinja", cell=_escaped).render(
+        sweep=queries.sweep,
+        shown=shown(queries.sweep),
+        dates=" … ".join(queries.dates()),
+        answer=answer(queries),
+        diverged=queries.diverged(),
+        columns=COLUMNS,
+        lines=lines(queries),
+        reached=reached,
+        goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
+    )
+    return text.rstrip() + "\n"
 
 
 def _escaped(words: str) -> str:
@@ -135,24 +129,6 @@ def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
                 *(reaches.medians if reaches else (None, None)),
                 reaches.reached if reaches else None,
             )
-
-
-def _thresholds(queries: Queries) -> list[str]:
-    """A table of when runs reached the threshold of their task: medians, in which a run that never did counts last."""
-    told, why = [], dict[str, list[str]]()
-    for env in queries.envs():
-        if (goal := queries.goal(env)) is None:
-            continue
-        why.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
-        for arm in queries.arms(env):
-            found = queries.reaches(env, arm, goal.value)
-            words = [short(m) if np.isfinite(m) else "–" for m in found.medians]
-            told.append(_line([env, arm, *words, f"{found.reached} of {len(found.steps)}"]))
-    if not told:
-        return []
-    head = ["| task | arm | steps | seconds | runs that did |", "|---|---|---:|---:|---:|"]
-    goals = "; ".join(f"{', '.join(values)} ({reason})" for reason, values in why.items())
-    return [_escaped(f"Until the training return was {goals}: median over seeds."), "\n".join(head + told)]
 
 
 def shown(sweep: Sweep) -> str:
