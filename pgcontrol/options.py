@@ -51,10 +51,9 @@ def option(
         positional: given by its place, without the option's name.
         several: of a tuple: the flag takes all words up to the next flag, not one word each time it is given.
     """
-    limits = {"least": least, "most": most, "above": above, "below": below}
     metadata = {
         "help": help,
-        "limits": {name: bound for name, bound in limits.items() if bound is not None},
+        "limits": {"least": least, "most": most, "above": above, "below": below},
         "choices": tuple(choices) if choices else None,
         "metavar": metavar,
         "positional": positional,
@@ -123,7 +122,7 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
         if isinstance(number, int | float) and not isinstance(number, bool):
             for limit, bound in metadata["limits"].items():
                 holds, words = _LIMITS[limit]
-                if not holds(number, bound):
+                if bound is not None and not holds(number, bound):
                     raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
             if isinstance(number, float) and math.isnan(number):
                 raise InputError(f"{key} = {value!r}: must be a number")

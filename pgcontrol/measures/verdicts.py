@@ -132,11 +132,11 @@ def collapse(rows: LogRows, budget: int, limits: Limits, gain: Gain | None = Non
         limits: what counts as what.
         gain: what the counterfactual says, if there was one.
     """
-    found = onset(*spreads(rows), budget, limits)
+    steps, spread = spreads(rows)
+    if not len(steps):
+        return Verdict("spread", NOT_JUDGED, "no log of it")
+    found = onset(steps, spread, budget, limits)
     if found is None:
-        steps, spread = spreads(rows)
-        if not len(steps):
-            return Verdict("spread", NOT_JUDGED, "no log of it")
         return Verdict("spread", HEALTHY, f"least of a joint at the end {spread[-1].min():.3g} half-ranges")
     where = f"from step {found.step:,} on, spread {found.spread:.2g} in {_joints(found.joints)}"
     word, why = _proved(gain, limits) if gain else _suspected(rows, budget, found, limits)

@@ -32,21 +32,20 @@ class Density(NamedTuple):
 
 
 @torch.no_grad()
-def density(policy: Policy, obs: Tensor, seed: int, draws: int = DRAWS, parts: int = 1) -> Density:
+def density(policy: Policy, obs: Tensor, seed: int, parts: int = 1) -> Density:
     """What a policy might do in states, by drawing.
 
     Args:
         policy: of any head.
         obs: [S, O] raw observations.
         seed: of the draws.
-        draws: how many in each state.
         parts: P, how many of a choice's H actions; 1 is the next action alone.
     """
     rng, head = torch.Generator().manual_seed(seed), policy.head
     columns, spreads = [], []
-    for some in obs.split(max(1, BATCH // (draws * parts))):
-        params = policy.params(policy.normaliser(some)).repeat_interleave(draws, 0)
-        action = head.decode(head.sample(params, rng)).unflatten(0, (len(some), draws))[:, :, :parts]
+    for some in obs.split(max(1, BATCH // (DRAWS * parts))):
+        params = policy.params(policy.normaliser(some)).repeat_interleave(DRAWS, 0)
+        action = head.decode(head.sample(params, rng)).unflatten(0, (len(some), DRAWS))[:, :, :parts]
         unit = spread.unit(action.transpose(0, 1).flatten(1, 2), head.low, head.high).numpy()  # [D, S·P, A]
         spreads.append(unit.std(0))
         columns.append(histograms(unit))

@@ -24,6 +24,7 @@ class Recommendation(NamedTuple):
 
 
 ALIKE = "by hand, one value for all heads: what the Gaussian and the bins were given"
+BUDGET = "by hand: what a Gaussian needs, one seed"
 TOGETHER = "by hand: two deviations that make the other heads' one, as 0.3² + 0.4² = 0.5²"
 
 TABLE = (
@@ -64,24 +65,14 @@ TABLE = (
         {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99, "num_envs": 8, "rollout_steps": 512},
         "swimmer_search.yaml, two seeds: a stroke pays seconds later, with γ = 0.99 PPO stays at a tenth of the return",
     ),
-    Recommendation(
-        PUCKS,
-        ANY,
-        {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000},
-        "by hand: what a Gaussian needs, one seed",
-    ),
+    Recommendation(PUCKS, ANY, {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000}, BUDGET),
     Recommendation(
         ("Bandit-v0",),
         ANY,
         {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000, "eval_episodes": 100},
-        "by hand: what a Gaussian needs, one seed",
+        BUDGET,
     ),
-    Recommendation(
-        ("Needle-v0",),
-        ANY,
-        {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000},
-        "by hand: what a Gaussian needs, one seed",
-    ),
+    Recommendation(("Needle-v0",), ANY, {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000}, BUDGET),
     Recommendation(MODAL, ANY, {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3}, ALIKE),
     Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3}, ALIKE),
     # one task, one head

@@ -79,7 +79,7 @@ def run(
         if dry:
             return 0
         if anew:
-            results.forget(sweep, [done.pop(cell.key) for cell in anew])
+            results.rewrite(sweep, gone=[done.pop(cell.key) for cell in anew])
         for folder, word in aside.items():
             run_state.set_aside(folder, word)
         board = Board(missing, where, times, executor.jobs)
@@ -87,7 +87,7 @@ def run(
             _keep(outcomes, sweep, done, board, say, meanwhile)
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
-        results.keep(sweep, results.refresh(sweep, done, where))
+        results.rewrite(sweep, results.refresh(sweep, done, where))
         kept = [name for row in done.values() for name in row.curves]
         for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
             say(f"plots: no row has {plot}; --again makes rows anew")

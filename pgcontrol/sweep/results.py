@@ -199,7 +199,7 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
 
     Args:
         sweep: whose plots there are to be.
-        rows: of it, changed in place; the results file stays as it is, see `keep`.
+        rows: of it, changed in place; the results file stays as it is, see `rewrite`.
         where: folder of the run folders; rows of those that are gone stay as they are.
 
     Returns:
@@ -234,23 +234,16 @@ def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]
     return found if found.pop("steps") == row.points else {}
 
 
-def keep(sweep: Sweep, rows: Iterable[Row]) -> None:
-    """Write changed rows in place of those that told of the same cells; for whoever is `alone`."""
-    if anew := list(rows):
-        lines = list(_all(sweep.results))
-        _rewrite(sweep, (next((row for row in anew if _alike(line, row)), line) for line in lines))
+def rewrite(sweep: Sweep, changed: Iterable[Row] = (), gone: Iterable[Row] = ()) -> None:
+    """Write changed rows in place of those of the same cells, and none for those that are gone, whose cells run again.
 
+    For whoever is `alone`.
+    """
 
-def forget(sweep: Sweep, rows: Iterable[Row]) -> None:
-    """Take rows out of the results, so that their cells run again."""
-    gone = list(rows)
-    _rewrite(sweep, [line for line in _all(sweep.results) if not any(_alike(line, row) for row in gone)])
+    def place(row: Row) -> tuple[Key, str]:
+        return row.key, _same(row.settings)  # not the settings alone: two arms may have the same
 
-
-def _alike(one: Row, other: Row) -> bool:
-    """Whether two rows tell of the same cell: equal settings are not enough, since two arms may have them."""
-    return one.key == other.key and one.settings == other.settings
-
-
-def _rewrite(sweep: Sweep, rows: Iterable[Row]) -> None:
-    files.replace({sweep.results: "".join(json.dumps(row.line) + "\n" for row in rows)})
+    new = {place(row): row for row in changed} | {place(row): None for row in gone}
+    if new:
+        rows = [new.get(place(row), row) for row in _all(sweep.results)]
+        files.replace({sweep.results: "".join(json.dumps(row.line) + "\n" for row in rows if row)})

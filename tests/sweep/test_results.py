@@ -198,11 +198,11 @@ def test_what_is_judged_later_comes_into_the_rows(sweep, tmp_path):
         folder = RunFolder.create(configure(settings | {"run_dir": str(tmp_path / each.name)}))
         folder.write_manifest(verdict="collapsed", diagnosis="collapsed (cost 5 ± 1)")
     rows = results.read(sweep)
-    results.keep(sweep, results.refresh(sweep, rows, tmp_path))
+    results.rewrite(sweep, results.refresh(sweep, rows, tmp_path))
     assert results.read(sweep) == rows
     assert [row.verdict for row in rows.values()] == ["collapsed", "suspected"]  # the second folder is another run's
     assert rows[cell.key].why == "collapsed (cost 5 ± 1)"
     assert rows[cell.key].line["tide"] == "high"  # of which nothing is known here
     before = sweep.results.stat().st_mtime_ns
-    results.keep(sweep, results.refresh(sweep, rows, tmp_path))
+    results.rewrite(sweep, results.refresh(sweep, rows, tmp_path))
     assert sweep.results.stat().st_mtime_ns == before
