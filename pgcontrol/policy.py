@@ -76,6 +76,7 @@ class Policy(nn.Module):
 
     theta: Tensor
     rates: Tensor | None
+    """[P], by what a rule's step of each weight is multiplied, as its head says; None where all are 1."""
 
     def __init__(
         self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic_trunk: Callable[[], Trunk], critic: Critic
@@ -99,13 +100,8 @@ class Policy(nn.Module):
         multiples = {f"head.{name}": multiple for name, multiple in head.rates().items()}
         sized = zip(self._names, parameters, strict=True)
         rates = torch.cat([multiples.get(name, torch.ones(())).expand(p.shape).reshape(-1) for name, p in sized])
-        # None where all are 1: nothing to multiply by
         self.register_buffer("rates", None if bool((rates == 1).all()) else rates, persistent=False)
         self._rng = torch.Generator()
-
-    def scaled(self, step: Tensor) -> Tensor:
-        """A rule's step [P], each weight's times what its head says of it."""
-        return step if self.rates is None else step * self.rates
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """A flat vector [P] -> name -> weight, as views."""

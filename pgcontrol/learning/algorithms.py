@@ -83,7 +83,7 @@ TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advan
 """TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted."""
 NATURAL = {"rollout_steps": 64}
 """One step a rollout: more of them are worth more than longer rollouts."""
-NO_CRITIC = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
+WHOLE_RETURNS = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
 """Rollouts longer than 1/(1 − γ), or most returns would be cut off."""
 
 TABLE = [
@@ -93,7 +93,7 @@ TABLE = [
         WholeReturn,
         Score,
         critic="none",
-        recommended=NO_CRITIC,
+        recommended=WHOLE_RETURNS,
     ),
     Algorithm(
         "reinforce",
@@ -101,14 +101,14 @@ TABLE = [
         ReturnToGo,
         Score,
         critic="none",
-        recommended=NO_CRITIC,
+        recommended=WHOLE_RETURNS,
     ),
     Algorithm(
         "reinforce-baseline",
         "return-to-go less V, unbiased (Williams 1992)",
         Baseline,
         ScoreAndCritic,
-        recommended={"rollout_steps": 128, "algorithm.learning_rate": 3e-3},
+        recommended=WHOLE_RETURNS,
     ),
     Algorithm(
         "a2c",

@@ -27,6 +27,7 @@ from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, means, move
 from pgcontrol.machine import trees
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import InputError, option
 
 
@@ -123,11 +124,10 @@ class DecQN(Rule):
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, the target network, and the replay, which is large."""
-        replay = {f"memory.{name}": tensor for name, tensor in self.replay.state().items()}
-        return self.adam._asdict() | {"target": self.target} | replay
+        return self.adam._asdict() | {"target": self.target} | named("memory.", self.replay.state())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take them from a checkpoint; ValueError when they are those of other weights or another replay."""
         self.adam = load_adam(self.adam, state)
         self.target = state["target"].clone()
-        self.replay.load_state({k.removeprefix("memory."): v for k, v in state.items() if k.startswith("memory.")})
+        self.replay.load_state(under("memory.", state))

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.optimiser import GradientStep, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine.tensors import named
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
 
@@ -62,7 +63,7 @@ class CriticFit:
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, to checkpoint."""
-        return {f"critic_{name}": x for name, x in self.adam._asdict().items()}
+        return named("critic_", self.adam._asdict())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take Adam's state from a checkpoint."""

@@ -29,10 +29,6 @@ class Metrics(NamedTuple):
         """One of them."""
         return float(self.values[self.names.index(name)])
 
-    def as_dict(self) -> dict[str, float]:
-        """All of them."""
-        return dict(zip(self.names, self.values.tolist(), strict=True))
-
 
 class Adam(NamedTuple):
     """Adam's state: moments [P] and the number of steps taken (float64, so that bias corrections stay exact)."""
@@ -87,10 +83,11 @@ class GradientStep:
         compilation: Compilation = EAGER,
     ):
         """`max_norm`: the gradient is scaled down to it; `scaled`: the head may say how far its weights step."""
-        self.policy, self.loss, self.max_norm, self.optimiser, self.scaled = policy, loss, max_norm, optimiser, scaled
+        self.loss, self.max_norm, self.optimiser = loss, max_norm, optimiser
+        self.rates = policy.rates if scaled else None
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
         """(theta, whatever the loss takes) -> (gradient, Metrics)."""
-        rates = [] if policy.rates is None else [policy.rates]
+        rates = [] if self.rates is None else [self.rates]
         self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
         """(theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)."""
 
@@ -107,7 +104,7 @@ class GradientStep:
         if self.max_norm is not None:
             gradient = gradient * (self.max_norm / (norm + 1e-6)).clamp_max(1.0)
         step, adam = self.optimiser(gradient, adam, rate)
-        return theta - (self.policy.scaled(step) if self.scaled else step), adam, norm
+        return theta - (step if self.rates is None else step * self.rates), adam, norm
 
 
 def fresh_adam(policy: Policy) -> Adam:

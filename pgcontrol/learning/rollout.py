@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import NoOptions
 from pgcontrol.policy import Policy, merge_moments
 
@@ -330,8 +331,7 @@ class Collector:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
         tensors, extra = self.env.state()
         own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
-        scale = {f"scale.{k}": v for k, v in self.reward_scale.state().items()}
-        return {f"env.{k}": v for k, v in tensors.items()} | own | scale, extra
+        return named("env.", tensors) | own | named("scale.", self.reward_scale.state()), extra
 
     def restart(self) -> None:
         """Begin new episodes with the next rollout."""
@@ -341,8 +341,8 @@ class Collector:
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
-        self.env.load_state({k[4:]: v for k, v in tensors.items() if k.startswith("env.")}, extra)
-        self.reward_scale.load_state({k[6:]: v for k, v in tensors.items() if k.startswith("scale.")})
+        self.env.load_state(under("env.", tensors), extra)
+        self.reward_scale.load_state(under("scale.", tensors))
         self.totals.copy_(tensors["totals"])
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:

@@ -70,7 +70,7 @@ class Score(Rule):
         gradient, metrics = self.step.gradient(policy.theta, rollout, estimate.advantage)
         theta, adam, norm = self.step.apply(policy.theta, gradient, self.adam, rate)
         theta, fitted = self.fit(theta, rollout, estimate.target, rng)
-        row = {f"train/{name}": value for name, value in metrics.as_dict().items()}
+        row = {f"train/{name}": metrics.of(name) for name in metrics.names}
         row |= {"train/grad_norm": float(norm)} | fitted
         move(policy, theta, row)
         self.adam = adam

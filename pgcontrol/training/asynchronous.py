@@ -29,9 +29,10 @@ from torch import Tensor
 from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
-from pgcontrol.training.trainer import Trainer, under
+from pgcontrol.training.trainer import Trainer
 
 REPORT = 2048
 """Environment steps that one row of metrics.jsonl sums up."""
@@ -129,8 +130,8 @@ class Workers:
             stop=context.Event(),
             news=context.Queue(4 * count),  # bounded: workers wait while nobody reads
         )
-        fixed = {f"policy.{name}": tensor for name, tensor in trainer.policy.state_dict().items()}
-        fixed |= {f"prior.{name}": tensor for name, tensor in (trainer.prior.state() if trainer.prior else {}).items()}
+        fixed = named("policy.", trainer.policy.state_dict())
+        fixed |= named("prior.", trainer.prior.state() if trainer.prior else {})
         for number in range(count):
             seed = int(np.random.SeedSequence([config.seed, trainer.steps, number]).generate_state(1, np.uint64)[0])
             settings = nested(config) | {"seed": seed >> 1, "threads": 1}
@@ -160,8 +161,7 @@ def driver(trainer: Trainer) -> Trainer | Workers:
 def moving(trainer: Trainer) -> dict[str, Tensor]:
     """What the workers move together: `theta`, and the states of the rule and of a critic that a prior warms up."""
     critic = trainer.prior.critic_fit.state() if trainer.prior else {}
-    named = {f"rule.{name}": tensor for name, tensor in trainer.rule.state().items()}
-    return {"theta": trainer.policy.theta} | named | {f"prior.{name}": tensor for name, tensor in critic.items()}
+    return {"theta": trainer.policy.theta} | named("rule.", trainer.rule.state()) | named("prior.", critic)
 
 
 def take(trainer: Trainer, weights: dict[str, Tensor]) -> None:

@@ -19,6 +19,7 @@ from pgcontrol.learning.rule import Diverged, require_finite_weights
 from pgcontrol.machine import compiler, trees
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.signals import Interrupt
+from pgcontrol.machine.tensors import named
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
@@ -127,7 +128,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
             best, steps, status = _fit(fit, config, batches, test, display, log, interrupt)
             row = _evaluate(policy, config, seeds["evaluation"], display)
             log.write(steps, best | row)
-            tensors = {f"policy.{name}": tensor for name, tensor in policy.state_dict().items()}
+            tensors = named("policy.", policy.state_dict())
             meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
             checkpoint.save(folder.checkpoint(steps), tensors, meta)
             display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")

@@ -15,6 +15,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
+from pgcontrol.machine.tensors import under
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
@@ -217,11 +218,6 @@ class Trainer:
             self.episodes.extend(FinishedEpisode(*episode) for episode in meta["episodes"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
-
-
-def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
 def stream_seeds(seed: int) -> dict[str, int]:
