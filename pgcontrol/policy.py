@@ -13,6 +13,9 @@ from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
 from pgcontrol.trunks.base import Trunk
 
+CLIP = 10.0
+"""Normalised observations and scaled rewards stay within this many deviations."""
+
 
 class Evaluation(NamedTuple):
     """What an update needs to know of B samples under the current weights."""
@@ -37,9 +40,8 @@ class Normaliser(nn.Module):
     count: Tensor
     scale: Tensor
 
-    def __init__(self, size: int, clip: float = 10.0):
+    def __init__(self, size: int):
         super().__init__()
-        self.clip = clip
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("var", torch.ones(size, dtype=torch.float64))
         self.register_buffer("count", torch.zeros((), dtype=torch.float64))
@@ -47,8 +49,8 @@ class Normaliser(nn.Module):
         self.register_buffer("scale", torch.ones(size, dtype=torch.float64))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±clip."""
-        return ((obs - self.mean) * self.scale).clamp_(-self.clip, self.clip).float()
+        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP."""
+        return ((obs - self.mean) * self.scale).clamp_(-CLIP, CLIP).float()
 
     @torch.no_grad()
     def update(self, obs: Tensor) -> None:

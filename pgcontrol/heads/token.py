@@ -300,18 +300,17 @@ def seed(rng: Generator) -> int:
 
 
 @torch.enable_grad()
-def imitate(layer: nn.Linear, features: Tensor, log_prob: Callable[[Tensor], Tensor], steps: int = 60) -> None:
+def imitate(layer: nn.Linear, features: Tensor, log_prob: Callable[[Tensor], Tensor]) -> None:
     """Set a linear layer so that its outputs are likely, by L-BFGS from where the layer is, pulled a little to zero.
 
     Args:
         layer: F inputs; changed in place.
         features: [M, F].
         log_prob: outputs [M, ·] -> log-probability [M], concave.
-        steps: iterations.
     """
     weight = layer.weight.detach().clone().requires_grad_()
     bias = layer.bias.detach().clone().requires_grad_()
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=steps, history_size=10, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([weight, bias], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()

@@ -18,7 +18,7 @@ from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import NoOptions
-from pgcontrol.policy import Policy, merge_moments
+from pgcontrol.policy import CLIP, Policy, merge_moments
 
 
 @dataclass
@@ -115,8 +115,8 @@ class RewardScale:
     discounted sum of past rewards, restarted with its episode.)
     """
 
-    def __init__(self, num_envs: int, enabled: bool, clip: float = 10.0):
-        self.enabled, self.clip = enabled, clip
+    def __init__(self, num_envs: int, enabled: bool):
+        self.enabled = enabled
         self.carry = torch.zeros(num_envs, dtype=torch.float64)
         self.divisor = 1.0
         """What the last rewards were divided by."""
@@ -133,7 +133,7 @@ class RewardScale:
         var, mean = torch.var_mean(returns, correction=0)
         merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
         self.divisor = float((self.var + 1e-8).sqrt())
-        return (reward / self.divisor).clamp_(-self.clip, self.clip).float()
+        return (reward / self.divisor).clamp_(-CLIP, CLIP).float()
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint."""

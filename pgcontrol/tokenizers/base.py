@@ -183,8 +183,8 @@ class Additive(Tokenizer):
         return mean.sum(0).unflatten(-1, shape), var.sum(0).sqrt().unflatten(-1, shape)
 
 
-def lloyd(points: Tensor, codes: int, iterations: int = 30) -> Tensor:
-    """K-means centres [K, D] of points [M, D]: k-means++ (Arthur & Vassilvitskii 2007), then Lloyd's iteration.
+def lloyd(points: Tensor, codes: int) -> Tensor:
+    """K-means centres [K, D] of points [M, D]: k-means++ (Arthur & Vassilvitskii 2007), then 30 of Lloyd's iterations.
 
     Draws from torch's global generator. A centre that no point is nearest to moves to the point with the largest
     error; with fewer distinct points than K, what is left over lies on points that have a centre already.
@@ -196,7 +196,7 @@ def lloyd(points: Tensor, codes: int, iterations: int = 30) -> Tensor:
         weight = error if error.sum() > 0 else torch.ones_like(error)
         centres[k] = points[torch.multinomial(weight, 1)[0]]
         error = torch.minimum(error, (points - centres[k]).square().sum(1))
-    for _ in range(iterations):
+    for _ in range(30):
         distance = torch.cdist(points, centres)
         near, owner = distance.min(1)
         count = torch.bincount(owner, minlength=codes)

@@ -79,6 +79,11 @@ def look(folder: Path) -> Look:
     return {"maps": _maps(policy, folders, env_id)} | _routes(policy, env_id)
 
 
+def evenly(count: int, most: int) -> np.ndarray:
+    """At most so many of `count` places, evenly spread, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
 def unpack(packed: Packed) -> np.ndarray:
     """What `pack` packed."""
     data = zlib.decompress(base64.b64decode(packed["data"]))
@@ -94,7 +99,7 @@ def pack(array: np.ndarray) -> Packed:
 def _maps(policy: Policy, folders: list[Path], env_id: str) -> Look:
     """Histograms [moments, states, joints, columns] at the same states all through a run's checkpoints."""
     states, places, names = _probes(policy, env_id)
-    picks = np.unique(np.linspace(0, len(folders) - 1, MOMENTS).round().astype(int))
+    picks = evenly(len(folders), MOMENTS)
     shown = [density(load(folders[i]), states, SEED) for i in picks]
     columns = np.stack([d.columns[:, :JOINTS] for d in shown])
     return {
@@ -171,7 +176,7 @@ def _routes(policy: Policy, env_id: str) -> Look:
 
 def _paths(places: list[np.ndarray]) -> np.ndarray:
     """[N, 2] in m after every step -> [N, POINTS, 2] in cm."""
-    picks = np.unique(np.linspace(0, len(places) - 1, POINTS).round().astype(int))
+    picks = evenly(len(places), POINTS)
     return np.round(100 * np.stack([places[i] for i in picks], 1)).astype(np.int16)
 
 

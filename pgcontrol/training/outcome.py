@@ -16,7 +16,7 @@ from pgcontrol.machine import files
 from pgcontrol.measures.verdicts import RETURN, STEPS, LogRows, spreads
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
-from pgcontrol.training.behaviour import look
+from pgcontrol.training.behaviour import evenly, look
 
 POINTS = 50
 """Of a curve: enough for a plot, small enough to commit."""
@@ -71,7 +71,7 @@ def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:
 
     Where a metric was not measured, it is as it last was.
     """
-    picks = _picks(len(rows))
+    picks = evenly(len(rows), POINTS)
     found: dict[str, list[Any]] = {"steps": [rows[i][STEPS] for i in picks]}
     for name in names:
         known, curve = None, []
@@ -89,13 +89,9 @@ def _spread(rows: LogRows) -> dict[str, Any]:
     steps, each = spreads(rows)
     if not len(steps):
         return {}
-    picks = _picks(len(steps))
+    picks = evenly(len(steps), POINTS)
     joints = [[_thin(value) for value in joint] for joint in each[picks].T]
     return {"spread": {"steps": steps[picks].astype(int).tolist(), "joints": joints}}
-
-
-def _picks(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, POINTS).round().astype(int))
 
 
 def _thin(value: float | None) -> float | None:
