@@ -29,8 +29,9 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     from pgcontrol.tokenizers.files import kinds
 
     flags = [field.name for field in dataclasses.fields(Options)]
-    own = read_options(pick("tokenizer", options.kind, kinds()).Options, settings, others=flags)
-    tokenize(options.source, options.kind, options.out, options.horizon, own, options.steps, options.seed)
+    kind = pick("tokenizer", options.kind, kinds())
+    own = kind.Options(**read_options(kind.Options, settings, others=flags))
+    tokenize(options.source, kind, options.out, options.horizon, own, options.steps, options.seed)
     return 0
 
 

@@ -35,16 +35,16 @@ def error(tokenizer: Tokenizer, chunks: Tensor) -> float:
 
 
 def tokenize(
-    source: Path, kind: str, out: Path, horizon: int, settings: dict[str, Any], steps: int, seed: int
+    source: Path, kind: type[Tokenizer], out: Path, horizon: int, options: Any, steps: int, seed: int
 ) -> Tokenizer:
     """Fit a tokenizer, print how well it does, write its folder.
 
     Args:
         source: a run folder or checkpoint, a Minari dataset, or an .npz file.
-        kind: a tokenizer's name.
+        kind: a tokenizer's class.
         out: the folder to write, which must not exist.
         horizon: actions a chunk.
-        settings: the kind's own options.
+        options: of that class.
         steps: environment steps to play, when the source is a run.
         seed: of start states, samples, and the fit.
 
@@ -53,10 +53,10 @@ def tokenize(
     """
     if out.exists():
         raise InputError(f"--out {out} exists already; name a folder that does not")
-    files.make(kind, horizon, 1, settings).require()  # before anything takes time
+    kind(horizon, 1, options).require()  # before anything takes time
     actions = of(source, steps, seed)
     fit, held_out = split(actions, horizon)
-    tokenizer = files.make(kind, horizon, actions.unit.shape[-1], settings)
+    tokenizer = kind(horizon, actions.unit.shape[-1], options)
     tokenizer.fit(fit, seed)
     lost = error(tokenizer, held_out)
     notes = {"source": str(source), "env": actions.env, "seed": seed, "chunks": len(fit), "error": lost}

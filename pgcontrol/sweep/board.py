@@ -51,7 +51,8 @@ class Board:
         table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(running, shares))
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:
-                _add(table, (key.name, "✓", *_numbers(row), row.verdict or ""), "dim")
+                numbers = row.score, row.curves.get("train/std", [None])[-1], row.steps / row.seconds
+                _add(table, (key.name, "✓", *numbers, row.verdict or ""), "dim")
         for line in lines:
             _add(table, line)
         return table
@@ -102,10 +103,6 @@ def follow(executor: Executor, board: Board, console: Console) -> Generator[Ende
                 yield outcome
             elif console.is_terminal:
                 live.update(board.table(outcome))
-
-
-def _numbers(row: Row) -> tuple[Any, ...]:
-    return row.score, row.curves.get("train/std", [None])[-1], row.steps / row.seconds
 
 
 def _add(table: Table, line: Sequence[Any], style: str | None = None) -> None:
