@@ -105,7 +105,7 @@ class _Process:
 
     def __init__(self, cell: Cell, where: Path):
         self.cell, self.folder, self.log = cell, where / cell.name, where / f"{cell.name}.log"
-        self.attempts, self.steps = 0, 0
+        self.attempts, self.steps = 0, 0  # steps of the newest checkpoint; 0 before the first
         self.log.unlink(missing_ok=True)
         self._start()
 
@@ -133,7 +133,8 @@ class _Process:
         if code is None:
             return None
         if code < 0 or code == STOPPED:
-            if (steps := _steps(self.folder)) > self.steps:
+            found = checkpoint.find(self.folder)
+            if found and (steps := checkpoint.steps_of(found[-1])) > self.steps:
                 self.attempts, self.steps = 0, steps
             if self.attempts < ATTEMPTS:
                 self._start()
@@ -149,9 +150,3 @@ class _Process:
             return f"killed by signal {-code}{name} {self.attempts} times{cause}"
         said = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "" if code == 0 else processes.last_line(said).removeprefix("pgcontrol: ") or f"exit code {code}"
-
-
-def _steps(folder: Path) -> int:
-    """The environment step of the newest checkpoint; 0 before the first."""
-    found = checkpoint.find(folder)
-    return checkpoint.steps_of(found[-1]) if found else 0
