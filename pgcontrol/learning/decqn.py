@@ -114,9 +114,8 @@ class DecQN(Rule):
         for k, batch in enumerate(trees.split(samples, options.minibatch), int(adam.steps)):
             if k % options.target_period == 0:
                 frozen = theta.clone()
-            gradient, metrics = self.step.gradient(theta, batch, frozen)
-            theta, adam, norm = self.step.apply(theta, gradient, adam, rate)
-            history.append(metrics._replace(grad_norm=norm))
+            theta, adam, metrics = self.step(theta, adam, rate, batch, frozen)
+            history.append(metrics)
         row |= {f"train/{name}": value for name, value in means(history).items()}
         move(self.policy, theta)
         self.adam, self.target = adam, frozen

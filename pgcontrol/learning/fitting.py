@@ -56,9 +56,8 @@ class CriticFit:
         losses: list[Tensor] = []
         for _ in range(options.critic_epochs):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
-                gradient, metrics = self.step.gradient(theta, obs[rows], wanted[rows])
-                theta, self.adam, _ = self.step.apply(theta, gradient, self.adam, rate)
-                losses.append(metrics.values)
+                theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], wanted[rows])
+                losses.append(metrics.values[:1])
         return theta, torch.cat(losses).mean()
 
     def state(self) -> dict[str, Tensor]:

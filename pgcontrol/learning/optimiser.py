@@ -19,11 +19,9 @@ class Metrics(NamedTuple):
     """The scalars of one gradient step."""
 
     names: tuple[str, ...]
-    """The first is the loss."""
+    """The first is the loss; the last, once the step is taken, `grad_norm`."""
     values: Tensor
     """[M] float32."""
-    grad_norm: Tensor | None = None
-    """Known once the step is taken."""
 
     def of(self, name: str) -> float:
         """One of them."""
@@ -69,8 +67,9 @@ OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
 class GradientStep:
     """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
 
-    Between the two a gradient may be averaged over processes. Each half is a pure function of tensors; where the loss
-    is one of tensors and named tuples of them, each is one compiled graph if `compilation` says so.
+    Between the two a gradient may be averaged over processes; where it is not, a call does both. Each half is a pure
+    function of tensors; where the loss is one of tensors and named tuples of them, each is one compiled graph if
+    `compilation` says so.
     """
 
     def __init__(
@@ -90,6 +89,12 @@ class GradientStep:
         rates = [] if self.rates is None else [self.rates]
         self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
         """(theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)."""
+
+    def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
+        """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics."""
+        gradient, (names, values) = self.gradient(theta, *args)
+        theta, adam, norm = self.apply(theta, gradient, adam, rate)
+        return theta, adam, Metrics((*names, "grad_norm"), torch.cat((values, norm.view(1))))
 
     def _gradient(self, theta: Tensor, *args: Any) -> tuple[Tensor, Metrics]:
         leaf = theta.detach().requires_grad_()

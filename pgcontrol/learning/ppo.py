@@ -140,9 +140,8 @@ class ClippedSurrogate(Rule):
             order = torch.randperm(len(samples.obs), generator=rng)
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
-                gradient, metrics = step.gradient(theta, batch, self.entropy_coef)
-                after, moments, norm = step.apply(theta, gradient, adam, rate)
-                history.append(metrics._replace(grad_norm=norm))
+                after, moments, metrics = step(theta, adam, rate, batch, self.entropy_coef)
+                history.append(metrics)
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
                     return theta, adam, history
                 theta, adam = after, moments

@@ -85,14 +85,12 @@ class Rule:
 
 
 def means(history: Sequence[Metrics]) -> dict[str, float]:
-    """Means over an update's gradient steps: of each metric, and of `grad_norm`, which all of them have.
+    """Means of metrics over an update's gradient steps.
 
     Raises:
         Diverged: names the first that is not finite.
     """
-    names = (*history[0].names, "grad_norm")
-    norms = torch.stack([metrics.grad_norm for metrics in history if metrics.grad_norm is not None])
-    table = torch.cat((torch.stack([metrics.values for metrics in history]), norms.unsqueeze(1)), 1)
+    names, table = history[0].names, torch.stack([metrics.values for metrics in history])
     if not table.isfinite().all():
         step, metric = (~table.isfinite()).nonzero()[0].tolist()
         raise Diverged(f"train/{names[metric]} became {table[step, metric]} in gradient step {step} of this update")

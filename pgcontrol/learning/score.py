@@ -67,11 +67,9 @@ class Score(Rule):
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """One step; see `Rule.update`."""
         policy, rate = self.policy, decayed(self.options, progress)
-        gradient, metrics = self.step.gradient(policy.theta, rollout, estimate.advantage)
-        theta, adam, norm = self.step.apply(policy.theta, gradient, self.adam, rate)
+        theta, adam, metrics = self.step(policy.theta, self.adam, rate, rollout, estimate.advantage)
         theta, fitted = self.fit(theta, rollout, estimate.target, rng)
-        row = {f"train/{name}": metrics.of(name) for name in metrics.names}
-        row |= {"train/grad_norm": float(norm)} | fitted
+        row = {f"train/{name}": metrics.of(name) for name in metrics.names} | fitted
         move(policy, theta, row)
         self.adam = adam
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}

@@ -60,12 +60,6 @@ class Likelihood:
         log_prob = self.policy.head.log_prob(self.policy.distribution(theta, samples.obs), samples.choice)
         return -(samples.weight * log_prob).mean(), {}
 
-    def advance(self, theta: Tensor, rate: Tensor, samples: Samples) -> tuple[Tensor, Tensor, Tensor]:
-        """One step from `theta` [P]: the new weights, the loss before as [1], and the gradient's norm."""
-        gradient, metrics = self.step.gradient(theta, samples)
-        theta, self.adam, norm = self.step.apply(theta, gradient, self.adam, rate)
-        return theta, metrics.values, norm
-
     @torch.no_grad()
     def measure(self, theta: Tensor, samples: Samples) -> float:
         """The loss over all samples."""
@@ -157,12 +151,12 @@ def _fit(
     best_theta, best_step = theta, 0
     for step, batch in enumerate(batches, start=1):
         rate = decayed(config, (step - 1) / config.steps)
-        theta, loss, norm = fit.advance(theta, rate, batch)
-        losses.append(loss)
+        theta, fit.adam, metrics = fit.step(theta, fit.adam, rate, batch)
+        losses.append(metrics.values[:1])
         if step % every and step < config.steps and not interrupt:
             continue
         row = {"train/nll": float(torch.cat(losses).mean()), "eval/nll": fit.measure(theta, test)}
-        row |= {"train/learning_rate": float(rate), "train/grad_norm": float(norm)}
+        row |= {"train/learning_rate": float(rate), "train/grad_norm": metrics.of("grad_norm")}
         if not all(math.isfinite(number) for number in row.values()):
             raise Diverged(f"the likelihood became {row['train/nll']} by gradient step {step}")
         require_finite_weights(policy, theta)
