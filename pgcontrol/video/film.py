@@ -8,7 +8,6 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import gymnasium
 import mujoco
@@ -48,7 +47,7 @@ def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timin
 
 
 def _pages(
-    recordings: Sequence[Recording], pictures: Sequence[Scene], layout: Layout, timing: Timing
+    recordings: Sequence[Recording], pictures: Sequence[RecordedScene | ReplayedScene], layout: Layout, timing: Timing
 ) -> Iterator[np.ndarray]:
     titles = _titles(recordings)
     overlays = [
@@ -83,15 +82,7 @@ def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]
     return titles
 
 
-class Scene(Protocol):
-    """Draws the steps of one recording, asked for in order."""
-
-    def draw(self, step: int) -> np.ndarray:
-        """The picture after `step` steps, 0 ≤ step ≤ T and never less than before: [height, width, 3] uint8."""
-        ...
-
-
-def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene]:
+def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[RecordedScene | ReplayedScene]:
     """A scene for each recording, `size` = (width, height) in pixels.
 
     Raises:
@@ -165,7 +156,7 @@ class RecordedScene:
         self._height, self._step = stage.pose(self._qpos[0])[2], 0
 
     def draw(self, step: int) -> np.ndarray:
-        """See Scene."""
+        """The picture after `step` steps, 0 ≤ step ≤ T and never less than before: [height, width, 3] uint8."""
         lookat = self._stage.pose(self._qpos[step])
         follow = 1.0 - math.exp(-(step - self._step) * self._dt / SETTLING)
         self._height += follow * (lookat[2] - self._height)
@@ -190,7 +181,7 @@ class ReplayedScene:
         self._step = 0
 
     def draw(self, step: int) -> np.ndarray:
-        """See Scene.
+        """See `RecordedScene.draw`.
 
         Raises:
             RenderError: the rewards are not the recorded ones, or the environment gives no picture.
