@@ -17,6 +17,7 @@ from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
 from pgcontrol.report import figures, maps, tables
+from pgcontrol.report.figures import Figure
 from pgcontrol.report.narrative import answer
 from pgcontrol.report.queries import Queries
 from pgcontrol.sweep.differences import implied
@@ -24,15 +25,6 @@ from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, command
 from pgcontrol.text import short, typed
-
-SMALL = ("spread", "routes", "health")
-"""Sections of many charts, which are drawn small."""
-SECONDS = "Seconds are of the machine at hand and of what else it did: compare them where runs were made together."
-SPREAD = (
-    "How wide the distributions stayed: the deviation of the actions as a share of a joint's half-range. Narrow is no"
-    " failure by itself: a solved task is sharp, too. Joint by joint the curves are IQMs over seeds, the strong one is"
-    " the narrowest joint, and ▼ is where a run's narrowest joint came to stay narrow."
-)
 
 
 def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
@@ -62,7 +54,8 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
         "answer": answer(queries),
         "columns": tables.COLUMNS,
         "table": tables.lines(queries),
-        "sections": [s for s in _sections(queries) if s["groups"] or s["folded"]],
+        "sections": _sections(queries),
+        "joints": {env: drawn for env in queries.envs() if (drawn := [*figures.spread_of_joints(queries, env)])},
         "maps": found,
         "moments": [m.moments for group in found for m in group["maps"]],
         "videos": _videos(queries, clips),
@@ -75,37 +68,20 @@ def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
     }
 
 
-def _sections(queries: Queries) -> list[dict[str, Any]]:
+def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
+    """Groups of figures by the section they stand in; titles and leads are in the template."""
     envs = queries.envs()
-    together = [figures.improvement(queries, *envs) if len(envs) > 1 else None, figures.learning_together(queries)]
-    parts = [
-        ("scores", "Scores", "What the final policies are worth" + (", and how likely an arm is to beat the baseline."
-         if queries.sweep.baseline else "."),
-         [[figures.scores(queries, e), figures.improvement(queries, e)] for e in envs] + [together[:1]]),
-        ("learning", "Learning curves", f"How the return grew, over steps and over the time that they took. {SECONDS}",
-         [figures.learning(queries, e) for e in envs] + [together[1:]]),
-        ("profile", "Performance profile", "", [[figures.profiles(queries)]]),
-        ("threshold", "Time to a threshold", f"How soon a return was reached, in steps and in seconds. {SECONDS}",
-         [figures.thresholds(queries, e) for e in envs]),
-        ("spread", "Spread", SPREAD, [[figures.spread(queries, e) for e in envs]]),
-        ("routes", "Routes", "By which ways the final policies succeed when they sample; colours are routes, grey"
-         " failed. Route entropy is that within a run: 1 where all routes are taken alike, 0 where one is.",
-         [list(maps.routes(queries, e)) for e in envs]),
-        ("health", "Update health", "Whether updates stayed small and the critic was of use.",
-         [list(figures.health(queries, e)) for e in envs]),
-    ]  # fmt: skip
-    folded = [(e, list(figures.spread_of_joints(queries, e))) for e in envs]
-    return [
-        {
-            "id": key,
-            "title": title,
-            "lead": lead,
-            "small": key in SMALL,
-            "groups": [there for group in groups if (there := [*filter(None, group)])],
-            "folded": [fold for fold in folded if fold[1]] if key == "spread" else [],
-        }
-        for key, title, lead, groups in parts
-    ]
+    together = figures.improvement(queries, *envs) if len(envs) > 1 else None
+    found = {
+        "scores": [*([figures.scores(queries, e), figures.improvement(queries, e)] for e in envs), [together]],
+        "learning": [*(figures.learning(queries, e) for e in envs), [figures.learning_together(queries)]],
+        "profile": [[figures.profiles(queries)]],
+        "threshold": [figures.thresholds(queries, e) for e in envs],
+        "spread": [[figures.spread(queries, e) for e in envs]],
+        "routes": [maps.routes(queries, e) for e in envs],
+        "health": [figures.health(queries, e) for e in envs],
+    }
+    return {key: [there for group in groups if (there := [*filter(None, group)])] for key, groups in found.items()}
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> list[tuple[str, list[dict[str, str]]]]:
