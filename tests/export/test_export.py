@@ -79,8 +79,13 @@ TOKENS = [("kmeans", 1, True), ("kmeans", 4, False), ("vq", 2, False), ("rvq", 1
 RESIDUAL = [("token-residual", "rvq", horizon, warm) for horizon in (1, 3) for warm in (True, False)]
 
 
+LEARNED = [*(("token", *case) for case in [*TOKENS, ("bins", 2, False)]), *RESIDUAL]
+FAST = [("token", "kmeans", 1, True), ("token", "fast", 4, False), ("token-residual", "rvq", 3, False)]
+
+
 @pytest.mark.parametrize(
-    ("head", "tokenizer", "horizon", "warm"), [*(("token", *case) for case in [*TOKENS, ("bins", 2, False)]), *RESIDUAL]
+    ("head", "tokenizer", "horizon", "warm"),
+    [pytest.param(*case, marks=[] if case in FAST else [pytest.mark.slow]) for case in LEARNED],
 )
 def test_parity_of_learned_tokens(head, tokenizer, horizon, warm):
     """Every tokenizer, with chunks, before the first fit and after it."""

@@ -127,7 +127,7 @@ def test_explained_variance():
 
 
 @pytest.mark.parametrize(
-    "head", [pytest.param(head, marks=[] if head in ("gaussian", "binned") else [pytest.mark.slow]) for head in HEADS]
+    "head", [pytest.param(head, marks=[] if head == "gaussian" else [pytest.mark.slow]) for head in HEADS]
 )
 def test_compiled_and_eager_agree(head):
     """50 gradient steps, the last minibatch of an epoch a smaller one; the same losses and weights but for rounding.

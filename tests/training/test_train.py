@@ -41,7 +41,7 @@ def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
-@pytest.mark.parametrize("env", ["Hopper-v5", "Ant-v5"])
+@pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.slow)])
 def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
     config = small(env=env, head=head)
     straight = Trainer(config)
@@ -194,7 +194,9 @@ def test_any_gymnasium_env_trains_and_resumes(tmp_path):
     assert pgcontrol.resume(run.path, total_steps=1024).steps == 1024
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGHUP))]
+)
 def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     path = tmp_path / "run"
     words = ["train", "Hopper-v5", "--run-dir", str(path), "--num-envs", "4", "--eval-every", "0", "--threads", "1"]
