@@ -23,7 +23,9 @@ demo: .venv/installed
 	@mkdir -p runs/demo && cp experiments/quick.yaml runs/demo/quick.yaml
 	$(BIN)/pgcontrol compare runs/demo/quick.yaml --runs runs/demo
 
-pages: $(SWEEPS:.yaml=.html)
+# with -k: a sweep whose rows answer another question, as after a change of its YAML, stops no other page
+pages:
+	@$(MAKE) --no-print-directory -k $(SWEEPS:.yaml=.html)
 
 experiments/%.html: experiments/%.yaml experiments/%.jsonl $(wildcard pgcontrol/report/* pgcontrol/charts/*) .venv/installed
 	$(BIN)/pgcontrol report $<
