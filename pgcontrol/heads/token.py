@@ -156,7 +156,7 @@ class Token(Head):
         """What params say of the codes."""
         return CodeRow(params)
 
-    def _row(self, params: Tensor) -> CodeRow:
+    def current_row(self, params: Tensor) -> CodeRow:
         """What params say of what counts now: bins or codes."""
         return CodeRow(self._as_bins(params)) if self.warm else self.code_row(params)
 
@@ -167,7 +167,8 @@ class Token(Head):
         bins = (CodeRow(self._as_bins(p)) for p in params)
         return torch.where(self.warm, of(*bins), of(*map(self.code_row, params)))
 
-    def _filled(self, index: Tensor) -> Tensor:
+    def filled(self, index: Tensor) -> Tensor:
+        """Indices [..., A or L] as a choice: zeros behind them up to the choice's length."""
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
 
     def noise(self, count: int, rng: Generator) -> Tensor:
@@ -176,15 +177,15 @@ class Token(Head):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """By the exponential race."""
-        codes = self._filled(self.code_row(params).draw(noise))
+        codes = self.filled(self.code_row(params).draw(noise))
         if not self.own:
             return codes
         bins = CodeRow(self._as_bins(params)).draw(self._as_bins(noise))
-        return torch.where(self.warm, self._filled(bins), codes)
+        return torch.where(self.warm, self.filled(bins), codes)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest code of every position."""
-        return self._measure(lambda row: self._filled(row.mode()), params)
+        return self._measure(lambda row: self.filled(row.mode()), params)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Of the codes, or the bins, in the choice."""
@@ -215,8 +216,8 @@ class Token(Head):
         """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
         chunk = self.to_unit(action)
         if self.warm:
-            return self._filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
-        return self._filled(self.tokenizer.encode(chunk))
+            return self.filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
+        return self.filled(self.tokenizer.encode(chunk))
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""
@@ -235,7 +236,7 @@ class Token(Head):
         """Deviation per joint, perplexity as a share of K, codes out of use, bits per action, and the last refit."""
         some = params[:: max(1, len(params) // 256)]  # a sample of rows will do
         per_joint = self.moments(some)[1].mean((0, 1))
-        logits = self._row(params).conditionals()
+        logits = self.current_row(params).conditionals()
         p = F.softmax(logits, -1).mean(1)
         return spread(per_joint.unsqueeze(0)) | {
             "perplexity": categorical.entropy(logits).exp().mean() / p.shape[-1],

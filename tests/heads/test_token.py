@@ -120,7 +120,7 @@ def test_mass_sums_to_one(name):
     """Over all choices where they are few, position by position otherwise, which are independent then."""
     head = variant(name)
     params = 0.5 * torch.randn(head(torch.zeros(2, FEATURES)).shape, generator=rng(1))
-    marginals = head._row(params).conditionals().softmax(-1).mean(1)
+    marginals = head.current_row(params).conditionals().softmax(-1).mean(1)
     positions, codes = marginals.shape[1:]
     base_choice = head.mode(params)
     if codes**positions <= 4096:
@@ -155,7 +155,7 @@ def test_a_residual_row_holds_any_gaussian():
     rows = torch.tensor(list(itertools.product(range(8), repeat=2)))
     off = table[0][rows[:, 0]] + table[1][rows[:, 1]] - mean
     wanted = (-0.5 * ((off @ precision) * off).sum(-1)).log_softmax(0)
-    assert torch.allclose(head.log_prob(params.expand(64, -1, -1), head._filled(rows)), wanted, atol=1e-4)
+    assert torch.allclose(head.log_prob(params.expand(64, -1, -1), head.filled(rows)), wanted, atol=1e-4)
 
 
 def test_warm_bins_reach_the_bounds_and_are_even():
