@@ -86,8 +86,9 @@ def compare(
         tables.write(Queries(sweep, rows, where))
 
     def finish(rows: Rows) -> None:
-        console.print(tables.terminal(Queries(sweep, rows, where)))
-        publish(sweep, rows, where, clips, show, lambda line: console.print(line, markup=False, soft_wrap=True))
+        queries = Queries(sweep, rows, where)
+        console.print(tables.terminal(queries))
+        publish(queries, clips, show, lambda line: console.print(line, markup=False, soft_wrap=True))
 
     return run(sweep, executor, where, console, dry, again, meanwhile, finish)
 

@@ -24,6 +24,7 @@ class Options:
 def run(options: Options) -> int:
     """Write the report."""
     from pgcontrol.report import publish
+    from pgcontrol.report.queries import Queries
     from pgcontrol.sweep import results
     from pgcontrol.sweep.sweep import read_sweep
 
@@ -38,5 +39,5 @@ def run(options: Options) -> int:
     if left_out:
         print(left_out)
     results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
-    publish(sweep, done, where, options.clips, options.open, print)
+    publish(Queries(sweep, done, where), options.clips, options.open, print)
     return 0

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from pgcontrol.report.queries import Queries
-from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, Sweep
 
 
-def publish(
-    sweep: Sweep,
-    rows: Mapping[Key, Row],
-    where: Path,
-    clips: str,
-    show: bool,
-    say: Callable[[str], object],
-) -> Path | None:
+def publish(queries: Queries, clips: str, show: bool, say: Callable[[str], object]) -> Path | None:
     """Tables, videos and NAME.html of the rows there are; what cannot be filmed is left out, and said.
 
     Args:
-        sweep: the question.
-        rows: its results.
-        where: folder of the run folders.
+        queries: of the sweep's rows.
         clips: some, all or none: of which runs there are videos.
         show: in the browser.
         say: told where the report is.
@@ -36,10 +25,9 @@ def publish(
     from pgcontrol.report.page import write
     from pgcontrol.report.videos import videos
 
-    if not rows:  # tables and report of other settings, if there are any, stay
+    if not queries.rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
-    queries = Queries(sweep, rows, where)
     tables.write(queries)
     page = write(queries, videos(queries, clips, say))
     say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")

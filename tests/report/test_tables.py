@@ -23,7 +23,7 @@ def moved(sweep: Sweep, folder) -> Sweep:
 
 
 def test_the_tables_say_what_the_page_says(sweep, tmp_path):
-    publish(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs", "none", False, lambda _: None)
+    publish(Queries(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs"), "none", False, lambda _: None)
     text = (tmp_path / "study.md").read_text()
     for paragraph in answer(Queries(sweep, results.read(sweep), tmp_path / "runs")):
         assert paragraph.lead in text
@@ -45,7 +45,7 @@ def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
     tables.write(Queries(moved(sweep, tmp_path), rows))
     text = (tmp_path / "study.md").read_text()
     assert all(paragraph.rest in text for paragraph in answer(Queries(moved(sweep, tmp_path), rows)))
-    publish(moved(sweep, tmp_path), rows, tmp_path / "runs", "none", False, lambda _: None)
+    publish(Queries(moved(sweep, tmp_path), rows, tmp_path / "runs"), "none", False, lambda _: None)
     assert (tmp_path / "study.md").read_text() == text
 
 
