@@ -5,8 +5,6 @@
 >>> action = policy.predict(obs, deterministic=True)
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,5 @@
 """The command line: finds the command's file, reads its words, and turns errors into one line."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import pkgutil

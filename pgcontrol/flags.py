@@ -1,7 +1,5 @@
 """The command line of a dataclass of options: its words as values, and the text of its `--help`."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 import typing

@@ -4,8 +4,6 @@ One validator serves the command line, YAML files, recommended settings and Pyth
 ends in one clear line when it is wrong. Imports nothing of ours.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import difflib
 import math

@@ -1,7 +1,5 @@
 """Discovery: a part is found because its class exists in a module, not because a list names it."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 import pkgutil

@@ -1,7 +1,5 @@
 """A policy: observation normaliser, trunk and head, and the critic that learns beside them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Numbers, counts and settings as text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

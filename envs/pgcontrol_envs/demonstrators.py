@@ -1,7 +1,5 @@
 """Scripted demonstrators of the tasks with routes."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

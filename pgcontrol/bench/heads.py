@@ -1,7 +1,5 @@
 """How fast does each head train? All in one run, in turns, beside the first."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stable-Baselines3's PPO, to be compared with: as shipped, or with the settings of a config of ours."""
 
-from __future__ import annotations
-
 import math
 from importlib.util import find_spec
 from typing import Any

@@ -1,7 +1,5 @@
 """What does a step cost, and how much memory does a run take, from a few environments to many?"""
 
-from __future__ import annotations
-
 import multiprocessing
 import resource
 import time

@@ -3,8 +3,6 @@
 All rows of one call are measured in one run, in turns, so that ratios hold on a machine that others use too.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import time
 from collections.abc import Callable

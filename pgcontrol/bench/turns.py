@@ -1,7 +1,5 @@
 """Measuring in turns, so that a disturbance of the machine meets all that is compared."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Estimates with their intervals, one below the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape

@@ -5,8 +5,6 @@ drawing. What a page's script needs to answer pointers and keys is in `data-char
 of words.
 """
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Curves over a common axis, with bands and marks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape

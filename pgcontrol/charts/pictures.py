@@ -1,7 +1,5 @@
 """Pictures of action distributions and of paths."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """From numbers to pixels, and the numbers beside an axis."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

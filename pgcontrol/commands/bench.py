@@ -1,7 +1,5 @@
 """Measure speed beside its limit and the peers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Fit a policy to a dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Say what went wrong in a run: σ collapse, averaging, lost modes, a destroyed policy; with evidence."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

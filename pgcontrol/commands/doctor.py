@@ -1,7 +1,5 @@
 """Versions, threads and graphics, and how to repair what is missing."""
 
-from __future__ import annotations
-
 from pgcontrol.options import NoOptions
 
 

@@ -1,7 +1,5 @@
 """Returns of a trained policy, by mode and by samples."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

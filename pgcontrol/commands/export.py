@@ -1,7 +1,5 @@
 """Write a policy as ONNX, for use without this package."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Tasks, heads, algorithms and critics there are."""
 
-from __future__ import annotations
-
 import inspect
 
 from pgcontrol.options import NoOptions

@@ -1,7 +1,5 @@
 """Watch a policy play, in a window or in a browser."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Record episodes of a run, or of a task's scripted demonstrator, as a Minari dataset."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Write a YAML's report and tables from the runs there are."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass
 from pathlib import Path

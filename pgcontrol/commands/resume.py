@@ -1,7 +1,5 @@
 """Go on with a run from its newest checkpoint."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

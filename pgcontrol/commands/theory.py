@@ -1,7 +1,5 @@
 """Check the theory's claims by numbers, and plot them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

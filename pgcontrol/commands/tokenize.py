@@ -1,7 +1,5 @@
 """Learn tokens from a run's actions or a dataset, for --head token."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Render policies, several side by side."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

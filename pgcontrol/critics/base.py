@@ -1,7 +1,5 @@
 """The Critic contract: an output per state that knows its value and its loss."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor, nn

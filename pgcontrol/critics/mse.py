@@ -1,7 +1,5 @@
 """Regression: one number and its squared error against the return."""
 
-from __future__ import annotations
-
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """No critic, for algorithms that have no use for values."""
 
-from __future__ import annotations
-
 from torch import Tensor
 
 from pgcontrol.critics.base import Critic

@@ -1,7 +1,5 @@
 """Actions to learn tokens from: those of a run, a Minari dataset, or an .npz file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ Episodes are played in waves, and a wave depends on the seed and its own number 
 goes on as if it had not been, one that grows keeps its episodes, and none is there because it was short.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import time

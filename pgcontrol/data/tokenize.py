@@ -1,7 +1,5 @@
 """`pgcontrol tokenize`: a tokenizer folder from the actions of a run or a dataset."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -5,8 +5,6 @@ for the same steps under the same schedules. A branch is an ordinary run folder 
 checkpoint, so that it shows progress, resumes, and can be looked at like any run.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`pgcontrol diagnose`: all verdicts on a finished run, with their evidence, into its folder."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from pathlib import Path

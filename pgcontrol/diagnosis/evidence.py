@@ -1,7 +1,5 @@
 """What a person can look at: curves with the onset in them, and the scene with the action distribution drawn on it."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

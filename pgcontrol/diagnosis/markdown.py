@@ -1,7 +1,5 @@
 """What a diagnosis says in diagnosis.md: the verdicts, and the numbers behind them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from typing import Any

@@ -6,8 +6,6 @@ policy plays (its mode), the mean of its draws, the modes of its draws, and what
 route. A policy averages if what it plays lies *between* two candidates that are both worth more, beyond doubt.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Sequence

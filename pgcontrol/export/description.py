@@ -3,8 +3,6 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata

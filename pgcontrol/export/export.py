@@ -3,8 +3,6 @@
 Normaliser, trunk, head and decoder are inside. Nothing leaves before onnxruntime has played it beside the policy.
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import json

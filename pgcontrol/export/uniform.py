@@ -4,8 +4,6 @@ A graph that leaves the package has no generator of ours. So an exported policy 
 input: uniform numbers, from which the draws that a head asks torch for are computed by textbook transforms.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The Head contract: everything a policy gradient needs of a distribution over actions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 

@@ -1,7 +1,5 @@
 """One of K values for each joint: what the heads that choose bins share."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

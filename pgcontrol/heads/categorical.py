@@ -1,7 +1,5 @@
 """Categorical distributions over the last axis, as functions of their logits [..., K]."""
 
-from __future__ import annotations
-
 import torch
 from torch import Generator, Tensor
 

@@ -1,8 +1,6 @@
 """Diagonal Gaussians: with one global σ per joint, the field's default and the baseline of every comparison; or with
 σ from the observation."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Gaussian squashed into the bounds by tanh: finite support, nothing to clip."""
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar
 

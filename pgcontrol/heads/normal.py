@@ -1,7 +1,5 @@
 """Normal distributions, and σ: what the heads made of Gaussians share."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Bins that know their order: a step up the scores moves all bins above it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Fixed points for expectations that have no closed form: the same every time, so estimates are functions of params."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Learned tokens whose later levels know what the earlier ones left over."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -1,7 +1,5 @@
 """Advantage estimators: pure functions of [T, N] tensors. They know no network."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 

@@ -1,7 +1,5 @@
 """The table of algorithms: a row is an estimator, an update rule, a critic or none, and a sampling scheme."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Mapping

@@ -11,8 +11,6 @@ and head are the network: the params of the head `utilities` are U, its distribu
 Not taken from the authors' code: priorities in the replay, and a second network whose Q is averaged with the first's.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

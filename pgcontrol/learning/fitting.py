@@ -1,7 +1,5 @@
 """What rules share that move the actor and the critic apart: the critic's fit, and measures over unmasked rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

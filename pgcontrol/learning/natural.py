@@ -1,7 +1,5 @@
 """Natural-gradient rules: the direction F⁻¹g by conjugate gradients, its length from a KL budget."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """One gradient step: the gradient of a loss, and what clip and optimiser make of it. All vectors are [P]."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

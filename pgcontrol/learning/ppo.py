@@ -1,7 +1,5 @@
 """Proximal policy optimisation: epochs of minibatches of the clipped surrogate (Schulman et al. 2017)."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from dataclasses import dataclass

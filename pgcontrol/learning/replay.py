@@ -1,7 +1,5 @@
 """A replay: n-step transitions of past rollouts, kept to be drawn from again and again."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Rollouts: T choices in each of N environments, and the collector that makes them."""
 
-from __future__ import annotations
-
 import math
 import time
 import warnings

@@ -1,7 +1,5 @@
 """The contract of update rules, how advantages become new weights, and the checks that rules share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """Sampling schemes: which environments begin anew, when, and from whose state."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 

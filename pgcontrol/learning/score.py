@@ -1,7 +1,5 @@
 """The score-function rule: one step along E[A ∇log π], without ratio, clip or second use of the data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Compiling an update rule's step: when it pays, how, and where the compiled code is kept."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import warnings

@@ -1,7 +1,5 @@
 """`pgcontrol doctor`: what this machine offers, and the line that repairs whatever is missing."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import platform

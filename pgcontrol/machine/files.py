@@ -1,7 +1,5 @@
 """Files that a reader finds whole, the old or the new; names that are free."""
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Mapping

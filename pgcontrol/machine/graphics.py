@@ -6,8 +6,6 @@ back to software silently. So each candidate draws a few frames in a child with 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from __future__ import annotations
-
 import functools
 import json
 import os

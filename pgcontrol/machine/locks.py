@@ -1,7 +1,5 @@
 """A file or folder for one process at a time; a lock ends with the process that holds it, however that ends."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator
 from contextlib import contextmanager

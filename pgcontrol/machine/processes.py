@@ -1,7 +1,5 @@
 """Child processes: how they are started and ended, and that none outlives its parent."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import os

@@ -1,7 +1,5 @@
 """Files of words from templates."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Folders of tensors (safetensors) and everything else (JSON). No pickle."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

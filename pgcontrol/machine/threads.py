@@ -1,7 +1,5 @@
 """How many threads a run gives to the physics: measured, because more are not always faster."""
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Named tuples of tensors, nested or not, taken as one: what a function of tensors is given, and what it gives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 

@@ -1,7 +1,5 @@
 """How healthy an update is: pure functions of what it was made from and what it did."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

@@ -8,8 +8,6 @@ it; what is left is sampling error, and a peak is believed only where its height
 standard errors of the difference.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

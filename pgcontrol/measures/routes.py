@@ -1,7 +1,5 @@
 """How evenly episodes use the routes of a task."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How wide a policy is: pure functions of actions drawn from it, so that every head stands on one scale."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Statistics over seeds: a run is one draw, so intervals resample runs, never episodes."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Words for what happened to the spread, the return and the routes, from a log; docs/diagnosis.md defends them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass

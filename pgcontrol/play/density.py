@@ -1,7 +1,5 @@
 """The action distribution in a state as a picture can show it: a histogram per joint of what the policy might do."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

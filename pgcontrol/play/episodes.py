@@ -1,7 +1,5 @@
 """The one loop that plays to the end of an episode: evaluation, recording, diagnosis and the viewer step through it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Evaluation: returns of a frozen policy, by its mode and by its samples, and a recording of what it did."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The report of a sweep: one HTML file that needs nothing else, from the rows of results."""
 
-from __future__ import annotations
-
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Curves of an arm over its runs: their IQM, its band, and how many runs that is of."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Every chart of a report, from the rows of a sweep: a title, the drawing, and what it is a drawing of, with n."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple

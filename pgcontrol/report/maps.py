@@ -1,7 +1,5 @@
 """What the policies might do, over training, and the ways they go: pictures from what rows keep of checkpoints."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The answer in plain words, from the statistics: who won where, by how much, how sure, what failed and why."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """The page: what there is of a sweep, put into one HTML file that needs no network."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

@@ -1,7 +1,5 @@
 """The rows of a sweep, asked in the ways that tables, charts and sentences ask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

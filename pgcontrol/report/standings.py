@@ -1,7 +1,5 @@
 """How the arms of a task stand: what they score, and how sure it is that they are above or below the baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Tables and curves of a sweep: Markdown, CSV and SVG beside its YAML."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """Small clips of the runs of a sweep, with the distribution overlay, kept in NAME.clips/ as long as their result."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

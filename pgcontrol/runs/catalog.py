@@ -1,7 +1,5 @@
 """Discovery: a head, critic or algorithm is found because its class exists, not because a list names it."""
 
-from __future__ import annotations
-
 import functools
 from typing import Any
 

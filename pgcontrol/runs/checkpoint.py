@@ -1,7 +1,5 @@
 """Checkpoints: folders of tensors, and where a run keeps them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pgcontrol.machine.tensors import MEMORY, load, load_memory, load_meta, save

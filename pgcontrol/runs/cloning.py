@@ -1,7 +1,5 @@
 """The configuration of a clone: a policy fitted to a dataset instead of trained by playing."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

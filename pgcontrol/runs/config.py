@@ -1,7 +1,5 @@
 """The configuration of a run: frozen, typed, one value for every setting, dumped beside the run."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass

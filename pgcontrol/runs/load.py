@@ -1,7 +1,5 @@
 """From a checkpoint to a policy: what `load`, evaluation, video and export build on."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

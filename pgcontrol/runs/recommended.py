@@ -1,7 +1,5 @@
 """What suits a task and a head: one table of training settings, each with where it came from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The live table of a sweep: what runs, what has just ended and how, and when all will have."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import closing

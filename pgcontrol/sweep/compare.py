@@ -1,7 +1,5 @@
 """`pgcontrol compare FILE.yaml`: run what is missing, keep a row of each cell, write the report."""
 
-from __future__ import annotations
-
 import fnmatch
 import time
 from collections.abc import Callable, Iterable, Mapping

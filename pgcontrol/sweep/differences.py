@@ -1,7 +1,5 @@
 """Settings in which arms differ though the YAML does not say so: what heads, algorithms and defaults bring along."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

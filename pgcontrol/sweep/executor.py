@@ -1,7 +1,5 @@
 """What runs a cell: nothing else knows that cells are processes on this machine."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

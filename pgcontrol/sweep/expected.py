@@ -1,7 +1,5 @@
 """How long runs will take on this machine, from a second of each kind of them."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What others came to on the tasks of a sweep: its YAML's `references`, shown beside the results, never mixed in."""
 
-from __future__ import annotations
-
 import math
 import reprlib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator

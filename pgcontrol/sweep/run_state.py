@@ -1,7 +1,5 @@
 """What lies in the run folders of a sweep's cells."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

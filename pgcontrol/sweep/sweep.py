@@ -1,7 +1,5 @@
 """A sweep: the cells that one YAML file asks for, checked before anything runs."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Generator, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Claims 1 to 7 of the ladder, each a function that measures it on the small MDP with the package's own estimators."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Claim 8: what one update does to the policy, for every rule, as its deviation shrinks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A finite MDP small enough to write down every trajectory, so that ∇J and every expectation is exact."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """The table and the plots of `pgcontrol theory`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

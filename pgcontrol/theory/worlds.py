@@ -1,7 +1,5 @@
 """A task of one step: a contextual bandit as a VecEnv, on which a policy gradient is reward-weighted likelihood."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A tokenizer as a folder of its own: tensors in safetensors, what it is made of in JSON."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

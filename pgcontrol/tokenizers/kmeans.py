@@ -1,7 +1,5 @@
 """K-means: one code for a whole joint-torque vector, or a chunk of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import Tensor

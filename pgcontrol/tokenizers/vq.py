@@ -1,7 +1,5 @@
 """VQ-VAE: one code for a chunk, its meaning learned by an encoder and a decoder."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

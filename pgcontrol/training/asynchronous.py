@@ -10,8 +10,6 @@ that it runs here. Which worker comes first is the machine's to say: runs are no
 resumed one begins new episodes.
 """
 
-from __future__ import annotations
-
 import collections
 import queue
 import signal

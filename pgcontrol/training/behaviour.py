@@ -3,8 +3,6 @@
 Small enough to be kept in a row of results, so that a report can be written where the run folders are not.
 """
 
-from __future__ import annotations
-
 import base64
 import zlib
 from collections.abc import Callable

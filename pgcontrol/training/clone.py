@@ -1,7 +1,5 @@
 """Cloning: any head fitted to a dataset by its own log-probability."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import time

@@ -3,8 +3,6 @@
 It is written when the run ends, so that whoever compares runs reads only. It is small enough to be committed.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 from collections.abc import Iterable

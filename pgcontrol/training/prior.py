@@ -1,7 +1,5 @@
 """From a prior to RL: start as a run or a clone, let the critic catch up, and stay near while improving."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One run in memory: collect, estimate, update; and how to save and restore it to the bit."""
 
-from __future__ import annotations
-
 import collections
 import time
 from pathlib import Path

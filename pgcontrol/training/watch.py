@@ -1,7 +1,5 @@
 """What a training says of its own health: `health/*` in its log, at a few hundredths of its cost at most."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Generator, Tensor

@@ -1,7 +1,5 @@
 """The Trunk contract: from normalised observations to the features that a head or a critic reads."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Layers of tanh: what most policies of locomotion are made of."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

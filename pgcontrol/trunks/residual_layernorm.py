@@ -1,7 +1,5 @@
 """Residual blocks with layer normalisation: wide networks that stay trainable."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

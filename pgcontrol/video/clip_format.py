@@ -1,7 +1,5 @@
 """What a clip is to look like, and how its frames follow the steps of recordings."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """From episodes of a policy to recordings, and from finished runs to clips."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

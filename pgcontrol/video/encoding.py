@@ -1,7 +1,5 @@
 """Frames to an H.264 file, one at a time, and a look at the file afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction

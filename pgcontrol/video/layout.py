@@ -1,7 +1,5 @@
 """The page of a clip: panels in a grid, each with a caption bar above its scene."""
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Beside a scene, per joint: the action distribution that was chosen from, the chosen action, the deviation."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

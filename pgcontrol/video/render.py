@@ -5,8 +5,6 @@ mujoco. Exit codes: 0 done (the last line of its output describes the clip as JS
 on this machine; the last line of the output is the reason.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

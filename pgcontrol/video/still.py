@@ -1,7 +1,5 @@
 """One picture of a state, made by the render process like any clip."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 from typing import NamedTuple

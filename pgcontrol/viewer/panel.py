@@ -1,7 +1,5 @@
 """What the viewer shows beside the scene: for each joint the distribution of its action here, and what was chosen."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

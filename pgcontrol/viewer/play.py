@@ -7,8 +7,6 @@ it; a push with the mouse goes back into it.
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from __future__ import annotations
-
 import collections
 import collections.abc
 import copy
