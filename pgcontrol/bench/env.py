@@ -31,8 +31,8 @@ NAMES = {
     "sync": f"Gymnasium sync, {SYNC_ENVS} envs",
 }
 
-Contender = tuple[int, Callable[[], object], Callable[[int], None]]
-"""Its number of envs, what starts its first episodes, and what plays a number of steps from there."""
+# the number of envs, what starts their first episodes, and what plays the step of a number from there
+Contender = tuple[int, Callable[[], object], Callable[[int], Any]]
 
 
 def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
@@ -64,21 +64,16 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
         "settings": {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS},
         "envs": {env_id: _measure(env_id, num_envs, threads, seconds) for env_id in env_ids},
     }
-    print_table(result)
-    return write(result, out)
-
-
-def print_table(result: dict[str, Any]) -> None:
-    """Print what run() returned: thousands of env steps a second (lowest to highest turn), and VecEnv's ratio."""
-    settings = result["settings"]
-    title = f"env steps/s, {settings['num_envs']} envs, {settings['threads']} threads; median (low to high)"
+    title = f"env steps/s, {num_envs} envs, {threads} threads; median (low to high)"
     table = Table("env", *NAMES.values(), title=title)
     for env_id, contenders in result["envs"].items():
         table.add_row(env_id, *(_cell(name, contenders[name]) if name in contenders else "-" for name in NAMES))
     Console().print(table)
+    return write(result, out)
 
 
 def _cell(name: str, rates: dict[str, float]) -> str:
+    """Thousands of env steps a second (lowest to highest turn), and VecEnv's ratio."""
     middle, low, high = (rates[key] / 1000 for key in ("steps_per_second", "low", "high"))
     ratio = "" if name == "vecenv" else f"\nVecEnv is {rates['vecenv_ratio']:.2f}x"
     return f"{middle:.1f}k ({low:.1f} to {high:.1f}){ratio}"
@@ -86,9 +81,8 @@ def _cell(name: str, rates: dict[str, float]) -> str:
 
 def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:
     env = TaskVecEnv(pgcontrol_envs.catalog()[env_id], num_envs, 0, threads)
-    rng = np.random.default_rng(0)
     low, high = env.action_low.numpy(), env.action_high.numpy()
-    actions = rng.uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(low, high, (1000, num_envs, len(low))).astype(np.float32)
     ours = vecenv(env, actions)
     steps = max(20, int(seconds * _rate(ours, 100) / num_envs))
     contenders = {"vecenv": ours, "bare": bare(env, actions, steps, threads)}
@@ -98,94 +92,71 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
             contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     rates = in_turns({name: partial(_rate, contender, steps) for name, contender in contenders.items()}, REPEATS)
     return {
-        name: {
-            "steps_per_second": span["rate"],
-            "low": span["low"],
-            "high": span["high"],
-            "vecenv_ratio": ratio(rates, "vecenv", name),
-        }
+        name: {"steps_per_second": span.pop("rate"), **span, "vecenv_ratio": ratio(rates, "vecenv", name)}
         for name, span in spans(rates).items()
     }
 
 
 def _rate(contender: Contender, steps: int) -> float:
-    num_envs, begin, play = contender
+    num_envs, begin, step = contender
     begin()
     start = time.perf_counter()
-    play(steps)
+    for t in range(steps):
+        step(t)
     return num_envs * steps / (time.perf_counter() - start)
 
 
 def vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
-    """VecEnv, resetting what ended."""
+    """VecEnv, whose step resets the envs that end in it and returns their ids."""
     rows = torch.from_numpy(actions).unbind()
 
-    def play(steps: int) -> None:
-        _play(env, rows, steps, lambda t, over: env.reset(over))
+    def step(t: int) -> np.ndarray:
+        played = env.step(rows[t % len(rows)])
+        over = np.flatnonzero(played.terminated.numpy() | played.truncated.numpy())
+        if len(over):
+            env.reset(over)
+        return over
 
-    return env.num_envs, lambda: env.reset(seed=0), play
-
-
-def _play(
-    env: TaskVecEnv, rows: Sequence[torch.Tensor], steps: int, reset: Callable[[int, np.ndarray], object]
-) -> None:
-    """Play actions [N, A] over and over; `reset` is given the step and the envs that ended in it, bool [N]."""
-    for t in range(steps):
-        step = env.step(rows[t % len(rows)])
-        over = step.terminated.numpy() | step.truncated.numpy()
-        if over.any():
-            reset(t, over)
+    return env.num_envs, lambda: env.reset(seed=0), step
 
 
 def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
     """The batch below VecEnv: its episodes start where VecEnv's do, which plays `steps` now to note that."""
+    num_envs, begin, play = vecenv(env, actions)
+    begin()
     starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-
-    def note(after: int, over: np.ndarray, seed: int | None = None) -> None:
-        env.reset(over, seed)
-        ids = over.nonzero()[0].astype(np.int32)
-        starts[after] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
-
-    note(-1, np.ones(env.num_envs, bool), seed=0)
-    _play(env, torch.from_numpy(actions).unbind(), steps, note)
-    batch = Batch(env.task.model, env.num_envs, threads)
+    for t in range(-1, steps):
+        ids = np.asarray(play(t) if t >= 0 else range(num_envs), np.int32)
+        if len(ids):
+            starts[t] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
+    batch = Batch(env.task.model, num_envs, threads)
     qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
 
-    def start(at: int) -> None:
-        ids, positions, velocities = starts[at]
+    def start(t: int) -> None:
+        ids, positions, velocities = starts[t]
         batch.reset(ids, stage=0)
         qpos[ids], qvel[ids] = positions, velocities
         batch.forward(ids)
 
-    rows = list(actions)
+    def step(t: int) -> None:
+        ctrl[:] = actions[t % len(actions)]
+        batch.step(nstep=env.task.frame_skip)
+        if t in starts:
+            start(t)
 
-    def play(steps: int) -> None:
-        for t in range(steps):
-            ctrl[:] = rows[t % len(rows)]
-            batch.step(nstep=env.task.frame_skip)
-            if t in starts:
-                start(t)
-
-    return env.num_envs, lambda: start(-1), play
+    return num_envs, lambda: start(-1), step
 
 
 def _sync(env_id: str, actions: np.ndarray) -> Contender:
     with python_warnings():
         env = gymnasium.make_vec(env_id, SYNC_ENVS, vectorization_mode="sync")
     rows = np.resize(actions, (len(actions), SYNC_ENVS, actions.shape[-1]))
-    return SYNC_ENVS, lambda: env.reset(seed=0), _stepping(env.step, rows)
+    return SYNC_ENVS, lambda: env.reset(seed=0), lambda t: env.step(rows[t % len(rows)])
 
 
 def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Contender:
     import envpool
 
     env = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
-    return num_envs, env.reset, _stepping(env.step, actions.astype(np.float64))
-
-
-def _stepping(step: Callable[[np.ndarray], object], rows: np.ndarray) -> Callable[[int], None]:
-    def play(steps: int) -> None:
-        for t in range(steps):
-            step(rows[t % len(rows)])
-
-    return play
+    rows = actions.astype(np.float64)
+    return num_envs, env.reset, lambda t: env.step(rows[t % len(rows)])

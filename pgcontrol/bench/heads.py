@@ -4,11 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from pgcontrol.bench.training import REPEATS, timed, train, warm
-from pgcontrol.bench.turns import cells, in_turns, ratio, spans, write
+from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 
@@ -29,14 +26,9 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     """
     own = {row.head: {"algorithm": name} for name, row in catalog.algorithms().items() if row.head}
     common = {"env": env_id, "compile": "on"} | settings
-    once = {head: train(warm(configure(common | own.get(head, {}) | {"head": head})), []) for head in heads}
-    rates = in_turns({head: partial(timed, seconds, step) for head, step in once.items()}, REPEATS)
+    trainers = {head: warm(configure(common | own.get(head, {}) | {"head": head})) for head in heads}
+    rates = in_turns({head: partial(timed, seconds, train, one, {}) for head, one in trainers.items()}, REPEATS)
     rows = {head: span | {"ratio": ratio(rates, head, heads[0])} for head, span in spans(rates).items()}
-    table = Table(title=f"{env_id}, whole trainings")
-    table.add_column("head", no_wrap=True)
-    for column in ("steps/s", "lowest to highest", f"x {heads[0]}"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for head, row in rows.items():
-        table.add_row(head, *cells(row), f"{row['ratio']:.2f}")
-    Console(highlight=False).print(table)
+    title = f"{env_id}, environment steps of whole trainings"
+    show(title, rows, {f"x {heads[0]}": [f"{row['ratio']:.2f}" for row in rows.values()]})
     return write({"env": env_id, "seconds": seconds, "repeats": REPEATS, "rows": rows}, out)

@@ -15,19 +15,21 @@ from pgcontrol.runs.config import configure
 from pgcontrol.training.trainer import Trainer
 
 COUNTS = (8, 16, 32, 64, 128, 256, 512)
-LEAST_STEPS = 8192
-"""Environment steps timed for each count, at least."""
+LEAST_STEPS = 8192  # environment steps timed for each count, at least
 
 
 class Cost(NamedTuple):
-    """Of a training with so many environments."""
+    """What a training with so many environments takes.
+
+    Attributes:
+        microseconds: for a step of one environment, everything included.
+        collecting: of these, all but the update.
+        megabytes: peak memory over what the process held before its first rollout.
+    """
 
     microseconds: float
-    """A step of one environment, everything included."""
     collecting: float
-    """Of these, all but the update."""
     megabytes: float
-    """Peak memory over what the process held before its first rollout."""
 
 
 def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] = COUNTS, **settings: Any) -> dict:
@@ -47,19 +49,16 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
     for count in counts:
         with context.Pool(1) as pool:  # memory given back to nobody would count for the next
             chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
-            costs[count] = Cost(*pool.apply(_measure, (chosen, seconds)))
-    result = {
-        "settings": {"env": env_id, "seconds": seconds, **settings},
-        "costs": {str(count): cost._asdict() for count, cost in costs.items()},
-    }
-    table = Table("environments", "µs a step", "of them collecting", "MB", title=f"{env_id}")
+            costs[count] = pool.apply(_measure, (chosen, seconds))
+    table = Table("environments", "µs a step", "of them collecting", "MB", title=env_id)
     for count, cost in costs.items():
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
     Console(highlight=False).print(table)
-    return write(result, out)
+    by_count = {str(count): cost._asdict() for count, cost in costs.items()}
+    return write({"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": by_count}, out)
 
 
-def _measure(settings: dict[str, Any], seconds: float) -> tuple[float, float, float]:
+def _measure(settings: dict[str, Any], seconds: float) -> Cost:
     torch.set_num_threads(1)
     config = configure(settings)
     trainer = Trainer(config)
@@ -72,4 +71,4 @@ def _measure(settings: dict[str, Any], seconds: float) -> tuple[float, float, fl
     while (elapsed := time.perf_counter() - began) < seconds or trainer.steps - first < LEAST_STEPS:
         updating += trainer.update()["time/update"]
     steps = trainer.steps - first
-    return elapsed / steps * 1e6, (elapsed - updating) / steps * 1e6, held / 1024
+    return Cost(elapsed / steps * 1e6, (elapsed - updating) / steps * 1e6, held / 1024)

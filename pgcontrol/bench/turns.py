@@ -1,13 +1,15 @@
 """Measuring in turns, so that a disturbance of the machine meets all that is compared."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-Rates = dict[str, list[float]]
-"""Name -> its rate in every turn."""
+from rich.console import Console
+from rich.table import Column, Table
+
+Rates = dict[str, list[float]]  # name -> its rate in every turn
 
 
 def in_turns(measures: Mapping[str, Callable[[], float]], turns: int) -> Rates:
@@ -34,9 +36,14 @@ def ratio(rates: Rates, one: str, other: str) -> float:
     return median(a / b for a, b in zip(rates[one], rates[other], strict=True))
 
 
-def cells(span: Mapping[str, float]) -> tuple[str, str]:
-    """Of a table: a rate, and its range over turns."""
-    return f"{span['rate']:,.0f}", f"{span['low']:,.0f} to {span['high']:,.0f}"
+def show(title: str, rows: Mapping[str, Mapping[str, Any]], more: Mapping[str, Iterable[str]]) -> None:
+    """Print a table of rates with their ranges over turns, and more columns: name -> a cell for each row."""
+    columns = [Column("per second", justify="right"), Column("lowest to highest", justify="right", no_wrap=True)]
+    columns += [Column(name, justify="right") for name in more]
+    table = Table(Column("row", no_wrap=True), *columns, title=title)
+    for (name, row), *cells in zip(rows.items(), *more.values(), strict=True):
+        table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", *cells)
+    Console(highlight=False, width=None if Console().is_terminal else 120).print(table)
 
 
 def write(result: dict[str, Any], out: Path | None) -> dict[str, Any]:

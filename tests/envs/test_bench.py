@@ -33,7 +33,8 @@ def test_the_bare_batch_walks_the_same_trajectory(monkeypatch):
     env = TaskVecEnv(pgcontrol_envs.catalog()["Hopper-v5"], 5, 0, 1)
     actions = np.random.default_rng(0).uniform(-1, 1, (50, 5, 3)).astype(np.float32)
     contenders = bench.vecenv(env, actions), bench.bare(env, actions, 120, 1)
-    for _, begin, play in contenders:
+    for _, begin, step in contenders:
         begin()
-        play(120)
+        for t in range(120):
+            step(t)
     np.testing.assert_array_equal(batches[0].bind("qpos"), env.physics.qpos)
