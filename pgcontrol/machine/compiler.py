@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pgcontrol.machine import trees
+from pgcontrol.text import one_line
 
-SECONDS_TO_COMPILE = 20.0
-"""What compiling a run's graphs, the gradient step and the policy's call, costs the first time."""
-SECONDS_SAVED = 1.2e-3
-"""What they save a gradient step (1.0 to 1.2 ms measured, minibatch 64 to 256; acting: 0.1 ms)."""
+SECONDS_TO_COMPILE = (
+    20.0  # what compiling a run's graphs, the gradient step and the policy's call, costs the first time
+)
+SECONDS_SAVED = 1.2e-3  # by them in a gradient step (1.0 to 1.2 ms measured, minibatch 64 to 256; acting: 0.1 ms)
 
 
 def decide(mode: str, gradient_steps: int) -> bool:
@@ -36,9 +37,8 @@ def decide(mode: str, gradient_steps: int) -> bool:
 
 def compiler() -> str | None:
     """The C++ compiler that torch would find, or None."""
-    return next(
-        (found for name in (os.environ.get("CXX"), "g++", "clang++") if name and (found := shutil.which(name))), None
-    )
+    names = (os.environ.get("CXX", ""), "g++", "clang++")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def _tanh(x: Tensor) -> Tensor:
@@ -46,8 +46,7 @@ def _tanh(x: Tensor) -> Tensor:
     return 1 - 2 / (torch.exp(2 * x) + 1)
 
 
-CHEAPER = {torch.ops.aten.tanh.default: _tanh}
-"""Operations that a compiled graph computes in another way."""
+CHEAPER = {torch.ops.aten.tanh.default: _tanh}  # operations that a compiled graph computes in another way
 
 
 class Compilation:
@@ -64,8 +63,7 @@ class Compilation:
         return Graph(function, state, self) if self.on else function
 
 
-EAGER = Compilation(False)
-"""Nothing is compiled."""
+EAGER = Compilation(False)  # nothing is compiled
 
 
 class Graph:
@@ -85,8 +83,7 @@ class Graph:
         self.state = list(state)
         self.compilation = compilation or Compilation(True)
         self._compiled: Callable[..., Any] | None = None
-        self._result: Any = None
-        """What the function gives, with tensors of no meaning."""
+        self._result: Any = None  # what the function gives, with tensors of no meaning
 
     def __call__(self, *args: Any) -> Any:
         """`function(*args)`."""
@@ -99,10 +96,8 @@ class Graph:
             return self._call(args)
         except Exception as error:  # torch promises nothing here
             self.compilation.on = False
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            warnings.warn(
-                f"torch {torch.__version__} cannot compile this run, which goes on slower: {reason}", stacklevel=2
-            )
+            trouble = f"torch {torch.__version__} cannot compile this run, which goes on slower"
+            warnings.warn(f"{trouble}: {one_line(f'{type(error).__name__}: {error}', 200)}", stacklevel=2)
             return self.function(*args)
 
     def _call(self, args: tuple[Any, ...]) -> Any:
@@ -126,7 +121,9 @@ class Graph:
             return make_fx(function, decomposition_table=CHEAPER)(*given, *self.state)
 
     def _compile(self, args: tuple[Any, ...]) -> Callable[..., Any]:
-        _use_cache()
+        # the user's cache folder, where compiled code outlives a reboot
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "pgcontrol" / "inductor"))
         # only runs that compile pay for importing the compiler, a second
         from torch._inductor import config, standalone_compile
 
@@ -135,9 +132,3 @@ class Graph:
         with torch.no_grad(), config.patch(cpp_wrapper=True):
             inputs: list[Any] = [*trees.leaves(args), *self.state]
             return standalone_compile(self.trace(*args), inputs, dynamic_shapes="from_example_inputs")
-
-
-def _use_cache() -> None:
-    """Point torch's compiler at the user's cache folder, where compiled code outlives a reboot."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "pgcontrol" / "inductor"))

@@ -5,11 +5,10 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import Requirement
 from rich.console import Console
@@ -17,29 +16,33 @@ from rich.text import Text
 
 from pgcontrol.machine import graphics
 from pgcontrol.machine.cores import usable_cpus
+from pgcontrol.text import one_line
 
-FOR = {
+FOR = {  # what the extras that a user may want are for
     "export": "`pgcontrol export`",
     "tokens": "tokenizers vq, rvq and fast",
     "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
 }
-"""What the extras that a user may want are for."""
-MODULES = {"pyyaml": "yaml", "pillow": "PIL"}
-"""Packages whose module has another name."""
+MODULES = {"pyyaml": "yaml", "pillow": "PIL"}  # packages whose module has another name
 SLOW_MS = 100.0  # per frame: a clip of 10 s at 20 frames/s then takes 20 s
 
 
-@dataclass(frozen=True)
-class Check:
-    """One line of the report."""
+class Check(NamedTuple):
+    """One line of the report.
+
+    Attributes:
+        name: of what was looked at.
+        value: what was found.
+        ok: whether that is as it should be.
+        essential: whether no training is possible without it.
+        fix: what to type where it is not ok, or could be better.
+    """
 
     name: str
     value: str
     ok: bool = True
     essential: bool = False
-    """Whether no training is possible without it."""
     fix: str = ""
-    """What to type where it is not ok, or could be better."""
 
 
 def show(checks: Sequence[Check], console: Console) -> int:
@@ -60,29 +63,22 @@ def show(checks: Sequence[Check], console: Console) -> int:
 def report(run_folder: Path = Path("runs")) -> list[Check]:
     """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
-    return [python, *_packages(), _batch(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder), *_extras()]
+    return [python, *_packages(), _batch(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder)]
 
 
 def _packages() -> list[Check]:
-    """pgcontrol and what it depends on, from its own metadata: importable, and new enough."""
+    """pgcontrol and what it depends on, from its own metadata: importable, and new enough; then its extras."""
     if (version := _version("pgcontrol")) is None:
         return [Check("pgcontrol", "not installed", False, True, "pip install -e .")]
-    return [Check("pgcontrol", version), *(_package(needed) for needed in _requirements())]
+    extras = sorted(set(metadata.metadata("pgcontrol").get_all("Provides-Extra") or []) & set(FOR))
+    return [Check("pgcontrol", version), *map(_package, _requirements()), *map(_extra, extras)]
 
 
-def _extras() -> list[Check]:
-    """What an extra would add: a line for each, and the one that installs it where something is missing."""
-    if _version("pgcontrol") is None:
-        return []
-    checks = []
-    for extra in sorted(set(metadata.metadata("pgcontrol").get_all("Provides-Extra") or []) & set(FOR)):
-        # by their versions alone: importing them would take seconds
-        missing = ", ".join(needed.name for needed in _requirements(extra) if not _fits(needed))
-        value = f"{FOR[extra]}: " + (f"needs {missing}" if missing else "installed")
-        checks.append(
-            Check(f"extra {extra}", value, not missing, fix=f"pip install 'pgcontrol[{extra}]'" if missing else "")
-        )
-    return checks
+def _extra(name: str) -> Check:
+    """What an extra would add, judged by versions alone: importing would take seconds."""
+    if missing := ", ".join(needed.name for needed in _requirements(name) if not _fits(needed)):
+        return Check(f"extra {name}", f"{FOR[name]}: needs {missing}", False, fix=f"pip install 'pgcontrol[{name}]'")
+    return Check(f"extra {name}", f"{FOR[name]}: installed")
 
 
 def _requirements(extra: str = "") -> list[Requirement]:
@@ -120,7 +116,7 @@ def _import_error(module: str) -> str:
     try:
         importlib.import_module(module)
     except Exception as error:  # an installation may be broken in any way
-        return " ".join(str(error).split()) or type(error).__name__
+        return one_line(error, 300) or type(error).__name__
     return ""
 
 
@@ -143,16 +139,13 @@ def _speed() -> list[Check]:
     threads, found = torch.get_num_threads(), compiler()
     fix = f"export OMP_NUM_THREADS={cpus}" if threads > cpus else ""
     checks.append(Check("torch threads", f"{threads}", threads <= cpus, fix=fix))
-    if found is None:
-        slow = "none: updates run uncompiled, four times slower"
-        return [*checks, Check("compiler", slow, ok=False, fix="apt install g++")]
-    return [*checks, Check("compiler", found)]
+    slow = "none: updates run uncompiled, four times slower"
+    return [*checks, Check("compiler", found) if found else Check("compiler", slow, False, fix="apt install g++")]
 
 
 def _graphics() -> Check:
     probe = graphics.probe()
-    found = probe.graphics
-    if found is None:
+    if (found := probe.graphics) is None:
         return Check("graphics", f"none, so no video ({probe.tried()})", ok=False, fix=graphics.advice())
     kind = "software" if found.software else "hardware"
     speed = f"{found.ms_per_frame:g} ms a frame of 640x480"
@@ -173,17 +166,13 @@ def _ffmpeg() -> Check:
     except subprocess.SubprocessError:
         return Check("ffmpeg", "does not encode H.264, so no video", ok=False, fix=fix)
     except Exception as error:
-        return Check("ffmpeg", f"none, so no video: {' '.join(str(error).split())}", ok=False, fix=fix)
+        return Check("ffmpeg", f"none, so no video: {one_line(error, 300)}", ok=False, fix=fix)
     return Check("ffmpeg", f"{version.split()[0]}, H.264  {binary}")
 
 
 def _writable(folder: Path) -> Check:
     """A file can be made in the folder, or in the nearest one above it that exists."""
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    try:
-        with tempfile.NamedTemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        fix = "name another place: --run-dir DIR"
-        return Check("run folder", f"{place}: {error.strerror}", False, True, fix)
-    return Check("run folder", f"{folder.absolute()} can be written")
+    if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
+        return Check("run folder", f"{folder.absolute()} can be written")
+    return Check("run folder", f"{place} cannot be written", False, True, "name another place: --run-dir DIR")

@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from ctypes.util import find_library
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pgcontrol.machine.processes import confine, end, how_it_ended, last_line, python, start
 
@@ -23,8 +23,8 @@ OFF = ("disable", "disabled", "off", "false", "0")
 LIBRARIES = {"egl": ("EGL", "OpenGL"), "osmesa": ("OSMesa",)}
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software")
 
+# EGL with Mesa's drivers, software among them, on Debian and Ubuntu
 APT = "apt-get install libegl1 libopengl0 libgl1-mesa-dri"
-"""EGL with Mesa's drivers, software among them, on Debian and Ubuntu."""
 APT_OSMESA = "apt-get install libosmesa6"
 
 # Fewer pixels in the shadows than MuJoCo's 4096: in software they cost more than the rest of the picture
@@ -33,10 +33,7 @@ SHADOW_SIZE, SAMPLES = 1024, 4
 PROBE_SIZE = (640, 480)
 PROBE_SCENE = """
 <mujoco>
-  <visual>
-    <global offwidth="{0}" offheight="{1}"/>
-    <quality shadowsize="{2}" offsamples="{3}"/>
-  </visual>
+  <visual> <global offwidth="{0}" offheight="{1}"/> <quality shadowsize="{2}" offsamples="{3}"/> </visual>
   <asset>
     <texture name="floor" type="2d" builtin="checker" width="100" height="100" rgb1="0 0 0" rgb2="1 1 1"/>
     <material name="floor" texture="floor" texrepeat="60 60"/>
@@ -60,18 +57,20 @@ class NoGraphics(RenderError):
     """No OpenGL backend draws on this machine."""
 
 
-@dataclass(frozen=True)
-class Graphics:
-    """A backend that draws."""
+class Graphics(NamedTuple):
+    """A backend that draws.
+
+    Attributes:
+        backend: the value for MUJOCO_GL.
+        renderer: GL_RENDERER.
+        version: GL_VERSION.
+        ms_per_frame: milliseconds for a frame of 640×480 with one shadow, read back.
+    """
 
     backend: str
-    """The value for MUJOCO_GL."""
     renderer: str
-    """GL_RENDERER."""
     version: str
-    """GL_VERSION."""
     ms_per_frame: float
-    """Milliseconds for a frame of 640×480 with one shadow, read back."""
 
     @property
     def software(self) -> bool:
@@ -79,13 +78,16 @@ class Graphics:
         return self.backend == "osmesa" or any(word in self.renderer.lower() for word in SOFTWARE)
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What came of trying the backends in order."""
+class Probe(NamedTuple):
+    """What came of trying the backends in order.
+
+    Attributes:
+        graphics: the first one that works.
+        failures: backend -> one line, for those that failed before it.
+    """
 
     graphics: Graphics | None
     failures: dict[str, str]
-    """Backend -> one line, for those that failed before one worked."""
 
     def require(self) -> Graphics:
         """The backend that works.
@@ -133,16 +135,14 @@ def candidates() -> list[str]:
     if disabled():
         return []
     ours = {"linux": ["egl", "osmesa"], "darwin": ["cgl"]}.get(sys.platform, ["glfw"])
-    users = wanted()
-    return list(dict.fromkeys([users, *ours] if users else ours))
+    return list(dict.fromkeys(filter(None, [wanted(), *ours])))
 
 
 def environment(backend: str) -> dict[str, str]:
     """The environment of a process that is to draw with a backend."""
-    env = dict(os.environ)
     # importing mujoco leaves PYOPENGL_PLATFORM behind, and refuses to work with one that is not its own
-    env.pop("PYOPENGL_PLATFORM", None)
-    return env | {"MUJOCO_GL": backend}
+    others = {name: value for name, value in os.environ.items() if name != "PYOPENGL_PLATFORM"}
+    return others | {"MUJOCO_GL": backend}
 
 
 @functools.cache
@@ -163,22 +163,21 @@ def probe(timeout: float = 20.0) -> Probe:
 
 def _try(backend: str, timeout: float) -> Graphics | str:
     """What draws, or why nothing does."""
-    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), stdout, stderr)
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), output, output)
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             return f"no frame within {timeout:g} s"
         finally:
             end(process)
-        stdout.seek(0)
-        stderr.seek(0)
-        if process.returncode == 0:
-            return Graphics(backend, **json.loads(stdout.read()))
-        missing = [name for name in LIBRARIES.get(backend, ()) if not find_library(name)]
-        if missing:
-            return f"lib{missing[0]} is not installed"
-        return last_line(stderr.read()).split(". ")[0] or how_it_ended(process.returncode)
+        output.seek(0)
+        said = last_line(output.read())
+    if process.returncode == 0:
+        return Graphics(backend, **json.loads(said))
+    if missing := [name for name in LIBRARIES.get(backend, ()) if not find_library(name)]:
+        return f"lib{missing[0]} is not installed"
+    return said.split(". ")[0] or how_it_ended(process.returncode)
 
 
 def has_display() -> bool:
@@ -189,8 +188,7 @@ def has_display() -> bool:
         return False
     import glfw
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the answer says it
+    with warnings.catch_warnings(action="ignore"):  # the answer says it
         if not glfw.init():
             return False
     glfw.terminate()
@@ -220,7 +218,7 @@ def main(timeout: float) -> None:
     name, version = (bytes(GL.glGetString(what) or b"?").decode() for what in (GL.GL_RENDERER, GL.GL_VERSION))
     # the first frames compile shaders
     result = {"renderer": name, "version": version, "ms_per_frame": round(float(np.median(milliseconds[2:])), 1)}
-    print(json.dumps(result), flush=True)
+    print("\n" + json.dumps(result), flush=True)  # on a line of its own, whatever a driver has printed before
     os._exit(0)  # some drivers crash or complain while they are taken down
 
 

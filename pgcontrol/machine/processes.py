@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import IO
 
+from pgcontrol.text import one_line
+
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -29,7 +31,7 @@ def start(command: Sequence[str], env: dict[str, str], stdout: IO, stderr: IO) -
     in the terminal, which goes to the foreground group, does not reach it.
     """
     return subprocess.Popen(
-        command, env=env | imports(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, **_own_group()
+        command, env=env | imports(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0
     )
 
 
@@ -60,20 +62,10 @@ def confine(seconds: float, niceness: int = 0) -> None:
 
 def last_line(text: str) -> str:
     """The last line with something on it, where Python and most programs say what went wrong."""
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    return one_line("".join(text.rstrip().splitlines()[-1:]), 300)
 
 
 def how_it_ended(returncode: int) -> str:
     """`exit code 3`, or the name of the signal that ended it."""
-    if returncode >= 0:
-        return f"exit code {returncode}"
-    with contextlib.suppress(ValueError):
-        return signal.Signals(-returncode).name
-    return f"signal {-returncode}"
-
-
-def _own_group() -> dict:
-    if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
+    names = {-number: number.name for number in signal.Signals}
+    return names.get(returncode, f"exit code {returncode}")

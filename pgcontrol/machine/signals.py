@@ -1,29 +1,25 @@
 """Signals that ask a training to stop."""
 
-from __future__ import annotations
-
 import os
 import signal
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Self
 
-HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
-"""A terminal that went away, where the platform says so."""
-STOPPED = 130
-"""Exit code of what a signal stopped, as shells have it."""
-PARENT = "PGCONTROL_PARENT"
-"""Environment variable with the id of a process without which its children are not to go on."""
+HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # a terminal that went away, where the platform says so
+STOPPED = 130  # exit code of what a signal stopped, as shells have it
+PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process without which its children are not to go on
 
 
-class Interrupt:
+class Interrupt(ExitStack):
     """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once.
 
     So does the end of the parent process, where `PARENT` names it: also a killed one leaves no worker behind.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.signal: int | None = None
         self._parent = os.environ.get(PARENT)
 
@@ -31,13 +27,9 @@ class Interrupt:
         orphaned = self._parent is not None and self._parent != str(os.getppid())
         return orphaned or self.signal is not None
 
-    def __enter__(self) -> Interrupt:
-        self._heard = _heard_by(self._note)
-        self._heard.__enter__()
+    def __enter__(self) -> Self:
+        self.enter_context(_heard_by(self._note))
         return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._heard.__exit__(*error)
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:

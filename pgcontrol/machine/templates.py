@@ -16,12 +16,7 @@ def template(package: str, name: str, **filters: Callable[[Any], str]) -> Templa
         name: of the file.
         filters: what it may call beside Jinja's own and `short`.
     """
-    env = Environment(
-        loader=PackageLoader(package, "."),
-        autoescape=".html" in name,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    env = Environment(loader=PackageLoader(package, "."), autoescape=".html" in name, undefined=StrictUndefined)
+    env.trim_blocks = env.lstrip_blocks = True
     env.filters |= {"short": short} | filters
     return env.get_template(name)

@@ -15,20 +15,20 @@ from torch import Tensor
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
 
-SCHEMA = 1
-"""Raised when a checkpoint's layout changes; an older one is then refused by name, not misread."""
-
-MEMORY = "memory.safetensors"
-"""What only a resume needs; in the newest checkpoint of a run alone."""
+SCHEMA = 1  # raised when a checkpoint's layout changes; an older one is then refused by name, not misread
+MEMORY = "memory.safetensors"  # what only a resume needs; in the newest checkpoint of a run alone
 
 
 class Checkpoint(NamedTuple):
-    """What was saved."""
+    """What was saved.
+
+    Attributes:
+        tensors: by dotted names: `policy.theta`, `rule.moment1`, ...
+        meta: JSON values: counters, what the policy is made of, ...
+    """
 
     tensors: dict[str, Tensor]
-    """Dotted names: `policy.theta`, `rule.moment1`, ..."""
     meta: dict[str, Any]
-    """JSON values: counters, generators' states, what the policy is made of."""
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,14 +100,11 @@ def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     if not meta.get("memory"):
         return {}
-    try:
-        return safetensors.torch.load_file(folder / MEMORY)
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder} can be played but not resumed: {MEMORY} is missing, which only a run's newest checkpoint keeps"
-        ) from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder / MEMORY} is damaged: {one_line(error)}") from None
+    if not (file := folder / MEMORY).exists():
+        why = f"{MEMORY} is missing, which only a run's newest checkpoint keeps"
+        raise InputError(f"{folder} can be played but not resumed: {why}")
+    with _readable(file, "file of tensors"):
+        return safetensors.torch.load_file(file)
 
 
 @contextmanager
@@ -115,8 +112,7 @@ def _readable(folder: Path, what: str) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError(
-            f"{folder} is no {what}: {Path(error.filename or 'tensors.safetensors').name} is missing"
-        ) from None
+        missing = Path(error.filename or "tensors.safetensors").name
+        raise InputError(f"{folder} is no {what}: {missing} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError, OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{folder} is no {what}, or a damaged one: {one_line(error)}") from None

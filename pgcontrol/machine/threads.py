@@ -2,27 +2,29 @@
 
 import time
 import warnings
-from collections.abc import Callable
 from statistics import median
 from typing import Any, NamedTuple
 
 import pgcontrol_envs
 
-STEPS = 15
-"""Timed for each thread count; the median of as many is steady to a few percent."""
+STEPS = 15  # timed for each thread count; the median of as many is steady to a few percent
+# seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts
 PAUSE = 1e-4
-"""Seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts."""
-WORTH = 0.05
-"""More threads must gain this share, or the fewer are taken and leave a core to others."""
+WORTH = 0.05  # more threads must gain this share, or the fewer are taken and leave a core to others
 
 
 class Threads(NamedTuple):
-    """What a run computes with; in the manifest."""
+    """What a run computes with; in the manifest.
+
+    Attributes:
+        physics: threads of the physics.
+        torch: threads of torch.
+        measured: seconds of a step of all environments by number of physics threads; empty when nothing was measured.
+    """
 
     physics: int
     torch: int
     measured: dict[str, float]
-    """Seconds of a step of all environments by number of physics threads; empty when the user said how many."""
 
 
 def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
@@ -42,10 +44,10 @@ def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
             warnings.warn(f"threads = {wanted}, but this process may use {cpus} processors", stacklevel=2)
         return Threads(wanted, 1, {})
     most = 1 if env_id.startswith("gym:") else min(cpus, num_envs)
-    candidates = sorted({most} | {2**k for k in range(most.bit_length()) if 2**k <= most})
-    if len(candidates) == 1:
+    if most == 1:
         return Threads(1, 1, {})
-    seconds = {n: _step_seconds(env_id, num_envs, n) for n in candidates}
+    powers = {2**k for k in range(most.bit_length())}
+    seconds = {n: _step_seconds(env_id, num_envs, n) for n in sorted({most} | powers)}
     return Threads(fewest(seconds), 1, {str(n): round(s, 6) for n, s in seconds.items()})
 
 
@@ -58,15 +60,12 @@ def _step_seconds(env_id: str, num_envs: int, threads: int) -> float:
     env: Any = pgcontrol_envs.make(env_id, num_envs, 0, threads)
     env.reset()
     action = env.action_high.expand(num_envs, -1)
-    times = [_timed(lambda: env.step(action)) for _ in range(STEPS + 3)]
+    times = []
+    for _ in range(STEPS + 3):
+        awake = time.perf_counter() + PAUSE
+        while (began := time.perf_counter()) < awake:
+            pass
+        env.step(action)
+        times.append(time.perf_counter() - began)
     env.close()
     return median(times[3:])
-
-
-def _timed(step: Callable[[], Any]) -> float:
-    awake = time.perf_counter() + PAUSE
-    while time.perf_counter() < awake:
-        pass
-    began = time.perf_counter()
-    step()
-    return time.perf_counter() - began
