@@ -23,7 +23,8 @@ FOR = {  # what the extras that a user may want are for
     "tokens": "tokenizers vq, rvq and fast",
     "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
 }
-MODULES = {"pyyaml": "yaml", "pillow": "PIL"}  # packages whose module has another name
+# what to import of packages whose module has another name, or whose part is what counts
+MODULES = {"pyyaml": "yaml", "pillow": "PIL", "mujoco": "mujoco.batch"}
 SLOW_MS = 100.0  # per frame: a clip of 10 s at 20 frames/s then takes 20 s
 
 
@@ -63,7 +64,7 @@ def show(checks: Sequence[Check], console: Console) -> int:
 def report(run_folder: Path = Path("runs")) -> list[Check]:
     """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
-    return [python, *_packages(), _batch(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder)]
+    return [python, *_packages(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder)]
 
 
 def _packages() -> list[Check]:
@@ -94,7 +95,10 @@ def _package(needed: Requirement) -> Check:
         return Check(name, "not installed", False, True, fix)
     if not _fits(needed):
         return Check(name, f"{version}, {needed.specifier} needed", False, True, fix)
-    if trouble := _import_error(MODULES.get(name.lower(), name.replace("-", "_"))):
+    try:
+        importlib.import_module(MODULES.get(name.lower(), name.replace("-", "_")))
+    except Exception as error:  # an installation may be broken in any way
+        trouble = one_line(error, 300) or type(error).__name__
         fix = f"pip install --force-reinstall '{needed}'"
         return Check(name, f"{version} does not import: {trouble}", False, True, fix)
     return Check(name, version)
@@ -110,20 +114,6 @@ def _version(name: str) -> str | None:
 def _fits(needed: Requirement) -> bool:
     version = _version(needed.name)
     return version is not None and needed.specifier.contains(version, prereleases=True)
-
-
-def _import_error(module: str) -> str:
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # an installation may be broken in any way
-        return one_line(error, 300) or type(error).__name__
-    return ""
-
-
-def _batch() -> Check:
-    if trouble := _import_error("mujoco.batch"):
-        return Check("mujoco.batch", trouble, False, True, "pip install --upgrade 'mujoco>=4.0'")
-    return Check("mujoco.batch", "batched physics")
 
 
 def _speed() -> list[Check]:

@@ -35,7 +35,7 @@ def test_this_machine(backend, tmp_path):
     report = doctor.report(tmp_path)
     assert exit_code(report) == 0, shown(report)
     checks = by_name(report)
-    assert {"python", "pgcontrol", "mujoco", "gymnasium", "torch", "numpy", "mujoco.batch"} < set(checks)
+    assert {"python", "pgcontrol", "mujoco", "gymnasium", "torch", "numpy"} < set(checks)
     assert checks["torch"].value == metadata.version("torch")
     found = graphics.probe().require()
     assert found.renderer in checks["graphics"].value
