@@ -1,7 +1,7 @@
 """Claims 1 to 7 of the ladder, each a function that measures it on the small MDP with the package's own estimators."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,9 @@ from pgcontrol.learning.advantages import gae, group_relative, returns, whole_re
 from pgcontrol.text import short
 from pgcontrol.theory import mdp as world
 
-SAMPLES = 100_000
-"""Paths a Monte Carlo claim draws: standard errors of a third of a percent of a deviation."""
+SAMPLES = 100_000  # paths a Monte Carlo claim draws: standard errors of a third of a percent of a deviation
+BATCH = 1000  # paths in the batch whose mean squared error claim 6 shows
+GROUPS = 25_000  # of each size that claim 7 draws
 
 
 class Finding(NamedTuple):
@@ -30,11 +31,15 @@ class Finding(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a claim's check found."""
+    """What a claim's check found.
+
+    Attributes:
+        findings: lines of the table.
+        plot: a file of SVG, of a claim that has something to show.
+    """
 
     findings: list[Finding]
     plot: str | None = None
-    """A file of SVG, of a claim that has something to show."""
 
 
 def plotted(title: str, drawn: Sequence[Line], axes: Axes, *marks: tuple[float, float, str]) -> str:
@@ -43,29 +48,28 @@ def plotted(title: str, drawn: Sequence[Line], axes: Axes, *marks: tuple[float, 
     return sheet(title, [[lines(title, drawn, axes, marks=marks, entries=key)]])
 
 
-def _stage() -> tuple[world.Mdp, Tensor]:
+def _stage() -> tuple[world.Mdp, Tensor, Tensor, world.Paths, Tensor]:
+    """The small MDP and a policy θ, and what is exact about them: ∇J, every path and V."""
     mdp = world.small()
-    return mdp, world.some_policy(mdp)
+    theta = world.some_policy(mdp)
+    return mdp, theta, world.exact_gradient(mdp, theta), world.every_path(mdp, theta), world.exact_value(mdp, theta)
 
 
-def _rng() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def _rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def _errors(estimates: Tensor, truth: Tensor) -> Tensor:
-    """Standard errors by which the mean of independent estimates [M, D] is off the truth [D], by component."""
-    spread = estimates.std(0) / math.sqrt(len(estimates))
-    return (estimates.mean(0) - truth).abs() / spread.clamp_min(1e-12)
-
-
-def _within_errors(claim: str, off: float) -> Finding:
-    """That an estimate is the truth, by sampling."""
+def _within_errors(claim: str, estimates: Tensor, truth: Tensor) -> Finding:
+    """That the mean of independent estimates [M, D] is the truth [D], by the component that is most off."""
+    error = (estimates.std(0) / math.sqrt(len(estimates))).clamp_min(1e-12)
+    off = float(((estimates.mean(0) - truth).abs() / error).max())
     return Finding(claim, f"off by {off:.1f} SE", "< 4 SE", off < 4)
 
 
-def _exact(claim: str, gap: float, limit: float = 1e-10) -> Finding:
-    """That two numbers are one, but for rounding."""
-    return Finding(claim, f"off by {gap:.0e}", f"< {limit:.0e}", gap < limit)
+def _exact(claim: str, *gaps: Tensor, limit: float = 1e-10) -> Finding:
+    """That differences are 0, but for rounding."""
+    most = max(float(gap.abs().max()) for gap in gaps)
+    return Finding(claim, f"off by {most:.0e}", f"< {limit:.0e}", most < limit)
 
 
 def log_derivative() -> Result:
@@ -73,12 +77,12 @@ def log_derivative() -> Result:
 
     Components differ from the exact gradient by less than 4 standard errors (12 of them: a false alarm in 1300).
     """
-    mdp, theta = _stage()
+    mdp, theta, *_ = _stage()
     mdp = mdp._replace(horizon=1)
     paths = world.sample(mdp, theta, SAMPLES, _rng())
     one = world.estimates(theta, paths, mdp.reward[paths.state, paths.choice])
-    off = float(_errors(one, world.exact_gradient(mdp, theta)).max())
-    return Result([_within_errors("1 log-derivative trick: r ∇log π is unbiased", off)])
+    claim = "1 log-derivative trick: r ∇log π is unbiased"
+    return Result([_within_errors(claim, one, world.exact_gradient(mdp, theta))])
 
 
 def dynamics_drop_out() -> Result:
@@ -86,13 +90,10 @@ def dynamics_drop_out() -> Result:
 
     Left, P(τ|θ) with the dynamics in it, differentiated; right, scores alone; over every path that can happen.
     """
-    mdp, theta = _stage()
-    paths = world.every_path(mdp, theta)
+    mdp, theta, _, paths, _ = _stage()
     left = torch.func.jacfwd(lambda t: world.every_path(mdp, t).weight.log())(theta).flatten(1)
     right = world.score(theta, paths.state, paths.choice).sum(0)
-    gap = float((left - right).abs().max())
-    claim = f"2 dynamics drop out of ∇log P(τ|θ), all {len(left):,} paths"
-    return Result([_exact(claim, gap)])
+    return Result([_exact(f"2 dynamics drop out of ∇log P(τ|θ), all {len(left):,} paths", left - right)])
 
 
 def causality() -> Result:
@@ -100,13 +101,11 @@ def causality() -> Result:
 
     Unbiased: the sum over every path. Variance: paired on the same sampled paths, the interval of the difference.
     """
-    mdp, theta = _stage()
-    truth, paths = world.exact_gradient(mdp, theta), world.every_path(mdp, theta)
+    mdp, theta, truth, paths, _ = _stage()
     findings = []
     for name, advantage in (("naive PG", whole_return), ("REINFORCE", returns)):
         estimate = world.estimates(theta, paths, advantage(world.trajectories(mdp, paths)))
-        gap = float((world.mean(paths, estimate) - truth).abs().max())
-        findings.append(_exact(f"3 {name} is unbiased", gap))
+        findings.append(_exact(f"3 {name} is unbiased", world.mean(paths, estimate) - truth))
     drawn = world.sample(mdp, theta, SAMPLES, _rng())
     seen = world.trajectories(mdp, drawn)
     claim = "3 REINFORCE has less variance than naive PG"
@@ -116,48 +115,32 @@ def causality() -> Result:
 
 def _less_variance(claim: str, theta: Tensor, paths: world.Paths, less: Tensor, more: Tensor, truth: Tensor) -> Finding:
     """Whether advantages `less` [H, M] vary less than `more`: 95 % interval of the paired difference."""
-    square = [((world.estimates(theta, paths, a) - truth) ** 2).sum(-1) for a in (less, more)]
-    gap = square[1] - square[0]
+    small, large = (((world.estimates(theta, paths, a) - truth) ** 2).sum(-1) for a in (less, more))
+    gap = large - small
     middle, half = float(gap.mean()), 1.96 * float(gap.std()) / math.sqrt(len(gap))
-    share = middle / float(square[1].mean())
-    measured = f"by {share:.0%}: {middle:.3f} ± {half:.3f}"
+    measured = f"by {middle / float(large.mean()):.0%}: {middle:.3f} ± {half:.3f}"
     return Finding(claim, measured, "95 % interval above 0", middle - half > 0)
 
 
 def baseline() -> Result:
     """E[b(s) ∇log π] = 0 for any b (Sutton & Barto 2018, eq. 13.10-13.11), exactly; V as baseline cuts variance."""
-    mdp, theta = _stage()
-    paths, value = world.every_path(mdp, theta), world.exact_value(mdp, theta)
-    worst = 0.0
-    for b in (10 * torch.randn(value.shape, generator=_rng()).double(), value):
-        worst = max(worst, float(world.mean(paths, world.estimates(theta, paths, _at(b, paths))).abs().max()))
-    findings = [_exact("4 a state baseline has expectation 0", worst)]
+    mdp, theta, truth, paths, value = _stage()
+    tables = (10 * torch.randn(value.shape, generator=_rng()).double(), value)
+    expected = (world.mean(paths, world.estimates(theta, paths, world.along(b, paths))) for b in tables)
+    findings = [_exact("4 a state baseline has expectation 0", *expected)]
     drawn = world.sample(mdp, theta, SAMPLES, _rng())
     go = returns(world.trajectories(mdp, drawn))
-    truth = world.exact_gradient(mdp, theta)
     claim = "4 V as the baseline cuts REINFORCE's variance"
-    findings.append(_less_variance(claim, theta, drawn, go - _at(value, drawn), go, truth))
-    rungs = []
-    for name, advantage in _rungs(mdp, paths, value).items():
-        variance = world.variance(paths, world.estimates(theta, paths, advantage))
-        rungs.append(Bar(f"{name}: {variance:.2f}", "c0", variance, 0.0, variance))
-    title, axis = "Every rung varies less", "total variance of one path's gradient estimate (exact)"
-    return Result(findings, sheet(title, [[bars(title, rungs, axis, (0.0, None))]]))
-
-
-def _at(value: Tensor, paths: world.Paths) -> Tensor:
-    """V_t(s_t) [H, M] of a table [H + 1, S]."""
-    return value[torch.arange(len(paths.state)).unsqueeze(1), paths.state]
-
-
-def _rungs(mdp: world.Mdp, paths: world.Paths, value: Tensor) -> dict[str, Tensor]:
+    findings.append(_less_variance(claim, theta, drawn, go - world.along(value, drawn), go, truth))
     seen = world.trajectories(mdp, paths, value)
-    return {
-        "G(τ)": whole_return(seen),
-        "return-to-go": returns(seen),
-        "return-to-go − V": gae(seen, 1.0),
-        "one-step TD, exact V": gae(seen, 0.0),
-    }
+    rungs = {"G(τ)": whole_return(seen), "return-to-go": returns(seen)}
+    rungs |= {"return-to-go − V": gae(seen, 1.0), "one-step TD, exact V": gae(seen, 0.0)}
+    rows = []
+    for name, advantage in rungs.items():
+        variance = world.variance(paths, world.estimates(theta, paths, advantage))
+        rows.append(Bar(f"{name}: {variance:.2f}", "c0", variance, 0.0, variance))
+    title, axis = "Every rung varies less", "total variance of one path's gradient estimate (exact)"
+    return Result(findings, sheet(title, [[bars(title, rows, axis, (0.0, None))]]))
 
 
 def racing() -> Result:
@@ -166,9 +149,8 @@ def racing() -> Result:
     First order: an update α ĝ(τ) moves log π(a|s) by α ∇log π(a|s)·ĝ(τ). Averaged over the updates in which (s, a) was
     sampled, by every path: for G(τ) > 0 (Williams 1992, eq. 11) and for GAE(1) with the true V (Schulman et al. 2016).
     """
-    mdp, theta = _stage()
+    mdp, theta, _, paths, value = _stage()
     S, A = mdp.reward.shape
-    paths, value = world.every_path(mdp, theta), world.exact_value(mdp, theta)
     seen = world.trajectories(mdp, paths, value)
     state, choice = torch.arange(S).repeat_interleave(A), torch.arange(A).repeat(S)
     visited = ((paths.state.unsqueeze(-1) == state) & (paths.choice.unsqueeze(-1) == choice)).any(0)  # [M, S·A]
@@ -177,13 +159,14 @@ def racing() -> Result:
     for name, advantage in (("G(τ)", whole_return(seen)), ("advantage", gae(seen, 1.0))):
         moved = world.estimates(theta, paths, advantage) @ world.score(theta, state, choice).T
         change[name] = (paths.weight @ (moved * visited)) / chance
-    up = {name: int((moved > 0).sum()) for name, moved in change.items()}
-    naive, better, every = up["G(τ)"], up["advantage"], S * A
+    naive, better = (int((moved > 0).sum()) for moved in change.values())
+    every = S * A
     findings = [
         Finding("5 racing: naive PG raises every sampled choice", f"{naive} of {every}", "all", naive == every),
         Finding("5 ... advantages do not", f"{better} of {every}", "some fall", 0 < better < every),
     ]
-    ends = (min(0.0, *(float(moved.min()) for moved in change.values())), max(float(m.max()) for m in change.values()))
+    moves = torch.stack(list(change.values()))
+    ends = (min(0.0, float(moves.min())), float(moves.max()))
     charts = []
     for k, (name, moved) in enumerate(change.items()):
         pairs = [
@@ -195,32 +178,25 @@ def racing() -> Result:
     return Result(findings, sheet("Rewards all positive: whatever is sampled rises; (s, a) was sampled", [charts]))
 
 
-BATCH = 1000
-"""Paths in the batch whose mean squared error claim 6 shows."""
-
-
 def spectrum() -> Result:
     """GAE(λ) with a wrong critic trades bias for variance as λ goes from 0 to 1 (Schulman et al. 2016, section 3).
 
     The critic has learnt half of the value.
     Both are exact sums over every path. λ = 0 is the TD error and λ = 1 return − V (eq. 17, 18), to rounding.
     """
-    mdp, theta = _stage()
-    truth, paths = world.exact_gradient(mdp, theta), world.every_path(mdp, theta)
-    value = world.exact_value(mdp, theta)
+    mdp, theta, truth, paths, value = _stage()
     seen = world.trajectories(mdp, paths, 0.5 * value)
     lams = np.arange(21) / 20
     estimates = [world.estimates(theta, paths, gae(seen, lam)) for lam in lams]
-    bias = np.array([float(((world.mean(paths, estimate) - truth) ** 2).sum()) for estimate in estimates])
-    spread = np.array([world.variance(paths, estimate) for estimate in estimates])
+    bias = np.array([float(((world.mean(paths, each) - truth) ** 2).sum()) for each in estimates])
+    spread = np.array([world.variance(paths, each) for each in estimates])
     error = bias + spread / BATCH
     best = lams[error.argmin()]
     delta = seen.reward + seen.discount * seen.next_value - seen.value
     at_ends = (gae(seen, 0.0) - delta, gae(seen, 1.0) - (returns(seen) - seen.value))
-    limits = max(float(gap.abs().max()) for gap in at_ends)
     down, up = bool((np.diff(bias) < 0).all()), bool((np.diff(spread) > 0).all())
     findings = [
-        _exact("6 GAE(0) = TD error, GAE(1) = return − V", limits, 1e-12),
+        _exact("6 GAE(0) = TD error, GAE(1) = return − V", *at_ends, limit=1e-12),
         Finding("6 bias² falls with λ", f"{bias[0]:.4f} → {bias[-1]:.0e}", "monotone, to 0", down and bias[-1] < 1e-20),
         Finding("6 variance rises with λ", f"{spread[0]:.3f} → {spread[-1]:.3f}", "monotone", up),
         Finding(f"6 the error of {BATCH} paths is U-shaped", f"least at λ = {best}", "0 < λ < 1", bool(0 < best < 1)),
@@ -234,9 +210,6 @@ def spectrum() -> Result:
     return Result(findings, plotted("A critic that is half right", drawn, axes, (best, error.min(), "the least error")))
 
 
-GROUPS = 25_000
-
-
 def groups() -> Result:
     """Group-relative advantages (Shao et al. 2024, section 4.1.2): what subtracting and dividing do to the expectation.
 
@@ -245,13 +218,13 @@ def groups() -> Result:
     is more than chance, in units of standard errors (a χ² of S·A components). Rewards are rare prizes
     here (r⁶): groups that see none, one or several of them differ widely in deviation, which makes the bias large.
     """
-    mdp, theta = _stage()
+    mdp, theta, *_ = _stage()
     mdp = mdp._replace(reward=mdp.reward**6)
     truth = world.exact_gradient(mdp, theta)
     cosines, sizes, findings = [], [2, 4, 8, 16], []
     for size in sizes:
         begin = mdp.start.expand(GROUPS, -1).multinomial(1, generator=_rng()).repeat_interleave(size)
-        paths = world.sample(mdp, theta, GROUPS * size, torch.Generator().manual_seed(size), begin)
+        paths = world.sample(mdp, theta, GROUPS * size, _rng(size), begin)
         seen = world.trajectories(mdp, paths)
         total = returns(seen)[0].view(GROUPS, size)
         own = (total - total.mean(1, keepdim=True)).flatten().expand(mdp.horizon, -1)
@@ -262,8 +235,8 @@ def groups() -> Result:
         average = divided.mean(0)
         cosines.append(float(average @ truth / average.norm() / truth.norm()))
         if size == 4:
-            off = float(_errors(centred, (1 - 1 / size) * truth).max())
-            findings.append(_within_errors("7 less the group's mean (G = 4): (1 − 1/G) ∇J", off))
+            claim = "7 less the group's mean (G = 4): (1 − 1/G) ∇J"
+            findings.append(_within_errors(claim, centred, (1 - 1 / size) * truth))
             along = truth / truth.norm()
             across = divided - (divided @ along).unsqueeze(1) * along
             chi2, bound = _chi2(across), float(stats.chi2.isf(1e-6, len(truth) - 1))
@@ -280,13 +253,5 @@ def _chi2(samples: Tensor) -> float:
     return float(len(samples) * middle @ torch.linalg.pinv(torch.cov(samples.T), rtol=1e-8, hermitian=True) @ middle)
 
 
-CLAIMS: dict[str, Callable[[], Result]] = {
-    "log_derivative": log_derivative,
-    "dynamics_drop_out": dynamics_drop_out,
-    "causality": causality,
-    "baseline": baseline,
-    "racing": racing,
-    "spectrum": spectrum,
-    "groups": groups,
-}
-"""By name, in the ladder's order; the eighth is in destruction.py."""
+LADDER = (log_derivative, dynamics_drop_out, causality, baseline, racing, spectrum, groups)
+CLAIMS = {claim.__name__: claim for claim in LADDER}  # the eighth is in destruction.py

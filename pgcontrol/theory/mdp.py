@@ -9,26 +9,33 @@ from pgcontrol.learning.advantages import Trajectories
 
 
 class Mdp(NamedTuple):
-    """S states, A choices, H steps, undiscounted; every path ends by termination after H steps."""
+    """S states, A choices, H steps, undiscounted; every path ends by termination after H steps.
+
+    Attributes:
+        start: P(s_0) [S].
+        move: P(s' | s, a) [S, A, S].
+        reward: r(s, a) [S, A].
+        horizon: H.
+    """
 
     start: Tensor
-    """P(s_0) [S]."""
     move: Tensor
-    """P(s' | s, a) [S, A, S]."""
     reward: Tensor
-    """r(s, a) [S, A]."""
     horizon: int
 
 
 class Paths(NamedTuple):
-    """M paths, all there are or a sample; an expectation is a sum over columns weighted by `weight`."""
+    """M paths, all there are or a sample; an expectation is a sum over columns weighted by `weight`.
+
+    Attributes:
+        state: [H, M] int64.
+        choice: [H, M] int64.
+        weight: [M], adds up to 1.
+    """
 
     state: Tensor
-    """[H, M] int64."""
     choice: Tensor
-    """[H, M] int64."""
     weight: Tensor
-    """[M], adds up to 1."""
 
 
 def small(seed: int = 0) -> Mdp:
@@ -91,14 +98,12 @@ def exact_value(mdp: Mdp, theta: Tensor) -> Tensor:
 
 def trajectories(mdp: Mdp, paths: Paths, value: Tensor | None = None) -> Trajectories:
     """Paths as an advantage estimator sees them, [H, M], under the critic V_t(s) [H + 1, S] (none: 0)."""
-    H, M = paths.state.shape
-    value = torch.zeros(H + 1, len(mdp.start), dtype=torch.float64) if value is None else value
-    steps = torch.arange(H).unsqueeze(1)
-    here = value[steps, paths.state]
-    terminated = torch.zeros(H, M, dtype=torch.bool)
+    reward = mdp.reward[paths.state, paths.choice]
+    here = torch.zeros_like(reward) if value is None else along(value, paths)
+    terminated = torch.zeros_like(reward, dtype=torch.bool)
     terminated[-1] = True
     return Trajectories(
-        reward=mdp.reward[paths.state, paths.choice],
+        reward=reward,
         value=here,
         next_value=torch.cat([here[1:], torch.zeros_like(here[:1])]),
         discount=(~terminated).double(),
@@ -107,12 +112,16 @@ def trajectories(mdp: Mdp, paths: Paths, value: Tensor | None = None) -> Traject
     )
 
 
+def along(value: Tensor, paths: Paths) -> Tensor:
+    """V_t(s_t) [H, M] of a table [H + 1, S]."""
+    return value[torch.arange(len(paths.state)).unsqueeze(1), paths.state]
+
+
 def score(theta: Tensor, state: Tensor, choice: Tensor) -> Tensor:
     """∇ log π(a|s) = e_s ⊗ (e_a − π_s), [..., S·A], for states and choices [...]."""
     S, A = theta.shape
     inner = torch.eye(A, dtype=theta.dtype)[choice] - theta.softmax(-1)[state]
-    outer = torch.eye(S, dtype=theta.dtype)[state].unsqueeze(-1) * inner.unsqueeze(-2)
-    return outer.flatten(-2)
+    return (torch.eye(S, dtype=theta.dtype)[state].unsqueeze(-1) * inner.unsqueeze(-2)).flatten(-2)
 
 
 def estimates(theta: Tensor, paths: Paths, advantage: Tensor) -> Tensor:

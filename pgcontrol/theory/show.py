@@ -19,9 +19,9 @@ def show(out: Path | None) -> int:
     torch.set_num_threads(threads)
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
     table = Table("claim", "measured", "expected", "verdict")
-    for result in results.values():
-        for finding in result.findings:
-            table.add_row(finding.claim, finding.measured, finding.expected, "holds" if finding.holds else "FAILS")
+    findings = [finding for result in results.values() for finding in result.findings]
+    for claim, measured, expected, holds in findings:
+        table.add_row(claim, measured, expected, "holds" if holds else "FAILS")
     console.print(table)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -29,4 +29,4 @@ def show(out: Path | None) -> int:
         files.replace(plots)
         for file in plots:
             console.print(str(file), soft_wrap=True)
-    return 0 if all(f.holds for result in results.values() for f in result.findings) else 1
+    return 0 if all(finding.holds for finding in findings) else 1

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from pgcontrol_envs import Step
 from pgcontrol_envs.task import Task
@@ -29,11 +28,9 @@ class OneStep:
         self.rng = torch.Generator().manual_seed(seed)
 
     def reset(self, ids: Any = None, seed: Any = None) -> Tensor:
-        """New contexts."""
-        if seed is not None:
-            self.rng.manual_seed(int(seed))
+        """New contexts; the random stream goes on, whatever `seed` is."""
         chosen = torch.arange(self.num_envs) if ids is None else torch.as_tensor(ids)
-        self.obs[chosen] = 2 * torch.rand(len(self.obs[chosen]), 2, generator=self.rng).double() - 1
+        self.obs[chosen] = 2 * torch.rand(self.obs[chosen].shape, generator=self.rng).double() - 1
         return self.obs[chosen]
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
@@ -42,22 +39,21 @@ class OneStep:
         reward = (1 - ((action - self.obs / 2) ** 2).sum(1)) * active
         return Step(self.obs.clone(), reward, active.clone(), torch.zeros_like(active), {})
 
-    def qpos(self, i: int) -> np.ndarray | None:
+    def qpos(self, i: int) -> None:
         """There is nothing to see."""
-        return None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Contexts and the random stream."""
         return {"obs": self.obs.clone(), "rng": self.rng.get_state()}, {}
 
+    def copy(self, source: Any, target: Any) -> None:
+        """The same contexts."""
+        self.obs[target] = self.obs[source]
+
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """What state() returned."""
         self.obs.copy_(tensors["obs"])
         self.rng.set_state(tensors["rng"])
-
-    def copy(self, source: Any, target: Any) -> None:
-        """The same contexts."""
-        self.obs[target] = self.obs[source]
 
     def close(self) -> None:
         """Nothing to release."""
