@@ -4,14 +4,14 @@
 # pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import mujoco
 import pgcontrol_envs
-import torch
 from torch import Tensor
 
 from pgcontrol.options import InputError
@@ -38,8 +38,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
     Raises:
         InputError: the task is not there.
     """
-    env = make_env(meta["policy"]["env"], 1, seed=0)
-    try:
+    with closing(make_env(meta["policy"]["env"], 1, seed=0)) as env:
         return {
             "schema": SCHEMA,
             "task": env.env_id,
@@ -57,8 +56,6 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
             "run": _run(folder, meta),
             "versions": {name: metadata.version(name) for name in (*PACKAGES, "onnx", "onnxscript", "onnxruntime")},
         }
-    finally:
-        env.close()
 
 
 def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
@@ -97,9 +94,8 @@ def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
         "algorithm": meta.get("algorithm"),
         "steps": meta.get("steps"),
     }
-    returns = torch.tensor([total for total, *_ in meta.get("episodes") or []], dtype=torch.float64)
-    if len(returns):
-        said["training_return"] = {"mean": round(float(returns.mean()), 3), "episodes": len(returns)}
+    if returns := [total for total, *_ in meta.get("episodes") or []]:
+        said["training_return"] = {"mean": round(fmean(returns), 3), "episodes": len(returns)}
     run = RunFolder(folder.parent.parent)
     manifest = run.manifest()
     said |= {name: manifest[name] for name in ("command", "started", "versions", "git") if name in manifest}

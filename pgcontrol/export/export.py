@@ -8,8 +8,6 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,14 +24,13 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-COUNT = 10_000
-"""Observations of the parity check."""
+COUNT = 10_000  # observations of the parity check
+# how far an action may be off, as a share of the joint's half-range: weights are float32, and sums are made in another
+# order
 TOLERANCE = 1e-4
-"""How far an action may be off, as a share of the joint's half-range: weights are float32, and sums are made in
-another order."""
+# how far rounding may move params, relative to their size: where that much makes the policy itself choose otherwise,
+# either choice is right, as the likeliest of two bins that are alike
 ROUNDING = 1e-5
-"""How far rounding may move params, relative to their size. Where that much makes the policy itself choose otherwise,
-either choice is right: the likeliest of two bins that are alike."""
 
 
 class ExportError(RuntimeError):
@@ -41,13 +38,17 @@ class ExportError(RuntimeError):
 
 
 class Parity(NamedTuple):
-    """How the file's actions compare with the policy's."""
+    """How the file's actions compare with the policy's.
+
+    Attributes:
+        observations: how many were played.
+        largest_difference: over all actions but ties, as a share of the joint's half-range.
+        ties: observations at which rounding decides between choices that are equally good.
+    """
 
     observations: int
     largest_difference: float
-    """Over all actions but ties, as a share of the joint's half-range."""
     ties: int
-    """Observations at which rounding decides between choices that are equally good."""
 
 
 class Acting(nn.Module):
@@ -67,20 +68,23 @@ class Acting(nn.Module):
 
     def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
         """The mode, or the sample that the noise says."""
-        if noise is None:
-            action, _ = self.policy.act(obs, None)
-        else:
-            with FromUniforms(noise):
-                action, _ = self.policy.act(obs, torch.Generator())
+        action = self.choose(self.policy.params(self.policy.normaliser(obs)), noise)
         return action.reshape(-1, *self.policy.head.answer_shape)
+
+    def choose(self, params: Tensor, noise: Tensor | None) -> Tensor:
+        """The actions [N, H, A] of the head's params."""
+        head = self.policy.head
+        if noise is None:
+            return head.decode(head.mode(params))
+        with FromUniforms(noise):
+            return head.decode(head.sample(params, torch.Generator()))
 
     def inputs(self, count: int, seed: int) -> dict[str, Tensor]:
         """Inputs by name, by number: observations as seen in training, three times and thirty times as far out."""
         rng = torch.Generator().manual_seed(seed)
-        shape = (count, self.policy.obs_size)
         far = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
-        normaliser = self.policy.normaliser
-        obs = normaliser.mean + torch.randn(shape, dtype=torch.float64, generator=rng) * far / normaliser.scale
+        spread = torch.randn(count, self.policy.obs_size, dtype=torch.float64, generator=rng) * far
+        obs = self.policy.normaliser.mean + spread / self.policy.normaliser.scale
         if not self.sampled:
             return {"obs": obs}
         return {"obs": obs, "noise": torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)}
@@ -96,8 +100,7 @@ def export(where: Path, out: Path, sampled: bool = False) -> Parity:
         InputError: no policy there, or what it takes to export is not installed.
         ExportError: the graph cannot be written or does not act like the policy.
     """
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
     folder = checkpoint.latest(where)
     policy, meta = load_with_meta(folder)
@@ -120,8 +123,9 @@ def to_onnx(acting: Acting) -> bytes:
     """
     inputs = acting.inputs(3, seed=0)
     open_axis, named_axis = ({name: {0: axis} for name in inputs} for axis in (torch.export.Dim("N"), "N"))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it talks of libraries that we do not use
     try:
-        with torch.no_grad(), _quiet():
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             program = torch.export.export(acting, (), inputs, dynamic_shapes=open_axis, strict=False)
             written = torch.onnx.export(
                 program, input_names=list(inputs), output_names=["action"], dynamic_shapes=named_axis, verbose=False
@@ -147,37 +151,30 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    inputs = acting.inputs(count, seed)
-    theirs = _play(session, inputs)
-    one = {name: values[:1] for name, values in inputs.items()}
-    head = acting.policy.head
+    inputs, head = acting.inputs(count, seed), acting.policy.head
+    # one observation alone, then the others: any number of them is allowed
+    theirs = torch.cat([_play(session, inputs, rows) for rows in (slice(1), slice(1, None))])
     with torch.no_grad():
         ours = acting(**inputs)
-        if theirs.shape != ours.shape or theirs.dtype != ours.dtype:
-            raise ExportError(f"the exported policy gives {_kind(theirs)}, the policy {_kind(ours)}; nothing written")
+        made, wanted = (f"{action.dtype} {tuple(action.shape)}" for action in (theirs, ours))
+        if made != wanted:
+            raise ExportError(f"the exported policy gives {made}, the policy {wanted}; nothing written")
         if not ((theirs >= head.low) & (theirs <= head.high)).all():
             raise ExportError("the exported policy leaves the bounds of the action; nothing written")
         apart = _apart(theirs, ours, head.half_range)
-        apart[0] = torch.maximum(apart[0], _apart(_play(session, one), ours[:1], head.half_range)[0])
-        off = (apart > TOLERANCE).nonzero().squeeze(1)
-        tied = [
-            row for row in off.tolist() if tied_by_rounding(acting, {k: v[row] for k, v in inputs.items()}, theirs[row])
-        ]
+        off = (apart > TOLERANCE).nonzero().squeeze(1).tolist()
+        tied = [i for i in off if tied_by_rounding(acting, {k: v[i] for k, v in inputs.items()}, theirs[i])]
     if len(tied) < len(off):
-        raise ExportError(
-            f"the exported policy differs from the policy at {len(off) - len(tied)} of {count} observations, by up to"
-            f" {float(apart.max()):.2g} of the half-range; nothing written"
+        where = (
+            f"at {len(off) - len(tied)} of {count} observations, by up to {float(apart.max()):.2g} of the half-range"
         )
+        raise ExportError(f"the exported policy differs from the policy {where}; nothing written")
     apart[tied] = 0
     return Parity(count, float(apart.max()), len(tied))
 
 
-def _play(session: Any, inputs: dict[str, Tensor]) -> Tensor:
-    return torch.from_numpy(session.run(None, {name: values.numpy() for name, values in inputs.items()})[0])
-
-
-def _kind(action: Tensor) -> str:
-    return f"{action.dtype} {tuple(action.shape)}".removeprefix("torch.")
+def _play(session: Any, inputs: dict[str, Tensor], rows: slice) -> Tensor:
+    return torch.from_numpy(session.run(None, {name: values[rows].numpy() for name, values in inputs.items()})[0])
 
 
 def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:
@@ -191,24 +188,5 @@ def tied_by_rounding(acting: Acting, row: dict[str, Tensor], theirs: Tensor, dra
     params = policy.params(policy.normaliser(many["obs"]))
     rng = torch.Generator().manual_seed(0)
     near = params + ROUNDING * (params.abs() + 1) * torch.randn(params.shape, generator=rng)
-    if acting.sampled:
-        with FromUniforms(many["noise"]):
-            choice = policy.head.sample(near, rng)
-    else:
-        choice = policy.head.mode(near)
-    ours = policy.head.decode(choice)
+    ours = acting.choose(near, many.get("noise"))
     return bool((_apart(theirs.view(1, *ours.shape[1:]), ours, policy.head.half_range) <= TOLERANCE).any())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's talk of libraries that we do not use."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+# below the least positive number that a generator of doubles gives: 0 is read as this, so that logs are finite
 TINY = 2.0**-54
-"""Below the least positive number that a generator of doubles gives: 0 is read as this, so that logs are finite."""
 
 
 class FromUniforms(TorchFunctionMode):
@@ -29,13 +29,16 @@ class FromUniforms(TorchFunctionMode):
         super().__init__()
         self.noise, self.used = noise, 0
 
-    def uniforms(self, shape: Sequence[int]) -> Tensor:
-        """The next uniforms as float64 of a shape [B, ...]; all that follow the first axis are of fixed size."""
-        count = math.prod(shape[1:])
-        first, self.used = self.used, self.used + count
+    def uniforms(self, *shape: Any) -> Tensor:
+        """The next uniforms as float64 of a shape [B, ...]; all that follow the first axis are of fixed size.
+
+        As of torch.rand, `uniforms(2, 3)` and `uniforms((2, 3))` mean the same.
+        """
+        rows, *columns = shape[0] if isinstance(shape[0], Sequence) else shape
+        first, self.used = self.used, self.used + math.prod(columns)
         if self.noise is None:
-            return torch.full(tuple(shape), 0.5, dtype=torch.float64)
-        return self.noise[:, first : self.used].clamp_min(TINY).unflatten(-1, tuple(shape[1:]))
+            return torch.full((rows, *columns), 0.5, dtype=torch.float64)
+        return self.noise[:, first : self.used].clamp_min(TINY).unflatten(-1, columns)
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
@@ -47,23 +50,18 @@ class FromUniforms(TorchFunctionMode):
 
 
 def _uniform(draws: FromUniforms, *shape: Any) -> Tensor:
-    return draws.uniforms(_shape(shape)).float()
+    return draws.uniforms(*shape).float()
 
 
 def _normal(draws: FromUniforms, *shape: Any) -> Tensor:
     """√(−2 log u) cos 2πv (Box & Muller 1958)."""
-    u, v = draws.uniforms(_shape(shape)), draws.uniforms(_shape(shape))
+    u, v = draws.uniforms(*shape), draws.uniforms(*shape)
     return ((-2 * u.log()).sqrt() * torch.cos(2 * math.pi * v)).float()
 
 
 def _exponential(draws: FromUniforms, into: Tensor) -> Tensor:
     """−log u. In place for torch; here the result counts."""
     return (-draws.uniforms(into.shape).log()).to(into.dtype)
-
-
-def _shape(said: tuple) -> Sequence[int]:
-    """`torch.rand(2, 3)` and `torch.rand((2, 3))` mean the same."""
-    return said[0] if len(said) == 1 and isinstance(said[0], Sequence) else said
 
 
 TRANSFORMS: dict[Any, Callable[..., Tensor]] = {
