@@ -45,17 +45,16 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
     Returns:
         What is written: {"settings": ..., "costs": {count: Cost as a dict}}.
     """
-    context, costs = multiprocessing.get_context("spawn"), dict[int, Cost]()
+    context, costs = multiprocessing.get_context("spawn"), {}
+    table = Table("environments", "µs a step", "of them collecting", "MB", title=env_id)
     for count in counts:
         with context.Pool(1) as pool:  # memory given back to nobody would count for the next
             chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
-            costs[count] = pool.apply(_measure, (chosen, seconds))
-    table = Table("environments", "µs a step", "of them collecting", "MB", title=env_id)
-    for count, cost in costs.items():
+            cost = pool.apply(_measure, (chosen, seconds))
+        costs[str(count)] = cost._asdict()
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
     Console(highlight=False).print(table)
-    by_count = {str(count): cost._asdict() for count, cost in costs.items()}
-    return write({"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": by_count}, out)
+    return write({"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": costs}, out)
 
 
 def _measure(settings: dict[str, Any], seconds: float) -> Cost:

@@ -87,13 +87,9 @@ def _actuator(model: Any, i: int) -> dict[str, Any]:
 
 def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
     """What the checkpoint and the run folder around it, if it lies in one, say of the training."""
-    said: dict[str, Any] = {
-        "checkpoint": str(folder),
-        "head": meta["policy"]["head"],
-        "hidden": meta["policy"]["hidden"],
-        "algorithm": meta.get("algorithm"),
-        "steps": meta.get("steps"),
-    }
+    said: dict[str, Any] = {"checkpoint": str(folder)}
+    said |= {name: meta["policy"][name] for name in ("head", "hidden")}
+    said |= {name: meta.get(name) for name in ("algorithm", "steps")}
     if returns := [total for total, *_ in meta.get("episodes") or []]:
         said["training_return"] = {"mean": round(fmean(returns), 3), "episodes": len(returns)}
     run = RunFolder(folder.parent.parent)

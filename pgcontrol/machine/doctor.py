@@ -153,10 +153,9 @@ def _ffmpeg() -> Check:
         binary, version = imageio_ffmpeg.get_ffmpeg_exe(), imageio_ffmpeg.get_ffmpeg_version()
         source = ["-f", "lavfi", "-i", "color=size=64x64:rate=5:duration=1", "-c:v", "libx264", "-f", "null", "-"]
         subprocess.run([binary, "-v", "error", *source], check=True, capture_output=True, timeout=30)
-    except subprocess.SubprocessError:
-        return Check("ffmpeg", "does not encode H.264, so no video", ok=False, fix=fix)
     except Exception as error:
-        return Check("ffmpeg", f"none, so no video: {one_line(error, 300)}", ok=False, fix=fix)
+        why = "does not encode H.264" if isinstance(error, subprocess.SubprocessError) else f"none: {one_line(error)}"
+        return Check("ffmpeg", f"no video: {why}", ok=False, fix=fix)
     return Check("ffmpeg", f"{version.split()[0]}, H.264  {binary}")
 
 

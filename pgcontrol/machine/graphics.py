@@ -164,7 +164,7 @@ def probe(timeout: float = 20.0) -> Probe:
 def _try(backend: str, timeout: float) -> Graphics | str:
     """What draws, or why nothing does."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), output, output)
+        process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), output)
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -189,10 +189,9 @@ def has_display() -> bool:
     import glfw
 
     with warnings.catch_warnings(action="ignore"):  # the answer says it
-        if not glfw.init():
-            return False
+        found = bool(glfw.init())
     glfw.terminate()
-    return True
+    return found
 
 
 def main(timeout: float) -> None:

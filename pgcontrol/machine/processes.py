@@ -4,9 +4,9 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
+from subprocess import DEVNULL, STDOUT, Popen
 from typing import IO
 
 from pgcontrol.text import one_line
@@ -24,18 +24,18 @@ def imports() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
 
 
-def start(command: Sequence[str], env: dict[str, str], stdout: IO, stderr: IO) -> subprocess.Popen:
+def start(command: Sequence[str], env: dict[str, str], output: IO) -> Popen:
     """Start a process in a group of its own, so that it can be ended together with its children.
+
+    `output` takes all that it says.
 
     It stays in our session: where the kernel shares CPU time by session, niceness counts only within one. A Ctrl-C
     in the terminal, which goes to the foreground group, does not reach it.
     """
-    return subprocess.Popen(
-        command, env=env | imports(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, process_group=0
-    )
+    return Popen(command, env=env | imports(), stdin=DEVNULL, stdout=output, stderr=STDOUT, process_group=0)
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: Popen) -> None:
     """Kill a process that `start` started, with all of its group, and collect it. Nothing to do if it has ended."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -17,18 +17,6 @@ from pgcontrol.text import one_line
 
 SCHEMA = 1  # raised when a checkpoint's layout changes; an older one is then refused by name, not misread
 MEMORY = "memory.safetensors"  # what only a resume needs; in the newest checkpoint of a run alone
-
-
-class Checkpoint(NamedTuple):
-    """What was saved.
-
-    Attributes:
-        tensors: by dotted names: `policy.theta`, `rule.moment1`, ...
-        meta: JSON values: counters, what the policy is made of, ...
-    """
-
-    tensors: dict[str, Tensor]
-    meta: dict[str, Any]
 
 
 def named(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -71,15 +59,19 @@ def save(
             other.unlink()
 
 
-def load(folder: Path, what: str = "checkpoint") -> Checkpoint:
+def load(folder: Path, what: str = "checkpoint") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read one checkpoint folder, or another of the same layout; messages call it `what`.
+
+    Returns:
+        Tensors by dotted names (`policy.theta`, `rule.moment1`, ...), and JSON values: counters, what the policy is
+        made of, ...
 
     Raises:
         InputError: missing, damaged, or of another layout; one line that says which.
     """
     meta = load_meta(folder, what)
     with _readable(folder, what):
-        return Checkpoint(safetensors.torch.load_file(folder / "tensors.safetensors"), meta)
+        return safetensors.torch.load_file(folder / "tensors.safetensors"), meta
 
 
 def load_meta(folder: Path, what: str = "checkpoint") -> dict[str, Any]:

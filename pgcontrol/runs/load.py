@@ -118,13 +118,13 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
         InputError: nothing there to load; one line that says why.
     """
     folder = checkpoint.latest(Path(where))
-    saved = checkpoint.load(folder)
+    tensors, meta = checkpoint.load(folder)
     try:
-        policy = make_policy(saved.meta["policy"], seed=0)
+        policy = make_policy(meta["policy"], seed=0)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder} is damaged: meta.json does not say what the policy is made of ({error})") from None
-    restore(policy, saved.tensors, folder)
-    return policy, saved.meta
+    restore(policy, tensors, folder)
+    return policy, meta
 
 
 def load(where: str | Path) -> Policy:

@@ -82,7 +82,7 @@ class RenderJob:
         # a file, not a pipe: a pipe that nobody reads while the caller does other things would fill and stop the child
         self._output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         env = os.environ | {"OMP_NUM_THREADS": "1", "IMAGEIO_FFMPEG_NO_PREVENT_SIGINT": "1"}
-        self._process = start([*command(), json.dumps(request)], env, self._output, self._output)
+        self._process = start([*command(), json.dumps(request)], env, self._output)
 
     def poll(self) -> RenderResult | None:
         """The result, or None while it is not there yet.

@@ -31,7 +31,7 @@ def test_a_failed_save_leaves_the_old_one(tmp_path):
     checkpoint.save(tmp_path / "step_7", TENSORS, META)
     with pytest.raises(TypeError):
         checkpoint.save(tmp_path / "step_7", TENSORS, {"not JSON": object()})
-    assert checkpoint.load(tmp_path / "step_7").meta == META
+    assert checkpoint.load_meta(tmp_path / "step_7") == META
 
 
 def test_a_save_clears_what_a_killed_one_left(tmp_path):

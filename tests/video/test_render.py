@@ -238,7 +238,7 @@ def test_a_renderer_dies_with_its_parent(tmp_path):
     )
     parent = (
         "import os, sys\nfrom pgcontrol.machine.processes import start\n"
-        f"child = start([sys.executable, '-c', {child!r}], dict(os.environ), sys.stdout, sys.stderr)\n"
+        f"child = start([sys.executable, '-c', {child!r}], dict(os.environ), sys.stdout)\n"
         "print(child.pid, flush=True); child.wait()"
     )
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
