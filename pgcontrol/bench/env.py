@@ -17,26 +17,18 @@ import torch
 from mujoco.batch import Batch
 from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import TaskVecEnv
-from rich.console import Console
-from rich.table import Table
 
-from pgcontrol.bench.turns import in_turns, ratio, spans, write
+from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 
 SYNC_ENVS = 8
 REPEATS = 11
-NAMES = {
-    "vecenv": "VecEnv",
-    "bare": "bare mujoco.batch",
-    "envpool": "EnvPool",
-    "sync": f"Gymnasium sync, {SYNC_ENVS} envs",
-}
 
 # the number of envs, what starts their first episodes, and what plays the step of a number from there
 Contender = tuple[int, Callable[[], object], Callable[[int], Any]]
 
 
 def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure env steps per second under random actions, episodes and resets included, and print a table.
+    """Measure env steps per second under random actions, episodes and resets included; print a table for each task.
 
     The contenders take turns, REPEATS times, so that a disturbance of the machine meets them all:
 
@@ -59,24 +51,12 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
         What is written: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
         "low": min, "high": max, "vecenv_ratio": median over turns of vecenv / contender}}}}.
     """
-    result: dict[str, Any] = {
+    result = {
         "host": {"cpus": os.cpu_count(), "machine": platform.machine(), "mujoco": mujoco.mj_versionString()},  # pyright: ignore[reportAttributeAccessIssue]
         "settings": {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS},
         "envs": {env_id: _measure(env_id, num_envs, threads, seconds) for env_id in env_ids},
     }
-    title = f"env steps/s, {num_envs} envs, {threads} threads; median (low to high)"
-    table = Table("env", *NAMES.values(), title=title)
-    for env_id, contenders in result["envs"].items():
-        table.add_row(env_id, *(_cell(name, contenders[name]) if name in contenders else "-" for name in NAMES))
-    Console().print(table)
     return write(result, out)
-
-
-def _cell(name: str, rates: dict[str, float]) -> str:
-    """Thousands of env steps a second (lowest to highest turn), and VecEnv's ratio."""
-    middle, low, high = (rates[key] / 1000 for key in ("steps_per_second", "low", "high"))
-    ratio = "" if name == "vecenv" else f"\nVecEnv is {rates['vecenv_ratio']:.2f}x"
-    return f"{middle:.1f}k ({low:.1f} to {high:.1f}){ratio}"
 
 
 def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[str, dict[str, float]]:
@@ -91,8 +71,11 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
         if find_spec("envpool"):
             contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     rates = in_turns({name: partial(_rate, contender, steps) for name, contender in contenders.items()}, REPEATS)
+    ratios = {name: ratio(rates, "vecenv", name) for name in rates}
+    title = f"{env_id}: env steps, {num_envs} envs ({SYNC_ENVS} of sync), {threads} threads"
+    show(title, spans(rates), {"vecenv is": [f"{times:.2f} x" for times in ratios.values()]})
     return {
-        name: {"steps_per_second": span.pop("rate"), **span, "vecenv_ratio": ratio(rates, "vecenv", name)}
+        name: {"steps_per_second": span.pop("rate"), **span, "vecenv_ratio": ratios[name]}
         for name, span in spans(rates).items()
     }
 

@@ -20,8 +20,8 @@ from pgcontrol.text import one_line
 
 FOR = {  # what the extras that a user may want are for
     "export": "`pgcontrol export`",
-    "tokens": "tokenizers vq, rvq and fast",
     "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
+    "tokens": "tokenizers vq, rvq and fast",
 }
 # what to import of packages whose module has another name, or whose part is what counts
 MODULES = {"pyyaml": "yaml", "pillow": "PIL", "mujoco": "mujoco.batch"}
@@ -71,8 +71,7 @@ def _packages() -> list[Check]:
     """pgcontrol and what it depends on, from its own metadata: importable, and new enough; then its extras."""
     if (version := _version("pgcontrol")) is None:
         return [Check("pgcontrol", "not installed", False, True, "pip install -e .")]
-    extras = sorted(set(metadata.metadata("pgcontrol").get_all("Provides-Extra") or []) & set(FOR))
-    return [Check("pgcontrol", version), *map(_package, _requirements()), *map(_extra, extras)]
+    return [Check("pgcontrol", version), *map(_package, _requirements()), *map(_extra, FOR)]
 
 
 def _extra(name: str) -> Check:
@@ -85,8 +84,7 @@ def _extra(name: str) -> Check:
 def _requirements(extra: str = "") -> list[Requirement]:
     """What pgcontrol needs, or what an extra adds to that."""
     found = [Requirement(line) for line in metadata.requires("pgcontrol") or []]
-    asked = [r for r in found if (r.marker.evaluate({"extra": extra}) if r.marker else not extra)]
-    return [r for r in asked if r.name != "pgcontrol"]
+    return [r for r in found if (r.marker.evaluate({"extra": extra}) if r.marker else not extra)]
 
 
 def _package(needed: Requirement) -> Check:

@@ -25,7 +25,6 @@ SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software")
 
 # EGL with Mesa's drivers, software among them, on Debian and Ubuntu
 APT = "apt-get install libegl1 libopengl0 libgl1-mesa-dri"
-APT_OSMESA = "apt-get install libosmesa6"
 
 # Fewer pixels in the shadows than MuJoCo's 4096: in software they cost more than the rest of the picture
 SHADOW_SIZE, SAMPLES = 1024, 4
@@ -126,7 +125,7 @@ def advice() -> str:
     if disabled():
         return "For video: unset MUJOCO_GL"
     if sys.platform == "linux":
-        return f"For video: {APT} (or: {APT_OSMESA})"
+        return f"For video: {APT} (or: apt-get install libosmesa6)"
     return "For video: start from a session with a display"
 
 

@@ -1,7 +1,6 @@
 import importlib
 import os
 import sys
-from email.message import Message
 from importlib import metadata
 
 import pytest
@@ -65,15 +64,10 @@ def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch
             raise metadata.PackageNotFoundError
         return there.get(name) or real(name)
 
-    about = Message()
-    for extra in ("export", "tokens", "dev"):
-        about["Provides-Extra"] = extra
     monkeypatch.setattr(metadata, "requires", lambda name: lines)
-    monkeypatch.setattr(metadata, "metadata", lambda name: about)
     monkeypatch.setattr(metadata, "version", version)
     report = doctor.report(tmp_path)
-    checks = {name: check for name, check in by_name(report).items() if name.startswith("extra ")}
-    assert set(checks) == {"extra export", "extra tokens"}
+    checks = by_name(report)
     assert checks["extra export"].value == "`pgcontrol export`: needs onnx"
     assert checks["extra tokens"].fix == "pip install 'pgcontrol[tokens]'"
     assert exit_code(report) == 0
