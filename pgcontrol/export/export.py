@@ -165,10 +165,8 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
         off = (apart > TOLERANCE).nonzero().squeeze(1).tolist()
         tied = [i for i in off if tied_by_rounding(acting, {k: v[i] for k, v in inputs.items()}, theirs[i])]
     if len(tied) < len(off):
-        where = (
-            f"at {len(off) - len(tied)} of {count} observations, by up to {float(apart.max()):.2g} of the half-range"
-        )
-        raise ExportError(f"the exported policy differs from the policy {where}; nothing written")
+        off_at = f"{len(off) - len(tied)} of {count} observations, by up to {float(apart.max()):.2g} of the half-range"
+        raise ExportError(f"the exported policy differs from the policy at {off_at}; nothing written")
     apart[tied] = 0
     return Parity(count, float(apart.max()), len(tied))
 

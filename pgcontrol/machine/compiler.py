@@ -13,10 +13,10 @@ from torch import Tensor
 from pgcontrol.machine import trees
 from pgcontrol.text import one_line
 
-SECONDS_TO_COMPILE = (
-    20.0  # what compiling a run's graphs, the gradient step and the policy's call, costs the first time
-)
+SECONDS_TO_COMPILE = 20.0  # a run's graphs, the gradient step and the policy's call, for the first time
 SECONDS_SAVED = 1.2e-3  # by them in a gradient step (1.0 to 1.2 ms measured, minibatch 64 to 256; acting: 0.1 ms)
+
+Function = Callable[..., Any]
 
 
 def decide(mode: str, gradient_steps: int) -> bool:
@@ -58,7 +58,7 @@ class Compilation:
     def __init__(self, wanted: bool):
         self.on = wanted
 
-    def __call__(self, function: Callable[..., Any], state: Sequence[Tensor] = ()) -> Callable[..., Any]:
+    def __call__(self, function: Function, state: Sequence[Tensor] = ()) -> Function:
         """`function` as it is, or as a `Graph` where functions are compiled."""
         return Graph(function, state, self) if self.on else function
 
@@ -75,14 +75,12 @@ class Graph:
     change with any release: what then fails to compile runs as it is, with a warning.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], state: Sequence[Tensor] = (), compilation: Compilation | None = None
-    ):
+    def __init__(self, function: Function, state: Sequence[Tensor] = (), compilation: Compilation | None = None):
         """`state`: tensors that the function reads besides its arguments; changed in place, they are read anew."""
         self.function = function
         self.state = list(state)
         self.compilation = compilation or Compilation(True)
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Function | None = None
         self._result: Any = None  # what the function gives, with tensors of no meaning
 
     def __call__(self, *args: Any) -> Any:
@@ -96,8 +94,9 @@ class Graph:
             return self._call(args)
         except Exception as error:  # torch promises nothing here
             self.compilation.on = False
+            reason = one_line(f"{type(error).__name__}: {error}", 200)
             trouble = f"torch {torch.__version__} cannot compile this run, which goes on slower"
-            warnings.warn(f"{trouble}: {one_line(f'{type(error).__name__}: {error}', 200)}", stacklevel=2)
+            warnings.warn(f"{trouble}: {reason}", stacklevel=2)
             return self.function(*args)
 
     def _call(self, args: tuple[Any, ...]) -> Any:
@@ -120,7 +119,7 @@ class Graph:
         with torch.no_grad():
             return make_fx(function, decomposition_table=CHEAPER)(*given, *self.state)
 
-    def _compile(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+    def _compile(self, args: tuple[Any, ...]) -> Function:
         # the user's cache folder, where compiled code outlives a reboot
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "pgcontrol" / "inductor"))

@@ -228,10 +228,9 @@ def groups() -> Result:
         seen = world.trajectories(mdp, paths)
         total = returns(seen)[0].view(GROUPS, size)
         own = (total - total.mean(1, keepdim=True)).flatten().expand(mdp.horizon, -1)
+        both = (own, group_relative(seen, size))
         # independent are the groups, not their members
-        centred, divided = (
-            world.estimates(theta, paths, a).view(GROUPS, size, -1).mean(1) for a in (own, group_relative(seen, size))
-        )
+        centred, divided = (world.estimates(theta, paths, a).view(GROUPS, size, -1).mean(1) for a in both)
         average = divided.mean(0)
         cosines.append(float(average @ truth / average.norm() / truth.norm()))
         if size == 4:
