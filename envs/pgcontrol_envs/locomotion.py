@@ -10,21 +10,20 @@ class Locomotion(Task):
     """Speed along x, less the cost of control, and a reward for each step that does not end in a fall.
 
     reward = Δx/Δt + healthy_reward · [not terminated] − ctrl_cost · |action|²
+
+    Attributes:
+        ctrl_cost: the factor of |action|².
+        healthy_reward: for each step; 0 for a body that cannot fall: then there is no such term.
     """
 
-    unobserved: ClassVar[int] = 1
-    """Positions that are not observed: the first ones, which say where the body is."""
+    unobserved = 1
     ctrl_cost: ClassVar[float]
     healthy_reward: ClassVar[float] = 0.0
-    """0 for a body that cannot fall: then there is no such term."""
 
     def bind(self, physics: Physics) -> None:
-        """x, the observed positions, velocities."""
-        self.x, self.posture, self.velocity = physics.qpos[:, 0], physics.qpos[:, self.unobserved :], physics.qvel
-
-    def observe(self) -> Array:
-        """Positions but the unobserved ones, velocities."""
-        return join(self.posture, self.velocity)
+        """x, too."""
+        super().bind(physics)
+        self.x = physics.qpos[:, 0]
 
     def before(self) -> Array:
         """x [N]."""

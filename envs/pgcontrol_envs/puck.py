@@ -1,6 +1,6 @@
 """A disc on a plane, pushed by two force motors: the body that several tasks drive."""
 
-from pgcontrol_envs.arrays import Array, join, norm, where
+from pgcontrol_envs.arrays import Array, norm, stack, where
 from pgcontrol_envs.task import Physics, Streams, Task, Terms
 
 
@@ -12,25 +12,25 @@ class Puck(Task):
     an action has chosen can be seen in the next observation. The two axes know nothing of each other and contacts are
     told from positions, so a push mirrored or turned by a right angle gives the mirrored or turned path to the bit: no
     route has an advantage that was not meant.
+
+    Attributes:
+        start: where the disc starts, in m; off by up to `scatter` along either axis.
+        pace: its speed along x at the start, which demonstrators keep, in m/s; both speeds are off by up to `scatter`.
+        push: the full push of assets/puck.xml, in N, as demonstrators assume it.
+        drag: the drag of assets/puck.xml, in N·s/m, as demonstrators assume it.
     """
 
     frame_skip = 50
     start = (0.0, 0.0)
-    """Where the disc starts, in m; off by up to `scatter` along either axis."""
     pace = 0.0
-    """Its speed along x at the start, which demonstrators keep, in m/s; both speeds are off by up to `scatter`."""
     scatter = 0.02
     push, drag = 8.0, 2.0
-    """Of assets/puck.xml, in N and N·s/m: what the demonstrators reckon with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.radius = float(self.model.geom("puck").size[0])
 
     def bind(self, physics: Physics) -> None:
-        """The disc's place and velocity [N, 2], and their columns."""
-        self.place, self.velocity = physics.qpos, physics.qvel
-        self.x, self.y = physics.qpos[:, 0], physics.qpos[:, 1]
+        """The disc's place and velocity [N, 2], the place's columns, and the radius."""
+        super().bind(physics)
+        self.place, self.x, self.y = physics.qpos, physics.qpos[:, 0], physics.qpos[:, 1]
+        self.radius = float(self.model.geom("puck").size[0])
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Near the start, at about its pace."""
@@ -39,10 +39,6 @@ class Puck(Task):
         place[:, 1] += self.start[1]
         velocity[:, 0] += self.pace
         physics.qpos[ids], physics.qvel[ids] = place, velocity
-
-    def observe(self) -> Array:
-        """Place and velocity [N, 4]."""
-        return join(self.place, self.velocity)
 
     def position(self) -> Array:
         """The disc's place [N, 2]."""
@@ -65,14 +61,10 @@ class Puck(Task):
         Across, the speed that covers the rest `within` so many seconds is sought in one step, as far as the push
         allows. A hundredth of noise [N, 2] is added along x, three along y.
         """
-        speed = self.velocity[:, 0], self.velocity[:, 1]
-        along = self.drag * self.pace + 5.0 * (self.pace - speed[0])
+        along = self.drag * self.pace + 5.0 * (self.pace - self.velocity[:, 0])
         wanted = (target - self.y) / within
-        across = self.drag * wanted + 8.0 * (wanted - speed[1])
-        pushes = join(
-            (along / self.push + 0.01 * noise[:, 0])[:, None], (across / self.push + 0.03 * noise[:, 1])[:, None]
-        )
-        return pushes.clip(-1.0, 1.0)
+        across = self.drag * wanted + 8.0 * (wanted - self.velocity[:, 1])
+        return stack(along / self.push + 0.01 * noise[:, 0], across / self.push + 0.03 * noise[:, 1]).clip(-1.0, 1.0)
 
 
 def touches(place: Array, centre: Array, half: Array, radius: float) -> Array:

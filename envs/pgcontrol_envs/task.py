@@ -17,7 +17,7 @@ import gymnasium.envs.mujoco
 import mujoco
 import torch
 
-from pgcontrol_envs.arrays import Array
+from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.random_streams import Streams
 
@@ -29,15 +29,18 @@ ASSETS = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True)
 class Camera:
-    """From where a task is filmed. Distances in metres, angles in degrees, as in mjvCamera."""
+    """From where a task is filmed. Distances in metres, angles in degrees, as in mjvCamera.
+
+    Attributes:
+        track: the body whose subtree the camera follows; None for a camera that stands still.
+        lookat: the point in the middle of the picture of a camera that stands still.
+    """
 
     track: str | None = None
-    """The body whose subtree the camera follows; None for a camera that stands still."""
     distance: float = 4.0
     elevation: float = -20.0
     azimuth: float = 90.0
     lookat: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """The point in the middle of the picture of a camera that stands still."""
 
     def of(self, model: mujoco.MjModel) -> mujoco.MjvCamera:
         """This camera, for mujoco.Renderer.update_scene."""
@@ -56,39 +59,47 @@ class Task(ABC):
     must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
     arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays. Reward terms carry the
     names of Gymnasium v5's infos, where it has the task, and add up to the reward.
+
+    Attributes:
+        xml: the model's file: in the folder assets beside this file, among Gymnasium's assets, or a path.
+        frame_skip: physics substeps per env step.
+        time_limit: env steps after which an episode is truncated.
+        derived: the derived MjData fields the task reads.
+        unobserved: how many positions are not observed: the first ones, which say where a body is.
+        reset_noise: how far positions and velocities are off the model's defaults at the start, at most; see reset().
+        normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
+        routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
+        dt: seconds per env step.
+        action_low: lower action bounds [A], float32.
+        action_high: upper action bounds [A], float32.
     """
 
     id: ClassVar[str]
     xml: ClassVar[str]
-    """The model's file: in the folder assets beside this file, among Gymnasium's assets, or a path."""
     frame_skip: ClassVar[int]
-    """Physics substeps per env step."""
     time_limit: ClassVar[int] = 1000
-    """Env steps after which an episode is truncated."""
     derived: ClassVar[tuple[str, ...]] = ()
-    """The derived MjData fields the task reads."""
+    unobserved: ClassVar[int] = 0
     reset_noise: ClassVar[float] = 0.0
-    """How far positions and velocities are off the model's defaults at the start, at most; see reset()."""
     normal_velocities: ClassVar[bool] = False
-    """Whether the velocities at the start are normal draws with that deviation instead of uniform ones."""
     routes: ClassVar[tuple[str, ...]] = ()
-    """Names of the ways in which an episode can succeed; none for a task that has no notion of success."""
     camera: ClassVar[Camera] = Camera()
 
     def __init__(self) -> None:
         self.model = load_model(self.xml)
         self.dt: float = self.model.opt.timestep * self.frame_skip
-        """Seconds per env step."""
         self.action_low, self.action_high = torch.from_numpy(self.model.actuator_ctrlrange).float().unbind(-1)
-        """Action bounds [A], float32."""
 
     def body(self, name: str) -> int:
         """The model's id of a body."""
         return self.model.body(name).id
 
-    @abstractmethod
     def bind(self, physics: Physics) -> None:
-        """Keep the views of physics that the other methods read: live, they need slicing only once."""
+        """Keep the views of physics that the other methods read: live, they need slicing only once.
+
+        Here the positions but the first `unobserved`, and the velocities.
+        """
+        self.posture, self.velocity = physics.qpos[:, self.unobserved :], physics.qvel
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng.
@@ -103,9 +114,9 @@ class Task(ABC):
         physics.qpos[ids] += position
         physics.qvel[ids] = velocity
 
-    @abstractmethod
     def observe(self) -> Array:
-        """The observations [N, O], float64, in memory of their own."""
+        """The observations [N, O], float64, in memory of their own; here the positions but those, the velocities."""
+        return join(self.posture, self.velocity)
 
     def before(self) -> Array | None:
         """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""

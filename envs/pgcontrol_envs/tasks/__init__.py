@@ -11,11 +11,6 @@ def catalog() -> dict[str, type[Task]]:
     found: dict[str, type[Task]] = {}
     for file in pkgutil.iter_modules(__path__, f"{__name__}."):
         for member in vars(importlib.import_module(file.name)).values():
-            if (
-                isinstance(member, type)
-                and issubclass(member, Task)
-                and member.__module__ == file.name
-                and hasattr(member, "id")
-            ):
+            if isinstance(member, type) and issubclass(member, Task) and "id" in vars(member):
                 found[member.id] = member
     return dict(sorted(found.items()))

@@ -9,8 +9,7 @@ from pgcontrol_envs.arrays import Array, cos, join, sin, where
 from pgcontrol_envs.puck import Puck, passing
 from pgcontrol_envs.task import Camera, Physics, Streams, Terms
 
-ROWS = 1, 2, 3
-"""Obstacles in each row: a row of k has k + 1 gaps."""
+ROWS = 1, 2, 3  # obstacles in each row: a row of k has k + 1 gaps
 
 
 class Avoiding(Puck):
@@ -34,29 +33,23 @@ class Avoiding(Puck):
     start = (-2.48, 0.0)
     pace = 1.6
 
-    def __init__(self) -> None:
-        super().__init__()
-        rows = [[self.model.geom(f"row {r}, {k + 1}") for k in range(size)] for r, size in enumerate(ROWS, 1)]
-        obstacles = [geom for row in rows for geom in row]
-        self._obstacles = self.model.geom_pos[[geom.id for geom in obstacles], :2].copy()
-        self._clear = float(obstacles[0].size[0]) + self.radius
-        self._rows = [(float(row[0].pos[0]), [float(geom.pos[1]) for geom in row]) for row in rows]
-        """Of each row, x and its obstacles' y from the left."""
-        self._spacing = np.array([self._rows[1][0] - self._rows[0][0], self._rows[1][1][0] - self._rows[1][1][1]])
-        """Between rows and between a row's obstacles, m."""
-        finish = self.model.geom("finish")
-        self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
-
     def bind(self, physics: Physics) -> None:
         """The disc's state, where the obstacles are [6, 2], and what is remembered.
 
         That is: y where it last crossed each row [N, 3], its place a step ago [N, 2], and whether it has crashed [N].
         """
         super().bind(physics)
-        self.obstacles, memory = physics.array(self._obstacles), physics.userdata
-        self.spacing = physics.array(self._spacing)
-        self.crossed, self.last, self.crashed = memory[:, :3], memory[:, 3:5], memory[:, 5]
+        rows = [[self.model.geom(f"row {r}, {k + 1}") for k in range(size)] for r, size in enumerate(ROWS, 1)]
+        # of each row, x and its obstacles' y from the left
+        self._rows = [(float(row[0].pos[0]), [float(geom.pos[1]) for geom in row]) for row in rows]
         self.rows = physics.array(np.array([x for x, _ in self._rows]))
+        self.obstacles = physics.array(np.array([geom.pos[:2] for row in rows for geom in row]))
+        self._clear = float(rows[0][0].size[0]) + self.radius
+        # between rows and between a row's obstacles, m
+        self.spacing = physics.array(np.array(rows[1][0].pos[:2] - [rows[0][0].pos[0], rows[1][1].pos[1]]))
+        finish, memory = self.model.geom("finish"), physics.userdata
+        self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
+        self.crossed, self.last, self.crashed = memory[:, :3], memory[:, 3:5], memory[:, 5]
         self.columns = self.place[:, :1], self.place[:, 1:]
         self.last_columns = self.last[:, :1], self.last[:, 1:]
 

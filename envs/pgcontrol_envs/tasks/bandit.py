@@ -5,8 +5,7 @@ from math import inf, log
 from pgcontrol_envs.arrays import Array, exp, where
 from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
-HALF = (2.0 * log(2.0)) ** 0.5
-"""Half the width of a Gaussian at half its height, in deviations."""
+HALF = (2.0 * log(2.0)) ** 0.5  # half the width of a Gaussian at half its height, in deviations
 
 
 class Bandit(Task):
@@ -20,6 +19,11 @@ class Bandit(Task):
     passing the places between moves to the narrow peak, if its first policy reaches that far.
 
     Measure: mean reward (0.5 against 1), the share of episodes on either peak, and the mass in the valley (`blocked`).
+
+    Attributes:
+        places: the peaks' angles on the scale, rad.
+        widths: the peaks' deviations, rad.
+        turn: the scale's angle is uniform in [-turn, turn], rad.
     """
 
     id = "Bandit-v0"
@@ -30,11 +34,8 @@ class Bandit(Task):
     camera = Camera(distance=1.8, elevation=-89.0, lookat=(0.0, 0.2, 0.0))
     heights = 0.5, 1.0
     places = -0.1, 0.7
-    """The peaks' angles on the scale, rad."""
     widths = 0.25, 0.08
-    """The peaks' deviations, rad."""
     turn = 0.2
-    """The scale's angle is uniform in [-turn, turn], rad."""
 
     def bind(self, physics: Physics) -> None:
         """The angles of pointer and scale."""
@@ -68,9 +69,7 @@ class Bandit(Task):
     def demonstrate(self, route: Array, noise: Array) -> Array:
         """At the peak, off by half its deviation."""
         spread = 0.5 * noise[:, 0]
-        wide, narrow = (
-            place + width * spread + self.scale for place, width in zip(self.places, self.widths, strict=True)
-        )
+        wide, narrow = (self.places[k] + self.widths[k] * spread + self.scale for k in range(2))
         return where(route == 1, narrow, wide)[:, None].clip(-1.0, 1.0)
 
     def deciding(self) -> Array:

@@ -18,6 +18,9 @@ class Fork(Puck):
     measures.
 
     Measure: rate of success, entropy over the two routes, and the mass of a policy's actions at the line in `blocked`.
+
+    Attributes:
+        line: x where the demonstrator turns off, m: in the middle of a step, the fourth.
     """
 
     id = "Fork-v0"
@@ -28,18 +31,13 @@ class Fork(Puck):
     start = (-1.22, 0.0)
     pace = 1.6
     line = -0.82
-    """Where the demonstrator turns off, m: in the middle of a step, the fourth."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        obstacle, finish = self.model.geom("obstacle"), self.model.geom("finish")
-        self._centre, self._half = obstacle.pos[:2].copy(), obstacle.size[:2].copy()
-        self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
 
     def bind(self, physics: Physics) -> None:
-        """The disc's state, and where the obstacle is."""
+        """The disc's state, and where obstacle and finish line are."""
         super().bind(physics)
-        self.centre, self.half = physics.array(self._centre), physics.array(self._half)
+        obstacle, finish = self.model.geom("obstacle"), self.model.geom("finish")
+        self.centre, self.half = physics.array(obstacle.pos[:2]), physics.array(obstacle.size[:2])
+        self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""

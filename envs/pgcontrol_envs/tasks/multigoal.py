@@ -4,8 +4,7 @@ from pgcontrol_envs.arrays import Array, least, norm, where
 from pgcontrol_envs.puck import Puck
 from pgcontrol_envs.task import Camera, Physics, Terms
 
-UNIT = 0.2
-"""Metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)."""
+UNIT = 0.2  # metres to the task's unit of length, in which the goals are at (±5, 0) and (0, ±5)
 
 
 class MultiGoal(Puck):
@@ -26,16 +25,12 @@ class MultiGoal(Puck):
     routes = ("east", "north", "west", "south")
     camera = Camera(distance=3.4, elevation=-70.0)
 
-    def __init__(self) -> None:
-        super().__init__()
-        goals = [self.model.geom(name) for name in self.routes]
-        self._goals = self.model.geom_pos[[goal.id for goal in goals], :2].copy()
-        self._reach = float(goals[0].size[0])
-
     def bind(self, physics: Physics) -> None:
         """The disc's state, and where the goals are [4, 2]."""
         super().bind(physics)
-        self.goals = physics.array(self._goals)
+        goals = [self.model.geom(name) for name in self.routes]
+        self.goals = physics.array(self.model.geom_pos[[goal.id for goal in goals], :2])
+        self._reach = float(goals[0].size[0])
 
     def before(self) -> None:
         """The reward is of the state the step ends in."""

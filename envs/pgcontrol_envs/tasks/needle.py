@@ -18,6 +18,11 @@ class Needle(Task):
     observation shows the error as on a vernier, coarse and fine: what the policy sees is never the limit.
 
     Measure: the share of steps within the tolerance (reward_hold), and success: within it for the last `hold` seconds.
+
+    Attributes:
+        tolerance: m.
+        hold: s.
+        posture: angles of the joints at the start, rad, shoulder from the horizontal; each off by up to 0.1.
     """
 
     id = "Needle-v0"
@@ -27,14 +32,13 @@ class Needle(Task):
     routes = ("held",)
     camera = Camera(distance=1.2, elevation=0.0, lookat=(0.2, 0.05, 0.0))
     tolerance = 0.002
-    """m."""
     hold = 1.0
-    """s."""
     posture = (0.0, 1.2)
-    """Angles of the joints at the start, rad, shoulder from the horizontal; each off by up to 0.1."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def bind(self, physics: Physics) -> None:
+        """Joint angles and velocities, target, when the tip was last outside the tolerance [N, 1], and the arm."""
+        self.theta, self.target, self.velocity = physics.qpos[:, :2], physics.qpos[:, 2:], physics.qvel[:, :2]
+        self.time, self.outside = physics.time, physics.userdata
         model = self.model
         upper, fore, tip = (self.body(name) for name in ("upper", "fore", "tip"))
         # the links' moments and the tip's, about their joints, for the demonstrator's model of the arm
@@ -48,13 +52,7 @@ class Needle(Task):
             float(inertia[upper] + masses[upper] * offset[upper] ** 2 + self._carried * self.lengths[0] ** 2),
             float(inertia[fore] + masses[fore] * offset[fore] ** 2 + inertia[tip] + masses[tip] * beyond**2),
         )
-        self._damping = [float(x) for x in model.dof_damping[:2]]
-        self._gear = [float(x) for x in model.actuator_gear[:, 0]]
-
-    def bind(self, physics: Physics) -> None:
-        """Joint angles and velocities, target, and when the tip was last outside the tolerance [N, 1]."""
-        self.theta, self.target, self.velocity = physics.qpos[:, :2], physics.qpos[:, 2:], physics.qvel[:, :2]
-        self.time, self.outside = physics.time, physics.userdata
+        self.damping, self.gear = physics.array(model.dof_damping[:2]), physics.array(model.actuator_gear[:, 0])
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """The arm bent and at rest; the target where the arm reaches with shoulder and elbow in their middle range."""
@@ -107,16 +105,10 @@ class Needle(Task):
             + (second + cross) * want[:, 1]
             - swing * (2 * rate[:, 0] + rate[:, 1]) * rate[:, 1]
             + GRAVITY * (self._first + self._carried * upper) * cos(shoulder)
-            + pull
-            + self._damping[0] * rate[:, 0],
-            (second + cross) * want[:, 0]
-            + second * want[:, 1]
-            + swing * rate[:, 0] ** 2
-            + pull
-            + self._damping[1] * rate[:, 1],
+            + pull,
+            (second + cross) * want[:, 0] + second * want[:, 1] + swing * rate[:, 0] ** 2 + pull,
         )
-        share = stack(torque[:, 0] / self._gear[0], torque[:, 1] / self._gear[1])
-        return (share + 0.002 * noise).clip(-1.0, 1.0)
+        return ((torque + self.damping * rate) / self.gear + 0.002 * noise).clip(-1.0, 1.0)
 
     def reach(self, theta: Array) -> Array:
         """Where joint angles [n, 2] bring the tip, m [n, 2]."""
