@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-Array: TypeAlias = Any
-"""A numpy array or a torch tensor, whichever the physics at hand has."""
+Array: TypeAlias = Any  # a numpy array or a torch tensor, whichever the physics at hand has
 
 
 def join(*parts: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pgcontrol_envs.vector import VecEnv
+from pgcontrol_envs.vector import VecEnv, as_ids
 
 
 class Demonstrator:
@@ -20,6 +20,9 @@ class Demonstrator:
         seed: of the dealing and of the noise.
         noise: scale of the noise; 0 for the bare controller.
 
+    Attributes:
+        route: the route that each env's episode is to take [N].
+
     Raises:
         ValueError: the env has no task with routes.
     """
@@ -28,20 +31,17 @@ class Demonstrator:
         if env.task is None or not env.task.routes:
             raise ValueError(f"{env.env_id}: has no scripted demonstrator; tasks with routes have one")
         self.task, self.noise = env.task, noise
-        self.routes = len(env.task.routes)
         self._shape = (env.num_envs, len(env.action_low))
         self._rng = np.random.default_rng(seed)
         self._deck: list[int] = []
         self.route = np.zeros(env.num_envs, np.int64)
-        """The route that each env's episode is to take [N]."""
         self.reset()
 
     def reset(self, over: Tensor | None = None) -> None:
         """Deal new routes to the envs of the mask over [N] (None: all), whose episodes begin anew."""
-        ids = np.arange(len(self.route)) if over is None else np.flatnonzero(over.numpy())
-        for i in ids:
+        for i in as_ids(over, len(self.route)):
             if not self._deck:
-                self._deck = self._rng.permutation(self.routes).tolist()
+                self._deck = self._rng.permutation(len(self.task.routes)).tolist()
             self.route[i] = self._deck.pop()
 
     def act(self, obs: Tensor | None = None) -> Tensor:

@@ -29,14 +29,12 @@ class GymnasiumVecEnv:
 
     def __init__(self, name: str, num_envs: int, seed: int | None = 0):
         self.env_id, self.num_envs = f"gym:{name}", num_envs
-        self._envs = [_make(name) for _ in range(num_envs)]
+        self._envs: list[Any] = [_make(name) for _ in range(num_envs)]
         first = self._envs[0]
         obs_space, action_space = first.observation_space, first.action_space
         for what, space in (("observation", obs_space), ("action", action_space)):
             if not isinstance(space, Box):
                 raise ValueError(f"{self.env_id}: expected a Box of {what}s, got {space}")
-        assert isinstance(obs_space, Box)
-        assert isinstance(action_space, Box)
         if not action_space.is_bounded():
             raise ValueError(f"{self.env_id}: expected bounded actions, got {action_space}")
         self._action_space, self.obs_size = action_space, int(np.prod(obs_space.shape))

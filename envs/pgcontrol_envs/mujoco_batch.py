@@ -27,6 +27,14 @@ class _BatchConfig(ctypes.Structure):
     _fields_ = (("nthread", ctypes.c_int), ("persistent", ctypes.c_bool))
 
 
+class _Handle(ctypes.c_void_p):
+    """Owns the C batch: freed when the last array over its memory is gone, so that no array ever dangles."""
+
+    def __del__(self):
+        if self:
+            _LIBRARY.mjb_deleteBatch(self)
+
+
 def _library() -> ctypes.CDLL:
     """The MuJoCo library that the Python bindings have already loaded, with the signatures used here."""
     folder = Path(mujoco.__file__).parent
@@ -35,7 +43,7 @@ def _library() -> ctypes.CDLL:
         raise ImportError(f"no MuJoCo library in {folder}: reinstall mujoco")
     library = ctypes.CDLL(str(found[0]))
     signatures: dict[str, tuple[Any, list[Any]]] = {
-        "mjb_makeBatch": (_POINTER, [_POINTER, _INT, ctypes.POINTER(_BatchConfig), ctypes.c_char_p, _INT]),
+        "mjb_makeBatch": (_Handle, [_POINTER, _INT, ctypes.POINTER(_BatchConfig), ctypes.c_char_p, _INT]),
         "mjb_deleteBatch": (None, [_POINTER]),
         "mjb_nstate": (_INT, [_POINTER]),
         "mjb_state": (_POINTER, [_POINTER]),
@@ -61,48 +69,35 @@ _NONE, _ACC = int(mujoco.mjtStage.mjSTAGE_NONE), int(mujoco.mjtStage.mjSTAGE_ACC
 _RNE_POST_CONSTRAINT = ctypes.cast(_LIBRARY.mj_rnePostConstraint, _POINTER)
 
 
-class _Handle:
-    """Owns the C batch: freed when the last array over its memory is gone, so that no array ever dangles."""
-
-    def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int, persistent: bool):
-        error = ctypes.create_string_buffer(1000)
-        config = _BatchConfig(nthread, persistent)
-        self.pointer = _LIBRARY.mjb_makeBatch(model._address, nsim, ctypes.byref(config), error, len(error))
-        if not self.pointer:
-            raise ValueError(f"MuJoCo could not make a batch of {nsim}: {error.value.decode()}")
-
-    def __del__(self):
-        if getattr(self, "pointer", None):
-            _LIBRARY.mjb_deleteBatch(self.pointer)
-
-
 class Batch:
     """nsim simulations of one model on nthread threads, the caller's included (0: one per logical CPU).
 
     Each simulation is its mjSTATE_INTEGRATION row of `state` [nsim, nstate]; results are bit-identical to a loop over
     one MjData per simulation, at any thread count. Calls release the GIL and take ids as sorted ints, or None for all.
-    `warning` [nsim, mjNWARNING] counts each simulation's warnings since its reset.
+    `warning` [nsim, mjNWARNING, 2] has, of each kind of warning, the last one's number and their count since the reset.
     `persistent` keeps an MjData per simulation, which `post_constraint` needs.
     """
 
     def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int = 0, persistent: bool = False):
-        self._handle = _Handle(model, nsim, nthread, persistent)
-        self._pointer, self._data, self.nsim = self._handle.pointer, mujoco.MjData(model), nsim
-        self.state = self._array(_LIBRARY.mjb_state(self._pointer), (nsim, _LIBRARY.mjb_nstate(self._pointer)), float)
+        error, config = ctypes.create_string_buffer(1000), _BatchConfig(nthread, persistent)
+        self._handle = _LIBRARY.mjb_makeBatch(model._address, nsim, ctypes.byref(config), error, len(error))
+        if not self._handle:
+            raise ValueError(f"MuJoCo could not make a batch of {nsim}: {error.value.decode()}")
+        self._data, self._every = mujoco.MjData(model), np.arange(nsim, dtype=np.int32)
+        self.state = self._array(_LIBRARY.mjb_state(self._handle), (nsim, _LIBRARY.mjb_nstate(self._handle)), float)
         self._loud, self._quiet = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
         self._quiet.logto_console = self._quiet.logto_file = False
         kinds = int(mujoco.mjtWarning.mjNWARNING)
-        self._warning = self._array(_LIBRARY.mjb_warning(self._pointer), (nsim, kinds, 2), np.int32)
-        self._calm = bytes(self._warning.nbytes)
-        self.warning = self._warning[:, :, 1]
-        self._status = self._array(_LIBRARY.mjb_status(self._pointer), (nsim,), np.int32)
+        self.warning = self._array(_LIBRARY.mjb_warning(self._handle), (nsim, kinds, 2), np.int32)
+        self._calm = bytes(self.warning.nbytes)
+        self._status = self._array(_LIBRARY.mjb_status(self._handle), (nsim,), np.int32)
 
     def component(self, name: str) -> np.ndarray:
         """A live, writable view [nsim, ...] of the part of the state that MjData calls `name`."""
         size, bit = ctypes.c_int(), int(getattr(mujoco.mjtState, f"mjSTATE_{name.upper()}"))
-        address = _LIBRARY.mjb_stateComponent(self._pointer, bit, ctypes.byref(size))
+        address = _LIBRARY.mjb_stateComponent(self._handle, bit, ctypes.byref(size))
         start = (address - self.state.ctypes.data) // self.state.itemsize
-        return self.state[:, start : start + size.value].reshape(self.nsim, *np.shape(getattr(self._data, name)))
+        return self.state[:, start : start + size.value].reshape(len(self.state), *np.shape(getattr(self._data, name)))
 
     def output(self, name: str) -> np.ndarray:
         """A live array [nsim, ...] of a derived MjData field; zero until the next call, rewritten by every call.
@@ -110,26 +105,14 @@ class Batch:
         Raises ValueError if the batch has no such output.
         """
         template = getattr(self._data, name, None)
-        address = _LIBRARY.mjb_output(self._pointer, name.encode(), None, None)
+        address = _LIBRARY.mjb_output(self._handle, name.encode(), None, None)
         if not address or not isinstance(template, np.ndarray):
             raise ValueError(f"MuJoCo's batch has no output {name!r}")
-        return self._array(address, (self.nsim, *template.shape), template.dtype)
+        return self._array(address, (len(self.state), *template.shape), template.dtype)
 
     def warned(self) -> bool:
         """Whether any simulation has a warning since its reset."""
-        return self._warning.tobytes() != self._calm  # asked after every step, and a quarter of the cost of any()
-
-    def forgive(self, rows: np.ndarray | slice) -> None:
-        """Forget the warnings of some simulations."""
-        self._warning[rows] = 0
-
-    def warnings(self, seen: np.ndarray) -> list[tuple[str, np.ndarray]]:
-        """What MuJoCo warns of, and in which simulations [n], beyond the counts [nsim, mjNWARNING] already seen."""
-        news = []
-        for kind in np.flatnonzero((self.warning > seen).any(0)):
-            ids = np.flatnonzero(self.warning[:, kind] > seen[:, kind])
-            news.append((mujoco.mju_warningText(int(kind), int(self._warning[ids[0], kind, 0])).strip(), ids))
-        return news
+        return self.warning.tobytes() != self._calm  # asked after every step, and a quarter of the cost of any()
 
     def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
         """nstep calls of mj_step: derived fields describe the state before the last substep."""
@@ -150,21 +133,18 @@ class Batch:
         self._call(_LIBRARY.mjb_forward, ids, _NONE)  # computes nothing, but copies the outputs, which apply does not
 
     def _call(self, function: Callable[..., int], ids: np.ndarray | None, *rest: Any) -> None:
-        if ids is not None and not len(ids):
+        chosen = self._every if ids is None else ids.astype(np.int32)
+        if not len(chosen):
             return
         self._quiet.set()  # the counters say what happened, and in which env; the log is one line per env and episode
         try:
-            if ids is None:
-                failed = function(self._pointer, None, self.nsim, *rest)
-            else:
-                chosen = ids.astype(np.int32)
-                failed = function(self._pointer, chosen.ctypes.data, len(chosen), *rest)
+            failed = function(self._handle, chosen.ctypes.data, len(chosen), *rest)
         finally:
             self._loud.set()
         if failed:
-            bad = np.flatnonzero(self._status) if ids is None else ids[self._status[ids] != 0]
-            message = _LIBRARY.mjb_error(self._pointer, int(bad[0])).decode().strip()
-            raise SimulationError(f"MuJoCo raised in {failed} of {self.nsim} envs (first: env {bad[0]}): {message}")
+            bad = int(chosen[self._status[chosen] != 0][0])
+            message = _LIBRARY.mjb_error(self._handle, bad).decode().strip()
+            raise SimulationError(f"MuJoCo raised in {failed} of {len(self.state)} envs (first: env {bad}): {message}")
 
     def _array(self, address: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         memory = (ctypes.c_byte * (int(np.prod(shape)) * np.dtype(dtype).itemsize)).from_address(address)

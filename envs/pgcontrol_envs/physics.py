@@ -62,8 +62,7 @@ class Physics(Protocol):
         """Put the simulations target [n] into the states of the simulations source [n], warm starts included."""
 
 
-_LIVE = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"
-"""The parts of the state that Physics names."""
+_LIVE = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"  # the parts of the state that Physics names
 
 
 class CpuPhysics:
@@ -89,7 +88,7 @@ class CpuPhysics:
         for name in derived:
             self._bound[name] = self._saved[name].view()
             self._bound[name].flags.writeable = False
-        self._warned = np.zeros_like(self._batch.warning)
+        self._warned = np.zeros_like(self._batch.warning[..., 1])
 
     def array(self, constant: np.ndarray) -> np.ndarray:
         """The constant as it is."""
@@ -123,7 +122,7 @@ class CpuPhysics:
             self._batch.reset(ids)  # contact forces live on in the MjData that a persistent batch keeps
         else:
             self._batch.state[rows] = self._default  # what mj_resetData does to a row, without waking the threads
-            self._batch.forgive(rows)
+            self._batch.warning[rows] = 0
         self._warned[rows] = 0
 
     def state(self) -> dict[str, Tensor]:
@@ -148,7 +147,10 @@ class CpuPhysics:
             field[target] = field[source]
 
     def _warn(self) -> None:
-        for what, envs in self._batch.warnings(self._warned):
+        last, counts = np.moveaxis(self._batch.warning, -1, 0)
+        for kind in np.flatnonzero((counts > self._warned).any(0)):
+            envs = np.flatnonzero(counts[:, kind] > self._warned[:, kind])
             which = ", ".join(map(str, envs[:5])) + (", ..." if len(envs) > 5 else "")
+            what = mujoco.mju_warningText(int(kind), int(last[envs[0], kind])).strip()
             warnings.warn(f"MuJoCo in env {which}: {what}", stacklevel=4)
-        self._warned[:] = self._batch.warning
+        self._warned[:] = counts

@@ -8,7 +8,6 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from torch import Tensor
 
 from pgcontrol_envs.tasks import catalog
 from pgcontrol_envs.vector import TaskVecEnv
@@ -43,11 +42,8 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
             raise ValueError(f"pgcontrol/{task}: expected render_mode None, got {render_mode!r}")
         self.num_envs = num_envs
         self.envs = TaskVecEnv(catalog()[task], num_envs, None, threads, max_episode_steps)
-        self.metadata = {
-            "render_modes": [],
-            "render_fps": round(1 / self.envs.control_dt),
-            "autoreset_mode": AutoresetMode.NEXT_STEP,
-        }
+        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+        self.metadata["render_fps"] = round(1 / self.envs.control_dt)
         low, high = self.envs.action_low.numpy(), self.envs.action_high.numpy()
         self.single_action_space = Box(low, high, dtype=np.float32)
         self.single_observation_space = Box(-np.inf, np.inf, (self.envs.obs_size,), np.float64)
@@ -63,7 +59,10 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
 
         Raises ValueError for a list of seeds or a mask that does not fit num_envs.
         """
-        mask = self._mask((options or {}).get("reset_mask"))
+        mask = np.array((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            found = f"{mask.dtype} {mask.shape}" + " without a True" * (mask.dtype == np.bool_ and not mask.any())
+            raise ValueError(f"options['reset_mask']: expected bool ({self.num_envs},) with some True, got {found}")
         self._obs = self._obs.clone()  # what was returned last is the caller's
         self._obs[mask] = self.envs.reset(mask, seed)
         self._over[mask] = False
@@ -74,32 +73,21 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
 
         Raises ValueError for actions of another shape than [N, A].
         """
-        action = torch.from_numpy(_floats(actions))
-        active = None
-        if self._over.any():
+        action, active = torch.from_numpy(_floats(actions)), ~self._over
+        everyone = bool(active.all())
+        if not everyone:
             self.envs.reset(self._over)
-            active = ~self._over
-        self._obs, reward, terminated, truncated, terms = self.envs.step(action, active)
+        self._obs, reward, terminated, truncated, terms = self.envs.step(action, None if everyone else active)
         self._over = terminated | truncated
         infos: dict[str, Any] = {}
-        present = np.ones(self.num_envs, np.bool_) if active is None else active.numpy()
-        if present.any():
+        if active.any():
             for name, term in terms.items():
-                infos[name], infos[f"_{name}"] = term.numpy(), present.copy()
+                infos[name], infos[f"_{name}"] = term.numpy(), active.numpy().copy()
         return self._obs.numpy(), reward.numpy(), terminated.numpy(), truncated.numpy(), infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Release the envs."""
         self.envs.close()
-
-    def _mask(self, mask: Any) -> Tensor:
-        if mask is None:
-            return torch.ones(self.num_envs, dtype=torch.bool)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            found = f"{mask.dtype} {mask.shape}" + " without a True" * (mask.dtype == np.bool_ and not mask.any())
-            raise ValueError(f"options['reset_mask']: expected bool ({self.num_envs},) with some True, got {found}")
-        return torch.from_numpy(mask.copy())
 
 
 class GymEnv(gymnasium.Env[Array, Array]):

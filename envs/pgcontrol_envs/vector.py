@@ -46,34 +46,41 @@ def as_seeds(seed: Seed | None, num_envs: int) -> list[int | None]:
 
 
 class Step(NamedTuple):
-    """What one step of N envs returned, in memory that later steps leave alone."""
+    """What one step of N envs returned, in memory that later steps leave alone.
+
+    Attributes:
+        obs: the true observations after the step, final ones included: reset is explicit. Float64 [N, O].
+        reward: float64 [N].
+        terminated: the episode ended in a terminal state; bool [N].
+        truncated: the episode ran into its time limit; bool [N]. Both may hold at once.
+        terms: the reward's parts by name, [N] each.
+    """
 
     obs: Tensor
-    """The true observations after the step, final ones included: reset is explicit. Float64 [N, O]."""
     reward: Tensor
-    """Float64 [N]."""
     terminated: Tensor
-    """The episode ended in a terminal state; bool [N]."""
     truncated: Tensor
-    """The episode ran into its time limit; bool [N]. Both may hold at once."""
     terms: Mapping[str, Tensor]
-    """The reward's parts by name, [N] each."""
 
 
 class VecEnv(Protocol):
-    """N envs stepped together; an env whose episode ended must be reset before its next step."""
+    """N envs stepped together; an env whose episode ended must be reset before its next step.
+
+    Attributes:
+        action_low: float32 [A].
+        action_high: float32 [A].
+        control_dt: seconds per env step.
+        exact_resume: whether load_state() continues episodes bit for bit, and copy() is there; otherwise it restarts
+            them.
+    """
 
     env_id: str
     num_envs: int
     obs_size: int
     action_low: Tensor
-    """Float32 [A]."""
     action_high: Tensor
-    """Float32 [A]."""
     control_dt: float
-    """Seconds per env step."""
     exact_resume: bool
-    """Whether load_state() continues episodes bit for bit, and copy() is there; otherwise it restarts them."""
 
     @property
     def task(self) -> Task | None:
@@ -147,19 +154,17 @@ class TaskVecEnv:
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)
         self.task.bind(self.physics)
         self._streams = Streams.seeded(num_envs, seed)
-        # the hand of one clock, and where it stood when each episode began
+        # the reading of one clock, and what it was when each episode began
         self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))
         self.obs_size = self.task.observe().shape[-1]
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes; see VecEnv.reset."""
-        chosen = as_ids(ids, self.num_envs)
-        if seed is not None:
-            seeds = as_seeds(seed, self.num_envs)
-            for i in chosen.tolist():
-                if (one := seeds[i]) is not None:
-                    self._streams.reseed(i, one)
+        chosen, seeds = as_ids(ids, self.num_envs), as_seeds(seed, self.num_envs)
+        for i in chosen.tolist():
+            if (one := seeds[i]) is not None:
+                self._streams.reseed(i, one)
         self.physics.reset(chosen)
         self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
         self.physics.forward(chosen)
@@ -169,8 +174,8 @@ class TaskVecEnv:
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
         task, physics, controls = self.task, self.physics, action.numpy()
-        if controls.shape != (expected := self._action_shape):
-            raise ValueError(f"{self.env_id}: expected actions of shape {expected}, got {controls.shape}")
+        if controls.shape != self._action_shape:
+            raise ValueError(f"{self.env_id}: expected actions of shape {self._action_shape}, got {controls.shape}")
         before = task.before()
         if before is not None:
             before = before.copy()
@@ -206,8 +211,7 @@ class TaskVecEnv:
         require_state_of(self, extra)
         if "elapsed" not in tensors:
             raise ValueError("env state: expected a tensor 'elapsed', found none")
-        prefix = "physics."
-        self.physics.load_state({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        self.physics.load_state({name.removeprefix("physics."): tensor for name, tensor in tensors.items()})
         self._began[:] = self._clock - tensors["elapsed"].numpy()
         self._streams.load_state(extra["streams"])
 
@@ -215,9 +219,7 @@ class TaskVecEnv:
         """Put the envs target where the envs source are, natively; see VecEnv.copy."""
         origins, targets = np.asarray(source), as_ids(target, self.num_envs)
         if origins.shape != targets.shape or set(origins.tolist()) & set(targets.tolist()):
-            raise ValueError(
-                f"copy: expected as many sources as targets, and no env among both, got {origins}, {targets}"
-            )
+            raise ValueError(f"copy: expected as many sources as targets, none of them both: {origins}, {targets}")
         self.physics.copy(origins, targets)
         self._began[targets] = self._began[origins]
 
