@@ -1,4 +1,4 @@
-"""Batched physics: what a task may ask of a simulator, and the CPU's answer to it."""
+"""Batched physics: what a task sees of a simulator, and the simulator on the CPU."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -17,22 +17,19 @@ from pgcontrol_envs.mujoco_batch import Batch
 
 
 class Physics(Protocol):
-    """N simulations of one model. A task touches physics through this contract only, so that it runs on any backend.
+    """What a task sees of N simulations, and all that it sees, so that it runs on any backend.
 
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
     its next call. So are `time` [N], simulated seconds since the reset, and `userdata` [N, nuserdata], numbers that the
-    simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest;
-    and `xfrc_applied` [N, nbody, 6], forces (N) and torques (N·m) from outside on each body: a hand that pushes.
-    ids [n] are sorted ints; None means all. Arrays are of one kind; see pgcontrol_envs.arrays.
+    simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest.
+    Arrays are of one kind; see pgcontrol_envs.arrays.
     """
 
-    model: mujoco.MjModel
     qpos: Array
     qvel: Array
     ctrl: Array
     time: Array
     userdata: Array
-    xfrc_applied: Array
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
@@ -42,31 +39,12 @@ class Physics(Protocol):
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
         ...
 
-    def step(self, nstep: int, ids: Array | None = None) -> None:
-        """Advance by nstep substeps."""
-
-    def forward(self, ids: Array | None = None) -> None:
-        """Compute the derived fields at the present state."""
-
-    def reset(self, ids: Array | None = None) -> None:
-        """Back to the model's defaults; follow with writes to the state and forward()."""
-
-    def state(self) -> dict[str, Tensor]:
-        """A copy of everything the simulations' future depends on, warm starts included: {name: [N, ...]}."""
-        ...
-
-    def load_state(self, state: dict[str, Tensor], ids: Array | None = None) -> None:
-        """Continue from what state() returned, or its rows ids, bit for bit."""
-
-    def copy(self, source: Array, target: Array) -> None:
-        """Put the simulations target [n] into the states of the simulations source [n], warm starts included."""
-
-
-_LIVE = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"  # the parts of the state that Physics names
-
 
 class CpuPhysics:
     """Physics on MuJoCo's own batch, in numpy: float64, bit-identical to a loop of mj_step at any thread count.
+
+    Beyond what Physics names, `xfrc_applied` [N, nbody, 6] is a live view, too: forces (N) and torques (N·m) from
+    outside on each body, a hand that pushes. ids [n] are sorted ints; None means all.
 
     Args:
         model: the model of all simulations.
@@ -83,7 +61,8 @@ class CpuPhysics:
         self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
-        self._bound = {name: self._batch.component(name) for name in _LIVE}
+        live = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"
+        self._bound = {name: self._batch.component(name) for name in live}
         self.qpos, self.qvel, self.ctrl, self.time, self.userdata, self.xfrc_applied = self._bound.values()
         for name in derived:
             self._bound[name] = self._saved[name].view()
@@ -95,7 +74,7 @@ class CpuPhysics:
         return constant
 
     def bind(self, field: str) -> np.ndarray:
-        """A live, zero-copy view [N, ...] of a field that Physics names, or, read-only, of one in `derived`.
+        """A live, zero-copy view [N, ...] of a part of the state, or, read-only, of one in `derived`.
 
         Derived fields lag one substep after step(), as after mj_step. Raises ValueError for any other field.
         """
