@@ -10,23 +10,23 @@ from torch import Tensor
 from pgcontrol.measures import spread
 from pgcontrol.policy import Policy
 
-DRAWS = 2048
-"""Actions drawn in a state: a column that holds 5 % of the mass is off by 0.5 % (one deviation)."""
-COLUMNS = 61
-"""Of a histogram over a joint's bounds. Odd, so that the middle has a column; 1/30 of the half-range wide."""
-BATCH = 65_536
-"""Draws at a time, for memory."""
+DRAWS = 2048  # actions drawn in a state: a column that holds 5 % of the mass is off by 0.5 % (one deviation)
+COLUMNS = 61  # of a histogram over a joint's bounds: odd, so that the middle has one; 1/30 of the half-range wide
+BATCH = 65_536  # draws at a time, for memory
 
 
 class Density(NamedTuple):
-    """Histograms of S states and A joints, over the joints' bounds; of P parts of a chunk, S·P, a state's together."""
+    """Histograms of S states and A joints, over the joints' bounds; of P parts of a chunk, S·P, a state's together.
+
+    Attributes:
+        columns: [S, A, `COLUMNS`] uint8: the fullest column of each histogram is 255.
+        spread: [S, A] float32: deviation of the draws, as a share of the joint's half-range.
+        discrete: whether choices are counted rather than measured, so that columns are bars and not points of a curve.
+    """
 
     columns: np.ndarray
-    """[S, A, `COLUMNS`] uint8: the fullest column of each histogram is 255."""
     spread: np.ndarray
-    """[S, A] float32: deviation of the draws, as a share of the joint's half-range."""
     discrete: bool
-    """Whether choices are counted rather than measured, so that columns are bars and not points of a curve."""
 
 
 @torch.no_grad()
@@ -55,16 +55,10 @@ def density(policy: Policy, obs: Tensor, seed: int, parts: int = 1) -> Density:
     return Density(np.round(255 * full).astype(np.uint8), np.concatenate(spreads).astype(np.float32), discrete)
 
 
-def bar_width(columns: np.ndarray) -> int:
-    """How many columns wide the bars of discrete choices [..., `COLUMNS`] can be without touching: an odd number."""
-    used = np.flatnonzero(columns.reshape(-1, columns.shape[-1]).any(0))
-    gap = int(np.diff(used).min()) if len(used) > 1 else COLUMNS
-    return max(1, 2 * ((gap - 2) // 2) + 1) if gap < COLUMNS else 5
-
-
 def widened(columns: np.ndarray) -> np.ndarray:
-    """Bars [..., `COLUMNS`] drawn as wide as they can be."""
-    half = bar_width(columns) // 2
+    """Bars of discrete choices [..., `COLUMNS`], as wide as they can be without touching."""
+    used = np.flatnonzero(columns.any(tuple(range(columns.ndim - 1))))
+    half = max((np.diff(used).min() - 2) // 2, 0) if len(used) > 1 else 2  # columns on either side of a bar's own
     padded = np.pad(columns, [(0, 0)] * (columns.ndim - 1) + [(half, half)])
     return np.max([padded[..., i : i + columns.shape[-1]] for i in range(2 * half + 1)], 0)
 

@@ -7,25 +7,27 @@ import torch
 from pgcontrol_envs import Step, VecEnv
 from torch import Tensor
 
-LONGEST = 10_000
-"""Steps after which an episode is cut off in an environment without a time limit."""
+LONGEST = 10_000  # steps after which an episode is cut off in an environment without a time limit
 
+# raw observations [N, O] -> actions [N, H, A], played one after the other before it is asked again
 Act = Callable[[Tensor], Tensor]
-"""Raw observations [N, O] -> actions [N, H, A], played one after the other before it is asked again."""
 
 
 class Played(NamedTuple):
-    """One step of N environments, and what it was made from."""
+    """One step of N environments, and what it was made from.
+
+    Attributes:
+        obs: [N, O] before the step.
+        action: [N, A].
+        part: number of the action within its choice: 0 where the choice was made from `obs`.
+        going: which environments took the step, bool [N]; the others stood still.
+    """
 
     obs: Tensor
-    """[N, O] before the step."""
     action: Tensor
-    """[N, A]."""
     part: int
-    """Number of the action within its choice: 0 where the choice was made from `obs`."""
     step: Step
     going: Tensor
-    """Who took it, bool [N]; the others stood still."""
 
 
 class Episodes:
@@ -33,6 +35,9 @@ class Episodes:
 
     A choice of H actions is played to its end before the next one is made. An iteration plays all that is left; what
     happens between two steps (a look at the task, an environment taken out) is the caller's affair.
+
+    Attributes:
+        going: whose episode is not over, bool [N].
     """
 
     def __init__(self, env: VecEnv, act: Act, obs: Tensor, going: Tensor | None = None):
@@ -46,7 +51,6 @@ class Episodes:
         """
         self.env, self.act, self.obs = env, act, obs
         self.going = torch.ones(env.num_envs, dtype=torch.bool) if going is None else going
-        """Whose episode is not over, bool [N]."""
         self._left = env.time_limit or LONGEST
         self._chunk: Tensor | None = None
         self._part = 0

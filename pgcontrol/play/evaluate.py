@@ -12,33 +12,38 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
-OnStep = Callable[[Played], None]
-"""Is given every step as it has been played."""
+OnStep = Callable[[Played], None]  # gets every step once it has been played
 
 
 class Trace(NamedTuple):
-    """What happened in the first environment, for a video."""
+    """What happened in the first environment, for a video.
+
+    Attributes:
+        qpos: [T + 1, nq] positions, the start among them; None where the environment does not show them.
+        actions: [T, A].
+        rewards: [T].
+        obs: [C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up.
+    """
 
     qpos: np.ndarray | None
-    """[T + 1, nq] positions, the start among them; None where the environment does not show them."""
     actions: np.ndarray
-    """[T, A]."""
     rewards: np.ndarray
-    """[T]."""
     obs: np.ndarray
-    """[C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up."""
 
 
 class EpisodeResults(NamedTuple):
-    """Returns and lengths of whole episodes."""
+    """Returns and lengths of whole episodes.
+
+    Attributes:
+        routes: how many the task has.
+        route: by which of them each episode succeeded, int [N], −1 for none; None where the task has no routes.
+    """
 
     returns: np.ndarray
     lengths: np.ndarray
     trace: Trace | None
     routes: int = 0
-    """How many the task has."""
     route: np.ndarray | None = None
-    """By which of them each succeeded, int [N], −1 for none; None where the task has no routes."""
 
 
 def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: OnStep | None = None) -> EpisodeResults:
@@ -71,7 +76,7 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: On
                 seen.append(played.obs[0].numpy().copy())
     trace = None
     if record:
-        shown = None if qpos[0] is None else np.stack([np.array(q) for q in qpos])  # pyright: ignore[reportArgumentType]
+        shown = None if qpos[0] is None else np.array(qpos)
         trace = Trace(shown, np.stack(actions), np.array(rewards), np.stack(seen))
     results = EpisodeResults(totals.numpy(), lengths.numpy(), trace)
     if env.task is None or not env.task.routes:

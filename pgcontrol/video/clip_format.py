@@ -20,18 +20,20 @@ class Timing(NamedTuple):
 class ClipFormat:
     """Size, length, rate and coarseness of a clip.
 
+    Attributes:
+        size: (width, height) of one scene in pixels, even numbers.
+        seconds: the clip is at most this long; None for whole episodes.
+        max_fps: steps above this rate are dropped.
+        crf: x264's constant rate factor: six more is half the bytes, and coarser.
+
     Raises:
         InputError: a size that cannot hold a caption or be yuv420p, or a length of nothing.
     """
 
     size: tuple[int, int] = (640, 480)
-    """(width, height) of one scene in pixels, even numbers."""
     seconds: float | None = None
-    """The clip is at most this long; None for whole episodes."""
     max_fps: float = 50.0
-    """Steps above this rate are dropped."""
     crf: int = 20
-    """x264's constant rate factor: six more is half the bytes, and coarser."""
 
     def __post_init__(self) -> None:
         width, height = self.size

@@ -27,11 +27,14 @@ class Box(NamedTuple):
 
 
 class Caption(NamedTuple):
-    """What a bar says: two lines, left and right."""
+    """What a bar says: two lines, left and right.
+
+    Attributes:
+        details: after the title, fainter, as many of them as there is room for.
+    """
 
     title: str
     details: tuple[str, ...]
-    """After the title, fainter, as many of them as there is room for."""
     step: int
     score: float
     seconds: float
@@ -42,6 +45,11 @@ class Layout:
     """Where everything is, for `count` scenes of `size` = (width, height) pixels, each with a panel beside it.
 
     Widths and heights come out even, as yuv420p wants them. `panel` is the panels' width, 0 for none; even.
+
+    Attributes:
+        scenes: where each picture goes.
+        panels: where each panel goes, right of its picture.
+        page: (width, height) of a frame.
     """
 
     def __init__(self, count: int, size: tuple[int, int], panel: int = 0) -> None:
@@ -55,11 +63,8 @@ class Layout:
             Box(i % columns * (across + GAP), i // columns * (height + self.bar) + self.bar, width, height)
             for i in range(count)
         ]
-        """Where each picture goes."""
         self.panels = [Box(scene.x + width, scene.y, panel, height) for scene in self.scenes]
-        """Where each panel goes, right of its picture."""
         self.page = columns * (across + GAP) - GAP, rows * (height + self.bar)
-        """(width, height) of a frame."""
 
     def blank(self) -> np.ndarray:
         """A page without pictures, [height, width, 3] uint8."""

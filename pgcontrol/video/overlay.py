@@ -9,12 +9,9 @@ from pgcontrol.play.density import COLUMNS, widened
 from pgcontrol.video.layout import BAR, FAINT, MARK, TEXT, typeface
 from pgcontrol.video.recording import ActionDistributions
 
-FULL, BASE = (88, 178, 236), (70, 80, 92)
-"""Of the distribution, and of the line it stands on."""
-WIDEST, NARROWEST = 0.5, 240
-"""A panel is half a scene wide, and no narrower than this many pixels."""
-ROWS = 8
-"""Joints one below the other; more of them stand in columns."""
+FULL, BASE = (88, 178, 236), (70, 80, 92)  # of the distribution, and of the line it stands on
+WIDEST, NARROWEST = 0.5, 240  # a panel is half a scene wide, and no narrower than this many pixels
+ROWS = 8  # joints one below the other; more of them stand in columns
 
 
 def panel_width(width: int) -> int:
@@ -31,8 +28,8 @@ class Overlay:
         self._across = math.ceil(joints / ROWS)
         self._down = math.ceil(joints / self._across)
         # bars stand apart, so that they are seen to be no curve
-        bars = [widened(shown.columns[:, j]) for j in range(joints)] if shown.discrete else None
-        self._columns = np.stack(bars, 1) if bars else shown.columns
+        bars = shown.columns.swapaxes(0, 1)
+        self._columns = np.stack([widened(joint) for joint in bars], 1) if shown.discrete else shown.columns
 
     def draw(self, step: int) -> np.ndarray:
         """The panel of the choice that follows `step` steps, at the end the last one: [height, width, 3] uint8."""

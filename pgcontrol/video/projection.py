@@ -2,66 +2,47 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import mujoco
 import numpy as np
 from pgcontrol_envs.task import Camera, Task
 
-FULL_PUSH = 0.2
-"""Length of the largest push along an axis, as a share of the picture's height."""
-
-
-class View(NamedTuple):
-    """A perspective picture: from where, whereto, and how large."""
-
-    eye: np.ndarray
-    """[3], m."""
-    axes: np.ndarray
-    """[3, 3]: the unit vectors to the right, up and forward, a row each."""
-    focal: float
-    """Pixels that a length covers at a distance equal to it."""
-    size: tuple[int, int]
-    """(width, height), pixels."""
-
-    @classmethod
-    def of(cls, camera: Camera, model: mujoco.MjModel, data: mujoco.MjData, size: tuple[int, int]) -> View:
-        """A task's picture of the state in data, of which the kinematics are known."""
-        view = free_camera(camera, model)
-        view.lookat[:] = looked_at(camera, model, data)
-        eye, forward, up, right = np.zeros((4, 3))
-        mujoco.mjv_cameraFrame(eye, forward, up, right, data, view)
-        focal = size[1] / 2 / np.tan(np.radians(model.vis.global_.fovy) / 2)
-        return cls(eye, np.stack((right, up, forward)), float(focal), size)
-
-    def pixels(self, points: np.ndarray) -> np.ndarray:
-        """Points [..., 3] in front of the eye -> where they are in the picture [..., 2], from its upper left corner."""
-        right, up, depth = np.moveaxis((points - self.eye) @ self.axes.T, -1, 0)
-        x, y = self.size[0] / 2 + self.focal * right / depth, self.size[1] / 2 - self.focal * up / depth
-        return np.stack((x, y), -1)
+FULL_PUSH = 0.2  # length of the largest push along an axis, as a share of the picture's height
 
 
 class Push(NamedTuple):
-    """Actions of two joints that push a body in a plane, drawn as arrows from it."""
+    """Actions of two joints that push a body in a plane, drawn as arrows from it in a perspective picture.
 
-    view: View
+    Attributes:
+        eye: [3], the camera's place, m.
+        frame: [3, 3]: the camera's unit vectors to the right, up and forward, a row each.
+        focal: pixels that a length covers at a distance equal to it.
+        size: (width, height) of the picture, pixels.
+        place: [3], the body's, m.
+        middle: [3] from the place to the arrow's tip of the action in the middle of its bounds.
+        axes: [2, 3] added to it by each joint's half-range: forces of both joints are drawn to one scale.
+    """
+
+    eye: np.ndarray
+    frame: np.ndarray
+    focal: float
+    size: tuple[int, int]
     place: np.ndarray
-    """[3], the body's, m."""
     middle: np.ndarray
-    """[3] from the place to the arrow's tip of the action in the middle of its bounds."""
     axes: np.ndarray
-    """[2, 3] added to it by each joint's half-range: forces of both joints are drawn to one scale."""
 
     def pixels(self, actions: np.ndarray) -> np.ndarray:
-        """Actions [..., 2] in half-ranges -> the tips of their arrows in the picture [..., 2]."""
-        return self.view.pixels(self.place + self.middle + actions @ self.axes)
+        """Actions [..., 2] in half-ranges -> the tips of their arrows in the picture [..., 2], from its upper left."""
+        tips = self.place + self.middle + actions @ self.axes
+        right, up, depth = np.moveaxis((tips - self.eye) @ self.frame.T, -1, 0)
+        x, y = self.size[0] / 2 + self.focal * right / depth, self.size[1] / 2 - self.focal * up / depth
+        return np.stack((x, y), -1)
 
     @property
     def origin(self) -> np.ndarray:
         """Where the arrows begin in the picture [2]."""
-        return self.view.pixels(self.place)
+        return self._replace(middle=np.zeros(3)).pixels(np.zeros(2))
 
 
 def push(task: Task, qpos: np.ndarray, size: tuple[int, int]) -> Push | None:
@@ -79,13 +60,16 @@ def push(task: Task, qpos: np.ndarray, size: tuple[int, int]) -> Push | None:
     data.qpos[:] = qpos
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
-    view, place = View.of(task.camera, model, data, size), data.xpos[bodies[0]].copy()
+    camera, place = free_camera(task.camera, model), data.xpos[bodies[0]].copy()
+    camera.lookat[:] = looked_at(task.camera, model, data)
+    eye, forward, up, right = np.zeros((4, 3))
+    mujoco.mjv_cameraFrame(eye, forward, up, right, data, camera)
+    focal = float(size[1] / 2 / np.tan(np.radians(model.vis.global_.fovy) / 2))
     low, high = model.actuator_ctrlrange.T[..., None]
     force = model.actuator_gear[:, :1] * data.xaxis[joints]  # N for each unit of control
     axes, middle = (high - low) / 2 * force, ((high + low) / 2 * force).sum(0)
-    depth = (place - view.eye) @ view.axes[2]
-    scale = FULL_PUSH * size[1] / view.focal * depth / np.linalg.norm(axes, axis=1).max()
-    return Push(view, place, scale * middle, scale * axes)
+    scale = FULL_PUSH * size[1] / focal * ((place - eye) @ forward) / np.linalg.norm(axes, axis=1).max()
+    return Push(eye, np.stack((right, up, forward)), focal, size, place, scale * middle, scale * axes)
 
 
 def free_camera(camera: Camera, model: mujoco.MjModel) -> mujoco.MjvCamera:

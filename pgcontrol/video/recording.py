@@ -1,7 +1,5 @@
 """What an evaluation keeps of an episode so that it can be filmed later, by another process."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
@@ -18,18 +16,21 @@ FORMAT = "pgcontrol recording 1"
 
 
 class ActionDistributions(NamedTuple):
-    """What a policy might have done, and did, at the first S steps of an episode, joint by joint."""
+    """What a policy might have done, and did, at the first S steps of an episode, joint by joint.
+
+    Attributes:
+        columns: [S, A, C] uint8: histograms of what it might have done, of a chunk's later steps as it was chosen.
+        spread: [S, A] deviation of the same, as a share of the joint's half-range.
+        chosen: [S, A] what it did, on the same scale.
+        joints: A names.
+        discrete: whether columns are bars rather than points of a curve.
+    """
 
     columns: np.ndarray
-    """[S, A, C] uint8: histograms of what it might have done, of a chunk's later steps as the chunk was chosen."""
     spread: np.ndarray
-    """[S, A] deviation of the same, as a share of the joint's half-range."""
     chosen: np.ndarray
-    """[S, A] what it did, on the same scale."""
     joints: tuple[str, ...]
-    """A names."""
     discrete: bool
-    """Whether columns are bars rather than points of a curve."""
 
 
 @dataclass(frozen=True)
@@ -40,29 +41,31 @@ class Recording:
     `gymnasium.make(ID)`, `reset(seed)` and the recorded actions, so its episode must have begun with that reset, and it
     must be deterministic; the renderer compares the rewards and refuses a replay that took another course.
 
+    Attributes:
+        env_id: task id, or gym:ID.
+        control_dt: seconds per step.
+        rewards: [T].
+        qpos: [T + 1, nq] generalised positions, the start among them.
+        actions: [T, A] actions as the environment got them, flattened.
+        step: environment steps the policy was trained for.
+        run: name of the run.
+        distributions: of the first S ≤ T steps; None: not kept.
+
     Raises:
         ValueError: an array of the wrong shape, or missing.
     """
 
     env_id: str
-    """Task id, or gym:ID."""
     seed: int
     control_dt: float
-    """Seconds per step."""
     rewards: np.ndarray
-    """[T]."""
     qpos: np.ndarray | None = None
-    """[T + 1, nq] generalised positions, the start among them."""
     actions: np.ndarray | None = None
-    """[T, A] actions as the environment got them, flattened."""
     head: str = ""
     algorithm: str = ""
     step: int = 0
-    """Environment steps the policy was trained for."""
     run: str = ""
-    """Name of the run."""
     distributions: ActionDistributions | None = None
-    """Of the first S ≤ T steps; None: not kept."""
 
     def __post_init__(self) -> None:
         steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
@@ -110,7 +113,7 @@ class Recording:
         files.replace({path: buffer.getvalue()})
 
     @classmethod
-    def load(cls, path: Path) -> Recording:
+    def load(cls, path: Path) -> "Recording":
         """Read a file written by `save`.
 
         Raises:

@@ -24,15 +24,18 @@ from pgcontrol.video.recording import Recording
 
 
 class RenderResult(NamedTuple):
-    """A clip that was made and checked."""
+    """A clip that was made and checked.
+
+    Attributes:
+        backend: value of MUJOCO_GL it was drawn with.
+        seconds: how long that took.
+    """
 
     path: Path
     frames: int
     fps: float
     backend: str
-    """Value of MUJOCO_GL it was drawn with."""
     seconds: float
-    """It took."""
 
 
 def render_clip(recordings: Sequence[Path], out: Path, clip: ClipFormat, *, timeout: float = 600.0) -> RenderResult:

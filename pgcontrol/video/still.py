@@ -14,17 +14,19 @@ from pgcontrol.video.projection import Push, push
 from pgcontrol.video.recording import Recording
 from pgcontrol.video.render import render_clip
 
-CRF = 6
-"""Hardly coarser than the renderer's own pixels: one frame is small at any rate."""
+CRF = 6  # hardly coarser than the renderer's own pixels: one frame is small at any rate
 
 
 class Still(NamedTuple):
-    """A state's picture, and how actions are drawn on it."""
+    """A state's picture, and how actions are drawn on it.
+
+    Attributes:
+        picture: [height, width, 3] uint8.
+        push: None where the task's actions are no pushes in a plane.
+    """
 
     picture: np.ndarray
-    """[height, width, 3] uint8."""
     push: Push | None = None
-    """None: the task's actions are no pushes in a plane."""
 
 
 def still(env_id: str, qpos: np.ndarray, control_dt: float, size: tuple[int, int] = (880, 660)) -> Still:

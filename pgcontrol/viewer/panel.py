@@ -15,18 +15,22 @@ WIDTH, PLOT_HEIGHT = 280.0, 48.0
 
 @dataclass(frozen=True, eq=False)
 class Moment(messages.Snapshot):
-    """One choice, as the simulation's side tells it to the viewer's."""
+    """One choice, as the simulation's side tells it to the viewer's.
+
+    Attributes:
+        low: [A], the joints' lower bounds.
+        high: [A], the joints' upper bounds.
+        action: [A], chosen; the first one of a chunk.
+        draws: [count, A] actions that the agent might have taken in its place; no rows for an agent without a choice.
+    """
 
     title: str
     lines: tuple[str, ...]
     joints: tuple[str, ...]
     low: np.ndarray
-    """[A], the joints' bounds."""
     high: np.ndarray
     action: np.ndarray
-    """[A], chosen; the first one of a chunk."""
     draws: np.ndarray
-    """[count, A] actions that the agent might have taken in its place; no rows for an agent that has no choice."""
 
 
 def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray, bool]:

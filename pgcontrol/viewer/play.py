@@ -31,21 +31,21 @@ from pgcontrol.play.episodes import Act, Episodes
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.viewer.panel import Moment, Panel
 
-DRAWS = 512
-"""For a picture of the distribution."""
-PICTURES = 0.03
-"""Seconds between two of them at least: a task may choose 125 times a second, which no eye follows."""
-PAUSE = 1.0
-"""Seconds for which the end of an episode stands still."""
+DRAWS = 512  # for a picture of the distribution
+PICTURES = 0.03  # seconds between two of them at least: a task may choose 125 times a second, which no eye follows
+PAUSE = 1.0  # seconds for which the end of an episode stands still
 
 
 class Agent(NamedTuple):
-    """Who plays."""
+    """Who plays.
+
+    Attributes:
+        draws: raw observation [1, O] -> actions that it might take, [count, A].
+    """
 
     name: str
     act: Act
     draws: Callable[[Tensor], Tensor]
-    """Raw observation [1, O] -> actions that it might take, [count, A]."""
 
 
 def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, pgcontrol_envs.VecEnv]:
