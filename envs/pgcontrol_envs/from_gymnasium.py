@@ -19,6 +19,9 @@ class GymnasiumVecEnv:
     Observations and actions are flattened. Reward terms are the numbers in infos whose names begin with "reward".
     A Gymnasium env cannot save its state, so `load_state` restores its random stream and starts a new episode.
 
+    Attributes:
+        model: the envs' mujoco.MjModel; None for envs of another simulator.
+
     Raises:
         UnknownEnv: Gymnasium has no env `name`, or the module in "module:name" cannot be imported.
         ValueError: a space is not a Box, or the action Box is unbounded.
@@ -40,8 +43,10 @@ class GymnasiumVecEnv:
         self._action_space, self.obs_size = action_space, int(np.prod(obs_space.shape))
         self.action_low = torch.from_numpy(action_space.low.astype(np.float32).flatten())
         self.action_high = torch.from_numpy(action_space.high.astype(np.float32).flatten())
-        self.control_dt = _control_dt(first)
+        dt = getattr(first.unwrapped, "dt", None)  # seconds per step, or what the rate of pictures says
+        self.control_dt = float(dt) if isinstance(dt, int | float) else 1.0 / (first.metadata.get("render_fps") or 30)
         self.time_limit = first.spec.max_episode_steps if first.spec else None
+        self.model = getattr(first.unwrapped, "model", None)
         self._seeds = as_seeds(seed, num_envs)
         self._obs = torch.zeros(num_envs, self.obs_size, dtype=torch.float64)
 
@@ -77,11 +82,6 @@ class GymnasiumVecEnv:
         """A copy of env i's generalised positions if it is a MuJoCo env, else None."""
         qpos = getattr(getattr(self._envs[i].unwrapped, "data", None), "qpos", None)
         return None if qpos is None else np.array(qpos)
-
-    @property
-    def model(self) -> Any:
-        """The envs' mujoco.MjModel; None for envs of another simulator."""
-        return getattr(self._envs[0].unwrapped, "model", None)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The random streams; the episodes cannot be saved."""
@@ -125,9 +125,3 @@ def _make(name: str) -> gymnasium.Env:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def _control_dt(env: gymnasium.Env) -> float:
-    """Seconds per step: the env's own `dt` where it has one, else what its picture rate says."""
-    dt = getattr(env.unwrapped, "dt", None)
-    return float(dt) if isinstance(dt, int | float) else 1.0 / (env.metadata.get("render_fps") or 30)

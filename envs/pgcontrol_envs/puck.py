@@ -34,11 +34,10 @@ class Puck(Task):
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Near the start, at about its pace."""
-        place, velocity = rng.uniforms(-self.scatter, self.scatter, 2, 2)
-        place[:, 0] += self.start[0]
-        place[:, 1] += self.start[1]
-        velocity[:, 0] += self.pace
-        physics.qpos[ids], physics.qvel[ids] = place, velocity
+        drawn = rng.uniform(-self.scatter, self.scatter, 4)
+        for column, middle in enumerate((*self.start, self.pace)):
+            drawn[:, column] += middle
+        physics.qpos[ids], physics.qvel[ids] = drawn[:, :2], drawn[:, 2:]
 
     def position(self) -> Array:
         """The disc's place [N, 2]."""

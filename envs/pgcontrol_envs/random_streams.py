@@ -32,11 +32,6 @@ class Streams:
         """[n, size] float64, uniform in [low, high)."""
         return np.array([generator.uniform(low, high, size) for generator in self._generators])
 
-    def uniforms(self, low: float, high: float, first: int, second: int) -> tuple[Array, Array]:
-        """uniform(low, high, first) and then uniform(low, high, second), at the price of one."""
-        both = self.uniform(low, high, first + second)
-        return both[:, :first], both[:, first:]
-
     def normal(self, size: int) -> Array:
         """[n, size] float64, standard normal."""
         return np.array([generator.standard_normal(size) for generator in self._generators])

@@ -106,13 +106,10 @@ class Task(ABC):
 
         Here as Gymnasium starts most of its tasks: off by `reset_noise`, positions first.
         """
-        noise, sizes = self.reset_noise, (self.model.nq, self.model.nv)
-        if self.normal_velocities:
-            position, velocity = rng.uniform(-noise, noise, sizes[0]), noise * rng.normal(sizes[1])
-        else:
-            position, velocity = rng.uniforms(-noise, noise, *sizes)
-        physics.qpos[ids] += position
-        physics.qvel[ids] = velocity
+        noise, nq, nv = self.reset_noise, self.model.nq, self.model.nv
+        drawn = rng.uniform(-noise, noise, nq if self.normal_velocities else nq + nv)
+        physics.qpos[ids] += drawn[:, :nq]
+        physics.qvel[ids] = noise * rng.normal(nv) if self.normal_velocities else drawn[:, nq:]
 
     def observe(self) -> Array:
         """The observations [N, O], float64, in memory of their own; here the positions but those, the velocities."""

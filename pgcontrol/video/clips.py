@@ -42,12 +42,7 @@ def distributions(
 
 
 def video_of_runs(
-    runs: Sequence[Path],
-    out: Path,
-    clip: ClipFormat,
-    seed: int = 0,
-    deterministic: bool = True,
-    overlay: bool = False,
+    runs: Sequence[Path], out: Path, clip: ClipFormat, seed: int = 0, deterministic: bool = True, overlay: bool = False
 ) -> RenderResult:
     """Play each run's newest policy for an episode from the same start state, and render them side by side.
 

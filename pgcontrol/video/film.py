@@ -2,8 +2,6 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -29,73 +27,6 @@ TILES = (np.array([150, 162, 172], np.uint8), np.array([118, 131, 143], np.uint8
 LIGHT = np.array([-0.25, 0.5, -0.83])
 PERIOD = 2.0  # metres in which a floor repeats itself: a light and a dark tile
 SETTLING = 0.5  # seconds in which the camera's height follows: slower than a gait, faster than a fall
-
-
-def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timing:
-    """Draw recordings side by side into an .mp4 file, and check the file.
-
-    Recordings that hold action distributions show them in a panel beside their scene.
-
-    Raises:
-        RenderError: it cannot be drawn, or the check failed.
-    """
-    panel = panel_width(clip.size[0]) if any(r.distributions is not None for r in recordings) else 0
-    layout, timing = Layout(len(recordings), clip.size, panel), clip.timing(recordings)
-    encode(path, _pages(recordings, scenes(recordings, clip.size), layout, timing), timing.fps, clip.crf)
-    check(path, timing.frames, layout.scenes)
-    return timing
-
-
-def _pages(
-    recordings: Sequence[Recording], pictures: Sequence[RecordedScene | ReplayedScene], layout: Layout, timing: Timing
-) -> Iterator[np.ndarray]:
-    titles = _titles(recordings)
-    overlays = [
-        Overlay(r.distributions, (panel.width, panel.height)) if r.distributions is not None else None
-        for r, panel in zip(recordings, layout.panels, strict=True)
-    ]
-    drawn = [-1] * len(recordings)
-    page = layout.blank()
-    for frame in range(timing.frames):
-        time = frame / timing.fps
-        for i, recording in enumerate(recordings):
-            dt, steps = recording.exact_dt, len(recording)
-            step = min(int(time / dt), steps)
-            score = float(recording.rewards[:step].sum())
-            caption = Caption(*titles[i], recording.step, score, float(step * dt), ended=time > steps * dt)
-            layout.write(page, i, caption)
-            if step != drawn[i]:
-                layout.scenes[i].of(page)[:] = pictures[i].draw(step)
-                if overlay := overlays[i]:
-                    layout.panels[i].of(page)[:] = overlay.draw(step)
-                drawn[i] = step
-        yield page
-
-
-def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]]:
-    """The head, and what else tells recordings apart; the run's name comes first where heads and steps do not."""
-    alike = len({(r.head, r.step) for r in recordings}) < len(recordings)
-    titles = []
-    for r in recordings:
-        details = [r.run, r.algorithm, r.env_id] if alike else [r.algorithm, r.env_id, r.run]
-        titles.append((r.head or r.env_id, tuple(d for d in details if d)))
-    return titles
-
-
-def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[RecordedScene | ReplayedScene]:
-    """A scene for each recording, `size` = (width, height) in pixels.
-
-    Raises:
-        RenderError: an environment that does not exist here, or does not fit its recording.
-    """
-
-    @functools.cache
-    def stage(env_id: str) -> Stage:
-        if env_id not in (tasks := catalog()):
-            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here")
-        return Stage(tasks[env_id](), size)
-
-    return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
 
 
 class Stage:
@@ -204,6 +135,73 @@ class ReplayedScene:
         return np.asarray(ImageOps.pad(image, self._size, color=sky))
 
 
+def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timing:
+    """Draw recordings side by side into an .mp4 file, and check the file.
+
+    Recordings that hold action distributions show them in a panel beside their scene.
+
+    Raises:
+        RenderError: it cannot be drawn, or the check failed.
+    """
+    panel = panel_width(clip.size[0]) if any(r.distributions is not None for r in recordings) else 0
+    layout, timing = Layout(len(recordings), clip.size, panel), clip.timing(recordings)
+    encode(path, _pages(recordings, scenes(recordings, clip.size), layout, timing), timing.fps, clip.crf)
+    check(path, timing.frames, layout.scenes)
+    return timing
+
+
+def _pages(
+    recordings: Sequence[Recording], pictures: Sequence[RecordedScene | ReplayedScene], layout: Layout, timing: Timing
+) -> Iterator[np.ndarray]:
+    titles = _titles(recordings)
+    overlays = [
+        Overlay(r.distributions, (panel.width, panel.height)) if r.distributions is not None else None
+        for r, panel in zip(recordings, layout.panels, strict=True)
+    ]
+    drawn = [-1] * len(recordings)
+    page = layout.blank()
+    for frame in range(timing.frames):
+        time = frame / timing.fps
+        for i, recording in enumerate(recordings):
+            dt, steps = recording.exact_dt, len(recording)
+            step = min(int(time / dt), steps)
+            score = float(recording.rewards[:step].sum())
+            caption = Caption(*titles[i], recording.step, score, float(step * dt), ended=time > steps * dt)
+            layout.write(page, i, caption)
+            if step != drawn[i]:
+                layout.scenes[i].of(page)[:] = pictures[i].draw(step)
+                if overlay := overlays[i]:
+                    layout.panels[i].of(page)[:] = overlay.draw(step)
+                drawn[i] = step
+        yield page
+
+
+def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]]:
+    """The head, and what else tells recordings apart; the run's name comes first where heads and steps do not."""
+    alike = len({(r.head, r.step) for r in recordings}) < len(recordings)
+    titles = []
+    for r in recordings:
+        details = [r.run, r.algorithm, r.env_id] if alike else [r.algorithm, r.env_id, r.run]
+        titles.append((r.head or r.env_id, tuple(d for d in details if d)))
+    return titles
+
+
+def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[RecordedScene | ReplayedScene]:
+    """A scene for each recording, `size` = (width, height) in pixels.
+
+    Raises:
+        RenderError: an environment that does not exist here, or does not fit its recording.
+    """
+
+    @functools.cache
+    def stage(env_id: str) -> Stage:
+        if env_id not in (tasks := catalog()):
+            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here")
+        return Stage(tasks[env_id](), size)
+
+    return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
+
+
 def _dress(model: mujoco.MjModel, camera: Camera, size: tuple[int, int]) -> None:
     visual, distance = model.vis, camera.distance
     visual.global_.offwidth, visual.global_.offheight = size
@@ -241,18 +239,11 @@ def _retile(model: mujoco.MjModel, texture: int) -> None:
 
 def _add_backdrop(scene: mujoco.MjvScene, distance: float) -> None:
     """A wall behind everything, where the fog is complete: the sky of models that have none, without a horizon."""
-    if scene.ngeom >= scene.maxgeom:
-        return
-    eye = scene.camera[0]
+    eye, wall = scene.camera[0], scene.geoms[scene.ngeom]
     forward, up = np.array(eye.forward, np.float64), np.array(eye.up, np.float64)
     frame = np.stack([np.cross(up, forward), up, forward], 1)
-    mujoco.mjv_initGeom(
-        scene.geoms[scene.ngeom],
-        mujoco.mjtGeom.mjGEOM_BOX,
-        size=np.array([20.0, 20.0, 0.01]) * distance,
-        pos=np.array(eye.pos) + 1.5 * distance * forward,
-        mat=frame.ravel(),
-        rgba=np.array([*SKY, 1.0], np.float32),
-    )
-    scene.geoms[scene.ngeom].category = mujoco.mjtCatBit.mjCAT_DECOR
+    size, place = np.array([20.0, 20.0, 0.01]) * distance, np.array(eye.pos) + 1.5 * distance * forward
+    color = np.array([*SKY, 1.0], np.float32)
+    mujoco.mjv_initGeom(wall, mujoco.mjtGeom.mjGEOM_BOX, size, place, frame.ravel(), color)
+    wall.category = mujoco.mjtCatBit.mjCAT_DECOR
     scene.ngeom += 1
