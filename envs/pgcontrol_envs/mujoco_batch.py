@@ -16,7 +16,6 @@ import mujoco
 import numpy as np
 
 _INT, _POINTER = ctypes.c_int, ctypes.c_void_p
-_INTS = ctypes.POINTER(ctypes.c_int)
 
 
 class SimulationError(RuntimeError):
@@ -45,11 +44,9 @@ def _library() -> ctypes.CDLL:
     signatures: dict[str, tuple[Any, list[Any]]] = {
         "mjb_makeBatch": (_Handle, [_POINTER, _INT, ctypes.POINTER(_BatchConfig), ctypes.c_char_p, _INT]),
         "mjb_deleteBatch": (None, [_POINTER]),
-        "mjb_nstate": (_INT, [_POINTER]),
         "mjb_state": (_POINTER, [_POINTER]),
-        "mjb_stateComponent": (_POINTER, [_POINTER, _INT, _INTS]),
         "mjb_warning": (_POINTER, [_POINTER]),
-        "mjb_output": (_POINTER, [_POINTER, ctypes.c_char_p, _INTS, _INTS]),
+        "mjb_output": (_POINTER, [_POINTER, ctypes.c_char_p, _POINTER, _POINTER]),
         "mjb_step": (_INT, [_POINTER, _POINTER, _INT, _INT, _INT]),
         "mjb_forward": (_INT, [_POINTER, _POINTER, _INT, _INT]),
         "mjb_reset": (_INT, [_POINTER, _POINTER, _INT, _POINTER, _INT]),
@@ -65,6 +62,7 @@ def _library() -> ctypes.CDLL:
 
 _LIBRARY = _library()
 _NONE, _ACC = int(mujoco.mjtStage.mjSTAGE_NONE), int(mujoco.mjtStage.mjSTAGE_ACC)
+_INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 # mjb_apply passes two arguments more than this function takes; C's calling conventions let it ignore them
 _RNE_POST_CONSTRAINT = ctypes.cast(_LIBRARY.mj_rnePostConstraint, _POINTER)
 
@@ -84,7 +82,8 @@ class Batch:
         if not self._handle:
             raise ValueError(f"MuJoCo could not make a batch of {nsim}: {error.value.decode()}")
         self._data, self._every = mujoco.MjData(model), np.arange(nsim, dtype=np.int32)
-        self.state = self._array(_LIBRARY.mjb_state(self._handle), (nsim, _LIBRARY.mjb_nstate(self._handle)), float)
+        size = mujoco.mj_stateSize(model, _INTEGRATION)
+        self.state = self._array(_LIBRARY.mjb_state(self._handle), (nsim, size), float)
         self._loud, self._quiet = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
         self._quiet.logto_console = self._quiet.logto_file = False
         kinds = int(mujoco.mjtWarning.mjNWARNING)
@@ -94,10 +93,9 @@ class Batch:
 
     def component(self, name: str) -> np.ndarray:
         """A live, writable view [nsim, ...] of the part of the state that MjData calls `name`."""
-        size, bit = ctypes.c_int(), int(getattr(mujoco.mjtState, f"mjSTATE_{name.upper()}"))
-        address = _LIBRARY.mjb_stateComponent(self._handle, bit, ctypes.byref(size))
-        start = (address - self.state.ctypes.data) // self.state.itemsize
-        return self.state[:, start : start + size.value].reshape(len(self.state), *np.shape(getattr(self._data, name)))
+        bit, field = int(getattr(mujoco.mjtState, f"mjSTATE_{name.upper()}")), np.asarray(getattr(self._data, name))
+        start = mujoco.mj_stateSize(self._data.model, _INTEGRATION & (bit - 1))  # parts lie in the order of their bits
+        return self.state[:, start : start + field.size].reshape(len(self.state), *field.shape)
 
     def output(self, name: str) -> np.ndarray:
         """A live array [nsim, ...] of a derived MjData field; zero until the next call, rewritten by every call.

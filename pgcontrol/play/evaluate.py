@@ -78,11 +78,10 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: On
     if record:
         shown = None if qpos[0] is None else np.array(qpos)
         trace = Trace(shown, np.stack(actions), np.array(rewards), np.stack(seen))
-    results = EpisodeResults(totals.numpy(), lengths.numpy(), trace)
-    if env.task is None or not env.task.routes:
-        return results
+    routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
-    return results._replace(routes=len(env.task.routes), route=np.array(env.task.route()))
+    route = np.array(env.task.route()) if env.task and routes else None
+    return EpisodeResults(totals.numpy(), lengths.numpy(), trace, len(routes), route)
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
@@ -124,16 +123,9 @@ def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
     mean, low, high = mean_interval(results.returns)
     if len(results.returns) == 1:
         low = high = mean
-    row = {
-        f"eval/mean_reward{name}": mean,
-        f"eval/std_reward{name}": float(results.returns.std()),
-        f"eval/low_reward{name}": low,
-        f"eval/high_reward{name}": high,
-        f"eval/mean_ep_length{name}": float(results.lengths.mean()),
-    }
-    if results.route is None:
-        return row
-    return row | {
-        f"eval/success{name}": float((results.route >= 0).mean()),
-        f"eval/route_entropy{name}": route_entropy(results.route, results.routes),
-    }
+    row = {"mean_reward": mean, "std_reward": float(results.returns.std()), "low_reward": low, "high_reward": high}
+    row["mean_ep_length"] = float(results.lengths.mean())
+    if results.route is not None:
+        row["success"] = float((results.route >= 0).mean())
+        row["route_entropy"] = route_entropy(results.route, results.routes)
+    return {f"eval/{measure}{name}": value for measure, value in row.items()}

@@ -135,6 +135,9 @@ class ReplayedScene:
         return np.asarray(ImageOps.pad(image, self._size, color=sky))
 
 
+Scene = RecordedScene | ReplayedScene
+
+
 def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timing:
     """Draw recordings side by side into an .mp4 file, and check the file.
 
@@ -151,15 +154,12 @@ def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timin
 
 
 def _pages(
-    recordings: Sequence[Recording], pictures: Sequence[RecordedScene | ReplayedScene], layout: Layout, timing: Timing
+    recordings: Sequence[Recording], pictures: Sequence[Scene], layout: Layout, timing: Timing
 ) -> Iterator[np.ndarray]:
     titles = _titles(recordings)
-    overlays = [
-        Overlay(r.distributions, (panel.width, panel.height)) if r.distributions is not None else None
-        for r, panel in zip(recordings, layout.panels, strict=True)
-    ]
-    drawn = [-1] * len(recordings)
-    page = layout.blank()
+    panel = layout.panels[0].width, layout.panels[0].height
+    overlays = {i: Overlay(r.distributions, panel) for i, r in enumerate(recordings) if r.distributions is not None}
+    drawn, page = [-1] * len(recordings), layout.blank()
     for frame in range(timing.frames):
         time = frame / timing.fps
         for i, recording in enumerate(recordings):
@@ -170,8 +170,8 @@ def _pages(
             layout.write(page, i, caption)
             if step != drawn[i]:
                 layout.scenes[i].of(page)[:] = pictures[i].draw(step)
-                if overlay := overlays[i]:
-                    layout.panels[i].of(page)[:] = overlay.draw(step)
+                if i in overlays:
+                    layout.panels[i].of(page)[:] = overlays[i].draw(step)
                 drawn[i] = step
         yield page
 
@@ -186,7 +186,7 @@ def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]
     return titles
 
 
-def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[RecordedScene | ReplayedScene]:
+def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene]:
     """A scene for each recording, `size` = (width, height) in pixels.
 
     Raises:

@@ -51,10 +51,8 @@ class Bandit(Task):
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """The height of both peaks where the pointer is."""
-        wide, narrow = (
-            height * exp(-0.5 * (self._off(self.pointer, k) / self.widths[k]) ** 2)
-            for k, height in enumerate(self.heights)
-        )
+        off = [self._off(self.pointer, k) / self.widths[k] for k in range(2)]
+        wide, narrow = (self.heights[k] * exp(-0.5 * off[k] ** 2) for k in range(2))
         return wide + narrow, {"reward_wide": wide, "reward_narrow": narrow}
 
     def terminated(self) -> Array:
