@@ -38,7 +38,7 @@ class Demonstrator:
         self.reset()
 
     def reset(self, over: Tensor | None = None) -> None:
-        """Deal new routes to the envs of the mask over [N] (None: all), whose episodes begin anew."""
+        """Deal new routes to the envs of the mask over [N] (None: all), whose episodes begin again."""
         for i in as_ids(over, len(self.route)):
             if not self._deck:
                 self._deck = self._rng.permutation(len(self.task.routes)).tolist()

@@ -10,8 +10,8 @@ class Puck(Task):
     One kilogram, radius 0.06 m; a full push is 8 N, drag is 2 N·s/m, so it gathers speed at up to 8 m/s² and ends at
     4 m/s. Actions are the pushes along x and y as shares of the full one. At 10 Hz one of them is worth 0.7 m/s: what
     an action has chosen can be seen in the next observation. The two axes know nothing of each other and contacts are
-    told from positions, so a push mirrored or turned by a right angle gives the mirrored or turned path to the bit: no
-    route has an advantage that was not meant.
+    computed from positions, so a push mirrored or turned by a right angle gives the mirrored or turned path to the
+    bit: no route has an advantage that was not meant.
 
     Attributes:
         start: where the disc starts, in m; off by up to `scatter` along either axis.

@@ -194,13 +194,13 @@ def python_warnings() -> Iterator[None]:
     That half_cheetah.xml uses the deprecated settotalmass is kept quiet: it is the reference as it stands, and nothing
     that a user could mend.
     """
-    told: list[str] = []  # not warned of at once: MuJoCo does not survive a filter that turns warnings into exceptions
+    messages: list[str] = []  # issued afterwards: MuJoCo does not survive a filter that turns them into exceptions
     previous = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(told.append)
+    mujoco.set_mju_user_warning(messages.append)
     try:
         yield
     finally:
         mujoco.set_mju_user_warning(previous)
-    for message in told:
+    for message in messages:
         if "'settotalmass' is deprecated" not in message:
             warnings.warn(f"MuJoCo: {message.strip()}", stacklevel=4)

@@ -59,11 +59,10 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: On
     Returns:
         EpisodeResults of N episodes.
     """
-    playing = Episodes(env, act, env.reset(seed=seed))
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
-    for played in playing:
+    for played in Episodes(env, act, env.reset(seed=seed)):
         if on_step:
             on_step(played)
         totals += played.step.reward

@@ -61,7 +61,7 @@ class Avoiding(Puck):
     def observe(self) -> Array:
         """Place and velocity, and the place once more as phases between rows and between obstacles [N, 8].
 
-        As on a vernier: a step's way is a tenth of the distance between rows, and must be told from the next.
+        As on a vernier: a step's way is a tenth of the distance between rows, and must be distinguished from the next.
         """
         phase = tau / self.spacing * self.place
         return join(self.place, self.velocity, cos(phase), sin(phase))

@@ -2,8 +2,7 @@
 
 from math import inf
 
-from pgcontrol_envs.arrays import Array
-from pgcontrol_envs.task import Camera, Task, Terms
+from pgcontrol_envs.task import Array, Camera, Task, Terms
 
 
 class InvertedPendulum(Task):

@@ -12,7 +12,7 @@ class MultiGoal(Puck):
 
     The experiment: four goals in a ring around the start, all equally good, and a plateau between them where every
     direction is as good as its opposite. Reward as in soft Q-learning's task: minus the squared distance to the nearest
-    goal, a quadratic cost of control, and a bonus at a goal; their point moves as told, ours is pushed. A unimodal head
+    goal, a quadratic cost of control, and a bonus at a goal; their action is a velocity, ours a push. A unimodal head
     must give up three of the goals to reach the fourth, and does; a head with modes, under an entropy bonus or when
     cloned, can keep all four at the start.
 
