@@ -1,7 +1,5 @@
 """Scripted demonstrators of the tasks with routes."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,13 +46,3 @@ class Demonstrator:
         """The actions [N, A], float32, for the present state; obs is not looked at."""
         noise = self.noise * self._rng.standard_normal(self._shape)
         return torch.from_numpy(self.task.demonstrate(self.route, noise)).float()
-
-    def state(self) -> dict[str, Any]:
-        """Everything its future depends on, as JSON can hold it."""
-        stream = dict(self._rng.bit_generator.state)
-        return {"route": self.route.tolist(), "deck": list(self._deck), "stream": stream}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from what state() returned."""
-        self.route[:] = state["route"]
-        self._deck, self._rng.bit_generator.state = list(state["deck"]), state["stream"]
