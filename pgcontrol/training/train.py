@@ -1,6 +1,7 @@
 """The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
 
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -138,12 +139,10 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
                 display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
-                outcome.write(folder)
-                display.say(_diagnosed(folder, config, status))
+                display.say(_ended(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
-        outcome.write(folder)
-        _diagnosed(folder, config, status)
+        _ended(folder, config, status)
         kept = checkpoint.find(folder.path)
         left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
         raise type(error)(f"{error}; {left}") from None
@@ -154,8 +153,16 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
     return Run(folder.path, trainer.steps, status)
 
 
-def _diagnosed(folder: RunFolder, config: Config, status: str) -> str:
-    """One line of what the log says, noted in the manifest too; playing and branching are `pgcontrol diagnose`."""
+def _ended(folder: RunFolder, config: Config, status: str) -> str:
+    """Write the outcome and the verdict of a run that has ended; the verdict as one line.
+
+    The verdict is of the log alone; playing and branching are `pgcontrol diagnose`. An error in the outcome, for which
+    the policy is played, says nothing about the training: the run ends as it would without an outcome.
+    """
+    try:
+        outcome.write(folder)
+    except FloatingPointError as error:
+        warnings.warn(f"no outcome: {error}", stacklevel=2)
     told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
     folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
     return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"

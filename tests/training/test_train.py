@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import pgcontrol
+from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine import compiler
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.options import InputError
@@ -252,6 +254,27 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert json.loads((path / "outcome.json").read_text())["maps"]["steps"] == [256, 512, 768]
     assert checkpoint.steps_of(checkpoint.latest(path)) == 768
     assert pgcontrol.load(path).theta.isfinite().all()
+
+
+@pytest.mark.parametrize("diverges", [False, True])
+def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverges, tmp_path, monkeypatch):
+    def broken(folder):
+        raise FloatingPointError("the policy cannot be played")
+
+    def poisoned(self: Trainer):
+        raise Diverged("train/loss became nan")
+
+    monkeypatch.setattr("pgcontrol.training.outcome.write", broken)
+    path, ending = tmp_path / "run", nullcontext()
+    if diverges:
+        monkeypatch.setattr(Trainer, "update", poisoned)
+        ending = pytest.raises(Diverged, match="train/loss became nan; it had no checkpoint yet")
+    with ending, pytest.warns(UserWarning, match="no outcome: the policy cannot be played"):
+        pgcontrol.train(small(run_dir=str(path)))
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["status"] == ("diverged" if diverges else "finished")
+    assert manifest["diagnosis"]
+    assert not (path / "outcome.json").exists()
 
 
 def test_the_decision_to_compile_follows_from_the_length_and_the_compiler_alone(monkeypatch):
