@@ -25,11 +25,14 @@ class Trajectories(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What an estimator makes of trajectories, both [T, N]."""
+    """What an estimator makes of trajectories, both [T, N].
+
+    Attributes:
+        target: the return that the critic is to learn.
+    """
 
     advantage: Tensor
     target: Tensor
-    """The return that the critic is to learn."""
 
 
 class Estimator:

@@ -33,19 +33,23 @@ class Discounted:
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """One row. Its options, set by `--algorithm.X`, are those of its parts."""
+    """One row. Its options, set by `--algorithm.X`, are those of its parts.
+
+    Attributes:
+        critic: the critic by default; "none" where the estimator has no use for values, and then no other is taken.
+        head: the only head that the rule can train; None: any, and the user's default.
+        recommended: settings that suit the row, by dotted key: before a task's recommendations, behind what the user
+            says.
+    """
 
     name: str
     summary: str
     estimator: type[Estimator]
     rule: type[Rule]
     critic: str = "mse"
-    """The critic by default; "none" where the estimator has no use for values, and then no other is taken."""
     head: str | None = None
-    """The only head that the rule can train; None: any, and the user's default."""
     sampling: type[Sampling] = Sampling
     recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Settings that suit the row, by dotted key: before a task's recommendations, behind what the user says."""
 
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
@@ -75,14 +79,13 @@ class Algorithm:
         self.rule.check(options, num_envs * rollout_steps)
 
 
+# many small steps: what a rule that uses its data once can do with a critic
 SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
-"""Many small steps: what a rule that uses its data once can do with a critic."""
+# TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted
 TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advantage": True}
-"""TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted."""
-NATURAL = {"rollout_steps": 64}
-"""One step a rollout: more of them are worth more than longer rollouts."""
+NATURAL = {"rollout_steps": 64}  # one step a rollout: more of them are worth more than longer rollouts
+# rollouts longer than 1/(1 − γ), or most returns would be cut off
 WHOLE_RETURNS = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
-"""Rollouts longer than 1/(1 − γ), or most returns would be cut off."""
 
 TABLE = [
     Algorithm(

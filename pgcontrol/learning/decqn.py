@@ -67,8 +67,7 @@ class DecQN(Rule):
         policy, options = self.policy, self.options
         self.adam = fresh_adam(policy)
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
-        self.target = policy.theta.clone()
-        """The target network's weights [P]."""
+        self.target = policy.theta.clone()  # the target network's weights [P]
         self.replay = ReplayBuffer(options.capacity, policy.obs_size, policy.head.choice_spec)
 
     @classmethod

@@ -81,12 +81,15 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, iteration
 
 
 class Measure(NamedTuple):
-    """What a candidate's weights would do, on the rollout's samples."""
+    """What a candidate's weights would do, on the rollout's samples.
+
+    Attributes:
+        gain: E[ratio·A], the surrogate, less what being away from a prior costs.
+        kl: E[KL(old || new)] in nats.
+    """
 
     gain: Tensor
-    """E[ratio·A], the surrogate, less what being away from a prior costs."""
     kl: Tensor
-    """E[KL(old || new)] in nats."""
 
 
 class Natural(Rule):

@@ -9,17 +9,20 @@ from torch import Tensor
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.policy import Policy
 
+# (weights [P], more) -> the loss, a scalar, and other scalars to log, by name
 Loss = Callable[..., tuple[Tensor, dict[str, Tensor]]]
-"""(weights [P], more) -> the loss, a scalar, and other scalars to log, by name."""
 
 
 class Metrics(NamedTuple):
-    """The scalars of one gradient step."""
+    """The scalars of one gradient step.
+
+    Attributes:
+        names: the first is the loss; the last, once the step is taken, `grad_norm`.
+        values: [M] float32.
+    """
 
     names: tuple[str, ...]
-    """The first is the loss; the last, once the step is taken, `grad_norm`."""
     values: Tensor
-    """[M] float32."""
 
     def of(self, name: str) -> float:
         """One of them."""
@@ -58,8 +61,8 @@ def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]
     return gradient * rate, state._replace(steps=state.steps + 1)
 
 
+# functions of (gradient [P], state, step size) -> (displacement [P], new state)
 OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
-"""Functions of (gradient [P], state, step size) -> (displacement [P], new state)."""
 
 
 class GradientStep:
@@ -82,11 +85,11 @@ class GradientStep:
         """`max_norm`: the gradient is scaled down to it; `scaled`: the head may say how far its weights step."""
         self.loss, self.max_norm, self.optimiser = loss, max_norm, optimiser
         self.rates = policy.rates if scaled else None
+        # (theta, whatever the loss takes) -> (gradient, Metrics)
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
-        """(theta, whatever the loss takes) -> (gradient, Metrics)."""
         rates = [] if self.rates is None else [self.rates]
+        # (theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)
         self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
-        """(theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)."""
 
     def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
         """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics."""

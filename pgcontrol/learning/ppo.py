@@ -16,29 +16,32 @@ from pgcontrol.machine import trees
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation
 
+# Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's log
+# σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that.
 ENTROPY_COEFS = 1e-3, 3.0
-"""Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's
-log σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that."""
 
 
 class Minibatch(NamedTuple):
-    """B samples of a rollout."""
+    """B samples of a rollout.
+
+    Attributes:
+        obs: [B, O], normalised.
+        log_prob: [B] of the choice, under the weights that chose.
+        advantage: [B].
+        target: [B], the critic's.
+        value: [B], the critic's before the update.
+        prior: the prior's params, where there is a prior.
+        prior_weight: what a nat of KL(policy || prior) costs there, [B].
+    """
 
     obs: Tensor
-    """[B, O], normalised."""
     choice: Tensor
     log_prob: Tensor
-    """[B] of the choice, under the weights that chose."""
     advantage: Tensor
-    """[B]."""
     target: Tensor
-    """[B], the critic's."""
     value: Tensor
-    """[B], the critic's before the update."""
     prior: Tensor | None = None
-    """The prior's params, where there is a prior."""
     prior_weight: Tensor | None = None
-    """What a nat of KL(policy || prior) costs there, [B]."""
 
 
 class ClippedSurrogate(Rule):
@@ -82,15 +85,15 @@ class ClippedSurrogate(Rule):
         if options.recompute_advantage and self.estimator is None:
             raise ValueError("recompute_advantage needs an estimator")
         self.adam = fresh_adam(policy)
+        # weight of the entropy bonus; moves where there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
-        """Weight of the entropy bonus; moves where there is a target."""
         if options.entropy_target is not None:
             self.entropy_coef.clamp_(*ENTROPY_COEFS)
+        # what the adaptive step size is of the one set, within 1/100 and 100
         self.scale = torch.ones((), dtype=torch.float64)
-        """What the adaptive step size is of the one set, within 1/100 and 100."""
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
+        # for an epoch's last, smaller minibatch, which would have to be compiled for itself
         self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
-        """For an epoch's last, smaller minibatch, which would have to be compiled for itself."""
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:

@@ -11,18 +11,21 @@ from pgcontrol.machine import trees
 
 
 class Transitions(NamedTuple):
-    """M choices and what came of them within n steps."""
+    """M choices and what came of them within n steps.
+
+    Attributes:
+        obs: [M, O] float32, as the environment gave it: the normaliser's moments still move.
+        choice: [M, *choice_spec.shape].
+        reward: [M] unscaled: r_1 + γ r_2 + … over the steps that were taken.
+        discount: [M] γ^(steps taken) x (not terminated): what the value of `after` counts.
+        after: [M, O] float32: where those steps led.
+    """
 
     obs: Tensor
-    """[M, O] float32, as the environment gave it: the normaliser's moments still move."""
     choice: Tensor
-    """[M, *choice_spec.shape]."""
     reward: Tensor
-    """[M] unscaled: r_1 + γ r_2 + … over the steps that were taken."""
     discount: Tensor
-    """[M] γ^(steps taken) x (not terminated): what the value of `after` counts."""
     after: Tensor
-    """[M, O] float32: where those steps led."""
 
 
 def windows(reward: Tensor, discount: Tensor, over: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:

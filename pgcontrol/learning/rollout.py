@@ -21,46 +21,50 @@ from pgcontrol.policy import CLIP, Policy, merge_moments
 
 @dataclass
 class Rollout:
-    """T x N choices of one policy and what came of them. All tensors start with [T, N]."""
+    """T x N choices of one policy and what came of them. All tensors start with [T, N].
+
+    Attributes:
+        raw_obs: [T, N, O] float64, as the environment gave it.
+        raw_next: [T, N, O] float64: the state each transition truly ended in.
+        obs: [T, N, O] float32, as the policy saw it.
+        choice: what the head sampled, [T, N, *choice_spec.shape].
+        params: the head's distribution, [T, N, ...].
+        log_prob: of the choice, [T, N].
+        value: V(obs), in units of the scaled reward.
+        next_value: V of the state the transition truly ended in.
+        reward: scaled; discounted sum over the steps a choice lasted.
+        reward_scale: what the rewards were divided by.
+        discount: γ^(steps the choice lasted) x (not terminated); 0 in idle rows.
+        idle: rows in which the environment stood still, its episode over, waiting for its group: nobody learns from
+            them.
+        bad: transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows.
+        steps: environment steps played.
+        seen: [T + 1, N, O] float32: `obs`, and what the policy sees next.
+        finals: (t, env ids [n], true final observations [n, O] float32) of the episodes that ended.
+        prior: a prior's params in these states, [T, N, ...], for a policy that is to stay near one.
+        prior_weight: what a nat of KL(policy || prior) costs, in units of the objective.
+    """
 
     raw_obs: Tensor
-    """[T, N, O] float64, as the environment gave it."""
     raw_next: Tensor
-    """[T, N, O] float64: the state each transition truly ended in."""
     obs: Tensor
-    """[T, N, O] float32, as the policy saw it."""
     choice: Tensor
-    """What the head sampled, [T, N, *choice_spec.shape]."""
     params: Tensor
-    """The head's distribution, [T, N, ...]."""
     log_prob: Tensor
-    """Of the choice, [T, N]."""
     value: Tensor
-    """V(obs), in units of the scaled reward."""
     next_value: Tensor
-    """V of the state the transition truly ended in."""
     reward: Tensor
-    """Scaled; discounted sum over the steps a choice lasted."""
     reward_scale: float
-    """What the rewards were divided by."""
     discount: Tensor
-    """γ^(steps the choice lasted) x (not terminated); 0 in idle rows."""
     terminated: Tensor
     truncated: Tensor
     idle: Tensor
-    """Rows in which the environment stood still, its episode over, waiting for its group: nobody learns from them."""
     bad: Tensor
-    """Transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows."""
     steps: int
-    """Environment steps played."""
     seen: Tensor
-    """[T + 1, N, O] float32: `obs`, and what the policy sees next."""
     finals: list[tuple[int, Tensor, Tensor]]
-    """(t, env ids [n], true final observations [n, O] float32) of the episodes that ended."""
     prior: Tensor | None = None
-    """A prior's params in these states, [T, N, ...], for a policy that is to stay near one."""
     prior_weight: float = 0.0
-    """What a nat of KL(policy || prior) costs, in units of the objective."""
 
     def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
@@ -91,19 +95,21 @@ class Rollout:
         return Estimate(advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target))
 
 
-NOISE = 2**20
-"""Numbers of noise that are drawn at a time, 4 MB."""
+NOISE = 2**20  # numbers of noise that are drawn at a time, 4 MB
 
 
 class FinishedEpisode(NamedTuple):
-    """A finished episode."""
+    """A finished episode.
+
+    Attributes:
+        total: undiscounted sum of the task's own reward.
+        length: environment steps.
+        route: by which of the task's routes it succeeded; −1: by none, or the task has none.
+    """
 
     total: float
-    """Undiscounted sum of the task's own reward."""
     length: int
-    """Environment steps."""
     route: int = -1
-    """By which of the task's routes it succeeded; −1: by none, or the task has none."""
 
 
 class RewardScale:
@@ -116,8 +122,7 @@ class RewardScale:
     def __init__(self, num_envs: int, enabled: bool):
         self.enabled = enabled
         self.carry = torch.zeros(num_envs, dtype=torch.float64)
-        self.divisor = 1.0
-        """What the last rewards were divided by."""
+        self.divisor = 1.0  # what the last rewards were divided by
         self.mean, self.var, self.count = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.0))
 
     def __call__(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
@@ -167,14 +172,14 @@ class Collector:
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
         self._counted = self.sampling.counted()
+        # where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)
         self.seconds: dict[str, float] = {}
-        """Where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)."""
+        # what the policy will see next, [N, O]
         self.obs = torch.zeros(env.num_envs, env.obs_size, dtype=torch.float64)
-        """What the policy will see next, [N, O]."""
+        # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
-        """[N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew."""
+        # (raw observations [N, O], noise [N, ...]) -> (action, choice)
         self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
-        """(raw observations [N, O], noise [N, ...]) -> (action, choice)."""
         T, N, spec = length, env.num_envs, policy.head.choice_spec
         # what a rollout is written into as it is played; made once
         self._raw_obs = torch.empty(T + 1, N, env.obs_size, dtype=torch.float64)

@@ -23,11 +23,13 @@ class Rule:
 
     A rule owns its step and its optimiser's state. Subclasses say `Options` (a frozen dataclass: what the rule adds to
     `--algorithm.X`).
+
+    Attributes:
+        heeds_prior: whether what the rollout says of a prior counts in `update`.
     """
 
     Options: ClassVar[type]
     heeds_prior: ClassVar[bool] = True
-    """Whether what the rollout says of a prior counts in `update`."""
 
     def __init__(
         self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None

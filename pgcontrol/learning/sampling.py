@@ -10,14 +10,17 @@ from pgcontrol.options import InputError, NoOptions, option
 
 
 class Plan(NamedTuple):
-    """What is to happen to the environments before the next choice: first the resets, then the copies."""
+    """What is to happen to the environments before the next choice: first the resets, then the copies.
+
+    Attributes:
+        reset: ids of those that start a new episode.
+        source: ids of those whose state is copied ...
+        target: ... into these, pair by pair.
+    """
 
     reset: Tensor
-    """Ids of those that start a new episode."""
     source: Tensor
-    """Ids of those whose state is copied ..."""
     target: Tensor
-    """... into these, pair by pair."""
 
 
 class Sampling:
@@ -27,10 +30,8 @@ class Sampling:
     """
 
     Options: ClassVar[type] = NoOptions
-    copies = False
-    """Whether environments must be able to copy their state."""
-    asynchronous = False
-    """Whether worker processes collect and step on their own, on weights that all share."""
+    copies = False  # whether environments must be able to copy their state
+    asynchronous = False  # whether worker processes collect and step on their own, on weights that all share
 
     def __init__(self, options: Any, num_envs: int):
         self.options, self.num_envs = options, num_envs

@@ -11,7 +11,11 @@ from pgcontrol.runs.config import PARTS, Part, flat, read_settings
 
 @dataclass(frozen=True, kw_only=True)
 class CloneConfig:
-    """Every value of a clone. Made by `configure_clone`."""
+    """Every value of a clone. Made by `configure_clone`.
+
+    Attributes:
+        critic: None: data without play say nothing of values under the clone.
+    """
 
     dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
@@ -39,7 +43,6 @@ class CloneConfig:
     head: Part
     trunk: Part
     critic: Part
-    """None: data without play say nothing of values under the clone."""
 
     @property
     def critic_trunk(self) -> Part:

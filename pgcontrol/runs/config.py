@@ -64,6 +64,7 @@ class Config:
         return self.algorithm.name
 
 
+# which parts are chosen by name: the table they are in, and the default where the algorithm's row says none
 PARTS = {
     "head": (catalog.heads, "gaussian"),
     "algorithm": (catalog.algorithms, "ppo"),
@@ -71,7 +72,6 @@ PARTS = {
     "trunk": (catalog.trunks, "mlp"),
     "critic_trunk": (catalog.trunks, "mlp"),
 }
-"""Which parts are chosen by name: the table they are in, and the default where the algorithm's row says none."""
 
 
 def configure(settings: Mapping[str, Any]) -> Config:

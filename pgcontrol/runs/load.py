@@ -18,8 +18,8 @@ from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import PARTS, Config, Part, read_part
 from pgcontrol.trunks.base import Trunk
 
+# what a policy is made of: the algorithm is no part of it
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
-"""What a policy is made of: the algorithm is no part of it."""
 
 
 def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from pgcontrol.machine import files
 from pgcontrol.text import short
 
-TAIL = 2**16
-"""Bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it."""
+TAIL = 2**16  # bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it
 
 
 class MetricsLog:

@@ -3,28 +3,30 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-ANY = ("",)
-"""Every task of ours, or every head."""
+ANY = ("",)  # every task of ours, or every head
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
-MODAL = (*PUCKS, "Bandit-v0")
-"""Tasks whose question is which modes a head keeps."""
+MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
 
 
 class Recommendation(NamedTuple):
-    """Settings for some tasks and some heads."""
+    """Settings for some tasks and some heads.
+
+    Attributes:
+        settings: by dotted key. A head or algorithm that has no such option is left alone.
+        source: where the values came from: a search under experiments/, another library's default, or by hand.
+    """
 
     tasks: tuple[str, ...]
     heads: tuple[str, ...]
     settings: Mapping[str, Any]
-    """By dotted key. A head or algorithm that has no such option is left alone."""
     source: str
-    """Where the values came from: a search under experiments/, another library's default, or by hand."""
 
 
 ALIKE = "by hand, one value for all heads: what the Gaussian and the bins were given"
 BUDGET = "by hand: what a Gaussian needs, one seed"
 TOGETHER = "by hand: two deviations that make the other heads' one, as 0.3² + 0.4² = 0.5²"
 
+# from the general to the special: of two values for a key, the later one counts
 TABLE = (
     # every task of ours
     Recommendation(ANY, ANY, {"total_steps": 1_000_000}, "the budget of most published figures"),
@@ -80,7 +82,6 @@ TABLE = (
     Recommendation(("Needle-v0",), ("mixture",), {"head.initial_std": 0.18, "head.initial_spread": 0.24}, TOGETHER),
     Recommendation(("Needle-v0",), ("token-offset",), {"head.initial_std": 0.18, "head.code_std": 0.24}, TOGETHER),
 )
-"""From the general to the special: of two values for a key, the later one counts."""
 
 
 def of(env: str, head: str) -> dict[str, Any]:

@@ -32,8 +32,7 @@ from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.trainer import Trainer
 
-REPORT = 2048
-"""Environment steps that one row of metrics.jsonl sums up."""
+REPORT = 2048  # environment steps that one row of metrics.jsonl sums up
 
 
 class WorkerFailed(RuntimeError):
@@ -41,18 +40,21 @@ class WorkerFailed(RuntimeError):
 
 
 class Shared(NamedTuple):
-    """What all processes see."""
+    """What all processes see.
+
+    Attributes:
+        weights: `theta` and the optimisers' states, in shared memory; see `moving`.
+        normaliser: its moments in shared memory; changed under the lock only.
+        steps: environment steps played by all workers: a synchronised number, whose lock is the lock.
+        stop: an event: workers end after the update they are in.
+        news: a queue of News, or of an exception that ended a worker.
+    """
 
     weights: dict[str, Tensor]
-    """`theta` and the optimisers' states, in shared memory; see `moving`."""
     normaliser: Normaliser
-    """Its moments in shared memory; changed under the lock only."""
     steps: Any
-    """Environment steps played by all workers: a synchronised number, whose lock is the lock."""
     stop: Any
-    """An event: workers end after the update they are in."""
     news: Any
-    """A queue of News, or of an exception that ended a worker."""
 
 
 class News(NamedTuple):

@@ -21,50 +21,49 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, load_with_meta, make_env
 
-MOMENTS = 10
-"""Checkpoints of a map, the first and the last among them."""
-JOINTS = 8
-"""Of a map; the rest is left out."""
-EPISODES = 64
-"""Of a route map: a route's share is known to within 6 % (one deviation)."""
-POINTS = 40
-"""Of a path."""
-SEED = 20_000
-"""Of the states and episodes, the same for all runs and no run's own."""
+MOMENTS = 10  # checkpoints of a map, the first and the last among them
+JOINTS = 8  # joints of a map at most; the rest is left out
+EPISODES = 64  # episodes of a route map: a route's share is known to within 6 % (one deviation)
+POINTS = 40  # points of a path
+SEED = 20_000  # seed of the states and episodes, the same for all runs and no run's own
 
-Look = dict[str, Any]
-"""As JSON has it."""
-Packed = dict[str, Any]
-"""An array as JSON can hold it; see `unpack`."""
+Look = dict[str, Any]  # as JSON has it
+Packed = dict[str, Any]  # an array as JSON can hold it; see `unpack`
 
 
 @dataclass(frozen=True)
 class ActionMaps:
-    """Action distributions over training, at the same states all through."""
+    """Action distributions over training, at the same states all through.
+
+    Attributes:
+        steps: environment steps of the checkpoints.
+        states: what each state is.
+        discrete: whether choices are counted rather than measured.
+        columns: histograms [moments, states, joints, columns].
+    """
 
     steps: list[int]
-    """Of the checkpoints."""
     states: list[str]
-    """What they are."""
     joints: list[str]
     discrete: bool
-    """Whether choices are counted rather than measured."""
     columns: Packed
-    """Histograms [moments, states, joints, columns]."""
 
 
 @dataclass(frozen=True)
 class Routes:
-    """By which routes the final policy's sampled episodes succeed."""
+    """By which routes the final policy's sampled episodes succeed.
+
+    Attributes:
+        taken: each episode's route; -1: none.
+        paths: positions [N, POINTS, 2] in cm; None where the task has no plane.
+        outlines: what stands on the plane.
+    """
 
     names: list[str]
     taken: list[int]
-    """A route an episode; -1: none."""
     entropy: float | None
     paths: Packed | None
-    """[N, POINTS, 2] in cm; None where the task has no plane."""
     outlines: list[dict[str, Any]] | None
-    """What stands on the plane."""
 
 
 def look(folder: Path) -> Look:

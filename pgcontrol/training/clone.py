@@ -29,21 +29,22 @@ from pgcontrol.runs.log import Display, MetricsLog
 from pgcontrol.training.train import Run
 from pgcontrol.training.trainer import stream_seeds
 
-CHECKS = 100
-"""How often the held-out likelihood is measured at most."""
-AT_ONCE = 8192
-"""Samples that a measurement or an encoding takes at a time."""
+CHECKS = 100  # how often the held-out likelihood is measured at most
+AT_ONCE = 8192  # samples that a measurement or an encoding takes at a time
 
 
 class Samples(NamedTuple):
-    """M pairs of what was seen and what was done, in the policy's terms."""
+    """M pairs of what was seen and what was done, in the policy's terms.
+
+    Attributes:
+        obs: [M, O] float32, normalised.
+        choice: [M, *choice_spec.shape].
+        weight: [M], of mean 1 over what is fitted.
+    """
 
     obs: Tensor
-    """[M, O] float32, normalised."""
     choice: Tensor
-    """[M, *choice_spec.shape]."""
     weight: Tensor
-    """[M], of mean 1 over what is fitted."""
 
 
 class Likelihood:

@@ -16,8 +16,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import evenly, look
 
-POINTS = 50
-"""Of a curve: enough for a plot, small enough to commit."""
+POINTS = 50  # points of a curve: enough for a plot, small enough to commit
 CURVES = (
     RETURN,
     "train/std",

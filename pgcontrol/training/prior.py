@@ -17,12 +17,10 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs.config import Config, flat
 from pgcontrol.runs.load import load_with_meta, make_env
 
+# whose weights and buffers are the prior's: all but the critic's, which begins anew
 ACTOR = ("normaliser.", "actor_trunk.", "head.")
-"""Whose weights and buffers are the prior's: all but the critic's, which begins anew."""
-STATES = 512
-"""Visited states, at least, in which `prior_std` is to hold."""
-RECENT, FEWEST = 20, 5
-"""Episodes that the alarm looks at, at most and at least."""
+STATES = 512  # visited states, at least, in which `prior_std` is to hold
+RECENT, FEWEST = 20, 5  # episodes that the alarm looks at, at most and at least
 
 
 class Prior:
@@ -38,10 +36,10 @@ class Prior:
     def __init__(self, policy: Policy, config: Config):
         self.policy, self.config = policy, config
         self.origin = torch.empty(0)
+        # of the policy's samples as it began, over `eval_episodes`
         self.prior_return = torch.zeros((), dtype=torch.float64)
-        """Of the policy's samples as it began, over `eval_episodes`."""
+        # whether the return is below the prior's by the margin, as the user has been told
         self.fallen = torch.zeros((), dtype=torch.bool)
-        """Whether the return is below the prior's by the margin, as the user has been told."""
         self.critic_fit = CriticFit(policy, CriticOptions())
 
     def begin(self, spec: dict[str, Any], seed: int, threads: int) -> str:

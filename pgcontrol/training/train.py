@@ -28,12 +28,15 @@ from pgcontrol.video.queue import RenderQueue
 
 
 class Run(NamedTuple):
-    """A training that ended, or was stopped."""
+    """A training that ended, or was stopped.
+
+    Attributes:
+        status: finished, or stopped (by a signal; `resume` goes on from there).
+    """
 
     path: Path
     steps: int
     status: str
-    """finished, or stopped (by a signal; `resume` goes on from there)."""
 
     @property
     def exit_code(self) -> int:

@@ -23,8 +23,8 @@ from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
+# streams that a checkpoint keeps; the others begin where they are needed
 KEPT = ("sampling", "minibatches", "adapting")
-"""Streams that a checkpoint keeps; the others begin where they are needed."""
 
 
 class Trainer:
@@ -45,8 +45,8 @@ class Trainer:
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.prior and not algorithm.rule.heeds_prior:
             raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+        # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
         self.asynchronous = algorithm.sampling.asynchronous
-        """Whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit."""
         self.seeds = stream_seeds(config.seed)
         wanted = config.threads or int(self.asynchronous)  # a thread for each worker; these are for evaluations
         self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
@@ -56,8 +56,7 @@ class Trainer:
         sizes = self.env.obs_size, self.env.action_low, self.env.action_high
         self.spec = policy_spec(config, *sizes)
         self.policy = new_policy(config, *sizes, self.seeds["weights"])
-        self.remarks: list[str] = []
-        """Lines for the user after an update."""
+        self.remarks: list[str] = []  # lines for the user after an update
         self.sampling, self.minibatches, self.adapting = (
             torch.Generator().manual_seed(self.seeds[name]) for name in KEPT
         )
@@ -83,8 +82,7 @@ class Trainer:
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.steps = 0
         self.updates = 0
-        self.seconds = 0.0
-        """Wall time spent training, over all sessions of the run."""
+        self.seconds = 0.0  # wall time spent training, over all sessions of the run
         if fresh and self.prior:
             self.remarks.append(self.prior.begin(self.spec, self.seeds["evaluation"], self.threads.physics))
         elif fresh:

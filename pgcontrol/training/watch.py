@@ -8,16 +8,12 @@ from pgcontrol.learning.rollout import Rollout
 from pgcontrol.measures import health, modes, spread
 from pgcontrol.policy import Policy
 
-LOOKS = 40
-"""Measurements in a run, at most every third update: what lasts for 5 % of the budget is seen twice."""
+LOOKS = 40  # measurements in a run, at most every third update: what lasts for 5 % of the budget is seen twice
+# probe states of either kind, and actions drawn in each: the spread of a joint is known to ± 2 %
 STATES, DRAWS = 16, 64
-"""Probe states of either kind, and actions drawn in each: the spread of a joint is known to ± 2 %."""
-DONE = 2048
-"""Choices of the rollout whose actions are looked at."""
-MODE_STATES, MODE_DRAWS = 4, 256
-"""For the modes, which take more draws: a mode of 5 % of the mass is seen."""
-PARTS, PART = 4, 128
-"""Gradients for the noise scale, and samples in each."""
+DONE = 2048  # choices of the rollout whose actions are looked at
+MODE_STATES, MODE_DRAWS = 4, 256  # for the modes, which take more draws: a mode of 5 % of the mass is seen
+PARTS, PART = 4, 128  # gradients for the noise scale, and samples in each
 
 
 class HealthWatch:
@@ -33,8 +29,7 @@ class HealthWatch:
         """`updates`: how many the run will make, for the schedule."""
         self.policy, self.seed = policy, seed
         self.every = max(3, -(-updates // LOOKS))
-        self.probes: Tensor | None = None
-        """[STATES, O] raw observations, float64."""
+        self.probes: Tensor | None = None  # [STATES, O] raw observations, float64
 
     def __call__(self, update: int, rollout: Rollout, advantage: Tensor, last: bool = False) -> dict[str, float]:
         """The metrics, where update number `update` is one to be measured; else nothing.
