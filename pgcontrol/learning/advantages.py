@@ -210,14 +210,13 @@ def group_relative(trajectories: Trajectories, size: int) -> Tensor:
     everyone = total.view(T, N // size, size)
     for k in range(int(comparison.max()) + 1):
         here = comparison == k
-        exists = here.any(0)
         first = here.int().argmax(0)  # the step at which the comparison begins
         outcome = everyone[first, torch.arange(N // size)]
         std, mean = torch.std_mean(outcome, 1, keepdim=True)
         # float32 sums of equal rewards in other orders differ by rounding: that is no deviation
         enough = std > 1e-5 * (1 + mean.abs())
         relative = torch.where(enough, (outcome - mean) / std.clamp_min(1e-12), 0.0)
-        advantage = torch.where((here & exists).unsqueeze(2), relative, advantage)
+        advantage = torch.where(here.unsqueeze(2), relative, advantage)
     return advantage.view(T, N) * played
 
 

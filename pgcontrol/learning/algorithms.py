@@ -5,16 +5,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from pgcontrol.learning.advantages import (
-    GAE,
-    TD,
-    Baseline,
-    Estimator,
-    GroupRelative,
-    NoAdvantage,
-    ReturnToGo,
-    WholeReturn,
-)
+from pgcontrol.learning import advantages
+from pgcontrol.learning.advantages import GAE, TD, Baseline, GroupRelative, NoAdvantage, ReturnToGo, WholeReturn
 from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.ppo import ClippedSurrogate
@@ -36,7 +28,7 @@ class Algorithm:
     """One row. Its options, set by `--algorithm.X`, are those of its parts.
 
     Attributes:
-        critic: the critic by default; "none" where the estimator has no use for values, and then no other is taken.
+        critic: the default; "none" where the estimator has no use for values, and then no other is accepted.
         head: the only head that the rule can train; None: any, and the user's default.
         recommended: settings that suit the row, by dotted key: before a task's recommendations, behind what the user
             says.
@@ -44,7 +36,7 @@ class Algorithm:
 
     name: str
     summary: str
-    estimator: type[Estimator]
+    estimator: type[advantages.Estimator]
     rule: type[Rule]
     critic: str = "mse"
     head: str | None = None
@@ -85,7 +77,7 @@ SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
 TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advantage": True}
 NATURAL = {"rollout_steps": 64}  # one step a rollout: more of them are worth more than longer rollouts
 # rollouts longer than 1/(1 − γ), or most returns would be cut off
-WHOLE_RETURNS = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
+LONG = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
 
 TABLE = [
     Algorithm(
@@ -94,29 +86,16 @@ TABLE = [
         WholeReturn,
         Score,
         critic="none",
-        recommended=WHOLE_RETURNS,
+        recommended=LONG,
     ),
     Algorithm(
-        "reinforce",
-        "return-to-go, no critic (Williams 1992)",
-        ReturnToGo,
-        Score,
-        critic="none",
-        recommended=WHOLE_RETURNS,
+        "reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, critic="none", recommended=LONG
     ),
     Algorithm(
-        "reinforce-baseline",
-        "return-to-go less V, unbiased (Williams 1992)",
-        Baseline,
-        ScoreAndCritic,
-        recommended=WHOLE_RETURNS,
+        "reinforce-baseline", "return-to-go − V, unbiased (Williams 1992)", Baseline, ScoreAndCritic, recommended=LONG
     ),
     Algorithm(
-        "a2c",
-        "one-step TD errors, short rollouts (Mnih et al. 2016, in step)",
-        TD,
-        ScoreAndCritic,
-        recommended=TD_STEPS,
+        "a2c", "one-step TD, short rollouts (Mnih et al. 2016, in step)", TD, ScoreAndCritic, recommended=TD_STEPS
     ),
     Algorithm(
         "a3c",
@@ -127,11 +106,7 @@ TABLE = [
         recommended=TD_STEPS | {"num_envs": 8},
     ),
     Algorithm(
-        "gae-pg",
-        "GAE(λ) with the plain score step (Schulman et al. 2016)",
-        GAE,
-        ScoreAndCritic,
-        recommended=SHORT,
+        "gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic, recommended=SHORT
     ),
     Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate),
     Algorithm(
@@ -154,11 +129,7 @@ TABLE = [
         "npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, recommended=NATURAL
     ),
     Algorithm(
-        "trpo",
-        "natural gradient with a line search, KL ≤ δ always (Schulman et al. 2015)",
-        GAE,
-        TrustRegion,
-        recommended=NATURAL,
+        "trpo", "natural gradient, line search, KL ≤ δ (Schulman et al. 2015)", GAE, TrustRegion, recommended=NATURAL
     ),
     Algorithm(
         "decqn",

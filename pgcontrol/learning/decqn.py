@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.heads import categorical
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.optimiser import GradientStep, Metrics, decayed, fresh_adam, load_adam
+from pgcontrol.learning.optimiser import GradientStep, Metrics, decayed
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, means, move
@@ -64,8 +64,8 @@ class DecQN(Rule):
 
     def set_up(self) -> None:
         """Adam, the target network as the online one, and an empty replay."""
+        super().set_up()
         policy, options = self.policy, self.options
-        self.adam = fresh_adam(policy)
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         self.target = policy.theta.clone()  # the target network's weights [P]
         self.replay = ReplayBuffer(options.capacity, policy.obs_size, policy.head.choice_spec)
@@ -120,10 +120,10 @@ class DecQN(Rule):
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, the target network, and the replay, which is large."""
-        return self.adam._asdict() | {"target": self.target} | named("memory.", self.replay.state())
+        return super().state() | {"target": self.target} | named("memory.", self.replay.state())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take them from a checkpoint; ValueError when they are those of other weights or another replay."""
-        self.adam = load_adam(self.adam, state)
+        super().load_state(state)
         self.target = state["target"].clone()
         self.replay.load_state(under("memory.", state))

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.optimiser import GradientStep, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
+from pgcontrol.learning.rule import explained_variance
 from pgcontrol.machine.tensors import named
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
@@ -38,8 +39,10 @@ class CriticFit:
         """The critic's mean loss under weights `theta` [P], on observations [B, O] and targets [B]; nothing else."""
         return self.policy.critic.loss(self.policy.criticise(theta, obs), target).mean(), {}
 
-    def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """New weights [P], and the mean loss over the fit as a scalar.
+    def __call__(
+        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """New weights [P], and metrics by their logged names: the mean loss over the fit, and how good V was before.
 
         Args:
             theta: weights [P].
@@ -47,16 +50,15 @@ class CriticFit:
             target: returns [T, N].
             rng: for the order of minibatches.
         """
-        if not self.learns:
-            return theta, torch.zeros(())
         options, obs, wanted = self.options, rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
-        losses: list[Tensor] = []
-        for _ in range(options.critic_epochs):
+        losses = list[Tensor]()
+        for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
                 theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], wanted[rows])
-                losses.append(metrics.values[:1])
-        return theta, torch.cat(losses).mean()
+                losses.append(metrics.values[0])
+        loss = float(torch.stack(losses).mean()) if losses else 0.0
+        return theta, {"train/value_loss": loss, "train/explained_variance": explained_variance(rollout.value, target)}
 
     def state(self) -> dict[str, Tensor]:
         """Adam's state, to checkpoint."""

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, move, require_ratio_one
+from pgcontrol.learning.rule import Rule, move, require_ratio_one
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -136,18 +136,17 @@ class Natural(Rule):
 
         theta, searched = self.advance(policy.theta, step, measure)
         after = measure(theta)
-        theta, value_loss = self.critic_fit(theta, rollout, estimate.target, rng)
+        theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
         metrics = {
             "train/policy_gradient_loss": -float(after.gain),
             "train/entropy_loss": -float((head.entropy(old) * rows).sum() / count),
             "train/grad_norm": float(gradient.norm()),
+            "train/value_loss": fitted["train/value_loss"],
             **searched,
-            "train/value_loss": float(value_loss),
         }
         move(policy, theta, metrics)
         self.updates = self.updates + 1
-        explained = explained_variance(rollout.value, estimate.target)
-        return metrics | {"train/explained_variance": explained, "train/n_updates": int(self.updates)}
+        return metrics | fitted | {"train/n_updates": int(self.updates)}
 
     def advance(
         self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed, fresh_adam, load_adam
+from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_ratio_one
 from pgcontrol.machine import trees
@@ -61,22 +61,15 @@ class ClippedSurrogate(Rule):
         minibatch: int = option(256, "samples a gradient step", least=1)
         value_coef: float = option(0.5, "weight of the critic's loss", least=0)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-        entropy_target: float | None = option(
-            None,
-            "nats a joint; the weight of the bonus grows while entropy is below this and shrinks above; none: it stays",
-        )
+        entropy_target: float | None = option(None, "entropy, in nats a joint, that the bonus's weight is adapted to")
         max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
         normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
         clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
-        value_clip: float | None = option(
-            None, "the critic stops once it has moved this far towards its target in an update; none: it may", above=0
-        )
-        target_kl: float | None = option(
-            None, "an update ends once a minibatch's KL exceeds 1.5 times this; none: it does not", above=0
-        )
-        recompute_advantage: bool = option(False, "advantages and targets anew before each epoch, by the critic so far")
+        value_clip: float | None = option(None, "values move at most this far to their targets in an update", above=0)
+        target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
+        recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
         adaptive_kl: float | None = option(
-            None, "the step size is divided or multiplied by 1.5 when an update's KL is twice or half this", above=0
+            None, "adapt the step size, by factors of 1.5, to keep KL near this", above=0
         )
 
     def set_up(self) -> None:
@@ -84,7 +77,7 @@ class ClippedSurrogate(Rule):
         policy, options = self.policy, self.options
         if options.recompute_advantage and self.estimator is None:
             raise ValueError("recompute_advantage needs an estimator")
-        self.adam = fresh_adam(policy)
+        super().set_up()
         # weight of the entropy bonus; moves where there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
         if options.entropy_target is not None:
@@ -148,9 +141,7 @@ class ClippedSurrogate(Rule):
                 theta, adam = after, moments
         return theta, adam, history
 
-    def loss(
-        self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Whole loss of a minibatch under weights `theta` [P], and its parts."""
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
         advantage = batch.advantage
@@ -164,7 +155,7 @@ class ClippedSurrogate(Rule):
         # without a weight it is measured on a part of the rollout: heads without a closed form work hard for it
         if self.options.entropy_coef or self.options.entropy_target is not None:
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
-            loss = loss + (self.entropy_coef if entropy_coef is None else entropy_coef).float() * named["entropy_loss"]
+            loss = loss + entropy_coef.float() * named["entropy_loss"]
         if batch.prior is not None and batch.prior_weight is not None:
             kl = self.policy.head.kl(new.params, batch.prior)
             named["kl_prior"] = kl.mean()
@@ -228,11 +219,11 @@ class ClippedSurrogate(Rule):
 
     def state(self) -> dict[str, Tensor]:
         """Adam's moments and step count, the entropy's weight and the adaptive scale."""
-        return self.adam._asdict() | {"entropy_coef": self.entropy_coef, "scale": self.scale}
+        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take them from a checkpoint; ValueError when they are those of other weights."""
-        self.adam = load_adam(self.adam, state)
+        super().load_state(state)
         self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
         self.scale = state["scale"].clone()
 
@@ -240,14 +231,5 @@ class ClippedSurrogate(Rule):
 def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
     """All T·N samples of a rollout, as one batch."""
     weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
-    columns = Minibatch(
-        obs=rollout.obs,
-        choice=rollout.choice,
-        log_prob=rollout.log_prob,
-        advantage=estimate.advantage,
-        target=estimate.target,
-        value=rollout.value,
-        prior=rollout.prior,
-        prior_weight=weight,
-    )
-    return trees.each(lambda x: x.flatten(0, 1), columns)
+    chosen = rollout.obs, rollout.choice, rollout.log_prob
+    return trees.each(lambda x: x.flatten(0, 1), Minibatch(*chosen, *estimate, rollout.value, rollout.prior, weight))

@@ -71,13 +71,10 @@ class ReplayBuffer:
     def __init__(self, capacity: int, obs_size: int, choice: ChoiceSpec):
         self.capacity, self.added = capacity, 0
         # not written yet, and so not yet memory that the machine must have
-        self.rows = Transitions(
-            obs=torch.empty(capacity, obs_size),
-            choice=torch.empty(capacity, *choice.shape, dtype=choice.dtype),
-            reward=torch.empty(capacity),
-            discount=torch.empty(capacity),
-            after=torch.empty(capacity, obs_size),
-        )
+        obs, after = (torch.empty(capacity, obs_size) for _ in range(2))
+        reward, discount = (torch.empty(capacity) for _ in range(2))
+        choices = torch.empty(capacity, *choice.shape, dtype=choice.dtype)
+        self.rows = Transitions(obs, choices, reward, discount, after)
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -96,9 +93,8 @@ class ReplayBuffer:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint: what has been written of the memory, as views."""
-        return {name: rows[: len(self)] for name, rows in self.rows._asdict().items()} | {
-            "added": torch.tensor(self.added)
-        }
+        written = trees.each(lambda rows: rows[: len(self)], self.rows)
+        return written._asdict() | {"added": torch.tensor(self.added)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue where `state` left; ValueError when it does not fit."""

@@ -180,18 +180,10 @@ class Collector:
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         # (raw observations [N, O], noise [N, ...]) -> (action, choice)
         self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
-        T, N, spec = length, env.num_envs, policy.head.choice_spec
-        # what a rollout is written into as it is played; made once
-        self._raw_obs = torch.empty(T + 1, N, env.obs_size, dtype=torch.float64)
-        self._choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
-        self._reward, self._played = (torch.empty(T, N, dtype=dtype) for dtype in (torch.float64, torch.int64))
-        self._terminated, self._truncated, self._idle, self._bad = torch.empty(4, T, N, dtype=torch.bool)
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[FinishedEpisode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
-
-        The rollout's memory is the collector's own: the next call overwrites it.
 
         A transition to an infinite or NaN observation or reward is put in quarantine: that environment alone is reset,
         the row is marked `bad`, and a warning names both.
@@ -199,11 +191,12 @@ class Collector:
         Raises:
             FloatingPointError: every environment has gone bad at once.
         """
-        T, N, policy = self.length, self.env.num_envs, self.policy
-        raw_obs, choice, reward, played = self._raw_obs, self._choice, self._reward, self._played
-        terminated, truncated, idle, bad = self._terminated, self._truncated, self._idle, self._bad
-        bad.zero_()
+        T, N, policy, spec = self.length, self.env.num_envs, self.policy, self.policy.head.choice_spec
         began = time.perf_counter()
+        raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
+        choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
+        reward, played = torch.empty(T, N, dtype=torch.float64), torch.empty(T, N, dtype=torch.int64)
+        terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)
         acting = physics = 0.0
         episodes: list[FinishedEpisode] = []
         finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
@@ -255,7 +248,7 @@ class Collector:
             terminated=terminated,
             truncated=truncated,
             idle=idle,
-            bad=bad,
+            bad=self._bad,
             steps=int(played.sum()),
             seen=obs,
             finals=finals,
@@ -286,7 +279,9 @@ class Collector:
             after = self._finite(t, self.env.step(action, active=going), step.obs)
             gain = torch.where(going, after.reward, 0.0)
             reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
-            step = _where(going, after, step)
+            obs = torch.where(going.unsqueeze(1), after.obs, step.obs)
+            others = (torch.where(going, new, old) for new, old in zip(after[1:4], step[1:4], strict=True))
+            step = Step(obs, *others, after.terms)
         self.totals += raw
         self.lengths += played
         return step, reward, played
@@ -322,13 +317,8 @@ class Collector:
             names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
         self._bad[t] |= bad
-        return Step(
-            torch.where(broken.unsqueeze(1), obs, step.obs),
-            torch.where(broken, 0.0, step.reward),
-            step.terminated & ~bad,
-            step.truncated | bad,
-            step.terms,
-        )
+        obs, reward = torch.where(broken.unsqueeze(1), obs, step.obs), torch.where(broken, 0.0, step.reward)
+        return Step(obs, reward, step.terminated & ~bad, step.truncated | bad, step.terms)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
@@ -363,13 +353,3 @@ def _values(
     for t, ids, final in finals:
         after[t, ids] = value(final)
     return every[:-1], after
-
-
-def _where(mask: Tensor, new: Step, old: Step) -> Step:
-    return Step(
-        torch.where(mask.unsqueeze(1), new.obs, old.obs),
-        torch.where(mask, new.reward, old.reward),
-        torch.where(mask, new.terminated, old.terminated),
-        torch.where(mask, new.truncated, old.truncated),
-        new.terms,
-    )

@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate, Estimator
-from pgcontrol.learning.optimiser import Metrics
+from pgcontrol.learning.optimiser import Metrics, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.policy import Policy
@@ -21,8 +21,8 @@ class Diverged(RuntimeError):
 class Rule:
     """`update(rollout, estimate, progress, rng) -> metrics`, and a state to checkpoint.
 
-    A rule owns its step and its optimiser's state. Subclasses say `Options` (a frozen dataclass: what the rule adds to
-    `--algorithm.X`).
+    A rule owns its step and its optimiser's state, Adam's unless it says otherwise. Subclasses say `Options` (a frozen
+    dataclass: what the rule adds to `--algorithm.X`).
 
     Attributes:
         heeds_prior: whether what the rollout says of a prior counts in `update`.
@@ -45,6 +45,7 @@ class Rule:
 
     def set_up(self) -> None:
         """Make the rule's step, and its optimiser's state as it is before the first update."""
+        self.adam = fresh_adam(self.policy)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -78,10 +79,11 @@ class Rule:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint; those named `memory.…`, for a resume alone, only in a run's newest."""
-        return {}
+        return self.adam._asdict()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from a checkpoint's tensors; ValueError when they do not fit."""
+        self.adam = load_adam(self.adam, state)
 
 
 def means(history: Sequence[Metrics]) -> dict[str, float]:

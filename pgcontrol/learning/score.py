@@ -7,9 +7,9 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
-from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed, fresh_adam, load_adam
+from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, move, require_ratio_one
+from pgcontrol.learning.rule import Rule, move, require_ratio_one
 from pgcontrol.options import option
 
 
@@ -35,7 +35,7 @@ class Score(Rule):
 
     def set_up(self) -> None:
         """The optimiser and its step."""
-        self.adam = fresh_adam(self.policy)
+        super().set_up()
         # one step a rollout is too little to be compiled
         optimiser = OPTIMISERS[self.options.optimiser]
         self.step = GradientStep(self.policy, self.loss, self.options.max_grad_norm, optimiser)
@@ -76,14 +76,6 @@ class Score(Rule):
         """What else moves in an update: new weights [P] and metrics. Nothing, where there is no critic."""
         return theta, {}
 
-    def state(self) -> dict[str, Tensor]:
-        """The optimiser's moments and step count."""
-        return dict(self.adam._asdict())
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take the optimiser's state from a checkpoint."""
-        self.adam = load_adam(self.adam, state)
-
 
 class ScoreAndCritic(Score):
     """The same step, and a critic fitted beside it on its own."""
@@ -99,9 +91,7 @@ class ScoreAndCritic(Score):
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
         """The critic's fit."""
-        theta, loss = self.critic_fit(theta, rollout, target, rng)
-        explained = explained_variance(rollout.value, target)
-        return theta, {"train/value_loss": float(loss), "train/explained_variance": explained}
+        return self.critic_fit(theta, rollout, target, rng)
 
     def state(self) -> dict[str, Tensor]:
         """The optimisers of both."""

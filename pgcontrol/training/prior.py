@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.fitting import CriticFit, CriticOptions
 from pgcontrol.learning.rollout import FinishedEpisode, Rollout
-from pgcontrol.learning.rule import explained_variance, move
+from pgcontrol.learning.rule import move
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
@@ -93,9 +93,9 @@ class Prior:
 
     def warm_up(self, rollout: Rollout, target: Tensor, rng: Generator) -> dict[str, float]:
         """The critic's fit to the targets [T, N], in place of an update; its metrics."""
-        theta, loss = self.critic_fit(self.policy.theta, rollout, target, rng)
+        theta, row = self.critic_fit(self.policy.theta, rollout, target, rng)
         move(self.policy, theta)
-        return {"train/value_loss": float(loss), "train/explained_variance": explained_variance(rollout.value, target)}
+        return row
 
     @torch.no_grad()
     def metrics(self, rollout: Rollout) -> dict[str, float]:

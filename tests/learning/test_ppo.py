@@ -47,7 +47,7 @@ def test_adam_is_torchs():
 def test_ratio_is_one_before_the_first_step(head):
     policy, rollout, advantage, target = rollout_of(head)
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
-    _, metrics = rule.loss(policy.theta, samples_of(rollout, Estimate(advantage, target)))
+    _, metrics = rule.loss(policy.theta, samples_of(rollout, Estimate(advantage, target)), rule.entropy_coef)
     assert float(metrics["ratio_error"]) < 1e-6
     assert float(metrics["approx_kl"]) < 1e-6
     assert float(metrics["clip_fraction"]) == 0
@@ -59,7 +59,8 @@ def test_at_ratio_one_the_clip_gradient_is_the_score_gradient(head):
     options = ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0)
     batch = samples_of(rollout, Estimate(advantage, target))
     theta = policy.theta.clone().requires_grad_()
-    (clip,) = torch.autograd.grad(ClippedSurrogate(policy, options).loss(theta, batch)[0], theta)
+    rule = ClippedSurrogate(policy, options)
+    (clip,) = torch.autograd.grad(rule.loss(theta, batch, rule.entropy_coef)[0], theta)
     new = policy.evaluate(theta, batch.obs, batch.choice)
     (score,) = torch.autograd.grad(-(batch.advantage * new.log_prob).mean(), theta)
     assert torch.allclose(clip, score, atol=1e-6)

@@ -43,7 +43,8 @@ def test_the_clip_gradient_at_ratio_one_is_this_one(head):
     policy, rollout, advantage, target = one_step(head)
     theta = policy.theta.clone().requires_grad_()
     clip = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, normalise_advantage=False, value_coef=0.0))
-    (clipped,) = torch.autograd.grad(clip.loss(theta, samples_of(rollout, Estimate(advantage, target)))[0], theta)
+    batch = samples_of(rollout, Estimate(advantage, target))
+    (clipped,) = torch.autograd.grad(clip.loss(theta, batch, clip.entropy_coef)[0], theta)
     (plain,) = torch.autograd.grad(Score(policy, Score.Options()).loss(theta, rollout, advantage)[0], theta)
     assert torch.allclose(clipped, plain, rtol=1e-4, atol=1e-6)
 
