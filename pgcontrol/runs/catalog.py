@@ -12,23 +12,10 @@ from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.plugins import discover
 from pgcontrol.trunks.base import Trunk
 
-
-@functools.cache
-def heads() -> dict[str, Any]:
-    """Head classes by name."""
-    return discover(pgcontrol.heads, Head)
-
-
-@functools.cache
-def critics() -> dict[str, Any]:
-    """Critic classes by name."""
-    return discover(pgcontrol.critics, Critic)
-
-
-@functools.cache
-def trunks() -> dict[str, Any]:
-    """Trunk classes by name."""
-    return discover(pgcontrol.trunks, Trunk)
+# classes by name, looked for at the first call
+heads = functools.cache(functools.partial(discover, pgcontrol.heads, Head))
+critics = functools.cache(functools.partial(discover, pgcontrol.critics, Critic))
+trunks = functools.cache(functools.partial(discover, pgcontrol.trunks, Trunk))
 
 
 @functools.cache

@@ -27,16 +27,10 @@ class CloneConfig:
     minibatch: int = option(256, "samples a gradient step", least=1)
     max_grad_norm: float = option(1.0, "the whole gradient is scaled down to this norm", above=0)
     held_out: float = option(0.1, "share of the episodes that nothing is fitted to", above=0, below=1)
-    patience: int = option(
-        20, "hundredths of the steps without a better held-out likelihood after which it ends", least=1
-    )
-    temperature: float | None = option(
-        None, "weigh an episode by exp(return / (temperature x returns' deviation)); none: all alike", above=0
-    )
+    patience: int = option(20, "ends after so many hundredths of the steps without better held-out likelihood", least=1)
+    temperature: float | None = option(None, "weigh episodes by exp(return / (this x deviation)); none: alike", above=0)
     eval_episodes: int = option(20, "episodes of the evaluation at the end, by mode and by samples; 0: none", least=0)
-    compile: str = option(
-        "auto", "compile the gradient step; auto: when the fit is long enough", choices=("auto", "on", "off")
-    )
+    compile: str = option("auto", "compile the gradient step; auto: of a long fit", choices=("auto", "on", "off"))
     threads: int = option(1, "physics threads of the evaluation", least=1)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
 

@@ -20,6 +20,10 @@ class Part:
     name: str
     options: Any
 
+    def plain(self) -> dict[str, Any]:
+        """Name and options as one mapping of plain values."""
+        return {"name": self.name} | dataclasses.asdict(self.options)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -38,12 +42,8 @@ class Config:
     video: bool = option(True, "every evaluation leaves a clip in videos/")
     video_seconds: float = option(10.0, "length of those clips", above=0)
     video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
-    checkpoint_every: int = option(
-        100_000, "environment steps between checkpoints; unless said, at most a tenth of the budget", least=1
-    )
-    compile: str = option(
-        "auto", "compile the gradient step; auto: when the run is long enough", choices=("auto", "on", "off")
-    )
+    checkpoint_every: int = option(100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1)
+    compile: str = option("auto", "compile the gradient step; auto: of a long run", choices=("auto", "on", "off"))
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
     prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
     prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
@@ -195,13 +195,9 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def nested(config: Any) -> dict[str, Any]:
     """A frozen config as plain nested values, for YAML."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Part):
-        return {"name": value.name} | dataclasses.asdict(value.options)
-    return list(value) if isinstance(value, tuple) else value
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    values |= {name: value.plain() for name, value in values.items() if isinstance(value, Part)}
+    return values | {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

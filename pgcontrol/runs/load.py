@@ -1,9 +1,7 @@
 """From a checkpoint to a policy: what `load`, evaluation, video and export build on."""
 
-import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from pgcontrol.options import InputError, pick
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, Part, read_part
+from pgcontrol.runs.config import PARTS, Config, read_part
 from pgcontrol.trunks.base import Trunk
 
 # what a policy is made of: the algorithm is no part of it
@@ -24,8 +22,7 @@ TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorith
 
 def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
     """What a policy is made of, as JSON values."""
-    said: dict[str, Part] = {part: getattr(config, part) for part in TABLES}
-    parts = {part: {"name": p.name, **dataclasses.asdict(p.options)} for part, p in said.items()}
+    parts = {part: getattr(config, part).plain() for part in TABLES}
     sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist()}
     hidden = {"hidden": config.hidden, "critic_hidden": config.critic_hidden}
     # through JSON, so that it equals what a checkpoint gives back
@@ -38,43 +35,18 @@ def whole(spec: dict[str, Any]) -> dict[str, Any]:
     return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
 
 
-def new_policy(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor, seed: int) -> Policy:
-    """The policy that a config asks for, its weights drawn from `seed` alone.
-
-    Args:
-        config: whose parts it is made of.
-        obs_size: O.
-        low, high: [A], bounds of the actions.
-        seed: of the weights.
-    """
-    parts = {part: getattr(config, part) for part in TABLES}
-    return _build(parts, obs_size, (low.clone(), high.clone()), config.hidden, config.critic_hidden, seed)
-
-
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
-    """The policy that a `policy_spec` of any age tells of, its weights drawn from `seed` alone."""
-    spec = whole(spec)
-    parts = {}
+    """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone."""
+    spec, classes, options = whole(spec), dict[str, Any](), dict[str, Any]()
     for part, table in TABLES.items():
-        options = dict(spec[part])
-        name = options.pop("name")
-        parts[part] = read_part(part, name, pick(part, name, table()), options)
-    bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
-    return _build(parts, spec["obs_size"], bounds, spec["hidden"], spec["critic_hidden"], seed)
-
-
-def _build(
-    parts: Mapping[str, Part],
-    size: int,
-    bounds: tuple[Tensor, Tensor],
-    hidden: Sequence[int],
-    critic_hidden: Sequence[int],
-    seed: int,
-) -> Policy:
-    classes = {part: table()[parts[part].name] for part, table in TABLES.items()}
-    options = {part: parts[part].options for part in TABLES}
+        said = dict(spec[part])
+        name = said.pop("name")
+        classes[part] = pick(part, name, table())
+        options[part] = read_part(part, name, classes[part], said).options
+    size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
         head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
         critic = classes["critic"](Trunk.features(size, critic_hidden), options["critic"])
         trunk = functools.partial(classes["trunk"], size, hidden, options["trunk"])

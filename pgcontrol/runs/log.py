@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from pgcontrol.machine import files
 from pgcontrol.text import short
 
+# what the terminal shows of a row
+SHOWN = {"nll": "train/nll", "held out": "eval/nll", "return": "rollout/ep_rew_mean", "length": "rollout/ep_len_mean"}
+SHOWN |= {"std": "train/std", "entropy": "train/entropy_loss", "steps/s": "time/fps"}
 TAIL = 2**16  # bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it
 
 
@@ -98,14 +101,8 @@ class Display:
         self._last_line = 0.0
         self._bar: Progress | None = None
         if self.console.is_terminal and not quiet:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[numbers]}"),
-                TimeRemainingColumn(),
-                console=self.console,
-            )
+            columns = "{task.description}", BarColumn(bar_width=24), TaskProgressColumn(), "{task.fields[numbers]}"
+            self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
             self._task = self._bar.add_task(title, total=total, completed=start, numbers="")
             self._bar.start()
         else:
@@ -113,16 +110,8 @@ class Display:
 
     def update(self, steps: int, row: Mapping[str, float], left: float) -> None:
         """Show where the run is; `left` is the expected time to the end in seconds."""
-        shown = {
-            "nll": row.get("train/nll"),
-            "held out": row.get("eval/nll"),
-            "return": row.get("rollout/ep_rew_mean"),
-            "length": row.get("rollout/ep_len_mean"),
-            "std": row.get("train/std"),
-            "entropy": -row["train/entropy_loss"] if "train/entropy_loss" in row else None,
-            "steps/s": row.get("time/fps"),
-        }
-        numbers = "  ".join(f"{k} {short(v)}" for k, v in shown.items() if v is not None)
+        row = {name: -value if name == "train/entropy_loss" else value for name, value in row.items()}
+        numbers = "  ".join(f"{word} {short(row[name])}" for word, name in SHOWN.items() if name in row)
         if self._bar:
             self._bar.update(self._task, completed=steps, numbers=numbers)
         elif time.monotonic() - self._last_line >= self.every or steps >= self.total:

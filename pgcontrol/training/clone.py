@@ -24,7 +24,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import make_env, new_policy, policy_spec
+from pgcontrol.runs.load import make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display, MetricsLog
 from pgcontrol.training.train import Run
 from pgcontrol.training.trainer import stream_seeds
@@ -91,7 +91,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     data.require_env(config.env, env.obs_size, low.numpy(), high.numpy())
     spec = policy_spec(config, env.obs_size, low, high)
     env.close()
-    policy = new_policy(config, env.obs_size, low, high, seeds["weights"])
+    policy = make_policy(spec, seeds["weights"])
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
     pairs = [windows(part, policy.head.horizon, config.dataset) for part in (fitted, held_out)]
     own = policy.head.to_unit(pairs[0][1])

@@ -18,7 +18,7 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config
-from pgcontrol.runs.load import make_env, new_policy, policy_spec, restore, whole
+from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
@@ -53,9 +53,8 @@ class Trainer:
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
-        sizes = self.env.obs_size, self.env.action_low, self.env.action_high
-        self.spec = policy_spec(config, *sizes)
-        self.policy = new_policy(config, *sizes, self.seeds["weights"])
+        self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
+        self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
         self.sampling, self.minibatches, self.adapting = (
             torch.Generator().manual_seed(self.seeds[name]) for name in KEPT
