@@ -86,8 +86,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     settings = flat(settings)
     settings = _critic_like_policy(of_prior(settings) | settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
-    defaults = {part: getattr(row, part, None) or default for part, (_, default) in PARTS.items()}
-    names = {part: settings.get(part, default) for part, default in defaults.items()}
+    names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Config.env)

@@ -144,8 +144,7 @@ def _git_revision() -> str | None:
         return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=5, check=True).stdout
 
     try:
-        return git("rev-parse", "HEAD").strip() + (
-            "+" if git("status", "--porcelain", "--untracked-files=no", "--", *code) else ""
-        )
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
+        return git("rev-parse", "HEAD").strip() + "+" * bool(changed)
     except (OSError, subprocess.SubprocessError):
         return None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 ANY = ("",)  # every task of ours, or every head
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
 MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
+WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
 
 
 class Recommendation(NamedTuple):
@@ -13,74 +14,50 @@ class Recommendation(NamedTuple):
 
     Attributes:
         settings: by dotted key. A head or algorithm that has no such option is left alone.
-        source: where the values came from: a search under experiments/, another library's default, or by hand.
     """
 
     tasks: tuple[str, ...]
     heads: tuple[str, ...]
     settings: Mapping[str, Any]
-    source: str
 
 
-ALIKE = "by hand, one value for all heads: what the Gaussian and the bins were given"
-BUDGET = "by hand: what a Gaussian needs, one seed"
-TOGETHER = "by hand: two deviations that make the other heads' one, as 0.3² + 0.4² = 0.5²"
+STEP = "algorithm.learning_rate"
 
-# from the general to the special: of two values for a key, the later one counts
+# From the general to the special: of two values for a key, the later one counts. Comments say where the values of rows
+# came from: a search under experiments/, another library's default, or by hand.
 TABLE = (
-    # every task of ours
-    Recommendation(ANY, ANY, {"total_steps": 1_000_000}, "the budget of most published figures"),
-    Recommendation(
-        ANY,
-        ("gaussian",),
-        {"head.initial_std": 0.37, "algorithm.learning_rate": 3e-4},
-        "step: default of CleanRL and SB3 (every_head_search.yaml found 1e-3 better on HalfCheetah); width: by hand,"
-        " HalfCheetah; every_head_tuning.yaml found none better",
-    ),
-    Recommendation(
-        ANY,
-        ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive"),
-        {"head.initial_std": 0.4, "algorithm.learning_rate": 1e-3},
-        "step: every_head_search.yaml, HalfCheetah, one seed; width: by hand, HalfCheetah",
-    ),
-    Recommendation(
-        ANY,
-        ("ordinal",),
-        {"head.initial_std": 0.4, "head.gain": 0.3, "algorithm.learning_rate": 1e-3},
-        "step: every_head_search.yaml, HalfCheetah, one seed; width and gain: by hand, HalfCheetah (docs/design.md)",
-    ),
-    Recommendation(
-        ANY, ("token",), {"algorithm.learning_rate": 1e-3}, "every_head_search.yaml, HalfCheetah, one seed, k-means"
-    ),
-    Recommendation(
-        ANY,
-        ("token-offset",),
-        {"head.initial_std": 0.3, "head.code_std": 0.2, "algorithm.learning_rate": 3e-4},
-        "token_offset_search.yaml, five tasks, one seed",
-    ),
+    # every task of ours: the budget of most published figures
+    Recommendation(ANY, ANY, {"total_steps": 1_000_000}),
+    # step: default of CleanRL and SB3 (every_head_search.yaml found 1e-3 better on HalfCheetah); width: by hand,
+    # HalfCheetah; every_head_tuning.yaml found none better
+    Recommendation(ANY, ("gaussian",), {"head.initial_std": 0.37, STEP: 3e-4}),
+    # step: every_head_search.yaml, HalfCheetah, one seed; width and gain: by hand, HalfCheetah (docs/design.md)
+    Recommendation(ANY, WIDE, {"head.initial_std": 0.4, STEP: 1e-3}),
+    Recommendation(ANY, ("ordinal",), {"head.initial_std": 0.4, "head.gain": 0.3, STEP: 1e-3}),
+    # every_head_search.yaml, HalfCheetah, one seed, k-means
+    Recommendation(ANY, ("token",), {STEP: 1e-3}),
+    # token_offset_search.yaml, five tasks, one seed
+    Recommendation(ANY, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.2, STEP: 3e-4}),
     # one task, every head
-    Recommendation(
-        ("Swimmer-v5",),
-        ANY,
-        {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99, "num_envs": 8, "rollout_steps": 512},
-        "swimmer_search.yaml, two seeds: a stroke pays seconds later, with γ = 0.99 PPO stays at a tenth of the return",
-    ),
-    Recommendation(PUCKS, ANY, {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000}, BUDGET),
-    Recommendation(
-        ("Bandit-v0",),
-        ANY,
-        {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000, "eval_episodes": 100},
-        BUDGET,
-    ),
-    Recommendation(("Needle-v0",), ANY, {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000}, BUDGET),
-    Recommendation(MODAL, ANY, {"head.initial_std": 0.5, "algorithm.learning_rate": 1e-3}, ALIKE),
-    Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, "algorithm.learning_rate": 1e-3}, ALIKE),
+    # swimmer_search.yaml, two seeds: a stroke pays seconds later, with γ = 0.99 PPO stays at a tenth of the return
+    Recommendation(("Swimmer-v5",), ANY, {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99}),
+    Recommendation(("Swimmer-v5",), ANY, {"num_envs": 8, "rollout_steps": 512}),
+    # by hand: what a Gaussian needs, one seed
+    Recommendation(PUCKS, ANY, {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000}),
+    Recommendation(("Bandit-v0",), ANY, {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000}),
+    Recommendation(("Bandit-v0",), ANY, {"eval_episodes": 100}),
+    Recommendation(("Needle-v0",), ANY, {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000}),
+    # by hand, one value for all heads: what the Gaussian and the bins were given
+    Recommendation(MODAL, ANY, {"head.initial_std": 0.5, STEP: 1e-3}),
+    Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, STEP: 1e-3}),
     # one task, one head
-    Recommendation(("Swimmer-v5",), ("gaussian",), {"algorithm.learning_rate": 1e-3}, "swimmer_search.yaml, two seeds"),
-    Recommendation(MODAL, ("mixture",), {"head.initial_std": 0.4, "head.initial_spread": 0.3}, TOGETHER),
-    Recommendation(MODAL, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.4}, TOGETHER),
-    Recommendation(("Needle-v0",), ("mixture",), {"head.initial_std": 0.18, "head.initial_spread": 0.24}, TOGETHER),
-    Recommendation(("Needle-v0",), ("token-offset",), {"head.initial_std": 0.18, "head.code_std": 0.24}, TOGETHER),
+    # swimmer_search.yaml, two seeds
+    Recommendation(("Swimmer-v5",), ("gaussian",), {STEP: 1e-3}),
+    # by hand: two deviations that make the other heads' one, as 0.3² + 0.4² = 0.5²
+    Recommendation(MODAL, ("mixture",), {"head.initial_std": 0.4, "head.initial_spread": 0.3}),
+    Recommendation(MODAL, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.4}),
+    Recommendation(("Needle-v0",), ("mixture",), {"head.initial_std": 0.18, "head.initial_spread": 0.24}),
+    Recommendation(("Needle-v0",), ("token-offset",), {"head.initial_std": 0.18, "head.code_std": 0.24}),
 )
 
 

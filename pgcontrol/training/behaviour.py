@@ -5,8 +5,8 @@ Small enough to be kept in a row of results, so that a report can be written whe
 
 import base64
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ EPISODES = 64  # episodes of a route map: a route's share is known to within 6 %
 POINTS = 40  # points of a path
 SEED = 20_000  # seed of the states and episodes, the same for all runs and no run's own
 
-Look = dict[str, Any]  # as JSON has it
 Packed = dict[str, Any]  # an array as JSON can hold it; see `unpack`
 
 
@@ -66,7 +65,7 @@ class Routes:
     outlines: list[dict[str, Any]] | None
 
 
-def look(folder: Path) -> Look:
+def look(folder: Path) -> dict[str, Any]:
     """The maps of a run folder, as JSON can hold them; nothing where it has no checkpoint."""
     folders = checkpoint.find(folder)
     if not folders:
@@ -93,100 +92,79 @@ def pack(array: np.ndarray) -> Packed:
     return {"shape": list(array.shape), "dtype": str(array.dtype), "data": data}
 
 
-def _maps(policy: Policy, folders: list[Path], env_id: str) -> Look:
+def _maps(policy: Policy, folders: list[Path], env_id: str) -> dict[str, Any]:
     """Histograms [moments, states, joints, columns] at the same states all through a run's checkpoints."""
-    states, places, names = _probes(policy, env_id)
-    picks = evenly(len(folders), MOMENTS)
-    shown = [density(load(folders[i]), states, SEED) for i in picks]
-    columns = np.stack([d.columns[:, :JOINTS] for d in shown])
-    return {
-        "steps": [checkpoint.steps_of(folders[i]) for i in picks],
-        "states": places,
-        "joints": list(names[:JOINTS]),
-        "discrete": shown[-1].discrete,
-        "columns": pack(columns),
-    }
+    states, joints = _probes(policy, env_id)
+    moments = [folders[i] for i in evenly(len(folders), MOMENTS)]
+    shown = [density(load(moment), torch.stack(list(states.values())), SEED) for moment in moments]
+    columns = pack(np.stack([d.columns[:, :JOINTS] for d in shown]))
+    steps = [checkpoint.steps_of(moment) for moment in moments]
+    return asdict(ActionMaps(steps, list(states), list(joints[:JOINTS]), shown[-1].discrete, columns))
 
 
-def _probes(policy: Policy, env_id: str) -> tuple[torch.Tensor, list[str], tuple[str, ...]]:
-    """Three states [S, O] to look at: where a route has to be chosen, if the task knows such a place, and others that
-    the finished policy visits by its mode; what they are, and the joints' names."""
-    env = make_env(env_id, 1, SEED)
-    trace = evaluate.episodes(env, evaluate.policy_agent(policy, True, SEED), SEED, record=True).trace
-    names = joint_names(env)
-    env.close()
+def _probes(policy: Policy, env_id: str) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+    """Three states [O] to look at, by what they are, and the joints' names.
+
+    The states are where a route has to be chosen, if the task knows such a place, and others that the finished policy
+    visits by its mode.
+    """
+    with closing(make_env(env_id, 1, SEED)) as env:
+        trace = evaluate.episodes(env, evaluate.policy_agent(policy, True, SEED), SEED, record=True).trace
+        names = joint_names(env)
     assert trace is not None
     length = len(trace.obs)
     states = {"where the route is chosen": place} if (place := _deciding(env_id)) is not None else {}
     visited = {"the start": 0, "a third into its episode": length // 3, "two thirds into its episode": 2 * length // 3}
     for place, i in [*visited.items()][: 3 - len(states)]:
         states[place] = torch.from_numpy(trace.obs[i])
-    return torch.stack(list(states.values())), list(states), names
+    return states, names
 
 
 def _deciding(env_id: str) -> torch.Tensor | None:
     """The observation at the first state of a demonstration in which the route is chosen, [O]."""
-    env = make_env(env_id, 1, SEED)
-    try:
+    with closing(make_env(env_id, 1, SEED)) as env, suppress(NotImplementedError):
         if env.task is None or len(env.task.routes) < 2:
             return None
-        act = evaluate.demonstrator_agent(env, SEED, noise=0.0)
-        playing = Episodes(env, act, env.reset(seed=SEED))
+        playing = Episodes(env, evaluate.demonstrator_agent(env, SEED, noise=0.0), env.reset(seed=SEED))
         while playing.going.any():
             if env.task.deciding()[0]:
                 return playing.obs[0].clone()
             playing.step()
-        return None
-    except NotImplementedError:
-        return None
-    finally:
-        env.close()
+    return None
 
 
-def _routes(policy: Policy, env_id: str) -> Look:
+def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
     """Of a task with routes: by which of them the sampled policy succeeds, and the paths where there is a plane."""
-    env = make_env(env_id, EPISODES, SEED)
-    try:
-        task = env.task
+    with closing(make_env(env_id, EPISODES, SEED)) as env:
+        task, places = env.task, list[np.ndarray]()
         if task is None or len(task.routes) < 2:
             return {}
-        try:
-            task.position()
-            where: Callable[[], np.ndarray] | None = lambda: np.array(task.position(), np.float32)  # noqa: E731
-        except NotImplementedError:
-            where = None
+
+        def watch(*_: object) -> None:
+            with suppress(NotImplementedError):  # a task without a plane
+                places.append(np.array(task.position(), np.float32))
+
         env.reset(seed=SEED)  # as the episodes begin
-        places = [where()] if where else []
-        watch = (lambda *_: places.append(where())) if where else None
-        outcome = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, on_step=watch)
-    finally:
-        env.close()
-    taken = outcome.route
+        watch()
+        taken = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, on_step=watch).route
     assert taken is not None
     entropy = route_entropy(taken, len(task.routes))
     known = round(entropy, 4) if np.isfinite(entropy) else None
-    seen: Look = {"names": list(task.routes), "taken": taken.tolist(), "entropy": known}
-    if places:
-        seen |= {"paths": pack(_paths(places)), "outlines": _outlines(task.model)}
+    seen: dict[str, Any] = {"names": list(task.routes), "taken": taken.tolist(), "entropy": known}
+    if places:  # [N, 2] in m after every step -> [N, POINTS, 2] in cm
+        paths = np.round(100 * np.stack([places[i] for i in evenly(len(places), POINTS)], 1)).astype(np.int16)
+        seen |= {"paths": pack(paths), "outlines": _outlines(task.model)}
     return {"routes": seen}
-
-
-def _paths(places: list[np.ndarray]) -> np.ndarray:
-    """[N, 2] in m after every step -> [N, POINTS, 2] in cm."""
-    picks = evenly(len(places), POINTS)
-    return np.round(100 * np.stack([places[i] for i in picks], 1)).astype(np.int16)
 
 
 def _outlines(model: Any) -> list[dict[str, Any]]:
     """What stands on the plane, seen from above: the world's own boxes and round things, in cm."""
-    round_things, boxes = (2, 3, 4, 5), (6,)  # mjtGeom: sphere, capsule, ellipsoid, cylinder; box
     shapes = []
     for i in range(model.ngeom):
-        kind = int(model.geom_type[i])
-        if model.geom_bodyid[i] == 0 and kind in (*round_things, *boxes):
-            x, y = (round(100 * float(v), 1) for v in model.geom_pos[i, :2])
-            w, h = (round(100 * float(v), 1) for v in model.geom_size[i, [0, 1 if kind in boxes else 0]])
-            # in the way, rather than a mark on the floor
-            solid = float(model.geom_size[i, 2 if kind in boxes else 1]) > 0.01
-            shapes.append({"round": kind in round_things, "at": [x, y], "half": [w, h], "solid": solid})
+        kind, size = int(model.geom_type[i]), model.geom_size[i]
+        if model.geom_bodyid[i] == 0 and kind in (2, 3, 4, 5, 6):  # mjtGeom: sphere, capsule, ellipsoid, cylinder; box
+            half, height = (size[:2], size[2]) if kind == 6 else (size[[0, 0]], size[1])
+            at, half = ([round(100 * float(v), 1) for v in pair] for pair in (model.geom_pos[i, :2], half))
+            # what is thicker is in the way, rather than a mark on the floor
+            shapes.append({"round": kind != 6, "at": at, "half": half, "solid": float(height) > 0.01})
     return shapes

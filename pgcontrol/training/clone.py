@@ -19,14 +19,13 @@ from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.machine.tensors import named
 from pgcontrol.options import InputError
-from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display, MetricsLog
-from pgcontrol.training.train import Run
+from pgcontrol.training.train import Run, evaluated
 from pgcontrol.training.trainer import stream_seeds
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
@@ -94,9 +93,9 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     policy = make_policy(spec, seeds["weights"])
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
     pairs = [windows(part, policy.head.horizon, config.dataset) for part in (fitted, held_out)]
-    own = policy.head.to_unit(pairs[0][1])
-    policy.head.prepare(actions.chunks, seeds["adapting"], own)
-    policy.normaliser.update(pairs[0][0])
+    (obs, action), _ = pairs
+    policy.head.prepare(actions.chunks, seeds["adapting"], policy.head.to_unit(action))
+    policy.normaliser.update(obs)
     weights = [weigh(part, fitted, config.temperature, policy.head.horizon) for part in (fitted, held_out)]
     train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
 
@@ -199,17 +198,13 @@ def _describe(policy: Policy, theta: Tensor, test: Samples) -> dict[str, float]:
 def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) -> dict[str, float]:
     if not config.eval_episodes:
         return {}
-    env, row = make_env(config.env, config.eval_episodes, seed, config.threads), dict[str, float]()
-    for deterministic, name in ((True, ""), (False, "_sampled")):
-        agent = evaluate.policy_agent(policy, deterministic, seed)
-        said = evaluate.summary(evaluate.episodes(env, agent, seed), name)
-        words = {"return": "mean_reward", "success": "success", "route entropy": "route_entropy"}
-        numbers = [
-            f"{word} {said[f'eval/{key}{name}']:.3g}" for word, key in words.items() if f"eval/{key}{name}" in said
-        ]
-        display.say(f"by {'mode' if deterministic else 'samples'}: {', '.join(numbers)}")
-        row |= said
+    env = make_env(config.env, config.eval_episodes, seed, config.threads)
+    row, _ = evaluated(env, policy, seed)
     env.close()
+    words = {"mean_reward": "return", "success": "success", "route_entropy": "route entropy"}
+    for name, what in {"": "mode", "_sampled": "samples"}.items():
+        said = {word: row[f"eval/{key}{name}"] for key, word in words.items() if f"eval/{key}{name}" in row}
+        display.say(f"by {what}: {', '.join(f'{word} {number:.3g}' for word, number in said.items())}")
     return row
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pgcontrol_envs import VecEnv
 
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.measures import verdicts
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
+from pgcontrol.play.evaluate import Trace
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, nested, write_yaml
@@ -181,16 +183,22 @@ def _due(every: int, before: int, now: int) -> bool:
     return now // every > before // every
 
 
+def evaluated(env: VecEnv, policy: Policy, seed: int, record: bool = False) -> tuple[dict[str, Any], Trace | None]:
+    """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode."""
+    mode = evaluate.episodes(env, evaluate.policy_agent(policy, True, seed), seed, record)
+    sampled = evaluate.episodes(env, evaluate.policy_agent(policy, False, seed), seed)
+    return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled"), mode.trace
+
+
 def _evaluate(trainer: Trainer, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
-    """Both returns, mode and sampled, from the same start states; a recording of the first episode."""
+    """What is logged of an evaluation; its first episode becomes a clip."""
     config, seed = trainer.config, trainer.seeds["evaluation"]
     env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
-    mode = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, True, seed), seed, record=config.video)
-    sampled = evaluate.episodes(env, evaluate.policy_agent(trainer.policy, False, seed), seed)
+    row, trace = evaluated(env, trainer.policy, seed, record=config.video)
     env.close()
-    if mode.trace:
-        episode = trainer.policy, env, mode.trace, seed
+    if trace:
+        episode = trainer.policy, env, trace, seed
         shown = distributions(*episode, config.video_seconds) if config.video_overlay else None
         labels = {"algorithm": config.algorithm.name, "step": trainer.steps, "run": folder.path.name}
         clips.submit(recorded(*episode, distributions=shown, **labels), folder.videos / f"step_{trainer.steps:09d}.mp4")
-    return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled")
+    return row

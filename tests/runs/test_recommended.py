@@ -18,10 +18,9 @@ def settings(env: str, head: str) -> dict:
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_a_row_names_what_there_is_and_where_it_came_from(row):
+def test_a_row_names_what_there_is(row):
     assert row.tasks == ANY or set(row.tasks) <= set(tasks())
     assert row.heads == ANY or set(row.heads) <= set(catalog.heads())
-    assert row.source
     heads = list(catalog.heads()) if row.heads == ANY else row.heads
     env = "HalfCheetah-v5" if row.tasks == ANY else row.tasks[0]
     for key in row.settings:
