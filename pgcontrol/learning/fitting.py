@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.optimiser import GradientStep, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import explained_variance
+from pgcontrol.learning.rule import Moved, explained_variance
 from pgcontrol.machine.tensors import named
 from pgcontrol.options import option
 from pgcontrol.policy import Policy
@@ -39,10 +39,8 @@ class CriticFit:
         """The critic's mean loss under weights `theta` [P], on observations [B, O] and targets [B]; nothing else."""
         return self.policy.critic.loss(self.policy.criticise(theta, obs), target).mean(), {}
 
-    def __call__(
-        self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator
-    ) -> tuple[Tensor, dict[str, float]]:
-        """New weights [P], and metrics by their logged names: the mean loss over the fit, and how good V was before.
+    def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
+        """The critic fitted; the metrics are the mean loss over the fit, and how good V was before.
 
         Args:
             theta: weights [P].

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, move, require_ratio_one
+from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
@@ -137,20 +137,17 @@ class Natural(Rule):
         theta, searched = self.advance(policy.theta, step, measure)
         after = measure(theta)
         theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
-        metrics = {
-            "train/policy_gradient_loss": -float(after.gain),
-            "train/entropy_loss": -float((head.entropy(old) * rows).sum() / count),
+        entropy = (head.entropy(old) * rows).sum() / count
+        metrics = {"train/policy_gradient_loss": -float(after.gain), "train/entropy_loss": -float(entropy)}
+        metrics |= {
             "train/grad_norm": float(gradient.norm()),
             "train/value_loss": fitted["train/value_loss"],
-            **searched,
-        }
+        } | searched
         move(policy, theta, metrics)
         self.updates = self.updates + 1
         return metrics | fitted | {"train/n_updates": int(self.updates)}
 
-    def advance(
-        self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
-    ) -> tuple[Tensor, dict[str, float]]:
+    def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:
         """The weights after the step, and metrics of how it was found: here, the whole step."""
         return theta + step, {}
 
@@ -177,9 +174,7 @@ class TrustRegion(Natural):
         backtracks: int = option(10, "how often the step is shortened at most", least=1)
         shrink: float = option(0.8, "what a shorter step is of the one before", above=0, below=1)
 
-    def advance(
-        self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]
-    ) -> tuple[Tensor, dict[str, float]]:
+    def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:
         """The first of the ever shorter steps that keeps the budget and gains."""
         before, k = measure(theta).gain, 0
         for k in range(self.options.backtracks + 1):

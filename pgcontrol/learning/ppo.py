@@ -92,10 +92,8 @@ class ClippedSurrogate(Rule):
     def check(cls, options: Any, samples: int) -> None:
         """The minibatch must fit into the rollout."""
         if options.minibatch > samples:
-            raise InputError(
-                f"algorithm.minibatch = {options.minibatch}: must be at most the rollout's"
-                f" num_envs x rollout_steps = {samples} samples"
-            )
+            most = f"the rollout's num_envs x rollout_steps = {samples} samples"
+            raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
@@ -113,12 +111,9 @@ class ClippedSurrogate(Rule):
         if "entropy_loss" not in metrics:
             entropy = self.policy.head.entropy(rollout.subsample(rollout.params))
             metrics["entropy_loss"] = -float(entropy.mean())
-        metrics |= self.adjust(metrics)
-        return {f"train/{name}": value for name, value in metrics.items()} | {
-            "train/learning_rate": float(rate),
-            "train/n_updates": int(adam.steps),
-            "train/explained_variance": explained_variance(rollout.value, estimate.target),
-        }
+        metrics |= self.adjust(metrics) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
+        metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
+        return {f"train/{name}": value for name, value in metrics.items()}
 
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator

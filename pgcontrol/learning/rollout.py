@@ -281,7 +281,7 @@ class Collector:
             reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
             obs = torch.where(going.unsqueeze(1), after.obs, step.obs)
             others = (torch.where(going, new, old) for new, old in zip(after[1:4], step[1:4], strict=True))
-            step = Step(obs, *others, after.terms)
+            step = Step(obs, *others, terms=after.terms)
         self.totals += raw
         self.lengths += played
         return step, reward, played

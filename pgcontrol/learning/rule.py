@@ -13,6 +13,8 @@ from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.policy import Policy
 
+Moved = tuple[Tensor, dict[str, float]]  # new weights [P], and metrics by their logged names
+
 
 class Diverged(RuntimeError):
     """A number stopped being finite; the message names the first one that did."""

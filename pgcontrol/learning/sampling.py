@@ -96,9 +96,7 @@ class Groups(Sampling):
     def check(cls, options: Any, num_envs: int) -> None:
         """N must be a multiple of G."""
         if num_envs % options.group_size:
-            raise InputError(
-                f"algorithm.group_size = {options.group_size}: must divide num_envs = {num_envs}: groups are whole"
-            )
+            raise InputError(f"algorithm.group_size = {options.group_size}: must divide num_envs = {num_envs}")
 
     def __init__(self, options: Any, num_envs: int):
         super().__init__(options, num_envs)

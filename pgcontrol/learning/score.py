@@ -9,7 +9,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions, normalised, prior_cost, ratio_error
 from pgcontrol.learning.optimiser import OPTIMISERS, GradientStep, decayed
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, move, require_ratio_one
+from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
 from pgcontrol.options import option
 
 
@@ -72,8 +72,8 @@ class Score(Rule):
         self.adam = adam
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
-    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
-        """What else moves in an update: new weights [P] and metrics. Nothing, where there is no critic."""
+    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
+        """Whatever else moves in an update; nothing, where there is no critic."""
         return theta, {}
 
 
@@ -89,7 +89,7 @@ class ScoreAndCritic(Score):
         super().set_up()
         self.critic_fit = CriticFit(self.policy, self.options)
 
-    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> tuple[Tensor, dict[str, float]]:
+    def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
         """The critic's fit."""
         return self.critic_fit(theta, rollout, target, rng)
 

@@ -107,10 +107,10 @@ class RunFolder:
         """Add to `manifest.json`, replacing it whole."""
         files.replace({self.manifest_file: json.dumps(self.manifest() | values, indent=1) + "\n"})
 
-    def forget(self, name: str) -> None:
+    def forget(self, *names: str) -> None:
         """Remove files of the folder that begin so: they speak of an earlier state of the run."""
-        for file in self.path.glob(f"{name}*"):
-            if file.is_file():
+        for file in self.path.iterdir():
+            if file.name.startswith(names) and file.is_file():
                 file.unlink()
 
     def checkpoint(self, steps: int) -> Path:

@@ -17,18 +17,8 @@ from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import evenly, look
 
 POINTS = 50  # points of a curve: enough for a plot, small enough to commit
-CURVES = (
-    RETURN,
-    "train/std",
-    "train/kl",
-    "train/approx_kl",
-    "train/clip_fraction",
-    "train/explained_variance",
-    "train/entropy_loss",
-    "health/sensitivity",
-    "health/noise_scale",
-    "time/time_elapsed",
-)
+CURVES = (RETURN, "train/std", "train/kl", "train/approx_kl", "train/clip_fraction", "train/explained_variance")
+CURVES += ("train/entropy_loss", "health/sensitivity", "health/noise_scale", "time/time_elapsed")
 
 
 def write(folder: RunFolder) -> dict[str, Any]:
@@ -41,16 +31,9 @@ def write(folder: RunFolder) -> dict[str, Any]:
     if not rows:
         return {}
     last = rows[-1]
-    found = {
-        "return": last.get("eval/mean_reward"),
-        "sampled": last.get("eval/mean_reward_sampled"),
-        "training": last.get(RETURN),
-        "steps": last[STEPS],
-        "curves": curves(rows, CURVES),
-        **_spread(rows),
-        **look(folder.path),
-        "date": datetime.date.today().isoformat(),
-    }
+    found = {"return": last.get("eval/mean_reward"), "sampled": last.get("eval/mean_reward_sampled")}
+    found |= {"training": last.get(RETURN), "steps": last[STEPS], "curves": curves(rows, CURVES)}
+    found |= _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
     files.replace({folder.outcome_file: json.dumps(found) + "\n"})
     return found
 

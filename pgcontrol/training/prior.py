@@ -50,10 +50,8 @@ class Prior:
         """
         where, own = str(self.config.prior), self.policy.state_dict()
         prior, meta = load_with_meta(where)
-        theirs, ours = (
-            flat({key: of.get(key) for key in ("obs_size", "low", "high", "hidden", "trunk", "head")})
-            for of in (meta["policy"], spec)
-        )
+        alike = ("obs_size", "low", "high", "hidden", "trunk", "head")
+        theirs, ours = (flat({key: of.get(key) for key in alike}) for of in (meta["policy"], spec))
         for key in ours | theirs:
             if theirs.get(key) != ours.get(key):
                 raise InputError(f"prior = {where!r}: its {key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}")

@@ -68,12 +68,8 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True) -> Run:
     config = config if isinstance(config, Config) else configure(config)
     trainer = Trainer(config)
     with RunFolder.create(config).alone() as folder:
-        folder.write_manifest(
-            seeds=trainer.seeds,
-            threads=trainer.threads._asdict(),
-            compiled=trainer.compilation.on,
-            reproducible=not trainer.asynchronous,
-        )
+        computed = {"threads": trainer.threads._asdict(), "compiled": trainer.compilation.on}
+        folder.write_manifest(seeds=trainer.seeds, **computed, reproducible=not trainer.asynchronous)
         return loop(trainer, folder, quiet)
 
 
@@ -103,8 +99,7 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
         trainer = Trainer(config, folder.manifest().get("compiled"), fresh=False)
         trainer.load(latest)
         write_yaml(config, folder.config_file)
-        folder.forget("diagnosis")
-        folder.forget("outcome")
+        folder.forget("diagnosis", "outcome")
         return loop(trainer, folder, quiet)
 
 

@@ -56,9 +56,8 @@ class Trainer:
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
-        self.sampling, self.minibatches, self.adapting = (
-            torch.Generator().manual_seed(self.seeds[name]) for name in KEPT
-        )
+        kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
+        self.sampling, self.minibatches, self.adapting = kept
         samples = config.num_envs * config.rollout_steps
         updates = -(-config.total_steps // samples)
         if compiled is None:
@@ -66,21 +65,13 @@ class Trainer:
         self.compilation = compiler.Compilation(compiled)
         self.estimator = algorithm.estimator(options)
         self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator)
-        self.collector = Collector(
-            self.env,
-            self.policy,
-            config.rollout_steps,
-            options.gamma,
-            config.scale_reward,
-            self.sampling,
-            algorithm.sampling(options, config.num_envs),
-            self.compilation,
-        )
+        settings = config.rollout_steps, options.gamma, config.scale_reward
+        scheme = algorithm.sampling(options, config.num_envs)
+        self.collector = Collector(self.env, self.policy, *settings, self.sampling, scheme, self.compilation)
         self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
-        self.steps = 0
-        self.updates = 0
+        self.steps = self.updates = 0
         self.seconds = 0.0  # wall time spent training, over all sessions of the run
         if fresh and self.prior:
             self.remarks.append(self.prior.begin(self.spec, self.seeds["evaluation"], self.threads.physics))
@@ -178,15 +169,8 @@ class Trainer:
         groups |= {"watch": self.watch.state(), "prior": self.prior.state() if self.prior else {}}
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
         tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
-        meta = {
-            "policy": self.spec,
-            "algorithm": self.config.algorithm.name,
-            "collector": env_extra,
-            "steps": self.steps,
-            "updates": self.updates,
-            "seconds": self.seconds,
-            "episodes": list(self.episodes),
-        }
+        meta = {"policy": self.spec, "algorithm": self.config.algorithm.name, "collector": env_extra}
+        meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)
 

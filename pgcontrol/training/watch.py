@@ -61,15 +61,10 @@ class HealthWatch:
         units = spread.unit(action[:, 0], head.low, head.high)
         units = units.unflatten(0, (len(params), DRAWS)).transpose(0, 1)
         fixed, now = spread.spread(units[:, : len(probes)]), spread.spread(units[:, len(probes) :])
-        row = {
-            "spread": fixed.mean(),
-            "spread_min": fixed.min(),
-            "visited_spread": now.mean(),
-            "visited_spread_min": now.min(),
-            "sensitivity": health.sensitivity(lambda p: head.log_prob(p, choice[::8]), repeated[::8], head.joints),
-        }
-        row |= {f"spread_joint{j}": s for j, s in enumerate(fixed)}
-        row |= {f"visited_spread_joint{j}": s for j, s in enumerate(now)}
+        row = {"sensitivity": health.sensitivity(lambda p: head.log_prob(p, choice[::8]), repeated[::8], head.joints)}
+        for name, joints in {"spread": fixed, "visited_spread": now}.items():
+            row |= {name: joints.mean(), f"{name}_min": joints.min()}
+            row |= {f"{name}_joint{j}": joint for j, joint in enumerate(joints)}
         if values := head.choice_spec.values:
             row["perplexity"] = spread.perplexity(head.entropy(params), choice.shape[1:].numel(), values)
         return row
@@ -95,10 +90,8 @@ class HealthWatch:
         width = modes.width_for(head.resolution)
         found = [modes.modes(state, width) for state in draws.transpose(0, 1).double().numpy()]
         means = draws.mean(0).double().numpy()
-        return {
-            "modes": float(np.mean([len(f) for f in found])),
-            "mean_to_mode": float(np.mean([modes.distance(m, f) for m, f in zip(means, found, strict=True)])),
-        }
+        distances = [modes.distance(mean, state) for mean, state in zip(means, found, strict=True)]
+        return {"modes": float(np.mean([len(state) for state in found])), "mean_to_mode": float(np.mean(distances))}
 
     def _of_update(self, rollout: Rollout, advantage: Tensor) -> dict[str, Tensor]:
         rows = ~rollout.masked.flatten()
@@ -111,14 +104,10 @@ class HealthWatch:
         row = {"ratio_min": least, "ratio_max": most, "advantage_skew": health.skew(weight)}
         if len(weight) >= PARTS * PART:
             picked = _evenly(len(weight), PARTS * PART)
-            trace, square = health.noise_scale(
-                self._gradients(*(x[picked] for x in (obs, choice, log_prob, weight))), PART
-            )
-            row |= {
-                "gradient_noise": trace,
-                "gradient_square": square,
-                "noise_scale": trace / square.where(square > 0, torch.nan),
-            }
+            gradients = self._gradients(*(x[picked] for x in (obs, choice, log_prob, weight)))
+            trace, square = health.noise_scale(gradients, PART)
+            scale = trace / square.where(square > 0, torch.nan)
+            row |= {"gradient_noise": trace, "gradient_square": square, "noise_scale": scale}
         return row
 
     @torch.enable_grad()
