@@ -77,10 +77,9 @@ class DecQN(Rule):
             if options.capacity < least:
                 raise InputError(f"algorithm.capacity = {options.capacity}: must be at least {name} = {least}")
         if not cls.gradient_steps(options, samples):
-            raise InputError(
-                f"algorithm.replay_ratio = {options.replay_ratio:g}: with num_envs x rollout_steps = {samples} it must"
-                f" be at least {options.minibatch / samples:g}, or no minibatch of {options.minibatch} is drawn"
-            )
+            said = f"algorithm.replay_ratio = {options.replay_ratio:g}: with num_envs x rollout_steps = {samples}"
+            least = f"{options.minibatch / samples:g}, or no minibatch of {options.minibatch} is drawn"
+            raise InputError(f"{said} it must be at least {least}")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:

@@ -15,16 +15,6 @@ from pgcontrol.options import InputError, option
 from pgcontrol.policy import Policy
 
 
-@dataclass(frozen=True)
-class NaturalOptions(CriticOptions):
-    """A step in units of KL."""
-
-    max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
-    cg_iterations: int = option(10, "iterations of conjugate gradients", least=1)
-    damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
-    normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
-
-
 class Fisher:
     """Products with the Fisher matrix of the mean over B samples; 0 on the critic's weights.
 
@@ -98,7 +88,14 @@ class Natural(Rule):
     The length is right to second order only: the measured KL, `train/kl`, may exceed δ, and nothing is done about it.
     """
 
-    Options = NaturalOptions
+    @dataclass(frozen=True)
+    class Options(CriticOptions):
+        """A step in units of KL."""
+
+        max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
+        cg_iterations: int = option(10, "iterations of conjugate gradients", least=1)
+        damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
+        normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
 
     def set_up(self) -> None:
         """The critic's fit; InputError: a head whose weights step at rates of their own."""
@@ -139,10 +136,8 @@ class Natural(Rule):
         theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
         entropy = (head.entropy(old) * rows).sum() / count
         metrics = {"train/policy_gradient_loss": -float(after.gain), "train/entropy_loss": -float(entropy)}
-        metrics |= {
-            "train/grad_norm": float(gradient.norm()),
-            "train/value_loss": fitted["train/value_loss"],
-        } | searched
+        norm, value_loss = float(gradient.norm()), fitted["train/value_loss"]
+        metrics |= {"train/grad_norm": norm, "train/value_loss": value_loss} | searched
         move(policy, theta, metrics)
         self.updates = self.updates + 1
         return metrics | fitted | {"train/n_updates": int(self.updates)}
@@ -168,7 +163,7 @@ class TrustRegion(Natural):
     """
 
     @dataclass(frozen=True)
-    class Options(NaturalOptions):
+    class Options(Natural.Options):
         """Adds the line search."""
 
         backtracks: int = option(10, "how often the step is shortened at most", least=1)

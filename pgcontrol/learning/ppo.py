@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -51,7 +50,7 @@ class ClippedSurrogate(Rule):
     another rule of the kind.
     """
 
-    @dataclass(frozen=True)
+    @dataclasses.dataclass(frozen=True)
     class Options:
         """Epochs of minibatches with Adam, and ε."""
 
@@ -68,15 +67,11 @@ class ClippedSurrogate(Rule):
         value_clip: float | None = option(None, "values move at most this far to their targets in an update", above=0)
         target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
-        adaptive_kl: float | None = option(
-            None, "adapt the step size, by factors of 1.5, to keep KL near this", above=0
-        )
+        adaptive_kl: float | None = option(None, "adapt the step size by factors of 1.5 to keep KL near this", above=0)
 
     def set_up(self) -> None:
         """Adam and its steps, the entropy's weight, the adaptive scale."""
         policy, options = self.policy, self.options
-        if options.recompute_advantage and self.estimator is None:
-            raise ValueError("recompute_advantage needs an estimator")
         super().set_up()
         # weight of the entropy bonus; moves where there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)

@@ -13,25 +13,22 @@ from pgcontrol.learning.rule import Moved, Rule, move, require_ratio_one
 from pgcontrol.options import option
 
 
-@dataclass(frozen=True)
-class ScoreOptions:
-    """One gradient step a rollout."""
-
-    learning_rate: float = option(1e-3, "step size at the start", above=0)
-    decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
-    optimiser: str = option("adam", "what makes a step of a gradient", choices=OPTIMISERS)
-    entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-    max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
-    normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
-
-
 class Score(Rule):
     """θ ← θ + α E[A ∇log π(choice)] (Williams 1992, eq. 4; Sutton et al. 2000, theorem 1), once a rollout.
 
     On tasks of a single step with A = r this is reward-weighted maximum likelihood: the same code path, nothing else.
     """
 
-    Options = ScoreOptions
+    @dataclass(frozen=True)
+    class Options:
+        """One gradient step a rollout."""
+
+        learning_rate: float = option(1e-3, "step size at the start", above=0)
+        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+        optimiser: str = option("adam", "what makes a step of a gradient", choices=OPTIMISERS)
+        entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
+        max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
+        normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
 
     def set_up(self) -> None:
         """The optimiser and its step."""
@@ -81,7 +78,7 @@ class ScoreAndCritic(Score):
     """The same step, and a critic fitted beside it on its own."""
 
     @dataclass(frozen=True)
-    class Options(ScoreOptions, CriticOptions):
+    class Options(Score.Options, CriticOptions):
         """Both."""
 
     def set_up(self) -> None:

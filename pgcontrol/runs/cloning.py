@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pgcontrol.options import option, pick
 from pgcontrol.runs import catalog
@@ -14,9 +14,11 @@ class CloneConfig:
     """Every value of a clone. Made by `configure_clone`.
 
     Attributes:
+        method: what made the policy, beside the algorithms' names.
         critic: None: data without play say nothing of values under the clone.
     """
 
+    method: ClassVar[str] = "clone"
     dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
     seed: int = option(0, "everything random in a clone follows from it", least=0, most=2**63 - 1)
@@ -37,21 +39,6 @@ class CloneConfig:
     head: Part
     trunk: Part
     critic: Part
-
-    @property
-    def critic_trunk(self) -> Part:
-        """Of a critic that has none."""
-        return self.trunk
-
-    @property
-    def critic_hidden(self) -> tuple[int, ...]:
-        """Of a critic that has none."""
-        return self.hidden
-
-    @property
-    def method(self) -> str:
-        """What made the policy, beside the algorithms' names."""
-        return "clone"
 
 
 def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:

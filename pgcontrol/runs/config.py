@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,15 @@ from pgcontrol.options import InputError, option, pick, read_options, suggest
 from pgcontrol.runs import catalog, checkpoint, recommended
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Part:
     """A part of the trainer chosen by name, with its options: `head` and `head.X` together."""
 
     name: str
     options: Any
 
-    def plain(self) -> dict[str, Any]:
-        """Name and options as one mapping of plain values."""
-        return {"name": self.name} | dataclasses.asdict(self.options)
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """Every value of a run. Made by `configure`, which knows the recommended ones."""
 
@@ -195,7 +190,8 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def nested(config: Any) -> dict[str, Any]:
     """A frozen config as plain nested values, for YAML."""
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    values |= {name: value.plain() for name, value in values.items() if isinstance(value, Part)}
+    parts = {name: part for name, part in values.items() if isinstance(part, Part)}
+    values |= {name: {"name": part.name} | dataclasses.asdict(part.options) for name, part in parts.items()}
     return values | {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
 
 

@@ -13,7 +13,7 @@ from pgcontrol.options import InputError, pick
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, read_part
+from pgcontrol.runs.config import PARTS, Config, nested, read_part
 from pgcontrol.trunks.base import Trunk
 
 # what a policy is made of: the algorithm is no part of it
@@ -22,11 +22,10 @@ TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorith
 
 def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
     """What a policy is made of, as JSON values."""
-    parts = {part: getattr(config, part).plain() for part in TABLES}
-    sizes = {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist()}
-    hidden = {"hidden": config.hidden, "critic_hidden": config.critic_hidden}
-    # through JSON, so that it equals what a checkpoint gives back
-    return json.loads(json.dumps({"env": config.env} | sizes | hidden | parts))
+    made_of = {"env", "hidden", "critic_hidden", *TABLES}
+    spec = {name: value for name, value in nested(config).items() if name in made_of}
+    spec |= {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist()}
+    return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
 
 def whole(spec: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import queue
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -109,10 +110,8 @@ class Workers:
             self.shared.stop.set()
             patience = time.monotonic() + 10
             while any(w.is_alive() for w in self.processes) and time.monotonic() < patience:
-                try:  # a worker cannot end while its news is unread
+                with suppress(queue.Empty):  # a worker cannot end while its news is unread
                     self.shared.news.get(timeout=0.05)
-                except queue.Empty:
-                    continue
             for process in self.processes:
                 process.kill()
                 process.join()
@@ -123,13 +122,9 @@ class Workers:
         trainer, config = self.trainer, self.trainer.config
         count = config.algorithm.options.workers
         weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(trainer).items()}
-        shared = Shared(
-            weights=weights,
-            normaliser=trainer.policy.normaliser,
-            steps=context.Value("q", trainer.steps),
-            stop=context.Event(),
-            news=context.Queue(4 * count),  # bounded: workers wait while nobody reads
-        )
+        news = context.Queue(4 * count)  # bounded: workers wait while nobody reads
+        steps, stop = context.Value("q", trainer.steps), context.Event()
+        shared = Shared(weights, trainer.policy.normaliser, steps, stop, news)
         fixed = named("policy.", trainer.policy.state_dict())
         fixed |= named("prior.", trainer.prior.state() if trainer.prior else {})
         for number in range(count):
@@ -227,11 +222,9 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
         except (Diverged, FloatingPointError) as error:
             news = error
         while wanted():
-            try:
+            with suppress(queue.Full):
                 shared.news.put(news, timeout=1.0)
                 break
-            except queue.Full:
-                continue
         if isinstance(news, Exception):
             break
     worker.close()

@@ -15,8 +15,6 @@ from pgcontrol.data.dataset import Dataset, Episode
 from pgcontrol.learning.optimiser import GradientStep, decayed, fresh_adam
 from pgcontrol.learning.rule import Diverged, require_finite_weights
 from pgcontrol.machine import compiler, trees
-from pgcontrol.machine.compiler import EAGER, Compilation
-from pgcontrol.machine.signals import Interrupt
 from pgcontrol.machine.tensors import named
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
@@ -24,8 +22,8 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy, policy_spec
-from pgcontrol.runs.log import Display, MetricsLog
-from pgcontrol.training.train import Run, evaluated
+from pgcontrol.runs.log import Display
+from pgcontrol.training.train import Run, Session, evaluated, session
 from pgcontrol.training.trainer import stream_seeds
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
@@ -49,7 +47,7 @@ class Samples(NamedTuple):
 class Likelihood:
     """Steps up the weighted mean log-probability: the score function's objective with weights for advantages."""
 
-    def __init__(self, policy: Policy, max_grad_norm: float, compilation: Compilation = EAGER):
+    def __init__(self, policy: Policy, max_grad_norm: float, compilation: compiler.Compilation = compiler.EAGER):
         self.policy, self.adam = policy, fresh_adam(policy)
         self.step = GradientStep(policy, self.loss, max_grad_norm, scaled=False, compilation=compilation)
 
@@ -100,24 +98,19 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
 
     folder = RunFolder.create(config)
-    compilation = Compilation(compiler.decide(config.compile, config.steps))
+    compilation = compiler.Compilation(compiler.decide(config.compile, config.steps))
     sizes = {"episodes": len(fitted), "held_out": len(held_out), "samples": len(train.obs)}
     origin = {"dataset": data.metadata.get("dataset_id"), "routes": data.routes()}
     folder.write_manifest(seeds=seeds, compiled=compilation.on, **origin, **sizes)
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(1)
     status, steps, began = "failed", 0, time.perf_counter()
     try:
         title = f"{config.env} {config.head.name} clone of {data.where}, {len(fitted)} episodes -> {folder.path}"
-        with (
-            Display(title, config.steps, quiet=quiet) as display,
-            MetricsLog(folder.metrics_file) as log,
-            Interrupt() as interrupt,
-        ):
+        with session(folder, title, config.steps, quiet=quiet) as live:
+            display, log, _ = live
             fit = Likelihood(policy, config.max_grad_norm, compilation)
             rows = _minibatches(len(train.obs), config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
             batches = (trees.rows(train, batch) for batch in rows)
-            best, steps, status = _fit(fit, config, batches, test, display, log, interrupt)
+            best, steps, status = _fit(fit, config, batches, test, live)
             row = _evaluate(policy, config, seeds["evaluation"], display)
             log.write(steps, best | row)
             tensors = named("policy.", policy.state_dict())
@@ -128,23 +121,17 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
         status = "diverged"
         raise
     finally:
-        torch.set_num_threads(threads_before)
         seconds = round(time.perf_counter() - began, 1)
         folder.write_manifest(status=status, steps=steps, seconds=seconds, compiled=compilation.on)
     return Run(folder.path, steps, status)
 
 
 def _fit(
-    fit: Likelihood,
-    config: CloneConfig,
-    batches: Iterator[Samples],
-    test: Samples,
-    display: Display,
-    log: MetricsLog,
-    interrupt: Interrupt,
+    fit: Likelihood, config: CloneConfig, batches: Iterator[Samples], test: Samples, live: Session
 ) -> tuple[dict[str, Any], int, str]:
     """The policy's weights to those of the best held-out likelihood: their row of metrics, their step, the status."""
     policy, every = fit.policy, max(1, config.steps // CHECKS)
+    display, log, interrupt = live
     theta, best, losses, began = policy.theta.clone(), dict[str, Any](), list[Tensor](), time.perf_counter()
     best_theta, best_step = theta, 0
     for step, batch in enumerate(batches, start=1):

@@ -2,7 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.measures import verdicts
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
-from pgcontrol.play.evaluate import Trace
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import Config, configure, nested, write_yaml
@@ -27,6 +27,8 @@ from pgcontrol.training.trainer import Trainer
 from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.clips import distributions, recorded
 from pgcontrol.video.queue import RenderQueue
+
+Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
 
 
 class Run(NamedTuple):
@@ -103,19 +105,31 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
         return loop(trainer, folder, quiet)
 
 
+@contextmanager
+def session(folder: RunFolder, title: str, total: int, start: int = 0, quiet: bool = True) -> Generator[Session]:
+    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with (
+            Display(title, total, start, quiet) as display,
+            MetricsLog(folder.metrics_file, start) as log,
+            Interrupt() as interrupt,
+        ):
+            yield display, log, interrupt
+    finally:
+        torch.set_num_threads(threads_before)
+
+
 def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
     """Train until the budget is used or a signal comes, and close the trainer; see `train`."""
     config, driven = trainer.config, driver(trainer)
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(trainer.threads.torch)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
     try:
         with (
-            Display(title, config.total_steps, trainer.steps, quiet) as display,
-            MetricsLog(folder.metrics_file, trainer.steps) as log,
+            session(folder, title, config.total_steps, trainer.steps, quiet) as (display, log, interrupt),
             RenderQueue(display.say, ClipFormat(seconds=config.video_seconds)) as clips,
-            Interrupt() as interrupt,
         ):
             if trainer.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
@@ -148,7 +162,6 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
         raise type(error)(f"{error}; {left}") from None
     finally:
         driven.close()
-        torch.set_num_threads(threads_before)
         folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
     return Run(folder.path, trainer.steps, status)
 
@@ -178,7 +191,9 @@ def _due(every: int, before: int, now: int) -> bool:
     return now // every > before // every
 
 
-def evaluated(env: VecEnv, policy: Policy, seed: int, record: bool = False) -> tuple[dict[str, Any], Trace | None]:
+def evaluated(
+    env: VecEnv, policy: Policy, seed: int, record: bool = False
+) -> tuple[dict[str, Any], evaluate.Trace | None]:
     """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode."""
     mode = evaluate.episodes(env, evaluate.policy_agent(policy, True, seed), seed, record)
     sampled = evaluate.episodes(env, evaluate.policy_agent(policy, False, seed), seed)
