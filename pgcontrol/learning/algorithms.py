@@ -50,25 +50,19 @@ class Algorithm:
         bases = tuple(dict.fromkeys(parts))  # two of them may have nothing to set
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
 
-    def check_parts(self, head: str, critic: str) -> None:
-        """Refuse a head or critic that the row has no use for.
-
-        Raises:
-            InputError: one line that names it.
-        """
-        if self.head not in (None, head):
-            raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
-        if self.critic == "none" != critic:
-            raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
-
-    def check(self, options: Any, num_envs: int, rollout_steps: int) -> None:
-        """Refuse what cannot work together, before anything is made.
+    def check(self, config: Any) -> None:
+        """Refuse a `Config` whose parts or settings cannot work together, before anything is made.
 
         Raises:
             InputError: one line that names the setting.
         """
-        self.sampling.check(options, num_envs)
-        self.rule.check(options, num_envs * rollout_steps)
+        head, critic, options = config.head.name, config.critic.name, config.algorithm.options
+        if self.head not in (None, head):
+            raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
+        if self.critic == "none" != critic:
+            raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
+        self.sampling.check(options, config.num_envs)
+        self.rule.check(options, config.num_envs * config.rollout_steps)
 
 
 # many small steps: what a rule that uses its data once can do with a critic
@@ -79,14 +73,13 @@ NATURAL = {"rollout_steps": 64}  # one step a rollout: more of them are worth mo
 # rollouts longer than 1/(1 − γ), or most returns would be cut off
 LONG = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
 
+GROUPS = SHORT | {"num_envs": 64, "algorithm.group_size": 16}
+# every choice is used once, and the group has normalised its advantage
+ONCE = {"algorithm.epochs": 1, "algorithm.normalise_advantage": False}
+
 TABLE = [
     Algorithm(
-        "naive-pg",
-        "the whole trajectory's return on every action, no critic (Williams 1992)",
-        WholeReturn,
-        Score,
-        critic="none",
-        recommended=LONG,
+        "naive-pg", "whole return, no critic (Williams 1992)", WholeReturn, Score, critic="none", recommended=LONG
     ),
     Algorithm(
         "reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, critic="none", recommended=LONG
@@ -116,14 +109,7 @@ TABLE = [
         ClippedSurrogate,
         critic="none",
         sampling=Groups,
-        recommended={
-            "num_envs": 64,
-            "rollout_steps": 16,
-            "algorithm.group_size": 16,
-            "algorithm.epochs": 1,  # every choice is used once
-            "algorithm.learning_rate": 1e-3,
-            "algorithm.normalise_advantage": False,  # the group has done it
-        },
+        recommended=GROUPS | ONCE,
     ),
     Algorithm(
         "npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, recommended=NATURAL

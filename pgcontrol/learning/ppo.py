@@ -163,12 +163,9 @@ class ClippedSurrogate(Rule):
         gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
         with torch.no_grad():
             off = (ratio - 1).abs()
-            measured = {
-                # k3 of Schulman 2020, "Approximating KL divergence": unbiased and never negative
-                "approx_kl": (ratio - 1 - log_ratio).mean(),
-                "clip_fraction": (off > clip).float().mean(),
-                "ratio_error": off.max(),
-            }
+            # k3 of Schulman 2020, "Approximating KL divergence": unbiased and never negative
+            approx_kl = (ratio - 1 - log_ratio).mean()
+            measured = {"approx_kl": approx_kl, "clip_fraction": (off > clip).float().mean(), "ratio_error": off.max()}
         return -gain.mean(), measured
 
     def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:

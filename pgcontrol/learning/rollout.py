@@ -18,6 +18,9 @@ from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import NoOptions
 from pgcontrol.policy import CLIP, Policy, merge_moments
 
+# (t, env ids [n], true final observations [n, O]) of the episodes that ended with choice t
+Finals = list[tuple[int, Tensor, Tensor]]
+
 
 @dataclass
 class Rollout:
@@ -40,7 +43,7 @@ class Rollout:
         bad: transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows.
         steps: environment steps played.
         seen: [T + 1, N, O] float32: `obs`, and what the policy sees next.
-        finals: (t, env ids [n], true final observations [n, O] float32) of the episodes that ended.
+        finals: the true final observations, in float32, of the episodes that ended.
         prior: a prior's params in these states, [T, N, ...], for a policy that is to stay near one.
         prior_weight: what a nat of KL(policy || prior) costs, in units of the objective.
     """
@@ -62,7 +65,7 @@ class Rollout:
     bad: Tensor
     steps: int
     seen: Tensor
-    finals: list[tuple[int, Tensor, Tensor]]
+    finals: Finals
     prior: Tensor | None = None
     prior_weight: float = 0.0
 
@@ -199,7 +202,7 @@ class Collector:
         terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)
         acting = physics = 0.0
         episodes: list[FinishedEpisode] = []
-        finals: list[tuple[int, Tensor, Tensor]] = []  # (t, env ids, true final obs)
+        finals: Finals = []
 
         raw_obs[0] = self.obs
         self._renew(raw_obs[0], start=True)
@@ -345,9 +348,7 @@ class Collector:
             self.restart()
 
 
-def _values(
-    value: Callable[[Tensor], Tensor], seen: Tensor, finals: list[tuple[int, Tensor, Tensor]]
-) -> tuple[Tensor, Tensor]:
+def _values(value: Callable[[Tensor], Tensor], seen: Tensor, finals: Finals) -> tuple[Tensor, Tensor]:
     every = value(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
     after = every[1:].clone()
     for t, ids, final in finals:

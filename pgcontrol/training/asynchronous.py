@@ -33,6 +33,8 @@ from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.trainer import Trainer
 
+# what came of one worker's update: environment steps, metrics, finished episodes
+News = tuple[int, dict[str, float], list[FinishedEpisode]]
 REPORT = 2048  # environment steps that one row of metrics.jsonl sums up
 
 
@@ -58,14 +60,6 @@ class Shared(NamedTuple):
     news: Any
 
 
-class News(NamedTuple):
-    """What came of one worker's update."""
-
-    steps: int
-    row: dict[str, float]
-    episodes: list[FinishedEpisode]
-
-
 class Workers:
     """Makes a Trainer's updates by worker processes: starts them, gathers their news, and ends them."""
 
@@ -73,8 +67,8 @@ class Workers:
         self.trainer = trainer
         trainer.policy.theta.share_memory_()  # the modules' weights are views of it
         trainer.policy.normaliser.share_memory()
-        self.shared: Shared | None = None
         self.processes: list[Any] = []
+        self.shared = self._start()
 
     def update(self) -> dict[str, float]:
         """The next REPORT steps of all workers together, as one row: means of their metrics.
@@ -83,16 +77,14 @@ class Workers:
             Diverged, FloatingPointError: numbers stopped being finite in a worker.
             WorkerFailed: a worker's process died.
         """
-        if self.shared is None:
-            self.shared = self._start()
         trainer, began = self.trainer, time.perf_counter()
         columns, steps, updates = collections.defaultdict[str, list[float]](list), 0, 0
         wanted = min(REPORT, trainer.config.total_steps - trainer.steps)
-        for news in self._listen(self.shared):
-            for name, value in news.row.items():
+        for played, metrics, episodes in self._listen():
+            for name, value in metrics.items():
                 columns[name].append(value)
-            trainer.episodes.extend(news.episodes)
-            steps, updates = steps + news.steps, updates + 1
+            trainer.episodes.extend(episodes)
+            steps, updates = steps + played, updates + 1
             if steps >= wanted:
                 break
         row = {name: fmean(values) for name, values in columns.items()}
@@ -100,21 +92,19 @@ class Workers:
 
     def save(self, folder: Path) -> None:
         """See `Trainer.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
-        if self.shared is not None:
-            take(self.trainer, self.shared.weights)
+        take(self.trainer, self.shared.weights)
         self.trainer.save(folder)
 
     def close(self) -> None:
         """End the workers, by force if they do not listen."""
-        if self.shared is not None:
-            self.shared.stop.set()
-            patience = time.monotonic() + 10
-            while any(w.is_alive() for w in self.processes) and time.monotonic() < patience:
-                with suppress(queue.Empty):  # a worker cannot end while its news is unread
-                    self.shared.news.get(timeout=0.05)
-            for process in self.processes:
-                process.kill()
-                process.join()
+        self.shared.stop.set()
+        patience = time.monotonic() + 10
+        while any(w.is_alive() for w in self.processes) and time.monotonic() < patience:
+            with suppress(queue.Empty):  # a worker cannot end while its news is unread
+                self.shared.news.get(timeout=0.05)
+        for process in self.processes:
+            process.kill()
+            process.join()
         self.trainer.close()
 
     def _start(self) -> Shared:
@@ -134,13 +124,13 @@ class Workers:
             self.processes[-1].start()
         return shared
 
-    def _listen(self, shared: Shared) -> Iterator[News]:
+    def _listen(self) -> Iterator[News]:
         while True:
             for number, process in enumerate(self.processes):
                 if process.exitcode:
                     raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}")
             try:
-                news = shared.news.get(timeout=1.0)
+                news = self.shared.news.get(timeout=1.0)
             except queue.Empty:
                 continue
             if isinstance(news, Exception):
@@ -215,10 +205,10 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
         try:
             before = worker.steps = shared.steps.value  # schedules follow what all have played
             row = update(worker, shared)
-            news = News(worker.steps - before, row, list(worker.episodes))
+            news = worker.steps - before, row, list(worker.episodes)
             worker.episodes.clear()
             with shared.steps.get_lock():
-                shared.steps.value += news.steps
+                shared.steps.value += worker.steps - before
         except (Diverged, FloatingPointError) as error:
             news = error
         while wanted():

@@ -108,8 +108,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
         with session(folder, title, config.steps, quiet=quiet) as live:
             display, log, _ = live
             fit = Likelihood(policy, config.max_grad_norm, compilation)
-            rows = _minibatches(len(train.obs), config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
-            batches = (trees.rows(train, batch) for batch in rows)
+            batches = _minibatches(train, config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
             best, steps, status = _fit(fit, config, batches, test, live)
             row = _evaluate(policy, config, seeds["evaluation"], display)
             log.write(steps, best | row)
@@ -160,13 +159,13 @@ def _fit(
     return best, best_step, "stopped" if interrupt else "finished"
 
 
-def _minibatches(count: int, size: int, rng: Generator) -> Iterator[Tensor]:
-    """Rows of one permutation after the other, always `size` of them."""
+def _minibatches(samples: Samples, size: int, rng: Generator) -> Iterator[Samples]:
+    """The samples in one permutation after the other, always `size` of them."""
     order = torch.empty(0, dtype=torch.int64)
     while True:
         while len(order) < size:
-            order = torch.cat((order, torch.randperm(count, generator=rng)))
-        yield order[:size]
+            order = torch.cat((order, torch.randperm(len(samples.obs), generator=rng)))
+        yield trees.rows(samples, order[:size])
         order = order[size:]
 
 
