@@ -23,7 +23,7 @@ from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display
-from pgcontrol.training.train import Run, Session, evaluated, session
+from pgcontrol.training.train import Run, Session, scored, session
 from pgcontrol.training.trainer import stream_seeds
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
@@ -185,7 +185,7 @@ def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) 
     if not config.eval_episodes:
         return {}
     env = make_env(config.env, config.eval_episodes, seed, config.threads)
-    row, _ = evaluated(env, policy, seed)
+    row, _ = scored(env, policy, seed, record=False)
     env.close()
     words = {"mean_reward": "return", "success": "success", "route_entropy": "route entropy"}
     for name, what in {"": "mode", "_sampled": "samples"}.items():

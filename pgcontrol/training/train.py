@@ -191,9 +191,7 @@ def _due(every: int, before: int, now: int) -> bool:
     return now // every > before // every
 
 
-def evaluated(
-    env: VecEnv, policy: Policy, seed: int, record: bool = False
-) -> tuple[dict[str, Any], evaluate.Trace | None]:
+def scored(env: VecEnv, policy: Policy, seed: int, record: bool) -> tuple[dict[str, Any], evaluate.Trace | None]:
     """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode."""
     mode = evaluate.episodes(env, evaluate.policy_agent(policy, True, seed), seed, record)
     sampled = evaluate.episodes(env, evaluate.policy_agent(policy, False, seed), seed)
@@ -204,7 +202,7 @@ def _evaluate(trainer: Trainer, folder: RunFolder, clips: RenderQueue) -> dict[s
     """What is logged of an evaluation; its first episode becomes a clip."""
     config, seed = trainer.config, trainer.seeds["evaluation"]
     env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
-    row, trace = evaluated(env, trainer.policy, seed, record=config.video)
+    row, trace = scored(env, trainer.policy, seed, record=config.video)
     env.close()
     if trace:
         episode = trainer.policy, env, trace, seed
