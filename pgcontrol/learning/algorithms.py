@@ -50,19 +50,25 @@ class Algorithm:
         bases = tuple(dict.fromkeys(parts))  # two of them may have nothing to set
         return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
 
-    def check(self, config: Any) -> None:
-        """Refuse a `Config` whose parts or settings cannot work together, before anything is made.
+    def check_parts(self, head: str, critic: str) -> None:
+        """Refuse a head or critic that the row has no use for.
 
         Raises:
-            InputError: one line that names the setting.
+            InputError: one line that names it.
         """
-        head, critic, options = config.head.name, config.critic.name, config.algorithm.options
         if self.head not in (None, head):
             raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
         if self.critic == "none" != critic:
             raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
-        self.sampling.check(options, config.num_envs)
-        self.rule.check(options, config.num_envs * config.rollout_steps)
+
+    def check(self, options: Any, num_envs: int, rollout_steps: int) -> None:
+        """Refuse what cannot work together, before anything is made.
+
+        Raises:
+            InputError: one line that names the setting.
+        """
+        self.sampling.check(options, num_envs)
+        self.rule.check(options, num_envs * rollout_steps)
 
 
 # many small steps: what a rule that uses its data once can do with a critic

@@ -83,6 +83,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Config.env)
     if not str(env).startswith("gym:"):
         pick("env", env, tasks())
@@ -95,7 +96,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     if "checkpoint_every" not in merged:  # ten moments to look back on, of a short run, too
         tenth = max(config.total_steps // 10, 1)
         config = dataclasses.replace(config, checkpoint_every=min(config.checkpoint_every, tenth))
-    row.check(config)
+    row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
 
