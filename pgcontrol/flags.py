@@ -9,25 +9,29 @@ from typing import Any, NamedTuple
 from pgcontrol.options import REQUIRED, InputError, near_miss, read, suggest
 from pgcontrol.text import typed
 
+# what stands for a number in help, unless the option says more
 METAVARS = {int: "N", int | None: "N", float: "X", float | None: "X"}
-"""What stands for a number in help, unless the option says more."""
 
 
 class Section(NamedTuple):
-    """Part of the help of a command that takes other settings beside its flags."""
+    """Part of the help of a command that takes settings as well as flags.
+
+    Attributes:
+        title: above the settings.
+        values: a dataclass of options that holds the recommended values, or the defaults.
+        prefix: comes before the names, e.g. `head.`.
+    """
 
     title: str
     values: Any
-    """A dataclass of options that holds what is recommended, or the defaults."""
     prefix: str = ""
-    """What comes before the names, e.g. `head.`."""
 
 
 class Flag:
     """An option on the command line: a flag, or a place without a name.
 
     A bool is a flag without a value, `--open` or `--no-open`. A tuple collects: a place takes all words that are left,
-    a flag one word each time it is given, or several.
+    a flag one word each time it is given, or several. Messages call it `label`.
     """
 
     def __init__(self, field: dataclasses.Field, hint: Any):
@@ -39,7 +43,6 @@ class Flag:
         self.metavar = field.metadata["metavar"] or self._metavar(field.name.upper())
         flag = f"--{field.name.replace('_', '-')}"
         self.label = self.metavar if self.positional else flag
-        """What messages call it."""
         if self.bare:
             self.usage = flag if field.default is False else f"{flag} | --no-{flag[2:]}"
         else:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+# the default of an option that has none: the user must give it
 REQUIRED: Any = dataclasses.MISSING
-"""The default of an option that has none: the user must give it."""
 
 
 class InputError(ValueError):

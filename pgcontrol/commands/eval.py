@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgcontrol.options import REQUIRED, option
 
+# of the table: the value that must be there, and what is written
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "return": ("eval/mean_reward", lambda row: f"{row['eval/mean_reward']:,.1f}"),
     "95 % of the mean": ("eval/low_reward", lambda r: f"{r['eval/low_reward']:,.1f} … {r['eval/high_reward']:,.1f}"),
@@ -15,7 +16,6 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "success": ("eval/success", lambda row: f"{100 * row['eval/success']:.0f} %"),
     "route entropy": ("eval/route_entropy", lambda row: f"{row['eval/route_entropy']:.2f}".replace("nan", "–")),
 }
-"""Of the table: the value that must be there, and what is written."""
 
 
 @dataclass(frozen=True)
