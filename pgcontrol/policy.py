@@ -6,24 +6,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.trunks.base import Trunk
 
-CLIP = 10.0
-"""Normalised observations and scaled rewards stay within this many deviations."""
+CLIP = 10.0  # deviations: normalised observations and scaled rewards stay within
 
 
 class Evaluation(NamedTuple):
-    """What an update needs to know of B samples under the current weights."""
+    """What an update needs to know of B samples under the current weights.
+
+    Attributes:
+        params: [B, ...] the head's distribution parameters.
+        log_prob: [B] of the stored choices.
+        critic: [B, ...] the critic's output.
+    """
 
     params: Tensor
-    """[B, ...] the head's distribution parameters."""
     log_prob: Tensor
-    """[B] of the stored choices."""
     critic: Tensor
-    """[B, ...] the critic's output."""
 
 
 class Normaliser(nn.Module):
@@ -33,18 +37,13 @@ class Normaliser(nn.Module):
     They are kept in float64 and merged batch by batch (Chan, Golub & LeVeque 1979, eq. 1.5).
     """
 
-    mean: Tensor
-    var: Tensor
-    count: Tensor
-    scale: Tensor
-
     def __init__(self, size: int):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
-        self.register_buffer("var", torch.ones(size, dtype=torch.float64))
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.mean = nn.Buffer(torch.zeros(size, dtype=torch.float64))
+        self.var = nn.Buffer(torch.ones(size, dtype=torch.float64))
+        self.count = nn.Buffer(torch.zeros((), dtype=torch.float64))
         # 1/sqrt(var), kept because every environment step needs it
-        self.register_buffer("scale", torch.ones(size, dtype=torch.float64))
+        self.scale = nn.Buffer(torch.ones(size, dtype=torch.float64))
 
     def forward(self, obs: Tensor) -> Tensor:
         """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP."""
@@ -72,11 +71,12 @@ class Policy(nn.Module):
 
     All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors and a
     checkpoint restores in one copy. Assign to `theta` in place only.
+
+    Attributes:
+        rates: [P], by what a rule's step of each weight is multiplied, as its head says; None where all are 1.
     """
 
-    theta: Tensor
     rates: Tensor | None
-    """[P], by what a rule's step of each weight is multiplied, as its head says; None where all are 1."""
 
     def __init__(
         self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic_trunk: Callable[[], Trunk], critic: Critic
@@ -90,23 +90,20 @@ class Policy(nn.Module):
         # a critic without weights reads no features
         self.critic_trunk = critic_trunk() if any(True for _ in critic.parameters()) else nn.Identity()
         self.critic = critic
-        self._names, parameters = zip(*self.named_parameters(), strict=True)
-        self._shapes = [p.shape for p in parameters]
-        self._sizes = [p.numel() for p in parameters]
-        self.theta = torch.cat([p.detach().reshape(-1) for p in parameters])
-        for parameter, view in zip(parameters, self.unflatten(self.theta).values(), strict=True):
-            parameter.data = view
         self.requires_grad_(False)  # gradients are taken with respect to theta
-        multiples = {f"head.{name}": multiple for name, multiple in head.rates().items()}
-        sized = zip(self._names, parameters, strict=True)
-        rates = torch.cat([multiples.get(name, torch.ones(())).expand(p.shape).reshape(-1) for name, p in sized])
+        self.theta = parameters_to_vector(self.parameters())
+        vector_to_parameters(self.theta, self.parameters())
+        self._shapes = {name: p.shape for name, p in self.named_parameters()}
+        multiples = named("head.", head.rates())
+        named_rates = ((multiples.get(name, torch.ones(())), shape) for name, shape in self._shapes.items())
+        rates = torch.cat([rate.expand(shape).reshape(-1) for rate, shape in named_rates])
         self.register_buffer("rates", None if bool((rates == 1).all()) else rates, persistent=False)
         self._rng = torch.Generator()
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """A flat vector [P] -> name -> weight, as views."""
-        parts = theta.split(self._sizes)
-        return {n: p.view(s) for n, p, s in zip(self._names, parts, self._shapes, strict=True)}
+        parts = theta.split([shape.numel() for shape in self._shapes.values()])
+        return {n: part.view(s) for (n, s), part in zip(self._shapes.items(), parts, strict=True)}
 
     def params(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> the head's params [B, ...]."""
@@ -119,8 +116,7 @@ class Policy(nn.Module):
     def forward(self, obs: Tensor, choice: Tensor) -> Evaluation:
         """Normalised observations [B, O] and stored choices -> their Evaluation."""
         params = self.params(obs)
-        critic = self.critic(self.critic_trunk(obs))
-        return Evaluation(params, self.head.log_prob(params, choice), critic)
+        return Evaluation(params, self.head.log_prob(params, choice), self.critic(self.critic_trunk(obs)))
 
     def evaluate(self, theta: Tensor, obs: Tensor, choice: Tensor) -> Evaluation:
         """`forward` with the weights `theta` [P], differentiable in them."""
@@ -183,5 +179,4 @@ class Policy(nn.Module):
 
 
 def _call(module: nn.Module, prefix: str, weights: dict[str, Tensor], inputs: Tensor) -> Tensor:
-    own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-    return torch.func.functional_call(module, own, (inputs,))
+    return torch.func.functional_call(module, under(prefix, weights), (inputs,))

@@ -17,7 +17,6 @@ class Critic(nn.Module):
 
     def __init__(self, features: int, options: Any):
         super().__init__()
-        self.features = features
         self.options = options
 
     def forward(self, features: Tensor) -> Tensor:

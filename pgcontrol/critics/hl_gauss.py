@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.options import option
@@ -21,12 +21,10 @@ class Options:
     smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
 
 
-FIRST = 10.0
-"""The support before any return was seen: ±10 deviations of the discounted return."""
-FALL = 1.0
-"""How fast logits fall outside an old support when it grows, in nats per old bin ..."""
+FIRST = 10.0  # the support before any return was seen: ±10 deviations of the discounted return
+FALL = 1.0  # how fast logits fall outside an old support when it grows, in nats per old bin ...
+# ... and how far below the mean: the new bins weigh next to nothing, and are learned in little time when needed
 DEPTH = 10.0
-"""... and how far below the mean: the new bins weigh next to nothing, and are learned in little time when needed."""
 
 
 class HLGauss(Critic):
@@ -45,14 +43,12 @@ class HLGauss(Critic):
 
     name = "hl-gauss"
     Options = Options
-    support: Tensor
-    fractions: Tensor
 
     def __init__(self, features: int, options: Options):
         super().__init__(features, options)
         self.out = orthogonal(features, options.bins, 0.01)
-        self.register_buffer("support", torch.tensor([-FIRST, FIRST]))  # low, high: saved with the weights
-        self.register_buffer("fractions", torch.linspace(0, 1, options.bins + 1), persistent=False)
+        self.support = nn.Buffer(torch.tensor([-FIRST, FIRST]))  # low, high: saved with the weights
+        self.fractions = nn.Buffer(torch.linspace(0, 1, options.bins + 1), persistent=False)
 
     @property
     def edges(self) -> Tensor:
