@@ -1,7 +1,7 @@
 """Actions to learn tokens from: those of a run, a Minari dataset, or an .npz file."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,22 +13,24 @@ from pgcontrol.learning.rollout import Collector
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.text import one_line
-from pgcontrol.tokenizers.base import windows
+from pgcontrol.tokenizers.base import unrolled, windows
 
 ENVS = 16
-STEPS = 32_000
-"""Of a run, where nobody says how many."""
+STEPS = 32_000  # of a run, where nobody says how many
 
 
 class Actions(NamedTuple):
-    """Actions in normalised units, in the order they were played."""
+    """Actions in normalised units, in the order they were played.
+
+    Attributes:
+        unit: [T, N, A] within [−1, 1].
+        ends: [T, N] bool: the last action of its episode.
+        env: the task, where it is known.
+    """
 
     unit: Tensor
-    """[T, N, A] within [−1, 1]."""
     ends: Tensor
-    """[T, N] bool: the last action of its episode."""
     env: str | None
-    """The task, where it is known."""
 
 
 def of(source: Path, steps: int, seed: int = 0) -> Actions:
@@ -63,14 +65,13 @@ def chunks(source: str, horizon: int) -> Tensor:
 
 
 @torch.no_grad()
-def of_run(where: Path, steps: int, seed: int, deterministic: bool = False) -> Actions:
-    """Play a trained policy.
+def of_run(where: Path, steps: int, seed: int) -> Actions:
+    """Play a trained policy's samples.
 
     Args:
         where: run folder or checkpoint.
         steps: environment steps in all, over 16 environments.
         seed: of the start states and of the policy's samples.
-        deterministic: the policy's mode instead of its samples.
 
     Raises:
         InputError: no policy there.
@@ -78,13 +79,10 @@ def of_run(where: Path, steps: int, seed: int, deterministic: bool = False) -> A
     policy, meta = load_with_meta(where)
     head, env_id = policy.head, meta["policy"]["env"]
     choices = -(-steps // (ENVS * head.horizon))
-    rng: Any = None if deterministic else torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     rollout, _ = Collector(make_env(env_id, ENVS, seed), policy, choices, 1.0, False, rng).collect()
-    unit = (head.decode(rollout.choice.flatten(0, 1)) - head.centre) / head.half_range
-    ended = rollout.terminated | rollout.truncated
-    # [T·N, H, A] -> [T·H, N, A]; an episode that ended within a chunk leaves the rest of it unplayed
-    unit = unit.unflatten(0, (choices, ENVS)).transpose(1, 2).flatten(0, 1)
-    return Actions(unit.clamp(-1, 1), ended.repeat_interleave(head.horizon, 0), env_id)
+    unit = head.to_unit(head.decode(rollout.choice.flatten(0, 1)))
+    return Actions(*unrolled(unit, rollout.terminated | rollout.truncated), env_id)
 
 
 def of_dataset(where: Path) -> Actions:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,25 +24,31 @@ from pgcontrol.text import one_line
 if TYPE_CHECKING:
     from minari.dataset.minari_storage import MinariStorage
 
-OURS = "pgcontrol"
-"""The key of the metadata under which a dataset of our own says how it was made."""
+OURS = "pgcontrol"  # the key of the metadata under which a dataset of our own says how it was made
 
 
 class Episode(NamedTuple):
-    """One episode of L steps."""
+    """One episode of L steps.
+
+    Attributes:
+        obs: [L + 1, O] float64: the final one among them.
+        action: [L, A] float32, in the task's bounds.
+        reward: [L].
+    """
 
     obs: np.ndarray
-    """[L + 1, O] float64: the final one among them."""
     action: np.ndarray
-    """[L, A] float32, in the task's bounds."""
     reward: np.ndarray
-    """[L]."""
     terminated: bool
     truncated: bool
 
 
 class Dataset:
-    """A Minari dataset with Box spaces, of which any may be flattened."""
+    """A Minari dataset with Box spaces, of which any may be flattened.
+
+    Attributes:
+        low, high: bounds of the actions [A].
+    """
 
     def __init__(self, where: str | Path):
         """Open it.
@@ -70,7 +77,6 @@ class Dataset:
             raise InputError(f"{where}: its actions have no bounds")
         self.obs_size = int(np.prod(obs.shape))
         self.low, self.high = (bound.reshape(-1).astype(np.float32) for bound in (action.low, action.high))
-        """Bounds of the actions [A]."""
         if not len(self):
             raise InputError(f"{where} holds no episodes")
 
@@ -144,11 +150,11 @@ def _undamaged(where: str) -> Iterator[None]:
         raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
 
 
+@dataclass
 class Writer:
     """A dataset that grows; whatever ends the program between two calls of `add`, it is whole and readable."""
 
-    def __init__(self, storage: MinariStorage):
-        self.storage = storage
+    storage: MinariStorage
 
     @classmethod
     def create(
@@ -169,14 +175,12 @@ class Writer:
             env_spec=spec,
         )
         name = re.sub(r"[^-\w]+", "-", folder.name)
-        storage.update_metadata(
-            {
-                "dataset_id": f"pgcontrol/{name}-v0",
-                "minari_version": importlib.metadata.version("minari"),
-                "algorithm_name": str(notes.get("algorithm", "")),
-                OURS: dict(notes),
-            }
-        )
+        about = {
+            "dataset_id": f"pgcontrol/{name}-v0",
+            "minari_version": importlib.metadata.version("minari"),
+            "algorithm_name": str(notes.get("algorithm", "")),
+        }
+        storage.update_metadata(about | {OURS: dict(notes)})
         beside.rename(folder)
         return cls(MinariStorage.read(folder))
 
@@ -212,24 +216,16 @@ class Writer:
 
     def add(self, episodes: Sequence[Episode], about: Sequence[Mapping[str, Any]]) -> None:
         """Append episodes, each with a few words about it (numbers and texts)."""
-
-        first = len(self)
-        self.storage.update_episodes([self._buffer(first + i, episode) for i, episode in enumerate(episodes)])
-        self.storage.update_episode_metadata(map(dict, about), range(first, first + len(episodes)))
-
-    @staticmethod
-    def _buffer(number: int, episode: Episode) -> Any:
         from minari.data_collector import EpisodeBuffer
 
-        last = np.arange(len(episode.reward)) == len(episode.reward) - 1
-        arrays: dict[str, Any] = {
-            "observations": episode.obs,
-            "actions": episode.action,
-            "rewards": episode.reward,
-            "terminations": last & episode.terminated,
-            "truncations": last & episode.truncated,
-        }
-        return EpisodeBuffer(id=number, **arrays)
+        numbers = range(len(self), len(self) + len(episodes))
+        buffers = []
+        for number, (obs, action, reward, terminated, truncated) in zip(numbers, episodes, strict=True):
+            last = np.arange(len(reward)) == len(reward) - 1
+            arrays: Any = (obs, action, reward, last & terminated, last & truncated)
+            buffers.append(EpisodeBuffer(number, None, None, *arrays))  # without seed and options
+        self.storage.update_episodes(buffers)
+        self.storage.update_episode_metadata(map(dict, about), numbers)
 
 
 def require() -> None:

@@ -6,6 +6,7 @@ goes on as if it had not been, one that grows keeps its episodes, and none is th
 
 import hashlib
 import importlib.metadata
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,20 +29,21 @@ from pgcontrol.runs.folder import PACKAGES
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.runs.log import Display
 
-WAVE = 16
-"""Episodes played side by side, or the next multiple of the task's routes."""
+WAVE = 16  # episodes played side by side, or the next multiple of the task's routes
 
 
 class Source(NamedTuple):
-    """Who plays the episodes."""
+    """Who plays the episodes.
 
-    env: str
+    Attributes:
+        wave: episodes of a wave.
+        begin: environments and a seed -> the agent of one wave.
+        notes: what the dataset says of it, `env` among it: equal notes, equal episodes.
+    """
+
     wave: int
-    """Episodes of a wave."""
     begin: Callable[[VecEnv, int], Act]
-    """Environments and a seed -> the agent of one wave."""
     notes: dict[str, Any]
-    """What the dataset says of it: equal notes, equal episodes."""
 
 
 class _Stopped(Exception):
@@ -65,7 +67,7 @@ def policy_source(where: Path, mode: bool) -> Source:
         "head": meta["policy"]["head"],
         "actions": "mode" if mode else "sampled",
     }
-    return Source(notes["env"], WAVE, lambda _, seed: evaluate.policy_agent(policy, mode, seed), notes)
+    return Source(WAVE, lambda _, seed: evaluate.policy_agent(policy, mode, seed), notes)
 
 
 def demonstrator_source(env_id: str, noise: float) -> Source:
@@ -74,23 +76,22 @@ def demonstrator_source(env_id: str, noise: float) -> Source:
     Raises:
         InputError: the task has none.
     """
-    tasks = pgcontrol_envs.catalog()
-    if not tasks[env_id].routes:
-        able = ", ".join(name for name, task in tasks.items() if task.routes)
-        raise InputError(f"{env_id} has no scripted demonstrator: record a run of it, or one of {able}")
-    routes = len(tasks[env_id].routes)
+    routes = {name: len(task.routes) for name, task in pgcontrol_envs.catalog().items() if task.routes}
+    if env_id not in routes:
+        raise InputError(f"{env_id} has no scripted demonstrator: record a run of it, or one of {', '.join(routes)}")
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
-    wave = routes * -(-WAVE // routes)
-    return Source(env_id, wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
+    wave = routes[env_id] * math.ceil(WAVE / routes[env_id])
+    return Source(wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
 
 
 def find_source(name: str, mode: bool, noise: float) -> Source:
     """From the name of a run folder, a checkpoint, or a task with a demonstrator."""
-    if not Path(name).exists():
-        if name in (tasks := pgcontrol_envs.catalog()):
-            return demonstrator_source(name, noise)
-        raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
-    return policy_source(Path(name), mode)
+    tasks = pgcontrol_envs.catalog()
+    if Path(name).exists():
+        return policy_source(Path(name), mode)
+    if name in tasks:
+        return demonstrator_source(name, noise)
+    raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
 
 
 def record(
@@ -115,36 +116,34 @@ def record(
     """
     dataset.require()
     who = find_source(source, mode, noise)
-    env = make_env(who.env, who.wave, seed)
+    env = make_env(who.notes["env"], who.wave, seed)
     notes = who.notes | {"seed": seed, "wave": who.wave}
     writer = _writer(out, env, notes, episodes)
     starts, draws = np.random.SeedSequence(seed).generate_state(2)  # apart from the seeds of evaluations
-    first, began, played, totals, routes = len(writer), time.perf_counter(), 0, list[float](), list[np.ndarray]()
-    title = f"{who.env} by {who.notes['source']} -> {out}"
+    first, began, played, totals, routes = len(writer), time.perf_counter(), 0, list[float](), list[int]()
+    title = f"{env.env_id} by {who.notes['source']} -> {out}"
     with Interrupt() as interrupt, Display(title, episodes, first, quiet) as display:
-        while len(writer) < episodes and not interrupt:
+        while len(writer) < episodes:
             number, done = divmod(len(writer), who.wave)
             wave_seed = int(np.random.SeedSequence([int(draws), number]).generate_state(1)[0])
+            start = int(starts) + number * who.wave
             try:
-                start = int(starts) + number * who.wave
                 wave, results = _play(env, who.begin(env, wave_seed), start, interrupt)
             except _Stopped:
                 break
-            fresh = slice(done, min(who.wave, episodes - number * who.wave))
+            fresh = slice(done, episodes - number * who.wave)
             writer.add(wave[fresh], _about(env, results, start)[fresh])
-            played += sum(len(episode.reward) for episode in wave[fresh])
+            played += int(results.lengths[fresh].sum())
             totals += results.returns[fresh].tolist()
             if results.route is not None:
-                routes.append(results.route[fresh])
+                routes += results.route[fresh].tolist()
             elapsed = time.perf_counter() - began
-            rate = (len(writer) - first) / elapsed
             row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": played / elapsed}
-            display.update(len(writer), row, left=(episodes - len(writer)) / rate)
+            display.update(len(writer), row, left=elapsed * (episodes - len(writer)) / (len(writer) - first))
         env.close()
         if routes and env.task is not None:
-            taken = np.concatenate(routes)
-            entropy = route_entropy(taken, len(env.task.routes))
-            display.say(f"success {np.mean(taken >= 0):.3f}, route entropy {entropy:.3f}")
+            entropy = route_entropy(np.array(routes), len(env.task.routes))
+            display.say(f"success {np.mean(np.array(routes) >= 0):.3f}, route entropy {entropy:.3f}")
         if len(writer) < episodes:
             display.say(f"stopped with {len(writer)} of {episodes} episodes; the same command goes on")
         else:
@@ -194,7 +193,7 @@ def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[
 def _about(env: VecEnv, results: evaluate.EpisodeResults, seed: int) -> list[dict[str, Any]]:
     """What each episode of a wave says of itself: the seed of its start, its return, and its route."""
     said: list[dict[str, Any]] = [{"seed": seed + i, "return": total} for i, total in enumerate(results.returns)]
-    if results.route is not None and env.task is not None:
-        for one, route in zip(said, results.route, strict=True):
-            one["route"] = env.task.routes[route] if route >= 0 else ""
-    return said
+    if results.route is None or env.task is None:
+        return said
+    names = [*env.task.routes, ""]  # the last is that of −1, no route
+    return [one | {"route": names[route]} for one, route in zip(said, results.route, strict=True)]

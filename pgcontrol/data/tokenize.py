@@ -64,6 +64,8 @@ def tokenize(
     say(f"{len(fit):,} chunks of {horizon} from {source}, sampled with seed {seed}; {len(held_out):,} held out")
     say(f"{tokenizer.length} codes of {tokenizer.codes}: {tokenizer.bits:.2f} bits per action")
     say(f"error {lost:.4f} half-ranges (root mean square, held out); the actions' deviation is {spread:.4f}")
-    flags = " ".join(f"--head.{k} {v}" for k, v in files.spec(tokenizer).items() if k != "joints")
-    say(f"pgcontrol train {actions.env or 'TASK'} --head token --head.source {out} {flags}", markup=False)
+    say(
+        f"pgcontrol train {actions.env or 'TASK'} --head token --head.source {out} {files.flags(tokenizer)}",
+        markup=False,
+    )
     return tokenizer

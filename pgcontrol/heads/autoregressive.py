@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from pgcontrol.heads import quadrature
-from pgcontrol.heads.base import joint_stds, output_layer, temper
+from pgcontrol.heads import normal, quadrature
+from pgcontrol.heads.base import output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.heads.rows import Chain
 from pgcontrol.options import option
@@ -41,23 +42,17 @@ class Autoregressive(BinPerJoint):
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
-    basis: Tensor
-    uniforms: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.degree = min(options.degree, options.bins - 1)
-        A, R = self.joints, self.degree
+        A, R = self.joints, min(options.degree, self.bins - 1)
         # Σ_k φ_r(k) φ_s(k) / K = [r = s], and no part of the constant, which softmax drops
         powers = self.centres.double().unsqueeze(1) ** torch.arange(R + 1)
         basis = torch.linalg.qr(powers)[0][:, 1:] * math.sqrt(self.bins)
-        self.register_buffer("basis", basis.float().repeat(A, 1, 1), persistent=False)
-        self.register_buffer("uniforms", quadrature.uniforms(32, A), persistent=False)
-        self.out = output_layer(features, A * (self.bins + R * A * R))
-        if options.initial_std is not None:
-            shape = -0.5 * (self.centres / options.initial_std) ** 2
-            with torch.no_grad():
-                self.out.bias.view(A, -1)[:, : self.bins] = shape
+        self.basis = nn.Buffer(basis.float().repeat(A, 1, 1), persistent=False)
+        self.uniforms = nn.Buffer(quadrature.uniforms(32, A), persistent=False)
+        bias = F.pad(normal.logits(self.centres, options.initial_std), (0, R * A * R)).repeat(A)
+        self.out = output_layer(features, len(bias), bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K + R·A·R]."""
@@ -77,5 +72,4 @@ class Autoregressive(BinPerJoint):
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """A temperature for each joint's logits, and for what it hears of the earlier ones."""
-        rows = [w.view(self.joints, -1) for w in self.out.parameters()]
-        temper(rows, lambda: joint_stds(self.describe(self(features)), self.joints), std)
+        temper(self.out.parameters(), lambda: self.joint_stds(features), std, self.joints)

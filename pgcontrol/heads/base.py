@@ -1,6 +1,6 @@
 """The Head contract: everything a policy gradient needs of a distribution over actions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -8,17 +8,21 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.trunks.base import orthogonal
 
+# source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there
 Chunks = Callable[[str, int], Tensor]
-"""Source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there."""
+INSET = 1e-3  # half-ranges: where no choice decodes to a bound, actions nearer to one are read as this far inside
 
 
 class ChoiceSpec(NamedTuple):
-    """Shape (without the batch) and dtype of one choice, as the rollout stores it."""
+    """Shape (without the batch) and dtype of one choice, as the rollout stores it.
+
+    Attributes:
+        values: every entry is one of 0 … values − 1, in any combination; None: not so (floats, for example).
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     values: int | None = None
-    """Every entry is one of 0 … values − 1, in any combination; None: not so (floats, say)."""
 
 
 class Head(nn.Module):
@@ -33,37 +37,36 @@ class Head(nn.Module):
     Sizes: B samples, F features, A joints, H = `horizon` actions a choice. Choices are in *normalised* units where -1
     and 1 are the joint's bounds; `decode` alone knows the bounds.
 
-    Subclasses say `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
+    Subclasses define `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
+
+    Attributes:
+        horizon: H, actions per choice; more than one when the head emits chunks.
+        estimates: methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
+            distributions as a training meets them. An estimate is as deterministic as the rest: a function of params
+            alone.
+        likeliest_mode: whether `mode` is the likeliest choice of all; where it is not, the head's docstring says what
+            it is instead.
+        resolution: how far neighbouring actions are apart where a joint has only some, in half-ranges; 0: any action
+            is possible.
+        variants: options that make another kind of distribution of this head: the laws hold under each of them, too.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type]
     horizon: int = 1
-    """H, actions per choice; more than one when the head emits chunks."""
     estimates: ClassVar[Mapping[str, float]] = {}
-    """Methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
-    distributions as a training meets them. An estimate is as deterministic as the rest: a function of params alone."""
     likeliest_mode: ClassVar[bool] = True
-    """Whether `mode` is the likeliest choice of all; a head that says no tells in its docstring what it is instead."""
     resolution: float = 0.0
-    """How far neighbouring actions are apart where a joint has only some, in half-ranges; 0: any action can be."""
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
-    """Options that make another kind of distribution of this head: the laws hold under each of them, too."""
-
-    low: Tensor
-    high: Tensor
-    centre: Tensor
-    half_range: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__()
-        self.features = features
         self.joints = low.numel()
         self.options = options
-        self.register_buffer("low", low.float().clone())
-        self.register_buffer("high", high.float().clone())
-        self.register_buffer("centre", 0.5 * (self.high + self.low), persistent=False)
-        self.register_buffer("half_range", 0.5 * (self.high - self.low), persistent=False)
+        self.low = nn.Buffer(low.float().clone())
+        self.high = nn.Buffer(high.float().clone())
+        self.centre = nn.Buffer(0.5 * (self.high + self.low), persistent=False)
+        self.half_range = nn.Buffer(0.5 * (self.high - self.low), persistent=False)
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -170,7 +173,12 @@ class Head(nn.Module):
             std: deviation of the decoded action, averaged over rows.
             features: [B, F] of states in which it shall be so wide.
         """
-        temper([w.view(1, -1) for w in self.parameters()], lambda: self.describe(self(features))["std"], std)
+        temper(self.parameters(), lambda: self.describe(self(features))["std"], std)
+
+    def joint_stds(self, features: Tensor) -> Tensor:
+        """Deviation of each joint's decoded action, averaged over rows, [A]."""
+        described = self.describe(self(features))
+        return torch.stack([described[f"std_joint{j}"] for j in range(self.joints)])
 
     def to_bounds(self, unit: Tensor) -> Tensor:
         """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
@@ -194,10 +202,6 @@ class Continuous(Head):
         return self.to_unit(action[:, 0])
 
 
-INSET = 1e-3
-"""Where no choice decodes to a bound itself, an action nearer to it than this, in half-ranges, is read as so near."""
-
-
 def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
     """x [G] in [−12, 12] for which `width(x)` [G], which grows with x group by group, is nearest `std`; by bisection.
 
@@ -213,32 +217,37 @@ def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
 
 
 def temper(
-    weights: Sequence[Tensor], width: Callable[[], Tensor], std: float, about: Sequence[Tensor | float] | None = None
+    weights: Iterable[Tensor],
+    width: Callable[[], Tensor],
+    std: float,
+    groups: int = 1,
+    flat: Sequence[Tensor | float] = (0.0, 0.0),
 ) -> None:
-    """Divide weights [G, ·] of logits by temperatures [G], in place, until `width()` [G] is `std`.
+    """Divide the weights of logits by one temperature for each of G groups of them, until `width()` [G] is `std`.
 
-    `about` are weights of no preference, one [·] for each; 0 by default.
+    Args:
+        weights: each [G·n, ...]; changed in place.
+        width: grows with the temperatures.
+        std: the width wanted.
+        groups: G.
+        flat: for each of `weights`, what it is where no logit is preferred.
     """
-    about = about or [0.0] * len(weights)
-    before = [w - a for w, a in zip(weights, about, strict=True)]
+    parts = [(w.view(groups, -1), w.view(groups, -1) - f, f) for w, f in zip(weights, flat, strict=True)]
 
     def at(log_temperature: Tensor) -> Tensor:
-        for weight, was, a in zip(weights, before, about, strict=True):
-            weight.copy_(was * torch.exp(-log_temperature).unsqueeze(1) + a)
+        for weight, slope, centre in parts:
+            weight.copy_(slope * torch.exp(-log_temperature).unsqueeze(1) + centre)
         return width()
 
-    solve(at, std, len(weights[0]))
+    solve(at, std, groups)
 
 
-def joint_stds(described: Mapping[str, Tensor], joints: int) -> Tensor:
-    """`std_joint0` … of what a head describes, [A]."""
-    return torch.stack([described[f"std_joint{j}"] for j in range(joints)])
+def output_layer(features: int, outputs: int, bias: Tensor | float = 0.0) -> nn.Linear:
+    """A linear layer whose weights start near zero, so the first policy hardly depends on the observation.
 
-
-def output_layer(features: int, outputs: int) -> nn.Linear:
-    """A linear layer that starts near zero, so the first policy hardly depends on the observation.
-
-    Orthogonal with a gain of 0.01 and no bias (Andrychowicz et al. 2021, "What matters in on-policy RL": the last
-    policy layer should be initialised 100x smaller).
+    Orthogonal with a gain of 0.01 (Andrychowicz et al. 2021, "What matters in on-policy RL": the last policy layer
+    should be initialised 100x smaller).
     """
-    return orthogonal(features, outputs, 0.01)
+    layer = orthogonal(features, outputs, 0.01)
+    layer.bias.data += bias
+    return layer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from pgcontrol.heads.base import INSET, Continuous, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
@@ -27,11 +27,10 @@ class Options:
     )
 
 
-PROPOSALS = 6
-"""Of a Gamma variable's sampler: see `gamma`."""
+PROPOSALS = 6  # of a Gamma variable's sampler: see `gamma`
+# A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
+# infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration.
 EDGE = 1e-6
-"""A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
-infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration."""
 
 
 class Beta(Continuous):
@@ -46,10 +45,9 @@ class Beta(Continuous):
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.raw = output_layer(features, 2 * self.joints)
         # on [−1, 1], Beta(α, α) has variance 1 / (2α + 1); softplus(x) = α − 1 at x = log(e^(α−1) − 1)
         above_one = 0.5 * (options.initial_std**-2 - 1) - 1
-        nn.init.constant_(self.raw.bias, above_one + math.log(-math.expm1(-above_one)))
+        self.raw = output_layer(features, 2 * self.joints, above_one + math.log(-math.expm1(-above_one)))
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, 2, A]."""
@@ -117,17 +115,14 @@ class Beta(Continuous):
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""
         alpha, beta = concentrations(params)
-        total = alpha + beta
-        std = deviation(alpha, beta)
-        most = self.options.max_concentration
 
         def mass_at_edge(a: Tensor, b: Tensor) -> Tensor:
             """The density in the middle of the last percent of the range, times that percent."""
             return 0.01 * ((a - 1) * math.log(0.995) + (b - 1) * math.log(0.005) - log_beta(a, b)).exp()
 
-        return spread(std.float()) | {
-            "concentration": total.mean().float(),
-            "std_at_bound": (torch.maximum(alpha, beta) >= most * 0.999).float().mean(),
+        return spread(deviation(alpha, beta).float()) | {
+            "concentration": (alpha + beta).mean().float(),
+            "std_at_bound": (torch.maximum(alpha, beta) >= 0.999 * self.options.max_concentration).float().mean(),
             "saturation": (mass_at_edge(alpha, beta) + mass_at_edge(beta, alpha)).mean().float(),
         }
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from pgcontrol.heads import categorical
-from pgcontrol.heads.base import ChoiceSpec, joint_stds, output_layer, temper
+from pgcontrol.heads import categorical, normal
+from pgcontrol.heads.base import ChoiceSpec, output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.options import option
 
@@ -46,43 +46,26 @@ class Binned(BinPerJoint):
         {"inside": True},
         {"inside": True, "quantile_std": 0.4, "bins": 5},
     )
-    edges: Tensor
-    log_width: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.inside = options.inside
         edges = spaced(self.bins + 1, options.quantile_std)
-        own = 0.5 * (edges[1:] + edges[:-1]) if self.inside else spaced(self.bins, options.quantile_std)
-        self.centres.copy_(own)
-        self.register_buffer("edges", edges, persistent=False)
-        self.register_buffer("log_width", edges.diff().log(), persistent=False)
-        self.resolution = float(own.diff().max())
-        self.logits = self.output(self.first_logits())
+        centres = 0.5 * (edges[1:] + edges[:-1]) if self.inside else spaced(self.bins, options.quantile_std)
+        self.centres.copy_(centres)
+        self.resolution = float(centres.diff().max())
+        self.edges = nn.Buffer(edges, persistent=False)
+        # logits of no preference: even over the range where bins are intervals, over the values where they are values
+        flat = edges.diff().log() if self.inside else torch.zeros(self.bins)
+        self.flat = nn.Buffer(flat, persistent=False)
+        first = self.bias_of(normal.logits(self.centres, options.initial_std) + self.flat)
+        self.logits = output_layer(features, self.joints * len(first), first.repeat(self.joints))
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """A temperature for each joint."""
-        rows = [w.view(self.joints, -1) for w in (self.logits.weight, self.logits.bias)]
-        flat = self.bias_of(self.log_width if self.inside else torch.zeros(self.bins))
-        temper(rows, lambda: joint_stds(self.describe(self(features)), self.joints), std, about=[0.0, flat])
-
-    def first_logits(self) -> Tensor:
-        """The logits [K] that every joint starts from."""
-        std = self.options.initial_std
-        if std is None:
-            # uniform over the range, where bins are intervals; over the values, where they are values
-            return self.log_width if self.inside else torch.zeros(self.bins)
-        shape = -0.5 * (self.centres / std) ** 2
-        return shape + self.log_width if self.inside else shape
-
-    def output(self, first: Tensor) -> torch.nn.Linear:
-        """The layer behind `forward`, set to give `first` [K] for every joint."""
-        bias = self.bias_of(first)
-        layer = output_layer(self.features, self.joints * len(bias))
-        with torch.no_grad():
-            layer.bias.copy_(bias.repeat(self.joints))
-        return layer
+        flat = 0.0, self.bias_of(self.flat)
+        temper(self.logits.parameters(), lambda: self.joint_stds(features), std, self.joints, flat)
 
     def bias_of(self, logits: Tensor) -> Tensor:
         """The layer's biases that give a joint the logits [K]."""
@@ -115,17 +98,17 @@ class Binned(BinPerJoint):
             return super().log_prob(params, choice)
         # the number of inner edges at or below the choice is its bin's index
         index = (choice.unsqueeze(-1) >= self.edges[1:-1]).sum(-1)
-        return (categorical.pick(params - self.log_width, index) - params.logsumexp(-1)).sum(-1)
+        return (categorical.pick(params - self.flat, index) - params.logsumexp(-1)).sum(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
         """−Σ p log p, plus Σ p log width where bins are intervals, summed over joints."""
         if not self.inside:
             return super().entropy(params)
-        return (categorical.entropy(params) + (F.softmax(params, -1) * self.log_width).sum(-1)).sum(-1)
+        return (categorical.entropy(params) + (F.softmax(params, -1) * self.flat).sum(-1)).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest bin of every joint, or the middle of the densest."""
-        return self.centres[(params - self.log_width).argmax(-1)] if self.inside else super().mode(params)
+        return self.centres[(params - self.flat).argmax(-1)] if self.inside else super().mode(params)
 
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value, or the choice itself."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical
 from pgcontrol.heads.base import ChoiceSpec, Head
@@ -19,23 +19,22 @@ class BinOptions:
 
     bins: int = option(11, "values per joint over its range, the bounds among them", least=2, most=1024)
     initial_std: float | None = option(
-        None,
-        "shape the first policy like a Gaussian of this deviation (share of the half-range); none: uniform",
-        above=0,
+        None, "shape the first policy like a Gaussian of this deviation, in half-ranges; none: uniform", above=0
     )
 
 
 class BinPerJoint(Head):
-    """A head whose choice is one action, the index of a bin for each joint, which `decode` reads as the bin's value."""
+    """A head whose choice is one action, the index of a bin for each joint, which `decode` reads as the bin's value.
 
-    centres: Tensor
+    Attributes:
+        centres: [K] values of the bins in half-ranges, ascending.
+    """
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__(features, low, high, options)
         self.bins = options.bins
         self.resolution = 2.0 / (self.bins - 1)
-        self.register_buffer("centres", torch.linspace(-1.0, 1.0, self.bins))
-        """[K] values of the bins in half-ranges, ascending."""
+        self.centres = nn.Buffer(torch.linspace(-1.0, 1.0, self.bins))
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -83,12 +82,8 @@ class BinPerJoint(Head):
 
         Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges.
         """
-        return spread(self.deviations(p, within)) | {
-            "perplexity": categorical.entropy(logits).exp().mean() / self.bins,
-            # a bin is dead when no visited state gives it a percent of the uniform share
-            "dead_bins": (p.amax(0) < 0.01 / self.bins).float().mean(),
-            "saturation": (p[..., 0] + p[..., -1]).mean(),
-        }
+        usage = categorical.usage(logits, p, "bins")
+        return spread(self.deviations(p, within)) | usage | {"saturation": (p[..., 0] + p[..., -1]).mean()}
 
     def deviations(self, p: Tensor, within: Tensor | float = 0.0) -> Tensor:
         """Of the decoded action, [B, A], under probabilities [B, A, K]; `within` is the variance inside each bin."""

@@ -29,6 +29,11 @@ def pick(values: Tensor, choice: Tensor) -> Tensor:
     return torch.where(choice.unsqueeze(-1) == indices, values, 0.0).sum(-1)
 
 
+def pick_row(rows: Tensor, choice: Tensor) -> Tensor:
+    """`rows` [B, K, D] at the indices `choice` [B], [B, D]."""
+    return pick(rows.mT, choice.unsqueeze(-1).expand(-1, rows.shape[-1]))
+
+
 def log_prob(logits: Tensor, choice: Tensor) -> Tensor:
     """Log softmax at `choice` [...]."""
     shifted = logits - logits.amax(-1, keepdim=True).detach()  # by hand: torch's own also looks for infinities
@@ -40,6 +45,15 @@ def entropy(logits: Tensor) -> Tensor:
     # log Σ exp − Σ p·logit: the same number without log_softmax, whose kernel is slow on rows as short as K
     total = logits.logsumexp(-1, keepdim=True)
     return total.squeeze(-1) - ((logits - total).exp() * logits).sum(-1)
+
+
+def usage(logits: Tensor, p: Tensor, values: str) -> dict[str, Tensor]:
+    """How many of K values are in use: perplexity as a share of K, from logits [..., K], and the share of dead ones.
+
+    A value is dead where no visited state, of probabilities [B, ..., K], gives it a percent of the uniform share.
+    """
+    K = p.shape[-1]
+    return {"perplexity": entropy(logits).exp().mean() / K, f"dead_{values}": (p.amax(0) < 0.01 / K).float().mean()}
 
 
 def kl(old: Tensor, new: Tensor) -> Tensor:

@@ -27,8 +27,8 @@ class DiagonalGaussian(Continuous):
 
     def rates(self) -> dict[str, Tensor]:
         """Of all that is σ's own."""
-        own = (name for name, _ in self.named_parameters() if name.startswith("log_std"))
-        return {name: torch.tensor(self.options.std_rate) for name in own}
+        rate = torch.tensor(self.options.std_rate)
+        return {name: rate for name, _ in self.named_parameters() if name.startswith("log_std")}
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """log σ before it is bounded, [A] or [B, A]."""
@@ -71,8 +71,7 @@ class DiagonalGaussian(Continuous):
         std = log_std.exp()
         return normal.spread(std) | {
             "std_at_bound": normal.at_bound(log_std, self.limits),
-            # P(|choice| > 1): the probability mass that `decode` clips
-            "saturation": (normal.tail(mean, std) + normal.tail(-mean, std)).mean(),
+            "saturation": normal.outside(mean, std).mean(),
         }
 
 
@@ -102,8 +101,7 @@ class GaussianState(DiagonalGaussian):
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
-        self.log_std = output_layer(features, self.joints)
-        nn.init.constant_(self.log_std.bias, math.log(options.initial_std))
+        self.log_std = output_layer(features, self.joints, math.log(options.initial_std))
 
     def free_log_std(self, features: Tensor) -> Tensor:
         """[B, A]."""

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
-from pgcontrol.heads.base import INSET, joint_stds, solve
+from pgcontrol.heads.base import INSET, solve
 from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.heads.normal import Deviations
 
@@ -28,14 +28,12 @@ class GaussianTanh(Gaussian):
     name = "gaussian-tanh"
     estimates: ClassVar = {"entropy": 0.01}
     likeliest_mode = False
-    nodes: Tensor
-    weights: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
         nodes, weights = quadrature.hermite(16)
-        self.register_buffer("nodes", nodes, persistent=False)
-        self.register_buffer("weights", weights, persistent=False)
+        self.nodes = nn.Buffer(nodes, persistent=False)
+        self.weights = nn.Buffer(weights, persistent=False)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log N(u; mean, σ²) − log(1 − tanh²u), summed over joints."""
@@ -60,11 +58,9 @@ class GaussianTanh(Gaussian):
         mean = squashed @ self.weights
         std = ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
         centre, log_std = params.unbind(1)
-        edge = math.atanh(0.99)
-        outside = normal.tail(centre + 1 - edge, log_std.exp()) + normal.tail(1 - edge - centre, log_std.exp())
         return normal.spread(std) | {
             "std_at_bound": normal.at_bound(log_std, self.limits),
-            "saturation": outside.mean(),
+            "saturation": normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean(),
         }
 
     @torch.no_grad()
@@ -73,7 +69,7 @@ class GaussianTanh(Gaussian):
 
         def width(log_std: Tensor) -> Tensor:
             self.log_std.copy_(log_std.clamp(*self.limits))
-            return joint_stds(self.describe(self(features)), self.joints)
+            return self.joint_stds(features)
 
         solve(width, std, self.joints)
 

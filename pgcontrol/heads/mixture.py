@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from pgcontrol.heads import categorical, normal, quadrature
 from pgcontrol.heads.base import Continuous, output_layer
@@ -41,17 +41,16 @@ class Mixture(Continuous):
     Options = Options
     estimates: ClassVar = {"entropy": 0.03, "kl": 0.03}
     variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0})
-    points: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.components, self.limits = options.components, options.log_limits
         self.out = output_layer(features, self.components * (1 + 2 * self.joints))
-        with torch.no_grad():
-            _, mean, log_std = self._split(self.out.bias.view(self.components, -1))
-            mean.normal_(0, options.initial_spread) if options.initial_spread else mean.zero_()
-            log_std.fill_(math.log(options.initial_std))
-        self.register_buffer("points", quadrature.normals(16, self.joints), persistent=False)
+        _, mean, log_std = self._split(self.out.bias.data.view(self.components, -1))
+        if options.initial_spread:
+            mean.normal_(0, options.initial_spread)
+        log_std.fill_(math.log(options.initial_std))
+        self.points = nn.Buffer(quadrature.normals(16, self.joints), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, M, 1 + 2A]."""
@@ -68,7 +67,7 @@ class Mixture(Continuous):
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
-        bias, weight = self.out.bias.view(self.components, -1), self.out.weight.view(self.components, -1, self.features)
+        bias, weight = (w.unflatten(0, (self.components, -1)) for w in (self.out.bias, self.out.weight))
         bias[:, -self.joints :] = math.log(self.options.within(std))
         weight[:, -self.joints :] = 0.0
 
@@ -79,10 +78,10 @@ class Mixture(Continuous):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A component, then a value of it, unclipped."""
-        race, normal = noise.split((self.components, self.joints), -1)
+        race, z = noise.split((self.components, self.joints), -1)
         chosen = categorical.draw(params[..., 0], race)
-        _, mean, log_std = self._split(_row(params, chosen))
-        return mean + log_std.exp() * normal
+        _, mean, log_std = self._split(categorical.pick_row(params, chosen))
+        return mean + log_std.exp() * z
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log Σ weight · N(choice; mean, σ²)."""
@@ -112,7 +111,7 @@ class Mixture(Continuous):
             pull = share.unsqueeze(-1) * precision.unsqueeze(1)
             x = (pull * mean.unsqueeze(1)).sum(2) / pull.sum(2)
         height = self._log_joint(params.unsqueeze(1), x.unsqueeze(2)).logsumexp(-1)
-        return _row(x, height.argmax(-1))
+        return categorical.pick_row(x, height.argmax(-1))
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the whole mixture, that of the components, weights' perplexity as a share of M, saturation."""
@@ -120,12 +119,11 @@ class Mixture(Continuous):
         weights, std = logits.softmax(-1).unsqueeze(-1), log_std.exp()
         middle = (weights * mean).sum(1)
         whole = (weights * (std**2 + (mean - middle.unsqueeze(1)) ** 2)).sum(1).sqrt()
-        outside = normal.tail(mean, std) + normal.tail(-mean, std)
         return normal.spread(whole) | {
             "component_std": (weights * std).sum(1).mean(),
             "std_at_bound": normal.at_bound(log_std, self.limits),
             "perplexity": categorical.entropy(logits).exp().mean() / self.components,
-            "saturation": (weights * outside).sum(1).mean(),
+            "saturation": (weights * normal.outside(mean, std)).sum(1).mean(),
         }
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,8 +147,3 @@ class Mixture(Continuous):
         square = (shift**2).sum(-1, keepdim=True) + 2 * (shift * ratio) @ points + ratio**2 @ points**2
         height = logits - log_std.sum(-1)  # of a component, but for what all have in common
         return (height.unsqueeze(-1) - 0.5 * square).mT
-
-
-def _row(values: Tensor, index: Tensor) -> Tensor:
-    """[B, M, ...] -> [B, ...]: of each row the entry at `index` [B]."""
-    return values.gather(1, index[:, None, None].expand(-1, 1, values.shape[-1])).squeeze(1)

@@ -43,6 +43,11 @@ class Deviations(Sigma):
     std_rate: float = option(1.0, "steps of σ's own weights, as a multiple of the others'; 0: σ stays", least=0)
 
 
+def logits(values: Tensor, std: float | None) -> Tensor:
+    """Logits that weigh `values` like N(0, std²), but for a constant; all 0 where `std` is None."""
+    return torch.zeros_like(values) if std is None else -0.5 * (values / std) ** 2
+
+
 def log_density(mean: Tensor, log_std: Tensor, x: Tensor) -> Tensor:
     """log N(x; mean, σ²) of [..., A], summed over the last axis."""
     z = (x - mean) * torch.exp(-log_std)
@@ -65,6 +70,12 @@ def kl(mean1: Tensor, log_std1: Tensor, mean2: Tensor, log_std2: Tensor) -> Tens
 def tail(mean: Tensor, std: Tensor) -> Tensor:
     """P(x > 1) under N(mean, std²)."""
     return 0.5 * torch.erfc((1 - mean) / (std * math.sqrt(2)))
+
+
+def outside(mean: Tensor, std: Tensor, edge: float = 1.0) -> Tensor:
+    """P(|x| > edge) under N(mean, std²); at 1, the mass that clipping at the bounds moves."""
+    inset = 1 - edge
+    return tail(mean + inset, std) + tail(inset - mean, std)
 
 
 def at_bound(log_std: Tensor, limits: tuple[float, float]) -> Tensor:

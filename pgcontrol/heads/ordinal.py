@@ -39,15 +39,12 @@ class Ordinal(Binned):
 
     name = "ordinal"
     Options = Options
-    steps: Tensor
 
-    def output(self, first: Tensor) -> nn.Linear:
-        """Scores: what takes the logits one bin up."""
-        layer = super().output(first)
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)
         # [K − 1, K]: score j is added to every bin above it; rows of mean 0 keep the logits around 0
-        steps = self.options.gain * torch.ones(self.bins - 1, self.bins).triu(1)
-        self.register_buffer("steps", steps - steps.mean(1, keepdim=True), persistent=False)
-        return layer
+        steps = options.gain * torch.ones(self.bins - 1, self.bins).triu(1)
+        self.steps = nn.Buffer(steps - steps.mean(1, keepdim=True), persistent=False)
 
     def bias_of(self, logits: Tensor) -> Tensor:
         """Scores [K − 1]."""

@@ -15,20 +15,13 @@ from pgcontrol.heads import categorical
 
 @dataclass(frozen=True)
 class CodeRow:
-    """p(c) = Π_j p(c_j): every position on its own."""
+    """p(c) = Π_j p(c_j): every position on its own.
+
+    Attributes:
+        logits: [B, P, K].
+    """
 
     logits: Tensor
-    """[B, P, K]."""
-
-    @property
-    def length(self) -> int:
-        """P."""
-        return self.logits.shape[1]
-
-    @property
-    def codes(self) -> int:
-        """K."""
-        return self.logits.shape[2]
 
     def draw(self, race: Tensor) -> Tensor:
         """Choices [B, P] by the exponential race [B, P, K]."""
@@ -73,15 +66,17 @@ class Chain(CodeRow):
     Entropy and KL sum over all K^P rows; the estimates average the positions' exact conditional entropies and KLs over
     fixed prefixes, drawn by inverse CDF at the Sobol points `uniforms`: all of them for the KL, the first `FEW` for the
     entropy, which every gradient step may ask for.
+
+    Attributes:
+        couplings: W, [B, P, R, P·R]: what every position says to each; only the earlier ones' part is read.
+        features: φ, [P, K, R].
+        uniforms: [S, P] in (0, 1).
     """
 
     FEW: ClassVar[int] = 8
     couplings: Tensor
-    """W, [B, P, R, P·R]: what every position says to each; only the earlier ones' part is read."""
     features: Tensor
-    """φ, [P, K, R]."""
     uniforms: Tensor
-    """[S, P] in (0, 1)."""
 
     @staticmethod
     def read(params: Tensor, features: Tensor, uniforms: Tensor) -> Chain:

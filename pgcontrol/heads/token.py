@@ -12,13 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from pgcontrol.heads import categorical
+from pgcontrol.heads import categorical, normal
 from pgcontrol.heads.base import ChoiceSpec, Chunks, Head, output_layer
-from pgcontrol.heads.normal import spread
 from pgcontrol.heads.rows import CodeRow
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers import files
-from pgcontrol.tokenizers.base import windows
+from pgcontrol.tokenizers.base import unrolled, windows
 
 OWN = "own"
 
@@ -61,18 +60,17 @@ class Token(Head):
     fitted to, and the output layer is set anew so that the policy, seen through the tokens, acts as before. Later fits
     do the same with codes matched to the old ones. `refit_until` ends them: a vocabulary and a policy that learn
     together can chase each other.
+
+    Attributes:
+        own: the head learns its own tokens.
+        warm: bool; it is still on bins.
+        updates: since the last fit.
+        refit_shift: how far the last fit moved the policy's mean action, in half-ranges.
     """
 
     name = "token"
     Options = Options
     BINS = 11
-    warm: Tensor
-    """Bool: still on bins."""
-    updates: Tensor
-    """Since the last fit."""
-    refit_shift: Tensor
-    """How far the last fit moved the policy's mean action, in half-ranges."""
-    bin_values: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
@@ -80,7 +78,6 @@ class Token(Head):
         self.tokenizer = files.make(options.tokenizer, options.horizon, self.joints, options.sizes(), "head.")
         self.shape = (self.tokenizer.length, self.tokenizer.codes)
         outputs = self.shape[0] * self.shape[1]
-        self.logits = output_layer(features, outputs + self.more_outputs())
         self.own = self.tokenizer.learned and options.source == OWN
         self.bins = min(self.BINS, outputs // self.joints)
         if self.own and self.bins < 3:
@@ -88,14 +85,14 @@ class Token(Head):
                 f"head.codes: {outputs} in all are too few to warm up on 3 bins for each of {self.joints} joints;"
                 " more codes, or head.source = a tokenizer's folder"
             )
-        self.register_buffer("warm", torch.tensor(self.own))
-        self.register_buffer("updates", torch.tensor(0))
-        self.register_buffer("refit_shift", torch.tensor(0.0))
-        self.register_buffer("bin_values", torch.linspace(-1.0, 1.0, max(self.bins, 2)), persistent=False)
-        if self.own and options.initial_std is not None:
-            shape = -0.5 * (self.bin_values / options.initial_std) ** 2
-            with torch.no_grad():
-                self.logits.bias[: self.joints * self.bins] = shape.repeat(self.joints)
+        self.warm = nn.Buffer(torch.tensor(self.own))
+        self.updates = nn.Buffer(torch.tensor(0))
+        self.refit_shift = nn.Buffer(torch.tensor(0.0))
+        self.bin_values = nn.Buffer(torch.linspace(-1.0, 1.0, self.bins), persistent=False)
+        self.logits = output_layer(features, outputs + self.more_outputs())
+        if self.own:
+            bins = normal.logits(self.bin_values, options.initial_std).repeat(self.joints)
+            self.logits.bias.data[: len(bins)] = bins
 
     def more_outputs(self) -> int:
         """Of the output layer, beside the logits."""
@@ -108,30 +105,25 @@ class Token(Head):
         """
         if not self.tokenizer.learned:
             return
-        source = Path(self.options.source)
-        if self.own and own is None:
-            self.tokenizer.require()
-        elif self.own or not files.found(source):
-            self.tokenizer.require()
-            data = own if self.own else chunks(self.options.source, self.horizon)
-            assert data is not None
-            if data.shape[-1] != self.joints:
-                raise InputError(f"head.source {source}: for {data.shape[-1]} joints, not {self.joints}")
+        source = self.options.source
+        if not self.own and files.found(Path(source)):
+            found = files.load(Path(source))
+            self._check_joints(found.joints)
+            if files.spec(found) != files.spec(self.tokenizer):
+                raise InputError(f"head.source {source} holds another tokenizer; say {files.flags(found)}")
+            self.tokenizer.load_state_dict(found.state_dict())
+            return
+        self.tokenizer.require()
+        data = own if self.own else chunks(source, self.horizon)
+        if data is not None:
+            self._check_joints(data.shape[-1])
             self.tokenizer.fit(data, seed)
             self.warm.fill_(False)
             nn.init.zeros_(self.logits.bias)  # which was the bins'
-        else:
-            self._read_folder(source)
 
-    def _read_folder(self, source: Path) -> None:
-        found = files.load(source)
-        ours, theirs = files.spec(self.tokenizer), files.spec(found)
-        if theirs["joints"] != self.joints:
-            raise InputError(f"head.source {source}: for {theirs['joints']} joints, not {self.joints}")
-        if ours != theirs:
-            flags = " ".join(f"--head.{k} {v}" for k, v in theirs.items() if k != "joints")
-            raise InputError(f"head.source {source} holds another tokenizer; say {flags}")
-        self.tokenizer.load_state_dict(found.state_dict())
+    def _check_joints(self, joints: int) -> None:
+        if joints != self.joints:
+            raise InputError(f"head.source {self.options.source}: for {joints} joints, not {self.joints}")
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -150,7 +142,7 @@ class Token(Head):
 
     def _as_bins(self, params: Tensor) -> Tensor:
         """The same numbers read as those of bins, [B, A, n]."""
-        return params.flatten(1)[:, : self.joints * self.bins].unflatten(-1, (self.joints, self.bins))
+        return first(params, self.joints, self.bins)
 
     def code_row(self, params: Tensor) -> CodeRow:
         """What params say of the codes."""
@@ -162,10 +154,10 @@ class Token(Head):
 
     def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
         """A function of rows, of those that count now, without a branch that would have to be compiled anew."""
+        codes = of(*map(self.code_row, params))
         if not self.own:
-            return of(*map(self.code_row, params))
-        bins = (CodeRow(self._as_bins(p)) for p in params)
-        return torch.where(self.warm, of(*bins), of(*map(self.code_row, params)))
+            return codes
+        return torch.where(self.warm, of(*(CodeRow(self._as_bins(p)) for p in params)), codes)
 
     def filled(self, index: Tensor) -> Tensor:
         """Indices [..., A or L] as a choice: zeros behind them up to the choice's length."""
@@ -177,11 +169,7 @@ class Token(Head):
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """By the exponential race."""
-        codes = self.filled(self.code_row(params).draw(noise))
-        if not self.own:
-            return codes
-        bins = CodeRow(self._as_bins(params)).draw(self._as_bins(noise))
-        return torch.where(self.warm, self.filled(bins), codes)
+        return self._measure(lambda row: self.filled(row.draw(first(noise, *row.logits.shape[1:]))), params)
 
     def mode(self, params: Tensor) -> Tensor:
         """The likeliest code of every position."""
@@ -189,8 +177,13 @@ class Token(Head):
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """Of the codes, or the bins, in the choice."""
-        # a code may be beyond the last bin, or a bin beyond the last code: in the part that does not count
-        return self._measure(lambda row: row.log_prob(choice[:, : row.length].clamp_max(row.codes - 1)), params)
+
+        def read(row: CodeRow) -> Tensor:
+            _, length, codes = row.logits.shape
+            # a code may be beyond the last bin, or a bin beyond the last code: in the part that does not count
+            return row.log_prob(choice[:, :length].clamp_max(codes - 1))
+
+        return self._measure(read, params)
 
     def entropy(self, params: Tensor) -> Tensor:
         """Of the codes, not of the actions, where several rows may mean the same."""
@@ -204,7 +197,7 @@ class Token(Head):
         """Choice [B, ...] -> chunk [B, H, A] within [−1, 1]."""
         if not self.own:
             return self.tokenizer.decode(choice)
-        bins = held(self.bin_values[choice[:, : self.joints].clamp_max(len(self.bin_values) - 1)], self.horizon)
+        bins = held(self.bin_values[choice[:, : self.joints].clamp_max(self.bins - 1)], self.horizon)
         codes = self.tokenizer.decode(choice[:, : self.shape[0]].clamp_max(self.shape[1] - 1))
         return torch.where(self.warm, bins, codes)
 
@@ -216,7 +209,7 @@ class Token(Head):
         """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
         chunk = self.to_unit(action)
         if self.warm:
-            return self.filled(categorical.nearest(chunk.mean(1), self.bin_values[: self.bins]))
+            return self.filled(categorical.nearest(chunk.mean(1), self.bin_values))
         return self.filled(self.tokenizer.encode(chunk))
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,14 +230,9 @@ class Token(Head):
         some = params[:: max(1, len(params) // 256)]  # a sample of rows will do
         per_joint = self.moments(some)[1].mean((0, 1))
         logits = self.current_row(params).conditionals()
-        p = F.softmax(logits, -1).mean(1)
-        return spread(per_joint.unsqueeze(0)) | {
-            "perplexity": categorical.entropy(logits).exp().mean() / p.shape[-1],
-            # a code is dead when no visited state gives it a percent of the uniform share
-            "dead_codes": (p.amax(0) < 0.01 / p.shape[-1]).float().mean(),
-            "warm": self.warm.float(),
-            "refit_shift": self.refit_shift,
-        }
+        usage = categorical.usage(logits, F.softmax(logits, -1).mean(1), "codes")
+        fits = {"warm": self.warm.float(), "refit_shift": self.refit_shift}
+        return normal.spread(per_joint.unsqueeze(0)) | usage | fits
 
     @torch.no_grad()
     def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
@@ -265,18 +253,15 @@ class Token(Head):
             self.updates.zero_()
 
     def _refit(self, rollout: Any, features: Tensor, rng: Generator) -> None:
-        T, N = rollout.terminated.shape
         params = self(features)
         draws = max(1, min(8, 2**13 // len(params), 2**22 // params.numel()))
         many = params.repeat(draws, 1, 1)
         meant = self.unit(self.sample(many, rng))  # what the policy does now, [draws·T·N, H, A]
         before, _ = self.moments(params)
-        played = self.unit(rollout.choice.flatten(0, 1)).unflatten(0, (T, N))
-        # an episode that ended within a chunk leaves the rest of it unplayed
-        ends = (rollout.terminated | rollout.truncated).repeat_interleave(self.horizon, 0)
-        steps = played.transpose(1, 2).flatten(0, 1)  # [T·H, N, A]
+        steps, ends = unrolled(self.unit(rollout.choice.flatten(0, 1)), rollout.terminated | rollout.truncated)
         old = copy.deepcopy(self.tokenizer)
-        self.tokenizer.fit(windows(steps, ends, self.horizon), seed(rng))
+        seed = int(torch.randint(2**31, (), generator=rng))
+        self.tokenizer.fit(windows(steps, ends, self.horizon), seed)
         if not self.warm:
             self.tokenizer.align(old)
         else:
@@ -290,14 +275,14 @@ class Token(Head):
         self.refit_shift.copy_((after - before).abs().mean())
 
 
+def first(x: Tensor, rows: int, columns: int) -> Tensor:
+    """The first of each row's numbers, [B, ...] -> [B, rows, columns]."""
+    return x.flatten(1)[:, : rows * columns].unflatten(-1, (rows, columns))
+
+
 def held(action: Tensor, horizon: int) -> Tensor:
     """[B, A] -> [B, H, A], the same at every step."""
     return action.unsqueeze(1).expand(-1, horizon, -1)
-
-
-def seed(rng: Generator) -> int:
-    """A seed for a library, from a stream."""
-    return int(torch.randint(2**31, (), generator=rng))
 
 
 @torch.enable_grad()
@@ -305,21 +290,18 @@ def imitate(layer: nn.Linear, features: Tensor, log_prob: Callable[[Tensor], Ten
     """Set a linear layer so that its outputs are likely, by L-BFGS from where the layer is, pulled a little to zero.
 
     Args:
-        layer: F inputs; changed in place.
+        layer: of F inputs; changed in place.
         features: [M, F].
         log_prob: outputs [M, ·] -> log-probability [M], concave.
     """
-    weight = layer.weight.detach().clone().requires_grad_()
-    bias = layer.bias.detach().clone().requires_grad_()
-    optimiser = torch.optim.LBFGS([weight, bias], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+    trial = copy.deepcopy(layer).requires_grad_()
+    optimiser = torch.optim.LBFGS(trial.parameters(), max_iter=60, history_size=10, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = -log_prob(F.linear(features, weight, bias)).mean() + 1e-5 * weight.square().sum()
+        value = -log_prob(trial(features)).mean() + 1e-5 * trial.weight.square().sum()
         value.backward()
         return value
 
     optimiser.step(loss)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(bias)
+    layer.load_state_dict(trial.state_dict())

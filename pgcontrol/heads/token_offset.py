@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,39 +48,35 @@ class TokenOffset(Head):
     name = "token-offset"
     Options = Options
     variants: ClassVar = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
-    table: Tensor
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.codes, self.limits = options.codes, options.log_limits
         spread = torch.quasirandom.SobolEngine(self.joints, scramble=True, seed=0).draw(self.codes)
-        self.register_buffer("table", 2 * spread - 1)
-        self.logits = output_layer(features, self.codes)
+        self.table = nn.Buffer(2 * spread - 1)
+        self.logits = output_layer(features, self.codes, self._code_logits())
         self.offsets = output_layer(features, self.codes * self.joints)
         self.log_std = nn.Parameter(torch.full((self.joints,), math.log(options.initial_std)))
-        self._weigh()
 
-    @torch.no_grad()
-    def _weigh(self) -> None:
-        if self.options.code_std is not None:
-            self.logits.bias.copy_(-0.5 * (self.table / self.options.code_std).square().sum(-1))
+    def _code_logits(self) -> Tensor:
+        return normal.logits(self.table, self.options.code_std).sum(-1)
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
-        """Read the codes of a tokenizer folder, or fit them to the source's actions, or to `own` where none is said."""
-        name = self.options.source
+        """Read the codes of a tokenizer folder, or fit them to `own` or to the source's actions."""
+        source = self.options.source
+        if source == SPREAD and own is None:
+            return
         tokens = files.make("kmeans", 1, self.joints, {"codes": self.codes}, "head.")
-        if name != SPREAD and files.found(Path(name)):
-            found = files.load(Path(name))
+        if source != SPREAD and files.found(Path(source)):
+            found = files.load(Path(source))
             if files.spec(found) != files.spec(tokens):
                 wanted = f"kmeans of {self.codes} codes for {self.joints} joints, horizon 1"
-                raise InputError(f"head.source {name} holds another tokenizer; must be {wanted}")
+                raise InputError(f"head.source {source} holds another tokenizer; must be {wanted}")
             tokens = found
-        elif name != SPREAD or own is not None:
-            tokens.fit(chunks(name, 1) if own is None else own, seed)
         else:
-            return
+            tokens.fit(chunks(source, 1) if own is None else own, seed)
         self.table.copy_(tokens.get_buffer("table")[0])
-        self._weigh()
+        self.logits.bias.data.copy_(self._code_logits())
 
     @property
     def choice_spec(self) -> ChoiceSpec:
@@ -115,13 +112,14 @@ class TokenOffset(Head):
         logits, means, log_std = self._split(params)
         race, z = noise.split((self.codes, self.joints), -1)
         code = categorical.draw(logits, race)
-        return _joined(code, _row(means, code) + log_std.exp() * z)
+        return _joined(code, categorical.pick_row(means, code) + log_std.exp() * z)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log p(c) + log N(offset; μ_c, σ²)."""
         logits, means, log_std = self._split(params)
         code, offset = _parts(choice)
-        return categorical.log_prob(logits, code) + normal.log_density(_row(means, code), log_std, offset)
+        density = normal.log_density(categorical.pick_row(means, code), log_std, offset)
+        return categorical.log_prob(logits, code) + density
 
     def entropy(self, params: Tensor) -> Tensor:
         """H(c) + ½ Σ log(2πe σ²)."""
@@ -138,7 +136,7 @@ class TokenOffset(Head):
         """The likeliest code with its mean offset: σ is the same for all."""
         logits, means, _ = self._split(params)
         code = logits.argmax(-1)
-        return _joined(code, _row(means, code))
+        return _joined(code, categorical.pick_row(means, code))
 
     def decode(self, choice: Tensor) -> Tensor:
         """Code plus offset, clipped at the bounds."""
@@ -155,20 +153,15 @@ class TokenOffset(Head):
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation of the action per joint, that of the offset, perplexity as a share of K, dead codes."""
         logits, means, log_std = self._split(params)
-        p, places = logits.softmax(-1), self.table + means
-        middle = torch.einsum("bk,bka->ba", p, places)
-        between = torch.einsum("bk,bka->ba", p, (places - middle.unsqueeze(1)).square())
-        std = log_std.exp()
-        centre = places.flatten(0, 1)
-        outside = normal.tail(centre, std[:1]) + normal.tail(-centre, std[:1])  # σ is the same in every state
-        return normal.spread((between + std.square()).sqrt()) | {
+        p, places, std = logits.softmax(-1), self.table + means, log_std.exp()
+        average = functools.partial(torch.einsum, "bk,bka->ba", p)
+        between = average((places - average(places).unsqueeze(1)).square())
+        measures = normal.spread((between + std.square()).sqrt()) | categorical.usage(logits, p, "codes")
+        return measures | {
             "offset_std": std.mean(),
-            "offset": (p.unsqueeze(-1) * means.abs()).sum(1).mean(),
+            "offset": average(means.abs()).mean(),
             "std_at_bound": normal.at_bound(log_std, self.limits),
-            "perplexity": categorical.entropy(logits).exp().mean() / self.codes,
-            # a code is dead when no visited state gives it a percent of the uniform share
-            "dead_codes": (p.amax(0) < 0.01 / self.codes).float().mean(),
-            "saturation": (p.flatten().unsqueeze(-1) * outside).sum(0).mean() / p.shape[0],
+            "saturation": average(normal.outside(places, std[:1])).mean(),  # σ is the same in every state
         }
 
 
@@ -179,10 +172,3 @@ def _joined(code: Tensor, offset: Tensor) -> Tensor:
 def _parts(choice: Tensor) -> tuple[Tensor, Tensor]:
     """Code [B] and offset [B, A]."""
     return choice[:, 0].long(), choice[:, 1:]
-
-
-def _row(means: Tensor, code: Tensor) -> Tensor:
-    """Each row's mean offset [B, A] at its code."""
-    # a masked sum, as in `categorical.pick`: the gradient of gather is a scatter
-    chosen = code.unsqueeze(-1) == torch.arange(means.shape[1], device=means.device)
-    return torch.where(chosen.unsqueeze(-1), means, 0.0).sum(1)

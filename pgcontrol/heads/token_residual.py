@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgcontrol.heads import quadrature, token
 from pgcontrol.heads.rows import Chain
@@ -42,12 +42,11 @@ class TokenResidual(token.Token):
     Options = Options
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
-    uniforms: Tensor
     tokenizer: Additive
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
-        self.register_buffer("uniforms", quadrature.uniforms(32, self.shape[0]), persistent=False)
+        self.uniforms = nn.Buffer(quadrature.uniforms(32, self.shape[0]), persistent=False)
 
     def more_outputs(self) -> int:
         """The couplings."""

@@ -21,20 +21,22 @@ class Tokenizer(nn.Module):
 
     Sizes: B chunks, H horizon (actions a chunk), A joints, L codes a chunk, K values a code.
 
-    Subclasses say `name`, `Options` (a frozen dataclass), and everything below that raises.
+    Subclasses define `name`, `Options` (a frozen dataclass), and everything below that raises.
+
+    Attributes:
+        learned: False when there is nothing to fit.
+        requires: the module that `fit` needs beside the base installation; decoding never needs it.
+        codes: K.
+        length: L.
     """
 
     name: ClassVar[str]
     Options: ClassVar[type]
     learned: ClassVar[bool] = True
-    """False when there is nothing to fit."""
     requires: ClassVar[str | None] = None
-    """The module that `fit` needs beside the base installation; decoding never needs it."""
 
     codes: int
-    """K."""
     length: int
-    """L."""
 
     def __init__(self, horizon: int, joints: int, options: Any):
         super().__init__()
@@ -128,18 +130,18 @@ class Additive(Tokenizer):
 
     Decoding is L look-ups. `encode` searches the nearest sum with a beam that looks at 4096 candidates a level: exact
     for K^L ≤ 4096, so that there `encode` after `decode` gives codes of the very same action; near it beyond.
+
+    Attributes:
+        table: [L, K, H·A].
     """
 
-    table: Tensor
-    """[L, K, H·A]."""
     CANDIDATES: ClassVar[int] = 4096
-    start: Tensor
 
     def __init__(self, horizon: int, joints: int, options: Any, length: int = 1):
         super().__init__(horizon, joints, options)
         self.codes, self.length = options.codes, length
-        self.register_buffer("table", torch.zeros(length, self.codes, horizon * joints))
-        self.register_buffer("start", torch.arange(length) * self.codes, persistent=False)
+        self.table = nn.Buffer(torch.zeros(length, self.codes, horizon * joints))
+        self.start = nn.Buffer(torch.arange(length) * self.codes, persistent=False)
 
     def reconstruct(self, codes: Tensor) -> Tensor:
         """The sum of the chosen rows."""
@@ -206,6 +208,15 @@ def lloyd(points: Tensor, codes: int) -> Tensor:
         far = near.topk(min(len(empty), len(points))).indices
         centres[empty[: len(far)]] = points[far]
     return centres
+
+
+def unrolled(chunks: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """Chunks [T·N, H, A], and [T, N] where an episode ended within one -> actions [T·H, N, A] and their `ends`.
+
+    The rest of a chunk in which an episode ended was not played, so each of its actions counts as an end.
+    """
+    actions = chunks.unflatten(0, ends.shape).transpose(1, 2).flatten(0, 1)
+    return actions, ends.repeat_interleave(chunks.shape[1], 0)
 
 
 def windows(actions: Tensor, ends: Tensor, horizon: int) -> Tensor:

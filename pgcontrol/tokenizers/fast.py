@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers.base import Tokenizer
@@ -38,20 +39,17 @@ class FAST(Tokenizer):
     Laws: `encode(reconstruct(c))` decodes like c for every c that `encode` gave. For other rows it does wherever
     their spelling fits into L tokens when spelled by byte pairs, which it need not: a row is a free choice of
     stretches, and byte pairs spell greedily. Clipping to the bounds changes frequencies, hence `reconstruct`.
+
+    Attributes:
+        spelling: [K, H·A] int: the stretch of each token, zeros behind it.
+        extent: [K] int: how many coefficients the stretch has.
+        merges: [K, 2] int: which two tokens a byte pair joins, in the order learned; −1 where there is none.
+        transform: [H, H]: row f is the f-th cosine of the orthonormal DCT-II, so its transpose is the inverse.
     """
 
     name = "fast"
     Options = Options
     requires = "tokenizers"
-    spelling: Tensor
-    """[K, H·A] int: the stretch of each token, zeros behind it."""
-    extent: Tensor
-    """[K] int: how many coefficients the stretch has."""
-    merges: Tensor
-    """[K, 2] int: which two tokens a byte pair joins, in the order learned; −1 where there is none."""
-    transform: Tensor
-    """[H, H]: row f is the f-th cosine of the orthonormal DCT-II, so its transpose is the inverse."""
-    places: Tensor
 
     def __init__(self, horizon: int, joints: int, options: Options):
         from scipy.fft import dct
@@ -66,11 +64,12 @@ class FAST(Tokenizer):
                 f" numbers take {singles + 1}"
             )
         size = horizon * joints
-        for name, shape in (("spelling", (self.codes, size)), ("extent", (self.codes,)), ("merges", (self.codes, 2))):
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.int64))
+        self.spelling = nn.Buffer(torch.zeros(self.codes, size, dtype=torch.int64))
+        self.extent = nn.Buffer(torch.zeros(self.codes, dtype=torch.int64))
+        self.merges = nn.Buffer(torch.zeros(self.codes, 2, dtype=torch.int64))
         matrix = torch.from_numpy(dct(torch.eye(horizon).double().numpy(), axis=0, norm="ortho")).float()
-        self.register_buffer("transform", matrix, persistent=False)
-        self.register_buffer("places", torch.arange(size), persistent=False)
+        self.transform = nn.Buffer(matrix, persistent=False)
+        self.places = nn.Buffer(torch.arange(size), persistent=False)
         self._learn([])
 
     def _learn(self, pairs: list[tuple[int, int]]) -> None:
@@ -98,13 +97,10 @@ class FAST(Tokenizer):
         from tokenizers.models import BPE
         from tokenizers.trainers import BpeTrainer
 
-        words = [self._word(row) for row in self.coefficients(chunks).tolist()]
-        library = Library(BPE())
-        alphabet = [self._letter(n) for n in range(-self.largest, self.largest + 1)]
-        library.train_from_iterator(
-            words,
-            BpeTrainer(vocab_size=self.codes - 1, initial_alphabet=alphabet, show_progress=False, min_frequency=2),  # pyright: ignore[reportCallIssue]
-        )
+        library, alphabet = Library(BPE()), list(self._word(range(-self.largest, self.largest + 1)))
+        settings: dict[str, Any] = {"initial_alphabet": alphabet, "show_progress": False, "min_frequency": 2}
+        trainer = BpeTrainer(vocab_size=self.codes - 1, **settings)
+        library.train_from_iterator(map(self._word, self.coefficients(chunks).tolist()), trainer)
         numbers = {letter: n + 1 for n, letter in enumerate(alphabet)}
         pairs: list[tuple[int, int]] = []
         for left, right in json.loads(library.to_str())["model"]["merges"]:
@@ -112,11 +108,9 @@ class FAST(Tokenizer):
             numbers[left + right] = len(alphabet) + len(pairs)
         self._learn(pairs)
 
-    def _letter(self, coefficient: int) -> str:
-        return chr(0x4E00 + coefficient + self.largest)  # a block of letters without spaces or case
-
-    def _word(self, coefficients: list[int]) -> str:
-        return "".join(map(self._letter, coefficients))
+    def _word(self, coefficients: Iterable[int]) -> str:
+        # letters of a block without spaces or case
+        return "".join(chr(0x4E00 + self.largest + n) for n in coefficients)
 
     def _library(self) -> Any:
         """The library's encoder for our vocabulary, under our numbers."""
@@ -124,10 +118,8 @@ class FAST(Tokenizer):
         from tokenizers import Tokenizer as Library
         from tokenizers.models import BPE
 
-        words = [
-            self._word(spelled[:extent])
-            for spelled, extent in zip(self.spelling.tolist(), self.extent.tolist(), strict=True)
-        ]
+        spelled = zip(self.spelling.tolist(), self.extent.tolist(), strict=True)
+        words = [self._word(stretch[:extent]) for stretch, extent in spelled]
         merges = [(words[left], words[right]) for left, right in self.merges.tolist() if left >= 0]
         vocabulary = {word: token for token, word in enumerate(words) if word}
         return Library(BPE(vocab=vocabulary, merges=merges))
@@ -161,8 +153,3 @@ class FAST(Tokenizer):
         spelled.scatter_(1, place.flatten(1), self.spelling[codes].flatten(1).float())
         spectrum = spelled[:, :size].unflatten(1, (self.horizon, self.joints))
         return self.transform.T @ spectrum / self.options.scale
-
-    def used_bits(self, codes: Tensor) -> float:
-        """Bits per action of these codes, counting tokens up to the last that is no padding, and one to end there."""
-        used = ((codes != 0) * torch.arange(1, self.length + 1)).amax(1)
-        return float((used + 1).clamp_max(self.length).float().mean()) * math.log2(self.codes) / self.horizon

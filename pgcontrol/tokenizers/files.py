@@ -38,6 +38,11 @@ def spec(tokenizer: Tokenizer) -> dict[str, Any]:
     return sizes | dataclasses.asdict(tokenizer.options)
 
 
+def flags(tokenizer: Tokenizer) -> str:
+    """What one types for a token head that uses it."""
+    return " ".join(f"--head.{name} {value}" for name, value in spec(tokenizer).items() if name != "joints")
+
+
 def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
     """Write the folder; `notes` (JSON values: where the data came from, the error reached) go with it."""
     tensor_files.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
