@@ -127,9 +127,8 @@ def of_file(file: Path) -> Actions:
         raise InputError(f"{file}: `low` must be less than `high` for every joint")
     unit = 2 * (actions - low) / (high - low) - 1
     if not unit.isfinite().all() or unit.abs().max() > 1 + 1e-5:
-        raise InputError(
-            f"{file}: `actions` must be finite and within [-1, 1], or within the arrays `low` and `high` beside them"
-        )
+        within = "within [-1, 1], or within the arrays `low` and `high` beside them"
+        raise InputError(f"{file}: `actions` must be finite and {within}")
     return Actions(unit.clamp(-1, 1).float().unsqueeze(1), ends.unsqueeze(1), None)
 
 

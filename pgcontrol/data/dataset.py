@@ -124,13 +124,8 @@ class Dataset:
                 raise InputError(f"{name}: infinite or NaN numbers")
             if (action < self.low - room).any() or (action > self.high + room).any():
                 raise InputError(f"{name}: actions up to {np.abs(action).max():g}, beyond the task's bounds")
-            yield Episode(
-                obs,
-                action.clip(self.low, self.high),
-                np.asarray(episode.rewards, np.float64),
-                bool(episode.terminations[-1]),
-                bool(episode.truncations[-1]),
-            )
+            reward, ends = np.asarray(episode.rewards, np.float64), (episode.terminations, episode.truncations)
+            yield Episode(obs, action.clip(self.low, self.high), reward, *(bool(end[-1]) for end in ends))
 
     def routes(self) -> Counter[str]:
         """How many episodes took each of the task's routes; empty where the dataset does not say."""
@@ -168,12 +163,8 @@ class Writer:
         beside.mkdir(parents=True)
         # Gymnasium's name of our tasks, so that Minari can make the environment anew
         spec = gymnasium.spec(env_id.removeprefix("gym:") if env_id.startswith("gym:") else f"pgcontrol/{env_id}")
-        storage = MinariStorage.new(
-            beside,
-            observation_space=Box(-np.inf, np.inf, (obs_size,), np.float64),
-            action_space=Box(low, high, low.shape, np.float32),
-            env_spec=spec,
-        )
+        obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
+        storage = MinariStorage.new(beside, observation_space=obs, action_space=action, env_spec=spec)
         name = re.sub(r"[^-\w]+", "-", folder.name)
         about = {
             "dataset_id": f"pgcontrol/{name}-v0",

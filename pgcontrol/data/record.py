@@ -160,9 +160,8 @@ def _writer(out: Path, env: VecEnv, notes: dict[str, Any], episodes: int) -> Wri
     before = {key: value for key, value in writer.notes.items() if key != "versions"}
     for key in before | notes:
         if before.get(key) != notes.get(key):
-            raise InputError(
-                f"--out {out} holds other episodes: {key} = {before.get(key)!r}, not {notes.get(key)!r}; name another"
-            )
+            differs = f"{key} = {before.get(key)!r}, not {notes.get(key)!r}"
+            raise InputError(f"--out {out} holds other episodes: {differs}; name another")
     if len(writer) >= episodes:
         raise InputError(f"--out {out} has {len(writer)} episodes already; ask for more, or name another")
     return writer

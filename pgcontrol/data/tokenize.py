@@ -1,5 +1,6 @@
 """`pgcontrol tokenize`: a tokenizer folder from the actions of a run or a dataset."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,9 @@ def tokenize(
     spread = float(held_out.std())
     say = Console(highlight=False, soft_wrap=True).print
     say(f"{len(fit):,} chunks of {horizon} from {source}, sampled with seed {seed}; {len(held_out):,} held out")
-    say(f"{tokenizer.length} codes of {tokenizer.codes}: {tokenizer.bits:.2f} bits per action")
+    bits = tokenizer.length * math.log2(tokenizer.codes) / horizon
+    say(f"{tokenizer.length} codes of {tokenizer.codes}: {bits:.2f} bits per action")
     say(f"error {lost:.4f} half-ranges (root mean square, held out); the actions' deviation is {spread:.4f}")
-    say(
-        f"pgcontrol train {actions.env or 'TASK'} --head token --head.source {out} {files.flags(tokenizer)}",
-        markup=False,
-    )
+    flags = files.flags(tokenizer)
+    say(f"pgcontrol train {actions.env or 'TASK'} --head token --head.source {out} {flags}", markup=False)
     return tokenizer

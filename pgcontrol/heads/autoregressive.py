@@ -21,9 +21,7 @@ from pgcontrol.options import option
 class Options(BinOptions):
     """Adds how much joints may say to each other."""
 
-    degree: int = option(
-        2, "polynomials through which joints speak to each other; bins - 1: every pairwise table", least=1, most=10
-    )
+    degree: int = option(2, "polynomials that joints speak through; bins - 1: every pairwise table", least=1, most=10)
 
 
 class Autoregressive(BinPerJoint):

@@ -40,6 +40,7 @@ class Head(nn.Module):
     Subclasses define `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
 
     Attributes:
+        choice_spec: what one choice looks like in memory; here one float for each joint.
         horizon: H, actions per choice; more than one when the head emits chunks.
         estimates: methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
             distributions as a training meets them. An estimate is as deterministic as the rest: a function of params
@@ -61,17 +62,12 @@ class Head(nn.Module):
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__()
-        self.joints = low.numel()
-        self.options = options
+        self.joints, self.options = low.numel(), options
+        self.choice_spec = ChoiceSpec((self.joints,), torch.float32)
         self.low = nn.Buffer(low.float().clone())
         self.high = nn.Buffer(high.float().clone())
         self.centre = nn.Buffer(0.5 * (self.high + self.low), persistent=False)
         self.half_range = nn.Buffer(0.5 * (self.high - self.low), persistent=False)
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """What one choice looks like in memory."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> params [B, ...]."""
@@ -187,11 +183,6 @@ class Head(nn.Module):
 
 class Continuous(Head):
     """A head whose choice is one action, a float for each joint in half-ranges, which `decode` clips at the bounds."""
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One float per joint."""
-        return ChoiceSpec((self.joints,), torch.float32)
 
     def decode(self, choice: Tensor) -> Tensor:
         """Clip at the bounds."""

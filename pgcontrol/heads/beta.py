@@ -19,12 +19,8 @@ class Options:
     """What `--head.X` sets for the Beta."""
 
     # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
-    initial_std: float = option(
-        0.37, "deviation at the start, as a share of the half-range (uniform: 0.577)", least=0.05, below=0.577
-    )
-    max_concentration: float = option(
-        1000.0, "α and β never go above this (a deviation of 0.022 when both are there)", least=200, most=1e5
-    )
+    initial_std: float = option(0.37, "deviation at the start, in half-ranges; uniform: 0.577", least=0.05, below=0.577)
+    max_concentration: float = option(1000.0, "the largest α and β; both: a deviation of 0.022", least=200, most=1e5)
 
 
 PROPOSALS = 6  # of a Gamma variable's sampler: see `gamma`

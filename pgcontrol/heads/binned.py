@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +21,7 @@ class Options(BinOptions):
 
     quantile_std: float | None = option(
         None,
-        "space the bins by the quantiles of a Gaussian of this deviation, so that they are denser around 0;"
-        " none: evenly",
+        "space the bins by the quantiles of a Gaussian of this deviation, denser at 0; none: evenly",
         least=0.1,
     )
     inside: bool = option(False, "play a value drawn uniformly inside the chosen bin, not the bin's own")
@@ -41,7 +39,7 @@ class Binned(BinPerJoint):
 
     name = "binned"
     Options = Options
-    variants: ClassVar = (
+    variants = (
         {"quantile_std": 0.4, "initial_std": 0.4},
         {"inside": True},
         {"inside": True, "quantile_std": 0.4, "bins": 5},
@@ -50,6 +48,8 @@ class Binned(BinPerJoint):
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.inside = options.inside
+        if self.inside:
+            self.choice_spec = ChoiceSpec((self.joints,), torch.float32)
         edges = spaced(self.bins + 1, options.quantile_std)
         centres = 0.5 * (edges[1:] + edges[:-1]) if self.inside else spaced(self.bins, options.quantile_std)
         self.centres.copy_(centres)
@@ -70,11 +70,6 @@ class Binned(BinPerJoint):
     def bias_of(self, logits: Tensor) -> Tensor:
         """The layer's biases that give a joint the logits [K]."""
         return logits
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One bin index per joint, or one float."""
-        return ChoiceSpec((self.joints,), torch.float32) if self.inside else super().choice_spec
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""

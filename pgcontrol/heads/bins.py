@@ -33,13 +33,9 @@ class BinPerJoint(Head):
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
         super().__init__(features, low, high, options)
         self.bins = options.bins
+        self.choice_spec = ChoiceSpec((self.joints,), torch.int64, self.bins)
         self.resolution = 2.0 / (self.bins - 1)
         self.centres = nn.Buffer(torch.linspace(-1.0, 1.0, self.bins))
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One bin index per joint."""
-        return ChoiceSpec((self.joints,), torch.int64, self.bins)
 
     def row(self, params: Tensor) -> CodeRow:
         """What params say of the bins: by default that they are logits [B, A, K], and every joint is on its own."""

@@ -69,10 +69,8 @@ class DiagonalGaussian(Continuous):
         """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""
         mean, log_std = params.unbind(1)
         std = log_std.exp()
-        return normal.spread(std) | {
-            "std_at_bound": normal.at_bound(log_std, self.limits),
-            "saturation": normal.outside(mean, std).mean(),
-        }
+        saturation = normal.outside(mean, std).mean()
+        return normal.spread(std) | {"std_at_bound": normal.at_bound(log_std, self.limits), "saturation": saturation}
 
 
 class Gaussian(DiagonalGaussian):

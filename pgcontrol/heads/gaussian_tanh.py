@@ -58,10 +58,8 @@ class GaussianTanh(Gaussian):
         mean = squashed @ self.weights
         std = ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
         centre, log_std = params.unbind(1)
-        return normal.spread(std) | {
-            "std_at_bound": normal.at_bound(log_std, self.limits),
-            "saturation": normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean(),
-        }
+        saturation = normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean()
+        return normal.spread(std) | {"std_at_bound": normal.at_bound(log_std, self.limits), "saturation": saturation}
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:

@@ -20,9 +20,7 @@ class Options(Deviations):
     """Adds the number of Gaussians and where they start."""
 
     components: int = option(4, "M: Gaussians in the mixture", least=1, most=64)
-    initial_spread: float = option(
-        0.3, "deviation of the means at the start, as a share of the half-range: alike, they would stay alike", least=0
-    )
+    initial_spread: float = option(0.3, "deviation of the first means, in half-ranges: alike, they stay alike", least=0)
 
 
 class Mixture(Continuous):

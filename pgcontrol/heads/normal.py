@@ -21,10 +21,8 @@ class Sigma:
 
     def __post_init__(self) -> None:
         if not self.min_std <= self.initial_std <= self.max_std:
-            raise InputError(
-                f"head.initial_std = {self.initial_std}: must lie between head.min_std = {self.min_std}"
-                f" and head.max_std = {self.max_std}"
-            )
+            limits = f"head.min_std = {self.min_std} and head.max_std = {self.max_std}"
+            raise InputError(f"head.initial_std = {self.initial_std}: must lie between {limits}")
 
     def within(self, std: float) -> float:
         """The σ nearest to this one that the limits allow."""

@@ -81,10 +81,11 @@ class Token(Head):
         self.own = self.tokenizer.learned and options.source == OWN
         self.bins = min(self.BINS, outputs // self.joints)
         if self.own and self.bins < 3:
-            raise InputError(
-                f"head.codes: {outputs} in all are too few to warm up on 3 bins for each of {self.joints} joints;"
-                " more codes, or head.source = a tokenizer's folder"
-            )
+            few = f"{outputs} in all are too few to warm up on 3 bins for each of {self.joints} joints"
+            raise InputError(f"head.codes: {few}; more codes, or head.source = a tokenizer's folder")
+        # one code per position, or while warming up one bin per joint; zeros in the places that are left over
+        places = max(self.shape[0], self.joints) if self.own else self.shape[0]
+        self.choice_spec = ChoiceSpec((places,), torch.int64, None if self.own else self.shape[1])
         self.warm = nn.Buffer(torch.tensor(self.own))
         self.updates = nn.Buffer(torch.tensor(0))
         self.refit_shift = nn.Buffer(torch.tensor(0.0))
@@ -124,14 +125,6 @@ class Token(Head):
     def _check_joints(self, joints: int) -> None:
         if joints != self.joints:
             raise InputError(f"head.source {self.options.source}: for {joints} joints, not {self.joints}")
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """One code per position, or while warming up one bin per joint; zeros in the places that are left over."""
-        length, codes = self.shape
-        if self.own:
-            return ChoiceSpec((max(length, self.joints),), torch.int64)
-        return ChoiceSpec((length,), torch.int64, codes)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> params."""

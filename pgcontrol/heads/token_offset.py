@@ -6,7 +6,6 @@ import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -29,7 +28,7 @@ class Options(normal.Sigma):
         SPREAD, "where codes come from: spread (evenly over all torques), or a kmeans folder, run or dataset"
     )
     code_std: float | None = option(
-        0.4, "the first codes' weights are those of a Gaussian of this deviation; none: equal weights", above=0
+        0.4, "weigh the first codes like a Gaussian of this deviation; none: alike", above=0
     )
 
 
@@ -47,10 +46,11 @@ class TokenOffset(Head):
 
     name = "token-offset"
     Options = Options
-    variants: ClassVar = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
+    variants = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
+        self.choice_spec = ChoiceSpec((1 + self.joints,), torch.float32)
         self.codes, self.limits = options.codes, options.log_limits
         spread = torch.quasirandom.SobolEngine(self.joints, scramble=True, seed=0).draw(self.codes)
         self.table = nn.Buffer(2 * spread - 1)
@@ -77,11 +77,6 @@ class TokenOffset(Head):
             tokens.fit(chunks(source, 1) if own is None else own, seed)
         self.table.copy_(tokens.get_buffer("table")[0])
         self.logits.bias.data.copy_(self._code_logits())
-
-    @property
-    def choice_spec(self) -> ChoiceSpec:
-        """The code's number, and one float per joint."""
-        return ChoiceSpec((1 + self.joints,), torch.float32)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, K + 1, 1 + A]."""

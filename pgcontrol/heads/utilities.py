@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -23,12 +22,8 @@ class Options:
     """What `--head.X` sets for the utilities."""
 
     bins: int = option(3, "values per joint, evenly over its range, the bounds among them", least=2, most=1024)
-    epsilon: float = option(
-        0.05, "ε: share of choices, joint by joint, that are drawn evenly from the bins", least=0, below=1
-    )
-    temperature: float = option(
-        0.1, "of the softmax over the utilities that the other choices are drawn from; towards 0: greedy", above=0
-    )
+    epsilon: float = option(0.05, "ε: share of each joint's choices drawn evenly from the bins", least=0, below=1)
+    temperature: float = option(0.1, "of the other choices' softmax over the utilities; towards 0: greedy", above=0)
 
 
 class Utilities(BinPerJoint):
@@ -43,7 +38,7 @@ class Utilities(BinPerJoint):
 
     name = "utilities"
     Options = Options
-    variants: ClassVar = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
+    variants = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

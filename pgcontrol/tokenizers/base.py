@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -10,6 +9,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from pgcontrol.options import InputError
+
+# how codebooks of vector_quantize_pytorch begin, and when a code moves to where data are
+CODEBOOK: dict[str, Any] = {"kmeans_init": True, "kmeans_iters": 20, "threshold_ema_dead_code": 1}
 
 
 class Tokenizer(nn.Module):
@@ -51,11 +53,6 @@ class Tokenizer(nn.Module):
         """
         if cls.requires and find_spec(cls.requires) is None:
             raise InputError(f"a {cls.name} tokenizer needs {cls.requires}: pip install 'pgcontrol[tokens]'")
-
-    @property
-    def bits(self) -> float:
-        """Bits per action: what a code row can say at most, over the actions of a chunk."""
-        return self.length * math.log2(self.codes) / self.horizon
 
     @torch.no_grad()
     def fit(self, chunks: Tensor, seed: int) -> None:

@@ -59,10 +59,8 @@ class FAST(Tokenizer):
         self.largest = math.ceil(options.scale * math.sqrt(horizon))
         singles = 2 * self.largest + 1
         if options.codes < singles + 1:
-            raise InputError(
-                f"codes = {options.codes}: too few for scale = {options.scale:g} at horizon = {horizon}, where single"
-                f" numbers take {singles + 1}"
-            )
+            needed = f"scale = {options.scale:g} at horizon = {horizon}, where single numbers take {singles + 1}"
+            raise InputError(f"codes = {options.codes}: too few for {needed}")
         size = horizon * joints
         self.spelling = nn.Buffer(torch.zeros(self.codes, size, dtype=torch.int64))
         self.extent = nn.Buffer(torch.zeros(self.codes, dtype=torch.int64))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pgcontrol.options import option
-from pgcontrol.tokenizers.base import Additive
+from pgcontrol.tokenizers.base import CODEBOOK, Additive
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,8 @@ class RVQ(Additive):
         from vector_quantize_pytorch import ResidualVQ
 
         data = chunks.flatten(1)
-        levels = ResidualVQ(
-            dim=data.shape[1],
-            num_quantizers=self.length,
-            codebook_size=self.codes,
-            kmeans_init=True,
-            kmeans_iters=20,
-            decay=0.8,
-            threshold_ema_dead_code=1,
-        )
+        sizes = {"dim": data.shape[1], "num_quantizers": self.length, "codebook_size": self.codes}
+        levels = ResidualVQ(**sizes, decay=0.8, **CODEBOOK)
         for _ in range(self.PASSES):
             levels(data[torch.randint(len(data), (min(len(data), self.ROWS),))])
         self.table.copy_(torch.as_tensor(levels.codebooks))

@@ -1,19 +1,10 @@
 """VQ-VAE: one code for a chunk, its meaning learned by an encoder and a decoder."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from pgcontrol.options import option
-from pgcontrol.tokenizers.base import Additive
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the VQ-VAE lets one set."""
-
-    codes: int = option(64, "K: codes in the codebook", least=2, most=4096)
+from pgcontrol.tokenizers.base import CODEBOOK, Additive
+from pgcontrol.tokenizers.kmeans import Options
 
 
 class VQ(Additive):
@@ -37,15 +28,7 @@ class VQ(Additive):
         size = data.shape[1]
         encoder = nn.Sequential(nn.Linear(size, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, self.LATENT))
         decoder = nn.Sequential(nn.Linear(self.LATENT, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, size))
-        codebook = VectorQuantize(
-            dim=self.LATENT,
-            codebook_size=self.codes,
-            kmeans_init=True,
-            kmeans_iters=20,
-            decay=0.9,
-            threshold_ema_dead_code=1,
-            commitment_weight=0.25,
-        )
+        codebook = VectorQuantize(self.LATENT, self.codes, decay=0.9, commitment_weight=0.25, **CODEBOOK)
         weights = [*encoder.parameters(), *decoder.parameters()]
         optimiser = torch.optim.Adam(weights, lr=2e-3)
         schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=self.STEPS)

@@ -1,5 +1,6 @@
 """Layers of tanh: what most policies of locomotion are made of."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -17,8 +18,5 @@ class MLP(Trunk):
 
     def layers(self, inputs: int, hidden: Sequence[int], options: NoOptions) -> list[nn.Module]:
         """A linear layer and tanh for each size."""
-        made: list[nn.Module] = []
-        for size in hidden:
-            made += [orthogonal(inputs, size, math.sqrt(2)), nn.Tanh()]
-            inputs = size
-        return made
+        sizes = itertools.pairwise([inputs, *hidden])
+        return [layer for a, b in sizes for layer in (orthogonal(a, b, math.sqrt(2)), nn.Tanh())]

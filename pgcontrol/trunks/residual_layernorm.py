@@ -19,9 +19,8 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.inner, self.outer = nn.Linear(width, inner), nn.Linear(inner, width)
         nn.init.orthogonal_(self.inner.weight, math.sqrt(2))
-        nn.init.zeros_(self.inner.bias)
-        nn.init.zeros_(self.outer.weight)
-        nn.init.zeros_(self.outer.bias)
+        for zero in (self.inner.bias, *self.outer.parameters()):
+            nn.init.zeros_(zero)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, F] -> [B, F]."""
