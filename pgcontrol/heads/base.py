@@ -208,26 +208,24 @@ def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
 
 
 def temper(
-    weights: Iterable[Tensor],
-    width: Callable[[], Tensor],
-    std: float,
-    groups: int = 1,
-    flat: Sequence[Tensor | float] = (0.0, 0.0),
+    weights: Iterable[Tensor], width: Callable[[], Tensor], std: float, groups: int = 1, flat: Tensor | float = 0.0
 ) -> None:
-    """Divide the weights of logits by one temperature for each of G groups of them, until `width()` [G] is `std`.
+    """Divide a layer's logits by one temperature for each of G groups of them, until `width()` [G] is `std`.
 
     Args:
-        weights: each [G·n, ...]; changed in place.
+        weights: the layer's weight and bias, [G·n, F] and [G·n]; changed in place.
         width: grows with the temperatures.
         std: the width wanted.
         groups: G.
-        flat: for each of `weights`, what it is where no logit is preferred.
+        flat: the biases [n] at which no logit is preferred.
     """
-    parts = [(w.view(groups, -1), w.view(groups, -1) - f, f) for w, f in zip(weights, flat, strict=True)]
+    weight, bias = (w.view(groups, -1) for w in weights)
+    steep_weight, steep_bias = weight.clone(), bias - flat
 
     def at(log_temperature: Tensor) -> Tensor:
-        for weight, slope, centre in parts:
-            weight.copy_(slope * torch.exp(-log_temperature).unsqueeze(1) + centre)
+        share = torch.exp(-log_temperature).unsqueeze(1)
+        weight.copy_(steep_weight * share)
+        bias.copy_(steep_bias * share + flat)
         return width()
 
     solve(at, std, groups)

@@ -64,7 +64,7 @@ class Binned(BinPerJoint):
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """A temperature for each joint."""
-        flat = 0.0, self.bias_of(self.flat)
+        flat = self.bias_of(self.flat)
         temper(self.logits.parameters(), lambda: self.joint_stds(features), std, self.joints, flat)
 
     def bias_of(self, logits: Tensor) -> Tensor:

@@ -31,9 +31,7 @@ class GaussianTanh(Gaussian):
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)
-        nodes, weights = quadrature.hermite(16)
-        self.nodes = nn.Buffer(nodes, persistent=False)
-        self.weights = nn.Buffer(weights, persistent=False)
+        self.nodes, self.weights = (nn.Buffer(x, persistent=False) for x in quadrature.hermite(16))
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
         """log N(u; mean, σ²) − log(1 − tanh²u), summed over joints."""

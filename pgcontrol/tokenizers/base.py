@@ -37,12 +37,11 @@ class Tokenizer(nn.Module):
     learned: ClassVar[bool] = True
     requires: ClassVar[str | None] = None
 
-    codes: int
-    length: int
-
-    def __init__(self, horizon: int, joints: int, options: Any):
+    def __init__(self, horizon: int, joints: int, options: Any, length: int = 1):
         super().__init__()
         self.horizon, self.joints, self.options = horizon, joints, options
+        self.codes: int = options.codes
+        self.length = length
 
     @classmethod
     def require(cls) -> None:
@@ -74,7 +73,7 @@ class Tokenizer(nn.Module):
             torch.set_num_threads(threads)
 
     def _fit(self, chunks: Tensor) -> None:
-        raise NotImplementedError
+        """Learn from chunks that are float32 and of the right size; what is not `learned` has nothing to do."""
 
     @torch.no_grad()
     def encode(self, chunks: Tensor) -> Tensor:
@@ -135,8 +134,7 @@ class Additive(Tokenizer):
     CANDIDATES: ClassVar[int] = 4096
 
     def __init__(self, horizon: int, joints: int, options: Any, length: int = 1):
-        super().__init__(horizon, joints, options)
-        self.codes, self.length = options.codes, length
+        super().__init__(horizon, joints, options, length)
         self.table = nn.Buffer(torch.zeros(length, self.codes, horizon * joints))
         self.start = nn.Buffer(torch.arange(length) * self.codes, persistent=False)
 

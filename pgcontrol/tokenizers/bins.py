@@ -30,8 +30,5 @@ class Bins(Additive):
         self.values = torch.linspace(-1.0, 1.0, self.codes)
         self.table.copy_(torch.eye(self.length).unsqueeze(1) * self.values.unsqueeze(1))
 
-    def _fit(self, chunks: Tensor) -> None:
-        pass
-
     def _encode(self, chunks: Tensor) -> Tensor:
         return (chunks.flatten(1).unsqueeze(-1) - self.values).abs().argmin(-1)

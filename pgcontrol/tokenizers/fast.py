@@ -54,8 +54,7 @@ class FAST(Tokenizer):
     def __init__(self, horizon: int, joints: int, options: Options):
         from scipy.fft import dct
 
-        super().__init__(horizon, joints, options)
-        self.codes, self.length = options.codes, options.length
+        super().__init__(horizon, joints, options, options.length)
         self.largest = math.ceil(options.scale * math.sqrt(horizon))
         singles = 2 * self.largest + 1
         if options.codes < singles + 1:

@@ -64,7 +64,7 @@ def test_entropy_and_its_gradient_converge_to_the_whole_sum(joints, monkeypatch)
     """With many prefixes in place of 8; so nothing but their number is approximate, in the gradient neither."""
     monkeypatch.setattr(Chain, "FEW", 4096)
     chain = head(joints, bins=5)
-    chain.uniforms = quadrature.uniforms(4096, joints)
+    chain.uniforms = torch.nn.Buffer(quadrature.uniforms(4096, joints), persistent=False)
     choices = space(joints, 5)
     leaf = params(chain).requires_grad_()
     log_p = chain.log_prob(leaf.expand(len(choices), *leaf.shape[1:]), choices)
