@@ -11,17 +11,21 @@ from pgcontrol.charts.chart import LETTER, Chart, cut, dot, stroke, text
 from pgcontrol.charts.lines import BOTTOM, RIGHT, WIDTH, whose
 from pgcontrol.charts.scale import Scale, fit, number
 
-BEYOND = 40
-"""Room at the right edge for what is said of runs that are beyond it."""
-NAME = 24
-"""Letters of an arm's name beside its bar."""
-STEP, TOP = 26, 8
-"""Height of a bar's row, and room above the first."""
+BEYOND = 40  # pixels at the right edge for the count of runs that lie beyond it
+NAME = 24  # letters of an arm's name beside its bar
+STEP, TOP = 26, 8  # height of a bar's row, and room above the first
 
 
 @dataclass
 class Bar:
-    """A row of a chart of estimates: an interval, a mark in it, and the runs behind it."""
+    """A row of a chart of estimates: an interval, a mark in it, and the runs behind it.
+
+    Attributes:
+        points: (value, its tooltip) of each run.
+        beyond: number of runs without a value: written at the right edge.
+        faint: the same of runs that diverged, drawn hollow.
+        arm: whether the name is an arm's, which the page's legend can hide; otherwise it is a route's.
+    """
 
     name: str
     colour: str
@@ -29,14 +33,10 @@ class Bar:
     low: float | None = None
     high: float | None = None
     points: Sequence[tuple[float, str]] = ()
-    """(value, what to say of it)."""
     beyond: int = 0
-    """Runs that never came there: drawn at the right edge."""
     says: str = ""
     faint: Sequence[tuple[float, str]] = ()
-    """The same of runs that diverged: hollow."""
     arm: bool = True
-    """Whether the name is an arm's, which a page's legend hides; otherwise a route's."""
 
     def values(self) -> list[float]:
         """All that is drawn."""

@@ -13,32 +13,30 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-HUES = 7
-"""Colours of the style sheet beside the baseline's; names beyond them are dashed."""
-LETTER = 7.2
-"""Width of a letter of a title, at the size that phones show it, in pixels."""
-HEADING = 9.3
-"""Width of a letter of a file's title."""
-GAP = 18
-"""Between the charts of a file."""
-ROW = 18
-"""Height of a line of a key."""
+HUES = 7  # colours of the style sheet beside the baseline's; names beyond them are dashed
+LETTER = 7.2  # pixels: width of a letter of a title, at the size that phones show it
+HEADING = 9.3  # pixels: width of a letter of a file's title
+GAP = 18  # pixels between the charts of a file
+ROW = 18  # pixels: height of a line of a key
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing in pixels of its own."""
+    """A drawing in pixels of its own.
+
+    Attributes:
+        label: what it shows, for screen readers.
+        parts: elements of SVG.
+        size: width and height.
+        data: what the page's script shows of it.
+        corner: left and upper end of the view.
+    """
 
     label: str
-    """What it is of, for who cannot see it."""
     parts: Sequence[str]
-    """Elements of SVG."""
     size: tuple[float, float]
-    """Width and height."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """What a page's script answers with."""
     corner: tuple[float, float] = (0, 0)
-    """Left and upper end of what is seen."""
 
     def __html__(self) -> str:
         """The element in a page, as templates ask for it: every word in it is escaped."""
@@ -62,14 +60,17 @@ class Chart:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a key."""
+    """A line of a key.
+
+    Attributes:
+        look: what stands beside the name: a `line`, a `run` (a dot), or a `badge`.
+        badge: letter in the badge.
+    """
 
     name: str
     colour: str
     look: str = "line"
-    """What stands beside the name: a `line`, a `run` (a dot), or a `badge`."""
     badge: str = ""
-    """What is written in it."""
 
 
 def hue(place: int) -> str:

@@ -12,40 +12,46 @@ from pgcontrol.charts.scale import Scale, fit, number
 
 WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
-WORD = 34
-"""Width of a number below the axis, at the most."""
+WORD = 34  # pixels: greatest width of a number below the axis
 
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with its band, or points."""
+    """A curve with its band, or points.
+
+    Attributes:
+        colour: class of the style sheet.
+        arm: whether the name is an arm's, which the page's legend can hide; otherwise it is a joint's.
+        look: a `line`, `dots`, `both`, or a `cloud` of dots, later ones stronger.
+    """
 
     name: str
     colour: str
-    """Class of the style sheet."""
     x: np.ndarray
     y: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
     arm: bool = True
-    """Whether the name is an arm's, which a page's legend hides; otherwise a joint's."""
     look: str = "line"
-    """A `line`, `dots`, `both`, or `cloud`: dots that are the stronger the later they come."""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Titles, kinds and ends of the axes."""
+    """Titles, kinds and ends of the axes.
+
+    Attributes:
+        log: whether y is logarithmic.
+        ends: of y; None: from the data.
+        log_x: whether x is.
+        ends_x: of x; None: from the data.
+    """
 
     x: str
     y: str = ""
     log: bool = False
-    """Of y."""
     ends: tuple[float | None, float | None] = (None, None)
-    """Of y; None: as the data asks."""
     log_x: bool = False
     ends_x: tuple[float, float] | None = None
-    """Of x; None: as the data asks."""
 
 
 def lines(

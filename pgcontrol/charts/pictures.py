@@ -15,19 +15,20 @@ from pgcontrol.charts.scale import number
 
 SIZE = WIDTH, HEIGHT = 230, 124
 LEFT, RIGHT, TOP, BOTTOM = 28, 6, 6, 24
-MOST = 0.98
-"""Of the points of all paths, to each side: what lies beyond may leave the picture."""
-ROOM = 4
-"""Around it, cm."""
+MOST = 0.98  # share of the points of all paths, to each side, that the picture has room for
+ROOM = 4  # cm around the picture
 
 
 class Trail(NamedTuple):
-    """The way of an episode on a plane."""
+    """The way of an episode on a plane.
+
+    Attributes:
+        points: [P, 2], in cm.
+        colour: class of the style sheet.
+    """
 
     points: np.ndarray
-    """[P, 2]."""
     colour: str
-    """Class of the style sheet."""
     says: str
 
 

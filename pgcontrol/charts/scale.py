@@ -7,8 +7,7 @@ import numpy as np
 
 from pgcontrol.text import short
 
-CLOSE = 14
-"""Pixels between two labels of a logarithmic axis, at the least."""
+CLOSE = 14  # least pixels between two labels of a logarithmic axis
 
 
 @dataclass(frozen=True)

@@ -31,40 +31,44 @@ from pgcontrol.text import short
 from pgcontrol.training.trainer import Trainer, stream_seeds
 
 ARMS = ("widened", "alone")
+# half-ranges: a branch is as wide as the run began, within these; one that began narrow begins wider
 LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
-"""A branch is as wide as the run began, within these: what began narrow shall not begin so again."""
-LEAST = 2
-"""Branches in an arm that have an interval."""
-EPISODES = 20
-"""Of a branch's final evaluation, at least."""
+LEAST = 2  # least number of branches in an arm that has an interval
+EPISODES = 20  # least number in a branch's final evaluation
 
 
 class Counterfactual(NamedTuple):
-    """What the branches came to."""
+    """What the branches came to.
+
+    Attributes:
+        start: step of the checkpoint that they begin from.
+        steps: length of each.
+        width: spread that the widened ones began with, in half-ranges.
+        scores: arm -> each branch's final return, the mean over episodes of its mode.
+        folders: arm -> each branch's run folder.
+    """
 
     start: int
-    """Step of the checkpoint they begin from."""
     steps: int
-    """Each went on for so many."""
     width: float
-    """Spread that the widened began with, in half-ranges."""
     scores: dict[str, list[float]]
-    """Arm -> each branch's final return: mean over episodes of its mode."""
     folders: dict[str, list[Path]]
-    """Arm -> each branch's run folder."""
     gain: Gain
 
 
 class Branching(NamedTuple):
-    """Where branches part from a run."""
+    """Where branches part from a run.
+
+    Attributes:
+        origin: the checkpoint.
+        steps: length of each branch.
+        width: spread of the widened ones, in half-ranges.
+    """
 
     run: RunFolder
     origin: Path
-    """The checkpoint."""
     steps: int
-    """That each goes on for."""
     width: float
-    """Spread of the widened, in half-ranges."""
 
     @property
     def start(self) -> int:

@@ -106,12 +106,15 @@ def _training(
 
 
 class Seen(NamedTuple):
-    """What playing showed."""
+    """What playing showed.
+
+    Attributes:
+        no_picture: why there is no picture of the scene.
+    """
 
     verdicts: list[Verdict]
     facts: dict[str, Any]
     no_picture: str | None
-    """Why there is no picture of the scene."""
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> Seen:

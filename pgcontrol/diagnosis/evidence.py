@@ -18,20 +18,22 @@ from pgcontrol.video.still import Still
 SENSITIVITY, WORTH = "health/sensitivity", "eval/mean_reward"
 TIME = "environment steps"
 ARMS = {"widened": "c0", "alone": "c1"}
-SPAN = 5.0
-"""Values that span more than this factor are shown on a log scale."""
+SPAN = 5.0  # values that span more than this factor are shown on a log scale
+# pixels: width of the histograms, room for the joints' names, and height that many joints share
 STRIPS, LEFT, TALLEST = 320, 62, 460
-"""Pixels: width of the histograms, room for the joints' names, and height that many joints share."""
 
 
 class Mark(NamedTuple):
-    """An action worth pointing at."""
+    """An action worth pointing at.
+
+    Attributes:
+        action: [A], in half-ranges.
+        worth: mean return from there on; None: not tried.
+    """
 
     name: str
     action: np.ndarray
-    """[A], in half-ranges."""
     worth: float | None = None
-    """Mean return from there on; None: not tried."""
 
     @property
     def label(self) -> str:

@@ -26,46 +26,53 @@ from pgcontrol.runs.load import make_env
 from pgcontrol.text import short
 
 EPISODES = 200
+# decisions looked at, branches for each candidate at each, and actions drawn at each
 STATES, REPEATS, DRAWS = 12, 12, 1000
-"""Decisions looked at, branches for each candidate at each, and actions drawn at each."""
-SCOUTS = 16
-"""Episodes begun for each decision: a policy that wanders comes to few of them."""
+SCOUTS = 16  # episodes begun for each decision, since a policy that wanders reaches few
+# a candidate is better if it gains this share of the largest difference between two candidates' means
 COUNTS = 0.1
-"""A candidate is worth more if it gains this share of the largest difference between any two branches' means."""
 PLAYED, MEAN = "played", "mean of draws"
 AT_START = "at the start of the episode"
 
 
 class Occupancy(NamedTuple):
-    """Which routes episodes took."""
+    """Which routes episodes took.
+
+    Attributes:
+        success: share of episodes that succeeded.
+        entropy: of the routes taken in successes, 0 to 1.
+        low: lower bound of its interval.
+        high: upper bound.
+        shares: route -> its share of the successes.
+    """
 
     success: float
-    """Share of episodes that succeeded."""
     entropy: float
     low: float
     high: float
-    """Of the routes taken in successes, 0 to 1, with its interval."""
     shares: dict[str, float]
-    """Of the successes, by route."""
 
 
 class Decision(NamedTuple):
-    """What happens where the route is chosen."""
+    """What happens where the route is chosen.
+
+    Attributes:
+        where: what states these are, in words.
+        obs: [S, O] raw observations of the states.
+        qpos: [S, nq].
+        draws: [D, S, A] actions that the policy draws there, in half-ranges.
+        candidates: name -> actions [S, A], in half-ranges.
+        value: name -> [S] mean return from there on, over its branches.
+        blocked: share of the draws that choose no route, where the task can tell.
+    """
 
     where: str
-    """What states these are."""
     obs: Tensor
-    """[S, O] raw observations of the states."""
     qpos: np.ndarray
-    """[S, nq]."""
     draws: np.ndarray
-    """[D, S, A] actions the policy might take there, in half-ranges."""
     candidates: dict[str, np.ndarray]
-    """Name -> actions [S, A], in half-ranges."""
     value: dict[str, np.ndarray]
-    """Name -> [S] mean return from there on, over the branches."""
     blocked: float | None
-    """Share of the draws that choose no route, where the task can tell."""
 
 
 def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:

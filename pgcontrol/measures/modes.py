@@ -14,30 +14,32 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, signal, stats
 
+# half-ranges; torques closer than about three of them are one action: 11 bins, the usual number, are 0.2 apart
 WIDTH = 0.1
-"""Half-ranges. Torques closer than some three of them are one action: 11 bins, the usual number, are 0.2 apart."""
+# standard errors; with three, one of a hundred samples of a uniform distribution has two modes, and joints are many
 CERTAIN = 4.0
-"""Standard errors. Three see two modes in one of a hundred samples of a uniform distribution; joints are many."""
+# a peak rises above its valley by at least this share of its height: the ripple of bins 2 w apart is 0.03
 PROMINENT = 0.1
-"""A peak rises above its valley by at least this share of its height: the ripple of bins 2 w apart is 0.03."""
-LEAST_MASS = 0.01
-"""Less is a tail, or exploration."""
-PER_WIDTH = 4
-"""Points of the grid in a width."""
+LEAST_MASS = 0.01  # less mass is a tail, or exploration
+PER_WIDTH = 4  # points of the grid in a width
 
 
 class Modes(NamedTuple):
-    """M modes of draws [S, A], the heaviest first."""
+    """M modes of draws [S, A], the heaviest first.
+
+    Attributes:
+        centre: [M, A] mean of the draws that belong to each.
+        mass: [M] shares of the draws.
+        low: [M] lower ends of the mass's 95 % interval (Wilson 1927).
+        high: [M] upper ends.
+        member: [S] the mode that each draw belongs to; −1 where it belongs to none.
+    """
 
     centre: np.ndarray
-    """[M, A] mean of the draws that belong to each."""
     mass: np.ndarray
-    """[M] shares of the draws."""
     low: np.ndarray
     high: np.ndarray
-    """[M] ends of the mass's 95 % interval (Wilson 1927)."""
     member: np.ndarray
-    """[S] the mode each draw belongs to; −1 where it belongs to none."""
 
     def __len__(self) -> int:
         return len(self.mass)

@@ -5,8 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-CELLS = 21
-"""Of the histogram behind `executed_entropy`: half of what eleven bins are apart."""
+CELLS = 21  # of the histogram in `executed_entropy`; they are half as wide as eleven bins are apart
 
 
 def unit(actions: Tensor, low: Tensor, high: Tensor) -> Tensor:

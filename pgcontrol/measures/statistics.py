@@ -11,12 +11,10 @@ from scipy import stats
 from pgcontrol.text import short
 
 RESAMPLES = 10_000
-CURVE_RESAMPLES = 2_000
-"""At each of many points."""
+CURVE_RESAMPLES = 2_000  # at each of many points of a curve
 LEVEL = 0.95
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-Pair = tuple[Sequence[float], Sequence[float]]
-"""Scores of a task: ours, the baseline's."""
+Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: ours, the baseline's
 
 
 class Interval(NamedTuple):

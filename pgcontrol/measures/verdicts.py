@@ -12,9 +12,9 @@ from pgcontrol.options import option
 from pgcontrol.text import short
 
 LogRows = Sequence[dict[str, Any]]
+# tenths of a branch for which widened branches that still rise are taken to go on rising: returns in training are
+# means over 100 episodes, and lag that far behind the policy
 LONGER = 2
-"""Tenths of a branch for which the widened, where they still rise, are taken to go on so: returns in training are means
-over 100 episodes, and rise for that long behind a policy that rises no more."""
 STEPS, RETURN, KL, ROUTES = "time/total_timesteps", "rollout/ep_rew_mean", "train/kl", "health/route_entropy"
 HEALTHY, NOT_JUDGED, FEWER_ROUTES = "healthy", "not judged", "fewer routes"
 
@@ -40,41 +40,50 @@ class Limits:
 
 
 class Onset(NamedTuple):
-    """When the least spread over joints came under its limit to stay there."""
+    """When the least spread over joints came under its limit to stay there.
+
+    Attributes:
+        joints: those that were narrow for at least half of the time that it had to last.
+        spread: the least over joints, at the end of that time.
+    """
 
     step: int
     joints: list[int]
-    """That were narrow for at least half of the time that it had to last."""
     spread: float
-    """The least over joints, at the end of that time."""
 
 
 class Gain(NamedTuple):
-    """What a counterfactual says: how much better it ends when the policy is widened at the onset."""
+    """What a counterfactual says: how much better it ends when the policy is widened at the onset.
+
+    Attributes:
+        half: half of the gain's 95 % interval (Welch).
+        better: probability that a widened branch beats one left alone, with its interval.
+        scale: range of the return in the run and in its branches.
+        catching_up: how much the widened arm gained on the other between the last two tenths of the branches.
+    """
 
     gain: float
     half: float
-    """Half of the gain's 95 % interval (Welch)."""
     better: tuple[float, float, float]
-    """Probability that a widened branch beats one left alone, and its interval."""
     seeds: int
     scale: float
-    """What is large on this task: all that the return did in the run and in its branches."""
     catching_up: float = 0.0
-    """By how much the widened arm gained on the other from the last but one tenth of the branches to the last."""
 
 
 class Verdict(NamedTuple):
-    """A word on one question, and why."""
+    """A word on one question, and why.
+
+    Attributes:
+        about: the question: the spread, the return, the routes, or the choice of a route.
+        proved: whether a counterfactual says it.
+    """
 
     about: str
-    """The question: the spread, the return, the routes, or the choice of a route."""
     word: str
     why: str
     step: int | None = None
     joints: tuple[int, ...] = ()
     proved: bool = False
-    """By a counterfactual."""
 
 
 def column(rows: LogRows, name: str) -> tuple[np.ndarray, np.ndarray]:

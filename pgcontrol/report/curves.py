@@ -14,12 +14,15 @@ from pgcontrol.text import count
 
 
 class Seeds(NamedTuple):
-    """Of an arm, on a task."""
+    """How many runs an arm has on a task.
+
+    Attributes:
+        drawn: those that know what is drawn.
+        all: all of them.
+    """
 
     drawn: int
-    """Runs that know what is drawn."""
     all: int
-    """Runs there are."""
 
     def told(self, thing: str = "seed") -> str:
         """5 seeds, or 3 of 5 seeds."""
@@ -32,11 +35,14 @@ def alone(seeds: Sequence[Seeds]) -> bool:
 
 
 class Curve(NamedTuple):
-    """An arm's IQM with its bootstrap band, which there is none of where a seed is `alone`."""
+    """An arm's IQM with its bootstrap band, which there is none of where a seed is `alone`.
+
+    Attributes:
+        seeds: one for each task.
+    """
 
     line: Line
     seeds: list[Seeds]
-    """One a task."""
 
 
 @lru_cache(maxsize=256)

@@ -20,8 +20,8 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
 STEPS = "environment steps"
-ACROSS = 3
-"""Charts of a file, side by side."""
+ACROSS = 3  # charts side by side in a file
+# metric -> its meaning, and whether its axis is logarithmic
 HEALTH = {
     "train/kl": ("KL of an update, nats a choice", True),
     "train/approx_kl": ("KL of an update, the rule's own estimate", True),
@@ -31,17 +31,19 @@ HEALTH = {
     "health/sensitivity": ("sensitivity: RMS score per joint", True),
     "health/noise_scale": ("gradient noise scale, samples", True),
 }
-"""Metric -> what it is, and whether its axis is logarithmic."""
 
 
 class Figure(NamedTuple):
-    """A drawing and its words."""
+    """A drawing and its words.
+
+    Attributes:
+        drawing: its label is the figure's title.
+        arm: the arm that it is hidden with, where it shows only one.
+    """
 
     drawing: Chart
-    """Its label is the figure's title."""
     caption: str
     arm: str | None = None
-    """Whose it is, where it is one arm's alone: hidden with it."""
 
 
 def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:

@@ -16,27 +16,27 @@ from pgcontrol.report.queries import Queries, percent
 from pgcontrol.text import count, short
 from pgcontrol.training.behaviour import Routes, unpack
 
-PIXELS = 100
-"""Of a picture, from the first checkpoint to the last."""
+PIXELS = 100  # width of a picture, from the first checkpoint to the last
 
-INK = (0x2F, 0x7F, 0xC4)
-"""Of a full column, on light and on dark paper; emptier ones let the paper through."""
+INK = (0x2F, 0x7F, 0xC4)  # colour of a full column, on light and dark paper; emptier ones are transparent
 
 
-Runs = list[tuple[int, Routes]]
-"""Of an arm: each seed, and the ways it went."""
+Runs = list[tuple[int, Routes]]  # of an arm: each seed and its routes
 
 
 class Maps(NamedTuple):
-    """The maps of one run at one state."""
+    """The maps of one run at one state.
+
+    Attributes:
+        moments: number of checkpoints that they were made of.
+        pictures: joint -> its picture.
+    """
 
     state: str
     arm: str
     moments: int
-    """Checkpoints they were made of."""
     says: str
     pictures: dict[str, Chart]
-    """By joint."""
 
 
 def maps(queries: Queries, env: str) -> list[Maps]:

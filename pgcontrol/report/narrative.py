@@ -13,18 +13,14 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, short
 
-FEW = 3
-"""Seeds under which an interval is no more than the range of the runs."""
-NARROW = "the narrowest joint stays narrow"
-"""Said of runs that nobody has judged."""
-MILD = ("suspected", "sharp", NARROW)
-"""Told last, in this order: what may be no fault."""
+FEW = 3  # seeds under which an interval is no more than the range of the runs
+NARROW = "the narrowest joint stays narrow"  # word for runs that nobody has judged
+MILD = ("suspected", "sharp", NARROW)  # words that come last, in this order, since they may be no fault
+# verdicts that need no words, or have a paragraph of their own
 UNTOLD = ("healthy", "not judged", "fewer routes")
-"""Verdicts that there is nothing to say of, or that a paragraph of their own tells."""
-JOINTS = 3
-"""Joints that are named of a run's narrow ones: those that are so in most runs."""
+JOINTS = 3  # greatest number of narrow joints that are named: those that are narrow in most runs
+# from this share of a run's successes on, a route counts as its only one: an odd episode keeps no way open
 ONE_WAY = 0.95
-"""Share of a run's successes on one route from which on that is its one route: an odd episode keeps no way open."""
 
 
 class Paragraph(NamedTuple):

@@ -13,12 +13,10 @@ from pgcontrol.measures.verdicts import RETURN, Limits, Onset, onset
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 
-CHART_POINTS = 60
-"""Of a curve in a chart."""
-SHARE = 0.8
-"""Of the way from the first return to the baseline's: the threshold, where the YAML names none."""
+CHART_POINTS = 60  # points of a curve in a chart
+SHARE = 0.8  # the threshold, where the YAML names none: this share of the way from the first return to the baseline's
+# runs below this share of the way from the first return to the best arm's score have not learned the task
 STUCK = 0.2
-"""Of the way from the first return to the best arm's score: runs that stay below it have not learned the task."""
 
 
 class Reaches(NamedTuple):
@@ -58,12 +56,15 @@ def seconds(row: Row) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """A sweep and the rows there are: one object a report, so that answers can be kept for it."""
+    """A sweep and the rows there are: one object a report, so that answers can be kept for it.
+
+    Attributes:
+        where: folder of the run folders; need not exist.
+    """
 
     sweep: Sweep
     rows: Mapping[Key, Row]
     where: Path = Path("runs")
-    """Folder of the run folders; need not exist."""
 
     def envs(self) -> list[str]:
         """Tasks with results, in the file's order."""

@@ -13,17 +13,20 @@ from pgcontrol.text import short
 
 
 class Improvement(NamedTuple):
-    """How likely a run of an arm beats one of the baseline, on a task or as the mean over several."""
+    """How likely a run of an arm beats one of the baseline, on a task or as the mean over several.
+
+    Attributes:
+        won: number of pairs (a run of the arm, one of the baseline) that the arm wins; a tie is half.
+        pairs: all of them.
+        p_value: of the exact two-sided Mann-Whitney test.
+        alone: whether on every task one of the two has only one run.
+    """
 
     interval: Interval
     won: float
-    """Pairs of a run of the arm and one of the baseline that the arm wins; a tie is half."""
     pairs: int
-    """All of them."""
     p_value: float
-    """That arms without a difference come out as far apart: exact Mann-Whitney test, both sides."""
     alone: bool
-    """Whether on every task one of the two has one run."""
 
     @property
     def bounds(self) -> tuple[float, float] | tuple[None, None]:
@@ -55,19 +58,23 @@ def improvement(pairs: Sequence[Pair]) -> Improvement:
 
 
 class Standing(NamedTuple):
-    """An arm on a task."""
+    """An arm on a task.
+
+    Attributes:
+        scores: one for each seed.
+        score: their IQM; of one seed there is no interval.
+        sampled: the same of the sampled policies; None where that was not measured.
+        seeds: runs of the arm or of the baseline, whichever has fewer.
+        ahead: how far it is ahead of the baseline; None for the baseline itself, or without one.
+        better: how likely its runs beat the baseline's; None as for `ahead`.
+    """
 
     arm: str
     scores: list[float]
-    """One a seed."""
     score: Interval
-    """Their IQM; of one seed there is no interval."""
     sampled: float | None
-    """The same of the sampled policies; None where that was not measured."""
     seeds: int
-    """Runs to compare: of the arm or of the baseline, whichever has fewer."""
     ahead: Interval | None
-    """Of the baseline; None for the baseline itself, or without one."""
     better: Improvement | None
 
     @property

@@ -20,12 +20,12 @@ from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+# columns of the CSV of runs
 RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
-"""Columns of the CSV of runs."""
+# columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one of
+# the baseline) with its interval, if any, median times to the threshold, and how many runs reached it
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
            "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
-"""Columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one
-of the baseline) with its interval, if any, medians of the time to the threshold, and how many runs came there."""
 
 
 def lines(queries: Queries) -> list[tuple[str, ...]]:

@@ -15,12 +15,10 @@ from pgcontrol.sweep.sweep import Key
 from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.clips import video_of_runs
 
+# the distributions beside the scene take as much room again; a clip is 50 to 200 kB
 CLIP = ClipFormat(size=(256, 192), seconds=8.0, max_fps=25.0, crf=27)
-"""The distributions take as much again beside a scene of that size. A clip is 50 to 200 kB."""
-SEED = 30_000
-"""Of the start state, the same for all runs and no run's own."""
-STAMP = "[0-9a-f]" * 8
-"""What a stamp looks like, to find older ones."""
+SEED = 30_000  # of the start state, the same for all runs and not the seed of any
+STAMP = "[0-9a-f]" * 8  # what a stamp looks like, to find older ones
 
 
 def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[Key, Path]:

@@ -17,8 +17,7 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import lasting, short
 
-SHOWN = 6
-"""Finished runs in the table, the newest."""
+SHOWN = 6  # newest finished runs in the table
 
 
 class Board:

@@ -18,8 +18,7 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.text import count, lasting, short
 
-EVERY = 60.0
-"""Seconds between two calls of `meanwhile`: to write tables of many runs takes seconds itself."""
+EVERY = 60.0  # seconds between two calls of `meanwhile`, since the tables of many runs take seconds to write
 Rows = Mapping[Key, Row]
 
 

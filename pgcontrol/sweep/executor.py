@@ -16,30 +16,34 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.sweep import run_state
 from pgcontrol.sweep.sweep import Cell, Key, command
 
-ATTEMPTS = 3
-"""Of a cell that is killed or stopped from outside, without a new checkpoint in between."""
+ATTEMPTS = 3  # starts of a cell that is killed or stopped from outside, without a new checkpoint in between
 
 
 class Ended(NamedTuple):
-    """A cell that ended."""
+    """A cell that ended.
+
+    Attributes:
+        error: empty, or why it failed.
+        log: file of its process's output, where that is kept.
+    """
 
     cell: Cell
     folder: Path
     error: str
-    """Empty, or why it failed."""
     log: Path | None = None
-    """What its process said, where that is kept."""
 
 
-Running = frozenset[Key]
-"""The cells that run just now, by `Cell.key`."""
+Running = frozenset[Key]  # keys of the cells that run just now
 
 
 class Executor:
-    """Runs cells and says, as they end, how they ended."""
+    """Runs cells and says, as they end, how they ended.
+
+    Attributes:
+        jobs: how many at a time.
+    """
 
     jobs: int = 1
-    """How many at a time."""
 
     def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
         """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs.

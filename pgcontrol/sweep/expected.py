@@ -14,14 +14,10 @@ from pgcontrol.sweep.sweep import Cell, Key, naming
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.trainer import Trainer
 
-STARTING = 3.5
-"""Seconds of a process before its first update: imports, the worlds."""
-MEASURING = 20.0
-"""Seconds for all kinds together, after making them."""
-LEAST, MOST = 0.3, 1.5
-"""Seconds for one kind."""
-COMPILED_SHARE = 0.25
-"""Of an eager update's time, what a compiled one takes at the least."""
+STARTING = 3.5  # seconds of a process before its first update: imports, making the environments
+MEASURING = 20.0  # seconds for all kinds together, once they are made
+LEAST, MOST = 0.3, 1.5  # seconds for each kind
+COMPILED_SHARE = 0.25  # least share of an eager update's time that a compiled one takes
 
 
 def expected(cells: Sequence[Cell]) -> dict[Key, float]:

@@ -11,16 +11,19 @@ KEYS = ("return", "seconds", "note")
 
 
 class Reference(NamedTuple):
-    """A return that somebody else came to."""
+    """A return that somebody else came to.
+
+    Attributes:
+        name: of the algorithm or implementation.
+        value: the return.
+        seconds: duration of a run, where that is known.
+        note: where it comes from.
+    """
 
     name: str
-    """Whose: an algorithm, an implementation."""
     value: float
-    """The return."""
     seconds: float | None = None
-    """Of a run, where that is known."""
     note: str = ""
-    """Where it comes from."""
 
     @property
     def about(self) -> str:

@@ -18,8 +18,13 @@ from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training import outcome
 
-PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
-"""Of the manifest; the rest names a machine."""
+PROVENANCE = (
+    "versions",
+    "seeds",
+    "threads",
+    "compiled",
+    "reproducible",
+)  # of the manifest; the rest names a machine
 
 
 class Unscored(InputError):

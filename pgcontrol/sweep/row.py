@@ -12,65 +12,70 @@ from pgcontrol.runs.config import configure, flat
 from pgcontrol.sweep.sweep import Key, run_of
 from pgcontrol.training.behaviour import ActionMaps, Routes
 
-SHORTEST = 0.1
-"""Seconds of a run, as finely as they are kept: speeds are reckoned by them."""
+SHORTEST = 0.1  # seconds: least duration of a run, since speeds are steps over seconds
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Each joint's spread over training."""
+    """Each joint's spread over training.
+
+    Attributes:
+        steps: [P] environment steps.
+        joints: [A][P], in half-ranges.
+    """
 
     steps: list[int]
-    """[P]."""
     joints: list[list[float | None]]
-    """[A][P], in half-ranges."""
 
 
-PARTS = {"spread": Spread, "maps": ActionMaps, "routes": Routes}
-"""Fields that are objects in a line."""
+PARTS = {"spread": Spread, "maps": ActionMaps, "routes": Routes}  # fields that are JSON objects in a line
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A finished run of a sweep. Made by `read`, changed by `changed`. What has a default is not in older lines."""
+    """A finished run of a sweep. Made by `read`, changed by `changed`. What has a default is not in older lines.
+
+    Attributes:
+        settings: all that the YAML said of the run, by dotted name.
+        config: every setting of the run, said or default, by dotted name.
+        evaluated: mean return of the final policy's mode; None where there was no evaluation. `return` in the file.
+        sampled: the same of the sampled policy.
+        training: the last mean return in training.
+        verdict: words of the last verdict on the run; None: nobody has judged it.
+        why: the line that explains the verdict.
+        steps: environment steps that were taken.
+        seconds: duration of training, at least `SHORTEST`.
+        points: [P] environment steps of the curves' values.
+        curves: metric -> [P] values.
+        provenance: versions, seeds, threads, and what else makes the run reproducible.
+        revision: commit of the source tree.
+        lender: `SWEEP/FOLDER` of the run, where another sweep has made it. `from` in the file.
+        line: the JSON that it was read from, and is written from, so that keys which are unknown here are kept.
+    """
 
     env: str
     arm: str
     seed: int
     settings: dict[str, Any]
-    """Dotted: all that the YAML said of the run."""
     config: dict[str, Any] | None = None
-    """Dotted: every setting of the run, said or default."""
     evaluated: float | None
-    """Mean return of the final policy's mode; None where there was no evaluation. `return` in the file."""
     sampled: float | None
-    """The same of the sampled policy."""
     training: float | None
-    """The last mean return in training."""
     diverged: bool = False
     verdict: str | None = None
-    """The words of whoever judged the run last; None: nobody has."""
     why: str | None = None
     steps: int
-    """Environment steps that were taken."""
     seconds: float
-    """Of training; at least `SHORTEST`."""
     points: list[int]
-    """[P]: the steps that the curves are of."""
     curves: dict[str, list[float | None]]
-    """Metric -> [P] values."""
     spread: Spread | None = None
     maps: ActionMaps | None = None
     routes: Routes | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Versions, seeds, threads, and what else makes the run reproducible."""
     revision: str | None = None
-    """Of the source tree."""
     date: str
     lender: str | None = None
-    """`SWEEP/FOLDER` of the run, where another sweep has made it. `from` in the file."""
     line: dict[str, Any] = field(repr=False)
-    """The JSON that it was read from, which is what is written again: nothing that is not known here gets lost."""
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Row:

@@ -16,20 +16,21 @@ from pgcontrol.text import typed
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 AXES = ("env", "arm", "seed")
-DIFFERENCES = 3
-"""Settings that are named where two runs are not alike."""
-OWN = ("env", "seed", "run_dir")
-"""Settings of a single run: the grid's business, or the executor's."""
+DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
+OWN = ("env", "seed", "run_dir")  # settings of a single run, which the grid or the executor says
+# settings of where a run runs and what it leaves to look at: with other values it is still the same run
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
-"""Settings of where a run runs and what it leaves to look at: another value makes no other run."""
 
 
 class Key(NamedTuple):
-    """What tells a run from a sweep's others."""
+    """What tells a run from a sweep's others.
+
+    Attributes:
+        arm: name of its settings.
+    """
 
     env: str
     arm: str
-    """Name of the settings that are compared."""
     seed: int
 
     @property
@@ -40,13 +41,16 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep. Made by `cell_of`."""
+    """One run of a sweep. Made by `cell_of`.
+
+    Attributes:
+        settings: all that the YAML says of this run, by dotted name.
+        config: the same, checked, with defaults for the rest.
+    """
 
     key: Key
     settings: dict[str, Any]
-    """Dotted: all that the YAML says of this run."""
     config: Config
-    """The same, checked, with what it leaves to defaults."""
 
     @property
     def name(self) -> str:
@@ -121,6 +125,12 @@ class Sweep:
     the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
     `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
     same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
+
+    Attributes:
+        plots: metrics to plot over training, beside the return.
+        thresholds: task -> training return whose reaching is timed, in place of the default.
+        references: task -> returns that others report.
+        borrow: YAMLs of other sweeps, whose rows count here.
     """
 
     path: Path
@@ -128,13 +138,9 @@ class Sweep:
     baseline: str | None
     cells: list[Cell]
     plots: list[str]
-    """Metrics to plot over training, beside the return."""
     thresholds: dict[str, float] = field(default_factory=dict)
-    """Task -> the training return whose reaching is timed, where the default does not suit."""
     references: dict[str, list[Reference]] = field(default_factory=dict)
-    """Task -> what others came to."""
     borrow: list[Path] = field(default_factory=list)
-    """YAMLs of other sweeps, whose rows tell of the same runs."""
 
     @property
     def results(self) -> Path:
