@@ -19,16 +19,14 @@ def publish(queries: Queries, clips: str, show: bool, say: Callable[[str], objec
     Returns:
         The page; None where there is no result yet.
     """
-    from pgcontrol.report import tables
-    from pgcontrol.report.page import write
-    from pgcontrol.report.videos import videos
+    from pgcontrol.report import page, tables, videos
 
     if not queries.rows:  # tables and report of other settings, if there are any, stay
         say("no results yet, so no report")
         return None
     tables.write(queries)
-    page = write(queries, videos(queries, clips, say))
-    say(f"report: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    written = page.write(queries, videos.videos(queries, clips, say))
+    say(f"report: {written} ({written.stat().st_size / 1e6:.1f} MB)")
     if show:
-        webbrowser.open(page.resolve().as_uri())
-    return page
+        webbrowser.open(written.resolve().as_uri())
+    return written

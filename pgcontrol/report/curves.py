@@ -48,7 +48,7 @@ class Curve(NamedTuple):
 @lru_cache(maxsize=256)
 def over_steps(queries: Queries, env: str, metric: str) -> list[Curve]:
     """A metric of the log over environment steps, of each arm that has a run which knows of it."""
-    grid = queries.grid(row for arm in queries.arms(env) for row in queries.of(env, arm))
+    grid = queries.grid(queries.on(env))
     found = {arm: queries.curves(queries.of(env, arm), metric, grid) for arm in queries.arms(env)}
     return [_curve(queries, arm, grid, {env: runs}) for arm, runs in found.items() if len(runs)]
 
@@ -59,30 +59,29 @@ def over_time(queries: Queries, env: str) -> list[Curve]:
     for arm in queries.arms(env):
         rows = queries.of(env, arm)
         grid = np.linspace(0, np.median([row.seconds for row in rows]), CHART_POINTS)
-        runs = queries.curves(rows, RETURN, grid, seconds)
-        found += [_curve(queries, arm, grid, {env: runs})] if len(runs) else []
+        if len(runs := queries.curves(rows, RETURN, grid, seconds)):
+            found.append(_curve(queries, arm, grid, {env: runs}))
     return found
 
 
 def over_budgets(queries: Queries) -> list[Curve]:
     """The normalised return over shares of each task's budget, of each arm that has a return on every task."""
-    shares, envs, found = np.linspace(0, 1, CHART_POINTS), queries.envs(), []
+    shares, found = np.linspace(0, 1, CHART_POINTS), []
+    grids = {env: shares * max(row.budget for row in queries.on(env)) for env in queries.envs()}
     for arm in queries.arms():
-        runs = {env: queries.curves(queries.of(env, arm), RETURN, shares * budget(queries, env)) for env in envs}
+        runs = {env: queries.curves(queries.of(env, arm), RETURN, grid) for env, grid in grids.items()}
         if all(map(len, runs.values())):
             tasks = {env: queries.normalised(env, curves) for env, curves in runs.items()}
             found.append(_curve(queries, arm, shares, tasks))
     return found
 
 
-def budget(queries: Queries, env: str) -> int:
-    """Steps that the runs of a task were to take, at the most; of rows that do not tell, those that they took."""
-    return max(row.budget for arm in queries.arms(env) for row in queries.of(env, arm))
-
-
 def _curve(queries: Queries, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) -> Curve:
     """Of an arm's runs, [n, P] of each task."""
-    middle, low, high = iqm_band(*tasks.values())
     seeds = [Seeds(len(runs), len(queries.of(env, arm))) for env, runs in tasks.items()]
-    band = (None, None) if alone(seeds) else (low, high)
-    return Curve(Line(arm, queries.colour(arm), x, middle, *band), seeds)
+    return curve(queries, arm, x, iqm_band(*tasks.values()), seeds)
+
+
+def curve(queries: Queries, arm: str, x: np.ndarray, band: Sequence[np.ndarray], seeds: list[Seeds]) -> Curve:
+    """An arm's curve, from its middle, lower and upper values, [P] each; no band where each task has one run alone."""
+    return Curve(Line(arm, queries.colour(arm), x, *(band[:1] if alone(seeds) else band)), seeds)

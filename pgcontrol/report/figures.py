@@ -81,18 +81,12 @@ def scores(queries: Queries, env: str) -> Figure:
     """Final scores: every run, the IQM and its interval."""
     rows = []
     for arm in queries.arms(env):
-        cells, at = queries.of(env, arm), standings.standing(queries, env, arm)
-        several = len(cells) > 1
-        rows.append(
-            Bar(
-                arm,
-                queries.colour(arm),
-                *(at.score if several else at.score[:1]),
-                points=[(r.score, _seed(r)) for r in cells if not r.diverged],
-                faint=[(r.score, f"{_seed(r)}, diverged") for r in cells if r.diverged],
-                says=f"{at.score if several else short(at.score.estimate)}, n = {len(cells)}",
-            )
-        )
+        runs, score = queries.of(env, arm), standings.standing(queries, env, arm).score
+        known, told = (score, str(score)) if len(runs) > 1 else (score[:1], short(score.estimate))
+        points = [(row.score, _seed(row)) for row in runs if not row.diverged]
+        faint = [(row.score, f"{_seed(row)}, diverged") for row in runs if row.diverged]
+        says = f"{told}, n = {len(runs)}"
+        rows.append(Bar(arm, queries.colour(arm), *known, points=points, faint=faint, says=says))
     others = queries.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
     base = queries.scores(env, queries.sweep.baseline)
@@ -175,56 +169,36 @@ def profiles(queries: Queries) -> Figure | None:
     every = np.concatenate([s for scores in tasks.values() for s in scores])
     # both sides of every score: the steps of a profile are upright
     wide = max(float(np.ptp(every)), 1.0)
-    tau = np.unique(
-        np.concatenate([[min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide], every, every - 1e-6 * wide])
-    )
+    ends = [min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide]
+    tau = np.unique(np.concatenate([ends, every, every - 1e-6 * wide]))
     seeds = _every(queries, arms, *envs)
-    drawn = []
-    for arm, scores in tasks.items():
-        middle, low, high = profile(scores, tau)
-        band = (None, None) if curves.alone(seeds[arm]) else (low, high)
-        drawn.append(Line(arm, queries.colour(arm), tau, middle, *band))
+    found = [curves.curve(queries, arm, tau, profile(scores, tau), seeds[arm]) for arm, scores in tasks.items()]
     missing = [arm for arm in queries.arms() if arm not in arms]
     left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
-    return Figure(
-        lines(title, drawn, Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))),
-        f"The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
-        f" {queries.whose(*envs)} IQM. {counts(seeds)}{left_out}",
-    )
+    axes = Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))
+    about = "The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
+    return _curves(title, found, axes, f"{about} {queries.whose(*envs)} IQM.", left_out)
 
 
-def thresholds(queries: Queries, env: str) -> list[Figure]:
+def thresholds(queries: Queries, env: str) -> Iterator[Figure]:
     """Steps and seconds to the goal."""
-    goal, arms = queries.goal(env), queries.arms(env)
-    if goal is None:
-        return []
-    found = {arm: queries.reaches(env, arm, goal.value) for arm in arms}
-    figures = []
+    if (goal := queries.goal(env)) is None:
+        return
+    found = {arm: queries.reaches(env, arm, goal.value) for arm in queries.arms(env)}
+    about = f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached it."
     for i, (what, unit) in enumerate((("steps", STEPS), ("seconds", "seconds of training"))):
         rows = []
         for arm, reaches in found.items():
-            half = reaches.medians[i]
-            rows.append(
-                Bar(
-                    arm,
-                    queries.colour(arm),
-                    half if np.isfinite(half) else None,
-                    points=[(v, f"a run: {short(v)} {unit}") for v in reaches[i] if np.isfinite(v)],
-                    beyond=len(reaches.steps) - reaches.reached,
-                    says=f"{reaches.reached} of {count(len(reaches.steps), 'run')} reached {short(goal.value)}",
-                )
-            )
+            median = reaches.medians[i] if np.isfinite(reaches.medians[i]) else None
+            points = [(value, f"a run: {short(value)} {unit}") for value in reaches[i] if np.isfinite(value)]
+            runs = len(reaches.steps)
+            says = f"{reaches.reached} of {count(runs, 'run')} reached {short(goal.value)}"
+            beyond = runs - reaches.reached
+            rows.append(Bar(arm, queries.colour(arm), median, points=points, beyond=beyond, says=says))
         rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
         title = f"{env}: {what} to a return of {short(goal.value)}"
-        figures.append(
-            Figure(
-                bars(title, rows, unit, (0.0, None)),
-                f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached"
-                f" it. {counts(_every(queries, arms, env))}",
-            )
-        )
-    return figures
+        yield Figure(bars(title, rows, unit, (0.0, None)), f"{about} {counts(_every(queries, found, env))}")
 
 
 def over_training(queries: Queries, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
@@ -244,7 +218,7 @@ def over_training(queries: Queries, env: str, metric: str, title: str, log: bool
 def health(queries: Queries, env: str) -> Iterator[Figure]:
     """What the updates did, and whatever else the YAML asks for."""
     asked = {metric: (metric, None) for metric in queries.sweep.plots if metric not in HEALTH and metric != "train/std"}
-    known = set().union(*(row.curves for arm in queries.arms(env) for row in queries.of(env, arm)))
+    known = set().union(*(row.curves for row in queries.on(env)))
     for metric, (title, log) in (HEALTH | asked).items():
         if metric == "train/approx_kl" and "train/kl" in known:
             continue  # the same, less exact
@@ -252,22 +226,16 @@ def health(queries: Queries, env: str) -> Iterator[Figure]:
             yield figure
 
 
-def spread(queries: Queries, env: str) -> Figure | None:
-    """Deviation of the decoded actions at the rollout's states: the mean over joints, all arms."""
-    return over_training(queries, env, "train/std", "spread, mean over joints", True)
-
-
 def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
-    """The same joint by joint, arm by arm."""
+    """Deviation of the decoded actions at the rollout's states, joint by joint and arm by arm."""
     for arm in queries.arms(env):
         rows = [row for row in queries.of(env, arm) if row.spread]
         if not rows:
             continue
         grid = queries.grid(rows)
         kept = filter(None, map(queries.spread, rows))
-        joints = iqm(
-            np.array([[np.interp(grid, steps, joint) for joint in spread.T] for steps, spread in kept]), axis=0
-        )
+        each = [[np.interp(grid, steps, joint) for joint in spread.T] for steps, spread in kept]
+        joints = iqm(np.array(each), axis=0)
         names = queries.joints(env, len(joints))
         drawn = [Line("the narrowest", queries.colour(arm), grid, joints.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
@@ -277,17 +245,14 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
             for row in rows
             if (at := queries.sharp(row))
         ]
-        title = f"{env}: {arm}, spread per joint"
-        yield Figure(
-            lines(title, drawn, Axes(STEPS, "share of half-range", True), (limit, percent(limit)), marks),
-            (f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else "") + f"n = {n}.",
-            arm,
-        )
+        axes, rule = Axes(STEPS, "share of half-range", True), (limit, percent(limit))
+        marked = f"▼ in {len(marks)} of {count(len(rows), 'run')}. " if marks else ""
+        yield Figure(lines(f"{env}: {arm}, spread per joint", drawn, axes, rule, marks), f"{marked}n = {n}.", arm)
 
 
-def _curves(title: str, found: Sequence[Curve], axes: Axes, about: str) -> Figure:
+def _curves(title: str, found: Sequence[Curve], axes: Axes, about: str, more: str = "") -> Figure:
     n = counts({curve.line.name: curve.seeds for curve in found})
-    return Figure(lines(title, [curve.line for curve in found], axes), about + " " + n)
+    return Figure(lines(title, [curve.line for curve in found], axes), about + " " + n + more)
 
 
 def plot(queries: Queries) -> str:

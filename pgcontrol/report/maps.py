@@ -51,10 +51,9 @@ def maps(queries: Queries, env: str) -> list[Maps]:
         some = f", {len(names)} of {joints} joints" if joints > len(names) else ""
         moments = count(len(steps), "checkpoint") + (f", at step {steps[0]:,}" if len(steps) == 1 else "")
         for s, state in enumerate(kept.states):
-            drawn = {
-                joint: _map(f"{env}, {arm}: {joint}, {state}", columns[:, :, j], s, steps, kept.discrete)
-                for j, joint in enumerate(names)
-            }
+            drawn = {}
+            for j, joint in enumerate(names):
+                drawn[joint] = _map(f"{env}, {arm}: {joint}, {state}", columns[:, :, j], s, steps, kept.discrete)
             found.append(Maps(state, arm, len(steps), f"seed {row.seed}, n = 1 run, {moments}{some}", drawn))
     states = list(dict.fromkeys(m.state for m in found))
     return sorted(found, key=lambda m: states.index(m.state))
@@ -83,35 +82,28 @@ def nearest(steps: np.ndarray) -> np.ndarray:
 def routes(queries: Queries, env: str) -> Iterator[Figure]:
     """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
     arms = {arm: [(row.seed, row.routes) for row in queries.of(env, arm) if row.routes] for arm in queries.arms(env)}
+    arms = {arm: runs for arm, runs in arms.items() if runs}
     kept = [routes for runs in arms.values() for _, routes in runs]
-    if not kept:
-        return
     ends, paths = None, [unpack(routes.paths) for routes in kept if routes.paths]
-    if len(paths) == len(kept):  # one box for all arms, so that their paths can be compared
+    if paths and len(paths) == len(kept):  # one box for all arms, so that their paths can be compared
         ends = pictures.corners(kept[0].outlines or [], paths)
     for arm, runs in arms.items():
-        if not runs:
-            continue
         taken = np.concatenate([routes.taken for _, routes in runs])
         names = runs[0][1].names
-        shares = {name: float((taken == i).mean()) for i, name in enumerate(names)}
-        used = sorted(((n, s) for n, s in shares.items() if s), key=lambda item: -item[1])
-        ways = ", ".join(f"{n} {percent(s)}" for n, s in used[:6]) + (" …" if len(used) > 6 else "")
+        shares = [(float((taken == i).mean()), name) for i, name in enumerate(names)]
+        used = sorted((way for way in shares if way[0]), key=lambda way: -way[0])
+        ways = ", ".join(f"{name} {percent(share)}" for share, name in used[:6]) + (" …" if len(used) > 6 else "")
         entropies = [routes.entropy for _, routes in runs if routes.entropy is not None]
         entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
-        title = f"{env}: {arm}, routes"
-        n = Seeds(len(runs), len(queries.of(env, arm))).told()
-        yield Figure(
-            _paths(title, runs, names, ends)
-            if ends
-            else bars(title, _bars(runs, names), "share of episodes", (0.0, 1.0)),
-            f"{ways or 'no success'}; failed {percent(float((taken < 0).mean()))}. Route entropy {entropy}."
-            f" n = {n}, {len(taken)} episodes.",
-            arm,
-        )
+        failed = percent(float((taken < 0).mean()))
+        n = f"{Seeds(len(runs), len(queries.of(env, arm))).told()}, {len(taken)} episodes"
+        caption = f"{ways or 'no success'}; failed {failed}. Route entropy {entropy}. n = {n}."
+        yield Figure(_ways(f"{env}: {arm}, routes", runs, names, ends), caption, arm)
 
 
-def _paths(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray]) -> Chart:
+def _ways(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray] | None) -> Chart:
+    if ends is None:
+        return bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
     drawn = []
     for seed, routes in runs:
         for path, route in zip(unpack(routes.paths or {}), routes.taken, strict=True):

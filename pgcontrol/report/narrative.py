@@ -1,12 +1,12 @@
 """The answer in plain words, from the statistics: who won where, by how much, how sure, what failed and why."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pgcontrol.measures.statistics import LEVEL, Interval
+from pgcontrol.measures.statistics import LEVEL
 from pgcontrol.report.queries import STUCK, Queries, percent
 from pgcontrol.report.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
@@ -86,21 +86,17 @@ def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
     first, base = _first(ranked), next((s for s in ranked if s.arm == queries.sweep.baseline), None)
     best = base if base and base in first else first[0]
     did = "scored" if len(ranked) == 1 else "did best" if len(first) == 1 else "did best alike"
-    arms = listed([_named(queries, s) for s in first])
+    arms = listed([f"the baseline {s.arm}" if s is base else s.arm for s in first])
     lead = f"On {env}, {arms} {did}: {_score(best)}."
     told = []
     if base and base is not best and best.ahead and best.better:
-        more, surely = _by(best.ahead, base), _sure(best, best.better, base)
-        told.append(f"That is {more} than the baseline {base.arm}'s {_score(base)}; {surely}.")
-    told += _others(best, base, ranked)
-    told += _cost(queries, env, best, base)
-    told += _gap(queries, env, ranked)
-    told += _reported(queries, env, best)
+        share = best.ahead.estimate / base.score.estimate if base.score.estimate > 0 else 0.0
+        more = short(best.ahead.estimate) + (f" ({percent(share)})" if share >= 0.005 else "")
+        surely = _sure(best, best.better, base)
+        told.append(f"That is {more} more than the baseline {base.arm}'s {_score(base)}; {surely}.")
+    told += [*_others(best, base, ranked), *_cost(queries, env, best, base)]
+    told += [*_gap(queries, env, ranked), *_reported(queries, env, best)]
     return Paragraph(lead, " ".join(told))
-
-
-def _named(queries: Queries, standing: Standing) -> str:
-    return f"the baseline {standing.arm}" if standing.arm == queries.sweep.baseline else standing.arm
 
 
 def _score(standing: Standing) -> str:
@@ -109,11 +105,6 @@ def _score(standing: Standing) -> str:
         return f"{estimate}, from one seed alone"
     level = f"{percent(LEVEL)} " if len(standing.scores) >= FEW else ""
     return f"{estimate} ({level}{low} to {high}, {len(standing.scores)} seeds)"
-
-
-def _by(ahead: Interval, base: Standing) -> str:
-    share = ahead.estimate / base.score.estimate if base.score.estimate > 0 else 0.0
-    return f"{short(ahead.estimate)}{f' ({percent(share)})' if share >= 0.005 else ''} more"
 
 
 def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
@@ -132,53 +123,47 @@ def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
     return f"{told}, which these seeds do not settle"
 
 
-def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> list[str]:
-    rest = [s for s in ranked if s is not best and s is not base and s.ahead and s.score != best.score]
-    told = []
-    for side, words in ((1, "Also clearly above the baseline"), (-1, "Clearly below it")):
-        if group := [s for s in rest if s.settled == side]:
-            words = "Clearly below the baseline" if side < 0 and base is not best else words
-            arms = listed([f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in group if s.ahead])
-            told.append(f"{words}: {arms}.")
+def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> Iterator[str]:
+    other = [s for s in ranked if s is not best and s is not base and s.score != best.score]
+    rest = [s for s in other if s.ahead]
+    below = "it" if base is best else "the baseline"
+    for side, words in ((1, "Also clearly above the baseline"), (-1, f"Clearly below {below}")):
+        if group := [f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in rest if s.ahead and s.settled == side]:
+            yield f"{words}: {listed(group)}."
     unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
     for side, words in ((1, "above"), (0, "below")):
         if wholly := [s.arm for s in unsettled if s.better and s.better.won == side * s.better.pairs]:
             few = "though so few runs come out like that by chance, too"
-            told.append(f"With every run {words} the baseline's, {few}: {listed(wholly)}.")
+            yield f"With every run {words} the baseline's, {few}: {listed(wholly)}."
     if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.won < s.better.pairs]:
-        told.append(f"Not told apart from the baseline by these seeds: {listed(open_)}.")
-    if few := [s for s in ranked if s is not best and s is not base and s.seeds < FEW and s.score != best.score]:
-        hints = listed([f"{s.arm} {short(s.score.estimate)}" for s in few])
-        told.append(f"With fewer than {FEW} seeds, as hints only: {hints}.")
-    return told
+        yield f"Not told apart from the baseline by these seeds: {listed(open_)}."
+    if hints := [f"{s.arm} {short(s.score.estimate)}" for s in other if s.seeds < FEW]:
+        yield f"With fewer than {FEW} seeds, as hints only: {listed(hints)}."
 
 
-def _cost(queries: Queries, env: str, best: Standing, base: Standing | None) -> list[str]:
-    if base is None or base is best:
-        return []
-    ours, theirs = queries.rate(env, best.arm), queries.rate(env, base.arm)
-    if max(ours, theirs) < 1.5 * min(ours, theirs):
-        return []
-    return [f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."]
+def _cost(queries: Queries, env: str, best: Standing, base: Standing | None) -> Iterator[str]:
+    if base and base is not best:
+        ours, theirs = queries.rate(env, best.arm), queries.rate(env, base.arm)
+        if max(ours, theirs) >= 1.5 * min(ours, theirs):
+            yield f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."
 
 
-def _gap(queries: Queries, env: str, ranked: list[Standing]) -> list[str]:
+def _gap(queries: Queries, env: str, ranked: list[Standing]) -> Iterator[str]:
     """Arms whose samples do much better than their mode: what is played without sampling is not what was learned."""
     scale = abs(queries.one(env) - queries.first(env))
-    return [
-        f"{s.arm}'s samples score {short(s.sampled)}, its mode only {short(s.score.estimate)}."
-        for s in ranked
-        if s.sampled is not None and s.sampled - s.score.estimate > 0.1 * scale
-    ]
+    for s in ranked:
+        if s.sampled is not None and s.sampled - s.score.estimate > 0.1 * scale:
+            yield f"{s.arm}'s samples score {short(s.sampled)}, its mode only {short(s.score.estimate)}."
 
 
-def _reported(queries: Queries, env: str, best: Standing) -> list[str]:
+def _reported(queries: Queries, env: str, best: Standing) -> Iterator[str]:
     """How the best arm stands to what others came to on the task."""
     told = []
     for other in sorted(queries.sweep.references.get(env, ()), key=lambda r: -r.value):
         there = sum(score >= other.value for score in best.scores)
         told.append(f"{other.name} {short(other.value)} ({there} of {count(len(best.scores), 'run')} reach it)")
-    return [f"Others' figures, beside the runs of {best.arm}: {listed(told)}."] if told else []
+    if told:
+        yield f"Others' figures, beside the runs of {best.arm}: {listed(told)}."
 
 
 def _ways(queries: Queries, env: str) -> Paragraph:

@@ -5,7 +5,6 @@ import itertools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -35,35 +34,30 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
     Returns:
         The file.
     """
-    page, out = template("pgcontrol.report", "page.html.jinja"), queries.sweep.path.with_suffix(".html")
-    files.replace({out: page.render(**_contents(queries, clips or {}))})
+    sweep, envs = queries.sweep, queries.envs()
+    distributions = {env: found for env in envs if (found := maps.maps(queries, env))}
+    text = template("pgcontrol.report", "page.html.jinja").render(
+        queries=queries,
+        sweep=sweep,
+        question=sweep.question or sweep.path.stem,
+        command=f"pgcontrol compare {tables.shown(sweep)}",
+        answer=answer(queries),
+        columns=tables.COLUMNS,
+        table=tables.lines(queries),
+        sections=_sections(queries),
+        joints={env: drawn for env in envs if (drawn := [*figures.spread_of_joints(queries, env)])},
+        maps=distributions,
+        moments=[found.moments for of_env in distributions.values() for found in of_env],
+        videos=_videos(queries, clips or {}),
+        runs=[_run(sweep, row) for _, row in sorted(queries.rows.items())],
+        common=common(queries),
+        implied=implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
+        versions=_versions(queries),
+        style=Markup(chart.style()),
+    )
+    out = sweep.path.with_suffix(".html")
+    files.replace({out: text})
     return out
-
-
-def _contents(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, Any]:
-    sweep = queries.sweep
-    found = [{"env": env, "maps": maps_} for env in queries.envs() if (maps_ := maps.maps(queries, env))]
-    return {
-        "queries": queries,
-        "sweep": sweep,
-        "question": sweep.question or sweep.path.stem,
-        "command": f"pgcontrol compare {tables.shown(sweep)}",
-        "dates": " … ".join(queries.dates()),
-        "answer": answer(queries),
-        "columns": tables.COLUMNS,
-        "table": tables.lines(queries),
-        "sections": _sections(queries),
-        "joints": {env: drawn for env in queries.envs() if (drawn := [*figures.spread_of_joints(queries, env)])},
-        "maps": found,
-        "moments": [m.moments for group in found for m in group["maps"]],
-        "videos": _videos(queries, clips),
-        "runs": [_run(sweep, row) for _, row in sorted(queries.rows.items())],
-        "common": common(queries),
-        "implied": implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
-        "versions": _versions(queries),
-        "style": Markup(chart.style() + _own("style.css")),
-        "script": Markup(_own("script.js")),
-    }
 
 
 def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
@@ -75,7 +69,7 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
         "learning": [*(figures.learning(queries, e) for e in envs), [figures.learning_together(queries)]],
         "profile": [[figures.profiles(queries)]],
         "threshold": [figures.thresholds(queries, e) for e in envs],
-        "spread": [[figures.spread(queries, e) for e in envs]],
+        "spread": [[figures.over_training(queries, e, "train/std", "spread, mean over joints", True) for e in envs]],
         "routes": [maps.routes(queries, e) for e in envs],
         "health": [figures.health(queries, e) for e in envs],
     }
@@ -110,16 +104,9 @@ def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
         "revision": row.revision or "not known",
         **{k: _plain(v) for k, v in row.provenance.items()},
     }
-    numbers = [
-        row.env,
-        row.arm,
-        str(row.seed),
-        *("" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)),
-        f"{row.steps:,}",
-        f"{row.seconds:,.0f}",
-        row.verdict or ("diverged" if row.diverged else ""),
-        row.date,
-    ]
+    returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
+    word = row.verdict or ("diverged" if row.diverged else "")
+    numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
     return {"numbers": numbers, "details": details}
 
 
@@ -129,8 +116,8 @@ def _plain(value: Any) -> str:
 
 def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
     """What all runs share, and what each arm has of its own beside it, where its runs agree."""
-    known = [(row.arm, row.known) for row in queries.rows.values()]
-    runs = [(arm, {k: typed(v) for k, v in of_run.items() if k not in ("env", "seed")}) for arm, of_run in known]
+    rows = queries.rows.values()
+    runs = [(r.arm, {k: typed(v) for k, v in r.known.items() if k not in ("env", "seed")}) for r in rows]
     same = _agreed([settings for _, settings in runs])
     arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in queries.arms()]
     return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
@@ -146,7 +133,3 @@ def _versions(queries: Queries) -> list[str]:
     sets = [row.provenance.get("versions") for row in queries.rows.values()]
     told = list(dict.fromkeys(_plain(v) for v in sets if v))
     return told + (["some rows were made before versions were kept"] if None in sets else [])
-
-
-def _own(name: str) -> str:
-    return resources.files("pgcontrol.report").joinpath(name).read_text()

@@ -76,9 +76,9 @@ class Queries:
         there = {arm for e, arm, _ in self.rows if env in (None, e)}
         return [arm for arm in self.sweep.arms() if arm in there]
 
-    def dates(self) -> list[str]:
+    def dates(self) -> str:
         """When the runs were made."""
-        return sorted({row.date for row in self.rows.values()})
+        return " … ".join(sorted({row.date for row in self.rows.values()}))
 
     def diverged(self) -> bool:
         """Whether any run did."""
@@ -88,13 +88,13 @@ class Queries:
         """The rows of a task and an arm, by seed."""
         return [row for key, row in sorted(self.rows.items()) if key[:2] == (env, arm)]
 
+    def on(self, env: str) -> list[Row]:
+        """The rows of a task."""
+        return [row for row in self.rows.values() if row.env == env]
+
     def scores(self, env: str, arm: str | None) -> list[float]:
         """What those runs are judged by, one number a seed."""
         return [row.score for row in self.of(env, arm)]
-
-    def sampled(self, env: str, arm: str) -> list[float]:
-        """What the sampled policies of those runs scored, where that was measured."""
-        return [row.sampled for row in self.of(env, arm) if row.sampled is not None]
 
     def rate(self, env: str, arm: str) -> float:
         """Steps a second of the median run."""
@@ -107,15 +107,13 @@ class Queries:
 
     def colour(self, arm: str) -> str:
         """Classes of the style sheet."""
-        if arm == self.sweep.baseline:
-            return "base"
         others = [a for a in self.sweep.arms() if a != self.sweep.baseline]
-        return hue(others.index(arm))
+        return hue(others.index(arm)) if arm in others else "base"
 
     def grid(self, rows: Iterable[Row]) -> np.ndarray:
         """Common steps [CHART_POINTS] of several runs."""
-        ends = [(row.points[0], row.points[-1]) for row in rows]
-        return np.linspace(min(a for a, _ in ends), max(b for _, b in ends), CHART_POINTS)
+        firsts, lasts = zip(*((row.points[0], row.points[-1]) for row in rows), strict=True)
+        return np.linspace(min(firsts), max(lasts), CHART_POINTS)
 
     def curves(
         self, rows: Iterable[Row], metric: str, grid: np.ndarray, at: Callable[[Row], np.ndarray] = steps
@@ -127,14 +125,13 @@ class Queries:
         found = []
         for row in rows:
             y = _values(row.curves.get(metric))
-            known = np.isfinite(y)
-            if known.any():
+            if (known := np.isfinite(y)).any():
                 found.append(np.interp(grid, at(row)[known], y[known], left=np.nan))
         return np.array(found).reshape(-1, len(grid))
 
     def first(self, env: str) -> float:
         """The return that training begins with: IQM over all runs of the task."""
-        curves = [_values(row.curves.get(RETURN)) for row in self._all(env)]
+        curves = [_values(row.curves.get(RETURN)) for row in self.on(env)]
         known = [curve[np.isfinite(curve)][0] for curve in curves if np.isfinite(curve).any()]
         return float(iqm(np.array(known))) if known else 0.0
 
@@ -154,7 +151,7 @@ class Queries:
     def stuck(self, env: str) -> float | None:
         """The score under which a run has not learned the task; None where no arm has, or where there is one run."""
         first, best = self.first(env), max(self._scored(env).values())
-        return first + STUCK * (best - first) if best > first and len(self._all(env)) > 1 else None
+        return first + STUCK * (best - first) if best > first and len(self.on(env)) > 1 else None
 
     def goal(self, env: str) -> Goal | None:
         """The threshold of a task: the YAML's, or a share of the way to where the yardstick's training ends.
@@ -164,7 +161,9 @@ class Queries:
         if env in self.sweep.thresholds:
             return Goal(float(self.sweep.thresholds[env]), "named in the YAML")
         first = self.first(env)
-        arm, end = self._yardstick(env, {arm: self._trained(env, arm) for arm in self.arms(env)})
+        ended = {arm: [row.training for row in self.of(env, arm) if row.training is not None] for arm in self.arms(env)}
+        ends = {arm: float(iqm(np.array(known))) if known else -np.inf for arm, known in ended.items()}
+        arm, end = self._yardstick(env, ends)
         why = f"{percent(SHARE)} of the way from the first return to {_whose([arm])} last"
         return Goal(first + SHARE * (end - first), why) if end > first else None
 
@@ -185,7 +184,7 @@ class Queries:
 
     def joints(self, env: str, count: int) -> list[str]:
         """Names of a task's first joints: of the row that has most of them, since older ones numbered some."""
-        kept = [row.maps.joints for row in self._all(env) if row.maps and row.maps.joints]
+        kept = [row.maps.joints for row in self.on(env) if row.maps and row.maps.joints]
         named = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
         return [*named[:count], *(f"joint {j}" for j in range(len(named), count))]
 
@@ -210,14 +209,6 @@ class Queries:
     def _scored(self, env: str) -> dict[str, float]:
         """Each arm's score: IQM."""
         return {arm: float(iqm(np.array(self.scores(env, arm)))) for arm in self.arms(env)}
-
-    def _trained(self, env: str, arm: str) -> float:
-        """The return that an arm's training ended with: IQM."""
-        known = [row.training for row in self.of(env, arm) if row.training is not None]
-        return float(iqm(np.array(known))) if known else -np.inf
-
-    def _all(self, env: str) -> list[Row]:
-        return [row for key, row in self.rows.items() if key[0] == env]
 
 
 def percent(share: float) -> str:

@@ -92,7 +92,8 @@ class Standing(NamedTuple):
 @lru_cache(maxsize=256)
 def standing(queries: Queries, env: str, arm: str) -> Standing:
     """How an arm stands that has a run of the task."""
-    scores, sampled = queries.scores(env, arm), queries.sampled(env, arm)
+    scores = queries.scores(env, arm)
+    sampled = [row.sampled for row in queries.of(env, arm) if row.sampled is not None]
     rival = queries.scores(env, queries.sweep.baseline) if arm != queries.sweep.baseline else []
     return Standing(
         arm,

@@ -33,19 +33,11 @@ def lines(queries: Queries) -> list[tuple[str, ...]]:
     found = []
     for env in queries.envs():
         for arm in queries.arms(env):
-            at = standing(queries, env, arm)
-            found.append(
-                (
-                    env,
-                    arm,
-                    str(at.score) if len(at.scores) > 1 else f"{short(at.scores[0])} (one seed)",
-                    "" if at.sampled is None else short(at.sampled),
-                    str(at.better or ""),
-                    str(len(at.scores)),
-                    f"{queries.rate(env, arm):,.0f}",
-                    ", ".join(short(r.score) + " †" * r.diverged for r in queries.of(env, arm)),
-                )
-            )
+            at, seeds, rate = standing(queries, env, arm), len(queries.of(env, arm)), f"{queries.rate(env, arm):,.0f}"
+            score = str(at.score) if seeds > 1 else f"{short(at.scores[0])} (one seed)"
+            sampled = "" if at.sampled is None else short(at.sampled)
+            each = ", ".join(short(row.score) + " †" * row.diverged for row in queries.of(env, arm))
+            found.append((env, arm, score, sampled, str(at.better or ""), str(seeds), rate, each))
         for told in queries.sweep.references.get(env, ()):
             found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
     return found
@@ -79,14 +71,13 @@ def _markdown(queries: Queries) -> str:
         goals.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
         for arm in queries.arms(env):
             found = queries.reaches(env, arm, goal.value)
-            medians = [short(m) if np.isfinite(m) else "–" for m in found.medians]
+            medians = [short(median) if np.isfinite(median) else "–" for median in found.medians]
             reached.append((env, arm, *medians, f"{found.reached} of {len(found.steps)}"))
     text = template("pgcontrol.report", "tables.md.jinja", cell=_escaped).render(
+        queries=queries,
         sweep=queries.sweep,
         shown=shown(queries.sweep),
-        dates=" … ".join(queries.dates()),
         answer=answer(queries),
-        diverged=queries.diverged(),
         columns=COLUMNS,
         lines=lines(queries),
         reached=reached,
@@ -113,20 +104,14 @@ def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
         goal = queries.goal(env)
         for arm in queries.arms(env):
             at = standing(queries, env, arm)
-            reaches = queries.reaches(env, arm, goal.value) if goal else None
-            yield (
-                env,
-                arm,
-                len(at.scores),
-                at.score.estimate,
-                *(at.score[1:] if len(at.scores) > 1 else (None, None)),
-                at.sampled,
-                *((at.better.interval.estimate, *at.better.bounds) if at.better else (None, None, None)),
-                queries.rate(env, arm),
-                goal.value if goal else None,
-                *(reaches.medians if reaches else (None, None)),
-                reaches.reached if reaches else None,
-            )
+            bounds = at.score[1:] if len(at.scores) > 1 else (None, None)
+            better = (at.better.interval.estimate, *at.better.bounds) if at.better else (None, None, None)
+            times = (None, None, None, None)
+            if goal:
+                reaches = queries.reaches(env, arm, goal.value)
+                times = (goal.value, *reaches.medians, reaches.reached)
+            scores = (len(at.scores), at.score.estimate, *bounds, at.sampled, *better)
+            yield (env, arm, *scores, queries.rate(env, arm), *times)
 
 
 def shown(sweep: Sweep) -> str:
