@@ -84,4 +84,6 @@ def _curve(queries: Queries, arm: str, x: np.ndarray, tasks: dict[str, np.ndarra
 
 def curve(queries: Queries, arm: str, x: np.ndarray, band: Sequence[np.ndarray], seeds: list[Seeds]) -> Curve:
     """An arm's curve, from its middle, lower and upper values, [P] each; no band where each task has one run alone."""
-    return Curve(Line(arm, queries.colour(arm), x, *(band[:1] if alone(seeds) else band)), seeds)
+    middle, low, high = band
+    bounds = (None, None) if alone(seeds) else (low, high)
+    return Curve(Line(arm, queries.colour(arm), x, middle, *bounds), seeds)

@@ -67,10 +67,8 @@ def run(
             say("the arms differ beyond what the YAML says:")
         for line in lines:
             say(f"  {line}")
-        if left_out := results.left_out(sweep):
-            say(left_out)
-        if outdated := results.outdated(done.values()):
-            say(outdated)
+        for note in filter(None, (results.left_out(sweep), results.outdated(done.values()))):
+            say(note)
         if times := executor.expected(missing) if missing else {}:
             say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
         if dry:

@@ -1,19 +1,18 @@
 """What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
 
 import json
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 from pgcontrol.machine import files, locks
 from pgcontrol.options import InputError, near_miss
-from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import run_state
-from pgcontrol.sweep.row import SHORTEST, Row
+from pgcontrol.sweep.row import SHORTEST, Row, run_from
 from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training import outcome
@@ -77,10 +76,7 @@ def _answers(row: Row, cell: Cell) -> bool:
     """Whether a row tells of what a cell asks for: by its words, or by all settings of the run, said or default."""
     if row.settings == json.loads(json.dumps(cell.settings)):
         return True
-    try:
-        return row.config is not None and _same(row.run()) == _same(cell.run())
-    except InputError:  # settings that are no longer known, or a prior that is gone
-        return False
+    return row.config is not None and _same(row.run()) == _same(cell.run())
 
 
 def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
@@ -96,10 +92,7 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     there: dict[str, tuple[str, Row]] = {}
     for other in sweep.borrow:
         for row in _all(other.with_suffix(".jsonl")):
-            try:
-                there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
-            except InputError:  # of settings that are no longer known
-                continue
+            there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
     for cell in cells:
         if found := there.get(_same(cell.run())):
             lender, row = found
@@ -113,9 +106,8 @@ def repeated(row: Row) -> dict[str, Any]:
 
 def _defaults(row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings that a row left to defaults that are others today: as it had them, and as they are."""
-    try:
-        now, had = run_of(configure(row.settings)), row.run()
-    except InputError:  # settings that are no longer known, or a prior that is gone
+    now, had = run_from(row.settings), row.run()
+    if now is None or had is None:
         return {}, {}
     had = {key: value for key, value in had.items() if now.get(key) != value and key not in row.settings}
     return had, {key: now[key] for key in had if key in now}
@@ -126,12 +118,11 @@ def outdated(rows: Iterable[Row]) -> str:
     others = [difference(had, now, "asked") for had, now in map(_defaults, rows) if had]
     if not others:
         return ""
-    example = Counter(others).most_common(1)[0][0]
     keep = "they count; --again makes them anew, and a setting in the YAML would keep what they had"
-    return f"{count(len(others), 'row')} made when defaults were others ({example}): {keep}"
+    return f"{count(len(others), 'row')} made when defaults were others ({mode(others)}): {keep}"
 
 
-def _same(run: dict[str, Any]) -> str:
+def _same(run: Any) -> str:
     """Equal for the same run."""
     return json.dumps(run, sort_keys=True)
 
@@ -142,18 +133,11 @@ def left_out(sweep: Sweep) -> str:
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    asked, others, foreign = {cell.key: cell for cell in sweep.cells}, [], 0
-    for row in _all(sweep.results):
-        cell = asked.get(row.key)
-        if cell is None:
-            foreign += 1
-        elif not _answers(row, cell):
-            others.append(difference(row.settings, cell.settings, "asked"))
-    told = (
-        [f"{count(len(others), 'row')} made with other settings ({Counter(others).most_common(1)[0][0]})"]
-        if others
-        else []
-    )
+    asked = {cell.key: cell for cell in sweep.cells}
+    rows = [(row, asked.get(row.key)) for row in _all(sweep.results)]
+    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _answers(r, cell)]
+    foreign = sum(cell is None for _, cell in rows)
+    told = [f"{count(len(others), 'row')} made with other settings ({mode(others)})"] if others else []
     told += [f"{count(foreign, 'row')} of runs that nobody asks for now"] if foreign else []
     return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
 
@@ -221,10 +205,7 @@ def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
 
 def made_in(row: Row, folder: Path) -> bool:
     """Whether a folder holds the run of a row."""
-    try:
-        return run_state.holds(folder, row.run())
-    except InputError:  # settings that are no longer known, or a prior that is gone
-        return False
+    return run_state.holds(folder, row.run())
 
 
 def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]]:

@@ -1,13 +1,12 @@
 """A row of results: what a run leaves in the file of its sweep, one line of JSON, whatever its age."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, flat
 from pgcontrol.sweep.sweep import Key, run_of
 from pgcontrol.training.behaviour import ActionMaps, Routes
@@ -78,7 +77,7 @@ class Row:
     line: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def read(cls, line: dict[str, Any]) -> Row:
+    def read(cls, line: dict[str, Any]) -> Self:
         """From a line of any age: the one place that knows how lines have changed.
 
         Raises:
@@ -97,9 +96,9 @@ class Row:
         found |= {name: _part(part, line[name]) for name, part in PARTS.items() if line.get(name)}
         return cls(**{f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found})
 
-    def changed(self, **values: Any) -> Row:
+    def changed(self, **values: Any) -> Self:
         """The same with other values, under their names in the file."""
-        return Row.read(self.line | values)
+        return self.read(self.line | values)
 
     @property
     def key(self) -> Key:
@@ -123,18 +122,22 @@ class Row:
         """Steps that the run was to take; of a row that does not tell, those that it took."""
         return int(self.known.get("total_steps", self.steps))
 
-    def run(self) -> dict[str, Any]:
-        """All settings of the run; where an older row does not say them, as today's defaults have them.
-
-        Raises:
-            InputError: settings that are no longer known, or a prior that is gone.
-        """
-        return run_of(configure(self.known))
+    def run(self) -> dict[str, Any] | None:
+        """All settings of the run, as `run_from` has them; an older row's with today's defaults."""
+        return run_from(self.known)
 
     def folder(self, where: Path) -> Path:
         """The run folder: under `where`, or under the sweep's that it was borrowed from; need not exist."""
         own = where / self.key.name
         return where.parent / self.lender if self.lender and not own.exists() else own
+
+
+def run_from(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """All settings of a run, from those that are said; None where some are no longer known, or a prior is gone."""
+    try:
+        return run_of(configure(settings))
+    except InputError:
+        return None
 
 
 def _part(part: type, kept: Mapping[str, Any]) -> Any:

@@ -14,13 +14,13 @@ from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.sweep import Cell
 
 
-def holds(folder: Path, run: Mapping[str, Any]) -> bool:
+def holds(folder: Path, run: Mapping[str, Any] | None) -> bool:
     """Whether the run in the folder has these settings; one whose config is missing or damaged has none."""
     try:
         found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     except InputError:
         return False
-    return all(found.get(key) == value for key, value in run.items())
+    return run is not None and all(found.get(key) == value for key, value in run.items())
 
 
 def begun(cell: Cell, folder: Path) -> bool:
@@ -51,15 +51,10 @@ def foreign(cell: Cell, folder: Path) -> bool:
     return bool(checkpoint.find(folder)) and not holds(folder, cell.run())
 
 
-def set_aside(folder: Path, word: str) -> Path | None:
-    """Rename a run folder, which may still be worth something, to the first free of NAME.word, NAME.word.2, ...
-
-    Returns:
-        Where it lies now; None where there was none.
-    """
-    if not folder.exists():
-        return None
-    return folder.rename(files.free(folder.with_name(f"{folder.name}.{word}"), "."))
+def set_aside(folder: Path, word: str) -> None:
+    """Rename a run folder, if there is one, to the first free of NAME.word, NAME.word.2, ..."""
+    if folder.exists():
+        folder.rename(files.free(folder.with_name(f"{folder.name}.{word}"), "."))
 
 
 def note_failure(cell: Cell, folder: Path, why: str) -> None:

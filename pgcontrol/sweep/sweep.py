@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pgcontrol.options import InputError, suggest
+from pgcontrol.options import InputError, pick, suggest
 from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
 from pgcontrol.sweep import references
 from pgcontrol.sweep.references import Reference
@@ -172,17 +172,15 @@ def read_sweep(path: Path) -> Sweep:
 
 def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
-        if key not in KEYS:
-            raise InputError(f"unknown key {key!r}{suggest(str(key), KEYS)}")
+        pick("key", key, dict.fromkeys(KEYS))
     cells = _cells(_grids(tree), _arms(tree), _common(tree))
-    names, envs = {cell.key.arm for cell in cells}, {cell.key.env for cell in cells}
-    baseline = tree.get("baseline")
-    if baseline is not None and baseline not in list(names):  # a list, since what is given need not be hashable
-        raise InputError(f"baseline {baseline!r} is no arm{suggest(str(baseline), names)}")
+    arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
+    if tree.get("baseline") is not None:
+        pick("baseline", tree["baseline"], arms)
     return Sweep(
         path,
         question=str(tree.get("question") or ""),
-        baseline=baseline,
+        baseline=tree.get("baseline"),
         cells=cells,
         plots=_names(tree, "plots", "metrics", "train/kl"),
         thresholds=_thresholds(tree, envs),
@@ -194,11 +192,9 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
 def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of every run."""
     common = _settings("settings", tree.get("settings"))
-    if "budget" not in tree:
-        return common
-    if "total_steps" in common:
+    if "budget" in tree and "total_steps" in common:
         raise InputError(f"settings: total_steps = {common['total_steps']!r}: budget says it already")
-    return common | {"total_steps": tree["budget"]}
+    return common | ({"total_steps": tree["budget"]} if "budget" in tree else {})
 
 
 def _arms(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -281,22 +277,14 @@ def _expand(
     grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]
 ) -> Iterator[tuple[Key, dict[str, Any]]]:
     """Each cell of a grid, with its settings."""
-    chosen = _values("arm", grid.get("arm", list(arms)))
-    for arm in chosen:
-        if arm not in list(arms):
-            raise InputError(f"grid: unknown arm {arm!r}{suggest(str(arm), arms)}")
-    more = {key: value for key, value in flat(grid).items() if key not in AXES}
-    if "run_dir" in more:
-        raise InputError(f"grid: run_dir = {more['run_dir']!r}: every run has a folder of its own; see --runs")
+    more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
+    envs, chosen = _values("env", grid["env"]), _values("arm", grid.get("arm", list(arms)))
     varied = [_values(key, value) for key, value in more.items()]
-    for env, arm, seed in itertools.product(_values("env", grid["env"]), chosen, _seeds(grid)):
-        for values in itertools.product(*varied):
-            extra = dict(zip(more, values, strict=True))
-            listed = (
-                f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list)
-            )
-            settings = common | arms[arm] | flat(extra) | {"env": env, "seed": seed}
-            yield Key(str(env), " ".join([arm, *listed]), seed), settings
+    for env, arm, seed, *values in itertools.product(envs, chosen, _seeds(grid), *varied):
+        extra = dict(zip(more, values, strict=True))
+        listed = (f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list))
+        settings = common | pick("arm", arm, arms) | flat(extra) | {"env": env, "seed": seed}
+        yield Key(str(env), " ".join([arm, *listed]), seed), settings
 
 
 def _seeds(grid: dict[str, Any]) -> list[int]:

@@ -30,7 +30,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("baseline: gaussian", "baseline: gausian", "baseline 'gausian' is no arm; did you mean 'gaussian'"),
+        ("baseline: gaussian", "baseline: gausian", "unknown baseline 'gausian'; did you mean 'gaussian'"),
         ("question:", "qestion:", "unknown key 'qestion'; did you mean 'question'"),
         ("arm: gaussian", "arm: gausian", "unknown arm 'gausian'; did you mean 'gaussian'"),
         (
@@ -73,7 +73,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         ("bins: {head: binned}", "bins: binned", "arms: bins = 'binned': must map settings to values, such as {head: "),
         ("bins: {head: binned}", "bins: [binned]", "arms: bins = ['binned']: must map settings to values, such as"),
         ("bins: {head: binned}", "11: {head: binned}", "arms: 11: a name must be text; in YAML, quote it"),
-        ("baseline: gaussian", "baseline: [gaussian]", "baseline ['gaussian'] is no arm; did you mean 'gaussian'"),
+        ("baseline: gaussian", "baseline: [gaussian]", "unknown baseline ['gaussian']; did you mean 'gaussian'"),
         ("plots: [train/std]", "plots: 3", "plots = 3: must be a list of metrics, such as [train/kl]"),
         ("plots: [train/std]", "plots: [3]", "plots = [3]: must be a list of metrics, such as [train/kl]"),
         ("plots: [train/std]", "thresholds: {Reacher-v5: .nan}", "thresholds: Reacher-v5 = nan: must be a number"),
