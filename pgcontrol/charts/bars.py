@@ -9,7 +9,7 @@ import numpy as np
 
 from pgcontrol.charts.chart import LETTER, Chart, cut, dot, stroke, text
 from pgcontrol.charts.lines import BOTTOM, RIGHT, WIDTH, whose
-from pgcontrol.charts.scale import Scale, fit, number
+from pgcontrol.charts.scale import Ends, Scale, fit, number
 
 BEYOND = 40  # pixels at the right edge for the count of runs that lie beyond it
 NAME = 24  # letters of an arm's name beside its bar
@@ -50,13 +50,7 @@ class Bar:
         return {"name": self.name, "arm": self.arm, "c": self.colour, "says": says}
 
 
-def bars(
-    label: str,
-    rows: Sequence[Bar],
-    title: str,
-    ends: tuple[float | None, float | None] = (None, None),
-    rule: float | None = None,
-) -> Chart:
+def bars(label: str, rows: Sequence[Bar], title: str, ends: Ends = (None, None), rule: float | None = None) -> Chart:
     """Estimates with their intervals, one below the other; `title` is the axis's, `label` is for who cannot see."""
     values = [value for row in rows for value in row.values()] + ([] if rule is None else [rule])
     left = 16 + LETTER * min(NAME, max(len(row.name) for row in rows))
@@ -68,21 +62,17 @@ def bars(
     middle = min(max((left + WIDTH - RIGHT) / 2, wide / 2), WIDTH - wide / 2)
     drawn.append(text(middle, bottom + BOTTOM - 7, title, "middle", "title"))
     drawn += [] if rule is None else [stroke("rule", x(rule), TOP, x(rule), bottom)]
-    told = []
-    for i, row in enumerate(rows):
-        y = TOP + STEP * (i + 0.5)
-        drawn.append(_bar(row, x, y))
-        told.append(row.told() | {"y": y})
-    return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": told})
+    places = [(row, TOP + STEP * (i + 0.5)) for i, row in enumerate(rows)]
+    drawn += [_bar(row, x, y) for row, y in places]
+    return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": [row.told() | {"y": y} for row, y in places]})
 
 
 def _bar(row: Bar, x: Scale, middle: float) -> str:
     parts = [text(x.start - 8, middle + 4, cut(row.name, NAME), "end", "label")]
     if row.low is not None and row.high is not None:
-        parts.append(
-            f'<rect class="span" x="{x(row.low):.1f}" y="{middle - 5:.1f}" height="10" rx="2" '
-            f'width="{max(x(row.high) - x(row.low), 2):.1f}"/>'
-        )
+        left, wide = x(row.low), max(x(row.high) - x(row.low), 2)
+        place = f'x="{left:.1f}" y="{middle - 5:.1f}" height="10" rx="2" width="{wide:.1f}"'
+        parts.append(f'<rect class="span" {place}/>')
     for look, points in (("run", row.points), ("hollow", row.faint)):
         parts += [dot(look, x(value), middle, says=says) for value, says in points]
     if row.beyond:

@@ -109,10 +109,9 @@ def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tupl
             x, y = left, y + ROW
         if entry.look == "badge":
             mark = badge(x + 10, y, entry, 7)
-        elif entry.look == "run":
-            mark = f'<g class="{entry.colour}">{dot("run", x + 10, y)}</g>'
         else:
-            mark = f'<g class="{entry.colour}"><path class="line" d="M{x:.1f} {y:.1f}h20"/></g>'
+            shape = dot("run", x + 10, y) if entry.look == "run" else f'<path class="line" d="M{x:.1f} {y:.1f}h20"/>'
+            mark = f'<g class="{entry.colour}">{shape}</g>'
         drawn += [mark, text(x + 25, y + 4, entry.name, "start")]
         x += wide + 8
     return drawn, y + ROW / 2 - top if entries else 0.0

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.charts.chart import Chart, Entry, dot, key, stroke, text
-from pgcontrol.charts.scale import Scale, fit, number
+from pgcontrol.charts.scale import Ends, Scale, fit, number
 
 WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
@@ -49,7 +49,7 @@ class Axes:
     x: str
     y: str = ""
     log: bool = False
-    ends: tuple[float | None, float | None] = (None, None)
+    ends: Ends = (None, None)
     log_x: bool = False
     ends_x: tuple[float, float] | None = None
 
@@ -75,11 +75,10 @@ def lines(
         entries: a key of the chart's own, between its title and the curves.
     """
     names, height = key(entries, LEFT, 20, WIDTH - RIGHT)
-    bottom = HEIGHT - BOTTOM + height
     x = _across(curves, axes)
-    also = [] if rule is None else [rule[0]]
     values = [a for c in curves for a in (c.y, c.low, c.high) if a is not None]
-    y = fit(np.concatenate([*values, also]).astype(float), bottom, TOP + height, axes.log, axes.ends)
+    values.append(np.array([] if rule is None else [rule[0]]))
+    y = fit(np.concatenate(values).astype(float), HEIGHT - BOTTOM + height, TOP + height, axes.log, axes.ends)
     drawn = [_frame(x, y, axes), *names]
     if rule and y.low <= rule[0] <= y.high:
         high = y(rule[0])
@@ -90,8 +89,7 @@ def lines(
         place = f"M{x(at):.1f} {y(value):.1f}l-5 -9h10Z"
         drawn.append(f'<path class="mark" d="{place}"><title>{escape(says)}</title></path>')
     longest = max((c.x for c in curves), key=lambda at: at[-1] if len(at) else -np.inf, default=np.zeros(0))
-    box = [x.start, x.end, y.end, y.start]
-    data = {"box": box, "x": [x.low, x.high], **numbers(longest, curves)}
+    data = {"box": [x.start, x.end, y.end, y.start], "x": [x.low, x.high], **numbers(longest, curves)}
     return Chart(label, drawn, (WIDTH, HEIGHT + height), data)
 
 
@@ -112,10 +110,9 @@ def _curve(curve: Line, x: Scale, y: Scale) -> str:
     parts = []
     if curve.low is not None and curve.high is not None:
         there = np.isfinite(curve.low) & np.isfinite(curve.high)
-        edge = [*zip(curve.x[there], curve.high[there], strict=True)]
-        edge += [*zip(curve.x[there], curve.low[there], strict=True)][::-1]
-        if edge:
-            parts.append(f'<path class="band" d="{_path(x, y, edge)}Z"/>')
+        upper, lower = (zip(curve.x[there], edge[there], strict=True) for edge in (curve.high, curve.low))
+        if there.any():
+            parts.append(f'<path class="band" d="{_path(x, y, [*upper, *reversed([*lower])])}Z"/>')
     if points and curve.look in ("line", "both"):
         parts.append(f'<path class="line" d="{_path(x, y, points)}"/>')
     if curve.look != "line":
@@ -134,22 +131,19 @@ def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
     """The numbers of curves for the script; a curve's own x only where it is not the chart's."""
     lines = []
     for curve in curves:
-        arrays = {"y": curve.y, "lo": curve.low, "hi": curve.high}
-        if not np.array_equal(curve.x, at):
-            arrays["at"] = curve.x
+        own = None if np.array_equal(curve.x, at) else curve.x
+        arrays = {"y": curve.y, "lo": curve.low, "hi": curve.high, "at": own}
         found = {name: [_round(v) for v in a] for name, a in arrays.items() if a is not None}
         lines.append({"name": curve.name, "arm": curve.arm, "c": curve.colour} | found)
     return {"at": [_round(v) for v in at], "lines": lines}
 
 
 def _frame(x: Scale, y: Scale, axes: Axes) -> str:
-    parts = [
-        stroke("grid", x.start, y(t), x.end, y(t)) + text(x.start - 6, y(t) + 4, number(t), "end") for t in y.ticks()
-    ]
-    parts += [text(x(t), y.start + 16, number(t), "middle") for t in x.ticks(4, WORD)]
+    levels = [(y(tick), number(tick)) for tick in y.ticks()]
+    parts = [stroke("grid", x.start, at, x.end, at) + text(x.start - 6, at + 4, says, "end") for at, says in levels]
+    parts += [text(x(tick), y.start + 16, number(tick), "middle") for tick in x.ticks(4, WORD)]
     parts.append(text((x.start + x.end) / 2, y.start + BOTTOM - 6, axes.x, "middle", "title"))
-    parts.append(text(0, 14, axes.y, "start", "title"))
-    return "".join(parts)
+    return "".join([*parts, text(0, 14, axes.y, "start", "title")])
 
 
 def _path(x: Scale, y: Scale, points: Iterable[tuple[float, float]]) -> str:

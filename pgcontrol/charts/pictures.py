@@ -13,6 +13,8 @@ from pgcontrol.charts.chart import Chart, stroke, text
 from pgcontrol.charts.lines import Line, numbers
 from pgcontrol.charts.scale import number
 
+Objects = Sequence[Mapping[str, Any]]  # as JSON has them
+Corners = tuple[np.ndarray, np.ndarray]  # the lower left and the upper right of a plane, [2] each
 SIZE = WIDTH, HEIGHT = 230, 124
 LEFT, RIGHT, TOP, BOTTOM = 28, 6, 6, 24
 MOST = 0.98  # share of the points of all paths, to each side, that the picture has room for
@@ -76,26 +78,19 @@ def mass(heights: np.ndarray, left: float, right: float, foot: float, tall: floa
     return f'<path class="mass" d="M{left:g} {foot:g}{steps}V{foot:g}Z"/>' + stroke("axis", left, foot, right, foot)
 
 
-def corners(shapes: Sequence[Mapping[str, Any]], paths: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def corners(shapes: Objects, paths: Sequence[np.ndarray]) -> Corners:
     """The lower left and the upper right [2] of a plane: all shapes, and of all paths what most of them keep to.
 
     A few that run far away would leave the others too small to be seen.
     """
-    at = np.array([s["at"] for s in shapes]).reshape(-1, 2)
-    half = np.array([s["half"] for s in shapes]).reshape(-1, 2)
+    at, half = (np.array([shape[name] for shape in shapes]).reshape(-1, 2) for name in ("at", "half"))
     points = np.concatenate([p.reshape(-1, 2) for p in paths])
     inner = np.quantile(points, (1 - MOST, MOST), axis=0)
     found = np.concatenate([at - half, at + half, inner])
     return found.min(0) - ROOM, found.max(0) + ROOM
 
 
-def plane(
-    label: str,
-    shapes: Sequence[Mapping[str, Any]],
-    trails: Sequence[Trail],
-    ends: tuple[np.ndarray, np.ndarray],
-    shares: Sequence[Mapping[str, Any]],
-) -> Chart:
+def plane(label: str, shapes: Objects, trails: Sequence[Trail], ends: Corners, shares: Objects) -> Chart:
     """Trails seen from above, among the shapes that stand there, between two corners; `shares` is told by key."""
     drawn = []
     for shape in shapes:

@@ -7,6 +7,7 @@ import numpy as np
 
 from pgcontrol.text import short
 
+Ends = tuple[float | None, float | None]  # of a scale; None: from the data
 CLOSE = 14  # least pixels between two labels of a logarithmic axis
 
 
@@ -23,10 +24,9 @@ class Scale:
     def __call__(self, value: float) -> float:
         """The pixel of a value; what lies beyond an end is drawn there."""
         value = min(max(value, self.low), self.high)
+        low, high = self.low, self.high
         if self.log:
-            low, high, value = math.log(self.low), math.log(self.high), math.log(value)
-        else:
-            low, high = self.low, self.high
+            low, high, value = map(math.log, (low, high, value))
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, count: int = 5, apart: float = CLOSE) -> list[float]:
@@ -57,13 +57,7 @@ class Scale:
         return kept
 
 
-def fit(
-    values: np.ndarray,
-    start: float,
-    end: float,
-    log: bool = False,
-    ends: tuple[float | None, float | None] = (None, None),
-) -> Scale:
+def fit(values: np.ndarray, start: float, end: float, log: bool = False, ends: Ends = (None, None)) -> Scale:
     """A scale that has room for all values, or ends where it is asked to.
 
     Args:
@@ -71,7 +65,7 @@ def fit(
         start: pixel of the least.
         end: pixel of the largest.
         log: whether the scale is logarithmic.
-        ends: the least and the largest; None: as the values ask.
+        ends: the least and the largest.
     """
     values = values[np.isfinite(values) & ((values > 0) if log else True)]
     found = (float(values.min()), float(values.max())) if len(values) else (0.5, 1.0)

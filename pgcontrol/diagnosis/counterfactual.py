@@ -83,19 +83,12 @@ class Branching(NamedTuple):
     def cells(self, seeds: int) -> list[Cell]:
         """Both arms of each seed, in turns."""
         config, end = self.run.config(), self.start + self.steps
-        common = flat(nested(config)) | {
-            "total_steps": end,
-            "eval_every": 10 * end,  # once, at the end
-            "eval_episodes": max(EPISODES, config.eval_episodes),
-            "video": False,
-            "threads": 1,
-        }
+        common = flat(nested(config)) | {"total_steps": end, "video": False, "threads": 1}
+        common |= {"eval_every": 10 * end, "eval_episodes": max(EPISODES, config.eval_episodes)}  # once, at the end
         common.pop("run_dir")
-        return [
-            cell_of(Key(config.env, arm, seed), common | {"seed": 1000 * (config.seed % 2**40 + 1) + seed})
-            for seed in range(seeds)
-            for arm in ARMS
-        ]
+        first = 1000 * (config.seed % 2**40 + 1)
+        keys = [Key(config.env, arm, seed) for seed in range(seeds) for arm in ARMS]
+        return [cell_of(key, common | {"seed": first + key.seed}) for key in keys]
 
 
 def counterfactual(
@@ -159,12 +152,12 @@ def branching_of(run: RunFolder, onset: Onset, steps: int | None) -> Branching:
 
 def measured(branching: Branching, seeds: int) -> Counterfactual:
     """The arms of finished branches, compared: difference of means with Welch's interval, and P(better)."""
-    found = [(cell.key.arm, branching.where / cell.name) for cell in branching.cells(seeds)]
-    folders = {arm: [folder for of, folder in found if of == arm] for arm in ARMS}
+    cells = branching.cells(seeds)
+    folders = {arm: [branching.where / cell.name for cell in cells if cell.key.arm == arm] for arm in ARMS}
     scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
     widened, alone = (float(np.mean([climb(folder) for folder in of_arm])) for of_arm in folders.values())
     ours, theirs = (np.array(scores[arm]) for arm in ARMS)
-    better = probability_of_improvement([(ours.tolist(), theirs.tolist())])
+    better = probability_of_improvement([(scores["widened"], scores["alone"])])
     returns = column(read_rows(branching.run.metrics_file), RETURN)[1]
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
     ahead = float(ours.mean() - theirs.mean())
@@ -194,9 +187,8 @@ def begin(cell: Cell, branching: Branching) -> None:
     width = branching.width if cell.key.arm == "widened" else None
     if width is not None:
         widen(trainer, width)
-    made = RunFolder.create(config)
-    began = {"branch_of": str(branching.origin), "widened": width, "compiled": trainer.compilation.on}
-    made.write_manifest(**began, status="stopped")
+    made, compiled = RunFolder.create(config), trainer.compilation.on
+    made.write_manifest(branch_of=str(branching.origin), widened=width, compiled=compiled, status="stopped")
     trainer.save(made.checkpoint(trainer.steps))
     trainer.close()
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.sweep.executor import Executor
+from pgcontrol.text import count
 from pgcontrol.video.still import still
 
 CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
@@ -59,11 +60,15 @@ def diagnose(
     proof, verdicts = None, [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
     if not run.cloned:
         proof, verdicts = _training(run, console, executor, branches, steps, limits or Limits())
-    seen = _behaviour(run, against) if checkpoint.find(run.path) else None
-    if seen:
-        told = {v.about for v in seen.verdicts}  # playing says more of them than the log
-        verdicts = [v for v in verdicts if v.about not in told] + seen.verdicts
-    _write(run, verdicts, proof, seen)
+    seen, facts, no_picture = _behaviour(run, against) if checkpoint.find(run.path) else ([], {}, None)
+    told = {v.about for v in seen}  # playing says more of them than the log
+    verdicts = [v for v in verdicts if v.about not in told] + seen
+    branched = proof._asdict() | {"gain": proof.gain._asdict()} if proof else None
+    each = [verdict._asdict() for verdict in verdicts]
+    numbers = {"verdict": words(verdicts), "verdicts": each, "counterfactual": branched} | facts
+    text = markdown.report(run, verdicts, proof, facts, curves=CURVES, scene=SCENE, no_picture=no_picture)
+    content = json.dumps(finite(numbers), indent=1, default=str, allow_nan=False)
+    files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
     run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
     return verdicts
 
@@ -86,39 +91,30 @@ def _training(
     run: RunFolder, console: Console, executor: Executor, branches: int, steps: int | None, limits: Limits
 ) -> tuple[Counterfactual | None, list[Verdict]]:
     """What the log shows, and branches from its onset prove; draws the curves."""
-    if not run.metrics_file.exists():
-        raise InputError(f"{run.path} has no metrics.jsonl to judge: it stopped before its first update")
-    if not (rows := read_rows(run.metrics_file)):
-        raise InputError(f"{run.metrics_file} has no row to judge: the run stopped before its first update, or damaged")
+    rows = read_rows(run.metrics_file) if run.metrics_file.exists() else []
+    if not rows:
+        why = "the run stopped before its first update, or the file is damaged"
+        raise InputError(f"{run.metrics_file} has no row to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
-    found = onset(*spreads(rows), config.total_steps, limits)
-    proof: Counterfactual | None = None
-    if branches and found is None:
-        console.print("no onset of a σ collapse: no branches to run", markup=False)
-    elif found:
+    found, proof = onset(*spreads(rows), config.total_steps, limits), None
+    if found:
         proof = counterfactual(run, found, branches, steps, executor, console) if branches else finished(run, found)
+    elif branches:
+        console.print("no onset of a σ collapse: no branches to run", markup=False)
     verdicts = judge(rows, config.total_steps, status, limits, proof.gain if proof else None)
     of_arms = proof.folders.items() if proof else ()
-    grown = {arm: [read_rows(RunFolder(folder).metrics_file) for folder in folders] for arm, folders in of_arms}
+    grown = {arm: [read_rows(folder / "metrics.jsonl") for folder in folders] for arm, folders in of_arms}
     title = f"{run.path.name}: {config.env}, {config.head.name}"
     files.replace({run.path / CURVES: evidence.curves(rows, verdicts, limits, title, grown)})
     return proof, verdicts
 
 
-class Seen(NamedTuple):
-    """What playing showed.
+def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:
+    """Play the policy, and picture what it might do where it decides.
 
-    Attributes:
-        no_picture: why there is no picture of the scene.
+    Returns:
+        Verdicts, facts, and why there is no picture of the scene, if so.
     """
-
-    verdicts: list[Verdict]
-    facts: dict[str, Any]
-    no_picture: str | None
-
-
-def _behaviour(run: RunFolder, against: Path | None) -> Seen:
-    """Play the policy, and picture what it might do where it decides."""
     settings, policy = run.settings(), load(run.path)
     env_id, seed = settings["env"], settings["seed"]
     env = make_env(env_id, 1, seed)
@@ -130,7 +126,8 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
     else:
         where = "in the middle of an episode"
         state, qpos = _midway(policy, env_id, seed)
-        obs, draws = state[0], _draws(policy, state, seed)
+        drawn = policy.draws(state, unimodality.DRAWS, torch.Generator().manual_seed(seed))[:, 0]
+        obs, draws = state[0], spread.unit(drawn, policy.head.low, policy.head.high).double().numpy()
         marks = [evidence.Mark(unimodality.MEAN, draws.mean(0))]
     width = modes.width_for(policy.head.resolution)
     found = modes.modes(draws, width)
@@ -146,30 +143,30 @@ def _behaviour(run: RunFolder, against: Path | None) -> Seen:
         picture = still(env_id, qpos, env.control_dt) if qpos is not None else None
     except RenderError as error:
         missing = str(error)
-    count = f"{len(found)} mode{'s' if len(found) > 1 else ''}"
-    title = f"{run.path.name}: {env_id}, {policy.head.name}\nwhat the policy might do {where}: {count}"
+    does = f"what the policy might do {where}: {count(len(found), 'mode')}"
+    title = f"{run.path.name}: {env_id}, {policy.head.name}\n{does}"
     files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title)})
     env.close()
-    return Seen(verdicts, facts, missing)
+    return verdicts, facts, missing
 
 
 def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[Verdict], dict[str, Any], Decision]:
     """Which routes the policy takes beside the reference, and whether it averages where it chooses."""
     settings = run.settings()
-    env = make_env(settings["env"], unimodality.EPISODES, settings["seed"])
+    env_id, seed = settings["env"], settings["seed"]
+    env = make_env(env_id, unimodality.EPISODES, seed)
     assert env.task is not None
     taken = run.manifest().get("routes")
     if against is not None:
         reference = load(against)
-        whose = f"{reference.head.name} in {against.name}"
-        theirs = unimodality.routes_taken(env, reference, settings["seed"])
+        whose, theirs = f"{reference.head.name} in {against.name}", unimodality.routes_taken(env, reference, seed)
     elif taken:
         numbers = np.repeat(np.arange(len(env.task.routes)), [taken.get(name, 0) for name in env.task.routes])
         whose, theirs = "its data", unimodality.occupancy(numbers, env.task.routes)
     else:
-        whose, theirs = "the demonstrator", unimodality.routes_taken(env, None, settings["seed"])
-    ours = unimodality.routes_taken(env, policy, settings["seed"])
-    decision = unimodality.decide(policy, settings["env"], settings["seed"])
+        whose, theirs = "the demonstrator", unimodality.routes_taken(env, None, seed)
+    ours = unimodality.routes_taken(env, policy, seed)
+    decision = unimodality.decide(policy, env_id, seed)
     env.close()
     intervals = {name: mean_interval(value) for name, value in decision.value.items()}
     facts = {
@@ -193,18 +190,3 @@ def _midway(policy: Policy, env_id: str, seed: int) -> tuple[torch.Tensor, np.nd
             choices.append((played.obs, qpos))
         qpos = env.qpos(0)
     return choices[len(choices) // 2]
-
-
-def _draws(policy: Policy, obs: torch.Tensor, seed: int) -> np.ndarray:
-    drawn = policy.draws(obs, unimodality.DRAWS, torch.Generator().manual_seed(seed))[:, 0]
-    return spread.unit(drawn, policy.head.low, policy.head.high).double().numpy()
-
-
-def _write(run: RunFolder, verdicts: list[Verdict], proof: Counterfactual | None, seen: Seen | None) -> None:
-    """diagnosis.json and diagnosis.md."""
-    facts, no_picture = (seen.facts, seen.no_picture) if seen else ({}, None)
-    told = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts]}
-    told |= {"counterfactual": proof._asdict() | {"gain": proof.gain._asdict()} if proof else None}
-    text = markdown.report(run, verdicts, proof, facts, curves=CURVES, scene=SCENE, no_picture=no_picture)
-    numbers = json.dumps(finite(told | facts), indent=1, default=str, allow_nan=False)
-    files.replace({run.path / "diagnosis.json": numbers, run.path / "diagnosis.md": text})

@@ -43,9 +43,8 @@ class Mark(NamedTuple):
 
 def marked(decision: Decision, state: int) -> list[Mark]:
     """The candidates at one state, with what they are worth there."""
-    return [
-        Mark(name, action[state], float(decision.value[name][state])) for name, action in decision.candidates.items()
-    ]
+    value = decision.value
+    return [Mark(name, action[state], float(value[name][state])) for name, action in decision.candidates.items()]
 
 
 def curves(
@@ -74,9 +73,8 @@ def curves(
     last = max(float(row[STEPS]) for of_run in runs for row in of_run)
 
     def over_time(name: str, drawn: Sequence[Line], log: bool, key: Sequence[Entry] = ()) -> Chart:
-        return lines(
-            f"{title}: {name}", drawn, Axes(TIME, name, log, ends_x=(0.0, last)), uprights=uprights, entries=key
-        )
+        axes = Axes(TIME, name, log, ends_x=(0.0, last))
+        return lines(f"{title}: {name}", drawn, axes, uprights=uprights, entries=key)
 
     charts = [[over_time(*_spread(steps, spread, limits, last)), over_time(*_returns(rows, branches or {}))]]
     for name, power, told in (
@@ -88,11 +86,8 @@ def curves(
         if len(steps) and len(at):
             row.append(_against(f"{title}: {told}", np.interp(at, steps, spread.min(1)), values, power))
         charts.append(row)
-    words = [
-        Entry(f"{verdict.word} from step {step:,} on", look)
-        for (verdict, step), (_, look) in zip(dated, uprights, strict=True)
-    ]
-    return sheet(title, charts, words)
+    words = [f"{verdict.word} from step {step:,} on" for verdict, step in dated]
+    return sheet(title, charts, [Entry(said, look) for said, (_, look) in zip(words, uprights, strict=True)])
 
 
 def _spread(
@@ -104,9 +99,8 @@ def _spread(
     alike = bool(np.ptp(narrow) < 1e-9)
     told = "narrow below" + ("" if alike else ", each")
     looks = ["base d1"] if alike else [f"c{j % HUES} d1" for j in range(len(narrow))]
-    dashed = [
-        Line(told, look, np.array([0.0, last]), np.full(2, limit)) for look, limit in zip(looks, narrow, strict=False)
-    ]
+    ends = np.array([0.0, last])
+    dashed = [Line(told, look, ends, np.full(2, limit)) for look, limit in zip(looks, narrow, strict=False)]
     few = joints if len(joints) <= HUES else [joints[0], joints[-1]]
     key = [Entry(line.name, line.colour) for line in few] + [Entry(told, "base d1")]
     log = _spans(np.concatenate([spread.ravel(), narrow]))
@@ -133,10 +127,8 @@ def _against(label: str, least: np.ndarray, values: np.ndarray, power: int) -> C
     The dotted line through the middle of the points has a Gaussian's slope, whose score goes with 1/σ, and KL, of steps
     as large as each other, with its square (see health.sensitivity).
     """
-    drawn, key = (
-        [Line("a run of updates", "c0", least, values, look="cloud")],
-        [Entry("the stronger, the later", "c0", "run")],
-    )
+    drawn = [Line("a run of updates", "c0", least, values, look="cloud")]
+    key = [Entry("the stronger, the later", "c0", "run")]
     middle = np.median(values * least**power)
     ends = np.array([least[least > 0].min(initial=np.inf), least.max()])
     if middle > 0 and ends[0] < ends[1]:
@@ -167,11 +159,12 @@ def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: 
     Returns:
         A file of SVG.
     """
-    key = _badges(marks)
-    charts = [] if still is None else [_picture(title, still, draws, marks)]
-    key_of_draws = [Entry(f"yellow: {len(draws):,} draws, within the bounds of the push (dotted)", "draws", "run")]
-    pushes = still is not None and still.push is not None
-    return sheet(title, [[*charts, _strips(title, draws, marks)]], key + key_of_draws if pushes else key)
+    charts, key = [_strips(title, draws, marks)], _badges(marks)
+    if still is not None:
+        charts.insert(0, _picture(title, still, draws, marks))
+        if still.push is not None:
+            key.append(Entry(f"yellow: {len(draws):,} draws, within the bounds of the push (dotted)", "draws", "run"))
+    return sheet(title, [charts], key)
 
 
 def _badges(marks: Sequence[Mark]) -> list[Entry]:
@@ -185,10 +178,8 @@ def _badges(marks: Sequence[Mark]) -> list[Entry]:
 def _picture(label: str, still: Still, draws: np.ndarray, marks: Sequence[Mark]) -> Chart:
     """The scene; in it the draws as a cloud at the body they push, marks as arrows from it, and how far they reach."""
     height, width = still.picture.shape[:2]
-    drawn = [image(still.picture, (0, 0, width, height))]
-    if still.push is not None:
-        drawn += _pushes(still.push, draws, marks)
-    return Chart(f"{label}: the scene", drawn, (width, height))
+    pushes = _pushes(still.push, draws, marks) if still.push else []
+    return Chart(f"{label}: the scene", [image(still.picture, (0, 0, width, height)), *pushes], (width, height))
 
 
 def _pushes(push: Push, draws: np.ndarray, marks: Sequence[Mark]) -> list[str]:
@@ -199,8 +190,7 @@ def _pushes(push: Push, draws: np.ndarray, marks: Sequence[Mark]) -> list[str]:
     radii = np.sqrt(5 + 1150 * counts / len(draws))
     drawn += [dot("draw", x, y, radius) for (x, y), radius in zip(push.pixels(places), radii, strict=True)]
     # what is played comes last, and the mean is larger: one is often where the other is
-    order = sorted(zip(marks, _badges(marks), strict=True), key=lambda pair: pair[0].name == PLAYED)
-    for mark, entry in order:
+    for mark, entry in sorted(zip(marks, _badges(marks), strict=True), key=lambda pair: pair[0].name == PLAYED):
         (x1, y1), (x2, y2) = push.origin, push.pixels(mark.action)
         arrow = "".join(stroke(look, x1, y1, x2, y2) for look in ("halo", "arrow"))
         drawn.append(f'<g class="{entry.colour}">{arrow}</g>')

@@ -9,11 +9,12 @@ route. A policy averages if what it plays lies *between* two candidates that are
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from pgcontrol_envs import VecEnv
+from pgcontrol_envs.task import Task
 from torch import Tensor
 
 from pgcontrol.measures import modes, routes, spread
@@ -106,11 +107,11 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
     """
     rng = torch.Generator().manual_seed(seed)
     scouts = make_env(env_id, SCOUTS * states, seed)
-    where, (obs, found) = "where the route is chosen", _arrive(scouts, policy, rng, states)
+    head, task = policy.head, scouts.task
+    assert task is not None
+    where, (obs, found) = "where the route is chosen", _arrive(scouts, task, policy, rng, states)
     if not len(found):  # it has turned before, or wanders
         where, obs, found = AT_START, scouts.reset(), torch.arange(states)
-    head, task, S = policy.head, scouts.task, len(found)
-    assert task is not None
     draws = policy.draws(obs[found], DRAWS, rng)
     played, _ = policy.act(obs[found], None)
     candidates = {PLAYED: played[:, 0], MEAN: draws.mean(0)}
@@ -119,97 +120,74 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
         candidates[name] = torch.from_numpy(action).float()[found]
     units = spread.unit(draws, head.low, head.high).numpy()
     width = modes.width_for(head.resolution)
-    own = [modes.modes(units[:, s], width) for s in range(S)]
-    for m in range(min(len(o) for o in own)) if min(len(o) for o in own) > 1 else ():
+    own = [modes.modes(units[:, s], width) for s in range(len(found))]
+    common = min(map(len, own))
+    for m in range(common if common > 1 else 0):
         centre = torch.tensor(np.stack([o.centre[m] for o in own])).float()
         candidates[f"mode {m + 1} of draws"] = head.to_bounds(centre)
     candidates = _distinct(candidates, head.half_range)
     value = _values(scouts, policy, found, candidates, repeats, rng)
     in_units = {name: spread.unit(a, head.low, head.high).numpy() for name, a in candidates.items()}
     qpos = np.stack([q for i in found.tolist() if (q := scouts.qpos(i)) is not None])
-    return Decision(where, obs[found], qpos, units, in_units, value, _blocked(scouts, draws, found))
+    return Decision(where, obs[found], qpos, units, in_units, value, _blocked(task, scouts.num_envs, draws, found))
 
 
-def _arrive(env: VecEnv, policy: Policy, rng: torch.Generator, wanted: int) -> tuple[Tensor, Tensor]:
-    """Play until `wanted` envs stand at a choice: (observations [N, O], their ids)."""
-    task = env.task
-    assert task is not None
+def _arrive(env: VecEnv, task: Task, policy: Policy, rng: torch.Generator, wanted: int) -> tuple[Tensor, Tensor]:
+    """Play until `wanted` envs stand at a choice: (observations [N, O], their ids), no ids where the task has none."""
     playing = Episodes(env, lambda obs: policy.act(obs, rng)[0], env.reset())
-    if not _knows(task.deciding):
+    try:
+        there = torch.from_numpy(task.deciding())
+    except NotImplementedError:
         return playing.obs, torch.arange(0)
-    there = torch.from_numpy(_deciding(env))
     playing.stop(there)
     while playing.going.any() and int(there.sum()) < wanted:
         playing.step()
-        there |= torch.from_numpy(_deciding(env)) & playing.going
+        there |= torch.from_numpy(task.deciding()) & playing.going
         playing.stop(there)
     return playing.obs, there.nonzero().squeeze(1)[:wanted]
 
 
-def _knows(method: Any, *given: Any) -> bool:
-    """Whether a task implements one of the methods that some tasks leave out."""
+def _blocked(task: Task, envs: int, draws: Tensor, found: Tensor) -> float | None:
+    action, shares = np.zeros((envs, draws.shape[-1])), []
     try:
-        method(*given)
+        for draw in draws.double().numpy():
+            action[found] = draw
+            shares.append(task.blocked(action)[found].mean())
     except NotImplementedError:
-        return False
-    return True
-
-
-def _deciding(env: VecEnv) -> np.ndarray:
-    assert env.task is not None
-    return np.asarray(env.task.deciding())
-
-
-def _blocked(env: VecEnv, draws: Tensor, found: Tensor) -> float | None:
-    assert env.task is not None
-    action = np.zeros((env.num_envs, draws.shape[-1]))
-    if not _knows(env.task.blocked, action):
         return None
-    shares = []
-    for draw in draws.double().numpy():
-        action[found] = draw
-        shares.append(np.asarray(env.task.blocked(action))[found].mean())
     return float(np.mean(shares))
 
 
 def _distinct(candidates: dict[str, Tensor], half_range: Tensor) -> dict[str, Tensor]:
     """Without those that are, in every state, within a fifth of the half-range of one before."""
+    always = {name: candidates[name] for name in (PLAYED, MEAN)}
     kept: dict[str, Tensor] = {}
     for name, action in candidates.items():
-        if name in (PLAYED, MEAN) or all(
-            ((action - other).abs() / half_range).max() > 0.2 for n, other in kept.items() if n not in (PLAYED, MEAN)
-        ):
+        if name not in always and all(((action - one).abs() / half_range).max() > 0.2 for one in kept.values()):
             kept[name] = action
-    return kept
+    return always | kept
 
 
 def _values(
-    scouts: VecEnv,
-    policy: Policy,
-    found: Tensor,
-    candidates: dict[str, Tensor],
-    repeats: int,
-    rng: torch.Generator,
+    scouts: VecEnv, policy: Policy, found: Tensor, candidates: dict[str, Tensor], repeats: int, rng: torch.Generator
 ) -> dict[str, np.ndarray]:
     """Mean return of each candidate at each state [S], over the branches."""
-    names, S, N = list(candidates), len(found), scouts.num_envs
-    count = len(names) * S * repeats
+    S, N = len(found), scouts.num_envs
+    count = len(candidates) * S * repeats
     env = make_env(scouts.env_id, N + count, 0)
     (few, _), (many, own) = scouts.state(), env.state()
     env.load_state({name: torch.cat((few[name], tensor[N:])) for name, tensor in many.items()}, own)
-    source = found.repeat_interleave(repeats).repeat(len(names))
-    target = torch.arange(N, N + count)
-    env.copy(source, target)
+    env.copy(found.repeat_interleave(repeats).repeat(len(candidates)), torch.arange(N, N + count))
     forced = torch.zeros(N + count, len(scouts.action_low))
-    forced[N:] = torch.cat([candidates[name].repeat_interleave(repeats, 0) for name in names])
+    forced[N:] = torch.cat([action.repeat_interleave(repeats, 0) for action in candidates.values()])
     forced[:N] = policy.head.centre
     branches = torch.arange(N + count) >= N
     first = env.step(forced, active=branches)
     going = branches & ~(first.terminated | first.truncated)
     rest = Episodes(env, lambda obs: policy.act(obs, rng)[0], first.obs, going)
     total = sum((played.step.reward for played in rest), first.reward)
-    mean = total[N:].view(len(names), S, repeats).mean(-1).numpy()
-    return dict(zip(names, mean, strict=True))
+    mean = total[N:].view(len(candidates), S, repeats).mean(-1).numpy()
+    return dict(zip(candidates, mean, strict=True))
 
 
 def averaging(decision: Decision) -> Verdict:
@@ -217,17 +195,13 @@ def averaging(decision: Decision) -> Verdict:
 
     A better action on one side only is no averaging, and is named.
     """
-    names = [n for n in decision.candidates if n != PLAYED and n != MEAN]
     played, worth = decision.candidates[PLAYED], decision.value[PLAYED]
-    largest = max(float(np.ptp([decision.value[n].mean() for n in decision.value])), 1e-9)
-    better = {}
-    for name in names:
-        gain = mean_interval(decision.value[name] - worth)  # over states
-        if gain.low > 0 and gain.estimate > COUNTS * largest:
-            better[name] = gain
+    counts = COUNTS * max(float(np.ptp([value.mean() for value in decision.value.values()])), 1e-9)
+    gains = {name: mean_interval(decision.value[name] - worth) for name in decision.candidates}  # over states
+    better = {name: gain for name, gain in gains.items() if gain.low > 0 and gain.estimate > counts and name != MEAN}
     for one, other in itertools.combinations(better, 2):
         if _between(played, decision.candidates[one], decision.candidates[other]):
-            told = " and ".join(_by(n, better[n]) for n in (one, other))
+            told = " and ".join(_by(name, better[name]) for name in (one, other))
             return Verdict("choice", "averaging", f"what it plays {decision.where} lies between better actions: {told}")
     told = f"what it plays {decision.where} lies between no two better actions"
     if decision.blocked is not None:

@@ -42,14 +42,9 @@ def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
     """IQM of one score a seed, with its percentile bootstrap interval; resamples come from a fixed seed.
 
     Args:
-        scores: [n].
-
-    Raises:
-        ValueError: no scores.
+        scores: [n], at least one.
     """
     scores = np.asarray(scores, float)
-    if not scores.size:
-        raise ValueError("no scores")
     resamples = np.random.default_rng(0).choice(scores, (RESAMPLES, len(scores)))
     return Interval(float(iqm(scores)), *_bounds(iqm(resamples)))
 
@@ -72,8 +67,7 @@ def _resampled(tasks: Iterable[np.ndarray]) -> list[np.ndarray]:
 
 def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
     """By how much the IQM of ours is above the baseline's; both samples are resampled."""
-    x, y = np.asarray(scores, float), np.asarray(baseline, float)
-    rng = np.random.default_rng(0)
+    x, y, rng = np.asarray(scores, float), np.asarray(baseline, float), np.random.default_rng(0)
     resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
     return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
 
@@ -101,8 +95,14 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> f
 
 def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float, int]:
     """Of all pairs of a run of ours and one of the baseline: in how many ours scores more (a tie is half), and all."""
-    x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)[None, :]
-    return float(((x > y) + 0.5 * (x == y)).sum()), x.size * y.size
+    wins = _wins(scores, baseline)
+    return float(wins.sum()), wins.size
+
+
+def _wins(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
+    """Of every pair of a run of ours and one of the baseline: 1 where ours scores more, a tie is half, [n, m]."""
+    x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)
+    return (x > y) + 0.5 * (x == y)
 
 
 def mann_whitney(pairs: Sequence[Pair]) -> float:
@@ -151,11 +151,8 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
     rng = np.random.default_rng(0)
     estimates, resamples = [], []
     for scores, baseline in pairs:
-        x, y = np.asarray(scores, float), np.asarray(baseline, float)
-        # wins[i, j] of every pair; a resample picks rows and columns
-        wins = (x[:, None] > y[None, :]) + 0.5 * (x[:, None] == y[None, :])
-        rows = rng.integers(len(x), size=(RESAMPLES, len(x)))
-        columns = rng.integers(len(y), size=(RESAMPLES, len(y)))
+        wins = _wins(scores, baseline)  # a resample picks rows and columns
+        rows, columns = (rng.integers(n, size=(RESAMPLES, n)) for n in wins.shape)
         estimates.append(wins.mean())
         resamples.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))
     return Interval(float(np.mean(estimates)), *_bounds(np.mean(resamples, 0)))

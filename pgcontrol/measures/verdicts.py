@@ -145,7 +145,8 @@ def collapse(rows: LogRows, budget: int, limits: Limits, gain: Gain | None = Non
     found = onset(steps, spread, budget, limits)
     if found is None:
         return Verdict("spread", HEALTHY, f"least of a joint at the end {spread[-1].min():.3g} half-ranges")
-    where = f"from step {found.step:,} on, spread {found.spread:.2g} in {_joints(found.joints)}"
+    joints = f"joint{'s' * (len(found.joints) > 1)} {', '.join(map(str, found.joints))}"
+    where = f"from step {found.step:,} on, spread {found.spread:.2g} in {joints}"
     word, why = _proved(gain, limits) if gain else _suspected(rows, budget, found, limits)
     return Verdict("spread", word, f"{where}; {why}", found.step, tuple(found.joints), gain is not None)
 
@@ -176,18 +177,18 @@ def _suspected(rows: LogRows, budget: int, found: Onset, limits: Limits) -> tupl
     counts = _counts(returns, limits)
     rate_before = (at - start) / max(found.step - steps[0], 1.0)
     rate_after = (end - at) / max(steps[-1] - found.step, 1.0)
-    if end - returns[steps <= max(found.step, steps[0])].max() < -counts:
-        return "suspected", "the return fell from then on"
-    if end - curve[steps >= found.step].max(initial=end) < -counts:
-        return "suspected", "the return rose on and fell again"
-    if end - start < counts:
-        return "suspected", "it had not learned before, nor did it after"
-    if at - before > counts and rate_after < limits.slower * rate_before:
-        return "suspected", "the return was rising when it came, and rose no more"
-    if at - start < counts and rate_after * budget < counts:
-        return "suspected", "nothing had been learned when it came"
-    if found.step <= rows[0][STEPS] + limits.lasting * budget:
-        return "suspected", "it was narrow from the start, and nothing says what it would have learned wider"
+    stalled = at - before > counts and rate_after < limits.slower * rate_before
+    from_start = found.step <= rows[0][STEPS] + limits.lasting * budget
+    doubts = {
+        "the return fell from then on": end - returns[steps <= max(found.step, steps[0])].max() < -counts,
+        "the return rose on and fell again": end - curve[steps >= found.step].max(initial=end) < -counts,
+        "it had not learned before, nor did it after": end - start < counts,
+        "the return was rising when it came, and rose no more": stalled,
+        "nothing had been learned when it came": at - start < counts and rate_after * budget < counts,
+        "it was narrow from the start, and nothing says what it would have learned wider": from_start,
+    }
+    if doubt := next((why for why, holds in doubts.items() if holds), None):
+        return "suspected", doubt
     return "sharp", "the return rose on" if end - at > counts else "the return had levelled off before"
 
 
@@ -311,8 +312,3 @@ def words(verdicts: Sequence[Verdict]) -> str:
     if told := ill(verdicts):
         return ", ".join(v.word for v in reversed(told))
     return HEALTHY if any(v.word == HEALTHY for v in verdicts) else NOT_JUDGED
-
-
-def _joints(joints: Sequence[int]) -> str:
-    named = ", ".join(map(str, joints))
-    return f"joint {named}" if len(joints) == 1 else f"joints {named}"

@@ -1,6 +1,6 @@
 """Curves of an arm over its runs: their IQM, its band, and how many runs that is of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,7 +9,8 @@ import numpy as np
 from pgcontrol.charts.lines import Line
 from pgcontrol.measures.statistics import iqm_band
 from pgcontrol.measures.verdicts import RETURN
-from pgcontrol.report.queries import CHART_POINTS, Queries, seconds
+from pgcontrol.report.queries import CHART_POINTS, Queries, seconds, steps
+from pgcontrol.sweep.row import Row
 from pgcontrol.text import count
 
 
@@ -48,20 +49,21 @@ class Curve(NamedTuple):
 @lru_cache(maxsize=256)
 def over_steps(queries: Queries, env: str, metric: str) -> list[Curve]:
     """A metric of the log over environment steps, of each arm that has a run which knows of it."""
-    grid = queries.grid(queries.on(env))
-    found = {arm: queries.curves(queries.of(env, arm), metric, grid) for arm in queries.arms(env)}
-    return [_curve(queries, arm, grid, {env: runs}) for arm, runs in found.items() if len(runs)]
+    return _over(queries, env, metric, dict.fromkeys(queries.arms(env), queries.grid(queries.on(env))))
 
 
 def over_time(queries: Queries, env: str) -> list[Curve]:
     """The return over seconds of training, up to the end of an arm's median run."""
-    found = []
-    for arm in queries.arms(env):
-        rows = queries.of(env, arm)
-        grid = np.linspace(0, np.median([row.seconds for row in rows]), CHART_POINTS)
-        if len(runs := queries.curves(rows, RETURN, grid, seconds)):
-            found.append(_curve(queries, arm, grid, {env: runs}))
-    return found
+    ends = {arm: np.median([row.seconds for row in queries.of(env, arm)]) for arm in queries.arms(env)}
+    return _over(queries, env, RETURN, {arm: np.linspace(0, end, CHART_POINTS) for arm, end in ends.items()}, seconds)
+
+
+def _over(
+    queries: Queries, env: str, metric: str, grids: dict[str, np.ndarray], at: Callable[[Row], np.ndarray] = steps
+) -> list[Curve]:
+    """A metric of each arm that has a run which knows of it, over the arm's grid of places `at` which points are."""
+    found = [(arm, x, queries.curves(queries.of(env, arm), metric, x, at)) for arm, x in grids.items()]
+    return [_curve(queries, arm, x, {env: runs}) for arm, x, runs in found if len(runs)]
 
 
 def over_budgets(queries: Queries) -> list[Curve]:

@@ -94,11 +94,9 @@ def scores(queries: Queries, env: str) -> Figure:
     line = "; the dashed line is the baseline's" if base else ""
     more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
     more += " Without dots: figures of others." if others else ""
-    return Figure(
-        bars(f"{env}: final score", _best(rows), "return of the final policy's mode", rule=rule),
-        f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
-        f" {counts(_every(queries, queries.arms(env), env))}",
-    )
+    about = f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
+    drawing = bars(f"{env}: final score", _best(rows), "return of the final policy's mode", rule=rule)
+    return Figure(drawing, f"{about} {counts(_every(queries, queries.arms(env), env))}")
 
 
 def _seed(row: Row) -> str:
@@ -131,17 +129,14 @@ def _best(rows: Iterable[Bar]) -> list[Bar]:
     return sorted(rows, key=lambda bar: -(bar.estimate or 0.0))
 
 
-def learning(queries: Queries, env: str) -> list[Figure]:
-    """Return over steps, and over wall time."""
-    steps, time = curves.over_steps(queries, env, RETURN), curves.over_time(queries, env)
-    if not steps:  # no episode ended in training
-        return []
-    return [
-        _curves(f"{env}: return", steps, Axes(STEPS, "return"), "IQM over seeds of the mean return of the last"
-                " 100 training episodes, with its 95\u00a0% bootstrap band."),
-        _curves(f"{env}: return over wall time", time, Axes("seconds of training", "return"),
-                "The same over the time it took, to the median run's end."),
-    ]  # fmt: skip
+def learning(queries: Queries, env: str) -> Iterator[Figure]:
+    """Return over steps, and over wall time; nothing where no episode ended in training."""
+    about = "IQM over seeds of the mean return of the last 100 training episodes, with its 95\u00a0% bootstrap band."
+    same = "The same over the time it took, to the median run's end."
+    if steps := curves.over_steps(queries, env, RETURN):
+        yield _curves(f"{env}: return", steps, Axes(STEPS, "return"), about)
+        time = curves.over_time(queries, env)
+        yield _curves(f"{env}: return over wall time", time, Axes("seconds of training", "return"), same)
 
 
 def learning_together(queries: Queries) -> Figure | None:
@@ -150,13 +145,9 @@ def learning_together(queries: Queries) -> Figure | None:
     found = curves.over_budgets(queries) if len(envs) > 1 else []
     if not found:
         return None
-    return _curves(
-        "All tasks: normalised return",
-        found,
-        Axes("share of the budget", "normalised return"),
-        f"0 is the first return, 1 is {queries.whose(*envs)} final score. IQM over the runs of {len(envs)} tasks,"
-        f" band: stratified bootstrap.",
-    )
+    scale = f"0 is the first return, 1 is {queries.whose(*envs)} final score."
+    about = f"{scale} IQM over the runs of {len(envs)} tasks, band: stratified bootstrap."
+    return _curves("All tasks: normalised return", found, Axes("share of the budget", "normalised return"), about)
 
 
 def profiles(queries: Queries) -> Figure | None:

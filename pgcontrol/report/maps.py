@@ -101,7 +101,7 @@ def routes(queries: Queries, env: str) -> Iterator[Figure]:
         yield Figure(_ways(f"{env}: {arm}, routes", runs, names, ends), caption, arm)
 
 
-def _ways(label: str, runs: Runs, names: list[str], ends: tuple[np.ndarray, np.ndarray] | None) -> Chart:
+def _ways(label: str, runs: Runs, names: list[str], ends: pictures.Corners | None) -> Chart:
     if ends is None:
         return bars(label, _bars(runs, names), "share of episodes", (0.0, 1.0))
     drawn = []

@@ -95,15 +95,10 @@ def standing(queries: Queries, env: str, arm: str) -> Standing:
     scores = queries.scores(env, arm)
     sampled = [row.sampled for row in queries.of(env, arm) if row.sampled is not None]
     rival = queries.scores(env, queries.sweep.baseline) if arm != queries.sweep.baseline else []
-    return Standing(
-        arm,
-        scores,
-        statistics.iqm_interval(scores),
-        float(statistics.iqm(np.array(sampled))) if sampled else None,
-        min(len(scores), len(rival or scores)),
-        statistics.difference(scores, rival) if rival else None,
-        improvement([(scores, rival)]) if rival else None,
-    )
+    of_samples = float(statistics.iqm(np.array(sampled))) if sampled else None
+    seeds = min(len(scores), len(rival or scores))
+    against = (statistics.difference(scores, rival), improvement([(scores, rival)])) if rival else (None, None)
+    return Standing(arm, scores, statistics.iqm_interval(scores), of_samples, seeds, *against)
 
 
 def standings(queries: Queries, env: str) -> list[Standing]:

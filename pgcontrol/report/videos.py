@@ -29,10 +29,10 @@ def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[K
         which: some (the median run of each task and arm), all, or none.
         say: told, once, why one cannot be made.
     """
-    found, drawing = dict[Key, Path](), True
+    found, drawing, clips = dict[Key, Path](), True, queries.sweep.path.with_suffix(".clips")
     for row in _wanted(queries, which):
         name, run = row.key.name, row.folder(queries.where)
-        file = queries.sweep.path.with_suffix(".clips") / f"{name}-{_stamp(row)}.mp4"
+        file = clips / f"{name}-{_stamp(row)}.mp4"
         if not file.exists() and drawing and shows(row, run):
             try:
                 say(f"filming {name}")
@@ -44,18 +44,12 @@ def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[K
                 say(f"no video of {name}: {error}")
         if file.exists():
             found[row.key] = file
-    if which != "none":
-        for stale in _stale(queries):
-            stale.unlink()
-    return found
-
-
-def _stale(queries: Queries) -> list[Path]:
-    """Clips of runs that have another result now."""
     now = {row.key.name: _stamp(row) for row in queries.rows.values()}
-    there = queries.sweep.path.with_suffix(".clips").glob(f"*-{STAMP}.mp4")
-    named = [(file, *file.stem.rsplit("-", 1)) for file in there]
-    return [file for file, name, stamp in named if now.get(name, stamp) != stamp]
+    for file in clips.glob(f"*-{STAMP}.mp4") if which != "none" else ():
+        name, stamp = file.stem.rsplit("-", 1)
+        if now.get(name, stamp) != stamp:  # of a run that has another result now
+            file.unlink()
+    return found
 
 
 def shows(row: Row, folder: Path) -> bool:

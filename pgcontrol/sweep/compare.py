@@ -20,6 +20,8 @@ from pgcontrol.text import count, lasting, short
 
 EVERY = 60.0  # seconds between two calls of `meanwhile`, since the tables of many runs take seconds to write
 Rows = Mapping[Key, Row]
+Say = Callable[[str], object]
+Keep = Callable[[Rows], object]
 
 
 def run(
@@ -29,8 +31,8 @@ def run(
     console: Console,
     dry: bool = False,
     again: str | None = None,
-    meanwhile: Callable[[Rows], object] = lambda rows: None,
-    finish: Callable[[Rows], object] = lambda rows: None,
+    meanwhile: Keep = lambda rows: None,
+    finish: Keep = lambda rows: None,
 ) -> int:
     """Run the cells that have no row yet.
 
@@ -59,10 +61,8 @@ def run(
         anew = _chosen(sweep, done, again) if again else []
         missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
         aside |= {where / cell.name: "before" for cell in anew}
-        say(
-            f"{sweep.question}\n{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done,"
-            f" {executor.jobs} at a time"
-        )
+        runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
+        say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
         if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
             say("the arms differ beyond what the YAML says:")
         for line in lines:
@@ -90,9 +90,7 @@ def run(
         return int(bool(board.failed))
 
 
-def _found(
-    sweep: Sweep, where: Path, dry: bool, say: Callable[[str], object]
-) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
+def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
     """The rows there are, the cells that have still to run, and which of their folders are in the way, and why.
 
     A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed.
@@ -126,12 +124,7 @@ def _found(
 
 
 def _keep(
-    outcomes: Iterable[Ended],
-    sweep: Sweep,
-    done: dict[Key, Row],
-    board: Board,
-    say: Callable[[str], object],
-    meanwhile: Callable[[Rows], object],
+    outcomes: Iterable[Ended], sweep: Sweep, done: dict[Key, Row], board: Board, say: Say, meanwhile: Keep
 ) -> None:
     """Keep and tell what comes, until all has come."""
     written = time.monotonic()

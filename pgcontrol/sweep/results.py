@@ -1,8 +1,8 @@
 """What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
 
 import json
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import mode
 from typing import Any
@@ -17,13 +17,8 @@ from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training import outcome
 
-PROVENANCE = (
-    "versions",
-    "seeds",
-    "threads",
-    "compiled",
-    "reproducible",
-)  # of the manifest; the rest names a machine
+# what a row keeps of the manifest; the rest names a machine
+PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
 
 
 class Unscored(InputError):
@@ -40,19 +35,18 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
     found, manifest = outcome.read(run), run.manifest()
     if found.get("return") is None and found.get("training") is None:
         raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
-    row = Row.read(
-        {
-            **cell.key._asdict(),
-            "settings": cell.settings,
-            "config": run_of(run.config()),
-            **found,
-            "diverged": manifest.get("status") == "diverged",
-            **judged(folder),
-            "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
-            "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
-            "revision": manifest.get("git"),
-        }
-    )
+    line = {
+        **cell.key._asdict(),
+        "settings": cell.settings,
+        "config": run_of(run.config()),
+        **found,
+        "diverged": manifest.get("status") == "diverged",
+        **judged(folder),
+        "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
+        "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
+        "revision": manifest.get("git"),
+    }
+    row = Row.read(line)
     return row.changed(curves=row.line["curves"] | _gained(row, folder, plots))
 
 
@@ -159,8 +153,7 @@ def unknown_plots(sweep: Sweep, names: Iterable[str]) -> list[str]:
     return [f"{plot!r}{near_miss(plot, there)}" for plot in dict.fromkeys(sweep.plots) if plot not in there]
 
 
-@contextmanager
-def alone(sweep: Sweep) -> Generator[None]:
+def alone(sweep: Sweep) -> AbstractContextManager[None]:
     """Keep a sweep's results to this process: a second one would run the same cells beside it.
 
     Raises:
@@ -169,8 +162,7 @@ def alone(sweep: Sweep) -> Generator[None]:
     # a file of its own, since YAML and results may be replaced meanwhile; one that was removed would be two
     beside = sweep.path.with_name(f".{sweep.path.stem}.lock")
     beside.touch()
-    with locks.alone(beside, f"{sweep.path}: another `pgcontrol compare` is at work on it"):
-        yield
+    return locks.alone(beside, f"{sweep.path}: another `pgcontrol compare` is at work on it")
 
 
 def add(sweep: Sweep, row: Row) -> None:

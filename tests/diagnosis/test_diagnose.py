@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from pgcontrol_envs.tasks.fork import Fork
 from rich.console import Console
 
 import pgcontrol
@@ -167,8 +168,9 @@ def test_asking_for_what_cannot_be_told_is_one_line(tmp_path, capsys):
 
 
 def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
-    monkeypatch.setattr(unimodality, "_deciding", lambda env: np.zeros(env.num_envs, bool))
-    decision = unimodality.decide(clone("Fork-v0", "gaussian"), "Fork-v0", seed=0, states=3, repeats=2)
+    policy = clone("Fork-v0", "gaussian")
+    monkeypatch.setattr(Fork, "deciding", lambda task: np.zeros(len(task.y), bool))
+    decision = unimodality.decide(policy, "Fork-v0", seed=0, states=3, repeats=2)
     assert decision.where == unimodality.AT_START
     assert len(decision.obs) == 3
 

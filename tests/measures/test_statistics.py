@@ -53,11 +53,6 @@ def test_probability_of_improvement(ours, baseline, expected):
     assert 0 <= found.low <= expected <= found.high <= 1
 
 
-def test_no_scores_are_refused():
-    with pytest.raises(ValueError, match="no scores"):
-        iqm_interval([])
-
-
 def test_what_is_not_known_makes_the_iqm_unknown():
     assert iqm(np.array([[1.0, 1], [2, np.nan]]), axis=0).tolist() == pytest.approx([1.5, np.nan], nan_ok=True)
     assert np.isnan(iqm(np.array([1, 2, 3, np.nan])))  # though it would be cut off as the highest
