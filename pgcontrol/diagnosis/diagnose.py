@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from pgcontrol.diagnosis import evidence, markdown, unimodality
+from pgcontrol.diagnosis import evidence, unimodality
 from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
 from pgcontrol.machine.graphics import RenderError
+from pgcontrol.machine.templates import template
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.statistics import mean_interval
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
@@ -66,11 +68,28 @@ def diagnose(
     branched = proof._asdict() | {"gain": proof.gain._asdict()} if proof else None
     each = [verdict._asdict() for verdict in verdicts]
     numbers = {"verdict": words(verdicts), "verdicts": each, "counterfactual": branched} | facts
-    text = markdown.report(run, verdicts, proof, facts, curves=CURVES, scene=SCENE, no_picture=no_picture)
     content = json.dumps(finite(numbers), indent=1, default=str, allow_nan=False)
+    text = _markdown(run, no_picture, verdicts=verdicts, proof=proof, facts=facts)
     files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
     run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
     return verdicts
+
+
+def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
+    """What diagnosis.md says: the verdicts, and the numbers behind them."""
+    settings = run.settings()
+    again = f"clone {shlex.quote(settings['dataset'])}" if run.cloned else f"train {settings['env']}"
+    filters = {"words": words, "summary": summary, "hundredths": "{:.2f}".format, "shares": _shares}
+    page = template("pgcontrol.diagnosis", "diagnosis.md.jinja", quote=shlex.quote, **filters)
+    text = page.render(run=run, again=again, curves=CURVES, scene=SCENE, no_picture=no_picture, **found)
+    return text.rstrip() + "\n"
+
+
+def _shares(shares: dict[str, float]) -> str:
+    """The largest, where there are many."""
+    most = sorted(shares.items(), key=lambda share: -share[1])
+    told = [f"{name} {share:.0%}" for name, share in most[:6] if share > 0]
+    return ", ".join(told) + (f" and {len(most) - 6} more" if len(most) > 6 and most[6][1] > 0 else "")
 
 
 def _require(run: RunFolder, branches: int, against: Path | None) -> None:

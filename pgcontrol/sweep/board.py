@@ -38,20 +38,19 @@ class Board:
 
     def table(self, running: Set[Key]) -> Table:
         """As things stand, while these cells run."""
-        shares: dict[Key, float] = {}
-        lines = []
-        for cell in (cell for cell in self.cells if cell.key in running):
-            if last := last_row(self.where / cell.name / "metrics.jsonl"):
-                shares[cell.key] = share = min(last["time/total_timesteps"] / cell.config.total_steps, 1.0)
-                numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-                lines.append((cell.name, f"{share:.0%}", *numbers))
-        table = Table("run", "done", "return", "σ", "steps/s", "verdict", caption=self._caption(running, shares))
+        table, shares = Table("run", "done", "return", "σ", "steps/s", "verdict"), dict[Key, float]()
         for key, row in [*self.ended.items()][-SHOWN:]:
             if row:
                 numbers = row.score, row.curves.get("train/std", [None])[-1], row.steps / row.seconds
                 _add(table, (key.name, "✓", *numbers, row.verdict or ""), "dim")
-        for line in lines:
-            _add(table, line)
+        for cell in self.cells:
+            if cell.key in running and (last := last_row(self.where / cell.name / "metrics.jsonl")):
+                shares[cell.key] = share = min(last["time/total_timesteps"] / cell.config.total_steps, 1.0)
+                numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
+                _add(table, (cell.name, f"{share:.0%}", *numbers))
+        waiting, left = len(self._open()) - len(running), self.left(shares)
+        told = [f"{waiting} waiting"] if waiting else []
+        table.caption = ", ".join(told if left is None else [*told, f"about {lasting(left)} left"])
         return table
 
     def left(self, shares: Mapping[Key, float]) -> float | None:
@@ -70,18 +69,11 @@ class Board:
         mean = sum(took.values()) / len(took) if took else 0.0
         factor = sum(took[k] for k in known) / sum(self.times[k] for k in known) if known else 1.0
         rest = sorted(self._open(), key=lambda cell: -shares.get(cell.key, 0.0))
-        whole = {c.key: factor * self.times[c.key] if c.key in self.times else mean for c in rest}
+        whole = {cell.key: factor * self.times[cell.key] if cell.key in self.times else mean for cell in rest}
         return wall(rest, {key: (1 - shares.get(key, 0.0)) * seconds for key, seconds in whole.items()}, self.jobs)
 
     def _open(self) -> list[Cell]:
         return [cell for cell in self.cells if cell.key not in self.ended and cell.key not in self.failed]
-
-    def _caption(self, running: Set[Key], shares: Mapping[Key, float]) -> str:
-        waiting = len(self._open()) - len(running)
-        told = [f"{waiting} waiting"] if waiting else []
-        if (left := self.left(shares)) is not None:
-            told.append(f"about {lasting(left)} left")
-        return ", ".join(told)
 
 
 def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> float:

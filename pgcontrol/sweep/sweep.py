@@ -15,9 +15,11 @@ from pgcontrol.sweep.references import Reference
 from pgcontrol.text import typed
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
+Settings = dict[str, Any]  # dotted
 AXES = ("env", "arm", "seed")
 DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
-OWN = ("env", "seed", "run_dir")  # settings of a single run, which the grid or the executor says
+# settings of a single run, and who says them
+OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every run has a folder of its own; see --runs"}
 # settings of where a run runs and what it leaves to look at: with other values it is still the same run
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
 
@@ -211,10 +213,8 @@ def _settings(where: str, settings: Any) -> dict[str, Any]:
     if not isinstance(settings, dict | None):
         raise InputError(f"{where} = {settings!r}: must map settings to values, such as {{head: binned}}")
     settings = flat(settings or {})
-    for key in OWN:
-        if key in settings:
-            advice = "every run has a folder of its own; see --runs" if key == "run_dir" else "the grid says it"
-            raise InputError(f"{where}: {key} = {settings[key]!r}: {advice}")
+    for key in settings.keys() & OWN.keys():
+        raise InputError(f"{where}: {key} = {settings[key]!r}: {OWN[key]}")
     return settings
 
 
@@ -244,38 +244,31 @@ def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
 def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = tree.get("grid")
     grids: list[Any] = given if isinstance(given, list) else [given]
+    example = "such as {env: HalfCheetah-v5, seed: 5}"
     if not grids:
-        raise InputError("grid = []: the grid is empty; such as {env: HalfCheetah-v5, seed: 5}")
-    for grid in grids:
-        if not isinstance(grid, dict) or "env" not in grid:
-            raise InputError("grid must name at least an env, such as {env: HalfCheetah-v5, seed: 5}")
+        raise InputError(f"grid = []: the grid is empty; {example}")
+    if not all(isinstance(grid, dict) and "env" in grid for grid in grids):
+        raise InputError(f"grid must name at least an env, {example}")
     return grids
 
 
-def _cells(grids: list[dict[str, Any]], arms: dict[str, dict[str, Any]], common: dict[str, Any]) -> list[Cell]:
+def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -> list[Cell]:
     """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
-    found: dict[Key, dict[str, Any]] = {}
-    kinds: dict[tuple[str, str], dict[str, Any]] = {}
-    names: dict[str, Key] = {}
+    found, kinds, names = dict[Key, Settings](), dict[tuple[str, str], Settings](), dict[str, Key]()
     for key, settings in (pair for grid in grids for pair in _expand(grid, arms, common)):
         found.setdefault(key, settings)
         first = kinds.setdefault((key.env, key.arm), settings)
         if first != settings | {"seed": first["seed"]}:
             how = difference(first | {"seed": key.seed}, settings, "there")
-            raise InputError(
-                f"grid: arm {key.arm!r} on {key.env} is another at seed {key.seed} than at seed {first['seed']}"
-                f" ({how}); name another arm, or list the values"
-            )
-        other = names.setdefault(key.name, key)
-        if other != key:
+            what = f"arm {key.arm!r} on {key.env} is another at seed {key.seed} than at seed {first['seed']}"
+            raise InputError(f"grid: {what} ({how}); name another arm, or list the values")
+        if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
     return [cell_of(key, settings) for key, settings in found.items()]
 
 
-def _expand(
-    grid: dict[str, Any], arms: dict[str, dict[str, Any]], common: dict[str, Any]
-) -> Iterator[tuple[Key, dict[str, Any]]]:
+def _expand(grid: Settings, arms: dict[str, Settings], common: Settings) -> Iterator[tuple[Key, Settings]]:
     """Each cell of a grid, with its settings."""
     more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
     envs, chosen = _values("env", grid["env"]), _values("arm", grid.get("arm", list(arms)))
@@ -289,14 +282,12 @@ def _expand(
 
 def _seeds(grid: dict[str, Any]) -> list[int]:
     given = grid.get("seed", 1)
-    if isinstance(given, int) and not isinstance(given, bool):
-        if given < 1:
-            raise InputError(f"grid: seed = {given}: the grid is empty; a number of seeds, or a list of them: [0]")
-        return list(range(given))
-    seeds = _values("seed", given)
-    if not isinstance(given, list) or any(isinstance(seed, bool) or not isinstance(seed, int) for seed in seeds):
+    seeds = list(range(given)) if type(given) is int else given
+    if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
         raise InputError(f"grid: seed = {given!r}: must be a number of seeds or a list of them")
-    return seeds
+    if not seeds:
+        raise InputError(f"grid: seed = {given}: the grid is empty; a number of seeds, or a list of them: [0]")
+    return _values("seed", seeds)
 
 
 def _values(key: str, value: Any) -> list[Any]:
