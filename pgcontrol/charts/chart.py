@@ -53,8 +53,7 @@ class Chart:
 
     def _element(self, attributes: str) -> str:
         box = " ".join(f"{number:g}" for number in (*self.corner, *self.size))
-        label = escape(self.label)
-        head = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{label}" {attributes}>'
+        head = f'<svg class="chart" viewBox="{box}" role="img" aria-label="{escape(self.label)}" {attributes}>'
         return f"{head}{''.join(self.parts)}</svg>"
 
 

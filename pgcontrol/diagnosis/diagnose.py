@@ -66,9 +66,8 @@ def diagnose(
     told = {v.about for v in seen}  # playing says more of them than the log
     verdicts = [v for v in verdicts if v.about not in told] + seen
     branched = proof._asdict() | {"gain": proof.gain._asdict()} if proof else None
-    each = [verdict._asdict() for verdict in verdicts]
-    numbers = {"verdict": words(verdicts), "verdicts": each, "counterfactual": branched} | facts
-    content = json.dumps(finite(numbers), indent=1, default=str, allow_nan=False)
+    numbers = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts], "counterfactual": branched}
+    content = json.dumps(finite(numbers | facts), indent=1, default=str, allow_nan=False)
     text = _markdown(run, no_picture, verdicts=verdicts, proof=proof, facts=facts)
     files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
     run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
@@ -81,8 +80,8 @@ def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
     again = f"clone {shlex.quote(settings['dataset'])}" if run.cloned else f"train {settings['env']}"
     filters = {"words": words, "summary": summary, "hundredths": "{:.2f}".format, "shares": _shares}
     page = template("pgcontrol.diagnosis", "diagnosis.md.jinja", quote=shlex.quote, **filters)
-    text = page.render(run=run, again=again, curves=CURVES, scene=SCENE, no_picture=no_picture, **found)
-    return text.rstrip() + "\n"
+    told = page.render(run=run, again=again, curves=CURVES, scene=SCENE, no_picture=no_picture, **found)
+    return told.rstrip() + "\n"
 
 
 def _shares(shares: dict[str, float]) -> str:

@@ -35,8 +35,7 @@ def executed_entropy(units: Tensor) -> Tensor:
     cell = ((units + 1) * (CELLS / 2)).long().clamp(0, CELLS - 1)
     joint = torch.arange(units.shape[-1])
     count = torch.bincount((cell + CELLS * joint).flatten(), minlength=CELLS * len(joint)).view(-1, CELLS)
-    share = count / len(units)
-    return torch.special.entr(share).sum(-1).mean() / math.log(CELLS)
+    return torch.special.entr(count / len(units)).sum(-1).mean() / math.log(CELLS)
 
 
 def perplexity(entropy: Tensor, entries: int, values: int) -> Tensor:

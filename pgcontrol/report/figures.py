@@ -85,8 +85,8 @@ def scores(queries: Queries, env: str) -> Figure:
         known, told = (score, str(score)) if len(runs) > 1 else (score[:1], short(score.estimate))
         points = [(row.score, _seed(row)) for row in runs if not row.diverged]
         faint = [(row.score, f"{_seed(row)}, diverged") for row in runs if row.diverged]
-        says = f"{told}, n = {len(runs)}"
-        rows.append(Bar(arm, queries.colour(arm), *known, points=points, faint=faint, says=says))
+        bar = Bar(arm, queries.colour(arm), *known, points=points, faint=faint, says=f"{told}, n = {len(runs)}")
+        rows.append(bar)
     others = queries.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
     base = queries.scores(env, queries.sweep.baseline)
@@ -110,8 +110,7 @@ def improvement(queries: Queries, *envs: str) -> Figure | None:
     pairs = {arm: found for arm, found in pairs.items() if len(found) > several}
     if not pairs or base is None:
         return None
-    of_base = max(pairs.values(), key=len)
-    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in of_base]}
+    seeds = {base: [Seeds(len(theirs), len(theirs)) for _, theirs in max(pairs.values(), key=len)]}
     seeds |= {arm: [Seeds(len(ours), len(ours)) for ours, _ in found] for arm, found in pairs.items()}
     rows = []
     for arm, found in pairs.items():
@@ -202,8 +201,7 @@ def over_training(queries: Queries, env: str, metric: str, title: str, log: bool
     wide = over_decades(np.concatenate([values, *(c.line.y for c in found)]))
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
     axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
-    about = Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric)
-    return _curves(f"{env}: {title}", found, axes, about)
+    return _curves(f"{env}: {title}", found, axes, Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric))
 
 
 def health(queries: Queries, env: str) -> Iterator[Figure]:

@@ -36,7 +36,7 @@ def answer(queries: Queries) -> list[Paragraph]:
     told = [_overall(queries, ranked)] if len(ranked) > 1 else []
     told += [_on(queries, env, found) for env, found in ranked.items()]
     told += [_ways(queries, env) for env in queries.envs()]
-    told += [_trouble(queries), Paragraph("", _missing(queries))]
+    told += [_trouble(queries), Paragraph("", " ".join(_missing(queries)))]
     return [p for p in told if p.rest or p.lead]
 
 
@@ -233,8 +233,9 @@ def _trouble(queries: Queries) -> Paragraph:
         happened: dict[str, list[str]] = {}
         for arm in queries.arms(env):
             rows = queries.of(env, arm)
-            for word, (times, about) in _words(queries, rows).items():
-                happened.setdefault(word, []).append(f"{arm} in {times} of {count(len(rows), 'run')}{about}")
+            for word, those in _words(queries, rows).items():
+                often = f"{len(those)} of {count(len(rows), 'run')}"
+                happened.setdefault(word, []).append(f"{arm} in {often}{_when(queries, word, those)}")
         if stuck := _stuck(queries, env):
             told.append(stuck)
         for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
@@ -259,24 +260,19 @@ def _stuck(queries: Queries, env: str) -> str:
     return f"On {env}, {way}: {listed(found)}." if found else ""
 
 
-def _words(queries: Queries, rows: list[Row]) -> dict[str, tuple[int, str]]:
-    """Word -> how many of an arm's runs it is said of, and what else there is to say of them."""
-    said = Counter(word for row in rows for word in (row.verdict or "healthy").split(", "))
-    found = {word: (times, "") for word, times in said.items() if word not in UNTOLD}
-    for word in {"sharp", "suspected"} & set(found):
-        those = [row for row in rows if word in (row.verdict or "").split(", ")]
-        found[word] = (found[word][0], _narrowed(queries, those))
-    if gone := [row.steps for row in rows if row.diverged]:
-        found["diverged"] = (len(gone), f" (last {listed([f'step {steps:,}' for steps in gone])})")
-    unjudged = [row for row in rows if row.verdict in (None, "not judged")]
-    if narrow := [row for row in unjudged if queries.sharp(row)]:
-        found[NARROW] = (len(narrow), _narrowed(queries, narrow))
-    return found
+def _words(queries: Queries, rows: list[Row]) -> dict[str, list[Row]]:
+    """Word -> the runs of an arm that it is said of."""
+    said = [(word, row) for row in rows for word in (row.verdict or "healthy").split(", ") if word not in UNTOLD]
+    said += [("diverged", row) for row in rows if row.diverged]
+    said += [(NARROW, row) for row in rows if row.verdict in (None, "not judged") and queries.sharp(row)]
+    return {word: [row for what, row in said if what == word] for word in dict.fromkeys(word for word, _ in said)}
 
 
-def _narrowed(queries: Queries, rows: list[Row]) -> str:
-    """From when on the runs' narrowest joints were narrow, and which joints those are, where the rows kept that."""
-    found = [at for row in rows if (at := queries.sharp(row))]
+def _when(queries: Queries, word: str, rows: list[Row]) -> str:
+    """When a word came true of runs, and of narrow ones which joints, where the rows kept that."""
+    if word == "diverged":
+        return f" (last {listed([f'step {row.steps:,}' for row in rows])})"
+    found = [at for row in rows if (at := queries.sharp(row))] if word in MILD else []
     if not found:
         return ""
     names = queries.joints(rows[0].env, 1 + max(j for at in found for j in at.joints))
@@ -284,17 +280,15 @@ def _narrowed(queries: Queries, rows: list[Row]) -> str:
     return f" (from step {short(min(at.step for at in found))} on: {listed([name for name, _ in often])})"
 
 
-def _missing(queries: Queries) -> str:
+def _missing(queries: Queries) -> Iterator[str]:
     missing = [cell for cell in queries.sweep.cells if cell.key not in queries.rows]
-    if not missing:
-        return ""
-    told = [f"{len(missing)} of {len(queries.sweep.cells)} runs are missing, so this is a report of what there is."]
-    if untouched := [e for e in queries.sweep.envs() if e not in queries.envs()]:
-        told.append(f"None yet on {listed(untouched)}.")
+    if missing:
+        yield f"{len(missing)} of {len(queries.sweep.cells)} runs are missing, so this is a report of what there is."
+    if untouched := [env for env in queries.sweep.envs() if env not in queries.envs()]:
+        yield f"None yet on {listed(untouched)}."
     for cell in missing:
         if why := failure(cell, queries.where / cell.name):
-            told.append(f"{cell.name} failed: {why}.")
-    return " ".join(told)
+            yield f"{cell.name} failed: {why}."
 
 
 def listed(words: Sequence[str]) -> str:

@@ -68,8 +68,7 @@ class Queries:
 
     def envs(self) -> list[str]:
         """Tasks with results, in the file's order."""
-        there = {env for env, _, _ in self.rows}
-        return [env for env in self.sweep.envs() if env in there]
+        return [env for env in self.sweep.envs() if self.on(env)]
 
     def arms(self, env: str | None = None) -> list[str]:
         """Arms with results, the baseline first; of one task, or of any."""

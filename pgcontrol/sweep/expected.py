@@ -70,12 +70,10 @@ def _seconds(config: Config, trainer: Trainer, driven: Trainer | Workers, each: 
     # not by the trainer's count of updates: an asynchronous one tells of many at a time
     updates = config.total_steps / ((trainer.steps - before) / count)
     algorithm = catalog.algorithms()[config.algorithm.name]
-    samples = config.num_envs * config.rollout_steps
-    gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, samples)
+    gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.num_envs * config.rollout_steps)
     total = STARTING + updates * update
     if compiler.decide(config.compile, int(updates * gradient_steps)):
-        eager = split["update"] / count
-        saved = min(gradient_steps * compiler.SECONDS_SAVED, (1 - COMPILED_SHARE) * eager)
+        saved = min(gradient_steps * compiler.SECONDS_SAVED, (1 - COMPILED_SHARE) * split["update"] / count)
         total += compiler.SECONDS_TO_COMPILE - updates * saved
     step = (split["physics"] + split["policy"]) / count / config.rollout_steps
     evaluations = config.total_steps // config.eval_every + 1 if config.eval_every else 0

@@ -87,8 +87,7 @@ def command(settings: Mapping[str, Any], folder: Path) -> list[str]:
     """The command that runs settings into a folder, behind `pgcontrol`: one thread, unless they say otherwise."""
     said: dict[str, Any] = {"threads": 1, **settings, "run_dir": str(folder)}
     env = str(said.pop("env"))
-    flags = (word for key, value in said.items() for word in (f"--{key}", typed(value)))
-    return ["train", env, *flags]
+    return ["train", env, *(word for key, value in said.items() for word in (f"--{key}", typed(value)))]
 
 
 def run_of(config: Config) -> dict[str, Any]:
@@ -151,8 +150,7 @@ class Sweep:
 
     def arms(self) -> list[str]:
         """In the file's order, the baseline first."""
-        names = list(dict.fromkeys(cell.key.arm for cell in self.cells))
-        return sorted(names, key=lambda arm: arm != self.baseline)
+        return sorted(dict.fromkeys(cell.key.arm for cell in self.cells), key=lambda arm: arm != self.baseline)
 
     def envs(self) -> list[str]:
         """In the file's order."""
