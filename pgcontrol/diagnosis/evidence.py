@@ -17,7 +17,8 @@ from pgcontrol.video.still import Still
 
 SENSITIVITY, WORTH = "health/sensitivity", "eval/mean_reward"
 TIME = "environment steps"
-ARMS = {"widened": "c0", "alone": "c1"}
+ARMS = {"widened": "c0", "alone": "c1"}  # and their colours
+Branches = Mapping[str, Sequence[LogRows]]  # arm of `ARMS` -> the rows of each of its branches
 SPAN = 5.0  # values that span more than this factor are shown on a log scale
 # pixels: width of the histograms, room for the joints' names, and height that many joints share
 STRIPS, LEFT, TALLEST = 320, 62, 460
@@ -48,11 +49,7 @@ def marked(decision: Decision, state: int) -> list[Mark]:
 
 
 def curves(
-    rows: LogRows,
-    verdicts: Sequence[Verdict],
-    limits: Limits,
-    title: str,
-    branches: Mapping[str, Sequence[LogRows]] | None = None,
+    rows: LogRows, verdicts: Sequence[Verdict], limits: Limits, title: str, branches: Branches | None = None
 ) -> str:
     """Over training: spread of each joint, return, what a step of the params costs, KL; the last two against spread.
 
@@ -61,7 +58,7 @@ def curves(
         verdicts: those that have a step are marked at it.
         limits: what is narrow.
         title: names the run.
-        branches: arm of `ARMS` -> the rows of each of its branches.
+        branches: of the run, if there are any.
 
     Returns:
         A file of SVG.
@@ -77,10 +74,8 @@ def curves(
         return lines(f"{title}: {name}", drawn, axes, uprights=uprights, entries=key)
 
     charts = [[over_time(*_spread(steps, spread, limits, last)), over_time(*_returns(rows, branches or {}))]]
-    for name, power, told in (
-        (SENSITIVITY, 1, "sensitivity: RMS score per joint"),
-        (KL, 2, "KL(before || after) of an update, nats"),
-    ):
+    costs = ((SENSITIVITY, 1, "sensitivity: RMS score per joint"), (KL, 2, "KL(before || after) of an update, nats"))
+    for name, power, told in costs:
         at, values = column(rows, name)
         row = [over_time(told, [Line(name, "base", at, values)], _spans(values))]
         if len(steps) and len(at):
@@ -107,13 +102,13 @@ def _spread(
     return "spread of the actions in a state, half-ranges", [*joints, *dashed], log, key
 
 
-def _returns(rows: LogRows, branches: Mapping[str, Sequence[LogRows]]) -> tuple[str, list[Line], bool, list[Entry]]:
+def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, list[Entry]]:
     """Curves of the samples that train, and dots of what the mode was worth, which branches are compared by."""
     runs = [("the run", "base", rows)]
     runs += [(arm, look, of_run) for arm, look in ARMS.items() for of_run in branches.get(arm, ())]
     drawn = [Line(name, look, *column(of_run, RETURN)) for name, look, of_run in runs]
-    dots = [Line(name, look, *column(of_run, WORTH), look="dots") for name, look, of_run in runs]
-    dots = [line for line in dots if len(line.x)]
+    worth = [Line(name, look, *column(of_run, WORTH), look="dots") for name, look, of_run in runs]
+    dots = [line for line in worth if len(line.x)]
     key = [Entry("the run", "base")]
     for arm, of_arm in branches.items():
         key.append(Entry(f"{arm}, {len(of_arm)} branch{'es' if len(of_arm) > 1 else ''}", ARMS[arm]))

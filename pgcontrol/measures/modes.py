@@ -80,13 +80,10 @@ def distance(point: np.ndarray, found: Modes) -> float:
 
 def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
     """How much goes on at an action [A]: smoothed density there as a share of its peak, the least over joints."""
-    low, grid = _grid(width)
-    place = (point - low) / (width / PER_WIDTH)
-    shares = []
-    for values, at in zip(draws.T, place, strict=True):
-        density = _density(values, width)
-        shares.append(float(np.interp(at, np.arange(grid), density)) / density.max())
-    return min(shares)
+    low, points = _grid(width)
+    places = (point - low) / (width / PER_WIDTH)
+    smoothed = [(at, _density(values, width)) for at, values in zip(places, draws.T, strict=True)]
+    return min(float(np.interp(at, np.arange(points), density)) / density.max() for at, density in smoothed)
 
 
 def _split(draws: np.ndarray, rows: np.ndarray, width: float) -> list[np.ndarray]:

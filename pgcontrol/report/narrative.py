@@ -197,7 +197,7 @@ def _ways(queries: Queries, env: str) -> Paragraph:
         told.append(f"no run succeeds with {listed(none)}")
     if not told:
         return Paragraph("", "")
-    names = next(row.routes.names for row in queries.rows.values() if row.env == env and row.routes)
+    names = next(row.routes.names for row in queries.on(env) if row.routes)
     return Paragraph(f"Of the {len(names)} routes of {env},", f"{'; '.join(told)}.")
 
 

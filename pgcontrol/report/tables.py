@@ -53,12 +53,8 @@ def write(queries: Queries) -> None:
         (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
         for key, r in sorted(queries.rows.items())
     ]
-    contents = {
-        ".md": _markdown(queries),
-        ".csv": _sheet([RUNS, *runs]),
-        ".summary.csv": _sheet([SUMMARY, *summary(queries)]),
-        ".svg": figures.plot(queries),
-    }
+    sheets = {".csv": _sheet([RUNS, *runs]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
+    contents = {".md": _markdown(queries), **sheets, ".svg": figures.plot(queries)}
     files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
 

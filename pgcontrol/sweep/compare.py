@@ -64,9 +64,7 @@ def run(
         runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
         say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
         if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
-            say("the arms differ beyond what the YAML says:")
-        for line in lines:
-            say(f"  {line}")
+            say("\n  ".join(["the arms differ beyond what the YAML says:", *lines]))
         for note in filter(None, (results.left_out(sweep), results.outdated(done.values()))):
             say(note)
         if times := executor.expected(missing) if missing else {}:

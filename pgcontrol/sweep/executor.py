@@ -3,10 +3,10 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
+from subprocess import DEVNULL, STDOUT, Popen
 from typing import NamedTuple
 
 from pgcontrol.machine import processes
@@ -121,13 +121,9 @@ class _Process:
             shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
             words = command(self.cell.settings, self.folder)
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*processes.python("pgcontrol"), *words],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env=os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())},
-            )
+            words = [*processes.python("pgcontrol"), *words]
+            env = os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
+            self.process = Popen(words, stdin=DEVNULL, stdout=log, stderr=STDOUT, env=env)
 
     def poll(self) -> Ended | None:
         """How it ended, or None while it runs."""
