@@ -76,38 +76,21 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
     return {key: [there for group in groups if (there := [*filter(None, group)])] for key, groups in found.items()}
 
 
-def _videos(queries: Queries, clips: Mapping[Key, Path]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Task by task with its name, or, where no task has several, all together without."""
-    groups = [
-        (env, [_video(queries.rows[key], clips[key]) for key in keys])
-        for env, keys in itertools.groupby(clips, lambda key: key.env)
-    ]
-    if any(len(videos) > 1 for _, videos in groups):
-        return groups
-    return [("", [video for _, videos in groups for video in videos])] if groups else []
-
-
-def _video(row: Row, file: Path) -> dict[str, str]:
-    return {
-        "arm": row.arm,
-        "title": f"{row.arm}, {row.env}",
-        "says": f"seed {row.seed}, return {short(row.score)}",
-        "source": f"data:video/mp4;base64,{base64.b64encode(file.read_bytes()).decode()}",
-    }
+def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:
+    """Rows with their videos in base64: by task, or, where no task has several, all together under no name."""
+    videos = [(queries.rows[key], base64.b64encode(file.read_bytes()).decode()) for key, file in clips.items()]
+    groups = {env: [*group] for env, group in itertools.groupby(videos, lambda video: video[0].env)}
+    return {"": videos} if len(videos) == len(groups) > 0 else groups
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
-    details = {
-        **({"diagnosis": row.why} if row.why else {}),
-        "command": shlex.join(["pgcontrol", *command(repeated(row), Path("runs") / sweep.path.stem / row.key.name)]),
-        **({"borrowed from": row.lender} if row.lender else {}),
-        "revision": row.revision or "not known",
-        **{k: _plain(v) for k, v in row.provenance.items()},
-    }
+    words = command(repeated(row), Path("runs") / sweep.path.stem / row.key.name)
+    details = {"diagnosis": row.why, "command": shlex.join(["pgcontrol", *words]), "borrowed from": row.lender}
+    details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
     returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
     word = row.verdict or ("diverged" if row.diverged else "")
     numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
-    return {"numbers": numbers, "details": details}
+    return {"numbers": numbers, "details": {what: said for what, said in details.items() if said}}
 
 
 def _plain(value: Any) -> str:

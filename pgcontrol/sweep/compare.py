@@ -81,7 +81,7 @@ def run(
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
         results.rewrite(sweep, results.refresh(sweep, done, where))
-        kept = [name for row in done.values() for name in row.curves]
+        kept = {name for row in done.values() for name in row.curves}
         for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
             say(f"plots: no row has {plot}; --again makes rows anew")
         finish(done)
@@ -135,7 +135,7 @@ def _keep(
             say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
             continue
         if not board.ended:
-            measured = (name for line in read_rows(outcome.folder / "metrics.jsonl") for name in line)
+            measured = {name for line in read_rows(outcome.folder / "metrics.jsonl") for name in line}
             for plot in results.unknown_plots(sweep, measured):
                 say(f"plots: {outcome.folder.name} has no metric {plot}")
         done[cell.key] = board.ended[cell.key] = row

@@ -1,7 +1,7 @@
 """What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import mode
@@ -147,10 +147,9 @@ def _all(file: Path) -> Iterator[Row]:
         yield row
 
 
-def unknown_plots(sweep: Sweep, names: Iterable[str]) -> list[str]:
+def unknown_plots(sweep: Sweep, names: Set[str]) -> list[str]:
     """Each metric to plot that is none of the names there are, with the one that may be meant."""
-    there = set(names)
-    return [f"{plot!r}{near_miss(plot, there)}" for plot in dict.fromkeys(sweep.plots) if plot not in there]
+    return [f"{plot!r}{near_miss(plot, names)}" for plot in dict.fromkeys(sweep.plots) if plot not in names]
 
 
 def alone(sweep: Sweep) -> AbstractContextManager[None]:
