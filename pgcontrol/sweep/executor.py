@@ -3,10 +3,10 @@
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from subprocess import DEVNULL, STDOUT, Popen
 from typing import NamedTuple
 
 from pgcontrol.machine import processes
@@ -123,7 +123,8 @@ class _Process:
         with self.log.open("a") as log:
             words = [*processes.python("pgcontrol"), *words]
             env = os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
-            self.process = Popen(words, stdin=DEVNULL, stdout=log, stderr=STDOUT, env=env)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            self.process = subprocess.Popen(words, **streams, env=env)
 
     def poll(self) -> Ended | None:
         """How it ended, or None while it runs."""
