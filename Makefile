@@ -1,6 +1,6 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (6 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
-# make pages: the reports of the committed experiments, from their rows; with -j several at a time.
+# make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -23,12 +23,8 @@ demo: .venv/installed
 	@mkdir -p runs/demo && cp experiments/quick.yaml runs/demo/quick.yaml
 	$(BIN)/pgcontrol compare runs/demo/quick.yaml --runs runs/demo
 
-# with -k: a sweep whose rows answer another question, as after a change of its YAML, stops no other page
-pages:
-	@$(MAKE) --no-print-directory -k $(SWEEPS:.yaml=.html)
-
-experiments/%.html: experiments/%.yaml experiments/%.jsonl $(wildcard pgcontrol/report/* pgcontrol/charts/*) .venv/installed
-	$(BIN)/pgcontrol report $<
+pages: .venv/installed
+	$(BIN)/pgcontrol report $(SWEEPS)
 
 test: lint types tests
 

@@ -1,38 +1,44 @@
-"""Write a YAML's report and tables from the runs there are."""
+"""Write the reports and tables of sweeps from the runs there are."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgcontrol.options import REQUIRED, option
+from pgcontrol.options import REQUIRED, InputError, option
 
 CLIPS = "videos in the report: of the median run of each task and arm, of every run, or of none"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The sweep."""
+    """The sweeps."""
 
-    sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
+    sweeps: tuple[Path, ...] = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
     runs: Path | None = option(None, "folder of the run folders, if there [runs/FILE]", metavar="DIR")
     clips: str = option("some", CLIPS, choices=("some", "all", "none"))
     open: bool = option(False, "show the report in the browser")
 
 
 def run(options: Options) -> int:
-    """Write the report."""
+    """Write the reports; 1 where a sweep has no results yet."""
+    if options.runs and len(options.sweeps) > 1:
+        raise InputError(f"--runs {options.runs}: {len(options.sweeps)} sweeps have no folder in common; report one")
+    return max([_report(path, options) for path in options.sweeps])
+
+
+def _report(path: Path, options: Options) -> int:
     from pgcontrol.report import publish
     from pgcontrol.report.queries import Queries
     from pgcontrol.sweep import results
     from pgcontrol.sweep.sweep import read_sweep
 
-    sweep = read_sweep(options.sweep)
+    sweep = read_sweep(path)
     done, left_out = results.read(sweep), results.left_out(sweep)
     if not done:
         why = f" ({left_out})" if left_out else ""
-        print(f"no results for {options.sweep} yet{why}; pgcontrol compare {options.sweep} runs them", file=sys.stderr)
+        print(f"no results for {path} yet{why}; pgcontrol compare {path} runs them", file=sys.stderr)
         return 1
-    where = options.runs or Path("runs") / options.sweep.stem
+    where = options.runs or Path("runs") / path.stem
     print(f"{len(done)} of {len(sweep.cells)} runs")
     if left_out:
         print(left_out)
