@@ -42,8 +42,14 @@ def save(policy, folder, spec):
     checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, meta)
 
 
-# the mixture's mode, twenty steps of mean shift in a row, takes many seconds; its variants differ in sizes alone
-PLAYED = [case for case in CASES if "components" not in str(case.values[1])]
+# graphs take a second each; the mixture's mode, twenty steps of mean shift in a row, takes many, and its variants
+# differ in sizes alone
+SOON = ("gaussian", "binned", "beta", "token", "utilities")
+PLAYED = [
+    pytest.param(*case.values, id=case.id, marks=[] if case.id in SOON else [pytest.mark.slow])
+    for case in CASES
+    if "components" not in str(case.values[1])
+]
 
 
 @pytest.mark.parametrize(("name", "options"), PLAYED)

@@ -43,7 +43,10 @@ def test_bins_cross_the_valley(bins):
     assert interval(bins)[0] > 0.9
 
 
-@pytest.mark.parametrize("head", ["gaussian", "gaussian-state", "gaussian-tanh", "beta"])
+@pytest.mark.parametrize(
+    "head",
+    ["gaussian", *(pytest.param(h, marks=pytest.mark.slow) for h in ("gaussian-state", "gaussian-tanh", "beta"))],
+)
 def test_one_mode_stays_on_its_side(head, bins):
     """Both 99.9 % intervals apart by a wide margin: with 200 seeds, 30 points of difference are certain."""
     assert interval(bandit.on_the_high_peak(head, START, SEEDS))[1] < interval(bins)[0] - 0.3

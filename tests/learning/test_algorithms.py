@@ -19,12 +19,15 @@ HEADS = [h for h in ("gaussian", "binned", "token") if h in catalog.heads()]
 PAIRS = [(row, head) for row in TABLE for head in ([row.head] if row.head else HEADS)]
 
 
-def pairs(some=HEADS):
-    """Every algorithm with every one of the heads; those with a head that is not in `some` are slow."""
-    slow = {head: [] if head in some else [pytest.mark.slow] for head in HEADS}
+def pairs(heads=HEADS, rows=tuple(row.name for row in TABLE)):
+    """Every algorithm with every one of the heads; those with a head or a row that is not named here are slow."""
+
+    def marks(row, head):
+        return [] if row.name in rows and (head in heads or head == row.head) else [pytest.mark.slow]
+
     return pytest.mark.parametrize(
         ("row", "head"),
-        [pytest.param(row, head, id=f"{row.name}-{head}", marks=slow.get(head, [])) for row, head in PAIRS],
+        [pytest.param(row, head, id=f"{row.name}-{head}", marks=marks(row, head)) for row, head in PAIRS],
     )
 
 
@@ -66,7 +69,7 @@ def test_it_improves_a_one_step_task(row, head):
     assert sum(rewards[-5:]) / 5 > sum(rewards[:2]) / 2 + 0.08
 
 
-@pairs(some=["gaussian"])
+@pairs(heads=["gaussian"], rows=["reinforce-baseline", "a3c", "ppo", "trpo", "decqn"])
 def test_it_improves_inverted_pendulum(row, head, tmp_path):
     config = configure(
         {"env": "InvertedPendulum-v5", "algorithm": row.name, "head": head, "total_steps": 16_384, "threads": 1}

@@ -197,6 +197,7 @@ def test_only_the_newest_checkpoint_keeps_the_replay_and_the_others_say_so(tmp_p
         Trainer(small()).load(last)
 
 
+@pytest.mark.slow
 def test_compiled_and_eager_agree():
     nothing, results = torch.zeros(8, 4), []
     for compiled in (False, True):

@@ -188,6 +188,7 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
             trainer.close()
 
 
+@pytest.mark.slow
 def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_path):
     """The critic warms up in all of them, then the policy moves; and a resume needs no folder of the prior's."""
     shutil.copytree(priors / "gaussian", tmp_path / "prior")
