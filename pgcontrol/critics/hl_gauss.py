@@ -1,7 +1,5 @@
 """Classification instead of regression: bins over the range of returns, and a Gaussian histogram as the target."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -11,15 +9,6 @@ from torch import Tensor, nn
 from pgcontrol.critics.base import Critic
 from pgcontrol.options import option
 from pgcontrol.trunks.base import orthogonal
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `--critic.X` sets for HL-Gauss."""
-
-    bins: int = option(101, "bins over the support", least=11, most=1001)
-    smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
-
 
 FIRST = 10.0  # the support before any return was seen: ±10 deviations of the discounted return
 FALL = 1.0  # how fast logits fall outside an old support when it grows, in nats per old bin ...
@@ -42,7 +31,13 @@ class HLGauss(Critic):
     """
 
     name = "hl-gauss"
-    Options = Options
+
+    @dataclass(frozen=True)
+    class Options:
+        """What `--critic.X` sets for HL-Gauss."""
+
+        bins: int = option(101, "bins over the support", least=11, most=1001)
+        smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
 
     def __init__(self, features: int, options: Options):
         super().__init__(features, options)

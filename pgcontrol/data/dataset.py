@@ -1,7 +1,5 @@
 """Minari datasets in a folder of their own, read and written an episode at a time."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import os
 import re
@@ -11,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import gymnasium
 import numpy as np
@@ -149,12 +147,12 @@ def _undamaged(where: str) -> Iterator[None]:
 class Writer:
     """A dataset that grows; whatever ends the program between two calls of `add`, it is whole and readable."""
 
-    storage: MinariStorage
+    storage: "MinariStorage"
 
     @classmethod
     def create(
         cls, folder: Path, env_id: str, low: np.ndarray, high: np.ndarray, obs_size: int, notes: Mapping[str, Any]
-    ) -> Writer:
+    ) -> Self:
         """An empty dataset in a new folder; `notes` (JSON values) say how it is made, `notes["env"]` our task."""
         from minari.dataset.minari_storage import MinariStorage
 
@@ -176,7 +174,7 @@ class Writer:
         return cls(MinariStorage.read(folder))
 
     @classmethod
-    def reopen(cls, folder: Path) -> Writer:
+    def reopen(cls, folder: Path) -> Self:
         """Go on with a dataset; what a killed process left half written is dropped.
 
         Raises:

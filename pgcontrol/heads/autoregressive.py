@@ -1,7 +1,5 @@
 """Bins chosen joint by joint, each knowing the earlier ones."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,13 +15,6 @@ from pgcontrol.heads.rows import Chain
 from pgcontrol.options import option
 
 
-@dataclass(frozen=True)
-class Options(BinOptions):
-    """Adds how much joints may say to each other."""
-
-    degree: int = option(2, "polynomials that joints speak through; bins - 1: every pairwise table", least=1, most=10)
-
-
 class Autoregressive(BinPerJoint):
     """p(c) = Π_j p(c_j | c_1 … c_{j−1}): joints as correlated as they come, left-left or right-right.
 
@@ -36,10 +27,15 @@ class Autoregressive(BinPerJoint):
     """
 
     name = "autoregressive"
-    Options = Options
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
+
+    @dataclass(frozen=True)
+    class Options(BinOptions):
+        """Adds how much joints may say to each other."""
+
+        degree: int = option(2, "polynomials joints speak through; bins - 1: every pairwise table", least=1, most=10)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -1,7 +1,5 @@
 """Beta distributions on the joints' ranges: finite support without clipping."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -12,16 +10,6 @@ from torch import Generator, Tensor
 from pgcontrol.heads.base import INSET, Continuous, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for the Beta."""
-
-    # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
-    initial_std: float = option(0.37, "deviation at the start, in half-ranges; uniform: 0.577", least=0.05, below=0.577)
-    max_concentration: float = option(1000.0, "the largest α and β; both: a deviation of 0.022", least=200, most=1e5)
-
 
 PROPOSALS = 6  # of a Gamma variable's sampler: see `gamma`
 # A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
@@ -37,7 +25,14 @@ class Beta(Continuous):
     """
 
     name = "beta"
-    Options = Options
+
+    @dataclass(frozen=True)
+    class Options:
+        """What `--head.X` sets for the Beta."""
+
+        # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
+        initial_std: float = option(0.37, "first deviation, in half-ranges; uniform: 0.577", least=0.05, below=0.577)
+        max_concentration: float = option(1e3, "the largest α and β; both: a deviation of 0.022", least=200, most=1e5)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

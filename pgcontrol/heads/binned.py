@@ -1,7 +1,5 @@
 """Factorised bins: each joint's torque is one of K values, chosen by a categorical of its own."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -15,18 +13,6 @@ from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.options import option
 
 
-@dataclass(frozen=True)
-class Options(BinOptions):
-    """Adds where the bins lie, and what is played of one."""
-
-    quantile_std: float | None = option(
-        None,
-        "space the bins by the quantiles of a Gaussian of this deviation, denser at 0; none: evenly",
-        least=0.1,
-    )
-    inside: bool = option(False, "play a value drawn uniformly inside the chosen bin, not the bin's own")
-
-
 class Binned(BinPerJoint):
     """K bins per joint, independent categoricals (Tang & Agrawal, arXiv 1901.10500, section 4).
 
@@ -38,12 +24,20 @@ class Binned(BinPerJoint):
     """
 
     name = "binned"
-    Options = Options
     variants = (
         {"quantile_std": 0.4, "initial_std": 0.4},
         {"inside": True},
         {"inside": True, "quantile_std": 0.4, "bins": 5},
     )
+
+    @dataclass(frozen=True)
+    class Options(BinOptions):
+        """Adds where the bins lie, and what is played of one."""
+
+        quantile_std: float | None = option(
+            None, "space bins by the quantiles of a Gaussian of this deviation, denser at 0; none: evenly", least=0.1
+        )
+        inside: bool = option(False, "play a value drawn uniformly inside the chosen bin, not the bin's own")
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -1,7 +1,5 @@
 """Mixture of diagonal Gaussians: more than one mode, and no bins."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,14 +11,6 @@ from pgcontrol.heads import categorical, normal, quadrature
 from pgcontrol.heads.base import Continuous, output_layer
 from pgcontrol.heads.normal import Deviations
 from pgcontrol.options import option
-
-
-@dataclass(frozen=True)
-class Options(Deviations):
-    """Adds the number of Gaussians and where they start."""
-
-    components: int = option(4, "M: Gaussians in the mixture", least=1, most=64)
-    initial_spread: float = option(0.3, "deviation of the first means, in half-ranges: alike, they stay alike", least=0)
 
 
 class Mixture(Continuous):
@@ -36,9 +26,15 @@ class Mixture(Continuous):
     """
 
     name = "mixture"
-    Options = Options
     estimates: ClassVar = {"entropy": 0.03, "kl": 0.03}
     variants: ClassVar = ({"components": 1}, {"components": 2, "initial_spread": 1.0})
+
+    @dataclass(frozen=True)
+    class Options(Deviations):
+        """Adds the number of Gaussians and where they start."""
+
+        components: int = option(4, "M: Gaussians in the mixture", least=1, most=64)
+        initial_spread: float = option(0.3, "deviation of the first means, in half-ranges; 0: all stay alike", least=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -5,16 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pgcontrol.heads import binned
 from pgcontrol.heads.binned import Binned
 from pgcontrol.options import option
-
-
-@dataclass(frozen=True)
-class Options(binned.Options):
-    """Adds how much a score says."""
-
-    gain: float = option(1.0, "what the scores are multiplied by before they are summed; eq. 4 has 1", above=0)
 
 
 class Ordinal(Binned):
@@ -38,7 +30,12 @@ class Ordinal(Binned):
     """
 
     name = "ordinal"
-    Options = Options
+
+    @dataclass(frozen=True)
+    class Options(Binned.Options):
+        """Adds how much a score says."""
+
+        gain: float = option(1.0, "what the scores are multiplied by before they are summed; eq. 4 has 1", above=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

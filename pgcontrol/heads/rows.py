@@ -1,11 +1,9 @@
 """Distributions over a row of P codes, each of K: every position on its own, or each knowing the earlier ones."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -39,7 +37,7 @@ class CodeRow:
         """[B]."""
         return categorical.entropy(self.logits).sum(-1)
 
-    def kl(self, other: CodeRow) -> Tensor:
+    def kl(self, other: "CodeRow") -> Tensor:
         """KL(self || other), [B]."""
         return categorical.kl(self.logits, other.logits).sum(-1)
 
@@ -78,11 +76,11 @@ class Chain(CodeRow):
     features: Tensor
     uniforms: Tensor
 
-    @staticmethod
-    def read(params: Tensor, features: Tensor, uniforms: Tensor) -> Chain:
+    @classmethod
+    def read(cls, params: Tensor, features: Tensor, uniforms: Tensor) -> Self:
         """From params [B, P, K + R·P·R]: for each position its logits, then its part of W."""
         _, K, R = features.shape
-        return Chain(params[..., :K], params[..., K:].unflatten(-1, (R, -1)), features.to(params), uniforms)
+        return cls(params[..., :K], params[..., K:].unflatten(-1, (R, -1)), features.to(params), uniforms)
 
     def draw(self, race: Tensor) -> Tensor:
         """Position by position, by the exponential race [B, P, K]."""

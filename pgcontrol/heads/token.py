@@ -1,7 +1,5 @@
 """Learned tokens: the policy chooses a code, or a short row of them, and a tokenizer says which torques that means."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,33 +18,6 @@ from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import unrolled, windows
 
 OWN = "own"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for tokens. Sizes that are none are the tokenizer's own defaults."""
-
-    tokenizer: str = option("kmeans", "kind of tokenizer: bins, kmeans, vq, rvq or fast")
-    horizon: int = option(1, "H: actions a choice stands for, played one after the other", least=1, most=64)
-    codes: int | None = option(None, "K: values of a code (kmeans, vq, rvq, fast, bins)")
-    levels: int | None = option(None, "codebooks, each refining the last (rvq)")
-    length: int | None = option(None, "tokens a chunk (fast)")
-    scale: float | None = option(None, "fineness of the frequencies (fast)")
-    source: str = option(OWN, "where tokens come from: own (this run's actions), or a tokenizer folder, run or dataset")
-    warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
-    initial_std: float | None = option(
-        0.4, "shape the first bins like a Gaussian of this deviation (share of the half-range); none: uniform", above=0
-    )
-    refit_every: int = option(50, "updates between later fits (own)", least=1)
-    refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
-
-    def __post_init__(self) -> None:
-        files.make(self.tokenizer, self.horizon, 1, self.sizes(), "head.")
-
-    def sizes(self) -> dict[str, Any]:
-        """What was said of the tokenizer's own options."""
-        named = {"codes": self.codes, "levels": self.levels, "length": self.length, "scale": self.scale}
-        return {k: v for k, v in named.items() if v is not None}
 
 
 class Token(Head):
@@ -69,8 +40,31 @@ class Token(Head):
     """
 
     name = "token"
-    Options = Options
     BINS = 11
+
+    @dataclass(frozen=True)
+    class Options:
+        """What `--head.X` sets for tokens. Sizes that are none are the tokenizer's own defaults."""
+
+        tokenizer: str = option("kmeans", "kind of tokenizer: bins, kmeans, vq, rvq or fast")
+        horizon: int = option(1, "H: actions a choice stands for, played one after the other", least=1, most=64)
+        codes: int | None = option(None, "K: values of a code (kmeans, vq, rvq, fast, bins)")
+        levels: int | None = option(None, "codebooks, each refining the last (rvq)")
+        length: int | None = option(None, "tokens a chunk (fast)")
+        scale: float | None = option(None, "fineness of the frequencies (fast)")
+        source: str = option(OWN, "of the tokens: own (this run's actions), or a tokenizer folder, run or dataset")
+        warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
+        initial_std: float | None = option(0.4, "deviation of the first bins, in half-ranges; none: uniform", above=0)
+        refit_every: int = option(50, "updates between later fits (own)", least=1)
+        refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
+
+        def __post_init__(self) -> None:
+            files.make(self.tokenizer, self.horizon, 1, self.sizes(), "head.")
+
+        def sizes(self) -> dict[str, Any]:
+            """What was said of the tokenizer's own options."""
+            named = {"codes": self.codes, "levels": self.levels, "length": self.length, "scale": self.scale}
+            return {k: v for k, v in named.items() if v is not None}
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -1,7 +1,5 @@
 """A token and a continuous offset from it: the code says which way, the offset how exactly."""
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass
@@ -18,20 +16,6 @@ from pgcontrol.tokenizers import files
 SPREAD = "spread"
 
 
-@dataclass(frozen=True)
-class Options(normal.Sigma):
-    """What `--head.X` sets; `min_std` and `max_std` are those of the offset's σ."""
-
-    initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
-    codes: int = option(32, "K: codes", least=2, most=4096)
-    source: str = option(
-        SPREAD, "where codes come from: spread (evenly over all torques), or a kmeans folder, run or dataset"
-    )
-    code_std: float | None = option(
-        0.4, "weigh the first codes like a Gaussian of this deviation; none: alike", above=0
-    )
-
-
 class TokenOffset(Head):
     """A code c of K, each a whole torque vector, and a Gaussian offset around it: action = code + offset.
 
@@ -45,8 +29,16 @@ class TokenOffset(Head):
     """
 
     name = "token-offset"
-    Options = Options
     variants = ({"codes": 4, "code_std": None, "initial_std": 0.4},)
+
+    @dataclass(frozen=True)
+    class Options(normal.Sigma):
+        """What `--head.X` sets; `min_std` and `max_std` are those of the offset's σ."""
+
+        initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
+        codes: int = option(32, "K: codes", least=2, most=4096)
+        source: str = option(SPREAD, "of the codes: spread (over all torques), or a kmeans folder, run or dataset")
+        code_std: float | None = option(0.4, "deviation that weighs the first codes; none: all alike", above=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

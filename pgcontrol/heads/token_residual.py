@@ -13,19 +13,6 @@ from pgcontrol.tokenizers.base import Additive
 from pgcontrol.tokenizers.files import kinds
 
 
-@dataclass(frozen=True)
-class Options(token.Options):
-    """What `--head.X` sets: that of tokens, of kinds whose codes' rows add up."""
-
-    tokenizer: str = option("rvq", "kind of tokenizer: rvq (or one of a single level: kmeans, vq)")
-    levels: int | None = option(2, "codebooks, each refining the last (rvq)")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not issubclass(kinds()[self.tokenizer], Additive):
-            raise InputError(f"head.tokenizer = {self.tokenizer!r}: its codes do not add up; must be rvq, kmeans or vq")
-
-
 class TokenResidual(token.Token):
     """A row of codes, each chosen in the knowledge of the earlier ones, whose table rows add up to the action.
 
@@ -39,10 +26,23 @@ class TokenResidual(token.Token):
     """
 
     name = "token-residual"
-    Options = Options
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     tokenizer: Additive
+
+    @dataclass(frozen=True)
+    class Options(token.Token.Options):
+        """What `--head.X` sets: that of tokens, of kinds whose codes' rows add up."""
+
+        tokenizer: str = option("rvq", "kind of tokenizer: rvq (or one of a single level: kmeans, vq)")
+        levels: int | None = option(2, "codebooks, each refining the last (rvq)")
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if not issubclass(kinds()[self.tokenizer], Additive):
+                raise InputError(
+                    f"head.tokenizer = {self.tokenizer!r}: its codes do not add up; must be rvq, kmeans or vq"
+                )
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

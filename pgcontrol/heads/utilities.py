@@ -1,7 +1,5 @@
 """Utilities: each joint values its bins on its own, and plays the best one but for some exploration."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -17,15 +15,6 @@ from pgcontrol.heads.rows import CodeRow
 from pgcontrol.options import option
 
 
-@dataclass(frozen=True)
-class Options:
-    """What `--head.X` sets for the utilities."""
-
-    bins: int = option(3, "values per joint, evenly over its range, the bounds among them", least=2, most=1024)
-    epsilon: float = option(0.05, "ε: share of each joint's choices drawn evenly from the bins", least=0, below=1)
-    temperature: float = option(0.1, "of the other choices' softmax over the utilities; towards 0: greedy", above=0)
-
-
 class Utilities(BinPerJoint):
     """A utility for each of K bins per joint; the joints choose on their own (Seyde et al., arXiv 2210.12566, eq. 3).
 
@@ -37,8 +26,15 @@ class Utilities(BinPerJoint):
     """
 
     name = "utilities"
-    Options = Options
     variants = ({"epsilon": 0.0, "temperature": 1.0, "bins": 7},)
+
+    @dataclass(frozen=True)
+    class Options:
+        """What `--head.X` sets for the utilities."""
+
+        bins: int = option(3, "values per joint, evenly over its range, the bounds among them", least=2, most=1024)
+        epsilon: float = option(0.05, "ε: share of each joint's choices drawn evenly from the bins", least=0, below=1)
+        temperature: float = option(0.1, "of the other choices' softmax over the utilities; towards 0: greedy", above=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)

@@ -1,7 +1,5 @@
 """The run folder: config.yaml, metrics.jsonl, TensorBoard events, checkpoints/, videos/, manifest.json."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import os
@@ -12,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
@@ -35,7 +33,7 @@ class RunFolder:
         self.videos = path / "videos"
 
     @classmethod
-    def create(cls, config: Config | CloneConfig) -> RunFolder:
+    def create(cls, config: Config | CloneConfig) -> Self:
         """Make the folder a config asks for.
 
         Raises:
@@ -57,7 +55,7 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: Path) -> Self:
         """An existing run folder.
 
         Raises:
@@ -70,7 +68,7 @@ class RunFolder:
         return folder
 
     @contextmanager
-    def alone(self) -> Generator[RunFolder]:
+    def alone(self) -> Generator[Self]:
         """This folder, for whoever trains in it: two at a time would write over each other.
 
         Raises:

@@ -1,7 +1,5 @@
 """The log of a run: metrics.jsonl and TensorBoard always, and what the terminal shows."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -9,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
@@ -43,7 +41,7 @@ class MetricsLog:
         for name, value in row.items():
             self._board.add_scalar(name, value, steps)
 
-    def __enter__(self) -> MetricsLog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -122,7 +120,7 @@ class Display:
         """One line of text, above the bar if there is one."""
         self.console.print(line, markup=False)
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

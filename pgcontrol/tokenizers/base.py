@@ -1,7 +1,5 @@
 """The Tokenizer contract: chunks of actions to a short row of codes, and back."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -96,7 +94,7 @@ class Tokenizer(nn.Module):
         """Codes [B, L] -> chunks [B, H, A] within [−1, 1]."""
         return self.reconstruct(codes).clamp(-1.0, 1.0)
 
-    def align(self, old: Tokenizer) -> None:
+    def align(self, old: "Tokenizer") -> None:
         """Renumber the codes so that each number decodes to what is nearest to its meaning under `old`."""
 
     def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:

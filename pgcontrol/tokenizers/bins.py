@@ -1,7 +1,5 @@
 """Uniform bins: the tokenizer that learns nothing, and the yardstick of those that do."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -11,19 +9,17 @@ from pgcontrol.options import option
 from pgcontrol.tokenizers.base import Additive
 
 
-@dataclass(frozen=True)
-class Options:
-    """What bins let one set."""
-
-    codes: int = option(11, "K: values of each joint, evenly spaced over its range", least=2, most=1024)
-
-
 class Bins(Additive):
     """K evenly spaced values for every joint at every step of the chunk; a code for each, L = H·A."""
 
     name = "bins"
-    Options = Options
     learned = False
+
+    @dataclass(frozen=True)
+    class Options:
+        """What bins let one set."""
+
+        codes: int = option(11, "K: values of each joint, evenly spaced over its range", least=2, most=1024)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, horizon * joints)

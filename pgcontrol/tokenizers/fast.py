@@ -1,7 +1,5 @@
 """FAST: the chunk's cosine transform, quantised, and its numbers spelled in as few tokens as byte pairs allow."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable
@@ -13,15 +11,6 @@ from torch import Tensor, nn
 
 from pgcontrol.options import InputError, option
 from pgcontrol.tokenizers.base import Tokenizer
-
-
-@dataclass(frozen=True)
-class Options:
-    """What FAST lets one set."""
-
-    codes: int = option(256, "K: tokens in the vocabulary, single numbers and byte pairs together", least=4, most=4096)
-    length: int = option(8, "L: tokens a chunk; what does not fit loses its highest frequencies", least=1, most=256)
-    scale: float = option(10.0, "steps per unit when frequencies are rounded: larger is finer", above=0, most=1000)
 
 
 class FAST(Tokenizer):
@@ -48,8 +37,15 @@ class FAST(Tokenizer):
     """
 
     name = "fast"
-    Options = Options
     requires = "tokenizers"
+
+    @dataclass(frozen=True)
+    class Options:
+        """What FAST lets one set."""
+
+        codes: int = option(256, "K: tokens in all, single numbers and byte pairs together", least=4, most=4096)
+        length: int = option(8, "L: tokens a chunk; what does not fit loses its highest frequencies", least=1, most=256)
+        scale: float = option(10.0, "steps per unit when frequencies are rounded: larger is finer", above=0, most=1000)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         from scipy.fft import dct

@@ -8,18 +8,16 @@ from pgcontrol.options import option
 from pgcontrol.tokenizers.base import Additive, lloyd
 
 
-@dataclass(frozen=True)
-class Options:
-    """What k-means lets one set."""
-
-    codes: int = option(64, "K: action vectors (or chunks) in the vocabulary", least=2, most=4096)
-
-
 class KMeans(Additive):
     """The K centres of the data are the actions there are (the action centres of BeT, arXiv 2206.11251, section 3)."""
 
     name = "kmeans"
-    Options = Options
+
+    @dataclass(frozen=True)
+    class Options:
+        """What k-means lets one set."""
+
+        codes: int = option(64, "K: action vectors (or chunks) in the vocabulary", least=2, most=4096)
 
     def _fit(self, chunks: Tensor) -> None:
         self.table[0] = lloyd(chunks.flatten(1), self.codes)

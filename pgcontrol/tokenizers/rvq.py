@@ -1,7 +1,5 @@
 """Residual vector quantisation: each level's code refines what the levels before it left over."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -10,14 +8,6 @@ from torch import Tensor
 
 from pgcontrol.options import option
 from pgcontrol.tokenizers.base import CODEBOOK, Additive
-
-
-@dataclass(frozen=True)
-class Options:
-    """What residual VQ lets one set."""
-
-    codes: int = option(16, "K: codes in each level's codebook", least=2, most=1024)
-    levels: int = option(3, "L: codebooks, each refining the sum of those before", least=1, most=8)
 
 
 class RVQ(Additive):
@@ -30,9 +20,15 @@ class RVQ(Additive):
     """
 
     name = "rvq"
-    Options = Options
     requires = "vector_quantize_pytorch"
     PASSES, ROUNDS, ROWS = 40, 3, 4096
+
+    @dataclass(frozen=True)
+    class Options:
+        """What residual VQ lets one set."""
+
+        codes: int = option(16, "K: codes in each level's codebook", least=2, most=1024)
+        levels: int = option(3, "L: codebooks, each refining the sum of those before", least=1, most=8)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, options.levels)

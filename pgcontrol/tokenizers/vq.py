@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pgcontrol.tokenizers.base import CODEBOOK, Additive
-from pgcontrol.tokenizers.kmeans import Options
+from pgcontrol.tokenizers.kmeans import KMeans
 
 
 class VQ(Additive):
@@ -16,7 +16,7 @@ class VQ(Additive):
     """
 
     name = "vq"
-    Options = Options
+    Options = KMeans.Options
     requires = "vector_quantize_pytorch"
     LATENT, HIDDEN, STEPS, BATCH = 16, 128, 400, 512
 

@@ -27,13 +27,6 @@ class Block(nn.Module):
         return x + self.outer(F.relu(self.inner(self.norm(x))))
 
 
-@dataclass(frozen=True)
-class ResidualOptions:
-    """What `--trunk.X` sets."""
-
-    expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1)
-
-
 class ResidualLayerNorm(Trunk):
     """A layer to `hidden`'s width, a residual block for each of its entries, and layer normalisation at the end.
 
@@ -42,9 +35,14 @@ class ResidualLayerNorm(Trunk):
     """
 
     name = "residual-layernorm"
-    Options = ResidualOptions
 
-    def layers(self, inputs: int, hidden: Sequence[int], options: ResidualOptions) -> list[nn.Module]:
+    @dataclass(frozen=True)
+    class Options:
+        """What `--trunk.X` sets."""
+
+        expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1)
+
+    def layers(self, inputs: int, hidden: Sequence[int], options: Options) -> list[nn.Module]:
         """Linear, blocks, normalisation."""
         if len(set(hidden)) != 1:
             sizes = ",".join(map(str, hidden))

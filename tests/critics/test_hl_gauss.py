@@ -6,12 +6,12 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol.critics.hl_gauss import HLGauss, Options
+from pgcontrol.critics.hl_gauss import HLGauss
 
 
 def critic(**options) -> HLGauss:
     torch.manual_seed(0)
-    return HLGauss(4, Options(**options))
+    return HLGauss(4, HLGauss.Options(**options))
 
 
 def test_the_target_is_the_mass_of_a_gaussian_in_every_bin():

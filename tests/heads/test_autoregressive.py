@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pgcontrol.heads import quadrature
-from pgcontrol.heads.autoregressive import Autoregressive, Options
+from pgcontrol.heads.autoregressive import Autoregressive
 from pgcontrol.heads.rows import Chain
 
 LOW, HIGH = -torch.ones(3), torch.ones(3)
@@ -14,7 +14,7 @@ LOW, HIGH = -torch.ones(3), torch.ones(3)
 
 def head(joints: int = 3, **options) -> Autoregressive:
     torch.manual_seed(0)
-    return Autoregressive(4, LOW[:joints], HIGH[:joints], Options(**options)).requires_grad_(False)
+    return Autoregressive(4, LOW[:joints], HIGH[:joints], Autoregressive.Options(**options)).requires_grad_(False)
 
 
 def space(joints: int, bins: int) -> torch.Tensor:
@@ -95,7 +95,7 @@ def test_mode_is_greedy():
         others = mode.repeat(5, 1)
         others[:, j] = torch.arange(5)
         # joint j's own conditional: compare before later joints have their say, through a chain cut after j
-        short = Autoregressive(4, LOW[: j + 1], HIGH[: j + 1], Options(bins=5))
+        short = Autoregressive(4, LOW[: j + 1], HIGH[: j + 1], Autoregressive.Options(bins=5))
         cut = p[:, : j + 1]
         base, rest = cut[..., :5], cut[..., 5:].view(1, j + 1, 2, 3, 2)[:, :, :, : j + 1].flatten(2)
         log_prob = short.log_prob(torch.cat((base, rest), -1).expand(5, -1, -1), others[:, : j + 1])

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol.heads.beta import PROPOSALS, Beta, Options, gamma
+from pgcontrol.heads.beta import PROPOSALS, Beta, gamma
 
 LOW, HIGH = torch.tensor([-2.0]), torch.tensor([4.0])
 
 
 def head(**options) -> Beta:
-    return Beta(4, LOW, HIGH, Options(**options)).requires_grad_(False)
+    return Beta(4, LOW, HIGH, Beta.Options(**options)).requires_grad_(False)
 
 
 def params(alpha: float, beta: float) -> torch.Tensor:

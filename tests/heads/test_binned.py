@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
-from pgcontrol.heads.binned import Binned, Options
+from pgcontrol.heads.binned import Binned
 
 LOW, HIGH = torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 10.0])
 
 
 def head(**options) -> Binned:
-    return Binned(4, LOW, HIGH, Options(**options))
+    return Binned(4, LOW, HIGH, Binned.Options(**options))
 
 
 @pytest.mark.parametrize("bins", [2, 3, 11, 41])

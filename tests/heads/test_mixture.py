@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from pgcontrol.heads.mixture import Mixture, Options
+from pgcontrol.heads.mixture import Mixture
 from pgcontrol.heads.normal import LOG_2PI
 
 LOW, HIGH = torch.tensor([-1.0, -1.0]), torch.tensor([1.0, 1.0])
 
 
 def head(**options) -> Mixture:
-    return Mixture(4, LOW, HIGH, Options(**options)).requires_grad_(False)
+    return Mixture(4, LOW, HIGH, Mixture.Options(**options)).requires_grad_(False)
 
 
 def params(weights, means, std: float) -> torch.Tensor:
@@ -61,6 +61,6 @@ def test_the_mode_is_the_grids(std):
 def test_one_component_is_a_gaussian_and_the_start_is_spread():
     assert float(head(components=1, initial_spread=0.0)(torch.zeros(1, 4))[..., 1:3].abs().max()) == 0
     torch.manual_seed(0)
-    means = Mixture(4, torch.zeros(50), torch.ones(50), Options(components=20, initial_spread=0.3)).out.bias
+    means = Mixture(4, torch.zeros(50), torch.ones(50), Mixture.Options(components=20, initial_spread=0.3)).out.bias
     means = means.detach().view(20, -1)[:, 1:51]
     assert float(means.std()) == pytest.approx(0.3, rel=0.1)  # 1000 draws: 2 % standard error

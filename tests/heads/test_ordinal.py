@@ -4,15 +4,14 @@ import pytest
 import torch
 
 from pgcontrol.heads.binned import Binned
-from pgcontrol.heads.binned import Options as BinnedOptions
-from pgcontrol.heads.ordinal import Options, Ordinal
+from pgcontrol.heads.ordinal import Ordinal
 
 LOW, HIGH = torch.tensor([-1.0, 0.0]), torch.tensor([1.0, 10.0])
 
 
 def head(**options) -> Ordinal:
     torch.manual_seed(0)
-    return Ordinal(4, LOW, HIGH, Options(**options)).requires_grad_(False)
+    return Ordinal(4, LOW, HIGH, Ordinal.Options(**options)).requires_grad_(False)
 
 
 @pytest.mark.parametrize("bins", [2, 3, 11])
@@ -30,7 +29,7 @@ def test_probabilities_are_those_of_eq_4(bins):
 @pytest.mark.parametrize("gain", [1.0, 0.2])
 @pytest.mark.parametrize("std", [None, 0.4])
 def test_starts_where_plain_bins_start(gain, std):
-    plain = Binned(4, LOW, HIGH, BinnedOptions(bins=41, initial_std=std))
+    plain = Binned(4, LOW, HIGH, Binned.Options(bins=41, initial_std=std))
     fresh = head(bins=41, initial_std=std, gain=gain)
     expected = plain(torch.zeros(1, 4)).softmax(-1)
     assert torch.allclose(fresh(torch.zeros(1, 4)).softmax(-1), expected, atol=1e-5)

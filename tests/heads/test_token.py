@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pgcontrol
-from pgcontrol.heads.token import Options, Token
+from pgcontrol.heads.token import Token
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.machine.compiler import Compilation, Graph
@@ -353,7 +353,7 @@ def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
 
 def test_too_few_codes_to_warm_up_on():
     with pytest.raises(InputError, match=r"head.codes: 4 in all are too few to warm up on 3 bins for each of 3 joints"):
-        Token(4, LOW, HIGH, Options(codes=4))
+        Token(4, LOW, HIGH, Token.Options(codes=4))
 
 
 def test_a_missing_extra_is_named_before_a_run_begins_and_not_needed_to_load(monkeypatch, tmp_path):

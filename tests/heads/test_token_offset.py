@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pgcontrol.heads.token_offset import Options, TokenOffset
+from pgcontrol.heads.token_offset import TokenOffset
 from pgcontrol.options import InputError
 from pgcontrol.tokenizers import files
 from tests.heads.test_laws import HIGH, JOINTS, LOW, rng, unit
@@ -11,7 +11,7 @@ from tests.heads.test_laws import HIGH, JOINTS, LOW, rng, unit
 
 def head(**options) -> TokenOffset:
     torch.manual_seed(0)
-    return TokenOffset(8, LOW, HIGH, Options(**options)).requires_grad_(False)
+    return TokenOffset(8, LOW, HIGH, TokenOffset.Options(**options)).requires_grad_(False)
 
 
 def no_chunks(source: str, horizon: int) -> torch.Tensor:
