@@ -28,20 +28,20 @@ class Algorithm:
     """One row. Its options, set by `--algorithm.X`, are those of its parts.
 
     Attributes:
-        critic: the default; "none" where the estimator has no use for values, and then no other is accepted.
-        head: the only head that the rule can train; None: any, and the user's default.
         recommended: settings that suit the row, by dotted key: before a task's recommendations, behind what the user
             says.
+        critic: the default; "none" where the estimator has no use for values, and then no other is accepted.
+        head: the only head that the rule can train; None: any, and the user's default.
     """
 
     name: str
     summary: str
     estimator: type[advantages.Estimator]
     rule: type[Rule]
+    recommended: Mapping[str, Any]
     critic: str = "mse"
     head: str | None = None
     sampling: type[Sampling] = Sampling
-    recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
@@ -84,52 +84,38 @@ GROUPS = SHORT | {"num_envs": 64, "algorithm.group_size": 16}
 ONCE = {"algorithm.epochs": 1, "algorithm.normalise_advantage": False}
 
 TABLE = [
-    Algorithm(
-        "naive-pg", "whole return, no critic (Williams 1992)", WholeReturn, Score, critic="none", recommended=LONG
-    ),
-    Algorithm(
-        "reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, critic="none", recommended=LONG
-    ),
-    Algorithm(
-        "reinforce-baseline", "return-to-go − V, unbiased (Williams 1992)", Baseline, ScoreAndCritic, recommended=LONG
-    ),
-    Algorithm(
-        "a2c", "one-step TD, short rollouts (Mnih et al. 2016, in step)", TD, ScoreAndCritic, recommended=TD_STEPS
-    ),
+    Algorithm("naive-pg", "whole return, no critic (Williams 1992)", WholeReturn, Score, LONG, critic="none"),
+    Algorithm("reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, LONG, critic="none"),
+    Algorithm("reinforce-baseline", "return-to-go − V, unbiased (Williams 1992)", Baseline, ScoreAndCritic, LONG),
+    Algorithm("a2c", "one-step TD, short rollouts (Mnih et al. 2016, in step)", TD, ScoreAndCritic, TD_STEPS),
     Algorithm(
         "a3c",
         "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",
         TD,
         ScoreAndCritic,
+        TD_STEPS | {"num_envs": 8},
         sampling=Asynchronous,
-        recommended=TD_STEPS | {"num_envs": 8},
     ),
-    Algorithm(
-        "gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic, recommended=SHORT
-    ),
-    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate),
+    Algorithm("gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic, SHORT),
+    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate, {}),
     Algorithm(
         "grpo",
         "clipped surrogate on group-relative returns, no critic (Shao et al. 2024)",
         GroupRelative,
         ClippedSurrogate,
+        GROUPS | ONCE,
         critic="none",
         sampling=Groups,
-        recommended=GROUPS | ONCE,
     ),
-    Algorithm(
-        "npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, recommended=NATURAL
-    ),
-    Algorithm(
-        "trpo", "natural gradient, line search, KL ≤ δ (Schulman et al. 2015)", GAE, TrustRegion, recommended=NATURAL
-    ),
+    Algorithm("npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, NATURAL),
+    Algorithm("trpo", "natural gradient, line search, KL ≤ δ (Schulman et al. 2015)", GAE, TrustRegion, NATURAL),
     Algorithm(
         "decqn",
         "decoupled Q-learning from a replay, no policy gradient (Seyde et al. 2022)",
         NoAdvantage,
         DecQN,
+        {"num_envs": 32, "rollout_steps": 16, "head.temperature": 0.02, "algorithm.learning_rate": 3e-4},
         critic="none",
         head="utilities",
-        recommended={"num_envs": 32, "rollout_steps": 16, "head.temperature": 0.02, "algorithm.learning_rate": 3e-4},
     ),
 ]
