@@ -59,8 +59,7 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
 
 def _measure(settings: dict[str, Any], seconds: float) -> Cost:
     torch.set_num_threads(1)
-    config = configure(settings)
-    trainer = Trainer(config)
+    trainer = Trainer(configure(settings))
     trainer.env.reset()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     trainer.collector.collect()

@@ -117,8 +117,7 @@ def record(
     dataset.require()
     who = find_source(source, mode, noise)
     env = make_env(who.notes["env"], who.wave, seed)
-    notes = who.notes | {"seed": seed, "wave": who.wave}
-    writer = _writer(out, env, notes, episodes)
+    writer = _writer(out, env, who.notes | {"seed": seed, "wave": who.wave}, episodes)
     starts, draws = np.random.SeedSequence(seed).generate_state(2)  # apart from the seeds of evaluations
     first, began, played, totals, routes = len(writer), time.perf_counter(), 0, list[float](), list[int]()
     title = f"{env.env_id} by {who.notes['source']} -> {out}"

@@ -10,7 +10,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,8 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     inputs, head = acting.inputs(count, seed), acting.policy.head
     # one observation alone, then the others: any number of them is allowed
-    theirs = torch.cat([_play(session, inputs, rows) for rows in (slice(1), slice(1, None))])
+    halves = ({name: values[rows].numpy() for name, values in inputs.items()} for rows in (slice(1), slice(1, None)))
+    theirs = torch.cat([torch.from_numpy(session.run(None, half)[0]) for half in halves])
     with torch.no_grad():
         ours = acting(**inputs)
         made, wanted = (f"{action.dtype} {tuple(action.shape)}" for action in (theirs, ours))
@@ -169,10 +170,6 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
         raise ExportError(f"the exported policy differs from the policy at {off_at}; nothing written")
     apart[tied] = 0
     return Parity(count, float(apart.max()), len(tied))
-
-
-def _play(session: Any, inputs: dict[str, Tensor], rows: slice) -> Tensor:
-    return torch.from_numpy(session.run(None, {name: values[rows].numpy() for name, values in inputs.items()})[0])
 
 
 def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:

@@ -131,8 +131,7 @@ def gamma(shape: Tensor, noise: Tensor) -> Tensor:
     safe = v.clamp_min(1e-30)
     accepted = (v > 0) & (u.clamp_min(1e-30).log() < 0.5 * x * x + d * (1 - v + safe.log()))
     first = (accepted.cumsum(-1) == 1) & accepted
-    none = ~accepted.any(-1)
-    return (d * v * first).sum(-1) + d.squeeze(-1) * none
+    return (d * v * first).sum(-1) + d.squeeze(-1) * ~accepted.any(-1)
 
 
 def concentrations(params: Tensor) -> tuple[Tensor, Tensor]:

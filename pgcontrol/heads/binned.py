@@ -50,16 +50,14 @@ class Binned(BinPerJoint):
         self.resolution = float(centres.diff().max())
         self.edges = nn.Buffer(edges, persistent=False)
         # logits of no preference: even over the range where bins are intervals, over the values where they are values
-        flat = edges.diff().log() if self.inside else torch.zeros(self.bins)
-        self.flat = nn.Buffer(flat, persistent=False)
+        self.flat = nn.Buffer(edges.diff().log() if self.inside else torch.zeros(self.bins), persistent=False)
         first = self.bias_of(normal.logits(self.centres, options.initial_std) + self.flat)
         self.logits = output_layer(features, self.joints * len(first), first.repeat(self.joints))
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
         """A temperature for each joint."""
-        flat = self.bias_of(self.flat)
-        temper(self.logits.parameters(), lambda: self.joint_stds(features), std, self.joints, flat)
+        temper(self.logits.parameters(), lambda: self.joint_stds(features), std, self.joints, self.bias_of(self.flat))
 
     def bias_of(self, logits: Tensor) -> Tensor:
         """The layer's biases that give a joint the logits [K]."""

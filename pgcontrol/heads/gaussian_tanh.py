@@ -39,8 +39,7 @@ class GaussianTanh(Gaussian):
 
     def entropy(self, params: Tensor) -> Tensor:
         """½ log(2πe σ²) + E log(1 − tanh²u), summed over joints; the expectation by quadrature."""
-        stretch = log_slope(self._at_nodes(params)) @ self.weights.to(params)
-        return super().entropy(params) + stretch.sum(-1)
+        return super().entropy(params) + (log_slope(self._at_nodes(params)) @ self.weights.to(params)).sum(-1)
 
     def decode(self, choice: Tensor) -> Tensor:
         """Squash."""

@@ -49,8 +49,7 @@ class Mixture(Continuous):
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, M, 1 + 2A]."""
         params = self.out(features).unflatten(-1, (self.components, -1))
-        free = params[..., -self.joints :]
-        return torch.cat((params[..., : -self.joints], normal.bounded(free, *self.limits)), -1)
+        return torch.cat((params[..., : -self.joints], normal.bounded(params[..., -self.joints :], *self.limits)), -1)
 
     def rates(self) -> dict[str, Tensor]:
         """The rows of the layer that give σ."""
@@ -73,8 +72,7 @@ class Mixture(Continuous):
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
         """A component, then a value of it, unclipped."""
         race, z = noise.split((self.components, self.joints), -1)
-        chosen = categorical.draw(params[..., 0], race)
-        _, mean, log_std = self._split(categorical.pick_row(params, chosen))
+        _, mean, log_std = self._split(categorical.pick_row(params, categorical.draw(params[..., 0], race)))
         return mean + log_std.exp() * z
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:

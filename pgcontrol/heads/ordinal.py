@@ -49,5 +49,4 @@ class Ordinal(Binned):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
-        scores = self.logits(features).unflatten(-1, (self.joints, self.bins - 1))
-        return scores @ self.steps
+        return self.logits(features).unflatten(-1, (self.joints, self.bins - 1)) @ self.steps

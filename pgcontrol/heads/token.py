@@ -242,8 +242,7 @@ class Token(Head):
     def _refit(self, rollout: Any, features: Tensor, rng: Generator) -> None:
         params = self(features)
         draws = max(1, min(8, 2**13 // len(params), 2**22 // params.numel()))
-        many = params.repeat(draws, 1, 1)
-        meant = self.unit(self.sample(many, rng))  # what the policy does now, [draws·T·N, H, A]
+        meant = self.unit(self.sample(params.repeat(draws, 1, 1), rng))  # what the policy does now, [draws·T·N, H, A]
         before, _ = self.moments(params)
         steps, ends = unrolled(self.unit(rollout.choice.flatten(0, 1)), rollout.terminated | rollout.truncated)
         old = copy.deepcopy(self.tokenizer)

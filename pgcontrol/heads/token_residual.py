@@ -68,8 +68,7 @@ class TokenResidual(token.Token):
             p = chain.given(prefixes)[:, :, -1].softmax(-1)  # [B, S, K]
             rest = p @ table[-1]
             within = p @ table[-1].square() - rest.square()
-            start = sum((table[i][prefixes[..., i]] for i in range(len(table) - 1)), torch.zeros_like(rest))
-            centre = start + rest
+            centre = sum((table[i][prefixes[..., i]] for i in range(len(table) - 1)), torch.zeros_like(rest)) + rest
             means.append(centre.mean(1).unflatten(-1, shape))
             stds.append((within.mean(1) + centre.var(1, correction=0)).clamp_min(0.0).sqrt().unflatten(-1, shape))
         return torch.cat(means), torch.cat(stds)

@@ -104,8 +104,7 @@ class ClippedSurrogate(Rule):
         move(self.policy, theta)
         self.adam = adam
         if "entropy_loss" not in metrics:
-            entropy = self.policy.head.entropy(rollout.subsample(rollout.params))
-            metrics["entropy_loss"] = -float(entropy.mean())
+            metrics["entropy_loss"] = -float(self.policy.head.entropy(rollout.subsample(rollout.params)).mean())
         metrics |= self.adjust(metrics) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
         metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
         return {f"train/{name}": value for name, value in metrics.items()}

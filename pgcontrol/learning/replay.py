@@ -61,8 +61,7 @@ def transitions(rollout: Rollout, n: int) -> Transitions:
     # a bad row ends its episode, so it can only be the last of a window
     good = ~rollout.bad.gather(0, last)
     after = rollout.raw_next.gather(0, last.unsqueeze(-1).expand_as(rollout.raw_next))
-    columns = Transitions(rollout.raw_obs.float(), rollout.choice, reward, discount, after.float())
-    return trees.rows(columns, good)
+    return trees.rows(Transitions(rollout.raw_obs.float(), rollout.choice, reward, discount, after.float()), good)
 
 
 class ReplayBuffer:
@@ -73,8 +72,7 @@ class ReplayBuffer:
         # not written yet, and so not yet memory that the machine must have
         obs, after = (torch.empty(capacity, obs_size) for _ in range(2))
         reward, discount = (torch.empty(capacity) for _ in range(2))
-        choices = torch.empty(capacity, *choice.shape, dtype=choice.dtype)
-        self.rows = Transitions(obs, choices, reward, discount, after)
+        self.rows = Transitions(obs, torch.empty(capacity, *choice.shape, dtype=choice.dtype), reward, discount, after)
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -88,13 +86,11 @@ class ReplayBuffer:
 
     def sample(self, count: int, rng: Generator) -> Transitions:
         """`count` transitions, each drawn evenly from all there are."""
-        drawn = torch.randint(len(self), (count,), generator=rng)
-        return trees.rows(self.rows, drawn)
+        return trees.rows(self.rows, torch.randint(len(self), (count,), generator=rng))
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint: what has been written of the memory, as views."""
-        written = trees.each(lambda rows: rows[: len(self)], self.rows)
-        return written._asdict() | {"added": torch.tensor(self.added)}
+        return trees.each(lambda rows: rows[: len(self)], self.rows)._asdict() | {"added": torch.tensor(self.added)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue where `state` left; ValueError when it does not fit."""

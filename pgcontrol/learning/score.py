@@ -34,8 +34,7 @@ class Score(Rule):
         """The optimiser and its step."""
         super().set_up()
         # one step a rollout is too little to be compiled
-        optimiser = OPTIMISERS[self.options.optimiser]
-        self.step = GradientStep(self.policy, self.loss, self.options.max_grad_norm, optimiser)
+        self.step = GradientStep(self.policy, self.loss, self.options.max_grad_norm, OPTIMISERS[self.options.optimiser])
 
     def loss(self, theta: Tensor, rollout: Rollout, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[A log π] less the entropy bonus under weights `theta` [P], a scalar, and its metrics.

@@ -37,8 +37,7 @@ def decide(mode: str, gradient_steps: int) -> bool:
 
 def compiler() -> str | None:
     """The C++ compiler that torch would find, or None."""
-    names = (os.environ.get("CXX", ""), "g++", "clang++")
-    return next(filter(None, map(shutil.which, names)), None)
+    return next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))), None)
 
 
 def _tanh(x: Tensor) -> Tensor:

@@ -140,8 +140,7 @@ def candidates() -> list[str]:
 def environment(backend: str) -> dict[str, str]:
     """The environment of a process that is to draw with a backend."""
     # importing mujoco leaves PYOPENGL_PLATFORM behind, and refuses to work with one that is not its own
-    others = {name: value for name, value in os.environ.items() if name != "PYOPENGL_PLATFORM"}
-    return others | {"MUJOCO_GL": backend}
+    return {name: value for name, value in os.environ.items() if name != "PYOPENGL_PLATFORM"} | {"MUJOCO_GL": backend}
 
 
 @functools.cache

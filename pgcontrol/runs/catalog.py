@@ -18,7 +18,6 @@ critics = functools.cache(functools.partial(discover, pgcontrol.critics, Critic)
 trunks = functools.cache(functools.partial(discover, pgcontrol.trunks, Trunk))
 
 
-@functools.cache
 def algorithms() -> dict[str, Any]:
     """Algorithm rows by name."""
     return {row.name: row for row in TABLE}

@@ -119,8 +119,7 @@ class RunFolder:
 def _fresh_name(config: Config | CloneConfig) -> Path:
     task = config.env.replace("/", "_").replace(":", "_")
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    name = f"{config.head.name}-{config.method}-s{config.seed}-{stamp}"
-    return files.free(Path("runs") / task / name, "-")
+    return files.free(Path("runs") / task / f"{config.head.name}-{config.method}-s{config.seed}-{stamp}", "-")
 
 
 def _provenance() -> dict[str, Any]:

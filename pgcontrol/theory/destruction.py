@@ -66,8 +66,7 @@ def _update(name: str, std: float, **more: Any) -> tuple[float, float]:
     rule(policy, rule.Options(**options | more)).update(rollout, Estimate(advantage, advantage), 0.0, rng)
     with torch.no_grad():
         after = policy.params(rollout.obs.flatten(0, 1))
-        log_prob = policy.head.log_prob(after, rollout.choice.flatten(0, 1))
-        ratio = (log_prob - rollout.log_prob.flatten()).exp()
+        ratio = (policy.head.log_prob(after, rollout.choice.flatten(0, 1)) - rollout.log_prob.flatten()).exp()
         kl = policy.head.kl(rollout.params.flatten(0, 1), after).mean()
     return float(kl), float(((ratio - 1).abs() > 0.2).double().mean())
 
@@ -78,5 +77,4 @@ def _rollout(std: float) -> tuple[Policy, Rollout]:
     head = {"name": "gaussian", "initial_std": std, "min_std": 1e-4}
     sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist(), "hidden": [32]}
     policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)
-    collector = Collector(env, policy, 1, 1.0, False, torch.Generator().manual_seed(0))
-    return policy, collector.collect()[0]
+    return policy, Collector(env, policy, 1, 1.0, False, torch.Generator().manual_seed(0)).collect()[0]

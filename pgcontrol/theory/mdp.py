@@ -59,8 +59,7 @@ def every_path(mdp: Mdp, theta: Tensor) -> Paths:
     pairs = torch.cartesian_prod(*[torch.arange(S * A)] * mdp.horizon).reshape(-1, mdp.horizon).T
     state, choice = pairs // A, pairs % A
     dynamics = mdp.start[state[0]].log() + mdp.move[state[:-1], choice[:-1], state[1:]].log().sum(0)
-    choices = theta.log_softmax(-1)[state, choice].sum(0)
-    return Paths(state, choice, (dynamics + choices).exp())
+    return Paths(state, choice, (dynamics + theta.log_softmax(-1)[state, choice].sum(0)).exp())
 
 
 def sample(mdp: Mdp, theta: Tensor, count: int, rng: Generator, start: Tensor | None = None) -> Paths:

@@ -192,8 +192,7 @@ def lloyd(points: Tensor, codes: int) -> Tensor:
         centres[k] = points[torch.multinomial(weight, 1)[0]]
         error = torch.minimum(error, (points - centres[k]).square().sum(1))
     for _ in range(30):
-        distance = torch.cdist(points, centres)
-        near, owner = distance.min(1)
+        near, owner = torch.cdist(points, centres).min(1)
         count = torch.bincount(owner, minlength=codes)
         sums = torch.zeros_like(centres).index_add_(0, owner, points)
         centres = torch.where(count.unsqueeze(1) > 0, sums / count.clamp_min(1).unsqueeze(1), centres)
@@ -208,8 +207,7 @@ def unrolled(chunks: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
 
     The rest of a chunk in which an episode ended was not played, so each of its actions counts as an end.
     """
-    actions = chunks.unflatten(0, ends.shape).transpose(1, 2).flatten(0, 1)
-    return actions, ends.repeat_interleave(chunks.shape[1], 0)
+    return chunks.unflatten(0, ends.shape).transpose(1, 2).flatten(0, 1), ends.repeat_interleave(chunks.shape[1], 0)
 
 
 def windows(actions: Tensor, ends: Tensor, horizon: int) -> Tensor:

@@ -48,8 +48,7 @@ class RVQ(Additive):
 
     def _solve(self, data: Tensor) -> None:
         """All tables by least squares, given the codes; unused codes stay where they are."""
-        codes = self.encode(data.unflatten(1, (self.horizon, self.joints)))
-        chosen = F.one_hot(codes, self.codes).flatten(1).double()
+        chosen = F.one_hot(self.encode(data.unflatten(1, (self.horizon, self.joints))), self.codes).flatten(1).double()
         old = self.table.flatten(0, 1).double()
         # minimise ‖chosen·new − data‖² + ridge‖new − old‖², which is never singular
         normal = chosen.T @ chosen + 1e-3 * torch.eye(chosen.shape[1], dtype=torch.float64)

@@ -29,8 +29,7 @@ class VQ(Additive):
         encoder = nn.Sequential(nn.Linear(size, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, self.LATENT))
         decoder = nn.Sequential(nn.Linear(self.LATENT, self.HIDDEN), nn.GELU(), nn.Linear(self.HIDDEN, size))
         codebook = VectorQuantize(self.LATENT, self.codes, decay=0.9, commitment_weight=0.25, **CODEBOOK)
-        weights = [*encoder.parameters(), *decoder.parameters()]
-        optimiser = torch.optim.Adam(weights, lr=2e-3)
+        optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=2e-3)
         schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, total_iters=self.STEPS)
         for step in range(self.STEPS):
             batch = data[torch.randint(len(data), (self.BATCH,))]

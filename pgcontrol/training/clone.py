@@ -110,8 +110,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
             fit = Likelihood(policy, config.max_grad_norm, compilation)
             batches = _minibatches(train, config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
             best, steps, status = _fit(fit, config, batches, test, live)
-            row = _evaluate(policy, config, seeds["evaluation"], display)
-            log.write(steps, best | row)
+            log.write(steps, best | _evaluate(policy, config, seeds["evaluation"], display))
             tensors = named("policy.", policy.state_dict())
             meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
             checkpoint.save(folder.checkpoint(steps), tensors, meta)

@@ -130,8 +130,7 @@ class Prior:
 
     def state(self) -> dict[str, Tensor]:
         """Tensors to checkpoint: the prior's folder is not needed again."""
-        own = {"origin": self.origin, "return": self.prior_return, "fallen": self.fallen}
-        return own | self.critic_fit.state()
+        return {"origin": self.origin, "return": self.prior_return, "fallen": self.fallen} | self.critic_fit.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Continue from a checkpoint's tensors."""

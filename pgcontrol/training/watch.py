@@ -57,8 +57,7 @@ class HealthWatch:
         params = self.policy.params(self.policy.normaliser(torch.cat((probes, visited))))
         repeated = params.repeat_interleave(DRAWS, 0)
         choice = head.sample(repeated, rng)
-        action = head.decode(choice)
-        units = spread.unit(action[:, 0], head.low, head.high)
+        units = spread.unit(head.decode(choice)[:, 0], head.low, head.high)
         units = units.unflatten(0, (len(params), DRAWS)).transpose(0, 1)
         fixed, now = spread.spread(units[:, : len(probes)]), spread.spread(units[:, len(probes) :])
         row = {"sensitivity": health.sensitivity(lambda p: head.log_prob(p, choice[::8]), repeated[::8], head.joints)}
@@ -77,8 +76,7 @@ class HealthWatch:
         if not len(choice):
             return {}
         choice = choice[_evenly(len(choice), min(len(choice), DONE))]
-        action = head.decode(choice)
-        units = spread.unit(action.flatten(0, 1), head.low, head.high)
+        units = spread.unit(head.decode(choice).flatten(0, 1), head.low, head.high)
         row = {"saturation": spread.saturation(units), "action_entropy": spread.executed_entropy(units)}
         if values := head.choice_spec.values:
             row["dead"] = spread.dead(choice.flatten(1), values)
