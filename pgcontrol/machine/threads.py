@@ -1,11 +1,14 @@
-"""How many threads a run gives to the physics: measured, because more are not always faster."""
+"""How many threads a run gives to the physics: measured, because more are not always faster; and one of torch's."""
 
 import time
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from statistics import median
 from typing import Any, NamedTuple
 
 import pgcontrol_envs
+import torch
 
 STEPS = 15  # timed for each thread count; the median of as many is steady to a few percent
 # seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts
@@ -25,6 +28,17 @@ class Threads(NamedTuple):
     physics: int
     torch: int
     measured: dict[str, float]
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Within it torch computes with one thread: on small tensors more get into each other's way, and round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:

@@ -4,10 +4,9 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
-import torch
-
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine import compiler
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
@@ -36,9 +35,8 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     kinds = {cell.key[:2]: cell for cell in cells}
     each = min(max(MEASURING / max(len(kinds), 1), LEAST), MOST)
     found: dict[tuple[str, str], float] = {}
-    threads, deadline = torch.get_num_threads(), time.monotonic() + 2 * MEASURING
-    torch.set_num_threads(1)
-    try:
+    deadline = time.monotonic() + 2 * MEASURING
+    with one_thread():
         for kind, cell in kinds.items():
             if time.monotonic() > deadline:
                 found[kind] = sum(found.values()) / max(len(found), 1)
@@ -53,8 +51,6 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 found[kind] = STARTING
             finally:
                 driven.close()
-    finally:
-        torch.set_num_threads(threads)
     return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 

@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from pgcontrol.machine import files
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.theory.claims import CLAIMS
 from pgcontrol.theory.destruction import destruction
 
 
 def show(out: Path | None) -> int:
     """Check every claim, print a table, draw plots into `out` (made if missing); exit code 1 if a claim fails."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # many small operations: threads only get into each other's way
-    results = {name: check() for name, check in (CLAIMS | {"destruction": destruction}).items()}
-    torch.set_num_threads(threads)
+    with one_thread():
+        results = {name: check() for name, check in (CLAIMS | {"destruction": destruction}).items()}
     console = Console(highlight=False, width=None if Console().is_terminal else 120)
     table = Table("claim", "measured", "expected", "verdict")
     findings = [finding for result in results.values() for finding in result.findings]

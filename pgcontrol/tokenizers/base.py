@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.options import InputError
 
 # how codebooks of vector_quantize_pytorch begin, and when a code moves to where data are
@@ -60,15 +61,9 @@ class Tokenizer(nn.Module):
         """
         self.require()
         self._check(chunks)
-        # one thread: sums in another order round differently, and the work is too small to share
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.random.fork_rng(devices=[]):  # libraries draw from the global generator
-                torch.manual_seed(seed)
-                self._fit(chunks.float())
-        finally:
-            torch.set_num_threads(threads)
+        with one_thread(), torch.random.fork_rng(devices=[]):  # libraries draw from the global generator
+            torch.manual_seed(seed)
+            self._fit(chunks.float())
 
     def _fit(self, chunks: Tensor) -> None:
         """Learn from chunks that are float32 and of the right size; what is not `learned` has nothing to do."""

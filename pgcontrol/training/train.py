@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pgcontrol_envs import VecEnv
 
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import STOPPED, Interrupt
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures import verdicts
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -108,17 +108,13 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
 @contextmanager
 def session(folder: RunFolder, title: str, total: int, start: int = 0, quiet: bool = True) -> Generator[Session]:
     """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with (
-            Display(title, total, start, quiet) as display,
-            MetricsLog(folder.metrics_file, start) as log,
-            Interrupt() as interrupt,
-        ):
-            yield display, log, interrupt
-    finally:
-        torch.set_num_threads(threads_before)
+    with (
+        one_thread(),
+        Display(title, total, start, quiet) as display,
+        MetricsLog(folder.metrics_file, start) as log,
+        Interrupt() as interrupt,
+    ):
+        yield display, log, interrupt
 
 
 def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:

@@ -56,9 +56,8 @@ class Trainer:
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
-        self.sampling, self.minibatches, self.adapting = (
-            torch.Generator().manual_seed(self.seeds[name]) for name in KEPT
-        )
+        kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
+        self.sampling, self.minibatches, self.adapting = kept
         samples = config.num_envs * config.rollout_steps
         updates = -(-config.total_steps // samples)
         if compiled is None:
