@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pgcontrol_envs import Step, VecEnv
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
 from pgcontrol.learning.sampling import Sampling
@@ -115,7 +115,7 @@ class FinishedEpisode(NamedTuple):
     route: int = -1
 
 
-class RewardScale:
+class RewardScale(nn.Module):
     """Divides rewards by the deviation of the running discounted return, so one step size fits every task.
 
     (Engstrom et al. 2020, "Implementation matters in deep policy gradients", section 2; each environment carries its
@@ -123,12 +123,13 @@ class RewardScale:
     """
 
     def __init__(self, num_envs: int, enabled: bool):
+        super().__init__()
         self.enabled = enabled
-        self.carry = torch.zeros(num_envs, dtype=torch.float64)
+        self.carry = nn.Buffer(torch.zeros(num_envs, dtype=torch.float64))
         self.divisor = 1.0  # what the last rewards were divided by
-        self.mean, self.var, self.count = (torch.tensor(x, dtype=torch.float64) for x in (0.0, 1.0, 0.0))
+        self.mean, self.var, self.count = (nn.Buffer(torch.tensor(x, dtype=torch.float64)) for x in (0.0, 1.0, 0.0))
 
-    def __call__(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
+    def forward(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
         """Raw rewards [T, N] -> scaled float32 [T, N], after taking them into the moments."""
         if not self.enabled:
             return reward.float()
@@ -140,15 +141,6 @@ class RewardScale:
         merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
         self.divisor = float((self.var + 1e-8).sqrt())
         return (reward / self.divisor).clamp_(-CLIP, CLIP).float()
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
-        return {"carry": self.carry, "mean": self.mean, "var": self.var, "count": self.count}
-
-    def load_state(self, state: dict[str, Tensor]) -> None:
-        """Copy a checkpoint's tensors in place."""
-        for name, tensor in self.state().items():
-            tensor.copy_(state[name])
 
 
 class Collector:
@@ -327,7 +319,7 @@ class Collector:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
         tensors, extra = self.env.state()
         own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
-        return named("env.", tensors) | own | named("scale.", self.reward_scale.state()), extra
+        return named("env.", tensors) | own | named("scale.", self.reward_scale.state_dict()), extra
 
     def restart(self) -> None:
         """Begin new episodes with the next rollout."""
@@ -338,7 +330,7 @@ class Collector:
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue where `state` left."""
         self.env.load_state(under("env.", tensors), extra)
-        self.reward_scale.load_state(under("scale.", tensors))
+        self.reward_scale.load_state_dict(under("scale.", tensors))
         self.totals.copy_(tensors["totals"])
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:

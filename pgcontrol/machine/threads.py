@@ -32,7 +32,7 @@ class Threads(NamedTuple):
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Within it torch computes with one thread: on small tensors more get into each other's way, and round otherwise."""
+    """Within it torch computes with one thread: on small tensors more only get into each other's way."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
