@@ -94,8 +94,7 @@ def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
         more = short(best.ahead.estimate) + (f" ({percent(share)})" if share >= 0.005 else "")
         surely = _sure(best, best.better, base)
         told.append(f"That is {more} more than the baseline {base.arm}'s {_score(base)}; {surely}.")
-    told += [*_others(best, base, ranked), *_cost(queries, env, best, base)]
-    told += [*_gap(queries, env, ranked), *_reported(queries, env, best)]
+    told += [*_others(best, base, ranked), *_gap(queries, env, ranked), *_reported(queries, env, best)]
     return Paragraph(lead, " ".join(told))
 
 
@@ -139,13 +138,6 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> It
         yield f"Not told apart from the baseline by these seeds: {listed(open_)}."
     if hints := [f"{s.arm} {short(s.score.estimate)}" for s in other if s.seeds < FEW]:
         yield f"With fewer than {FEW} seeds, as hints only: {listed(hints)}."
-
-
-def _cost(queries: Queries, env: str, best: Standing, base: Standing | None) -> Iterator[str]:
-    if base and base is not best:
-        ours, theirs = queries.rate(env, best.arm), queries.rate(env, base.arm)
-        if max(ours, theirs) >= 1.5 * min(ours, theirs):
-            yield f"{best.arm} made {short(ours)} steps a second where the baseline made {short(theirs)}."
 
 
 def _gap(queries: Queries, env: str, ranked: list[Standing]) -> Iterator[str]:
