@@ -74,12 +74,12 @@ def curves(
         return lines(f"{title}: {name}", drawn, axes, uprights=uprights, entries=key)
 
     charts = [[over_time(*_spread(steps, spread, limits, last)), over_time(*_returns(rows, branches or {}))]]
-    costs = ((SENSITIVITY, 1, "sensitivity: RMS score per joint"), (KL, 2, "KL(before || after) of an update, nats"))
-    for name, power, told in costs:
+    costs = ((SENSITIVITY, "sensitivity: RMS score per joint"), (KL, "KL(before || after) of an update, nats"))
+    for name, told in costs:
         at, values = column(rows, name)
         row = [over_time(told, [Line(name, "base", at, values)], _spans(values))]
         if len(steps) and len(at):
-            row.append(_against(f"{title}: {told}", np.interp(at, steps, spread.min(1)), values, power))
+            row.append(_against(f"{title}: {told}", np.interp(at, steps, spread.min(1)), values))
         charts.append(row)
     words = [f"{verdict.word} from step {step:,} on" for verdict, step in dated]
     return sheet(title, charts, [Entry(said, look) for said, (_, look) in zip(words, uprights, strict=True)])
@@ -116,22 +116,12 @@ def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, 
     return title, [*dots, *drawn], False, key if len(runs) > 1 else []
 
 
-def _against(label: str, least: np.ndarray, values: np.ndarray, power: int) -> Chart:
-    """Values over the least spread at the same steps, log-log: a cloud, later points stronger.
-
-    The dotted line through the middle of the points has a Gaussian's slope, whose score goes with 1/σ, and KL, of steps
-    as large as each other, with its square (see health.sensitivity).
-    """
+def _against(label: str, least: np.ndarray, values: np.ndarray) -> Chart:
+    """Values over the least spread at the same steps, log-log: a cloud, later points stronger."""
     drawn = [Line("a run of updates", "c0", least, values, look="cloud")]
-    key = [Entry("the stronger, the later", "c0", "run")]
-    middle = np.median(values * least**power)
-    ends = np.array([least[least > 0].min(initial=np.inf), least.max()])
-    if middle > 0 and ends[0] < ends[1]:
-        word = "a Gaussian's: 1/spread" if power == 1 else "a Gaussian's, by equal steps: 1/spread²"
-        drawn.append(Line(word, "joint d2", ends, middle / ends**power))
-        key.append(Entry(word, "joint d2"))
     log, log_x = _spans(values, 0.0), _spans(least, 0.0)
     axes = Axes("least spread of a joint, half-ranges", "the same against the least spread", log, log_x=log_x)
+    key = [Entry("the stronger, the later", "c0", "run")]
     return lines(f"{label}, against the least spread", drawn, axes, entries=key)
 
 

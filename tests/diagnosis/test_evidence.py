@@ -265,11 +265,6 @@ def test_cost_of_a_step_is_seen_against_the_spread():
     expected = [row["health/visited_spread_joint0"] for row in measured]
     assert read(sensitivity, "x", list(least)) == pytest.approx(expected, rel=0.02)
     assert read(sensitivity, "y", list(cost)) == pytest.approx([row[SENSITIVITY] for row in measured], rel=0.02)
-    # 2 · 10^x where the spread is 0.5 · 10^-x: their product is 1, and the line through them has it everywhere
-    (line,) = [e for g in groups(sensitivity, "joint") for e in of_class(g, "line")]
-    xs, ys = zip(*points(line), strict=True)
-    products = np.array(read(sensitivity, "x", list(xs))) * read(sensitivity, "y", list(ys))
-    assert products == pytest.approx(1.0, rel=0.03)
 
 
 def test_a_log_of_one_bare_row_is_drawn():
