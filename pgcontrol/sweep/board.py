@@ -1,10 +1,9 @@
-"""The live table of a sweep: what runs, what has just ended and how, and when all will have."""
+"""The live table of a sweep: what runs, how far it is, and when all will have ended."""
 
 import heapq
 from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -17,8 +16,6 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import lasting, short
 
-SHOWN = 6  # newest finished runs in the table
-
 
 class Board:
     """Where the cells are.
@@ -28,26 +25,25 @@ class Board:
         where: folder of their run folders.
         times: seconds that each is expected to take, where that is known.
         jobs: how many run at a time.
+
+    Attributes:
+        ended: filled in by the caller; with a row where there is one, which tells how long the run took.
+        failed: filled in by the caller.
     """
 
     def __init__(self, cells: Sequence[Cell], where: Path, times: Mapping[Key, float] | None = None, jobs: int = 1):
         self.cells, self.where, self.times, self.jobs = cells, where, times or {}, jobs
         self.ended: dict[Key, Row | None] = {}
-        """Told by whoever runs them; with a row where there is one to show."""
         self.failed: set[Key] = set()
 
     def table(self, running: Set[Key]) -> Table:
         """As things stand, while these cells run."""
-        table, shares = Table("run", "done", "return", "σ", "steps/s", "verdict"), dict[Key, float]()
-        for key, row in [*self.ended.items()][-SHOWN:]:
-            if row:
-                numbers = row.score, row.curves.get("train/std", [None])[-1], row.steps / row.seconds
-                _add(table, (key.name, "✓", *numbers, row.verdict or ""), "dim")
+        table, shares = Table("run", "done", "return", "σ", "steps/s"), dict[Key, float]()
         for cell in self.cells:
             if cell.key in running and (last := last_row(self.where / cell.name / "metrics.jsonl")):
                 shares[cell.key] = share = min(last["time/total_timesteps"] / cell.config.total_steps, 1.0)
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
-                _add(table, (cell.name, f"{share:.0%}", *numbers))
+                table.add_row(cell.name, f"{share:.0%}", *("" if n is None else short(n) for n in numbers))
         waiting, left = len(self._open()) - len(running), self.left(shares)
         told = [f"{waiting} waiting"] if waiting else []
         table.caption = ", ".join(told if left is None else [*told, f"about {lasting(left)} left"])
@@ -92,8 +88,3 @@ def follow(executor: Executor, board: Board, console: Console) -> Generator[Ende
                 yield outcome
             elif console.is_terminal:
                 live.update(board.table(outcome))
-
-
-def _add(table: Table, line: Sequence[Any], style: str | None = None) -> None:
-    shown = [v if isinstance(v, str) else "" if v is None else short(v) for v in line]
-    table.add_row(*shown, style=style)
