@@ -33,11 +33,9 @@ class Physics(Protocol):
 
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
-        ...
 
     def bind(self, field: str) -> Array:
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
-        ...
 
 
 class CpuPhysics:

@@ -146,10 +146,6 @@ class Task(ABC):
         """
         raise NotImplementedError(f"{self.id} has no routes")
 
-    def success(self) -> Array:
-        """Whether the episode has succeeded, bool [N]."""
-        return self.route() >= 0
-
     def position(self) -> Array:
         """Where the agent is on the plane that its routes cross, seen from above, [N, 2] in m.
 

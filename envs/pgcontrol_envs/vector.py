@@ -86,12 +86,10 @@ class VecEnv(Protocol):
     @property
     def task(self) -> Task | None:
         """The task; None for an env of Gymnasium's."""
-        ...
 
     @property
     def time_limit(self) -> int | None:
         """Env steps after which an episode is truncated, if the env has such a limit."""
-        ...
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
@@ -110,7 +108,6 @@ class VecEnv(Protocol):
 
     def qpos(self, i: int) -> np.ndarray | None:
         """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
-        ...
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything the future depends on: tensors, and the rest as JSON can hold it."""

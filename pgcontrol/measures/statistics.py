@@ -93,13 +93,7 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> f
     return float(high - low) / 2
 
 
-def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> tuple[float, int]:
-    """Of all pairs of a run of ours and one of the baseline: in how many ours scores more (a tie is half), and all."""
-    wins = _wins(scores, baseline)
-    return float(wins.sum()), wins.size
-
-
-def _wins(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
+def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
     """Of every pair of a run of ours and one of the baseline: 1 where ours scores more, a tie is half, [n, m]."""
     x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)
     return (x > y) + 0.5 * (x == y)
@@ -151,7 +145,7 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
     rng = np.random.default_rng(0)
     estimates, resamples = [], []
     for scores, baseline in pairs:
-        wins = _wins(scores, baseline)  # a resample picks rows and columns
+        wins = pairs_won(scores, baseline)  # a resample picks rows and columns
         rows, columns = (rng.integers(n, size=(RESAMPLES, n)) for n in wins.shape)
         estimates.append(wins.mean())
         resamples.append(wins[rows[:, :, None], columns[:, None, :]].mean((1, 2)))

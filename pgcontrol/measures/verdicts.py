@@ -256,10 +256,7 @@ def routes(rows: LogRows, limits: Limits) -> list[Verdict]:
 def _smooth(values: np.ndarray) -> np.ndarray:
     """Each value as the mean of the twentieth of the run that ends with it."""
     window = max(1, len(values) // 20)
-    total = np.concatenate(([0.0], values.cumsum()))
-    last = np.arange(1, len(values) + 1)
-    first = np.maximum(last - window, 0)
-    return (total[last] - total[first]) / (last - first)
+    return np.array([values[max(0, last - window) : last].mean() for last in range(1, len(values) + 1)])
 
 
 def _counts(returns: np.ndarray, limits: Limits) -> float:

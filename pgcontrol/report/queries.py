@@ -75,14 +75,6 @@ class Queries:
         there = {arm for e, arm, _ in self.rows if env in (None, e)}
         return [arm for arm in self.sweep.arms() if arm in there]
 
-    def dates(self) -> str:
-        """When the runs were made."""
-        return " … ".join(sorted({row.date for row in self.rows.values()}))
-
-    def diverged(self) -> bool:
-        """Whether any run did."""
-        return any(row.diverged for row in self.rows.values())
-
     def of(self, env: str, arm: str | None) -> list[Row]:
         """The rows of a task and an arm, by seed."""
         return [row for key, row in sorted(self.rows.items()) if key[:2] == (env, arm)]

@@ -53,8 +53,8 @@ class Improvement(NamedTuple):
 def improvement(pairs: Sequence[Pair]) -> Improvement:
     """Of scores (ours, the baseline's) on one or several tasks."""
     interval, p_value = statistics.probability_of_improvement(pairs), statistics.mann_whitney(pairs)
-    won, count = np.sum([statistics.pairs_won(*pair) for pair in pairs], 0)
-    return Improvement(interval, float(won), int(count), p_value, all(min(map(len, pair)) == 1 for pair in pairs))
+    won = np.concatenate([statistics.pairs_won(*pair).ravel() for pair in pairs])
+    return Improvement(interval, float(won.sum()), won.size, p_value, all(min(map(len, pair)) == 1 for pair in pairs))
 
 
 class Standing(NamedTuple):

@@ -144,8 +144,7 @@ class _Process:
         if code == STOPPED:
             return f"stopped from outside {self.attempts} times"
         if code < 0:
-            name = next((f" ({s.name})" for s in signal.Signals if s == -code), "")
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
-            return f"killed by signal {-code}{name} {self.attempts} times{cause}"
+            return f"killed by {processes.how_it_ended(code)} {self.attempts} times{cause}"
         said = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "" if code == 0 else processes.last_line(said).removeprefix("pgcontrol: ") or f"exit code {code}"
