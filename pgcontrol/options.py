@@ -118,12 +118,12 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
         if isinstance(number, int | float) and not isinstance(number, bool):
+            if isinstance(number, float) and math.isnan(number):
+                raise InputError(f"{key} = {value!r}: must be a number")
             for limit, bound in metadata["limits"].items():
                 holds, words = _LIMITS[limit]
                 if bound is not None and not holds(number, bound):
                     raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
-            if isinstance(number, float) and math.isnan(number):
-                raise InputError(f"{key} = {value!r}: must be a number")
     choices = metadata["choices"]
     if choices and value not in choices:
         near = near_miss(str(value), choices)

@@ -76,6 +76,13 @@ def fit(values: np.ndarray, start: float, end: float, log: bool = False, ends: E
     return Scale(low, high, start, end, log)
 
 
+def spans(values: np.ndarray, factor: float) -> bool:
+    """Whether a logarithmic axis is of use: no value is negative, the largest is so many times the least above 0."""
+    known = values[np.isfinite(values)]
+    positive = known[known > 0]
+    return bool(len(positive)) and known.min() >= 0 and known.max() > factor * positive.min()
+
+
 def number(value: float) -> str:
     """Short enough for an axis: 1.2M, 300k, 0.05."""
     for size, unit in ((1e6, "M"), (1e3, "k")):

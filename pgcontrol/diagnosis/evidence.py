@@ -9,7 +9,7 @@ import numpy as np
 from pgcontrol.charts.chart import HUES, Chart, Entry, badge, dot, hue, sheet, stroke, text
 from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.charts.pictures import image, mass
-from pgcontrol.charts.scale import Scale, number
+from pgcontrol.charts.scale import Scale, number, spans
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED, Decision
 from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, LogRows, Verdict, column, spreads
 from pgcontrol.video.projection import Push
@@ -77,7 +77,7 @@ def curves(
     costs = ((SENSITIVITY, "sensitivity: RMS score per joint"), (KL, "KL(before || after) of an update, nats"))
     for name, told in costs:
         at, values = column(rows, name)
-        row = [over_time(told, [Line(name, "base", at, values)], _spans(values))]
+        row = [over_time(told, [Line(name, "base", at, values)], spans(values, SPAN))]
         if len(steps) and len(at):
             row.append(_against(f"{title}: {told}", np.interp(at, steps, spread.min(1)), values))
         charts.append(row)
@@ -98,7 +98,7 @@ def _spread(
     dashed = [Line(told, look, ends, np.full(2, limit)) for look, limit in zip(looks, narrow, strict=False)]
     few = joints if len(joints) <= HUES else [joints[0], joints[-1]]
     key = [Entry(line.name, line.colour) for line in few] + [Entry(told, "base d1")]
-    log = _spans(np.concatenate([spread.ravel(), narrow]))
+    log = spans(np.concatenate([spread.ravel(), narrow]), SPAN)
     return "spread of the actions in a state, half-ranges", [*joints, *dashed], log, key
 
 
@@ -119,17 +119,10 @@ def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, 
 def _against(label: str, least: np.ndarray, values: np.ndarray) -> Chart:
     """Values over the least spread at the same steps, log-log: a cloud, later points stronger."""
     drawn = [Line("a run of updates", "c0", least, values, look="cloud")]
-    log, log_x = _spans(values, 0.0), _spans(least, 0.0)
+    log, log_x = spans(values, 0.0), spans(least, 0.0)
     axes = Axes("least spread of a joint, half-ranges", "the same against the least spread", log, log_x=log_x)
     key = [Entry("the stronger, the later", "c0", "run")]
     return lines(f"{label}, against the least spread", drawn, axes, entries=key)
-
-
-def _spans(values: np.ndarray, factor: float = SPAN) -> bool:
-    """Whether values ask for a log scale: none is negative, and the largest is so many times the least above 0."""
-    known = values[np.isfinite(values)]
-    positive = known[known > 0]
-    return bool(len(positive)) and known.min() >= 0 and known.max() > factor * positive.min()
 
 
 def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: str) -> str:

@@ -186,12 +186,6 @@ def reached(x: np.ndarray, curve: np.ndarray, threshold: float) -> float | None:
     return float(np.interp(threshold, curve[ends], x[ends]))
 
 
-def over_decades(values: np.ndarray) -> bool:
-    """Whether a logarithmic axis is of use: all known values are positive, and span more than two decades."""
-    known = values[np.isfinite(values)]
-    return bool(len(known)) and known.min() > 0 and known.max() > 100 * known.min()
-
-
 def _bounds(resamples: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(resamples, BOUNDS)
     return float(low), float(high)

@@ -10,7 +10,8 @@ from markupsafe import Markup
 from pgcontrol.charts.bars import Bar, bars
 from pgcontrol.charts.chart import Chart, Entry, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
-from pgcontrol.measures.statistics import iqm, over_decades, profile
+from pgcontrol.charts.scale import spans
+from pgcontrol.measures.statistics import iqm, profile
 from pgcontrol.measures.verdicts import RETURN, Limits
 from pgcontrol.report import curves, standings
 from pgcontrol.report.curves import Curve, Seeds
@@ -20,6 +21,7 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
 STEPS = "environment steps"
+DECADES = 100.0  # values that span more than this factor are shown on a logarithmic axis, where nobody says
 ACROSS = 3  # charts side by side in a file
 # metric -> its meaning, and whether its axis is logarithmic
 HEALTH = {
@@ -198,7 +200,7 @@ def over_training(queries: Queries, env: str, metric: str, title: str, log: bool
         return None
     values = np.concatenate([c.line.y if c.line.low is None else c.line.low for c in found])
     positive = bool((values[np.isfinite(values)] > 0).all())
-    wide = over_decades(np.concatenate([values, *(c.line.y for c in found)]))
+    wide = spans(np.concatenate([values, *(c.line.y for c in found)]), DECADES)
     ends = (-1.0, 1.0) if metric == "train/explained_variance" else (None, None)
     axes = Axes(STEPS, metric, wide if log is None else log and positive, ends)
     return _curves(f"{env}: {title}", found, axes, Markup("<code>{}</code>, IQM and 95\u00a0% band.").format(metric))
@@ -259,5 +261,5 @@ def plot(queries: Queries) -> str:
 def _panel(env: str, metric: str, found: Sequence[Curve]) -> Chart:
     runs = sorted(curve.seeds[0].drawn for curve in found)
     n = f" (n = {runs[0]}{f' to {runs[-1]}' if runs[-1] > runs[0] else ''})" if runs else ""
-    log = bool(found) and metric != RETURN and over_decades(np.concatenate([curve.line.y for curve in found]))
+    log = bool(found) and metric != RETURN and spans(np.concatenate([curve.line.y for curve in found]), DECADES)
     return lines(f"{env}: {metric}", [curve.line for curve in found], Axes(STEPS, f"{env}: {metric}{n}", log))

@@ -1,13 +1,15 @@
 """What others came to on the tasks of a sweep: its YAML's `references`, shown beside the results, never mixed in."""
 
 import math
-import reprlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pgcontrol.options import InputError, suggest
+from pgcontrol import options
+from pgcontrol.options import InputError, option, suggest
 
 KEYS = ("return", "seconds", "note")
+RETURN = option(0.0, "a return: any finite number", above=-math.inf, below=math.inf).metadata
+SECONDS = option(None, "of a run", above=0, below=math.inf).metadata
 
 
 class Reference(NamedTuple):
@@ -57,10 +59,9 @@ def _reference(env: str, name: str, told: Any) -> Reference:
             raise InputError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
     if "return" not in found:
         raise InputError(f"{where} = {told!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
-    seconds = number(f"{where}: seconds", found["seconds"]) if "seconds" in found else None
-    if seconds is not None and seconds <= 0:
-        raise InputError(f"{where}: seconds = {found['seconds']!r}: must be above 0")
-    return Reference(name, number(f"{where}: return", found["return"]), seconds, str(found.get("note", "")))
+    value = options.read(f"{where}: return", found["return"], float, RETURN)
+    seconds = options.read(f"{where}: seconds", found.get("seconds"), float | None, SECONDS)
+    return Reference(name, value, seconds, str(found.get("note", "")))
 
 
 def by_task(tree: Any, key: str, envs: set[str], values: str) -> dict[str, Any]:
@@ -75,18 +76,3 @@ def by_task(tree: Any, key: str, envs: set[str], values: str) -> dict[str, Any]:
         if env not in envs:
             raise InputError(f"{key}: {env!r} is no task of the grid{suggest(str(env), envs)}")
     return tree
-
-
-def number(where: str, value: Any) -> float:
-    """What YAML gave, if it is a finite number.
-
-    Raises:
-        InputError: it is none; names where.
-    """
-    try:
-        found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
-    except OverflowError:  # YAML's integers have no end
-        found = math.inf
-    if not math.isfinite(found):
-        raise InputError(f"{where} = {reprlib.repr(value)}: must be a number")
-    return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pgcontrol.options import InputError, pick, suggest
+from pgcontrol.options import InputError, pick, read, suggest
 from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
 from pgcontrol.sweep import references
 from pgcontrol.sweep.references import Reference
@@ -236,17 +236,14 @@ def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
 def _thresholds(tree: Mapping[str, Any], envs: set[str]) -> dict[str, float]:
     returns = "returns, such as {HalfCheetah-v5: 4000}"
     found = references.by_task(tree.get("thresholds") or {}, "thresholds", envs, returns)
-    return {env: references.number(f"thresholds: {env}", value) for env, value in found.items()}
+    return {env: read(f"thresholds: {env}", value, float, references.RETURN) for env, value in found.items()}
 
 
 def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = tree.get("grid")
     grids: list[Any] = given if isinstance(given, list) else [given]
-    example = "such as {env: HalfCheetah-v5, seed: 5}"
-    if not grids:
-        raise InputError(f"grid = []: the grid is empty; {example}")
-    if not all(isinstance(grid, dict) and "env" in grid for grid in grids):
-        raise InputError(f"grid must name at least an env, {example}")
+    if not grids or not all(isinstance(grid, dict) and "env" in grid for grid in grids):
+        raise InputError("grid must name at least an env, such as {env: HalfCheetah-v5, seed: 5}")
     return grids
 
 

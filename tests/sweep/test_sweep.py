@@ -91,7 +91,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
             "grid: hidden = [64, 64]: two variants are the same run; one value of several numbers is a list in the"
             " list: [[64, 64]]",
         ),
-        (SWEEP[SWEEP.index("grid") :], "grid: []", "grid = []: the grid is empty"),
+        (SWEEP[SWEEP.index("grid") :], "grid: []", "grid must name at least an env"),
         ('compile: "off"', "compile: off", "compile = False: must be text; YAML reads on and off, yes and no as true"),
         ("{video: false,", "{video: false, seed: 3,", "settings: seed = 3: the grid says it"),
         ("{video: false,", "{video: false, env: Hopper-v5,", "settings: env = 'Hopper-v5': the grid says it"),
@@ -123,7 +123,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "plots: [train/std]",
             "references: {Reacher-v5: {PPO: {return: 3, seconds: 0}}}",
-            "references: Reacher-v5: PPO: seconds = 0: must be above 0",
+            "references: Reacher-v5: PPO: seconds = 0.0: must be greater than 0",
         ),
         ("plots: [train/std]", "borrow: 3", "borrow = 3: must be a list of other sweeps, such as [heads.yaml]"),
         ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep beside this one"),
