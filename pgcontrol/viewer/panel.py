@@ -25,7 +25,7 @@ class Moment(messages.Snapshot):
     """
 
     title: str
-    lines: tuple[str, ...]
+    line: str
     joints: tuple[str, ...]
     low: np.ndarray
     high: np.ndarray
@@ -91,8 +91,7 @@ class Panel(plugin.ViewerPlugin):
         shown, self._open = imgui.Begin("Policy", self._open)
         if shown:
             imgui.TextUnformatted(moment.title)
-            for line in moment.lines:
-                imgui.TextUnformatted(line)
+            imgui.TextUnformatted(moment.line)
             for joint in range(joints):
                 self._joint(moment, joint)
         imgui.End()

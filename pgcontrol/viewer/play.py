@@ -7,7 +7,6 @@ it; a push with the mouse goes back into it.
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-import collections
 import collections.abc
 import copy
 import time
@@ -86,7 +85,7 @@ class Player(plugin.SimPlugin):
         self.agent, self.env, self.model = agent, env, endless(model)
         self.data = mujoco.MjData(self.model)
         self.control = sim.StepControl()  # pause, speed and single steps, as the viewer's buttons set them
-        self.seed, self.returns = seed, collections.deque[float](maxlen=5)
+        self.seed, self.title = seed, f"{env.env_id}: {agent.name}"
         self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
         self.due, self._pictured = 0.0, 0.0
@@ -110,7 +109,6 @@ class Player(plugin.SimPlugin):
         self.total, self.steps = self.total + float(played.step.reward[0]), self.steps + 1
         if not self.playing.going[0]:
             self.over = "ended" if played.step.terminated[0] else "time is up"
-            self.returns.append(self.total)
         self._mirror()
 
     def _mirror(self) -> None:
@@ -135,11 +133,8 @@ class Player(plugin.SimPlugin):
 
     def moment(self) -> Moment:
         """For the overlay."""
-        lines = (f"step {self.steps}  return {self.total:,.1f}  {self.over}",)
-        if self.returns:
-            lines += ("before: " + "  ".join(f"{r:,.0f}" for r in self.returns),)
-        title = f"{self.env.env_id}: {self.agent.name}"
-        return Moment(title, lines, self.joints, *self.bounds, self.choice, self.draws)
+        line = f"step {self.steps}  return {self.total:,.1f}  {self.over}"
+        return Moment(self.title, line, self.joints, *self.bounds, self.choice, self.draws)
 
     @messages.handler
     def on_step(self, _: messages.StepEvent) -> None:
@@ -225,8 +220,7 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
 
 def launch(player: Player, viewer: str, port: int) -> viewer_handle.ViewerHandle:
     """Studio with the overlay, in a thread of its own."""
-    title = f"{player.env.env_id}: {player.agent.name}"
-    config = viewer_protocol.ViewerConfig(title=title, http_port=port)
+    config = viewer_protocol.ViewerConfig(title=player.title, http_port=port)
     shown = app.Config(show_options=False, show_inspector=False)
     camera = player.env.task.camera if player.env.task else None
     plugins = [app.App(shown), Panel(camera), player]

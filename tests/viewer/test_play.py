@@ -64,7 +64,7 @@ def episode(player: play.Player) -> float:
     for _ in range(1001):
         steps(player, 1)
         if player.over:
-            return player.returns[-1]
+            return player.total
     raise AssertionError("an episode of Hopper ends within 1000 steps")
 
 
@@ -86,7 +86,7 @@ def test_the_next_episode_has_the_next_seed_and_a_reset_begins_it(tmp_path):
     player, handle = player_of(saved(tmp_path / "step_1", "gaussian"))
     episode(player)
     ended = player.steps
-    assert handle.said[-1].lines[0].endswith("ended")
+    assert handle.said[-1].line.endswith("ended")
     assert player.data.time == pytest.approx(ended * player.env.control_dt)
     steps(player, 1)  # a moment to look at the end, then the next one
     assert player.steps == 0
