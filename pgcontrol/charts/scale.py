@@ -45,8 +45,8 @@ class Scale:
         raw = (self.high - self.low) / count
         unit = 10.0 ** math.floor(math.log10(raw))
         step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= raw * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        found = [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        places = range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
+        found = [i * step for i in places]
         return found if len(found) >= 2 else self.ticks(2 * count, apart)
 
     def _apart(self, ticks: list[float], apart: float) -> list[float]:

@@ -80,8 +80,7 @@ def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
     again = f"clone {shlex.quote(settings['dataset'])}" if run.cloned else f"train {settings['env']}"
     filters = {"words": words, "summary": summary, "hundredths": "{:.2f}".format, "shares": _shares}
     page = template("pgcontrol.diagnosis", "diagnosis.md.jinja", quote=shlex.quote, **filters)
-    told = page.render(run=run, again=again, curves=CURVES, scene=SCENE, no_picture=no_picture, **found)
-    return told.rstrip() + "\n"
+    return page.render(run=run, again=again, curves=CURVES, scene=SCENE, no_picture=no_picture, **found).rstrip() + "\n"
 
 
 def _shares(shares: dict[str, float]) -> str:
@@ -149,10 +148,10 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
         marks = [evidence.Mark(unimodality.MEAN, draws.mean(0))]
     width = modes.width_for(policy.head.resolution)
     found = modes.modes(draws, width)
-    each = zip(found.centre.tolist(), found.mass.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    each = zip(*(numbers.tolist() for numbers in found), strict=True)
     facts |= {
         "state": {"where": where, "obs": obs.tolist(), "qpos": None if qpos is None else qpos.tolist()},
-        "modes": [{"centre": centre, "mass": mass, "low": low, "high": high} for centre, mass, low, high in each],
+        "modes": [dict(zip(found._fields, mode, strict=True)) for mode in each],
         "mean_to_mode": modes.distance(draws.mean(0), found),
         "density_at_mean": modes.relief(draws, draws.mean(0), width),
     }

@@ -32,14 +32,12 @@ class Modes(NamedTuple):
         mass: [M] shares of the draws.
         low: [M] lower ends of the mass's 95 % interval (Wilson 1927).
         high: [M] upper ends.
-        member: [S] the mode that each draw belongs to; −1 where it belongs to none.
     """
 
     centre: np.ndarray
     mass: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    member: np.ndarray
 
     def __len__(self) -> int:
         return len(self.mass)
@@ -62,15 +60,11 @@ def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
         draws: [S, A], in half-ranges.
         width: of the smoothing, in half-ranges.
     """
-    parts = _split(draws, np.arange(len(draws)), width)
-    parts = sorted((p for p in parts if len(p) >= LEAST_MASS * len(draws)), key=lambda p: -len(p))
-    member = np.full(len(draws), -1)
-    for m, part in enumerate(parts):
-        member[part] = m
-    centre = np.array([draws[part].mean(0) for part in parts])
+    parts = sorted((p for p in _split(draws, width) if len(p) >= LEAST_MASS * len(draws)), key=lambda p: -len(p))
+    centre = np.array([part.mean(0) for part in parts])
     count = np.array([len(part) for part in parts])
     bounds = np.array([stats.binomtest(int(k), len(draws)).proportion_ci(method="wilson") for k in count])
-    return Modes(centre, count / len(draws), bounds[:, 0], bounds[:, 1], member)
+    return Modes(centre, count / len(draws), bounds[:, 0], bounds[:, 1])
 
 
 def distance(point: np.ndarray, found: Modes) -> float:
@@ -86,15 +80,15 @@ def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
     return min(float(np.interp(at, np.arange(points), density)) / density.max() for at, density in smoothed)
 
 
-def _split(draws: np.ndarray, rows: np.ndarray, width: float) -> list[np.ndarray]:
-    """Row numbers of each part."""
-    valleys = [_valley(values, width) for values in draws[rows].T]
+def _split(draws: np.ndarray, width: float) -> list[np.ndarray]:
+    """The draws of each part."""
+    valleys = [_valley(values, width) for values in draws.T]
     joint = max(range(len(valleys)), key=lambda j: valleys[j][0])
     certainty, cut = valleys[joint]
     if certainty < CERTAIN:
-        return [rows]
-    above = draws[rows, joint] > cut
-    return _split(draws, rows[~above], width) + _split(draws, rows[above], width)
+        return [draws]
+    above = draws[:, joint] > cut
+    return _split(draws[~above], width) + _split(draws[above], width)
 
 
 def _valley(values: np.ndarray, width: float) -> tuple[float, float]:

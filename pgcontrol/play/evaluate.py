@@ -75,8 +75,7 @@ def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: On
                 seen.append(played.obs[0].numpy().copy())
     trace = None
     if record:
-        shown = None if qpos[0] is None else np.array(qpos)
-        trace = Trace(shown, np.stack(actions), np.array(rewards), np.stack(seen))
+        trace = Trace(None if qpos[0] is None else np.array(qpos), np.stack(actions), np.array(rewards), np.stack(seen))
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
     route = np.array(env.task.route()) if env.task and routes else None

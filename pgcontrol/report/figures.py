@@ -186,8 +186,7 @@ def thresholds(queries: Queries, env: str) -> Iterator[Figure]:
             points = [(value, f"a run: {short(value)} {unit}") for value in reaches[i] if np.isfinite(value)]
             runs = len(reaches.steps)
             says = f"{reaches.reached} of {count(runs, 'run')} reached {short(goal.value)}"
-            beyond = runs - reaches.reached
-            rows.append(Bar(arm, queries.colour(arm), median, points=points, beyond=beyond, says=says))
+            rows.append(Bar(arm, queries.colour(arm), median, points=points, beyond=runs - reaches.reached, says=says))
         rows.sort(key=lambda bar: (bar.estimate is None, bar.estimate))
         title = f"{env}: {what} to a return of {short(goal.value)}"
         yield Figure(bars(title, rows, unit, (0.0, None)), f"{about} {counts(_every(queries, found, env))}")

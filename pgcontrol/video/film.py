@@ -119,8 +119,7 @@ class ReplayedScene:
         """
         space = self._env.action_space
         while self._step < step:
-            action = self._actions[self._step].reshape(space.shape).astype(space.dtype)
-            _, reward, *_ = self._env.step(action)
+            _, reward, *_ = self._env.step(self._actions[self._step].reshape(space.shape).astype(space.dtype))
             expected = self._recording.rewards[self._step]
             if not np.isclose(float(reward), expected, rtol=1e-4, atol=1e-6):
                 raise RenderError(

@@ -68,11 +68,10 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
         if not name.startswith("gym:") and name not in (tasks := pgcontrol_envs.catalog()):
             raise InputError(f"{name}: no such run or checkpoint folder, and no task{suggest(name, tasks)}")
         env = make_env(name, 1, seed)
-    joints = env.action_low.numel()
     if who == "random":
         act, many = evaluate.random_agent(env, seed), evaluate.random_agent(env, seed + 1)
         return Agent("random", act, lambda obs: many(obs.expand(DRAWS, -1))[:, 0]), env
-    return Agent("zero", evaluate.zero_agent(env), lambda obs: torch.empty(0, joints)), env
+    return Agent("zero", evaluate.zero_agent(env), lambda obs: torch.empty(0, env.action_low.numel())), env
 
 
 class Player(plugin.SimPlugin):
@@ -221,9 +220,8 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
 def launch(player: Player, viewer: str, port: int) -> viewer_handle.ViewerHandle:
     """Studio with the overlay, in a thread of its own."""
     config = viewer_protocol.ViewerConfig(title=player.title, http_port=port)
-    shown = app.Config(show_options=False, show_inspector=False)
-    camera = player.env.task.camera if player.env.task else None
-    plugins = [app.App(shown), Panel(camera), player]
+    studio = app.App(app.Config(show_options=False, show_inspector=False))
+    plugins = [studio, Panel(player.env.task.camera if player.env.task else None), player]
     if viewer == "web":
         from mujoco.studio import launch_web
 
