@@ -61,12 +61,25 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
             told.append(f"{words} the baseline {queries.sweep.baseline}: {arms}.")
     if not told and any(s.ahead for found in ranked.values() for s in found):
         told.append(f"On no task do these seeds settle whether an arm is above or below {queries.sweep.baseline}.")
-    return Paragraph(lead, " ".join([*told, *_together(queries)]))
+    told += [_together(queries), _beside_others(queries, every)]
+    return Paragraph(lead, " ".join(filter(None, told)))
 
 
 def _first(ranked: list[Standing]) -> list[Standing]:
     """The arms that no other is above; more than one, where they have the same score."""
     return [s for s in ranked if s.score.estimate == ranked[0].score.estimate]
+
+
+def _beside_others(queries: Queries, ranked: dict[str, list[Standing]]) -> str:
+    """On which tasks the best arm comes to what others came to."""
+    found: dict[str, list[str]] = {"as much or more": [], "less, with theirs inside its interval": [], "less": []}
+    more, within, less = found.values()
+    for env in queries.envs():
+        if others := queries.sweep.references.get(env):
+            best, theirs = ranked[env][0].score, max(other.value for other in others)
+            (more if best.estimate >= theirs else within if best.high >= theirs else less).append(env)
+    told = "; ".join(f"{words} on {listed(envs)}" for words, envs in found.items() if envs)
+    return f"Beside the best of others' figures, the best arm scores {told}." if told else ""
 
 
 def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
@@ -186,7 +199,7 @@ def _main(taken: np.ndarray) -> float:
     return float(counts.max() / counts.sum())
 
 
-def _together(queries: Queries) -> Iterator[str]:
+def _together(queries: Queries) -> str:
     base, clear, rest, tasks = queries.sweep.baseline, [], [], set[int]()
     for arm in queries.arms():
         pairs = queries.pairs(arm, queries.envs())
@@ -198,10 +211,11 @@ def _together(queries: Queries) -> Iterator[str]:
             clear.append(f"{arm} {better}, clearly {'better' if better.clearly > 0 else 'worse'}")
         else:
             rest.append(f"{arm} ({short(better.interval.estimate)})")
-    if tasks:
-        told = [*clear, *([f"not clearly off a half: {listed(rest)}"] if rest else [])]
-        over = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(*tasks)
-        yield f"Over {over} tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
+    if not tasks:
+        return ""
+    told = [*clear, *([f"not clearly off a half: {listed(rest)}"] if rest else [])]
+    over = f"{min(tasks)} to {max(tasks)}" if len(tasks) > 1 else str(*tasks)
+    return f"Over {over} tasks together, the probability that a run beats one of {base}: {'; '.join(told)}."
 
 
 def _trouble(queries: Queries) -> Paragraph:
