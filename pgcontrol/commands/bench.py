@@ -30,30 +30,23 @@ def run(options: Options) -> int:
     """Measure, print, and write."""
     from pgcontrol_envs import catalog as tasks
 
+    from pgcontrol.bench import env, heads, scale, training
     from pgcontrol.runs import catalog
 
     for env_id in options.envs:
         pick("task", env_id, tasks())
-    for head in options.heads:
-        pick("head", head, catalog.heads())
+    for chosen in options.heads:
+        pick("head", chosen, catalog.heads())
     if options.what == "env":
-        from pgcontrol.bench import env
-
         ids = options.envs or ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
         env.run(ids, options.num_envs, options.threads, options.seconds, options.out)
         return 0
     for env_id in options.envs or ("HalfCheetah-v5",):
         if options.what == "train":
-            from pgcontrol.bench import training
-
             training.run(env_id, list(options.heads) or ["gaussian", "binned"], {}, options.seconds, options.out)
         elif options.what == "heads":
-            from pgcontrol.bench import heads
-
             every = sorted(catalog.heads(), key=lambda head: head != "gaussian")
             heads.run(env_id, list(options.heads) or every, {}, options.seconds, options.out)
         else:
-            from pgcontrol.bench import scale
-
             scale.run(env_id, options.seconds, options.out)
     return 0

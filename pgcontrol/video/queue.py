@@ -1,12 +1,11 @@
 """Clips during training: one render process at a time, at the lowest priority, and nothing that can stop a run."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.video.clip_format import ClipFormat
@@ -80,7 +79,7 @@ class RenderQueue:
             time.sleep(0.05)
             self.poll()
 
-    def __enter__(self) -> RenderQueue:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
