@@ -164,11 +164,8 @@ class Writer:
         obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
         storage = MinariStorage.new(beside, observation_space=obs, action_space=action, env_spec=spec)
         name = re.sub(r"[^-\w]+", "-", folder.name)
-        about = {
-            "dataset_id": f"pgcontrol/{name}-v0",
-            "minari_version": importlib.metadata.version("minari"),
-            "algorithm_name": str(notes.get("algorithm", "")),
-        }
+        about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
+        about |= {"algorithm_name": str(notes.get("algorithm", ""))}
         storage.update_metadata(about | {OURS: dict(notes)})
         beside.rename(folder)
         return cls(MinariStorage.read(folder))

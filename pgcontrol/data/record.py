@@ -58,15 +58,10 @@ def policy_source(where: Path, mode: bool) -> Source:
     """
     folder = checkpoint.latest(where)
     policy, meta = load_with_meta(folder)
-    notes = {
-        "env": meta["policy"]["env"],
-        "source": str(folder.resolve()),
-        "weights": hashlib.sha256(policy.theta.numpy().tobytes()).hexdigest()[:16],
-        "steps": meta["steps"],
-        "algorithm": meta["algorithm"],
-        "head": meta["policy"]["head"],
-        "actions": "mode" if mode else "sampled",
-    }
+    weights = hashlib.sha256(policy.theta.numpy().tobytes()).hexdigest()[:16]
+    notes = {"env": meta["policy"]["env"], "source": str(folder.resolve()), "weights": weights}
+    notes |= {name: meta[name] for name in ("steps", "algorithm")}
+    notes |= {"head": meta["policy"]["head"], "actions": "mode" if mode else "sampled"}
     return Source(WAVE, lambda _, seed: evaluate.policy_agent(policy, mode, seed), notes)
 
 
