@@ -96,10 +96,7 @@ class RunFolder:
 
     def manifest(self) -> dict[str, Any]:
         """What `manifest.json` says, or nothing when it is missing or damaged."""
-        try:
-            return json.loads(self.manifest_file.read_text())
-        except (OSError, ValueError):
-            return {}
+        return files.read_json(self.manifest_file)
 
     def write_manifest(self, **values: Any) -> None:
         """Add to `manifest.json`, replacing it whole."""

@@ -2,24 +2,20 @@
 
 import dataclasses
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
 import pgcontrol.tokenizers
 from pgcontrol.machine import tensors as tensor_files
+from pgcontrol.machine.files import read_json
 from pgcontrol.options import InputError, pick, read_options
 from pgcontrol.plugins import discover
 from pgcontrol.text import one_line
 from pgcontrol.tokenizers.base import Tokenizer
 
 WHAT = "tokenizer folder"
-
-
-@functools.cache
-def kinds() -> dict[str, Any]:
-    """Tokenizer classes by name."""
-    return discover(pgcontrol.tokenizers, Tokenizer)
+# tokenizer classes by name, looked for at the first call
+kinds = functools.cache(functools.partial(discover, pgcontrol.tokenizers, Tokenizer))
 
 
 def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix: str = "") -> Tokenizer:
@@ -50,10 +46,7 @@ def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
 
 def found(folder: Path) -> bool:
     """Whether it is a tokenizer folder, by what its meta.json says."""
-    try:
-        return "tokenizer" in json.loads((folder / "meta.json").read_text())
-    except (OSError, ValueError):
-        return False
+    return "tokenizer" in read_json(folder / "meta.json")
 
 
 def load(folder: Path) -> Tokenizer:

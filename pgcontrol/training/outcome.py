@@ -40,10 +40,7 @@ def write(folder: RunFolder) -> dict[str, Any]:
 
 def read(folder: RunFolder) -> dict[str, Any]:
     """The outcome of a run; reckoned now where the run was made before runs kept it, or was killed at its very end."""
-    try:
-        return json.loads(folder.outcome_file.read_text())
-    except (OSError, ValueError):
-        return write(folder)
+    return files.read_json(folder.outcome_file) or write(folder)
 
 
 def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:
