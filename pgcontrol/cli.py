@@ -22,6 +22,8 @@ ABOUT = "Policy gradients on MuJoCo, with the action head as the experiment."
 class CommonOptions:
     """What every command takes."""
 
+    plugin: tuple[str, ...] = option((), "file or module with tasks, heads, ... of your own", metavar="FILE.py|MODULE")
+    accept_changed: bool = option(False, "open runs although their plug-ins have changed since")
     help: bool = option(False, "show this text; also -h")
 
 
@@ -80,6 +82,13 @@ def _command(name: str, module: ModuleType, words: list[str]) -> int:
     said = split(words, flags, settings=sections is not None)
     settings = {key: value for key, value in said.items() if key not in flags}
     common = read_flags(CommonOptions, said, name)
+    if common.accept_changed:
+        os.environ["PGCONTROL_ACCEPT_CHANGED"] = "1"
+    if common.plugin:
+        from pgcontrol.runs.catalog import use_plugin
+
+        for source in common.plugin:
+            use_plugin(source)
     options = read_flags(options_type, said, name, partly=common.help)
     if common.help:
         shown = sections(options, settings) if sections else ()

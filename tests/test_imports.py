@@ -35,8 +35,8 @@ FLOORS = [
     "charts",
     "machine",
     "flags",
+    "parts",
     "options",
-    "plugins",
     "text",
     "pgcontrol_envs",
 ]

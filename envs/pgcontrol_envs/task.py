@@ -5,6 +5,7 @@ A task file finds all its types here: Array, Camera, Physics, Streams, Task, Ter
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import ClassVar
 
 import gymnasium.envs.mujoco
 import mujoco
+import numpy as np
 import torch
 
 from pgcontrol_envs.arrays import Array, join
@@ -25,6 +27,10 @@ Terms = dict[str, Array]
 
 GYMNASIUM_ASSETS = Path(gymnasium.envs.mujoco.__file__).parent / "assets"
 ASSETS = Path(__file__).parent / "assets"
+
+
+class TaskError(ValueError):
+    """A task breaks its contract; one line names the class and the method or the file."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Task(ABC):
     names of Gymnasium v5's infos, where it has the task, and add up to the reward.
 
     Attributes:
-        xml: the model's file: in the folder assets beside this file, among Gymnasium's assets, or a path.
+        xml: the model's file: in the folder of the task's own file, among our assets or Gymnasium's, or a path.
         frame_skip: physics substeps per env step.
         time_limit: env steps after which an episode is truncated.
         derived: the derived MjData fields the task reads.
@@ -86,9 +92,19 @@ class Task(ABC):
     camera: ClassVar[Camera] = Camera()
 
     def __init__(self) -> None:
-        self.model = load_model(self.xml)
+        self.model = load_model(self.xml, Path(inspect.getfile(type(self))).parent)
         self.dt: float = self.model.opt.timestep * self.frame_skip
         self.action_low, self.action_high = torch.from_numpy(self.model.actuator_ctrlrange).float().unbind(-1)
+        self._require_bounds()
+
+    def _require_bounds(self) -> None:
+        """Every actuator has a range of controls: MuJoCo reads a missing one as [0, 0], so that nothing would move."""
+        if not self.model.nu:
+            raise TaskError(f"{type(self).__name__}: {self.xml} has no actuators")
+        free = np.flatnonzero((self.action_low >= self.action_high).numpy())
+        if len(free):
+            names = ", ".join(self.model.actuator(i).name or str(i) for i in free)
+            raise TaskError(f"{type(self).__name__}: {self.xml} gives no ctrlrange for the actuators {names}")
 
     def body(self, name: str) -> int:
         """The model's id of a body."""
@@ -176,11 +192,25 @@ class Task(ABC):
         raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
 
 
-def load_model(xml: str) -> mujoco.MjModel:
-    """The model compiled from a file among our assets or Gymnasium's, or at a path."""
-    own = ASSETS / xml
-    with python_warnings():
-        return mujoco.MjModel.from_xml_path(str(own if own.exists() else GYMNASIUM_ASSETS / xml))
+def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:
+    """The model compiled from a file.
+
+    Args:
+        xml: an absolute path, or one relative to the first of these folders that has such a file.
+        beside: the first folder; after it come our assets and Gymnasium's.
+
+    Raises:
+        TaskError: no such file, or MuJoCo cannot compile it.
+    """
+    folders = (beside, ASSETS, GYMNASIUM_ASSETS)
+    path = next((folder / xml for folder in folders if (folder / xml).is_file()), None)
+    if path is None:
+        raise TaskError(f"model {xml!r}: no such file in {beside}")
+    try:
+        with python_warnings():
+            return mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise TaskError(f"model {path}: {' '.join(str(error).split())}") from None
 
 
 @contextmanager

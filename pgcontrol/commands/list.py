@@ -1,4 +1,4 @@
-"""Tasks, heads, algorithms and critics there are."""
+"""Tasks, heads, algorithms, critics, trunks and tokenizers there are."""
 
 import inspect
 
@@ -6,30 +6,23 @@ from pgcontrol.options import NoOptions
 
 
 def run(options: NoOptions) -> int:
-    """Print every task, head, algorithm, critic, trunk and tokenizer with its first line of documentation."""
-    import pgcontrol_envs
+    """Print every part with its first line of documentation, and the plug-in that it comes from."""
+    from pgcontrol_envs.plugins import loaded
     from rich.console import Console
 
-    from pgcontrol.runs import catalog
-    from pgcontrol.tokenizers.files import kinds
+    from pgcontrol.runs.catalog import KINDS
 
     console = Console(highlight=False)
-    for title, table in (
-        ("tasks", pgcontrol_envs.catalog()),
-        ("heads", catalog.heads()),
-        ("algorithms", catalog.algorithms()),
-        ("critics", catalog.critics()),
-        ("trunks", catalog.trunks()),
-        ("tokenizers", kinds()),
-    ):
-        console.print(title, style="bold")
-        for name, item in table.items():
-            console.print(f"  {name:26} {_first_line(item)}", markup=False, soft_wrap=True)
-        if title == "tasks":
+    for kind, table in KINDS.items():
+        console.print(f"{kind}s", style="bold")
+        for name, part in table().items():
+            source = next((f"  [{plugin.source}]" for plugin in loaded().values() if plugin.owns(part)), "")
+            console.print(f"  {name:26} {_first_line(part)}{source}", markup=False, soft_wrap=True)
+        if kind == "task":
             console.print(f"  {'gym:ID':26} Any Gymnasium environment with Box spaces.", markup=False, soft_wrap=True)
     return 0
 
 
-def _first_line(item: object) -> str:
-    summary = getattr(item, "summary", None)
-    return summary if isinstance(summary, str) else (inspect.getdoc(item) or "").split("\n")[0]
+def _first_line(part: object) -> str:
+    summary = getattr(part, "summary", None)
+    return summary if isinstance(summary, str) else (inspect.getdoc(part) or "").split("\n")[0]

@@ -89,6 +89,11 @@ class Token(Head):
             bins = normal.logits(self.bin_values, options.initial_std).repeat(self.joints)
             self.logits.bias.data[: len(bins)] = bins
 
+    @staticmethod
+    def uses(options: Options) -> tuple[Any, ...]:
+        """The tokenizer."""
+        return (files.kinds()[options.tokenizer],)
+
     def more_outputs(self) -> int:
         """Of the output layer, beside the logits."""
         return 0

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pgcontrol_envs import catalog as tasks
 
 from pgcontrol.options import InputError, option, pick, read_options, suggest
+from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 
 
@@ -86,7 +86,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Config.env)
     if not str(env).startswith("gym:"):
-        pick("env", env, tasks())
+        pick("env", env, catalog.tasks())
     known = _keys(Config, classes)
     # a recommendation may speak of options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
@@ -117,7 +117,9 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
     if prior is None or str(prior).lower() in ("none", "null"):
         return {}
     try:
-        spec = checkpoint.load_meta(checkpoint.latest(Path(str(prior))))["policy"]
+        meta = checkpoint.load_meta(checkpoint.latest(Path(str(prior))))
+        require_plugins(meta.get("plugins", {}), prior)
+        spec = meta["policy"]
         network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
         taken = flat({"head": dict(spec["head"])} | network)
     except (InputError, KeyError, TypeError) as error:
@@ -164,6 +166,21 @@ def read_part(part: str, name: str, cls: Any, options: Mapping[str, Any]) -> Par
         InputError: names the option, its value and what would do.
     """
     return Part(name, cls.Options(**read_options(cls.Options, options, f"{part}.")))
+
+
+def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str | None]]:
+    """The plug-ins that a config's task and parts come from, as `plugins_behind` notes them.
+
+    Args:
+        config: a Config or a CloneConfig.
+        algorithm: the algorithm counts, too; not for what a policy is made of.
+    """
+    chosen = {part: getattr(config, part) for part in PARTS if hasattr(config, part)}
+    if not algorithm:
+        chosen.pop("algorithm", None)
+    classes = [PARTS[part][0]()[one.name] for part, one in chosen.items()]
+    head = catalog.heads()[config.head.name]
+    return plugins_behind([catalog.tasks().get(config.env), *classes, *head.uses(config.head.options)])
 
 
 def _keys(config: type, classes: Mapping[str, Any]) -> set[str]:

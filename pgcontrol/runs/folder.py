@@ -15,8 +15,9 @@ from typing import Any, Self
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
+from pgcontrol.parts import require_plugins
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import Config, configure, read_yaml, write_yaml
+from pgcontrol.runs.config import Config, configure, plugins_of, read_yaml, write_yaml
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
@@ -51,7 +52,8 @@ class RunFolder:
         folder = cls(path)
         folder.videos.mkdir()
         write_yaml(config, folder.config_file)
-        folder.write_manifest(**_provenance(), status="running")
+        brought = plugins_of(config)
+        folder.write_manifest(**_provenance(), **({"plugins": brought} if brought else {}), status="running")
         return folder
 
     @classmethod
@@ -88,6 +90,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """The config as run; InputError when it is a clone's."""
+        require_plugins(self.manifest().get("plugins", {}), self.path)
         settings = self.settings()
         if self.cloned:
             then = f"pgcontrol train {settings['env']} --prior {self.path}"

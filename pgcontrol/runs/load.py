@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol.options import InputError, pick
+from pgcontrol.parts import require_plugins
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
@@ -91,6 +92,7 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
     folder = checkpoint.latest(Path(where))
     tensors, meta = checkpoint.load(folder)
     try:
+        require_plugins(meta.get("plugins", {}), where)
         policy = make_policy(meta["policy"], seed=0)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder} is damaged: meta.json does not say what the policy is made of ({error})") from None

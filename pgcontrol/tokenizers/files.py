@@ -9,13 +9,13 @@ import pgcontrol.tokenizers
 from pgcontrol.machine import tensors as tensor_files
 from pgcontrol.machine.files import read_json
 from pgcontrol.options import InputError, pick, read_options
-from pgcontrol.plugins import discover
+from pgcontrol.parts import discover
 from pgcontrol.text import one_line
 from pgcontrol.tokenizers.base import Tokenizer
 
 WHAT = "tokenizer folder"
-# tokenizer classes by name, looked for at the first call
-kinds = functools.cache(functools.partial(discover, pgcontrol.tokenizers, Tokenizer))
+# tokenizer classes by name
+kinds = functools.partial(discover, pgcontrol.tokenizers, Tokenizer)
 
 
 def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix: str = "") -> Tokenizer:

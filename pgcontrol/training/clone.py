@@ -20,6 +20,7 @@ from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
+from pgcontrol.runs.config import plugins_of
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display
@@ -113,6 +114,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
             log.write(steps, best | _evaluate(policy, config, seeds["evaluation"], display))
             tensors = named("policy.", policy.state_dict())
             meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
+            meta["plugins"] = plugins_of(config)
             checkpoint.save(folder.checkpoint(steps), tensors, meta)
             display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
     except Diverged:

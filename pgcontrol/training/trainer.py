@@ -17,7 +17,7 @@ from pgcontrol.machine.tensors import under
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
-from pgcontrol.runs.config import Config
+from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
@@ -49,7 +49,10 @@ class Trainer:
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
         wanted = config.threads or int(self.asynchronous)  # a thread for each worker; these are for evaluations
-        self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
+        try:
+            self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
+        except ValueError as error:  # as in `make_env`: the first environment of the run is made here
+            raise InputError(str(error)) from None
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
@@ -170,6 +173,7 @@ class Trainer:
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
         tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {"policy": self.spec, "algorithm": self.config.algorithm.name, "collector": env_extra}
+        meta["plugins"] = plugins_of(self.config, algorithm=False)
         meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)

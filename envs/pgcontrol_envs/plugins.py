@@ -1,0 +1,170 @@
+"""Plug-ins: Python files and modules of the user, loaded once a process.
+
+A plug-in is named by `use`, by the variable PGCONTROL_PLUGINS (several with `os.pathsep` between them), or by an
+installed package's entry point in the group `pgcontrol.plugins`. What it defines is found by `classes`. Child processes
+inherit the variable, to which `use` adds, so they load the same plug-ins.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+VARIABLE = "PGCONTROL_PLUGINS"
+GROUP = "pgcontrol.plugins"
+OURS = ("pgcontrol", "pgcontrol_envs")
+
+
+class PluginError(ValueError):
+    """A plug-in cannot be loaded; one line says why."""
+
+
+class Plugin(NamedTuple):
+    """A loaded plug-in.
+
+    Attributes:
+        name: the file's name without .py, or the module's name.
+        source: what names it: the file's absolute path, or the module's name.
+        module: the module.
+    """
+
+    name: str
+    source: str
+    module: ModuleType
+
+    @property
+    def version(self) -> str | None:
+        """The module's `__version__`, or its distribution's version; None where neither exists."""
+        try:
+            return str(getattr(self.module, "__version__", None) or metadata.version(self.name.partition(".")[0]))
+        except metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its file, or of all .py files of its package."""
+        file = Path(str(self.module.__file__))
+        files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+        total = hashlib.sha256()
+        for one in files:
+            total.update(one.relative_to(file.parent).as_posix().encode() + b"\0" + one.read_bytes())
+        return total.hexdigest()
+
+    def owns(self, part: Any) -> bool:
+        """Whether a class or another object is one of the module's names."""
+        return any(part is value for value in vars(self.module).values())
+
+    def members(self, kind: Any) -> Iterator[Any]:
+        """The subclasses of a class among the module's names, without those that pgcontrol itself defines."""
+        for value in vars(self.module).values():
+            if isinstance(value, type) and issubclass(value, kind) and value.__module__.partition(".")[0] not in OURS:
+                yield value
+
+
+_loaded: dict[str, Plugin] = {}  # by source
+_failed: dict[str, str] = {}  # plug-ins of the variable or of an entry point that could not be loaded: source -> why
+_looked = False
+
+
+def use(source: str | Path) -> Plugin:
+    """Load a plug-in, for this process and for those that it starts.
+
+    Args:
+        source: a file's path (FILE.py), or a module's name.
+
+    Raises:
+        PluginError: it cannot be loaded, or another one has its name.
+    """
+    found = loaded()
+    source = _absolute(str(source))
+    plugin = found.get(source) or _load(source)
+    sources = [s for s in os.environ.get(VARIABLE, "").split(os.pathsep) if s]
+    if source not in map(_absolute, sources):
+        os.environ[VARIABLE] = os.pathsep.join([*sources, source])
+    return plugin
+
+
+def loaded() -> dict[str, Plugin]:
+    """All plug-ins by source; the first call loads those of the variable and of entry points.
+
+    One that cannot be loaded costs a line on stderr here: a command that does not need it goes on.
+    """
+    global _looked
+    if not _looked:
+        _looked = True  # first: a plug-in that is loaded here may ask, too
+        sources = [_absolute(s) for s in os.environ.get(VARIABLE, "").split(os.pathsep) if s]
+        sources += [entry.value for entry in metadata.entry_points(group=GROUP)]
+        for source in dict.fromkeys(sources):
+            try:
+                _load(source)
+            except PluginError as error:
+                _failed[source] = str(error)
+                print(f"pgcontrol: {error}; going on without it", file=sys.stderr)
+    return _loaded
+
+
+def failed() -> dict[str, str]:
+    """Source -> why, of plug-ins that were named by the variable or an entry point and could not be loaded."""
+    return _failed
+
+
+def _absolute(source: str) -> str:
+    """A file's absolute path; a module's name as it is."""
+    file = Path(source).expanduser()
+    if source.endswith(".py") or os.sep in source or file.with_suffix(".py").is_file():
+        return str((file if file.suffix == ".py" else file.with_suffix(".py")).resolve())
+    return source
+
+
+def _load(source: str) -> Plugin:
+    is_file = source.endswith(".py")
+    name = Path(source).stem if is_file else source
+    for other in _loaded.values():
+        if other.name == name:
+            raise PluginError(f"plug-in {source}: {other.source} has the same name {name!r}; rename one")
+    if is_file and not Path(source).is_file():
+        raise PluginError(f"plug-in {source}: no such file")
+    folder = str(Path(source).parent if is_file else Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: what lies beside a plug-in shadows nothing
+    try:
+        module = _module_of_file(name, source) if is_file else importlib.import_module(source)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plug-in {source}: {_why(error, source)}") from error
+    if not getattr(module, "__file__", None):
+        raise PluginError(f"plug-in {source}: a folder without __init__.py is no plug-in")
+    plugin = _loaded[source] = Plugin(name, source, module)
+    return plugin
+
+
+def _module_of_file(name: str, file: str) -> ModuleType:
+    # under a name of its own, so that robot.py takes no other module's place; in sys.modules, as dataclasses ask there
+    spec = importlib.util.spec_from_file_location(f"plugin_{name}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[spec.name]
+        raise
+    return module
+
+
+def _why(error: BaseException, source: str) -> str:
+    """The error in one line, with the line of the plug-in's file that caused it."""
+    if isinstance(error, SyntaxError):
+        line = error.lineno
+    else:
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((frame.lineno for frame in frames if frame.filename == source), None)
+    words = " ".join((error.msg if isinstance(error, SyntaxError) else str(error)).split())
+    return f"{f'line {line}: ' if line else ''}{type(error).__name__}: {words}"

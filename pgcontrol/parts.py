@@ -1,0 +1,99 @@
+"""Parts by name: a part is found because its class exists in a module, ours or a plug-in's; no list names it."""
+
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pgcontrol_envs import plugins
+from pgcontrol_envs.plugins import Plugin, PluginError
+
+from pgcontrol.options import InputError
+
+# set in the environment: runs open although their plug-ins have changed; inherited by child processes
+ACCEPT = "PGCONTROL_ACCEPT_CHANGED"
+
+
+def use(source: str | Path) -> Plugin:
+    """Load a plug-in; see `pgcontrol_envs.plugins.use`.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        return plugins.use(source)
+    except PluginError as error:
+        raise InputError(str(error)) from error.__cause__
+
+
+def discover(where: ModuleType, base: Any) -> dict[str, Any]:
+    """Every named class of `base` in the modules of a package and in the plug-ins, by name.
+
+    Raises:
+        InputError: a plug-in's class has a name that is taken.
+        TypeError: two of our own classes share a name.
+    """
+    found = dict(_built_in(where, base))
+    for plugin in plugins.loaded().values():
+        for cls in plugin.members(base):
+            if "name" in vars(cls):
+                add(found, cls, cls.name, plugin)
+    return dict(sorted(found.items()))
+
+
+def add(found: dict[str, Any], part: Any, name: str, plugin: Plugin) -> None:
+    """Put a plug-in's part into a table; InputError where the name is taken."""
+    if found.setdefault(name, part) is not part:
+        raise InputError(f"plug-in {plugin.source}: the name {name!r} is taken by {found[name]}; choose another")
+
+
+@functools.cache
+def _built_in(where: ModuleType, base: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for module in pkgutil.iter_modules(where.__path__, f"{where.__name__}."):
+        for cls in vars(importlib.import_module(module.name)).values():
+            if not inspect.isclass(cls) or cls.__module__ != module.name or not issubclass(cls, base):
+                continue
+            name = vars(cls).get("name")
+            if name and found.setdefault(name, cls) is not cls:
+                raise TypeError(f"{cls} and {found[name]} are both called {name!r}")
+    return found
+
+
+def plugins_behind(parts: Iterable[Any]) -> dict[str, dict[str, str | None]]:
+    """The plug-ins that these parts come from, as JSON values: name -> source, version and SHA-256."""
+    parts = list(parts)
+    return {
+        plugin.name: {"source": plugin.source, "version": plugin.version, "sha256": plugin.digest}
+        for plugin in plugins.loaded().values()
+        if any(plugin.owns(part) for part in parts)
+    }
+
+
+def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path) -> None:
+    """The plug-ins that something was made with are loaded, and are what they were.
+
+    Args:
+        recorded: by `plugins_behind`.
+        where: what was made with them, for the message.
+
+    Raises:
+        InputError: one is not loaded, or has changed; says what to pass.
+    """
+    here = {plugin.name: plugin for plugin in plugins.loaded().values()}
+    for name, noted in recorded.items():
+        source = noted["source"]
+        if name not in here:
+            why = f" ({plugins.failed()[source]})" if source in plugins.failed() else ""
+            raise InputError(f"{where} needs the plug-in {name!r}: pass --plugin {source}{why}")
+        if here[name].digest != noted["sha256"] and not os.environ.get(ACCEPT):
+            now = here[name].source
+            raise InputError(
+                f"{where} was made with another version of the plug-in {now}; to open it with the present one,"
+                " pass --accept-changed"
+            )
