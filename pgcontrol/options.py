@@ -80,10 +80,11 @@ def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean {prefix + close[0]!r}?" if close else ""
 
 
-def pick(kind: str, name: Any, table: Mapping[str, Any]) -> Any:
-    """`table[name]`, or an InputError with a did-you-mean."""
+def pick(kind: str, name: Any, table: Mapping[str, Any], more: str = "") -> Any:
+    """`table[name]`, or an InputError with a did-you-mean; without a near miss it ends with `more`."""
     if not isinstance(name, str) or name not in table:
-        raise InputError(f"unknown {kind} {name!r}{suggest(str(name), table)}")
+        near = near_miss(str(name), table)
+        raise InputError(f"unknown {kind} {name!r}{near or suggest(str(name), table) + more}")
     return table[name]
 
 

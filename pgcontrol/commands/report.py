@@ -32,7 +32,7 @@ def _report(path: Path, options: Options) -> int:
     from pgcontrol.sweep import results
     from pgcontrol.sweep.sweep import read_sweep
 
-    sweep = read_sweep(path)
+    sweep = read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
     done, left_out = results.read(sweep), results.left_out(sweep)
     if not done:
         why = f" ({left_out})" if left_out else ""

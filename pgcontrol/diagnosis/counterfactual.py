@@ -26,7 +26,7 @@ from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.board import Board, follow
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
-from pgcontrol.sweep.sweep import Cell, Key, cell_of
+from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import short
 from pgcontrol.training.trainer import Trainer, stream_seeds
 
@@ -88,7 +88,7 @@ class Branching(NamedTuple):
         common.pop("run_dir")
         first = 1000 * (config.seed % 2**40 + 1)
         keys = [Key(config.env, arm, seed) for seed in range(seeds) for arm in ARMS]
-        return [cell_of(key, common | {"seed": first + key.seed}) for key in keys]
+        return [Cell(key, common | {"seed": first + key.seed}) for key in keys]
 
 
 def counterfactual(

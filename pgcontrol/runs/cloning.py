@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pgcontrol.options import option, pick
 from pgcontrol.runs import catalog
-from pgcontrol.runs.config import PARTS, Part, flat, read_settings
+from pgcontrol.runs.config import OWN, PARTS, Part, flat, read_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,6 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
     """
     settings = flat(settings)
     names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
-    classes = {part: pick(part, name, PARTS[part][0]()) for part, name in names.items()}
+    classes = {part: pick(part, name, PARTS[part][0](), OWN) for part, name in names.items()}
     values = read_settings(CloneConfig, settings, names, classes)
     return CloneConfig(**values, critic=Part("none", catalog.critics()["none"].Options()))

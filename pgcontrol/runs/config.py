@@ -69,6 +69,9 @@ PARTS = {
 }
 
 
+OWN = "; to use your own: --plugin FILE.py"
+
+
 def configure(settings: Mapping[str, Any]) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
@@ -80,13 +83,13 @@ def configure(settings: Mapping[str, Any]) -> Config:
     """
     settings = flat(settings)
     settings = _critic_like_policy(of_prior(settings) | settings)
-    row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms())
+    row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
-    classes = {part: pick(part, names[part], table()) for part, (table, _) in PARTS.items()}
+    classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"])
     env = settings.get("env", Config.env)
     if not str(env).startswith("gym:"):
-        pick("env", env, catalog.tasks())
+        pick("env", env, catalog.tasks(), OWN)
     known = _keys(Config, classes)
     # a recommendation may speak of options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}

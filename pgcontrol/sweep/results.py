@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mode
 from typing import Any
 
+from pgcontrol_envs.plugins import loaded
+
 from pgcontrol.machine import files, locks
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.folder import RunFolder
@@ -18,7 +20,7 @@ from pgcontrol.text import count
 from pgcontrol.training import outcome
 
 # what a row keeps of the manifest; the rest names a machine
-PROVENANCE = ("versions", "seeds", "threads", "compiled", "reproducible")
+PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "reproducible")
 
 
 class Unscored(InputError):
@@ -64,6 +66,12 @@ def read(sweep: Sweep) -> dict[Key, Row]:
     """
     asked = {cell.key: cell for cell in sweep.cells}
     return {row.key: row for row in _all(sweep.results) if row.key in asked and _answers(row, asked[row.key])}
+
+
+def foreign_plugins(file: Path) -> bool:
+    """Whether a results file has rows of runs that used plug-ins which are not loaded here."""
+    here = {plugin.name for plugin in loaded().values()}
+    return any(set(row.provenance.get("plugins", ())) - here for row in _all(file))
 
 
 def _answers(row: Row, cell: Cell) -> bool:

@@ -1,5 +1,6 @@
 """A sweep: the cells that one YAML file asks for, checked before anything runs."""
 
+import functools
 import itertools
 import re
 from collections.abc import Generator, Iterator, Mapping
@@ -43,16 +44,24 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a sweep. Made by `cell_of`.
+    """One run of a sweep.
 
     Attributes:
         settings: all that the YAML says of this run, by dotted name.
-        config: the same, checked, with defaults for the rest.
     """
 
     key: Key
     settings: dict[str, Any]
-    config: Config
+
+    @functools.cached_property
+    def config(self) -> Config:
+        """The settings, checked, with defaults for the rest.
+
+        Raises:
+            InputError: a setting is wrong; names the arm and the task.
+        """
+        with naming(self.key):
+            return configure(self.settings)
 
     @property
     def name(self) -> str:
@@ -62,16 +71,6 @@ class Cell:
     def run(self) -> dict[str, Any]:
         """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
         return run_of(self.config)
-
-
-def cell_of(key: Key, settings: dict[str, Any]) -> Cell:
-    """A checked cell.
-
-    Raises:
-        InputError: its settings are wrong, or cannot be made; names its arm and task.
-    """
-    with naming(key):
-        return Cell(key, settings, configure(settings))
 
 
 @contextmanager
@@ -157,15 +156,22 @@ class Sweep:
         return list(dict.fromkeys(cell.key.env for cell in self.cells))
 
 
-def read_sweep(path: Path) -> Sweep:
-    """A checked sweep.
+def read_sweep(path: Path, checked: bool = True) -> Sweep:
+    """A sweep.
+
+    Args:
+        path: the YAML file.
+        checked: every cell's settings are checked. A report of finished runs does without where a plug-in is missing.
 
     Raises:
         InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
     """
     tree = read_mapping(path, "question, arms and grid")
     try:
-        return _sweep(path, tree)
+        sweep = _sweep(path, tree)
+        for cell in sweep.cells if checked else ():
+            _ = cell.config
+        return sweep
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
@@ -260,7 +266,7 @@ def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -
         if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
-    return [cell_of(key, settings) for key, settings in found.items()]
+    return [Cell(key, settings) for key, settings in found.items()]
 
 
 def _expand(grid: Settings, arms: dict[str, Settings], common: Settings) -> Iterator[tuple[Key, Settings]]:

@@ -13,7 +13,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.sweep.board import Board, wall
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
-from pgcontrol.sweep.sweep import cell_of
+from pgcontrol.sweep.sweep import Cell
 from pgcontrol.training.trainer import Trainer
 from tests.sweep.worlds import row_of
 
@@ -28,7 +28,7 @@ def test_an_arm_that_diverges_stops_no_other(sweep, monkeypatch, error):
 
 
 def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
-    cells = [cell_of(cell.key, cell.settings | {"algorithm.learning_rate": 1e30}) for cell in sweep.cells[:1]]
+    cells = [Cell(cell.key, cell.settings | {"algorithm.learning_rate": 1e30}) for cell in sweep.cells[:1]]
     assert expected(cells) == {cells[0].key: STARTING}
 
 

@@ -13,7 +13,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, cell_of, read_sweep
+from pgcontrol.sweep.sweep import Cell, Key, read_sweep
 from tests.sweep.worlds import SWEEP, Asked, Ready, row_of
 
 OTHER = """
@@ -120,7 +120,7 @@ def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
     cell = sweep.cells[0]
     run_state.note_failure(cell, tmp_path / cell.name, "train/loss became nan")
     assert run_state.failure(cell, tmp_path / cell.name) == "train/loss became nan"
-    other = cell_of(cell.key, cell.settings | {"algorithm.epochs": 3})
+    other = Cell(cell.key, cell.settings | {"algorithm.epochs": 3})
     assert run_state.failure(other, tmp_path / cell.name) == ""
     run_state.note_failure(cell, tmp_path / cell.name, "")
     assert run_state.failure(cell, tmp_path / cell.name) == ""
