@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pgcontrol_envs import contract
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Task
@@ -138,7 +139,7 @@ class TaskVecEnv:
     """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
 
     Results do not depend on the number of threads. seed None takes entropy from the operating system. time_limit
-    replaces the task's.
+    replaces the task's. Raises TaskError for a task that breaks its contract; see contract.py.
     """
 
     exact_resume = True
@@ -146,6 +147,7 @@ class TaskVecEnv:
     def __init__(
         self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
     ):
+        contract.require(task)
         self.task, self.env_id, self.num_envs = task(), task.id, num_envs
         self.action_low, self.action_high = self.task.action_low, self.task.action_high
         self.control_dt, self.time_limit = self.task.dt, time_limit or task.time_limit
