@@ -58,7 +58,9 @@ class Plugin(NamedTuple):
         return total.hexdigest()
 
     def owns(self, part: Any) -> bool:
-        """Whether a class or another object is one of the module's names."""
+        """Whether a class or another object is one of the module's names; what it imports of ours stays ours."""
+        if isinstance(part, type) and part.__module__.partition(".")[0] in OURS:
+            return False
         return any(part is value for value in vars(self.module).values())
 
     def members(self, kind: Any) -> Iterator[Any]:
