@@ -1,0 +1,1 @@
+"""Parts to begin with: `pgcontrol new` copies these files under another name."""

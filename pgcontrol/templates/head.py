@@ -1,0 +1,82 @@
+"""A head of your own: every joint plays one of a few evenly spaced values, drawn from a softmax over them.
+
+The contract, with everything else that a head may define, is the class Head in pgcontrol/heads/base.py.
+Sizes: B states, F features of the network, A joints, K values a joint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from pgcontrol.heads import categorical
+from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
+from pgcontrol.options import option
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be set: `--head.values 7`. Text and limits show in `pgcontrol train --head NAME --help`."""
+
+    values: int = option(5, "K: values that a joint can take", least=2, most=101)
+
+
+class FewValues(Head):
+    """A softmax over K evenly spaced values for every joint, independent given the observation."""
+
+    name = "template"  # the name in `--head ...`
+    Options = Options
+    variants = ({"values": 2},)  # `pgcontrol check` looks at these options, too
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
+        super().__init__(features, low, high, options)  # sets self.joints and the joints' bounds
+        self.values = options.values
+        self.choice_spec = ChoiceSpec((self.joints,), torch.int64, self.values)  # the index of a value for each joint
+        self.resolution = 2 / (self.values - 1)
+        self.logits = output_layer(features, self.joints * self.values)  # begins near 0: all values equally likely
+        self.places = nn.Buffer(torch.linspace(-1, 1, self.values), persistent=False)  # in half-ranges
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [B, F] -> params [B, A, K], the logits: all that describes the distribution, in one tensor."""
+        return self.logits(features).unflatten(-1, (self.joints, self.values))
+
+    def noise(self, count: int, rng: Generator) -> Tensor:
+        """All that is random in `count` choices, the same for any params: here a race of exponential variables."""
+        return categorical.race(count, self.joints, self.values, rng=rng)
+
+    def draw(self, params: Tensor, noise: Tensor) -> Tensor:
+        """The choice [B, A] that this noise makes of params."""
+        return categorical.draw(params, noise)
+
+    def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
+        """Log-probability of the choice, [B]: a sum, as joints are independent."""
+        return categorical.log_prob(params, choice).sum(-1)
+
+    def entropy(self, params: Tensor) -> Tensor:
+        """In nats, [B]."""
+        return categorical.entropy(params).sum(-1)
+
+    def kl(self, old: Tensor, new: Tensor) -> Tensor:
+        """KL(old || new), [B]."""
+        return categorical.kl(old, new).sum(-1)
+
+    def mode(self, params: Tensor) -> Tensor:
+        """The likeliest choice, [B, A]: what is played without sampling."""
+        return params.argmax(-1)
+
+    def decode(self, choice: Tensor) -> Tensor:
+        """The choice's actions within the joints' bounds, [B, H, A]; H, actions a choice, is 1 here."""
+        return self.to_bounds(self.places[choice]).unsqueeze(1)
+
+    def encode(self, action: Tensor) -> Tensor:
+        """Actions [B, H, A] -> the choice that decodes nearest to them; learning from demonstrations needs it."""
+        return categorical.nearest(self.to_unit(action[:, 0]), self.places)
+
+    def describe(self, params: Tensor) -> dict[str, Tensor]:
+        """Numbers for the log; `std`, the deviation of the action in half-ranges, is what every head gives."""
+        p = params.softmax(-1)
+        mean = (p * self.places).sum(-1, keepdim=True)
+        std = (p * (self.places - mean) ** 2).sum(-1).sqrt()
+        return {"std": std.mean(), "entropy": self.entropy(params).mean()}
