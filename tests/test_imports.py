@@ -13,6 +13,8 @@ FLOORS = [
     "__main__",
     "cli",
     "commands",
+    "laws",
+    "templates",
     "bench",
     "theory",
     "report",

@@ -64,7 +64,7 @@ class Task(ABC):
     A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own: what it
     must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
     arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays. Reward terms carry the
-    names of Gymnasium v5's infos, where it has the task, and add up to the reward.
+    names of Gymnasium v5's infos, where it has the task, and add up to the reward, but for what is `unnamed`.
 
     Attributes:
         xml: the model's file: in the folder of the task's own file, among our assets or Gymnasium's, or a path.
@@ -75,6 +75,7 @@ class Task(ABC):
         reset_noise: how far positions and velocities are off the model's defaults at the start, at most; see reset().
         normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
         routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
+        unnamed: a constant of the reward that no term names: Gymnasium v5 adds one.
         dt: seconds per env step.
         action_low: lower action bounds [A], float32.
         action_high: upper action bounds [A], float32.
@@ -89,6 +90,7 @@ class Task(ABC):
     reset_noise: ClassVar[float] = 0.0
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()
+    unnamed: ClassVar[float] = 0.0
     camera: ClassVar[Camera] = Camera()
 
     def __init__(self) -> None:

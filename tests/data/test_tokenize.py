@@ -6,16 +6,16 @@ import torch
 
 import pgcontrol
 from pgcontrol.data.actions import of_file, of_run
+from pgcontrol.laws.tokenizers import gaits
 from pgcontrol.tokenizers import files
 from tests.test_cli import run
-from tests.tokenizers.worlds import steps
 from tests.training.test_train import small
 
 
 @pytest.fixture
 def dataset(tmp_path):
     file = tmp_path / "data.npz"
-    np.savez(file, actions=steps()[:, 0].numpy(), ends=np.arange(200) % 50 == 49)
+    np.savez(file, actions=gaits()[:, 0].numpy(), ends=np.arange(200) % 50 == 49)
     return file
 
 

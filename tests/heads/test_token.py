@@ -10,6 +10,7 @@ import torch
 
 import pgcontrol
 from pgcontrol.heads.token import Token
+from pgcontrol.laws.tokenizers import gaits
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.machine.compiler import Compilation, Graph
@@ -20,7 +21,6 @@ from pgcontrol.training.trainer import Trainer
 from tests.heads import test_laws
 from tests.heads.test_laws import BATCH, FEATURES, HIGH, JOINTS, LOW, make, rng
 from tests.learning.test_ppo import rollout_of
-from tests.tokenizers.worlds import steps
 from tests.training.test_train import small, weights
 
 VARIANTS = {
@@ -57,7 +57,7 @@ def unfitted(name: str) -> Token:
 
 @functools.cache
 def vocabulary(name: str) -> dict[str, torch.Tensor]:
-    tokenizer, data = unfitted(name).tokenizer, steps(seed=3)
+    tokenizer, data = unfitted(name).tokenizer, gaits(seed=3)
     tokenizer.fit(base.windows(data, torch.zeros(data.shape[:2], dtype=torch.bool), tokenizer.horizon), seed=0)
     return tokenizer.state_dict()
 
@@ -304,7 +304,7 @@ def test_chunks_train_and_play(tmp_path):
 
 def folder(path, kind="rvq", horizon=1, joints=3, **settings):
     tokenizer = files.make(kind, horizon, joints, settings)
-    data = steps()[..., :joints]
+    data = gaits()[..., :joints]
     tokenizer.fit(base.windows(data, torch.zeros(data.shape[:2], dtype=torch.bool), horizon), 0)
     files.save(path, tokenizer, {})
     return tokenizer

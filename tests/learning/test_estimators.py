@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from pgcontrol.laws import estimators as laws
+from pgcontrol.laws.base import laws_of
 from pgcontrol.learning.advantages import (
+    GAE,
     TD,
     Baseline,
     GroupRelative,
@@ -17,6 +20,7 @@ from pgcontrol.learning.advantages import (
 from pgcontrol.learning.algorithms import TABLE
 from pgcontrol.learning.rollout import Collector, Rollout
 from pgcontrol.runs.load import make_policy
+from tests.laws.asking import ask
 from tests.learning.worlds import Clockwork, spec
 
 # γ = 0.5, period 3, 7 steps: two whole episodes and the first step of a third
@@ -64,28 +68,14 @@ def test_td_bootstraps_on_the_true_next_state_unless_it_is_terminal(terminates):
 
 
 @pytest.mark.parametrize("row", [row for row in TABLE if row.estimator is not NoAdvantage], ids=lambda row: row.name)
-@pytest.mark.parametrize("how", ["terminated", "truncated"])
-def test_nothing_of_the_next_episode_reaches_this_one(row, how):
-    """Rewards and values behind a border are changed at will: no number before it moves."""
-    T, N, border = 12, 4, 5
-    g = torch.Generator().manual_seed(0)
-    reward, value, final = torch.randn(3, T, N, generator=g)
-    over = torch.zeros(T, N, dtype=torch.bool)
-    over[border] = True
-    none = torch.zeros_like(over)
-    terminated, truncated = (over, none) if how == "terminated" else (none, over)
+@pytest.mark.parametrize("law", laws_of(laws))
+def test_law(law, row):
+    ask(laws, law, laws.make(row.estimator, [row]))
 
-    def estimate(shift: float):
-        behind = (torch.arange(T) > border).unsqueeze(1) * shift
-        v = value + behind
-        after = torch.where(over, final, torch.cat([v[1:], final[:1]]))
-        seen = Trajectories(reward + behind, v, after, 0.9 * (~terminated).float(), terminated, truncated)
-        return row.estimator(row.Options(**({"group_size": 2} if row.sampling.copies else {})))(seen)
 
-    for plain, shifted in zip(estimate(0.0), estimate(1000.0), strict=True):
-        assert torch.equal(plain[: border + 1], shifted[: border + 1])
-        if row.estimator is not GroupRelative:  # ... which is shifted as a whole: no difference within the group
-            assert not torch.equal(plain[border + 1 :], shifted[border + 1 :])
+def test_an_estimator_that_no_row_uses_has_its_own_options():
+    assert laws.make(GAE).options.gae_lambda == 0.95
+    assert laws.make(GroupRelative).options.group_size == laws.GROUP
 
 
 def group_of(reward: list[list[float]], over: list[list[int]]) -> Trajectories:

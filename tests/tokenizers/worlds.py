@@ -1,11 +1,4 @@
-"""Chunks of actions like those of a running policy: smooth in time, some of it at the bounds."""
-
-import math
-
-import torch
-from torch import Tensor
-
-JOINTS = 3
+"""Every kind of tokenizer, small."""
 
 VARIANTS = {
     "bins": ("bins", 1, {"codes": 5}),
@@ -20,12 +13,3 @@ VARIANTS = {
     "fast-chunk": ("fast", 4, {"codes": 128, "length": 6, "scale": 8.0}),
 }
 """Name -> (kind, horizon, settings)."""
-
-
-def steps(T: int = 200, N: int = 8, seed: int = 0) -> Tensor:
-    """[T, N, A]: gaits of random phase and a common rhythm, some noise, clipped at the bounds."""
-    rng = torch.Generator().manual_seed(seed)
-    phase = torch.rand(N, 1, generator=rng) * 2 * math.pi
-    time = torch.arange(T).view(T, 1, 1) * 0.5
-    wave = torch.sin(time + phase + torch.arange(JOINTS) * 2.0) * torch.tensor([1.6, 0.8, 0.4])
-    return (wave + 0.05 * torch.randn(T, N, JOINTS, generator=rng)).clamp(-1, 1)

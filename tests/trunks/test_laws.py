@@ -5,11 +5,14 @@ import json
 import pytest
 import torch
 
+from pgcontrol.laws import trunks as laws
+from pgcontrol.laws.base import laws_of
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_policy
 from pgcontrol.training.trainer import Trainer
+from tests.laws.asking import ask
 from tests.training.test_train import SMALL
 
 HIDDEN = [32, 32]
@@ -28,30 +31,9 @@ def name(request):
     return request.param
 
 
-def trunk(name: str, inputs: int = 5):
-    torch.manual_seed(0)
-    cls = catalog.trunks()[name]
-    return cls(inputs, HIDDEN, cls.Options())
-
-
-def test_features_are_of_the_size_said_and_each_row_is_its_own(name):
-    obs = torch.randn(7, 5)
-    features = trunk(name)(obs)
-    assert features.shape == (7, 32)
-    assert torch.allclose(trunk(name)(obs[2:3]), features[2:3], atol=1e-6)
-
-
-def test_every_weight_learns(name):
-    """After a few steps of descent no weight is where it began: blocks that begin at 0 are no dead ends."""
-    t = trunk(name)
-    before = [p.detach().clone() for p in t.parameters()]
-    descent = torch.optim.SGD(t.parameters(), 0.1)
-    obs, target = torch.randn(64, 5), torch.randn(64, 32)
-    for _ in range(3):
-        descent.zero_grad()
-        (t(obs) - target).square().mean().backward()
-        descent.step()
-    assert all((p - b).abs().max() > 0 for p, b in zip(t.parameters(), before, strict=True))
+@pytest.mark.parametrize("law", laws_of(laws))
+def test_law(law, name):
+    ask(laws, law, laws.make(catalog.trunks()[name]))
 
 
 def test_actor_and_critic_get_one_each_and_a_checkpoint_brings_it_back(name, tmp_path):

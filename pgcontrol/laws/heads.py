@@ -1,0 +1,381 @@
+"""Laws of heads: sizes, sampling, densities, entropy, KL, gradients, and a scale that all heads share."""
+
+import copy
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
+
+from pgcontrol.heads.base import Head
+from pgcontrol.laws.base import NotJudged, finite, law, require, rng, same, shaped, within
+
+FEATURES, JOINTS, BATCH = 8, 3, 5
+LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
+
+
+def make(cls: type[Head], options: Mapping[str, Any]) -> Head:
+    """A head away from the near-zero initialisation, so that rows and joints differ."""
+    torch.manual_seed(0)
+    head = cls(FEATURES, LOW, HIGH, cls.Options(**options))
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return head.requires_grad_(False)
+
+
+def params_of(head: Head) -> Tensor:
+    """params [B, ...] of some states."""
+    return head(torch.randn(BATCH, FEATURES, generator=rng(1)))
+
+
+def many(head: Head, params: Tensor, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """n choices for each row: params [B·n, ...], choice [B·n, ...]."""
+    repeated = params.repeat_interleave(n, 0)
+    return repeated, head.sample(repeated, rng(seed))
+
+
+def unit(action: Tensor) -> Tensor:
+    """An action in half-ranges."""
+    return (action - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def _stated(head: Head, method: str) -> float:
+    """How far a method may be off: what the head says of it, and rounding."""
+    return head.estimates.get(method, 0.0) * JOINTS + 1e-5
+
+
+def _every_choice(head: Head) -> Tensor:
+    """Every choice there is, [n, *shape]."""
+    shape, dtype, values = head.choice_spec
+    entries = math.prod(shape)
+    if values is None or values**entries > 20_000:
+        raise NotJudged(
+            "choices cannot be enumerated" if values is None else f"{values}^{entries} choices are too many"
+        )
+    return torch.tensor(list(itertools.product(range(values), repeat=entries)), dtype=dtype).view(-1, *shape)
+
+
+def _within_bounds(method: str, action: Tensor) -> None:
+    """Every action lies in [low, high]."""
+    outside = ~((action >= LOW) & (action <= HIGH))
+    require(not outside.any(), f"{method}: {int(outside.sum())} of {outside.numel()} numbers lie outside [low, high]")
+
+
+@law
+def shapes(head: Head) -> None:
+    """Every method returns the shape and dtype that the contract names."""
+    params, spec = params_of(head), head.choice_spec
+    require(isinstance(params, Tensor) and params.shape[:1] == (BATCH,), "forward: expected params [B, ...]")
+    require(params.dtype == torch.float32, f"forward: params are {params.dtype}, expected float32")
+    choice, letters = head.sample(params, rng()), "[B, *choice_spec.shape]"
+    for method, got in {"sample": choice, "mode": head.mode(params)}.items():
+        shaped(method, got, letters, (BATCH, *spec.shape), spec.dtype)
+    shaped("decode", head.decode(choice), "[B, H, A]", (BATCH, head.horizon, JOINTS), torch.float32)
+    scalars = {
+        "log_prob": head.log_prob(params, choice),
+        "entropy": head.entropy(params),
+        "kl": head.kl(params, params),
+    }
+    for method, got in scalars.items():
+        shaped(method, got, "[B]", (BATCH,), torch.float32)
+
+
+@law
+def samples_follow_the_generator_alone(head: Head) -> None:
+    """The same generator gives the same choices, another one others; torch's global one plays no part."""
+    params = params_of(head)
+    first = head.sample(params, rng(3))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)
+        same("sample: twice with generators of one seed", head.sample(params, rng(3)), first)
+    require(not torch.equal(first, head.sample(params, rng(4))), "sample: two generators gave the same choices")
+
+
+@law
+def decode_is_within_bounds(head: Head) -> None:
+    """Whatever is sampled decodes to actions in [low, high], for params of any size."""
+    params = params_of(head)
+    wide = torch.cat([params, 50 * params, -50 * params])
+    _within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
+
+
+@law
+def encode_gives_back_what_decode_can_say(head: Head) -> None:
+    """A clone of the head's own actions learns these very actions, but for those that no choice decodes to."""
+    params = params_of(head)
+    choice = head.sample(params, rng())
+    action = head.decode(choice)
+    again = head.encode(action)
+    shaped("encode", again, "[B, *choice_spec.shape]", choice.shape, choice.dtype)
+    room = 2e-3 if choice.is_floating_point() else 1e-6
+    said = unit(head.decode(again))
+    within("decode(encode(action)), in half-ranges", said, unit(action), room)
+    twice = unit(head.decode(head.encode(head.decode(again))))
+    within("encode and decode a second time, in half-ranges", twice, said, 1e-6 + 1e-5 * said.abs())
+    finite("log_prob of an encoded choice", head.log_prob(params, again))
+
+
+@law
+def encode_is_the_nearest_choice(head: Head) -> None:
+    """Of no sampled choice is the action nearer, wherever the action lies, at the bounds too."""
+    sampled = head.decode(many(head, params_of(head), 100)[1])
+    given = LOW + (HIGH - LOW) * torch.rand(sampled.shape, generator=rng(5))
+    given[::7, ..., 0], given[::5, ..., 1] = LOW[0], HIGH[1]
+    said = unit(head.decode(head.encode(given)))
+    finite("decode(encode(action))", said)
+
+    def off(one: Tensor) -> Tensor:
+        return (one - unit(given)).flatten(1).norm(dim=1)
+
+    further = off(said) - off(unit(sampled))
+    require(
+        (further <= 2e-3).all(),
+        f"encode: a sampled choice decodes nearer to the action by {float(further.max()):.3g} half-ranges",
+    )
+
+
+@law
+def mode_is_a_possible_choice(head: Head) -> None:
+    """The mode has a finite log-probability and decodes within the bounds."""
+    params = params_of(head)
+    mode = head.mode(params)
+    finite("log_prob of the mode", head.log_prob(params, mode))
+    _within_bounds("decode of the mode", head.decode(mode))
+
+
+@law
+def mode_is_the_likeliest_choice(head: Head) -> None:
+    """No sampled choice is likelier than the mode."""
+    if not head.likeliest_mode:
+        raise NotJudged("likeliest_mode is False: the docstring says what the mode is instead")
+    params = params_of(head)
+    mode = head.log_prob(params, head.mode(params))
+    repeated, choice = many(head, params, 200)
+    above = (head.log_prob(repeated, choice).view(BATCH, 200) - mode[:, None]).max()
+    require(above <= 1e-5, f"mode: a sampled choice is likelier by {float(above):.3g} nats")
+
+
+@law
+def mass_sums_to_one(head: Head) -> None:
+    """The probabilities of all choices sum to 1."""
+    choices = _every_choice(head)
+    for i, row in enumerate(params_of(head)):
+        mass = head.log_prob(row.expand(len(choices), *row.shape), choices).double().exp()
+        within(f"exp(log_prob) of all {len(choices)} choices, row {i}", mass.sum(), 1.0, 1e-5)
+
+
+@law
+def densities_integrate_to_one_number(head: Head) -> None:
+    """E under p of q / p = 1 for any two of a head's distributions near each other."""
+    params, n = params_of(head), 50_000
+    near = params + 0.1 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    ratio = (head.log_prob(near.repeat_interleave(n, 0), choice) - head.log_prob(repeated, choice)).exp().view(BATCH, n)
+    room = 4.5 * ratio.std(1) / math.sqrt(n) + 1e-5
+    within("mean of exp(log_prob of q − log_prob of p) under sample from p", ratio.mean(1), 1.0, room)
+
+
+@law
+def sampled_frequencies(head: Head) -> None:
+    """Choices come as often as log_prob says (χ²)."""
+    choices, n = _every_choice(head), 50_000
+    values = head.choice_spec.values
+    assert values is not None
+    for i, row in enumerate(params_of(head)):
+        expected = n * head.log_prob(row.expand(len(choices), *row.shape), choices).double().exp().numpy()
+        drawn = head.sample(row.expand(n, *row.shape), rng()).view(n, -1)
+        place = (drawn * values ** torch.arange(drawn.shape[1] - 1, -1, -1)).sum(1)
+        counts = np.bincount(place, minlength=len(choices))
+        # χ² wants at least 5 expected in a cell: the rarest are one cell together
+        rare = expected < 5
+        cells = [np.append(x[~rare], x[rare].sum()) for x in (counts, expected)]
+        if cells[1][-1] < 5:
+            cells = [np.append(x[:-2], x[-2:].sum()) for x in cells]
+        # 10^-5: a handful of heads x 5 rows stay below a false alarm in 10^3, and the seed is fixed
+        p = stats.chisquare(cells[0], cells[1] / cells[1].sum() * n).pvalue
+        require(p > 1e-5, f"sample: {n} choices of row {i} do not follow log_prob: p = {p:.2g}, expected above 1e-5")
+
+
+@law
+def entropy_is_the_mean_of_minus_log_prob(head: Head) -> None:
+    """H = E[−log p], to sampling error and to what `estimates` says."""
+    params, n = params_of(head), 20_000
+    repeated, choice = many(head, params, n)
+    surprise = -head.log_prob(repeated, choice).view(BATCH, n)
+    # 4.5 standard errors: 5 rows x a handful of heads stay below a false alarm in 10^4
+    room = 4.5 * surprise.std(1) / math.sqrt(n) + _stated(head, "entropy")
+    within("entropy against the mean of −log_prob of samples", head.entropy(params), surprise.mean(1), room)
+
+
+@law
+def gradient_of_entropy_against_monte_carlo(head: Head) -> None:
+    """∇H = −E[log p ∇log p]: along a direction, and for estimates as well."""
+    params, n = params_of(head), 40_000
+    step = torch.randn(params.shape, generator=rng(5))
+    repeated, choice = many(head, params, n)
+    log_prob, along = _slope(head, repeated, choice, step.repeat_interleave(n, 0))
+    centred = log_prob.view(BATCH, n) - log_prob.view(BATCH, n).mean(1, keepdim=True)
+    terms = -centred * along.view(BATCH, n)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.entropy(leaf).sum(), leaf)
+    ours = (gradient * step).flatten(1).sum(1)
+    room = _stated(head, "entropy") * step.flatten(1).norm(dim=1)
+    within("gradient of entropy", ours, terms.mean(1), 4.5 * terms.std(1) / math.sqrt(n) + room)
+
+
+@law
+def kl_to_itself_is_zero(head: Head) -> None:
+    """KL(p, p) = 0."""
+    params = params_of(head)
+    within("kl(p, p)", head.kl(params, params), 0.0, 1e-6)
+
+
+@law
+def kl_to_itself_has_no_slope(head: Head) -> None:
+    """A trust region's step starts here: what slope there were would be taken for curvature."""
+    params = params_of(head)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.kl(params, leaf).sum(), leaf)
+    within("gradient of kl(p, q) in q at q = p", gradient, 0.0, 1e-5)
+
+
+@law
+def kl_agrees_with_monte_carlo(head: Head) -> None:
+    """KL(p, q) = E[log p − log q] under p, and above 0 for p ≠ q."""
+    params, n = params_of(head), 20_000
+    other = params + 0.2 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    gap = (head.log_prob(repeated, choice) - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
+    room = 4.5 * gap.std(1) / math.sqrt(n) + _stated(head, "kl")
+    kl = head.kl(params, other)
+    within("kl(p, q) against the mean of log_prob(p) − log_prob(q) of samples from p", kl, gap.mean(1), room)
+    require((kl > 0).all(), f"kl(p, q) of two distributions: {float(kl.min()):.3g}, expected above 0")
+
+
+@law
+def gradient_of_kl_in_its_first_argument_against_monte_carlo(head: Head) -> None:
+    """∇ KL(p || q) = E[(log p − log q) ∇log p]: what holds a policy near another one pulls by this."""
+    params, n = params_of(head), 10_000
+    step = torch.randn(params.shape, generator=rng(5))
+    other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
+    repeated, choice = many(head, params, n)
+    log_prob, along = _slope(head, repeated, choice, step.repeat_interleave(n, 0))
+    gap = (log_prob - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
+    terms = (gap - gap.mean(1, keepdim=True)) * along.view(BATCH, n)
+    leaf = params.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head.kl(leaf, other).sum(), leaf)
+    ours = (gradient * step).flatten(1).sum(1)
+    room = _stated(head, "kl") * step.flatten(1).norm(dim=1)
+    within("gradient of kl(p, q) in p", ours, terms.mean(1), 4.5 * terms.std(1) / math.sqrt(n) + room)
+
+
+def _slope(head: Head, params: Tensor, choice: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """log_prob and its derivative along a step of params."""
+    both: Any = torch.func.jvp(lambda p: head.log_prob(p, choice), (params,), (step,))
+    return both
+
+
+@law
+def gradient_of_log_prob_against_finite_differences(head: Head) -> None:
+    """The gradient of log_prob in params is that of its values."""
+    params = params_of(head)
+    choice = head.sample(params, rng())
+    exact = params.double().requires_grad_()
+    choice = choice.double() if choice.is_floating_point() else choice
+    try:
+        gradcheck(lambda p: head.log_prob(p, choice), exact)
+    except GradcheckError as error:
+        require(False, f"log_prob: {' '.join(str(error).split())[:300]}")
+
+
+@law
+def a_head_keeps_nothing_between_calls(head: Head) -> None:
+    """The ratio of the same choice under the same params is exactly 1, whatever was asked in between."""
+    params = params_of(head)
+    choice, other = head.sample(params, rng()), params.roll(1, 0)
+    before = head.log_prob(params, choice)
+    for ask in (head.entropy, head.mode, head.describe):
+        ask(other)
+    head.log_prob(other, head.sample(other, rng(1)))
+    head.kl(other, params)
+    same("log_prob before and after calls with other params", head.log_prob(params, choice), before)
+
+
+@law
+def rows_do_not_depend_on_their_neighbours(head: Head) -> None:
+    """A rollout's log-probabilities are computed in one batch, a minibatch's in another."""
+    params = params_of(head)
+    choice = head.sample(params, rng())
+    alone = torch.cat([head.log_prob(params[i : i + 1], choice[i : i + 1]) for i in range(BATCH)])
+    together = head.log_prob(params, choice)
+    within("log_prob of a row alone and among others", alone, together, 1e-5 + 1e-5 * together.abs())
+
+
+@law
+def extreme_params_give_finite_numbers_and_gradients(head: Head) -> None:
+    """Every method is finite, and its gradient, at params of ±50 (±10 where choices are floats)."""
+    params = params_of(head)
+    for size in (50.0, -50.0):
+        extreme = (size * params.sign()).clamp(-50, 50)
+        # σ beyond its bounds never reaches a method: forward clamps; 10 nats is wider than any bound
+        extreme = extreme if not head.choice_spec.dtype.is_floating_point else extreme.clamp(-10, 10)
+        _finite_everywhere(head, extreme, f" at params of {size:+g} times their sign")
+
+
+@law
+def extreme_weights_give_finite_numbers_and_gradients(head: Head) -> None:
+    """Whatever forward can make: logits far beyond ±50, σ at either bound."""
+    for size in (100.0, -100.0):
+        huge = copy.deepcopy(head)
+        for parameter in huge.parameters():
+            parameter.mul_(size)
+        _finite_everywhere(huge, params_of(huge), f" at {size:+g} times the weights")
+
+
+def _finite_everywhere(head: Head, params: Tensor, when: str) -> None:
+    shape, dtype, values = head.choice_spec
+    edges = (0, values - 1) if values else (-1.0, 1.0) if dtype.is_floating_point else ()
+    choices = [head.sample(params, rng()), head.mode(params)]
+    choices += [torch.full((BATCH, *shape), edge, dtype=dtype) for edge in edges]
+    for choice in choices:
+        finite("decode", head.decode(choice), when)
+    leaf = params.clone().requires_grad_()
+    measures = [("log_prob", head.log_prob(leaf, choice)) for choice in choices]
+    measures += [("entropy", head.entropy(leaf))]
+    measures += [("kl", kl) for kl in (head.kl(params, leaf), head.kl(leaf, params.roll(1, 0)))]
+    for method, measure in measures:
+        finite(method, measure, when)
+        (gradient,) = torch.autograd.grad(measure.sum(), leaf, allow_unused=True)
+        if gradient is not None:
+            finite(f"gradient of {method}", gradient, when)
+    for name, value in head.describe(params).items():
+        finite(f"describe: {name!r}", torch.as_tensor(value), when)
+
+
+@law
+def describe_names_std_and_gives_finite_scalars(head: Head) -> None:
+    """`describe` returns finite scalars, `std` among them."""
+    described = head.describe(params_of(head))
+    require("std" in described, f"describe: no 'std'; it has {', '.join(described) or 'nothing'}")
+    for name, value in described.items():
+        finite(f"describe: {name!r}", torch.as_tensor(value))
+        require(torch.as_tensor(value).numel() == 1, f"describe: {name!r} is {list(value.shape)}, expected one number")
+
+
+@law
+def std_is_that_of_the_decoded_action_in_half_ranges(head: Head) -> None:
+    """`describe`'s std is the deviation of what is played, so that heads stand on one scale."""
+    params, n = params_of(head), 40_000
+    repeated, choice = many(head, params / params.abs().max().clamp_min(1), n)
+    measured = float(unit(head.decode(choice)).view(BATCH, n, -1, JOINTS).std(1).mean())
+    said = float(head.describe(repeated.view(BATCH, n, *params.shape[1:])[:, 0])["std"])
+    # a head with a tail outside the bounds may call its own, wider σ `std`: clipping can only narrow it
+    what = f"describe: std is {said:.4g}, while sampled actions deviate by {measured:.4g} half-ranges"
+    require(measured <= said * 1.02, what)
+    require(measured > 0.3 * said, what)

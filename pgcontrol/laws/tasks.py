@@ -1,0 +1,201 @@
+"""Laws of tasks: what methods return, random streams, resets, exact continuation, bounds, and rewards that add up."""
+
+import json
+import warnings
+
+import torch
+from pgcontrol_envs import contract
+from pgcontrol_envs.task import Task
+from pgcontrol_envs.vector import TaskVecEnv, VecEnv
+from safetensors.torch import load, save
+from torch import Tensor
+
+from pgcontrol.laws.base import finite, law, require, rng, same, within
+
+
+def make(cls: type[Task]) -> type[Task]:
+    """The class as it is: laws make environments of it."""
+    return cls
+
+
+def short(task: type[Task], num_envs: int, seed: int = 0, threads: int = 1, time_limit: int = 40) -> TaskVecEnv:
+    """N of them, reset, with short episodes."""
+    env = TaskVecEnv(task, num_envs, seed, threads, time_limit)
+    env.reset()
+    return env
+
+
+def actions(env: VecEnv, steps: int, seed: int = 0) -> Tensor:
+    """Random actions within the bounds, [steps, N, A]."""
+    uniform = torch.rand(steps, env.num_envs, len(env.action_low), generator=rng(seed))
+    return env.action_low + (env.action_high - env.action_low) * uniform
+
+
+def play(env: TaskVecEnv, actions: Tensor) -> Tensor:
+    """Step through actions, resetting what ends; return all that was seen, [steps, N, O + 3 + number of terms]."""
+    seen = []
+    for action in actions:
+        step = env.step(action)
+        rest = step.reward, step.terminated, step.truncated, *step.terms.values()
+        seen.append(torch.cat((step.obs, torch.stack([x.double() for x in rest], -1)), -1))
+        over = step.terminated | step.truncated
+        if over.any():
+            env.reset(over)
+    return torch.stack(seen)
+
+
+@law
+def methods_return_what_the_contract_says(task: type[Task]) -> None:
+    """observe [N, O] and reward [N] are float64, terminated is bool [N], all in memory of their own."""
+    contract.check(task)
+
+
+@law
+def terms_add_up_to_the_reward(task: type[Task]) -> None:
+    """The reward is the sum of its named terms, and of `unnamed`."""
+    env = short(task, 4)
+    for action in actions(env, 20):
+        step = env.step(action)
+        total = sum((term.double() for term in step.terms.values()), torch.zeros(4, dtype=torch.float64))
+        names = ", ".join(step.terms) or "none"
+        within(f"reward: the sum of its terms ({names})", total + task.unnamed, step.reward, 1e-9)
+
+
+@law
+def what_a_step_returned_stays_as_it_was(task: type[Task]) -> None:
+    """Later steps write over nothing that an earlier one returned."""
+    env = short(task, 3)
+    kept, copies = [], []
+    for action in actions(env, 10):
+        step = env.step(action)
+        first = {"observe": step.obs, "reward": step.reward, "terminated": step.terminated}
+        kept.append(first | {f"the term {name!r}": term for name, term in step.terms.items()})
+        copies.append({name: tensor.clone() for name, tensor in kept[-1].items()})
+    for then, now in zip(copies, kept, strict=True):
+        for name, tensor in now.items():
+            same(f"{name}, at its step and later", tensor, then[name])
+
+
+@law
+def resets_differ_between_environments_and_episodes(task: type[Task]) -> None:
+    """No two episodes begin alike: `reset` draws from the streams that it is given."""
+    env = short(task, 4)
+    starts = torch.cat([env.reset() for _ in range(3)])
+    distinct = len(starts.unique(dim=0))
+    require(
+        distinct == len(starts),
+        f"reset: {distinct} of {len(starts)} starts differ; let reset draw from rng, or set a reset_noise",
+    )
+
+
+@law
+def a_seed_says_everything(task: type[Task]) -> None:
+    """The same seed and actions give the same trajectory to the bit, another seed another."""
+    one, again, other = (short(task, 3, seed) for seed in (5, 5, 6))
+    a = actions(one, 60)
+    walked = play(one, a)
+    same("trajectories of one seed", walked, play(again, a))
+    require(not torch.equal(walked, play(other, a)), "reset: seeds 5 and 6 give one trajectory; draw from rng")
+    one.reset(seed=9)
+    again.reset(seed=9)
+    same("trajectories after reset(seed=9)", play(one, a), play(again, a))
+
+
+@law
+def a_partial_reset_leaves_the_others_alone(task: type[Task]) -> None:
+    """Resetting one environment changes no state of another, and nothing of what it does next."""
+    env, alone = short(task, 3), short(task, 3)
+    first, *rest = actions(env, 11)
+    env.step(first)
+    alone.step(first)
+    chosen = torch.tensor([False, True, False])
+    before = env.physics.state()
+    env.reset(chosen)
+    for name, value in env.physics.state().items():
+        same(f"reset of env 1: {name!r} of envs 0 and 2", value[~chosen], before[name][~chosen])
+    for action in rest:
+        step, other = env.step(action), alone.step(action)
+        same("observations of envs 0 and 2 with env 1 reset or not", step.obs[~chosen], other.obs[~chosen])
+        same("rewards of envs 0 and 2 with env 1 reset or not", step.reward[~chosen], other.reward[~chosen])
+
+
+@law
+def an_environment_does_not_depend_on_its_neighbours(task: type[Task]) -> None:
+    """One environment among three walks as it does alone."""
+    many, lone = short(task, 3, seed=5), short(task, 1, seed=6)
+    a = actions(many, 60)
+    same("env 1 of three and the same one alone", play(many, a)[:, 1:2], play(lone, a[:, 1:2]))
+
+
+@law
+def threads_change_nothing(task: type[Task]) -> None:
+    """One thread and two walk the same trajectories."""
+    walks = []
+    for threads in (1, 2):
+        env = short(task, 5, threads=threads)
+        walks.append(play(env, actions(env, 100)))
+    same("trajectories on one thread and on two", *walks)
+
+
+@law
+def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
+    """What state() returns, written and read, brings everything back: a task keeps no state of its own."""
+    env = short(task, 3, threads=2)
+    before, after = actions(env, 400).split([70, 330])
+    play(env, before)
+    tensors, extra = env.state()
+    tensors, extra = load(save(tensors)), json.loads(json.dumps(extra))
+    expected = play(env, after)
+    fresh = short(task, 3, seed=99)
+    play(fresh, before[:9])
+    for name, resumed in {"another environment": fresh, "the same one": env}.items():
+        resumed.load_state(tensors, extra)
+        same(f"trajectories after load_state in {name}", play(resumed, after), expected)
+
+
+@law
+def inactive_environments_stand_still(task: type[Task]) -> None:
+    """Those that a step leaves out keep their state; the others do what they would have done."""
+    env, alone = short(task, 3), short(task, 3)
+    active = torch.tensor([True, False, True])
+    a = actions(env, 1)[0]
+    step, full = env.step(a, active), alone.step(a)
+    same("observations of active envs", step.obs[active], full.obs[active])
+    same("rewards of active envs", step.reward[active], full.reward[active])
+    still = env.step(a, torch.zeros(3, dtype=torch.bool))
+    same("observations of envs that stood still", still.obs, step.obs)
+    for tensor in (still.reward, still.terminated, still.truncated, *still.terms.values()):
+        require(not tensor.any(), "a reward, a term or an end of envs that stood still")
+    require(not step.reward[1], "a reward of an env that stood still")
+    same("the observation after standing still for a step", env.step(a, ~active).obs[1], full.obs[1])
+
+
+@law
+def noting_twice_changes_nothing(task: type[Task]) -> None:
+    """`remember` called again at the same state leaves the physics' userdata as it is."""
+    env = short(task, 4)
+    for action in actions(env, 20):
+        env.step(action)
+        noted = torch.from_numpy(env.physics.userdata.copy())
+        env.task.remember()
+        same("remember a second time: userdata", torch.from_numpy(env.physics.userdata.copy()), noted)
+
+
+@law
+def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
+    """Full thrust either way, held and alternating, leads to finite observations and rewards."""
+    env = short(task, 4, time_limit=min(200, task.time_limit))
+    low, high = env.action_low, env.action_high
+    side = torch.stack([torch.ones_like(low), -torch.ones_like(low), (-1.0) ** torch.arange(len(low)), low * 0])
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        for t in range(env.time_limit):
+            side[3] = (-1.0) ** (t // 5)
+            step = env.step(torch.where(side > 0, high, low))
+            finite("observe", step.obs, f" in step {t} at the bounds")
+            finite("reward", step.reward, f" in step {t} at the bounds")
+            over = step.terminated | step.truncated
+            if over.any():
+                env.reset(over)
+    unstable = [str(one.message) for one in heard if str(one.message).startswith("MuJoCo")]
+    require(not unstable, f"at the bounds of its actions: {unstable[0] if unstable else ''}")
