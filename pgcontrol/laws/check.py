@@ -1,0 +1,138 @@
+"""The laws on every part that a plug-in brings."""
+
+import functools
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pgcontrol_envs import plugins
+from pgcontrol_envs.plugins import Plugin
+from pgcontrol_envs.task import TaskError
+
+from pgcontrol.laws import critics, estimators, heads, tasks, tokenizers, training, trunks
+from pgcontrol.laws.base import Broken, Law, NotJudged, laws_of, words
+from pgcontrol.learning.advantages import Estimator
+from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
+from pgcontrol.text import one_line, typed
+
+HORIZONS = (1, 4)  # actions a chunk under which a tokenizer is judged
+# kinds of which there is one subject a part: their laws, the setting that names one, and updates of the training
+PLAIN: dict[str, tuple[Any, str, int]] = {
+    "task": (tasks, "env", 3),
+    "critic": (critics, "critic", 1),
+    "trunk": (trunks, "trunk", 1),
+}
+
+
+class Subject(NamedTuple):
+    """A part under one choice of its options, and what it is held to.
+
+    Attributes:
+        laws: by name; they take what `make` gives.
+        settings: of a short training that must go through; None: no run is made of such a part alone.
+        updates: of that training.
+    """
+
+    title: str
+    make: Callable[[], Any]
+    laws: Mapping[str, Law]
+    settings: Mapping[str, Any] | None = None
+    updates: int = 1
+
+
+class Ruling(NamedTuple):
+    """What a law says of a part.
+
+    Attributes:
+        verdict: ok, skipped or FAILED.
+    """
+
+    law: str
+    verdict: str
+    why: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the part breaks the law."""
+        return self.verdict == "FAILED"
+
+
+def load(source: str) -> Plugin:
+    """A plug-in, by its file or its module's name.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    try:
+        return plugins.use(source)
+    except plugins.PluginError as error:
+        raise InputError(str(error)) from error.__cause__
+
+
+def subjects(plugin: Plugin) -> Iterator[Subject]:
+    """All that a plug-in brings, kind by kind, a head under each of its variants.
+
+    Raises:
+        InputError: it brings nothing, or a name is taken.
+    """
+    # one that defines nothing is a base of others
+    lone = [cls for cls in dict.fromkeys(plugin.members(Estimator)) if cls.__call__ is not Estimator.__call__]
+    if not lone:
+        catalog.use_plugin(plugin.source)
+    brought = catalog.brought(plugin)
+    for kind, (module, setting, updates) in PLAIN.items():
+        for name, cls in brought[kind].items():
+            make = functools.partial(module.make, cls)
+            yield Subject(f"{kind} {name}", make, laws_of(module), {setting: name}, updates)
+    for name, cls in brought["head"].items():
+        for options in ({}, *cls.variants):
+            settings = {"head": name} | {f"head.{key}": value for key, value in options.items()}
+            title = ", ".join([f"head {name}", *(f"{key} = {typed(value)}" for key, value in options.items())])
+            yield Subject(title, functools.partial(heads.make, cls, options), laws_of(heads), settings)
+    for name, cls in brought["tokenizer"].items():
+        for horizon in HORIZONS:
+            make = functools.partial(tokenizers.make, cls, horizon, {})
+            settings = {"head": "token", "head.tokenizer": name, "head.horizon": horizon}
+            yield Subject(f"tokenizer {name}, horizon = {horizon}", make, laws_of(tokenizers), settings, 2)
+    for cls in lone:
+        make = functools.partial(estimators.make, cls, catalog.algorithms().values())
+        yield Subject(f"estimator {cls.__name__}", make, laws_of(estimators))
+    for name in brought["algorithm"]:
+        yield Subject(f"algorithm {name}", lambda: None, {}, {"algorithm": name})
+
+
+def judge(subject: Subject, plugin: Plugin) -> Iterator[Ruling]:
+    """One ruling after the other; a part that cannot be made, or breaks its first law, is asked no more."""
+    try:
+        part = subject.make()
+    except Exception as error:
+        yield _ruled("it can be made", error, plugin)
+        return
+    for name, law in subject.laws.items():
+        yield (ruling := _ask(name, functools.partial(law, part), plugin))
+        if ruling.broken and law is next(iter(subject.laws.values())):
+            yield Ruling("all other laws", "skipped", "they stand on the first")
+            return
+    if subject.settings is not None:
+        yield _ask("it trains", functools.partial(training.check, subject.settings, subject.updates), plugin)
+
+
+def _ask(law: str, call: Callable[[], None], plugin: Plugin) -> Ruling:
+    try:
+        call()
+    except Exception as error:
+        return _ruled(law, error, plugin)
+    return Ruling(words(law), "ok")
+
+
+def _ruled(law: str, error: Exception, plugin: Plugin) -> Ruling:
+    """What an exception says: a law's own words, or where in the plug-in's code it came from."""
+    said = one_line(error, 400)
+    if isinstance(error, NotJudged):
+        return Ruling(words(law), "skipped", said)
+    if not isinstance(error, Broken | InputError | TaskError):
+        file = plugin.module.__file__
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        said = f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {said}"
+    return Ruling(words(law), "FAILED", said)

@@ -1,0 +1,178 @@
+"""`pgcontrol check` and `pgcontrol new`, as one types them in a folder of one's own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pgcontrol.commands import new
+from pgcontrol.options import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def pgcontrol(folder: Path, *words: str, code: int = 0) -> tuple[str, str]:
+    """stdout and stderr of a command typed in a folder."""
+    here = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "envs")]), "PYTHONSAFEPATH": "1"}
+    command = [sys.executable, "-m", "pgcontrol", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, env=here)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout, done.stderr
+
+
+QUICK = {"total-steps": 2048, "num-envs": 4, "eval-every": 0, "threads": 1, "video": "false", "run-dir": "run"}
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "files"),
+    [
+        ("task", "My-Quad-v0", "my_quad"),
+        pytest.param("head", "my-head", "my_head", marks=pytest.mark.slow),
+    ],
+)
+def test_new_then_check_then_train(part, name, files, tmp_path):
+    said, _ = pgcontrol(tmp_path, "new", part, name)
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == ({f"{files}.py", f"{files}.xml"} if part == "task" else {f"{files}.py"})
+    *_, check, train = (line.split()[1:] for line in said.splitlines())
+    text = (tmp_path / f"{files}.py").read_text()
+    assert f"class {files.title().replace('_', '')}({part.title()}):" in text
+    assert "template" not in text
+    out, error = pgcontrol(tmp_path, *check)
+    assert error == ""
+    assert f"{part} {name}" in out
+    assert out.splitlines()[-1].endswith(" kept, 0 skipped, 0 broken")
+    pgcontrol(tmp_path, *train, "--quiet", *(f"--{key}={value}" for key, value in QUICK.items()))
+    assert (tmp_path / "run" / "checkpoints").is_dir()
+
+
+def test_new_overwrites_nothing(tmp_path):
+    (tmp_path / "quad.xml").write_text("mine")
+    with pytest.raises(InputError, match=r"quad.xml exists already; choose another name"):
+        new.write("task", "Quad-v0", tmp_path)
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "says"),
+    [
+        ("task", "Hopper-v5", "there is such a task already"),
+        ("head", "gaussian", "there is such a head already"),
+        ("head", "3x", "begin with a letter"),
+        ("task", "../x", "must be letters"),
+    ],
+)
+def test_names_that_cannot_be(part, name, says, tmp_path):
+    with pytest.raises(InputError, match=says):
+        new.write(part, name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+PARTS = '''
+from pgcontrol.critics.mse import MSE
+from pgcontrol.heads.gaussian import Gaussian
+from pgcontrol.learning.advantages import GAE, Estimator
+from pgcontrol.learning.algorithms import Algorithm
+from pgcontrol.learning.ppo import ClippedSurrogate
+from pgcontrol.tokenizers.bins import Bins
+from pgcontrol.trunks.mlp import MLP
+
+
+class Critic(MSE):
+    name = "mine-critic"
+
+    def value(self, output):
+        return output.mean()
+
+
+class Layers(MLP):
+    name = "mine-trunk"
+
+
+class Words(Bins):
+    name = "mine-tokens"
+
+
+class Base(Estimator):
+    """Says nothing."""
+
+
+class Smooth(GAE):
+    pass
+
+
+class Crash(GAE):
+    def __call__(self, trajectories):
+        return 1 / 0
+
+
+ROW = Algorithm("mine", "a row of my own", Smooth, ClippedSurrogate)
+LOST = Algorithm("lost", "cannot run", Crash, ClippedSurrogate)
+'''
+
+
+def test_a_plug_in_of_every_other_kind(tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS)
+    out, _ = pgcontrol(tmp_path, "check", "parts.py", code=1)
+    titles = [line for line in out.splitlines() if not line.startswith(" ")]
+    assert titles == [
+        "critic mine-critic",
+        "trunk mine-trunk",
+        "tokenizer mine-tokens, horizon = 1",
+        "tokenizer mine-tokens, horizon = 4",
+        "estimator Smooth",
+        "estimator Crash",
+        "algorithm lost",
+        "algorithm mine",
+        titles[-1],
+    ]
+    broken = [" ".join(line.split()) for line in out.splitlines() if "FAILED" in line]
+    assert broken == [
+        "shapes FAILED: value returned [] float32; expected [B] = [64] float32",
+        "shapes FAILED: line 36: ZeroDivisionError: division by zero",
+        "it trains FAILED: line 36: ZeroDivisionError: division by zero",
+    ]
+    assert "all other laws" in out
+    assert titles[-1].endswith(" kept, 2 skipped, 3 broken")
+
+
+WRONG_TASK = """
+from pgcontrol_envs.tasks.hopper import Hopper
+
+
+class Mine(Hopper):
+    id = "Mine-v0"
+
+    def reward(self, action, before, terminated):
+        reward, terms = super().reward(action, before, terminated)
+        return reward.mean(), terms
+"""
+SAYS = "Mine.reward: returned one float64 ("
+
+
+def test_a_task_that_returns_a_scalar_reward(tmp_path):
+    (tmp_path / "mine.py").write_text(WRONG_TASK)
+    out, _ = pgcontrol(tmp_path, "check", "mine.py", code=1)
+    assert f"FAILED: {SAYS}" in out
+    _, error = pgcontrol(tmp_path, "train", "Mine-v0", "--plugin", "mine.py", code=2)
+    assert error.startswith(f"pgcontrol: {SAYS}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "no such file"),
+        ("x = (", "line 1: SyntaxError"),
+        ("from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head"),
+    ],
+)
+def test_what_is_no_plug_in(text, says, tmp_path):
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text)
+    _, error = pgcontrol(tmp_path, "check", "mine.py", code=2)
+    assert says in error
+    assert error.count("\n") == 1
