@@ -142,12 +142,18 @@ def help_text(
     parts = [_wrapped(f"usage: pgcontrol {command} ", usage), summary, table({flag.usage: flag.help for flag in flags})]
     for title, values, prefix in sections:
         rows = {
-            f"--{prefix}{f.name}".replace("_", "-"): f"{f.metadata['help']} [{typed(getattr(values, f.name))}]"
+            f"--{prefix}{f.name}".replace("_", "-"): f"{_help(f)} [{typed(getattr(values, f.name))}]"
             for f in dataclasses.fields(values)
             if "help" in f.metadata
         }
         parts.append(f"{title}\n{table(rows)}" if rows else title)
     return "\n\n".join(parts)
+
+
+def _help(field: dataclasses.Field) -> str:
+    """An option's text; of one that names a part, with the names there are."""
+    table = field.metadata.get("part")
+    return field.metadata["help"] + (f": {' | '.join(table())}" if table else "")
 
 
 def table(rows: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ ends in one clear line when it is wrong. Imports nothing of ours.
 
 import dataclasses
 import difflib
+import functools
 import math
 import operator
 import types
@@ -34,10 +35,11 @@ def option(
     metavar: str | None = None,
     positional: bool = False,
     several: bool = False,
+    part: Callable[[], Mapping[str, Any]] | None = None,
 ) -> Any:
     """A dataclass field with its help text and the values it accepts.
 
-    The last three arguments matter on the command line only (`pgcontrol/flags.py`).
+    `metavar`, `positional` and `several` matter on the command line only (`pgcontrol/flags.py`).
 
     Args:
         default: the value when nothing is said, or `REQUIRED`.
@@ -48,6 +50,7 @@ def option(
         metavar: stands for the value in `--help`.
         positional: given by its place, without the option's name.
         several: of a tuple: the flag takes all words up to the next flag, not one word each time it is given.
+        part: the option names a class of this table, whose own options join these; see `composed`.
     """
     metadata = {
         "help": help,
@@ -56,8 +59,36 @@ def option(
         "metavar": metavar,
         "positional": positional,
         "several": several,
+        "part": part,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def composed(options_type: type, said: Mapping[str, Any]) -> type:
+    """Options with those of the parts that they name, such as a token head's with its tokenizer's.
+
+    Args:
+        options_type: the dataclass. Of a name that it shares with a part, its own field counts.
+        said: field name -> value; what it does not say has its default.
+
+    Raises:
+        InputError: there is no part of that name.
+    """
+    named = [f for f in dataclasses.fields(options_type) if f.metadata.get("part")]
+    parts = [pick(f.name, said.get(f.name, f.default), f.metadata["part"]()).Options for f in named]
+    return joined(options_type.__name__, options_type, *parts) if parts else options_type
+
+
+@functools.cache
+def joined(name: str, *options: type) -> type:
+    """One frozen dataclass with the fields of several; of two fields of one name, the first counts."""
+    bases = tuple(dict.fromkeys(options))  # two of them may have nothing to set
+    return dataclasses.make_dataclass(name, [], bases=bases, frozen=True)
+
+
+def those_of(options_type: type, options: Any) -> Any:
+    """A part's own options, out of those that they joined."""
+    return options_type(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options_type)})
 
 
 @dataclasses.dataclass(frozen=True)

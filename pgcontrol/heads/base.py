@@ -135,11 +135,6 @@ class Head(nn.Module):
             InputError: it is not there, or does not fit.
         """
 
-    @staticmethod
-    def uses(options: Any) -> tuple[Any, ...]:
-        """Other parts that a head with these options is made of: a run folder records where they come from."""
-        return ()
-
     def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
         """Between updates only: a head whose decoding is learned refits it here. Others do nothing.
 

@@ -44,14 +44,10 @@ class Token(Head):
 
     @dataclass(frozen=True)
     class Options:
-        """What `--head.X` sets for tokens. Sizes that are none are the tokenizer's own defaults."""
+        """What `--head.X` sets for tokens, besides the tokenizer's own options."""
 
-        tokenizer: str = option("kmeans", "kind of tokenizer: bins, kmeans, vq, rvq or fast")
+        tokenizer: str = option("kmeans", "what kind of tokenizer; its options join these", part=files.kinds)
         horizon: int = option(1, "H: actions a choice stands for, played one after the other", least=1, most=64)
-        codes: int | None = option(None, "K: values of a code (kmeans, vq, rvq, fast, bins)")
-        levels: int | None = option(None, "codebooks, each refining the last (rvq)")
-        length: int | None = option(None, "tokens a chunk (fast)")
-        scale: float | None = option(None, "fineness of the frequencies (fast)")
         source: str = option(OWN, "of the tokens: own (this run's actions), or a tokenizer folder, run or dataset")
         warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
         initial_std: float | None = option(0.4, "deviation of the first bins, in half-ranges; none: uniform", above=0)
@@ -59,17 +55,12 @@ class Token(Head):
         refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
 
         def __post_init__(self) -> None:
-            files.make(self.tokenizer, self.horizon, 1, self.sizes(), "head.")
-
-        def sizes(self) -> dict[str, Any]:
-            """What was said of the tokenizer's own options."""
-            named = {"codes": self.codes, "levels": self.levels, "length": self.length, "scale": self.scale}
-            return {k: v for k, v in named.items() if v is not None}
+            files.of_options(self, self.horizon, 1)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.horizon = options.horizon
-        self.tokenizer = files.make(options.tokenizer, options.horizon, self.joints, options.sizes(), "head.")
+        self.tokenizer = files.of_options(options, options.horizon, self.joints)
         self.shape = (self.tokenizer.length, self.tokenizer.codes)
         outputs = self.shape[0] * self.shape[1]
         self.own = self.tokenizer.learned and options.source == OWN
@@ -88,11 +79,6 @@ class Token(Head):
         if self.own:
             bins = normal.logits(self.bin_values, options.initial_std).repeat(self.joints)
             self.logits.bias.data[: len(bins)] = bins
-
-    @staticmethod
-    def uses(options: Options) -> tuple[Any, ...]:
-        """The tokenizer."""
-        return (files.kinds()[options.tokenizer],)
 
     def more_outputs(self) -> int:
         """Of the output layer, beside the logits."""

@@ -34,8 +34,8 @@ class TokenResidual(token.Token):
     class Options(token.Token.Options):
         """What `--head.X` sets: that of tokens, of kinds whose codes' rows add up."""
 
-        tokenizer: str = option("rvq", "kind of tokenizer: rvq (or one of a single level: kmeans, vq)")
-        levels: int | None = option(2, "codebooks, each refining the last (rvq)")
+        tokenizer: str = option("rvq", "kind of tokenizer: its codes' rows add up", part=kinds)
+        levels: int = option(2, "L: codebooks of rvq, each refining the sum of those before", least=1, most=8)
 
         def __post_init__(self) -> None:
             super().__post_init__()

@@ -14,6 +14,7 @@ from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 from pgcontrol.heads.base import Head
 from pgcontrol.laws.base import NotJudged, finite, law, require, rng, same, shaped, within
+from pgcontrol.options import composed
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
@@ -22,7 +23,7 @@ LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
 def make(cls: type[Head], options: Mapping[str, Any]) -> Head:
     """A head away from the near-zero initialisation, so that rows and joints differ."""
     torch.manual_seed(0)
-    head = cls(FEATURES, LOW, HIGH, cls.Options(**options))
+    head = cls(FEATURES, LOW, HIGH, composed(cls.Options, options)(**options))
     with torch.no_grad():
         for parameter in head.parameters():
             parameter += 0.3 * torch.randn_like(parameter)

@@ -13,7 +13,7 @@ from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rule import Rule
 from pgcontrol.learning.sampling import Asynchronous, Groups, Sampling
 from pgcontrol.learning.score import Score, ScoreAndCritic
-from pgcontrol.options import InputError, option
+from pgcontrol.options import InputError, joined, option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,7 @@ class Algorithm:
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
         """One flat frozen dataclass of all the parts' options."""
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Discounted)
-        bases = tuple(dict.fromkeys(parts))  # two of them may have nothing to set
-        return dataclasses.make_dataclass(f"{self.name}-options", [], bases=bases, frozen=True)
+        return joined(f"{self.name}-options", *parts)
 
     def check_parts(self, head: str, critic: str) -> None:
         """Refuse a head or critic that the row has no use for.

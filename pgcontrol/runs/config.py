@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pgcontrol.options import InputError, option, pick, read_options, suggest
+from pgcontrol.options import InputError, composed, option, pick, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 
@@ -90,7 +90,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     env = settings.get("env", Config.env)
     if not str(env).startswith("gym:"):
         pick("env", env, catalog.tasks(), OWN)
-    known = _keys(Config, classes)
+    known = _keys(Config, classes, settings)
     # a recommendation may speak of options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
     merged = advised | row.recommended | settings
@@ -148,7 +148,8 @@ def read_settings(
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    known, groups = _keys(config, classes), {"": dict[str, Any]()} | {part: dict[str, Any]() for part in classes}
+    known = _keys(config, classes, settings)
+    groups = {part: dict[str, Any]() for part in ("", *classes)}
     for key, value in settings.items():
         group, _, name = key.rpartition(".")
         if key not in known:
@@ -168,7 +169,8 @@ def read_part(part: str, name: str, cls: Any, options: Mapping[str, Any]) -> Par
     Raises:
         InputError: names the option, its value and what would do.
     """
-    return Part(name, cls.Options(**read_options(cls.Options, options, f"{part}.")))
+    options_type = composed(cls.Options, options)
+    return Part(name, options_type(**read_options(options_type, options, f"{part}.")))
 
 
 def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str | None]]:
@@ -182,15 +184,23 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
     if not algorithm:
         chosen.pop("algorithm", None)
     classes = [PARTS[part][0]()[one.name] for part, one in chosen.items()]
-    head = catalog.heads()[config.head.name]
-    return plugins_behind([catalog.tasks().get(config.env), *classes, *head.uses(config.head.options)])
+    for one in chosen.values():  # and the parts that options name, such as a tokenizer
+        named = [f for f in dataclasses.fields(one.options) if f.metadata.get("part")]
+        classes += [f.metadata["part"]()[getattr(one.options, f.name)] for f in named]
+    return plugins_behind([catalog.tasks().get(config.env), *classes])
 
 
-def _keys(config: type, classes: Mapping[str, Any]) -> set[str]:
+def _keys(config: type, classes: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
     """What can be set of a config whose parts are of these classes."""
-    own = {f.name for f in dataclasses.fields(config) if f.metadata}
-    options = {f"{part}.{f.name}" for part, cls in classes.items() for f in dataclasses.fields(cls.Options)}
-    return own | set(classes) | options
+    keys = {f.name for f in dataclasses.fields(config) if f.metadata} | set(classes)
+    for part, cls in classes.items():
+        said = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
+        keys |= {f"{part}.{f.name}" for f in dataclasses.fields(composed(cls.Options, said))}
+    return keys
+
+
+# options of tokenizers that token heads had once, whatever the tokenizer: none said nothing
+OLDER = ("head.codes", "head.levels", "head.length", "head.scale")
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -202,7 +212,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             out |= flat(value, f"{key}.")
         elif key.endswith(".name"):
             out[key.removesuffix(".name")] = value
-        else:
+        elif key not in OLDER or value is not None:
             out[key] = value
     return out
 

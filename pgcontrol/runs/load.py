@@ -1,7 +1,9 @@
 """From a checkpoint to a policy: what `load`, evaluation, video and export build on."""
 
+import dataclasses
 import functools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from pgcontrol.parts import require_plugins
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, nested, read_part
+from pgcontrol.runs.config import PARTS, Config, Part, flat, nested, read_part
 from pgcontrol.trunks.base import Trunk
 
 # what a policy is made of: the algorithm is no part of it
@@ -32,17 +34,25 @@ def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: 
 def whole(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec with what older ones leave unsaid: layers of tanh, and a critic's network like the policy's."""
     spec = {"trunk": {"name": "mlp"}} | spec
-    return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
+    spec = {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
+    for part in TABLES:  # with every option, in the order of today
+        chosen = _part(part, spec[part])
+        spec[part] = json.loads(json.dumps({"name": chosen.name} | dataclasses.asdict(chosen.options)))
+    return spec
+
+
+def _part(part: str, kept: Mapping[str, Any]) -> Part:
+    said = {key.removeprefix(f"{part}."): value for key, value in flat({part: kept}).items()}
+    name = said.pop(part)
+    return read_part(part, name, pick(part, name, TABLES[part]()), said)
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone."""
-    spec, classes, options = whole(spec), dict[str, Any](), dict[str, Any]()
-    for part, table in TABLES.items():
-        said = dict(spec[part])
-        name = said.pop("name")
-        classes[part] = pick(part, name, table())
-        options[part] = read_part(part, name, classes[part], said).options
+    spec = whole(spec)
+    parts = {part: _part(part, spec[part]) for part in TABLES}
+    classes = {part: table()[parts[part].name] for part, table in TABLES.items()}
+    options = {part: chosen.options for part, chosen in parts.items()}
     size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

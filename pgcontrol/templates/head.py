@@ -4,8 +4,6 @@ The contract, with everything else that a head may define, is the class Head in 
 Sizes: B states, F features of the network, A joints, K values a joint.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -16,19 +14,17 @@ from pgcontrol.heads.base import ChoiceSpec, Head, output_layer
 from pgcontrol.options import option
 
 
-@dataclass(frozen=True)
-class Options:
-    """What can be set: `--head.values 7`. Text and limits show in `pgcontrol train --head NAME --help`."""
-
-    values: int = option(5, "K: values that a joint can take", least=2, most=101)
-
-
 class FewValues(Head):
     """A softmax over K evenly spaced values for every joint, independent given the observation."""
 
     name = "template"  # the name in `--head ...`
-    Options = Options
     variants = ({"values": 2},)  # `pgcontrol check` looks at these options, too
+
+    @dataclass(frozen=True)
+    class Options:
+        """What can be set: `--head.values 7`. Text and limits show in `pgcontrol train --head NAME --help`."""
+
+        values: int = option(5, "K: values that a joint can take", least=2, most=101)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)  # sets self.joints and the joints' bounds

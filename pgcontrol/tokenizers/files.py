@@ -8,7 +8,7 @@ from typing import Any
 import pgcontrol.tokenizers
 from pgcontrol.machine import tensors as tensor_files
 from pgcontrol.machine.files import read_json
-from pgcontrol.options import InputError, pick, read_options
+from pgcontrol.options import InputError, pick, read_options, those_of
 from pgcontrol.parts import discover
 from pgcontrol.text import one_line
 from pgcontrol.tokenizers.base import Tokenizer
@@ -26,6 +26,12 @@ def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix:
     """
     cls = pick("tokenizer", kind, kinds())
     return cls(horizon, joints, cls.Options(**read_options(cls.Options, settings, prefix)))
+
+
+def of_options(options: Any, horizon: int, joints: int) -> Tokenizer:
+    """The tokenizer that a head's options name, by the options of its own among them; it has learned nothing yet."""
+    cls = kinds()[options.tokenizer]
+    return cls(horizon, joints, those_of(cls.Options, options))
 
 
 def spec(tokenizer: Tokenizer) -> dict[str, Any]:

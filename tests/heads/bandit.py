@@ -13,6 +13,7 @@ from scipy import stats
 from torch import Tensor
 
 from pgcontrol.learning.optimiser import Adam, adam_step
+from pgcontrol.options import composed
 from pgcontrol.runs import catalog
 
 WIDE, NARROW, VALLEY = -0.1, 0.8, 0.4
@@ -35,7 +36,10 @@ def actions_after_training(
     """
     torch.manual_seed(0)
     cls = catalog.heads()[name]
-    heads = [cls(1, torch.tensor([-1.0]), torch.tensor([1.0]), cls.Options(**options)) for _ in range(seeds)]
+    heads = [
+        cls(1, torch.tensor([-1.0]), torch.tensor([1.0]), composed(cls.Options, options)(**options))
+        for _ in range(seeds)
+    ]
     head, rng = heads[0].requires_grad_(False), torch.Generator().manual_seed(0)
     weights = {n: torch.stack([h.get_parameter(n).detach() for h in heads]) for n, _ in head.named_parameters()}
     names, shapes = list(weights), [w.shape for w in weights.values()]

@@ -14,7 +14,7 @@ from pgcontrol.laws.tokenizers import gaits
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.machine.compiler import Compilation, Graph
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, composed
 from pgcontrol.runs.config import configure
 from pgcontrol.tokenizers import base, files
 from pgcontrol.training.trainer import Trainer
@@ -353,7 +353,7 @@ def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
 
 def test_too_few_codes_to_warm_up_on():
     with pytest.raises(InputError, match=r"head.codes: 4 in all are too few to warm up on 3 bins for each of 3 joints"):
-        Token(4, LOW, HIGH, Token.Options(codes=4))
+        Token(4, LOW, HIGH, composed(Token.Options, {})(codes=4))
 
 
 def test_a_missing_extra_is_named_before_a_run_begins_and_not_needed_to_load(monkeypatch, tmp_path):
