@@ -38,7 +38,7 @@ class Algorithm:
     summary: str
     estimator: type[advantages.Estimator]
     rule: type[Rule]
-    recommended: Mapping[str, Any]
+    recommended: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     critic: str = "mse"
     head: str | None = None
     sampling: type[Sampling] = Sampling
@@ -96,7 +96,7 @@ TABLE = [
         sampling=Asynchronous,
     ),
     Algorithm("gae-pg", "GAE(λ) with the plain score step (Schulman et al. 2016)", GAE, ScoreAndCritic, SHORT),
-    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate, {}),
+    Algorithm("ppo", "clipped surrogate on GAE(λ) (Schulman et al. 2017)", GAE, ClippedSurrogate),
     Algorithm(
         "grpo",
         "clipped surrogate on group-relative returns, no critic (Shao et al. 2024)",
