@@ -228,7 +228,7 @@ class TaskVecEnv:
 
 
 class _LazyTensors(UserDict[str, Any]):
-    """A reward's terms, made tensors when somebody asks: a trainer rarely does, and each costs 4 µs after a step."""
+    """A reward's terms, made tensors when somebody asks: a learner rarely does, and each costs 4 µs after a step."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
         self.data = arrays

@@ -26,8 +26,8 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     """
     own = {row.head: {"algorithm": name} for name, row in catalog.algorithms().items() if row.head}
     common = {"env": env_id, "compile": "on"} | settings
-    trainers = {head: warm(configure(common | own.get(head, {}) | {"head": head})) for head in heads}
-    rates = in_turns({head: partial(timed, seconds, train, one, {}) for head, one in trainers.items()}, REPEATS)
+    learners = {head: warm(configure(common | own.get(head, {}) | {"head": head})) for head in heads}
+    rates = in_turns({head: partial(timed, seconds, train, one, {}) for head, one in learners.items()}, REPEATS)
     rows = {head: span | {"ratio": ratio(rates, head, heads[0])} for head, span in spans(rates).items()}
     title = f"{env_id}, environment steps of whole trainings"
     show(title, rows, {f"x {heads[0]}": [f"{row['ratio']:.2f}" for row in rows.values()]})

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pgcontrol.bench.turns import write
 from pgcontrol.runs.config import configure
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 COUNTS = (8, 16, 32, 64, 128, 256, 512)
 LEAST_STEPS = 8192  # environment steps timed for each count, at least
@@ -59,14 +59,14 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
 
 def _measure(settings: dict[str, Any], seconds: float) -> Cost:
     torch.set_num_threads(1)
-    trainer = Trainer(configure(settings))
-    trainer.env.reset()
+    learner = Learner(configure(settings))
+    learner.env.reset()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    trainer.collector.collect()
+    learner.collector.collect()
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # before the compiler, which takes far more
-    trainer.update()
-    began, first, updating = time.perf_counter(), trainer.steps, 0.0
-    while (elapsed := time.perf_counter() - began) < seconds or trainer.steps - first < LEAST_STEPS:
-        updating += trainer.update()["time/update"]
-    steps = trainer.steps - first
+    learner.update()
+    began, first, updating = time.perf_counter(), learner.steps, 0.0
+    while (elapsed := time.perf_counter() - began) < seconds or learner.steps - first < LEAST_STEPS:
+        updating += learner.update()["time/update"]
+    steps = learner.steps - first
     return Cost(elapsed / steps * 1e6, (elapsed - updating) / steps * 1e6, held / 1024)

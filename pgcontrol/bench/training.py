@@ -17,7 +17,7 @@ from torch import Tensor
 from pgcontrol.bench import peer
 from pgcontrol.bench.turns import in_turns, show, spans, write
 from pgcontrol.runs.config import Config, configure, nested
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 REPEATS = 5
 PARTS = ("physics", "policy", "buffer", "update", "rest")
@@ -39,21 +39,21 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
         time}}}. Rates are environment steps/s, for `update` rows samples/s.
     """
     asked = {head: {"env": env_id, "compile": "on", **settings, "head": head} for head in heads}
-    trainers = {head: warm(configure(of_head)) for head, of_head in asked.items()}
-    first = trainers[heads[0]]
+    learners = {head: warm(configure(of_head)) for head, of_head in asked.items()}
+    first = learners[heads[0]]
     low, high = first.env.action_low, first.env.action_high
     controls = low + (high - low) * torch.rand(first.env.num_envs, len(low))
     rows: dict[str, Callable[[], float]] = {"physics alone": partial(timed, seconds, _physics, first.env, controls)}
     spent = {head: dict.fromkeys(PARTS, 0.0) for head in heads}
-    for head, trainer in trainers.items():
-        obs = torch.zeros(trainer.env.num_envs, trainer.env.obs_size, dtype=torch.float64)
-        noise = trainer.policy.head.noise(len(obs), trainer.sampling)
-        rows[f"act {head}"] = partial(timed, seconds, _act, trainer, obs, noise)
-        eager = Trainer(trainer.config, compiled=False)
+    for head, learner in learners.items():
+        obs = torch.zeros(learner.env.num_envs, learner.env.obs_size, dtype=torch.float64)
+        noise = learner.policy.head.noise(len(obs), learner.sampling)
+        rows[f"act {head}"] = partial(timed, seconds, _act, learner, obs, noise)
+        eager = Learner(learner.config, compiled=False)
         small = warm(configure(asked[head] | {"algorithm.minibatch": 64}))
-        for name, updating in {"compiled": trainer, "eager": eager, "minibatch 64": small}.items():
+        for name, updating in {"compiled": learner, "eager": eager, "minibatch 64": small}.items():
             rows[f"update {head}, {name}, samples"] = partial(_update, seconds, updating)
-        rows[f"train {head}"] = partial(timed, seconds, train, trainer, spent[head])
+        rows[f"train {head}"] = partial(timed, seconds, train, learner, spent[head])
     if peer.installed():
         for name, like_ours in (("same settings", True), ("defaults", False)):
             model = peer.ppo(first.config, like_ours)
@@ -63,7 +63,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     rates = in_turns(rows, REPEATS)
     rates[f"train {heads[0]} x 2 processes, sum"] = [_side_by_side(first.config, 3 * seconds)]
     measured = spans(rates)
-    limits = _limits(trainers, gflops, measured["physics alone"]["rate"])
+    limits = _limits(learners, gflops, measured["physics alone"]["rate"])
     result: dict[str, Any] = {
         "settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings},
         "gflops": gflops,
@@ -97,24 +97,24 @@ def _gflops() -> float:
     return 10 * 2 * n**3 / (time.perf_counter() - began) / 1e9
 
 
-def _limits(trainers: dict[str, Trainer], gflops: float, physics: float) -> dict[str, float]:
+def _limits(learners: dict[str, Learner], gflops: float, physics: float) -> dict[str, float]:
     """What the networks' products (2 operations a weight, 3 times that with the gradient) and physics allow, by row."""
     limits = {}
-    for head, trainer in trainers.items():
-        actor = sum(p.numel() for part in (trainer.policy.actor_trunk, trainer.policy.head) for p in part.parameters())
-        update = gflops * 1e9 / (6 * trainer.policy.theta.numel())
-        step = 1 / physics + trainer.config.algorithm.options.epochs / update
+    for head, learner in learners.items():
+        actor = sum(p.numel() for part in (learner.policy.actor_trunk, learner.policy.head) for p in part.parameters())
+        update = gflops * 1e9 / (6 * learner.policy.theta.numel())
+        step = 1 / physics + learner.config.algorithm.options.epochs / update
         limits |= {f"act {head}": gflops * 1e9 / (2 * actor), f"update {head}": update, f"train {head}": 1 / step}
     return limits
 
 
-def warm(config: Config) -> Trainer:
-    """A trainer after two updates: what is compiled is compiled."""
+def warm(config: Config) -> Learner:
+    """A learner after two updates: what is compiled is compiled."""
     torch.set_num_threads(1)
-    trainer = Trainer(config)
+    learner = Learner(config)
     for _ in range(2):
-        trainer.update()
-    return trainer
+        learner.update()
+    return learner
 
 
 def timed(seconds: float, once: Callable[..., int], *args: Any, threads: int = 1) -> float:
@@ -133,27 +133,27 @@ def _physics(env: Any, controls: Tensor) -> int:
 
 
 @torch.no_grad()
-def _act(trainer: Trainer, obs: Tensor, noise: Tensor) -> int:
-    trainer.collector.respond(obs, noise)
+def _act(learner: Learner, obs: Tensor, noise: Tensor) -> int:
+    learner.collector.respond(obs, noise)
     return len(obs)
 
 
-def _update(seconds: float, trainer: Trainer) -> float:
+def _update(seconds: float, learner: Learner) -> float:
     """Samples a second through whole updates on rollouts collected outside the clock."""
     torch.set_num_threads(1)
-    config, spent, samples = trainer.config, 0.0, 0
+    config, spent, samples = learner.config, 0.0, 0
     while spent < seconds:
-        spent += trainer.update()["time/update"]
+        spent += learner.update()["time/update"]
         samples += config.num_envs * config.rollout_steps * config.algorithm.options.epochs
     return samples / spent
 
 
-def train(trainer: Trainer, spent: dict[str, float]) -> int:
+def train(learner: Learner, spent: dict[str, float]) -> int:
     """An update, which takes so many environment steps; the time that each part took is added to `spent`."""
-    row = trainer.update()
+    row = learner.update()
     for part in spent:
         spent[part] += row[f"time/{part}"]
-    return trainer.config.num_envs * trainer.config.rollout_steps
+    return learner.config.num_envs * learner.config.rollout_steps
 
 
 def _learn(model: Any) -> int:

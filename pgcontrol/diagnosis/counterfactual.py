@@ -28,7 +28,7 @@ from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import short
-from pgcontrol.training.trainer import Trainer, stream_seeds
+from pgcontrol.training.learner import Learner, stream_seeds
 
 ARMS = ("widened", "alone")
 # half-ranges: a branch is as wide as the run began, within these; one that began narrow begins wider
@@ -181,31 +181,31 @@ def begin(cell: Cell, branching: Branching) -> None:
     folder = branching.where / cell.name
     shutil.rmtree(folder, ignore_errors=True)
     config = dataclasses.replace(cell.config, run_dir=str(folder))
-    trainer = Trainer(config, branching.run.manifest().get("compiled"), fresh=False)
-    trainer.load(branching.origin)
-    reseed(trainer, config.seed)
+    learner = Learner(config, branching.run.manifest().get("compiled"), fresh=False)
+    learner.load(branching.origin)
+    reseed(learner, config.seed)
     width = branching.width if cell.key.arm == "widened" else None
     if width is not None:
-        widen(trainer, width)
-    made, compiled = RunFolder.create(config), trainer.compilation.on
+        widen(learner, width)
+    made, compiled = RunFolder.create(config), learner.compilation.on
     made.write_manifest(branch_of=str(branching.origin), widened=width, compiled=compiled, status="stopped")
-    trainer.save(made.checkpoint(trainer.steps))
-    trainer.close()
+    learner.save(made.checkpoint(learner.steps))
+    learner.close()
 
 
-def reseed(trainer: Trainer, seed: int) -> None:
+def reseed(learner: Learner, seed: int) -> None:
     """New random streams, and new episodes from them; weights, optimiser and normaliser stay."""
     seeds = stream_seeds(seed)
     for name in ("sampling", "minibatches", "adapting"):
-        getattr(trainer, name).manual_seed(seeds[name])
-    trainer.env.reset(seed=seeds["environments"])
-    trainer.collector.restart()
+        getattr(learner, name).manual_seed(seeds[name])
+    learner.env.reset(seed=seeds["environments"])
+    learner.collector.restart()
 
 
-def widen(trainer: Trainer, std: float) -> None:
+def widen(learner: Learner, std: float) -> None:
     """Make the policy so wide, in half-ranges, at its probe states and where its environments are."""
-    policy = trainer.policy
-    obs = trainer.collector.obs if trainer.watch.probes is None else trainer.watch.probes
+    policy = learner.policy
+    obs = learner.collector.obs if learner.watch.probes is None else learner.watch.probes
     with torch.no_grad():
         policy.head.widen(std, policy.actor_trunk(policy.normaliser(obs)))
 

@@ -14,7 +14,7 @@ from pgcontrol.runs import catalog, checkpoint, recommended
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of the trainer chosen by name, with its options: `head` and `head.X` together."""
+    """A part of the learner chosen by name, with its options: `head` and `head.X` together."""
 
     name: str
     options: Any

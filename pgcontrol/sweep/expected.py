@@ -11,7 +11,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
 from pgcontrol.training.asynchronous import Workers, driver
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 STARTING = 3.5  # seconds of a process before its first update: imports, making the environments
 MEASURING = 20.0  # seconds for all kinds together, once they are made
@@ -43,10 +43,10 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 continue
             config = cell.config if "threads" in cell.settings else dataclasses.replace(cell.config, threads=1)
             with naming(cell.key):
-                trainer = Trainer(config, compiled=False)
-            driven = driver(trainer)
+                learner = Learner(config, compiled=False)
+            driven = driver(learner)
             try:
-                found[kind] = _seconds(config, trainer, driven, each)
+                found[kind] = _seconds(config, learner, driven, each)
             except (Diverged, FloatingPointError):  # at once: a short run
                 found[kind] = STARTING
             finally:
@@ -54,17 +54,17 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 
-def _seconds(config: Config, trainer: Trainer, driven: Trainer | Workers, each: float) -> float:
+def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: float) -> float:
     driven.update()  # allocates, and warms the caches
-    before, count, split = trainer.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
+    before, count, split = learner.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()
     while not count or time.perf_counter() - began < each:
         row = driven.update()
         count += 1
         split = {name: total + row.get(f"time/{name}", 0.0) for name, total in split.items()}
     update = (time.perf_counter() - began) / count
-    # not by the trainer's count of updates: an asynchronous one tells of many at a time
-    updates = config.total_steps / ((trainer.steps - before) / count)
+    # not by the learner's count of updates: an asynchronous one tells of many at a time
+    updates = config.total_steps / ((learner.steps - before) / count)
     algorithm = catalog.algorithms()[config.algorithm.name]
     gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.num_envs * config.rollout_steps)
     total = STARTING + updates * update
@@ -73,4 +73,4 @@ def _seconds(config: Config, trainer: Trainer, driven: Trainer | Workers, each: 
         total += compiler.SECONDS_TO_COMPILE - updates * saved
     step = (split["physics"] + split["policy"]) / count / config.rollout_steps
     evaluations = config.total_steps // config.eval_every + 1 if config.eval_every else 0
-    return total + 2 * evaluations * step * (trainer.env.time_limit or 0)
+    return total + 2 * evaluations * step * (learner.env.time_limit or 0)

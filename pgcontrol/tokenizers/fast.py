@@ -92,8 +92,8 @@ class FAST(Tokenizer):
 
         library, alphabet = Library(BPE()), list(self._word(range(-self.largest, self.largest + 1)))
         settings: dict[str, Any] = {"initial_alphabet": alphabet, "show_progress": False, "min_frequency": 2}
-        trainer = BpeTrainer(vocab_size=self.codes - 1, **settings)
-        library.train_from_iterator(map(self._word, self.coefficients(chunks).tolist()), trainer)
+        learner = BpeTrainer(vocab_size=self.codes - 1, **settings)
+        library.train_from_iterator(map(self._word, self.coefficients(chunks).tolist()), learner)
         numbers = {letter: n + 1 for n, letter in enumerate(alphabet)}
         pairs: list[tuple[int, int]] = []
         for left, right in json.loads(library.to_str())["model"]["merges"]:

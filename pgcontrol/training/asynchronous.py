@@ -31,7 +31,7 @@ from pgcontrol.machine.signals import HANGUP
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 # what came of one worker's update: environment steps, metrics, finished episodes
 News = tuple[int, dict[str, float], list[FinishedEpisode]]
@@ -61,12 +61,12 @@ class Shared(NamedTuple):
 
 
 class Workers:
-    """Makes a Trainer's updates by worker processes: starts them, gathers their news, and ends them."""
+    """Makes a Learner's updates by worker processes: starts them, gathers their news, and ends them."""
 
-    def __init__(self, trainer: Trainer):
-        self.trainer = trainer
-        trainer.policy.theta.share_memory_()  # the modules' weights are views of it
-        trainer.policy.normaliser.share_memory()
+    def __init__(self, learner: Learner):
+        self.learner = learner
+        learner.policy.theta.share_memory_()  # the modules' weights are views of it
+        learner.policy.normaliser.share_memory()
         self.processes: list[Any] = []
         self.shared = self._start()
 
@@ -77,23 +77,23 @@ class Workers:
             Diverged, FloatingPointError: numbers stopped being finite in a worker.
             WorkerFailed: a worker's process died.
         """
-        trainer, began = self.trainer, time.perf_counter()
+        learner, began = self.learner, time.perf_counter()
         columns, steps, updates = collections.defaultdict[str, list[float]](list), 0, 0
-        wanted = min(REPORT, trainer.config.total_steps - trainer.steps)
+        wanted = min(REPORT, learner.config.total_steps - learner.steps)
         for played, metrics, episodes in self._listen():
             for name, value in metrics.items():
                 columns[name].append(value)
-            trainer.episodes.extend(episodes)
+            learner.episodes.extend(episodes)
             steps, updates = steps + played, updates + 1
             if steps >= wanted:
                 break
         row = {name: fmean(values) for name, values in columns.items()}
-        return trainer.count(row, steps, updates, time.perf_counter() - began)
+        return learner.count(row, steps, updates, time.perf_counter() - began)
 
     def save(self, folder: Path) -> None:
-        """See `Trainer.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
-        take(self.trainer, self.shared.weights)
-        self.trainer.save(folder)
+        """See `Learner.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
+        take(self.learner, self.shared.weights)
+        self.learner.save(folder)
 
     def close(self) -> None:
         """End the workers, by force if they do not listen."""
@@ -105,20 +105,20 @@ class Workers:
         for process in self.processes:
             process.kill()
             process.join()
-        self.trainer.close()
+        self.learner.close()
 
     def _start(self) -> Shared:
         context = multiprocessing.get_context("spawn")  # a fork would take over threads' locks but not the threads
-        trainer, config = self.trainer, self.trainer.config
+        learner, config = self.learner, self.learner.config
         count = config.algorithm.options.workers
-        weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(trainer).items()}
+        weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(learner).items()}
         news = context.Queue(4 * count)  # bounded: workers wait while nobody reads
-        steps, stop = context.Value("q", trainer.steps), context.Event()
-        shared = Shared(weights, trainer.policy.normaliser, steps, stop, news)
-        fixed = named("policy.", trainer.policy.state_dict())
-        fixed |= named("prior.", trainer.prior.state() if trainer.prior else {})
+        steps, stop = context.Value("q", learner.steps), context.Event()
+        shared = Shared(weights, learner.policy.normaliser, steps, stop, news)
+        fixed = named("policy.", learner.policy.state_dict())
+        fixed |= named("prior.", learner.prior.state() if learner.prior else {})
         for number in range(count):
-            seed = int(np.random.SeedSequence([config.seed, trainer.steps, number]).generate_state(1, np.uint64)[0])
+            seed = int(np.random.SeedSequence([config.seed, learner.steps, number]).generate_state(1, np.uint64)[0])
             settings = nested(config) | {"seed": seed >> 1, "threads": 1}
             self.processes.append(context.Process(target=work, args=(settings, shared, fixed), daemon=True))
             self.processes[-1].start()
@@ -138,26 +138,26 @@ class Workers:
             yield news
 
 
-def driver(trainer: Trainer) -> Trainer | Workers:
-    """What makes, saves and ends a trainer's updates: itself, or workers."""
-    return Workers(trainer) if trainer.asynchronous else trainer
+def driver(learner: Learner) -> Learner | Workers:
+    """What makes, saves and ends a learner's updates: itself, or workers."""
+    return Workers(learner) if learner.asynchronous else learner
 
 
-def moving(trainer: Trainer) -> dict[str, Tensor]:
+def moving(learner: Learner) -> dict[str, Tensor]:
     """What the workers move together: `theta`, and the states of the rule and of a critic that a prior warms up."""
-    critic = trainer.prior.critic_fit.state() if trainer.prior else {}
-    return {"theta": trainer.policy.theta} | named("rule.", trainer.rule.state()) | named("prior.", critic)
+    critic = learner.prior.critic_fit.state() if learner.prior else {}
+    return {"theta": learner.policy.theta} | named("rule.", learner.rule.state()) | named("prior.", critic)
 
 
-def take(trainer: Trainer, weights: dict[str, Tensor]) -> None:
-    """Give a trainer what `moving` gave."""
-    trainer.policy.theta.copy_(weights["theta"])
-    trainer.rule.load_state(under("rule.", weights))
-    if trainer.prior:
-        trainer.prior.critic_fit.load_state(under("prior.", weights))
+def take(learner: Learner, weights: dict[str, Tensor]) -> None:
+    """Give a learner what `moving` gave."""
+    learner.policy.theta.copy_(weights["theta"])
+    learner.rule.load_state(under("rule.", weights))
+    if learner.prior:
+        learner.prior.critic_fit.load_state(under("prior.", weights))
 
 
-def update(worker: Trainer, shared: Shared) -> dict[str, float]:
+def update(worker: Learner, shared: Shared) -> dict[str, float]:
     """One update of a worker: pull the weights, collect, learn, push the difference; its metrics.
 
     What the head decodes by and the range of values stay: the workers decode alike and value alike only while nobody
@@ -184,15 +184,15 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
     """A worker process: updates until the budget is used, it is asked to stop, or its parent is gone.
 
     Args:
-        settings: of the worker's own Trainer.
+        settings: of the worker's own Learner.
         shared: what all processes see.
         fixed: the policy's state and the prior's as the workers begin.
     """
     for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
-        signal.signal(number, signal.SIG_IGN)  # the trainer hears them, and says when to stop
+        signal.signal(number, signal.SIG_IGN)  # the learner hears them, and says when to stop
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
-    worker = Trainer(configure(settings), compiled=False, fresh=False)
+    worker = Learner(configure(settings), compiled=False, fresh=False)
     worker.policy.load_state_dict(under("policy.", fixed))
     if worker.prior:
         worker.prior.load_state(under("prior.", fixed))

@@ -24,8 +24,8 @@ from pgcontrol.runs.config import plugins_of
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display
+from pgcontrol.training.learner import stream_seeds
 from pgcontrol.training.train import Run, Session, scored, session
-from pgcontrol.training.trainer import stream_seeds
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
 AT_ONCE = 8192  # samples that a measurement or an encoding takes at a time

@@ -24,7 +24,7 @@ RECENT, FEWEST = 20, 5  # episodes that the alarm looks at, at most and at least
 
 
 class Prior:
-    """The policy that a run begins as, and what its Trainer makes of it.
+    """The policy that a run begins as, and what its Learner makes of it.
 
     The prior is the policy as it begins, its σ reset where that is asked for: a vector `origin` [P] of weights, as the
     normaliser and what a head decodes by stay as they were: under other moments the prior would be another policy.

@@ -23,7 +23,7 @@ from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import Workers, driver
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from pgcontrol.video.clip_format import ClipFormat
 from pgcontrol.video.clips import distributions, recorded
 from pgcontrol.video.queue import RenderQueue
@@ -68,11 +68,11 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True) -> Run:
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
     config = config if isinstance(config, Config) else configure(config)
-    trainer = Trainer(config)
+    learner = Learner(config)
     with RunFolder.create(config).alone() as folder:
-        computed = {"threads": trainer.threads._asdict(), "compiled": trainer.compilation.on}
-        folder.write_manifest(seeds=trainer.seeds, **computed, reproducible=not trainer.asynchronous)
-        return loop(trainer, folder, quiet)
+        computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
+        folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
+        return loop(learner, folder, quiet)
 
 
 def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool = True) -> Run:
@@ -98,11 +98,11 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
             more = f"pgcontrol resume {run_dir} --total-steps {2 * done}"
             raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         # as it was computed before, to the bit
-        trainer = Trainer(config, folder.manifest().get("compiled"), fresh=False)
-        trainer.load(latest)
+        learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
+        learner.load(latest)
         write_yaml(config, folder.config_file)
         folder.forget("diagnosis", "outcome")
-        return loop(trainer, folder, quiet)
+        return loop(learner, folder, quiet)
 
 
 @contextmanager
@@ -117,36 +117,36 @@ def session(folder: RunFolder, title: str, total: int, start: int = 0, quiet: bo
         yield display, log, interrupt
 
 
-def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
-    """Train until the budget is used or a signal comes, and close the trainer; see `train`."""
-    config, driven = trainer.config, driver(trainer)
+def loop(learner: Learner, folder: RunFolder, quiet: bool = True) -> Run:
+    """Train until the budget is used or a signal comes, and close the learner; see `train`."""
+    config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
     try:
         with (
-            session(folder, title, config.total_steps, trainer.steps, quiet) as (display, log, interrupt),
+            session(folder, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
             RenderQueue(display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
-            if trainer.asynchronous:
+            if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            began, first = time.perf_counter(), trainer.steps
-            while trainer.steps < config.total_steps and not interrupt:
-                before, row = trainer.steps, driven.update()
-                row["time/fps"] = (trainer.steps - first) / (time.perf_counter() - began)
-                finished = trainer.steps >= config.total_steps
-                if config.eval_every and (finished or _due(config.eval_every, before, trainer.steps)):
-                    row |= _evaluate(trainer, folder, clips)
-                log.write(trainer.steps, row)
-                while trainer.remarks:
-                    display.say(trainer.remarks.pop(0))
-                display.update(trainer.steps, row, left=(config.total_steps - trainer.steps) / row["time/fps"])
-                if finished or _due(config.checkpoint_every, before, trainer.steps):
-                    _save(trainer, driven, folder)
+            began, first = time.perf_counter(), learner.steps
+            while learner.steps < config.total_steps and not interrupt:
+                before, row = learner.steps, driven.update()
+                row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
+                finished = learner.steps >= config.total_steps
+                if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
+                    row |= _evaluate(learner, folder, clips)
+                log.write(learner.steps, row)
+                while learner.remarks:
+                    display.say(learner.remarks.pop(0))
+                display.update(learner.steps, row, left=(config.total_steps - learner.steps) / row["time/fps"])
+                if finished or _due(config.checkpoint_every, before, learner.steps):
+                    _save(learner, driven, folder)
                 clips.poll()
-            status = "finished" if trainer.steps >= config.total_steps else "stopped"
+            status = "finished" if learner.steps >= config.total_steps else "stopped"
             if status == "stopped":
-                _save(trainer, driven, folder)
-                display.say(f"stopped at step {trainer.steps:,}; to go on: pgcontrol resume {folder.path}")
+                _save(learner, driven, folder)
+                display.say(f"stopped at step {learner.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(interrupt)
                 display.say(_ended(folder, config, status))
@@ -158,8 +158,8 @@ def loop(trainer: Trainer, folder: RunFolder, quiet: bool = True) -> Run:
         raise type(error)(f"{error}; {left}") from None
     finally:
         driven.close()
-        folder.write_manifest(status=status, steps=trainer.steps, seconds=round(trainer.seconds, 1))
-    return Run(folder.path, trainer.steps, status)
+        folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
+    return Run(folder.path, learner.steps, status)
 
 
 def _ended(folder: RunFolder, config: Config, status: str) -> str:
@@ -177,10 +177,10 @@ def _ended(folder: RunFolder, config: Config, status: str) -> str:
     return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
 
 
-def _save(trainer: Trainer, driven: Trainer | Workers, folder: RunFolder) -> None:
+def _save(learner: Learner, driven: Learner | Workers, folder: RunFolder) -> None:
     """A checkpoint; the manifest says how the rest of the run is to be computed."""
-    folder.write_manifest(compiled=trainer.compilation.on)
-    driven.save(folder.checkpoint(trainer.steps))
+    folder.write_manifest(compiled=learner.compilation.on)
+    driven.save(folder.checkpoint(learner.steps))
 
 
 def _due(every: int, before: int, now: int) -> bool:
@@ -194,15 +194,15 @@ def scored(env: VecEnv, policy: Policy, seed: int, record: bool) -> tuple[dict[s
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled"), mode.trace
 
 
-def _evaluate(trainer: Trainer, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
+def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
     """What is logged of an evaluation; its first episode becomes a clip."""
-    config, seed = trainer.config, trainer.seeds["evaluation"]
-    env = make_env(config.env, config.eval_episodes, seed, trainer.threads.physics)
-    row, trace = scored(env, trainer.policy, seed, record=config.video)
+    config, seed = learner.config, learner.seeds["evaluation"]
+    env = make_env(config.env, config.eval_episodes, seed, learner.threads.physics)
+    row, trace = scored(env, learner.policy, seed, record=config.video)
     env.close()
     if trace:
-        episode = trainer.policy, env, trace, seed
+        episode = learner.policy, env, trace, seed
         shown = distributions(*episode, config.video_seconds) if config.video_overlay else None
-        labels = {"algorithm": config.algorithm.name, "step": trainer.steps, "run": folder.path.name}
-        clips.submit(recorded(*episode, distributions=shown, **labels), folder.videos / f"step_{trainer.steps:09d}.mp4")
+        labels = {"algorithm": config.algorithm.name, "step": learner.steps, "run": folder.path.name}
+        clips.submit(recorded(*episode, distributions=shown, **labels), folder.videos / f"step_{learner.steps:09d}.mp4")
     return row

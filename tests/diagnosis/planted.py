@@ -18,8 +18,8 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.training.learner import Learner
 from pgcontrol.training.train import loop
-from pgcontrol.training.trainer import Trainer
 
 Plan = Callable[[float], float | None]
 """Share of the budget used -> how wide the policy is to be made, in half-ranges; None: as it is."""
@@ -96,7 +96,7 @@ def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]
     }
 
 
-class Planted(Trainer):
+class Planted(Learner):
     """A training whose policy is made as wide as a plan says, after each update."""
 
     plan: Plan
@@ -112,11 +112,11 @@ class Planted(Trainer):
 def plant(folder: Path, settings: Mapping[str, Any], plan: Plan) -> Path:
     """A finished run folder of a training that follows the plan."""
     config = configure(QUICK | dict(settings) | {"run_dir": str(folder)})
-    trainer = Planted(config)
-    trainer.plan = plan
+    learner = Planted(config)
+    learner.plan = plan
     run = RunFolder.create(config)
     run.write_manifest(compiled=False)
-    loop(trainer, run)
+    loop(learner, run)
     return folder
 
 

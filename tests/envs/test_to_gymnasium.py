@@ -141,7 +141,7 @@ def test_wrong_arguments_are_named_in_one_line(wrong, says):
 
 
 def test_trains_under_stable_baselines3():
-    """Someone else's trainer, driving the face through nothing but Gymnasium's vector API."""
+    """Someone else's learner, driving the face through nothing but Gymnasium's vector API."""
     ppo = pytest.importorskip("stable_baselines3").PPO
     from stable_baselines3.common.vec_env import VecEnv
 

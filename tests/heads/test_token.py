@@ -17,7 +17,7 @@ from pgcontrol.machine.compiler import Compilation, Graph
 from pgcontrol.options import InputError, composed
 from pgcontrol.runs.config import configure
 from pgcontrol.tokenizers import base, files
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.heads import test_laws
 from tests.heads.test_laws import BATCH, FEATURES, HIGH, JOINTS, LOW, make, rng
 from tests.learning.test_ppo import rollout_of
@@ -182,7 +182,7 @@ def test_resume_is_bitwise_across_refits(name, tmp_path):
     settings = {f"head.{k}": v for k, v in options.items()}
     # chunks are several steps a choice: a budget that six updates do not exceed
     config = small(env="Hopper-v5", head="token", total_steps=256 * 6 * options.get("horizon", 1), **settings)
-    straight = Trainer(config)
+    straight = Learner(config)
     tables = []
     for update in range(6):
         straight.update()
@@ -193,7 +193,7 @@ def test_resume_is_bitwise_across_refits(name, tmp_path):
     assert changes[0]  # the first fit
     assert changes[2]  # and one refit at least after the checkpoint
 
-    second = Trainer(config, fresh=False)
+    second = Learner(config, fresh=False)
     second.load(tmp_path / "step_3")
     for _ in range(3):
         second.update()
@@ -320,7 +320,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
     assert head.choice_spec.shape == (2,)
     assert pgcontrol.resume(run.path, total_steps=1024).steps == 1024
     with pytest.raises(InputError, match=r"no such run, dataset or tokenizer folder"):
-        Trainer(small(head="token", **options))
+        Learner(small(head="token", **options))
 
 
 @pytest.mark.parametrize(
@@ -343,12 +343,12 @@ def test_bad_settings_get_one_line(settings, line):
 def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
     folder(tmp_path / "t", codes=8, levels=2)
     with pytest.raises(InputError, match=r"for 3 joints, not 6"):
-        Trainer(small(env="HalfCheetah-v5", head="token", **{"head.source": str(tmp_path / "t")}))
+        Learner(small(env="HalfCheetah-v5", head="token", **{"head.source": str(tmp_path / "t")}))
     with pytest.raises(
         InputError,
         match=r"another tokenizer; say --head.tokenizer rvq --head.horizon 1 --head.codes 8 --head.levels 2$",
     ):
-        Trainer(small(head="token", **{"head.source": str(tmp_path / "t")}))
+        Learner(small(head="token", **{"head.source": str(tmp_path / "t")}))
 
 
 def test_too_few_codes_to_warm_up_on():
@@ -361,6 +361,6 @@ def test_a_missing_extra_is_named_before_a_run_begins_and_not_needed_to_load(mon
     run = pgcontrol.train(config)
     monkeypatch.setattr(base, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"a rvq tokenizer needs vector_quantize_pytorch: pip install"):
-        Trainer(config)
+        Learner(config)
     assert run.policy().predict(torch.zeros(11).numpy()).shape == (3,)
-    Trainer(small(head="token"))
+    Learner(small(head="token"))

@@ -11,7 +11,7 @@ from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
 from pgcontrol.training.asynchronous import driver
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.learning.worlds import spec
 
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
@@ -77,13 +77,13 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
         | quick(row)
         | ({"algorithm.minibatch": 64} if "minibatch" in row.Options.__dataclass_fields__ else {})
     )
-    trainer = Trainer(config)
-    driven = driver(trainer)
+    learner = Learner(config)
+    driven = driver(learner)
     # the first policy's episodes; of asynchronous workers the first report comes after many updates
-    first = [episode.length for episode in trainer.collector.collect()[1]]
+    first = [episode.length for episode in learner.collector.collect()[1]]
     lengths = []
     try:
-        while trainer.steps < config.total_steps:
+        while learner.steps < config.total_steps:
             lengths.append(driven.update().get("rollout/ep_len_mean", 0.0))
     finally:
         driven.close()
@@ -118,7 +118,7 @@ def test_a_row_that_trains_one_head_alone_takes_it_and_refuses_others():
 
 def test_without_a_critic_no_weights_are_spent_on_one():
     with_critic, without = (
-        Trainer(configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": critic, "threads": 1}))
+        Learner(configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": critic, "threads": 1}))
         for critic in ("mse", "none")
     )
     names = [name for name, _ in without.policy.named_parameters()]
@@ -145,12 +145,12 @@ def little(row) -> Config:
 
 @ROWS
 def test_the_time_that_is_logged_is_that_of_all_updates_so_far(row):
-    trainer = Trainer(little(row))
-    driven = driver(trainer)
+    learner = Learner(little(row))
+    driven = driver(learner)
     try:
         for _ in range(2):
-            before = trainer.seconds
-            assert before < driven.update()["time/time_elapsed"] == trainer.seconds
+            before = learner.seconds
+            assert before < driven.update()["time/time_elapsed"] == learner.seconds
     finally:
         driven.close()
 
@@ -161,14 +161,14 @@ RESUMABLE = [row for row in TABLE if not row.sampling.asynchronous]
 @pytest.mark.parametrize("row", RESUMABLE, ids=lambda row: row.name)
 def test_n_plus_m_is_n_resume_m_to_the_bit(row, tmp_path):
     config = little(row)
-    straight = Trainer(config)
+    straight = Learner(config)
     for _ in range(4):
         straight.update()
-    first = Trainer(config)
+    first = Learner(config)
     for _ in range(2):
         first.update()
     first.save(tmp_path / "step_2")
-    second = Trainer(config)
+    second = Learner(config)
     second.load(tmp_path / "step_2")
     for _ in range(2):
         second.update()

@@ -16,7 +16,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.learning.worlds import Clockwork, spec
 
 SMALL = {"minibatch": 32, "replay_ratio": 8.0, "warmup": 32, "target_period": 10, "capacity": 1000}
@@ -191,10 +191,10 @@ def test_only_the_newest_checkpoint_keeps_the_replay_and_the_others_say_so(tmp_p
     assert (last / tensors.MEMORY).exists()
     assert pgcontrol.load(first).theta.isfinite().all()
     with pytest.raises(InputError, match=r"step_000000256 can be played but not resumed: memory.safetensors is miss"):
-        Trainer(small()).load(first)
+        Learner(small()).load(first)
     (last / tensors.MEMORY).write_bytes(b"x" * 100)
     with pytest.raises(InputError, match=r"memory\.safetensors is no file of tensors, or a damaged one"):
-        Trainer(small()).load(last)
+        Learner(small()).load(last)
 
 
 @pytest.mark.slow

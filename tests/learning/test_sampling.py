@@ -10,7 +10,7 @@ from pgcontrol.learning.sampling import Groups, Sampling
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import make_policy
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.learning.worlds import Clockwork, spec
 
 
@@ -43,7 +43,7 @@ def test_groups_must_be_whole_and_the_env_must_copy():
     with pytest.raises(
         InputError, match=r"algorithm 'grpo' copies states between environments; gym:Pendulum-v1 cannot"
     ):
-        Trainer(config)
+        Learner(config)
 
 
 class Recorder:

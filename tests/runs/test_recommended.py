@@ -7,7 +7,7 @@ from pgcontrol_envs import catalog as tasks
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure, flat, nested
 from pgcontrol.runs.recommended import ANY, TABLE, of
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 OURS = sorted(env for env in tasks() if env.endswith("-v0"))
 """Tasks with modes or precision: their heads are to differ in nothing but the head."""
@@ -66,7 +66,7 @@ def test_on_our_tasks_every_head_begins_about_as_wide(env):
         config = configure({"env": env, "head": head, "threads": 1, "compile": "off"})
         if not hasattr(config.head.options, "initial_std"):
             continue
-        policy = Trainer(config).policy
+        policy = Learner(config).policy
         actions = policy.draws(torch.zeros(1, policy.obs_size), 2000, torch.Generator().manual_seed(0))
         # narrower by what is clipped or squashed at the bounds
         assert 0.8 * width < float(actions.std(0).mean()) < 1.1 * width, head

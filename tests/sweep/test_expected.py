@@ -14,7 +14,7 @@ from pgcontrol.sweep.board import Board, wall
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
 from pgcontrol.sweep.sweep import Cell
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.sweep.worlds import row_of
 
 
@@ -23,7 +23,7 @@ def test_an_arm_that_diverges_stops_no_other(sweep, monkeypatch, error):
     def diverge(*_):
         raise error("nan")
 
-    monkeypatch.setattr(Trainer, "update", diverge)
+    monkeypatch.setattr(Learner, "update", diverge)
     assert set(expected(sweep.cells).values()) == {STARTING}
 
 

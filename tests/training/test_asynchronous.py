@@ -15,7 +15,7 @@ import pgcontrol
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.training.asynchronous import Shared, WorkerFailed, Workers, moving, update
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 SMALL = {
     "env": "InvertedPendulum-v5",
@@ -68,7 +68,7 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
 
 
 def test_a_worker_that_dies_is_told_of_and_the_others_end():
-    workers = Workers(Trainer(configure(SMALL)))
+    workers = Workers(Learner(configure(SMALL)))
     workers.update()
     workers.processes[0].kill()
     workers.processes[0].join()
@@ -81,15 +81,15 @@ def test_a_worker_that_dies_is_told_of_and_the_others_end():
 def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
     left = []
     for workers in (1, 2):
-        trainer, worker = (
-            Trainer(configure(SMALL | {"algorithm.workers": workers, "compile": "off", "threads": 1})) for _ in range(2)
+        learner, worker = (
+            Learner(configure(SMALL | {"algorithm.workers": workers, "compile": "off", "threads": 1})) for _ in range(2)
         )
-        weights = {name: tensor.clone() for name, tensor in moving(trainer).items()}
-        shared = Shared(weights, trainer.policy.normaliser, multiprocessing.Value("q", 0), None, None)
+        weights = {name: tensor.clone() for name, tensor in moving(learner).items()}
+        shared = Shared(weights, learner.policy.normaliser, multiprocessing.Value("q", 0), None, None)
         update(worker, shared)
-        left.append((weights["theta"] - trainer.policy.theta, weights["rule.moment1"]))
+        left.append((weights["theta"] - learner.policy.theta, weights["rule.moment1"]))
         worker.close()
-        trainer.close()
+        learner.close()
     (whole, moment1), (half, same) = left
     assert whole.abs().max() > 1e-4
     assert torch.allclose(half, whole / 2, atol=1e-7)

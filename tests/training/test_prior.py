@@ -17,7 +17,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load
 from pgcontrol.training.asynchronous import Workers
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.heads.test_laws import CASES
 from tests.learning.test_ppo import rollout_of
 from tests.test_cli import run
@@ -34,34 +34,34 @@ def priors(tmp_path_factory):
     return folder
 
 
-def tuner(prior, **settings) -> Trainer:
+def tuner(prior, **settings) -> Learner:
     quick = {"env": "Hopper-v5", "prior": str(prior), "prior_warmup": 512, "total_steps": 2048, "eval_episodes": 4}
-    return Trainer(configure(SMALL | {"eval_every": 0} | quick | settings))
+    return Learner(configure(SMALL | {"eval_every": 0} | quick | settings))
 
 
-def kl_to_prior(trainer: Trainer) -> float:
-    assert trainer.prior
-    obs = torch.randn(200, trainer.policy.obs_size, generator=torch.Generator().manual_seed(5))
-    params, origin = (trainer.policy.distribution(theta, obs) for theta in (trainer.policy.theta, trainer.prior.origin))
-    return float(trainer.policy.head.kl(params, origin).mean())
+def kl_to_prior(learner: Learner) -> float:
+    assert learner.prior
+    obs = torch.randn(200, learner.policy.obs_size, generator=torch.Generator().manual_seed(5))
+    params, origin = (learner.policy.distribution(theta, obs) for theta in (learner.policy.theta, learner.prior.origin))
+    return float(learner.policy.head.kl(params, origin).mean())
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 def test_a_run_begins_as_its_prior_and_only_the_critic_warms_up(priors, head):
-    trainer, prior = tuner(priors / head), load(priors / head)
+    learner, prior = tuner(priors / head), load(priors / head)
     obs = torch.randn(8, 11, dtype=torch.float64)
     expected = prior.params(prior.normaliser(obs))
-    values = trainer.policy.value(trainer.policy.normaliser(obs))
+    values = learner.policy.value(learner.policy.normaliser(obs))
     for _ in range(2):
-        row = trainer.update()
+        row = learner.update()
         assert row["train/kl"] == row["prior/kl"] == 0
         assert "train/policy_gradient_loss" not in row
-    assert torch.equal(trainer.policy.params(trainer.policy.normaliser(obs)), expected)
-    assert not torch.equal(trainer.policy.value(trainer.policy.normaliser(obs)), values)
-    row = trainer.update()
+    assert torch.equal(learner.policy.params(learner.policy.normaliser(obs)), expected)
+    assert not torch.equal(learner.policy.value(learner.policy.normaliser(obs)), values)
+    row = learner.update()
     assert row["train/kl"] > 0
     assert "train/kl_prior" in row
-    assert torch.equal(trainer.policy.normaliser.mean, prior.normaliser.mean)
+    assert torch.equal(learner.policy.normaliser.mean, prior.normaliser.mean)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "gae-pg", "npg", "trpo"])
@@ -72,10 +72,10 @@ def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
         extra |= {"rollout_steps": 64, "algorithm": algorithm}
         known = {k: v for k, v in SMALL.items() if algorithm == "ppo" or not k.startswith("algorithm.")}
         quick = {"env": "Hopper-v5", "prior": str(priors / "binned"), "eval_every": 0, "total_steps": 2048}
-        trainer = Trainer(configure(known | quick | extra))
+        learner = Learner(configure(known | quick | extra))
         for _ in range(4):
-            trainer.update()
-        far[cost] = kl_to_prior(trainer)
+            learner.update()
+        far[cost] = kl_to_prior(learner)
     assert far[0.0] > 0
     assert far[100.0] < 0.5 * far[0.0]
 
@@ -109,7 +109,7 @@ def test_resume_is_bitwise_within_and_after_the_warm_up_without_the_priors_folde
         first.update()
     first.save(tmp_path / "step_1")
     shutil.rmtree(tmp_path / "prior")
-    second = Trainer(first.config, fresh=False)
+    second = Learner(first.config, fresh=False)
     second.load(tmp_path / "step_1")
     resumed = [second.update() for _ in range(5 - after)]
     for name, tensor in weights(straight).items():
@@ -135,25 +135,25 @@ def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_p
 
 
 def test_the_pull_goes_to_zero(priors):
-    trainer = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5)
-    assert trainer.prior
-    assert [trainer.prior.prior_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
+    learner = tuner(priors / "gaussian", prior_kl=0.4, prior_kl_until=0.5)
+    assert learner.prior
+    assert [learner.prior.prior_weight(progress) for progress in (0.0, 0.25, 0.5, 0.9)] == [0.4, 0.2, 0.0, 0.0]
 
 
 def test_std_is_set_for_the_prior_too(priors):
     for head, rel in (("gaussian", 1e-6), ("binned", 0.25)):
-        trainer = tuner(priors / head, prior_std=0.3)
-        assert trainer.update()["train/std"] == pytest.approx(0.3, rel=rel)
-        assert kl_to_prior(trainer) == 0
+        learner = tuner(priors / head, prior_std=0.3)
+        assert learner.update()["train/std"] == pytest.approx(0.3, rel=rel)
+        assert kl_to_prior(learner) == 0
 
 
 def test_the_alarm_is_told_once_and_taken_back(priors):
-    trainer = tuner(priors / "gaussian", prior_margin=0.2)
-    assert trainer.prior
-    trainer.prior.prior_return.fill_(-100.0)
+    learner = tuner(priors / "gaussian", prior_margin=0.2)
+    assert learner.prior
+    learner.prior.prior_return.fill_(-100.0)
     told = []
     for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
-        metrics, remarks = trainer.prior.watch({}, 5000, 5256, [FinishedEpisode(total, 10)] * 5)
+        metrics, remarks = learner.prior.watch({}, 5000, 5256, [FinishedEpisode(total, 10)] * 5)
         told.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
     assert told == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
 
@@ -181,11 +181,11 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
         config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
         if not row.rule.heeds_prior:
             with pytest.raises(InputError, match="cannot start from one"):
-                Trainer(config)
+                Learner(config)
         else:
-            trainer = Trainer(config)
-            assert trainer.prior
-            trainer.close()
+            learner = Learner(config)
+            assert learner.prior
+            learner.close()
 
 
 @pytest.mark.slow
@@ -195,22 +195,22 @@ def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_pa
     known = {k: v for k, v in SMALL.items() if not k.startswith("algorithm.")}
     extra = {"env": "Hopper-v5", "algorithm": "a3c", "algorithm.workers": 2, "prior": str(tmp_path / "prior")}
     quick = {"prior_warmup": 2048, "total_steps": 8192, "rollout_steps": 16, "eval_every": 0, "eval_episodes": 4}
-    trainer = Trainer(configure(known | extra | quick))
-    workers = Workers(trainer)
+    learner = Learner(configure(known | extra | quick))
+    workers = Workers(learner)
     try:
-        value = trainer.policy.value(torch.zeros(1, 11))
+        value = learner.policy.value(torch.zeros(1, 11))
         first = workers.update()
-        assert kl_to_prior(trainer) < 1e-4  # one of them may be ahead by an update
-        assert not torch.equal(trainer.policy.value(torch.zeros(1, 11)), value)
+        assert kl_to_prior(learner) < 1e-4  # one of them may be ahead by an update
+        assert not torch.equal(learner.policy.value(torch.zeros(1, 11)), value)
         assert {"prior/kl", "prior/pull", "prior/return", "prior/alarm"} <= set(first)
-        assert sum("the critic has learned alone" in line for line in trainer.remarks) == 1
+        assert sum("the critic has learned alone" in line for line in learner.remarks) == 1
         workers.update()
-        assert kl_to_prior(trainer) > 0
+        assert kl_to_prior(learner) > 0
         workers.save(tmp_path / "step_1")
     finally:
         workers.close()
     shutil.rmtree(tmp_path / "prior")
-    second = Trainer(trainer.config, fresh=False)
+    second = Learner(learner.config, fresh=False)
     second.load(tmp_path / "step_1")
     workers = Workers(second)
     try:

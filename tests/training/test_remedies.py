@@ -5,20 +5,20 @@ import torch
 
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 
 SMALL = {"env": "Bandit-v0", "num_envs": 16, "rollout_steps": 32, "eval_every": 0, "threads": 1, "total_steps": 20_000}
 
 
 def trained(updates, **settings):
-    trainer = Trainer(configure(SMALL | settings))
-    rows = [trainer.update() for _ in range(updates)]
-    return trainer, rows
+    learner = Learner(configure(SMALL | settings))
+    rows = [learner.update() for _ in range(updates)]
+    return learner, rows
 
 
 @pytest.mark.parametrize("head", ["gaussian", "gaussian-state", "gaussian-tanh", "mixture"])
 def test_a_rate_of_zero_leaves_sigma_and_nothing_else(head):
-    before = Trainer(configure(SMALL | {"head": head, "head.std_rate": 0})).policy
+    before = Learner(configure(SMALL | {"head": head, "head.std_rate": 0})).policy
     after = trained(2, head=head, **{"head.std_rate": 0})[0].policy
     obs = torch.zeros(3, 1)
 
@@ -35,7 +35,7 @@ def test_a_rate_of_zero_leaves_sigma_and_nothing_else(head):
 
 def test_natural_gradients_refuse_a_rate_of_sigmas_own():
     with pytest.raises(InputError, match=r"head\.std_rate: a natural gradient has one step"):
-        Trainer(configure(SMALL | {"algorithm": "npg", "head.std_rate": 0.5}))
+        Learner(configure(SMALL | {"algorithm": "npg", "head.std_rate": 0.5}))
 
 
 def test_entropy_is_held_up_by_its_target():
@@ -43,11 +43,11 @@ def test_entropy_is_held_up_by_its_target():
     settings = {"head.initial_std": 0.2, "algorithm.learning_rate": 3e-3, "algorithm.entropy_coef": 0.5}
     ends = {}
     for target in (None, 0.5):
-        trainer = Trainer(configure(SMALL | settings | {"algorithm.entropy_target": target}))
-        rows = [trainer.update() for _ in range(12)]
+        learner = Learner(configure(SMALL | settings | {"algorithm.entropy_target": target}))
+        rows = [learner.update() for _ in range(12)]
         ends[target] = -rows[-1]["train/entropy_loss"]
         assert ("train/entropy_coef" in rows[0]) == (target is not None)
     assert rows[-1]["train/entropy_coef"] > 1
     assert ends[0.5] > ends[None] + 0.2
-    below = Trainer(configure(SMALL | settings | {"algorithm.entropy_target": -3.0}))
+    below = Learner(configure(SMALL | settings | {"algorithm.entropy_target": -3.0}))
     assert below.update()["train/entropy_coef"] > below.update()["train/entropy_coef"]

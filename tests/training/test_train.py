@@ -21,7 +21,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.training.trainer import Trainer, stream_seeds
+from pgcontrol.training.learner import Learner, stream_seeds
 
 SMALL = {
     "num_envs": 4,
@@ -38,22 +38,22 @@ def small(**settings):
     return configure(SMALL | {"env": "Hopper-v5", "total_steps": 256 * 6, "eval_every": 0} | settings)
 
 
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    return trainer.policy.state_dict() | {f"rule.{k}": v for k, v in trainer.rule.state().items()}
+def weights(learner: Learner) -> dict[str, torch.Tensor]:
+    return learner.policy.state_dict() | {f"rule.{k}": v for k, v in learner.rule.state().items()}
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 @pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.slow)])
 def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
     config = small(env=env, head=head)
-    straight = Trainer(config)
+    straight = Learner(config)
     rows = [straight.update() for _ in range(6)]
 
-    first = Trainer(config)
+    first = Learner(config)
     for _ in range(3):
         first.update()
     first.save(tmp_path / "step_3")
-    second = Trainer(config)
+    second = Learner(config)
     second.load(tmp_path / "step_3")
     resumed = [second.update() for _ in range(3)]
 
@@ -67,10 +67,10 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
 
 def test_same_seed_same_run_other_seed_other_run():
     def final(seed):
-        trainer = Trainer(small(seed=seed))
+        learner = Learner(small(seed=seed))
         for _ in range(2):
-            trainer.update()
-        return trainer.policy.theta
+            learner.update()
+        return learner.policy.theta
 
     assert torch.equal(final(0), final(0))
     assert not torch.equal(final(0), final(1))
@@ -237,16 +237,16 @@ def test_a_second_interrupt_stops_at_once():
 
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     updates = 0
-    update = Trainer.update
+    update = Learner.update
 
-    def poisoned(self: Trainer):
+    def poisoned(self: Learner):
         nonlocal updates
         updates += 1
         if updates == 4:
             self.policy.theta[0] = float("nan")
         return update(self)
 
-    monkeypatch.setattr(Trainer, "update", poisoned)
+    monkeypatch.setattr(Learner, "update", poisoned)
     path: Path = tmp_path / "run"
     with pytest.raises(FloatingPointError, match=r"its last good checkpoint is .*step_000000768"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
@@ -261,13 +261,13 @@ def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverg
     def broken(folder):
         raise FloatingPointError("the policy cannot be played")
 
-    def poisoned(self: Trainer):
+    def poisoned(self: Learner):
         raise Diverged("train/loss became nan")
 
     monkeypatch.setattr("pgcontrol.training.outcome.write", broken)
     path, ending = tmp_path / "run", nullcontext()
     if diverges:
-        monkeypatch.setattr(Trainer, "update", poisoned)
+        monkeypatch.setattr(Learner, "update", poisoned)
         ending = pytest.raises(Diverged, match="train/loss became nan; it had no checkpoint yet")
     with ending, pytest.warns(UserWarning, match="no outcome: the policy cannot be played"):
         pgcontrol.train(small(run_dir=str(path)))
@@ -287,8 +287,8 @@ def test_the_decision_to_compile_follows_from_the_length_and_the_compiler_alone(
 
 
 def test_what_a_policy_is_made_of_survives_json_also_with_tuples():
-    trainer = Trainer(small(hidden=(8, 8)))
-    assert json.loads(json.dumps(trainer.spec)) == trainer.spec
+    learner = Learner(small(hidden=(8, 8)))
+    assert json.loads(json.dumps(learner.spec)) == learner.spec
 
 
 def test_resume_checks_a_new_budget_like_any_setting(tmp_path):
@@ -317,9 +317,9 @@ def test_a_clip_that_cannot_be_saved_does_not_end_the_run(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("steps", [None, "x", [1]])
 def test_a_checkpoint_whose_counters_are_no_numbers_is_damaged(steps, tmp_path):
-    trainer = Trainer(small())
-    trainer.save(tmp_path / "step_0")
+    learner = Learner(small())
+    learner.save(tmp_path / "step_0")
     file = tmp_path / "step_0" / "meta.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"steps": steps}))
     with pytest.raises(InputError, match="is damaged"):
-        Trainer(small()).load(tmp_path / "step_0")
+        Learner(small()).load(tmp_path / "step_0")

@@ -5,7 +5,7 @@ import torch
 
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from pgcontrol.training.watch import HealthWatch
 
 SMALL = {
@@ -20,8 +20,8 @@ SMALL = {
 
 
 def trained(updates=4, **settings):
-    trainer = Trainer(configure(SMALL | settings))
-    return trainer, [trainer.update() for _ in range(updates)]
+    learner = Learner(configure(SMALL | settings))
+    return learner, [learner.update() for _ in range(updates)]
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
@@ -54,12 +54,12 @@ def test_the_training_does_not_notice(monkeypatch):
 
 
 def test_probe_states_stay_and_survive_a_checkpoint(tmp_path):
-    trainer, _ = trained(1)
-    probes = trainer.watch.probes
+    learner, _ = trained(1)
+    probes = learner.watch.probes
     assert probes is not None
-    trainer.update()
-    trainer.save(tmp_path / "step_1")
-    again = Trainer(configure(SMALL))
+    learner.update()
+    learner.save(tmp_path / "step_1")
+    again = Learner(configure(SMALL))
     again.load(tmp_path / "step_1")
     assert again.watch.probes is not None
     assert torch.equal(again.watch.probes, probes)

@@ -11,7 +11,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_policy
-from pgcontrol.training.trainer import Trainer
+from pgcontrol.training.learner import Learner
 from tests.laws.asking import ask
 from tests.training.test_train import SMALL
 
@@ -37,10 +37,10 @@ def test_law(law, name):
 
 
 def test_actor_and_critic_get_one_each_and_a_checkpoint_brings_it_back(name, tmp_path):
-    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
-    trainer.update()
-    trainer.save(tmp_path / "step_1")
-    policy, again = trainer.policy, load(tmp_path / "step_1")
+    learner = Learner(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
+    learner.update()
+    learner.save(tmp_path / "step_1")
+    policy, again = learner.policy, load(tmp_path / "step_1")
     assert type(policy.actor_trunk) is type(policy.critic_trunk) is catalog.trunks()[name]
     obs = torch.randn(4, policy.obs_size).double()
     assert torch.equal(again.act(obs, None)[0], policy.act(obs, None)[0])
@@ -52,33 +52,33 @@ def test_a_spec_that_says_no_trunk_means_layers_of_tanh():
 
 
 def test_a_critic_may_have_a_network_of_another_kind_and_size(name, tmp_path):
-    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32", "critic_trunk": "mlp", "critic_hidden": 8}))
-    trainer.update()
-    trainer.save(tmp_path / "step_1")
+    learner = Learner(configure(SMALL | {"trunk": name, "hidden": "32,32", "critic_trunk": "mlp", "critic_hidden": 8}))
+    learner.update()
+    learner.save(tmp_path / "step_1")
     policy = load(tmp_path / "step_1")
     assert type(policy.actor_trunk) is catalog.trunks()[name]
     assert isinstance(policy.critic_trunk, catalog.trunks()["mlp"])
     obs = torch.randn(4, policy.obs_size)
     assert policy.actor_trunk(obs).shape == (4, 32)
     assert policy.critic_trunk(obs).shape == (4, 8)
-    assert torch.equal(policy.value(obs), trainer.policy.value(obs))
+    assert torch.equal(policy.value(obs), learner.policy.value(obs))
 
 
 def test_a_checkpoint_from_before_the_critic_had_a_network_of_its_own_goes_on(name, tmp_path):
-    trainer = Trainer(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
-    trainer.update()
-    trainer.save(tmp_path / "step_1")
+    learner = Learner(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
+    learner.update()
+    learner.save(tmp_path / "step_1")
     meta = json.loads((tmp_path / "step_1" / "meta.json").read_text())
     del meta["policy"]["critic_trunk"], meta["policy"]["critic_hidden"]
     (tmp_path / "step_1" / "meta.json").write_text(json.dumps(meta))
-    again = Trainer(trainer.config)
+    again = Learner(learner.config)
     again.load(tmp_path / "step_1")
-    assert torch.equal(again.policy.theta, trainer.policy.theta)
+    assert torch.equal(again.policy.theta, learner.policy.theta)
 
 
 def test_a_block_may_be_wider_inside():
     block = catalog.trunks()["residual-layernorm"]
-    said = Trainer(configure(SMALL | {"trunk": block.name, "hidden": "32,32", "trunk.expansion": 4})).policy
+    said = Learner(configure(SMALL | {"trunk": block.name, "hidden": "32,32", "trunk.expansion": 4})).policy
     for trunk in (said.actor_trunk, said.critic_trunk):
         shapes = {name: tuple(weight.shape) for name, weight in trunk.named_parameters()}
         assert (shapes["1.inner.weight"], shapes["1.outer.weight"]) == ((128, 32), (32, 128))
@@ -88,4 +88,4 @@ def test_a_block_may_be_wider_inside():
 def test_unequal_sizes_are_refused_where_they_cannot_be(whose):
     settings = {f"{whose}trunk": "residual-layernorm", f"{whose}hidden": "64,32"}
     with pytest.raises(InputError, match=f"^{whose}hidden = 64,32: trunk 'residual-layernorm' needs equal sizes"):
-        Trainer(configure(SMALL | settings))
+        Learner(configure(SMALL | settings))

@@ -27,7 +27,7 @@ STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "
 KEPT = ("sampling", "minibatches", "adapting")
 
 
-class Trainer:
+class Learner:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
     def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
