@@ -9,30 +9,69 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgcontrol.options import InputError
+    from pgcontrol_envs.task import Task
+
+    from pgcontrol.critics.base import Critic
+    from pgcontrol.heads.base import Head
+    from pgcontrol.learning.advantages import Estimator
+    from pgcontrol.learning.algorithms import Algorithm
+    from pgcontrol.learning.rule import Rule
+    from pgcontrol.options import InputError, option
     from pgcontrol.policy import Policy
+    from pgcontrol.runs.catalog import use_plugin
     from pgcontrol.runs.config import Config, configure
     from pgcontrol.runs.load import load
+    from pgcontrol.tokenizers.base import Tokenizer
     from pgcontrol.training.clone import clone
-    from pgcontrol.training.train import resume, train
+    from pgcontrol.training.train import Run, Trainer, resume, train
+    from pgcontrol.trunks.base import Trunk
 
 __version__ = "0.1.0"
-__all__ = ["Config", "InputError", "Policy", "clone", "configure", "load", "resume", "train"]
+__all__ = [
+    "Algorithm",
+    "Config",
+    "Critic",
+    "Estimator",
+    "Head",
+    "InputError",
+    "Policy",
+    "Rule",
+    "Run",
+    "Task",
+    "Tokenizer",
+    "Trainer",
+    "Trunk",
+    "clone",
+    "configure",
+    "load",
+    "option",
+    "resume",
+    "train",
+    "use_plugin",
+]
 
 _HOMES = {
-    "clone": "pgcontrol.training.clone",
-    "Config": "pgcontrol.runs.config",
-    "InputError": "pgcontrol.options",
-    "Policy": "pgcontrol.policy",
-    "configure": "pgcontrol.runs.config",
-    "load": "pgcontrol.runs.load",
-    "resume": "pgcontrol.training.train",
-    "train": "pgcontrol.training.train",
+    "pgcontrol_envs.task": ("Task",),
+    "pgcontrol.critics.base": ("Critic",),
+    "pgcontrol.heads.base": ("Head",),
+    "pgcontrol.learning.advantages": ("Estimator",),
+    "pgcontrol.learning.algorithms": ("Algorithm",),
+    "pgcontrol.learning.rule": ("Rule",),
+    "pgcontrol.options": ("InputError", "option"),
+    "pgcontrol.policy": ("Policy",),
+    "pgcontrol.runs.catalog": ("use_plugin",),
+    "pgcontrol.runs.config": ("Config", "configure"),
+    "pgcontrol.runs.load": ("load",),
+    "pgcontrol.tokenizers.base": ("Tokenizer",),
+    "pgcontrol.training.clone": ("clone",),
+    "pgcontrol.training.train": ("Run", "Trainer", "resume", "train"),
+    "pgcontrol.trunks.base": ("Trunk",),
 }
 
 
 def __getattr__(name: str) -> Any:
     # torch and mujoco take seconds to import; `pgcontrol --help` should not wait for them
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
     raise AttributeError(f"module 'pgcontrol' has no attribute {name!r}")

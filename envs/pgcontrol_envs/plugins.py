@@ -87,10 +87,34 @@ def use(source: str | Path) -> Plugin:
     found = loaded()
     source = _absolute(str(source))
     plugin = found.get(source) or _load(source)
+    _pass_on(source)
+    return plugin
+
+
+def adopt(module: ModuleType) -> Plugin:
+    """Take a module that Python has imported already, such as the running script, for a plug-in.
+
+    Raises:
+        PluginError: it has no file, which child processes and later commands need.
+    """
+    file = getattr(module, "__file__", None)
+    if file is None:
+        raise PluginError(f"{module.__name__} has no file: define in a .py file what a run is to use")
+    spec = module.__spec__
+    in_package = spec is not None and ("." in spec.name or spec.submodule_search_locations is not None)
+    source = module.__name__ if in_package else str(Path(file).resolve())
+    found = loaded()
+    if source not in found:
+        found[source] = Plugin(module.__name__ if in_package else Path(file).stem, source, module)
+        _pass_on(source)
+    return found[source]
+
+
+def _pass_on(source: str) -> None:
+    """Child processes load it, too."""
     sources = [s for s in os.environ.get(VARIABLE, "").split(os.pathsep) if s]
     if source not in map(_absolute, sources):
         os.environ[VARIABLE] = os.pathsep.join([*sources, source])
-    return plugin
 
 
 def loaded() -> dict[str, Plugin]:

@@ -1,8 +1,10 @@
 """Go on with a run from its newest checkpoint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgcontrol.flags import Section
 from pgcontrol.options import REQUIRED, option
 
 
@@ -15,8 +17,21 @@ class Options:
     quiet: bool = option(False, "print nothing but errors")
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """Train on."""
     from pgcontrol.training.train import resume
 
-    return resume(options.run, options.total_steps, quiet=options.quiet).exit_code
+    return resume(options.run, options.total_steps, quiet=options.quiet, settings=settings).exit_code
+
+
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """The settings of the run, which others may replace as far as they change neither the task nor the policy."""
+    from pgcontrol.runs.folder import RunFolder
+
+    if options.run is None:
+        return []
+    config = RunFolder.open(options.run).config()
+    return [
+        Section("settings of the run, which may change unless they make another task or policy:", config),
+        Section("", config.algorithm.options, "algorithm."),
+    ]

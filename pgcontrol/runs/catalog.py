@@ -1,12 +1,13 @@
 """What can be named: tasks, heads, critics, trunks, tokenizers and algorithms, ours and those of plug-ins."""
 
 import functools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pgcontrol_envs
-from pgcontrol_envs.plugins import Plugin, PluginError, loaded
+from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded
 
 import pgcontrol.critics
 import pgcontrol.heads
@@ -53,6 +54,27 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "trunk": trunks,
     "tokenizer": tokenizers,
 }
+
+
+def name_of(part: Any) -> Any:
+    """The name of a class or of an algorithm's row, known from here on; anything else as it is.
+
+    Raises:
+        InputError: it has no name, or it is defined where other processes cannot find it.
+    """
+    if not isinstance(part, type | Algorithm):
+        return part
+    name = getattr(part, "id", None) or getattr(part, "name", None)
+    if not isinstance(name, str):
+        raise InputError(f"{part!r} has no name: give the class a `name` (a task an `id`)")
+    if not any(part is known for table in KINDS.values() for known in table().values()):
+        homes = [sys.modules[part.__module__]] if isinstance(part, type) else list(sys.modules.values())
+        home = next((m for m in homes if m and any(value is part for value in vars(m).values())), homes[0])
+        try:
+            adopt(home)
+        except PluginError as error:
+            raise InputError(f"{name!r}: {error}") from None
+    return name
 
 
 def use_plugin(source: str | Path) -> Plugin:

@@ -47,7 +47,7 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    settings = flat(settings)
+    settings = {key: catalog.name_of(value) for key, value in flat(settings).items()}
     names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
     classes = {part: pick(part, name, PARTS[part][0](), OWN) for part, name in names.items()}
     values = read_settings(CloneConfig, settings, names, classes)

@@ -81,7 +81,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    settings = flat(settings)
+    settings = {key: catalog.name_of(value) for key, value in flat(settings).items()}
     settings = _critic_like_policy(of_prior(settings) | settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}

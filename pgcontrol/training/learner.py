@@ -74,6 +74,7 @@ class Learner:
         self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
+        self.rollout: Rollout | None = None  # what the last update learned from
         self.steps = self.updates = 0
         self.seconds = 0.0  # wall time spent training, over all sessions of the run
         if fresh and self.prior:
@@ -89,7 +90,7 @@ class Learner:
     def update(self) -> dict[str, float]:
         """One rollout and one update of the policy; returns their metrics."""
         began = time.perf_counter()
-        rollout = self.collect()
+        self.rollout = rollout = self.collect()
         estimate = rollout.estimate(self.estimator)
         row = self.learn(rollout, estimate)
         # after the update: the rollout was collected under the old statistics

@@ -2,13 +2,14 @@
 
 import time
 import warnings
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pgcontrol_envs import VecEnv
 
+from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.machine.threads import one_thread
@@ -17,7 +18,7 @@ from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import Config, configure, nested, write_yaml
+from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
@@ -56,32 +57,57 @@ class Run(NamedTuple):
         return read_rows(self.path / "metrics.jsonl")
 
 
-def train(config: Config | Mapping[str, Any], *, quiet: bool = True) -> Run:
+OnUpdate = Callable[[dict[str, float]], object]  # gets the metrics of an update; True ends the run there
+
+
+def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
     """Train a policy from scratch, in a new run folder.
 
     Args:
         config: a Config, or dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
         quiet: show no progress.
+        on_update: called after every update with its metrics; when it returns True, the run stops there and can be
+            resumed.
 
     Raises:
         InputError: a setting is wrong, or the run folder exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    config = config if isinstance(config, Config) else configure(config)
-    learner = Learner(config)
-    with RunFolder.create(config).alone() as folder:
+    learner = Learner(config if isinstance(config, Config) else configure(config))
+    with begin(learner) as folder:
+        return loop(learner, folder, quiet, on_update)
+
+
+@contextmanager
+def begin(learner: Learner) -> Generator[RunFolder]:
+    """The new run folder of a learner, locked."""
+    with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
         folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
-        return loop(learner, folder, quiet)
+        yield folder
 
 
-def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool = True) -> Run:
+# what a run keeps when it is resumed: it decides what tensors there are, or what the run is
+FOR_GOOD = ("env", "seed", "num_envs", "hidden", "critic_hidden", "scale_reward", "prior", "prior_std", "run_dir")
+
+
+def resume(
+    run_dir: str | Path,
+    total_steps: int | None = None,
+    *,
+    quiet: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    on_update: OnUpdate | None = None,
+) -> Run:
     """Go on with a run from its newest checkpoint, as if it had never stopped.
 
     Args:
         run_dir: the run folder.
         total_steps: a new budget in environment steps; schedules follow it from here on.
         quiet: show no progress.
+        settings: others than the run has had, such as `{"algorithm.learning_rate": 1e-4}`, as far as they change
+            neither the task nor the policy; the manifest notes them.
+        on_update: see `train`.
 
     Raises:
         InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
@@ -89,8 +115,8 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
     """
     with RunFolder.open(Path(run_dir)).alone() as folder:
         config = folder.config()
-        if total_steps is not None:
-            config = configure(nested(config) | {"total_steps": total_steps})
+        changed = flat(settings or {}) | ({} if total_steps is None else {"total_steps": total_steps})
+        config = _changed(config, changed) if changed else config
         latest = checkpoint.latest(folder.path)
         done = checkpoint.steps_of(latest)
         # one that was killed behind its last checkpoint has still to be ended
@@ -101,8 +127,20 @@ def resume(run_dir: str | Path, total_steps: int | None = None, *, quiet: bool =
         learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
         learner.load(latest)
         write_yaml(config, folder.config_file)
+        if changed:
+            folder.write_manifest(resumed=[*folder.manifest().get("resumed", []), {"steps": done, "settings": changed}])
         folder.forget("diagnosis", "outcome")
-        return loop(learner, folder, quiet)
+        return loop(learner, folder, quiet, on_update)
+
+
+def _changed(config: Config, settings: dict[str, Any]) -> Config:
+    """A run's config with other settings; InputError names one that a run keeps."""
+    old, new = flat(nested(config)), flat(nested(configure(flat(nested(config)) | settings)))
+    for key in settings:
+        kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
+        if kept and old.get(key) != new.get(key):
+            raise InputError(f"{key} = {settings[key]!r}: a run that goes on keeps its {key}, {old.get(key)!r}")
+    return configure(new)
 
 
 @contextmanager
@@ -117,8 +155,20 @@ def session(folder: RunFolder, title: str, total: int, start: int = 0, quiet: bo
         yield display, log, interrupt
 
 
-def loop(learner: Learner, folder: RunFolder, quiet: bool = True) -> Run:
-    """Train until the budget is used or a signal comes, and close the learner; see `train`."""
+def loop(learner: Learner, folder: RunFolder, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
+    """Train until the budget is used, a signal comes, or `on_update` returns True; see `train`."""
+    with closing(updates(learner, folder, quiet)) as made:
+        for row in made:
+            if on_update and on_update(row) is True:
+                break
+    return Run(folder.path, learner.steps, folder.manifest()["status"])
+
+
+def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generator[dict[str, float]]:
+    """The metrics of one update after the other, until the budget is used or a signal comes.
+
+    When it is closed earlier, it leaves a run that can be resumed. It closes the learner.
+    """
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status = "failed"
@@ -130,19 +180,21 @@ def loop(learner: Learner, folder: RunFolder, quiet: bool = True) -> Run:
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
             began, first = time.perf_counter(), learner.steps
-            while learner.steps < config.total_steps and not interrupt:
-                before, row = learner.steps, driven.update()
-                row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
-                finished = learner.steps >= config.total_steps
-                if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
-                    row |= _evaluate(learner, folder, clips)
-                log.write(learner.steps, row)
-                while learner.remarks:
-                    display.say(learner.remarks.pop(0))
-                display.update(learner.steps, row, left=(config.total_steps - learner.steps) / row["time/fps"])
-                if finished or _due(config.checkpoint_every, before, learner.steps):
-                    _save(learner, driven, folder)
-                clips.poll()
+            with suppress(GeneratorExit):  # the caller leaves
+                while learner.steps < config.total_steps and not interrupt:
+                    before, row = learner.steps, driven.update()
+                    row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
+                    finished = learner.steps >= config.total_steps
+                    if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
+                        row |= _evaluate(learner, folder, clips)
+                    log.write(learner.steps, row)
+                    while learner.remarks:
+                        display.say(learner.remarks.pop(0))
+                    display.update(learner.steps, row, left=(config.total_steps - learner.steps) / row["time/fps"])
+                    if finished or _due(config.checkpoint_every, before, learner.steps):
+                        _save(learner, driven, folder)
+                    clips.poll()
+                    yield {"time/total_timesteps": learner.steps, **row}
             status = "finished" if learner.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 _save(learner, driven, folder)
@@ -159,7 +211,68 @@ def loop(learner: Learner, folder: RunFolder, quiet: bool = True) -> Run:
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
-    return Run(folder.path, learner.steps, status)
+
+
+class Trainer:
+    """A training from Python: an iterator of the metrics of its updates.
+
+    >>> trainer = Trainer("Hopper-v5", head="binned", total_steps=100_000)
+    >>> for metrics in trainer:
+    ...     if metrics["train/kl"] > 0.1:
+    ...         break  # leaves a run that can be resumed
+    >>> policy = trainer.policy
+
+    Attributes:
+        path: the run folder; None before the first update.
+    """
+
+    def __init__(self, env: Any, *, quiet: bool = True, **settings: Any):
+        """Check the settings and make the parts.
+
+        Args:
+            env: a task's id, "gym:ID", or a task's class.
+            quiet: show no progress.
+            settings: as in config.yaml. A part is a name, a class, an algorithm's row, or a mapping with its options:
+                `head={"name": "binned", "bins": 41}`.
+
+        Raises:
+            InputError: a setting is wrong.
+        """
+        self._learner, self._quiet = Learner(configure({"env": env, **settings})), quiet
+        self.path: Path | None = None
+
+    def __iter__(self) -> Generator[dict[str, float]]:
+        """Train in a new run folder. Between two updates, torch computes with one thread.
+
+        Raises:
+            InputError: the run folder exists, or these updates have begun before.
+            Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+        """
+        if self.path:
+            raise InputError(f"{self.path} has begun; to go on: pgcontrol.resume({str(self.path)!r})")
+        with begin(self._learner) as folder:
+            self.path = folder.path
+            yield from updates(self._learner, folder, self._quiet)
+
+    @property
+    def env(self) -> VecEnv:
+        """The environments that the policy acts in."""
+        return self._learner.env
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as it is now."""
+        return self._learner.policy
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """What the last update learned from; None before the first, and with asynchronous workers."""
+        return self._learner.rollout
+
+    @property
+    def steps(self) -> int:
+        """Environment steps so far."""
+        return self._learner.steps
 
 
 def _ended(folder: RunFolder, config: Config, status: str) -> str:

@@ -1,0 +1,128 @@
+"""Training from Python: an iterator of updates, objects in place of names, settings of a resumed run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pgcontrol
+from pgcontrol.critics.mse import MSE
+from pgcontrol.heads.gaussian import Gaussian
+from pgcontrol.learning.advantages import TD
+from pgcontrol.learning.algorithms import Algorithm
+from pgcontrol.learning.score import ScoreAndCritic
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.training.learner import Learner
+
+SMALL: dict[str, Any] = {
+    "env": "InvertedPendulum-v5",
+    "total_steps": 2048,
+    "num_envs": 4,
+    "rollout_steps": 64,
+    "hidden": [8, 8],
+}
+SMALL |= {"video": False, "eval_every": 0, "threads": 1, "compile": "off", "checkpoint_every": 10**6}
+
+
+class Mine(Gaussian):
+    """A Gaussian under another name."""
+
+    name = "mine-from-python"
+
+
+ROW = Algorithm("td-from-python", "one-step TD", TD, ScoreAndCritic)
+
+
+def weights(folder: Path):
+    return checkpoint.load(checkpoint.latest(folder))[0]["policy.theta"]
+
+
+def test_iterating_trains_as_train_does(tmp_path):
+    run = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "train")})
+    trainer = pgcontrol.Trainer(**SMALL, run_dir=str(tmp_path / "iterated"))
+    rows = list(trainer)
+    assert [row["time/total_timesteps"] for row in rows] == [256 * (i + 1) for i in range(8)]
+    assert trainer.steps == 2048
+    assert trainer.rollout is not None
+    assert trainer.rollout.reward.shape == (64, 4)
+    assert trainer.env.num_envs == 4
+    assert trainer.path == tmp_path / "iterated"
+    assert trainer.path is not None
+    assert weights(trainer.path).equal(weights(run.path))
+    assert weights(trainer.path).equal(trainer.policy.theta)
+    assert json.loads((trainer.path / "manifest.json").read_text())["status"] == "finished"
+    with pytest.raises(InputError, match=r"has begun; to go on: pgcontrol.resume"):
+        next(iter(trainer))
+
+
+@pytest.mark.parametrize("how", ["break", "error", "on_update"])
+def test_leaving_early_leaves_a_run_that_goes_on_to_the_bit(how, tmp_path):
+    whole = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "whole")})
+    path = tmp_path / "left"
+    settings: dict[str, Any] = SMALL | {"run_dir": str(path)}
+    if how == "on_update":
+        run = pgcontrol.train(settings, on_update=lambda row: row["time/total_timesteps"] >= 512)
+        assert (run.status, run.steps) == ("stopped", 512)
+    elif how == "break":
+        for row in pgcontrol.Trainer(**settings):
+            if row["time/total_timesteps"] >= 512:
+                break
+    else:
+        with pytest.raises(ZeroDivisionError):
+            _ = [1 / (512 - row["time/total_timesteps"]) for row in pgcontrol.Trainer(**settings)]
+    assert json.loads((path / "manifest.json").read_text())["status"] == "stopped"
+    run = pgcontrol.resume(path)
+    assert (run.status, run.steps) == ("finished", 2048)
+    assert weights(path).equal(weights(whole.path))
+
+
+def test_classes_and_rows_stand_for_names(tmp_path):
+    parts: dict[str, Any] = {"head": Mine, "critic": MSE, "algorithm": ROW}
+    trainer = pgcontrol.Trainer(**SMALL, **parts, run_dir=str(tmp_path / "run"))
+    next(iter(trainer))
+    assert trainer.policy.head.name == "mine-from-python"
+    noted = json.loads((tmp_path / "run/manifest.json").read_text())["plugins"]
+    assert [Path(plugin["source"]).stem for plugin in noted.values()] == [__name__] or __name__ in noted
+
+
+def test_what_has_no_name_is_refused():
+    class Nameless(Gaussian):
+        pass
+
+    Nameless.name = None  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(InputError, match="has no name"):
+        pgcontrol.configure({"head": Nameless})
+
+
+def test_a_resumed_run_takes_settings_that_change_no_shape(tmp_path):
+    path = tmp_path / "run"
+    pgcontrol.train(SMALL | {"run_dir": str(path)}, on_update=lambda row: True)
+    pgcontrol.resume(path, settings={"algorithm.learning_rate": 1e-5, "eval_every": 1024, "eval_episodes": 1})
+    manifest = json.loads((path / "manifest.json").read_text())
+    changed = {"algorithm.learning_rate": 1e-5, "eval_every": 1024, "eval_episodes": 1}
+    assert manifest["resumed"] == [{"steps": 256, "settings": changed}]
+    assert "learning_rate: 1.0e-05" in (path / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"head": "binned"}, "head = 'binned': a run that goes on keeps its head, 'gaussian'"),
+        ({"num_envs": 8}, "num_envs = 8: a run that goes on keeps its num_envs, 4"),
+        ({"seed": 9}, "seed = 9: a run that goes on keeps its seed, 0"),
+        ({"algorithm.learning_rat": 1}, "did you mean 'algorithm.learning_rate'"),
+    ],
+)
+def test_settings_that_a_run_keeps_are_named(settings, line, tmp_path):
+    path = tmp_path / "run"
+    pgcontrol.train(SMALL | {"run_dir": str(path)}, on_update=lambda row: True)
+    with pytest.raises(InputError, match=line):
+        pgcontrol.resume(path, settings=settings)
+
+
+def test_a_learner_keeps_no_rollout_before_its_first_update():
+    learner = Learner(pgcontrol.configure(SMALL))
+    assert learner.rollout is None
+    learner.close()
