@@ -1,10 +1,10 @@
 """MuJoCo worlds, batched over mujoco.batch, with a Gymnasium face: importing this registers pgcontrol/<id> with it."""
 
 from pgcontrol_envs.make import make
-from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.tasks import built_in, catalog
 from pgcontrol_envs.to_gymnasium import register
 from pgcontrol_envs.vector import Step, UnknownEnv, VecEnv
 
 __all__ = ["Step", "UnknownEnv", "VecEnv", "catalog", "make"]
 
-register()
+register(built_in())

@@ -1,5 +1,6 @@
 """The Gymnasium face of a VecEnv: gymnasium.vector.VectorEnv, with numpy in and out and autoreset on top."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -9,6 +10,7 @@ from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from pgcontrol_envs.task import Task
 from pgcontrol_envs.tasks import catalog
 from pgcontrol_envs.vector import TaskVecEnv
 
@@ -117,9 +119,11 @@ def _floats(actions: Any) -> Array:
     return actions if actions.dtype in (np.float32, np.float64) else actions.astype(np.float64)
 
 
-def register() -> None:
-    """Make the catalogue's tasks known to Gymnasium, as pgcontrol/<id>."""
-    for env_id, task in catalog().items():
+def register(tasks: Mapping[str, type[Task]]) -> None:
+    """Make tasks known to Gymnasium, by their ids, as pgcontrol/<id>; those that it knows stay."""
+    for env_id, task in tasks.items():
+        if f"pgcontrol/{env_id}" in gymnasium.registry:
+            continue
         gymnasium.register(
             f"pgcontrol/{env_id}",
             entry_point=f"{__name__}:GymEnv",

@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 import pgcontrol_envs
 from gymnasium.spaces import Box
+from pgcontrol_envs.to_gymnasium import register
 
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
@@ -159,7 +160,8 @@ class Writer:
         folder = folder.resolve()  # Minari joins a relative one to itself
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
         beside.mkdir(parents=True)
-        # Gymnasium's name of our tasks, so that Minari can make the environment anew
+        # Gymnasium's name of our tasks and of those of plug-ins, so that Minari can make the environment again
+        register(pgcontrol_envs.catalog())
         spec = gymnasium.spec(env_id.removeprefix("gym:") if env_id.startswith("gym:") else f"pgcontrol/{env_id}")
         obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
         storage = MinariStorage.new(beside, observation_space=obs, action_space=action, env_spec=spec)

@@ -22,6 +22,7 @@ from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, write_
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
+from pgcontrol.text import typed
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.learner import Learner
@@ -135,12 +136,12 @@ def resume(
 
 def _changed(config: Config, settings: dict[str, Any]) -> Config:
     """A run's config with other settings; InputError names one that a run keeps."""
-    old, new = flat(nested(config)), flat(nested(configure(flat(nested(config)) | settings)))
-    for key in settings:
+    old = flat(nested(config))
+    for key, value in settings.items():
         kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
-        if kept and old.get(key) != new.get(key):
-            raise InputError(f"{key} = {settings[key]!r}: a run that goes on keeps its {key}, {old.get(key)!r}")
-    return configure(new)
+        if kept and key in old and typed(value) != typed(old[key]):
+            raise InputError(f"{key} = {value!r}: a run that goes on keeps its {key}, {old[key]!r}")
+    return configure(old | settings)
 
 
 @contextmanager

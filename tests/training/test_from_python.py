@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import pgcontrol
 from pgcontrol.critics.mse import MSE
@@ -36,7 +37,8 @@ ROW = Algorithm("td-from-python", "one-step TD", TD, ScoreAndCritic)
 
 
 def weights(folder: Path):
-    return checkpoint.load(checkpoint.latest(folder))[0]["policy.theta"]
+    tensors, _ = checkpoint.load(checkpoint.latest(folder))
+    return torch.cat([tensors[name].flatten().double() for name in sorted(tensors) if name.startswith("policy.")])
 
 
 def test_iterating_trains_as_train_does(tmp_path):
@@ -51,7 +53,6 @@ def test_iterating_trains_as_train_does(tmp_path):
     assert trainer.path == tmp_path / "iterated"
     assert trainer.path is not None
     assert weights(trainer.path).equal(weights(run.path))
-    assert weights(trainer.path).equal(trainer.policy.theta)
     assert json.loads((trainer.path / "manifest.json").read_text())["status"] == "finished"
     with pytest.raises(InputError, match=r"has begun; to go on: pgcontrol.resume"):
         next(iter(trainer))

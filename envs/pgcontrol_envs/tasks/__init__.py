@@ -1,6 +1,5 @@
 """The tasks, one file each. A file put here is in the catalogue: there is no list to add it to."""
 
-import functools
 import importlib
 import pkgutil
 
@@ -8,7 +7,6 @@ from pgcontrol_envs import plugins
 from pgcontrol_envs.task import Task
 
 
-@functools.cache
 def built_in() -> dict[str, type[Task]]:
     """The task classes of all files of this package, by id."""
     found: dict[str, type[Task]] = {}
