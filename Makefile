@@ -1,4 +1,4 @@
-# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (6 minutes).
+# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
