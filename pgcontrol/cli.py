@@ -83,7 +83,9 @@ def _command(name: str, module: ModuleType, words: list[str]) -> int:
     settings = {key: value for key, value in said.items() if key not in flags}
     common = read_flags(CommonOptions, said, name)
     if common.accept_changed:
-        os.environ["PGCONTROL_ACCEPT_CHANGED"] = "1"
+        from pgcontrol.parts import ACCEPT
+
+        os.environ[ACCEPT] = "1"
     if common.plugin:
         from pgcontrol.runs.catalog import use_plugin
 

@@ -1,8 +1,8 @@
 """Plug-ins: Python files and modules of the user, loaded once a process.
 
 A plug-in is named by `use`, by the variable PGCONTROL_PLUGINS (several with `os.pathsep` between them), or by an
-installed package's entry point in the group `pgcontrol.plugins`. What it defines is found by `classes`. Child processes
-inherit the variable, to which `use` adds, so they load the same plug-ins.
+installed package's entry point in the group `pgcontrol.plugins`. `Plugin.members` gives what it defines. Child
+processes inherit the variable, to which `use` adds, so they load the same plug-ins.
 """
 
 import hashlib
@@ -59,15 +59,17 @@ class Plugin(NamedTuple):
 
     def owns(self, part: Any) -> bool:
         """Whether a class or another object is one of the module's names; what it imports of ours stays ours."""
-        if isinstance(part, type) and part.__module__.partition(".")[0] in OURS:
-            return False
-        return any(part is value for value in vars(self.module).values())
+        return not _ours(part) and any(part is value for value in vars(self.module).values())
 
     def members(self, kind: Any) -> Iterator[Any]:
         """The subclasses of a class among the module's names, without those that pgcontrol itself defines."""
         for value in vars(self.module).values():
-            if isinstance(value, type) and issubclass(value, kind) and value.__module__.partition(".")[0] not in OURS:
+            if isinstance(value, type) and issubclass(value, kind) and not _ours(value):
                 yield value
+
+
+def _ours(part: Any) -> bool:
+    return isinstance(part, type) and part.__module__.partition(".")[0] in OURS
 
 
 _loaded: dict[str, Plugin] = {}  # by source
@@ -112,9 +114,12 @@ def adopt(module: ModuleType) -> Plugin:
 
 def _pass_on(source: str) -> None:
     """Child processes load it, too."""
-    sources = [s for s in os.environ.get(VARIABLE, "").split(os.pathsep) if s]
-    if source not in map(_absolute, sources):
-        os.environ[VARIABLE] = os.pathsep.join([*sources, source])
+    if source not in (named := _in_variable()):
+        os.environ[VARIABLE] = os.pathsep.join([*named, source])
+
+
+def _in_variable() -> list[str]:
+    return [_absolute(source) for source in os.environ.get(VARIABLE, "").split(os.pathsep) if source]
 
 
 def loaded() -> dict[str, Plugin]:
@@ -125,8 +130,7 @@ def loaded() -> dict[str, Plugin]:
     global _looked
     if not _looked:
         _looked = True  # first: a plug-in that is loaded here may ask, too
-        sources = [_absolute(s) for s in os.environ.get(VARIABLE, "").split(os.pathsep) if s]
-        sources += [entry.value for entry in metadata.entry_points(group=GROUP)]
+        sources = _in_variable() + [entry.value for entry in metadata.entry_points(group=GROUP)]
         for source in dict.fromkeys(sources):
             try:
                 _load(source)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 
 class Broken(AssertionError):
@@ -75,6 +76,14 @@ def within(what: str, measured: Any, expected: Any, room: Any) -> None:
     came, meant, most = (float(x.flatten()[worst]) for x in (measured, expected, room))
     where = f" at {place}" if place else ""
     raise Broken(f"{what}: {came:.6g}{where}, expected {meant:.6g} to within {most:.2g}")
+
+
+def differentiable(method: str, function: Callable[[Tensor], Tensor], at: Tensor) -> None:
+    """A function's gradient, at a point in float64 that needs it, is that of finite differences."""
+    try:
+        gradcheck(function, at)
+    except GradcheckError as error:
+        raise Broken(f"{method}: {' '.join(str(error).split())[:300]}") from None
 
 
 def same(what: str, one: Tensor, other: Tensor) -> None:

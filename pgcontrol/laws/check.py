@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pgcontrol_envs import plugins
 from pgcontrol_envs.plugins import Plugin
 from pgcontrol_envs.task import TaskError
 
@@ -56,18 +55,6 @@ class Ruling(NamedTuple):
     def broken(self) -> bool:
         """Whether the part breaks the law."""
         return self.verdict == "FAILED"
-
-
-def load(source: str) -> Plugin:
-    """A plug-in, by its file or its module's name.
-
-    Raises:
-        InputError: it cannot be loaded.
-    """
-    try:
-        return plugins.use(source)
-    except plugins.PluginError as error:
-        raise InputError(str(error)) from error.__cause__
 
 
 def subjects(plugin: Plugin) -> Iterator[Subject]:
