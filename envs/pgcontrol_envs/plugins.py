@@ -33,11 +33,13 @@ class Plugin(NamedTuple):
         name: the file's name without .py, or the module's name.
         source: what names it: the file's absolute path, or the module's name.
         module: the module.
+        digest: SHA-256 of its file, or of all .py files of its package, as they were loaded.
     """
 
     name: str
     source: str
     module: ModuleType
+    digest: str
 
     @property
     def version(self) -> str | None:
@@ -46,16 +48,6 @@ class Plugin(NamedTuple):
             return str(getattr(self.module, "__version__", None) or metadata.version(self.name.partition(".")[0]))
         except metadata.PackageNotFoundError:
             return None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of its file, or of all .py files of its package."""
-        file = Path(str(self.module.__file__))
-        files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
-        total = hashlib.sha256()
-        for one in files:
-            total.update(one.relative_to(file.parent).as_posix().encode() + b"\0" + one.read_bytes())
-        return total.hexdigest()
 
     def owns(self, part: Any) -> bool:
         """Whether a class or another object is one of the module's names; what it imports of ours stays ours."""
@@ -107,7 +99,7 @@ def adopt(module: ModuleType) -> Plugin:
     source = module.__name__ if in_package else str(Path(file).resolve())
     found = loaded()
     if source not in found:
-        found[source] = Plugin(module.__name__ if in_package else Path(file).stem, source, module)
+        found[source] = Plugin(module.__name__ if in_package else Path(file).stem, source, module, _digest(module))
         _pass_on(source)
     return found[source]
 
@@ -170,8 +162,18 @@ def _load(source: str) -> Plugin:
         raise PluginError(f"plug-in {source}: {_why(error, source)}") from error
     if not getattr(module, "__file__", None):
         raise PluginError(f"plug-in {source}: a folder without __init__.py is no plug-in")
-    plugin = _loaded[source] = Plugin(name, source, module)
+    plugin = _loaded[source] = Plugin(name, source, module, _digest(module))
     return plugin
+
+
+def _digest(module: ModuleType) -> str:
+    # when it is loaded, not when a run is saved: a file that is edited meanwhile is not what runs
+    file = Path(str(module.__file__))
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    total = hashlib.sha256()
+    for one in files:
+        total.update(one.relative_to(file.parent).as_posix().encode() + b"\0" + one.read_bytes())
+    return total.hexdigest()
 
 
 def _module_of_file(name: str, file: str) -> ModuleType:
