@@ -134,9 +134,10 @@ class Batch:
         chosen = self._every if ids is None else ids.astype(np.int32)
         if not len(chosen):
             return
+        address = None if ids is None else chosen.ctypes.data  # which costs 1 µs
         self._quiet.set()  # the counters say what happened, and in which env; the log is one line per env and episode
         try:
-            failed = function(self._handle, chosen.ctypes.data, len(chosen), *rest)
+            failed = function(self._handle, address, len(chosen), *rest)
         finally:
             self._loud.set()
         if failed:

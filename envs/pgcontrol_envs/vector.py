@@ -193,7 +193,8 @@ class TaskVecEnv:
         if terminated is None:
             terminated = np.zeros(self.num_envs, np.bool_)
         reward, terms = task.reward(controls, before, terminated)
-        step = Step(*map(torch.from_numpy, (obs, reward, terminated, truncated)), terms=_LazyTensors(terms))
+        tensor = torch.from_numpy
+        step = Step(tensor(obs), tensor(reward), tensor(terminated), tensor(truncated), _LazyTensors(terms))
         return step if active is None else _masked(step, active)
 
     def qpos(self, i: int) -> np.ndarray:

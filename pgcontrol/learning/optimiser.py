@@ -68,9 +68,9 @@ OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
 class GradientStep:
     """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
 
-    Between the two a gradient may be averaged over processes; where it is not, a call does both. Each half is a pure
-    function of tensors; where the loss is one of tensors and named tuples of them, each is one compiled graph if
-    `compilation` says so.
+    A call does both. Whoever averages a gradient over processes calls the halves. All three are pure functions of
+    tensors; where the loss is one of tensors and named tuples of them, each is one compiled graph if `compilation`
+    says so.
     """
 
     def __init__(
@@ -90,11 +90,16 @@ class GradientStep:
         rates = [] if self.rates is None else [self.rates]
         # (theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)
         self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
+        # one graph for both: two cost a small minibatch a tenth of its step
+        self._both: Callable[..., tuple[Tensor, Adam, Metrics]] = compilation(self._whole, list(policy.buffers()))
 
     def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
         """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics."""
-        gradient, (names, values) = self.gradient(theta, *args)
-        theta, adam, norm = self.apply(theta, gradient, adam, rate)
+        return self._both(theta, adam, rate, *args)
+
+    def _whole(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
+        gradient, (names, values) = self._gradient(theta, *args)
+        theta, adam, norm = self._apply(theta, gradient, adam, rate)
         return theta, adam, Metrics((*names, "grad_norm"), torch.cat((values, norm.view(1))))
 
     def _gradient(self, theta: Tensor, *args: Any) -> tuple[Tensor, Metrics]:

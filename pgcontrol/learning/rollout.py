@@ -133,10 +133,11 @@ class RewardScale(nn.Module):
         """Raw rewards [T, N] -> scaled float32 [T, N], after taking them into the moments."""
         if not self.enabled:
             return reward.float()
-        returns = torch.empty_like(reward)
+        returns, carry = torch.empty_like(reward), self.carry
         for t in range(len(reward)):
-            torch.addcmul(reward[t], self.carry, discount[t], out=returns[t])
-            self.carry = returns[t].masked_fill(done[t], 0.0)
+            torch.addcmul(reward[t], carry, discount[t], out=returns[t])
+            carry = returns[t].masked_fill(done[t], 0.0)
+        self.carry.copy_(carry)
         var, mean = torch.var_mean(returns, correction=0)
         merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
         self.divisor = float((self.var + 1e-8).sqrt())
@@ -264,7 +265,7 @@ class Collector:
         """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
         chunk = action.unbind(1)
         playing = ~self.over
-        step = self._finite(t, self.env.step(chunk[0], None if playing.all() else playing), obs)
+        step = self._finite(t, self.env.step(chunk[0], playing if self.over.any() else None), obs)
         reward, played = step.reward, playing.long()
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):

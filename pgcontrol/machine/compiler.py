@@ -80,7 +80,7 @@ class Graph:
         self.state = list(state)
         self.compilation = compilation or Compilation(True)
         self._compiled: Function | None = None
-        self._result: Any = None  # what the function gives, with tensors of no meaning
+        self._result: Any = None  # an iterator of tensors -> what the function gives
 
     def __call__(self, *args: Any) -> Any:
         """`function(*args)`."""
@@ -101,7 +101,7 @@ class Graph:
     def _call(self, args: tuple[Any, ...]) -> Any:
         assert self._compiled is not None
         with torch.no_grad():
-            return trees.like(self._result, iter(self._compiled(*trees.leaves(args), *self.state)))
+            return self._result(iter(self._compiled(*trees.leaves(args), *self.state)))
 
     def trace(self, *args: Any) -> Any:
         """What will be compiled, as it runs uncompiled: a function of the tensors in `args` and then of `state`."""
@@ -111,7 +111,7 @@ class Graph:
 
         def function(*tensors: Tensor) -> list[Tensor]:
             result = self.function(*trees.like(args, iter(tensors[: len(given)])))
-            self._result = trees.each(lambda _: torch.empty(0), result)
+            self._result = trees.shape_of(result)
             return trees.leaves(result)
 
         # the tracer knows tensors by identity: what `function` reads of `state` becomes an input, not a constant

@@ -10,19 +10,33 @@ Tree = TypeVar("Tree")
 
 def leaves(tree: Any) -> list[Tensor]:
     """The tensors of nested tuples, in order; what else is in there is no leaf."""
+    found: list[Tensor] = []
+    _gather(tree, found)
+    return found
+
+
+def _gather(tree: Any, found: list[Tensor]) -> None:
+    if isinstance(tree, tuple):
+        for branch in tree:
+            _gather(branch, found)
+    elif isinstance(tree, Tensor):
+        found.append(tree)
+
+
+def shape_of(tree: Tree) -> Callable[[Iterator[Tensor]], Tree]:
+    """A function that makes the same tree of other tensors, taken in the order of `leaves`; the rest stays."""
     if isinstance(tree, Tensor):
-        return [tree]
-    return [leaf for branch in tree for leaf in leaves(branch)] if isinstance(tree, tuple) else []
+        return next  # pyright: ignore[reportReturnType]
+    if not isinstance(tree, tuple) or not leaves(tree):
+        return lambda _: tree
+    branches = [shape_of(branch) for branch in tree]
+    make: Any = getattr(tree, "_make", tuple)
+    return lambda tensors: make([branch(tensors) for branch in branches])
 
 
 def like(tree: Tree, tensors: Iterator[Tensor]) -> Tree:
     """The same tree with other tensors, taken in the order of `leaves`; what is no tensor stays."""
-    if isinstance(tree, Tensor):
-        return next(tensors)  # pyright: ignore[reportReturnType]
-    if not isinstance(tree, tuple):
-        return tree
-    branches = [like(branch, tensors) for branch in tree]
-    return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)  # pyright: ignore[reportReturnType]
+    return shape_of(tree)(tensors)
 
 
 def each(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
@@ -41,8 +55,9 @@ def split(tree: Tree, size: int) -> Iterator[Tree]:
     A compiled graph compares them with the numbers of bins or codes, many rows at a time; apart, it would collect them
     one by one for each of the numbers.
     """
+    shape = shape_of(tree)
     for part in zip(*(x.split(size) for x in leaves(tree)), strict=True):
-        yield like(tree, (x if x.ndim == 1 or x.is_floating_point() else _rows_inside(x) for x in part))
+        yield shape(x if x.ndim == 1 or x.is_floating_point() else _rows_inside(x) for x in part)
 
 
 def _rows_inside(x: Tensor) -> Tensor:
