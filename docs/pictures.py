@@ -13,7 +13,7 @@ import torch
 from pgcontrol_envs.demonstrators import Demonstrator
 from PIL import Image
 
-from pgcontrol.video.film import Stage
+from pgcontrol.rendering.film import Stage
 
 SIZE = 640, 480
 ROUND = np.eye(3).ravel()

@@ -78,8 +78,8 @@ def compare(
     Returns:
         Exit code: 1 when a cell failed.
     """
-    from pgcontrol.report import publish, tables
-    from pgcontrol.report.queries import Queries
+    from pgcontrol.reporting import publish, tables
+    from pgcontrol.reporting.queries import Queries
     from pgcontrol.sweep.compare import Rows, run
 
     def meanwhile(rows: Rows) -> None:

@@ -18,7 +18,7 @@ class Options:
 
 def run(options: Options) -> int:
     """The file and its description."""
-    from pgcontrol.export.export import export
+    from pgcontrol.exporting.export import export
 
     if options.out.suffix != ".onnx":
         raise InputError(f"--out {options.out}: must end in .onnx")

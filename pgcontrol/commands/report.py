@@ -27,8 +27,8 @@ def run(options: Options) -> int:
 
 
 def _report(path: Path, options: Options) -> int:
-    from pgcontrol.report import publish
-    from pgcontrol.report.queries import Queries
+    from pgcontrol.reporting import publish
+    from pgcontrol.reporting.queries import Queries
     from pgcontrol.sweep import results
     from pgcontrol.sweep.sweep import read_sweep
 

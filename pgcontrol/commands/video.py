@@ -26,8 +26,8 @@ class Options:
 
 def run(options: Options) -> int:
     """The clip."""
-    from pgcontrol.video.clip_format import ClipFormat
-    from pgcontrol.video.clips import video_of_runs
+    from pgcontrol.rendering.clip_format import ClipFormat
+    from pgcontrol.rendering.clips import video_of_runs
 
     if options.out.exists() and not options.force:
         raise InputError(f"{options.out} exists already; name another file, or say --force")

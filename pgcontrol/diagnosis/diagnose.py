@@ -23,13 +23,13 @@ from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
 from pgcontrol.policy import Policy
+from pgcontrol.rendering.still import still
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.text import count
-from pgcontrol.video.still import still
 
 CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
 

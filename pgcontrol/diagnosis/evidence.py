@@ -12,8 +12,8 @@ from pgcontrol.charts.pictures import image, mass
 from pgcontrol.charts.scale import Scale, number, spans
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED, Decision
 from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, LogRows, Verdict, column, spreads
-from pgcontrol.video.projection import Push
-from pgcontrol.video.still import Still
+from pgcontrol.rendering.projection import Push
+from pgcontrol.rendering.still import Still
 
 SENSITIVITY, WORTH = "health/sensitivity", "eval/mean_reward"
 TIME = "environment steps"

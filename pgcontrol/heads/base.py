@@ -31,7 +31,7 @@ class Head(nn.Module):
     A head keeps nothing between calls: whatever describes the distribution is in `params` [B, ...], so a rollout can
     store it and an old distribution can be asked again. Weights live in the module (`nn.Parameter`), and every method
     is differentiable in `params` and traceable as one graph for any B
-    (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `export/uniform.py` names the random draws
+    (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `exporting/uniform.py` names the random draws
     that an exported `sample` may make. Nobody outside a head's file asks what kind of head it is.
 
     Sizes: B samples, F features, A joints, H = `horizon` actions a choice. Choices are in *normalised* units where -1

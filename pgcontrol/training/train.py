@@ -17,6 +17,9 @@ from pgcontrol.measures import verdicts
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.policy import Policy
+from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.clips import distributions, recorded
+from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
@@ -26,9 +29,6 @@ from pgcontrol.text import typed
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.learner import Learner
-from pgcontrol.video.clip_format import ClipFormat
-from pgcontrol.video.clips import distributions, recorded
-from pgcontrol.video.queue import RenderQueue
 
 Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
 

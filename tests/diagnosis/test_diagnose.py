@@ -15,13 +15,13 @@ from pgcontrol.measures.verdicts import Gain, Onset
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
+from pgcontrol.rendering.still import Still
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, load_with_meta, make_env
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.executor import Local
 from pgcontrol.training.train import resume
-from pgcontrol.video.still import Still
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 from tests.training.test_train import small
 

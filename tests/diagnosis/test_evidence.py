@@ -14,8 +14,8 @@ from pgcontrol.diagnosis.evidence import ARMS, SENSITIVITY, Mark, curves, scene
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED
 from pgcontrol.machine import graphics
 from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, Verdict
-from pgcontrol.video.projection import push
-from pgcontrol.video.still import Still, still
+from pgcontrol.rendering.projection import push
+from pgcontrol.rendering.still import Still, still
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZE = (320, 240)

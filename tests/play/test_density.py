@@ -6,11 +6,11 @@ import torch
 
 from pgcontrol.play.density import COLUMNS, density, histograms, joint_names, smooth, widened
 from pgcontrol.policy import Policy
+from pgcontrol.rendering.layout import MARK, Layout
+from pgcontrol.rendering.overlay import Overlay, panel_width
+from pgcontrol.rendering.recording import ActionDistributions
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_env, make_policy
-from pgcontrol.video.layout import MARK, Layout
-from pgcontrol.video.overlay import Overlay, panel_width
-from pgcontrol.video.recording import ActionDistributions
 
 LOW, HIGH = torch.tensor([-2.0, 0.0]), torch.tensor([2.0, 1.0])
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from pgcontrol.cli import main
 from pgcontrol.commands.compare import compare
 from pgcontrol.options import InputError
-from pgcontrol.report import tables
+from pgcontrol.reporting import tables
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results

@@ -12,12 +12,12 @@ from pgcontrol.data.record import record
 from pgcontrol.machine.compiler import Graph
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.machine.trees import leaves
+from pgcontrol.rendering.still import Still
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import configure_clone
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.training import clone as module
 from pgcontrol.training.clone import Likelihood, Samples, clone, split, weigh, windows
-from pgcontrol.video.still import Still
 from tests.test_cli import run
 
 

@@ -310,7 +310,7 @@ def test_a_clip_that_cannot_be_saved_does_not_end_the_run(tmp_path, monkeypatch)
     def full(self, path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pgcontrol.video.recording.Recording.save", full)
+    monkeypatch.setattr("pgcontrol.rendering.recording.Recording.save", full)
     run = pgcontrol.train(small(run_dir=str(tmp_path / "run"), eval_every=512, eval_episodes=1, video=True))
     assert run.status == "finished"
 

@@ -1,0 +1,74 @@
+"""From episodes of a policy to recordings, and from finished runs to clips."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pgcontrol_envs import VecEnv
+
+from pgcontrol.measures import spread
+from pgcontrol.play import evaluate
+from pgcontrol.play.density import density, joint_names
+from pgcontrol.policy import Policy
+from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.recording import ActionDistributions, Recording
+from pgcontrol.rendering.render import RenderResult, render_clip
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.load import load_with_meta, make_env
+
+
+def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **further: Any) -> Recording:
+    """An episode that a policy played from `seed`, as a recording; `further` are its other fields."""
+    head = policy.head.name
+    return Recording(env.env_id, seed, env.control_dt, trace.rewards, trace.qpos, trace.actions, head, **further)
+
+
+def distributions(
+    policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, seconds: float | None
+) -> ActionDistributions:
+    """What the policy might have done in an episode, for as long as the clip will be; None for the whole episode.
+
+    Of a chunk, every part is shown as the choice was made: in the state of its first step.
+    """
+    length, horizon = len(trace.actions), policy.head.horizon
+    steps = length if seconds is None else min(length, int(seconds / env.control_dt) + 1)
+    choices = -(-steps // horizon)
+    shown = density(policy, torch.from_numpy(trace.obs[:choices]), seed, parts=horizon)
+    chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
+    # the last chunk may go on
+    return ActionDistributions(shown.columns[:steps], shown.spread[:steps], chosen, joint_names(env), shown.discrete)
+
+
+def video_of_runs(
+    runs: Sequence[Path], out: Path, clip: ClipFormat, seed: int = 0, deterministic: bool = True, overlay: bool = False
+) -> RenderResult:
+    """Play each run's newest policy for an episode from the same start state, and render them side by side.
+
+    Args:
+        runs: run folders or checkpoints, or recordings (.npz), which are rendered as they are.
+        out: the mp4 file.
+        clip: what it is to look like.
+        seed: of the start state.
+        deterministic: the policies' modes instead of samples.
+        overlay: beside each scene, the action distribution of every joint.
+
+    Raises:
+        InputError: something there cannot be loaded.
+        RenderError: the clip could not be made; the message has what would help.
+    """
+    recordings = list(runs)
+    checkpoints = {i: checkpoint.latest(run) for i, run in enumerate(runs) if run.suffix != ".npz"}
+    with tempfile.TemporaryDirectory() as scratch:
+        for i, folder in checkpoints.items():
+            policy, meta = load_with_meta(folder)
+            env = make_env(meta["policy"]["env"], 1, seed)
+            trace = evaluate.episodes(env, evaluate.policy_agent(policy, deterministic, seed), seed, record=True).trace
+            assert trace is not None
+            labels = {"algorithm": meta["algorithm"], "step": meta["steps"], "run": runs[i].name}
+            shown = distributions(policy, env, trace, seed, clip.seconds) if overlay else None
+            recordings[i] = Path(scratch) / f"{i}.npz"
+            recorded(policy, env, trace, seed, distributions=shown, **labels).save(recordings[i])
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return render_clip(recordings, out, clip)

@@ -1,0 +1,248 @@
+"""Recordings to a clip, and pictures of their steps: the work of the render process, where MUJOCO_GL is set before."""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import gymnasium
+import mujoco
+import numpy as np
+from pgcontrol_envs.task import Camera, Task, python_warnings
+from pgcontrol_envs.tasks import catalog
+from PIL import Image, ImageOps
+
+from pgcontrol.machine.graphics import SAMPLES, SHADOW_SIZE, RenderError
+from pgcontrol.rendering.clip_format import ClipFormat, Timing
+from pgcontrol.rendering.encoding import check, encode
+from pgcontrol.rendering.layout import Caption, Layout
+from pgcontrol.rendering.overlay import Overlay, panel_width
+from pgcontrol.rendering.projection import free_camera, looked_at
+from pgcontrol.rendering.recording import Recording
+
+SKY = (0.86, 0.89, 0.92)
+TILES = (np.array([150, 162, 172], np.uint8), np.array([118, 131, 143], np.uint8))
+LIGHT = np.array([-0.25, 0.5, -0.83])
+PERIOD = 2.0  # metres in which a floor repeats itself: a light and a dark tile
+SETTLING = 0.5  # seconds in which the camera's height follows: slower than a gait, faster than a fall
+
+
+class Stage:
+    """A task's model, dressed for the camera; shared by all recordings of the task, because a GL context is dear.
+
+    The dress changes what is seen and nothing that moves: floors of agents that travel have no end, all floors and
+    skies look the same, distance fades into the sky, so that side by side only the agents differ. In software it is
+    also drawn in about half the time of the models' own look.
+    """
+
+    def __init__(self, task: Task, size: tuple[int, int]) -> None:
+        self.camera, self.model = task.camera, task.model
+        self.data = mujoco.MjData(self.model)
+        self._travels = self.camera.track is not None
+        _dress(self.model, self.camera, size)
+        self._floor = np.flatnonzero(self.model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE)
+        self._renderer = mujoco.Renderer(self.model, height=size[1], width=size[0])
+        self._view = free_camera(self.camera, self.model)
+
+    def pose(self, qpos: np.ndarray) -> np.ndarray:
+        """Take the posture qpos [nq]; returns the point [3] the camera has to look at.
+
+        Raises:
+            RenderError: qpos of another model.
+        """
+        if qpos.shape != self.data.qpos.shape:
+            raise RenderError(f"the recording has {qpos.size} positions where the task has {self.data.qpos.size}")
+        self.data.qpos[:] = qpos
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+        mujoco.mj_camlight(self.model, self.data)
+        return looked_at(self.camera, self.model, self.data)
+
+    def shoot(self, lookat: np.ndarray) -> np.ndarray:
+        """The picture of the posture, [height, width, 3] uint8."""
+        if self._travels:
+            # the floor walks along, by whole periods, so that it seems to stand still and never ends; drawn without end
+            # by MuJoCo (size 0) it would cost more than all the rest
+            self.data.geom_xpos[self._floor, :2] = PERIOD * np.round(lookat[:2] / PERIOD)
+        self._view.lookat[:] = lookat
+        self._renderer.update_scene(self.data, self._view)
+        scene = self._renderer.scene
+        scene.flags[mujoco.mjtRndFlag.mjRND_FOG] = True
+        scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
+        if self._travels:
+            for light in scene.lights[: scene.nlight]:
+                light.pos[:] = lookat - 3.0 * np.array(light.dir)  # shadows reach only so far from their light
+        _add_backdrop(scene, self.model.stat.extent * self.model.vis.map.fogend)
+        return self._renderer.render()
+
+
+class RecordedScene:
+    """Draws recorded states; the camera keeps the agent in the middle and its height steady."""
+
+    def __init__(self, recording: Recording, stage: Stage) -> None:
+        assert recording.qpos is not None
+        self._qpos, self._dt, self._stage = recording.qpos, recording.control_dt, stage
+        self._height, self._step = stage.pose(self._qpos[0])[2], 0
+
+    def draw(self, step: int) -> np.ndarray:
+        """The picture after `step` steps, 0 ≤ step ≤ T and never less than before: [height, width, 3] uint8."""
+        lookat = self._stage.pose(self._qpos[step])
+        follow = 1.0 - math.exp(-(step - self._step) * self._dt / SETTLING)
+        self._height += follow * (lookat[2] - self._height)
+        self._step = step
+        lookat[2] = self._height
+        return self._stage.shoot(lookat)
+
+
+class ReplayedScene:
+    """Plays the actions of a `gym:ID` recording again, and films the environment's own picture."""
+
+    def __init__(self, recording: Recording, size: tuple[int, int]) -> None:
+        name = recording.env_id.removeprefix("gym:")
+        assert recording.actions is not None
+        self._recording, self._actions, self._size = recording, recording.actions, size
+        try:
+            with python_warnings():
+                self._env = gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
+        except Exception as error:  # whatever the environment's author raises
+            raise RenderError(f"{recording.env_id} cannot be filmed: {' '.join(str(error).split())}") from error
+        self._env.reset(seed=recording.seed)
+        self._step = 0
+
+    def draw(self, step: int) -> np.ndarray:
+        """See `RecordedScene.draw`.
+
+        Raises:
+            RenderError: the rewards are not the recorded ones, or the environment gives no picture.
+        """
+        space = self._env.action_space
+        while self._step < step:
+            _, reward, *_ = self._env.step(self._actions[self._step].reshape(space.shape).astype(space.dtype))
+            expected = self._recording.rewards[self._step]
+            if not np.isclose(float(reward), expected, rtol=1e-4, atol=1e-6):
+                raise RenderError(
+                    f"{self._recording.env_id} does not repeat itself from its seed and cannot be filmed afterwards: "
+                    f"reward {float(reward):.6g} at step {self._step + 1}, {expected:.6g} recorded"
+                )
+            self._step += 1
+        picture = self._env.render()
+        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
+            raise RenderError(f"{self._recording.env_id} gives no rgb_array picture")
+        image, sky = Image.fromarray(picture[..., :3].astype(np.uint8)), tuple(round(255 * c) for c in SKY)
+        return np.asarray(ImageOps.pad(image, self._size, color=sky))
+
+
+Scene = RecordedScene | ReplayedScene
+
+
+def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timing:
+    """Draw recordings side by side into an .mp4 file, and check the file.
+
+    Recordings that hold action distributions show them in a panel beside their scene.
+
+    Raises:
+        RenderError: it cannot be drawn, or the check failed.
+    """
+    panel = panel_width(clip.size[0]) if any(r.distributions is not None for r in recordings) else 0
+    layout, timing = Layout(len(recordings), clip.size, panel), clip.timing(recordings)
+    encode(path, _pages(recordings, scenes(recordings, clip.size), layout, timing), timing.fps, clip.crf)
+    check(path, timing.frames, layout.scenes)
+    return timing
+
+
+def _pages(
+    recordings: Sequence[Recording], pictures: Sequence[Scene], layout: Layout, timing: Timing
+) -> Iterator[np.ndarray]:
+    titles = _titles(recordings)
+    panel = layout.panels[0].width, layout.panels[0].height
+    overlays = {i: Overlay(r.distributions, panel) for i, r in enumerate(recordings) if r.distributions is not None}
+    drawn, page = [-1] * len(recordings), layout.blank()
+    for frame in range(timing.frames):
+        time = frame / timing.fps
+        for i, recording in enumerate(recordings):
+            dt, steps = recording.exact_dt, len(recording)
+            step = min(int(time / dt), steps)
+            score = float(recording.rewards[:step].sum())
+            caption = Caption(*titles[i], recording.step, score, float(step * dt), ended=time > steps * dt)
+            layout.write(page, i, caption)
+            if step != drawn[i]:
+                layout.scenes[i].of(page)[:] = pictures[i].draw(step)
+                if i in overlays:
+                    layout.panels[i].of(page)[:] = overlays[i].draw(step)
+                drawn[i] = step
+        yield page
+
+
+def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]]:
+    """The head, and what else tells recordings apart; the run's name comes first where heads and steps do not."""
+    alike = len({(r.head, r.step) for r in recordings}) < len(recordings)
+    titles = []
+    for r in recordings:
+        details = [r.run, r.algorithm, r.env_id] if alike else [r.algorithm, r.env_id, r.run]
+        titles.append((r.head or r.env_id, tuple(d for d in details if d)))
+    return titles
+
+
+def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene]:
+    """A scene for each recording, `size` = (width, height) in pixels.
+
+    Raises:
+        RenderError: an environment that does not exist here, or does not fit its recording.
+    """
+
+    @functools.cache
+    def stage(env_id: str) -> Stage:
+        if env_id not in (tasks := catalog()):
+            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here")
+        return Stage(tasks[env_id](), size)
+
+    return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
+
+
+def _dress(model: mujoco.MjModel, camera: Camera, size: tuple[int, int]) -> None:
+    visual, distance = model.vis, camera.distance
+    visual.global_.offwidth, visual.global_.offheight = size
+    visual.quality.shadowsize, visual.quality.offsamples = SHADOW_SIZE, SAMPLES
+    visual.headlight.ambient[:], visual.headlight.specular[:] = 0.35, 0.1
+    visual.headlight.diffuse[:] = 0.4 if model.nlight else 0.6
+    model.light_diffuse[:], model.light_specular[:] = 0.4, 0.1
+    # a light straight above, as the models have it, is where floors cast shadows on themselves
+    model.light_dir[model.light_type == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL] = LIGHT
+    visual.rgba.fog[:] = (*SKY, 1.0)
+    extent = model.stat.extent  # the unit of what follows
+    visual.map.fogstart, visual.map.fogend = 3.0 * distance / extent, 10.0 * distance / extent
+    visual.map.zfar = 3.0 * visual.map.fogend
+    visual.map.shadowclip = distance / extent  # the agent's shadow alone, in finer pixels
+    for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
+        model.geom_rgba[geom] = 1.0
+        if camera.track is not None:
+            model.geom_size[geom] = 12.0 * distance  # to where the fog is complete; the third is the mesh's width
+        if (material := model.geom_matid[geom]) >= 0:
+            model.mat_texuniform[material], model.mat_texrepeat[material] = True, 1.0 / PERIOD
+            model.mat_reflectance[material] = model.mat_specular[material] = 0.0
+            _retile(model, model.mat_texid[material].max())
+        else:
+            model.geom_rgba[geom, :3] = 0.8
+
+
+def _retile(model: mujoco.MjModel, texture: int) -> None:
+    """Light and dark of a floor's texture in our two colours."""
+    if texture < 0 or model.tex_nchannel[texture] != 3:
+        return
+    begin, count = model.tex_adr[texture], model.tex_height[texture] * model.tex_width[texture] * 3
+    pixels = model.tex_data[begin : begin + count].reshape(-1, 3)
+    pixels[:] = np.where(pixels.mean(1, keepdims=True) > 100, *TILES)
+
+
+def _add_backdrop(scene: mujoco.MjvScene, distance: float) -> None:
+    """A wall behind everything, where the fog is complete: the sky of models that have none, without a horizon."""
+    eye, wall = scene.camera[0], scene.geoms[scene.ngeom]
+    forward, up = np.array(eye.forward, np.float64), np.array(eye.up, np.float64)
+    frame = np.stack([np.cross(up, forward), up, forward], 1)
+    size, place = np.array([20.0, 20.0, 0.01]) * distance, np.array(eye.pos) + 1.5 * distance * forward
+    color = np.array([*SKY, 1.0], np.float32)
+    mujoco.mjv_initGeom(wall, mujoco.mjtGeom.mjGEOM_BOX, size, place, frame.ravel(), color)
+    wall.category = mujoco.mjtCatBit.mjCAT_DECOR
+    scene.ngeom += 1

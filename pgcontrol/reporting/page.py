@@ -1,0 +1,118 @@
+"""The page: what there is of a sweep, put into one HTML file that needs no network."""
+
+import base64
+import itertools
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pgcontrol.charts import chart
+from pgcontrol.machine import files
+from pgcontrol.machine.templates import template
+from pgcontrol.reporting import figures, maps, tables
+from pgcontrol.reporting.figures import Figure
+from pgcontrol.reporting.narrative import answer
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.differences import implied
+from pgcontrol.sweep.results import repeated
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.sweep import Key, Sweep, command
+from pgcontrol.text import short, typed
+
+
+def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
+    """NAME.html beside the YAML.
+
+    Args:
+        queries: at least one row.
+        clips: videos to put in, by run.
+
+    Returns:
+        The file.
+    """
+    sweep, envs = queries.sweep, queries.envs()
+    distributions = {env: found for env in envs if (found := maps.maps(queries, env))}
+    text = template("pgcontrol.reporting", "page.html.jinja").render(
+        queries=queries,
+        sweep=sweep,
+        question=sweep.question or sweep.path.stem,
+        command=f"pgcontrol compare {tables.shown(sweep)}",
+        answer=answer(queries),
+        columns=tables.COLUMNS,
+        table=tables.lines(queries),
+        sections=_sections(queries),
+        joints={env: drawn for env in envs if (drawn := [*figures.spread_of_joints(queries, env)])},
+        maps=distributions,
+        moments=[found.moments for of_env in distributions.values() for found in of_env],
+        videos=_videos(queries, clips or {}),
+        runs=[_run(sweep, row) for _, row in sorted(queries.rows.items())],
+        common=common(queries),
+        implied=implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
+        versions=_versions(queries),
+        style=Markup(chart.style()),
+    )
+    out = sweep.path.with_suffix(".html")
+    files.replace({out: text})
+    return out
+
+
+def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
+    """Groups of figures by the section they stand in; titles and leads are in the template."""
+    envs = queries.envs()
+    together = figures.improvement(queries, *envs) if len(envs) > 1 else None
+    found = {
+        "scores": [*([figures.scores(queries, e), figures.improvement(queries, e)] for e in envs), [together]],
+        "learning": [*(figures.learning(queries, e) for e in envs), [figures.learning_together(queries)]],
+        "profile": [[figures.profiles(queries)]],
+        "threshold": [figures.thresholds(queries, e) for e in envs],
+        "spread": [[figures.over_training(queries, e, "train/std", "spread, mean over joints", True) for e in envs]],
+        "routes": [maps.routes(queries, e) for e in envs],
+        "health": [figures.health(queries, e) for e in envs],
+    }
+    return {key: [there for group in groups if (there := [*filter(None, group)])] for key, groups in found.items()}
+
+
+def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:
+    """Rows with their videos in base64: by task, or, where no task has several, all together under no name."""
+    videos = [(queries.rows[key], base64.b64encode(file.read_bytes()).decode()) for key, file in clips.items()]
+    groups = {env: [*group] for env, group in itertools.groupby(videos, lambda video: video[0].env)}
+    return {"": videos} if len(videos) == len(groups) > 0 else groups
+
+
+def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
+    words = command(repeated(row), Path("runs") / sweep.path.stem / row.key.name)
+    details = {"diagnosis": row.why, "command": shlex.join(["pgcontrol", *words]), "borrowed from": row.lender}
+    details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
+    returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
+    word = row.verdict or ("diverged" if row.diverged else "")
+    numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
+    return {"numbers": numbers, "details": {what: said for what, said in details.items() if said}}
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else json.dumps(value)
+
+
+def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
+    """What all runs share, and what each arm has of its own beside it, where its runs agree."""
+    rows = queries.rows.values()
+    runs = [(r.arm, {k: typed(v) for k, v in r.known.items() if k not in ("env", "seed")}) for r in rows]
+    same = _agreed([settings for _, settings in runs])
+    arms = [(arm, _agreed([settings for a, settings in runs if a == arm])) for arm in queries.arms()]
+    return [("every run", same), *((arm, {k: v for k, v in own.items() if k not in same}) for arm, own in arms)]
+
+
+def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
+    """The settings that are in all runs, with one value."""
+    return {k: v for k, v in runs[0].items() if all(run.get(k) == v for run in runs)}
+
+
+def _versions(queries: Queries) -> list[str]:
+    """Each set of versions that rows were made with, in words."""
+    sets = [row.provenance.get("versions") for row in queries.rows.values()]
+    told = list(dict.fromkeys(_plain(v) for v in sets if v))
+    return told + (["some rows were made before versions were kept"] if None in sets else [])

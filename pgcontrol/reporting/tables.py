@@ -1,0 +1,123 @@
+"""Tables and curves of a sweep: Markdown, CSV and SVG beside its YAML."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from rich import markup
+from rich.table import Table
+
+from pgcontrol.machine import files
+from pgcontrol.machine.templates import template
+from pgcontrol.reporting import figures
+from pgcontrol.reporting.narrative import answer
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.reporting.standings import standing
+from pgcontrol.sweep.sweep import Sweep
+from pgcontrol.text import short
+
+COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+# columns of the CSV of runs
+RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
+# columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one of
+# the baseline) with its interval, if any, median times to the threshold, and how many runs reached it
+SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
+           "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
+
+
+def lines(queries: Queries) -> list[tuple[str, ...]]:
+    """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
+    found = []
+    for env in queries.envs():
+        for arm in queries.arms(env):
+            at, seeds, rate = standing(queries, env, arm), len(queries.of(env, arm)), f"{queries.rate(env, arm):,.0f}"
+            score = str(at.score) if seeds > 1 else f"{short(at.scores[0])} (one seed)"
+            sampled = "" if at.sampled is None else short(at.sampled)
+            each = ", ".join(short(row.score) + " †" * row.diverged for row in queries.of(env, arm))
+            found.append((env, arm, score, sampled, str(at.better or ""), str(seeds), rate, each))
+        for told in queries.sweep.references.get(env, ()):
+            found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
+    return found
+
+
+def write(queries: Queries) -> None:
+    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg beside the YAML; a reader finds each one whole.
+
+    Args:
+        queries: at least one row.
+    """
+    runs = [
+        (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
+        for key, r in sorted(queries.rows.items())
+    ]
+    sheets = {".csv": _sheet([RUNS, *runs]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
+    contents = {".md": _markdown(queries), **sheets, ".svg": figures.plot(queries)}
+    files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
+
+
+def _markdown(queries: Queries) -> str:
+    """The answer, and the tables."""
+    reached, goals = list[tuple[str, ...]](), dict[str, list[str]]()
+    for env in queries.envs():
+        if (goal := queries.goal(env)) is None:
+            continue
+        goals.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
+        for arm in queries.arms(env):
+            found = queries.reaches(env, arm, goal.value)
+            medians = [short(median) if np.isfinite(median) else "–" for median in found.medians]
+            reached.append((env, arm, *medians, f"{found.reached} of {len(found.steps)}"))
+    text = template("pgcontrol.reporting", "tables.md.jinja", cell=_escaped).render(
+        queries=queries,
+        sweep=queries.sweep,
+        shown=shown(queries.sweep),
+        answer=answer(queries),
+        columns=COLUMNS,
+        lines=lines(queries),
+        reached=reached,
+        goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
+    )
+    return text.rstrip() + "\n"
+
+
+def _escaped(words: str) -> str:
+    """Text in which the names of arms can neither end a cell nor begin an HTML element."""
+    return re.sub(r"[|<]", r"\\\g<0>", words)
+
+
+def _sheet(lines: Iterable[Sequence[Any]]) -> str:
+    """CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(lines)
+    return text.getvalue()
+
+
+def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
+    """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
+    for env in queries.envs():
+        goal = queries.goal(env)
+        for arm in queries.arms(env):
+            at = standing(queries, env, arm)
+            bounds = at.score[1:] if len(at.scores) > 1 else (None, None)
+            better = (at.better.interval.estimate, *at.better.bounds) if at.better else (None, None, None)
+            times = (None, None, None, None)
+            if goal:
+                reaches = queries.reaches(env, arm, goal.value)
+                times = (goal.value, *reaches.medians, reaches.reached)
+            scores = (len(at.scores), at.score.estimate, *bounds, at.sampled, *better)
+            yield (env, arm, *scores, queries.rate(env, arm), *times)
+
+
+def shown(sweep: Sweep) -> str:
+    """The YAML's path as a reader of the repository would type it: none of this machine."""
+    return sweep.path.name if sweep.path.is_absolute() else str(sweep.path)
+
+
+def terminal(queries: Queries) -> Table:
+    """For the terminal."""
+    table = Table(*COLUMNS[:-1])
+    for line in lines(queries):
+        table.add_row(*map(markup.escape, line[:-1]))
+    return table

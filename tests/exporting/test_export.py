@@ -1,0 +1,301 @@
+"""An exported policy acts like the policy: every head, under each of its variants, by mode and by samples."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from scipy import stats
+
+from pgcontrol import cli
+from pgcontrol.exporting import export
+from pgcontrol.exporting.uniform import FromUniforms
+from pgcontrol.learning.rollout import FinishedEpisode
+from pgcontrol.options import InputError
+from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs.load import make_policy
+from tests.heads.test_laws import CASES, rng
+from tests.heads.test_policies import spec_of
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def policy_of(spec):
+    """Away from the first policy, and with moments of a task's size."""
+    policy = make_policy(spec, seed=3)
+    policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
+    policy.normaliser.update(torch.randn(500, policy.obs_size, generator=rng()) * torch.logspace(-2, 2, 6) + 3)
+    return policy
+
+
+def save(policy, folder, spec):
+    """As a training leaves it: with the episodes that have finished."""
+    meta = {
+        "policy": spec,
+        "steps": 7,
+        "episodes": [FinishedEpisode(100.0, 1000), FinishedEpisode(300.0, 1000, route=1)],
+    }
+    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, meta)
+
+
+# graphs take a second each; the mixture's mode, twenty steps of mean shift in a row, takes many, and its variants
+# differ in sizes alone
+SOON = ("gaussian", "binned", "beta", "token", "utilities")
+PLAYED = [
+    pytest.param(*case.values, id=case.id, marks=[] if case.id in SOON else [pytest.mark.slow])
+    for case in CASES
+    if "components" not in str(case.values[1])
+]
+
+
+@pytest.mark.parametrize(("name", "options"), PLAYED)
+def test_parity_with_the_policy(name, options):
+    check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=False))
+
+
+# a variant with another sampler, beside the heads as they are; graphs take a second each
+SAMPLERS = [
+    pytest.param(
+        *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.slow]
+    )
+    for case in CASES
+    if case.values[1] in ({}, {"inside": True})
+]
+
+
+@pytest.mark.parametrize(("name", "options"), SAMPLERS)
+def test_parity_of_samples(name, options):
+    check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=True))
+
+
+def check_parity(acting):
+    parity = export.compare(export.to_onnx(acting), acting)
+    assert parity.observations == 10_000
+    # float32 sums in another order, which 20 steps of mean shift add up; a tie is two choices within 10^-5
+    exact = not acting.policy.head.choice_spec.dtype.is_floating_point
+    assert parity.largest_difference <= (0.0 if exact else 1e-4)
+    assert parity.ties <= 5
+
+
+TOKENS = [("kmeans", 1, True), ("kmeans", 4, False), ("vq", 2, False), ("rvq", 1, False), ("fast", 4, False)]
+RESIDUAL = [("token-residual", "rvq", horizon, warm) for horizon in (1, 3) for warm in (True, False)]
+
+
+LEARNED = [*(("token", *case) for case in [*TOKENS, ("bins", 2, False)]), *RESIDUAL]
+FAST = [("token", "kmeans", 1, True), ("token", "fast", 4, False), ("token-residual", "rvq", 3, False)]
+
+
+@pytest.mark.parametrize(
+    ("head", "tokenizer", "horizon", "warm"),
+    [pytest.param(*case, marks=[] if case in FAST else [pytest.mark.slow]) for case in LEARNED],
+)
+def test_parity_of_learned_tokens(head, tokenizer, horizon, warm):
+    """Every tokenizer, with chunks, before the first fit and after it."""
+    options = {"tokenizer": tokenizer, "horizon": horizon}
+    policy = policy_of(spec_of((head, options)))
+    if not warm:
+        policy.head.warm.fill_(False)  # pyright: ignore[reportCallIssue]
+    vocabulary = {name: buffer for name, buffer in policy.named_buffers() if name.endswith("tokenizer.table")}
+    for table in vocabulary.values():
+        table.copy_(torch.randn(table.shape, generator=rng()))
+    acting = export.Acting(policy, sampled=False)
+    parity = export.compare(export.to_onnx(acting), acting)
+    assert parity.largest_difference < 1e-6  # torques of a code, summed
+    assert parity.ties <= 5
+    with torch.no_grad():
+        action = acting(**acting.inputs(7, seed=1))
+    assert action.shape == ((7, horizon, 3) if horizon > 1 else (7, 3))
+    assert len(action.unique(dim=0)) > 1  # states, warm-up and vocabulary do play a part
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_draws_from_uniforms_are_the_heads_own(name, options):
+    """Two samples of 4000 of each joint, Kolmogorov-Smirnov: the head's sampler and the same from uniform numbers.
+
+    54 comparisons at the 10^-5 level: a right transform fails once in 2000 choices of the seed, which is fixed; 4000
+    against 4000 tell distributions apart whose functions differ by 0.06 somewhere.
+    """
+    policy, n = policy_of(spec_of((name, options))), 4000
+    obs = policy.normaliser.mean.repeat(n, 1)
+    acting = export.Acting(policy, sampled=True)
+    noise = torch.rand(n, acting.noise_size, dtype=torch.float64, generator=rng(1))
+    with torch.no_grad():
+        ours, theirs = acting(obs, noise), policy.act(obs, rng(2))[0][:, 0]
+    for joint in range(ours.shape[1]):
+        found = stats.ks_2samp(ours[:, joint], theirs[:, joint])
+        assert found.pvalue > 1e-5  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("draw", "law"),
+    [
+        (lambda g: torch.rand(20_000, 1, generator=g), stats.uniform()),
+        (lambda g: torch.randn((20_000, 1), generator=g), stats.norm()),
+        (lambda g: torch.empty(20_000, 1).exponential_(generator=g), stats.expon()),
+    ],
+    ids=["uniform", "normal", "exponential"],
+)
+def test_transforms_have_their_distribution(draw, law):
+    with FromUniforms() as counted:
+        draw(rng())
+    noise = torch.rand(20_000, counted.used, dtype=torch.float64, generator=rng(5))
+    noise[0] = 0.0  # what a generator may give
+    with FromUniforms(noise) as draws:
+        drawn = draw(rng())
+    assert draws.used == counted.used
+    assert drawn.isfinite().all()
+    _, p = stats.kstest(drawn[:, 0].numpy(), law.cdf)
+    assert p > 1e-4
+
+
+def test_an_unknown_draw_is_refused_by_name():
+    with pytest.raises(NotImplementedError, match="cauchy_"), FromUniforms():
+        torch.empty(3, 1).cauchy_(generator=rng())
+
+
+@pytest.fixture(scope="module")
+def cheetah(tmp_path_factory):
+    """A checkpoint of HalfCheetah with bins, whose actions are exact."""
+    head = {"name": "binned", "bins": 5}
+    sizes = {"obs_size": 17, "low": [-1.0] * 6, "high": [1.0] * 6, "hidden": [8]}
+    spec = {"env": "HalfCheetah-v5", "head": head, "critic": {"name": "mse"}} | sizes
+    policy = make_policy(spec, seed=0)
+    policy.theta += torch.randn(policy.theta.shape, generator=rng())
+    folder = tmp_path_factory.mktemp("run") / "checkpoints" / "step_7"
+    save(policy, folder, spec)
+    return policy, folder.parent.parent
+
+
+def command(capsys, *words) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(word) for word in words])
+    said = capsys.readouterr()
+    return int(caught.value.code or 0), said.out, said.err
+
+
+def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path, monkeypatch):
+    """The README's lines play the exported file by themselves, and reach the return that the policy reaches."""
+    from pgcontrol.play import evaluate
+    from pgcontrol.runs.load import make_env
+
+    policy, run = cheetah
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command(capsys, "export", run, "--out", "policy.onnx")
+    assert code == 0
+    assert "acts like the policy at 10,000 observations" in out
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["policy.json", "policy.onnx"]
+
+    said = json.loads((tmp_path / "policy.json").read_text())
+    data = (tmp_path / "policy.onnx").read_bytes()
+    assert said["model"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert said["timing"]["control_dt"] == 0.05
+    assert said["run"]["head"]["bins"] == 5
+    assert said["run"]["steps"] == 7
+    assert said["run"]["training_return"] == {"mean": 200.0, "episodes": 2}
+    assert said["outputs"][0]["joints"][0] == {
+        "actuator": "bthigh",
+        "joint": "bthigh",
+        "force_per_unit": 120.0,
+        "unit": "N·m",
+    }
+    graph = onnx.load_from_string(data).graph
+    names: dict[int, str] = {onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT: "float32"}
+    for values, described in ((graph.input, said["inputs"]), (graph.output, said["outputs"])):
+        for value, about in zip(values, described, strict=True):
+            shape = [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+            assert [value.name, names[value.type.tensor_type.elem_type], shape] == [
+                about["name"],
+                about["dtype"],
+                about["shape"],
+            ]
+    assert str(Path(export.__file__).parent).encode() not in data
+
+    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "onnx" in block)
+    assert "pgcontrol" not in lines
+    played: dict = {}
+    exec(lines, played)
+    env = make_env("HalfCheetah-v5", 1, seed=0, threads=1)
+    expected = evaluate.episodes(env, evaluate.policy_agent(policy, True, 0), seed=0).returns[0]
+    assert played["total"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_description_of_samples_says_its_noise(cheetah, tmp_path):
+    export.export(cheetah[1], tmp_path / "new" / "s.onnx", sampled=True)
+    said = json.loads((tmp_path / "new" / "s.json").read_text())
+    assert said["plays"] == "a sample"
+    assert [i["name"] for i in said["inputs"]] == ["obs", "noise"]
+    assert said["inputs"][1]["shape"] == ["N", 6 * 5]  # a race between the bins of every joint
+
+
+def test_what_exists_stays_and_what_is_wrong_gets_one_line(cheetah, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.json").write_text("mine")
+    for words, line in [
+        ((cheetah[1], "--out", "a.onnx"), "a.json exists already; name another file, or say --force"),
+        ((cheetah[1], "--out", "a.pt"), "--out a.pt: must end in .onnx"),
+        (("nowhere", "--out", "b.onnx"), "nowhere: no such run or checkpoint folder"),
+    ]:
+        code, out, error = command(capsys, "export", *words)
+        assert (code, out, error) == (2, "", f"pgcontrol: {line}\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_missing_extra_says_what_to_type(cheetah, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "onnxscript" else object())
+    with pytest.raises(InputError, match=r"^export needs onnxscript: pip install 'pgcontrol\[export\]'$"):
+        export.export(cheetah[1], tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_acts_otherwise_never_leaves(cheetah, capsys, tmp_path, monkeypatch):
+    """Another policy's graph, one with wider bounds, one that gives NaN: exit code 1, one line, no file."""
+    policy, run = cheetah
+    right = export.to_onnx
+    for change, words in [
+        (lambda head: head.logits.weight.mul_(1.1), r"differs from the policy at \d+ of 10000 observations"),
+        (lambda head: [values.mul_(2) for values in (head.high, head.half_range)], "leaves the bounds"),
+        (lambda head: head.centres.fill_(torch.nan), "leaves the bounds"),
+    ]:
+
+        def wrong(acting, change=change):
+            other = export.Acting(policy, acting.sampled)
+            change(other.policy.head)
+            return right(other)
+
+        monkeypatch.setattr(export, "to_onnx", wrong)
+        code, out, error = command(capsys, "export", run, "--out", tmp_path / "a.onnx")
+        assert (code, out, error.count("\n")) == (1, "", 1)
+        assert re.search(words, error), error
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_head_that_cannot_be_traced_is_named(cheetah, monkeypatch):
+    policy, _ = cheetah
+    monkeypatch.setattr(type(policy.head), "decode", lambda self, choice: choice.numpy())
+    with pytest.raises(export.ExportError, match="head 'binned' cannot be written as ONNX"):
+        export.to_onnx(export.Acting(policy, False))
+
+
+def test_ties_are_ties_only_within_rounding(cheetah):
+    """Two bins alike: either may be played. One a thousandth likelier: it has to be."""
+    acting = export.Acting(cheetah[0], False)
+    row = {"obs": torch.zeros(17, dtype=torch.float64)}
+    head = acting.policy.head
+    logits = head.get_submodule("logits")
+    logits.weight.zero_()  # pyright: ignore[reportCallIssue]
+    action = torch.tensor([0.5] + [-1.0] * 5)  # the fourth bin of the first joint, the first of the others
+    for ahead, tie in [(0.0, True), (1e-3, False)]:
+        bias = torch.zeros(6, 5)
+        bias[:, 0] = 1.0
+        bias[0, 3] = 1.0 - ahead
+        logits.bias.copy_(bias.flatten())  # pyright: ignore[reportCallIssue]
+        assert export.tied_by_rounding(acting, row, action) is tie
+    assert not export.tied_by_rounding(acting, row, torch.full((6,), np.nan))
+
+
+def test_every_catalogued_head_is_among_the_cases():
+    assert {case.values[0] for case in CASES} == set(catalog.heads())

@@ -1,0 +1,196 @@
+"""The queue, with render processes that do what the test says."""
+
+import json
+import os
+import sys
+import time
+
+import pytest
+
+from pgcontrol.rendering import render
+from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.queue import RenderQueue
+from pgcontrol.rendering.recording import Recording
+from tests.rendering.worlds import travelling
+
+DONE = json.dumps({"frames": 1, "fps": 20.0, "backend": "egl"})
+MAKE = f"""
+import json, pathlib, sys
+pathlib.Path(json.loads(sys.argv[1])["out"]).write_text(sys.argv[1])
+print({DONE!r})
+"""
+HANG = "import time; time.sleep(60)"
+RECORDING = travelling(steps=1)
+
+
+@pytest.fixture
+def render_as(monkeypatch):
+    def use(code: str):
+        monkeypatch.setattr(render, "command", lambda: [sys.executable, "-c", code])
+
+    return use
+
+
+class Bench:
+    """A queue, what it said, and a folder for its recordings."""
+
+    def __init__(self, folder, clip=ClipFormat(), **options):  # noqa: B008
+        self.folder, self.said = folder, []
+        self.queue = RenderQueue(self.said.append, clip, **options)
+
+    def submit(self, *names: str):
+        for name in names:
+            self.queue.submit(RECORDING, self.folder / f"{name}.mp4")
+
+    def drain(self):
+        deadline = time.monotonic() + 60
+        while len(self.queue) and time.monotonic() < deadline:
+            self.queue.poll()
+            time.sleep(0.01)
+
+    def files(self):
+        return sorted(f.name for f in self.folder.iterdir())
+
+
+def test_clips_come_out_in_order_one_at_a_time(render_as, tmp_path):
+    render_as(f"import time, pathlib; log = pathlib.Path({str(tmp_path / 'log')!r})\n"
+              "def note(w): log.open('a').write(w)\n"
+              f"note('('); time.sleep(0.1); note(')')\n{MAKE}")  # fmt: skip
+    bench = Bench(tmp_path)
+    bench.submit(*"abc")
+    assert len(bench.queue) == 3
+    bench.drain()
+    assert (tmp_path / "log").read_text() == "()()()"
+    assert bench.files() == ["a.mp4", "b.mp4", "c.mp4", "log"]  # recordings go once their clips are there
+    made = [tmp_path / f"{name}.mp4" for name in "abc"]
+    assert made == sorted(made, key=lambda clip: clip.stat().st_mtime_ns)
+    assert bench.said == []
+    # the first had to find the backend, the others know it; all at the lowest priority
+    requests = [json.loads(clip.read_text()) for clip in made]
+    assert [request["backend"] for request in requests] == [None, "egl", "egl"]
+    assert [request["niceness"] for request in requests] == [19, 19, 19]
+
+
+def test_nothing_waits(render_as, tmp_path):
+    render_as(HANG)
+    bench = Bench(tmp_path)
+    with bench.queue:
+        bench.submit("a")
+        began = time.perf_counter()
+        for _ in range(100):
+            bench.queue.poll()
+        assert time.perf_counter() - began < 0.5
+
+
+def test_the_oldest_that_waits_is_dropped(render_as, tmp_path):
+    # the first takes as long as there is no file `go`, so that the others have to wait
+    render_as(
+        f"import time, pathlib\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n{MAKE}"
+    )
+    bench = Bench(tmp_path, capacity=2)
+    bench.submit(*"abcde")  # a is in work, b and c have to go
+    assert len(bench.queue) == 3
+    assert len(bench.said) == 1
+    assert "left out b.mp4, its recording stays" in bench.said[0]
+    (tmp_path / "go").touch()
+    bench.drain()
+    assert bench.files() == ["a.mp4", "b.npz", "c.npz", "d.mp4", "e.mp4", "go"]
+
+
+def test_a_failure_is_a_line_and_the_next_goes_on(render_as, tmp_path):
+    render_as("raise SystemExit('it broke')")
+    bench = Bench(tmp_path)
+    bench.submit(*"ab")
+    bench.drain()
+    assert bench.said == ["no clip: a.mp4: it broke; its recording stays"]
+    render_as(MAKE)
+    bench.submit("c")
+    bench.drain()
+    assert bench.files() == ["a.npz", "b.npz", "c.mp4"]
+
+
+def test_a_clip_that_takes_too_long_is_given_up(render_as, tmp_path):
+    render_as(HANG)
+    bench = Bench(tmp_path, timeout=0.2)
+    bench.submit("a")
+    bench.drain()
+    assert len(bench.said) == 1
+    assert "not rendered within 0.2 s" in bench.said[0]
+    assert bench.files() == ["a.npz"]
+
+
+def test_a_renderer_that_cannot_start_is_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "command", lambda: ["/no/such/program"])
+    bench = Bench(tmp_path)
+    bench.submit("a")
+    assert len(bench.queue) == 0
+    assert len(bench.said) == 1
+    assert "no clip: a.mp4" in bench.said[0]
+    assert bench.files() == ["a.npz"]
+
+
+def test_a_recording_that_cannot_be_written_is_a_line(tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Recording, "save", full)
+    bench = Bench(tmp_path)
+    bench.submit("a")
+    assert len(bench.queue) == 0
+    assert bench.said == ["no clip of step 300,000: No space left on device"]
+
+
+def test_without_graphics_it_is_said_once_and_recordings_stay(render_as, tmp_path):
+    render_as("import sys; print('apt-get install it', file=sys.stderr); sys.exit(3)")
+    bench = Bench(tmp_path)
+    with bench.queue:
+        bench.submit(*"ab")
+        bench.drain()
+        bench.submit("c")
+        assert len(bench.queue) == 0
+        assert len(bench.said) == 1
+        assert "apt-get install it" in bench.said[0]
+    assert bench.files() == ["a.npz", "b.npz", "c.npz"]
+    assert len(bench.said) == 1
+
+
+def test_the_end_waits_for_what_is_left(render_as, tmp_path):
+    render_as(MAKE)
+    bench = Bench(tmp_path)
+    with bench.queue:
+        bench.submit(*"ab")
+        bench.queue.finish()
+    assert bench.files() == ["a.mp4", "b.mp4"]
+    assert bench.said == ["rendering the last clips (2); Ctrl-C leaves without them"]
+
+
+def test_an_interrupted_run_waits_for_nothing(render_as, tmp_path):
+    render_as(HANG)
+    bench = Bench(tmp_path)
+    with bench.queue:
+        bench.submit("a")
+        began = time.monotonic()
+        bench.queue.finish(interrupt=True)
+        assert time.monotonic() - began < 10
+    assert bench.files() == ["a.npz"]
+
+
+def test_the_end_kills_what_takes_longer(render_as, tmp_path):
+    note = tmp_path / "pid"
+    render_as(f"import os, pathlib; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); {HANG}")
+    bench = Bench(tmp_path)
+    began = time.monotonic()
+    with bench.queue:
+        bench.submit(*"abc")
+        while not (note.exists() and note.read_text()):
+            time.sleep(0.01)
+        bench.queue.finish(seconds=0.2)
+    assert time.monotonic() - began < 20
+    with pytest.raises(ProcessLookupError):  # it is not even there to be collected
+        os.kill(int(note.read_text()), 0)
+    assert len(bench.queue) == 0
+    assert bench.said[1:] == ["clips not rendered in time: 3; their recordings stay"]
+    assert bench.files() == ["a.npz", "b.npz", "c.npz", "pid"]
+    with bench.queue:
+        pass
+    assert len(bench.said) == 2

@@ -1,0 +1,238 @@
+"""Sentences whose truth can be seen in the scores of the study."""
+
+import dataclasses
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pgcontrol.reporting import figures, tables
+from pgcontrol.reporting.narrative import NARROW, answer, listed
+from pgcontrol.reporting.page import common, write
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.reporting.standings import Standing, standings
+from pgcontrol.sweep import results
+from pgcontrol.sweep.references import Reference
+from pgcontrol.sweep.sweep import Key, read_sweep
+
+COMMITTED = Path(__file__).parents[2] / "experiments"
+
+
+@pytest.fixture(scope="module")
+def study(sweep) -> Queries:
+    return Queries(sweep, results.read(sweep), sweep.path.parent / "runs")
+
+
+def saying(text: str, *facts: str) -> bool:
+    """Whether one sentence of a text, or one part of it between semicolons, has all of these names and numbers."""
+    parts = re.split(r"(?<=[.;]) ", text.replace("\u00a0", " "))
+    return any(
+        all(re.search(rf"(?<![\w,.]){re.escape(fact)}(?!\w|,\d|\.\d)", part) for fact in facts) for part in parts
+    )
+
+
+def pairs(standing: Standing) -> tuple[float, int]:
+    """Pairs of runs won against the baseline, and all."""
+    better = standing.better
+    assert better is not None
+    return better.won, better.pairs
+
+
+def test_who_won_by_how_much_and_how_sure(study):
+    together, fork, cheetah, *_ = (f"{p.lead} {p.rest}" for p in answer(study))
+    bins, beta, gaussian, mixture = standings(study, "Fork-v0")
+    assert [s.arm for s in (bins, beta, gaussian, mixture)] == ["bins", "beta", "gaussian", "mixture"]
+    # 202 against 102, and every run of the one beats every run of the other
+    assert pairs(bins) == (25, 25)
+    assert (bins.settled, mixture.settled, beta.settled) == (1, -1, 0)
+    assert saying(fork, "Fork-v0", "bins", "202", "200", "204", "5 seeds")
+    assert saying(fork, "100", "98 %", "gaussian", "102")
+    assert saying(fork, "gaussian", "25 of 25 pairs", "settles")
+    assert saying(fork, "below", "mixture", "90")
+    assert saying(fork, "hints", "beta 150")
+    # both have an IQM of 1,100; of 12 pairs bins win 6: 1,050 beats one, 1,150 two, 1,300 three
+    first, second = standings(study, "HalfCheetah-v5")
+    assert first.score.estimate == second.score.estimate == 1100
+    assert {s.settled for s in (first, second)} == {0}
+    assert pairs(next(s for s in (first, second) if s.arm == "bins")) == (6, 12)
+    assert saying(cheetah, "HalfCheetah-v5", "gaussian", "bins", "1,100")
+    assert saying(together, "Highest", "bins", "Fork-v0")
+    assert saying(together, "gaussian and bins alike", "HalfCheetah-v5")
+    assert saying(together, "above", "bins", "Fork-v0")
+    assert saying(together, "below", "mixture", "Fork-v0")
+    assert saying(together, "bins (0.75)")  # over the two tasks: the mean of 1 and 6/12
+
+
+def test_what_failed_and_what_is_missing(study):
+    *_, trouble, missing = (f"{p.lead} {p.rest}" for p in answer(study))
+    assert saying(trouble, "Fork-v0", "diverged", "mixture", "1 of 5 runs", "1,000")
+    assert saying(trouble, "Fork-v0", "sharp", "mixture", "5 of 5 runs")
+    # runs that nobody has judged: their spread falls under 5 % of the half-range at 100 · ln 10 = 230 steps
+    assert saying(trouble, "Fork-v0", NARROW, "gaussian", "5 of 5 runs")
+    onset = study.sharp(study.of("Fork-v0", "gaussian")[0])
+    assert onset is not None
+    assert 200 < onset.step < 260
+    assert f"step {onset.step}" in trouble
+    assert saying(missing, "1 of 24 runs")
+
+
+@pytest.mark.parametrize("name", ["spectrum", "every_head_search"])
+def test_rows_of_older_versions_are_still_readable(name, tmp_path):
+    """Without joints, maps, provenance; of one seed, or without a baseline."""
+    for suffix in (".yaml", ".jsonl"):
+        shutil.copy(COMMITTED / f"{name}{suffix}", tmp_path)
+    sweep = read_sweep(tmp_path / f"{name}.yaml")
+    page = write(Queries(sweep, results.read(sweep), tmp_path / "runs"))
+    text = page.read_text()
+    assert all(arm in text for arm in sweep.arms())
+    assert str(tmp_path) not in text
+    assert page.stat().st_size < 2_000_000
+
+
+def test_the_page_lists_what_the_arms_differ_in_beyond_the_yaml(sweep, tmp_path):
+    """As the runs had it, whatever is recommended today; rows that kept no settings say nothing."""
+    runs = {"gaussian": {"head.initial_std": 0.25, "head.min_std": 0.1}, "bins": {"head.initial_std": 0.75}}
+    rows = results.read(sweep)
+    rows = {key: row.changed(config=runs[key.arm]) if key.arm in runs else row for key, row in rows.items()}
+    study = Queries(sweep, rows, tmp_path / "runs")
+    assert "<li><code>head.initial_std: gaussian 0.25; bins 0.75</code></li>" in write(study).read_text()
+    assert 'id="implied"' not in write(Queries(sweep, results.read(sweep), tmp_path / "runs")).read_text()
+
+
+def study_of(sweep, **of) -> Queries:
+    """The same study with other scores of runs on Fork, seed by seed, or what else is in their rows."""
+    rows = dict(results.read(sweep))
+    for arm, changes in of.items():
+        for seed, change in enumerate(changes):
+            key = Key("Fork-v0", arm, seed)
+            rows[key] = rows[key].changed(**change)
+    return Queries(sweep, rows, sweep.path.parent / "runs")
+
+
+def said(study: Queries) -> str:
+    return " ".join(f"{p.lead} {p.rest}" for p in answer(study)).replace("\u00a0", " ")
+
+
+def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
+    lent = {"algorithm.gamma": 0.99, "hidden": (64, 64), "seed": 3}
+    rows = {
+        key: row.changed(config=lent | {"head": row.arm, "head.bins": row.seed})
+        for key, row in results.read(sweep).items()
+    }
+    told = dict(common(Queries(sweep, rows)))
+    assert told["every run"] == {"algorithm.gamma": "0.99", "hidden": "64,64"}
+    assert told["bins"] == {"head": "bins"}  # its runs do not agree on how many
+    assert told["beta"] == {"head": "beta", "head.bins": "0"}  # one run
+
+
+def test_which_arms_keep_more_than_one_route(sweep):
+    def went(*taken: int) -> dict:
+        return {"routes": {"names": ["left", "right"], "taken": taken, "entropy": None if max(taken) < 0 else 0.5}}
+
+    both, left, astray = went(0, 1, 0, 1), went(*[0] * 99, 1), went(-1, -1, -1, -1)
+    told = said(study_of(sweep, gaussian=[left] * 5, bins=[both, both, left, left, astray], mixture=[astray] * 5))
+    assert saying(told, "2 routes of Fork-v0", "bins in 2 of 5 runs", "80 %")
+    assert saying(told, "one of them", "gaussian", "100 %")
+    assert saying(told, "no run succeeds", "mixture")
+    assert "routes of HalfCheetah" not in told
+
+
+def test_runs_that_did_not_learn_are_named(sweep):
+    # training begins at 6.4 (20 steps of growth to 100), the best arm ends at 202: under 46 nothing was learned
+    low = study_of(sweep, gaussian=[{"return": 45.0}, {}, {"return": 12.0}])
+    told = said(low)
+    mark = low.stuck("Fork-v0")
+    assert mark is not None
+    assert mark == pytest.approx(low.first("Fork-v0") + 0.2 * (202 - low.first("Fork-v0")))
+    assert saying(told, "gaussian seeds 0 and 2", "45 and 12")
+    assert saying(told, "mixture in every run", "14")
+    assert "bins seed" not in told
+
+
+def test_any_verdict_but_healthy_is_told(sweep):
+    words = ["no gain, mode loss", "declined", "not judged", "averaging", "healthy"]
+    told = said(study_of(sweep, gaussian=[{"verdict": word} for word in words]))
+    for word in ("no gain", "mode loss", "declined", "averaging"):
+        assert saying(told, "Fork-v0", word, "gaussian in 1 of 5 runs")
+    assert "not judged" not in told
+    assert "healthy" not in told
+
+
+def test_lists_of_names_with_commas_are_told_apart():
+    assert listed(["binned"]) == "binned"
+    assert listed(["mixture", "binned", "token"]) == "mixture, binned and token"
+    assert listed(["gaussian, entropy", "mixture"]) == "gaussian, entropy; mixture"
+    assert listed(["a (by 1,284)", "b"]) == "a (by 1,284) and b"
+
+
+def test_a_baseline_that_lost_is_no_yardstick(sweep):
+    worse = study_of(sweep, gaussian=[{"return": -50.0, "training": -50.0}] * 5)
+    assert worse.first("Fork-v0") > -50
+    scores = worse.normalised("Fork-v0", np.array([-50.0, 0, 202]))
+    assert (np.diff(scores) > 0).all()  # more is more
+    assert scores[-1] == 1  # the best arm's
+    goal = worse.goal("Fork-v0")
+    assert goal is not None
+    assert goal.value > worse.first("Fork-v0")
+    assert "the best arm's" in goal.why
+    none = [{"return": -50.0, "training": -50.0}] * 5
+    lost = study_of(sweep, gaussian=none, bins=none, mixture=none, beta=none[:1])
+    assert lost.goal("Fork-v0") is None
+    assert lost.stuck("Fork-v0") is None
+    assert (np.diff(lost.normalised("Fork-v0", np.array([-50.0, 0, 202]))) > 0).all()
+
+
+def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
+    sweep = read_sweep(COMMITTED / "destruction.yaml")
+    study = Queries(sweep, results.read(sweep), COMMITTED / "runs")
+    (env,) = study.envs()
+    found = {s.arm: s for s in standings(study, env)}
+    assert {s.settled for s in found.values()} == {0}
+    assert pairs(found["npg x100"])[0] == 0  # -492 at best, where the baseline has 3,835 at worst
+    won, every = pairs(found["gae-pg x1"])
+    assert 0 < won < every
+    first, trouble = (p.rest for p in answer(study))
+    assert saying(first, "every run", "npg x100")
+    assert not saying(first, "every run", "gae-pg x1")
+    assert saying(first, "Not told apart", "gae-pg x1")
+    assert not saying(first, "Not told apart", "npg x100")
+    assert saying(trouble, "destroyed", "gae-pg x10 in 2 of 3 runs")
+    assert trouble.index("destroyed: ") < trouble.index("sharp: ")
+
+
+def test_certainty_of_three_seeds_is_not_certainty():
+    """On Hopper npg's three runs beat ppo's three: a bootstrap has nothing to resample there."""
+    sweep = read_sweep(COMMITTED / "spectrum.yaml")
+    study = Queries(sweep, results.read(sweep), COMMITTED / "runs")
+    npg = next(s for s in standings(study, "Hopper-v5") if s.arm == "npg")
+    assert (pairs(npg), npg.settled) == ((9, 9), 0)
+    told = said(study)
+    assert saying(told, "ppo", "9 of 9 pairs", "chance")
+    assert "1 (1 …" not in told
+
+
+def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(sweep):
+    rows = results.read(sweep)
+    plain = Queries(sweep, rows)
+    others = {"Fork-v0": [Reference("SB3 PPO", 201.5, 60.0, "v2"), Reference("A2C", 1_000.0)]}
+    study = Queries(dataclasses.replace(sweep, references=others), rows)
+    assert saying(said(study), "bins", "A2C 1,000 (0 of 5 runs", "SB3 PPO 202 (3 of 5 runs")
+    # the best arm's interval is 200 to 204
+    for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "inside its interval")):
+        others = {"Fork-v0": [Reference("SB3 PPO", value)]}
+        assert saying(said(Queries(dataclasses.replace(sweep, references=others), rows)), word, "Fork-v0")
+    lines, before = tables.lines(study), tables.lines(plain)
+    told = [line for line in lines if line not in before]
+    assert told == [
+        ("Fork-v0", "(SB3 PPO)", "202", "", "", "", "", "60 s a run; v2"),
+        ("Fork-v0", "(A2C)", "1,000", "", "", "", "", "reported"),
+    ]
+    assert [line for line in lines if line not in told] == before
+    assert list(tables.summary(study)) == list(tables.summary(plain))
+    figure = figures.scores(study, "Fork-v0")
+    assert 'class="reported"><title>SB3 PPO: 202, 60 s a run; v2</title>' in str(figure.drawing)
+    assert "Without dots: figures of others." in figure.caption
+    assert "reported" not in str(figures.scores(study, "HalfCheetah-v5").drawing)
+    assert figures.profiles(study) == figures.profiles(plain)

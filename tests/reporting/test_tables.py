@@ -1,0 +1,80 @@
+"""What stands beside the YAML in Markdown and CSV."""
+
+import csv
+import re
+import shutil
+
+import pytest
+from rich.console import Console
+
+from pgcontrol.reporting import publish, tables
+from pgcontrol.reporting.narrative import answer
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep import results
+from pgcontrol.sweep.sweep import Key, Sweep
+from tests.reporting.conftest import HOSTILE
+
+
+def moved(sweep: Sweep, folder) -> Sweep:
+    """The same sweep in another folder."""
+    found = type(sweep)(**vars(sweep) | {"path": folder / "study.yaml"})
+    shutil.copy(sweep.results, found.results)
+    return found
+
+
+def test_the_tables_say_what_the_page_says(sweep, tmp_path):
+    publish(Queries(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs"), "none", False, lambda _: None)
+    text = (tmp_path / "study.md").read_text()
+    for paragraph in answer(Queries(sweep, results.read(sweep), tmp_path / "runs")):
+        assert paragraph.lead in text
+        assert paragraph.rest in text
+    assert "| Fork-v0 | bins | 202 (200 … 204) | 182 | 1 (25 of 25 pairs) | 5 |" in text
+    # the baseline's middle run ends at 98.4; bins, twice as high, are at the goal while theirs is at 0.4 of its own
+    assert "| Fork-v0 | bins | 155 | 4.65 | 5 of 5 |" in text  # 202 · (1 − e^(−155/300)) = 81.5
+    assert "| Fork-v0 | mixture | – | – | 0 of 5 |" in text
+    with (tmp_path / "study.csv").open() as file:
+        lines = {(row["task"], row["arm"], row["seed"]): row for row in csv.DictReader(file)}
+    assert lines["Fork-v0", "mixture", "0"]["diverged"] == "True"
+    assert lines["Fork-v0", "mixture", "0"]["verdict"] == "sharp"
+    assert lines["Fork-v0", "bins", "1"]["return"] == "201"
+
+
+def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
+    """So that a sweep which is interrupted leaves no file without its conclusion."""
+    rows = results.read(sweep)
+    tables.write(Queries(moved(sweep, tmp_path), rows))
+    text = (tmp_path / "study.md").read_text()
+    assert all(paragraph.rest in text for paragraph in answer(Queries(moved(sweep, tmp_path), rows)))
+    publish(Queries(moved(sweep, tmp_path), rows, tmp_path / "runs"), "none", False, lambda _: None)
+    assert (tmp_path / "study.md").read_text() == text
+
+
+def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
+    """What cannot be written to its end leaves what was there."""
+    rows, files = results.read(sweep), ("study.md", "study.csv", "study.summary.csv", "study.svg")
+    tables.write(Queries(moved(sweep, tmp_path), rows))
+    before = [(tmp_path / name).read_bytes() for name in files]
+
+    def fails(study):
+        raise MemoryError
+
+    monkeypatch.setattr(tables, "summary", fails)
+    del rows[Key("Fork-v0", "bins", 0)]
+    with pytest.raises(MemoryError):
+        tables.write(Queries(moved(sweep, tmp_path), rows))
+    assert [(tmp_path / name).read_bytes() for name in files] == before
+
+
+def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
+    """It ends no cell and begins no element, and no markup of the terminal's."""
+    rows = results.read(hostile)
+    tables.write(Queries(moved(hostile, tmp_path), rows))
+    text = (tmp_path / "study.md").read_text()
+    assert re.findall(r"(?<!\\)<", text) == []
+    cells = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| Fork")}
+    assert cells == {len(tables.COLUMNS) + 1, 6}
+    with (tmp_path / "study.csv").open() as file:
+        assert HOSTILE in {row["arm"] for row in csv.DictReader(file)}
+    with (console := Console(width=300)).capture() as shown:
+        console.print(tables.terminal(Queries(hostile, rows)))
+    assert HOSTILE in shown.get()
