@@ -3,6 +3,9 @@
 >>> run = pgcontrol.train({"env": "HalfCheetah-v5", "head": "binned", "head.bins": 41})
 >>> policy = pgcontrol.load(run.path)
 >>> action = policy.predict(obs, deterministic=True)
+>>> pgcontrol.evaluate(run.path, episodes=50).summary()
+
+The functions have the commands' names and settings, print nothing, and raise InputError where a command prints a line.
 """
 
 import importlib
@@ -12,14 +15,21 @@ if TYPE_CHECKING:
     from pgcontrol_envs.task import Task
 
     from pgcontrol.critics.base import Critic
+    from pgcontrol.data.record import record
+    from pgcontrol.data.tokenize import tokenize
+    from pgcontrol.diagnosis.diagnose import diagnose
+    from pgcontrol.exporting.export import export
     from pgcontrol.heads.base import Head
     from pgcontrol.learning.advantages import Estimator
     from pgcontrol.learning.algorithms import Algorithm
     from pgcontrol.learning.rule import Rule
     from pgcontrol.options import InputError, option
     from pgcontrol.policy import Policy
+    from pgcontrol.rendering.clips import video
+    from pgcontrol.reporting.compare import compare, report
     from pgcontrol.runs.catalog import use_plugin
     from pgcontrol.runs.config import Config, configure
+    from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.load import load
     from pgcontrol.tokenizers.base import Tokenizer
     from pgcontrol.training.clone import clone
@@ -42,25 +52,40 @@ __all__ = [
     "Trainer",
     "Trunk",
     "clone",
+    "compare",
     "configure",
+    "diagnose",
+    "evaluate",
+    "export",
     "load",
     "option",
+    "record",
+    "report",
     "resume",
+    "tokenize",
     "train",
     "use_plugin",
+    "video",
 ]
 
 _HOMES = {
     "pgcontrol_envs.task": ("Task",),
     "pgcontrol.critics.base": ("Critic",),
+    "pgcontrol.data.record": ("record",),
+    "pgcontrol.data.tokenize": ("tokenize",),
+    "pgcontrol.diagnosis.diagnose": ("diagnose",),
+    "pgcontrol.exporting.export": ("export",),
     "pgcontrol.heads.base": ("Head",),
     "pgcontrol.learning.advantages": ("Estimator",),
     "pgcontrol.learning.algorithms": ("Algorithm",),
     "pgcontrol.learning.rule": ("Rule",),
     "pgcontrol.options": ("InputError", "option"),
     "pgcontrol.policy": ("Policy",),
+    "pgcontrol.rendering.clips": ("video",),
+    "pgcontrol.reporting.compare": ("compare", "report"),
     "pgcontrol.runs.catalog": ("use_plugin",),
     "pgcontrol.runs.config": ("Config", "configure"),
+    "pgcontrol.runs.evaluation": ("evaluate",),
     "pgcontrol.runs.load": ("load",),
     "pgcontrol.tokenizers.base": ("Tokenizer",),
     "pgcontrol.training.clone": ("clone",),

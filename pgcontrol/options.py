@@ -7,13 +7,20 @@ ends in one clear line when it is wrong. Imports nothing of ours.
 import dataclasses
 import difflib
 import functools
+import inspect
 import math
 import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+P = ParamSpec("P")
+O = TypeVar("O")  # noqa: E741
+R = TypeVar("R")
+O_contra = TypeVar("O_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 # the default of an option that has none: the user must give it
 REQUIRED: Any = dataclasses.MISSING
@@ -144,6 +151,59 @@ def read_options(
     return values
 
 
+class Function(Protocol[P, O_contra, R_co]):  # pyright: ignore[reportInvalidTypeVarUse]
+    """A function of settings: called with them, as a function of several arguments, or with one object of them."""
+
+    @overload
+    def __call__(self, options: O_contra, /) -> R_co: ...
+
+    @overload
+    def __call__(self, *args: P.args, **settings: P.kwargs) -> R_co: ...
+
+
+@overload
+def takes(options_type: Callable[P, O]) -> Callable[[Callable[[O], R]], Function[P, O, R]]: ...
+
+
+@overload
+def takes(
+    options_type: Callable[..., O], further: bool
+) -> Callable[[Callable[[O, dict[str, Any]], R]], Callable[..., R]]: ...
+
+
+def takes(options_type: Any, further: bool = False) -> Any:
+    """Decorates a function of one object of options: it is called with their values, which are checked.
+
+    Args:
+        options_type: the dataclass: names, order, defaults and limits of the arguments.
+        further: keyword arguments of other names are allowed; the function gets them as a second argument.
+    """
+    fields = dataclasses.fields(options_type)
+    names = [f.name for f in fields]
+    required = [f.name for f in fields if f.default is REQUIRED]
+    told = "\n".join(f"    {f.name}: {f.metadata['help']}" for f in fields)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **settings: Any) -> Any:
+            if len(args) == 1 and isinstance(args[0], options_type):
+                return function(args[0], settings) if further else function(args[0])
+            if len(args) > len(names):
+                raise InputError(f"{function.__name__} takes {len(names)} arguments by place, not {len(args)}")
+            said = dict(zip(names, args, strict=False)) | settings
+            others = {name: said.pop(name) for name in settings if further and name not in names}
+            if missing := [name for name in required if name not in said]:
+                raise InputError(f"{function.__name__} needs {', '.join(missing)}")
+            options = options_type(**read_options(options_type, said))
+            return function(options, others) if further else function(options)
+
+        call.__doc__ = f"{inspect.getdoc(function)}\n\nArgs:\n{told}"
+        vars(call)["__signature__"] = inspect.signature(options_type)
+        return call
+
+    return decorate
+
+
 def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """`value` as the type `hint`, within the limits in `metadata`; InputError names `key` otherwise."""
     value = _convert(key, value, hint)
@@ -177,10 +237,12 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
             return None
         (hint,) = (h for h in typing.get_args(hint) if h is not type(None))
     if typing.get_origin(hint) is tuple:
-        items = value.replace(",", " ").split() if isinstance(value, str) else value
+        item_hint = typing.get_args(hint)[0]
+        words = isinstance(value, str) and item_hint is not Path  # whose names may have spaces
+        items = value.replace(",", " ").split() if words else value
         if not isinstance(items, list | tuple):
             items = (items,)
-        return tuple(_convert(key, item, typing.get_args(hint)[0]) for item in items)
+        return tuple(_convert(key, item, item_hint) for item in items)
     try:
         if isinstance(value, bool) and hint is not bool:
             raise ValueError
@@ -203,9 +265,9 @@ def _bool(value: Any) -> bool:
 
 
 def _str(value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str | Path):
         raise ValueError
-    return value
+    return str(value)
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: float, bool: _bool, str: _str, Path: Path}

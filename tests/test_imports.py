@@ -38,6 +38,7 @@ FLOORS = [
     "machine",
     "flags",
     "parts",
+    "arguments",
     "options",
     "text",
     "pgcontrol_envs",

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from pgcontrol.options import REQUIRED, option
+from pgcontrol.arguments import EvaluateOptions
+from pgcontrol.options import option
 
 # of the table: the value that must be there, and what is written
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
@@ -19,41 +19,22 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
 
 
 @dataclass(frozen=True)
-class Options:
-    """Run and episodes."""
+class Options(EvaluateOptions):
+    """What is played, and how it is shown."""
 
-    run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
-    episodes: int = option(20, "episodes", least=1)
-    agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
-    seed: int = option(0, "of the start states", least=0)
     json: bool = option(False, "print one JSON object instead of a table")
 
 
 def run(options: Options) -> int:
-    """Print the returns of the newest checkpoint, or of another agent in the same task from the same start states."""
+    """Print the returns."""
     from rich.console import Console
     from rich.table import Table
 
-    from pgcontrol.play import evaluate
-    from pgcontrol.runs import checkpoint
-    from pgcontrol.runs.load import load_with_meta, make_env
+    from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
 
-    seed = options.seed
-    folder = checkpoint.latest(options.run)
-    policy, meta = load_with_meta(folder)
-    env_id = meta["policy"]["env"]
-    env = make_env(env_id, options.episodes, seed)
-    if options.agent == "policy":
-        agents = {
-            "mode": evaluate.policy_agent(policy, deterministic=True, seed=seed),
-            "sampled": evaluate.policy_agent(policy, deterministic=False, seed=seed),
-        }
-    elif options.agent == "random":
-        agents = {"random": evaluate.random_agent(env, seed)}
-    else:
-        agents = {"zero": evaluate.zero_agent(env)}
-    rows = {name: evaluate.summary(evaluate.episodes(env, act, seed), "") for name, act in agents.items()}
+    result = evaluate(options)
+    rows, folder, env_id, seed = result.summary(), result.checkpoint, result.env, result.seed
     if options.json:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
         print(json.dumps(setup | finite(rows)))  # without a success the entropy is no number

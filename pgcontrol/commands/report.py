@@ -1,12 +1,17 @@
 """Write the reports and tables of sweeps from the runs there are."""
 
+from __future__ import annotations
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pgcontrol.arguments import CLIPS, FOLDER, WHICH
 from pgcontrol.options import REQUIRED, InputError, option
 
-CLIPS = "videos in the report: of the median run of each task and arm, of every run, or of none"
+if TYPE_CHECKING:
+    from pgcontrol.reporting.compare import Comparison
 
 
 @dataclass(frozen=True)
@@ -14,8 +19,8 @@ class Options:
     """The sweeps."""
 
     sweeps: tuple[Path, ...] = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
-    runs: Path | None = option(None, "folder of the run folders, if there [runs/FILE]", metavar="DIR")
-    clips: str = option("some", CLIPS, choices=("some", "all", "none"))
+    runs: Path | None = option(None, FOLDER, metavar="DIR")
+    clips: str = option("some", CLIPS, choices=WHICH)
     open: bool = option(False, "show the report in the browser")
 
 
@@ -27,21 +32,28 @@ def run(options: Options) -> int:
 
 
 def _report(path: Path, options: Options) -> int:
-    from pgcontrol.reporting import publish
-    from pgcontrol.reporting.queries import Queries
-    from pgcontrol.sweep import results
-    from pgcontrol.sweep.sweep import read_sweep
+    from pgcontrol.reporting.compare import NoResults, report
 
-    sweep = read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
-    done, left_out = results.read(sweep), results.left_out(sweep)
-    if not done:
-        why = f" ({left_out})" if left_out else ""
-        print(f"no results for {path} yet{why}; pgcontrol compare {path} runs them", file=sys.stderr)
+    try:
+        found = report(path, runs=options.runs, clips=options.clips, quiet=False)
+    except NoResults as error:
+        print(error, file=sys.stderr)
         return 1
-    where = options.runs or Path("runs") / path.stem
-    print(f"{len(done)} of {len(sweep.cells)} runs")
-    if left_out:
-        print(left_out)
-    results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
-    publish(Queries(sweep, done, where), options.clips, options.open, print)
+    cells = len(found.queries.sweep.cells)
+    print(f"{cells - len(found.missing)} of {cells} runs")
+    if found.left_out:
+        print(found.left_out)
+    show(found, options.open)
     return 0
+
+
+def show(found: Comparison, browser: bool) -> None:
+    """Say where the report is, and open it."""
+    import webbrowser
+
+    if found.page is None:
+        print("no results yet, so no report")
+        return
+    print(f"report: {found.page} ({found.page.stat().st_size / 1e6:.1f} MB)")
+    if browser:
+        webbrowser.open(found.page.resolve().as_uri())

@@ -1,35 +1,27 @@
 """Learn tokens from a run's actions or a dataset, for --head token."""
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
+from pgcontrol.arguments import TokenizeOptions as Options
 from pgcontrol.flags import Section
-from pgcontrol.options import REQUIRED, option, pick, read_options
-
-
-@dataclass(frozen=True)
-class Options:
-    """Source, kind and size of the chunks; the kind's own options are settings."""
-
-    source: Path = option(REQUIRED, "run folder, Minari dataset, or .npz file", metavar="RUN|DATASET", positional=True)
-    out: Path = option(REQUIRED, "the folder to write", metavar="DIR")
-    kind: str = option("kmeans", "what kind of tokenizer, see below", metavar="NAME")
-    horizon: int = option(1, "actions a chunk", least=1, metavar="H")
-    steps: int = option(32_000, "steps to play of a run", least=1)
-    seed: int = option(0, "of start states, samples and the fit", least=0)
+from pgcontrol.options import pick
 
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
     """The folder of tokens."""
-    from pgcontrol.data.tokenize import tokenize
-    from pgcontrol.tokenizers.files import kinds
+    from rich.console import Console
 
-    flags = [field.name for field in dataclasses.fields(Options)]
-    kind = pick("tokenizer", options.kind, kinds())
-    own = kind.Options(**read_options(kind.Options, settings, others=flags))
-    tokenize(options.source, kind, options.out, options.horizon, own, options.steps, options.seed)
+    from pgcontrol.data.tokenize import tokenize
+    from pgcontrol.tokenizers.files import flags
+
+    made = tokenize(options, **settings)
+    tokenizer, say = made.tokenizer, Console(highlight=False, soft_wrap=True, markup=False).print
+    fitted = f"{made.chunks:,} chunks of {options.horizon} from {options.source}, sampled with seed {options.seed}"
+    say(f"{fitted}; {made.held_out:,} held out")
+    say(f"{tokenizer.length} codes of {tokenizer.codes}: {made.bits:.2f} bits per action")
+    spread = f"the actions' deviation is {made.deviation:.4f}"
+    say(f"error {made.error:.4f} half-ranges (root mean square, held out); {spread}")
+    say(f"pgcontrol train {made.env or 'TASK'} --head token --head.source {made.path} {flags(tokenizer)}")
     return 0
 
 

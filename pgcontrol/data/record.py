@@ -17,11 +17,11 @@ import pgcontrol_envs
 import torch
 from pgcontrol_envs import VecEnv
 
+from pgcontrol.arguments import RecordOptions
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Episode, Writer
 from pgcontrol.machine.signals import Interrupt
-from pgcontrol.measures.routes import route_entropy
-from pgcontrol.options import InputError, suggest
+from pgcontrol.options import InputError, suggest, takes
 from pgcontrol.play import evaluate
 from pgcontrol.play.episodes import Act, Played
 from pgcontrol.runs import checkpoint
@@ -44,6 +44,22 @@ class Source(NamedTuple):
     wave: int
     begin: Callable[[VecEnv, int], Act]
     notes: dict[str, Any]
+
+
+class RecordResult(NamedTuple):
+    """What a dataset has come to.
+
+    Attributes:
+        path: the dataset's folder.
+        episodes: how many it has.
+        whole: whether they are all there; False when a signal stopped it, and the same call goes on.
+        recorded: returns, lengths and routes of those that this call added.
+    """
+
+    path: Path
+    episodes: int
+    whole: bool
+    recorded: evaluate.EpisodeResults
 
 
 class _Stopped(Exception):
@@ -89,34 +105,23 @@ def find_source(name: str, mode: bool, noise: float) -> Source:
     raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
 
 
-def record(
-    source: str, out: Path, episodes: int, seed: int, mode: bool = False, noise: float = 1.0, quiet: bool = False
-) -> bool:
-    """Record until the dataset at `out` has so many episodes; one begun by the same words goes on.
-
-    Args:
-        source: a run folder or checkpoint, or the id of a task with a scripted demonstrator.
-        out: the dataset's folder.
-        episodes: how many it is to have.
-        seed: of start states and of what is drawn.
-        mode: play the policy's mode, not its samples.
-        noise: scale of the demonstrator's noise.
-        quiet: print nothing.
-
-    Returns:
-        Whether they are all there; False when a signal stopped it.
+@takes(RecordOptions)
+def record(options: RecordOptions) -> RecordResult:
+    """Record until the dataset at `out` has so many episodes; one begun by the same settings goes on.
 
     Raises:
         InputError: nobody to record, or a folder with something else in it.
     """
     dataset.require()
-    who = find_source(source, mode, noise)
+    out, episodes, seed = options.out, options.episodes, options.seed
+    who = find_source(options.source, options.mode, options.noise)
     env = make_env(who.notes["env"], who.wave, seed)
     writer = _writer(out, env, who.notes | {"seed": seed, "wave": who.wave}, episodes)
     starts, draws = np.random.SeedSequence(seed).generate_state(2)  # apart from the seeds of evaluations
-    first, began, played, totals, routes = len(writer), time.perf_counter(), 0, list[float](), list[int]()
+    first, began = len(writer), time.perf_counter()
+    totals, lengths, route = list[float](), list[int](), list[int]()
     title = f"{env.env_id} by {who.notes['source']} -> {out}"
-    with Interrupt() as interrupt, Display(title, episodes, first, quiet) as display:
+    with Interrupt() as interrupt, Display(title, episodes, first, options.quiet) as display:
         while len(writer) < episodes:
             number, done = divmod(len(writer), who.wave)
             wave_seed = int(np.random.SeedSequence([int(draws), number]).generate_state(1)[0])
@@ -127,22 +132,17 @@ def record(
                 break
             fresh = slice(done, episodes - number * who.wave)
             writer.add(wave[fresh], _about(env, results, start)[fresh])
-            played += int(results.lengths[fresh].sum())
             totals += results.returns[fresh].tolist()
-            if results.route is not None:
-                routes += results.route[fresh].tolist()
+            lengths += results.lengths[fresh].tolist()
+            route += [] if results.route is None else results.route[fresh].tolist()
             elapsed = time.perf_counter() - began
-            row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": played / elapsed}
+            row = {"rollout/ep_rew_mean": float(np.mean(totals)), "time/fps": sum(lengths) / elapsed}
             display.update(len(writer), row, left=elapsed * (episodes - len(writer)) / (len(writer) - first))
         env.close()
-        if routes and env.task is not None:
-            entropy = route_entropy(np.array(routes), len(env.task.routes))
-            display.say(f"success {np.mean(np.array(routes) >= 0):.3f}, route entropy {entropy:.3f}")
-        if len(writer) < episodes:
-            display.say(f"stopped with {len(writer)} of {episodes} episodes; the same command goes on")
-        else:
-            display.say(f"{len(writer)} episodes; to fit a policy to them: pgcontrol clone {out} --head gaussian")
-    return len(writer) >= episodes
+    routes = len(env.task.routes) if env.task else 0
+    taken = np.array(route, int) if routes else None
+    recorded = evaluate.EpisodeResults(np.array(totals), np.array(lengths, int), None, routes, taken)
+    return RecordResult(out, len(writer), len(writer) >= episodes, recorded)
 
 
 def _writer(out: Path, env: VecEnv, notes: dict[str, Any], episodes: int) -> Writer:

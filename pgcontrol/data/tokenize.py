@@ -1,18 +1,45 @@
 """`pgcontrol tokenize`: a tokenizer folder from the actions of a run or a dataset."""
 
+import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from rich.console import Console
 from torch import Tensor
 
+from pgcontrol.arguments import TokenizeOptions
 from pgcontrol.data.actions import Actions, of
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, pick, read_options, takes
 from pgcontrol.tokenizers import files
 from pgcontrol.tokenizers.base import Tokenizer, windows
 
 HELD_OUT = 0.2
+
+
+class TokenizeResult(NamedTuple):
+    """A tokenizer that was fitted.
+
+    Attributes:
+        path: its folder.
+        env: the task of the actions, where that is known.
+        chunks: how many it was fitted to.
+        held_out: how many it was not.
+        error: root mean square of what encoding loses of those, in half-ranges.
+        deviation: of those themselves, in half-ranges.
+    """
+
+    path: Path
+    tokenizer: Tokenizer
+    env: str | None
+    chunks: int
+    held_out: int
+    error: float
+    deviation: float
+
+    @property
+    def bits(self) -> float:
+        """Of an action."""
+        return self.tokenizer.length * math.log2(self.tokenizer.codes) / self.tokenizer.horizon
 
 
 def split(actions: Actions, horizon: int) -> tuple[Tensor, Tensor]:
@@ -33,39 +60,25 @@ def error(tokenizer: Tokenizer, chunks: Tensor) -> float:
     return float((tokenizer.decode(tokenizer.encode(chunks)) - chunks).square().mean().sqrt())
 
 
-def tokenize(
-    source: Path, kind: type[Tokenizer], out: Path, horizon: int, options: Any, steps: int, seed: int
-) -> Tokenizer:
-    """Fit a tokenizer, print how well it does, write its folder.
-
-    Args:
-        source: a run folder or checkpoint, a Minari dataset, or an .npz file.
-        kind: a tokenizer's class.
-        out: the folder to write, which must not exist.
-        horizon: actions a chunk.
-        options: of that class.
-        steps: environment steps to play, when the source is a run.
-        seed: of start states, samples, and the fit.
+@takes(TokenizeOptions, further=True)
+def tokenize(options: TokenizeOptions, own: dict[str, Any]) -> TokenizeResult:
+    """Fit a tokenizer and write its folder; further arguments are the kind's own options.
 
     Raises:
         InputError: one line that names what is wrong; nothing is written.
     """
+    kind = pick("tokenizer", options.kind, files.kinds())
+    others = [field.name for field in dataclasses.fields(TokenizeOptions)]
+    chosen = kind.Options(**read_options(kind.Options, own, others=others))
+    out, horizon, seed = options.out, options.horizon, options.seed
     if out.exists():
         raise InputError(f"--out {out} exists already; name a folder that does not")
-    kind(horizon, 1, options).require()  # before anything takes time
-    actions = of(source, steps, seed)
+    kind(horizon, 1, chosen).require()  # before anything takes time
+    actions = of(options.source, options.steps, seed)
     fit, held_out = split(actions, horizon)
-    tokenizer = kind(horizon, actions.unit.shape[-1], options)
+    tokenizer = kind(horizon, actions.unit.shape[-1], chosen)
     tokenizer.fit(fit, seed)
     lost = error(tokenizer, held_out)
-    notes = {"source": str(source), "env": actions.env, "seed": seed, "chunks": len(fit), "error": lost}
+    notes = {"source": str(options.source), "env": actions.env, "seed": seed, "chunks": len(fit), "error": lost}
     files.save(out, tokenizer, notes)
-    spread = float(held_out.std())
-    say = Console(highlight=False, soft_wrap=True).print
-    say(f"{len(fit):,} chunks of {horizon} from {source}, sampled with seed {seed}; {len(held_out):,} held out")
-    bits = tokenizer.length * math.log2(tokenizer.codes) / horizon
-    say(f"{tokenizer.length} codes of {tokenizer.codes}: {bits:.2f} bits per action")
-    say(f"error {lost:.4f} half-ranges (root mean square, held out); the actions' deviation is {spread:.4f}")
-    flags = files.flags(tokenizer)
-    say(f"pgcontrol train {actions.env or 'TASK'} --head token --head.source {out} {flags}", markup=False)
-    return tokenizer
+    return TokenizeResult(out, tokenizer, actions.env, len(fit), len(held_out), lost, float(held_out.std()))

@@ -1,8 +1,10 @@
 """`pgcontrol diagnose`: all verdicts on a finished run, with their evidence, into its folder."""
 
+import dataclasses
 import itertools
 import json
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,18 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from pgcontrol.arguments import DiagnoseOptions
 from pgcontrol.diagnosis import evidence, unimodality
 from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
+from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.machine.templates import template
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.statistics import mean_interval
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, read_options, takes
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
 from pgcontrol.policy import Policy
@@ -28,40 +32,57 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.runs.log import finite, read_rows
-from pgcontrol.sweep.executor import Executor
+from pgcontrol.sweep.executor import Executor, Local
 from pgcontrol.text import count
 
 CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
 
 
-def diagnose(
-    path: Path,
-    console: Console,
-    executor: Executor,
-    branches: int = 0,
-    steps: int | None = None,
-    against: Path | None = None,
-    limits: Limits | None = None,
-) -> list[Verdict]:
+@dataclass(frozen=True)
+class Diagnosis:
+    """What went wrong in a run, if anything, and how that is known.
+
+    Attributes:
+        path: the run folder, in which diagnosis.json, diagnosis.md and their pictures lie.
+        verdicts: a word on each question, and why.
+        proof: what branches from an onset came to, where there were any.
+        facts: what the policy does where it decides: routes, modes, the state; as in diagnosis.json.
+    """
+
+    path: Path
+    verdicts: list[Verdict]
+    proof: Counterfactual | None
+    facts: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """The words alone."""
+        return words(self.verdicts)
+
+    @property
+    def summary(self) -> str:
+        """One line: what is wrong and why, or else all that is well."""
+        return summary(self.verdicts)
+
+
+@takes(DiagnoseOptions, further=True)
+def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     """Judge a run, and leave diagnosis.json, diagnosis.md and their pictures in its folder.
 
-    Args:
-        path: the run folder, of a training or a clone.
-        console: for progress.
-        executor: what runs branches.
-        branches: of each arm, widened and left alone, where there is an onset; 0: those that were run before.
-        steps: environment steps of a branch; None: see `counterfactual`.
-        against: another run of the same task, whose routes are the reference; None: the data's or the demonstrator's.
-        limits: what counts as what.
+    Further arguments are limits of the verdicts, such as `share=0.1`; see `pgcontrol.measures.verdicts.Limits`.
 
     Raises:
         InputError: no run there, one without a log, too few branches, or a reference of another task.
     """
-    run = RunFolder.open(path)
+    others = [field.name for field in dataclasses.fields(DiagnoseOptions)]
+    chosen = Limits(**read_options(Limits, limits, others=others))
+    branches, against = options.branches, options.against
+    run, console = RunFolder.open(options.run), Console(quiet=options.quiet, highlight=False, soft_wrap=True)
+    executor = Local(options.jobs or usable_cpus())
     _require(run, branches, against)
     proof, verdicts = None, [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
     if not run.cloned:
-        proof, verdicts = _training(run, console, executor, branches, steps, limits or Limits())
+        proof, verdicts = _training(run, console, executor, branches, options.branch_steps, chosen)
     seen, facts, no_picture = _behaviour(run, against) if checkpoint.find(run.path) else ([], {}, None)
     told = {v.about for v in seen}  # playing says more of them than the log
     verdicts = [v for v in verdicts if v.about not in told] + seen
@@ -71,7 +92,7 @@ def diagnose(
     text = _markdown(run, no_picture, verdicts=verdicts, proof=proof, facts=facts)
     files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
     run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
-    return verdicts
+    return Diagnosis(run.path, verdicts, proof, facts)
 
 
 def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pgcontrol.arguments import ExportOptions
 from pgcontrol.exporting.description import describe
 from pgcontrol.exporting.uniform import FromUniforms
 from pgcontrol.machine import files
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, takes
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta
@@ -49,6 +50,19 @@ class Parity(NamedTuple):
     observations: int
     largest_difference: float
     ties: int
+
+
+class ExportResult(NamedTuple):
+    """What was written.
+
+    Attributes:
+        path: the ONNX file.
+        description: the JSON file that says how to use it.
+    """
+
+    path: Path
+    description: Path
+    parity: Parity
 
 
 class Acting(nn.Module):
@@ -90,29 +104,33 @@ class Acting(nn.Module):
         return {"obs": obs, "noise": torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)}
 
 
-def export(where: Path, out: Path, sampled: bool = False) -> Parity:
+@takes(ExportOptions)
+def export(options: ExportOptions) -> ExportResult:
     """Write the policy of a run or checkpoint as ONNX, and `out` with .json instead, which says how to use it.
 
-    Returns:
-        How the file's actions compare with the policy's.
-
     Raises:
-        InputError: no policy there, or what it takes to export is not installed.
+        InputError: no policy there, a file that exists, or what it takes to export is not installed.
         ExportError: the graph cannot be written or does not act like the policy.
     """
+    out, description = options.out, options.out.with_suffix(".json")
+    if out.suffix != ".onnx":
+        raise InputError(f"--out {out}: must end in .onnx")
+    for path in (out, description):
+        if path.exists() and not options.force:
+            raise InputError(f"{path} exists already; name another file, or say --force")
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
-    folder = checkpoint.latest(where)
+    folder = checkpoint.latest(options.run)
     policy, meta = load_with_meta(folder)
-    acting = Acting(policy, sampled)
+    acting = Acting(policy, options.sampled)
     model = to_onnx(acting)
     parity = compare(model, acting)
     said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()}}
     said |= describe(folder, meta, policy, acting.inputs(1, seed=0))
-    said |= {"plays": "a sample" if sampled else "the mode", "parity": parity._asdict()}
+    said |= {"plays": "a sample" if options.sampled else "the mode", "parity": parity._asdict()}
     out.parent.mkdir(parents=True, exist_ok=True)
-    files.replace({out: model, out.with_suffix(".json"): json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
-    return parity
+    files.replace({out: model, description: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
+    return ExportResult(out, description, parity)
 
 
 def to_onnx(acting: Acting) -> bytes:

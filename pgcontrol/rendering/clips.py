@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from pgcontrol_envs import VecEnv
 
+from pgcontrol.arguments import VideoOptions
 from pgcontrol.measures import spread
+from pgcontrol.options import InputError, takes
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import density, joint_names
 from pgcontrol.policy import Policy
@@ -39,6 +41,26 @@ def distributions(
     chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
     # the last chunk may go on
     return ActionDistributions(shown.columns[:steps], shown.spread[:steps], chosen, joint_names(env), shown.discrete)
+
+
+@takes(VideoOptions)
+def video(options: VideoOptions) -> RenderResult:
+    """Render the newest policies of runs, from the same start state, side by side.
+
+    Raises:
+        InputError: something there cannot be loaded, the file exists, or a setting is wrong.
+        RenderError: the clip could not be made; the message has what would help.
+    """
+    if options.out.exists() and not options.force:
+        raise InputError(f"{options.out} exists already; name another file, or say --force")
+    if options.out.suffix != ".mp4":
+        raise InputError(f"--out {options.out}: must end in .mp4")
+    try:
+        width, height = (int(n) for n in options.size.lower().split("x"))
+    except ValueError:
+        raise InputError(f"--size {options.size}: must look like 640x480") from None
+    clip = ClipFormat((width, height), options.seconds, options.max_fps, options.crf)
+    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay)
 
 
 def video_of_runs(

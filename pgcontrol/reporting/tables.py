@@ -49,11 +49,7 @@ def write(queries: Queries) -> None:
     Args:
         queries: at least one row.
     """
-    runs = [
-        (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
-        for key, r in sorted(queries.rows.items())
-    ]
-    sheets = {".csv": _sheet([RUNS, *runs]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
+    sheets = {".csv": _sheet([RUNS, *runs(queries)]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
     contents = {".md": _markdown(queries), **sheets, ".svg": figures.plot(queries)}
     files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
@@ -92,6 +88,12 @@ def _sheet(lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text).writerows(lines)
     return text.getvalue()
+
+
+def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:
+    """One line a run: `RUNS`."""
+    for key, r in sorted(queries.rows.items()):
+        yield (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
 
 
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -24,6 +25,22 @@ Say = Callable[[str], object]
 Keep = Callable[[Rows], object]
 
 
+class Ran(NamedTuple):
+    """What the cells of a sweep came to.
+
+    Attributes:
+        rows: by key, those there are.
+        failed: run -> why it has no row.
+        missing: names of the runs without a row; after a dry run, what would run.
+        expected: seconds that runs were expected to take, where that was measured.
+    """
+
+    rows: Rows
+    failed: dict[str, str]
+    missing: list[str]
+    expected: Mapping[Key, float]
+
+
 def run(
     sweep: Sweep,
     executor: Executor,
@@ -33,7 +50,7 @@ def run(
     again: str | None = None,
     meanwhile: Keep = lambda rows: None,
     finish: Keep = lambda rows: None,
-) -> int:
+) -> Ran:
     """Run the cells that have no row yet.
 
     Args:
@@ -45,9 +62,6 @@ def run(
         again: which finished runs to make anew, see `_chosen`.
         meanwhile: called with the rows there are, now and then while runs are made.
         finish: called with the rows there are once all has ended, before another process may take up the sweep.
-
-    Returns:
-        Exit code: 1 when a cell failed.
 
     Raises:
         InputError: a cell cannot be run, another process runs this sweep, or no run is to be made again.
@@ -70,14 +84,14 @@ def run(
         if times := executor.expected(missing) if missing else {}:
             say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
         if dry:
-            return 0
+            return Ran(done, {}, [cell.name for cell in missing], times)
         if anew:
             results.rewrite(sweep, gone=[done.pop(cell.key) for cell in anew])
         for folder, word in aside.items():
             run_state.set_aside(folder, word)
         board = Board(missing, where, times, executor.jobs)
         with closing(follow(executor, board, console)) as outcomes:
-            _keep(outcomes, sweep, done, board, say, meanwhile)
+            failed = _keep(outcomes, sweep, done, board, say, meanwhile)
         if board.failed:
             say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
         results.rewrite(sweep, results.refresh(sweep, done, where))
@@ -85,7 +99,7 @@ def run(
         for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
             say(f"plots: no row has {plot}; --again makes rows anew")
         finish(done)
-        return int(bool(board.failed))
+        return Ran(done, failed, [cell.name for cell in sweep.cells if cell.key not in done], times)
 
 
 def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
@@ -123,15 +137,16 @@ def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Ro
 
 def _keep(
     outcomes: Iterable[Ended], sweep: Sweep, done: dict[Key, Row], board: Board, say: Say, meanwhile: Keep
-) -> None:
-    """Keep and tell what comes, until all has come."""
-    written = time.monotonic()
+) -> dict[str, str]:
+    """Keep and tell what comes, until all has come; returns what failed, and why."""
+    written, failed = time.monotonic(), dict[str, str]()
     for outcome in outcomes:
         cell = outcome.cell
         row, error = _result(sweep, outcome)
         run_state.note_failure(cell, outcome.folder, error)
         if row is None:
             board.failed.add(cell.key)
+            failed[cell.name] = error
             say(f"{cell.name} failed: {error}" + (f" (log: {outcome.log})" if outcome.log else ""))
             continue
         if not board.ended:
@@ -143,6 +158,7 @@ def _keep(
         if time.monotonic() - written > EVERY:
             meanwhile(done)
             written = time.monotonic()
+    return failed
 
 
 def _result(sweep: Sweep, outcome: Ended) -> tuple[Row | None, str]:

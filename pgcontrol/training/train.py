@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pgcontrol_envs import VecEnv
 
@@ -37,12 +37,22 @@ class Run(NamedTuple):
     """A training that ended, or was stopped.
 
     Attributes:
-        status: finished, or stopped (by a signal; `resume` goes on from there).
+        status: finished, or stopped (by a signal; `resume` goes on from there), as the manifest has it.
     """
 
     path: Path
     steps: int
     status: str
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """The run of a folder that is there, as far as it has come.
+
+        Raises:
+            InputError: it is no run folder.
+        """
+        manifest = RunFolder.open(Path(path)).manifest()
+        return cls(Path(path), manifest.get("steps", 0), manifest.get("status", "running"))
 
     @property
     def exit_code(self) -> int:
@@ -54,7 +64,7 @@ class Run(NamedTuple):
         return load(self.path)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl."""
+        """The rows of metrics.jsonl, one an update, as `pandas.DataFrame` takes them."""
         return read_rows(self.path / "metrics.jsonl")
 
 

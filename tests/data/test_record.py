@@ -25,7 +25,7 @@ def equal(a: Dataset, b: Dataset) -> bool:
 
 
 def test_a_demonstrators_routes_are_balanced_and_minari_reads_them(tmp_path):
-    record("Avoiding-v0", tmp_path / "d", 48, seed=0, quiet=True)
+    record("Avoiding-v0", tmp_path / "d", 48, seed=0)
     data = minari.MinariDataset(tmp_path / "d")
     names = [str(meta["route"]) for meta in data.storage.get_episode_metadata(range(48))]
     assert route_entropy(np.unique(names, return_inverse=True)[1], 24) == pytest.approx(1)
@@ -36,7 +36,7 @@ def test_a_demonstrators_routes_are_balanced_and_minari_reads_them(tmp_path):
 
 def test_episodes_replay_to_the_same_observations(tmp_path):
     """From the seed that an episode names, by its actions."""
-    record("Fork-v0", tmp_path / "d", 3, seed=5, quiet=True)
+    record("Fork-v0", tmp_path / "d", 3, seed=5)
     metadata = list(minari.MinariDataset(tmp_path / "d").storage.get_episode_metadata(range(3)))
     for episode, meta in zip(Dataset(tmp_path / "d").episodes(), metadata, strict=True):
         env = make_env("Fork-v0", 1, 0)
@@ -51,7 +51,7 @@ def test_episodes_replay_to_the_same_observations(tmp_path):
 def test_a_policys_samples_or_mode_with_its_metadata(tmp_path):
     trained = pgcontrol.train(small(env="Fork-v0", run_dir=str(tmp_path / "run"), total_steps=256))
     for mode in (False, True):
-        record(str(trained.path), tmp_path / f"{mode}", 2, seed=0, mode=mode, quiet=True)
+        record(str(trained.path), tmp_path / f"{mode}", 2, seed=0, mode=mode)
         data = Dataset(tmp_path / f"{mode}")
         episode = next(data.episodes())
         played = trained.policy().predict(episode.obs[:-1])
@@ -63,23 +63,24 @@ def test_a_policys_samples_or_mode_with_its_metadata(tmp_path):
 
 
 def test_a_longer_dataset_begins_with_the_shorter_one_also_when_it_grew(tmp_path):
-    record("Fork-v0", tmp_path / "whole", 40, seed=0, quiet=True)
+    record("Fork-v0", tmp_path / "whole", 40, seed=0)
     for episodes in (10, 20, 40):
-        record("Fork-v0", tmp_path / "grown", episodes, seed=0, quiet=True)
+        record("Fork-v0", tmp_path / "grown", episodes, seed=0)
     assert equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "grown"))
-    record("Fork-v0", tmp_path / "other", 40, seed=1, quiet=True)
+    record("Fork-v0", tmp_path / "other", 40, seed=1)
     assert not equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "other"))
 
 
 def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
     calls, before = iter(range(1000)), signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
-    assert not record("Fork-v0", tmp_path / "d", 40, seed=0)
-    assert "the same command goes on" in capsys.readouterr().out
+    code, said, _ = run(capsys, "record", "Fork-v0", "--out", str(tmp_path / "d"), "--episodes", "40")
+    assert code == 130
+    assert "stopped with 16 of 40 episodes; the same command goes on" in said
     assert len(Dataset(tmp_path / "d")) == 16
     monkeypatch.undo()
-    assert record("Fork-v0", tmp_path / "d", 40, seed=0, quiet=True)
-    record("Fork-v0", tmp_path / "whole", 40, seed=0, quiet=True)
+    assert record("Fork-v0", tmp_path / "d", 40, seed=0).whole
+    record("Fork-v0", tmp_path / "whole", 40, seed=0)
     assert equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "d"))
     assert signal.getsignal(signal.SIGINT) is before
     assert Dataset(tmp_path / "whole").routes() == {"left": 20, "right": 20}
@@ -87,7 +88,7 @@ def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monk
 
 def test_tokens_from_a_dataset_and_from_a_run_at_the_start(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(actions, "STEPS", 320)
-    record("Fork-v0", tmp_path / "d", 10, seed=0, quiet=True)
+    record("Fork-v0", tmp_path / "d", 10, seed=0)
     assert run(capsys, "tokenize", str(tmp_path / "d"), "--out", str(tmp_path / "t"), "--codes", "8")[0] == 0
     sizes = {"head.codes": 8, "total_steps": 256, "head.horizon": 2}
     first = pgcontrol.train(
@@ -127,7 +128,7 @@ def test_bad_words_get_one_line_and_leave_nothing(words, line, capsys, tmp_path,
 
 
 def test_other_episodes_are_not_mixed(capsys, tmp_path):
-    record("Fork-v0", tmp_path / "d", 3, seed=0, quiet=True)
+    record("Fork-v0", tmp_path / "d", 3, seed=0)
     before = json.loads((tmp_path / "d" / "metadata.json").read_text())
     for words, line in (
         (("Fork-v0", "--episodes", "5", "--seed", "1"), "holds other episodes: seed = 0, not 1"),

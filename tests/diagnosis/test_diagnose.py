@@ -130,7 +130,7 @@ def test_a_chunk_is_played_to_its_end_as_an_evaluation_plays_it(tmp_path):
     """The state that is pictured is one in which an episode of the policy's mode makes a choice."""
     chunks = {"head": "token", "head.tokenizer": "bins", "head.codes": 5, "head.horizon": 3}
     run = pgcontrol.train(small(env="Hopper-v5", run_dir=str(tmp_path / "run"), total_steps=512, **chunks))
-    diagnose.diagnose(run.path, Console(quiet=True), Local(1))
+    diagnose.diagnose(run.path)
     env, asked = make_env("Hopper-v5", 1, seed=RunFolder(run.path).settings()["seed"]), []
     mode = policy_agent(load(run.path), True, seed=0)
     list(Episodes(env, lambda obs: (asked.append(obs), mode(obs))[1], env.reset()))

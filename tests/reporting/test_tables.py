@@ -7,7 +7,8 @@ import shutil
 import pytest
 from rich.console import Console
 
-from pgcontrol.reporting import publish, tables
+from pgcontrol.reporting import tables
+from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
@@ -23,7 +24,7 @@ def moved(sweep: Sweep, folder) -> Sweep:
 
 
 def test_the_tables_say_what_the_page_says(sweep, tmp_path):
-    publish(Queries(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs"), "none", False, lambda _: None)
+    publish(Queries(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs"), "none", lambda _: None)
     text = (tmp_path / "study.md").read_text()
     for paragraph in answer(Queries(sweep, results.read(sweep), tmp_path / "runs")):
         assert paragraph.lead in text
@@ -45,7 +46,7 @@ def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
     tables.write(Queries(moved(sweep, tmp_path), rows))
     text = (tmp_path / "study.md").read_text()
     assert all(paragraph.rest in text for paragraph in answer(Queries(moved(sweep, tmp_path), rows)))
-    publish(Queries(moved(sweep, tmp_path), rows, tmp_path / "runs"), "none", False, lambda _: None)
+    publish(Queries(moved(sweep, tmp_path), rows, tmp_path / "runs"), "none", lambda _: None)
     assert (tmp_path / "study.md").read_text() == text
 
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from pgcontrol.commands.compare import compare
+from pgcontrol.reporting.compare import carry_out
 from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.sweep import Key, read_sweep
@@ -56,7 +56,7 @@ def test_values_are_written_as_one_would_type_them():
 
 def test_compare_tells_before_anything_runs(tmp_path, capsys):
     (tmp_path / "arms.yaml").write_text(ARMS)
-    assert compare(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Console(), dry=True) == 0
+    carry_out(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Console(), dry=True)
     told = capsys.readouterr().out
     assert "the arms differ beyond what the YAML says:\n" in told
     assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in told

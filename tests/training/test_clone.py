@@ -24,7 +24,7 @@ from tests.test_cli import run
 @pytest.fixture(scope="module")
 def demonstrations(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "fork"
-    record("Fork-v0", folder, 12, seed=0, quiet=True)
+    record("Fork-v0", folder, 12, seed=0)
     return folder
 
 
@@ -89,7 +89,7 @@ def _noise(policy) -> Samples:
 
 def test_two_peaks_are_cloned_by_bins_and_averaged_by_a_gaussian(tmp_path):
     """The picture in small: a Gaussian's mode lies in the valley between what was shown, bins' on a peak."""
-    record("Bandit-v0", tmp_path / "d", 160, seed=0, quiet=True)
+    record("Bandit-v0", tmp_path / "d", 160, seed=0)
     env, blocked = make_env("Bandit-v0", 200, 0), {}
     obs, task = env.reset(seed=9), env.task
     assert task is not None

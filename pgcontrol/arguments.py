@@ -1,0 +1,122 @@
+"""What the public functions take, and so the commands of their names: one dataclass each, with help and limits.
+
+A command adds what it shows and how; what a function does lies on the function's own floor. Imports nothing slow, so
+that help and a misspelt flag are answered at once.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from pgcontrol.options import REQUIRED, option
+
+CLIPS = "videos in the report: of the median run of each task and arm, of every run, or of none"
+WHICH = ("some", "all", "none")
+FOLDER = "folder of the run folders [runs/FILE]"
+AGAIN = (
+    "make finished runs anew, by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their folders"
+    " are set aside. Failed runs are tried again in any case"
+)
+QUIET = "show no progress"
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Run and episodes."""
+
+    run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
+    episodes: int = option(20, "episodes", least=1)
+    agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
+    seed: int = option(0, "of the start states", least=0)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Runs and the clip."""
+
+    runs: tuple[Path, ...] = option(
+        REQUIRED, "run folders, checkpoints or recordings (.npz), side by side", metavar="RUN", positional=True
+    )
+    out: Path = option(REQUIRED, "where the clip goes", metavar="FILE.mp4")
+    seconds: float | None = option(None, "at most this long; whole episodes otherwise", above=0, below=1e6, metavar="S")
+    sampled: bool = option(False, "play samples of the policy instead of its mode")
+    overlay: bool = option(False, "beside each scene, every joint's action distribution")
+    seed: int = option(0, "of the start state, the same for all runs", least=0)
+    size: str = option("640x480", "of one scene", metavar="WxH")
+    max_fps: float = option(50.0, "steps above this rate are dropped", above=0, metavar="R")
+    crf: int = option(20, "coarseness: 6 more is half the bytes", least=0, most=51, metavar="Q")
+    force: bool = option(False, "replace FILE.mp4 if it exists")
+
+
+@dataclass(frozen=True)
+class DiagnoseOptions:
+    """The run, and the experiments it is worth; limits of the verdicts are settings."""
+
+    run: Path = option(REQUIRED, "run folder", positional=True)
+    branches: int = option(0, "prove a σ collapse by N runs widened, N left alone; 0: none", least=0)
+    branch_steps: int | None = option(None, "environment steps of a branch [what was left]", least=1)
+    jobs: int | None = option(None, "branches at a time [one a core]", least=1)
+    against: Path | None = option(
+        None, "run whose routes are the reference [its data, or the demonstrator]", metavar="RUN"
+    )
+    quiet: bool = option(True, QUIET)
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Run and file."""
+
+    run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
+    out: Path = option(REQUIRED, "where it goes; FILE.json beside", metavar="FILE.onnx")
+    sampled: bool = option(False, "samples of the policy, drawn from a second input")
+    force: bool = option(False, "replace FILE.onnx and FILE.json if they exist")
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """Who is recorded, and where to."""
+
+    source: str = option(
+        REQUIRED, "run folder or checkpoint, or a task with a demonstrator", metavar="RUN|TASK", positional=True
+    )
+    out: Path = option(REQUIRED, "the dataset's folder", metavar="DIR")
+    episodes: int = option(REQUIRED, "episodes the dataset is to have", least=1)
+    mode: bool = option(False, "play the policy's mode, not its samples")
+    noise: float = option(1.0, "scale of the demonstrator's noise", least=0, below=math.inf)
+    seed: int = option(0, "of start states and samples", least=0)
+    quiet: bool = option(True, QUIET)
+
+
+@dataclass(frozen=True)
+class TokenizeOptions:
+    """Source, kind and size of the chunks; the kind's own options are settings."""
+
+    source: Path = option(REQUIRED, "run folder, Minari dataset, or .npz file", metavar="RUN|DATASET", positional=True)
+    out: Path = option(REQUIRED, "the folder to write", metavar="DIR")
+    kind: str = option("kmeans", "what kind of tokenizer, see below", metavar="NAME")
+    horizon: int = option(1, "actions a chunk", least=1, metavar="H")
+    steps: int = option(32_000, "steps to play of a run", least=1)
+    seed: int = option(0, "of start states, samples and the fit", least=0)
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The sweep."""
+
+    sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
+    jobs: int | None = option(None, "runs at a time [one a core]", least=1)
+    runs: Path | None = option(None, FOLDER, metavar="DIR")
+    again: str | None = option(None, AGAIN, metavar="WHICH")
+    dry_run: bool = option(False, "say what would run and how long it would take")
+    clips: str = option("some", CLIPS, choices=WHICH)
+    quiet: bool = option(True, QUIET)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """A sweep that has results."""
+
+    sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
+    runs: Path | None = option(None, FOLDER, metavar="DIR")
+    clips: str = option("some", CLIPS, choices=WHICH)
+    quiet: bool = option(True, QUIET)

@@ -1,0 +1,139 @@
+"""`pgcontrol.compare` and `pgcontrol.report`: from a sweep's YAML to its rows, tables and page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pgcontrol.arguments import CompareOptions, ReportOptions
+from pgcontrol.machine.cores import usable_cpus
+from pgcontrol.options import InputError, takes
+from pgcontrol.reporting import page, tables, videos
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep import results
+from pgcontrol.sweep.compare import Rows, run
+from pgcontrol.sweep.executor import Executor, Local
+from pgcontrol.sweep.sweep import Sweep, read_sweep
+
+
+class NoResults(InputError):
+    """A sweep has no row yet."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A sweep, its rows, and the report of them.
+
+    Attributes:
+        queries: the sweep and its rows, to be asked.
+        page: the report; None where there is no row, or after a dry run.
+        missing: names of the runs without a row: of a dry run, what would run.
+        failed: run -> why it has no row.
+        seconds: that the missing runs were expected to take, one after the other; None where nothing was measured.
+        left_out: how many rows in the file are not of this sweep as it is asked now, and why; empty where none.
+    """
+
+    queries: Queries
+    page: Path | None
+    missing: list[str]
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    left_out: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a run failed."""
+        return int(bool(self.failed))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a run, such as `pandas.DataFrame` takes; the columns of NAME.csv."""
+        return [dict(zip(tables.RUNS, line, strict=True)) for line in tables.runs(self.queries)]
+
+    def summary(self) -> list[dict[str, Any]]:
+        """A row for each task and arm, with interquartile mean and interval; the columns of NAME.summary.csv."""
+        return [dict(zip(tables.SUMMARY, line, strict=True)) for line in tables.summary(self.queries)]
+
+
+@takes(CompareOptions)
+def compare(options: CompareOptions) -> Comparison:
+    """Run what a sweep of arms and seeds still misses, and write its tables and its report.
+
+    Raises:
+        InputError: the file, a run of it or a setting is wrong, or another process runs this sweep.
+        KeyboardInterrupt: it was stopped; the same call goes on.
+    """
+    sweep, console = read_sweep(options.sweep), Console(quiet=options.quiet, highlight=False)
+    where = options.runs or Path("runs") / options.sweep.stem
+    executor = Local(options.jobs or usable_cpus())
+    return carry_out(sweep, executor, where, console, options.clips, options.dry_run, options.again)
+
+
+def carry_out(
+    sweep: Sweep,
+    executor: Executor,
+    where: Path,
+    console: Console,
+    clips: str = "some",
+    dry: bool = False,
+    again: str | None = None,
+) -> Comparison:
+    """Run the cells that have no row yet; write tables now and then meanwhile, and the report at the end.
+
+    Args:
+        sweep, executor, where, console, dry, again: see `pgcontrol.sweep.compare.run`.
+        clips: of which runs the report has videos; see `publish`.
+    """
+    written: Path | None = None
+
+    def meanwhile(rows: Rows) -> None:
+        tables.write(Queries(sweep, rows, where))
+
+    def finish(rows: Rows) -> None:
+        nonlocal written
+        queries = Queries(sweep, rows, where)
+        written = publish(queries, clips, lambda line: console.print(line, markup=False, soft_wrap=True))
+
+    ran = run(sweep, executor, where, console, dry, again, meanwhile, finish)
+    seconds = sum(ran.expected.values()) if ran.expected else None
+    return Comparison(Queries(sweep, ran.rows, where), written, ran.missing, ran.failed, seconds)
+
+
+@takes(ReportOptions)
+def report(options: ReportOptions) -> Comparison:
+    """Write the tables and the report of a sweep from the rows there are; nothing is run.
+
+    Raises:
+        NoResults: there is no row yet.
+        InputError: the file or a setting is wrong.
+    """
+    path = options.sweep
+    sweep = read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
+    done, left_out = results.read(sweep), results.left_out(sweep)
+    if not done:
+        why = f" ({left_out})" if left_out else ""
+        raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")
+    where = options.runs or Path("runs") / path.stem
+    results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
+    queries, console = Queries(sweep, done, where), Console(quiet=options.quiet, highlight=False)
+    written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
+    missing = [cell.name for cell in sweep.cells if cell.key not in done]
+    return Comparison(queries, written, missing, left_out=left_out)
+
+
+def publish(queries: Queries, clips: str, say: Callable[[str], object]) -> Path | None:
+    """Tables, videos and NAME.html of the rows there are; what cannot be filmed is left out, and said.
+
+    Args:
+        queries: of the sweep's rows.
+        clips: some, all or none: of which runs there are videos.
+        say: hears what is filmed, and what cannot be.
+
+    Returns:
+        The page; None where there is no row yet: tables and report of other settings, if there are any, stay.
+    """
+    if not queries.rows:
+        return None
+    tables.write(queries)
+    return page.write(queries, videos.videos(queries, clips, say))
