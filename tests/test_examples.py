@@ -7,17 +7,23 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-WORDS = {"early_stopping.py": ["10", "8192"], "own_robot.py": ["4096"]}  # arguments that make them short
-SAYS = {"early_stopping.py": "reached; to go on: pgcontrol resume", "own_robot.py": "to watch it: pgcontrol video"}
+# arguments that make each short, and what it ends with
+CASES = {
+    "early_stopping.py": (["10", "8192"], "reached; to go on: pgcontrol resume"),
+    "own_head.py": (["4096"], "return"),
+    "own_robot.py": (["4096"], "to watch it: pgcontrol video"),
+    "policy_in_gymnasium.py": (["4096"], "from the same seeds"),
+    "sweep.py": (["4096"], "report: balance.html"),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py")))
 def test_it_runs(name, tmp_path):
-    command = [sys.executable, str(EXAMPLES / name), *WORDS[name]]
+    command = [sys.executable, str(EXAMPLES / name), *CASES[name][0]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert SAYS[name] in done.stdout
+    assert CASES[name][1] in done.stdout
     assert list((tmp_path / "runs").rglob("manifest.json"))
 
 
