@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pgcontrol.learning.advantages import Estimator
     from pgcontrol.learning.algorithms import Algorithm
     from pgcontrol.learning.rule import Rule
+    from pgcontrol.loggers.base import Logger
     from pgcontrol.options import InputError, option
     from pgcontrol.policy import Policy
     from pgcontrol.rendering.clips import video
@@ -44,6 +45,7 @@ __all__ = [
     "Estimator",
     "Head",
     "InputError",
+    "Logger",
     "Policy",
     "Rule",
     "Run",
@@ -79,6 +81,7 @@ _HOMES = {
     "pgcontrol.learning.advantages": ("Estimator",),
     "pgcontrol.learning.algorithms": ("Algorithm",),
     "pgcontrol.learning.rule": ("Rule",),
+    "pgcontrol.loggers.base": ("Logger",),
     "pgcontrol.options": ("InputError", "option"),
     "pgcontrol.policy": ("Policy",),
     "pgcontrol.rendering.clips": ("video",),

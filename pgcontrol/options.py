@@ -216,6 +216,9 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
                 holds, words = _LIMITS[limit]
                 if bound is not None and not holds(number, bound):
                     raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
+    if table := metadata.get("part"):
+        for name in value if isinstance(value, tuple) else (value,):
+            pick(key, name, table())
     choices = metadata["choices"]
     if choices and value not in choices:
         near = near_miss(str(value), choices)

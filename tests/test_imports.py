@@ -32,6 +32,7 @@ FLOORS = [
     "heads",
     "critics",
     "trunks",
+    "loggers",
     "tokenizers",
     "measures",
     "charts",

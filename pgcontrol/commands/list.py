@@ -1,4 +1,4 @@
-"""Tasks, heads, algorithms, critics, trunks and tokenizers there are."""
+"""Tasks, heads, algorithms, critics, trunks, tokenizers and loggers there are."""
 
 import inspect
 

@@ -83,7 +83,7 @@ class Branching(NamedTuple):
     def cells(self, seeds: int) -> list[Cell]:
         """Both arms of each seed, in turns."""
         config, end = self.run.config(), self.start + self.steps
-        common = flat(nested(config)) | {"total_steps": end, "video": False, "threads": 1}
+        common = flat(nested(config)) | {"total_steps": end, "video": False, "threads": 1, "logger": ()}
         common |= {"eval_every": 10 * end, "eval_episodes": max(EPISODES, config.eval_episodes)}  # once, at the end
         common.pop("run_dir")
         first = 1000 * (config.seed % 2**40 + 1)

@@ -1,8 +1,8 @@
-"""What can be named: tasks, heads, critics, trunks, tokenizers and algorithms, ours and those of plug-ins."""
+"""What can be named: tasks, heads, critics, trunks, tokenizers, algorithms and loggers, ours and those of plug-ins."""
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded
 
 import pgcontrol.critics
 import pgcontrol.heads
+import pgcontrol.loggers
 import pgcontrol.trunks
 from pgcontrol import parts
 from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
 from pgcontrol.learning.algorithms import TABLE, Algorithm
+from pgcontrol.loggers.base import Logger
 from pgcontrol.options import InputError
 from pgcontrol.tokenizers.files import kinds as tokenizers
 from pgcontrol.trunks.base import Trunk
@@ -33,6 +35,7 @@ def tasks() -> dict[str, Any]:
 heads = functools.partial(parts.discover, pgcontrol.heads, Head)
 critics = functools.partial(parts.discover, pgcontrol.critics, Critic)
 trunks = functools.partial(parts.discover, pgcontrol.trunks, Trunk)
+loggers = functools.partial(parts.discover, pgcontrol.loggers, Logger)
 
 
 def algorithms() -> dict[str, Any]:
@@ -53,7 +56,14 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "critic": critics,
     "trunk": trunks,
     "tokenizer": tokenizers,
+    "logger": loggers,
 }
+
+
+def require_loggers(names: Iterable[str]) -> None:
+    """InputError where one of these loggers cannot work here; says what would help."""
+    for name in names:
+        loggers()[name].require()
 
 
 def name_of(part: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pgcontrol.options import option, pick
 from pgcontrol.runs import catalog
-from pgcontrol.runs.config import OWN, PARTS, Part, flat, read_settings
+from pgcontrol.runs.config import LOGGER, OWN, PARTS, Part, flat, read_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class CloneConfig:
     compile: str = option("auto", "compile the gradient step; auto: of a long fit", choices=("auto", "on", "off"))
     threads: int = option(1, "physics threads of the evaluation", least=1)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+    logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
 
     head: Part
     trunk: Part

@@ -11,6 +11,8 @@ from pgcontrol.options import InputError, composed, option, pick, read_options, 
 from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 
+LOGGER = "where metrics go beside metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -47,6 +49,7 @@ class Config:
     prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
     prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+    logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
     head: Part
     algorithm: Part
     critic: Part
@@ -178,7 +181,7 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
 
     Args:
         config: a Config or a CloneConfig.
-        algorithm: the algorithm counts, too; not for what a policy is made of.
+        algorithm: the algorithm and the loggers count, too; not for what a policy is made of.
     """
     chosen = {part: getattr(config, part) for part in PARTS if hasattr(config, part)}
     if not algorithm:
@@ -187,6 +190,7 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
     for one in chosen.values():  # and the parts that options name, such as a tokenizer
         named = [f for f in dataclasses.fields(one.options) if f.metadata.get("part")]
         classes += [f.metadata["part"]()[getattr(one.options, f.name)] for f in named]
+    classes += [catalog.loggers()[name] for name in config.logger] if algorithm else []
     return plugins_behind([catalog.tasks().get(config.env), *classes])
 
 

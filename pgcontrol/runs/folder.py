@@ -1,23 +1,26 @@
 """The run folder: config.yaml, metrics.jsonl, TensorBoard events, checkpoints/, videos/, manifest.json."""
 
 import datetime
+import functools
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
 
+from pgcontrol.loggers.base import LoggedRun, Logger
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
 from pgcontrol.parts import require_plugins
+from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import Config, configure, plugins_of, read_yaml, write_yaml
+from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, write_yaml
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
@@ -38,8 +41,9 @@ class RunFolder:
         """Make the folder a config asks for.
 
         Raises:
-            InputError: it exists already; nothing in it is touched.
+            InputError: it exists already, and nothing in it is touched; or a logger of the config cannot work here.
         """
+        catalog.require_loggers(config.logger)
         path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
         if path.exists():
             run = (path / "config.yaml").exists()
@@ -78,6 +82,13 @@ class RunFolder:
         """
         with alone(self.path, f"{self.path}: another process is training in this run folder"):
             yield self
+
+    def loggers(self, config: Config | CloneConfig, start: int) -> dict[str, Callable[[], Logger]]:
+        """What opens each logger of a run that goes on from step `start`, by name; TensorBoard is always one."""
+        table, ids = catalog.loggers(), self.manifest().get("loggers", {})
+        names = dict.fromkeys(("tensorboard", *config.logger))
+        settings = flat(nested(config))
+        return {n: functools.partial(table[n], LoggedRun(self.path, settings, start, ids.get(n))) for n in names}
 
     def settings(self) -> dict[str, Any]:
         """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`."""

@@ -1,19 +1,22 @@
-"""The log of a run: metrics.jsonl and TensorBoard always, and what the terminal shows."""
+"""The log of a run: metrics.jsonl and TensorBoard always, other loggers where asked, and what the terminal shows."""
 
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
+from pgcontrol.loggers.base import Logger
 from pgcontrol.machine import files
-from pgcontrol.text import short
+from pgcontrol.text import one_line, short
 
 # what the terminal shows of a row
 SHOWN = {"nll": "train/nll", "held out": "eval/nll", "return": "rollout/ep_rew_mean", "length": "rollout/ep_len_mean"}
@@ -22,31 +25,53 @@ TAIL = 2**16  # bytes of a metrics.jsonl that hold its last row, some 2 kB, and 
 
 
 class MetricsLog:
-    """One JSON row an update, and the same numbers as TensorBoard events. The x axis is environment steps."""
+    """One JSON row an update, and the same numbers to loggers. The x axis is environment steps.
 
-    def __init__(self, metrics_file: Path, start: int = 0):
-        """Open for appending; rows at or beyond step `start` belong to a future that a resumed run replaces."""
-        from torch.utils.tensorboard import SummaryWriter
+    A logger that fails, as when the network is gone, is left out from there on, with a warning.
+    """
 
+    def __init__(self, metrics_file: Path, start: int = 0, loggers: Mapping[str, Callable[[], Logger]] | None = None):
+        """Open for appending.
+
+        Args:
+            metrics_file: rows beyond step `start` belong to a future that a resumed run replaces.
+            start: where the run goes on.
+            loggers: opens each; by name.
+        """
         if metrics_file.exists():
             kept = [row for row in read_rows(metrics_file) if row["time/total_timesteps"] <= start]
             files.replace({metrics_file: "".join(json.dumps(row) + "\n" for row in kept)})
         self._file = metrics_file.open("a", buffering=1)
-        self._board = SummaryWriter(str(metrics_file.parent / "tensorboard"), purge_step=start + 1 if start else None)
+        self.loggers: dict[str, Logger] = {}
+        for name, opens in (loggers or {}).items():
+            with self._without(name):
+                self.loggers[name] = opens()
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
         """Append one row; numbers that are not finite become null in JSON."""
         row = {"time/total_timesteps": steps} | dict(row)
         self._file.write(json.dumps(finite(row)) + "\n")
-        for name, value in row.items():
-            self._board.add_scalar(name, value, steps)
+        for name, logger in list(self.loggers.items()):
+            with self._without(name):
+                logger.write(steps, row)
+
+    @contextmanager
+    def _without(self, name: str) -> Generator[None]:
+        """Where a logger fails, go on without it."""
+        try:
+            yield
+        except Exception as error:  # of other people's programs and networks: whatever it is, the training goes on
+            self.loggers.pop(name, None)
+            warnings.warn(f"logger {name!r} gets nothing from here on: {one_line(error)}", stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
-        self._board.close()
+        for name, logger in list(self.loggers.items()):
+            with self._without(name):
+                logger.close(failed=kind is not None)
 
 
 def finite(thing: Any) -> Any:

@@ -22,7 +22,7 @@ DIFFERENCES = 3  # greatest number of settings that are named where two runs dif
 # settings of a single run, and who says them
 OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every run has a folder of its own; see --runs"}
 # settings of where a run runs and what it leaves to look at: with other values it is still the same run
-TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay")
+TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
 
 
 class Key(NamedTuple):

@@ -106,7 +106,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     status, steps, began = "failed", 0, time.perf_counter()
     try:
         title = f"{config.env} {config.head.name} clone of {data.where}, {len(fitted)} episodes -> {folder.path}"
-        with session(folder, title, config.steps, quiet=quiet) as live:
+        with session(folder, config, title, config.steps, quiet=quiet) as live:
             display, log, _ = live
             fit = Likelihood(policy, config.max_grad_norm, compilation)
             batches = _minibatches(train, config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
@@ -114,7 +114,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
             log.write(steps, best | _evaluate(policy, config, seeds["evaluation"], display))
             tensors = named("policy.", policy.state_dict())
             meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
-            meta["plugins"] = plugins_of(config)
+            meta["plugins"] = plugins_of(config, algorithm=False)
             checkpoint.save(folder.checkpoint(steps), tensors, meta)
             display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
     except Diverged:

@@ -20,7 +20,8 @@ from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, write_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env
@@ -134,6 +135,7 @@ def resume(
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
             more = f"pgcontrol resume {run_dir} --total-steps {2 * done}"
             raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+        catalog.require_loggers(config.logger)
         # as it was computed before, to the bit
         learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
         learner.load(latest)
@@ -155,14 +157,18 @@ def _changed(config: Config, settings: dict[str, Any]) -> Config:
 
 
 @contextmanager
-def session(folder: RunFolder, title: str, total: int, start: int = 0, quiet: bool = True) -> Generator[Session]:
+def session(
+    folder: RunFolder, config: Config | CloneConfig, title: str, total: int, start: int = 0, quiet: bool = True
+) -> Generator[Session]:
     """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
     with (
         one_thread(),
         Display(title, total, start, quiet) as display,
-        MetricsLog(folder.metrics_file, start) as log,
+        MetricsLog(folder.metrics_file, start, folder.loggers(config, start)) as log,
         Interrupt() as interrupt,
     ):
+        if ids := {name: logger.id for name, logger in log.loggers.items() if logger.id}:
+            folder.write_manifest(loggers=folder.manifest().get("loggers", {}) | ids)
         yield display, log, interrupt
 
 
@@ -185,7 +191,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     status = "failed"
     try:
         with (
-            session(folder, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
+            session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
             RenderQueue(display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
             if learner.asynchronous:

@@ -1,0 +1,1 @@
+"""Where the metrics of a run go, beside metrics.jsonl: one file a logger."""

@@ -1,0 +1,26 @@
+"""TensorBoard's event files, in the run folder."""
+
+from collections.abc import Mapping
+
+from pgcontrol.loggers.base import LoggedRun, Logger
+
+
+class TensorBoard(Logger):
+    """Event files in RUN/tensorboard; every run has them."""
+
+    name = "tensorboard"
+
+    def __init__(self, run: LoggedRun):
+        from torch.utils.tensorboard import SummaryWriter
+
+        purge = run.start + 1 if run.start else None
+        self._board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge)
+
+    def write(self, steps: int, row: Mapping[str, float]) -> None:
+        """One scalar a metric."""
+        for name, value in row.items():
+            self._board.add_scalar(name, value, steps)
+
+    def close(self, failed: bool) -> None:
+        """Flush."""
+        self._board.close()
