@@ -23,6 +23,8 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
         ("", "name a command: pgcontrol COMMAND ...; there are: bench, "),
         ("--quiet train", "name a command"),
+        ("train", "env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them"),
+        ("train --seed 3 --env none", "env is missing: name a task"),
         ("train HalfCheeta-v5", "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
         ("train gym:CartPole-v1", "gym:CartPole-v1: expected a Box of actions, got Discrete(2)"),
         ("train gym:Pendulun-v1", "unknown env 'gym:Pendulun-v1'"),
@@ -86,6 +88,8 @@ def test_help_lists_every_setting_of_the_chosen_head(capsys):
     assert "--algorithm.clip" in out
     assert "--total-steps" in out
     assert "--head.min-std" not in out
+    assert "recommended for HalfCheetah-v5 (name a task to see its own)" in out
+    assert "[must be named]" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("words", [["--help"], ["eval", "--help"], ["compare", "-h"], ["--version"]])

@@ -1,11 +1,14 @@
 """Train a policy."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgcontrol.flags import Section
 from pgcontrol.options import option
+
+EXAMPLE = "HalfCheetah-v5"  # the task that `--help` speaks of where none is named
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,11 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
     from pgcontrol.runs.config import PARTS, configure
 
-    config = configure(_settings(options, settings))
-    title = f"settings, in brackets what is recommended for {config.env} and this head, or the default:"
-    found = [Section(title, config)]
+    said = _settings(options, settings)
+    config = configure({"env": EXAMPLE} | said)
+    other = "" if "env" in said else " (name a task to see its own)"
+    title = f"settings, in brackets what is recommended for {config.env}{other} and this head, or the default:"
+    found = [Section(title, config if "env" in said else dataclasses.replace(config, env="must be named"))]
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
         names = f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"

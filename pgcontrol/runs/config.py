@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pgcontrol.options import InputError, composed, option, pick, read_options, suggest
+from pgcontrol.options import REQUIRED, InputError, composed, option, pick, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 
@@ -26,7 +26,7 @@ class Part:
 class Config:
     """Every value of a run. Made by `configure`, which knows the recommended ones."""
 
-    env: str = option("HalfCheetah-v5", "task id, or gym:ID for any Gymnasium environment with Box spaces")
+    env: str = option(REQUIRED, "task id, or gym:ID for any Gymnasium environment with Box spaces")
     seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
     total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1)
     num_envs: int = option(16, "N: environments stepped together", least=1)
@@ -90,7 +90,8 @@ def configure(settings: Mapping[str, Any]) -> Config:
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"])
-    env = settings.get("env", Config.env)
+    if (env := settings.get("env")) is None:
+        raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
     if not str(env).startswith("gym:"):
         pick("env", env, catalog.tasks(), OWN)
     known = _keys(Config, classes, settings)

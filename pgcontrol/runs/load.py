@@ -33,26 +33,32 @@ def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: 
 
 def whole(spec: dict[str, Any]) -> dict[str, Any]:
     """A spec with what older ones leave unsaid: layers of tanh, and a critic's network like the policy's."""
-    spec = {"trunk": {"name": "mlp"}} | spec
-    spec = {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
+    spec = _filled(spec)
     for part in TABLES:  # with every option, in the order of today
-        chosen = _part(part, spec[part])
+        chosen, _ = _part(part, spec[part])
         spec[part] = json.loads(json.dumps({"name": chosen.name} | dataclasses.asdict(chosen.options)))
     return spec
 
 
-def _part(part: str, kept: Mapping[str, Any]) -> Part:
+def _filled(spec: dict[str, Any]) -> dict[str, Any]:
+    spec = {"trunk": {"name": "mlp"}} | spec
+    return {"critic_trunk": spec["trunk"], "critic_hidden": spec.get("hidden")} | spec
+
+
+def _part(part: str, kept: Mapping[str, Any]) -> tuple[Part, Any]:
+    """A part of a spec, and its class."""
     said = {key.removeprefix(f"{part}."): value for key, value in flat({part: kept}).items()}
     name = said.pop(part)
-    return read_part(part, name, pick(part, name, TABLES[part]()), said)
+    cls = pick(part, name, TABLES[part]())
+    return read_part(part, name, cls, said), cls
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone."""
-    spec = whole(spec)
+    spec = _filled(spec)
     parts = {part: _part(part, spec[part]) for part in TABLES}
-    classes = {part: table()[parts[part].name] for part, table in TABLES.items()}
-    options = {part: chosen.options for part, chosen in parts.items()}
+    classes = {part: cls for part, (_, cls) in parts.items()}
+    options = {part: chosen.options for part, (chosen, _) in parts.items()}
     size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -56,6 +56,7 @@ class Learner:
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
+        self.plugins = plugins_of(config, algorithm=False)  # of the policy, as they were loaded
         self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
@@ -174,7 +175,7 @@ class Learner:
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
         tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {"policy": self.spec, "algorithm": self.config.algorithm.name, "collector": env_extra}
-        meta["plugins"] = plugins_of(self.config, algorithm=False)
+        meta["plugins"] = self.plugins
         meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)

@@ -336,7 +336,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
 )
 def test_bad_settings_get_one_line(settings, line):
     with pytest.raises(InputError) as caught:
-        configure({"head": "token"} | settings)
+        configure({"env": "Hopper-v5", "head": "token"} | settings)
     assert str(caught.value).startswith(line)
 
 

@@ -51,7 +51,8 @@ def quick(row) -> dict:
 def test_it_improves_a_one_step_task(row, head):
     """Reward 1 − |a − x/2|²; at first the policy knows nothing of x, and its spread costs as much as its ignorance."""
     torch.manual_seed(0)
-    config = configure({"algorithm": row.name, "head": head, "num_envs": 64, "rollout_steps": 4} | quick(row))
+    sizes = {"num_envs": 64, "rollout_steps": 4}
+    config = configure({"env": "Hopper-v5", "algorithm": row.name, "head": head} | sizes | quick(row))
     options = config.algorithm.options
     env = OneStep(64)
     policy = make_policy(spec(env, head, config.critic.name), seed=0)
@@ -92,28 +93,29 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
 
 @ROWS
 def test_its_recommendations_are_valid_and_win_over_a_tasks(row):
-    config = configure({"algorithm": row.name, "head": row.head or "binned"})
+    config = configure({"env": "Hopper-v5", "algorithm": row.name, "head": row.head or "binned"})
     for key, value in row.recommended.items():
         part, _, name = key.rpartition(".")
         assert getattr(getattr(config, part).options if part else config, name) == value
     assert config.critic.name == row.critic
     if "algorithm.learning_rate" in row.recommended:
-        assert configure({"algorithm": row.name, "algorithm.learning_rate": 0.5}).algorithm.options.learning_rate == 0.5
+        said = configure({"env": "Hopper-v5", "algorithm": row.name, "algorithm.learning_rate": 0.5})
+        assert said.algorithm.options.learning_rate == 0.5
 
 
 def test_a_critic_nobody_asks_is_refused():
     line = "critic = 'mse': algorithm 'reinforce' uses no critic; leave the setting out"
     with pytest.raises(InputError, match=line):
-        configure({"algorithm": "reinforce", "critic": "mse"})
-    assert configure({"algorithm": "reinforce", "critic": "none"}).critic.name == "none"
-    assert configure({"algorithm": "gae-pg", "critic": "none"}).critic.name == "none"
+        configure({"env": "Hopper-v5", "algorithm": "reinforce", "critic": "mse"})
+    assert configure({"env": "Hopper-v5", "algorithm": "reinforce", "critic": "none"}).critic.name == "none"
+    assert configure({"env": "Hopper-v5", "algorithm": "gae-pg", "critic": "none"}).critic.name == "none"
 
 
 def test_a_row_that_trains_one_head_alone_takes_it_and_refuses_others():
-    assert configure({"algorithm": "decqn"}).head.name == "utilities"
+    assert configure({"env": "Hopper-v5", "algorithm": "decqn"}).head.name == "utilities"
     with pytest.raises(InputError, match="head = 'binned': 'decqn' trains only 'utilities'; leave the"):
-        configure({"algorithm": "decqn", "head": "binned"})
-    assert configure({"algorithm": "ppo", "head": "utilities"}).head.name == "utilities"
+        configure({"env": "Hopper-v5", "algorithm": "decqn", "head": "binned"})
+    assert configure({"env": "Hopper-v5", "algorithm": "ppo", "head": "utilities"}).head.name == "utilities"
 
 
 def test_without_a_critic_no_weights_are_spent_on_one():

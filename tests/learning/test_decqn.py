@@ -137,7 +137,7 @@ def test_double_q_worked():
 
 def test_the_loss_worked(monkeypatch):
     policy = make_policy(spec(Clockwork(1, 2, True), "utilities", "none"), seed=0)
-    rule = DecQN(policy, configure({"algorithm": "decqn"}).algorithm.options)
+    rule = DecQN(policy, configure({"env": "Hopper-v5", "algorithm": "decqn"}).algorithm.options)
     one, zero = torch.ones(1, 2), torch.zeros(1, 2)
     said = {  # by weights and observation
         ("online", 0.0): torch.tensor([[[0.0, 1, 2], [5, 4, 3]]]),
@@ -157,7 +157,8 @@ def test_a_reward_of_1_for_ever_is_worth_its_geometric_sum(period, terminates, e
     env = Clockwork(4, period, terminates, blind=True)
     c = collector(env, length=8)
     options = configure(
-        {"algorithm": "decqn", "algorithm.learning_rate": 1e-2} | {f"algorithm.{k}": v for k, v in SMALL.items()}
+        {"env": "Hopper-v5", "algorithm": "decqn", "algorithm.learning_rate": 1e-2}
+        | {f"algorithm.{k}": v for k, v in SMALL.items()}
     ).algorithm.options
     rule, nothing = DecQN(c.policy, options), torch.zeros(8, 4)
     row = {}

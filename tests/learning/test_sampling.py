@@ -38,7 +38,7 @@ def test_groups_gather_at_the_start_and_when_all_are_over():
 
 def test_groups_must_be_whole_and_the_env_must_copy():
     with pytest.raises(InputError, match=r"algorithm.group_size = 5: must divide num_envs = 16"):
-        configure({"algorithm": "grpo", "num_envs": 16, "algorithm.group_size": 5})
+        configure({"env": "Hopper-v5", "algorithm": "grpo", "num_envs": 16, "algorithm.group_size": 5})
     config = configure({"env": "gym:Pendulum-v1", "algorithm": "grpo"})
     with pytest.raises(
         InputError, match=r"algorithm 'grpo' copies states between environments; gym:Pendulum-v1 cannot"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import checkpoint, config
 from pgcontrol.runs.load import load, make_policy, restore
 from tests.learning.worlds import Clockwork, spec
 
@@ -104,6 +104,13 @@ def test_a_foreign_checkpoint_is_refused_by_the_tensor_that_does_not_fit(tmp_pat
         restore(policy, saved, tmp_path)
     with pytest.raises(InputError, match="is missing"):
         restore(policy, {}, tmp_path)
+
+
+def test_each_part_s_options_are_read_once(monkeypatch):
+    read, parts = config.read_part, []
+    monkeypatch.setattr("pgcontrol.runs.load.read_part", lambda part, *rest: parts.append(part) or read(part, *rest))
+    make_policy(spec(Clockwork(1, 1, False)), seed=3)
+    assert sorted(parts) == sorted(set(parts))
 
 
 def test_weights_come_from_the_seed_alone():

@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+import pgcontrol
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, recommended
 from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
@@ -22,6 +23,7 @@ def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
 def test_text_is_read_as_the_fields_type():
     config = configure(
         {
+            "env": "Hopper-v5",
             "total_steps": "2_000_000",
             "algorithm.learning_rate": "1e-3",
             "hidden": "32,16",
@@ -35,7 +37,7 @@ def test_text_is_read_as_the_fields_type():
     assert config.hidden == (32, 16)
     assert config.video is False
     assert config.head.options.initial_std is None
-    assert configure({"total_steps": "1e6"}).total_steps == 1_000_000
+    assert configure({"env": "Hopper-v5", "total_steps": "1e6"}).total_steps == 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_text_is_read_as_the_fields_type():
 )
 def test_what_is_wrong_gets_one_line_that_names_it(settings, line):
     with pytest.raises(InputError) as caught:
-        configure(settings)
+        configure({"env": "Hopper-v5"} | settings)
     message = str(caught.value)
     assert message.startswith(line), message
     assert "\n" not in message
@@ -83,7 +85,7 @@ def test_what_is_wrong_gets_one_line_that_names_it(settings, line):
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
-    config = configure({"head": head, "seed": 7, "algorithm.clip": 0.1, "hidden": [32]})
+    config = configure({"env": "Hopper-v5", "head": head, "seed": 7, "algorithm.clip": 0.1, "hidden": [32]})
     write_yaml(config, tmp_path / "config.yaml")
     assert configure(read_yaml(tmp_path / "config.yaml")) == config
     assert nested(config) == yaml.safe_load((tmp_path / "config.yaml").read_text())
@@ -99,7 +101,7 @@ def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
     ],
 )
 def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said, trunk, hidden):
-    policy = {"trunk": "residual-layernorm", "trunk.expansion": 2, "hidden": "32,32"}
+    policy = {"env": "Hopper-v5", "trunk": "residual-layernorm", "trunk.expansion": 2, "hidden": "32,32"}
     config = configure(policy | said)
     assert (config.critic_trunk.name, config.critic_hidden) == (trunk, hidden)
     assert "critic_trunk" in said or config.critic_trunk == config.trunk
@@ -117,7 +119,16 @@ def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said,
     ],
 )
 def test_a_short_run_leaves_as_many_moments_to_look_back_on(said, every):
-    assert configure(said).checkpoint_every == every
+    assert configure({"env": "Hopper-v5"} | said).checkpoint_every == every
+
+
+@pytest.mark.parametrize("make", [configure, pgcontrol.train])
+@pytest.mark.parametrize("settings", [{}, {"head": "binned"}, {"env": None}])
+def test_a_task_must_be_named(make, settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list`"):
+        make(settings)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nested_and_dotted_settings_are_one():

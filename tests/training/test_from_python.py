@@ -88,13 +88,21 @@ def test_classes_and_rows_stand_for_names(tmp_path):
     assert [Path(plugin["source"]).stem for plugin in noted.values()] == [__name__] or __name__ in noted
 
 
+def test_a_run_notes_its_plug_ins_as_they_were_loaded_once(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pgcontrol.training.learner.plugins_of", lambda *_, **__: asked.append(1) or {})
+    run = pgcontrol.train(SMALL | {"checkpoint_every": 1, "run_dir": str(tmp_path / "run")})
+    assert len(checkpoint.find(run.path)) > 1
+    assert len(asked) == 1
+
+
 def test_what_has_no_name_is_refused():
     class Nameless(Gaussian):
         pass
 
     Nameless.name = None  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(InputError, match="has no name"):
-        pgcontrol.configure({"head": Nameless})
+        pgcontrol.configure({"env": "Hopper-v5", "head": Nameless})
 
 
 def test_a_resumed_run_takes_settings_that_change_no_shape(tmp_path):

@@ -24,6 +24,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.training.learner import Learner, stream_seeds
 
 SMALL = {
+    "env": "Hopper-v5",
     "num_envs": 4,
     "rollout_steps": 64,
     "algorithm.minibatch": 64,
@@ -35,7 +36,7 @@ SMALL = {
 
 
 def small(**settings):
-    return configure(SMALL | {"env": "Hopper-v5", "total_steps": 256 * 6, "eval_every": 0} | settings)
+    return configure(SMALL | {"total_steps": 256 * 6, "eval_every": 0} | settings)
 
 
 def weights(learner: Learner) -> dict[str, torch.Tensor]:
