@@ -10,7 +10,6 @@ from pgcontrol_envs.task import TaskError
 
 from pgcontrol.laws import critics, estimators, heads, tasks, tokenizers, training, trunks
 from pgcontrol.laws.base import Broken, Law, NotJudged, laws_of, words
-from pgcontrol.learning.advantages import Estimator
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.text import one_line, typed
@@ -63,10 +62,7 @@ def subjects(plugin: Plugin) -> Iterator[Subject]:
     Raises:
         InputError: it brings nothing, or a name is taken.
     """
-    # one that defines nothing is a base of others
-    lone = [cls for cls in dict.fromkeys(plugin.members(Estimator)) if cls.__call__ is not Estimator.__call__]
-    if not lone:
-        catalog.use_plugin(plugin.source)
+    catalog.use_plugin(plugin.source)
     brought = catalog.brought(plugin)
     for kind, (module, setting, updates) in PLAIN.items():
         for name, cls in brought[kind].items():
@@ -82,11 +78,18 @@ def subjects(plugin: Plugin) -> Iterator[Subject]:
             make = functools.partial(tokenizers.make, cls, horizon, {})
             settings = {"head": "token", "head.tokenizer": name, "head.horizon": horizon}
             yield Subject(f"tokenizer {name}, horizon = {horizon}", make, laws_of(tokenizers), settings, 2)
-    for cls in lone:
+    for name, cls in brought["estimator"].items():
         make = functools.partial(estimators.make, cls, catalog.algorithms().values())
-        yield Subject(f"estimator {cls.__name__}", make, laws_of(estimators))
+        yield Subject(f"estimator {name}", make, laws_of(estimators))
+    for name, cls in brought["rule"].items():
+        if all(row.rule is not cls for row in brought["algorithm"].values()):
+            yield Subject(f"rule {name}", lambda: None, {"it trains": _needs_a_row})
     for name in brought["algorithm"]:
         yield Subject(f"algorithm {name}", lambda: None, {}, {"algorithm": name})
+
+
+def _needs_a_row(_: Any) -> None:
+    raise NotJudged("no algorithm of this plug-in names it")
 
 
 def judge(subject: Subject, plugin: Plugin) -> Iterator[Ruling]:

@@ -16,7 +16,9 @@ import pgcontrol.trunks
 from pgcontrol import parts
 from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
+from pgcontrol.learning.advantages import Estimator
 from pgcontrol.learning.algorithms import TABLE, Algorithm
+from pgcontrol.learning.rule import Rule
 from pgcontrol.loggers.base import Logger
 from pgcontrol.options import InputError
 from pgcontrol.tokenizers.files import kinds as tokenizers
@@ -59,6 +61,9 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "logger": loggers,
 }
 
+# kinds that an algorithm's row names, and no setting: their base, and the method without which a class is a base, too
+OF_A_ROW: dict[str, tuple[type, str]] = {"estimator": (Estimator, "__call__"), "rule": (Rule, "update")}
+
 
 def require_loggers(names: Iterable[str]) -> None:
     """InputError where one of these loggers cannot work here; says what would help."""
@@ -95,10 +100,15 @@ def use_plugin(source: str | Path) -> Plugin:
     """
     plugin = parts.use(source)
     if not any(brought(plugin).values()):
-        raise InputError(f"plug-in {source} defines no {', no '.join(KINDS)}; a part needs a `name` (a task an `id`)")
+        kinds = ", no ".join([*KINDS, *OF_A_ROW])
+        raise InputError(f"plug-in {source} defines no {kinds}; all but the last two need a `name` (a task an `id`)")
     return plugin
 
 
 def brought(plugin: Plugin) -> dict[str, dict[str, Any]]:
-    """What a plug-in defines: kind -> its parts by name."""
-    return {kind: {name: p for name, p in table().items() if plugin.owns(p)} for kind, table in KINDS.items()}
+    """What a plug-in defines: kind -> its parts by name, those of an algorithm's row by the name of their class."""
+    found = {kind: {name: p for name, p in table().items() if plugin.owns(p)} for kind, table in KINDS.items()}
+    for kind, (base, method) in OF_A_ROW.items():
+        whole = (cls for cls in plugin.members(base) if getattr(cls, method) is not getattr(base, method))
+        found[kind] = {cls.__name__: cls for cls in whole}
+    return found

@@ -138,6 +138,28 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
     assert titles[-1].endswith(" kept, 2 skipped, 3 broken")
 
 
+@pytest.mark.parametrize(
+    ("text", "title", "verdict"),
+    [
+        ("from pgcontrol.learning.advantages import GAE\nclass Mine(GAE): pass", "estimator Mine", "ok"),
+        (
+            "from pgcontrol.learning.score import Score\nclass Mine(Score): pass",
+            "rule Mine",
+            "skipped: no algorithm of this plug-in names it",
+        ),
+    ],
+)
+def test_a_plug_in_of_nothing_but_what_an_algorithm_names(text, title, verdict, tmp_path):
+    (tmp_path / "mine.py").write_text(text)
+    out, _ = pgcontrol(tmp_path, "check", "mine.py")
+    first, law, *_ = out.splitlines()
+    assert first == title
+    assert law.endswith(verdict)
+    out, error = pgcontrol(tmp_path, "list", "--plugin", "mine.py")
+    assert "Hopper-v5" in out
+    assert error == ""
+
+
 WRONG_TASK = """
 from pgcontrol_envs.tasks.hopper import Hopper
 
@@ -168,6 +190,8 @@ def test_a_task_that_returns_a_scalar_reward(tmp_path):
         (None, "no such file"),
         ("x = (", "line 1: SyntaxError"),
         ("from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head"),
+        ("from pgcontrol.learning.advantages import GAE, Estimator", "no estimator, no rule; all but the last two"),
+        ("from pgcontrol import Estimator\nclass Base(Estimator): pass", "defines no task, no head"),
     ],
 )
 def test_what_is_no_plug_in(text, says, tmp_path):
