@@ -1,12 +1,43 @@
 """Render policies, several side by side."""
 
-from pgcontrol.arguments import VideoOptions as Options
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from pgcontrol.arguments import VideoOptions
+from pgcontrol.options import InputError, option
+
+
+@dataclass(frozen=True)
+class Options(VideoOptions):
+    """Runs and the clip, or the clips that the runs' trainings have left."""
+
+    out: Path | None = option(None, "where the clip goes", metavar="FILE.mp4")  # pyright: ignore[reportIncompatibleVariableOverride]
+    pending: bool = option(False, "instead, make the clips in the runs' videos/ that their trainings did not wait for")
 
 
 def run(options: Options) -> int:
     """The clip."""
     from pgcontrol.rendering.clips import video
 
-    made = video(options)
+    if options.pending:
+        return _pending(options)
+    if options.out is None:
+        raise InputError("video needs --out FILE.mp4 or --pending; see `pgcontrol video --help`")
+    made = video(VideoOptions(**{f.name: getattr(options, f.name) for f in fields(VideoOptions)}))
     print(f"{made.path}: {made.frames / made.fps:.1f} s, rendered with {made.backend} in {made.seconds:.0f} s")
     return 0
+
+
+def _pending(options: Options) -> int:
+    """Those of each run; exit code 1 if one could not be made."""
+    from pgcontrol.rendering.clips import clip_format, render_pending
+    from pgcontrol.runs.folder import RunFolder
+
+    for name in ("out", "sampled", "overlay", "seed", "force"):
+        if getattr(options, name) != getattr(Options, name):
+            raise InputError(f"--{name} does not go with --pending: a clip is made of what training has recorded")
+    failed = 0
+    for folder in [RunFolder.open(run) for run in options.runs]:
+        seconds = options.seconds or folder.settings().get("video_seconds")
+        failed += render_pending(folder, clip_format(replace(options, seconds=seconds)), print)
+    return int(failed > 0)

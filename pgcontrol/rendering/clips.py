@@ -1,7 +1,8 @@
 """From episodes of a policy to recordings, and from finished runs to clips."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ import torch
 from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import VideoOptions
+from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.measures import spread
 from pgcontrol.options import InputError, takes
+from pgcontrol.parts import require_plugins
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import density, joint_names
 from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.pending import claimed, clear, pending, recording_of
 from pgcontrol.rendering.recording import ActionDistributions, Recording
 from pgcontrol.rendering.render import RenderResult, render_clip
 from pgcontrol.runs import checkpoint
+from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load_with_meta, make_env
 
 
@@ -55,12 +60,17 @@ def video(options: VideoOptions) -> RenderResult:
         raise InputError(f"{options.out} exists already; name another file, or say --force")
     if options.out.suffix != ".mp4":
         raise InputError(f"--out {options.out}: must end in .mp4")
+    clip = clip_format(options)
+    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay)
+
+
+def clip_format(options: VideoOptions) -> ClipFormat:
+    """What the clip is to look like; InputError for a size that is none."""
     try:
         width, height = (int(n) for n in options.size.lower().split("x"))
     except ValueError:
         raise InputError(f"--size {options.size}: must look like 640x480") from None
-    clip = ClipFormat((width, height), options.seconds, options.max_fps, options.crf)
-    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay)
+    return ClipFormat((width, height), options.seconds, options.max_fps, options.crf)
 
 
 def video_of_runs(
@@ -94,3 +104,43 @@ def video_of_runs(
             recorded(policy, env, trace, seed, distributions=shown, **labels).save(recordings[i])
         out.parent.mkdir(parents=True, exist_ok=True)
         return render_clip(recordings, out, clip)
+
+
+def render_pending(folder: RunFolder, clip: ClipFormat, say: Callable[[str], object]) -> int:
+    """Make the clips of a run that are pending, but for those that another process makes at the same time.
+
+    Args:
+        folder: the run's.
+        clip: what they are to look like.
+        say: gets a line for each clip that was made, and for each that could not be.
+
+    Returns:
+        How many could not be made; their recordings stay.
+
+    Raises:
+        InputError: a plug-in of the run is missing.
+        NoGraphics: no OpenGL backend works.
+    """
+    require_plugins(folder.manifest().get("plugins", {}), folder.path)
+    with suppress(InputError), folder.alone():
+        clear(folder.videos)
+    failed, backend = 0, None
+    if not (clips := pending(folder.videos)):
+        say(f"{folder.path}: no clip is pending")
+    for out in clips:
+        with claimed(out) as mine:
+            if not mine:
+                say(f"{out}: another process renders it")
+                continue
+            try:
+                made = render_clip([recording_of(out)], out, clip, backend=backend)
+            except NoGraphics:
+                raise
+            except RenderError as error:
+                say(f"no clip: {error}")
+                failed += 1
+                continue
+            recording_of(out).unlink(missing_ok=True)
+            backend = made.backend
+            say(f"{out}: {made.frames / made.fps:.1f} s, rendered in {made.seconds:.0f} s")
+    return failed

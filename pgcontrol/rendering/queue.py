@@ -9,17 +9,21 @@ from typing import Self
 
 from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.pending import claimed, clear, clip_path, pending, recording_of
 from pgcontrol.rendering.recording import Recording
 from pgcontrol.rendering.render import RenderJob
+from pgcontrol.text import count
+
+LONGEST = 120.0  # seconds that a training waits at its end for clips, if it has taken as long itself
 
 
 class RenderQueue:
-    """Renders recordings in the background; `poll` it now and then. As a context, it leaves no process behind.
+    """Renders a run's recordings in the background; `poll` it now and then. As a context, it leaves no process behind.
 
-    A recording lies beside its clip, as .npz, and is deleted once the clip is made. Those of clips that failed or were
-    dropped stay, and `pgcontrol video RECORDING.npz --out CLIP.mp4` renders them later.
+    Those of clips that failed, were dropped or came too late stay: `pgcontrol video RUN --pending` renders them.
 
     Args:
+        videos: the run's folder of clips; no other process trains this run.
         say: gets a line about trouble, of each kind (failed, dropped, no graphics) the first time only.
         clip: what the clips look like.
         capacity: clips that may wait; one more drops the oldest of them.
@@ -28,11 +32,18 @@ class RenderQueue:
     """
 
     def __init__(
-        self, say: Callable[[str], object], clip: ClipFormat, *, capacity: int = 4, timeout: float = 1800.0
+        self,
+        videos: Path,
+        say: Callable[[str], object],
+        clip: ClipFormat,
+        *,
+        capacity: int = 4,
+        timeout: float = 1800.0,
     ) -> None:
-        self._say, self._clip, self._capacity, self._timeout = say, clip, capacity, timeout
+        self._videos, self._say, self._clip, self._capacity, self._timeout = videos, say, clip, capacity, timeout
         self._waiting: deque[Path] = deque()
         self._job: RenderJob | None = None
+        self._claim = contextlib.ExitStack()  # on the recording of the clip in work
         self._backend: str | None = None
         self._no_graphics = False
         self._said: set[str] = set()
@@ -41,10 +52,16 @@ class RenderQueue:
         """Clips waiting or in work."""
         return len(self._waiting) + (self._job is not None)
 
-    def submit(self, recording: Recording, out: Path) -> None:
-        """Keep a recording, put its clip, the .mp4 `out`, in the queue, and return at once."""
+    def take_up(self, until: int) -> None:
+        """Put in the queue what an earlier session has left of steps up to `until`; later steps are played again."""
+        clear(self._videos)
+        self._waiting.extend(pending(self._videos, until))
+
+    def submit(self, recording: Recording) -> None:
+        """Keep a recording, put its clip in the queue, and return at once."""
+        out = clip_path(self._videos, recording.step)
         try:
-            recording.save(_recording_of(out))
+            recording.save(recording_of(out))
         except OSError as error:  # a full disk costs the clip, not the run
             self._say(f"no clip of step {recording.step:,}: {error}")
             return
@@ -60,21 +77,30 @@ class RenderQueue:
         """See whether the clip in work is done, start the next. Never waits, never raises."""
         if self._job is not None:
             self._collect(self._job)
-        if self._job is None and self._waiting:
+        while self._job is None and self._waiting:
             out = self._waiting.popleft()
+            if not self._claim.enter_context(claimed(out)):
+                self._claim.close()
+                continue
             try:
                 # the first finds the backend, the others are spared the search
                 self._job = RenderJob(
-                    [_recording_of(out)], out, self._clip, timeout=self._timeout, backend=self._backend, niceness=19
+                    [recording_of(out)], out, self._clip, timeout=self._timeout, backend=self._backend, niceness=19
                 )
             except OSError as error:  # no memory or no descriptors for another process
+                self._claim.close()
                 self._say_once("failed", f"no clip: {out.name}: {error}; its recording stays")
 
-    def finish(self, interrupt: object = False, seconds: float = 120.0) -> None:
-        """Wait so long for clips still to come, unless `interrupt` becomes true."""
+    def finish(self, trained: float, interrupt: object = False) -> None:
+        """Wait for clips still to come, unless `interrupt` becomes true: at most `LONGEST`, and as long as was trained.
+
+        Args:
+            trained: seconds.
+            interrupt: true as soon as nobody wants to wait.
+        """
         if len(self):
             self._say(f"rendering the last clips ({len(self)}); Ctrl-C leaves without them")
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + min(trained, LONGEST)
         while len(self) and time.monotonic() < deadline and not interrupt:
             time.sleep(0.05)
             self.poll()
@@ -84,13 +110,13 @@ class RenderQueue:
 
     def __exit__(self, *_: object) -> None:
         self.poll()
-        left = len(self)
         self._waiting.clear()
         if self._job is not None:
             self._job.kill()
-            self._job = None
-        if left:
-            self._say_once("dropped", f"clips not rendered in time: {left}; their recordings stay")
+            self._done()
+        if left := pending(self._videos):
+            command = f"pgcontrol video {self._videos.parent} --pending"
+            self._say(f"{count(len(left), 'clip')} still to be rendered: {command}")
 
     def _collect(self, job: RenderJob) -> None:
         try:
@@ -106,14 +132,14 @@ class RenderQueue:
                 return
             self._backend = result.backend
             with contextlib.suppress(OSError):
-                _recording_of(job.out).unlink()
+                recording_of(job.out).unlink()
+        self._done()
+
+    def _done(self) -> None:
         self._job = None
+        self._claim.close()
 
     def _say_once(self, kind: str, message: str) -> None:
         if kind not in self._said:
             self._said.add(kind)
             self._say(message)
-
-
-def _recording_of(out: Path) -> Path:
-    return out.with_suffix(".npz")

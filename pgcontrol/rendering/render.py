@@ -38,7 +38,9 @@ class RenderResult(NamedTuple):
     seconds: float
 
 
-def render_clip(recordings: Sequence[Path], out: Path, clip: ClipFormat, *, timeout: float = 600.0) -> RenderResult:
+def render_clip(
+    recordings: Sequence[Path], out: Path, clip: ClipFormat, *, timeout: float = 600.0, backend: str | None = None
+) -> RenderResult:
     """Render recordings side by side, and wait for it.
 
     Args:
@@ -46,12 +48,13 @@ def render_clip(recordings: Sequence[Path], out: Path, clip: ClipFormat, *, time
         out: the .mp4; nothing appears under this name unless it is whole and good.
         clip: what it is to look like.
         timeout: seconds after which the renderer is killed.
+        backend: one that is known to work; None: look for one.
 
     Raises:
         NoGraphics: no OpenGL backend works; the message has the line that mends it.
         RenderError: any other reason, in one line.
     """
-    job = RenderJob(recordings, out, clip, timeout=timeout)
+    job = RenderJob(recordings, out, clip, timeout=timeout, backend=backend)
     try:
         while (result := job.poll()) is None:
             time.sleep(0.02)
@@ -125,7 +128,7 @@ def command() -> list[str]:
     return python("pgcontrol.rendering.render")
 
 
-def partial_path(out: Path, pid: int) -> Path:
+def partial_path(out: Path, pid: int | str) -> Path:
     """Where the render process of that id writes a clip until it is whole and good: two may film the same."""
     return out.with_name(f".{out.stem}.{pid}.part.mp4")
 

@@ -192,8 +192,9 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     try:
         with (
             session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
-            RenderQueue(display.say, ClipFormat(seconds=config.video_seconds)) as clips,
+            RenderQueue(folder.videos, display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
+            clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
             began, first = time.perf_counter(), learner.steps
@@ -217,7 +218,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                 _save(learner, driven, folder)
                 display.say(f"stopped at step {learner.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
-                clips.finish(interrupt)
+                clips.finish(learner.seconds, interrupt)
                 display.say(_ended(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
@@ -334,5 +335,5 @@ def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[s
         episode = learner.policy, env, trace, seed
         shown = distributions(*episode, config.video_seconds) if config.video_overlay else None
         labels = {"algorithm": config.algorithm.name, "step": learner.steps, "run": folder.path.name}
-        clips.submit(recorded(*episode, distributions=shown, **labels), folder.videos / f"step_{learner.steps:09d}.mp4")
+        clips.submit(recorded(*episode, distributions=shown, **labels))
     return row

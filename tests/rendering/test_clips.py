@@ -14,11 +14,12 @@ from pgcontrol.play import evaluate
 from pgcontrol.play.density import COLUMNS, DRAWS, histograms
 from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
-from pgcontrol.rendering.clips import distributions, video_of_runs
+from pgcontrol.rendering.clips import distributions, render_pending, video_of_runs
 from pgcontrol.rendering.encoding import decode
 from pgcontrol.rendering.layout import BAR, Layout
 from pgcontrol.rendering.overlay import panel_width
 from pgcontrol.runs import catalog
+from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import make_env, make_policy
 from tests.rendering.worlds import saved, travelling
 
@@ -54,7 +55,9 @@ def runs(tmp_path_factory, backend):
 
 
 def test_every_evaluation_leaves_a_clip_named_by_its_step(runs):
-    names = sorted(file.name for file in (runs[0].path / "videos").iterdir())
+    folder = RunFolder.open(runs[0].path)
+    assert render_pending(folder, ClipFormat(seconds=0.05), print) == 0  # so short a training does not wait for them
+    names = sorted(file.name for file in folder.videos.iterdir())
     assert names == ["step_000000256.mp4", "step_000000512.mp4"]
 
 

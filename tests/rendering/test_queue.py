@@ -2,13 +2,13 @@
 
 import json
 import os
-import sys
 import time
 
 import pytest
 
 from pgcontrol.rendering import render
 from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.pending import claimed, clip_path
 from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.rendering.recording import Recording
 from tests.rendering.worlds import travelling
@@ -20,27 +20,19 @@ pathlib.Path(json.loads(sys.argv[1])["out"]).write_text(sys.argv[1])
 print({DONE!r})
 """
 HANG = "import time; time.sleep(60)"
-RECORDING = travelling(steps=1)
-
-
-@pytest.fixture
-def render_as(monkeypatch):
-    def use(code: str):
-        monkeypatch.setattr(render, "command", lambda: [sys.executable, "-c", code])
-
-    return use
 
 
 class Bench:
-    """A queue, what it said, and a folder for its recordings."""
+    """A queue, what it said, and a run folder with clips of steps 1 to 9."""
 
-    def __init__(self, folder, clip=ClipFormat(), **options):  # noqa: B008
-        self.folder, self.said = folder, []
-        self.queue = RenderQueue(self.said.append, clip, **options)
+    def __init__(self, path, **options):
+        self.videos, self.said = path / "videos", []
+        self.videos.mkdir()
+        self.queue = RenderQueue(self.videos, self.said.append, ClipFormat(), **options)
 
-    def submit(self, *names: str):
-        for name in names:
-            self.queue.submit(RECORDING, self.folder / f"{name}.mp4")
+    def submit(self, *steps: int):
+        for step in steps:
+            self.queue.submit(travelling(steps=1, step=step))
 
     def drain(self):
         deadline = time.monotonic() + 60
@@ -49,7 +41,7 @@ class Bench:
             time.sleep(0.01)
 
     def files(self):
-        return sorted(f.name for f in self.folder.iterdir())
+        return sorted(f.name.removeprefix("step_00000000") for f in self.videos.iterdir())
 
 
 def test_clips_come_out_in_order_one_at_a_time(render_as, tmp_path):
@@ -57,12 +49,12 @@ def test_clips_come_out_in_order_one_at_a_time(render_as, tmp_path):
               "def note(w): log.open('a').write(w)\n"
               f"note('('); time.sleep(0.1); note(')')\n{MAKE}")  # fmt: skip
     bench = Bench(tmp_path)
-    bench.submit(*"abc")
+    bench.submit(1, 2, 3)
     assert len(bench.queue) == 3
     bench.drain()
     assert (tmp_path / "log").read_text() == "()()()"
-    assert bench.files() == ["a.mp4", "b.mp4", "c.mp4", "log"]  # recordings go once their clips are there
-    made = [tmp_path / f"{name}.mp4" for name in "abc"]
+    assert bench.files() == ["1.mp4", "2.mp4", "3.mp4"]  # recordings go once their clips are there
+    made = [clip_path(bench.videos, step) for step in (1, 2, 3)]
     assert made == sorted(made, key=lambda clip: clip.stat().st_mtime_ns)
     assert bench.said == []
     # the first had to find the backend, the others know it; all at the lowest priority
@@ -75,7 +67,7 @@ def test_nothing_waits(render_as, tmp_path):
     render_as(HANG)
     bench = Bench(tmp_path)
     with bench.queue:
-        bench.submit("a")
+        bench.submit(1)
         began = time.perf_counter()
         for _ in range(100):
             bench.queue.poll()
@@ -88,45 +80,45 @@ def test_the_oldest_that_waits_is_dropped(render_as, tmp_path):
         f"import time, pathlib\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.01)\n{MAKE}"
     )
     bench = Bench(tmp_path, capacity=2)
-    bench.submit(*"abcde")  # a is in work, b and c have to go
+    bench.submit(1, 2, 3, 4, 5)  # 1 is in work, 2 and 3 have to go
     assert len(bench.queue) == 3
     assert len(bench.said) == 1
-    assert "left out b.mp4, its recording stays" in bench.said[0]
+    assert "left out step_000000002.mp4, its recording stays" in bench.said[0]
     (tmp_path / "go").touch()
     bench.drain()
-    assert bench.files() == ["a.mp4", "b.npz", "c.npz", "d.mp4", "e.mp4", "go"]
+    assert bench.files() == ["1.mp4", "2.npz", "3.npz", "4.mp4", "5.mp4"]
 
 
 def test_a_failure_is_a_line_and_the_next_goes_on(render_as, tmp_path):
     render_as("raise SystemExit('it broke')")
     bench = Bench(tmp_path)
-    bench.submit(*"ab")
+    bench.submit(1, 2)
     bench.drain()
-    assert bench.said == ["no clip: a.mp4: it broke; its recording stays"]
+    assert bench.said == ["no clip: step_000000001.mp4: it broke; its recording stays"]
     render_as(MAKE)
-    bench.submit("c")
+    bench.submit(3)
     bench.drain()
-    assert bench.files() == ["a.npz", "b.npz", "c.mp4"]
+    assert bench.files() == ["1.npz", "2.npz", "3.mp4"]
 
 
 def test_a_clip_that_takes_too_long_is_given_up(render_as, tmp_path):
     render_as(HANG)
     bench = Bench(tmp_path, timeout=0.2)
-    bench.submit("a")
+    bench.submit(1)
     bench.drain()
     assert len(bench.said) == 1
     assert "not rendered within 0.2 s" in bench.said[0]
-    assert bench.files() == ["a.npz"]
+    assert bench.files() == ["1.npz"]
 
 
 def test_a_renderer_that_cannot_start_is_a_line(tmp_path, monkeypatch):
     monkeypatch.setattr(render, "command", lambda: ["/no/such/program"])
     bench = Bench(tmp_path)
-    bench.submit("a")
+    bench.submit(1)
     assert len(bench.queue) == 0
     assert len(bench.said) == 1
-    assert "no clip: a.mp4" in bench.said[0]
-    assert bench.files() == ["a.npz"]
+    assert "no clip: step_000000001.mp4" in bench.said[0]
+    assert bench.files() == ["1.npz"]
 
 
 def test_a_recording_that_cannot_be_written_is_a_line(tmp_path, monkeypatch):
@@ -135,32 +127,32 @@ def test_a_recording_that_cannot_be_written_is_a_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Recording, "save", full)
     bench = Bench(tmp_path)
-    bench.submit("a")
+    bench.submit(1)
     assert len(bench.queue) == 0
-    assert bench.said == ["no clip of step 300,000: No space left on device"]
+    assert bench.said == ["no clip of step 1: No space left on device"]
 
 
 def test_without_graphics_it_is_said_once_and_recordings_stay(render_as, tmp_path):
     render_as("import sys; print('apt-get install it', file=sys.stderr); sys.exit(3)")
     bench = Bench(tmp_path)
     with bench.queue:
-        bench.submit(*"ab")
+        bench.submit(1, 2)
         bench.drain()
-        bench.submit("c")
+        bench.submit(3)
         assert len(bench.queue) == 0
         assert len(bench.said) == 1
         assert "apt-get install it" in bench.said[0]
-    assert bench.files() == ["a.npz", "b.npz", "c.npz"]
-    assert len(bench.said) == 1
+    assert bench.files() == ["1.npz", "2.npz", "3.npz"]
+    assert bench.said[1:] == [f"3 clips still to be rendered: pgcontrol video {tmp_path} --pending"]
 
 
 def test_the_end_waits_for_what_is_left(render_as, tmp_path):
     render_as(MAKE)
     bench = Bench(tmp_path)
     with bench.queue:
-        bench.submit(*"ab")
-        bench.queue.finish()
-    assert bench.files() == ["a.mp4", "b.mp4"]
+        bench.submit(1, 2)
+        bench.queue.finish(trained=60)
+    assert bench.files() == ["1.mp4", "2.mp4"]
     assert bench.said == ["rendering the last clips (2); Ctrl-C leaves without them"]
 
 
@@ -168,11 +160,11 @@ def test_an_interrupted_run_waits_for_nothing(render_as, tmp_path):
     render_as(HANG)
     bench = Bench(tmp_path)
     with bench.queue:
-        bench.submit("a")
+        bench.submit(1)
         began = time.monotonic()
-        bench.queue.finish(interrupt=True)
+        bench.queue.finish(trained=60, interrupt=True)
         assert time.monotonic() - began < 10
-    assert bench.files() == ["a.npz"]
+    assert bench.files() == ["1.npz"]
 
 
 def test_the_end_kills_what_takes_longer(render_as, tmp_path):
@@ -181,16 +173,38 @@ def test_the_end_kills_what_takes_longer(render_as, tmp_path):
     bench = Bench(tmp_path)
     began = time.monotonic()
     with bench.queue:
-        bench.submit(*"abc")
+        bench.submit(1, 2, 3)
         while not (note.exists() and note.read_text()):
             time.sleep(0.01)
-        bench.queue.finish(seconds=0.2)
+        bench.queue.finish(trained=0.2)
     assert time.monotonic() - began < 20
     with pytest.raises(ProcessLookupError):  # it is not even there to be collected
         os.kill(int(note.read_text()), 0)
     assert len(bench.queue) == 0
-    assert bench.said[1:] == ["clips not rendered in time: 3; their recordings stay"]
-    assert bench.files() == ["a.npz", "b.npz", "c.npz", "pid"]
+    assert bench.said[1:] == [f"3 clips still to be rendered: pgcontrol video {tmp_path} --pending"]
+    assert bench.files() == ["1.npz", "2.npz", "3.npz"]
+
+
+def test_what_a_session_left_is_taken_up_and_what_is_played_again_is_not(render_as, tmp_path):
+    bench = Bench(tmp_path)
     with bench.queue:
-        pass
-    assert len(bench.said) == 2
+        for step in (1, 2, 3):
+            travelling(steps=1, step=step).save(clip_path(bench.videos, step).with_suffix(".npz"))
+        (bench.videos / ".step_000000004.npz.77").touch()  # killed while it was written
+    render_as(MAKE)
+    bench.queue.take_up(until=2)
+    bench.drain()
+    assert bench.files() == ["1.mp4", "2.mp4", "3.npz"]
+
+
+def test_a_clip_that_another_process_makes_is_left_to_it(render_as, tmp_path):
+    render_as(MAKE)
+    bench = Bench(tmp_path)
+    travelling(steps=1, step=1).save(clip_path(bench.videos, 1).with_suffix(".npz"))
+    with claimed(clip_path(bench.videos, 1)) as mine:
+        assert mine
+        bench.queue.take_up(until=9)
+        bench.submit(2)
+        bench.drain()
+    assert bench.files() == ["1.npz", "2.mp4"]
+    assert bench.said == []
