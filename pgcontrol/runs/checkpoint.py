@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pgcontrol.machine.locks import taken
 from pgcontrol.machine.tensors import MEMORY, load, load_memory, load_meta, save
 from pgcontrol.options import InputError
 
@@ -31,6 +32,8 @@ def latest(where: Path) -> Path:
         raise InputError(f"{where}: no such run or checkpoint folder")
     found = find(where)
     if not found:
+        if taken(where):
+            raise InputError(f"{where} holds no checkpoint yet: it is in training, and its first is still to come")
         what = "the run stopped before its first" if (where / "config.yaml").exists() else "it is no run folder"
         raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]

@@ -18,6 +18,7 @@ class Moment(messages.Snapshot):
     """One choice, as the simulation's side tells it to the viewer's.
 
     Attributes:
+        source: which policy plays; empty for an agent without one.
         low: [A], the joints' lower bounds.
         high: [A], the joints' upper bounds.
         action: [A], chosen; the first one of a chunk.
@@ -25,6 +26,7 @@ class Moment(messages.Snapshot):
     """
 
     title: str
+    source: str
     line: str
     joints: tuple[str, ...]
     low: np.ndarray
@@ -85,13 +87,14 @@ class Panel(plugin.ViewerPlugin):
         # a browser says its size after the first frames
         when = imgui.Cond.FirstUseEver if screen == self._screen else imgui.Cond.Always
         self._screen = screen
-        height = min(screen[1] - 90, 80 + joints * (PLOT_HEIGHT + 24))
+        height = min(screen[1] - 90, 96 + joints * (PLOT_HEIGHT + 24))
         imgui.SetNextWindowPos(imgui.Vec2(screen[0] - WIDTH - 12, 36), int(when))
         imgui.SetNextWindowSize(imgui.Vec2(WIDTH, height), int(when))
         shown, self._open = imgui.Begin("Policy", self._open)
         if shown:
-            imgui.TextUnformatted(moment.title)
-            imgui.TextUnformatted(moment.line)
+            for words in (moment.title, moment.source, moment.line):
+                if words:
+                    imgui.TextUnformatted(words)
             for joint in range(joints):
                 self._joint(moment, joint)
         imgui.End()

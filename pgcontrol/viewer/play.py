@@ -1,7 +1,8 @@
 """`pgcontrol play`: a policy in MuJoCo Studio, in a window or in a browser, with the distribution it draws from.
 
 The simulation is a VecEnv of one environment, so what is watched is what `eval` measures. The viewer's MjData mirrors
-it; a push with the mouse goes back into it.
+it; a push with the mouse goes back into it. A run in training is followed: each episode is played by the policy of the
+checkpoint that is the newest as the episode begins.
 """
 
 # mujoco is an extension module without types
@@ -9,6 +10,7 @@ it; a push with the mouse goes back into it.
 
 import collections.abc
 import copy
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,7 @@ from pgcontrol.options import InputError, suggest
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Act, Episodes
+from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.viewer.panel import Moment, Panel
 
@@ -40,11 +43,36 @@ class Agent(NamedTuple):
 
     Attributes:
         draws: raw observation [1, O] -> actions that it might take, [count, A].
+        newer: seed of an episode -> who plays from there on, or None where that is still this agent.
+        steps: that its policy was trained for; None: it has no policy.
     """
 
     name: str
     act: Act
     draws: Callable[[Tensor], Tensor]
+    newer: Callable[[int], "Agent | None"] = lambda _: None
+    steps: int | None = None
+
+
+def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
+    """The policy of a run's newest checkpoint, or of one checkpoint, and its environment's id.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    folder = checkpoint.latest(where)
+    policy, meta = load_with_meta(folder)
+    draw = torch.Generator().manual_seed(seed)
+    name = f"{policy.head.name}, {'sampled' if sampled else 'mode'}"
+    act = evaluate.policy_agent(policy, deterministic=not sampled, seed=seed)
+
+    def draws(obs: Tensor) -> Tensor:
+        return policy.draws(obs, DRAWS, draw)[:, 0]
+
+    def newer(seed: int) -> Agent | None:
+        return None if checkpoint.latest(where) == folder else policy_of(where, sampled, seed)[0]
+
+    return Agent(name, act, draws, newer, meta["steps"]), meta["policy"]["env"]
 
 
 def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, pgcontrol_envs.VecEnv]:
@@ -56,13 +84,10 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
     if who == "policy" or where.exists():
         if not where.exists() and str(where) in pgcontrol_envs.catalog():
             raise InputError(f"{where} is a task; without a run there are --agent zero and --agent random")
-        policy, meta = load_with_meta(where)
-        env = make_env(meta["policy"]["env"], 1, seed)
+        agent, env_id = policy_of(where, sampled, seed)
+        env = make_env(env_id, 1, seed)
         if who == "policy":
-            draw = torch.Generator().manual_seed(seed)
-            name = f"{policy.head.name}, {'sampled' if sampled else 'mode'}"
-            act = evaluate.policy_agent(policy, deterministic=not sampled, seed=seed)
-            return Agent(name, act, lambda obs: policy.draws(obs, DRAWS, draw)[:, 0]), env
+            return agent, env
     else:
         name = str(where)
         if not name.startswith("gym:") and name not in (tasks := pgcontrol_envs.catalog()):
@@ -87,11 +112,17 @@ class Player(plugin.SimPlugin):
         self.seed, self.title = seed, f"{env.env_id}: {agent.name}"
         self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
-        self.due, self._pictured = 0.0, 0.0
+        self.due, self._pictured, self._trouble = 0.0, 0.0, ""
         self.begin()
 
     def begin(self) -> None:
-        """Start the next episode."""
+        """Start the next episode, with the newest policy."""
+        try:
+            self.agent = self.agent.newer(self.seed) or self.agent
+        except InputError as error:  # removed or damaged meanwhile: the last one plays on
+            if self._trouble != (trouble := str(error)):
+                print(f"pgcontrol: {trouble}; going on with step {self.agent.steps:,}", file=sys.stderr)
+            self._trouble = trouble
         self.playing = Episodes(self.env, self.agent.act, self.env.reset(seed=self.seed))
         self.seed += 1
         self.choice, self.draws = np.zeros(len(self.joints)), np.empty((0, len(self.joints)))
@@ -132,8 +163,9 @@ class Player(plugin.SimPlugin):
 
     def moment(self) -> Moment:
         """For the overlay."""
+        source = "" if self.agent.steps is None else f"trained for {self.agent.steps:,} steps"
         line = f"step {self.steps}  return {self.total:,.1f}  {self.over}"
-        return Moment(self.title, line, self.joints, *self.bounds, self.choice, self.draws)
+        return Moment(self.title, source, line, self.joints, *self.bounds, self.choice, self.draws)
 
     @messages.handler
     def on_step(self, _: messages.StepEvent) -> None:

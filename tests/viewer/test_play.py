@@ -12,11 +12,13 @@ import torch
 from mujoco.studio import messages, sim  # pyright: ignore[reportAttributeAccessIssue]
 from websockets.sync.client import connect
 
+import pgcontrol
 from pgcontrol import cli
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.runs import catalog, checkpoint
-from pgcontrol.runs.load import make_env, make_policy
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import load, make_env, make_policy
 from pgcontrol.viewer import play
 from pgcontrol.viewer.panel import COLUMNS, Moment, histogram
 
@@ -37,12 +39,14 @@ class Handle:
         self.said.append(message)
 
 
-def saved(folder: Path, head: str, **options) -> Path:
+def saved(folder: Path, head: str, seed: int = 0, **options) -> Path:
+    """A checkpoint of a policy of Hopper; its step is that of the folder's name."""
     sizes = {"obs_size": 11, "low": [-1.0] * 3, "high": [1.0] * 3, "hidden": [8]}
     spec = {"env": "Hopper-v5", "head": {"name": head, **options}, "critic": {"name": "none"}} | sizes
     policy = make_policy(spec, seed=0)
-    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(0))
-    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, {"policy": spec})
+    policy.theta += 0.3 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(seed))
+    meta = {"policy": spec, "steps": checkpoint.steps_of(folder)}
+    checkpoint.save(folder, {f"policy.{k}": v for k, v in policy.state_dict().items()}, meta)
     return folder
 
 
@@ -68,16 +72,19 @@ def episode(player: play.Player) -> float:
     raise AssertionError("an episode of Hopper ends within 1000 steps")
 
 
+def returned(where: Path, sampled: bool, seed: int) -> float:
+    """The return that `eval` measures."""
+    env, policy = make_env("Hopper-v5", 1, seed, threads=1), load(where)
+    return float(evaluate.episodes(env, evaluate.policy_agent(policy, not sampled, seed), seed).returns[0])
+
+
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 @pytest.mark.parametrize("sampled", [False, True])
 def test_what_is_watched_is_what_eval_measures(head, sampled, tmp_path):
     """Return of the first episode, to the bit: pictures of the distribution draw from a stream of their own."""
     where = saved(tmp_path / "step_1", head)
     player, handle = player_of(where, sampled=sampled, seed=5)
-    env = make_env("Hopper-v5", 1, seed=5, threads=1)
-    policy = play.load_with_meta(where)[0]
-    expected = evaluate.episodes(env, evaluate.policy_agent(policy, not sampled, 5), seed=5)
-    assert episode(player) == expected.returns[0]
+    assert episode(player) == returned(where, sampled, seed=5)
     assert handle.said[0].draws.shape == (play.DRAWS, 3)
     assert ((handle.said[0].draws >= -1) & (handle.said[0].draws <= 1)).all()
 
@@ -96,6 +103,52 @@ def test_the_next_episode_has_the_next_seed_and_a_reset_begins_it(tmp_path):
     assert player.on_reset(messages.ResetEvent())
     assert (player.steps, player.total) == (0, 0.0)
     assert torch.equal(player.playing.obs, make_env("Hopper-v5", 1, seed=2).reset(seed=2))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_run_is_followed_to_its_newest_checkpoint(sampled, tmp_path, capsys):
+    """An episode is played to its end by the policy that began it; the next one is the newest policy's."""
+    first = saved(tmp_path / "run" / "checkpoints" / "step_1000", "gaussian")
+    player, handle = player_of(tmp_path / "run", sampled=sampled)
+    steps(player, 2)
+    second = saved(tmp_path / "run" / "checkpoints" / "step_2000", "binned", seed=1)
+    assert episode(player) == returned(first, sampled, seed=0)
+    assert {said.source for said in handle.said} == {"trained for 1,000 steps"}
+    steps(player, 1)  # a moment to look at the end
+    assert episode(player) == returned(second, sampled, seed=1)
+    assert handle.said[-1].source == "trained for 2,000 steps"
+    # one that is damaged costs a line, not the view, and the last one stays
+    (saved(tmp_path / "run" / "checkpoints" / "step_3000", "gaussian") / "tensors.safetensors").write_bytes(b"x")
+    for seed in (2, 3):
+        steps(player, 1)
+        # the stream of samples goes on, so it is another than in an evaluation
+        assert sampled or episode(player) == returned(second, sampled, seed)
+    assert handle.said[-1].source == "trained for 2,000 steps"
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.endswith("; going on with step 2,000\n")
+
+
+def test_a_run_in_training_is_followed_and_stays_at_its_last(tmp_path):
+    run = {"run_dir": str(tmp_path / "run"), "total_steps": 1024, "checkpoint_every": 256, "eval_every": 0}
+    small = {"num_envs": 4, "rollout_steps": 64, "algorithm.minibatch": 64, "threads": 1, "compile": "off"}
+    trainer, player, seen = pgcontrol.Trainer("Hopper-v5", **run, **small), None, []
+    for _ in trainer:
+        player = player or player_of(tmp_path / "run")[0]
+        player.begin()
+        seen.append(player.moment().source)
+    assert player is not None
+    player.begin()
+    expected = [f"trained for {n} steps" for n in ["256", "512", "768", "1,024", "1,024"]]
+    assert [*seen, player.moment().source] == expected
+
+
+def test_a_run_before_its_first_checkpoint_says_so(tmp_path):
+    folder = RunFolder.create(pgcontrol.configure({"env": "Hopper-v5", "run_dir": str(tmp_path / "run")}))
+    with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: it is in training, and its first is"):
+        player_of(folder.path)
+    with pytest.raises(InputError, match="no checkpoint: the run stopped before its first"):
+        player_of(folder.path)
 
 
 def test_pause_single_steps_and_speed(tmp_path):
@@ -148,7 +201,7 @@ def test_chunks_are_played_in_order(tmp_path):
     where = saved(tmp_path / "step_1", "token", horizon=3, tokenizer="bins", codes=5)
     player, handle = player_of(where)
     steps(player, 4)
-    policy, env = play.load_with_meta(where)[0], make_env("Hopper-v5", 1, seed=0)
+    policy, env = load(where), make_env("Hopper-v5", 1, seed=0)
     obs = env.reset(seed=0)
     first, _ = policy.act(obs, None)
     for action in first.unbind(1):
