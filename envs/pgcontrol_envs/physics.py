@@ -17,7 +17,7 @@ from pgcontrol_envs.mujoco_batch import Batch
 
 
 class Physics(Protocol):
-    """What a task sees of N simulations, and all that it sees, so that it runs on any backend.
+    """What a task sees of N simulations, and all that it sees, so that another simulator can take this one's place.
 
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
     its next call. So are `time` [N], simulated seconds since the reset, and `userdata` [N, nuserdata], numbers that the

@@ -63,8 +63,9 @@ class Task(ABC):
 
     A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own: what it
     must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
-    arrays, numpy's or torch's, in the words that both share; see pgcontrol_envs.arrays. Reward terms carry the
-    names of Gymnasium v5's infos, where it has the task, and add up to the reward, but for what is `unnamed`.
+    arrays, which are numpy's: there is no physics of another kind. A task of yours may use all of numpy; those of this
+    package keep to what pgcontrol_envs.arrays allows. Reward terms carry the names of Gymnasium v5's infos, where it
+    has the task, and add up to the reward, but for what is `unnamed`.
 
     Attributes:
         xml: the model's file: in the folder of the task's own file, among our assets or Gymnasium's, or a path.

@@ -155,3 +155,45 @@ def test_tasks_compute_the_same_in_torch(task):
         reset()
         starts.append(np.concatenate((physics.qpos[ids], physics.qvel[ids]), -1))
     np.testing.assert_array_equal(*starts)
+
+
+class TorchViews:
+    """A physics of numpy as one of torch would look: the same memory."""
+
+    def __init__(self, physics: CpuPhysics):
+        self.physics = physics
+        for name in ("qpos", "qvel", "ctrl", "time", "userdata"):
+            setattr(self, name, self.bind(name))
+
+    def array(self, constant: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(constant)
+
+    def bind(self, field: str) -> torch.Tensor:
+        return torch.from_numpy(np.lib.stride_tricks.as_strided(self.physics.bind(field)))  # also where it is read-only
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_a_step_of_ours_is_the_same_in_numpy_and_in_torch(task):
+    """What `pgcontrol_envs.arrays` says of our tasks: all that they compute in a step, torch can compute, too."""
+    kinds: Any = pgcontrol_envs.catalog()[task]
+    plain, other, ids = kinds(), kinds(), np.arange(3)
+    physics = CpuPhysics(plain.model, 3, 1, plain.derived)
+    plain.bind(physics)
+    other.bind(TorchViews(physics))
+    physics.reset(ids)
+    plain.reset(physics, ids, Streams.seeded(3, 0).narrow(ids))
+    physics.forward(ids)
+    action = 0.5 * plain.action_high.numpy() * np.ones((3, 1))
+    starts = [None if (before := one.before()) is None else before + 0 for one in (plain, other)]
+    physics.ctrl[:] = action
+    physics.step(plain.frame_skip)
+    answers = []
+    for one, before, given in zip((plain, other), starts, (action, torch.from_numpy(action)), strict=True):
+        one.remember()
+        ended = one.terminated()
+        ended = 0 * given[:, 0] > 1 if ended is None else ended
+        reward, terms = one.reward(given, before, ended)
+        answers.append({"observe": one.observe(), "terminated": ended, "reward": reward, **terms})
+    for name, value in answers[1].items():
+        assert isinstance(value, torch.Tensor), name
+        np.testing.assert_allclose(value.numpy(), answers[0][name], rtol=1e-12, atol=1e-12, err_msg=name)
