@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Generator, Tensor, nn
 
+from pgcontrol.options import InputError
 from pgcontrol.trunks.base import orthogonal
 
 # source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there
@@ -168,7 +169,12 @@ class Head(nn.Module):
         Args:
             std: deviation of the decoded action, averaged over rows.
             features: [B, F] of states in which it shall be so wide.
+
+        Raises:
+            InputError: the head's weights are not one layer's, so that it has to define this method itself.
         """
+        if len(list(self.parameters())) != 2:
+            raise InputError(f"head {self.name!r} cannot be widened: it does not define `widen`")
         temper(self.parameters(), lambda: self.describe(self(features))["std"], std)
 
     def joint_stds(self, features: Tensor) -> Tensor:

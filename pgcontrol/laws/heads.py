@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pgcontrol.heads.base import Head
 from pgcontrol.laws.base import NotJudged, differentiable, finite, law, require, rng, same, shaped, within
-from pgcontrol.options import composed
+from pgcontrol.options import InputError, composed
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
 LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
@@ -376,3 +376,25 @@ def std_is_that_of_the_decoded_action_in_half_ranges(head: Head) -> None:
     what = f"describe: std is {said:.4g}, while sampled actions deviate by {measured:.4g} half-ranges"
     require(measured <= said * 1.02, what)
     require(measured > 0.3 * said, what)
+
+
+@law
+def widen_makes_it_as_wide_as_asked_where_it_was(head: Head) -> None:
+    """From narrow to wide and back, as `--prior-std` and the branches of `diagnose` do; the mode stays."""
+    head, features, widths = copy.deepcopy(head), torch.randn(40, FEATURES, generator=rng(1)), []
+    for parameter in head.parameters():
+        parameter.mul_(0.5)  # means of Gaussians within the bounds, where widening is not clipped away
+    for std in (0.1, 0.4, 0.1):
+        before = unit(head.decode(head.mode(head(features)))[:, 0])
+        try:
+            head.widen(std, features)
+        except InputError as error:
+            raise NotJudged(str(error)) from None
+        # of most states: where two modes are nearly as high, or near each other, the other one may win
+        shift = float((unit(head.decode(head.mode(head(features)))[:, 0]) - before).abs().mean(1).median())
+        require(shift < 0.2, f"widen({std}): moves the mode by {shift:.2g} half-ranges")
+        said = head.describe(head(features))
+        widths.append(float(said.get("component_std", said["std"])))
+    narrow, wide, again = widths
+    fits = wide > 0.36 and narrow < 0.7 * wide and abs(again - narrow) < 0.3 * narrow
+    require(fits, f"widen to 0.1, 0.4 and 0.1: std is {narrow:.2g}, {wide:.2g} and {again:.2g}")

@@ -127,6 +127,11 @@ HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"describe": lambda self, p: {"std": 0.5 * FewValues.describe(self, p)["std"]}},
         "describe: std is .* deviate by",
     ),
+    "widen_makes_it_as_wide_as_asked_where_it_was": (
+        Gaussian,
+        {"widen": lambda self, std, features: None},
+        "widen to 0.1, 0.4 and 0.1: std is",
+    ),
 }
 
 
