@@ -43,6 +43,13 @@ class Algorithm:
     head: str | None = None
     sampling: type[Sampling] = Sampling
 
+    def __post_init__(self) -> None:
+        bases = {"estimator": advantages.Estimator, "rule": Rule, "sampling": Sampling}
+        for part, base in bases.items():
+            given = getattr(self, part)
+            if not (isinstance(given, type) and issubclass(given, base)):
+                raise TypeError(f"algorithm {self.name!r}: {part} = {given!r}: must be a subclass of {base.__name__}")
+
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
         """One flat frozen dataclass of all the parts' options."""

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from pgcontrol.learning.algorithms import TABLE
+from pgcontrol.learning.advantages import GAE
+from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.score import Score
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config, configure
@@ -89,6 +91,12 @@ def test_it_improves_inverted_pendulum(row, head, tmp_path):
     finally:
         driven.close()
     assert lengths[-1] > 2 * sum(first) / len(first)
+
+
+@pytest.mark.parametrize("parts", [("gae", Score), (GAE(None), Score), (Score, GAE), (GAE, "score")])
+def test_a_row_is_made_of_classes(parts):
+    with pytest.raises(TypeError, match=r"algorithm 'mine': (estimator|rule) = .*: must be a subclass of"):
+        Algorithm("mine", "a row of the wrong things", *parts)
 
 
 @ROWS

@@ -1,10 +1,15 @@
 """What a new user does: pgcontrol from a wheel, and in an empty folder a robot and parts of one's own."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -42,6 +47,29 @@ class Shell:
         assert "Traceback" not in done.stderr
         return done.stdout + done.stderr
 
+    def watch(self, words: str) -> str:
+        """The page that `play` serves for a browser, until Ctrl-C ends it."""
+        command = [sys.executable, "-P", "-u", "-m", "pgcontrol", "play", *words.split(), "--viewer", "web"]
+        said = self.folder / "said.txt"
+        with said.open("w") as output:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=output, stderr=output)
+        try:
+            until, page = time.monotonic() + 120, ""
+            while not page:
+                assert process.poll() is None, said.read_text()
+                assert time.monotonic() < until
+                time.sleep(0.1)
+                # the address is said a moment before anybody listens
+                with contextlib.suppress(OSError):
+                    if found := re.search(r"http://localhost:\d+", said.read_text()):
+                        page = urllib.request.urlopen(found[0], timeout=30).read().decode()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 0, said.read_text()
+        finally:
+            process.kill()
+        assert "Traceback" not in said.read_text()
+        return page
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
@@ -76,8 +104,11 @@ def test_a_robot_from_nothing_but_two_files(shell):
     assert len(noted["sha256"]) == 64
     shell.run("resume r --plugin robot --total-steps 4096")
     assert '"mode"' in shell.run("eval r --episodes 2 --json", PGCONTROL_PLUGINS="robot.py")
+    assert "<canvas" in shell.watch("r --plugin robot.py")
     shell.run("video r --out r.mp4 --seconds 1 --size 160x120 --plugin robot.py")
     assert (shell.folder / "r.mp4").stat().st_size > 1000
+    shell.run("video r --pending --size 160x120 --plugin robot.py")
+    assert {file.suffix for file in (shell.folder / "r/videos").iterdir()} == {".mp4"}
     assert "healthy" in shell.run("diagnose r --plugin robot.py") or (shell.folder / "r/diagnosis.md").exists()
     shell.run("export r --out r.onnx --plugin robot.py")
     shell.run("record r --episodes 3 --out d --plugin robot.py")
