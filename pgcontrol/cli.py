@@ -41,6 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(_run(["--help" if word == "-h" else word for word in words]))
     except InputError as error:
         fail(str(error))
+    except ValueError as error:
+        from pgcontrol_envs import BrokenEnv  # imported here: it brings torch
+
+        if not isinstance(error, BrokenEnv):
+            raise
+        fail(str(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly
         raise SystemExit(0) from None

@@ -5,12 +5,14 @@ import importlib
 import inspect
 import os
 import pkgutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pgcontrol_envs import plugins
+from pgcontrol_envs.gym_names import GymName
 from pgcontrol_envs.plugins import Plugin, PluginError
 
 from pgcontrol.options import InputError
@@ -66,13 +68,24 @@ def _built_in(where: ModuleType, base: Any) -> dict[str, Any]:
 
 
 def plugins_behind(parts: Iterable[Any]) -> dict[str, dict[str, str | None]]:
-    """The plug-ins that these parts come from, as JSON values: name -> source, version and SHA-256."""
+    """The plug-ins that these parts come from, or are, as JSON values: name -> source, version and SHA-256."""
     parts = list(parts)
     return {
         plugin.name: {"source": plugin.source, "version": plugin.version, "sha256": plugin.digest}
         for plugin in plugins.loaded().values()
-        if any(plugin.owns(part) for part in parts)
+        if any(plugin.owns(part) or part is plugin.module for part in parts)
     }
+
+
+def require_named(env: str) -> None:
+    """The module of a recorded gym:MODULE:ID has been named here; a record never causes an import.
+
+    Raises:
+        InputError: it has not; says what to pass.
+    """
+    module = GymName.parse(env).module if env.startswith("gym:") else None
+    if module and not plugins.is_named(module):
+        raise InputError(f"{env} needs the module {module!r}: pass --plugin {module}")
 
 
 def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path) -> None:
@@ -85,6 +98,9 @@ def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path
     Raises:
         InputError: one is not loaded, or has changed; says what to pass.
     """
+    for name in recorded.keys() & sys.modules.keys():  # the program has imported it itself
+        if plugins.named(name) is None and getattr(sys.modules[name], "__file__", None):
+            plugins.adopt(sys.modules[name])
     here = {plugin.name: plugin for plugin in plugins.loaded().values()}
     for name, noted in recorded.items():
         source = noted["source"]

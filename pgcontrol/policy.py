@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pgcontrol_envs.vector import Shapes
 from torch import Generator, Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -73,6 +74,7 @@ class Policy(nn.Module):
     checkpoint restores in one copy. Assign to `theta` in place only.
 
     Attributes:
+        shapes: of observations and actions in the environment's own terms, for `predict`; here they are flat.
         rates: [P], by what a rule's step of each weight is multiplied, as its head says; None where all are 1.
     """
 
@@ -84,6 +86,7 @@ class Policy(nn.Module):
         """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic."""
         super().__init__()
         self.obs_size = obs_size
+        self.shapes = Shapes((obs_size,), (head.joints,), False)
         self.normaliser = Normaliser(obs_size)
         self.actor_trunk = trunk()
         self.head = head
@@ -159,23 +162,27 @@ class Policy(nn.Module):
         """Actions for observations, as NumPy arrays within the task's bounds.
 
         Args:
-            obs: [O] or [N, O], unnormalised, as the environment gives it.
+            obs: one or N, unnormalised, as the environment gives them: [*shapes.obs] or [N, *shapes.obs]; or flat.
             deterministic: the distribution's mode instead of a sample.
             seed: restart the sampling stream from here.
 
         Returns:
-            float32 [A] or [N, A] ([..., horizon, A] for a head that emits chunks).
+            float32 [*shapes.action] or [N, *shapes.action], as the environment takes them; of a head that emits chunks
+            [..., horizon, *shapes.action]. Whole numbers where it takes those.
 
         Raises:
-            ValueError: the last axis is not the policy's observation size.
+            ValueError: the observations have another shape.
         """
         if seed is not None:
             self._rng.manual_seed(seed)
         obs = torch.as_tensor(np.asarray(obs))
-        if obs.ndim not in (1, 2) or obs.shape[-1] != self.obs_size:
-            raise ValueError(f"obs has shape {tuple(obs.shape)}: must be ({self.obs_size},) or (N, {self.obs_size})")
+        shape, own, one = tuple(obs.shape), self.shapes, (self.shapes.obs, (self.obs_size,))
+        if shape not in one and (not shape or shape[1:] not in one):
+            raise ValueError(f"obs has shape {shape}: must be {own.obs} or (N, {', '.join(map(str, own.obs))})")
         action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
-        return action.reshape(*obs.shape[:-1], *self.head.answer_shape).numpy()
+        action = action.round() if own.whole else action
+        many = () if shape in one else shape[:1]
+        return action.reshape(*many, *self.head.answer_shape[:-1], *own.action).numpy()
 
 
 def _call(module: nn.Module, prefix: str, weights: dict[str, Tensor], inputs: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 from pgcontrol_envs.make import make
 from pgcontrol_envs.tasks import built_in, catalog
 from pgcontrol_envs.to_gymnasium import register
-from pgcontrol_envs.vector import Step, UnknownEnv, VecEnv
+from pgcontrol_envs.vector import BrokenEnv, OneEngine, Step, UnknownEnv, VecEnv
 
-__all__ = ["Step", "UnknownEnv", "VecEnv", "catalog", "make"]
+__all__ = ["BrokenEnv", "OneEngine", "Step", "UnknownEnv", "VecEnv", "catalog", "make"]
 
 register(built_in())

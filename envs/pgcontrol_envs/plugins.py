@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 VARIABLE = "PGCONTROL_PLUGINS"
 GROUP = "pgcontrol.plugins"
 OURS = ("pgcontrol", "pgcontrol_envs")
+KNOWN = (*OURS, "gymnasium")  # whose modules are imported whoever names them
 
 
 class PluginError(ValueError):
@@ -83,6 +84,36 @@ def use(source: str | Path) -> Plugin:
     plugin = found.get(source) or _load(source)
     _pass_on(source)
     return plugin
+
+
+def use_module(name: str) -> None:
+    """Import a module that registers Gymnasium environments, as a plug-in; one of the current folder, too.
+
+    A plug-in of that name that is loaded, or a module that Python has imported, is taken as it is.
+
+    Raises:
+        PluginError: it cannot be imported.
+    """
+    if name.partition(".")[0] in KNOWN:
+        importlib.import_module(name)
+        return
+    plugin = named(name)
+    if plugin is None and name in sys.modules:
+        if getattr(sys.modules[name], "__file__", None):
+            adopt(sys.modules[name])
+        return
+    plugin = plugin or use(name)
+    sys.modules.setdefault(name, plugin.module)  # Gymnasium imports it by this name
+
+
+def is_named(module: str) -> bool:
+    """Whether somebody has named a module here: as a plug-in, or by importing it."""
+    return module.partition(".")[0] in KNOWN or named(module) is not None or module in sys.modules
+
+
+def named(name: str) -> Plugin | None:
+    """The loaded plug-in of a name."""
+    return next((plugin for plugin in loaded().values() if plugin.name == name), None)
 
 
 def adopt(module: ModuleType) -> Plugin:

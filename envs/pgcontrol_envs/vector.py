@@ -21,6 +21,14 @@ class UnknownEnv(ValueError):
     """There is no env of that name; the message says which names are close to it."""
 
 
+class BrokenEnv(ValueError):
+    """A Gymnasium environment breaks Gymnasium's contract; one line names it, what came and what was expected."""
+
+
+class OneEngine(ValueError):
+    """A process can hold no further copy of an environment."""
+
+
 def as_ids(ids: Ids | None, num_envs: int) -> np.ndarray:
     """Env ids [n], int64 and sorted, from a bool mask [N], sorted ints, or None for all; else raises ValueError."""
     if ids is None:
@@ -65,6 +73,18 @@ class Step(NamedTuple):
     terms: Mapping[str, Tensor]
 
 
+class Shapes(NamedTuple):
+    """What one observation and one action are in an env's own terms; a VecEnv's are flat.
+
+    Attributes:
+        whole: actions are rounded to whole numbers.
+    """
+
+    obs: tuple[int, ...]
+    action: tuple[int, ...]
+    whole: bool
+
+
 class VecEnv(Protocol):
     """N envs stepped together; an env whose episode ended must be reset before its next step.
 
@@ -87,6 +107,10 @@ class VecEnv(Protocol):
     @property
     def task(self) -> Task | None:
         """The task; None for an env of Gymnasium's."""
+
+    @property
+    def shapes(self) -> Shapes | None:
+        """One observation and one action in the env's own terms; None where those are flat and of floats, too."""
 
     @property
     def time_limit(self) -> int | None:
@@ -142,7 +166,7 @@ class TaskVecEnv:
     replaces the task's. Raises TaskError for a task that breaks its contract; see contract.py.
     """
 
-    exact_resume = True
+    exact_resume, shapes = True, None
 
     def __init__(
         self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pgcontrol.flags import Section
 from pgcontrol.options import option
@@ -17,6 +18,7 @@ class Options:
 
     env: str | None = option(None, "task id, or gym:ID (see `pgcontrol list`)", positional=True)
     config: Path | None = option(None, "YAML file of settings; flags win over it", metavar="FILE")
+    env_args: tuple[str, ...] = option((), "arguments of a gym: environment", metavar="KEY=VALUE", several=True)
     quiet: bool = option(False, "print nothing but errors")
 
 
@@ -44,9 +46,10 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     return found
 
 
-def _settings(options: Options, settings: Mapping[str, str]) -> dict[str, str]:
+def _settings(options: Options, settings: Mapping[str, str]) -> dict[str, Any]:
     """Those of the file, and over them those of the command line."""
     from pgcontrol.runs.config import read_yaml
 
     written = read_yaml(options.config) if options.config else {}
-    return {**written, **({"env": options.env} if options.env else {}), **settings}
+    given = {"env": options.env, "env_args": options.env_args}
+    return {**written, **{key: value for key, value in given.items() if value}, **settings}

@@ -1,5 +1,6 @@
 """Minari datasets in a folder of their own, read and written an episode at a time."""
 
+import copy
 import importlib.metadata
 import os
 import re
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import gymnasium
 import numpy as np
 import pgcontrol_envs
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
+from pgcontrol_envs.gym_names import GymName
 from pgcontrol_envs.to_gymnasium import register
 
 from pgcontrol.options import InputError
@@ -74,6 +77,8 @@ class Dataset:
                 raise InputError(f"{where}: its {what}s are {one_line(space)}: must be a Box")
         if not action.is_bounded():
             raise InputError(f"{where}: its actions have no bounds")
+        if fixed := np.flatnonzero(~(action.low < action.high)).tolist():
+            raise InputError(f"{where}: its actions {fixed} cannot move: both bounds are equal")
         self.obs_size = int(np.prod(obs.shape))
         self.low, self.high = (bound.reshape(-1).astype(np.float32) for bound in (action.low, action.high))
         if not len(self):
@@ -144,6 +149,22 @@ def _undamaged(where: str) -> Iterator[None]:
         raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
 
 
+def _spec(env_id: str) -> EnvSpec | None:
+    """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
+    if not env_id.startswith("gym:"):
+        register(pgcontrol_envs.catalog())  # those of plug-ins, too
+        return gymnasium.spec(f"pgcontrol/{env_id}")
+    name = GymName.parse(env_id)
+    spec = copy.deepcopy(gymnasium.spec(name.id))
+    spec.kwargs |= name.args
+    spec.max_episode_steps = spec.kwargs.pop("max_episode_steps", spec.max_episode_steps)
+    try:
+        spec.to_json()
+    except (TypeError, ValueError):  # of a class, where text would name it
+        return None
+    return spec
+
+
 @dataclass
 class Writer:
     """A dataset that grows; whatever ends the program between two calls of `add`, it is whole and readable."""
@@ -159,10 +180,8 @@ class Writer:
 
         folder = folder.resolve()  # Minari joins a relative one to itself
         beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+        spec = _spec(env_id)
         beside.mkdir(parents=True)
-        # Gymnasium's name of our tasks and of those of plug-ins, so that Minari can make the environment again
-        register(pgcontrol_envs.catalog())
-        spec = gymnasium.spec(env_id.removeprefix("gym:") if env_id.startswith("gym:") else f"pgcontrol/{env_id}")
         obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
         storage = MinariStorage.new(beside, observation_space=obs, action_space=action, env_spec=spec)
         name = re.sub(r"[^-\w]+", "-", folder.name)

@@ -44,6 +44,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
             "task": env.env_id,
             "inputs": [
                 {"name": n, "dtype": "float64", "shape": ["N", *x.shape[1:]], "meaning": INPUTS[n]}
+                | (_shaped(policy.shapes.obs) if n == "obs" else {})
                 for n, x in inputs.items()
             ],
             "outputs": [_action(env, policy)],
@@ -58,6 +59,11 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
         }
 
 
+def _shaped(shape: tuple[int, ...]) -> dict[str, Any]:
+    """The environment's own shape, where it is not flat."""
+    return {} if len(shape) == 1 else {"env_shape": list(shape), "order": "flattened row by row (C)"}
+
+
 def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
     head = policy.head
     return {
@@ -66,7 +72,8 @@ def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
         "shape": ["N", *head.answer_shape],
         "low": head.low.tolist(),
         "high": head.high.tolist(),
-        "meaning": "what the task's step takes, joint by joint",
+        "meaning": "what the task's step takes, joint by joint" + ", rounded to whole numbers" * policy.shapes.whole,
+        **_shaped(policy.shapes.action),
         "joints": None if env.task is None else [_actuator(env.task.model, i) for i in range(head.joints)],
     }
 

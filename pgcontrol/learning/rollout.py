@@ -98,6 +98,7 @@ class Rollout:
         return Estimate(advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target))
 
 
+RESETS = 10  # an environment may begin badly so many times in a row
 NOISE = 2**20  # numbers of noise that are drawn at a time, 4 MB
 
 
@@ -286,13 +287,28 @@ class Collector:
         """Carry out the sampling scheme's plan, and put into `obs` [N, O] what the policy sees from here on."""
         reset, source, target = self.sampling.plan(self.over, start)
         if len(reset):
-            obs[reset] = self.env.reset(reset)
+            obs[reset] = self._reset(reset)
         if len(target):  # whoever takes over a state takes over its history
             self.env.copy(source, target)
             for account in (obs, self.totals, self.lengths, self.reward_scale.carry):
                 account[target] = account[source]
         self.over[reset] = False
         self.over[target] = False
+
+    def _reset(self, ids: Tensor) -> Tensor:
+        """Observations [n, O] of new episodes; one that begins with an infinite or NaN observation is begun again.
+
+        Raises:
+            FloatingPointError: an environment begins so every time.
+        """
+        obs = self.env.reset(ids)
+        for _ in range(RESETS):
+            if math.isfinite(float(obs.sum())) or not (bad := ~obs.isfinite().all(1)).any():
+                return obs
+            names = ", ".join(map(str, ids[bad].tolist()))
+            warnings.warn(f"observation of environment {names} is infinite or NaN at reset: reset again", stacklevel=2)
+            obs[bad] = self.env.reset(ids[bad])
+        raise FloatingPointError(f"observations are infinite or NaN at {RESETS} resets in a row")
 
     def _close(self, ids: Tensor) -> Iterator[FinishedEpisode]:
         routes = self.env.task.route() if self.env.task is not None and self.env.task.routes else None

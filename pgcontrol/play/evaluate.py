@@ -1,5 +1,6 @@
 """Evaluation: returns of a frozen policy, by its mode and by its samples, and a recording of what it did."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -45,20 +46,36 @@ class EpisodeResults(NamedTuple):
     routes: int = 0
     route: np.ndarray | None = None
 
+    def before(self, other: "EpisodeResults") -> "EpisodeResults":
+        """These episodes, and behind them others; the trace is of these."""
+        joined = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("returns", "lengths")}
+        route = None if self.route is None or other.route is None else np.concatenate([self.route, other.route])
+        return self._replace(**joined, route=route)
 
-def episodes(env: VecEnv, act: Act, seed: int, record: bool = False, on_step: OnStep | None = None) -> EpisodeResults:
+
+def episodes(
+    env: VecEnv, act: Act, seed: int, record: bool = False, on_step: OnStep | None = None, count: int | None = None
+) -> EpisodeResults:
     """Play one episode in every environment of `env`, from `seed`, without touching anything else.
 
     Args:
-        env: N environments; N is the number of episodes.
+        env: N environments.
         act: the agent.
         seed: environment i starts from seed + i.
         record: keep a Trace of environment 0.
         on_step: sees every step.
+        count: play so many episodes, a multiple of N rounded up, N after N; None: N.
 
     Returns:
-        EpisodeResults of N episodes.
+        EpisodeResults of N or `count` episodes.
     """
+    firsts = range(0, count or env.num_envs, env.num_envs)
+    waves = (_wave(env, act, seed + first, record and first == 0, on_step) for first in firsts)
+    return functools.reduce(EpisodeResults.before, waves)
+
+
+def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None) -> EpisodeResults:
+    """One episode in every environment."""
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []

@@ -11,6 +11,7 @@ import numpy as np
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.rendering.layout import Box
 
+DRIVER = "the graphics driver"  # what draws a scene, where no environment does
 DARK, FLAT = 8.0, 1.5  # mean and deviation of grey levels (0 to 255) that a picture of something exceeds
 
 
@@ -55,8 +56,14 @@ def decode(path: Path) -> Iterator[np.ndarray]:
         raise RenderError(f"{path.name} cannot be decoded: {str(error).splitlines()[0]}") from error
 
 
-def check(path: Path, frames: int, scenes: Sequence[Box]) -> None:
+def check(path: Path, frames: int, scenes: Sequence[Box], painters: Sequence[str] = (DRIVER,)) -> None:
     """Decode a clip: it has so many frames, and something is to be seen in each of its scenes in some frame.
+
+    Args:
+        path: the clip.
+        frames: how many it is to have.
+        scenes: where each is on a frame.
+        painters: who drew them, each or all.
 
     Raises:
         RenderError: not so, or not a video.
@@ -69,7 +76,8 @@ def check(path: Path, frames: int, scenes: Sequence[Box]) -> None:
         raise RenderError(f"{path.name} has {count} frames instead of {frames}; is the disk full?")
     if not all(seen):
         where = "" if len(scenes) == 1 else f" of scene {seen.index(False) + 1}"
-        raise RenderError(f"the picture{where} is black or of one colour: the graphics driver draws nothing")
+        painter = painters[seen.index(False) % len(painters)]
+        raise RenderError(f"the picture{where} is black or of one colour: {painter} draws nothing")
 
 
 def _shows_something(picture: np.ndarray) -> bool:

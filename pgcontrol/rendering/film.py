@@ -7,16 +7,17 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import gymnasium
 import mujoco
 import numpy as np
-from pgcontrol_envs.task import Camera, Task, python_warnings
+from pgcontrol_envs.gym_copies import Copies
+from pgcontrol_envs.task import Camera, Task
 from pgcontrol_envs.tasks import catalog
 from PIL import Image, ImageOps
 
 from pgcontrol.machine.graphics import SAMPLES, SHADOW_SIZE, RenderError
+from pgcontrol.parts import require_named
 from pgcontrol.rendering.clip_format import ClipFormat, Timing
-from pgcontrol.rendering.encoding import check, encode
+from pgcontrol.rendering.encoding import DRIVER, check, encode
 from pgcontrol.rendering.layout import Caption, Layout
 from pgcontrol.rendering.overlay import Overlay, panel_width
 from pgcontrol.rendering.projection import free_camera, looked_at
@@ -100,15 +101,14 @@ class ReplayedScene:
     """Plays the actions of a `gym:ID` recording again, and films the environment's own picture."""
 
     def __init__(self, recording: Recording, size: tuple[int, int]) -> None:
-        name = recording.env_id.removeprefix("gym:")
         assert recording.actions is not None
         self._recording, self._actions, self._size = recording, recording.actions, size
         try:
-            with python_warnings():
-                self._env = gymnasium.make(name, render_mode="rgb_array", disable_env_checker=True)
-        except Exception as error:  # whatever the environment's author raises
+            require_named(recording.env_id)
+            self._env = Copies(recording.env_id, 1, render_mode="rgb_array")
+            self._env.reset([0], [recording.seed])
+        except ValueError as error:
             raise RenderError(f"{recording.env_id} cannot be filmed: {' '.join(str(error).split())}") from error
-        self._env.reset(seed=recording.seed)
         self._step = 0
 
     def draw(self, step: int) -> np.ndarray:
@@ -117,17 +117,16 @@ class ReplayedScene:
         Raises:
             RenderError: the rewards are not the recorded ones, or the environment gives no picture.
         """
-        space = self._env.action_space
         while self._step < step:
-            _, reward, *_ = self._env.step(self._actions[self._step].reshape(space.shape).astype(space.dtype))
+            reward = self._env.step(self._actions[None, self._step], [0]).reward[0]
             expected = self._recording.rewards[self._step]
-            if not np.isclose(float(reward), expected, rtol=1e-4, atol=1e-6):
+            if not np.isclose(reward, expected, rtol=1e-4, atol=1e-6):
                 raise RenderError(
                     f"{self._recording.env_id} does not repeat itself from its seed and cannot be filmed afterwards: "
-                    f"reward {float(reward):.6g} at step {self._step + 1}, {expected:.6g} recorded"
+                    f"reward {reward:.6g} at step {self._step + 1}, {expected:.6g} recorded"
                 )
             self._step += 1
-        picture = self._env.render()
+        picture = self._env.render(0)
         if not isinstance(picture, np.ndarray) or picture.ndim != 3:
             raise RenderError(f"{self._recording.env_id} gives no rgb_array picture")
         image, sky = Image.fromarray(picture[..., :3].astype(np.uint8)), tuple(round(255 * c) for c in SKY)
@@ -148,7 +147,7 @@ def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timin
     panel = panel_width(clip.size[0]) if any(r.distributions is not None for r in recordings) else 0
     layout, timing = Layout(len(recordings), clip.size, panel), clip.timing(recordings)
     encode(path, _pages(recordings, scenes(recordings, clip.size), layout, timing), timing.fps, clip.crf)
-    check(path, timing.frames, layout.scenes)
+    check(path, timing.frames, layout.scenes, [r.env_id if r.replayed else DRIVER for r in recordings])
     return timing
 
 

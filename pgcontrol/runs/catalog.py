@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pgcontrol_envs
-from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded
+from pgcontrol_envs.gym_copies import require_known
+from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded, named
 
 import pgcontrol.critics
 import pgcontrol.heads
@@ -20,7 +23,7 @@ from pgcontrol.learning.advantages import Estimator
 from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.rule import Rule
 from pgcontrol.loggers.base import Logger
-from pgcontrol.options import InputError
+from pgcontrol.options import InputError, pick
 from pgcontrol.tokenizers.files import kinds as tokenizers
 from pgcontrol.trunks.base import Trunk
 
@@ -31,6 +34,42 @@ def tasks() -> dict[str, Any]:
         return pgcontrol_envs.catalog()
     except PluginError as error:
         raise InputError(str(error)) from None
+
+
+def name_env(env: Any, more: str = "") -> None:
+    """Check a name that the user gives an environment; of gym:MODULE:ID, the module is a plug-in from here on.
+
+    Raises:
+        InputError: no such task, or no such module; ends with `more`.
+    """
+    if not str(env).startswith("gym:"):
+        pick("env", env, tasks(), more)
+        return
+    try:
+        require_known(env)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def origin(env: str) -> Any:
+    """What an environment comes from: a task's class, or a module that registers it with Gymnasium; None: unknown."""
+    if not env.startswith("gym:"):
+        return tasks().get(env)
+    name = GymName.parse(env)
+    if name.module:
+        return getattr(named(name.module), "module", None)
+    return next((plugin.module for plugin in loaded().values() if name.id in registered(plugin)), None)
+
+
+def registered(plugin: Plugin) -> set[str]:
+    """The ids of the environments that a plug-in registers with Gymnasium."""
+    homes = {spec.id: _home(spec.entry_point) for spec in gymnasium.registry.values()}
+    ours = (plugin.name, plugin.module.__name__)
+    return {env_id for env_id, home in homes.items() if any(f"{home}.".startswith(f"{one}.") for one in ours)}
+
+
+def _home(entry_point: Any) -> str:
+    return entry_point.partition(":")[0] if isinstance(entry_point, str) else getattr(entry_point, "__module__", "")
 
 
 # classes by name
@@ -99,9 +138,9 @@ def use_plugin(source: str | Path) -> Plugin:
         InputError: it cannot be loaded, defines nothing, or a name is taken.
     """
     plugin = parts.use(source)
-    if not any(brought(plugin).values()):
-        kinds = ", no ".join([*KINDS, *OF_A_ROW])
-        raise InputError(f"plug-in {source} defines no {kinds}; all but the last two need a `name` (a task an `id`)")
+    if not any(brought(plugin).values()) and not registered(plugin):
+        nothing = f"defines no {', no '.join([*KINDS, *OF_A_ROW])}, and registers no Gymnasium environment"
+        raise InputError(f"plug-in {source} {nothing}; all but estimators and rules need a `name` (a task an `id`)")
     return plugin
 
 

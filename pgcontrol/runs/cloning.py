@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pgcontrol.options import option, pick
 from pgcontrol.runs import catalog
-from pgcontrol.runs.config import LOGGER, OWN, PARTS, Part, flat, read_settings
+from pgcontrol.runs.config import LOGGER, OWN, PARTS, Part, flat, read_settings, with_arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,9 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    settings = {key: catalog.name_of(value) for key, value in flat(settings).items()}
+    settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
+    if str(settings.get("env", "")).startswith("gym:"):
+        catalog.name_env(settings["env"])
     names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
     classes = {part: pick(part, name, PARTS[part][0](), OWN) for part, name in names.items()}
     values = read_settings(CloneConfig, settings, names, classes)

@@ -1,11 +1,13 @@
 """The configuration of a run: frozen, typed, one value for every setting, dumped beside the run."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pgcontrol_envs.gym_names import GymName, read_value
 
 from pgcontrol.options import REQUIRED, InputError, composed, option, pick, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
@@ -30,6 +32,7 @@ class Config:
     seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
     total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1)
     num_envs: int = option(16, "N: environments stepped together", least=1)
+    env_workers: int = option(0, "processes that step a gym: environment's copies; 0: the one that trains", least=0)
     rollout_steps: int = option(128, "T: choices per environment between updates", least=1)
     hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1)
     critic_hidden: tuple[int, ...] = option((64, 64), "of the critic's; unless said, the policy's", least=1)
@@ -84,7 +87,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
-    settings = {key: catalog.name_of(value) for key, value in flat(settings).items()}
+    settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
     settings = _critic_like_policy(of_prior(settings) | settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
@@ -92,8 +95,7 @@ def configure(settings: Mapping[str, Any]) -> Config:
     row.check_parts(names["head"], names["critic"])
     if (env := settings.get("env")) is None:
         raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
-    if not str(env).startswith("gym:"):
-        pick("env", env, catalog.tasks(), OWN)
+    catalog.name_env(env, OWN)
     known = _keys(Config, classes, settings)
     # a recommendation may speak of options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
@@ -105,6 +107,31 @@ def configure(settings: Mapping[str, Any]) -> Config:
         config = dataclasses.replace(config, checkpoint_every=min(config.checkpoint_every, tenth))
     row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
+
+
+def with_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted settings whose `env` has the arguments in `env_args`, such as "g=1.0" or a mapping, within its name.
+
+    Raises:
+        InputError: an argument is no KEY=VALUE, its value is no JSON, or the environment takes none.
+    """
+    settings = dict(settings)
+    said, args = settings.pop("env_args", None) or (), dict[str, Any]()
+    for word in re.split(r"[,\s]+(?=\w+=)", said) if isinstance(said, str) else said:
+        key, equals, value = str(word).partition("=")
+        if not (equals and key.isidentifier()):
+            raise InputError(f"env_args = {word!r}: must look like KEY=VALUE")
+        args[key] = read_value(value)
+    args |= {key[9:]: settings.pop(key) for key in [*settings] if key.startswith("env_args.")}
+    if not args:
+        return settings
+    env = str(settings.get("env", "the default task"))
+    if not env.startswith("gym:"):
+        raise InputError(f"env_args = {', '.join(args)}: {env} takes none; only gym: environments do")
+    try:
+        return settings | {"env": str(GymName.parse(env).having(args))}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"env_args: {error}") from None
 
 
 def _critic_like_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,7 +219,7 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
         named = [f for f in dataclasses.fields(one.options) if f.metadata.get("part")]
         classes += [f.metadata["part"]()[getattr(one.options, f.name)] for f in named]
     classes += [catalog.loggers()[name] for name in config.logger] if algorithm else []
-    return plugins_behind([catalog.tasks().get(config.env), *classes])
+    return plugins_behind([catalog.origin(config.env), *classes])
 
 
 def _keys(config: type, classes: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:

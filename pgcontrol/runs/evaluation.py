@@ -9,7 +9,7 @@ from pgcontrol.options import takes
 from pgcontrol.play import evaluate as play
 from pgcontrol.play.evaluate import EpisodeResults
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.load import env_to_play, load_with_meta
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     """
     folder, seed = checkpoint.latest(options.run), options.seed
     policy, meta = load_with_meta(folder)
-    env = make_env(meta["policy"]["env"], options.episodes, seed)
+    env = env_to_play(meta["policy"]["env"], options.episodes, seed)
     if options.agent == "policy":
         agents = {
             "mode": play.policy_agent(policy, deterministic=True, seed=seed),
@@ -61,6 +61,6 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
         agents = {"random": play.random_agent(env, seed)}
     else:
         agents = {"zero": play.zero_agent(env)}
-    played = {name: play.episodes(env, act, seed) for name, act in agents.items()}
+    played = {name: play.episodes(env, act, seed, count=options.episodes) for name, act in agents.items()}
     env.close()
     return EvaluationResult(folder, env.env_id, seed, played)

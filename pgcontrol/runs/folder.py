@@ -5,10 +5,12 @@ import functools
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +19,7 @@ from pgcontrol.loggers.base import LoggedRun, Logger
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
-from pgcontrol.parts import require_plugins
+from pgcontrol.parts import require_named, require_plugins
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, write_yaml
@@ -30,6 +32,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        self.made: list[Path] = []  # the folders around it that were made for it
         self.config_file = path / "config.yaml"
         self.metrics_file = path / "metrics.jsonl"
         self.manifest_file = path / "manifest.json"
@@ -49,11 +52,13 @@ class RunFolder:
             run = (path / "config.yaml").exists()
             advice = f"go on with `pgcontrol resume {path}`, or name another" if run else "name one that does not"
             raise InputError(f"run_dir {path} exists already; {advice}")
+        missing = [folder for folder in path.parents if not folder.exists()]
         try:
             (path / "checkpoints").mkdir(parents=True)
         except OSError as error:
             raise InputError(f"run_dir {path}: {error.strerror or error}") from None
         folder = cls(path)
+        folder.made = missing
         folder.videos.mkdir()
         write_yaml(config, folder.config_file)
         brought = plugins_of(config)
@@ -103,6 +108,7 @@ class RunFolder:
         """The config as run; InputError when it is a clone's."""
         require_plugins(self.manifest().get("plugins", {}), self.path)
         settings = self.settings()
+        require_named(str(settings.get("env")))
         if self.cloned:
             then = f"pgcontrol train {settings['env']} --prior {self.path}"
             raise InputError(f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}")
@@ -116,6 +122,13 @@ class RunFolder:
         """Add to `manifest.json`, replacing it whole."""
         files.replace({self.manifest_file: json.dumps(self.manifest() | values, indent=1) + "\n"})
 
+    def discard(self) -> None:
+        """Remove the folder of a run that never began, and those that were made for it."""
+        shutil.rmtree(self.path)
+        for folder in self.made:
+            with suppress(OSError):  # it has become the home of others
+                folder.rmdir()
+
     def forget(self, *names: str) -> None:
         """Remove files of the folder that begin so: they speak of an earlier state of the run."""
         for file in self.path.iterdir():
@@ -128,7 +141,7 @@ class RunFolder:
 
 
 def _fresh_name(config: Config | CloneConfig) -> Path:
-    task = config.env.replace("/", "_").replace(":", "_")
+    task = re.sub(r"[^\w.-]+", "_", config.env)[:100]
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return files.free(Path("runs") / task / f"{config.head.name}-{config.method}-s{config.seed}-{stamp}", "-")
 

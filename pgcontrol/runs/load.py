@@ -9,10 +9,11 @@ from typing import Any
 
 import pgcontrol_envs
 import torch
+from pgcontrol_envs.vector import Shapes
 from torch import Tensor
 
 from pgcontrol.options import InputError, pick
-from pgcontrol.parts import require_plugins
+from pgcontrol.parts import require_named, require_plugins
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
@@ -23,11 +24,12 @@ from pgcontrol.trunks.base import Trunk
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
 
 
-def policy_spec(config: Config | CloneConfig, obs_size: int, low: Tensor, high: Tensor) -> dict[str, Any]:
-    """What a policy is made of, as JSON values."""
+def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
+    """What a policy is made of, as JSON values; `shapes` only where they are not flat."""
     made_of = {"env", "hidden", "critic_hidden", *TABLES}
     spec = {name: value for name, value in nested(config).items() if name in made_of}
-    spec |= {"obs_size": obs_size, "low": low.tolist(), "high": high.tolist()}
+    spec |= {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
+    spec |= {"shapes": env.shapes} if env.shapes else {}
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
 
@@ -73,7 +75,10 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
             except InputError as error:  # of sizes that it calls `hidden`
                 raise InputError(f"critic_{error}") from None
 
-        return Policy(size, trunk, head, critic_trunk, critic)
+        policy = Policy(size, trunk, head, critic_trunk, critic)
+    if shapes := spec.get("shapes"):
+        policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])
+    return policy
 
 
 def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
@@ -91,10 +96,33 @@ def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
         tensor.copy_(saved)
 
 
-def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0) -> pgcontrol_envs.VecEnv:
-    """A VecEnv; what the user got wrong becomes an InputError."""
+def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0, workers: int = 0) -> pgcontrol_envs.VecEnv:
+    """A VecEnv; what the user got wrong becomes an InputError, as does a module that nobody has named here."""
     try:
-        return pgcontrol_envs.make(env_id, num_envs, seed=seed, threads=threads)
+        require_named(env_id)
+        return pgcontrol_envs.make(env_id, num_envs, seed, threads, workers)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def env_to_play(
+    env_id: str,
+    episodes: int,
+    seed: int,
+    threads: int = 0,
+    workers: int = 0,
+    spare: pgcontrol_envs.VecEnv | None = None,
+) -> pgcontrol_envs.VecEnv:
+    """A VecEnv to play episodes in: a copy for each, or of an environment that a process can hold once, one or `spare`.
+
+    Raises:
+        InputError: see `make_env`.
+    """
+    try:
+        require_named(env_id)
+        return pgcontrol_envs.make(env_id, episodes, seed, threads, workers)
+    except pgcontrol_envs.OneEngine:
+        return spare or make_env(env_id, 1, seed)
     except ValueError as error:
         raise InputError(str(error)) from None
 

@@ -20,6 +20,7 @@ class OneStep:
     time_limit: int | None = 1
     exact_resume = True
     obs_size = 2
+    shapes = None
 
     def __init__(self, num_envs: int, seed: int = 0):
         self.num_envs = num_envs

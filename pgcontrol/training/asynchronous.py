@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.multiprocessing as multiprocessing
+from pgcontrol_envs import BrokenEnv
 from torch import Tensor
 
 from pgcontrol.learning.rollout import FinishedEpisode
@@ -209,7 +210,7 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
             worker.episodes.clear()
             with shared.steps.get_lock():
                 shared.steps.value += worker.steps - before
-        except (Diverged, FloatingPointError) as error:
+        except (Diverged, FloatingPointError, BrokenEnv) as error:
             news = error
         while wanted():
             with suppress(queue.Full):

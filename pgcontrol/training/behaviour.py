@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pgcontrol_envs
 import torch
 
 from pgcontrol.measures.routes import route_entropy
@@ -135,10 +136,11 @@ def _deciding(env_id: str) -> torch.Tensor | None:
 
 def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
     """Of a task with routes: by which of them the sampled policy succeeds, and the paths where there is a plane."""
+    if (known := pgcontrol_envs.catalog().get(env_id)) is None or len(known.routes) < 2:
+        return {}
     with closing(make_env(env_id, EPISODES, SEED)) as env:
         task, places = env.task, list[np.ndarray]()
-        if task is None or len(task.routes) < 2:
-            return {}
+        assert task is not None
 
         def watch(*_: object) -> None:
             with suppress(NotImplementedError):  # a task without a plane

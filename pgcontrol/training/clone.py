@@ -87,7 +87,7 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     env = make_env(config.env, 1, 0)
     low, high = env.action_low, env.action_high
     data.require_env(config.env, env.obs_size, low.numpy(), high.numpy())
-    spec = policy_spec(config, env.obs_size, low, high)
+    spec = policy_spec(config, env)
     env.close()
     policy = make_policy(spec, seeds["weights"])
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])

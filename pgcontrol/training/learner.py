@@ -16,6 +16,7 @@ from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.tensors import under
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
+from pgcontrol.play.episodes import LONGEST
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
@@ -53,11 +54,12 @@ class Learner:
             self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
         except ValueError as error:  # as in `make_env`: the first environment of the run is made here
             raise InputError(str(error)) from None
-        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics)
+        workers = 0 if self.asynchronous else config.env_workers  # those of an asynchronous run step their own
+        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics, workers)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         self.plugins = plugins_of(config, algorithm=False)  # of the policy, as they were loaded
-        self.spec = policy_spec(config, self.env.obs_size, self.env.action_low, self.env.action_high)
+        self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
         kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
@@ -76,6 +78,9 @@ class Learner:
         self.prior = Prior(self.policy, config) if config.prior else None
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.rollout: Rollout | None = None  # what the last update learned from
+        if fresh and self.env.time_limit is None:
+            cut = f"no time limit: evaluations cut its episodes at {LONGEST:,} steps"
+            self.remarks.append(f"{config.env} has {cut}; --env-args max_episode_steps=N sets one")
         self.steps = self.updates = 0
         self.seconds = 0.0  # wall time spent training, over all sessions of the run
         if fresh and self.prior:
@@ -187,7 +192,7 @@ class Learner:
             InputError: it is another run's, or damaged.
         """
         tensors, meta = checkpoint.load(folder)
-        if whole(meta.get("policy", {})) != self.spec:
+        if self.spec | whole(meta.get("policy", {})) != self.spec:  # older ones say nothing of shapes
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder, meta)

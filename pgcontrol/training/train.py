@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from pgcontrol_envs import VecEnv
+from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
@@ -22,9 +22,9 @@ from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, write_yaml
+from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments, write_yaml
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import load, make_env
+from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.text import typed
 from pgcontrol.training import outcome
@@ -96,7 +96,12 @@ def begin(learner: Learner) -> Generator[RunFolder]:
     with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
         folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
-        yield folder
+        try:
+            yield folder
+        except BrokenEnv:
+            if not learner.updates:
+                folder.discard()
+            raise
 
 
 # what a run keeps when it is resumed: it decides what tensors there are, or what the run is
@@ -149,6 +154,7 @@ def resume(
 def _changed(config: Config, settings: dict[str, Any]) -> Config:
     """A run's config with other settings; InputError names one that a run keeps."""
     old = flat(nested(config))
+    settings = with_arguments({"env": old["env"]} | settings)
     for key, value in settings.items():
         kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
         if kept and key in old and typed(value) != typed(old[key]):
@@ -219,13 +225,14 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                 display.say(f"stopped at step {learner.steps:,}; to go on: pgcontrol resume {folder.path}")
             else:
                 clips.finish(learner.seconds, interrupt)
+                driven.close()  # before the policy is played once more: some engines exist once in a process
                 display.say(_ended(folder, config, status))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         _ended(folder, config, status)
-        kept = checkpoint.find(folder.path)
-        left = f"its last good checkpoint is {kept[-1]}" if kept else "it had no checkpoint yet"
-        raise type(error)(f"{error}; {left}") from None
+        raise type(error)(f"{error}{_left(folder) or '; it had no checkpoint yet'}") from None
+    except BrokenEnv as error:
+        raise BrokenEnv(f"{error}{_left(folder)}") from error
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
@@ -293,6 +300,11 @@ class Trainer:
         return self._learner.steps
 
 
+def _left(folder: RunFolder) -> str:
+    kept = checkpoint.find(folder.path)
+    return f"; its last good checkpoint is {kept[-1]}" if kept else ""
+
+
 def _ended(folder: RunFolder, config: Config, status: str) -> str:
     """Write the outcome and the verdict of a run that has ended; the verdict as one line.
 
@@ -318,19 +330,28 @@ def _due(every: int, before: int, now: int) -> bool:
     return now // every > before // every
 
 
-def scored(env: VecEnv, policy: Policy, seed: int, record: bool) -> tuple[dict[str, Any], evaluate.Trace | None]:
-    """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode."""
-    mode = evaluate.episodes(env, evaluate.policy_agent(policy, True, seed), seed, record)
-    sampled = evaluate.episodes(env, evaluate.policy_agent(policy, False, seed), seed)
+def scored(
+    env: VecEnv, policy: Policy, seed: int, record: bool, count: int | None = None
+) -> tuple[dict[str, Any], evaluate.Trace | None]:
+    """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode.
+
+    See `evaluate.episodes` for `count`.
+    """
+    mode = evaluate.episodes(env, evaluate.policy_agent(policy, True, seed), seed, record, count=count)
+    sampled = evaluate.episodes(env, evaluate.policy_agent(policy, False, seed), seed, count=count)
     return evaluate.summary(mode, "") | evaluate.summary(sampled, "_sampled"), mode.trace
 
 
 def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
     """What is logged of an evaluation; its first episode becomes a clip."""
     config, seed = learner.config, learner.seeds["evaluation"]
-    env = make_env(config.env, config.eval_episodes, seed, learner.threads.physics)
-    row, trace = scored(env, learner.policy, seed, record=config.video)
-    env.close()
+    setup = config.eval_episodes, seed, learner.threads.physics, config.env_workers
+    env = env_to_play(config.env, *setup, spare=learner.env)
+    row, trace = scored(env, learner.policy, seed, record=config.video, count=config.eval_episodes)
+    if env is learner.env:
+        learner.collector.restart()
+    else:
+        env.close()
     if trace:
         episode = learner.policy, env, trace, seed
         shown = distributions(*episode, config.video_seconds) if config.video_overlay else None

@@ -30,6 +30,7 @@ from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Act, Episodes
 from pgcontrol.runs import checkpoint
+from pgcontrol.runs.catalog import name_env
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.viewer.panel import Moment, Panel
 
@@ -90,7 +91,9 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
             return agent, env
     else:
         name = str(where)
-        if not name.startswith("gym:") and name not in (tasks := pgcontrol_envs.catalog()):
+        if name.startswith("gym:"):
+            name_env(name)
+        elif name not in (tasks := pgcontrol_envs.catalog()):
             raise InputError(f"{name}: no such run or checkpoint folder, and no task{suggest(name, tasks)}")
         env = make_env(name, 1, seed)
     if who == "random":
