@@ -78,6 +78,7 @@ class GymnasiumVecEnv:
         Raises ValueError if it is the state of other envs.
         """
         require_state_of(self, extra)
+        self.reset(seed=self._began)  # an env may choose what makes its bits when it is seeded for the first time
         restored = self._copies.set_streams(extra["streams"])
         self._seeds = [None if done else seed for done, seed in zip(restored, self._began, strict=True)]
         self.reset()

@@ -187,12 +187,17 @@ class Copies:
         self.about = About(shapes, low, high, seconds, limit, model)
 
     def _bounds(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds of the flat actions in float32, none beyond the space's own."""
-        space = self._space
+        """Bounds of the flat actions in float32: none beyond the space's own, and all that rounds to a whole number."""
+        space, inf = self._space, np.float32(np.inf)
+        least, most = (bound.astype(np.float64).reshape(-1) for bound in (space.low, space.high))
+        if space.dtype.kind != "f":
+            least, most = np.nextafter(least - 0.5, inf), np.nextafter(most + 0.5, -inf)
         with np.errstate(over="ignore"):
-            low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-        low = np.where(low < space.low, np.nextafter(low, np.float32(np.inf)), low).reshape(-1)
-        high = np.where(high > space.high, np.nextafter(high, np.float32(-np.inf)), high).reshape(-1)
+            low, high = least.astype(np.float32), most.astype(np.float32)
+        low, high = (
+            np.where(low < least, np.nextafter(low, inf), low),
+            np.where(high > most, np.nextafter(high, -inf), high),
+        )
         free = ~((low > -NO_BOUND) & (high < NO_BOUND))
         if free.any():
             which = f"{_joints(free, model)} of {free.size}" if not free.all() else "all of them"
