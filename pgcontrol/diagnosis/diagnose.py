@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pgcontrol_envs import VecEnv
 from rich.console import Console
 
 from pgcontrol.arguments import DiagnoseOptions
@@ -163,7 +164,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
         marks = evidence.marked(decision, 0)
     else:
         where = "in the middle of an episode"
-        state, qpos = _midway(policy, env_id, seed)
+        state, qpos = _midway(policy, env, seed)
         drawn = policy.draws(state, unimodality.DRAWS, torch.Generator().manual_seed(seed))[:, 0]
         obs, draws = state[0], spread.unit(drawn, policy.head.low, policy.head.high).double().numpy()
         marks = [evidence.Mark(unimodality.MEAN, draws.mean(0))]
@@ -218,9 +219,8 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
     return [*verdicts, unimodality.averaging(decision)], facts, decision
 
 
-def _midway(policy: Policy, env_id: str, seed: int) -> tuple[torch.Tensor, np.ndarray | None]:
+def _midway(policy: Policy, env: VecEnv, seed: int) -> tuple[torch.Tensor, np.ndarray | None]:
     """A state of choice in the middle of an episode, or after 100 steps: observation [1, O] and positions."""
-    env = make_env(env_id, 1, seed)
     playing, choices = Episodes(env, policy_agent(policy, True, seed), env.reset()), []
     qpos = env.qpos(0)
     for played in itertools.islice(playing, 200):

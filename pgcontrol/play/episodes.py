@@ -1,11 +1,14 @@
 """The one loop that plays to the end of an episode: evaluation, recording, diagnosis and the viewer step through it."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
 from pgcontrol_envs import Step, VecEnv
 from torch import Tensor
+
+from pgcontrol.text import count
 
 LONGEST = 10_000  # steps after which an episode is cut off in an environment without a time limit
 
@@ -64,7 +67,11 @@ class Episodes:
         played = Played(self.obs, action, self._part, self.env.step(action, active=self.going), self.going)
         self.obs, self._part, self._left = played.step.obs, self._part + 1, self._left - 1
         over = played.step.terminated | played.step.truncated
-        self.going = self.going & ~over & (self._left > 0)
+        self.going = self.going & ~over
+        if self._left == 0 and (cut := int(self.going.sum())):
+            what = f"{count(cut, 'episode')} cut off after {LONGEST:,} steps: their returns are of these steps alone"
+            warnings.warn(f"{self.env.env_id} has no time limit; {what}", stacklevel=2)
+            self.going = torch.zeros_like(self.going)
         return played
 
     def __iter__(self) -> Iterator[Played]:

@@ -224,7 +224,7 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
 
 def _keys(config: type, classes: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
     """What can be set of a config whose parts are of these classes."""
-    keys = {f.name for f in dataclasses.fields(config) if f.metadata} | set(classes)
+    keys = {f.name for f in dataclasses.fields(config) if f.metadata} | {"env_args", *classes}
     for part, cls in classes.items():
         said = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
         keys |= {f"{part}.{f.name}" for f in dataclasses.fields(composed(cls.Options, said))}

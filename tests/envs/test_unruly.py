@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -55,7 +56,7 @@ def played(name: str, steps: int = STEPS) -> list[np.ndarray]:
     return [each.numpy() for each in found]
 
 
-def played_by_gymnasium(kinds: dict[str, str]) -> list[np.ndarray]:
+def played_by_gymnasium(kinds: dict[str, Any]) -> list[np.ndarray]:
     """The same by SyncVectorEnv."""
     makers = [lambda: gymnasium.make("Unruly-v0", disable_env_checker=True, **kinds) for _ in range(2)]
     with closing(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED)) as env:
@@ -63,7 +64,7 @@ def played_by_gymnasium(kinds: dict[str, str]) -> list[np.ndarray]:
         for t in range(STEPS):
             *answer, _ = env.step(np.full((2, 2), 0.1 * t - 0.5, np.float32))
             found += answer
-            if (over := answer[2] | answer[3]).any():
+            if (over := np.logical_or(*answer[2:])).any():
                 found.append(env.reset(options={"reset_mask": over})[0])
     return found
 

@@ -5,7 +5,7 @@ import random
 import types
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -155,7 +155,7 @@ class Dice(random.Random):
 class Unruly(gymnasium.Env):
     """Says things of a kind by `SAID`, from step number `begins` on (0: the reset), and as usual before."""
 
-    metadata: ClassVar = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
     observation_space = Box(-1, 1, (3,))
     action_space = Box(-1, 1, (2,))
     taken: Any = None  # the last action of any
@@ -211,8 +211,7 @@ class Bounded(Unruly):
 
     def __init__(self, low, high, dtype="float32", **said):
         super().__init__(**said)
-        bounds = (np.array(bound, dtype) for bound in (low, high))
-        self.action_space = Box(*bounds, dtype=np.dtype(dtype).type)
+        self.action_space = Box(np.array(low, dtype), np.array(high, dtype), dtype=np.dtype(dtype).type)
 
 
 class Engine(Unruly):
@@ -237,7 +236,7 @@ class Matrix(Unruly):
     action_space = Box(-1, 1, (2, 3), np.int8)
 
     def _observe(self):
-        return self.source.integers(0, 256, (4, 5), np.uint8)
+        return self.np_random.integers(0, 256, (4, 5), np.uint8)
 
     def step(self, action):
         assert self.action_space.contains(action)

@@ -103,6 +103,38 @@ def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_go_on():
         assert tensor.isfinite().all()
 
 
+class BadStarts(Clockwork):
+    """The last environment's first `count` resets show something infinite."""
+
+    def __init__(self, count: int, number: float):
+        super().__init__(3, period=5, terminates=False)
+        self.count, self.number = count, number
+
+    def reset(self, ids=None, seed=None):
+        obs = super().reset(ids, seed)
+        if self.count and 2 in ids.tolist():
+            self.count -= 1
+            obs[-1, 0] = self.number
+        return obs
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -float("inf")])
+def test_an_episode_that_begins_badly_is_begun_again(number):
+    env = BadStarts(3, number)
+    collected = collector(env)
+    with pytest.warns(UserWarning, match="environment 2 is infinite or NaN at reset"):
+        rollout, _ = collected.collect()
+    assert rollout.raw_obs.isfinite().all()
+    assert rollout.raw_obs[0].tolist() == [[1, 0], [1, 0], [4, 0]]  # the fourth begins well, and the others wait
+    assert not rollout.bad.any()
+    collected = collector(BadStarts(99, number))
+    with (
+        pytest.warns(UserWarning, match="reset again"),
+        pytest.raises(FloatingPointError, match="at 10 resets in a row"),
+    ):
+        collected.collect()
+
+
 def test_when_every_environment_is_bad_it_stops():
     with pytest.raises(FloatingPointError, match="every environment are infinite or NaN at choice 4"):
         collector(Clockwork(1, period=50, terminates=False, bad_at=5)).collect()

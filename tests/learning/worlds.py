@@ -22,6 +22,7 @@ class Clockwork:
     time_limit: int | None = None
     exact_resume = True
     obs_size = 2
+    shapes = None
 
     def __init__(self, num_envs: int, period: int, terminates: bool, bad_at: int | None = None, blind: bool = False):
         self.num_envs, self.period, self.terminates, self.bad_at, self.blind = (
