@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 import yaml
@@ -12,11 +13,18 @@ from pgcontrol_envs import BrokenEnv
 
 import pgcontrol
 from pgcontrol import cli
+from pgcontrol.data.dataset import Dataset
+from pgcontrol.data.record import record
+from pgcontrol.machine.graphics import RenderError
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
+from pgcontrol.video import film
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.clips import video_of_runs
+from pgcontrol.video.recording import Recording
 
 HOME = "gym:tests.envs.unruly:"
 SMALL = {
@@ -143,6 +151,7 @@ def test_worker_processes_change_no_number():
         trained("Hopper-v5", env_workers=2, run_dir="other")
 
 
+@pytest.mark.slow
 def test_asynchronous_workers_know_modules_and_arguments():
     settings = {"env": f"{HOME}Unruly-v0", "algorithm": "a3c", "env_args": {"obs": "double"}, "env_workers": 2}
     settings |= {"total_steps": 256, "eval_every": 256, "eval_episodes": 2, "video": False, "run_dir": "run"}
@@ -159,8 +168,6 @@ def test_an_environment_without_an_end_says_so(capsys):
 
 
 def test_matrices_and_whole_numbers_go_in_and_come_out():
-    import gymnasium
-
     run = trained(f"{HOME}Matrix-v0")
     policy, env = run.policy(), gymnasium.make("tests.envs.unruly:Matrix-v0")
     obs, _ = env.reset(seed=0)
@@ -181,6 +188,33 @@ def test_a_foreign_model_is_not_taken_for_a_simulation():
     env = env_to_play(meta["policy"]["env"], 1, 0)
     assert env.qpos(0) is None
     assert evaluate.episodes(env, evaluate.policy_agent(policy, True, 0), 0, record=True).trace is not None
+
+
+@pytest.mark.parametrize("env_id", ["Unruly-v0", "Function-v0"])
+def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id):
+    pytest.importorskip("minari")
+    run = trained(f"{HOME}{env_id}", env_args={"obs": "double"})
+    assert record(str(run.path), Path("demos"), 3, 0, quiet=True)
+    data = Dataset("demos")
+    assert (len(data), data.env) == (3, f"{HOME}{env_id}?obs=double")
+    assert sorted(path.name for path in Path().iterdir()) == ["demos", "run"]
+
+
+def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
+    run = trained(f"{HOME}Unruly-v0", env_args={"stream": "Philox", "least_seed_refused": 2**31})
+    clip = ClipFormat(size=(160, 120), seconds=0.2)
+    assert video_of_runs([run.path], Path("clip.mp4"), clip, seed=2**33).frames > 1
+    run = trained(f"{HOME}Plain-v0", run_dir="plain")
+    with pytest.raises(RenderError, match=r"of one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
+        video_of_runs([run.path], Path("plain.mp4"), clip)
+
+
+def test_a_recording_never_imports_a_module(tmp_path):
+    (tmp_path / "my_env.py").write_text(MODULE)
+    recording = Recording("gym:my_env:Mine-v0", 0, 0.05, np.ones(2), actions=np.ones((2, 2)))
+    with pytest.raises(RenderError, match="needs the module 'my_env': pass --plugin my_env"):
+        film.ReplayedScene(recording, (160, 120))
+    assert not Path("imported").exists()
 
 
 MODULE = """
