@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs.gym_copies import Copies
-from pgcontrol_envs.gym_workers import Workers
+from pgcontrol_envs.gym_workers import WorkerCopies
 from pgcontrol_envs.vector import Ids, Seed, Step, as_ids, as_seeds, require_state_of
 
 
@@ -30,7 +30,7 @@ class GymnasiumVecEnv:
 
     def __init__(self, env_id: str, num_envs: int, seed: int | None = 0, workers: int = 0):
         self.env_id, self.num_envs = env_id, num_envs
-        self._copies = Workers(env_id, num_envs, workers) if workers else Copies(env_id, num_envs)
+        self._copies = WorkerCopies(env_id, num_envs, workers) if workers else Copies(env_id, num_envs)
         about = self._copies.about
         usual = (len(about.shapes.obs), len(about.shapes.action), about.shapes.whole) == (1, 1, False)
         self.shapes, self.obs_size = None if usual else about.shapes, math.prod(about.shapes.obs)

@@ -282,11 +282,11 @@ def make(env_id: str, name: GymName) -> Any:
     try:
         with python_warnings():
             return gymnasium.make(name.id, **({"disable_env_checker": True} | name.args))
-    except gymnasium.error.UnregisteredEnv as error:
-        close = get_close_matches(name.id, list(gymnasium.registry), n=3)
+    except (gymnasium.error.UnregisteredEnv, ImportError) as error:
+        close = get_close_matches(name.id, [known for known in gymnasium.registry if known != name.id], n=3)
         hint = f"did you mean {' or '.join(f'gym:{one}' for one in close)}?" if close else " ".join(str(error).split())
         raise UnknownEnv(f"unknown env {env_id!r}: {hint}") from error
-    except (gymnasium.error.Error, ImportError) as error:  # something that it needs is not installed
+    except gymnasium.error.Error as error:  # something that it needs is not installed
         raise ValueError(f"{env_id} cannot be made: {' '.join(str(error).split())}") from error
     except (Exception, SystemExit) as error:
         taken = _parameters(name.id) if isinstance(error, TypeError) else set(name.args)

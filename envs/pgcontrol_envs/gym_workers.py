@@ -25,7 +25,7 @@ class WorkerDied(RuntimeError):
     """A worker process ended that should not have."""
 
 
-class Workers:
+class WorkerCopies:
     """The interface of Copies, for copies in worker processes.
 
     Raises:
@@ -38,7 +38,7 @@ class Workers:
         if current_process().daemon:
             raise ValueError(f"{env_id}: a worker process cannot have workers of its own")
         self._blocks = np.array_split(np.arange(count), min(workers, count))
-        makers = [_Maker(env_id, number, len(block), os.getpid()) for number, block in enumerate(self._blocks)]
+        makers = [_CopiesMaker(env_id, number, len(block), os.getpid()) for number, block in enumerate(self._blocks)]
         try:
             # a fork would take over the locks of threads but not the threads
             self._vector = AsyncVectorEnv(makers, shared_memory=False, context="spawn")
@@ -115,7 +115,7 @@ class Workers:
         return list(answers)
 
 
-class _Maker:
+class _CopiesMaker:
     """Makes a block where AsyncVectorEnv asks for an environment: in each process, and in ours to see the spaces."""
 
     def __init__(self, env_id: str, number: int, count: int, home: int):
@@ -127,10 +127,10 @@ class _Maker:
                 signal.signal(one, signal.SIG_IGN)
             torch.set_num_threads(1)
             plugins.loaded()
-        return _Block(self.env_id, self.number, self.count)
+        return _CopiesEnv(self.env_id, self.number, self.count)
 
 
-class _Block(gymnasium.Env):
+class _CopiesEnv(gymnasium.Env):
     """Copies, made when they are asked for the first time."""
 
     observation_space = action_space = Discrete(1)

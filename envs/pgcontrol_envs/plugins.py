@@ -103,7 +103,7 @@ def use_module(name: str) -> None:
             adopt(sys.modules[name])
         return
     plugin = plugin or use(name)
-    sys.modules.setdefault(name, plugin.module)  # Gymnasium imports it by this name
+    sys.modules.setdefault(name, plugin.module)  # a file elsewhere: Gymnasium imports it by this name
 
 
 def is_named(module: str) -> bool:
@@ -208,6 +208,8 @@ def _digest(module: ModuleType) -> str:
 
 
 def _module_of_file(name: str, file: str) -> ModuleType:
+    if (there := _imports(name, file)) and name in sys.modules:
+        return sys.modules[name]
     # under a name of its own, so that robot.py takes no other module's place; in sys.modules, as dataclasses ask there
     spec = importlib.util.spec_from_file_location(f"plugin_{name}", file)
     assert spec is not None
@@ -219,7 +221,18 @@ def _module_of_file(name: str, file: str) -> ModuleType:
     except BaseException:
         del sys.modules[spec.name]
         raise
+    if there:
+        sys.modules[name] = module
     return module
+
+
+def _imports(name: str, file: str) -> bool:
+    """Whether `import name` means this very file, here and now: then there is one module of it."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # of a module that says nothing of itself
+        return False
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == Path(file).resolve()
 
 
 def _why(error: BaseException, source: str) -> str:
