@@ -9,6 +9,10 @@ import gymnasium
 import numpy as np
 import pytest
 import yaml
+from pgcontrol.video import film
+from pgcontrol.video.clip_format import ClipFormat
+from pgcontrol.video.clips import video_of_runs
+from pgcontrol.video.recording import Recording
 from pgcontrol_envs import BrokenEnv
 
 import pgcontrol
@@ -21,10 +25,6 @@ from pgcontrol.play import evaluate
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
-from pgcontrol.video import film
-from pgcontrol.video.clip_format import ClipFormat
-from pgcontrol.video.clips import video_of_runs
-from pgcontrol.video.recording import Recording
 
 HOME = "gym:tests.envs.unruly:"
 SMALL = {
