@@ -49,6 +49,12 @@ def stack(*parts: Array) -> Array:
     return _namespace(parts[0]).stack(parts, -1)
 
 
+def within(x: Array, between: tuple[float, float]) -> Array:
+    """Whether x is between two numbers, and neither of them."""
+    low, high = between
+    return (x > low) & (x < high)
+
+
 def least(x: Array) -> Array:
     """The smallest number along the last dimension: [N, a] to [N]."""
     return x.min(-1) if isinstance(x, np.ndarray) else x.amin(-1)

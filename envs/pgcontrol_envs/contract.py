@@ -54,8 +54,9 @@ class _Trial:
             if not hasattr(cls, name):
                 raise TaskError(f"{cls.__name__}: defines no {name}")
         self.task: Task = self.call("__init__", cls)
-        if (track := self.task.camera.track) is not None and track not in _bodies(self.task):
-            raise self.error("camera", f"tracks {track!r}; the bodies are {', '.join(_bodies(self.task))}")
+        track, names = self.task.camera.track, _bodies(self.task)
+        if track is not None and track not in (*names, *range(len(names))):
+            raise self.error("camera", f"tracks {track!r}; the bodies are {', '.join(names)}")
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
 

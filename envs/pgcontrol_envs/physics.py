@@ -102,6 +102,11 @@ class CpuPhysics:
             self._batch.warning[rows] = 0
         self._warned[rows] = 0
 
+    def mirror(self, i: int, data: mujoco.MjData) -> None:
+        """Put simulation i's state into a MjData of the same model, derived fields included (mj_forward)."""
+        mujoco.mj_setState(self.model, data, self._batch.state[i], mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_forward(self.model, data)
+
     def state(self) -> dict[str, Tensor]:
         """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""
         return {name: torch.from_numpy(field.copy()) for name, field in self._saved.items()}

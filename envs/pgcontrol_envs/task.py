@@ -38,11 +38,12 @@ class Camera:
     """From where a task is filmed. Distances in metres, angles in degrees, as in mjvCamera.
 
     Attributes:
-        track: the body whose subtree the camera follows; None for a camera that stands still.
+        track: the body whose subtree the camera follows, its name or its number (1 is the first body below the world);
+            None for a camera that stands still.
         lookat: the point in the middle of the picture of a camera that stands still.
     """
 
-    track: str | None = None
+    track: str | int | None = None
     distance: float = 4.0
     elevation: float = -20.0
     azimuth: float = 90.0
@@ -73,6 +74,9 @@ class Task(ABC):
         time_limit: env steps after which an episode is truncated.
         derived: the derived MjData fields the task reads.
         unobserved: how many positions are not observed: the first ones, which say where a body is.
+        exclude_current_positions_from_observation: False if those are observed as well.
+        settings: which attributes Gymnasium's keyword arguments set, by the arguments' names; besides the bases' own.
+            See settings.py.
         reset_noise: how far positions and velocities are off the model's defaults at the start, at most; see reset().
         normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
         routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
@@ -88,6 +92,8 @@ class Task(ABC):
     time_limit: ClassVar[int] = 1000
     derived: ClassVar[tuple[str, ...]] = ()
     unobserved: ClassVar[int] = 0
+    exclude_current_positions_from_observation: ClassVar[bool] = True
+    settings: ClassVar[tuple[str, ...]] = ("xml_file", "frame_skip")
     reset_noise: ClassVar[float] = 0.0
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()
@@ -109,8 +115,8 @@ class Task(ABC):
             names = ", ".join(self.model.actuator(i).name or str(i) for i in free)
             raise TaskError(f"{type(self).__name__}: {self.xml} gives no ctrlrange for the actuators {names}")
 
-    def body(self, name: str) -> int:
-        """The model's id of a body."""
+    def body(self, name: str | int) -> int:
+        """The model's number of a body, given its name or its number."""
         return self.model.body(name).id
 
     def bind(self, physics: Physics) -> None:
@@ -118,7 +124,8 @@ class Task(ABC):
 
         Here the positions but the first `unobserved`, and the velocities.
         """
-        self.posture, self.velocity = physics.qpos[:, self.unobserved :], physics.qvel
+        first = self.unobserved if self.exclude_current_positions_from_observation else 0
+        self.posture, self.velocity = physics.qpos[:, first:], physics.qvel
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng.

@@ -1,35 +1,129 @@
-"""The Gymnasium face of a VecEnv: gymnasium.vector.VectorEnv, with numpy in and out and autoreset on top."""
+"""The Gymnasium face of a task: gymnasium.Env, and gymnasium.vector.VectorEnv with autoreset, numpy in and out."""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Mapping
+from dataclasses import fields
+from math import inf
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
 import torch
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from pgcontrol_envs.rendering import Painter, View
+from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import Task
 from pgcontrol_envs.tasks import catalog
-from pgcontrol_envs.vector import TaskVecEnv
+from pgcontrol_envs.vector import Step, TaskVecEnv, UnknownEnv
 
 Array = np.ndarray
+RENDER_MODES = ("rgb_array",)
 
 
-class GymVectorEnv(VectorEnv[Array, Array, Array]):
-    """N copies of a task as Gymnasium's training loops want them.
-
-    For equal seeds and actions it walks, bit for bit, the trajectories of Gymnasium's SyncVectorEnv of the same v5 env;
-    rewards agree to 1e-9. Autoreset is NEXT_STEP: the step after an episode's last ignores that env's action, resets
-    the env and returns reward 0. Infos hold the reward's terms, each with its `_` mask, and nothing else.
+class Simulations:
+    """N copies of a task, and pictures of them: what both faces have in common.
 
     Args:
         task: a task's id, such as "HalfCheetah-v5".
         num_envs: N.
         threads: threads for the physics; 0 for one per logical CPU. Results do not depend on it.
-        max_episode_steps: a time limit other than the task's.
-        render_mode: must be None: pgcontrol renders recorded states, elsewhere.
+        max_episode_steps: a time limit other than the task's; -1 for none.
+        render_mode: "rgb_array" or None.
+        arguments: Gymnasium's keyword arguments of the v5 task (settings.py), and what is drawn (rendering.View).
+
+    Attributes:
+        envs: the copies.
+        render_mode: as given.
+        metadata: render modes and frames per second.
+        single_action_space: of one copy.
+        single_observation_space: of one copy.
+
+    Raises:
+        ValueError: an argument that the task does not take, or a value that it cannot be; one line names it.
+    """
+
+    def __init__(
+        self,
+        task: str,
+        num_envs: int,
+        threads: int,
+        max_episode_steps: int | None,
+        render_mode: str | None,
+        arguments: Mapping[str, Any],
+    ):
+        tasks, names = catalog(), {field.name for field in fields(View)}
+        if task not in tasks:
+            raise UnknownEnv(f"unknown task {task!r}: expected one of {', '.join(tasks)}")
+        if num_envs < 1:
+            raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
+        self.view = View(**{name: value for name, value in arguments.items() if name in names})
+        settings = {name: value for name, value in arguments.items() if name not in names}
+        chosen = configured(tasks[task], settings, names)
+        if render_mode not in (None, *RENDER_MODES):
+            instead = "'rgb_array', shown by gymnasium.wrappers.HumanRendering, or `pgcontrol play`"
+            hint = f"; for a window: {instead}" if render_mode == "human" else ""
+            raise ValueError(f"pgcontrol/{task}: render_mode: expected None or 'rgb_array', got {render_mode!r}{hint}")
+        self.envs = TaskVecEnv(chosen, num_envs, None, threads, _limit(task, max_episode_steps))
+        self.render_mode, self._camera = render_mode, self.view.camera(self.envs.task)
+        self.metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES)}
+        self.metadata["render_fps"] = round(1 / self.envs.control_dt)
+        low, high = self.envs.action_low.numpy(), self.envs.action_high.numpy()
+        self.single_action_space = Box(low, high, dtype=np.float32)
+        self.single_observation_space = Box(-np.inf, np.inf, (self.envs.obs_size,), np.float64)
+        self._data: mujoco.MjData | None = None
+        self._painter: Painter | None = None
+
+    def data(self, i: int) -> mujoco.MjData:
+        """Copy i's state, with the derived fields; the next call puts another state into the same MjData."""
+        if self._data is None:
+            self._data = mujoco.MjData(self.envs.task.model)
+        self.envs.physics.mirror(i, self._data)
+        return self._data
+
+    def render(self) -> tuple[Array, ...] | None:
+        """A picture of each copy, [height, width, 3] uint8; None without a render mode. Raises PictureError."""
+        if self.render_mode is None:
+            return None
+        if self._painter is None:
+            self._painter = Painter(self.envs.task, self.view, self._camera)
+        return tuple(self._painter.draw(self.data(i)) for i in range(self.envs.num_envs))
+
+    def step(self, actions: Any, active: Array | None = None) -> Step:
+        """One step of all copies, or of those of the mask active [N], under actions [N, A] of any number type."""
+        actions = np.asarray(actions)
+        # Gymnasium computes control costs in the actions' precision
+        controls = actions if actions.dtype in (np.float32, np.float64) else actions.astype(np.float64)
+        return self.envs.step(torch.from_numpy(controls), None if active is None else torch.from_numpy(active))
+
+    def close(self) -> None:
+        """Release envs and pictures."""
+        self.envs.close()
+        if self._painter is not None:
+            self._painter.close()
+
+
+class GymVectorEnv(VectorEnv[Array, Array, Array]):
+    """N copies of a task as Gymnasium's training loops want them.
+
+    For equal seeds, actions and arguments it walks, bit for bit, the trajectories of Gymnasium's SyncVectorEnv of the
+    same v5 env; rewards agree to 1e-9. Infos hold the reward's terms, each with its `_` mask, and nothing else; under
+    SAME_STEP also `final_obs` and `final_info`.
+
+    Args:
+        task: a task's id, such as "HalfCheetah-v5".
+        num_envs: N.
+        threads: threads for the physics; 0 for one per logical CPU. Results do not depend on it.
+        max_episode_steps: a time limit other than the task's; -1 for none.
+        render_mode: "rgb_array" or None.
+        autoreset_mode: as SyncVectorEnv's. NEXT_STEP: the step after an episode's last ignores that env's action,
+            resets the env and returns reward 0. SAME_STEP: an episode's last step returns the next one's first
+            observation. DISABLED: envs whose episodes ended are to be reset with options["reset_mask"].
+        arguments: Gymnasium's keyword arguments of the v5 task (settings.py), and what is drawn (rendering.View).
     """
 
     def __init__(
@@ -39,20 +133,39 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         threads: int = 0,
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        **arguments: Any,
     ):
-        if render_mode is not None:
-            raise ValueError(f"pgcontrol/{task}: expected render_mode None, got {render_mode!r}")
+        try:
+            self.autoreset_mode = AutoresetMode(autoreset_mode)
+        except ValueError:
+            modes = ", ".join(mode.value for mode in AutoresetMode)
+            raise ValueError(f"autoreset_mode: expected one of {modes}, got {autoreset_mode!r}") from None
         self.num_envs = num_envs
-        self.envs = TaskVecEnv(catalog()[task], num_envs, None, threads, max_episode_steps)
-        self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
-        self.metadata["render_fps"] = round(1 / self.envs.control_dt)
-        low, high = self.envs.action_low.numpy(), self.envs.action_high.numpy()
-        self.single_action_space = Box(low, high, dtype=np.float32)
-        self.single_observation_space = Box(-np.inf, np.inf, (self.envs.obs_size,), np.float64)
+        self._sims = Simulations(task, num_envs, threads, max_episode_steps, render_mode, arguments)
+        self.envs, self.render_mode = self._sims.envs, render_mode
+        self.metadata = self._sims.metadata | {"autoreset_mode": self.autoreset_mode}
+        self.single_action_space = self._sims.single_action_space
+        self.single_observation_space = self._sims.single_observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._over = torch.zeros(num_envs, dtype=torch.bool)
-        self._obs = torch.zeros(num_envs, self.envs.obs_size, dtype=torch.float64)
+        self._over = np.zeros(num_envs, np.bool_)
+        self._obs = np.zeros((num_envs, self.envs.obs_size))
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The copies' random generators."""
+        return tuple(self.envs.streams.generators)
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The model of all copies."""
+        return self.envs.task.model
+
+    @property
+    def dt(self) -> float:
+        """Seconds per step."""
+        return self.envs.control_dt
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -65,58 +178,137 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             found = f"{mask.dtype} {mask.shape}" + " without a True" * (mask.dtype == np.bool_ and not mask.any())
             raise ValueError(f"options['reset_mask']: expected bool ({self.num_envs},) with some True, got {found}")
-        self._obs = self._obs.clone()  # what was returned last is the caller's
-        self._obs[mask] = self.envs.reset(mask, seed)
+        self._obs = self._obs.copy()  # what was returned last is the caller's
+        self._obs[mask] = self.envs.reset(mask, seed).numpy()
         self._over[mask] = False
-        return self._obs.numpy(), {}
+        return self._obs, {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """One step: obs [N, O] float64, reward [N] float64, terminated [N], truncated [N], infos.
 
-        Raises ValueError for actions of another shape than [N, A].
+        Raises ValueError for actions of another shape than [N, A]; ResetNeeded where autoreset is off and an env's
+        episode has ended.
         """
-        action, active = torch.from_numpy(_floats(actions)), ~self._over
-        everyone = bool(active.all())
-        if not everyone:
+        active = None
+        if self._over.any():
+            if self.autoreset_mode is AutoresetMode.DISABLED:
+                which = ", ".join(map(str, np.flatnonzero(self._over)))
+                raise gymnasium.error.ResetNeeded(
+                    f"autoreset is off and the episodes of the envs {which} have ended: reset them with"
+                    " options={'reset_mask': terminated | truncated}"
+                )
             self.envs.reset(self._over)
-        self._obs, reward, terminated, truncated, terms = self.envs.step(action, None if everyone else active)
-        self._over = terminated | truncated
-        infos: dict[str, Any] = {}
-        if active.any():
-            for name, term in terms.items():
-                infos[name], infos[f"_{name}"] = term.numpy(), active.numpy().copy()
-        return self._obs.numpy(), reward.numpy(), terminated.numpy(), truncated.numpy(), infos
+            active = ~self._over
+        step = self._sims.step(actions, active)
+        self._obs, terminated, truncated = step.obs.numpy(), step.terminated.numpy(), step.truncated.numpy()
+        over = terminated | truncated
+        terms = {name: term.numpy() for name, term in step.terms.items()}
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
+            infos = self._begin_anew(over, terms)
+        else:
+            self._over = over
+            infos = _masked(terms, np.ones(self.num_envs, np.bool_) if active is None else active)
+        return self._obs, step.reward.numpy(), terminated, truncated, infos
+
+    def _begin_anew(self, over: Array, terms: dict[str, Array]) -> dict[str, Any]:
+        """Reset the envs of the mask over, and give the infos of the step that ended their episodes."""
+        final = np.full(self.num_envs, None, object)
+        for i in np.flatnonzero(over):
+            final[i] = self._obs[i].copy()
+        self._obs[over] = self.envs.reset(over).numpy()
+        ended = {"final_obs": final, "_final_obs": over.copy()}
+        ended |= {"final_info": _masked(terms, over), "_final_info": over.copy()}
+        return ended | _masked(terms, ~over)
+
+    def render(self) -> tuple[Array, ...] | None:
+        """A picture of each copy, [height, width, 3] uint8; None without a render mode."""
+        return self._sims.render()
 
     def close_extras(self, **kwargs: Any) -> None:
         """Release the envs."""
-        self.envs.close()
+        self._sims.close()
 
 
 class GymEnv(gymnasium.Env[Array, Array]):
-    """One copy of a task as gymnasium.Env; gymnasium.make adds the time limit. For many copies use make_vec."""
+    """One copy of a task as gymnasium.Env; gymnasium.make adds the time limit. For many copies use make_vec.
 
-    def __init__(self, task: str, render_mode: str | None = None):
-        self._vector = GymVectorEnv(task, 1, 1, render_mode=render_mode)
-        self.metadata = {k: v for k, v in self._vector.metadata.items() if k != "autoreset_mode"}
-        self.action_space = self._vector.single_action_space
-        self.observation_space = self._vector.single_observation_space
+    `arguments` are Gymnasium's of the v5 task (settings.py), and what is drawn (rendering.View).
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES)}  # noqa: RUF012
+
+    def __init__(self, task: str, render_mode: str | None = None, threads: int = 1, **arguments: Any):
+        self._sims = Simulations(task, 1, threads, -1, render_mode, arguments)
+        self.render_mode, self.metadata = render_mode, self._sims.metadata
+        self.action_space = self._sims.single_action_space
+        self.observation_space = self._sims.single_observation_space
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The simulation's model."""
+        return self._sims.envs.task.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """A copy of the simulation's state as it is now; set_state() changes the simulation."""
+        return self._sims.data(0)
+
+    @property
+    def dt(self) -> float:
+        """Seconds per step."""
+        return self._sims.envs.control_dt
+
+    @property
+    def frame_skip(self) -> int:
+        """Physics steps per step."""
+        return self._sims.envs.task.frame_skip
+
+    def set_state(self, qpos: Array, qvel: Array) -> None:
+        """Put the simulation at positions qpos [nq] and velocities qvel [nv]."""
+        physics = self._sims.envs.physics
+        physics.qpos[0], physics.qvel[0] = qpos, qvel
+        physics.forward()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """A new episode: obs [O], {}."""
         super().reset(seed=seed)
-        return self._vector.envs.reset(seed=seed)[0].numpy(), {}
+        self._sims.envs.streams.generators[0] = self.np_random
+        return self._sims.envs.reset()[0].numpy(), {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step: obs [O], reward, terminated, False, and the reward's terms."""
-        step = self._vector.envs.step(torch.from_numpy(_floats(action)[None]))
+        step = self._sims.step(np.asarray(action)[None])
         terms = {name: float(term[0]) for name, term in step.terms.items()}
         return step.obs[0].numpy(), float(step.reward[0]), bool(step.terminated[0]), False, terms
 
+    def render(self) -> Array | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A picture, [height, width, 3] uint8; None without a render mode."""
+        pictures = self._sims.render()
+        return None if pictures is None else pictures[0]
 
-def _floats(actions: Any) -> Array:
-    """Actions as float32 or float64, whichever they are: Gymnasium computes control costs in the actions' precision."""
-    actions = np.asarray(actions)
-    return actions if actions.dtype in (np.float32, np.float64) else actions.astype(np.float64)
+    def close(self) -> None:
+        """Release simulation and pictures."""
+        self._sims.close()
+
+
+def _limit(task: str, steps: int | None) -> float | None:
+    """A time limit as TaskVecEnv takes it; Gymnasium's -1 is none."""
+    if steps is None or steps == -1:
+        return None if steps is None else inf
+    if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
+        wanted = "a whole number, at least 1, or -1 for no limit"
+        raise ValueError(f"pgcontrol/{task}: max_episode_steps: expected {wanted}, got {steps!r}")
+    return int(steps)
+
+
+def _masked(terms: dict[str, Array], mask: Array) -> dict[str, Any]:
+    """The terms of the envs of a mask [N] as Gymnasium's infos: 0 elsewhere, each with a copy of the mask."""
+    if not mask.any():
+        return {}
+    infos: dict[str, Any] = {}
+    for name, term in terms.items():
+        infos[name], infos[f"_{name}"] = (term if mask.all() else np.where(mask, term, 0)), mask.copy()
+    return infos
 
 
 def register(tasks: Mapping[str, type[Task]]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import UserDict
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -163,21 +164,27 @@ class TaskVecEnv:
     """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
 
     Results do not depend on the number of threads. seed None takes entropy from the operating system. time_limit
-    replaces the task's. Raises TaskError for a task that breaks its contract; see contract.py.
+    replaces the task's; with inf an episode has none. Raises TaskError for a task that breaks its contract; see
+    contract.py.
+
+    Attributes:
+        streams: the envs' random streams.
     """
 
     exact_resume, shapes = True, None
 
     def __init__(
-        self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: int | None = None
+        self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: float | None = None
     ):
         contract.require(task)
         self.task, self.env_id, self.num_envs = task(), task.id, num_envs
         self.action_low, self.action_high = self.task.action_low, self.task.action_high
-        self.control_dt, self.time_limit = self.task.dt, time_limit or task.time_limit
+        limit = task.time_limit if time_limit is None else time_limit
+        self.control_dt, self.time_limit = self.task.dt, None if limit == inf else int(limit)
+        self._limit = limit
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)
         self.task.bind(self.physics)
-        self._streams = Streams.seeded(num_envs, seed)
+        self.streams = Streams.seeded(num_envs, seed)
         # the reading of one clock, and what it was when each episode began
         self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))
@@ -188,9 +195,9 @@ class TaskVecEnv:
         chosen, seeds = as_ids(ids, self.num_envs), as_seeds(seed, self.num_envs)
         for i in chosen.tolist():
             if (one := seeds[i]) is not None:
-                self._streams.reseed(i, one)
+                self.streams.reseed(i, one)
         self.physics.reset(chosen)
-        self.task.reset(self.physics, chosen, self._streams.narrow(chosen))
+        self.task.reset(self.physics, chosen, self.streams.narrow(chosen))
         self.physics.forward(chosen)
         self._began[chosen] = self._clock
         return torch.from_numpy(self.task.observe()[chosen])
@@ -213,7 +220,7 @@ class TaskVecEnv:
             self._began += ~active.numpy()  # the others do not age
         task.remember()
         self._clock += 1
-        obs, truncated, terminated = task.observe(), self._began <= self._clock - self.time_limit, task.terminated()
+        obs, truncated, terminated = task.observe(), self._began <= self._clock - self._limit, task.terminated()
         if terminated is None:
             terminated = np.zeros(self.num_envs, np.bool_)
         reward, terms = task.reward(controls, before, terminated)
@@ -229,7 +236,7 @@ class TaskVecEnv:
         """The physics, the episodes' clocks, and the random streams."""
         tensors = {f"physics.{name}": value for name, value in self.physics.state().items()}
         tensors["elapsed"] = torch.from_numpy(self._clock - self._began)
-        return tensors, {"env": self.env_id, "streams": self._streams.state()}
+        return tensors, {"env": self.env_id, "streams": self.streams.state()}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
         """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""
@@ -238,7 +245,7 @@ class TaskVecEnv:
             raise ValueError("env state: expected a tensor 'elapsed', found none")
         self.physics.load_state({name.removeprefix("physics."): tensor for name, tensor in tensors.items()})
         self._began[:] = self._clock - tensors["elapsed"].numpy()
-        self._streams.load_state(extra["streams"])
+        self.streams.load_state(extra["streams"])
 
     def copy(self, source: Ids, target: Ids) -> None:
         """Put the envs target where the envs source are, natively; see VecEnv.copy."""

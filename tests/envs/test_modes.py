@@ -41,7 +41,7 @@ def test_every_route_is_demonstrated(modal):
     assert (np.bincount(demonstrator.route) == 480 // len(task.routes)).all()
     assert (route[route >= 0] == demonstrator.route[route >= 0]).all()
     assert (route >= 0).mean() >= (0.95 if modal == "Bandit-v0" else 0.99)
-    assert length.max() <= 0.6 * env.time_limit or modal in ("Bandit-v0", "Needle-v0")
+    assert length.max() <= 0.6 * task.time_limit or modal in ("Bandit-v0", "Needle-v0")
 
 
 def test_actions_stay_within_the_bounds(modal):

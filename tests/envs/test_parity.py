@@ -1,11 +1,20 @@
 """The Gymnasium face walks the trajectories of Gymnasium's own SyncVectorEnv of the v5 envs."""
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
 
+import inspect
+import math
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import gymnasium
+import mujoco
 import numpy as np
+import pgcontrol_envs
 import pytest
+from pgcontrol_envs.settings import keywords
+from pgcontrol_envs.task import GYMNASIUM_ASSETS
 
 TERMINATE = {
     "Ant-v5",
@@ -17,10 +26,39 @@ TERMINATE = {
 }
 
 
-def walk_together(task: str, steps: int, dtype: type, **kwargs: Any) -> tuple[int, int]:
+NARROWER = {
+    "healthy_z_range": (0.9, 1.2),
+    "healthy_angle_range": (-0.05, 0.15),
+    "healthy_state_range": (-2.0, 3.0),
+    "contact_force_range": (-0.2, 0.5),
+    "contact_cost_range": (-math.inf, 0.01),
+    "impact_cost_range": (0.001, 0.5),
+}
+
+
+def other_value(task: str, name: str, folder: Path) -> Any:
+    """Something that a keyword argument of Gymnasium's env does not have by default."""
+    default = inspect.signature(type(gymnasium.make(task).unwrapped).__init__).parameters[name].default
+    if name == "xml_file":
+        spec = mujoco.MjSpec.from_file(str(GYMNASIUM_ASSETS / default))
+        spec.option.gravity = (0.1, 0.0, -7.0)
+        (file := folder / f"{task}.xml").write_text(spec.to_xml())
+        return str(file)
+    if name == "main_body":
+        return 3
+    if name in NARROWER:
+        return NARROWER[name]
+    return not default if isinstance(default, bool) else default + 1 if isinstance(default, int) else 0.7 * default
+
+
+def walk_together(task: str, steps: int, dtype: type = np.float32, mode: str = "NextStep", **kwargs: Any) -> list[int]:
     """Step both under the same actions, comparing everything; return how many episodes terminated and truncated."""
-    ours = gymnasium.make_vec(f"pgcontrol/{task}", num_envs=3, threads=2, **kwargs)
-    theirs = gymnasium.make_vec(task, num_envs=3, vectorization_mode="sync", **kwargs)
+    ours = gymnasium.make_vec(f"pgcontrol/{task}", num_envs=3, threads=2, autoreset_mode=mode, **kwargs)
+    theirs = gymnasium.make_vec(
+        task, num_envs=3, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}, **kwargs
+    )
+    assert ours.metadata["autoreset_mode"] is theirs.metadata["autoreset_mode"]
+    assert ours.metadata["render_fps"] == theirs.metadata["render_fps"]
     assert ours.observation_space == theirs.observation_space
     assert ours.action_space == theirs.action_space
     np.testing.assert_array_equal(ours.reset(seed=3)[0], theirs.reset(seed=3)[0])
@@ -37,24 +75,61 @@ def walk_together(task: str, steps: int, dtype: type, **kwargs: Any) -> tuple[in
         np.testing.assert_array_equal(terminated, terminated_)
         np.testing.assert_array_equal(truncated, truncated_)
         np.testing.assert_allclose(reward, reward_, rtol=0, atol=1e-9)
-        for name, value in infos.items():
-            np.testing.assert_allclose(value, infos_[name], rtol=0, atol=1e-9, err_msg=name)
-            assert value.dtype == bool if name.startswith("_") else value.shape == (3,)
-        assert {name for name in infos_ if "reward" in name or "penalty" in name} == set(infos)
+        compare_infos(infos, infos_)
         ended += terminated.sum(), truncated.sum()
-    return int(ended[0]), int(ended[1])
+        over = terminated | truncated
+        if t == 2 or (mode == "Disabled" and over.any()):
+            over[0] |= t == 2  # episodes do not end together
+            masked = (env.reset(options={"reset_mask": over})[0] for env in (ours, theirs))
+            np.testing.assert_array_equal(*masked)
+    return ended.tolist()
+
+
+def compare_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Ours are theirs, but for what they tell beside the reward."""
+    wanted = {name for name in theirs if any(word in name for word in ("reward", "penalty", "final"))}
+    assert set(ours) == wanted
+    for name, value in ours.items():
+        if name == "final_info":
+            compare_infos(value, theirs[name])
+        elif name == "final_obs":
+            assert value.dtype == object
+            for mine, other in zip(value, theirs[name], strict=True):
+                np.testing.assert_array_equal(mine, other)
+        else:
+            np.testing.assert_allclose(value, theirs[name], rtol=0, atol=1e-9, err_msg=name)
+            assert value.dtype == bool if name.startswith("_") else value.shape == (3,)
 
 
 def test_same_trajectories(v5):
-    terminated, truncated = walk_together(v5, 2050, np.float32)
+    terminated, truncated = walk_together(v5, 2050)
     assert terminated + truncated >= 3
     assert (terminated > 0) == (v5 in TERMINATE)
 
 
-def test_same_trajectories_with_a_short_time_limit_and_actions_in_double(v5):
-    terminated, truncated = walk_together(v5, 300, np.float64, max_episode_steps=8)
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_same_trajectories_with_a_short_time_limit_and_actions_in_double(v5, mode):
+    terminated, truncated = walk_together(v5, 300, np.float64, mode, max_episode_steps=8)
     assert truncated > 3
     assert terminated > 0 or v5 not in TERMINATE - {"Ant-v5", "Humanoid-v5"}
+
+
+def test_same_trajectories_without_a_time_limit():
+    assert walk_together("Reacher-v5", 120, max_episode_steps=-1) == [0, 0]
+
+
+def test_the_keyword_arguments_are_gymnasiums(v5):
+    theirs = set(inspect.signature(type(gymnasium.make(v5).unwrapped).__init__).parameters)
+    assert set(keywords(pgcontrol_envs.catalog()[v5])) == theirs - {"self", "default_camera_config", "kwargs"}
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass':UserWarning")
+@pytest.mark.filterwarnings("ignore:.*uph_cost_weight has no effect:UserWarning")
+def test_same_trajectories_under_every_keyword_argument(v5, tmp_path):
+    others = {name: other_value(v5, name, tmp_path) for name in keywords(pgcontrol_envs.catalog()[v5])}
+    for name, value in others.items():
+        walk_together(v5, 12, **{name: value})
+    walk_together(v5, 60, **others)
 
 
 def test_seeds_and_masks_as_sync_vector_env_takes_them():

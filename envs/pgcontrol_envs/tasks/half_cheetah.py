@@ -12,5 +12,5 @@ class HalfCheetah(Locomotion):
     frame_skip = 5
     reset_noise = 0.1
     normal_velocities = True
-    ctrl_cost = 0.1
-    camera = Camera(track="torso", distance=4.0)
+    ctrl_cost_weight = 0.1
+    camera = Camera(track=1, distance=4.0)

@@ -1,18 +1,33 @@
 """Hopper: a one-legged planar hopper, rewarded for speed while upright (Erez, Tassa, Todorov 2011; Gymnasium's v5)."""
 
-from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.locomotion import Upright
-from pgcontrol_envs.task import Camera
+from math import inf
+
+from pgcontrol_envs.arrays import Array, join, within
+from pgcontrol_envs.locomotion import Planar
+from pgcontrol_envs.task import Camera, Physics
 
 
-class Hopper(Upright):
-    """Hop forwards. Ends when the torso is low or tilted, or the state beyond bounds. Observes [N, 11]."""
+class Hopper(Planar):
+    """Hop forwards. Ends when the torso is low or tilted, or the state beyond bounds. Observes [N, 11].
+
+    Attributes:
+        healthy_state_range: what all of the state but x and height must be within.
+    """
 
     id = "Hopper-v5"
     xml = "hopper.xml"
-    camera = Camera(track="torso", distance=3.0)
+    settings = ("healthy_state_range",)
+    healthy_z_range = (0.7, inf)
+    healthy_angle_range = (-0.2, 0.2)
+    healthy_state_range = (-100.0, 100.0)
+    camera = Camera(track=1, distance=3.0)
 
-    def terminated(self) -> Array:
-        """Unless the torso is above 0.7 m, tilted by less than 0.2 rad, and all but x and height within ±100."""
-        bounded = (abs(join(self.posture[:, 1:], self.velocity)) < 100).all(-1)
-        return ~((self.height > 0.7) & (abs(self.angle) < 0.2) & bounded)
+    def bind(self, physics: Physics) -> None:
+        """The positions but x and height, too."""
+        super().bind(physics)
+        self.rest = physics.qpos[:, 2:]
+
+    def healthy(self) -> Array:
+        """Above 0.7 m, tilted by less than 0.2 rad, and all but x and height within ±100."""
+        bounded = within(join(self.rest, self.velocity), self.healthy_state_range).all(-1)
+        return super().healthy() & bounded

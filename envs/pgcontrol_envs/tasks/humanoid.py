@@ -1,23 +1,55 @@
 """Humanoid: a body of 17 actuators, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
-from pgcontrol_envs.arrays import Array, join
+from math import inf
+
+from pgcontrol_envs.arrays import Array, join, within
+from pgcontrol_envs.locomotion import Healthy
 from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class HumanoidBody(Task):
-    """What the tasks of the humanoid body share; not a task itself."""
+    """What the tasks of the humanoid body share; not a task itself.
 
+    Attributes:
+        ctrl_cost_weight: the factor of the sum of squared controls.
+        include_cinert_in_observation: whether the bodies' inertias are observed.
+        include_cvel_in_observation: whether their velocities are.
+        include_qfrc_actuator_in_observation: whether the actuators' forces are.
+        include_cfrc_ext_in_observation: whether contact forces are.
+    """
+
+    settings = (
+        "ctrl_cost_weight",
+        "reset_noise_scale",
+        "exclude_current_positions_from_observation",
+        "include_cinert_in_observation",
+        "include_cvel_in_observation",
+        "include_qfrc_actuator_in_observation",
+        "include_cfrc_ext_in_observation",
+    )
     frame_skip = 5
     reset_noise = 0.01
+    unobserved = 2
+    ctrl_cost_weight = 0.1
+    include_cinert_in_observation = True
+    include_cvel_in_observation = True
+    include_qfrc_actuator_in_observation = True
+    include_cfrc_ext_in_observation = True
     derived = ("xipos", "cinert", "cvel", "qfrc_actuator", "cfrc_ext")
-    camera = Camera(track="torso", distance=4.0)
+    camera = Camera(track=1, distance=4.0)
 
     def bind(self, physics: Physics) -> None:
         """What is observed; height; controls; contact forces on each body; the bodies' x and shares of the mass."""
+        super().bind(physics)
         fields = (physics.bind(field) for field in ("cinert", "cvel", "cfrc_ext"))
         cinert, cvel, self.forces = (field.reshape(len(field), -1) for field in fields)
-        actuators = physics.bind("qfrc_actuator")[:, 6:]
-        self.observed = physics.qpos[:, 2:], physics.qvel, cinert[:, 10:], cvel[:, 6:], actuators, self.forces[:, 6:]
+        choice = (
+            (self.include_cinert_in_observation, cinert[:, 10:]),
+            (self.include_cvel_in_observation, cvel[:, 6:]),
+            (self.include_qfrc_actuator_in_observation, physics.bind("qfrc_actuator")[:, 6:]),
+            (self.include_cfrc_ext_in_observation, self.forces[:, 6:]),
+        )
+        self.observed = self.posture, self.velocity, *(field for included, field in choice if included)
         self.height, self.ctrl, self.xs = physics.qpos[:, 2], physics.ctrl, physics.bind("xipos")[:, :, 0]
         self.share_of_mass = physics.array(self.model.body_mass / self.model.body_mass.sum())
 
@@ -25,24 +57,44 @@ class HumanoidBody(Task):
         """Positions without x and y, velocities, inertias, body velocities, actuator and contact forces [N, 348]."""
         return join(*self.observed)
 
+    def control_cost(self) -> Array:
+        """What the controls cost [N], negative."""
+        return -self.ctrl_cost_weight * (self.ctrl**2).sum(-1)
 
-class Humanoid(HumanoidBody):
-    """Walk towards +x. Ends when the torso leaves its range of height."""
+    def contact_cost(self, weight: float, between: tuple[float, float]) -> Array:
+        """What contact costs [N], negative: the weighted sum of squared forces, clipped."""
+        return -(weight * (self.forces**2).sum(-1)).clip(*between)
+
+
+class Humanoid(Healthy, HumanoidBody):
+    """Walk towards +x. Ends when the torso leaves its range of height.
+
+    Attributes:
+        forward_reward_weight: the factor of the speed of the centre of mass.
+        contact_cost_weight: the factor of the sum of squared contact forces.
+        contact_cost_range: what the cost of contact is clipped to.
+    """
 
     id = "Humanoid-v5"
     xml = "humanoid.xml"
+    settings = ("forward_reward_weight", "contact_cost_weight", "contact_cost_range")
+    forward_reward_weight = 1.25
+    healthy_reward = 5.0
+    healthy_z_range = (1.0, 2.0)
+    contact_cost_weight = 5e-7
+    contact_cost_range = (-inf, 10.0)
 
     def before(self) -> Array:
         """x of the centre of mass [N]."""
         return (self.xs * self.share_of_mass).sum(-1)
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Forward speed x 1.25, 5 for not falling, less the costs of control and of contact."""
-        forward, survive = 1.25 * (self.before() - before) / self.dt, 5.0 * ~terminated
-        ctrl, contact = -0.1 * (self.ctrl**2).sum(-1), (-5e-7 * (self.forces**2).sum(-1)).clip(-10)
+        """Forward speed and what not falling is worth, less the costs of control and of contact."""
+        forward, survive = self.forward_reward_weight * (self.before() - before) / self.dt, self.survive(terminated)
+        ctrl, contact = self.control_cost(), self.contact_cost(self.contact_cost_weight, self.contact_cost_range)
         terms = {"reward_survive": survive, "reward_forward": forward, "reward_ctrl": ctrl, "reward_contact": contact}
         return forward + survive + ctrl + contact, terms
 
-    def terminated(self) -> Array:
-        """Unless the torso is between 1 m and 2 m."""
-        return ~((self.height > 1.0) & (self.height < 2.0))
+    def healthy(self) -> Array:
+        """The torso is between 1 m and 2 m."""
+        return within(self.height, self.healthy_z_range)

@@ -1,19 +1,37 @@
 """HumanoidStandup: the humanoid lying on its back, rewarded for height (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
+import warnings
+from math import inf
+
 from pgcontrol_envs.task import Array, Terms
 from pgcontrol_envs.tasks.humanoid import HumanoidBody
 
 
 class HumanoidStandup(HumanoidBody):
-    """Stand up. Never terminates."""
+    """Stand up. Never terminates.
+
+    Attributes:
+        uph_cost_weight: without effect, as in Gymnasium's v5; it warns when it is set.
+        impact_cost_weight: the factor of the sum of squared contact forces.
+        impact_cost_range: what the cost of impact is clipped to.
+    """
 
     id = "HumanoidStandup-v5"
     xml = "humanoidstandup.xml"
+    settings = ("uph_cost_weight", "impact_cost_weight", "impact_cost_range")
     unnamed = 1.0
+    uph_cost_weight = 1.0
+    impact_cost_weight = 5e-7
+    impact_cost_range = (-inf, 10.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        if self.uph_cost_weight != 1:
+            warnings.warn(f"{self.id}: uph_cost_weight has no effect, as in Gymnasium's env", stacklevel=2)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """The torso's height over the physics timestep, 1 for nothing, less the costs of control and of impact."""
         linup = self.height / self.model.opt.timestep
-        ctrl, impact = -0.1 * (self.ctrl**2).sum(-1), (-5e-7 * (self.forces**2).sum(-1)).clip(-10)
+        ctrl, impact = self.control_cost(), self.contact_cost(self.impact_cost_weight, self.impact_cost_range)
         terms = {"reward_linup": linup, "reward_quadctrl": ctrl, "reward_impact": impact}
         return linup + ctrl + impact + self.unnamed, terms

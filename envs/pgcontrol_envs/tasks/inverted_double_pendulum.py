@@ -5,13 +5,19 @@ from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class InvertedDoublePendulum(Task):
-    """Balance both poles. Ends when the tip is no higher than 1 m."""
+    """Balance both poles. Ends when the tip is no higher than 1 m.
+
+    Attributes:
+        healthy_reward: for each step that does not end in a fall.
+    """
 
     id = "InvertedDoublePendulum-v5"
     xml = "inverted_double_pendulum.xml"
+    settings = ("healthy_reward", "reset_noise_scale")
     frame_skip = 5
     reset_noise = 0.1
     normal_velocities = True
+    healthy_reward = 10.0
     derived = ("site_xpos", "qfrc_constraint")
     camera = Camera(distance=4.1225, lookat=(0.0, 0.0, 0.6))
 
@@ -27,8 +33,8 @@ class InvertedDoublePendulum(Task):
         return join(self.cart, sin(self.angles), cos(self.angles), *rest)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """10 for not falling, less the penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
-        survive = 10.0 * ~terminated
+        """What not falling is worth, less penalties on the tip's distance from (0, 2 m) and the poles' speeds."""
+        survive = self.healthy_reward * ~terminated
         distance = -(0.01 * self.tip_x**2 + (self.tip_height - 2) ** 2)
         velocity = -(1e-3 * self.velocity[:, 1] ** 2 + 5e-3 * self.velocity[:, 2] ** 2)
         terms = {"reward_survive": survive, "distance_penalty": distance, "velocity_penalty": velocity}

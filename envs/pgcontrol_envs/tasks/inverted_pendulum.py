@@ -10,6 +10,7 @@ class InvertedPendulum(Task):
 
     id = "InvertedPendulum-v5"
     xml = "inverted_pendulum.xml"
+    settings = ("reset_noise_scale",)
     frame_skip = 2
     reset_noise = 0.01
     camera = Camera(distance=2.04, lookat=(0.0, 0.0, 0.2))

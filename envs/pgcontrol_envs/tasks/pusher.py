@@ -5,12 +5,22 @@ from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 
 class Pusher(Task):
-    """Bring the object to the goal. Never terminates."""
+    """Bring the object to the goal. Never terminates.
+
+    Attributes:
+        reward_near_weight: the factor of the distance from the tip to the object.
+        reward_dist_weight: the factor of the distance from the object to the goal.
+        reward_control_weight: the factor of |action|².
+    """
 
     id = "Pusher-v5"
     xml = "pusher_v5.xml"
+    settings = ("reward_near_weight", "reward_dist_weight", "reward_control_weight")
     frame_skip = 5
     time_limit = 100
+    reward_near_weight = 0.5
+    reward_dist_weight = 1.0
+    reward_control_weight = 0.1
     derived = ("xpos",)
     camera = Camera(distance=2.5, elevation=-35.0, azimuth=180.0, lookat=(0.2, -0.45, -0.15))
 
@@ -35,7 +45,8 @@ class Pusher(Task):
         return join(*self.arm, self.tip, self.object, self.goal)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """Minus the object's distance to the goal and half of that to the tip, less the cost of control."""
-        dist, near = -norm(self.object - self.goal), -0.5 * norm(self.object - self.tip)
-        ctrl = -0.1 * (action**2).sum(-1)
+        """Minus the object's distances to the goal and, at half the weight, to the tip, less the cost of control."""
+        dist = -self.reward_dist_weight * norm(self.object - self.goal)
+        near = -self.reward_near_weight * norm(self.object - self.tip)
+        ctrl = -self.reward_control_weight * (action**2).sum(-1)
         return dist + ctrl + near, {"reward_dist": dist, "reward_ctrl": ctrl, "reward_near": near}

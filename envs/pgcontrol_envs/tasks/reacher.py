@@ -5,12 +5,20 @@ from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
 
 class Reacher(Task):
-    """Bring the fingertip to the target. Never terminates."""
+    """Bring the fingertip to the target. Never terminates.
+
+    Attributes:
+        reward_dist_weight: the factor of the distance.
+        reward_control_weight: the factor of |action|².
+    """
 
     id = "Reacher-v5"
     xml = "reacher.xml"
+    settings = ("reward_dist_weight", "reward_control_weight")
     frame_skip = 2
     time_limit = 50
+    reward_dist_weight = 1.0
+    reward_control_weight = 1.0
     derived = ("xpos",)
     camera = Camera(distance=0.8, elevation=-90.0)
 
@@ -32,5 +40,6 @@ class Reacher(Task):
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """Minus the distance, less the cost of control."""
-        dist, ctrl = -norm(self.tip - self.goal), -(action**2).sum(-1)
+        dist = -self.reward_dist_weight * norm(self.tip - self.goal)
+        ctrl = -self.reward_control_weight * (action**2).sum(-1)
         return dist + ctrl, {"reward_dist": dist, "reward_ctrl": ctrl}

@@ -12,5 +12,5 @@ class Swimmer(Locomotion):
     frame_skip = 4
     reset_noise = 0.1
     unobserved = 2
-    ctrl_cost = 1e-4
-    camera = Camera(track="torso", distance=5.0, elevation=-60.0)
+    ctrl_cost_weight = 1e-4
+    camera = Camera(track=1, distance=5.0, elevation=-60.0)

@@ -1,0 +1,79 @@
+"""Gymnasium's keyword arguments of a task: each sets a class attribute, in a subclass made for the purpose."""
+
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pgcontrol_envs import contract
+from pgcontrol_envs.task import Task, TaskError
+
+RENAMED = {"xml_file": "xml", "reset_noise_scale": "reset_noise"}
+WANTED = {
+    bool: "True or False",
+    int: "a whole number, at least 1",
+    float: "a number (of noise, at least 0)",
+    tuple: "two numbers, the lower one first",
+    str: "a file's path",
+}
+
+
+def keywords(task: type[Task]) -> dict[str, str]:
+    """The keyword arguments that a task takes, and the attributes that they set."""
+    names: list[str] = [name for one in reversed(task.__mro__) for name in vars(one).get("settings", ())]
+    return {name: RENAMED.get(name, name) for name in names}
+
+
+def configured(task: type[Task], settings: Mapping[str, Any], also: Iterable[str] = ()) -> type[Task]:
+    """The task with other settings than its own.
+
+    Args:
+        task: a task.
+        settings: Gymnasium's keyword arguments of the v5 task.
+        also: further names, of arguments that the caller takes: what a wrong name is compared with.
+
+    Raises:
+        TaskError: an argument that the task does not take, or a value that it cannot be; one line names it.
+    """
+    if not settings:
+        return task
+    known = keywords(task)
+    for name in settings:
+        if name not in known:
+            names = sorted({*known, *also})
+            close = get_close_matches(name, names, n=2)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"it takes {', '.join(names)}"
+            raise TaskError(f"{task.id}: unknown argument {name!r}: {hint}")
+    chosen = {known[name]: _taken(task, name, value) for name, value in settings.items()}
+    # in the module of the task itself, next to whose file models are looked for
+    own = type(task.__name__, (task,), chosen | {"__module__": task.__module__, "__doc__": task.__doc__})
+    contract.check(own)
+    return own
+
+
+def _taken(task: type[Task], name: str, value: Any) -> Any:
+    """The value as the attribute is to have it."""
+    default = getattr(task, keywords(task)[name])
+    if name == "main_body" and isinstance(value, str):
+        return value
+    if isinstance(default, str) and isinstance(value, str | os.PathLike):
+        path = Path(value).expanduser()
+        return str(path.absolute() if str(value).startswith(".") else path)  # Gymnasium's reading of ./ and ../
+    fits = {
+        bool: isinstance(value, bool | np.bool_),
+        int: _number(value, int | np.integer, least=1),
+        float: _number(value, least=0 if name == "reset_noise_scale" else -np.inf),
+        tuple: np.shape(value) == (2,) and all(map(_number, value)) and value[0] <= value[1],
+        str: False,
+    }
+    if not fits[type(default)]:
+        raise TaskError(f"{task.id}: {name}: expected {WANTED[type(default)]}, got {value!r}")
+    # a float stays what it is: NumPy's would make Gymnasium, too, compute a cost of float32 actions in double precision
+    return value if isinstance(default, float) else type(default)(value)
+
+
+def _number(value: Any, kind: Any = int | float | np.integer | np.floating, least: float = -np.inf) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)  # NaN is not
