@@ -43,15 +43,18 @@ def configured(task: type[Task], settings: Mapping[str, Any], also: Iterable[str
     known = keywords(task)
     for name in settings:
         if name not in known:
-            names = sorted({*known, *also})
-            close = get_close_matches(name, names, n=2)
-            hint = f"did you mean {' or '.join(close)}?" if close else f"it takes {', '.join(names)}"
-            raise TaskError(f"{task.id}: unknown argument {name!r}: {hint}")
+            raise TaskError(f"{task.id}: unknown argument {name!r}: {hint(name, {*known, *also})}")
     chosen = {known[name]: _taken(task, name, value) for name, value in settings.items()}
     # in the module of the task itself, next to whose file models are looked for
     own = type(task.__name__, (task,), chosen | {"__module__": task.__module__, "__doc__": task.__doc__})
     contract.check(own)
     return own
+
+
+def hint(name: str, names: Iterable[str]) -> str:
+    """Which of the names a wrong one may have meant; where none is close, all of them."""
+    close = get_close_matches(name, sorted(names), n=2)
+    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(names))}"
 
 
 def _taken(task: type[Task], name: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pgcontrol_envs.rendering import Painter, View
-from pgcontrol_envs.settings import configured
+from pgcontrol_envs.settings import configured, hint
 from pgcontrol_envs.task import Task
 from pgcontrol_envs.tasks import catalog
 from pgcontrol_envs.vector import Step, TaskVecEnv, UnknownEnv
@@ -58,16 +58,16 @@ class Simulations:
     ):
         tasks, names = catalog(), {field.name for field in fields(View)}
         if task not in tasks:
-            raise UnknownEnv(f"unknown task {task!r}: expected one of {', '.join(tasks)}")
+            raise UnknownEnv(f"unknown task {task!r}: {hint(task, tasks)}")
         if num_envs < 1:
             raise ValueError(f"num_envs: expected at least 1, got {num_envs}")
         self.view = View(**{name: value for name, value in arguments.items() if name in names})
         settings = {name: value for name, value in arguments.items() if name not in names}
         chosen = configured(tasks[task], settings, names)
         if render_mode not in (None, *RENDER_MODES):
-            instead = "'rgb_array', shown by gymnasium.wrappers.HumanRendering, or `pgcontrol play`"
-            hint = f"; for a window: {instead}" if render_mode == "human" else ""
-            raise ValueError(f"pgcontrol/{task}: render_mode: expected None or 'rgb_array', got {render_mode!r}{hint}")
+            window = "; for a window: gymnasium.wrappers.HumanRendering of 'rgb_array', or `pgcontrol play`"
+            why = f"expected None or 'rgb_array', got {render_mode!r}" + window * (render_mode == "human")
+            raise ValueError(f"pgcontrol/{task}: render_mode: {why}")
         self.envs = TaskVecEnv(chosen, num_envs, None, threads, _limit(task, max_episode_steps))
         self.render_mode, self._camera = render_mode, self.view.camera(self.envs.task)
         self.metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES)}
@@ -238,6 +238,9 @@ class GymEnv(gymnasium.Env[Array, Array]):
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES)}  # noqa: RUF012
 
     def __init__(self, task: str, render_mode: str | None = None, threads: int = 1, **arguments: Any):
+        if "autoreset_mode" in arguments:
+            modes = "under vectorization_mode 'sync' and 'async' it belongs into vector_kwargs"
+            raise ValueError(f"pgcontrol/{task}: autoreset_mode is an argument of vector envs; {modes}")
         self._sims = Simulations(task, 1, threads, -1, render_mode, arguments)
         self.render_mode, self.metadata = render_mode, self._sims.metadata
         self.action_space = self._sims.single_action_space

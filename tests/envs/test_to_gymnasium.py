@@ -1,8 +1,11 @@
 """The Gymnasium face as Gymnasium's users meet it."""
 
 import json
+import math
+import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
+
+
+def make_vec(**arguments: Any) -> Any:
+    """Two Hoppers, if nothing else is said."""
+    return gymnasium.make_vec("pgcontrol/Hopper-v5", **{"num_envs": 2} | arguments)
+
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -91,6 +100,70 @@ def test_autoreset_comes_with_the_next_step():
     assert infos == {}
 
 
+@pytest.mark.parametrize("mode", ["vector_entry_point", None, "sync", "async"])
+def test_every_mode_of_vectorization_is_the_same(mode):
+    """With keyword arguments, a time limit, and more threads than copies need."""
+    settings = {"healthy_reward": 0.25, "healthy_z_range": [1.1, 1.3], "max_episode_steps": 6, "threads": 2}
+    env, usual = make_vec(vectorization_mode=mode, **settings), make_vec(**settings)
+    np.testing.assert_array_equal(env.reset(seed=1)[0], usual.reset(seed=1)[0])
+    for _ in range(20):
+        action = np.full((2, 3), 0.3, np.float32)
+        one, other = env.step(action), usual.step(action)
+        for mine, theirs in zip(one[:4], other[:4], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+        assert set(one[4]) == set(other[4])
+    assert env.spec.kwargs["healthy_reward"] == 0.25
+    env.close()
+
+
+@pytest.mark.parametrize("limit", [-1, None, 3, np.int64(3)])
+def test_max_episode_steps(limit):
+    env = gymnasium.make_vec("pgcontrol/Reacher-v5", num_envs=1, max_episode_steps=limit)
+    env.reset(seed=0)
+    cut = [bool(env.step(np.zeros((1, 2)))[3]) for _ in range(60)]
+    assert (cut.index(True) if True in cut else None) == {-1: None, None: 49, 3: 2}[limit]
+
+
+def test_without_autoreset_an_ended_episode_is_to_be_reset():
+    env = make_vec(autoreset_mode="Disabled", max_episode_steps=2)
+    env.reset(seed=0)
+    env.reset(options={"reset_mask": np.array([True, False])})
+    env.step(np.zeros((2, 3)))
+    truncated = env.step(np.zeros((2, 3)))[3]
+    env.reset(options={"reset_mask": np.array([True, False]) & truncated})
+    with pytest.raises(gymnasium.error.ResetNeeded, match="the episodes of the envs 1 have ended: reset them") as error:
+        env.step(np.zeros((2, 3)))
+    assert "\n" not in str(error.value)
+    env.reset(options={"reset_mask": np.array([False, True])})
+    assert env.step(np.zeros((2, 3)))[1].all()
+
+
+def test_what_mujoco_users_look_for():
+    env: Any = gymnasium.make("pgcontrol/Hopper-v5", frame_skip=2)
+    inner, envs = env.unwrapped, make_vec(frame_skip=2)
+    obs, _ = env.reset(seed=4)
+    assert inner.spec.id == "pgcontrol/Hopper-v5"
+    assert (inner.dt, inner.frame_skip, envs.dt) == (0.004, 2, 0.004)
+    assert inner.model.nq == envs.model.nq == 6
+    np.testing.assert_array_equal(inner.data.qpos[1:], obs[:5])
+    obs = env.step(np.ones(3))[0]
+    np.testing.assert_array_equal(inner.data.qpos[1:], obs[:5])
+    assert inner.data.time == inner.dt
+    inner.set_state(qpos := np.arange(6) / 10, np.zeros(6))
+    np.testing.assert_array_equal(inner.data.qpos, qpos)
+    assert inner.data.body("torso").xpos[0] == 0.0
+    # the generator that resets draw from is the env's own
+    assert inner.np_random_seed == 4
+    env.reset(seed=4)
+    inner.np_random.uniform()
+    off = env.reset()[0]
+    env.reset(seed=4)
+    assert (env.reset()[0] != off).all()
+    theirs = gymnasium.make_vec("Hopper-v5", num_envs=2, vectorization_mode="sync")
+    states = ([g.bit_generator.state for g in (one.reset(seed=7), one.np_random)[1]] for one in (envs, theirs))
+    assert next(states) == next(states)
+
+
 def test_standard_wrappers():
     env = RecordEpisodeStatistics(NormalizeObservation(gymnasium.make_vec("pgcontrol/Reacher-v5", num_envs=2)))
     env.reset(seed=0)
@@ -100,9 +173,22 @@ def test_standard_wrappers():
     assert infos["episode"]["l"].tolist() == [50, 50]
 
 
-@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def warnings_of_check(env_id: str, **kwargs: Any) -> set[str]:
+    """What Gymnasium's own check of an env warns of, once it has passed."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        check_env(gymnasium.make(env_id, **kwargs).unwrapped, skip_render_check=not kwargs)
+    return {str(one.message) for one in found}
+
+
 def test_a_single_env_passes_gymnasiums_own_check(task):
-    check_env(gymnasium.make(f"pgcontrol/{task}").unwrapped, skip_render_check=True)
+    about = "Box observation space m|Box action spaces"
+    assert [text for text in warnings_of_check(f"pgcontrol/{task}") if not re.search(about, text)] == []
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass':UserWarning")
+def test_the_check_warns_of_nothing_that_it_does_not_warn_of_in_gymnasiums_own(v5):
+    assert warnings_of_check(f"pgcontrol/{v5}") <= warnings_of_check(v5)
 
 
 def test_a_single_env(v5):
@@ -129,64 +215,46 @@ def test_a_single_env(v5):
         (lambda env: env.reset(options={"reset_mask": np.array([True])}), r"expected bool \(2,\) .* got bool \(1,\)"),
         (lambda env: env.reset(options={"reset_mask": np.array([0, 1])}), r"got int64 \(2,\)"),
         (lambda env: env.reset(options={"reset_mask": np.zeros(2, bool)}), "without a True"),
-        (lambda _: gymnasium.make_vec("pgcontrol/Hopper-v5", render_mode="rgb_array"), "expected render_mode None"),
+        (
+            lambda _: make_vec(autoreset_mode="Same"),
+            "autoreset_mode: expected one of NextStep, SameStep, Disabled, got",
+        ),
+        (lambda _: make_vec(max_episode_steps=0), "max_episode_steps: expected a whole number, at least 1, or -1"),
+        (lambda _: make_vec(max_episode_steps=-5), "max_episode_steps: .* got -5"),
+        (lambda _: make_vec(max_episode_steps=2.5), "max_episode_steps: .* got 2.5"),
+        (lambda _: make_vec(max_episode_steps=True), "max_episode_steps: .* got True"),
+        (lambda _: make_vec(healthy_z_rang=(0, 1)), "Hopper-v5: unknown argument 'healthy_z_rang': did you mean"),
+        (lambda _: make_vec(main_body=1), "unknown argument 'main_body': there are camera_id, camera_name, "),
+        (lambda _: make_vec(healthy_z_range=(1, 0)), "healthy_z_range: expected two numbers, the lower one first"),
+        (lambda _: make_vec(healthy_reward="1"), "healthy_reward: expected a number"),
+        (lambda _: make_vec(healthy_reward=math.nan), "healthy_reward: expected a number"),
+        (lambda _: make_vec(reset_noise_scale=-1.0), "reset_noise_scale: expected a number .* at least 0"),
+        (lambda _: make_vec(terminate_when_unhealthy=1), "terminate_when_unhealthy: expected True or False, got 1"),
+        (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number, at least 1, got 0"),
+        (lambda _: make_vec(xml_file="no_such.xml"), "'no_such.xml': no such file"),
+        (lambda _: make_vec(xml_file=3), "xml_file: expected a file's path, got 3"),
+        (lambda _: make_vec(num_envs=0), "num_envs: expected at least 1, got 0"),
     ],
 )
 def test_wrong_arguments_are_named_in_one_line(wrong, says):
-    env = gymnasium.make_vec("pgcontrol/Hopper-v5", num_envs=2)
+    env = make_vec()
     env.reset(seed=0)
     with pytest.raises(ValueError, match=says) as error:
         wrong(env)
     assert "\n" not in str(error.value)
 
 
-def test_trains_under_stable_baselines3():
-    """Someone else's learner, driving the face through nothing but Gymnasium's vector API."""
-    ppo = pytest.importorskip("stable_baselines3").PPO
-    from stable_baselines3.common.vec_env import VecEnv
-
-    class Adapter(VecEnv):
-        def __init__(self, env):
-            self.env = env
-            super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-
-        def reset(self):
-            return self.env.reset(seed=0)[0]
-
-        def step_async(self, actions):
-            self.actions = actions
-
-        def step_wait(self):
-            obs, reward, terminated, truncated, _ = self.env.step(self.actions)
-            over = terminated | truncated
-            infos = [{"TimeLimit.truncated": bool(t and not d)} for t, d in zip(truncated, terminated, strict=True)]
-            if over.any():
-                for i in np.flatnonzero(over):
-                    infos[i]["terminal_observation"] = obs[i]
-                obs, _ = self.env.reset(options={"reset_mask": over})
-            return obs, reward, over, infos
-
-        def close(self):
-            self.env.close()
-
-        def get_attr(self, attr_name, indices=None):
-            return [getattr(self.env, attr_name, None)] * self.num_envs
-
-        def set_attr(self, attr_name, value, indices=None):
-            raise NotImplementedError
-
-        def env_method(self, method_name, *args, indices=None, **kwargs):
-            raise NotImplementedError
-
-        def env_is_wrapped(self, wrapper_class, indices=None):
-            return [False] * self.num_envs
-
-    env = Adapter(gymnasium.make_vec("pgcontrol/Hopper-v5", num_envs=4))
-    model = ppo("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=2, seed=0, device="cpu")
-    before = [p.detach().clone() for p in model.policy.parameters()]
-    model.learn(3 * 4 * 64)
-    assert model.num_timesteps == 768
-    assert any((p != q).any() for p, q in zip(model.policy.parameters(), before, strict=True))
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"healthy_z_rang": 1}, "unknown argument 'healthy_z_rang': did you mean healthy_z_range"),
+        ({"autoreset_mode": "SameStep"}, "autoreset_mode is an argument of vector envs; .* vector_kwargs"),
+    ],
+)
+def test_wrong_arguments_of_a_single_env_are_named_in_one_line(settings, says):
+    with pytest.raises(ValueError, match=says) as error:
+        gymnasium.make("pgcontrol/Hopper-v5", **settings)
+    assert "\n" not in str(error.value)
 
 
 def test_every_task_is_registered():
