@@ -49,9 +49,12 @@ class View:
         """The camera that takes the picture.
 
         Raises:
-            ValueError: the model has no such camera, or there is no such field.
+            ValueError: the model has no such camera, there is no such field, or a size is none.
         """
         model = task.model
+        for name in ("width", "height", "max_geom"):
+            if not isinstance(size := getattr(self, name), int | np.integer) or size < 1:
+                raise ValueError(f"{task.id}: {name}: expected a whole number, at least 1, got {size!r}")
         names = [model.camera(i).name for i in range(model.ncam)]
         if self.camera_id is not None and self.camera_name is not None:
             raise ValueError(f"{task.id}: camera_id and camera_name exclude each other; give one")

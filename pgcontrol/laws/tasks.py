@@ -184,12 +184,12 @@ def noting_twice_changes_nothing(task: type[Task]) -> None:
 @law
 def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
     """Full thrust either way, held and alternating, leads to finite observations and rewards."""
-    env = short(task, 4, time_limit=min(200, task.time_limit))
+    env = short(task, 4, time_limit=(limit := min(200, task.time_limit)))
     low, high = env.action_low, env.action_high
     side = torch.stack([torch.ones_like(low), -torch.ones_like(low), (-1.0) ** torch.arange(len(low)), low * 0])
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        for t in range(env.time_limit):
+        for t in range(limit):
             side[3] = (-1.0) ** (t // 5)
             step = env.step(torch.where(side > 0, high, low))
             finite("observe", step.obs, f" in step {t} at the bounds")

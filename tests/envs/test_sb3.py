@@ -24,8 +24,10 @@ def test_its_own_make_vec_env():
     own = make_vec_env("HalfCheetah-v5", 2, seed=0, env_kwargs={"ctrl_cost_weight": 0.5})
     np.testing.assert_array_equal(env.reset(), own.reset())
     action = np.full((2, 6), 0.5, np.float32)
-    for mine, theirs in zip(env.step(action)[:3], own.step(action)[:3], strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+    mine: Any = env.step(action)
+    theirs: Any = own.step(action)
+    for one, other in zip(mine[:3], theirs[:3], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow  # starts processes
@@ -38,7 +40,8 @@ def test_its_own_make_vec_env_in_processes():
 @pytest.mark.parametrize("name", ["Hopper-v5", "Reacher-v5"])
 def test_batched_is_what_its_own_dummy_vec_env_and_monitor_give(name):
     """Episodes that terminate, and episodes that are truncated."""
-    ours, theirs = sb3.make(name, 3, seed=5), make_vec_env(name, 3, seed=5)
+    ours: Any = sb3.make(name, 3, seed=5)
+    theirs: Any = make_vec_env(name, 3, seed=5)
     assert (ours.observation_space, ours.action_space) == (theirs.observation_space, theirs.action_space)
     np.testing.assert_array_equal(ours.reset(), theirs.reset())
     assert ours.reset_infos == [{}] * 3
@@ -73,7 +76,8 @@ def test_learns_normalised_and_evaluated():
     assert all(episode["l"] <= 20 for episode in model.ep_info_buffer or ())
     assert len(model.ep_info_buffer or ()) >= 38
     with warnings.catch_warnings(action="error"):  # it warns where nothing tells it whole returns
-        returns, lengths = evaluate_policy(model, env, n_eval_episodes=8, return_episode_rewards=True)
+        scores: Any = evaluate_policy(model, env, n_eval_episodes=8, return_episode_rewards=True)
+    returns, lengths = scores
     assert len(returns) == 8
     assert max(lengths) <= 20
 

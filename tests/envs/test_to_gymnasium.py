@@ -21,7 +21,8 @@ from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatist
 
 def make_vec(**arguments: Any) -> Any:
     """Two Hoppers, if nothing else is said."""
-    return gymnasium.make_vec("pgcontrol/Hopper-v5", **{"num_envs": 2} | arguments)
+    usual: dict[str, Any] = {"num_envs": 2}
+    return gymnasium.make_vec("pgcontrol/Hopper-v5", **usual | arguments)
 
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -159,7 +160,7 @@ def test_what_mujoco_users_look_for():
     off = env.reset()[0]
     env.reset(seed=4)
     assert (env.reset()[0] != off).all()
-    theirs = gymnasium.make_vec("Hopper-v5", num_envs=2, vectorization_mode="sync")
+    theirs: Any = gymnasium.make_vec("Hopper-v5", num_envs=2, vectorization_mode="sync")
     states = ([g.bit_generator.state for g in (one.reset(seed=7), one.np_random)[1]] for one in (envs, theirs))
     assert next(states) == next(states)
 
