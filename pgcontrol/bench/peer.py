@@ -4,8 +4,10 @@ import math
 from importlib.util import find_spec
 from typing import Any
 
+import gymnasium
 from pgcontrol_envs.task import python_warnings
 
+from pgcontrol.options import InputError
 from pgcontrol.runs.config import Config
 
 PACKAGE = "stable_baselines3"
@@ -27,7 +29,6 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
     """
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.vec_env import VecNormalize
 
     ours = config.algorithm.options
@@ -48,6 +49,43 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
             "learning_rate": lambda left: ours.learning_rate * (left if ours.decay == "linear" else 1.0),
             "policy_kwargs": {"net_arch": sizes, "log_std_init": math.log(std)},
         }
-    model = PPO("MlpPolicy", env, seed=seed, device="cpu", **settings)
+    return _silent(PPO("MlpPolicy", env, seed=seed, device="cpu", **settings))
+
+
+def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str, Any]:
+    """Two of its PPOs with the same settings: on its own copies of Gymnasium's env, and on ours, batched.
+
+    Args:
+        env_id: a task that is Gymnasium's, too.
+        num_envs: environments of both.
+        threads: physics threads of ours.
+        steps: of each environment between two updates; an update makes 10 epochs of two minibatches.
+
+    Raises:
+        InputError: Gymnasium has no such task.
+    """
+    from pgcontrol_envs import sb3
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    if env_id not in gymnasium.registry:
+        raise InputError(f"bench sb3: {env_id} is not one of Gymnasium's tasks, so nothing can be compared")
+    with python_warnings():
+        envs = {"its own make_vec_env": make_vec_env(env_id, num_envs, seed=0)}
+    envs["pgcontrol_envs.sb3"] = sb3.make(env_id, num_envs, seed=0, threads=threads)
+    settings = {"n_steps": steps, "batch_size": max(2, steps * num_envs // 2), "device": "cpu", "seed": 0}
+    return {name: _silent(PPO("MlpPolicy", env, **settings)) for name, env in envs.items()}
+
+
+def learn(model: Any) -> int:
+    """A rollout and an update; returns how many environment steps they took."""
+    before = model.num_timesteps
+    model.learn(1, reset_num_timesteps=False)
+    return model.num_timesteps - before
+
+
+def _silent(model: Any) -> Any:
+    from stable_baselines3.common.logger import Logger
+
     model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder in the temporary one
     return model

@@ -57,7 +57,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     if peer.installed():
         for name, like_ours in (("same settings", True), ("defaults", False)):
             model = peer.ppo(first.config, like_ours)
-            learn = partial(timed, seconds, _learn, model, threads=multiprocessing.cpu_count())
+            learn = partial(timed, seconds, peer.learn, model, threads=multiprocessing.cpu_count())
             rows[f"train Stable-Baselines3, {name}"] = learn
     gflops = median(_gflops() for _ in range(REPEATS))
     rates = in_turns(rows, REPEATS)
@@ -154,13 +154,6 @@ def train(learner: Learner, spent: dict[str, float]) -> int:
     for part in spent:
         spent[part] += row[f"time/{part}"]
     return learner.config.num_envs * learner.config.rollout_steps
-
-
-def _learn(model: Any) -> int:
-    """A rollout and an update of Stable-Baselines3's PPO."""
-    before = model.num_timesteps
-    model.learn(1, reset_num_timesteps=False)
-    return model.num_timesteps - before
 
 
 def _side_by_side(config: Config, seconds: float) -> float:

@@ -7,21 +7,24 @@ from pgcontrol.options import REQUIRED, option, pick
 
 WHAT = (
     "env: worlds beside the bare batch and EnvPool; train: learning beside SB3; heads: every head beside the first;"
-    " scale: 8 to 512 environments"
+    " scale: 8 to 512 environments; sb3: SB3 on our worlds beside its own"
 )
+KINDS = ("env", "train", "heads", "scale", "sb3")
 
 
 @dataclass(frozen=True)
 class Options:
     """What to measure."""
 
-    what: str = option(REQUIRED, WHAT, choices=("env", "train", "heads", "scale"), metavar="WHAT", positional=True)
+    what: str = option(
+        REQUIRED, WHAT, choices=("env", "train", "heads", "scale", "sb3"), metavar="WHAT", positional=True
+    )
     envs: tuple[str, ...] = option((), "tasks [env: five of them; else HalfCheetah-v5]", metavar="ID", several=True)
     heads: tuple[str, ...] = option(
         (), "heads of train [gaussian binned], of heads [all]", metavar="HEAD", several=True
     )
-    num_envs: int = option(64, "environments of env", least=1)
-    threads: int = option(2, "physics threads of env", least=1)
+    num_envs: int = option(64, "environments of env and sb3", least=1)
+    threads: int = option(2, "physics threads of env and sb3", least=1)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")
     out: Path | None = option(None, "also write the numbers here", metavar="FILE.json")
 
@@ -30,7 +33,7 @@ def run(options: Options) -> int:
     """Measure, print, and write."""
     from pgcontrol_envs import catalog as tasks
 
-    from pgcontrol.bench import env, heads, scale, training
+    from pgcontrol.bench import env, heads, sb3, scale, training
     from pgcontrol.runs import catalog
 
     for env_id in options.envs:
@@ -47,6 +50,8 @@ def run(options: Options) -> int:
         elif options.what == "heads":
             every = sorted(catalog.heads(), key=lambda head: head != "gaussian")
             heads.run(env_id, list(options.heads) or every, {}, options.seconds, options.out)
+        elif options.what == "sb3":
+            sb3.run(env_id, options.num_envs, options.threads, options.seconds, options.out)
         else:
             scale.run(env_id, options.seconds, options.out)
     return 0

@@ -1,0 +1,48 @@
+"""How much faster is Stable-Baselines3 on our worlds? Its PPO on its own copies of Gymnasium's env, and on ours."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pgcontrol.bench import peer
+from pgcontrol.bench.training import REPEATS, timed
+from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
+from pgcontrol.options import InputError
+
+ROLLOUT = 4096  # environment steps between two updates
+
+
+def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
+    """Measure whole trainings by Stable-Baselines3's PPO, print a table, write JSON.
+
+    Both have the same settings: `num_envs` environments, rollouts of 4096 steps, two minibatches, 10 epochs, one torch
+    thread. Its own are what its make_vec_env gives: Gymnasium's envs, one after the other, in a DummyVecEnv.
+
+    Args:
+        env_id: a task that is Gymnasium's, too.
+        num_envs: environments of both.
+        threads: physics threads of ours.
+        seconds: time for one turn of one row.
+        out: the JSON file to write, or None.
+
+    Returns:
+        What is written: {"env": ..., "settings": ..., "rows": {row: {"rate": median env steps/s, "low": least, "high":
+        most, "ratio": median over turns of the rate by that of its own envs in the same turn}}}.
+
+    Raises:
+        InputError: Stable-Baselines3 is not installed, or Gymnasium has no such task.
+    """
+    if not peer.installed():
+        raise InputError("bench sb3 needs Stable-Baselines3: pip install 'pgcontrol[peers]'")
+    models = peer.on_worlds(env_id, num_envs, threads, steps=max(1, ROLLOUT // num_envs))
+    rows: dict[str, Callable[[], float]] = {
+        name: partial(timed, seconds, peer.learn, model) for name, model in models.items()
+    }
+    rates = in_turns(rows, REPEATS)
+    own = next(iter(models))
+    measured = {name: span | {"ratio": ratio(rates, name, own)} for name, span in spans(rates).items()}
+    title = f"{env_id}: PPO of Stable-Baselines3, {num_envs} environments, {threads} physics threads"
+    show(title, measured, {"x its own": [f"{row['ratio']:.2f}" for row in measured.values()]})
+    settings = {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS, "rollout": ROLLOUT}
+    return write({"env": env_id, "settings": settings, "rows": measured}, out)

@@ -1,0 +1,46 @@
+"""Stable-Baselines3 on our worlds beside its own: rows, ratios, what is refused."""
+
+import json
+
+import pytest
+import torch
+
+from pgcontrol.bench import peer, sb3
+from pgcontrol.options import InputError
+
+pytest.importorskip("stable_baselines3")
+
+from stable_baselines3.common.utils import set_random_seed
+
+
+def test_rows(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sb3, "REPEATS", 2)
+    monkeypatch.setattr(sb3, "ROLLOUT", 64)
+    result = sb3.run("Reacher-v5", 4, 1, seconds=0.01, out=tmp_path / "bench.json")
+    assert json.loads((tmp_path / "bench.json").read_text()) == result
+    own, ours = result["rows"].values()
+    assert own["ratio"] == 1
+    assert all(0 < row["low"] <= row["rate"] <= row["high"] for row in (own, ours))
+    assert "pgcontrol_envs.sb3" in capsys.readouterr().out
+
+
+def test_both_have_the_same_settings_and_the_same_start():
+    models = peer.on_worlds("Reacher-v5", 4, 1, steps=16)
+    own, ours = models.values()
+    for what in ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma"):
+        assert getattr(own, what) == getattr(ours, what)
+    assert (own.n_envs, own.n_steps, own.batch_size) == (4, 16, 32)
+    # the same weights, episodes and random numbers: they learn the same to rounding
+    for model in (own, ours):
+        set_random_seed(0)
+        assert peer.learn(model) == 64
+    for mine, theirs in zip(ours.policy.parameters(), own.policy.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_refused(monkeypatch):
+    with pytest.raises(InputError, match="Fork-v0 is not one of Gymnasium's tasks"):
+        sb3.run("Fork-v0", 4, 1, 0.01, None)
+    monkeypatch.setattr(peer, "PACKAGE", "no_such_package")
+    with pytest.raises(InputError, match="pip install"):
+        sb3.run("Reacher-v5", 4, 1, 0.01, None)
