@@ -15,6 +15,8 @@ from torch import Tensor
 from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.mujoco_batch import Batch
 
+UNSTABLE = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
+
 
 class Physics(Protocol):
     """What a task sees of N simulations, and all that it sees, so that another simulator can take this one's place.
@@ -80,13 +82,18 @@ class CpuPhysics:
             raise ValueError(f"{field!r} is not bound; bound are {', '.join(self._bound)}: name it in Task.derived")
         return self._bound[field]
 
-    def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
-        """Advance by nstep calls of mj_step. Raises SimulationError; warns of instability, naming the envs."""
+    def step(self, nstep: int, ids: np.ndarray | None = None) -> np.ndarray | None:
+        """Advance by nstep calls of mj_step.
+
+        Returns which simulations were unstable, bool [N], or None for none: MuJoCo found something infinite, NaN or
+        huge in them and, unless the model says not to, has put them back to the model's defaults. It warns of them.
+
+        Raises SimulationError.
+        """
         self._batch.step(nstep, ids)
         if self._contact_forces:
             self._batch.post_constraint(ids)
-        if self._batch.warned():
-            self._warn()
+        return self._warn() if self._batch.warned() else None
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """Compute the derived fields at the present state: mj_forward."""
@@ -128,11 +135,16 @@ class CpuPhysics:
         for field in self._saved.values():
             field[target] = field[source]
 
-    def _warn(self) -> None:
+    def _warn(self) -> np.ndarray | None:
         last, counts = np.moveaxis(self._batch.warning, -1, 0)
-        for kind in np.flatnonzero((counts > self._warned).any(0)):
-            envs = np.flatnonzero(counts[:, kind] > self._warned[:, kind])
+        new = counts > self._warned
+        for kind in np.flatnonzero(new.any(0)):
+            envs = np.flatnonzero(new[:, kind])
             which = ", ".join(map(str, envs[:5])) + (", ..." if len(envs) > 5 else "")
             what = mujoco.mju_warningText(int(kind), int(last[envs[0], kind])).strip()
             warnings.warn(f"MuJoCo in env {which}: {what}", stacklevel=4)
+        # a simulation that is put back forgets its counts, and the next time would look like this one
+        counts[:, UNSTABLE] = 0
         self._warned[:] = counts
+        unstable = new[:, UNSTABLE].any(-1)
+        return unstable if unstable.any() else None

@@ -65,6 +65,9 @@ class Step(NamedTuple):
         terminated: the episode ended in a terminal state; bool [N].
         truncated: the episode ran into its time limit; bool [N]. Both may hold at once.
         terms: the reward's parts by name, [N] each.
+        unstable: whose simulation broke down in this step, bool [N], None for none: MuJoCo has put it back to the
+            model's defaults in the middle of the episode, so that obs and reward are of no transition. The flags say
+            nothing of it.
     """
 
     obs: Tensor
@@ -72,6 +75,7 @@ class Step(NamedTuple):
     terminated: Tensor
     truncated: Tensor
     terms: Mapping[str, Tensor]
+    unstable: Tensor | None = None
 
 
 class Shapes(NamedTuple):
@@ -212,11 +216,11 @@ class TaskVecEnv:
             before = before.copy()
         if active is None:
             physics.ctrl[:] = controls
-            physics.step(task.frame_skip)
+            unstable = physics.step(task.frame_skip)
         else:
             ids = as_ids(active, self.num_envs)
             physics.ctrl[ids] = controls[ids]
-            physics.step(task.frame_skip, ids)
+            unstable = physics.step(task.frame_skip, ids)
             self._began += ~active.numpy()  # the others do not age
         task.remember()
         self._clock += 1
@@ -226,6 +230,8 @@ class TaskVecEnv:
         reward, terms = task.reward(controls, before, terminated)
         tensor = torch.from_numpy
         step = Step(tensor(obs), tensor(reward), tensor(terminated), tensor(truncated), _LazyTensors(terms))
+        if unstable is not None:
+            step = step._replace(unstable=tensor(unstable))
         return step if active is None else _masked(step, active)
 
     def qpos(self, i: int) -> np.ndarray:
@@ -274,4 +280,4 @@ def _masked(step: Step, active: Tensor) -> Step:
     still = ~active
     reward = step.reward.masked_fill(still, 0)  # filled, not multiplied: a NaN times 0 is NaN
     terms = {name: term.masked_fill(still, 0) for name, term in step.terms.items()}
-    return Step(step.obs, reward, step.terminated & active, step.truncated & active, terms)
+    return Step(step.obs, reward, step.terminated & active, step.truncated & active, terms, step.unstable)

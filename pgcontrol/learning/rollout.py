@@ -40,7 +40,8 @@ class Rollout:
         discount: γ^(steps the choice lasted) x (not terminated); 0 in idle rows.
         idle: rows in which the environment stood still, its episode over, waiting for its group: nobody learns from
             them.
-        bad: transitions to something infinite or NaN: those environments were reset, and nobody learns from the rows.
+        bad: transitions to something infinite or NaN, or of a simulation that broke down: those environments were
+            reset, and nobody learns from the rows.
         steps: environment steps played.
         seen: [T + 1, N, O] float32: `obs`, and what the policy sees next.
         finals: the true final observations, in float32, of the episodes that ended.
@@ -182,11 +183,11 @@ class Collector:
     def collect(self) -> tuple[Rollout, list[FinishedEpisode]]:
         """T choices in every environment, and the episodes that ended meanwhile.
 
-        A transition to an infinite or NaN observation or reward is put in quarantine: that environment alone is reset,
-        the row is marked `bad`, and a warning names both.
+        A transition to an infinite or NaN observation or reward, or one in which the simulation broke down, is put in
+        quarantine: that environment alone is reset, the row is marked `bad`, and a warning names both.
 
         Raises:
-            FloatingPointError: every environment has gone bad at once.
+            FloatingPointError: every environment has gone bad at once, or every transition is in quarantine.
         """
         T, N, policy, spec = self.length, self.env.num_envs, self.policy, self.policy.head.choice_spec
         began = time.perf_counter()
@@ -216,6 +217,8 @@ class Collector:
                 episodes += self._close(ids)
                 self.over |= done
                 self._renew(raw_obs[t + 1])
+        if (self._bad | idle).all():
+            raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self.obs = raw_obs[T].clone()
         raw_next = raw_obs[1:].clone()
         for t, ids, final in finals:
@@ -319,15 +322,17 @@ class Collector:
 
     def _finite(self, t: int, step: Step, obs: Tensor) -> Step:
         """The step, its bad environments cut off at the state before, `obs`, without reward."""
-        if math.isfinite(float(step.obs.sum() + step.reward.sum())):
+        if step.unstable is None and math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
         broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
         if broken.all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
-        bad = broken & ~self.over  # of those that stand still it is known
-        if bad.any():
-            names = ", ".join(map(str, bad.nonzero().squeeze(1).tolist()))
+        if (broken & ~self.over).any():
+            names = ", ".join(map(str, (broken & ~self.over).nonzero().squeeze(1).tolist()))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
+        if step.unstable is not None:  # the simulator has warned of it
+            broken = broken | step.unstable
+        bad = broken & ~self.over  # of those that stand still it is known
         self._bad[t] |= bad
         obs, reward = torch.where(broken.unsqueeze(1), obs, step.obs), torch.where(broken, 0.0, step.reward)
         return Step(obs, reward, step.terminated & ~bad, step.truncated | bad, step.terms)

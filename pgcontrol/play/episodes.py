@@ -37,7 +37,8 @@ class Episodes:
     """Episodes of N environments, played side by side, a step at a time, each environment to the end of its own.
 
     A choice of H actions is played to its end before the next one is made. An iteration plays all that is left; what
-    happens between two steps (a look at the task, an environment taken out) is the caller's affair.
+    happens between two steps (a look at the task, an environment taken out) is the caller's affair. An episode whose
+    simulation breaks down is truncated there.
 
     Attributes:
         going: whose episode is not over, bool [N].
@@ -64,7 +65,11 @@ class Episodes:
         if self._chunk is None or self._part == self._chunk.shape[1]:
             self._chunk, self._part = self.act(self.obs), 0
         action = self._chunk[:, self._part]
-        played = Played(self.obs, action, self._part, self.env.step(action, active=self.going), self.going)
+        step = self.env.step(action, active=self.going)
+        if (broken := step.unstable) is not None:  # cut off at the state before, without reward
+            obs, reward = torch.where(broken.unsqueeze(1), self.obs, step.obs), step.reward.masked_fill(broken, 0.0)
+            step = Step(obs, reward, step.terminated & ~broken, step.truncated | broken, step.terms)
+        played = Played(self.obs, action, self._part, step, self.going)
         self.obs, self._part, self._left = played.step.obs, self._part + 1, self._left - 1
         over = played.step.terminated | played.step.truncated
         self.going = self.going & ~over

@@ -161,3 +161,18 @@ def test_actions_of_any_number_type(dtype):
     theirs.reset(seed=0)
     action = np.array([[1, 0, -1], [0, 1, 1]], dtype)
     np.testing.assert_allclose(ours.step(action)[1], theirs.step(action)[1], rtol=0, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:MuJoCo in env 1:UserWarning")
+def test_a_simulation_that_breaks_down_goes_on_as_gymnasiums_does():
+    ours: Any = gymnasium.make_vec("pgcontrol/HalfCheetah-v5", num_envs=3, max_episode_steps=20)
+    theirs: Any = gymnasium.make_vec("HalfCheetah-v5", num_envs=3, vectorization_mode="sync", max_episode_steps=20)
+    for env in (ours, theirs):
+        env.reset(seed=0)
+    action = np.full((3, 6), 0.5, np.float32)
+    for t in range(30):
+        if t == 5:
+            ours.envs.physics.qvel[1, 0] = theirs.envs[1].unwrapped.data.qvel[0] = 1e12
+        mine, other = ours.step(action), theirs.step(action)
+        for one, two in zip(mine[:4], other[:4], strict=True):
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-9, err_msg=f"step {t}")

@@ -103,3 +103,20 @@ def test_wrong_arguments_are_named_in_one_line(wrong, says):
     with pytest.raises(ValueError, match=says) as error:
         wrong(short("Hopper-v5", 3))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["HalfCheetah-v5", "Ant-v5"])
+@pytest.mark.parametrize("active", [None, [True, False, True]])
+def test_a_simulation_that_breaks_down_is_named(name, active):
+    """MuJoCo puts it back to the model's defaults in the middle of an episode."""
+    env = short(name, 3)
+    action, mask = torch.zeros(3, len(env.action_low)), None if active is None else torch.tensor(active)
+    assert env.step(action, mask).unstable is None
+    for _ in range(2):  # the second time as the first
+        env.physics.qvel[0, 0] = 1e12
+        with pytest.warns(UserWarning, match="MuJoCo in env 0: .* The simulation is unstable"):
+            step = env.step(action, mask)
+        assert step.unstable is not None
+        assert step.unstable.tolist() == [True, False, False]
+        assert env.physics.time[0] < env.control_dt + 1e-9
+        assert env.step(action, mask).unstable is None

@@ -1,7 +1,11 @@
 """The collector: nothing lost at boundaries, time limits bootstrapped, chunks accounted for."""
 
+import itertools
+
+import pgcontrol_envs
 import pytest
 import torch
+from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.rollout import Collector, RewardScale
@@ -177,3 +181,41 @@ def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
     assert rollout.discount[:, 0].tolist() == [0.125, 0.0, 0.125, 0.0]
     assert rollout.steps == 20
     assert [(e.total, e.length) for e in episodes] == [(5.0, 5)] * 4
+
+
+def test_a_simulation_that_breaks_down_is_cut_off_reset_and_counted():
+    """What MuJoCo makes of it, a jump to the model's defaults, is nobody's transition."""
+    env = pgcontrol_envs.make("HalfCheetah-v5", 3, threads=1)
+    assert isinstance(env, TaskVecEnv)
+    c, step, calls = collector(env), env.step, itertools.count()
+
+    def break_down(action, active=None):
+        if next(calls) == 4:
+            env.physics.qvel[1, 0] = 1e12
+        return step(action, active)
+
+    env.step = break_down  # type: ignore[method-assign]
+    with pytest.warns(UserWarning, match="MuJoCo in env 1: .*unstable"):
+        rollout, episodes = c.collect()
+    assert rollout.bad.nonzero().tolist() == rollout.truncated.nonzero().tolist() == [[4, 1]]
+    assert torch.equal(rollout.raw_next[4, 1], rollout.raw_obs[4, 1])
+    assert rollout.reward[4, 1] == 0
+    assert [episode.length for episode in episodes] == [5]
+    assert rollout.reward.abs().max() < 20
+
+
+def test_when_nothing_but_breakdowns_is_collected_it_stops():
+    env = pgcontrol_envs.make("HalfCheetah-v5", 2, threads=1)
+    assert isinstance(env, TaskVecEnv)
+    step = env.step
+
+    def break_down(action, active=None):
+        env.physics.qvel[:, 0] = 1e12
+        return step(action, active)
+
+    env.step = break_down  # type: ignore[method-assign]
+    with (
+        pytest.warns(UserWarning, match="unstable"),
+        pytest.raises(FloatingPointError, match="the simulation broke down in every transition"),
+    ):
+        collector(env).collect()

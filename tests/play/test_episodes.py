@@ -2,8 +2,10 @@
 
 import itertools
 
+import pgcontrol_envs
 import pytest
 import torch
+from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.play import episodes
 from pgcontrol.play.episodes import Episodes
@@ -67,3 +69,18 @@ def test_the_callers_gradients_are_its_own(grad):
     with torch.set_grad_enabled(grad):
         for _ in Episodes(env, counting(1, []), env.reset()):
             assert torch.is_grad_enabled() is grad
+
+
+def test_an_episode_whose_simulation_breaks_down_is_truncated_there():
+    env = pgcontrol_envs.make("HalfCheetah-v5", 2, threads=1)
+    assert isinstance(env, TaskVecEnv)
+    playing = Episodes(env, lambda obs: torch.zeros(len(obs), 1, 6), env.reset())
+    first = playing.step()
+    env.physics.qvel[1, 0] = 1e12
+    with pytest.warns(UserWarning, match="MuJoCo in env 1"):
+        last = playing.step()
+    assert playing.going.tolist() == [True, False]
+    assert (last.step.truncated.tolist(), last.step.terminated.tolist()) == ([False, True], [False, False])
+    assert torch.equal(last.step.obs[1], first.step.obs[1])
+    assert last.step.reward[1] == 0
+    assert last.step.reward[0] != 0
