@@ -194,7 +194,7 @@ def test_a_foreign_model_is_not_taken_for_a_simulation():
 def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id):
     pytest.importorskip("minari")
     run = trained(f"{HOME}{env_id}", env_args={"obs": "double"})
-    assert record(str(run.path), Path("demos"), 3, 0, quiet=True)
+    assert record(str(run.path), Path("demos"), 3).whole
     data = Dataset("demos")
     assert (len(data), data.env) == (3, f"{HOME}{env_id}?obs=double")
     assert sorted(path.name for path in Path().iterdir()) == ["demos", "run"]
