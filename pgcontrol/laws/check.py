@@ -84,8 +84,9 @@ def subjects(plugin: Plugin) -> Iterator[Subject]:
     for name, cls in brought["rule"].items():
         if all(row.rule is not cls for row in brought["algorithm"].values()):
             yield Subject(f"rule {name}", lambda: None, {"it trains": _needs_a_row})
-    for name in brought["algorithm"]:
-        yield Subject(f"algorithm {name}", lambda: None, {}, {"algorithm": name})
+    for kind in ("algorithm", "logger"):
+        for name in brought[kind]:
+            yield Subject(f"{kind} {name}", lambda: None, {}, {kind: name})
 
 
 def _needs_a_row(_: Any) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ def check(settings: Mapping[str, Any], updates: int) -> None:
     """
     config = configure(SMALL | dict(settings))
     steps = updates * config.num_envs * config.rollout_steps
-    with tempfile.TemporaryDirectory() as parent:
+    with tempfile.TemporaryDirectory() as parent, warnings.catch_warnings():
+        warnings.filterwarnings("error", "logger .* gets nothing")  # a training would go on without it
         folder = str(Path(parent) / "run")
         run = train(dataclasses.replace(config, total_steps=steps, checkpoint_every=steps, run_dir=folder))
         if run.status != "finished":

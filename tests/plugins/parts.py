@@ -10,6 +10,7 @@ from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
 from pgcontrol.learning.algorithms import Algorithm
 from pgcontrol.learning.score import ScoreAndCritic
+from pgcontrol.loggers.base import Logger
 from pgcontrol.options import NoOptions, option
 from pgcontrol.tokenizers.base import Additive
 from pgcontrol.trunks.base import Trunk
@@ -38,6 +39,19 @@ class MyTrunk(Trunk):
         for before, size in zip([inputs, *hidden], hidden, strict=False):
             layers += [nn.Linear(before, size), nn.ReLU()]
         return layers
+
+
+class MyLogger(Logger):
+    """Counts rows in a file of the run folder."""
+
+    name = "my-logger"
+
+    def __init__(self, run):
+        self.file, self.rows = run.folder / "rows.txt", 0
+
+    def write(self, steps, row):
+        self.rows += 1
+        self.file.write_text(f"{self.rows} rows, {steps} steps")
 
 
 class Corners(Additive):

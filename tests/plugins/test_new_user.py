@@ -125,11 +125,13 @@ def test_every_other_kind_of_part_and_a_sweep_of_them(shell):
     (shell.folder / "sweep.yaml").write_text(SWEEP)
     both, short = "--plugin robot.py --plugin parts.py", f"{SHORT} --video false"
     listed = shell.run(f"list {both}")
-    for name in ("my-gaussian", "my-critic", "my-trunk", "corners", "centred"):
+    for name in ("my-gaussian", "my-critic", "my-trunk", "corners", "centred", "my-logger"):
         assert f"  {name} " in listed
     shell.run(f"train Robot-v0 {both} --critic my-critic --trunk my-trunk {short} --run-dir a")
     shell.run(f"train Robot-v0 {both} --head token --head.tokenizer corners --head.reach 0.5 {short} --run-dir b")
-    shell.run(f"train Robot-v0 {both} --algorithm centred {short} --run-dir c")
+    shell.run(f"train Robot-v0 {both} --algorithm centred --logger my-logger {short} --run-dir c")
+    assert "steps" in (shell.folder / "c/rows.txt").read_text()
+    assert "pass --plugin" in shell.run("resume c --total-steps 4096 --plugin robot.py", code=2)
     for folder in "ab":
         shell.run(f"eval {folder} --episodes 2 {both}")
     assert "did you mean 'my-gaussian'?" in shell.run(f"train Robot-v0 {both} --head my-gausian", code=2)
