@@ -26,6 +26,7 @@ from pgcontrol_envs.gym_names import GymName
 from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import BrokenEnv, OneEngine, Shapes, UnknownEnv
 
+CALLERS = [os.path.join(os.path.dirname(gymnasium.__file__), part) for part in ("wrappers", "core.py")]
 RESET = "a tuple (observation, info)"
 STEP = "a tuple (observation, reward, terminated, truncated, info)"
 HINTS = {
@@ -97,7 +98,7 @@ class Copies:
         """New episodes of the copies `ids`, with their seeds; their observations [n, O]."""
         for i, seed in zip(ids, seeds, strict=True):
             answer = self._call(f"reset(seed={seed})", RESET, _seeded_reset, self._envs[i], seed)
-            if not (isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[1], Mapping)):
+            if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[1], Mapping)):
                 raise self._broken(f"reset(seed={seed})", came(answer), RESET)
             self.obs[i] = self._obs(answer[0], f"reset(seed={seed})")
         return self.obs[list(ids)]
@@ -158,8 +159,8 @@ class Copies:
         except BrokenEnv as error:
             if not _here:
                 raise
-            once = "it cannot be made twice in a process; --num-envs 1, or as many --env-workers as --num-envs"
-            raise OneEngine(f"{error}: {once}") from error
+            once = "a process holds one copy: train with --num-envs 1, or with as many --env-workers as --num-envs"
+            raise OneEngine(f"{error}; {once}") from error
         _here += 1
 
     def _spaces(self) -> None:
@@ -255,7 +256,7 @@ class Copies:
             return function(*args)
         except (Exception, SystemExit) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            theirs = not frame.filename.startswith((os.path.dirname(gymnasium.__file__), __file__))
+            theirs = not frame.filename.startswith((*CALLERS, __file__))
             where = f" ({frame.filename}, line {frame.lineno})" if theirs else f"; expected {expected}"
             raise BrokenEnv(f"{self.env_id}: {call} raised {_line(error)}{where}") from error
 

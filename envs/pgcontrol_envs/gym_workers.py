@@ -4,6 +4,7 @@ AsyncVectorEnv has one environment a process and steps all of them. Here each of
 which answers questions: so some copies can stand still, and what breaks the contract is told in the same words.
 """
 
+import atexit
 import os
 import signal
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ class WorkerCopies:
         except (EOFError, OSError) as error:
             cause = "does the program start only under `if __name__ == '__main__':`?"
             raise WorkerDied(f"{env_id}: a worker process ended before it began; {cause}") from error
+        atexit.register(self.close)  # the processes do not hear Python's own way to end them
         try:
             self.about: About = self._ask("look")[0]
         except BaseException:
@@ -90,6 +92,7 @@ class WorkerCopies:
         """End the processes, by force where one does not listen."""
         if self._vector.closed:
             return
+        atexit.unregister(self.close)
         with suppress(Exception):  # one has ended before, which AsyncVectorEnv says in many ways
             self._vector.call("finish")
         self._vector.closed = True  # AsyncVectorEnv's own close waits for those that have died

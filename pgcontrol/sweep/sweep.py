@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pgcontrol.options import InputError, pick, read, suggest
-from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping
+from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping, with_arguments
 from pgcontrol.sweep import references
 from pgcontrol.sweep.references import Reference
 from pgcontrol.text import typed
@@ -84,7 +84,7 @@ def naming(key: Key) -> Generator[None]:
 
 def command(settings: Mapping[str, Any], folder: Path) -> list[str]:
     """The command that runs settings into a folder, behind `pgcontrol`: one thread, unless they say otherwise."""
-    said: dict[str, Any] = {"threads": 1, **settings, "run_dir": str(folder)}
+    said: dict[str, Any] = {"threads": 1, **with_arguments(settings), "run_dir": str(folder)}
     env = str(said.pop("env"))
     return ["train", env, *(word for key, value in said.items() for word in (f"--{key}", typed(value)))]
 

@@ -22,7 +22,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.config import plugins_of
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import make_env, make_policy, policy_spec
+from pgcontrol.runs.load import env_to_play, make_env, make_policy, policy_spec
 from pgcontrol.runs.log import Display
 from pgcontrol.training.learner import stream_seeds
 from pgcontrol.training.train import Run, Session, scored, session
@@ -185,8 +185,8 @@ def _describe(policy: Policy, theta: Tensor, test: Samples) -> dict[str, float]:
 def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) -> dict[str, float]:
     if not config.eval_episodes:
         return {}
-    env = make_env(config.env, config.eval_episodes, seed, config.threads)
-    row, _ = scored(env, policy, seed, record=False)
+    env = env_to_play(config.env, config.eval_episodes, seed, config.threads)
+    row, _ = scored(env, policy, seed, record=False, count=config.eval_episodes)
     env.close()
     words = {"mean_reward": "return", "success": "success", "route_entropy": "route entropy"}
     for name, what in {"": "mode", "_sampled": "samples"}.items():

@@ -63,7 +63,7 @@ def test_what_goes_wrong_in_a_worker_is_one_line(args, kind, says):
 
 def test_an_engine_that_a_process_can_hold_once():
     name = f"gym:{HOME}:Engine-v0"
-    with pytest.raises(pgcontrol_envs.OneEngine, match=r"only one engine a process: .*--num-envs 1.*--env-workers"):
+    with pytest.raises(pgcontrol_envs.OneEngine, match=r"only one engine a process; .*--num-envs 1.*--env-workers"):
         pgcontrol_envs.make(name, 2)
     with closing(pgcontrol_envs.make(name, 2, workers=2)) as env:
         assert env.reset().shape == (2, 3)

@@ -109,7 +109,7 @@ SAID: dict[str, tuple[Kinds, Kinds]] = {
         },
     ),
     "answer": (
-        {"usual": lambda a: a},
+        {"usual": lambda a: a, "list": list},
         {
             "None": lambda a: None,
             "alone": lambda a: a[0],

@@ -25,6 +25,7 @@ from pgcontrol.play import evaluate
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
+from pgcontrol.sweep.sweep import command
 
 HOME = "gym:tests.envs.unruly:"
 SMALL = {
@@ -70,6 +71,12 @@ def test_arguments_are_kept_and_used_by_all_that_plays_the_policy():
 )
 def test_arguments_may_be_written_in_several_ways(args):
     assert configure(SMALL | {"env": "gym:Pendulum-v1"} | args).env == "gym:Pendulum-v1?g=1.0"
+
+
+def test_a_sweep_hands_arguments_to_its_runs():
+    words = command({"env": "gym:Pendulum-v1", "env_args.g": 20.0, "env_args.name": "x y"}, Path("cell"))
+    assert words[:2] == ["train", "gym:Pendulum-v1?g=20.0&name=x%20y"]
+    assert not any("env_args" in word for word in words)
 
 
 @pytest.mark.parametrize(
