@@ -119,10 +119,9 @@ def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
 
 
 def pick(kind: str, name: Any, table: Mapping[str, Any], more: str = "") -> Any:
-    """`table[name]`, or an InputError with a did-you-mean; without a near miss it ends with `more`."""
+    """`table[name]`, or an InputError with a did-you-mean, which ends with `more`."""
     if not isinstance(name, str) or name not in table:
-        near = near_miss(str(name), table)
-        raise InputError(f"unknown {kind} {name!r}{near or suggest(str(name), table) + more}")
+        raise InputError(f"unknown {kind} {name!r}{suggest(str(name), table)}{more}")
     return table[name]
 
 

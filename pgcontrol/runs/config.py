@@ -75,7 +75,7 @@ PARTS = {
 }
 
 
-OWN = "; to use your own: --plugin FILE.py"
+OWN = " (to use your own: --plugin FILE.py)"
 
 
 def configure(settings: Mapping[str, Any]) -> Config:

@@ -43,7 +43,10 @@ def test_text_is_read_as_the_fields_type():
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"env": "HalfCheeta-v5"}, "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
+        (
+            {"env": "HalfCheeta-v5"},
+            "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'? (to use your own: --plugin",
+        ),
         ({"head": "gausian"}, "unknown head 'gausian'; did you mean 'gaussian'?"),
         ({"head": 3}, f"unknown head 3; there are: {', '.join(catalog.heads())}"),
         ({"algorithm": "pppo"}, "unknown algorithm 'pppo'; did you mean 'ppo'?"),
