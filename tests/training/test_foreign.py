@@ -9,10 +9,6 @@ import gymnasium
 import numpy as np
 import pytest
 import yaml
-from pgcontrol.video import film
-from pgcontrol.video.clip_format import ClipFormat
-from pgcontrol.video.clips import video_of_runs
-from pgcontrol.video.recording import Recording
 from pgcontrol_envs import BrokenEnv
 
 import pgcontrol
@@ -22,6 +18,10 @@ from pgcontrol.data.record import record
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
+from pgcontrol.rendering import film
+from pgcontrol.rendering.clip_format import ClipFormat
+from pgcontrol.rendering.clips import video_of_runs
+from pgcontrol.rendering.recording import Recording
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
