@@ -1,5 +1,6 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
+# make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages test test-all lint types tests clean
+.PHONY: demo pages test test-all faults lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -30,6 +31,9 @@ test: lint types tests
 
 test-all: lint types .venv/installed-dev
 	$(BIN)/python -m pytest -n 2
+
+faults: .venv/installed-dev
+	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise
         fail(str(error), code=1)
     except OSError as error:
-        fail(f"{error.filename or 'I/O'}: {error.strerror or error}", code=1)
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), code=1)
     except KeyboardInterrupt:
         fail("interrupted", code=130)
 

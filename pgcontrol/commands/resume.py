@@ -12,7 +12,7 @@ from pgcontrol.options import REQUIRED, option
 class Options:
     """What `resume` reads."""
 
-    run: Path = option(REQUIRED, "run folder", positional=True)
+    run: Path = option(REQUIRED, "run folder, or one of its checkpoints to go back to", positional=True)
     total_steps: int | None = option(None, "a new budget in environment steps", least=1)
     quiet: bool = option(False, "print nothing but errors")
 
@@ -28,9 +28,9 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """The settings of the run, which others may replace as far as they change neither the task nor the policy."""
     from pgcontrol.runs.folder import RunFolder
 
-    if options.run is None:
+    if options.run is None or (folder := RunFolder.of(options.run)).cloned:
         return []
-    config = RunFolder.open(options.run).config()
+    config = folder.config()
     return [
         Section("settings of the run, which may change unless they make another task or policy:", config),
         Section("", config.algorithm.options, "algorithm."),

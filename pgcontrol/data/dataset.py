@@ -1,48 +1,23 @@
-"""Minari datasets in a folder of their own, read and written an episode at a time."""
+"""Minari datasets in a folder of their own, read an episode at a time."""
 
-import copy
-import importlib.metadata
+import json
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pgcontrol_envs
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
-from pgcontrol_envs.gym_names import GymName
-from pgcontrol_envs.to_gymnasium import register
 
+from pgcontrol.data.writer import ARRAYS, METADATA, OURS, Episode, episode_checksum, metadata_checksum
+from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
-
-if TYPE_CHECKING:
-    from minari.dataset.minari_storage import MinariStorage
-
-OURS = "pgcontrol"  # the key of the metadata under which a dataset of our own says how it was made
-
-
-class Episode(NamedTuple):
-    """One episode of L steps.
-
-    Attributes:
-        obs: [L + 1, O] float64: the final one among them.
-        action: [L, A] float32, in the task's bounds.
-        reward: [L].
-    """
-
-    obs: np.ndarray
-    action: np.ndarray
-    reward: np.ndarray
-    terminated: bool
-    truncated: bool
 
 
 class Dataset:
@@ -69,6 +44,7 @@ class Dataset:
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
         with _undamaged(self.where):
+            _require_written(folder)
             self._minari = minari.MinariDataset(folder.resolve())
         self.metadata: dict[str, Any] = self._minari.storage.metadata
         obs, action = self._minari.observation_space, self._minari.action_space
@@ -138,7 +114,28 @@ class Dataset:
 
     def _episodes(self) -> Iterator[Any]:
         with _undamaged(self.where):  # what is raised where an episode is used does not come by here
-            yield from self._minari.iterate_episodes()
+            for number in self._minari.episode_indices:
+                (episode,) = self._minari.iterate_episodes([number])
+                (about,) = self._minari.storage.get_episode_metadata([number])
+                _require_checksum(episode, about)
+                yield episode
+
+
+def _require_written(folder: Path) -> None:
+    """The metadata is what was written, as far as it has a checksum; else raises ValueError."""
+    metadata = json.loads((folder / METADATA).read_text())
+    written = metadata.get(OURS, {}).get(files.CHECKSUM)
+    if written is not None and written != metadata_checksum(metadata):
+        raise ValueError(f"{METADATA} is not what was written: its checksum differs")
+
+
+def _require_checksum(episode: Any, about: dict[str, Any]) -> None:
+    """An episode is what was written, as far as it has a checksum; else raises ValueError."""
+    arrays = (getattr(episode, name) for name in ARRAYS)
+    said = {name: value for name, value in about.items() if name not in ("id", "total_steps", files.CHECKSUM)}
+    written = about.get(files.CHECKSUM)
+    if written is not None and written != episode_checksum(arrays, said):
+        raise ValueError(f"episode {episode.id} is not what was written: its checksum differs")
 
 
 @contextmanager
@@ -147,92 +144,6 @@ def _undamaged(where: str) -> Iterator[None]:
         yield
     except Exception as error:  # damaged files end in whatever the libraries below raise
         raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
-
-
-def _spec(env_id: str) -> EnvSpec | None:
-    """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
-    if not env_id.startswith("gym:"):
-        register(pgcontrol_envs.catalog())  # those of plug-ins, too
-        return gymnasium.spec(f"pgcontrol/{env_id}")
-    name = GymName.parse(env_id)
-    spec = copy.deepcopy(gymnasium.spec(name.id))
-    spec.kwargs |= name.args
-    spec.max_episode_steps = spec.kwargs.pop("max_episode_steps", spec.max_episode_steps)
-    try:
-        spec.to_json()
-    except (TypeError, ValueError):  # of a class, where text would name it
-        return None
-    return spec
-
-
-@dataclass
-class Writer:
-    """A dataset that grows; whatever ends the program between two calls of `add`, it is whole and readable."""
-
-    storage: "MinariStorage"
-
-    @classmethod
-    def create(
-        cls, folder: Path, env_id: str, low: np.ndarray, high: np.ndarray, obs_size: int, notes: Mapping[str, Any]
-    ) -> Self:
-        """An empty dataset in a new folder; `notes` (JSON values) say how it is made, `notes["env"]` our task."""
-        from minari.dataset.minari_storage import MinariStorage
-
-        folder = folder.resolve()  # Minari joins a relative one to itself
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-        spec = _spec(env_id)
-        beside.mkdir(parents=True)
-        obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
-        storage = MinariStorage.new(beside, observation_space=obs, action_space=action, env_spec=spec)
-        name = re.sub(r"[^-\w]+", "-", folder.name)
-        about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
-        about |= {"algorithm_name": str(notes.get("algorithm", ""))}
-        storage.update_metadata(about | {OURS: dict(notes)})
-        beside.rename(folder)
-        return cls(MinariStorage.read(folder))
-
-    @classmethod
-    def reopen(cls, folder: Path) -> Self:
-        """Go on with a dataset; what a killed process left half written is dropped.
-
-        Raises:
-            InputError: no dataset of ours, or a damaged one.
-        """
-        import h5py
-        from minari.dataset.minari_storage import MinariStorage
-
-        try:
-            storage = MinariStorage.read(folder.resolve())
-            storage.metadata[OURS]
-            with h5py.File(folder / "main_data.hdf5", "a") as file:
-                for name in list(file):
-                    if int(name.removeprefix("episode_")) >= storage.total_episodes:
-                        del file[name]
-        except Exception as error:
-            why = f"{type(error).__name__}: {one_line(error)}"
-            raise InputError(f"{folder} exists and is no dataset to go on with ({why}); name another") from None
-        return cls(storage)
-
-    @property
-    def notes(self) -> dict[str, Any]:
-        """What `create` was told."""
-        return self.storage.metadata[OURS]
-
-    def __len__(self) -> int:
-        return self.storage.total_episodes
-
-    def add(self, episodes: Sequence[Episode], about: Sequence[Mapping[str, Any]]) -> None:
-        """Append episodes, each with a few words about it (numbers and texts)."""
-        from minari.data_collector import EpisodeBuffer
-
-        numbers = range(len(self), len(self) + len(episodes))
-        buffers = []
-        for number, (obs, action, reward, terminated, truncated) in zip(numbers, episodes, strict=True):
-            last = np.arange(len(reward)) == len(reward) - 1
-            arrays: Any = (obs, action, reward, last & terminated, last & truncated)
-            buffers.append(EpisodeBuffer(number, None, None, *arrays))  # without seed and options
-        self.storage.update_episodes(buffers)
-        self.storage.update_episode_metadata(map(dict, about), numbers)
 
 
 def require() -> None:

@@ -19,7 +19,8 @@ from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import RecordOptions
 from pgcontrol.data import dataset
-from pgcontrol.data.dataset import Episode, Writer
+from pgcontrol.data.writer import Episode, Writer
+from pgcontrol.machine.locks import alone
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.options import InputError, suggest, takes
 from pgcontrol.play import evaluate
@@ -28,6 +29,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import PACKAGES
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.runs.log import Display
+from pgcontrol.text import one_line
 
 WAVE = 16  # episodes played side by side, or the next multiple of the task's routes
 
@@ -111,6 +113,7 @@ def record(options: RecordOptions) -> RecordResult:
 
     Raises:
         InputError: nobody to record, or a folder with something else in it.
+        OSError: the disk does not take more; what was recorded is there.
     """
     dataset.require()
     out, episodes, seed = options.out, options.episodes, options.seed
@@ -121,7 +124,8 @@ def record(options: RecordOptions) -> RecordResult:
     first, began = len(writer), time.perf_counter()
     totals, lengths, route = list[float](), list[int](), list[int]()
     title = f"{env.env_id} by {who.notes['source']} -> {out}"
-    with Interrupt() as interrupt, Display(title, episodes, first, options.quiet) as display:
+    busy = f"--out {out}: another process is recording into it"
+    with alone(out, busy), Interrupt() as interrupt, Display(title, episodes, first, options.quiet) as display:
         while len(writer) < episodes:
             number, done = divmod(len(writer), who.wave)
             wave_seed = int(np.random.SeedSequence([int(draws), number]).generate_state(1)[0])
@@ -131,7 +135,11 @@ def record(options: RecordOptions) -> RecordResult:
             except _Stopped:
                 break
             fresh = slice(done, episodes - number * who.wave)
-            writer.add(wave[fresh], _about(env, results, start)[fresh])
+            try:
+                writer.add(wave[fresh], _about(env, results, start)[fresh])
+            except OSError as error:
+                kept = f"{len(writer)} episodes are there; once there is room, the same command goes on"
+                raise OSError(f"{out}: {error.strerror or one_line(error)}; {kept}") from None
             totals += results.returns[fresh].tolist()
             lengths += results.lengths[fresh].tolist()
             route += [] if results.route is None else results.route[fresh].tolist()

@@ -1,11 +1,14 @@
-"""Files that a reader finds whole, the old or the new; files that may be missing; names that are free."""
+"""Files that a reader finds whole, the old or the new, and checksums that show whether they still are."""
 
+import hashlib
 import itertools
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+CHECKSUM = "checksum"  # the key of a JSON object under which the checksum of the rest stands
 
 
 def free(path: Path, between: str) -> Path:
@@ -14,26 +17,65 @@ def free(path: Path, between: str) -> Path:
     return next(place for place in itertools.chain([path], numbered) if not place.exists())
 
 
+def checksum(content: bytes | str) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a file's content; what a file that changed does not have."""
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON values with a `checksum` of them, to be written."""
+    return {**values, CHECKSUM: checksum(json.dumps(values))}
+
+
+def unsealed(values: dict[str, Any]) -> dict[str, Any]:
+    """What `sealed` was given. Values without a checksum are returned as they are: older files have none.
+
+    Raises:
+        ValueError: the values are not those that were written.
+    """
+    rest = {name: value for name, value in values.items() if name != CHECKSUM}
+    if values.get(CHECKSUM, checksum(json.dumps(rest))) != checksum(json.dumps(rest)):
+        raise ValueError("it is not what was written: its checksum differs")
+    return rest
+
+
 def read_json(file: Path) -> dict[str, Any]:
-    """What a JSON file says; nothing where it is missing or damaged."""
+    """The content of a JSON file, sealed or not; nothing where it is missing or damaged."""
     try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
+        return unsealed(json.loads(file.read_text()))
+    except (OSError, ValueError, AttributeError):
         return {}
 
 
+def write_json(file: Path, values: Mapping[str, Any]) -> None:
+    """Write a sealed JSON file; see `replace`."""
+    replace({file: json.dumps(sealed(values), indent=1) + "\n"})
+
+
+def flush(place: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk and survives a loss of power."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def replace(files: Mapping[Path, bytes | str]) -> None:
-    """Write all beside their places, then rename: whoever reads meanwhile, or after a crash, finds no half of a file.
+    """Write files so that a reader, or a crash at any moment, finds the old content or the new, whole.
 
     Args:
         files: contents by path.
     """
     pairs = [(path.with_name(f".{path.name}.{os.getpid()}"), path) for path in files]
     try:
-        for (beside, _), content in zip(pairs, files.values(), strict=True):
-            beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        for beside, path in pairs:
-            beside.replace(path)
+        for (draft, _), content in zip(pairs, files.values(), strict=True):
+            draft.write_bytes(content.encode() if isinstance(content, str) else content)
+            flush(draft)
+        for draft, path in pairs:
+            draft.replace(path)
+        for folder in {path.parent for path in files}:
+            flush(folder)
     finally:
-        for beside, _ in pairs:
-            beside.unlink(missing_ok=True)
+        for draft, _ in pairs:
+            draft.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Folders of tensors (safetensors) and everything else (JSON). No pickle."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +13,13 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
 
-SCHEMA = 1  # raised when a checkpoint's layout changes; an older one is then refused by name, not misread
+SCHEMA = 2  # raised when a checkpoint's layout changes
+UNSEALED = 1  # the layout without checksums, which is read as well; others are refused by name, not misread
+TENSORS = "tensors.safetensors"
 MEMORY = "memory.safetensors"  # what only a resume needs; in the newest checkpoint of a run alone
 
 
@@ -32,31 +36,45 @@ def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def save(
     folder: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], memory: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write beside, then rename into place: a reader finds a whole checkpoint or none.
+    """Write a folder under another name, then rename it: a reader, or a crash, finds a whole checkpoint or none.
 
     `memory` is what only a resume needs, and large (a replay): a file of its own, which older checkpoints then lose.
 
     Raises:
-        OSError: the disk does not take it; an older checkpoint there stays.
+        OSError: the disk does not take it; an older checkpoint there stays, and what was written is removed.
     """
-    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
-    for left in [beside, *folder.parent.glob(".step_*.*")]:  # of a process that was killed while it wrote
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    for left in [draft, *folder.parent.glob(".step_*.*")]:  # of a process that was killed while it wrote
         shutil.rmtree(left, ignore_errors=True)
-    beside.mkdir(parents=True)
+    contents = {TENSORS: tensors} | ({MEMORY: memory} if memory else {})
+    draft.mkdir(parents=True)
     try:
-        whole = {k: v.contiguous().clone() for k, v in tensors.items()}
-        safetensors.torch.save_file(whole, beside / "tensors.safetensors")
-        if memory:
-            safetensors.torch.save_file(dict(memory), beside / MEMORY)
-    except safetensors.SafetensorError as error:  # its own way to say that a disk is full
-        raise OSError(f"{folder}: {error}") from None
-    said = {"schema": SCHEMA, **meta} | ({"memory": True} if memory else {})
-    (beside / "meta.json").write_text(json.dumps(said, indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+        for name, held in contents.items():
+            safetensors.torch.save_file({k: v.contiguous().clone() for k, v in held.items()}, draft / name)
+            files.flush(draft / name)
+        sums = {name: _digest(draft / name) for name in contents}
+        said = {"schema": SCHEMA, **meta, "checksums": sums} | ({"memory": True} if memory else {})
+        files.write_json(draft / "meta.json", said)
+        _put(draft, folder)
+    except BaseException as error:
+        needed = sum(t.nbytes for held in contents.values() for t in held.values())
+        shutil.rmtree(draft, ignore_errors=True)  # gives its room back
+        if isinstance(error, OSError | safetensors.SafetensorError):  # the second is its own way to say "disk full"
+            raise OSError(f"{folder}: cannot write {needed / 1e6:.1f} MB: {one_line(error)}") from None
+        raise
     for other in folder.parent.glob(f"step_*/{MEMORY}") if memory else ():
         if other.parent != folder:
             other.unlink()
+
+
+def _put(draft: Path, folder: Path) -> None:
+    """Rename a folder; one that has the name already goes once the new one is there."""
+    old = folder.with_name(f".{folder.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    files.flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: Path, what: str = "checkpoint") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,34 +87,52 @@ def load(folder: Path, what: str = "checkpoint") -> tuple[dict[str, Tensor], dic
     Raises:
         InputError: missing, damaged, or of another layout; one line that says which.
     """
-    meta = load_meta(folder, what)
-    with _readable(folder, what):
-        return safetensors.torch.load_file(folder / "tensors.safetensors"), meta
+    meta, checksums = _meta(folder, what)
+    return _tensors(folder, TENSORS, checksums, what), meta
 
 
 def load_meta(folder: Path, what: str = "checkpoint") -> dict[str, Any]:
     """What is not tensors; see `load`."""
-    with _readable(folder, what):
-        meta = json.loads((folder / "meta.json").read_text())
-        schema = meta.pop("schema")
-    if schema != SCHEMA:
-        raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
-    return meta
+    return _meta(folder, what)[0]
 
 
-def load_memory(folder: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What `save` was given as `memory`; `meta` is the checkpoint's.
+def load_memory(folder: Path) -> dict[str, Tensor]:
+    """What `save` was given as `memory`.
 
     Raises:
         InputError: it was removed, or is damaged.
     """
+    meta, checksums = _meta(folder, "checkpoint")
     if not meta.get("memory"):
         return {}
-    if not (file := folder / MEMORY).exists():
+    if not (folder / MEMORY).exists():
         why = f"{MEMORY} is missing, which only a run's newest checkpoint keeps"
         raise InputError(f"{folder} can be played but not resumed: {why}")
-    with _readable(file, "file of tensors"):
-        return safetensors.torch.load_file(file)
+    return _tensors(folder, MEMORY, checksums, "checkpoint")
+
+
+def _meta(folder: Path, what: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """What is not tensors, and the checksums of the files that hold them."""
+    with _readable(folder, what):
+        meta = files.unsealed(json.loads((folder / "meta.json").read_text()))
+        schema = meta.pop("schema")
+        if schema == UNSEALED:
+            return meta, {}
+        if schema == SCHEMA:
+            return meta, dict(meta.pop("checksums"))
+    raise InputError(f"{folder} was written with {what} schema {schema}; this pgcontrol reads schema {SCHEMA}")
+
+
+def _tensors(folder: Path, name: str, checksums: Mapping[str, str], what: str) -> dict[str, Tensor]:
+    with _readable(folder, what):
+        if checksums and checksums[name] != _digest(folder / name):
+            raise ValueError(f"{name} is not what was written: its checksum differs")
+        return safetensors.torch.load_file(folder / name)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 @contextmanager

@@ -1,17 +1,26 @@
 """Checkpoints: folders of tensors, and where a run keeps them."""
 
 from pathlib import Path
+from typing import Any
 
+from torch import Tensor
+
+from pgcontrol.machine import files, tensors
 from pgcontrol.machine.locks import taken
-from pgcontrol.machine.tensors import MEMORY, load, load_memory, load_meta, save
+from pgcontrol.machine.tensors import MEMORY, load_memory, load_meta, save
 from pgcontrol.options import InputError
 
-__all__ = ["MEMORY", "find", "latest", "load", "load_memory", "load_meta", "save", "steps_of"]
+__all__ = ["MEMORY", "find", "latest", "load", "load_memory", "load_meta", "save", "set_aside", "steps_of"]
 
 
 def steps_of(folder: Path) -> int:
     """The environment step in a checkpoint folder's name."""
     return int(folder.name.removeprefix("step_"))
+
+
+def is_one(where: Path) -> bool:
+    """Whether a folder is a checkpoint."""
+    return (where / "meta.json").exists()
 
 
 def find(where: Path) -> list[Path]:
@@ -26,7 +35,7 @@ def latest(where: Path) -> Path:
     Raises:
         InputError: there is none; says what the path is instead.
     """
-    if (where / "meta.json").exists():
+    if is_one(where):
         return where
     if not where.exists():
         raise InputError(f"{where}: no such run or checkpoint folder")
@@ -37,3 +46,32 @@ def latest(where: Path) -> Path:
         what = "the run stopped before its first" if (where / "config.yaml").exists() else "it is no run folder"
         raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and the rest of a checkpoint; see `pgcontrol.machine.tensors.load`.
+
+    Raises:
+        InputError: missing or damaged; names the newest older checkpoint of the run that is whole.
+    """
+    try:
+        return tensors.load(folder)
+    except InputError as error:
+        older = [other for other in find(folder.parent.parent) if other.name < folder.name]
+        whole = next(filter(_whole, reversed(older)), None)
+        if whole is None:
+            raise
+        raise InputError(f"{error}; an older one is whole: pgcontrol resume {whole}") from None
+
+
+def _whole(folder: Path) -> bool:
+    try:
+        return bool(tensors.load(folder))
+    except InputError:
+        return False
+
+
+def set_aside(folders: list[Path]) -> None:
+    """Rename checkpoints so that their run no longer counts them: it goes on from before they were made."""
+    for folder in folders:
+        folder.rename(files.free(folder.with_name(f"{folder.name}.aside"), "."))

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pgcontrol_envs.gym_names import GymName, read_value
 
+from pgcontrol.machine import yaml_file
 from pgcontrol.options import REQUIRED, InputError, composed, option, pick, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
@@ -263,37 +264,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no such file, or not a mapping of settings.
     """
-    return flat(read_mapping(path, "settings such as `env: HalfCheetah-v5`, one a line"))
+    return flat(yaml_file.read(path, "settings such as `env: HalfCheetah-v5`, one a line"))
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML whose mappings name each key once; of two, PyYAML would take the second without a word."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise InputError(f"line {key.start_mark.line + 1}: {key.value!r} is there twice")
-            seen.add(key.value)
-        return node
-
-
-def read_mapping(path: Path, what: str) -> dict[str, Any]:
-    """The mapping that a YAML file holds; `what` says in an InputError what it should."""
-    try:
-        tree = yaml.load(path.read_text(), _Loader)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: must hold {what}")
-    return tree
-
-
-def write_yaml(config: Any, path: Path) -> None:
-    """Dump every value as run."""
-    path.write_text(yaml.safe_dump(nested(config), sort_keys=False))
+def yaml_of(config: Any) -> str:
+    """A config as YAML, every value as run."""
+    return yaml.safe_dump(nested(config), sort_keys=False)

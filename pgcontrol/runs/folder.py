@@ -2,13 +2,13 @@
 
 import datetime
 import functools
-import json
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -22,7 +22,7 @@ from pgcontrol.options import InputError
 from pgcontrol.parts import require_named, require_plugins
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, write_yaml
+from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, yaml_of
 
 PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
@@ -60,7 +60,7 @@ class RunFolder:
         folder = cls(path)
         folder.made = missing
         folder.videos.mkdir()
-        write_yaml(config, folder.config_file)
+        folder.write_config(config)
         brought = plugins_of(config)
         folder.write_manifest(**_provenance(), **({"plugins": brought} if brought else {}), status="running")
         return folder
@@ -77,6 +77,11 @@ class RunFolder:
             why = "has no config.yaml" if path.exists() else "does not exist"
             raise InputError(f"{path} is no run folder: it {why}")
         return folder
+
+    @classmethod
+    def of(cls, where: Path) -> Self:
+        """The run folder `where`, or the one that the checkpoint `where` belongs to; see `open`."""
+        return cls.open(where.parent.parent if (where / "meta.json").exists() else where)
 
     @contextmanager
     def alone(self) -> Generator[Self]:
@@ -96,8 +101,16 @@ class RunFolder:
         return {n: functools.partial(table[n], LoggedRun(self.path, settings, start, ids.get(n))) for n in names}
 
     def settings(self) -> dict[str, Any]:
-        """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`."""
-        return read_yaml(self.config_file)
+        """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`.
+
+        Raises:
+            InputError: it is damaged, or somebody has changed it.
+        """
+        settings, written = read_yaml(self.config_file), self.manifest().get("config")
+        if written not in (None, files.checksum(self.config_file.read_bytes())):
+            change = f"to change settings: pgcontrol resume {self.path} --SETTING VALUE"
+            raise InputError(f"{self.config_file} is not what the run wrote: its checksum differs; {change}")
+        return settings
 
     @property
     def cloned(self) -> bool:
@@ -110,17 +123,31 @@ class RunFolder:
         settings = self.settings()
         require_named(str(settings.get("env")))
         if self.cloned:
-            then = f"pgcontrol train {settings['env']} --prior {self.path}"
-            raise InputError(f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}")
+            raise InputError(self.use_of_clone())
         return configure(settings)
+
+    def use_of_clone(self) -> str:
+        """What can be done with the clone that is here, in one line."""
+        settings = self.settings()
+        then = f"pgcontrol train {settings['env']} --prior {self.path}"
+        return f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}"
 
     def manifest(self) -> dict[str, Any]:
         """What `manifest.json` says, or nothing when it is missing or damaged."""
         return files.read_json(self.manifest_file)
 
     def write_manifest(self, **values: Any) -> None:
-        """Add to `manifest.json`, replacing it whole."""
-        files.replace({self.manifest_file: json.dumps(self.manifest() | values, indent=1) + "\n"})
+        """Add to `manifest.json`, replacing it whole. A damaged one is kept under another name."""
+        if self.manifest_file.exists() and not self.manifest():
+            kept = files.free(self.manifest_file.with_name("manifest.json.damaged"), ".")
+            self.manifest_file.rename(kept)
+            warnings.warn(f"{self.manifest_file} is damaged; it is kept as {kept.name}", stacklevel=2)
+        files.write_json(self.manifest_file, self.manifest() | values)
+
+    def write_config(self, config: Config | CloneConfig) -> None:
+        """Write `config.yaml`, and its checksum into the manifest."""
+        files.replace({self.config_file: (text := yaml_of(config))})
+        self.write_manifest(config=files.checksum(text))
 
     def discard(self) -> None:
         """Remove the folder of a run that never began, and those that were made for it."""

@@ -18,6 +18,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import PARTS, Config, Part, flat, nested, read_part
+from pgcontrol.text import one_line
 from pgcontrol.trunks.base import Trunk
 
 # what a policy is made of: the algorithm is no part of it
@@ -137,11 +138,23 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
     tensors, meta = checkpoint.load(folder)
     try:
         require_plugins(meta.get("plugins", {}), where)
+        _require_sizes(meta["policy"], tensors)
         policy = make_policy(meta["policy"], seed=0)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{folder} is damaged: meta.json does not say what the policy is made of ({error})") from None
+    except InputError:
+        raise
+    except Exception as error:  # values of a wrong type end in whatever the parts raise
+        why = f"meta.json does not say what the policy is made of ({type(error).__name__}: {one_line(error)})"
+        raise InputError(f"{folder} is damaged: {why}") from None
     restore(policy, tensors, folder)
     return policy, meta
+
+
+def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """No layer of a policy is wider than its tensors have numbers, which is known before memory is taken for it."""
+    numbers = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("policy."))
+    widest = max(spec["obs_size"], len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
+    if widest > numbers:
+        raise ValueError(f"a layer of {widest} units, while all its tensors have {numbers} numbers")
 
 
 def load(where: str | Path) -> Policy:

@@ -40,7 +40,7 @@ class MetricsLog:
         """
         if metrics_file.exists():
             kept = [row for row in read_rows(metrics_file) if row["time/total_timesteps"] <= start]
-            files.replace({metrics_file: "".join(json.dumps(row) + "\n" for row in kept)})
+            files.replace({metrics_file: "".join(_line(row) for row in kept)})
         self._file = metrics_file.open("a", buffering=1)
         self.loggers: dict[str, Logger] = {}
         for name, opens in (loggers or {}).items():
@@ -50,7 +50,7 @@ class MetricsLog:
     def write(self, steps: int, row: Mapping[str, float]) -> None:
         """Append one row; numbers that are not finite become null in JSON."""
         row = {"time/total_timesteps": steps} | dict(row)
-        self._file.write(json.dumps(finite(row)) + "\n")
+        self._file.write(_line(finite(row)))
         for name, logger in list(self.loggers.items()):
             with self._without(name):
                 logger.write(steps, row)
@@ -84,8 +84,18 @@ def finite(thing: Any) -> Any:
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, also of one that is being written: lines that are no rows are left out."""
-    return [row for line in metrics_file.read_text(errors="replace").splitlines() if (row := _row(line))]
+    """The rows of a metrics.jsonl, also of one that is being written.
+
+    Lines that are damaged are left out, with a warning; a last one that is not complete, without.
+    """
+    text = metrics_file.read_text(errors="replace")
+    rows = [_row(line) for line in text.splitlines()]
+    lost = [str(number) for number, row in enumerate(rows, start=1) if row is None]
+    if lost and not text.endswith("\n"):
+        lost.remove(str(len(rows)))
+    if lost:
+        warnings.warn(f"{metrics_file}: damaged lines are left out: {', '.join(lost)}", stacklevel=2)
+    return [row for row in rows if row]
 
 
 def last_row(metrics_file: Path) -> dict[str, Any] | None:
@@ -99,20 +109,30 @@ def last_row(metrics_file: Path) -> dict[str, Any] | None:
     return next((row for line in reversed(lines) if (row := _row(line))), None)
 
 
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(files.sealed(row)) + "\n"
+
+
 def _row(line: str) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
-    except ValueError:
+        row = files.unsealed(json.loads(line))
+    except (ValueError, AttributeError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("time/total_timesteps"), int | float) else None
 
 
 class _Terminal(Console):
-    """A console that falls silent when nobody reads any more, instead of ending the program."""
+    """A console that falls silent when nobody reads any more, or the disk is full, instead of ending the program."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        try:
+            super().print(*objects, **how)
+        except OSError:
+            self.on_broken_pipe()
 
 
 class Display:

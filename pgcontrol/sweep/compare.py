@@ -130,7 +130,7 @@ def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Ro
     missing = [cell for cell in missing if cell.key not in done]
     for folder in (where / cell.name for cell in missing if run_state.foreign(cell, where / cell.name)):
         if folder not in aside:
-            say(f"{folder} holds a run of other settings, which is set aside")
+            say(f"{folder} holds something else than this run; it is set aside")
             aside[folder] = "other"
     return done, missing, aside
 

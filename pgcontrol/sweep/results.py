@@ -1,6 +1,7 @@
 """What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -149,9 +150,10 @@ def _all(file: Path) -> Iterator[Row]:
     text = file.read_text(errors="replace") if file.exists() else ""  # a line that is damaged is named below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
-            row = Row.read(json.loads(line))
+            row = Row.read(files.unsealed(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{file}: line {number} is no result; delete it to run that cell again") from None
+            what = "no result, or a damaged one"
+            raise InputError(f"{file}: line {number} is {what}; delete it to run that cell again") from None
         yield row
 
 
@@ -175,7 +177,14 @@ def alone(sweep: Sweep) -> AbstractContextManager[None]:
 def add(sweep: Sweep, row: Row) -> None:
     """Append a row."""
     with sweep.results.open("a") as file:
-        file.write(json.dumps(row.line) + "\n")
+        file.write(_text(row))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _text(row: Row) -> str:
+    """A row as a line of the file."""
+    return json.dumps(files.sealed(row.line)) + "\n"
 
 
 def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
@@ -229,4 +238,4 @@ def rewrite(sweep: Sweep, changed: Iterable[Row] = (), gone: Iterable[Row] = ())
     new = {place(row): row for row in changed} | {place(row): None for row in gone}
     if new:
         rows = [new.get(place(row), row) for row in _all(sweep.results)]
-        files.replace({sweep.results: "".join(json.dumps(row.line) + "\n" for row in rows if row)})
+        files.replace({sweep.results: "".join(_text(row) for row in rows if row)})

@@ -1,6 +1,9 @@
 """A row of results: what a run leaves in the file of its sweep, one line of JSON, whatever its age."""
 
 import dataclasses
+import sys
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +97,9 @@ class Row:
             "line": line,
         }
         found |= {name: _part(part, line[name]) for name, part in PARTS.items() if line.get(name)}
-        return cls(**{f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found})
+        row = cls(**{f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found})
+        _require(row)
+        return row
 
     def changed(self, **values: Any) -> Self:
         """The same with other values, under their names in the file."""
@@ -130,6 +135,28 @@ class Row:
         """The run folder: under `where`, or under the sweep's that it was borrowed from; need not exist."""
         own = where / self.key.name
         return where.parent / self.lender if self.lender and not own.exists() else own
+
+
+def _require(thing: Any) -> None:
+    """The fields of a dataclass are of their types; else raises TypeError."""
+    for name, kind in typing.get_type_hints(type(thing)).items():
+        if not _conforms(getattr(thing, name), kind):
+            raise TypeError(f"{name} is no {kind}")
+
+
+def _conforms(value: Any, kind: Any) -> bool:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin is types.UnionType:
+        return any(_conforms(value, one) for one in inner)
+    if origin is list:
+        return isinstance(value, list) and all(_conforms(one, inner[0]) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_conforms(one, inner[1]) for one in value.values())
+    if kind is float:  # no bool, and nothing that JSON can say and a float cannot
+        return type(value) in (int, float) and abs(value) < sys.float_info.max
+    if kind is not Any and type(value) is kind and dataclasses.is_dataclass(value):
+        _require(value)
+    return kind is Any or type(value) is kind
 
 
 def run_from(settings: Mapping[str, Any]) -> dict[str, Any] | None:

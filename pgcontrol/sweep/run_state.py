@@ -47,8 +47,8 @@ def ended(cell: Cell, folder: Path) -> bool:
 
 
 def foreign(cell: Cell, folder: Path) -> bool:
-    """Whether there is work in the cell's place that is not the cell's: a run of other settings, with checkpoints."""
-    return bool(checkpoint.find(folder)) and not holds(folder, cell.run())
+    """Whether something is in the cell's place that is not the cell's: a run of other settings, or no run of ours."""
+    return folder.exists() and not (folder.is_dir() and (holds(folder, cell.run()) or not any(folder.iterdir())))
 
 
 def set_aside(folder: Path, word: str) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, pick, read, suggest
-from pgcontrol.runs.config import Config, configure, flat, nested, read_mapping, with_arguments
+from pgcontrol.runs.config import Config, configure, flat, nested, with_arguments
 from pgcontrol.sweep import references
 from pgcontrol.sweep.references import Reference
 from pgcontrol.text import typed
@@ -166,7 +167,7 @@ def read_sweep(path: Path, checked: bool = True) -> Sweep:
     Raises:
         InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
     """
-    tree = read_mapping(path, "question, arms and grid")
+    tree = yaml_file.read(path, "question, arms and grid")
     try:
         sweep = _sweep(path, tree)
         for cell in sweep.cells if checked else ():

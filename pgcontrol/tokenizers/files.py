@@ -66,6 +66,8 @@ def load(folder: Path) -> Tokenizer:
         made = dict(meta["tokenizer"])
         tokenizer = make(made.pop("tokenizer"), made.pop("horizon"), made.pop("joints"), made)
         tokenizer.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # values of a wrong type end in whatever the kinds raise
         raise InputError(f"{folder} is no {WHAT}, or a damaged one: {one_line(error)}") from None
     return tokenizer

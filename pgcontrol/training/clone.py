@@ -3,69 +3,53 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from pgcontrol.data import actions
-from pgcontrol.data.dataset import Dataset, Episode
-from pgcontrol.learning.optimiser import GradientStep, decayed, fresh_adam
-from pgcontrol.learning.rule import Diverged, require_finite_weights
-from pgcontrol.machine import compiler, trees
-from pgcontrol.machine.tensors import named
+from pgcontrol.data.dataset import Dataset
+from pgcontrol.data.writer import Episode
+from pgcontrol.learning.optimiser import decayed
+from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine import compiler
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.config import plugins_of
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import env_to_play, make_env, make_policy, policy_spec
+from pgcontrol.runs.load import env_to_play, make_env, make_policy, policy_spec, restore
 from pgcontrol.runs.log import Display
+from pgcontrol.text import one_line
 from pgcontrol.training.learner import stream_seeds
+from pgcontrol.training.likelihood import AT_ONCE, Likelihood, Samples
 from pgcontrol.training.train import Run, Session, scored, session
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
-AT_ONCE = 8192  # samples that a measurement or an encoding takes at a time
+KEPT = 10  # checkpoints of a fit that takes all its steps
 
 
-class Samples(NamedTuple):
-    """M pairs of what was seen and what was done, in the policy's terms.
+class Data(NamedTuple):
+    """What a clone is fitted to.
 
     Attributes:
-        obs: [M, O] float32, normalised.
-        choice: [M, *choice_spec.shape].
-        weight: [M], of mean 1 over what is fitted.
+        fitted, held_out: whole episodes.
+        notes: what the manifest says of the dataset.
     """
 
-    obs: Tensor
-    choice: Tensor
-    weight: Tensor
-
-
-class Likelihood:
-    """Steps up the weighted mean log-probability: the score function's objective with weights for advantages."""
-
-    def __init__(self, policy: Policy, max_grad_norm: float, compilation: compiler.Compilation = compiler.EAGER):
-        self.policy, self.adam = policy, fresh_adam(policy)
-        self.step = GradientStep(policy, self.loss, max_grad_norm, scaled=False, compilation=compilation)
-
-    def loss(self, theta: Tensor, samples: Samples) -> tuple[Tensor, dict[str, Tensor]]:
-        """−E[w log π(choice)] under weights `theta` [P], a scalar in nats a choice; nothing else."""
-        log_prob = self.policy.head.log_prob(self.policy.distribution(theta, samples.obs), samples.choice)
-        return -(samples.weight * log_prob).mean(), {}
-
-    @torch.no_grad()
-    def measure(self, theta: Tensor, samples: Samples) -> float:
-        """The loss over all samples."""
-        parts = trees.split(samples, AT_ONCE)
-        return sum(float(self.loss(theta, part)[0]) * len(part.obs) for part in parts) / len(samples.obs)
+    fitted: list[Episode]
+    held_out: list[Episode]
+    notes: dict[str, Any]
 
 
 def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run:
-    """Fit a policy to a dataset, in a new run folder; Ctrl-C keeps the best weights so far.
+    """Fit a policy to a dataset, in a new run folder; Ctrl-C leaves a clone that `resume` goes on with.
 
     The observation normaliser's moments and a learned tokenizer come from the fitted episodes alone. Weights are those
     of the best held-out likelihood.
@@ -79,6 +63,50 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
         Diverged: the likelihood became infinite or NaN.
     """
     config = config if isinstance(config, CloneConfig) else configure_clone(config)
+    config, data, policy, spec = _open(config)
+    seeds = stream_seeds(config.seed)
+    obs, action = windows(data.fitted, policy.head.horizon, config.dataset)
+    policy.head.prepare(actions.chunks, seeds["adapting"], policy.head.to_unit(action))
+    policy.normaliser.update(obs)
+    samples = _samples(config, data, policy)
+    compilation = compiler.Compilation(compiler.decide(config.compile, config.steps))
+    with RunFolder.create(config).alone() as folder:
+        folder.write_manifest(seeds=seeds, compiled=compilation.on, **data.notes, samples=len(samples[0].obs))
+        fit = Likelihood(policy, config.max_grad_norm, seeds["minibatches"], compilation)
+        return _run(folder, config, spec, fit, samples, quiet)
+
+
+def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
+    """Go on with a clone from its newest checkpoint, as if it had never stopped.
+
+    Raises:
+        InputError: no clone there, one that has ended, a damaged checkpoint, or another dataset than it began with.
+        Diverged: the likelihood became infinite or NaN.
+    """
+    with RunFolder.of(Path(run_dir)).alone() as folder:
+        manifest = folder.manifest()
+        if manifest.get("status") == "finished":
+            raise InputError(folder.use_of_clone())
+        settings = {key: value for key, value in folder.settings().items() if not key.startswith("critic")}
+        config, data, policy, spec = _open(configure_clone(settings))  # a clone's critic is none
+        changed = [name for name, value in data.notes.items() if name in manifest and manifest[name] != value]
+        if changed:
+            raise InputError(f"{config.dataset} is not what {folder.path} was fitted to: other {', '.join(changed)}")
+        where = checkpoint.latest(Path(run_dir))
+        tensors, meta = checkpoint.load(where)
+        restore(policy, tensors, where)
+        samples = _samples(config, data, policy)
+        compilation = compiler.Compilation(bool(manifest.get("compiled")))
+        fit = Likelihood(policy, config.max_grad_norm, 0, compilation)
+        try:
+            fit.load_state(under("fit.", tensors), meta["fit"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{where} cannot be resumed: {type(error).__name__}: {one_line(error)}") from None
+        return _run(folder, config, spec, fit, samples, quiet)
+
+
+def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any]]:
+    """The config with its task, the dataset, the policy with its first weights, and what it is made of."""
     data = Dataset(config.dataset)
     if (env_id := config.env or data.env) is None:
         raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
@@ -89,97 +117,72 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
     data.require_env(config.env, env.obs_size, low.numpy(), high.numpy())
     spec = policy_spec(config, env)
     env.close()
-    policy = make_policy(spec, seeds["weights"])
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
-    pairs = [windows(part, policy.head.horizon, config.dataset) for part in (fitted, held_out)]
-    (obs, action), _ = pairs
-    policy.head.prepare(actions.chunks, seeds["adapting"], policy.head.to_unit(action))
-    policy.normaliser.update(obs)
-    weights = [weigh(part, fitted, config.temperature, policy.head.horizon) for part in (fitted, held_out)]
-    train, test = (_samples(policy, *pair, weight) for pair, weight in zip(pairs, weights, strict=True))
+    notes = {"dataset": data.metadata.get("dataset_id"), "routes": dict(data.routes())}
+    notes |= {"episodes": len(fitted), "held_out": len(held_out)}
+    return config, Data(fitted, held_out, notes), make_policy(spec, seeds["weights"]), spec
 
-    folder = RunFolder.create(config)
-    compilation = compiler.Compilation(compiler.decide(config.compile, config.steps))
-    sizes = {"episodes": len(fitted), "held_out": len(held_out), "samples": len(train.obs)}
-    origin = {"dataset": data.metadata.get("dataset_id"), "routes": data.routes()}
-    folder.write_manifest(seeds=seeds, compiled=compilation.on, **origin, **sizes)
-    status, steps, began = "failed", 0, time.perf_counter()
+
+def _run(
+    folder: RunFolder, config: CloneConfig, spec: dict[str, Any], fit: Likelihood, samples: list[Samples], quiet: bool
+) -> Run:
+    """Fit until the steps are taken, nothing gets better for long, or a signal comes."""
+    status, began = "failed", time.perf_counter()
+    before = folder.manifest().get("seconds") or 0.0
+
+    def save() -> None:
+        tensors, state = fit.state()
+        tensors = named("policy.", fit.policy.state_dict()) | named("fit.", tensors)
+        meta = {"policy": spec, "algorithm": config.method, "steps": fit.steps, "dataset": config.dataset, "fit": state}
+        checkpoint.save(folder.checkpoint(fit.steps), tensors, meta | {"plugins": plugins_of(config, algorithm=False)})
+
     try:
-        title = f"{config.env} {config.head.name} clone of {data.where}, {len(fitted)} episodes -> {folder.path}"
-        with session(folder, config, title, config.steps, quiet=quiet) as live:
+        title = f"{config.env} {config.head.name} clone of {config.dataset} -> {folder.path}"
+        with session(folder, config, title, config.steps, fit.steps, quiet) as live:
             display, log, _ = live
-            fit = Likelihood(policy, config.max_grad_norm, compilation)
-            batches = _minibatches(train, config.minibatch, torch.Generator().manual_seed(seeds["minibatches"]))
-            best, steps, status = _fit(fit, config, batches, test, live)
-            log.write(steps, best | _evaluate(policy, config, seeds["evaluation"], display))
-            tensors = named("policy.", policy.state_dict())
-            meta = {"policy": spec, "algorithm": config.method, "steps": steps, "dataset": config.dataset}
-            meta["plugins"] = plugins_of(config, algorithm=False)
-            checkpoint.save(folder.checkpoint(steps), tensors, meta)
-            display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
+            why = _fit(fit, config, samples, live, save)
+            status = "stopped" if why == "stopped" else "finished"
+            reached = f", held-out nll {fit.best['eval/nll']:.3f}" if fit.best else ""
+            display.say(f"{why}: the weights of step {fit.best_step:,}{reached}")
+            if status == "finished":
+                seed = stream_seeds(config.seed)["evaluation"]
+                log.write(fit.best_step, fit.best | _evaluate(fit.policy, config, seed, display))
+                display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
+            else:
+                display.say(f"to go on: pgcontrol resume {folder.path}")
+            save()
     except Diverged:
         status = "diverged"
         raise
     finally:
-        seconds = round(time.perf_counter() - began, 1)
-        folder.write_manifest(status=status, steps=steps, seconds=seconds, compiled=compilation.on)
-    return Run(folder.path, steps, status)
+        seconds = round(before + time.perf_counter() - began, 1)
+        said = {"steps": fit.steps, "best_step": fit.best_step, "compiled": fit.compilation.on}
+        folder.write_manifest(status=status, seconds=seconds, **said)
+    return Run(folder.path, fit.best_step, status)
 
 
-def _fit(
-    fit: Likelihood, config: CloneConfig, batches: Iterator[Samples], test: Samples, live: Session
-) -> tuple[dict[str, Any], int, str]:
-    """The policy's weights to those of the best held-out likelihood: their row of metrics, their step, the status."""
-    policy, every = fit.policy, max(1, config.steps // CHECKS)
-    display, log, interrupt = live
-    theta, best, losses, began = policy.theta.clone(), dict[str, Any](), list[Tensor](), time.perf_counter()
-    best_theta, best_step = theta, 0
-    for step, batch in enumerate(batches, start=1):
-        rate = decayed(config, (step - 1) / config.steps)
-        theta, fit.adam, metrics = fit.step(theta, fit.adam, rate, batch)
-        losses.append(metrics.values[:1])
-        if step % every and step < config.steps and not interrupt:
-            continue
-        row = {"train/nll": float(torch.cat(losses).mean()), "eval/nll": fit.measure(theta, test)}
-        row |= {"train/learning_rate": float(rate), "train/grad_norm": metrics.of("grad_norm")}
-        if not all(math.isfinite(number) for number in row.values()):
-            raise Diverged(f"the likelihood became {row['train/nll']} by gradient step {step}")
-        require_finite_weights(policy, theta)
-        row |= _describe(policy, theta, test) | {"time/fps": step / (time.perf_counter() - began)}
-        losses.clear()
-        if not best or row["eval/nll"] < best["eval/nll"]:
-            best, best_theta, best_step = row, theta, step
-        log.write(step, row)
-        display.update(step, row, left=(config.steps - step) / row["time/fps"])
-        stale = step - best_step >= config.patience * every
-        if step >= config.steps or interrupt or stale:
-            why = "stopped" if interrupt else "no better for long" if stale else "all steps taken"
-            display.say(f"{why}: the weights of step {best_step:,}, held-out nll {best['eval/nll']:.3f}")
-            break
-    policy.theta.copy_(best_theta)
-    return best, best_step, "stopped" if interrupt else "finished"
-
-
-def _minibatches(samples: Samples, size: int, rng: Generator) -> Iterator[Samples]:
-    """The samples in one permutation after the other, always `size` of them."""
-    order = torch.empty(0, dtype=torch.int64)
+def _fit(fit: Likelihood, config: CloneConfig, samples: list[Samples], live: Session, save: Callable[[], None]) -> str:
+    """The policy's weights to those of the best held-out likelihood, with checkpoints; why it ended."""
+    every, (display, log, interrupt) = max(1, config.steps // CHECKS), live
+    train, test = samples
+    first, began = fit.steps, time.perf_counter()
     while True:
-        while len(order) < size:
-            order = torch.cat((order, torch.randperm(len(samples.obs), generator=rng)))
-        yield trees.rows(samples, order[:size])
-        order = order[size:]
-
-
-@torch.no_grad()
-def _describe(policy: Policy, theta: Tensor, test: Samples) -> dict[str, float]:
-    """What the head says of itself in held-out states, and how far its mode is from what was done there."""
-    head, few = policy.head, slice(None, AT_ONCE)
-    params = policy.distribution(theta, test.obs[few])
-    done, mode = head.decode(test.choice[few]), head.decode(head.mode(params))
-    described = head.describe(params)
-    error = (head.to_unit(mode) - head.to_unit(done)).square().mean().sqrt()
-    row = {f"head/{name}": float(value) for name, value in described.items()}
-    return row | {"train/std": float(described["std"]), "eval/error": float(error)}
+        rate = decayed(config, fit.steps / config.steps)
+        metrics = fit.climb(train, config.minibatch, rate)
+        if interrupt:
+            return "stopped"
+        if fit.steps % every and fit.steps < config.steps:
+            continue
+        row = fit.judge(test) | {"train/learning_rate": float(rate), "train/grad_norm": metrics.of("grad_norm")}
+        row["time/fps"] = (fit.steps - first) / (time.perf_counter() - began)
+        log.write(fit.steps, row)
+        display.update(fit.steps, row, left=(config.steps - fit.steps) / row["time/fps"])
+        if fit.steps >= config.steps:
+            return "all steps taken"
+        if fit.steps - fit.best_step >= config.patience * every:
+            return "no better for long"
+        if fit.steps % (every * (CHECKS // KEPT)) == 0:
+            save()
 
 
 def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) -> dict[str, float]:
@@ -246,6 +249,12 @@ def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | N
 
 
 @torch.no_grad()
-def _samples(policy: Policy, obs: Tensor, action: Tensor, weight: Tensor) -> Samples:
-    choice = torch.cat([policy.head.encode(part) for part in action.split(AT_ONCE)])
-    return Samples(policy.normaliser(obs), choice, weight)
+def _samples(config: CloneConfig, data: Data, policy: Policy) -> list[Samples]:
+    """Those to fit to, and those held out."""
+    samples, horizon = [], policy.head.horizon
+    for episodes in data.fitted, data.held_out:
+        obs, action = windows(episodes, horizon, config.dataset)
+        choice = torch.cat([policy.head.encode(part) for part in action.split(AT_ONCE)])
+        weight = weigh(episodes, data.fitted, config.temperature, horizon)
+        samples.append(Samples(policy.normaliser(obs), choice, weight))
+    return samples

@@ -3,6 +3,7 @@
 import collections
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from pgcontrol.play.episodes import LONGEST
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
+from pgcontrol.text import one_line
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
@@ -192,10 +194,10 @@ class Learner:
             InputError: it is another run's, or damaged.
         """
         tensors, meta = checkpoint.load(folder)
-        if self.spec | whole(meta.get("policy", {})) != self.spec:  # older ones say nothing of shapes
+        if not self._made_of(meta.get("policy")):
             raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
-        tensors |= checkpoint.load_memory(folder, meta)
+        tensors |= checkpoint.load_memory(folder)
         try:
             self.rule.load_state(under("rule.", tensors))
             self.watch.load_state(under("watch.", tensors))
@@ -206,8 +208,14 @@ class Learner:
             self.collector.load_state(under("collector.", tensors), meta["collector"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
             self.episodes.extend(FinishedEpisode(*episode) for episode in meta["episodes"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"{folder} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
+        except Exception as error:  # values of a wrong type end in whatever the parts raise
+            raise InputError(f"{folder} is damaged: {type(error).__name__}: {one_line(error)}") from None
+
+    def _made_of(self, spec: Any) -> bool:
+        try:
+            return self.spec | whole(spec) == self.spec  # older ones say nothing of shapes
+        except Exception:  # it is no spec at all
+            return False
 
 
 def stream_seeds(seed: int) -> dict[str, int]:

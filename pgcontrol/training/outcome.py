@@ -4,7 +4,6 @@ It is written when the run ends, so that whoever compares runs reads only. It is
 """
 
 import datetime
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,7 +33,7 @@ def write(folder: RunFolder) -> dict[str, Any]:
     found = {"return": last.get("eval/mean_reward"), "sampled": last.get("eval/mean_reward_sampled")}
     found |= {"training": last.get(RETURN), "steps": last[STEPS], "curves": curves(rows, CURVES)}
     found |= _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
-    files.replace({folder.outcome_file: json.dumps(found) + "\n"})
+    files.write_json(folder.outcome_file, found)
     return found
 
 

@@ -22,7 +22,7 @@ from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments, write_yaml
+from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
@@ -116,10 +116,11 @@ def resume(
     settings: Mapping[str, Any] | None = None,
     on_update: OnUpdate | None = None,
 ) -> Run:
-    """Go on with a run from its newest checkpoint, as if it had never stopped.
+    """Go on with a run, or a clone, from its newest checkpoint, as if it had never stopped.
 
     Args:
-        run_dir: the run folder.
+        run_dir: the run folder; or one of its checkpoints, from which it goes on instead of from its newest: later ones
+            are set aside.
         total_steps: a new budget in environment steps; schedules follow it from here on.
         quiet: show no progress.
         settings: others than the run has had, such as `{"algorithm.learning_rate": 1e-4}`, as far as they change
@@ -130,11 +131,18 @@ def resume(
         InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    with RunFolder.open(Path(run_dir)).alone() as folder:
+    origin = Path(run_dir)
+    if RunFolder.of(origin).cloned:
+        from pgcontrol.training.clone import resume_clone  # which builds on this module
+
+        if total_steps is not None or settings:
+            raise InputError(f"{run_dir} is a clone, which goes on with the settings it has")
+        return resume_clone(origin, quiet=quiet)
+    with RunFolder.of(origin).alone() as folder:
         config = folder.config()
         changed = flat(settings or {}) | ({} if total_steps is None else {"total_steps": total_steps})
         config = _changed(config, changed) if changed else config
-        latest = checkpoint.latest(folder.path)
+        latest = checkpoint.latest(origin)
         done = checkpoint.steps_of(latest)
         # one that was killed behind its last checkpoint has still to be ended
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
@@ -144,7 +152,8 @@ def resume(
         # as it was computed before, to the bit
         learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
         learner.load(latest)
-        write_yaml(config, folder.config_file)
+        checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
+        folder.write_config(config)
         if changed:
             folder.write_manifest(resumed=[*folder.manifest().get("resumed", []), {"steps": done, "settings": changed}])
         folder.forget("diagnosis", "outcome")
@@ -233,6 +242,9 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
         raise type(error)(f"{error}{_left(folder) or '; it had no checkpoint yet'}") from None
     except BrokenEnv as error:
         raise BrokenEnv(f"{error}{_left(folder)}") from error
+    except OSError as error:  # of a disk that is full, most often
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise OSError(f"{where}{_left(folder)}; then: pgcontrol resume {folder.path}") from None
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))

@@ -1,5 +1,6 @@
 """Minari datasets: any with Box spaces is read, and what does not fit is refused by name."""
 
+import json
 from pathlib import Path
 
 import gymnasium
@@ -11,7 +12,8 @@ from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 
 from pgcontrol.data.actions import chunks, of
-from pgcontrol.data.dataset import Dataset, Episode, Writer, found
+from pgcontrol.data.dataset import Dataset, found
+from pgcontrol.data.writer import Episode, Writer
 from pgcontrol.options import InputError
 
 OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.array([-2, 0], np.float32), np.array([2, 1], np.float32))
@@ -114,7 +116,8 @@ def test_what_a_killed_process_left_is_dropped(tmp_path):
     episode = Episode(np.zeros((3, 4)), np.zeros((2, 1), np.float32), np.ones(2), False, True)
     writer = Writer.create(tmp_path / "d", "Bandit-v0", low, high, 4, {"env": "Bandit-v0"})
     writer.add([episode, episode], [{}, {}])
-    writer.storage.update_metadata({"total_episodes": 1, "total_steps": 2})  # died before it said so
+    metadata = json.loads((tmp_path / "d" / "metadata.json").read_text()) | {"total_episodes": 1, "total_steps": 2}
+    (tmp_path / "d" / "metadata.json").write_text(json.dumps(metadata))  # died before it said so
     again = Writer.reopen(tmp_path / "d")
     again.add([episode], [{"seed": 3}])
     data = Dataset(tmp_path / "d")

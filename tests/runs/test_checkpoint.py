@@ -74,7 +74,7 @@ def broken(folder, how):
         ("garbage meta", "or a damaged one"),
         ("foreign meta", "or a damaged one"),
         ("no schema", "or a damaged one"),
-        ("other schema", "schema 99; this pgcontrol reads schema 1"),
+        ("other schema", "schema 99; this pgcontrol reads schema 2"),
     ],
 )
 def test_a_broken_checkpoint_gets_one_line(how, line, tmp_path):

@@ -8,7 +8,7 @@ import yaml
 import pgcontrol
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, recommended
-from pgcontrol.runs.config import configure, flat, nested, read_yaml, write_yaml
+from pgcontrol.runs.config import configure, flat, nested, read_yaml, yaml_of
 
 
 def test_what_is_said_wins_over_the_recommendation_and_that_over_the_default():
@@ -89,7 +89,7 @@ def test_what_is_wrong_gets_one_line_that_names_it(settings, line):
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
     config = configure({"env": "Hopper-v5", "head": head, "seed": 7, "algorithm.clip": 0.1, "hidden": [32]})
-    write_yaml(config, tmp_path / "config.yaml")
+    (tmp_path / "config.yaml").write_text(yaml_of(config))
     assert configure(read_yaml(tmp_path / "config.yaml")) == config
     assert nested(config) == yaml.safe_load((tmp_path / "config.yaml").read_text())
 

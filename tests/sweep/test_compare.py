@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from pgcontrol.cli import main
+from pgcontrol.machine.files import unsealed
 from pgcontrol.options import InputError
 from pgcontrol.reporting import tables
 from pgcontrol.reporting.compare import carry_out
@@ -87,7 +88,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     out = capsys.readouterr().out
     anew = "is damaged, so this run begins anew:"
     assert f"{folders[0]} {anew} it has finished, but metrics.jsonl has no row\n" in out
-    assert f"{folders[1]} {anew} unknown head 'gausian'; did you mean 'gaussian'?\n" in out
+    assert f"{folders[1]} {anew} {folders[1]}/config.yaml is not what the run wrote: its checksum differs" in out
     assert "4 runs, 2 of them done" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
     assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
@@ -96,7 +97,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
 def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_path, capsys):
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
-    blocked.touch()  # a file where the run folder should be
+    blocked.symlink_to(tmp_path / "nowhere" / "at all")  # where the run folder should be
     assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none").exit_code == 1
     out = capsys.readouterr().out
     assert f"{sweep.cells[0].name} failed: run_dir" in out
@@ -125,7 +126,7 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
 @pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
 def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
-    for line in (lines := [json.loads(text) for text in sweep.results.read_text().splitlines()]):
+    for line in (lines := [unsealed(json.loads(text)) for text in sweep.results.read_text().splitlines()]):
         line["diverged"] = line["env"] != "Reacher-v5"
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
     executor = Asked()
@@ -139,6 +140,18 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("config", [None, "x: 1", "env: Reacher-v5"])
+def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(config, sweep, tmp_path):
+    cell, where = sweep.cells[0], tmp_path / "runs"
+    (where / cell.name).mkdir(parents=True)
+    (where / cell.name / "thesis.tex").write_text("three years of work")
+    if config:
+        (where / cell.name / "config.yaml").write_text(config)
+    assert carry_out(sweep, Unmeasured(2), where, Console(quiet=True), "none").exit_code == 0
+    assert [f.read_text() for f in where.glob(f"{cell.name}.*/thesis.tex")] == ["three years of work"]
+    assert cell.key in results.read(sweep)
+
+
 def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_path, capsys):
     cell, runs = sweep.cells[0], tmp_path / "runs"
     for seconds in (1.0, 2.0):
@@ -146,7 +159,7 @@ def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_p
         (folder.path / "checkpoints" / "step_000000064").mkdir(parents=True)
         folder.write_manifest(status="finished", seconds=seconds)
         assert carry_out(sweep, Ready(), runs, Console(), "none", dry=True).exit_code == 0
-        assert f"{folder.path} holds a run of other settings, which is set aside\n" in capsys.readouterr().out
+        assert f"{folder.path} holds something else than this run; it is set aside\n" in capsys.readouterr().out
         assert folder.path.exists()
         assert carry_out(sweep, Ready(), runs, Console(quiet=True), "none").exit_code == 0
         sweep.results.unlink()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pgcontrol.machine import locks
-from pgcontrol.runs.config import configure, write_yaml
+from pgcontrol.runs.config import configure, yaml_of
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import executor
 from pgcontrol.sweep.executor import ATTEMPTS, Ended, Local
@@ -54,7 +54,7 @@ class Scripted:
         self.started += 1
         reached = self.folder / "checkpoints" / f"step_{self.started if self.progress else 1:09d}"
         reached.mkdir(parents=True, exist_ok=True)
-        write_yaml(configure(self.cell.settings), self.folder / "config.yaml")
+        (self.folder / "config.yaml").write_text(yaml_of(configure(self.cell.settings)))
         return self
 
     def poll(self):

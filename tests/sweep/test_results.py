@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from pgcontrol.cli import main
+from pgcontrol.machine.files import unsealed
 from pgcontrol.options import InputError
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
@@ -35,7 +36,7 @@ def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     assert carry_out(sweep, Ready(), runs / "heads", Console(quiet=True), clips="none").exit_code == 0
     # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
     # was made when a default was another
-    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
+    lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[1]["config"]["algorithm.gamma"] = 0.5
     del lines[0]["config"]["critic_hidden"]  # as a row from before there was that setting
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -91,7 +92,7 @@ def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count
 
 def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none").exit_code == 0
-    lines = [json.loads(line) for line in sweep.results.read_text().splitlines()]
+    lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[0]["config"] |= {"algorithm.gamma": 0.5}
     del lines[1]["config"]["critic_hidden"]  # from before there was that setting
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -1,12 +1,12 @@
 """What is special to a kind, and to chunks."""
 
-import json
 from typing import Any
 
 import pytest
 import torch
 from scipy.fft import idctn
 
+from pgcontrol.machine.files import read_json, write_json
 from pgcontrol.options import InputError
 from pgcontrol.tokenizers import base, files
 from pgcontrol.tokenizers.base import lloyd, windows
@@ -122,9 +122,9 @@ def test_a_damaged_folder_gets_one_line(damage, line, tmp_path):
 
 def test_a_folder_of_other_sizes_is_damaged(tmp_path):
     files.save(tmp_path / "t", variant("kmeans"), {})
-    meta = json.loads((tmp_path / "t" / "meta.json").read_text())
+    meta = read_json(tmp_path / "t" / "meta.json")
     meta["tokenizer"]["codes"] = 99
-    (tmp_path / "t" / "meta.json").write_text(json.dumps(meta))
+    write_json(tmp_path / "t" / "meta.json", meta)
     with pytest.raises(InputError, match="size mismatch"):
         files.load(tmp_path / "t")
 

@@ -1,23 +1,27 @@
 """Cloning: any head, by its own log-probability, with the best held-out weights kept."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 import pgcontrol
-from pgcontrol.data.dataset import Dataset, Episode
+from pgcontrol.data.dataset import Dataset
 from pgcontrol.data.record import record
+from pgcontrol.data.writer import Episode
 from pgcontrol.machine.compiler import Graph
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.machine.trees import leaves
+from pgcontrol.options import InputError
 from pgcontrol.rendering.still import Still
-from pgcontrol.runs import catalog
+from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.cloning import configure_clone
 from pgcontrol.runs.load import load, make_env
 from pgcontrol.training import clone as module
-from pgcontrol.training.clone import Likelihood, Samples, clone, split, weigh, windows
+from pgcontrol.training.clone import clone, split, weigh, windows
+from pgcontrol.training.likelihood import Likelihood, Samples
 from tests.test_cli import run
 
 
@@ -113,6 +117,38 @@ def test_no_better_for_long_ends_it_and_a_signal_keeps_the_best(demonstrations, 
     assert made.status == "stopped"
     assert made.exit_code == 130
     assert load(made.path)
+
+
+@pytest.mark.parametrize("head", ["gaussian", "token"])
+@pytest.mark.parametrize("after", [3, 90, 250])
+def test_a_stopped_clone_goes_on_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
+    settings = {"head": head, "steps": 300, "eval_episodes": 2, "patience": 100}
+    whole = clone(config(demonstrations, run_dir=str(tmp_path / "a"), **settings))
+    calls = iter(range(10_000))
+    with monkeypatch.context() as patched:
+        patched.setattr(Interrupt, "__bool__", lambda self: next(calls) >= after)
+        stopped = clone(config(demonstrations, run_dir=str(tmp_path / "b"), **settings))
+    assert stopped.status == "stopped"
+    made = pgcontrol.resume(stopped.path)
+    assert made.status == "finished"
+    assert made.steps == whole.steps
+    (before, _), (after_it, _) = (checkpoint.load(checkpoint.latest(one.path)) for one in (whole, made))
+    assert before.keys() == after_it.keys()
+    assert all(torch.equal(before[name], tensor) for name, tensor in after_it.items())
+    rows = [[{k: v for k, v in row.items() if "time/fps" not in k} for row in one.metrics()] for one in (whole, made)]
+    assert rows[0] == rows[1]
+
+
+def test_a_clone_of_data_that_have_changed_does_not_go_on(demonstrations, tmp_path, monkeypatch):
+    shutil.copytree(demonstrations, tmp_path / "d")
+    with monkeypatch.context() as patched:
+        patched.setattr(Interrupt, "__bool__", lambda self: True)
+        made = clone(config(tmp_path / "d", run_dir=str(tmp_path / "c")))
+    with pytest.raises(InputError, match="a clone, which goes on with the settings it has"):
+        pgcontrol.resume(made.path, 1000)
+    record("Fork-v0", tmp_path / "d", len(Dataset(tmp_path / "d")) + 2, seed=0, quiet=True)
+    with pytest.raises(InputError, match=r"is not what .* was fitted to: other .*episodes"):
+        pgcontrol.resume(made.path)
 
 
 def test_windows_stay_within_episodes():

@@ -15,7 +15,7 @@ import torch
 
 import pgcontrol
 from pgcontrol.learning.rule import Diverged
-from pgcontrol.machine import compiler
+from pgcontrol.machine import compiler, files
 from pgcontrol.machine.signals import Interrupt
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
@@ -321,6 +321,6 @@ def test_a_checkpoint_whose_counters_are_no_numbers_is_damaged(steps, tmp_path):
     learner = Learner(small())
     learner.save(tmp_path / "step_0")
     file = tmp_path / "step_0" / "meta.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"steps": steps}))
+    files.write_json(file, files.read_json(file) | {"steps": steps})
     with pytest.raises(InputError, match="is damaged"):
         Learner(small()).load(tmp_path / "step_0")

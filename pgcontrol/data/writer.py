@@ -1,0 +1,221 @@
+"""A Minari dataset that grows and survives a kill or a full disk at any moment.
+
+Minari keeps all episodes in one HDF5 file, and a process that dies while it writes to such a file leaves nothing that
+can be read. Here each call of `add` makes a file of its own; the file that Minari reads holds links to the episodes, is
+small, and is replaced as a whole, and so is the JSON file that counts them.
+"""
+
+import copy
+import importlib.metadata
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import gymnasium
+import numpy as np
+import pgcontrol_envs
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
+from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.to_gymnasium import register
+
+from pgcontrol.machine import files
+from pgcontrol.options import InputError
+from pgcontrol.text import one_line
+
+if TYPE_CHECKING:
+    import h5py
+
+OURS = "pgcontrol"  # the key of the metadata under which a dataset of our own says how it was made
+MAIN = "main_data.hdf5"  # the file that Minari reads
+INSIDE = "episodes_minari.hdf5"  # what was in the main file of a dataset that kept its episodes there
+METADATA = "metadata.json"
+SEALED = ("observation_space", "action_space", "env_spec", OURS)  # what the checksum of the metadata covers
+ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations")  # of an episode, in Minari's words
+
+
+class Episode(NamedTuple):
+    """One episode of L steps.
+
+    Attributes:
+        obs: [L + 1, O] float64: the final one among them.
+        action: [L, A] float32, in the task's bounds.
+        reward: [L].
+    """
+
+    obs: np.ndarray
+    action: np.ndarray
+    reward: np.ndarray
+    terminated: bool
+    truncated: bool
+
+
+def episode_checksum(arrays: Iterable[Any], about: Mapping[str, Any]) -> str:
+    """Of the arrays of an episode, in the order of `ARRAYS`, and of the words about it."""
+    words = {name: getattr(value, "item", lambda value=value: value)() for name, value in about.items()}
+    content = [np.ascontiguousarray(array) for array in arrays]
+    shapes = json.dumps([[array.shape, str(array.dtype)] for array in content])
+    said = json.dumps(words, sort_keys=True)
+    return files.checksum(b"".join(array.tobytes() for array in content) + (shapes + said).encode())
+
+
+def metadata_checksum(metadata: Mapping[str, Any]) -> str:
+    """Of what the metadata of a dataset says about its episodes, as it stands in the file."""
+    ours = {name: value for name, value in metadata[OURS].items() if name != files.CHECKSUM}
+    return files.checksum(json.dumps([ours if name == OURS else metadata.get(name) for name in SEALED]))
+
+
+def _spec(env_id: str) -> EnvSpec | None:
+    """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
+    if not env_id.startswith("gym:"):
+        register(pgcontrol_envs.catalog())  # those of plug-ins, too
+        return gymnasium.spec(f"pgcontrol/{env_id}")
+    name = GymName.parse(env_id)
+    spec = copy.deepcopy(gymnasium.spec(name.id))
+    spec.kwargs |= name.args
+    spec.max_episode_steps = spec.kwargs.pop("max_episode_steps", spec.max_episode_steps)
+    try:
+        spec.to_json()
+    except (TypeError, ValueError):  # of a class, where text would name it
+        return None
+    return spec
+
+
+@dataclass
+class Writer:
+    """A dataset that grows; whatever ends the program, it is whole, with all episodes of earlier calls of `add`.
+
+    One process at a time may write to it.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(
+        cls, folder: Path, env_id: str, low: np.ndarray, high: np.ndarray, obs_size: int, notes: Mapping[str, Any]
+    ) -> Self:
+        """An empty dataset in a new folder; `notes` (JSON values) say how it is made, `notes["env"]` our task."""
+        from minari.dataset.minari_storage import MinariStorage
+
+        folder = folder.resolve()  # Minari joins a relative one to itself
+        draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+        draft.mkdir(parents=True)
+        obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
+        storage = MinariStorage.new(draft, observation_space=obs, action_space=action, env_spec=_spec(env_id))
+        name = re.sub(r"[^-\w]+", "-", folder.name)
+        about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
+        storage.update_metadata(about | {"algorithm_name": str(notes.get("algorithm", "")), OURS: dict(notes)})
+        metadata = json.loads((draft / METADATA).read_text())
+        metadata[OURS][files.CHECKSUM] = metadata_checksum(metadata)
+        files.replace({draft / METADATA: json.dumps(metadata), draft / MAIN: _main({})})
+        draft.rename(folder)
+        return cls(folder)
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Self:
+        """Go on with a dataset.
+
+        Raises:
+            InputError: no dataset of ours, or a damaged one.
+        """
+        import h5py
+
+        writer = cls(folder.resolve())
+        try:
+            metadata = writer._metadata()
+            if metadata[OURS].get(files.CHECKSUM, metadata_checksum(metadata)) != metadata_checksum(metadata):
+                raise ValueError(f"{METADATA} is not what was written: its checksum differs")
+            with h5py.File(writer.folder / MAIN, "r") as main:
+                missing = [name for name in map(_name, range(len(writer))) if name not in main]
+            if missing:
+                raise ValueError(f"{MAIN} has no {missing[0]}")
+        except Exception as error:  # whatever the libraries below raise
+            why = f"{type(error).__name__}: {one_line(error)}"
+            raise InputError(f"{folder} exists and is no dataset to go on with ({why}); name another") from None
+        return writer
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What `create` was given."""
+        return {name: value for name, value in self._metadata()[OURS].items() if name != files.CHECKSUM}
+
+    def __len__(self) -> int:
+        return int(self._metadata()["total_episodes"])
+
+    def add(self, episodes: Sequence[Episode], about: Sequence[Mapping[str, Any]]) -> None:
+        """Append episodes, each with a few words about it (numbers and texts).
+
+        Raises:
+            OSError: the disk does not take them; the dataset stays as it was.
+        """
+        metadata, first = self._metadata(), len(self)
+        for left in self.folder.glob(".*.*.*"):  # of a process that was killed while it wrote
+            left.unlink()
+        part, links = f"episodes_{first:06d}.hdf5", self._links(first)
+        for number in range(first, first + len(episodes)):
+            links[_name(number)] = part
+        metadata["total_episodes"] = first + len(episodes)
+        metadata["total_steps"] += sum(len(episode.reward) for episode in episodes)
+        contents = {part: _part(first, episodes, about), MAIN: _main(links)}
+        size = sum(f.stat().st_size for f in self.folder.iterdir()) + len(contents[part])
+        metadata["dataset_size"] = round(size / 1e6, 1)
+        # in this order: who reads meanwhile finds what the metadata counts
+        written = contents | {METADATA: json.dumps(metadata)}
+        files.replace({self.folder / name: content for name, content in written.items()})
+
+    def _metadata(self) -> dict[str, Any]:
+        return json.loads((self.folder / METADATA).read_text())
+
+    def _links(self, count: int) -> dict[str, str]:
+        """The file that each of the first episodes is in, by the episode's name.
+
+        Those of a dataset that keeps them in its main file, as Minari does, are copied to a file of their own.
+        """
+        import h5py
+
+        with h5py.File(self.folder / MAIN, "r") as main:
+            found = {name: main.get(name, getlink=True) for name in map(_name, range(count))}
+        if any(isinstance(link, h5py.HardLink) for link in found.values()):
+            shutil.copyfile(self.folder / MAIN, self.folder / INSIDE)
+        return {name: getattr(link, "filename", INSIDE) for name, link in found.items()}
+
+
+def _main(links: Mapping[str, str]) -> bytes:
+    """An HDF5 file that links to episodes, by their names, in other files of its folder."""
+    import h5py
+
+    with h5py.File(content := io.BytesIO(), "w") as file:
+        for name, part in links.items():
+            file[name] = h5py.ExternalLink(part, f"/{name}")
+    return content.getvalue()
+
+
+def _part(first: int, episodes: Iterable[Episode], about: Iterable[Mapping[str, Any]]) -> bytes:
+    """An HDF5 file with episodes."""
+    import h5py
+
+    with h5py.File(content := io.BytesIO(), "w") as file:
+        for number, (episode, said) in enumerate(zip(episodes, about, strict=True), start=first):
+            _write(file.create_group(_name(number)), number, episode, said)
+    return content.getvalue()
+
+
+def _write(group: "h5py.Group", number: int, episode: Episode, about: Mapping[str, Any]) -> None:
+    """An episode as Minari lays it out."""
+    last = np.arange(len(episode.reward)) == len(episode.reward) - 1
+    ends = last & episode.terminated, last & episode.truncated
+    arrays = dict(zip(ARRAYS, (episode.obs, episode.action, episode.reward, *ends), strict=True))
+    for name, array in arrays.items():
+        group.create_dataset(name, data=array, chunks=True, maxshape=(None, *array.shape[1:]))
+    group.attrs.update({"id": number, "total_steps": len(episode.reward), **about})
+    group.attrs[files.CHECKSUM] = episode_checksum(arrays.values(), about)
+
+
+def _name(number: int) -> str:
+    return f"episode_{number}"
