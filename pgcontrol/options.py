@@ -196,8 +196,10 @@ def takes(options_type: Any, further: bool = False) -> Any:
             options = options_type(**read_options(options_type, said))
             return function(options, others) if further else function(options)
 
-        call.__doc__ = f"{inspect.getdoc(function)}\n\nArgs:\n{told}"
-        vars(call)["__signature__"] = inspect.signature(options_type)
+        about, raises, errors = (inspect.getdoc(function) or "").partition("\n\nRaises:")
+        call.__doc__ = f"{about}\n\nArgs:\n{told}{raises}{errors}"
+        returned = inspect.signature(function).return_annotation
+        vars(call)["__signature__"] = inspect.signature(options_type).replace(return_annotation=returned)
         return call
 
     return decorate

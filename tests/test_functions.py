@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import json
 import math
 import pkgutil
@@ -89,7 +90,8 @@ def test_what_is_missing_or_unknown_is_named(name):
         function()
     with pytest.raises(InputError, match=f"^{name} takes {len(fields)} arguments by place"):
         function(*range(20))
-    assert f"{needed[0]}: " in function.__doc__
+    assert f"\n    {needed[0]}: " in function.__doc__
+    assert inspect.signature(function).return_annotation is not None
     if name != "diagnose" and name != "tokenize":  # others have settings beside their own, and name them when they run
         with pytest.raises(InputError, match=rf"unknown setting '{needed[0]}s?x'; did you mean '{needed[0]}'\?"):
             function(**dict.fromkeys(needed, "1"), **{f"{needed[0]}x": 1})
@@ -136,6 +138,16 @@ def test_record_clone_tokenize_and_export(trained, tmp_path, capsys):
     assert json.loads(exported.description.read_text())["parity"]["observations"] == exported.parity.observations
     with pytest.raises(InputError, match="exists already"):
         pgcontrol.export(trained.path, tmp_path / "policy.onnx")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_video_is_one_run_or_several(trained, tmp_path, backend, capsys):
+    settings = {"seconds": 0.2, "size": "160x120"}
+    made = pgcontrol.video(trained.path, tmp_path / "one.mp4", **settings)
+    assert (made.path, made.frames > 1) == (tmp_path / "one.mp4", True)
+    pgcontrol.video((trained.path, trained.path), tmp_path / "two.mp4", sampled=True, **settings)
+    with pytest.raises(InputError, match="exists already"):
+        pgcontrol.video(trained.path, made.path, **settings)
     assert capsys.readouterr() == ("", "")
 
 
