@@ -69,11 +69,13 @@ class GymnasiumVecEnv:
         streams = self._copies.streams()
         if None in streams and not self._warned:
             self._warned = True
-            warnings.warn(f"{self.env_id}: its random streams cannot be saved; on resume they begin anew", stacklevel=2)
+            warnings.warn(
+                f"{self.env_id}: its random streams cannot be saved; on resume they start again", stacklevel=2
+            )
         return {}, {"env": self.env_id, "streams": streams}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Restore the random streams and start new episodes; a stream that cannot be restored begins anew.
+        """Restore the random streams and start new episodes; a stream that cannot be restored starts again from its seed.
 
         Raises ValueError if it is the state of other envs.
         """

@@ -142,7 +142,7 @@ class Copies:
         return [gym_streams.load(env, saved) for env, saved in zip(self._envs, streams, strict=True)]
 
     def close(self) -> None:
-        """Close the environments, whatever they say to it."""
+        """Close the environments; an error in their own close is ignored."""
         global _here
         while self._envs:
             _here -= 1
@@ -314,7 +314,7 @@ def number(value: Any) -> float | None:
         if array.size != 1 or not (array.dtype.kind in "biuf" or isinstance(array.item(), SupportsFloat)):
             return None
         return float(array.item())
-    except Exception:  # whatever a foreign type raises
+    except Exception:  # a foreign type may raise anything
         return None
 
 
@@ -338,7 +338,7 @@ def _seeded_reset(env: Any, seed: int | None) -> Any:
 
 
 def _asked(env: Any, what: str) -> Any:
-    """An attribute of a foreign environment, whatever it raises."""
+    """An attribute of a foreign environment; None where reading it is an error."""
     try:
         return getattr(env, what, None)
     except Exception:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from pgcontrol_envs.vector import UnknownEnv
 
 SAFE = '[]{}",:/'  # stand for themselves in values
-_WORDS = {"True": True, "False": False, "None": None}  # as Python writes them, beside JSON's
+_WORDS = {"True": True, "False": False, "None": None}  # as Python writes them; JSON writes them otherwise
 
 
 class GymName(NamedTuple):

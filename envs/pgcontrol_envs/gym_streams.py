@@ -1,4 +1,4 @@
-"""Random streams of Gymnasium environments, whatever makes their bits, as JSON can hold them."""
+"""Random streams of Gymnasium environments, with any generator of bits, as JSON can hold them."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ def save(env: Any) -> dict[str, Any] | None:
     try:
         state = _plain(_state(env.unwrapped.np_random))
         json.dumps(state)
-    except Exception:  # whatever the author of a foreign stream raises
+    except Exception:  # a foreign stream may raise anything
         return None
     return state
 

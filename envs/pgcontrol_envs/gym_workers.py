@@ -1,7 +1,7 @@
 """Copies of a Gymnasium environment in worker processes, a block of them in each, by Gymnasium's AsyncVectorEnv.
 
 AsyncVectorEnv has one environment a process and steps all of them. Here each of its environments is a block of copies,
-which answers questions: so some copies can stand still, and what breaks the contract is told in the same words.
+which answers questions: so some copies can stand still, and what breaks the contract gets the same line.
 """
 
 import atexit

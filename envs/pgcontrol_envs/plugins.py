@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 VARIABLE = "PGCONTROL_PLUGINS"
 GROUP = "pgcontrol.plugins"
 OURS = ("pgcontrol", "pgcontrol_envs")
-KNOWN = (*OURS, "gymnasium")  # whose modules are imported whoever names them
+KNOWN = (*OURS, "gymnasium")  # their modules may be imported at any time
 
 
 class PluginError(ValueError):

@@ -1,4 +1,4 @@
-"""An environment that does as it is told: keeps Gymnasium's contract in an unusual way, or breaks it."""
+"""An environment that misbehaves on command: it keeps Gymnasium's contract in an unusual way, or breaks it."""
 
 import os
 import random
