@@ -75,7 +75,7 @@ class GymnasiumVecEnv:
         return {}, {"env": self.env_id, "streams": streams}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Restore the random streams and start new episodes; a stream that cannot be restored starts again from its seed.
+        """Restore the random streams and start new episodes; one that cannot be restored starts again from its seed.
 
         Raises ValueError if it is the state of other envs.
         """
