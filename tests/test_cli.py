@@ -56,7 +56,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("play nowhere --port 70000", "--port = 70000: must be at most 65535"),
         ("eval nowhere --seed -1", "--seed = -1: must be at least 0"),
         ("diagnose . --branchs 3", "unknown setting 'branchs'; did you mean 'branches'?"),
-        ("bench trian", "WHAT = 'trian': must be one of env, train, heads, scale; did you mean"),
+        ("bench trian", "WHAT = 'trian': must be one of env, train, heads, scale, sb3; did you mean"),
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),

@@ -53,12 +53,12 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
 
 
 def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str, Any]:
-    """Two of its PPOs with the same settings: on its own copies of Gymnasium's env, and on ours, batched.
+    """Its PPOs with the same settings: on its own copies of Gymnasium's env, and on ours, batched.
 
     Args:
         env_id: a task that is Gymnasium's, too.
         num_envs: environments of both.
-        threads: physics threads of ours.
+        threads: physics threads of ours, which are tried with one thread as well.
         steps: of each environment between two updates; an update makes 10 epochs of two minibatches.
 
     Raises:
@@ -72,7 +72,9 @@ def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str,
         raise InputError(f"bench sb3: {env_id} is not one of Gymnasium's tasks, so nothing can be compared")
     with python_warnings():
         envs = {"its own make_vec_env": make_vec_env(env_id, num_envs, seed=0)}
-    envs["pgcontrol_envs.sb3"] = sb3.make(env_id, num_envs, seed=0, threads=threads)
+    for count in sorted({1, threads}):
+        name = f"pgcontrol_envs.sb3, {count} physics thread{'s' * (count > 1)}"
+        envs[name] = sb3.make(env_id, num_envs, seed=0, threads=count)
     settings = {"n_steps": steps, "batch_size": max(2, steps * num_envs // 2), "device": "cpu", "seed": 0}
     return {name: _silent(PPO("MlpPolicy", env, **settings)) for name, env in envs.items()}
 

@@ -22,7 +22,8 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
     Args:
         env_id: a task that is Gymnasium's, too.
         num_envs: environments of both.
-        threads: physics threads of ours.
+        threads: physics threads of ours, which are tried with one thread as well: where others use the cores, one is
+            faster.
         seconds: time for one turn of one row.
         out: the JSON file to write, or None.
 
@@ -42,7 +43,7 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
     rates = in_turns(rows, REPEATS)
     own = next(iter(models))
     measured = {name: span | {"ratio": ratio(rates, name, own)} for name, span in spans(rates).items()}
-    title = f"{env_id}: PPO of Stable-Baselines3, {num_envs} environments, {threads} physics threads"
+    title = f"{env_id}: PPO of Stable-Baselines3, {num_envs} environments"
     show(title, measured, {"x its own": [f"{row['ratio']:.2f}" for row in measured.values()]})
     settings = {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS, "rollout": ROLLOUT}
     return write({"env": env_id, "settings": settings, "rows": measured}, out)

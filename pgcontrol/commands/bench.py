@@ -23,7 +23,7 @@ class Options:
     heads: tuple[str, ...] = option(
         (), "heads of train [gaussian binned], of heads [all]", metavar="HEAD", several=True
     )
-    num_envs: int = option(64, "environments of env and sb3", least=1)
+    num_envs: int | None = option(None, "environments [env: 64; sb3: 128]", least=1)
     threads: int = option(2, "physics threads of env and sb3", least=1)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")
     out: Path | None = option(None, "also write the numbers here", metavar="FILE.json")
@@ -42,7 +42,7 @@ def run(options: Options) -> int:
         pick("head", chosen, catalog.heads())
     if options.what == "env":
         ids = options.envs or ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
-        env.run(ids, options.num_envs, options.threads, options.seconds, options.out)
+        env.run(ids, options.num_envs or 64, options.threads, options.seconds, options.out)
         return 0
     for env_id in options.envs or ("HalfCheetah-v5",):
         if options.what == "train":
@@ -51,7 +51,7 @@ def run(options: Options) -> int:
             every = sorted(catalog.heads(), key=lambda head: head != "gaussian")
             heads.run(env_id, list(options.heads) or every, {}, options.seconds, options.out)
         elif options.what == "sb3":
-            sb3.run(env_id, options.num_envs, options.threads, options.seconds, options.out)
+            sb3.run(env_id, options.num_envs or 128, options.threads, options.seconds, options.out)
         else:
             scale.run(env_id, options.seconds, options.out)
     return 0

@@ -16,12 +16,12 @@ from stable_baselines3.common.utils import set_random_seed
 def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sb3, "REPEATS", 2)
     monkeypatch.setattr(sb3, "ROLLOUT", 64)
-    result = sb3.run("Reacher-v5", 4, 1, seconds=0.01, out=tmp_path / "bench.json")
+    result = sb3.run("Reacher-v5", 4, 2, seconds=0.01, out=tmp_path / "bench.json")
     assert json.loads((tmp_path / "bench.json").read_text()) == result
-    own, ours = result["rows"].values()
+    own, one, two = result["rows"].values()
     assert own["ratio"] == 1
-    assert all(0 < row["low"] <= row["rate"] <= row["high"] for row in (own, ours))
-    assert "pgcontrol_envs.sb3" in capsys.readouterr().out
+    assert all(0 < row["low"] <= row["rate"] <= row["high"] for row in (own, one, two))
+    assert "pgcontrol_envs.sb3, 2 physics threads" in capsys.readouterr().out
 
 
 def test_both_have_the_same_settings_and_the_same_start():
