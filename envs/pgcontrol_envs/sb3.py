@@ -46,6 +46,7 @@ class BatchedVecEnv(VecEnv):
         self._began = time.time()
         self._returns, self._lengths = np.zeros(envs.num_envs), np.zeros(envs.num_envs, int)
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+        self.metadata = envs.metadata
 
     def reset(self) -> Array:
         """New episodes in all envs [N, O], with the seeds of seed()."""

@@ -91,6 +91,18 @@ def test_vector_envs_draw_a_tuple_as_sync_vector_env_does():
     assert len({picture.tobytes() for picture in ours}) == 3
 
 
+def test_stable_baselines3_gets_one_picture_of_all():
+    pytest.importorskip("stable_baselines3")
+    from pgcontrol_envs import sb3
+
+    env = sb3.make("Hopper-v5", 4, render_mode="rgb_array", width=32, height=24)
+    env.reset()
+    picture = env.render()
+    assert picture is not None
+    assert picture.shape == (48, 64, 3)
+    assert env.metadata["render_fps"] == 125
+
+
 @pytest.mark.filterwarnings("ignore:.*Box observation space")
 def test_gymnasiums_check_with_pictures():
     check_env(make().unwrapped)
