@@ -2,7 +2,7 @@
 
 The simulation is a VecEnv of one environment, so what is watched is what `eval` measures. The viewer's MjData mirrors
 it; a push with the mouse goes back into it. A run in training is followed: each episode is played by the policy of the
-checkpoint that is the newest as the episode begins.
+checkpoint that is the newest as the episode begins, and gives way to a newer one after a while.
 """
 
 # mujoco is an extension module without types
@@ -36,6 +36,7 @@ from pgcontrol.viewer.panel import Moment, Panel
 
 DRAWS = 512  # for a picture of the distribution
 PICTURES = 0.03  # seconds between two of them at least: a task may choose 125 times a second, which no eye follows
+PATIENCE = 10.0  # seconds that an episode is watched before a newer policy may end it
 PAUSE = 1.0  # seconds for which the end of an episode stands still
 
 
@@ -115,22 +116,29 @@ class Player(plugin.SimPlugin):
         self.seed, self.title = seed, f"{env.env_id}: {agent.name}"
         self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
-        self.due, self._pictured, self._trouble = 0.0, 0.0, ""
+        self.due, self._pictured, self._looked, self._trouble = 0.0, 0.0, 0.0, ""
         self.begin()
 
     def begin(self) -> None:
         """Start the next episode, with the newest policy."""
-        try:
-            self.agent = self.agent.newer(self.seed) or self.agent
-        except InputError as error:  # removed or damaged meanwhile: the last one plays on
-            if self._trouble != (trouble := str(error)):
-                print(f"pgcontrol: {trouble}; going on with step {self.agent.steps:,}", file=sys.stderr)
-            self._trouble = trouble
+        self._renew()
         self.playing = Episodes(self.env, self.agent.act, self.env.reset(seed=self.seed))
         self.seed += 1
         self.choice, self.draws = np.zeros(len(self.joints)), np.empty((0, len(self.joints)))
         self.total, self.steps, self.over = 0.0, 0, ""
         self._mirror()
+
+    def _renew(self) -> bool:
+        """Let the newest policy play; whether it is another than before."""
+        self._looked = time.monotonic()
+        try:
+            newer = self.agent.newer(self.seed)
+        except InputError as error:  # removed or damaged meanwhile: the last one plays on
+            if self._trouble != (trouble := str(error)):
+                print(f"pgcontrol: {trouble}; going on with step {self.agent.steps:,}", file=sys.stderr)
+            newer, self._trouble = None, trouble
+        self.agent = newer or self.agent
+        return newer is not None
 
     def play(self) -> None:
         """One step of the environment; a choice before it where the last one has been played."""
@@ -178,7 +186,7 @@ class Player(plugin.SimPlugin):
         if not single and (self.control.get_pause_state() != sim.PauseState.UNPAUSED or now < self.due):
             time.sleep(0.001)
             return
-        if self.over:
+        if self.over or (now - self._looked >= PATIENCE and self._renew()):
             self.begin()
         else:
             self.play()

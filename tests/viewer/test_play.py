@@ -143,6 +143,19 @@ def test_a_run_in_training_is_followed_and_stays_at_its_last(tmp_path):
     assert [*seen, player.moment().source] == expected
 
 
+def test_a_long_episode_gives_way_to_a_newer_policy(tmp_path, monkeypatch):
+    saved(tmp_path / "run" / "checkpoints" / "step_1000", "gaussian")
+    player, _ = player_of(tmp_path / "run")
+    saved(tmp_path / "run" / "checkpoints" / "step_2000", "gaussian", seed=1)
+    steps(player, 3)
+    assert (player.steps, player.agent.steps) == (3, 1000)
+    monkeypatch.setattr(play, "PATIENCE", 0.0)
+    steps(player, 1)
+    assert (player.steps, player.agent.steps) == (0, 2000)
+    steps(player, 3)  # there is no newer one
+    assert (player.steps, player.agent.steps) == (3, 2000)
+
+
 def test_a_run_before_its_first_checkpoint_says_so(tmp_path):
     folder = RunFolder.create(pgcontrol.configure({"env": "Hopper-v5", "run_dir": str(tmp_path / "run")}))
     with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: it is in training, and its first is"):
