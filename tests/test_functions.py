@@ -32,8 +32,8 @@ OPTIONS = [(name, field) for name, options in FUNCTIONS.items() for field in dat
 SHOWN = {"json", "open", "quiet", "sweeps"}  # what a command shows, and of how many sweeps
 
 
-def names(field) -> str:
-    return "-".join((field[0], field[1].name)) if isinstance(field, tuple) else str(field)
+def names(value) -> str:
+    return value if isinstance(value, str) else value.name  # of an option
 
 
 @pytest.fixture(scope="module")
