@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from pgcontrol.runs.load import load
     from pgcontrol.tokenizers.base import Tokenizer
     from pgcontrol.training.clone import clone
-    from pgcontrol.training.train import Run, Trainer, resume, train
+    from pgcontrol.training.resume import resume
+    from pgcontrol.training.train import Run, Trainer, train
     from pgcontrol.trunks.base import Trunk
 
 __version__ = "0.1.0"
@@ -92,7 +93,8 @@ _HOMES = {
     "pgcontrol.runs.load": ("load",),
     "pgcontrol.tokenizers.base": ("Tokenizer",),
     "pgcontrol.training.clone": ("clone",),
-    "pgcontrol.training.train": ("Run", "Trainer", "resume", "train"),
+    "pgcontrol.training.resume": ("resume",),
+    "pgcontrol.training.train": ("Run", "Trainer", "train"),
     "pgcontrol.trunks.base": ("Trunk",),
 }
 

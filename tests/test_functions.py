@@ -29,7 +29,7 @@ FUNCTIONS = {
     "report": arguments.ReportOptions,
 }
 OPTIONS = [(name, field) for name, options in FUNCTIONS.items() for field in dataclasses.fields(options)]
-SHOWN = {"json", "open", "quiet", "sweeps"}  # what a command shows, and of how many sweeps
+SHOWN = {"json", "open", "pending", "quiet", "sweeps"}  # what a command shows, and of how many sweeps
 
 
 def names(value) -> str:

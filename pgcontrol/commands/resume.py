@@ -19,7 +19,7 @@ class Options:
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
     """Train on."""
-    from pgcontrol.training.train import resume
+    from pgcontrol.training.resume import resume
 
     return resume(options.run, options.total_steps, quiet=options.quiet, settings=settings).exit_code
 

@@ -16,9 +16,9 @@ LARGEST = 2**20  # bytes of a file
 MOST = 100_000  # values of a file, aliases followed
 INT = "tag:yaml.org,2002:int"
 FLOAT = "tag:yaml.org,2002:float"
-# the core schema of YAML 1.2, section 10.3.2, for numbers; whatever PyYAML knows otherwise but dates
+# the core schema of YAML 1.2, section 10.3.2, for numbers, and 1_000_000; whatever PyYAML knows otherwise but dates
 NUMBERS = {
-    INT: re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    INT: re.compile(r"[-+]?[0-9]+(_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+"),
     FLOAT: re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
 }
 OTHERS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")

@@ -20,13 +20,12 @@ from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
-from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments
+from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
-from pgcontrol.text import typed
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.learner import Learner
@@ -102,73 +101,6 @@ def begin(learner: Learner) -> Generator[RunFolder]:
             if not learner.updates:
                 folder.discard()
             raise
-
-
-# what a run keeps when it is resumed: it decides what tensors there are, or what the run is
-FOR_GOOD = ("env", "seed", "num_envs", "hidden", "critic_hidden", "scale_reward", "prior", "prior_std", "run_dir")
-
-
-def resume(
-    run_dir: str | Path,
-    total_steps: int | None = None,
-    *,
-    quiet: bool = True,
-    settings: Mapping[str, Any] | None = None,
-    on_update: OnUpdate | None = None,
-) -> Run:
-    """Go on with a run, or a clone, from its newest checkpoint, as if it had never stopped.
-
-    Args:
-        run_dir: the run folder; or one of its checkpoints, from which it goes on instead of from its newest: later ones
-            are set aside.
-        total_steps: a new budget in environment steps; schedules follow it from here on.
-        quiet: show no progress.
-        settings: others than the run has had, such as `{"algorithm.learning_rate": 1e-4}`, as far as they change
-            neither the task nor the policy; the manifest notes them.
-        on_update: see `train`.
-
-    Raises:
-        InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
-        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
-    """
-    origin = Path(run_dir)
-    if RunFolder.of(origin).cloned:
-        from pgcontrol.training.clone import resume_clone  # which builds on this module
-
-        if total_steps is not None or settings:
-            raise InputError(f"{run_dir} is a clone, which goes on with the settings it has")
-        return resume_clone(origin, quiet=quiet)
-    with RunFolder.of(origin).alone() as folder:
-        config = folder.config()
-        changed = flat(settings or {}) | ({} if total_steps is None else {"total_steps": total_steps})
-        config = _changed(config, changed) if changed else config
-        latest = checkpoint.latest(origin)
-        done = checkpoint.steps_of(latest)
-        # one that was killed behind its last checkpoint has still to be ended
-        if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
-            more = f"pgcontrol resume {run_dir} --total-steps {2 * done}"
-            raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
-        catalog.require_loggers(config.logger)
-        # as it was computed before, to the bit
-        learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
-        learner.load(latest)
-        checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
-        folder.write_config(config)
-        if changed:
-            folder.write_manifest(resumed=[*folder.manifest().get("resumed", []), {"steps": done, "settings": changed}])
-        folder.forget("diagnosis", "outcome")
-        return loop(learner, folder, quiet, on_update)
-
-
-def _changed(config: Config, settings: dict[str, Any]) -> Config:
-    """A run's config with other settings; InputError names one that a run keeps."""
-    old = flat(nested(config))
-    settings = with_arguments({"env": old["env"]} | settings)
-    for key, value in settings.items():
-        kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
-        if kept and key in old and typed(value) != typed(old[key]):
-            raise InputError(f"{key} = {value!r}: a run that goes on keeps its {key}, {old[key]!r}")
-    return configure(old | settings)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, load_with_meta, make_env
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.executor import Local
-from pgcontrol.training.train import resume
+from pgcontrol.training.resume import resume
 from tests.diagnosis.planted import clone, forced, left_alone, plant
 from tests.training.test_train import small
 

@@ -190,7 +190,10 @@ def test_a_task_that_returns_a_scalar_reward(tmp_path):
         (None, "no such file"),
         ("x = (", "line 1: SyntaxError"),
         ("from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head"),
-        ("from pgcontrol.learning.advantages import GAE, Estimator", "no estimator, no rule; all but the last two"),
+        (
+            "from pgcontrol.learning.advantages import GAE, Estimator",
+            "no rule, and registers no Gymnasium environment; all but",
+        ),
         ("from pgcontrol import Estimator\nclass Base(Estimator): pass", "defines no task, no head"),
     ],
 )

@@ -194,7 +194,7 @@ def test_only_the_newest_checkpoint_keeps_the_replay_and_the_others_say_so(tmp_p
     with pytest.raises(InputError, match=r"step_000000256 can be played but not resumed: memory.safetensors is miss"):
         Learner(small()).load(first)
     (last / tensors.MEMORY).write_bytes(b"x" * 100)
-    with pytest.raises(InputError, match=r"memory\.safetensors is no file of tensors, or a damaged one"):
+    with pytest.raises(InputError, match=r"memory\.safetensors is not what was written: its checksum differs"):
         Learner(small()).load(last)
 
 

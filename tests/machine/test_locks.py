@@ -9,7 +9,7 @@ from pgcontrol.machine import locks
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.training.train import resume
+from pgcontrol.training.resume import resume
 
 HOLD = """
 import sys, time

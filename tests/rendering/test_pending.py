@@ -13,7 +13,8 @@ import pytest
 from pgcontrol import cli
 from pgcontrol.rendering.pending import claimed, clip_path, pending
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.training.train import resume, train
+from pgcontrol.training.resume import resume
+from pgcontrol.training.train import train
 from tests.rendering.test_queue import HANG, MAKE
 from tests.rendering.worlds import travelling
 from tests.training.test_train import small

@@ -84,7 +84,7 @@ def _study(path: Path, glance: dict, **names: str) -> Sweep:
 
 
 def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> dict:
-    steps = np.linspace(20, 1000, 50)
+    steps = np.linspace(20, 1000, 50, dtype=int)
     grown = score * (1 - np.exp(-steps / 300))
     return {
         "env": env,

@@ -15,6 +15,7 @@ import pgcontrol
 from pgcontrol import cli
 from pgcontrol.data.dataset import Dataset
 from pgcontrol.data.record import record
+from pgcontrol.machine import files
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -265,7 +266,7 @@ def test_a_record_never_imports_a_module(tmp_path):
         assert error.count("\n") == 1
         assert not Path("imported").exists()
     meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version, or by somebody with an intention
-    meta.write_text(json.dumps(json.loads(meta.read_text()) | {"plugins": {}}))
+    files.write_json(meta, files.read_json(meta) | {"plugins": {}})
     code, error = pgc("eval run --episodes 1")
     assert code == 2
     assert not Path("imported").exists()

@@ -1,12 +1,11 @@
 """Laws that every trunk in the catalogue keeps."""
 
-import json
-
 import pytest
 import torch
 
 from pgcontrol.laws import trunks as laws
 from pgcontrol.laws.base import laws_of
+from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
@@ -68,9 +67,9 @@ def test_a_checkpoint_from_before_the_critic_had_a_network_of_its_own_goes_on(na
     learner = Learner(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
     learner.update()
     learner.save(tmp_path / "step_1")
-    meta = json.loads((tmp_path / "step_1" / "meta.json").read_text())
+    meta = files.read_json(tmp_path / "step_1" / "meta.json")
     del meta["policy"]["critic_trunk"], meta["policy"]["critic_hidden"]
-    (tmp_path / "step_1" / "meta.json").write_text(json.dumps(meta))
+    files.write_json(tmp_path / "step_1" / "meta.json", meta)
     again = Learner(learner.config)
     again.load(tmp_path / "step_1")
     assert torch.equal(again.policy.theta, learner.policy.theta)
