@@ -6,10 +6,12 @@ ends in one clear line when it is wrong. Imports nothing of ours.
 
 import dataclasses
 import difflib
+import enum
 import functools
 import inspect
 import math
 import operator
+import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -205,9 +207,24 @@ def takes(options_type: Any, further: bool = False) -> Any:
     return decorate
 
 
+def plain(value: Any) -> Any:
+    """A value as YAML has it: an enum's own, a path's text, and Python's numbers and lists for those of NumPy."""
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if hasattr(value, "tolist") and not isinstance(value, type):  # NumPy's scalars and arrays, torch's tensors
+        value = value.tolist()
+    if isinstance(value, list | range):
+        return [plain(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(plain(item) for item in value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """`value` as the type `hint`, within the limits in `metadata`; InputError names `key` otherwise."""
-    value = _convert(key, value, hint)
+    value = _convert(key, plain(value), hint)
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
         if isinstance(number, int | float) and not isinstance(number, bool):
@@ -269,9 +286,9 @@ def _bool(value: Any) -> bool:
 
 
 def _str(value: Any) -> str:
-    if not isinstance(value, str | Path):
+    if not isinstance(value, str):
         raise ValueError
-    return str(value)
+    return value
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: float, bool: _bool, str: _str, Path: Path}

@@ -10,9 +10,10 @@ import yaml
 from pgcontrol_envs.gym_names import GymName, read_value
 
 from pgcontrol.machine import yaml_file
-from pgcontrol.options import REQUIRED, InputError, composed, option, pick, read_options, suggest
+from pgcontrol.options import REQUIRED, InputError, composed, option, pick, plain, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
+from pgcontrol.text import one_line
 
 LOGGER = "where metrics go beside metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
 
@@ -237,10 +238,16 @@ OLDER = ("head.codes", "head.levels", "head.length", "head.scale")
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted ones; `head: {name: binned, bins: 11}` becomes `head`, `head.bins`."""
+    """Nested settings as dotted ones; `head: {name: binned, bins: 11}` becomes `head`, `head.bins`.
+
+    Raises:
+        InputError: what the caller gives is no mapping.
+    """
+    if not isinstance(tree, Mapping):
+        raise InputError(f"settings = {one_line(repr(tree), 100)}: must be a mapping, such as {{'env': 'Hopper-v5'}}")
     out: dict[str, Any] = {}
     for key, value in tree.items():
-        key = f"{prefix}{key}".replace("-", "_")
+        key, value = f"{prefix}{plain(key)}".replace("-", "_"), plain(value)
         if isinstance(value, Mapping):
             out |= flat(value, f"{key}.")
         elif key.endswith(".name"):

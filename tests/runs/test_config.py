@@ -1,8 +1,12 @@
 """Settings: layers, one clear line for what is wrong, and the dump that reads back."""
 
+import enum
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 import pgcontrol
@@ -159,3 +163,38 @@ def test_a_prior_s_settings_are_in_its_json_alone(tmp_path):
     (tmp_path / "meta.json").write_text(json.dumps({"schema": 1, "policy": policy}))
     config = configure({"env": "Hopper-v5", "prior": str(tmp_path)})
     assert (config.head.name, config.head.options.bins, config.hidden) == ("binned", 5, (8,))
+
+
+class Words(str, enum.Enum):  # noqa: UP042 (older code has them so)
+    TASK = "Hopper-v5"
+    HEAD = "binned"
+
+
+class Text(str):
+    """Text with something of its own, as YAML libraries and notebooks hand it around."""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"env": Words.TASK, "head": Words.HEAD},
+        {"env": np.array(["Hopper-v5"])[0], "head": Text("binned")},
+        {"head": np.str_("binned"), "compile": np.str_("auto"), "hidden": np.array([64, 64])},
+        {"head": {"name": Text("binned")}, "hidden": torch.tensor([64, 64]), "run_dir": Path("here")},
+        {"seed": np.int64(0), "video": np.True_, "hidden": (np.int32(64), np.float64(64)), "run_dir": Text("here")},
+        {"critic_hidden": [np.array(64), 64], "logger": range(0), "algorithm.learning_rate": np.float64(3e-4)},
+    ],
+)
+def test_values_of_pythons_many_types_are_what_yaml_would_say(said, tmp_path):
+    words = {"env": "Hopper-v5", "head": "binned", "algorithm.learning_rate": 3e-4}
+    config = configure(words | said)
+    assert config == configure(words | ({"run_dir": "here"} if "run_dir" in said else {}))
+    (tmp_path / "config.yaml").write_text(yaml_of(config))
+    assert configure(read_yaml(tmp_path / "config.yaml")) == config
+
+
+@pytest.mark.parametrize("take", [pgcontrol.train, configure, pgcontrol.clone])
+@pytest.mark.parametrize("settings", [[], None, "Hopper-v5", 5, [("env", "Hopper-v5")]])
+def test_settings_are_a_mapping(take, settings):
+    with pytest.raises(InputError, match=r"settings = .*: must be a mapping, such as"):
+        take(settings)
