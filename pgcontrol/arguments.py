@@ -97,6 +97,7 @@ class TokenizeOptions:
     horizon: int = option(1, "actions a chunk", least=1, metavar="H")
     steps: int = option(32_000, "steps to play of a run", least=1)
     seed: int = option(0, "of start states, samples and the fit", least=0)
+    clip_actions: bool = option(False, "of a dataset: clip those beyond the task's bounds, and count them")
 
 
 @dataclass(frozen=True)

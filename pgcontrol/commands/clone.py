@@ -9,9 +9,10 @@ from pgcontrol.options import InputError, option
 
 @dataclass(frozen=True)
 class Options:
-    """Dataset and silence; `configure_clone` checks the settings."""
+    """Dataset, clipping and silence; `configure_clone` checks the settings."""
 
     dataset: str = option("", "Minari dataset (see `pgcontrol record`)", positional=True)
+    clip_actions: bool = option(False, "clip actions beyond the task's bounds, and count them")
     quiet: bool = option(False, "print nothing but errors")
 
 
@@ -20,7 +21,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     from pgcontrol.runs.cloning import configure_clone
     from pgcontrol.training.clone import clone
 
-    config = configure_clone({**settings, "dataset": options.dataset})
+    config = configure_clone({**settings, "dataset": options.dataset, "clip_actions": options.clip_actions})
     if not config.dataset:
         raise InputError("name a dataset: pgcontrol clone DATASET")
     return clone(config, quiet=options.quiet).exit_code

@@ -33,20 +33,21 @@ class Actions(NamedTuple):
     env: str | None
 
 
-def of(source: Path, steps: int, seed: int = 0) -> Actions:
+def of(source: Path, steps: int, seed: int = 0, clip: bool = False) -> Actions:
     """The actions of whatever `source` is.
 
     Args:
         source: run folder or checkpoint, Minari dataset, or .npz file.
         steps: environment steps to play of a run.
         seed: of a run's start states and samples.
+        clip: see `Dataset`.
 
     Raises:
         InputError: none of these, or one that does not hold what it should.
     """
     if source.is_file():
         return of_file(source)
-    return of_dataset(source) if dataset.found(source) else of_run(source, steps, seed)
+    return of_dataset(source, clip) if dataset.found(source) else of_run(source, steps, seed)
 
 
 def chunks(source: str, horizon: int) -> Tensor:
@@ -85,13 +86,13 @@ def of_run(where: Path, steps: int, seed: int) -> Actions:
     return Actions(*unrolled(unit, rollout.terminated | rollout.truncated), env_id)
 
 
-def of_dataset(where: Path) -> Actions:
-    """Every action of a Minari dataset, one episode after the other.
+def of_dataset(where: Path, clip: bool = False) -> Actions:
+    """Every action of a Minari dataset, one episode after the other; see `Dataset` for `clip`.
 
     Raises:
         InputError: no such dataset, or a bad one.
     """
-    data = Dataset(where)
+    data = Dataset(where, clip)
     episodes = [torch.from_numpy(episode.action) for episode in data.episodes()]
     ends = [torch.arange(len(action)) == len(action) - 1 for action in episodes]
     low, high = torch.from_numpy(data.low), torch.from_numpy(data.high)

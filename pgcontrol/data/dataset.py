@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,13 +26,15 @@ class Dataset:
 
     Attributes:
         low, high: bounds of the actions [A].
+        clipped: actions that lay beyond the bounds, of the episodes that were read last.
     """
 
-    def __init__(self, where: str | Path):
+    def __init__(self, where: str | Path, clip: bool = False):
         """Open it.
 
         Args:
             where: its folder (or the one whose `data` it is), or the id of a dataset that Minari has on this machine.
+            clip: actions beyond the bounds become the nearest ones within them, and are counted; else they are refused.
 
         Raises:
             InputError: no dataset, or one that a policy cannot learn from; one line that says why.
@@ -39,7 +42,7 @@ class Dataset:
         require()
         import minari
 
-        self.where = str(where)
+        self.where, self.clip, self.clipped = str(where), clip, 0
         folder = found(where)
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
@@ -87,12 +90,12 @@ class Dataset:
         self.low, self.high = low, high  # what its actions must lie within; see `episodes`
 
     def episodes(self) -> Iterator[Episode]:
-        """Every episode, one after the other.
+        """Every episode, one after the other; a warning at the end says how many actions were clipped.
 
         Raises:
             InputError: arrays that do not fit together, infinite or NaN numbers, or actions beyond the bounds.
         """
-        room = 1e-4 * (self.high - self.low)
+        room, self.clipped, total = 1e-4 * (self.high - self.low), 0, 0
         for episode in self._episodes():
             name, steps = f"{self.where}: episode {episode.id}", len(episode.rewards)
             obs = np.asarray(episode.observations, np.float64).reshape(len(episode.observations), -1)
@@ -102,10 +105,16 @@ class Dataset:
                 raise InputError(f"{name}: {steps} rewards, observations {obs.shape}, actions {action.shape}")
             if not (np.isfinite(obs).all() and np.isfinite(action).all() and np.isfinite(episode.rewards).all()):
                 raise InputError(f"{name}: infinite or NaN numbers")
-            if (action < self.low - room).any() or (action > self.high + room).any():
-                raise InputError(f"{name}: actions up to {np.abs(action).max():g}, beyond the task's bounds")
+            beyond = ((action < self.low - room) | (action > self.high + room)).any(1)
+            if beyond.any() and not self.clip:
+                advice = "clone and tokenize clip them with --clip-actions"
+                raise InputError(f"{name}: actions up to {np.abs(action).max():g}, beyond the task's bounds; {advice}")
+            self.clipped, total = self.clipped + int(beyond.sum()), total + steps
             reward, ends = np.asarray(episode.rewards, np.float64), (episode.terminations, episode.truncations)
             yield Episode(obs, action.clip(self.low, self.high), reward, *(bool(end[-1]) for end in ends))
+        if self.clipped:
+            clipped = f"{self.clipped:,} of {total:,} actions lay beyond the task's bounds and were clipped to them"
+            warnings.warn(f"{self.where}: {clipped}", stacklevel=2)
 
     def routes(self) -> Counter[str]:
         """How many episodes took each of the task's routes; empty where the dataset does not say."""

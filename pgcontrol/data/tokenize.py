@@ -74,7 +74,7 @@ def tokenize(options: TokenizeOptions, own: dict[str, Any]) -> TokenizeResult:
     if out.exists():
         raise InputError(f"--out {out} exists already; name a folder that does not")
     kind(horizon, 1, chosen).require()  # before anything takes time
-    actions = of(options.source, options.steps, seed)
+    actions = of(options.source, options.steps, seed, options.clip_actions)
     fit, held_out = split(actions, horizon)
     tokenizer = kind(horizon, actions.unit.shape[-1], chosen)
     tokenizer.fit(fit, seed)

@@ -21,6 +21,7 @@ class CloneConfig:
     method: ClassVar[str] = "clone"
     dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
+    clip_actions: bool = option(False, "clip actions beyond the task's bounds, and count them")
     seed: int = option(0, "everything random in a clone follows from it", least=0, most=2**63 - 1)
     hidden: tuple[int, ...] = option((128, 128), "sizes of the policy's hidden layers", least=1)
     steps: int = option(10_000, "gradient steps at most", least=1)

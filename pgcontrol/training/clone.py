@@ -107,7 +107,7 @@ def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
 
 def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any]]:
     """The config with its task, the dataset, the policy with its first weights, and what it is made of."""
-    data = Dataset(config.dataset)
+    data = Dataset(config.dataset, config.clip_actions)
     if (env_id := config.env or data.env) is None:
         raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
     config = dataclasses.replace(config, env=env_id)
@@ -120,6 +120,7 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
     notes = {"dataset": data.metadata.get("dataset_id"), "routes": dict(data.routes())}
     notes |= {"episodes": len(fitted), "held_out": len(held_out)}
+    notes |= {"clipped_actions": data.clipped} if config.clip_actions else {}
     return config, Data(fitted, held_out, notes), make_policy(spec, seeds["weights"]), spec
 
 

@@ -13,10 +13,13 @@ from minari.dataset.minari_storage import MinariStorage
 
 from pgcontrol.data.actions import chunks, of
 from pgcontrol.data.dataset import Dataset, found
+from pgcontrol.data.tokenize import tokenize
 from pgcontrol.data.writer import Episode, Writer
 from pgcontrol.options import InputError
+from pgcontrol.training.clone import clone
 
 OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.array([-2, 0], np.float32), np.array([2, 1], np.float32))
+PENDULUM = {"obs": Box(-8, 8, (3,), np.float32), "action": Box(-2, 2, (1,), np.float32)}
 
 
 def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env: str | None = "Pendulum-v1", scale=1.0):
@@ -135,3 +138,29 @@ def test_a_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
     Writer.create(Path("d"), "Bandit-v0", low, high, 4, {"env": "Bandit-v0"}).add([episode], [{}])
     Writer.reopen(Path("d")).add([episode], [{}])
     assert len(list(Dataset("d").episodes())) == 2
+
+
+def test_actions_beyond_the_bounds_are_clipped_and_counted_where_one_says_so(tmp_path):
+    folder, out = foreign(tmp_path / "d", scale=5.0), tmp_path
+    raw = np.concatenate([np.asarray(one.actions) for one in minari.MinariDataset(folder).iterate_episodes()])
+    many = int((np.clip(raw, ACTION.low, ACTION.high) != raw).any(1).sum())
+    assert 0 < many <= 7
+    data = Dataset(folder, clip=True)
+    with pytest.warns(UserWarning, match=f"{many} of 7 actions lay beyond the task's bounds and were clipped to them"):
+        read = np.concatenate([episode.action for episode in data.episodes()])
+    assert data.clipped == many
+    np.testing.assert_array_equal(read, raw.clip(ACTION.low, ACTION.high))
+    with pytest.raises(InputError, match="clone and tokenize clip them with --clip-actions"):
+        tokenize(folder, out / "t", codes=2)
+    with pytest.warns(UserWarning, match="clipped"):
+        assert tokenize(folder, out / "t", codes=2, clip_actions=True).tokenizer.joints == 2
+
+
+def test_a_clone_of_clipped_actions_says_how_many(tmp_path):
+    folder = foreign(tmp_path / "d", **PENDULUM, scale=5.0)
+    settings = {"dataset": str(folder), "steps": 2, "minibatch": 2, "eval_episodes": 0, "run_dir": tmp_path / "c"}
+    with pytest.raises(InputError, match="clip-actions"):
+        clone(settings)
+    with pytest.warns(UserWarning, match="clipped"):
+        made = clone(settings | {"clip_actions": True})
+    assert json.loads((made.path / "manifest.json").read_text())["clipped_actions"] > 0
