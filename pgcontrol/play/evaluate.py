@@ -64,22 +64,23 @@ def episodes(
         seed: environment i starts from seed + i.
         record: keep a Trace of environment 0.
         on_step: sees every step.
-        count: play so many episodes, a multiple of N rounded up, N after N; None: N.
+        count: play so many episodes, N after N; None: N.
 
     Returns:
         EpisodeResults of N or `count` episodes.
     """
-    firsts = range(0, count or env.num_envs, env.num_envs)
-    waves = (_wave(env, act, seed + first, record and first == 0, on_step) for first in firsts)
+    count = count or env.num_envs
+    firsts = range(0, count, env.num_envs)
+    waves = (_wave(env, act, seed + first, record and first == 0, on_step, count - first) for first in firsts)
     return functools.reduce(EpisodeResults.before, waves)
 
 
-def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None) -> EpisodeResults:
-    """One episode in every environment."""
+def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None, most: int) -> EpisodeResults:
+    """One episode in every environment, or in the first `most`; the others stand still."""
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
-    for played in Episodes(env, act, env.reset(seed=seed)):
+    for played in Episodes(env, act, env.reset(seed=seed), torch.arange(env.num_envs) < most):
         if on_step:
             on_step(played)
         totals += played.step.reward
@@ -95,8 +96,8 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
         trace = Trace(None if qpos[0] is None else np.array(qpos), np.stack(actions), np.array(rewards), np.stack(seen))
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
-    route = np.array(env.task.route()) if env.task and routes else None
-    return EpisodeResults(totals.numpy(), lengths.numpy(), trace, len(routes), route)
+    route = np.array(env.task.route())[:most] if env.task and routes else None
+    return EpisodeResults(totals.numpy()[:most], lengths.numpy()[:most], trace, len(routes), route)
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:

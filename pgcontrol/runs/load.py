@@ -24,6 +24,9 @@ from pgcontrol.trunks.base import Trunk
 # what a policy is made of: the algorithm is no part of it
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
 
+# episodes played side by side: a copy of Humanoid-v5 takes 16 MB of address space, with Gymnasium 28 MB
+AT_ONCE = 128
+
 
 def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
     """What a policy is made of, as JSON values; `shapes` only where they are not flat."""
@@ -114,14 +117,16 @@ def env_to_play(
     workers: int = 0,
     spare: pgcontrol_envs.VecEnv | None = None,
 ) -> pgcontrol_envs.VecEnv:
-    """A VecEnv to play episodes in: a copy for each, or of an environment that a process can hold once, one or `spare`.
+    """A VecEnv to play episodes in: a copy for each, at most `AT_ONCE`; `evaluate.episodes` plays the rest after them.
+
+    Of an environment that a process can hold once, it is one or `spare`.
 
     Raises:
         InputError: see `make_env`.
     """
     try:
         require_named(env_id)
-        return pgcontrol_envs.make(env_id, episodes, seed, threads, workers)
+        return pgcontrol_envs.make(env_id, min(episodes, AT_ONCE), seed, threads, workers)
     except pgcontrol_envs.OneEngine:
         return spare or make_env(env_id, 1, seed)
     except ValueError as error:

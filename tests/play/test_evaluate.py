@@ -3,12 +3,14 @@
 import json
 import math
 
+import pgcontrol_envs
 import pytest
 import torch
 from pgcontrol_envs.demonstrators import Demonstrator
 
 import pgcontrol
 from pgcontrol.play import evaluate
+from pgcontrol.runs import load
 from pgcontrol.runs.load import make_env
 from tests.test_cli import run as command
 from tests.training.test_train import small
@@ -67,3 +69,23 @@ def test_eval_shows_success_and_entropy(tmp_path, capsys):
     row = json.loads(out)["zero"]
     assert row["eval/success"] == 0
     assert row["eval/route_entropy"] is None
+
+
+def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_path, monkeypatch):
+    run = pgcontrol.train(small(env="Fork-v0", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
+    together = pgcontrol.evaluate(run.path, episodes=20).agents["mode"]
+    made, make = [], pgcontrol_envs.make
+    monkeypatch.setattr(load, "AT_ONCE", 8)
+    monkeypatch.setattr(pgcontrol_envs, "make", lambda *args: made.append(args[1]) or make(*args))
+    result = pgcontrol.evaluate(run.path, episodes=20)
+    waves = result.agents["mode"]
+    assert made == [8]
+    assert waves.returns.tolist() == together.returns.tolist()
+    assert waves.lengths.tolist() == together.lengths.tolist()
+    assert waves.route is not None
+    assert together.route is not None
+    assert waves.route.tolist() == together.route.tolist()
+    # and an episode does not depend on how many follow
+    fewer = pgcontrol.evaluate(run.path, episodes=13).agents["sampled"].returns
+    assert fewer.tolist() == result.agents["sampled"].returns[:13].tolist()
+    assert len(result.rows()) == 40
