@@ -92,7 +92,13 @@ def composed(options_type: type, said: Mapping[str, Any]) -> type:
 def joined(name: str, *options: type) -> type:
     """One frozen dataclass with the fields of several; of two fields of one name, the first counts."""
     bases = tuple(dict.fromkeys(options))  # two of them may have nothing to set
-    return dataclasses.make_dataclass(name, [], bases=bases, frozen=True)
+    # a pickle finds no class that no module has: it joins them again
+    pickled = {"__reduce__": lambda self: (_made, (name, options, vars(self)))}
+    return dataclasses.make_dataclass(name, [], bases=bases, namespace=pickled, frozen=True)
+
+
+def _made(name: str, options: tuple[type, ...], values: dict[str, Any]) -> Any:
+    return joined(name, *options)(**values)
 
 
 def those_of(options_type: type, options: Any) -> Any:

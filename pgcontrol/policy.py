@@ -103,6 +103,11 @@ class Policy(nn.Module):
         self.register_buffer("rates", None if bool((rates == 1).all()) else rates, persistent=False)
         self._rng = torch.Generator()
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a deep copy or a pickle, the weights are views of its own theta again."""
+        super().__setstate__(state)
+        vector_to_parameters(self.theta, self.parameters())
+
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """A flat vector [P] -> name -> weight, as views."""
         parts = theta.split([shape.numel() for shape in self._shapes.values()])

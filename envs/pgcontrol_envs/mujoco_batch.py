@@ -8,6 +8,7 @@ the only way to do the same without a Python loop over simulations.
 # pyright: reportAttributeAccessIssue=false
 
 import ctypes
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -67,6 +68,40 @@ _INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 _RNE_POST_CONSTRAINT = ctypes.cast(_LIBRARY.mj_rnePostConstraint, _POINTER)
 
 
+class _Hush:
+    """Within it MuJoCo's log is silent: the counters say what happened, and in which env.
+
+    The log is the process's: with several threads the first to come silences it, and the last to leave lets it speak.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._within = threading.Lock(), 0
+        self.listen()
+        self._quiet = mujoco.MjLogConfig.get()
+        self._quiet.logto_console = self._quiet.logto_file = False
+
+    def listen(self) -> None:
+        """Note what the log is to do; once an episode, rather than at each step: it may have changed."""
+        with self._lock:
+            if not self._within:
+                self._loud = mujoco.MjLogConfig.get()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._quiet.set()
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._loud.set()
+
+
+_HUSH = _Hush()
+
+
 class Batch:
     """nsim simulations of one model on nthread threads, the caller's included (0: one per logical CPU).
 
@@ -84,8 +119,6 @@ class Batch:
         self._data, self._every = mujoco.MjData(model), np.arange(nsim, dtype=np.int32)
         size = mujoco.mj_stateSize(model, _INTEGRATION)
         self.state = self._array(_LIBRARY.mjb_state(self._handle), (nsim, size), float)
-        self._loud, self._quiet = mujoco.MjLogConfig.get(), mujoco.MjLogConfig.get()
-        self._quiet.logto_console = self._quiet.logto_file = False
         kinds = int(mujoco.mjtWarning.mjNWARNING)
         self.warning = self._array(_LIBRARY.mjb_warning(self._handle), (nsim, kinds, 2), np.int32)
         self._calm = bytes(self.warning.nbytes)
@@ -118,7 +151,7 @@ class Batch:
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """mj_forward."""
-        self._loud = mujoco.MjLogConfig.get()  # here, once an episode, rather than at each step: it may have changed
+        _HUSH.listen()
         self._call(_LIBRARY.mjb_forward, ids, _ACC)
 
     def reset(self, ids: np.ndarray | None = None) -> None:
@@ -135,11 +168,8 @@ class Batch:
         if not len(chosen):
             return
         address = None if ids is None else chosen.ctypes.data  # which costs 1 µs
-        self._quiet.set()  # the counters say what happened, and in which env; the log is one line per env and episode
-        try:
+        with _HUSH:
             failed = function(self._handle, address, len(chosen), *rest)
-        finally:
-            self._loud.set()
         if failed:
             bad = int(chosen[self._status[chosen] != 0][0])
             message = _LIBRARY.mjb_error(self._handle, bad).decode().strip()

@@ -1,5 +1,10 @@
-"""How many threads a run gives to the physics: measured, because more are not always faster; and one of torch's."""
+"""Threads: how many a run gives to the physics (measured: more are not always faster), one of torch's; and the user's.
 
+Trainings in several threads of one process share torch's global generator, which only `seeded` draws from.
+"""
+
+import os
+import threading
 import time
 import warnings
 from collections.abc import Generator
@@ -14,6 +19,10 @@ STEPS = 15  # timed for each thread count; the median of as many is steady to a 
 # seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts
 PAUSE = 1e-4
 WORTH = 0.05  # more threads must gain this share, or the fewer are taken and leave a core to others
+
+_GENERATOR = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a fork has none of torch's threads, and would wait for them without an end
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Threads(NamedTuple):
@@ -39,6 +48,14 @@ def one_thread() -> Generator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(seed: int) -> Generator[None]:
+    """Within it torch's global generator draws from `seed`, for one thread at a time; then it is as it was before."""
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:

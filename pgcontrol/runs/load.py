@@ -12,6 +12,7 @@ import torch
 from pgcontrol_envs.vector import Shapes
 from torch import Tensor
 
+from pgcontrol.machine.threads import seeded
 from pgcontrol.options import InputError, pick
 from pgcontrol.parts import require_named, require_plugins
 from pgcontrol.policy import Policy
@@ -66,8 +67,7 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     classes = {part: cls for part, (_, cls) in parts.items()}
     options = {part: chosen.options for part, (chosen, _) in parts.items()}
     size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
         head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
         critic = classes["critic"](Trunk.features(size, critic_hidden), options["critic"])

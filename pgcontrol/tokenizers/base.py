@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor, nn
 
-from pgcontrol.machine.threads import one_thread
+from pgcontrol.machine.threads import one_thread, seeded
 from pgcontrol.options import InputError
 
 # how codebooks of vector_quantize_pytorch begin, and when a code moves to where data are
@@ -61,8 +61,7 @@ class Tokenizer(nn.Module):
         """
         self.require()
         self._check(chunks)
-        with one_thread(), torch.random.fork_rng(devices=[]):  # libraries draw from the global generator
-            torch.manual_seed(seed)
+        with one_thread(), seeded(seed):  # libraries draw from the global generator
             self._fit(chunks.float())
 
     def _fit(self, chunks: Tensor) -> None:
