@@ -170,7 +170,7 @@ def failed() -> dict[str, str]:
 
 def _absolute(source: str) -> str:
     """A file's absolute path; a module's name as it is."""
-    file = Path(source).expanduser()
+    file = Path(os.path.expanduser(source))
     if source.endswith(".py") or os.sep in source or file.with_suffix(".py").is_file():
         return str((file if file.suffix == ".py" else file.with_suffix(".py")).resolve())
     return source

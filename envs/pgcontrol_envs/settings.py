@@ -63,7 +63,7 @@ def _taken(task: type[Task], name: str, value: Any) -> Any:
     if name == "main_body" and isinstance(value, str):
         return value
     if isinstance(default, str) and isinstance(value, str | os.PathLike):
-        path = Path(value).expanduser()
+        path = Path(os.path.expanduser(value))
         return str(path.absolute() if str(value).startswith(".") else path)  # Gymnasium's reading of ./ and ../
     fits = {
         bool: isinstance(value, bool | np.bool_),

@@ -165,11 +165,11 @@ def require() -> None:
 def found(where: str | Path) -> Path | None:
     """The folder with a dataset's metadata, from a folder or the id of a dataset that Minari has; None: no such."""
     for folder in (Path(where), Path(where) / "data", _local() / where / "data"):
-        if (folder / "metadata.json").exists():
+        if os.path.exists(folder / "metadata.json"):  # False in a home that is closed to this user, too
             return folder
     return None
 
 
 def _local() -> Path:
     """Where Minari keeps what it has downloaded (minari.storage.datasets_root_dir, which would make the folder)."""
-    return Path(os.environ.get("MINARI_DATASETS_PATH") or Path.home() / ".minari" / "datasets")
+    return Path(os.environ.get("MINARI_DATASETS_PATH") or os.path.expanduser("~/.minari/datasets"))

@@ -1,7 +1,9 @@
 """Compiling an update rule's step: when it pays, how, and where the compiled code is kept."""
 
+import atexit
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +40,22 @@ def decide(mode: str, gradient_steps: int) -> bool:
 def compiler() -> str | None:
     """The C++ compiler that torch would find, or None."""
     return next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))), None)
+
+
+def cache() -> Path:
+    """The user's folder for compiled code, which outlives a reboot; without one, a folder for this process alone."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    folder = home / "pgcontrol" / "inductor"
+    try:
+        if not home.is_absolute():  # nobody's home is known
+            raise OSError
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        made = Path(tempfile.mkdtemp(prefix="pgcontrol-"))
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        return made
 
 
 def _tanh(x: Tensor) -> Tensor:
@@ -119,9 +137,8 @@ class Graph:
             return make_fx(function, decomposition_table=CHEAPER)(*given, *self.state)
 
     def _compile(self, args: tuple[Any, ...]) -> Function:
-        # the user's cache folder, where compiled code outlives a reboot
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "pgcontrol" / "inductor"))
+        if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache())
         # only runs that compile pay for importing the compiler, a second
         from torch._inductor import config, standalone_compile
 

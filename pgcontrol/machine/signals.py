@@ -44,14 +44,20 @@ def like_ctrl_c() -> AbstractContextManager[None]:
 
 @contextmanager
 def _heard_by(handler: Callable[[int, FrameType | None], object]) -> Generator[None]:
-    """Let a handler hear what asks to stop; a hang-up does not where `nohup` said so."""
-    hangup = [number for number in HANGUP if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {}
+    """Let a handler hear what asks to stop.
+
+    A hang-up stays unheard where `nohup` said so, and every signal that a program around Python hears by itself: its
+    handler could not be put back.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP)}
+    ours = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM, *hangup):
-            with suppress(ValueError):  # not in the main thread: the caller's business
-                before[number] = signal.signal(number, handler)
+        for number, former in before.items():
+            if former is not None and not (number in HANGUP and former is signal.SIG_IGN):
+                with suppress(ValueError):  # not in the main thread: the caller's business
+                    signal.signal(number, handler)
+                    ours[number] = former
         yield
     finally:
-        for number, former in before.items():
+        for number, former in ours.items():
             signal.signal(number, former)

@@ -1,6 +1,7 @@
 """Compiling: what runs when torch's compiler does not, and trees of tensors in and out of a graph."""
 
 import json
+import os
 import warnings
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 import pgcontrol
+from pgcontrol.machine import compiler
 from pgcontrol.machine.compiler import Compilation, Graph
 from pgcontrol.machine.trees import each, leaves, like, rows, split
 from pgcontrol.runs.config import configure
@@ -82,3 +84,16 @@ def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_says_so
     with warnings.catch_warnings(action="error"):  # goes on as it ran, and tries nothing
         resumed = pgcontrol.resume(run.path, total_steps=1024)
     assert torch.equal(resumed.policy().theta, pgcontrol.resume(eager.path, total_steps=1024).policy().theta)
+
+
+@pytest.mark.parametrize("home", ["", "/proc", "a file", "a folder"])
+def test_compiled_code_has_a_folder_whatever_the_home(home, tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "a file").touch()
+    where = str(tmp_path / home) if home.startswith("a ") else home
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path.replace("~", where) if where else path)
+    monkeypatch.chdir(tmp_path)
+    folder = compiler.cache()
+    (folder / "code").touch()
+    assert (folder == tmp_path / home / ".cache" / "pgcontrol" / "inductor") == (home == "a folder")
+    assert not (tmp_path / "~").exists()

@@ -35,3 +35,17 @@ def test_what_nohup_started_does_not_hear_a_hang_up(listening):
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("listening", [Interrupt, like_ctrl_c])
+def test_handlers_of_a_program_around_python_stay(listening, monkeypatch):
+    ours = signal.getsignal(signal.SIGTERM)
+    foreign = {signal.SIGINT: None}  # what Python says of a handler that it did not set
+    monkeypatch.setattr(signal, "getsignal", lambda number, real=signal.getsignal: foreign.get(number, real(number)))
+    heard, put = [], signal.signal
+    monkeypatch.setattr(signal, "signal", lambda number, handler: (heard.append(number), put(number, handler))[0])
+    with listening():
+        pass
+    assert signal.SIGINT not in heard
+    assert heard.count(signal.SIGTERM) == 2
+    assert signal.getsignal(signal.SIGTERM) is ours
