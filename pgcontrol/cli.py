@@ -1,6 +1,7 @@
 """The command line: finds the command's file, reads its words, and turns errors into one line."""
 
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -37,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of `pgcontrol`."""
     words = list(sys.argv[1:] if argv is None else argv)
     graphics.step_aside()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show σ shows a question mark
     try:
         raise SystemExit(_run(["--help" if word == "-h" else word for word in words]))
     except InputError as error:

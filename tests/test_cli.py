@@ -160,3 +160,19 @@ def test_a_graphics_setting_that_means_nothing_does_not_touch_training(tmp_path)
     env = os.environ | {"MUJOCO_GL": "nonsense"}
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_terminal_that_is_not_utf_8_shows_what_it_can(tmp_path):
+    ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    (tmp_path / "s.yaml").write_text(
+        "question: Für σ?\nbudget: 2048\narms: {a: {}}\ngrid: {env: x, seed: 1}\n", "utf-8"
+    )
+
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pgcontrol", *words]
+        return subprocess.run(command, capture_output=True, text=True, env=ascii_only, cwd=tmp_path, timeout=60)
+
+    shown = said("train", "--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "?" in shown.stdout
+    assert "unknown env 'x'" in said("compare", "s.yaml", "--dry-run").stderr

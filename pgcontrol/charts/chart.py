@@ -138,7 +138,7 @@ def sheet(title: str, rows: Sequence[Sequence[Chart]], entries: Sequence[Entry] 
 
 def style() -> str:
     """The rules that a page or a file needs, so that charts have colours."""
-    return resources.files("pgcontrol.charts").joinpath("chart.css").read_text()
+    return resources.files("pgcontrol.charts").joinpath("chart.css").read_text("utf-8")
 
 
 def cut(words: str, length: int) -> str:

@@ -45,11 +45,11 @@ def write(part: str, name: str, folder: Path) -> list[Path]:
     words = re.findall(r"[A-Za-z0-9]+", re.sub(r"-v\d+$", "", name))  # Gymnasium's names end in a version
     stem, cls = "_".join(words).lower(), "".join(word[0].upper() + word[1:] for word in words)
     templates = Path(__file__).parent.parent / "templates"
-    written = {folder / f"{stem}{one.suffix}": one.read_text() for one in sorted(templates.glob(f"{part}.*"))}
+    written = {folder / f"{stem}{one.suffix}": one.read_text("utf-8") for one in sorted(templates.glob(f"{part}.*"))}
     for file in written:
         if file.exists():
             raise InputError(f"{file} exists already; choose another name, or move it away")
     for file, text in written.items():
         text = re.sub(rf"^class \w+\({part.title()}\)", f"class {cls}({part.title()})", text, flags=re.MULTILINE)
-        file.write_text(text.replace('"template"', f'"{name}"').replace(f'"{part}.xml"', f'"{stem}.xml"'))
+        file.write_text(text.replace('"template"', f'"{name}"').replace(f'"{part}.xml"', f'"{stem}.xml"'), "utf-8")
     return list(written)

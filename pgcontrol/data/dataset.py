@@ -132,7 +132,7 @@ class Dataset:
 
 def _require_written(folder: Path) -> None:
     """The metadata is what was written, as far as it has a checksum; else raises ValueError."""
-    metadata = json.loads((folder / METADATA).read_text())
+    metadata = json.loads((folder / METADATA).read_text("utf-8"))
     written = metadata.get(OURS, {}).get(files.CHECKSUM)
     if written is not None and written != metadata_checksum(metadata):
         raise ValueError(f"{METADATA} is not what was written: its checksum differs")

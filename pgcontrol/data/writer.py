@@ -111,7 +111,7 @@ class Writer:
         name = re.sub(r"[^-\w]+", "-", folder.name)
         about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
         storage.update_metadata(about | {"algorithm_name": str(notes.get("algorithm", "")), OURS: dict(notes)})
-        metadata = json.loads((draft / METADATA).read_text())
+        metadata = json.loads((draft / METADATA).read_text("utf-8"))
         metadata[OURS][files.CHECKSUM] = metadata_checksum(metadata)
         files.replace({draft / METADATA: json.dumps(metadata), draft / MAIN: _main({})})
         draft.rename(folder)
@@ -170,7 +170,7 @@ class Writer:
         files.replace({self.folder / name: content for name, content in written.items()})
 
     def _metadata(self) -> dict[str, Any]:
-        return json.loads((self.folder / METADATA).read_text())
+        return json.loads((self.folder / METADATA).read_text("utf-8"))
 
     def _links(self, count: int) -> dict[str, str]:
         """The file that each of the first episodes is in, by the episode's name.

@@ -42,7 +42,7 @@ def unsealed(values: dict[str, Any]) -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """The content of a JSON file, sealed or not; nothing where it is missing or damaged."""
     try:
-        return unsealed(json.loads(file.read_text()))
+        return unsealed(json.loads(file.read_text("utf-8")))
     except (OSError, ValueError, AttributeError):
         return {}
 

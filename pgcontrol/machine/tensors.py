@@ -114,7 +114,7 @@ def load_memory(folder: Path) -> dict[str, Tensor]:
 def _meta(folder: Path, what: str) -> tuple[dict[str, Any], dict[str, str]]:
     """What is not tensors, and the checksums of the files that hold them."""
     with _readable(folder, what):
-        meta = files.unsealed(json.loads((folder / "meta.json").read_text()))
+        meta = files.unsealed(json.loads((folder / "meta.json").read_text("utf-8")))
         schema = meta.pop("schema")
         if schema == UNSEALED:
             return meta, {}
