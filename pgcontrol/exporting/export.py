@@ -10,7 +10,7 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
+OPSET = 18  # the oldest that torch's exporter writes: the older, the more runtimes play it
+RUNTIME = "1.15"  # of onnxruntime, the oldest that was seen to play every head, by mode and by samples
 COUNT = 10_000  # observations of the parity check
 # how far an action may be off, as a share of the joint's half-range: weights are float32, and sums are made in another
 # order
@@ -125,7 +127,7 @@ def export(options: ExportOptions) -> ExportResult:
     acting = Acting(policy, options.sampled)
     model = to_onnx(acting)
     parity = compare(model, acting)
-    said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()}}
+    said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()} | _format(model)}
     said |= describe(folder, meta, policy, acting.inputs(1, seed=0))
     said |= {"plays": "a sample" if options.sampled else "the mode", "parity": parity._asdict()}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -143,19 +145,36 @@ def to_onnx(acting: Acting) -> bytes:
     open_axis, named_axis = ({name: {0: axis} for name in inputs} for axis in (torch.export.Dim("N"), "N"))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it talks of libraries that we do not use
     try:
+        from onnx.helper import find_min_ir_version_for
+
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
             program = torch.export.export(acting, (), inputs, dynamic_shapes=open_axis, strict=False)
             written = torch.onnx.export(
-                program, input_names=list(inputs), output_names=["action"], dynamic_shapes=named_axis, verbose=False
+                program,
+                input_names=list(inputs),
+                output_names=["action"],
+                dynamic_shapes=named_axis,
+                opset_version=OPSET,
+                verbose=False,
             )
             assert written is not None
         proto = written.model_proto
         for entry in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
             entry.ClearField("metadata_props")  # where in our source each came from
+        proto.ir_version = find_min_ir_version_for(proto.opset_import)  # runtimes refuse a newer one unseen
         return proto.SerializeToString(deterministic=True)
     except Exception as error:  # tracing may fail in any way: what the user needs is which head, and the reason
         reason = str(error.__cause__ or error).strip().split("\n")[0][:200]
         raise ExportError(f"head {acting.policy.head.name!r} cannot be written as ONNX: {reason}") from error
+
+
+def _format(model: bytes) -> dict[str, Any]:
+    """What a runtime must know to play it: versions of the file's format and of its operations, and one that does."""
+    import onnx
+
+    proto = onnx.load_from_string(model)
+    opsets = {one.domain or "ai.onnx": one.version for one in proto.opset_import}
+    return {"ir_version": proto.ir_version, "opset": opsets, "onnxruntime": f">={RUNTIME}"}
 
 
 def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> Parity:

@@ -54,9 +54,9 @@ def _uniform(draws: FromUniforms, *shape: Any) -> Tensor:
 
 
 def _normal(draws: FromUniforms, *shape: Any) -> Tensor:
-    """√(−2 log u) cos 2πv (Box & Muller 1958)."""
+    """√(−2 log u) cos 2πv (Box & Muller 1958); the cosine in float32, since older runtimes have no other."""
     u, v = draws.uniforms(*shape), draws.uniforms(*shape)
-    return ((-2 * u.log()).sqrt() * torch.cos(2 * math.pi * v)).float()
+    return (-2 * u.log()).sqrt().float() * torch.cos((2 * math.pi * v).float())
 
 
 def _exponential(draws: FromUniforms, into: Tensor) -> Tensor:

@@ -192,6 +192,10 @@ def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path,
     said = json.loads((tmp_path / "policy.json").read_text())
     data = (tmp_path / "policy.onnx").read_bytes()
     assert said["model"]["sha256"] == hashlib.sha256(data).hexdigest()
+    # what older runtimes ask first: the versions are those of the file, and no newer than its operations need
+    assert (said["model"]["ir_version"], said["model"]["opset"]) == (8, {"ai.onnx": 18})
+    assert onnx.load_from_string(data).ir_version == 8
+    assert said["model"]["onnxruntime"] == ">=1.15"
     assert said["timing"]["control_dt"] == 0.05
     assert said["run"]["head"]["bins"] == 5
     assert said["run"]["steps"] == 7
@@ -299,3 +303,13 @@ def test_ties_are_ties_only_within_rounding(cheetah):
 
 def test_every_catalogued_head_is_among_the_cases():
     assert {case.values[0] for case in CASES} == set(catalog.heads())
+
+
+@pytest.mark.parametrize("name", ["gaussian", "binned"])
+def test_no_operation_is_one_that_older_runtimes_have_for_float32_alone(name):
+    graph = onnx.load_from_string(export.to_onnx(export.Acting(policy_of(spec_of((name, {}))), sampled=True)))
+    shown = onnx.shape_inference.infer_shapes(graph).graph
+    doubles = {info.name for info in shown.value_info if info.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE}
+    assert doubles
+    late = {node.op_type for node in shown.node if doubles & {*node.input}} & {"Cos", "Sin", "Erf", "Softplus"}
+    assert not late
