@@ -215,7 +215,7 @@ def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:
     folders = (beside, ASSETS, GYMNASIUM_ASSETS)
     path = next((folder / xml for folder in folders if (folder / xml).is_file()), None)
     if path is None:
-        raise TaskError(f"model {xml!r}: no such file in {beside}")
+        raise TaskError(f"model {xml!r}: no such file in {', '.join(map(str, dict.fromkeys(folders)))}")
     try:
         with python_warnings():
             return mujoco.MjModel.from_xml_path(str(path))

@@ -25,6 +25,8 @@ OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every ru
 # settings of where a run runs and what it leaves to look at: with other values it is still the same run
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
 
+LONGEST = 200  # bytes of a run folder's name: file systems take 255, and logs and what is set aside add an ending
+
 
 class Key(NamedTuple):
     """What tells a run from a sweep's others.
@@ -264,6 +266,11 @@ def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -
             how = difference(first | {"seed": key.seed}, settings, "there")
             what = f"arm {key.arm!r} on {key.env} is another at seed {key.seed} than at seed {first['seed']}"
             raise InputError(f"grid: {what} ({how}); name another arm, or list the values")
+        if (long := len(key.name.encode())) > LONGEST:
+            advice = "shorten the arm, or make arms of what the grid lists"
+            raise InputError(
+                f"arms: {key.arm[:40]!r}... on {key.env} makes a folder's name of {long} letters; {advice}"
+            )
         if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")

@@ -15,7 +15,7 @@ import pgcontrol_envs
 import pytest
 import torch
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.task import load_model
+from pgcontrol_envs.task import ASSETS, TaskError, load_model
 
 FIELDS = ("xpos", "xipos", "cinert", "cvel", "qfrc_actuator", "qfrc_constraint", "cfrc_ext")
 
@@ -150,3 +150,10 @@ def test_real_warnings_of_a_model_become_python_warnings(tmp_path):
     strange.write_text('<mujoco><option wind="nan 0 0"/></mujoco>')
     with pytest.warns(UserWarning, match="MuJoCo: XML contains a 'NaN'"):
         load_model(str(strange))
+
+
+def test_a_missing_model_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(TaskError) as error:
+        load_model("./robots/scene.xml", tmp_path)
+    assert str(error.value).startswith(f"model './robots/scene.xml': no such file in {tmp_path}, {ASSETS}, ")
+    assert "gymnasium" in str(error.value)

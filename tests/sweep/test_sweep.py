@@ -1,5 +1,7 @@
 """A YAML of cells: what it asks, and what it refuses before anything runs."""
 
+import json
+
 import pytest
 
 from pgcontrol.options import InputError
@@ -168,3 +170,12 @@ def test_two_arms_never_share_a_run_folder(tmp_path):
 def test_one_metric_to_plot_needs_no_list(tmp_path):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "train/std"))
     assert read_sweep(tmp_path / "heads.yaml").plots == ["train/std"]
+
+
+@pytest.mark.parametrize("arms", [{"a" * 300: {}}, {"é" * 150: {}}, {"a" * 100 + " " + "b" * 100: {}}])
+def test_a_name_that_no_folder_can_have_is_refused_when_it_is_read(arms, tmp_path):
+    (tmp_path / "long.yaml").write_text(json.dumps({"arms": arms, "grid": {"env": "Reacher-v5"}}))
+    with pytest.raises(
+        InputError, match=r"on Reacher-v5 makes a folder's name of \d+ letters, of at most 200; shorten the arm"
+    ):
+        read_sweep(tmp_path / "long.yaml")
