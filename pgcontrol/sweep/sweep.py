@@ -268,9 +268,8 @@ def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -
             raise InputError(f"grid: {what} ({how}); name another arm, or list the values")
         if (long := len(key.name.encode())) > LONGEST:
             advice = "shorten the arm, or make arms of what the grid lists"
-            raise InputError(
-                f"arms: {key.arm[:40]!r}... on {key.env} makes a folder's name of {long} letters; {advice}"
-            )
+            what = f"{key.arm[:40]!r}... on {key.env} makes a folder's name of {long} letters"
+            raise InputError(f"arms: {what}, of at most {LONGEST}; {advice}")
         if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
