@@ -18,10 +18,11 @@ class Options:
     sampled: bool = option(False, "play samples of the policy instead of its mode")
     seed: int = option(0, "of the first start state; later ones count up", least=0)
     port: int = option(0, "of the page; 0: the first free one from 8080", least=0, most=65_535)
+    host: str = option("127.0.0.1", "address that the page is served on; 0.0.0.0: all of this machine")
 
 
 def run(options: Options) -> int:
     """Play until the viewer is closed."""
     from pgcontrol.viewer.play import play
 
-    return play(options.run, options.viewer, options.agent, options.sampled, options.seed, options.port)
+    return play(options.run, options.viewer, options.agent, options.sampled, options.seed, options.port, options.host)

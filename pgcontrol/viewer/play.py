@@ -232,11 +232,11 @@ def endless(model: mujoco.MjModel) -> mujoco.MjModel:
     return model
 
 
-def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int) -> int:
+def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int, host: str) -> int:
     """Play until the window is closed or Ctrl-C; returns the exit code.
 
     Raises:
-        InputError: no such run, no display for a window, or a port that is taken.
+        InputError: no such run, no display for a window, a port that is taken, or no such address to listen on.
     """
     viewer = viewer or ("native" if has_display() else "web")
     if viewer == "native" and not has_display():
@@ -245,7 +245,7 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
     agent, env = find_agent(where, who, sampled, seed)
     try:
         player = Player(agent, env, seed)
-        with launch(player, viewer, port) as handle:
+        with launch(player, viewer, port, host) as handle:
             handle.set_model(player.model, data=player.data)
             while handle.is_running():
                 handle.sync()
@@ -260,14 +260,21 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
     return 0
 
 
-def launch(player: Player, viewer: str, port: int) -> viewer_handle.ViewerHandle:
-    """Studio with the overlay, in a thread of its own."""
+def launch(player: Player, viewer: str, port: int, host: str) -> viewer_handle.ViewerHandle:
+    """Studio with the overlay, in a thread of its own.
+
+    Raises:
+        InputError: no address `host` of this machine to serve a page on.
+    """
     config = viewer_protocol.ViewerConfig(title=player.title, http_port=port)
     studio = app.App(app.Config(show_options=False, show_inspector=False))
     plugins = [studio, Panel(player.env.task.camera if player.env.task else None), player]
     if viewer == "web":
         from mujoco.studio import launch_web
 
+        from pgcontrol.viewer.door import Door
+
+        Door(host).stand()
         return launch_web.launch(config, plugins=plugins)
     # MuJoCo 4.0.0's window needs a name that Python has from 3.12 on, and cannot be drawn into directly ("Target not
     # found"): in this mode Filament draws into memory, and the window shows that

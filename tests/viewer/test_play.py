@@ -1,15 +1,22 @@
 """Playing without a display: the simulation's side by itself, and the page that a browser gets."""
 
+import contextlib
 import hashlib
+import signal
 import socket
+import subprocess
+import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import torch
 from mujoco.studio import messages, sim  # pyright: ignore[reportAttributeAccessIssue]
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 import pgcontrol
@@ -274,23 +281,99 @@ def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
     """A browser's view: the page, the model, and a stream of states that changes; then a clean end."""
     player = play.Player(*play.find_agent(saved(tmp_path / "step_1", "binned"), "policy", True, 0), seed=0)
     streamed: set[str] = set()
-    with play.launch(player, "web", port=0) as handle:
+    with play.launch(player, "web", port=0, host="127.0.0.1") as handle:
         handle.set_model(player.model, data=player.data)
-        port = printed_port(capsys, handle)
-        until = time.monotonic() + 20
-        stream = connected(f"ws://localhost:{port}/state?sid=test", until)
+        until, said = time.monotonic() + 20, ""
+        while "token=" not in said and handle.is_running() and time.monotonic() < until:
+            time.sleep(0.01)
+            said += capsys.readouterr().out
+        address = said.partition("watch at ")[2].strip()
+        stream = connected(socket_of(address, "state"), until)
         while handle.is_running() and len(streamed) < 5 and time.monotonic() < until:
             handle.sync()
             try:
                 streamed.add(hashlib.sha256(bytes(stream.recv(timeout=0))).hexdigest())  # pyright: ignore[reportArgumentType]
             except (TimeoutError, TypeError):
                 continue
-        page = urllib.request.urlopen(f"http://localhost:{port}/", timeout=10).read().decode()
+        page = urllib.request.urlopen(address, timeout=10).read().decode()
         stream.close()
     assert "<canvas" in page
     assert len(streamed) == 5
     assert player.steps > 0
     assert not handle.is_running()
+
+
+@contextlib.contextmanager
+def served(*words: str):
+    """The page's address. In a process of its own: two of Studio's viewers in one process break each other."""
+    command = [sys.executable, "-m", "pgcontrol", "play", "Hopper-v5", "--agent", "random", "--viewer", "web", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().partition("watch at ")[2].strip()
+        connected(socket_of(address, "state"), time.monotonic() + 20).close()
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.fixture
+def address():
+    with served() as found:
+        yield found
+
+
+def test_the_door_lets_in_who_has_the_token_and_comes_from_the_page(address):
+    """Every path and socket of the page, with and without; by the address and by the cookie that it leaves."""
+    base, _, query = address.partition("?")
+    origin = base.rstrip("/")
+
+    def status(path: str, **headers: str) -> int:
+        request = urllib.request.Request(base + path, headers=headers)
+        try:
+            return urllib.request.urlopen(request, timeout=10).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        cookie = answer.headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Strict"} <= {word.strip() for word in cookie.split(";")}
+    mine = {"Cookie": f"other=1; {cookie.partition(';')[0]}"}
+    for path in ("", "index.html", "model", "web_client.js", "no-such"):
+        found = 404 if path == "no-such" else 200
+        assert status(path) == status(path, Cookie=cookie[:30]) == status(f"{path}?token=x") == 403
+        assert status(f"{path}?{query}") == status(path, **mine) == status(path, **mine, Origin=origin) == found
+        for foreign in ("https://example.com", "null", "http://localhost:1", "http://localhost"):
+            assert status(path, **mine, Origin=foreign) == status(f"{path}?{query}", Origin=foreign) == 403
+    sockets = {name: f"ws{base[4:]}{name}?sid=test" for name in ("ui", "state", "drop")}
+    for name, socket_address in sockets.items():
+        refused = [{}, {"Origin": origin}, {**mine, "Origin": "https://example.com"}]
+        for headers in [*refused, *([{**mine, "Origin": origin}] if name == "drop" else [])]:
+            with pytest.raises(InvalidStatus, match="403"):
+                connect(socket_address, additional_headers=headers, open_timeout=10)
+        if name != "drop":
+            connect(socket_address, additional_headers={**mine, "Origin": origin}, open_timeout=10).close()
+
+
+@pytest.mark.parametrize(("host", "elsewhere"), [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
+def test_the_page_is_not_seen_from_elsewhere(host, elsewhere):
+    """All of 127.0.0.0/8 is this machine's; only the address that was asked for takes connections."""
+    words = [] if host == "127.0.0.1" else ["--host", host]
+    with served(*words) as address, pytest.raises(ConnectionRefusedError):
+        socket.create_connection((elsewhere, urlsplit(address).port), timeout=10)
+    assert urlsplit(address).hostname == {"127.0.0.1": "localhost"}.get(host, host)
+
+
+def test_no_such_host_is_one_line():
+    with pytest.raises(InputError, match=r"--host 192\.0\.2\.1: .*must be an address of this machine"):
+        play.play(Path("Hopper-v5"), "web", "zero", False, 0, 0, "192.0.2.1")
+
+
+def socket_of(address: str, name: str) -> str:
+    """The address of one of the page's sockets."""
+    base, _, query = address.partition("?")
+    return f"ws{base[4:]}{name}?sid=test&{query}"
 
 
 def connected(address: str, until: float):
@@ -303,19 +386,8 @@ def connected(address: str, until: float):
             time.sleep(0.05)
 
 
-def printed_port(capsys, handle) -> int:
-    """The port is free as the server starts, so what it prints is what it got."""
-    said, until = "", time.monotonic() + 20
-    while "localhost:" not in said:
-        assert time.monotonic() < until
-        assert handle.is_running()
-        time.sleep(0.01)
-        said += capsys.readouterr().out
-    return int(said.split("localhost:")[-1].split("/")[0])
-
-
 def test_a_taken_port_is_one_line():
-    with socket.create_server(("", 0)) as other:
+    with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=str(port)):
-            play.play(Path("Hopper-v5"), "web", "zero", False, 0, port)
+            play.play(Path("Hopper-v5"), "web", "zero", False, 0, port, "127.0.0.1")
