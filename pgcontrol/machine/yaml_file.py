@@ -16,7 +16,8 @@ LARGEST = 2**20  # bytes of a file
 MOST = 100_000  # values of a file, aliases followed
 INT = "tag:yaml.org,2002:int"
 FLOAT = "tag:yaml.org,2002:float"
-# the core schema of YAML 1.2, section 10.3.2, for numbers, and 1_000_000; whatever PyYAML knows otherwise but dates
+# the core schema of YAML 1.2, section 10.3.2, for numbers, and the 1_000_000 of YAML 1.1, which many sweeps have;
+# whatever PyYAML knows otherwise but dates
 NUMBERS = {
     INT: re.compile(r"[-+]?[0-9]+(_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+"),
     FLOAT: re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
@@ -68,7 +69,7 @@ def read(path: Path, what: str) -> dict[str, Any]:
             raise InputError("is no file")
         if (size := path.stat().st_size) > LARGEST:
             raise InputError(f"has {size:,} bytes: must have at most {LARGEST:,}")
-        tree = yaml.load(path.read_text("utf-8"), _Loader)
+        tree = yaml.load(path.read_text(), _Loader)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:

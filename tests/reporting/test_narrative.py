@@ -129,9 +129,8 @@ def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
 
 def test_which_arms_keep_more_than_one_route(sweep):
     def went(*taken: int) -> dict:
-        return {
-            "routes": {"names": ["left", "right"], "taken": list(taken), "entropy": None if max(taken) < 0 else 0.5}
-        }
+        entropy = None if max(taken) < 0 else 0.5
+        return {"routes": {"names": ["left", "right"], "taken": list(taken), "entropy": entropy}}
 
     both, left, astray = went(0, 1, 0, 1), went(*[0] * 99, 1), went(-1, -1, -1, -1)
     told = said(study_of(sweep, gaussian=[left] * 5, bins=[both, both, left, left, astray], mixture=[astray] * 5))
