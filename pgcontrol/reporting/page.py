@@ -1,6 +1,7 @@
 """The page: what there is of a sweep, put into one HTML file that needs no network."""
 
 import base64
+import hashlib
 import itertools
 import json
 import shlex
@@ -36,7 +37,7 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
     """
     sweep, envs = queries.sweep, queries.envs()
     distributions = {env: found for env in envs if (found := maps.maps(queries, env))}
-    text = template("pgcontrol.reporting", "page.html.jinja").render(
+    text = template("pgcontrol.reporting", "page.html.jinja", hashed=_hashed).render(
         queries=queries,
         sweep=sweep,
         question=sweep.question or sweep.path.stem,
@@ -58,6 +59,11 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
     out = sweep.path.with_suffix(".html")
     files.replace({out: text})
     return out
+
+
+def _hashed(content: str) -> str:
+    """The name by which a Content-Security-Policy allows an element of that content."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:

@@ -1,6 +1,7 @@
 """A study made by hand, whose answer is known, and a browser to read its page."""
 
 import json
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -84,7 +85,7 @@ def _study(path: Path, glance: dict, **names: str) -> Sweep:
 
 
 def _row(env: str, arm: str, seed: int, score: float, settings: dict) -> dict:
-    steps = np.linspace(20, 1000, 50, dtype=int)
+    steps = np.arange(20, 1001, 20)
     grown = score * (1 - np.exp(-steps / 300))
     return {
         "env": env,
@@ -131,6 +132,14 @@ def tab(browser, page) -> Iterator:
     opened.goto(page.as_uri())
     yield opened
     context.close()
+
+
+def wait_until(tab, condition: str) -> None:
+    """Until a condition in JavaScript holds; the page's policy lets Playwright's own way evaluate none."""
+    until = time.monotonic() + 30
+    while not tab.evaluate(condition):
+        assert time.monotonic() < until, condition
+        tab.wait_for_timeout(50)
 
 
 def rows_of(sweep: Sweep) -> list[dict]:

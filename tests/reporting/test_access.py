@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.reporting.conftest import LIGHT
+from tests.reporting.conftest import LIGHT, wait_until
 
 HEADINGS = "[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map(heading => Number(heading.tagName[1]))"
 STOPS = """() => [...document.querySelectorAll("svg.chart")].filter(svg => svg.tabIndex === 0)
@@ -69,7 +69,7 @@ def test_what_is_told_of_a_chart_is_told_where_it_is_listened_to(tab):
 
 
 def test_the_time_is_told_in_seconds_by_what_sets_it(tab):
-    tab.wait_for_function("[...document.querySelectorAll('video')].every(v => v.duration)")
+    wait_until(tab, "[...document.querySelectorAll('video')].every(v => v.duration)")
     seek = tab.locator("#seek")
     assert seek.get_attribute("aria-valuetext") == "0.0 seconds"
     seek.fill("500")

@@ -3,7 +3,7 @@
 import pytest
 
 from pgcontrol.text import short
-from tests.reporting.conftest import HOSTILE, LIGHT
+from tests.reporting.conftest import HOSTILE, LIGHT, wait_until
 
 DARK, PHONE = (
     {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -78,6 +78,28 @@ def test_every_video_shows_its_first_frame(shown):
     firsts = shown.evaluate(FRAMES)
     assert len(firsts) == 2
     assert all(abs(grey - 90) < 12 for grey in firsts)
+
+
+PLANTED = """() => {
+  const found = [];
+  addEventListener("securitypolicyviolation", event => found.push(event.effectiveDirective));
+  window.ran = 0;
+  document.body.insertAdjacentHTML("beforeend", `<img src=x onerror="ran = 1"><img src="https://example.com/x.png">
+    <iframe src="https://example.com"></iframe><p style="color: red" id="red">x</p>`);
+  const script = document.createElement("script");
+  script.textContent = "ran = 2";
+  document.body.append(script);
+  return new Promise(done => setTimeout(() =>
+    done([ran, getComputedStyle(document.getElementById("red")).color, [...new Set(found)].sort()]), 300));
+}"""
+
+
+def test_markup_that_got_into_the_page_neither_runs_nor_loads_anything(tab):
+    """As if a name were not escaped: the policy allows the page's own style and script and nothing else."""
+    ran, colour, refused = tab.evaluate(PLANTED)
+    assert ran == 0
+    assert colour != "rgb(255, 0, 0)"
+    assert refused == ["frame-src", "img-src", "script-src-attr", "script-src-elem", "style-src-attr"]
 
 
 def test_a_chart_answers_pointer_and_keys(tab):
@@ -183,7 +205,7 @@ def test_videos_play_in_step_and_stop_together(tab):
     assert second == pytest.approx(2.0, abs=0.1)
     tab.locator("#seek").fill("0")
     tab.locator("#play").click()
-    tab.wait_for_function("document.querySelector('video').currentTime > 0.2")
+    wait_until(tab, "document.querySelector('video').currentTime > 0.2")
     tab.locator("#play").click()
     first, second = tab.evaluate(times)
     assert abs(first - second) < 0.3
@@ -194,9 +216,9 @@ def test_a_video_that_has_ended_plays_on_where_the_time_is_set_back(tab):
     tab.locator("#speed").select_option("0.25")  # four seconds to set the time back in
     tab.locator("#seek").fill("600")  # 1.8 s; the shorter one ends at 2, the longer at 3
     tab.locator("#play").click()
-    tab.wait_for_function("document.querySelectorAll('video')[1].ended")
+    wait_until(tab, "document.querySelectorAll('video')[1].ended")
     tab.locator("#seek").fill("100")
-    tab.wait_for_function("document.querySelectorAll('video')[1].currentTime > 0.5")
+    wait_until(tab, "document.querySelectorAll('video')[1].currentTime > 0.5")
     assert tab.evaluate("[...document.querySelectorAll('video')].map(v => v.paused)") == [False, False]
 
 
