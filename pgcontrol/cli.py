@@ -15,6 +15,7 @@ from pgcontrol import commands
 from pgcontrol.flags import flags_of, help_text, read_flags, split, table
 from pgcontrol.machine import graphics
 from pgcontrol.options import InputError, NoOptions, option, pick
+from pgcontrol.text import visible
 
 ABOUT = "Policy gradients on MuJoCo, with the action head as the experiment."
 
@@ -30,7 +31,7 @@ class CommonOptions:
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """One line on stderr, and out."""
-    print(f"pgcontrol: {' '.join(message.split())}", file=sys.stderr)
+    print(f"pgcontrol: {visible(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
 

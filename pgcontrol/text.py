@@ -1,6 +1,10 @@
 """Numbers, counts and settings as text."""
 
+import re
 from typing import Any
+
+# C0 without tab and newline, C1, and bidirectional overrides, which show a name as another (CVE-2021-42574)
+CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 
 
 def short(number: float) -> str:
@@ -30,3 +34,8 @@ def typed(value: Any) -> str:
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def visible(words: object) -> str:
+    """Text for a terminal: control characters, and those that turn the direction of what follows, as `\\x1b`."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))

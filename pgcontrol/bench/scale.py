@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from pgcontrol.bench.turns import write
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
 
@@ -53,7 +53,7 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
             cost = pool.apply(_measure, (chosen, seconds))
         costs[str(count)] = cost._asdict()
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
-    Console(highlight=False).print(table)
+    Terminal(highlight=False).print(table)
     return write({"settings": {"env": env_id, "seconds": seconds, **settings}, "costs": costs}, out)
 
 

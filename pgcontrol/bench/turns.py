@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.console import Console
 from rich.table import Column, Table
+
+from pgcontrol.machine.terminal import Terminal
 
 Rates = dict[str, list[float]]  # name -> its rate in every turn
 
@@ -43,7 +44,7 @@ def show(title: str, rows: Mapping[str, Mapping[str, Any]], more: Mapping[str, I
     table = Table(Column("row", no_wrap=True), *columns, title=title)
     for (name, row), *cells in zip(rows.items(), *more.values(), strict=True):
         table.add_row(name, f"{row['rate']:,.0f}", f"{row['low']:,.0f} to {row['high']:,.0f}", *cells)
-    Console(highlight=False, width=None if Console().is_terminal else 120).print(table)
+    Terminal(highlight=False, width=None if Terminal().is_terminal else 120).print(table)
 
 
 def write(result: dict[str, Any], out: Path | None) -> dict[str, Any]:

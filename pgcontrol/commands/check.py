@@ -15,13 +15,12 @@ class Options:
 
 def run(options: Options) -> int:
     """A line for every law and part as it goes; exit code 1 if one is broken."""
-    from rich.console import Console
-
     from pgcontrol.laws.check import judge, subjects
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.parts import use
     from pgcontrol.text import count
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     plugin, found = use(options.source), Counter[str]()
     for subject in subjects(plugin):
         console.print(subject.title, style="bold", markup=False)

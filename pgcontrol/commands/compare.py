@@ -18,10 +18,9 @@ class Options(CompareOptions):
 
 def run(options: Options) -> int:
     """Run the missing cells."""
-    from rich.console import Console
-
     from pgcontrol.machine.graphics import has_display
     from pgcontrol.machine.signals import STOPPED, like_ctrl_c
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.reporting import compare, tables
 
     try:
@@ -32,7 +31,7 @@ def run(options: Options) -> int:
         print(f"a report of what there is: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED
     if not (options.dry_run or options.quiet):
-        Console(highlight=False).print(tables.terminal(found.queries))
+        Terminal(highlight=False).print(tables.terminal(found.queries))
         show(found, has_display() if options.open is None else options.open)
     return found.exit_code
 

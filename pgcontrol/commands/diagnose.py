@@ -17,10 +17,9 @@ class Options(DiagnoseOptions):
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
     """Diagnose."""
-    from rich.console import Console
-
     from pgcontrol.diagnosis.diagnose import diagnose
     from pgcontrol.machine.signals import STOPPED
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.measures.verdicts import to_prove
 
     try:
@@ -28,7 +27,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     except KeyboardInterrupt:
         print("stopped; the same command goes on with branches where they are" if options.branches else "stopped")
         return STOPPED
-    say = Console(highlight=False, soft_wrap=True, markup=False).print
+    say = Terminal(highlight=False, soft_wrap=True, markup=False).print
     say(f"{found.summary}{to_prove(options.run, found.verdicts)}")
     say(str(options.run / "diagnosis.md"))
     return 0

@@ -5,8 +5,7 @@ from pgcontrol.options import NoOptions
 
 def run(options: NoOptions) -> int:
     """Print the findings."""
-    from rich.console import Console
-
     from pgcontrol.machine import doctor
+    from pgcontrol.machine.terminal import Terminal
 
-    return doctor.show(doctor.report(), Console(highlight=False))
+    return doctor.show(doctor.report(), Terminal(highlight=False))

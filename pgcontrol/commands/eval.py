@@ -27,9 +27,9 @@ class Options(EvaluateOptions):
 
 def run(options: Options) -> int:
     """Print the returns."""
-    from rich.console import Console
     from rich.table import Table
 
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
 
@@ -46,5 +46,5 @@ def run(options: Options) -> int:
         table.add_column(title, justify="right")
     for name, row in rows.items():
         table.add_row(name, *(cell(row) for cell in shown.values()))
-    Console(highlight=False).print(table)
+    Terminal(highlight=False).print(table)
     return 0

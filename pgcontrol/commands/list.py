@@ -8,11 +8,11 @@ from pgcontrol.options import NoOptions
 def run(options: NoOptions) -> int:
     """Print every part with its first line of documentation, and the plug-in that it comes from."""
     from pgcontrol_envs.plugins import loaded
-    from rich.console import Console
 
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.runs.catalog import KINDS
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     for kind, table in KINDS.items():
         console.print(f"{kind}s", style="bold")
         for name, part in table().items():

@@ -18,11 +18,11 @@ class Options:
 
 def run(options: Options) -> int:
     """The files, into the current folder, and the commands that come next."""
-    from rich.console import Console
+    from pgcontrol.machine.terminal import Terminal
 
     files = write(options.part, options.name, Path())
     code = files[0].name
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     train = [options.name] if options.part == "task" else ["Hopper-v5", "--head", options.name]
     console.print(f"wrote {' and '.join(file.name for file in files)}; next:", markup=False)
     for words in (["check", code], ["train", *train, "--plugin", code]):

@@ -15,14 +15,13 @@ class Options(RecordOptions):
 
 def run(options: Options) -> int:
     """The dataset; 130 when a signal stopped it."""
-    from rich.console import Console
-
     from pgcontrol.data.record import record
     from pgcontrol.machine.signals import STOPPED
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.play.evaluate import summary
 
     made = record(options)
-    say = Console(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
+    say = Terminal(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
     if made.recorded.routes and len(made.recorded.returns):
         row = summary(made.recorded, "")
         say(f"success {row['eval/success']:.3f}, route entropy {row['eval/route_entropy']:.3f}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pgcontrol.arguments import CLIPS, FOLDER, WHICH
 from pgcontrol.options import REQUIRED, InputError, option
+from pgcontrol.text import visible
 
 if TYPE_CHECKING:
     from pgcontrol.reporting.compare import Comparison
@@ -37,12 +38,12 @@ def _report(path: Path, options: Options) -> int:
     try:
         found = report(path, runs=options.runs, clips=options.clips, quiet=False)
     except NoResults as error:
-        print(error, file=sys.stderr)
+        print(visible(error), file=sys.stderr)
         return 1
     cells = len(found.queries.sweep.cells)
     print(f"{cells - len(found.missing)} of {cells} runs")
     if found.left_out:
-        print(found.left_out)
+        print(visible(found.left_out))
     show(found, options.open)
     return 0
 

@@ -9,13 +9,12 @@ from pgcontrol.options import pick
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
     """The folder of tokens."""
-    from rich.console import Console
-
     from pgcontrol.data.tokenize import tokenize
+    from pgcontrol.machine.terminal import Terminal
     from pgcontrol.tokenizers.files import flags
 
     made = tokenize(options, **settings)
-    tokenizer, say = made.tokenizer, Console(highlight=False, soft_wrap=True, markup=False).print
+    tokenizer, say = made.tokenizer, Terminal(highlight=False, soft_wrap=True, markup=False).print
     fitted = f"{made.chunks:,} chunks of {options.horizon} from {options.source}, sampled with seed {options.seed}"
     say(f"{fitted}; {made.held_out:,} held out")
     say(f"{tokenizer.length} codes of {tokenizer.codes}: {made.bits:.2f} bits per action")

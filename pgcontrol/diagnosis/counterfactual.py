@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
 
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.statistics import probability_of_improvement, welch
 from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
@@ -92,7 +92,7 @@ class Branching(NamedTuple):
 
 
 def counterfactual(
-    run: RunFolder, onset: Onset, seeds: int, steps: int | None, executor: Executor, console: Console
+    run: RunFolder, onset: Onset, seeds: int, steps: int | None, executor: Executor, console: Terminal
 ) -> Counterfactual:
     """Run the branches that are missing, and compare the arms.
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from pgcontrol_envs import VecEnv
-from rich.console import Console
 
 from pgcontrol.arguments import DiagnoseOptions
 from pgcontrol.diagnosis import evidence, unimodality
@@ -21,6 +20,7 @@ from pgcontrol.machine import files
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.machine.templates import template
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures import modes, spread
 from pgcontrol.measures.statistics import mean_interval
 from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
@@ -78,7 +78,7 @@ def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     others = [field.name for field in dataclasses.fields(DiagnoseOptions)]
     chosen = Limits(**read_options(Limits, limits, others=others))
     branches, against = options.branches, options.against
-    run, console = RunFolder.open(options.run), Console(quiet=options.quiet, highlight=False, soft_wrap=True)
+    run, console = RunFolder.open(options.run), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True)
     executor = Local(options.jobs or usable_cpus())
     _require(run, branches, against)
     proof, verdicts = None, [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
@@ -127,7 +127,7 @@ def _require(run: RunFolder, branches: int, against: Path | None) -> None:
 
 
 def _training(
-    run: RunFolder, console: Console, executor: Executor, branches: int, steps: int | None, limits: Limits
+    run: RunFolder, console: Terminal, executor: Executor, branches: int, steps: int | None, limits: Limits
 ) -> tuple[Counterfactual | None, list[Verdict]]:
     """What the log shows, and branches from its onset prove; draws the curves."""
     rows = read_rows(run.metrics_file) if run.metrics_file.exists() else []

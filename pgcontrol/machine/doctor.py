@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from packaging.requirements import Requirement
-from rich.console import Console
 from rich.text import Text
 
 from pgcontrol.machine import graphics
 from pgcontrol.machine.cores import usable_cpus
-from pgcontrol.text import one_line
+from pgcontrol.machine.terminal import Terminal
+from pgcontrol.text import one_line, visible
 
 FOR = {  # what the extras that a user may want are for
     "export": "`pgcontrol export`",
@@ -46,7 +46,7 @@ class Check(NamedTuple):
     fix: str = ""
 
 
-def show(checks: Sequence[Check], console: Console) -> int:
+def show(checks: Sequence[Check], console: Terminal) -> int:
     """Print what was found, and what to type for what is missing.
 
     Returns:
@@ -54,7 +54,7 @@ def show(checks: Sequence[Check], console: Console) -> int:
     """
     for check in checks:
         sign, color = ("✓", "green") if check.ok else ("✗", "red") if check.essential else ("!", "yellow")
-        line = Text.assemble((sign, color), f" {check.name:15} {check.value}")
+        line = Text.assemble((sign, color), f" {check.name:15} {visible(check.value)}")
         if check.fix:
             line.append(f"\n  {'':15} -> {check.fix}", "bold")
         console.print(line, soft_wrap=True)

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from pgcontrol.arguments import CompareOptions, ReportOptions
 from pgcontrol.machine.cores import usable_cpus
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, takes
 from pgcontrol.reporting import page, tables, videos
 from pgcontrol.reporting.queries import Queries
@@ -64,7 +63,7 @@ def compare(options: CompareOptions) -> Comparison:
         InputError: the file, a run of it or a setting is wrong, or another process runs this sweep.
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
-    sweep, console = read_sweep(options.sweep), Console(quiet=options.quiet, highlight=False)
+    sweep, console = read_sweep(options.sweep), Terminal(quiet=options.quiet, highlight=False)
     where = options.runs or Path("runs") / options.sweep.stem
     executor = Local(options.jobs or usable_cpus())
     return carry_out(sweep, executor, where, console, options.clips, options.dry_run, options.again)
@@ -74,7 +73,7 @@ def carry_out(
     sweep: Sweep,
     executor: Executor,
     where: Path,
-    console: Console,
+    console: Terminal,
     clips: str = "some",
     dry: bool = False,
     again: str | None = None,
@@ -116,7 +115,7 @@ def report(options: ReportOptions) -> Comparison:
         raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")
     where = options.runs or Path("runs") / path.stem
     results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
-    queries, console = Queries(sweep, done, where), Console(quiet=options.quiet, highlight=False)
+    queries, console = Queries(sweep, done, where), Terminal(quiet=options.quiet, highlight=False)
     written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
     missing = [cell.name for cell in sweep.cells if cell.key not in done]
     return Comparison(queries, written, missing, left_out=left_out)

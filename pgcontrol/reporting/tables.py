@@ -84,10 +84,15 @@ def _escaped(words: str) -> str:
 
 
 def _sheet(lines: Iterable[Sequence[Any]]) -> str:
-    """CSV."""
+    """CSV whose texts no program for tables takes for a formula; a quote before them says that they are text."""
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(lines)
+    csv.writer(text).writerows([f"'{cell}" if _formula(cell) else cell for cell in line] for line in lines)
     return text.getvalue()
+
+
+def _formula(cell: Any) -> bool:
+    """As https://owasp.org/www-community/attacks/CSV_Injection has it; numbers stay numbers."""
+    return isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:

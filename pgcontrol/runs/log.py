@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from pgcontrol.loggers.base import Logger
 from pgcontrol.machine import files
-from pgcontrol.text import one_line, short
+from pgcontrol.machine.terminal import Terminal
+from pgcontrol.text import one_line, short, visible
 
 # what the terminal shows of a row
 SHOWN = {"nll": "train/nll", "held out": "eval/nll", "return": "rollout/ep_rew_mean", "length": "rollout/ep_len_mean"}
@@ -121,7 +121,7 @@ def _row(line: str) -> dict[str, Any] | None:
     return row if isinstance(row, dict) and isinstance(row.get("time/total_timesteps"), int | float) else None
 
 
-class _Terminal(Console):
+class _Quiet(Terminal):
     """A console that falls silent when nobody reads any more, or the disk is full, instead of ending the program."""
 
     def on_broken_pipe(self) -> None:
@@ -139,14 +139,14 @@ class Display:
     """Progress on the terminal: a live bar where there is one, plain lines where the output is a file or a pipe."""
 
     def __init__(self, title: str, total: int, start: int = 0, quiet: bool = False, every: float = 10.0):
-        self.console = _Terminal(quiet=quiet, highlight=False, soft_wrap=True)
+        self.console = _Quiet(quiet=quiet, highlight=False, soft_wrap=True)
         self.total, self.every = total, every
         self._last_line = 0.0
         self._bar: Progress | None = None
         if self.console.is_terminal and not quiet:
             columns = "{task.description}", BarColumn(bar_width=24), TaskProgressColumn(), "{task.fields[numbers]}"
             self._bar = Progress(*columns, TimeRemainingColumn(), console=self.console)
-            self._task = self._bar.add_task(title, total=total, completed=start, numbers="")
+            self._task = self._bar.add_task(visible(title), total=total, completed=start, numbers="")
             self._bar.start()
         else:
             self.say(title)

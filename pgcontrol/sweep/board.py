@@ -5,10 +5,10 @@ from collections.abc import Generator, Mapping, Sequence, Set
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.executor import Ended, Executor
@@ -80,7 +80,7 @@ def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> floa
     return max(free)
 
 
-def follow(executor: Executor, board: Board, console: Console) -> Generator[Ended]:
+def follow(executor: Executor, board: Board, console: Terminal) -> Generator[Ended]:
     """Run the cells of a board; each as it ends, with the table meanwhile where the output is a terminal."""
     with closing(executor.run(board.cells, board.where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:

@@ -7,8 +7,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import results, run_state
@@ -45,7 +44,7 @@ def run(
     sweep: Sweep,
     executor: Executor,
     where: Path,
-    console: Console,
+    console: Terminal,
     dry: bool = False,
     again: str | None = None,
     meanwhile: Keep = lambda rows: None,

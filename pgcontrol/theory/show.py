@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from pgcontrol.machine import files
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.theory.claims import CLAIMS
 from pgcontrol.theory.destruction import destruction
@@ -15,7 +15,7 @@ def show(out: Path | None) -> int:
     """Check every claim, print a table, draw plots into `out` (made if missing); exit code 1 if a claim fails."""
     with one_thread():
         results = {name: check() for name, check in (CLAIMS | {"destruction": destruction}).items()}
-    console = Console(highlight=False, width=None if Console().is_terminal else 120)
+    console = Terminal(highlight=False, width=None if Terminal().is_terminal else 120)
     table = Table("claim", "measured", "expected", "verdict")
     findings = [finding for result in results.values() for finding in result.findings]
     for claim, measured, expected, holds in findings:

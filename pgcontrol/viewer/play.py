@@ -32,6 +32,7 @@ from pgcontrol.play.episodes import Act, Episodes
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.catalog import name_env
 from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.text import visible
 from pgcontrol.viewer.panel import Moment, Panel
 
 DRAWS = 512  # for a picture of the distribution
@@ -135,7 +136,7 @@ class Player(plugin.SimPlugin):
             newer = self.agent.newer(self.seed)
         except InputError as error:  # removed or damaged meanwhile: the last one plays on
             if self._trouble != (trouble := str(error)):
-                print(f"pgcontrol: {trouble}; going on with step {self.agent.steps:,}", file=sys.stderr)
+                print(f"pgcontrol: {visible(trouble)}; going on with step {self.agent.steps:,}", file=sys.stderr)
             newer, self._trouble = None, trouble
         self.agent = newer or self.agent
         return newer is not None

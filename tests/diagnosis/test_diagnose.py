@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from pgcontrol_envs.tasks.fork import Fork
-from rich.console import Console
 
 import pgcontrol
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.verdicts import Gain, Onset
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
@@ -62,7 +62,7 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     onset = Onset(1024, [0], 0.005)
     assert checkpoint.steps_of(nearest(checkpoint.find(run.path), onset.step)) == 1024
     assert counterfactual.finished(run, onset) is None
-    found = counterfactual.counterfactual(run, onset, 2, None, Local(2), Console(quiet=True))
+    found = counterfactual.counterfactual(run, onset, 2, None, Local(2), Terminal(quiet=True))
     assert (found.start, found.steps) == (1024, 4096 - 1024)
     assert set(found.scores) == {"widened", "alone"}
     assert all(np.isfinite(s).all() for s in found.scores.values())
@@ -75,7 +75,7 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert width["alone"] < 0.02
     assert width["widened"] == pytest.approx(found.width, rel=0.01)
     before = (run.path / "branches").stat().st_mtime_ns
-    again = counterfactual.counterfactual(run, onset, 2, None, Local(2), Console(quiet=True))
+    again = counterfactual.counterfactual(run, onset, 2, None, Local(2), Terminal(quiet=True))
     assert again == found  # nothing ran anew
     assert (run.path / "branches").stat().st_mtime_ns == before
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten

@@ -4,10 +4,10 @@ import sys
 from importlib import metadata
 
 import pytest
-from rich.console import Console
 
 from pgcontrol import cli
 from pgcontrol.machine import compiler, doctor, graphics
+from pgcontrol.machine.terminal import Terminal
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def without_graphics(monkeypatch):
 
 
 def shown(report) -> str:
-    console = Console(width=80, no_color=True)
+    console = Terminal(width=80, no_color=True)
     with console.capture() as capture:
         doctor.show(report, console)
     return capture.get()
 
 
 def exit_code(report) -> int:
-    return doctor.show(report, Console(quiet=True))
+    return doctor.show(report, Terminal(quiet=True))
 
 
 def by_name(report) -> dict[str, doctor.Check]:

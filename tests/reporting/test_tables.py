@@ -1,18 +1,19 @@
 """What stands beside the YAML in Markdown and CSV."""
 
 import csv
+import dataclasses
 import re
 import shutil
 
 import pytest
-from rich.console import Console
 
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting import tables
 from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
-from pgcontrol.sweep.sweep import Key, Sweep
+from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from tests.reporting.conftest import HOSTILE
 
 
@@ -76,6 +77,21 @@ def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
     assert cells == {len(tables.COLUMNS) + 1, 6}
     with (tmp_path / "study.csv").open() as file:
         assert HOSTILE in {row["arm"] for row in csv.DictReader(file)}
-    with (console := Console(width=300)).capture() as shown:
+    with (console := Terminal(width=300)).capture() as shown:
         console.print(tables.terminal(Queries(hostile, rows)))
     assert HOSTILE in shown.get()
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_table_takes_no_name_for_a_formula(start, sweep, tmp_path):
+    """In either file; numbers stay numbers, negative ones as well."""
+    name = f"{start}HYPERLINK(1)"
+    cells = [Cell(cell.key._replace(arm=name), cell.settings) for cell in sweep.cells if cell.key.arm == "bins"]
+    rows = [row.changed(arm=name, **{"return": -1.5}) for row in results.read(sweep).values() if row.arm == "bins"]
+    asked = dataclasses.replace(moved(sweep, tmp_path), cells=cells, baseline=None)
+    tables.write(Queries(asked, {row.key: row for row in rows}))
+    for file in ("study.csv", "study.summary.csv"):
+        with (tmp_path / file).open(newline="") as sheet:
+            lines = [*csv.DictReader(sheet)]
+        assert {line["arm"] for line in lines} == {f"'{name}"}
+        assert {line.get("return") or line["iqm"] for line in lines} == {"-1.5"}

@@ -7,10 +7,10 @@ import re
 import shutil
 
 import pytest
-from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.machine.files import unsealed
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError
 from pgcontrol.reporting import tables
 from pgcontrol.reporting.compare import carry_out
@@ -25,7 +25,7 @@ from tests.sweep.worlds import SWEEP, Asked, Ready, Unmeasured
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(outcome, "write", None)  # the runs have kept what their rows need
-    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells}
     for row in rows.values():
@@ -55,16 +55,16 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
             assert cells == []
             yield from ()
 
-    assert carry_out(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Nobody(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     (tmp_path / "heads.md").unlink()
     with pytest.raises(SystemExit, match="0"):
         main(["report", str(sweep.path), "--clips", "none"])
     assert (tmp_path / "heads.md").read_text() == text
     # a row lost is taken from the finished run folder, and a changed question is another cell
     sweep.results.unlink()
-    assert carry_out(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none", dry=True).exit_code == 0
+    assert carry_out(sweep, Nobody(), tmp_path / "runs", Terminal(quiet=True), clips="none", dry=True).exit_code == 0
     assert not sweep.results.exists()
-    assert carry_out(sweep, Nobody(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Nobody(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("epochs: 1", "epochs: 2"))
     assert results.read(read_sweep(tmp_path / "heads.yaml")) == {}
     capsys.readouterr()
@@ -84,7 +84,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     folders = [tmp_path / "runs" / cell.name for cell in sweep.cells]
     (folders[0] / "metrics.jsonl").unlink()
     (folders[1] / "config.yaml").write_text("head: {name: gausian}")
-    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none").exit_code == 0
+    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     out = capsys.readouterr().out
     anew = "is damaged, so this run begins anew:"
     assert f"{folders[0]} {anew} it has finished, but metrics.jsonl has no row\n" in out
@@ -98,7 +98,7 @@ def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_p
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
     blocked.symlink_to(tmp_path / "nowhere" / "at all")  # where the run folder should be
-    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Console(), clips="none").exit_code == 1
+    assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(), clips="none").exit_code == 1
     out = capsys.readouterr().out
     assert f"{sweep.cells[0].name} failed: run_dir" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells[1:]}
@@ -116,7 +116,7 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
                 folder.metrics_file.write_text(json.dumps(row) + "\n" if cell.key.seed != 1 else "")
                 yield Ended(cell, folder.path, "train/loss became nan")
 
-    assert carry_out(sweep, Diverging(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 1
+    assert carry_out(sweep, Diverging(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 1
     rows = results.read(sweep)
     assert set(rows) == {cell.key for cell in sweep.cells if cell.key.seed != 1}
     assert all(row.diverged and row.steps == 128 for row in rows.values())
@@ -125,15 +125,15 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
 
 @pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
 def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     for line in (lines := [unsealed(json.loads(text)) for text in sweep.results.read_text().splitlines()]):
         line["diverged"] = line["env"] != "Reacher-v5"
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
     executor = Asked()
-    found = carry_out(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", dry=True, again=which)
+    found = carry_out(sweep, executor, tmp_path / "runs", Terminal(quiet=True), "none", dry=True, again=which)
     assert found.missing
     assert executor.cells == []
-    assert carry_out(sweep, executor, tmp_path / "runs", Console(quiet=True), "none", again=which).exit_code == 0
+    assert carry_out(sweep, executor, tmp_path / "runs", Terminal(quiet=True), "none", again=which).exit_code == 0
     assert len(executor.cells) == anew
     assert all((tmp_path / "runs" / f"{cell.name}.before").is_dir() for cell in executor.cells)
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
@@ -147,7 +147,7 @@ def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(config, 
     (where / cell.name / "thesis.tex").write_text("three years of work")
     if config:
         (where / cell.name / "config.yaml").write_text(config)
-    assert carry_out(sweep, Unmeasured(2), where, Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Unmeasured(2), where, Terminal(quiet=True), "none").exit_code == 0
     assert [f.read_text() for f in where.glob(f"{cell.name}.*/thesis.tex")] == ["three years of work"]
     assert cell.key in results.read(sweep)
 
@@ -158,10 +158,10 @@ def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_p
         folder = RunFolder.create(configure(cell.settings | {"total_steps": 64, "run_dir": str(runs / cell.name)}))
         (folder.path / "checkpoints" / "step_000000064").mkdir(parents=True)
         folder.write_manifest(status="finished", seconds=seconds)
-        assert carry_out(sweep, Ready(), runs, Console(), "none", dry=True).exit_code == 0
+        assert carry_out(sweep, Ready(), runs, Terminal(), "none", dry=True).exit_code == 0
         assert f"{folder.path} holds something else than this run; it is set aside\n" in capsys.readouterr().out
         assert folder.path.exists()
-        assert carry_out(sweep, Ready(), runs, Console(quiet=True), "none").exit_code == 0
+        assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
         sweep.results.unlink()
         shutil.rmtree(folder.path)
     aside = [runs / f"{cell.name}.other", runs / f"{cell.name}.other.2"]
@@ -187,7 +187,7 @@ class Short(Executor):
 
 def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_path):
     last = {"eval/mean_reward": 7.54, "eval/mean_reward_sampled": 7.0}
-    assert carry_out(sweep, Short(last), tmp_path / "runs", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Short(last), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     assert len(results.read(sweep)) == 4
     assert "7.54" in (tmp_path / "heads.md").read_text()
     assert "final score" in (tmp_path / "heads.html").read_text()
@@ -195,7 +195,7 @@ def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_p
 
 def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
     for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
-        found = carry_out(sweep, Short({}), tmp_path / "runs", Console(), "none")
+        found = carry_out(sweep, Short({}), tmp_path / "runs", Terminal(), "none")
         assert (found.exit_code, len(found.failed), found.page) == (1, 4, None)
         out = capsys.readouterr().out
         assert f"{sweep.cells[0].name} failed: no episode has ended and none was evaluated: it needs a longer" in out
@@ -208,22 +208,22 @@ def test_the_reason_is_the_same_when_such_a_run_is_tried_again(sweep, tmp_path, 
     reacher = read_sweep(sweep.path)
     reacher = dataclasses.replace(reacher, cells=reacher.cells[:1])
     for _ in range(2):
-        assert carry_out(reacher, Unmeasured(1), tmp_path / "runs", Console(), "none").exit_code == 1
+        assert carry_out(reacher, Unmeasured(1), tmp_path / "runs", Terminal(), "none").exit_code == 1
         assert "-s0 failed: no episode has ended and none was evaluated" in capsys.readouterr().out
 
 
 def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     rows = sweep.results.read_text()
     with pytest.raises(InputError, match=r"--again 'Reacher-v5-gaussian-s3': no finished run .*; did you mean '"):
-        carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), again="Reacher-v5-gaussian-s3")
+        carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), again="Reacher-v5-gaussian-s3")
     assert sweep.results.read_text() == rows
 
 
 def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run(sweep, tmp_path, capsys, monkeypatch):
     written = []
     monkeypatch.setattr(tables, "write", lambda queries: written.append(len(queries.rows)))
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(), clips="none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     assert "s0: return 7.54 in 12 s" in capsys.readouterr().out
     assert written == [4]
 
@@ -242,7 +242,7 @@ def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run
 def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, says):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace(", head.bins: [2, 3]", "").replace(old, new))
     with pytest.raises(InputError, match=f"^{re.escape(says)}"):
-        carry_out(read_sweep(tmp_path / "heads.yaml"), Local(1), tmp_path / "runs", Console(quiet=True))
+        carry_out(read_sweep(tmp_path / "heads.yaml"), Local(1), tmp_path / "runs", Terminal(quiet=True))
     assert not (tmp_path / "runs").exists()
 
 
@@ -251,7 +251,7 @@ def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
         (beside := tmp_path / "new").write_text(SWEEP)
         beside.replace(sweep.path)  # as an editor or git does
         with pytest.raises(InputError, match=r"heads.yaml: another `pgcontrol compare` is at work"):
-            carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True))
+            carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True))
 
 
 def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):

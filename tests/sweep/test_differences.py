@@ -1,7 +1,6 @@
 """Which settings of the arms differ though the YAML does not say so."""
 
-from rich.console import Console
-
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.executor import Executor
@@ -56,7 +55,7 @@ def test_values_are_written_as_one_would_type_them():
 
 def test_compare_tells_before_anything_runs(tmp_path, capsys):
     (tmp_path / "arms.yaml").write_text(ARMS)
-    carry_out(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Console(), dry=True)
+    carry_out(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Terminal(), dry=True)
     told = capsys.readouterr().out
     assert "the arms differ beyond what the YAML says:\n" in told
     assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in told

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
 from pgcontrol.sweep.board import Board, wall
@@ -33,7 +33,7 @@ def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
 
 
 def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
-    assert carry_out(sweep, Local(2), tmp_path / "runs", Console(), dry=True).exit_code == 0
+    assert carry_out(sweep, Local(2), tmp_path / "runs", Terminal(), dry=True).exit_code == 0
     out = capsys.readouterr().out
     assert "expected: about" in out
     assert "for 4 runs" in out

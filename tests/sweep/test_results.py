@@ -4,10 +4,10 @@ import json
 import shutil
 
 import pytest
-from rich.console import Console
 
 from pgcontrol.cli import main
 from pgcontrol.machine.files import unsealed
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
@@ -33,7 +33,7 @@ borrow: heads.yaml
 
 def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     runs, executor = tmp_path / "runs", Asked()
-    assert carry_out(sweep, Ready(), runs / "heads", Console(quiet=True), clips="none").exit_code == 0
+    assert carry_out(sweep, Ready(), runs / "heads", Terminal(quiet=True), clips="none").exit_code == 0
     # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
     # was made when a default was another
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
@@ -42,9 +42,9 @@ def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
     (tmp_path / "other.yaml").write_text(OTHER)
     other = read_sweep(tmp_path / "other.yaml")
-    assert carry_out(other, executor, runs / "other", Console(quiet=True), clips="none", dry=True).exit_code == 0
+    assert carry_out(other, executor, runs / "other", Terminal(quiet=True), clips="none", dry=True).exit_code == 0
     assert results.read(other) == {}
-    assert carry_out(other, executor, runs / "other", Console(), clips="none").exit_code == 0
+    assert carry_out(other, executor, runs / "other", Terminal(), clips="none").exit_code == 0
     assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
     rows = results.read(other)
     assert set(rows) == {cell.key for cell in other.cells}
@@ -58,16 +58,16 @@ def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
 
 def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
     runs = tmp_path / "runs"
-    assert carry_out(sweep, Ready(), runs / "heads", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), runs / "heads", Terminal(quiet=True), "none").exit_code == 0
     (tmp_path / "other.yaml").write_text(OTHER)
     other = read_sweep(tmp_path / "other.yaml")
-    assert carry_out(other, Ready(), runs / "other", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none").exit_code == 0
     rows = other.results.read_text()
     with pytest.raises(InputError, match="-plain-s0 is borrowed from heads/Reacher-v5-gaussian-s0: ask there"):
-        carry_out(other, Ready(), runs / "other", Console(quiet=True), "none", again="Reacher-v5-plain-s0")
+        carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none", again="Reacher-v5-plain-s0")
     assert other.results.read_text() == rows
     executor = Asked()
-    assert carry_out(other, executor, runs / "other", Console(quiet=True), "none", again="*").exit_code == 0
+    assert carry_out(other, executor, runs / "other", Terminal(quiet=True), "none", again="*").exit_code == 0
     assert not any(results.read(other)[cell.key].lender for cell in executor.cells)
     assert 0 < len(executor.cells) < len(other.cells)
 
@@ -83,7 +83,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
     ],
 )
 def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count):
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     sweep.path.write_text(SWEEP.replace(old, new))
     now = read_sweep(sweep.path)
     assert len(results.read(now)) == count
@@ -91,12 +91,12 @@ def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count
 
 
 def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[0]["config"] |= {"algorithm.gamma": 0.5}
     del lines[1]["config"]["critic_hidden"]  # from before there was that setting
     sweep.results.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert carry_out(sweep, Ready(), tmp_path / "runs", Console(), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(), "none").exit_code == 0
     out = capsys.readouterr().out
     assert "4 runs, 4 of them done" in out
     assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
@@ -110,9 +110,9 @@ def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path
         SWEEP[: SWEEP.index("arms:")] + "arms: {a: {}, b: {}}\ngrid: {env: Reacher-v5, seed: 1}"
     )
     twice = read_sweep(sweep.path)
-    assert carry_out(twice, Ready(), tmp_path / "runs", Console(quiet=True), "none").exit_code == 0
+    assert carry_out(twice, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     executor = Asked()
-    assert carry_out(twice, executor, tmp_path / "runs", Console(quiet=True), "none", again="*-a-s0").exit_code == 0
+    assert carry_out(twice, executor, tmp_path / "runs", Terminal(quiet=True), "none", again="*-a-s0").exit_code == 0
     assert [cell.key.arm for cell in executor.cells] == ["a"]
     assert set(results.read(twice)) == {cell.key for cell in twice.cells}
 
@@ -129,13 +129,13 @@ def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
 
 def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path, capsys):
     runs = tmp_path / "runs"
-    assert carry_out(sweep, Ready(), runs, Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
     for cell in sweep.cells:
         (log := runs / cell.name / "metrics.jsonl").write_text(log.read_text().replace("{", '{"head/std_min": 0.25, '))
     sweep.path.write_text(SWEEP.replace("[train/std]", "[head/std_min, head/std_mni]"))
     shutil.rmtree(runs / sweep.cells[3].name)
     later = read_sweep(sweep.path)
-    assert carry_out(later, Ready(), runs, Console(), "none").exit_code == 0
+    assert carry_out(later, Ready(), runs, Terminal(), "none").exit_code == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
     assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again makes rows anew"]
     kept = [row.curves.get("head/std_min") for row in results.read(later).values()]
@@ -144,7 +144,7 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
 
 def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
-    assert carry_out(read_sweep(sweep.path), Ready(), tmp_path / "runs", Console(), clips="none").exit_code == 0
+    assert carry_out(read_sweep(sweep.path), Ready(), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
     first = sweep.cells[0].name
     assert lines == [
@@ -155,7 +155,7 @@ def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
 
 def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatch, capsys):
     runs = tmp_path / "runs"
-    assert carry_out(sweep, Ready(), runs, Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
     whole = sweep.results.read_text()
     *early, last = whole.splitlines(keepends=True)
     sweep.results.write_text("".join(early))
@@ -176,7 +176,7 @@ def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatc
 
 def test_a_run_from_before_runs_kept_their_outcome_gets_its_row(sweep, tmp_path):
     runs = tmp_path / "runs"
-    assert carry_out(sweep, Ready(), runs, Console(quiet=True), "none").exit_code == 0
+    assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
     outcomes = [runs / cell.name / "outcome.json" for cell in sweep.cells]
     kept = [file.read_text() for file in outcomes]
     outcomes[0].unlink()
