@@ -1,6 +1,7 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
+# make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages test test-all faults lint types tests clean
+.PHONY: demo pages test test-all faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -34,6 +35,9 @@ test-all: lint types .venv/installed-dev
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
+
+fuzz: .venv/installed-dev
+	PGCONTROL_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

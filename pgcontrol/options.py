@@ -297,5 +297,13 @@ def _str(value: Any) -> str:
     return value
 
 
-_SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: float, bool: _bool, str: _str, Path: Path}
+def _path(value: Any) -> Path:
+    """No system has a file whose name holds a NUL, or is longer than this."""
+    path = Path(value)
+    if "\0" in str(path) or max(map(len, map(os.fsencode, path.parts)), default=0) > 255:
+        raise ValueError
+    return path
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {int: _int, float: float, bool: _bool, str: _str, Path: _path}
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}

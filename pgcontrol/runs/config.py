@@ -89,6 +89,8 @@ def configure(settings: Mapping[str, Any]) -> Config:
     Raises:
         InputError: one line that names the setting, its value and what would do.
     """
+    if not isinstance(settings, Mapping):
+        raise InputError(f"settings = {settings!r:.80}: must be a mapping, such as {{'env': 'Hopper-v5'}}")
     settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
     settings = _critic_like_policy(of_prior(settings) | settings)
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
@@ -158,7 +160,7 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
         spec = meta["policy"]
         network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
         taken = flat({"head": dict(spec["head"])} | network)
-    except (InputError, KeyError, TypeError) as error:
+    except (InputError, KeyError, TypeError, OSError) as error:  # the last of names that are too long
         if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint
             return {}
         raise InputError(f"prior = {prior!r}: {error}") from None
