@@ -121,6 +121,8 @@ def with_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings = dict(settings)
     said, args = settings.pop("env_args", None) or (), dict[str, Any]()
+    if not isinstance(said, str | list | tuple):
+        raise InputError(f"env_args = {said!r:.80}: must be text such as g=1.0, a list of such, or a mapping")
     for word in re.split(r"[,\s]+(?=\w+=)", said) if isinstance(said, str) else said:
         key, equals, value = str(word).partition("=")
         if not (equals and key.isidentifier()):
