@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import minari
@@ -19,7 +20,7 @@ from pgcontrol.options import InputError
 from pgcontrol.training.clone import clone
 
 OBS, ACTION = Box(-np.inf, np.inf, (2, 3), np.float32), Box(np.array([-2, 0], np.float32), np.array([2, 1], np.float32))
-PENDULUM = {"obs": Box(-8, 8, (3,), np.float32), "action": Box(-2, 2, (1,), np.float32)}
+PENDULUM: dict[str, Any] = {"obs": Box(-8, 8, (3,), np.float32), "action": Box(-2, 2, (1,), np.float32)}
 
 
 def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env: str | None = "Pendulum-v1", scale=1.0):
