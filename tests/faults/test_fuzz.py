@@ -33,7 +33,7 @@ fuzzed = settings(
     deadline=None,
     database=None,
     derandomize="PGCONTROL_FUZZ" not in os.environ,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
 COMMANDS = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 MODULES = {name: importlib.import_module(f"pgcontrol.commands.{name}") for name in COMMANDS}
