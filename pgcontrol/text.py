@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
-# C0 without tab and newline, C1, and bidirectional overrides, which show a name as another (CVE-2021-42574)
-CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+# C0 without tab and newline, C1, what no stream can write, and overrides of direction, which show a name as another
+# (CVE-2021-42574)
+CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
 
 def short(number: float) -> str:

@@ -13,7 +13,9 @@ HOSTILE = "a\x1b]0;title\x07b\x1b[31mc\x9b2Jd\re\u202ef"
 SHOWN = r"a\x1b]0;title\x07b\x1b[31mc\x9b2Jd\re\u202ef"
 
 
-@pytest.mark.parametrize("character", [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u202e", "\u2066"])
+@pytest.mark.parametrize(
+    "character", [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), "\u202e", "\u2066", "\udc80"]
+)
 def test_control_characters_are_shown(character):
     assert (visible(f"a{character}b") == f"a{character}b") == (character in "\t\n")
     assert visible("σ ✓ 中 é") == "σ ✓ 中 é"
