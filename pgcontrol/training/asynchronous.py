@@ -13,6 +13,7 @@ resumed one begins new episodes.
 import collections
 import queue
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,7 @@ from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.options import InputError
 from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.learner import Learner
@@ -59,6 +61,22 @@ class Shared(NamedTuple):
     steps: Any
     stop: Any
     news: Any
+
+
+def require_processes(algorithm: str) -> None:
+    """Make sure that worker processes can be started from here.
+
+    Raises:
+        InputError: says why not, and what would do.
+    """
+    here, file = multiprocessing.current_process(), getattr(sys.modules["__main__"], "__file__", None)
+    if getattr(here, "_inheriting", False):  # as multiprocessing itself asks: a child that is still being started
+        raise InputError(f"{algorithm} starts processes that run the script: begin below if __name__ == '__main__'")
+    if here.daemon:
+        pool = "concurrent.futures.ProcessPoolExecutor can, multiprocessing.Pool cannot"
+        raise InputError(f"{algorithm} starts processes, which a daemonic process may not: {pool}")
+    if file and not Path(file).exists():
+        raise InputError(f"{algorithm} starts processes that run the script, which is none: {file}; save it as a file")
 
 
 class Workers:
@@ -129,7 +147,8 @@ class Workers:
         while True:
             for number, process in enumerate(self.processes):
                 if process.exitcode:
-                    raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}")
+                    hint = "" if self.learner.updates else "; a script must begin below if __name__ == '__main__'"
+                    raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}{hint}")
             try:
                 news = self.shared.news.get(timeout=1.0)
             except queue.Empty:
@@ -193,7 +212,11 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
         signal.signal(number, signal.SIG_IGN)  # the learner hears them, and says when to stop
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
-    worker = Learner(configure(settings), compiled=False, fresh=False)
+    try:
+        worker = Learner(configure(settings), compiled=False, fresh=False)
+    except InputError as error:  # what the script does below __name__ == '__main__', such as registering, it does not
+        shared.news.put(InputError(f"in a worker process, which runs the script's module alone: {error}"))
+        return
     worker.policy.load_state_dict(under("policy.", fixed))
     if worker.prior:
         worker.prior.load_state(under("prior.", fixed))

@@ -27,7 +27,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
-from pgcontrol.training.asynchronous import Workers, driver
+from pgcontrol.training.asynchronous import WorkerFailed, Workers, driver, require_processes
 from pgcontrol.training.learner import Learner
 
 Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
@@ -91,13 +91,15 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: 
 
 @contextmanager
 def begin(learner: Learner) -> Generator[RunFolder]:
-    """The new run folder of a learner, locked."""
+    """The new run folder of a learner, locked; one whose first update fails for what the user gave is removed."""
+    if learner.asynchronous:
+        require_processes(learner.config.algorithm.name)
     with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
         folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
         try:
             yield folder
-        except BrokenEnv:
+        except (BrokenEnv, InputError, WorkerFailed):
             if not learner.updates:
                 folder.discard()
             raise

@@ -94,3 +94,41 @@ def test_a_worker_adds_its_share_of_a_step_and_leaves_its_moments():
     assert whole.abs().max() > 1e-4
     assert torch.allclose(half, whole / 2, atol=1e-7)
     assert torch.equal(moment1, same)
+
+
+SCRIPTS = {
+    "a pool": (
+        """
+def run(path):
+    return pgcontrol.train(SMALL | {"run_dir": path}).status
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(run, ["run"])
+""",
+        "a daemonic process may not: concurrent.futures.ProcessPoolExecutor can",
+    ),
+    "no guard": (
+        """
+pgcontrol.train(SMALL | {"run_dir": "run"})
+""",
+        "a script must begin below if __name__ == '__main__'",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_that_cannot_start_workers_is_told_so_and_leaves_nothing(name, tmp_path):
+    code, line = SCRIPTS[name]
+    (tmp_path / "script.py").write_text(f"import multiprocessing\nimport pgcontrol\nSMALL = {SMALL!r}\n{code}")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert line in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_script_from_standard_input_cannot_start_workers(tmp_path):
+    code = f"import pgcontrol\npgcontrol.train({SMALL | {'run_dir': 'run'}!r})"
+    done = subprocess.run([sys.executable], input=code, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert "run the script, which is none: <stdin>; save it as a file" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "run").exists()
