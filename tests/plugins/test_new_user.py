@@ -1,6 +1,7 @@
 """What a new user does: pgcontrol from a wheel, and in an empty folder a robot and parts of one's own."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -52,7 +53,9 @@ class Shell:
         command = [sys.executable, "-P", "-u", "-m", "pgcontrol", "play", *words.split(), "--viewer", "web"]
         said = self.folder / "said.txt"
         with said.open("w") as output:
-            process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=output, stderr=output)
+            heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
+            streams = {"stdout": output, "stderr": output, "preexec_fn": heard}
+            process = subprocess.Popen(command, cwd=self.folder, env=self.env, **streams)
         try:
             until, page = time.monotonic() + 120, ""
             while not page:
@@ -61,7 +64,7 @@ class Shell:
                 time.sleep(0.1)
                 # the address is said a moment before anybody listens
                 with contextlib.suppress(OSError):
-                    if found := re.search(r"http://localhost:\d+", said.read_text()):
+                    if found := re.search(r"http://localhost:\S+", said.read_text()):
                         page = urllib.request.urlopen(found[0], timeout=30).read().decode()
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=60) == 0, said.read_text()
