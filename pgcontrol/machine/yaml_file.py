@@ -69,7 +69,7 @@ def read(path: Path, what: str) -> dict[str, Any]:
             raise InputError("is no file")
         if (size := path.stat().st_size) > LARGEST:
             raise InputError(f"has {size:,} bytes: must have at most {LARGEST:,}")
-        tree = yaml.load(path.read_text(), _Loader)
+        tree = yaml.load(path.read_text("utf-8"), _Loader)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
