@@ -14,7 +14,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
-from pgcontrol.machine.tensors import under
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import LONGEST
@@ -175,8 +175,17 @@ class Learner:
         self.env.close()
 
     def save(self, folder: Path) -> None:
-        """A checkpoint of everything that the rest of the run depends on."""
+        """A checkpoint of everything that the rest of the run depends on.
+
+        Raises:
+            FloatingPointError: weights or moments are not finite; nothing is saved.
+        """
         env_tensors, env_extra = self.collector.state()
+        moments = named("moments of observations: ", self.policy.normaliser.state_dict())
+        moments |= named("moments of rewards: ", self.collector.reward_scale.state_dict())
+        for name, tensor in {"weights": self.policy.theta, **moments}.items():
+            if not tensor.isfinite().all():
+                raise FloatingPointError(f"{name} became infinite or NaN, which is not saved")
         groups = {"policy": self.policy.state_dict(), "collector": env_tensors, "rule": self.rule.state()}
         groups |= {"watch": self.watch.state(), "prior": self.prior.state() if self.prior else {}}
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}

@@ -257,6 +257,31 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     assert pgcontrol.load(path).theta.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("poison", "line"),
+    [
+        (lambda learner: learner.policy.theta, "weights became infinite or NaN, which is not saved"),
+        (lambda learner: learner.policy.normaliser.mean, "moments of observations: mean became"),
+        (lambda learner: learner.collector.reward_scale.carry, "moments of rewards: carry became"),
+    ],
+)
+def test_nothing_that_is_not_finite_is_saved(poison, line, tmp_path, monkeypatch):
+    update = Learner.update
+
+    def poisoned(self: Learner):
+        row = update(self)
+        if self.steps == 768:
+            poison(self)[0] = float("inf")
+        return row
+
+    monkeypatch.setattr(Learner, "update", poisoned)
+    path: Path = tmp_path / "run"
+    with pytest.raises(FloatingPointError, match=f"{line}.*its last good checkpoint is .*step_000000512"):
+        pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
+    assert checkpoint.steps_of(checkpoint.latest(path)) == 512
+    assert json.loads((path / "manifest.json").read_text())["status"] == "diverged"
+
+
 @pytest.mark.parametrize("diverges", [False, True])
 def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverges, tmp_path, monkeypatch):
     def broken(folder):
