@@ -15,7 +15,7 @@ import numpy as np
 import pgcontrol_envs
 from gymnasium.spaces import Box
 
-from pgcontrol.data.writer import ARRAYS, METADATA, OURS, Episode, episode_checksum, metadata_checksum
+from pgcontrol.data.writer import ARRAYS, METADATA, OURS, Episode, episode_checksum, require_written
 from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
@@ -47,7 +47,7 @@ class Dataset:
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
         with _undamaged(self.where):
-            _require_written(folder)
+            require_written(json.loads((folder / METADATA).read_text("utf-8")))
             self._minari = minari.MinariDataset(folder.resolve())
         self.metadata: dict[str, Any] = self._minari.storage.metadata
         obs, action = self._minari.observation_space, self._minari.action_space
@@ -128,14 +128,6 @@ class Dataset:
                 (about,) = self._minari.storage.get_episode_metadata([number])
                 _require_checksum(episode, about)
                 yield episode
-
-
-def _require_written(folder: Path) -> None:
-    """The metadata is what was written, as far as it has a checksum; else raises ValueError."""
-    metadata = json.loads((folder / METADATA).read_text("utf-8"))
-    written = metadata.get(OURS, {}).get(files.CHECKSUM)
-    if written is not None and written != metadata_checksum(metadata):
-        raise ValueError(f"{METADATA} is not what was written: its checksum differs")
 
 
 def _require_checksum(episode: Any, about: dict[str, Any]) -> None:

@@ -71,6 +71,13 @@ def metadata_checksum(metadata: Mapping[str, Any]) -> str:
     return files.checksum(json.dumps([ours if name == OURS else metadata.get(name) for name in SEALED]))
 
 
+def require_written(metadata: Mapping[str, Any]) -> None:
+    """The metadata of a dataset is what was written, as far as it has a checksum; else raises ValueError."""
+    written = metadata.get(OURS, {}).get(files.CHECKSUM)
+    if written is not None and written != metadata_checksum(metadata):
+        raise ValueError(f"{METADATA} is not what was written: its checksum differs")
+
+
 def _spec(env_id: str) -> EnvSpec | None:
     """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
     if not env_id.startswith("gym:"):
@@ -129,8 +136,8 @@ class Writer:
         writer = cls(folder.resolve())
         try:
             metadata = writer._metadata()
-            if metadata[OURS].get(files.CHECKSUM, metadata_checksum(metadata)) != metadata_checksum(metadata):
-                raise ValueError(f"{METADATA} is not what was written: its checksum differs")
+            metadata[OURS]  # a dataset of ours
+            require_written(metadata)
             with h5py.File(writer.folder / MAIN, "r") as main:
                 missing = [name for name in map(_name, range(len(writer))) if name not in main]
             if missing:
@@ -154,7 +161,8 @@ class Writer:
         Raises:
             OSError: the disk does not take them; the dataset stays as it was.
         """
-        metadata, first = self._metadata(), len(self)
+        metadata = self._metadata()
+        first = int(metadata["total_episodes"])
         for left in self.folder.glob(".*.*.*"):  # of a process that was killed while it wrote
             left.unlink()
         part, links = f"episodes_{first:06d}.hdf5", self._links(first)

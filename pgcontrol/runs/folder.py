@@ -20,7 +20,7 @@ from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
 from pgcontrol.parts import require_named, require_plugins
-from pgcontrol.runs import catalog
+from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, yaml_of
 
@@ -81,7 +81,7 @@ class RunFolder:
     @classmethod
     def of(cls, where: Path) -> Self:
         """The run folder `where`, or the one that the checkpoint `where` belongs to; see `open`."""
-        return cls.open(where.parent.parent if (where / "meta.json").exists() else where)
+        return cls.open(where.parent.parent if checkpoint.is_one(where) else where)
 
     @contextmanager
     def alone(self) -> Generator[Self]:

@@ -41,11 +41,12 @@ def resume(
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
     origin = Path(run_dir)
-    if RunFolder.of(origin).cloned:
+    run = RunFolder.of(origin)
+    if run.cloned:
         if total_steps is not None or settings:
             raise InputError(f"{run_dir} is a clone, which goes on with the settings it has")
         return resume_clone(origin, quiet=quiet)
-    with RunFolder.of(origin).alone() as folder:
+    with run.alone() as folder:
         config = folder.config()
         changed = flat(settings or {}) | ({} if total_steps is None else {"total_steps": total_steps})
         config = _changed(config, changed) if changed else config

@@ -14,14 +14,6 @@ from pgcontrol.runs import checkpoint
 from tests.faults.test_damage import SHORT
 
 
-@pytest.fixture
-def small_disk():
-    """Files that cannot grow beyond a size, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_checkpoint_that_does_not_fit(tmp_path, small_disk, capfd):
     settings = SHORT | {"total_steps": 1024}
     whole = pgcontrol.train(settings | {"run_dir": str(tmp_path / "whole")})

@@ -53,14 +53,6 @@ def test_a_kill_loses_nothing(tmp_path):
     assert [f.name for f in out.iterdir() if f.name.startswith(".")] == []
 
 
-@pytest.fixture
-def small_disk():
-    """Files that cannot grow beyond a size, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_loses_nothing(tmp_path, small_disk):
     out = tmp_path / "demos"
     record("Bandit-v0", out, 32, seed=3, quiet=True)
