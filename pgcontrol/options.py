@@ -188,7 +188,7 @@ def takes(options_type: Any, further: bool = False) -> Any:
     fields = dataclasses.fields(options_type)
     names = [f.name for f in fields]
     required = [f.name for f in fields if f.default is REQUIRED]
-    told = "\n".join(f"    {f.name}: {f.metadata['help']}" for f in fields)
+    helps = "\n".join(f"    {f.name}: {f.metadata['help']}" for f in fields)
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -205,7 +205,7 @@ def takes(options_type: Any, further: bool = False) -> Any:
             return function(options, others) if further else function(options)
 
         about, raises, errors = (inspect.getdoc(function) or "").partition("\n\nRaises:")
-        call.__doc__ = f"{about}\n\nArgs:\n{told}{raises}{errors}"
+        call.__doc__ = f"{about}\n\nArgs:\n{helps}{raises}{errors}"
         returned = inspect.signature(function).return_annotation
         vars(call)["__signature__"] = inspect.signature(options_type).replace(return_annotation=returned)
         return call

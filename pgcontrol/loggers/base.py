@@ -9,7 +9,7 @@ from pgcontrol.options import InputError
 
 
 class LoggedRun(NamedTuple):
-    """What a logger is told of a run when it opens.
+    """What a logger knows about a run when it opens.
 
     Attributes:
         folder: the run folder.
