@@ -59,3 +59,16 @@ def skew(advantage: Tensor) -> Tensor:
     centred = advantage - advantage.mean()
     scale = centred.square().mean().sqrt()
     return torch.where(scale > 0, (centred / scale.clamp_min(1e-30)).pow(3).mean(), 0.0)
+
+
+def pull(log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """Correlation of advantages [B] with how surprising the choices were, −log π [B]; 0 where either is constant.
+
+    Below 0 the policy gradient narrows the policy, above 0 it widens it. For a Gaussian −log π is, up to a constant,
+    half the sum over joints of ∂ log π / ∂ log σ, so this is the sign and the weight of the gradient on log σ. In
+    general the entropy changes in proportion to Cov(log π, A), with the opposite sign (Cui et al. 2025, arXiv
+    2505.22617, theorem 1). Its standard error is about 1/√B.
+    """
+    surprise, gain = (x.double() - x.double().mean() for x in (-log_prob, advantage))
+    scale = (surprise.square().sum() * gain.square().sum()).sqrt()
+    return torch.where(scale > 0, (surprise * gain).sum() / scale.clamp_min(1e-300), 0.0)

@@ -32,7 +32,7 @@ class HealthWatch:
         self.probes: Tensor | None = None  # [STATES, O] raw observations, float64
 
     def __call__(self, update: int, rollout: Rollout, advantage: Tensor, last: bool = False) -> dict[str, float]:
-        """The metrics, where update number `update` is one to be measured; else nothing.
+        """The metrics, where update number `update` is one to be measured; else the pull on the spread alone.
 
         Args:
             update: how many came before.
@@ -43,13 +43,15 @@ class HealthWatch:
         obs = rollout.raw_obs.flatten(0, 1)
         if self.probes is None:
             self.probes = obs[_evenly(len(obs), STATES)].clone()
+        rows = ~rollout.masked.flatten()
+        pull = {"health/pull": float(health.pull(rollout.log_prob.flatten()[rows], advantage.flatten()[rows]))}
         if update % self.every and not last:
-            return {}
+            return pull
         rng = torch.Generator().manual_seed(self.seed)
         visited = obs[_evenly(len(obs), STATES)]
         measured = self._spread(self.probes, visited, rng) | self._modes(visited[:: STATES // MODE_STATES], rng)
         measured |= self._done(rollout) | self._of_update(rollout, advantage)
-        return {f"health/{name}": float(value) for name, value in measured.items()}
+        return pull | {f"health/{name}": float(value) for name, value in measured.items()}
 
     @torch.no_grad()
     def _spread(self, probes: Tensor, visited: Tensor, rng: Generator) -> dict[str, Tensor]:

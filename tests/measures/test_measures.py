@@ -68,3 +68,14 @@ def test_ratios_and_skew():
     assert health.skew(torch.ones(4)) == 0
     # one in a hundred: p (1 − p) (1 − 2p) / (p (1 − p))^1.5 with p = 0.01
     assert float(health.skew(torch.cat((torch.zeros(99), torch.ones(1))))) == pytest.approx(9.85, abs=0.01)
+
+
+def test_the_pull_on_a_gaussian_is_that_on_its_log_sigma():
+    """At a peak of reward, A = 1 − z², every surprise costs: −1. On a slope, A = z, nothing pulls. In a valley: 1."""
+    z = torch.randn(4000, 1, generator=rng())
+    log_prob = -0.5 * z.square().sum(-1)
+    peak, slope = 1 - z.square().squeeze(1), z.squeeze(1)
+    assert float(health.pull(log_prob, peak)) == pytest.approx(-1)
+    assert float(health.pull(log_prob, -peak)) == pytest.approx(1)
+    assert float(health.pull(log_prob, slope)) == pytest.approx(0, abs=4 / math.sqrt(4000))
+    assert health.pull(log_prob, torch.zeros(4000)) == 0

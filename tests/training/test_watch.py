@@ -43,6 +43,7 @@ def test_measurements_come_on_schedule_and_at_the_end():
     _, rows = trained(6)
     assert ["health/spread" in row for row in rows] == [True, False, False, True, False, True]
     assert all("health/route_entropy" in row for row in rows[2:])
+    assert all(-1 <= row["health/pull"] <= 1 for row in rows)
 
 
 def test_the_training_does_not_notice(monkeypatch):

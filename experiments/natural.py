@@ -1,0 +1,219 @@
+"""Natural runs and their truth: what would each have become, had it been widened on the way?
+
+    python experiments/natural.py make [--part 0/1] [--runs runs/natural]
+
+None of the runs is tuned to collapse. Each is branched from four checkpoints, by an oracle that no user could afford:
+four branches widened and four left alone, under the schedule that was left and under a fresh one, scored by the mode
+and by samples. Rows are added to natural.jsonl as they come and are not made again. The logs of the runs, thinned, go
+to natural.logs/. Runs with an even seed are for finding a rule; those with an odd seed are for judging it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+import pgcontrol  # noqa: E402
+from pgcontrol.diagnosis.counterfactual import LEAST_WIDTH, MOST_WIDTH, nearest, reseed, widen  # noqa: E402
+from pgcontrol.learning.rule import Diverged  # noqa: E402
+from pgcontrol.machine.threads import one_thread  # noqa: E402
+from pgcontrol.measures.verdicts import KL, RETURN, STEPS, spreads  # noqa: E402
+from pgcontrol.runs import checkpoint  # noqa: E402
+from pgcontrol.runs.folder import RunFolder  # noqa: E402
+from pgcontrol.runs.load import env_to_play  # noqa: E402
+from pgcontrol.runs.log import read_rows  # noqa: E402
+from pgcontrol.training.learner import Learner  # noqa: E402
+from pgcontrol.training.train import scored  # noqa: E402
+
+ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
+FRACTIONS = (0.1, 0.25, 0.5, 0.75)
+ARMS, SEEDS, EPISODES = ("alone", "widened"), 4, 20
+FRESH = 0.3  # length of a branch under a fresh schedule, as a share of the run's budget
+KEPT = ("health/visited_spread_joint", "health/spread_joint", "health/sensitivity", "health/modes", "eval/mean_reward")
+EVERY = 500  # rows at most that are kept of a log, beside those with measurements
+
+
+class Natural(NamedTuple):
+    """A run of the set."""
+
+    env: str
+    seed: int
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its rows."""
+        said = [f"{key.split('.')[-1]}-{value}" for key, value in self.settings.items() if key != "total_steps"]
+        return "-".join([self.env.removesuffix("-v5").removesuffix("-v0"), *said, f"s{self.seed}"])
+
+
+NPG, TRPO, A2C = ({"algorithm": name} for name in ("npg", "trpo", "a2c"))
+STATE, TANH, BINNED, ORDINAL, OFFSET = (
+    {"head": name} for name in ("gaussian-state", "gaussian-tanh", "binned", "ordinal", "token-offset")
+)
+WIDE, NARROW = {"head.initial_std": 1.0}, {"head.initial_std": 0.1}
+# (task, budget, [(settings beside the recommended ones, number of seeds)]); {} are the defaults
+SET: tuple[tuple[str, int, list[tuple[dict[str, Any], int]]], ...] = (
+    ("Hopper-v5", 1_000_000, [(NPG, 4)]),
+    ("Hopper-v5", 500_000, [({}, 4), (TRPO, 2), (A2C, 2), (WIDE, 2), (NARROW, 2), (STATE, 2)]),
+    ("Hopper-v5", 500_000, [(BINNED, 2), (ORDINAL, 2)]),
+    ("HalfCheetah-v5", 500_000, [({}, 4), (NPG, 2), (TRPO, 2), (A2C, 2), (WIDE, 2), (NARROW, 2)]),
+    ("HalfCheetah-v5", 500_000, [(TANH, 2), (ORDINAL, 2), (OFFSET, 2)]),
+    ("Walker2d-v5", 500_000, [({}, 4), (NPG, 2), (TRPO, 2), (WIDE, 2), (STATE, 2), (TANH, 2)]),
+    ("Walker2d-v5", 500_000, [(BINNED, 2), (OFFSET, 2)]),
+    ("Ant-v5", 500_000, [({}, 4), (NPG, 2), (BINNED, 2)]),
+    ("Reacher-v5", 500_000, [({}, 2), (NPG, 2), (BINNED, 2)]),
+    ("Needle-v0", 400_000, [({}, 4), (TRPO, 2), (BINNED, 2), (OFFSET, 2)]),
+    ("Fork-v0", 200_000, [({}, 2), (TANH, 2), (ORDINAL, 2)]),
+    ("InvertedPendulum-v5", 200_000, [({}, 2), (A2C, 2), (BINNED, 2)]),
+)
+
+
+def natural_runs() -> list[Natural]:
+    """The set, in an order whose first part is of every task and of both parities of the seed."""
+    rounds: dict[tuple[int, int], list[Natural]] = {}
+    of_task: dict[str, int] = {}
+    for env, budget, cells in SET:
+        for settings, seeds in cells:
+            turn = of_task[env] = of_task.get(env, -1) + 1
+            for i in range(seeds):
+                run = Natural(env, 200 + i, settings | {"total_steps": budget})
+                rounds.setdefault((i // 2, turn), []).append(run)
+    return list(itertools.chain.from_iterable(rounds[key] for key in sorted(rounds)))
+
+
+def made(run: Natural, where: Path) -> RunFolder:
+    """The run, trained if it is not there."""
+    folder = where / run.name
+    settings = {"env": run.env, "seed": run.seed, **run.settings}
+    if RunFolder(folder).manifest().get("status") not in ("finished", "diverged"):
+        budget = run.settings["total_steps"]
+        more = {"run_dir": str(folder), "threads": 1, "compile": "on", "video": False, "checkpoint_every": budget // 20}
+        if checkpoint.find(folder):
+            pgcontrol.resume(folder)
+        else:
+            pgcontrol.train(settings | more | {"eval_every": budget // 10}, quiet=True)
+    return RunFolder.open(folder)
+
+
+def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict[str, Any]]:
+    """A row for each branch of a run that is missing.
+
+    One learner makes them all, one after the other: what it restores from a checkpoint is all that a branch begins
+    with, and what was compiled stays.
+    """
+    config, rows = folder.config(), read_rows(folder.metrics_file)
+    budget = config.total_steps
+    width = float(np.clip(spreads(rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
+    learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
+    env = env_to_play(config.env, EPISODES, learner.seeds["evaluation"])
+    plan = itertools.product(FRACTIONS, ("rest", "fresh"), range(SEEDS), ARMS)
+    for fraction, schedule, seed, arm in plan:
+        if (run.name, fraction, schedule, arm, seed) in done:
+            continue
+        origin = nearest(checkpoint.find(folder.path), int(fraction * budget * 1.02))
+        began, start = time.monotonic(), checkpoint.steps_of(origin)
+        learner.episodes.clear()
+        learner.load(origin)
+        reseed(learner, 1000 * (run.seed + 1) + 100 * FRACTIONS.index(fraction) + 10 * ARMS.index(arm) + seed)
+        if arm == "widened":
+            widen(learner, width)
+        learner.config = config
+        if schedule == "fresh":
+            learner.steps, learner.config = 0, dataclasses.replace(config, total_steps=int(FRESH * budget))
+        row = {"run": run.name, "at": fraction, "start": start, "schedule": schedule, "arm": arm, "branch": seed}
+        row |= ended(learner, env) | {"width": round(width, 4), "seconds": round(time.monotonic() - began, 1)}
+        yield row
+    learner.close()
+    env.close()
+
+
+def ended(learner: Learner, env: Any) -> dict[str, Any]:
+    """Train a branch to the end of its budget; its scores, or why it has none."""
+    last: dict[str, float] = {}
+    try:
+        while learner.steps < learner.config.total_steps:
+            last = learner.update()
+        row, _ = scored(env, learner.policy, learner.seeds["evaluation"], record=False, count=EPISODES)
+    except (Diverged, FloatingPointError) as error:
+        return {"mode": None, "sampled": None, "diverged": str(error)[:120]}
+    return {
+        "mode": round(row["eval/mean_reward"], 3),
+        "sampled": round(row["eval/mean_reward_sampled"], 3),
+        "training": round(last.get(RETURN, float("nan")), 3) if RETURN in last else None,
+        "std": round(last["train/std"], 4),
+        "steps": learner.steps,
+    }
+
+
+def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What a rule may read of a log: measurements whole, returns and KL at most so many, the pull as means between."""
+    every, pulls = -(-len(rows) // EVERY), []
+    for i, row in enumerate(rows):
+        pulls.append(row["health/pull"])
+        measured = "health/visited_spread_joint0" in row
+        if i % every and not measured and "eval/mean_reward" not in row:
+            continue
+        kept = {name: row[name] for name in row if name in (RETURN, KL) or (measured and name.startswith(KEPT))}
+        kept |= {name: row[name] for name in row if name.startswith("eval/mean_reward")}
+        kept["health/pull"], pulls = float(np.mean(pulls)), []
+        yield {STEPS: row[STEPS]} | {name: float(f"{value:.4g}") for name, value in kept.items() if value is not None}
+
+
+def make(part: tuple[int, int], where: Path) -> None:
+    """All rows that are missing, of every n-th run."""
+    have = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    done = {(r["run"], r["at"], r["schedule"], r["arm"], r["branch"]) for r in have if "arm" in r}
+    described = {r["run"] for r in have if "arm" not in r}
+    LOGS.mkdir(exist_ok=True)
+    number, of = part
+    for run in natural_runs()[number::of]:
+        if sum(name == run.name for name, *_ in done) == len(FRACTIONS) * 2 * SEEDS * len(ARMS):
+            continue
+        folder = made(run, where)
+        manifest = folder.manifest()
+        stamp = {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
+        if run.name not in described:
+            rows = read_rows(folder.metrics_file)
+            (LOGS / f"{run.name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in thinned(rows)))
+            about = {"run": run.name, "env": run.env, "seed": run.seed, "settings": dict(run.settings)}
+            about |= {name: manifest[name] for name in ("status", "verdict", "diagnosis", "seconds")}
+            _add(about | stamp)
+        print(f"{run.name}: {manifest['verdict']}", flush=True)
+        if manifest["status"] == "finished":
+            for row in branches(run, folder, done):
+                _add(row | stamp)
+
+
+def _add(row: dict[str, Any]) -> None:
+    with ROWS.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def main() -> None:
+    """What to do."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["make"])
+    parser.add_argument("--part", default="0/1", help="every n-th run, as 0/2 and 1/2 for two processes")
+    parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
+    given = parser.parse_args()
+    number, of = map(int, given.part.split("/"))
+    with one_thread():
+        make((number, of), given.runs)
+
+
+if __name__ == "__main__":
+    main()
