@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pgcontrol.policy import Policy
     from pgcontrol.rendering.clips import video
     from pgcontrol.reporting.compare import compare, report
+    from pgcontrol.runs.breakdown import replay
     from pgcontrol.runs.catalog import use_plugin
     from pgcontrol.runs.config import Config, configure
     from pgcontrol.runs.evaluation import evaluate
@@ -63,6 +64,7 @@ __all__ = [
     "load",
     "option",
     "record",
+    "replay",
     "report",
     "resume",
     "tokenize",
@@ -87,6 +89,7 @@ _HOMES = {
     "pgcontrol.policy": ("Policy",),
     "pgcontrol.rendering.clips": ("video",),
     "pgcontrol.reporting.compare": ("compare", "report"),
+    "pgcontrol.runs.breakdown": ("replay",),
     "pgcontrol.runs.catalog": ("use_plugin",),
     "pgcontrol.runs.config": ("Config", "configure"),
     "pgcontrol.runs.evaluation": ("evaluate",),

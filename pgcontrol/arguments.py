@@ -101,6 +101,13 @@ class TokenizeOptions:
 
 
 @dataclass(frozen=True)
+class ReplayOptions:
+    """A breakdown of a simulation."""
+
+    file: Path = option(REQUIRED, "RUN/breakdowns/….json, which a training wrote", metavar="FILE", positional=True)
+
+
+@dataclass(frozen=True)
 class CompareOptions:
     """The sweep."""
 

@@ -12,9 +12,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from pgcontrol.critics.base import Critic
 from pgcontrol.heads.base import Head
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.moments import Normaliser
 from pgcontrol.trunks.base import Trunk
-
-CLIP = 10.0  # deviations: normalised observations and scaled rewards stay within
 
 
 class Evaluation(NamedTuple):
@@ -29,42 +28,6 @@ class Evaluation(NamedTuple):
     params: Tensor
     log_prob: Tensor
     critic: Tensor
-
-
-class Normaliser(nn.Module):
-    """Running mean and variance of observations, part of the policy and of every checkpoint.
-
-    The moments change only in `update`, which training calls between updates; evaluation and export find them frozen.
-    They are kept in float64 and merged batch by batch (Chan, Golub & LeVeque 1979, eq. 1.5).
-    """
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.mean = nn.Buffer(torch.zeros(size, dtype=torch.float64))
-        self.var = nn.Buffer(torch.ones(size, dtype=torch.float64))
-        self.count = nn.Buffer(torch.zeros((), dtype=torch.float64))
-        # 1/sqrt(var), kept because every environment step needs it
-        self.scale = nn.Buffer(torch.ones(size, dtype=torch.float64))
-
-    def forward(self, obs: Tensor) -> Tensor:
-        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP."""
-        return ((obs - self.mean) * self.scale).clamp_(-CLIP, CLIP).float()
-
-    @torch.no_grad()
-    def update(self, obs: Tensor) -> None:
-        """Take the observations [B, O] into the moments."""
-        var, mean = torch.var_mean(obs.double(), dim=0, correction=0)
-        merge_moments(self.mean, self.var, self.count, mean, var, len(obs))
-        torch.rsqrt(self.var + 1e-8, out=self.scale)
-
-
-def merge_moments(mean: Tensor, var: Tensor, count: Tensor, mean_b: Tensor, var_b: Tensor, count_b: int) -> None:
-    """Merge a batch's mean and variance into running ones, in place (Chan, Golub & LeVeque 1979, eq. 1.5)."""
-    total = count + count_b
-    shift = mean_b - mean
-    var.copy_((var * count + var_b * count_b + shift**2 * count * count_b / total) / total)
-    mean.add_(shift * (count_b / total))
-    count.copy_(total)
 
 
 class Policy(nn.Module):

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "record": arguments.RecordOptions,
     "tokenize": arguments.TokenizeOptions,
     "compare": arguments.CompareOptions,
+    "replay": arguments.ReplayOptions,
     "report": arguments.ReportOptions,
 }
 OPTIONS = [(name, field) for name, options in FUNCTIONS.items() for field in dataclasses.fields(options)]

@@ -29,6 +29,7 @@ FLOORS = [
     "learning",
     "play",
     "policy",
+    "moments",
     "heads",
     "critics",
     "trunks",

@@ -64,6 +64,9 @@ class GymnasiumVecEnv:
         """A copy of env i's generalised positions if it is a MuJoCo env, else None."""
         return None if self.model is None else self._copies.qpos(i)
 
+    def before(self, i: int) -> None:
+        """An environment of Gymnasium's cannot be put into a state."""
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The random streams, None where one cannot be had; the episodes cannot be saved."""
         streams = self._copies.streams()

@@ -99,7 +99,7 @@ class _Hush:
                 self._loud.set()
 
 
-_HUSH = _Hush()
+HUSH = _Hush()
 
 
 class Batch:
@@ -151,7 +151,7 @@ class Batch:
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """mj_forward."""
-        _HUSH.listen()
+        HUSH.listen()
         self._call(_LIBRARY.mjb_forward, ids, _ACC)
 
     def reset(self, ids: np.ndarray | None = None) -> None:
@@ -168,7 +168,7 @@ class Batch:
         if not len(chosen):
             return
         address = None if ids is None else chosen.ctypes.data  # which costs 1 µs
-        with _HUSH:
+        with HUSH:
             failed = function(self._handle, address, len(chosen), *rest)
         if failed:
             bad = int(chosen[self._status[chosen] != 0][0])

@@ -67,6 +67,7 @@ class CpuPhysics:
         for name in derived:
             self._bound[name] = self._saved[name].view()
             self._bound[name].flags.writeable = False
+        self._before = {name: field.copy() for name, field in self._saved.items()}  # when the last step began
         self._warned = np.zeros_like(self._batch.warning[..., 1])
 
     def array(self, constant: np.ndarray) -> np.ndarray:
@@ -90,6 +91,8 @@ class CpuPhysics:
 
         Raises SimulationError.
         """
+        for name, field in self._saved.items():
+            np.copyto(self._before[name], field)
         self._batch.step(nstep, ids)
         if self._contact_forces:
             self._batch.post_constraint(ids)
@@ -117,6 +120,10 @@ class CpuPhysics:
     def state(self) -> dict[str, Tensor]:
         """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""
         return {name: torch.from_numpy(field.copy()) for name, field in self._saved.items()}
+
+    def before(self, i: int) -> dict[str, Tensor]:
+        """A copy of the state in which simulation i's last step began, as `state` of one simulation gives it."""
+        return {name: torch.from_numpy(field[i : i + 1].copy()) for name, field in self._before.items()}
 
     def load_state(self, state: dict[str, Tensor], ids: np.ndarray | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit. Raises ValueError if it does not fit."""

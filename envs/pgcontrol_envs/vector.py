@@ -139,6 +139,12 @@ class VecEnv(Protocol):
     def qpos(self, i: int) -> np.ndarray | None:
         """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
 
+    def before(self, i: int) -> dict[str, Tensor] | None:
+        """The state in which env i's last step began, as the tensors of `state` of one env; None where there is none.
+
+        Loaded into an env alone, it makes the step again bit for bit.
+        """
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything the future depends on: tensors, and the rest as JSON can hold it."""
         ...
@@ -237,6 +243,11 @@ class TaskVecEnv:
     def qpos(self, i: int) -> np.ndarray:
         """A copy of env i's generalised positions [nq]."""
         return self.physics.qpos[i].copy()
+
+    def before(self, i: int) -> dict[str, Tensor]:
+        """The state in which env i's last step began; see VecEnv.before."""
+        physics = {f"physics.{name}": value for name, value in self.physics.before(i).items()}
+        return physics | {"elapsed": torch.from_numpy(self._clock - 1 - self._began[i : i + 1])}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The physics, the episodes' clocks, and the random streams."""

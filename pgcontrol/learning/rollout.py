@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import torch
 from pgcontrol_envs import Step, VecEnv
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
+from pgcontrol.learning.breakdowns import Breakdowns
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.moments import RewardScale
 from pgcontrol.options import NoOptions
-from pgcontrol.policy import CLIP, Policy, merge_moments
+from pgcontrol.policy import Policy
 
 # (t, env ids [n], true final observations [n, O]) of the episodes that ended with choice t
 Finals = list[tuple[int, Tensor, Tensor]]
@@ -117,35 +119,6 @@ class FinishedEpisode(NamedTuple):
     route: int = -1
 
 
-class RewardScale(nn.Module):
-    """Divides rewards by the deviation of the running discounted return, so one step size fits every task.
-
-    (Engstrom et al. 2020, "Implementation matters in deep policy gradients", section 2; each environment carries its
-    discounted sum of past rewards, restarted with its episode.)
-    """
-
-    def __init__(self, num_envs: int, enabled: bool):
-        super().__init__()
-        self.enabled = enabled
-        self.carry = nn.Buffer(torch.zeros(num_envs, dtype=torch.float64))
-        self.divisor = 1.0  # what the last rewards were divided by
-        self.mean, self.var, self.count = (nn.Buffer(torch.tensor(x, dtype=torch.float64)) for x in (0.0, 1.0, 0.0))
-
-    def forward(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
-        """Raw rewards [T, N] -> scaled float32 [T, N], after taking them into the moments."""
-        if not self.enabled:
-            return reward.float()
-        returns, carry = torch.empty_like(reward), self.carry
-        for t in range(len(reward)):
-            torch.addcmul(reward[t], carry, discount[t], out=returns[t])
-            carry = returns[t].masked_fill(done[t], 0.0)
-        self.carry.copy_(carry)
-        var, mean = torch.var_mean(returns, correction=0)
-        merge_moments(self.mean, self.var, self.count, mean, var, returns.numel())
-        self.divisor = float((self.var + 1e-8).sqrt())
-        return (reward / self.divisor).clamp_(-CLIP, CLIP).float()
-
-
 class Collector:
     """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
 
@@ -172,6 +145,7 @@ class Collector:
         self._counted = self.sampling.counted()
         # where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)
         self.seconds: dict[str, float] = {}
+        self.breakdowns, self._played = Breakdowns(), 0  # and environment steps so far
         # what the policy will see next, [N, O]
         self.obs = torch.zeros(env.num_envs, env.obs_size, dtype=torch.float64)
         # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
@@ -217,6 +191,7 @@ class Collector:
                 episodes += self._close(ids)
                 self.over |= done
                 self._renew(raw_obs[t + 1])
+        self._played += int(played.sum())
         if (self._bad | idle).all():
             raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self.obs = raw_obs[T].clone()
@@ -269,14 +244,14 @@ class Collector:
         """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
         chunk = action.unbind(1)
         playing = ~self.over
-        step = self._finite(t, self.env.step(chunk[0], playing if self.over.any() else None), obs)
+        step = self._finite(t, self.env.step(chunk[0], playing if self.over.any() else None), obs, chunk[0])
         reward, played = step.reward, playing.long()
         raw = reward
         for k, action in enumerate(chunk[1:], start=1):
             going = playing & ~(step.terminated | step.truncated)
             if not going.any():
                 break
-            after = self._finite(t, self.env.step(action, active=going), step.obs)
+            after = self._finite(t, self.env.step(action, active=going), step.obs, action)
             gain = torch.where(going, after.reward, 0.0)
             reward, raw, played = reward + self.gamma**k * gain, raw + gain, played + going
             obs = torch.where(going.unsqueeze(1), after.obs, step.obs)
@@ -320,8 +295,8 @@ class Collector:
         self.totals[ids] = 0.0
         self.lengths[ids] = 0
 
-    def _finite(self, t: int, step: Step, obs: Tensor) -> Step:
-        """The step, its bad environments cut off at the state before, `obs`, without reward."""
+    def _finite(self, t: int, step: Step, obs: Tensor, action: Tensor) -> Step:
+        """The step under `action`, its bad environments cut off at the state before, `obs`, without reward."""
         if step.unstable is None and math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
         broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
@@ -334,6 +309,8 @@ class Collector:
             broken = broken | step.unstable
         bad = broken & ~self.over  # of those that stand still it is known
         self._bad[t] |= bad
+        for i in bad.nonzero().flatten().tolist():
+            self.breakdowns.note(self.env, i, self._played + t * len(bad), step, obs[i], action[i])
         obs, reward = torch.where(broken.unsqueeze(1), obs, step.obs), torch.where(broken, 0.0, step.reward)
         return Step(obs, reward, step.terminated & ~bad, step.truncated | bad, step.terms)
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pgcontrol.options import option
-from pgcontrol.text import short
+from pgcontrol.text import count, short
 
 LogRows = Sequence[dict[str, Any]]
 # tenths of a branch for which widened branches that still rise are taken to go on rising: returns in training are
 # means over 100 episodes, and lag that far behind the policy
 LONGER = 2
 STEPS, RETURN, KL, ROUTES = "time/total_timesteps", "rollout/ep_rew_mean", "train/kl", "health/route_entropy"
+BAD, OUTLIERS = "rollout/quarantined", "rollout/outliers"
 HEALTHY, NOT_JUDGED, FEWER_ROUTES = "healthy", "not judged", "fewer routes"
 
 
@@ -253,6 +254,16 @@ def routes(rows: LogRows, limits: Limits) -> list[Verdict]:
     return [Verdict("routes", word, f"entropy {end:.2f} of the routes of the last episodes, 1: all alike")]
 
 
+def numbers(rows: LogRows) -> list[Verdict]:
+    """Transitions that nobody learned from, and outliers that the running moments bounded; nothing without any."""
+    bad = sum(column(rows, BAD)[1])
+    steps, outliers = column(rows, OUTLIERS)
+    found = [f"{count(int(bad), 'transition')} in quarantine"] if bad else []
+    if outliers.any():
+        found.append(f"outliers bounded in {(outliers > 0).sum()} updates, first at step {steps[outliers > 0][0]:,.0f}")
+    return [Verdict("numbers", HEALTHY, ", ".join(found))] if found else []
+
+
 def _smooth(values: np.ndarray) -> np.ndarray:
     """Each value as the mean of the twentieth of the run that ends with it."""
     window = max(1, len(values) // 20)
@@ -272,7 +283,7 @@ def noise(returns: np.ndarray) -> float:
 def judge(
     rows: LogRows, budget: int, status: str, limits: Limits | None = None, gain: Gain | None = None
 ) -> list[Verdict]:
-    """All that the log says: of the spread, of the return, and of the routes where the task has some.
+    """All that the log says: of the spread and the return, and of routes and of bad numbers where there are some.
 
     Args:
         rows: of metrics.jsonl.
@@ -282,7 +293,8 @@ def judge(
         gain: what a counterfactual says of the spread.
     """
     limits = limits or Limits()
-    return [collapse(rows, budget, limits, gain), learning(rows, status, limits), *routes(rows, limits)]
+    seen = [collapse(rows, budget, limits, gain), learning(rows, status, limits)]
+    return [*seen, *routes(rows, limits), *numbers(rows)]
 
 
 def ill(verdicts: Sequence[Verdict]) -> list[Verdict]:

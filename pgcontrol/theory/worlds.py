@@ -43,6 +43,9 @@ class OneStep:
     def qpos(self, i: int) -> None:
         """There is nothing to see."""
 
+    def before(self, i: int) -> None:
+        """Nothing to replay."""
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Contexts and the random stream."""
         return {"obs": self.obs.clone(), "rng": self.rng.get_state()}, {}

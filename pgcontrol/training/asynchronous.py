@@ -31,8 +31,8 @@ from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
 from pgcontrol.machine.tensors import named, under
+from pgcontrol.moments import Normaliser
 from pgcontrol.options import InputError
-from pgcontrol.policy import Normaliser
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.learner import Learner
 
@@ -189,9 +189,11 @@ def update(worker: Learner, shared: Shared) -> dict[str, float]:
     worker.policy.normaliser.load_state_dict(shared.normaliser.state_dict())
     rollout = worker.collect()
     row = worker.learn(rollout, rollout.estimate(worker.estimator))
+    bounded = None
     if worker.prior is None:  # under other moments the prior would be another policy
         with shared.steps.get_lock():
-            shared.normaliser.update(rollout.raw_obs[~rollout.idle])
+            bounded = shared.normaliser.update(rollout.raw_obs[~rollout.idle])
+    row |= worker.outliers(rollout, bounded)
     difference = worker.policy.theta - before["theta"]
     shared.weights["theta"].add_(difference, alpha=1 / worker.config.algorithm.options.workers)
     for name, tensor in moving(worker).items():

@@ -16,6 +16,7 @@ from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.measures.routes import route_entropy
+from pgcontrol.moments import CLIP
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import LONGEST
 from pgcontrol.runs import catalog, checkpoint
@@ -64,6 +65,7 @@ class Learner:
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
+        self._remarked: set[str] = set()  # the kinds of outliers that there was a line on
         kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
         self.sampling, self.minibatches, self.adapting = kept
         samples = config.num_envs * config.rollout_steps
@@ -102,7 +104,7 @@ class Learner:
         estimate = rollout.estimate(self.estimator)
         row = self.learn(rollout, estimate)
         # after the update: the rollout was collected under the old statistics
-        self.adapt(rollout, estimate.target)
+        row |= self.outliers(rollout, self.adapt(rollout, estimate.target))
         return self.report(rollout, row, began)
 
     def collect(self) -> Rollout:
@@ -129,17 +131,44 @@ class Learner:
         last = self.steps + rollout.steps >= self.config.total_steps
         return row | self.watch(self.updates, rollout, estimate.advantage, last)
 
-    def adapt(self, rollout: Rollout, target: Tensor) -> None:
+    def adapt(self, rollout: Rollout, target: Tensor) -> Tensor | None:
         """The normaliser's moments, what the head decodes by and the range of the critic's values.
 
         Under a prior, the critic's alone: with other moments, or another decoding, the prior would be another policy.
+
+        Returns:
+            What `Normaliser.update` returns; None where the moments stay.
         """
+        bounded = None
         if not self.prior:
-            self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
+            bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
             seen = rollout.raw_obs.flatten(0, 1)
             features = torch.no_grad()(lambda: self.policy.actor_trunk(self.policy.normaliser(seen)))
             self.policy.head.adapt(rollout, features, self.progress, self.adapting)
         self.policy.critic.adapt(target.flatten())
+        return bounded
+
+    def outliers(self, rollout: Rollout, bounded: Tensor | None) -> dict[str, float]:
+        """How many running moments took less of a rollout than there was; the first time, a remark names one of each.
+
+        Args:
+            rollout: whose observations and rewards they took.
+            bounded: bool [O], which inputs of the observation.
+        """
+        inputs = [] if bounded is None else bounded.nonzero().flatten().tolist()
+        found = {}
+        if inputs:
+            column = rollout.raw_obs[..., inputs[0]]
+            t, env = divmod(int((column - column.median()).abs().argmax()), column.shape[1])
+            found["obs"] = f"input {inputs[0]} of the observation was {column[t, env]:.3g} in environment {env}"
+        if outlier := self.collector.reward_scale.outlier:
+            found["reward"] = f"a reward was {outlier[1]:.3g} in environment {outlier[0]}"
+        for kind, words in found.items():
+            if kind not in self._remarked:
+                bound = f"the running moments take it as {CLIP:.0f} deviations of a rollout at most"
+                self.remarks.append(f"step {self.steps:,}: {words}; {bound}. rollout/outliers counts such moments")
+        self._remarked |= found.keys()
+        return {"rollout/outliers": len(inputs) + ("reward" in found)}
 
     @torch.no_grad()
     def report(self, rollout: Rollout, row: dict[str, float], began: float) -> dict[str, float]:

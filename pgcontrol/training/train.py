@@ -20,7 +20,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import breakdown, checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.folder import RunFolder
@@ -137,7 +137,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     """
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
-    status = "failed"
+    status, first = "failed", learner.steps
     try:
         with (
             session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
@@ -146,7 +146,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            began, first = time.perf_counter(), learner.steps
+            began = time.perf_counter()
             with suppress(GeneratorExit):  # the caller leaves
                 while learner.steps < config.total_steps and not interrupt:
                     before, row = learner.steps, driven.update()
@@ -157,6 +157,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                     log.write(learner.steps, row)
                     while learner.remarks:
                         display.say(learner.remarks.pop(0))
+                    for line in _breakdowns(learner, folder, first):
+                        display.say(line)
                     display.update(learner.steps, row, left=(config.total_steps - learner.steps) / row["time/fps"])
                     if finished or _due(config.checkpoint_every, before, learner.steps):
                         _save(learner, driven, folder)
@@ -173,7 +175,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         _ended(folder, config, status)
-        raise type(error)(f"{error}{_left(folder) or '; it had no checkpoint yet'}") from None
+        seen = _breakdowns(learner, folder, first)[:1]
+        raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
     except BrokenEnv as error:
         raise BrokenEnv(f"{error}{_left(folder)}") from error
     except OSError as error:  # of a disk that is full, most often
@@ -249,6 +252,12 @@ class Trainer:
 def _left(folder: RunFolder) -> str:
     kept = checkpoint.find(folder.path)
     return f"; its last good checkpoint is {kept[-1]}" if kept else ""
+
+
+def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:
+    """Write what led to breakdowns since the last call; a line for each. The session began at step `first`."""
+    env, plugins, taken = learner.config.env, learner.plugins, learner.collector.breakdowns.take()
+    return [breakdown.write(folder.path, env, plugins, found, first) for found in taken]
 
 
 def _ended(folder: RunFolder, config: Config, status: str) -> str:

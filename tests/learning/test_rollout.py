@@ -8,8 +8,9 @@ import torch
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.learning.advantages import GAE, Estimate
-from pgcontrol.learning.rollout import Collector, RewardScale
+from pgcontrol.learning.rollout import Collector
 from pgcontrol.machine.compiler import Compilation
+from pgcontrol.moments import RewardScale
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec

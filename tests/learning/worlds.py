@@ -62,6 +62,9 @@ class Clockwork:
     def qpos(self, i: int) -> np.ndarray | None:
         return None
 
+    def before(self, i: int) -> None:
+        return None
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"episode": self.episode.clone(), "clock": self.clock.clone()}, {}
 

@@ -176,3 +176,13 @@ def test_an_onset_is_to_be_proved_until_it_is(tmp_path):
     assert command in to_prove(tmp_path / "a run", judge(rows, BUDGET, "finished"))
     assert not to_prove(tmp_path, judge(rows, BUDGET, "finished", gain=gained(40, 10)))
     assert not to_prove(tmp_path, judge(log(WIDE), BUDGET, "finished"))
+
+
+def test_bad_numbers_are_part_of_the_line():
+    rows = [
+        {"time/total_timesteps": i, "rollout/quarantined": i == 3, "rollout/outliers": 2 * (i in (5, 6))}
+        for i in range(9)
+    ]
+    (found,) = [v for v in judge(rows, 100, "finished") if v.about == "numbers"]
+    assert found.why == "1 transition in quarantine, outliers bounded in 2 updates, first at step 5"
+    assert not [v for v in judge(rows[:3], 100, "finished") if v.about == "numbers"]

@@ -1,0 +1,107 @@
+"""Running moments, and what they scale: observations and rewards."""
+
+import torch
+from torch import Tensor, nn
+
+CLIP = 10.0  # deviations: normalised observations and scaled rewards stay within
+
+
+def merge_moments(mean: Tensor, var: Tensor, count: Tensor, batch: Tensor) -> Tensor:
+    """Merge a batch [B, ...] into a running mean and variance [...], in place (Chan, Golub & LeVeque 1979, eq. 1.5).
+
+    A batch counts for at most CLIP running deviations from the running mean, root mean square: one that lies further
+    away is drawn in to there, as winsorising does with samples (Tukey 1962, "The future of data analysis"). So one
+    outlier cannot blind an input for the rest of a run, while a lasting change of scale passes within a few batches,
+    each of which may raise the variance by a factor of up to 1 + CLIP² B / count. The first batch is measured by its
+    median and median absolute deviation (Hampel 1974). Where most of it is the same, or nothing varied yet, it counts
+    as it is.
+
+    Returns:
+        bool [...]: where the batch was drawn in.
+    """
+    var_b, mean_b = torch.var_mean(batch, dim=0, correction=0)
+    centre, square = mean, var
+    if count == 0:
+        centre = batch.median(0).values
+        square = (batch - centre).abs().median(0).values ** 2
+    shift, most = mean_b - centre, CLIP**2 * square
+    apart = var_b + shift**2
+    bounded = (most > 0) & ~(apart <= most)  # what overflowed is no number
+    if bounded.any():
+        share = torch.where(bounded, most / apart, 1.0)
+        var_b = torch.where(apart.isfinite(), var_b * share, most)
+        mean_b = torch.where(apart.isfinite(), centre + shift * share.sqrt(), centre)
+    total, shift = count + len(batch), mean_b - mean
+    var.copy_((var * count + var_b * len(batch) + shift**2 * count * len(batch) / total) / total)
+    mean.add_(shift * (len(batch) / total))
+    count.copy_(total)
+    return bounded
+
+
+def tiny(var: Tensor) -> Tensor:
+    """What is added to variances before they divide: 1e-8, or a millionth of `var` where that is less.
+
+    So units do not matter, and what varies far less than anything else stays small. Where nothing varies it is 1e-8.
+    """
+    return 1e-8 * torch.where(var > 0, (100 * var).clamp_max(1.0), 1.0)
+
+
+class Normaliser(nn.Module):
+    """Running mean and variance of observations, part of the policy and of every checkpoint.
+
+    The moments change only in `update`, which training calls between updates; evaluation and export find them frozen.
+    They are kept in float64 and merged batch by batch; see `merge_moments`.
+    """
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.mean = nn.Buffer(torch.zeros(size, dtype=torch.float64))
+        self.var = nn.Buffer(torch.ones(size, dtype=torch.float64))
+        self.count = nn.Buffer(torch.zeros((), dtype=torch.float64))
+        # 1/sqrt(var), kept because every environment step needs it
+        self.scale = nn.Buffer(torch.ones(size, dtype=torch.float64))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP."""
+        return ((obs - self.mean) * self.scale).clamp_(-CLIP, CLIP).float()
+
+    @torch.no_grad()
+    def update(self, obs: Tensor) -> Tensor:
+        """Take the observations [B, O] into the moments; bool [O]: where they were bounded, see `merge_moments`."""
+        bounded = merge_moments(self.mean, self.var, self.count, obs.double())
+        torch.rsqrt(self.var + tiny(self.var.amax()), out=self.scale)
+        return bounded
+
+
+class RewardScale(nn.Module):
+    """Divides rewards by the deviation of the running discounted return, so one step size fits every task.
+
+    (Engstrom et al. 2020, "Implementation matters in deep policy gradients", section 2; each environment carries its
+    discounted sum of past rewards, restarted with its episode.)
+    """
+
+    def __init__(self, num_envs: int, enabled: bool):
+        super().__init__()
+        self.enabled = enabled
+        self.carry = nn.Buffer(torch.zeros(num_envs, dtype=torch.float64))
+        self.divisor = 1.0  # what the last rewards were divided by
+        self.outlier: tuple[int, float] | None = None  # environment and reward, where `merge_moments` drew some in
+        self.mean, self.var, self.count = (nn.Buffer(torch.tensor(x, dtype=torch.float64)) for x in (0.0, 1.0, 0.0))
+
+    def forward(self, reward: Tensor, discount: Tensor, done: Tensor) -> Tensor:
+        """Raw rewards [T, N] -> scaled float32 [T, N], after taking them into the moments."""
+        if not self.enabled:
+            return reward.float()
+        returns, carry = torch.empty_like(reward), self.carry
+        for t in range(len(reward)):
+            torch.addcmul(reward[t], carry, discount[t], out=returns[t])
+            carry = returns[t].masked_fill(done[t], 0.0)
+        self.carry.copy_(carry)
+        self.outlier = None
+        if merge_moments(self.mean, self.var, self.count, returns.flatten()):
+            t, env = divmod(int(reward.abs().argmax()), reward.shape[1])
+            self.outlier = env, float(reward[t, env])
+            most = CLIP * self.var.sqrt()  # else the sum would bring the outlier into the batches to come
+            self.carry.clamp_(self.mean - most, self.mean + most)
+        self.divisor = float((self.var + tiny(self.var)).sqrt())
+        return (reward / self.divisor).clamp_(-CLIP, CLIP).float()
