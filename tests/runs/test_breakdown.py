@@ -78,12 +78,13 @@ def test_a_state_is_that_in_which_the_step_began(tmp_path):
     """Of an observation that becomes infinite the step before is kept, and leads there."""
     assert issubclass(Blind, Task)
     learner = Learner(configure({"env": Blind, "run_dir": str(tmp_path / "run")} | SMALL | QUIET))
-    step, calls = learner.env.step, []
+    assert isinstance(learner.env, TaskVecEnv)
+    physics, step, calls = learner.env.physics, learner.env.step, []
 
     def staggered(action, active=None):  # not all at once
         calls.append(1)
         if len(calls) == 2:
-            learner.env.physics.time[0] += 0.2
+            physics.time[0] += 0.2
         return step(action, active)
 
     learner.env.step = staggered
