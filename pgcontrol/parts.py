@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,6 +87,12 @@ def require_named(env: str) -> None:
     module = GymName.parse(env).module if env.startswith("gym:") else None
     if module and not plugins.is_named(module):
         raise InputError(f"{env} needs the module {module!r}: pass --plugin {module}")
+
+
+def command(*words: object, plugins: Mapping[str, Mapping[str, Any]]) -> str:
+    """A command of ours as a user types it, with the plug-ins that what it is about was made with."""
+    named = [word for noted in plugins.values() for word in ("--plugin", noted["source"])]
+    return shlex.join(["pgcontrol", *map(str, words), *named])
 
 
 def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path) -> None:

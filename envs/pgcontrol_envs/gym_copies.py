@@ -284,8 +284,9 @@ def make(env_id: str, name: GymName) -> Any:
         with python_warnings():
             return gymnasium.make(name.id, **({"disable_env_checker": True} | name.args))
     except (gymnasium.error.UnregisteredEnv, ImportError) as error:
-        close = get_close_matches(name.id, [known for known in gymnasium.registry if known != name.id], n=3)
-        hint = f"did you mean {' or '.join(f'gym:{one}' for one in close)}?" if close else " ".join(str(error).split())
+        close = get_close_matches(name.id, _newest() - {name.id}, n=3)
+        meant = " or ".join(str(name._replace(id=one)) for one in close)
+        hint = f"did you mean {meant}?" if meant else " ".join(str(error).split())
         raise UnknownEnv(f"unknown env {env_id!r}: {hint}") from error
     except gymnasium.error.Error as error:  # something that it needs is not installed
         raise ValueError(f"{env_id} cannot be made: {' '.join(str(error).split())}") from error
@@ -294,6 +295,12 @@ def make(env_id: str, name: GymName) -> Any:
         foreign = ", ".join(sorted(name.args.keys() - taken))
         hint = f"; of the arguments, {foreign} is not among {', '.join(sorted(taken))}" if foreign else ""
         raise BrokenEnv(f"{env_id} cannot be made: {_line(error)}{hint}") from error
+
+
+def _newest() -> set[str]:
+    """Gymnasium's ids, of each name the newest version: the older ones are still listed when they are gone."""
+    by_age = sorted(gymnasium.registry.values(), key=lambda spec: spec.version or 0)
+    return set({(spec.namespace, spec.name): spec.id for spec in by_age}.values())
 
 
 def _parameters(name: str) -> set[str]:

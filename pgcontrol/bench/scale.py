@@ -3,6 +3,7 @@
 import multiprocessing
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,9 +49,10 @@ def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] =
     context, costs = multiprocessing.get_context("spawn"), {}
     table = Table("environments", "µs a step", "of them collecting", "MB", title=env_id)
     for count in counts:
-        with context.Pool(1) as pool:  # memory given back to nobody would count for the next
-            chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
-            cost = pool.apply(_measure, (chosen, seconds))
+        chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
+        # memory given back to nobody would count for the next; a Pool would kill it before it has tidied up
+        with ProcessPoolExecutor(1, context) as pool:
+            cost = pool.submit(_measure, chosen, seconds).result()
         costs[str(count)] = cost._asdict()
         table.add_row(f"{count}", *(f"{number:.1f}" for number in cost))
     Terminal(highlight=False).print(table)

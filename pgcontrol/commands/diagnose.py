@@ -21,6 +21,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     from pgcontrol.machine.signals import STOPPED
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.measures.verdicts import to_prove
+    from pgcontrol.runs.folder import RunFolder
 
     try:
         found = diagnose(options, **settings)
@@ -28,7 +29,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
         print("stopped; the same command goes on with branches where they are" if options.branches else "stopped")
         return STOPPED
     say = Terminal(highlight=False, soft_wrap=True, markup=False).print
-    say(f"{found.summary}{to_prove(options.run, found.verdicts)}")
+    say(f"{found.summary}{to_prove(RunFolder(options.run).command('diagnose'), found.verdicts)}")
     say(str(options.run / "diagnosis.md"))
     return 0
 

@@ -87,6 +87,6 @@ def _checkpoints(run: RunFolder) -> Iterator[Check]:
 
 def _clips(run: RunFolder) -> Check:
     if waiting := pending(run.videos):
-        fix = f"pgcontrol video {run.path} --pending"
+        fix = run.command("video", "--pending")
         return Check("clips", f"{count(len(waiting), 'clip')} to be made", False, fix=fix)
     return Check("clips", "none waits to be made")

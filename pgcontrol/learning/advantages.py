@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from pgcontrol.options import NoOptions, option
+from pgcontrol.options import InputError, NoOptions, option
 
 
 class Trajectories(NamedTuple):
@@ -46,6 +46,26 @@ class Estimator:
     def __call__(self, trajectories: Trajectories) -> Estimate:
         """The advantage and the critic's target."""
         raise NotImplementedError
+
+
+def estimated(estimator: Estimator, trajectories: Trajectories) -> Estimate:
+    """What an estimator makes of trajectories, looked at: plug-ins bring their own.
+
+    Raises:
+        InputError: it is no Estimate of tensors [T, N] like the rewards.
+        FloatingPointError: it is infinite or NaN, though the trajectories are not.
+    """
+    estimate, like = estimator(trajectories), trajectories.reward
+    who, expected = f"estimator {type(estimator).__name__}", f"{tuple(like.shape)} {like.dtype}"
+    if not (isinstance(estimate, tuple) and len(estimate) == len(Estimate._fields)):
+        raise InputError(f"{who}: expected Estimate(advantage, target), got {type(estimate).__name__}")
+    for name, part in zip(Estimate._fields, estimate, strict=True):
+        if not isinstance(part, Tensor) or (part.shape, part.dtype) != (like.shape, like.dtype):
+            came = f"{tuple(part.shape)} {part.dtype}" if isinstance(part, Tensor) else type(part).__name__
+            raise InputError(f"{who}: the {name} is {came}; expected {expected}")
+        if not part.isfinite().all() and all(seen.isfinite().all() for seen in trajectories):
+            raise FloatingPointError(f"{who}: the {name} is infinite or NaN")
+    return Estimate(*estimate)
 
 
 def gae(trajectories: Trajectories, lam: float) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from pgcontrol_envs import Step, VecEnv
 from torch import Generator, Tensor
 
-from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
+from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories, estimated
 from pgcontrol.learning.breakdowns import Breakdowns
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
@@ -97,7 +97,7 @@ class Rollout:
 
         What happened in a masked row is not known: it has no advantage, and a critic that is right as it is.
         """
-        advantage, target = estimator(self.trajectories())
+        advantage, target = estimated(estimator, self.trajectories())
         return Estimate(advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target))
 
 

@@ -1,9 +1,7 @@
 """Words for what happened to the spread, the return and the routes, from a log; docs/diagnosis.md defends them."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -310,10 +308,10 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     return f"{words(verdicts)} ({'; '.join(well)})"
 
 
-def to_prove(path: Path, verdicts: Sequence[Verdict]) -> str:
+def to_prove(diagnose: str, verdicts: Sequence[Verdict]) -> str:
     """The end of a line: the command that says what an onset cost, or nothing where there is none, or it was given."""
     open_ = [v for v in verdicts if v.about == "spread" and v.step is not None and not v.proved]
-    return f"; what it cost: pgcontrol diagnose {shlex.quote(str(path))} --branches 5" if open_ else ""
+    return f"; what it cost: {diagnose} --branches 5" if open_ else ""
 
 
 def words(verdicts: Sequence[Verdict]) -> str:

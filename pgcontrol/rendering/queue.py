@@ -12,6 +12,7 @@ from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.pending import claimed, clear, clip_path, pending, recording_of
 from pgcontrol.rendering.recording import Recording
 from pgcontrol.rendering.render import RenderJob
+from pgcontrol.runs.folder import RunFolder
 from pgcontrol.text import count
 
 LONGEST = 120.0  # seconds that a training waits at its end for clips, if it has taken as long itself
@@ -115,7 +116,7 @@ class RenderQueue:
             self._job.kill()
             self._done()
         if left := pending(self._videos):
-            command = f"pgcontrol video {self._videos.parent} --pending"
+            command = RunFolder(self._videos.parent).command("video", "--pending")
             self._say(f"{count(len(left), 'clip')} still to be rendered: {command}")
 
     def _collect(self, job: RenderJob) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: folders of tensors, and where a run keeps them."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pgcontrol.machine import files, tensors
 from pgcontrol.machine.locks import taken
 from pgcontrol.machine.tensors import MEMORY, load_memory, load_meta, save
 from pgcontrol.options import InputError
+from pgcontrol.parts import command
 
 __all__ = ["MEMORY", "find", "latest", "load", "load_memory", "load_meta", "save", "set_aside", "steps_of"]
 
@@ -58,17 +60,13 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors.load(folder)
     except InputError as error:
         older = [other for other in find(folder.parent.parent) if other.name < folder.name]
-        whole = next(filter(_whole, reversed(older)), None)
-        if whole is None:
+        for whole in reversed(older):
+            with suppress(InputError):
+                resume = command("resume", whole, plugins=tensors.load(whole)[1].get("plugins", {}))
+                break
+        else:
             raise
-        raise InputError(f"{error}; an older one is whole: pgcontrol resume {whole}") from None
-
-
-def _whole(folder: Path) -> bool:
-    try:
-        return bool(tensors.load(folder))
-    except InputError:
-        return False
+        raise InputError(f"{error}; an older one is whole: {resume}") from None
 
 
 def set_aside(folders: list[Path]) -> None:

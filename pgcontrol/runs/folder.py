@@ -19,7 +19,7 @@ from pgcontrol.loggers.base import LoggedRun, Logger
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
-from pgcontrol.parts import require_named, require_plugins
+from pgcontrol.parts import command, require_named, require_plugins
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure, flat, nested, plugins_of, read_yaml, yaml_of
@@ -49,8 +49,8 @@ class RunFolder:
         catalog.require_loggers(config.logger)
         path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
         if path.exists():
-            run = (path / "config.yaml").exists()
-            advice = f"go on with `pgcontrol resume {path}`, or name another" if run else "name one that does not"
+            run, before = (path / "config.yaml").exists(), cls(path).command("resume")
+            advice = f"go on with `{before}`, or name another" if run else "name one that does not"
             raise InputError(f"run_dir {path} exists already; {advice}")
         missing = [folder for folder in path.parents if not folder.exists()]
         try:
@@ -108,7 +108,7 @@ class RunFolder:
         """
         settings, written = read_yaml(self.config_file), self.manifest().get("config")
         if written not in (None, files.checksum(self.config_file.read_bytes())):
-            change = f"to change settings: pgcontrol resume {self.path} --SETTING VALUE"
+            change = f"to change settings: {self.command('resume')} --SETTING VALUE"
             raise InputError(f"{self.config_file} is not what the run wrote: its checksum differs; {change}")
         return settings
 
@@ -129,8 +129,12 @@ class RunFolder:
     def use_of_clone(self) -> str:
         """What can be done with the clone that is here, in one line."""
         settings = self.settings()
-        then = f"pgcontrol train {settings['env']} --prior {self.path}"
+        then = command("train", settings["env"], "--prior", self.path, plugins=self.manifest().get("plugins", {}))
         return f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}"
+
+    def command(self, verb: str, *words: object) -> str:
+        """A command about this run, as a user types it."""
+        return command(verb, self.path, *words, plugins=self.manifest().get("plugins", {}))
 
     def manifest(self) -> dict[str, Any]:
         """What `manifest.json` says, or nothing when it is missing or damaged."""

@@ -106,7 +106,7 @@ def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0, workers: i
         require_named(env_id)
         return pgcontrol_envs.make(env_id, num_envs, seed, threads, workers)
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(str(error)) from error
 
 
 def env_to_play(
@@ -125,12 +125,11 @@ def env_to_play(
         InputError: see `make_env`.
     """
     try:
-        require_named(env_id)
-        return pgcontrol_envs.make(env_id, min(episodes, AT_ONCE), seed, threads, workers)
-    except pgcontrol_envs.OneEngine:
+        return make_env(env_id, min(episodes, AT_ONCE), seed, threads, workers)
+    except InputError as error:
+        if not isinstance(error.__cause__, pgcontrol_envs.OneEngine):
+            raise
         return spare or make_env(env_id, 1, seed)
-    except ValueError as error:
-        raise InputError(str(error)) from None
 
 
 def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:

@@ -148,9 +148,9 @@ def _run(
             if status == "finished":
                 seed = stream_seeds(config.seed)["evaluation"]
                 log.write(fit.best_step, fit.best | _evaluate(fit.policy, config, seed, display))
-                display.say(f"to train on from it: pgcontrol train {config.env} --prior {folder.path}")
+                display.say(folder.use_of_clone())
             else:
-                display.say(f"to go on: pgcontrol resume {folder.path}")
+                display.say(f"to go on: {folder.command('resume')}")
             save()
     except Diverged:
         status = "diverged"

@@ -54,7 +54,7 @@ def resume(
         done = checkpoint.steps_of(latest)
         # one that was killed behind its last checkpoint has still to be ended
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
-            more = f"pgcontrol resume {run_dir} --total-steps {2 * done}"
+            more = folder.command("resume", "--total-steps", 2 * done)
             raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         catalog.require_loggers(config.logger)
         # as it was computed before, to the bit

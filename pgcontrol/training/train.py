@@ -167,7 +167,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             status = "finished" if learner.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 _save(learner, driven, folder)
-                display.say(f"stopped at step {learner.steps:,}; to go on: pgcontrol resume {folder.path}")
+                display.say(f"stopped at step {learner.steps:,}; to go on: {folder.command('resume')}")
             else:
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
@@ -177,11 +177,11 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
         _ended(folder, config, status)
         seen = _breakdowns(learner, folder, first)[:1]
         raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
-    except BrokenEnv as error:
-        raise BrokenEnv(f"{error}{_left(folder)}") from error
+    except (BrokenEnv, InputError) as error:  # of a plug-in that breaks its contract
+        raise type(error)(f"{error}{_left(folder)}") from error
     except OSError as error:  # of a disk that is full, most often
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise OSError(f"{where}{_left(folder)}; then: pgcontrol resume {folder.path}") from None
+        raise OSError(f"{where}{_left(folder)}; then: {folder.command('resume')}") from None
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
@@ -272,7 +272,7 @@ def _ended(folder: RunFolder, config: Config, status: str) -> str:
         warnings.warn(f"no outcome: {error}", stacklevel=2)
     told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
     folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
-    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.path, told)}"
+    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.command('diagnose'), told)}"
 
 
 def _save(learner: Learner, driven: Learner | Workers, folder: RunFolder) -> None:

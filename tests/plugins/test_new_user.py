@@ -1,7 +1,6 @@
 """What a new user does: pgcontrol from a wheel, and in an empty folder a robot and parts of one's own."""
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -15,6 +14,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.processes import hearing
 
 ROOT, HERE = Path(__file__).parents[2], Path(__file__).parent
 SHORT = "--total-steps 2048 --rollout-steps 32 --eval-every 2048 --eval-episodes 2 --threads 1 --compile off"
@@ -53,8 +54,7 @@ class Shell:
         command = [sys.executable, "-P", "-u", "-m", "pgcontrol", "play", *words.split(), "--viewer", "web"]
         said = self.folder / "said.txt"
         with said.open("w") as output:
-            heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
-            streams = {"stdout": output, "stderr": output, "preexec_fn": heard}
+            streams = {"stdout": output, "stderr": output, "preexec_fn": hearing(signal.SIGINT)}
             process = subprocess.Popen(command, cwd=self.folder, env=self.env, **streams)
         try:
             until, page = time.monotonic() + 120, ""

@@ -11,6 +11,7 @@ from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.pending import claimed, clip_path
 from pgcontrol.rendering.queue import RenderQueue
 from pgcontrol.rendering.recording import Recording
+from pgcontrol.runs.folder import RunFolder
 from tests.rendering.worlds import travelling
 
 DONE = json.dumps({"frames": 1, "fps": 20.0, "backend": "egl"})
@@ -144,6 +145,18 @@ def test_without_graphics_it_is_said_once_and_recordings_stay(render_as, tmp_pat
         assert "apt-get install it" in bench.said[0]
     assert bench.files() == ["1.npz", "2.npz", "3.npz"]
     assert bench.said[1:] == [f"3 clips still to be rendered: pgcontrol video {tmp_path} --pending"]
+
+
+def test_the_command_that_is_still_to_be_given_names_the_plug_ins(render_as, tmp_path):
+    folder = RunFolder(tmp_path / "a run")
+    folder.path.mkdir()
+    folder.write_manifest(plugins={"robot": {"source": "my robot.py"}})
+    bench = Bench(folder.path)
+    render_as(HANG)
+    bench.submit(1)
+    bench.queue.__exit__()
+    command = f"pgcontrol video '{folder.path}' --pending --plugin 'my robot.py'"
+    assert bench.said == [f"1 clip still to be rendered: {command}"]
 
 
 def test_the_end_waits_for_what_is_left(render_as, tmp_path):

@@ -10,7 +10,7 @@ import torch
 import pgcontrol
 from pgcontrol.critics.mse import MSE
 from pgcontrol.heads.gaussian import Gaussian
-from pgcontrol.learning.advantages import TD
+from pgcontrol.learning.advantages import TD, Estimate
 from pgcontrol.learning.algorithms import Algorithm
 from pgcontrol.learning.score import ScoreAndCritic
 from pgcontrol.options import InputError
@@ -135,3 +135,52 @@ def test_a_learner_keeps_no_rollout_before_its_first_update():
     learner = Learner(pgcontrol.configure(SMALL))
     assert learner.rollout is None
     learner.close()
+
+
+WRONG = {
+    "no estimate": lambda a, t: a,
+    "one more": lambda a, t: (a, t, t),
+    "flat": lambda a, t: Estimate(a.flatten(), t),
+    "double": lambda a, t: Estimate(a, t.double()),
+    "NumPy's": lambda a, t: Estimate(a.numpy(), t),
+    "NaN": lambda a, t: Estimate(a, t * torch.nan),
+}
+LINES = {
+    "no estimate": r"expected Estimate\(advantage, target\), got Tensor",
+    "one more": r"expected Estimate\(advantage, target\), got tuple",
+    "flat": r"the advantage is \(256,\) torch.float32; expected \(64, 4\) torch.float32",
+    "double": r"the target is \(64, 4\) torch.float64; expected",
+    "NumPy's": "the advantage is ndarray; expected",
+    "NaN": "the target is infinite or NaN",
+}
+
+
+class Wrong(TD):
+    """Returns what `kind` says, after some good estimates."""
+
+    kind, good = "NaN", 0
+
+    def __call__(self, trajectories):
+        estimate = super().__call__(trajectories)
+        Wrong.good -= 1
+        return WRONG[self.kind](*estimate) if self.good < 0 else estimate
+
+
+WRONG_ROW = Algorithm("wrong-from-python", "a wrong estimator", Wrong, ScoreAndCritic)
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("good", [0, 2])
+def test_an_estimator_that_is_wrong_is_named_in_one_line(tmp_path, monkeypatch, kind, good):
+    monkeypatch.setattr(Wrong, "kind", kind)
+    monkeypatch.setattr(Wrong, "good", good)
+    folder = tmp_path / "run"
+    settings = SMALL | {"algorithm": WRONG_ROW, "run_dir": str(folder), "checkpoint_every": 256}
+    broken = FloatingPointError if kind == "NaN" else InputError
+    with pytest.raises(broken, match=f"estimator Wrong: {LINES[kind]}") as ended:
+        pgcontrol.train(settings)
+    assert "\n" not in str(ended.value)
+    if good:
+        assert str(ended.value).endswith(f"; its last good checkpoint is {folder}/checkpoints/step_000000512")
+    elif kind != "NaN":
+        assert not folder.exists()

@@ -22,6 +22,7 @@ from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.training.learner import Learner, stream_seeds
+from tests.processes import hearing
 
 SMALL = {
     "env": "Hopper-v5",
@@ -209,7 +210,7 @@ def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         # under nohup the tests inherit an ignored SIGHUP, and a run respects that
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        preexec_fn=hearing(number),
     )
     deadline = time.monotonic() + 180
     while not (path / "metrics.jsonl").exists() or not (path / "metrics.jsonl").read_text():

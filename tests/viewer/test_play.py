@@ -1,7 +1,6 @@
 """Playing without a display: the simulation's side by itself, and the page that a browser gets."""
 
 import contextlib
-import functools
 import hashlib
 import signal
 import socket
@@ -29,6 +28,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import load, make_env, make_policy
 from pgcontrol.viewer import play
 from pgcontrol.viewer.panel import COLUMNS, Moment, histogram
+from tests.processes import hearing
 
 
 @pytest.fixture(autouse=True)
@@ -308,8 +308,7 @@ def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
 def served(*words: str):
     """The page's address. In a process of its own: two of Studio's viewers in one process break each other."""
     command = [sys.executable, "-m", "pgcontrol", "play", "Hopper-v5", "--agent", "random", "--viewer", "web", *words]
-    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background it is ignored
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heard)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=hearing(signal.SIGINT))
     try:
         assert process.stdout is not None
         address = process.stdout.readline().partition("watch at ")[2].strip()
