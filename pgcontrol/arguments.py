@@ -69,6 +69,7 @@ class ExportOptions:
     run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
     out: Path = option(REQUIRED, "where it goes; FILE.json beside", metavar="FILE.onnx")
     sampled: bool = option(False, "samples of the policy, drawn from a second input")
+    float32: bool = option(False, "inputs in float32, for runtimes without float64; says what that costs")
     force: bool = option(False, "replace FILE.onnx and FILE.json if they exist")
 
 

@@ -54,33 +54,50 @@ class Parity(NamedTuple):
     ties: int
 
 
+class Rounded(NamedTuple):
+    """What inputs in float32 cost: actions beside those from inputs in float64.
+
+    Attributes:
+        largest_difference: over all actions, as a share of the joint's half-range.
+        otherwise: observations at which the action is another one, further off than `TOLERANCE`.
+    """
+
+    largest_difference: float
+    otherwise: int
+
+
 class ExportResult(NamedTuple):
     """What was written.
 
     Attributes:
         path: the ONNX file.
         description: the JSON file that says how to use it.
+        rounded: None for inputs in float64.
     """
 
     path: Path
     description: Path
     parity: Parity
+    rounded: Rounded | None
 
 
 class Acting(nn.Module):
-    """Raw observations [N, O] (float64) -> actions [N, A] or [N, H, A]: what is exported.
+    """Raw observations [N, O] -> actions [N, A] or [N, H, A]: what is exported.
 
-    With `sampled` it takes uniform numbers [N, D], too, which decide what is drawn.
+    With `sampled` it takes uniform numbers [N, D], too, which decide what is drawn. Inputs are float64, with `float32`
+    float32, and so are the normaliser's moments.
     """
 
-    def __init__(self, policy: Policy, sampled: bool):
+    def __init__(self, policy: Policy, sampled: bool, float32: bool = False):
         super().__init__()
-        self.policy, self.sampled = copy.deepcopy(policy).eval(), sampled
+        self.policy, self.sampled, self.float32 = copy.deepcopy(policy).eval(), sampled, float32
         self.noise_size = 0
         if sampled:
             with torch.no_grad(), FromUniforms() as draws:
                 self.policy.act(torch.zeros(2, policy.obs_size, dtype=torch.float64), torch.Generator())
             self.noise_size = draws.used
+        if float32:
+            self.policy.float()
 
     def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
         """The mode, or the sample that the noise says."""
@@ -100,10 +117,14 @@ class Acting(nn.Module):
         rng = torch.Generator().manual_seed(seed)
         far = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
         spread = torch.randn(count, self.policy.obs_size, dtype=torch.float64, generator=rng) * far
-        obs = self.policy.normaliser.mean + spread / self.policy.normaliser.scale
-        if not self.sampled:
-            return {"obs": obs}
-        return {"obs": obs, "noise": torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)}
+        inputs = {"obs": self.policy.normaliser.mean + spread / self.policy.normaliser.scale}
+        if self.sampled:
+            inputs["noise"] = torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)
+        return self.rounded(inputs)
+
+    def rounded(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Inputs in float64 as this takes them."""
+        return {name: values.float() if self.float32 else values for name, values in inputs.items()}
 
 
 @takes(ExportOptions)
@@ -124,15 +145,17 @@ def export(options: ExportOptions) -> ExportResult:
         raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
     folder = checkpoint.latest(options.run)
     policy, meta = load_with_meta(folder)
-    acting = Acting(policy, options.sampled)
+    acting = Acting(policy, options.sampled, options.float32)
     model = to_onnx(acting)
     parity = compare(model, acting)
+    rounded = rounding(acting, Acting(policy, options.sampled)) if options.float32 else None
     said = {"model": {"file": out.name, "sha256": hashlib.sha256(model).hexdigest()} | _format(model)}
     said |= describe(folder, meta, policy, acting.inputs(1, seed=0))
     said |= {"plays": "a sample" if options.sampled else "the mode", "parity": parity._asdict()}
+    said |= {"float32": rounded._asdict()} if rounded else {}
     out.parent.mkdir(parents=True, exist_ok=True)
     files.replace({out: model, description: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
-    return ExportResult(out, description, parity)
+    return ExportResult(out, description, parity, rounded)
 
 
 def to_onnx(acting: Acting) -> bytes:
@@ -207,6 +230,14 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
         raise ExportError(f"the exported policy differs from the policy at {off_at}; nothing written")
     apart[tied] = 0
     return Parity(count, float(apart.max()), len(tied))
+
+
+@torch.no_grad()
+def rounding(acting: Acting, exact: Acting, count: int = COUNT, seed: int = 0) -> Rounded:
+    """What it costs that inputs are rounded to float32."""
+    inputs = exact.inputs(count, seed)
+    apart = _apart(acting(**acting.rounded(inputs)), exact(**inputs), exact.policy.head.half_range)
+    return Rounded(float(apart.max()), int((apart > TOLERANCE).sum()))
 
 
 def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:

@@ -72,6 +72,23 @@ def test_parity_of_samples(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=True))
 
 
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize(("name", "options"), [case for case in SAMPLERS if case.values[1] == {}])
+def test_inputs_in_float32(name, options, sampled):
+    """They act like the policy at the inputs that they get, and what rounding the inputs costs is measured."""
+    policy = policy_of(spec_of((name, options)))
+    acting, exact = (export.Acting(policy, sampled, float32) for float32 in (True, False))
+    graph = export.to_onnx(acting)
+    assert {i.type.tensor_type.elem_type for i in onnx.load_from_string(graph).graph.input} == {onnx.TensorProto.FLOAT}
+    export.compare(graph, acting)
+    cost = export.rounding(acting, exact)
+    assert cost.otherwise <= 20
+    policy.normaliser.mean += 1e6  # where float32 counts in sixteenths, and deviations are between 0.01 and 100
+    cost, far = export.rounding(*(export.Acting(policy, sampled, float32) for float32 in (True, False))), cost
+    assert cost.otherwise > 1000 > far.otherwise
+    assert cost.largest_difference > 0.1
+
+
 def check_parity(acting):
     parity = export.compare(export.to_onnx(acting), acting)
     assert parity.observations == 10_000
@@ -233,6 +250,17 @@ def test_a_description_of_samples_says_its_noise(cheetah, tmp_path):
     assert said["plays"] == "a sample"
     assert [i["name"] for i in said["inputs"]] == ["obs", "noise"]
     assert said["inputs"][1]["shape"] == ["N", 6 * 5]  # a race between the bins of every joint
+
+
+def test_what_float32_costs_is_said(cheetah, capsys, tmp_path):
+    code, out, _ = command(capsys, "export", cheetah[1], "--out", tmp_path / "f.onnx", "--float32")
+    assert code == 0
+    said = json.loads((tmp_path / "f.json").read_text())
+    assert said["inputs"][0]["dtype"] == "float32"
+    words = f"of the half-range; {said['float32']['otherwise']} of 10,000 choose otherwise"
+    assert re.search(r"float32 inputs move actions by up to \S+ " + words, out)
+    (value,) = onnx.load(tmp_path / "f.onnx").graph.input
+    assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
 
 def test_what_exists_stays_and_what_is_wrong_gets_one_line(cheetah, capsys, tmp_path, monkeypatch):
