@@ -11,13 +11,15 @@ import inspect
 import math
 import os
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from typing import Any, NamedTuple, SupportsFloat
 
 import gymnasium
 import mujoco
 import numpy as np
+import torch
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.spaces import Box
 
@@ -34,6 +36,11 @@ HINTS = {
     "action": "some environments have continuous actions under another id, or by --env-args continuous=true",
 }
 NO_BOUND = 1e10  # an action's bound beyond it says that there is none: float32's largest number, 1e300, ...
+TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+)
 SMALL_SEEDS = 2**31  # what every engine takes for a seed
 
 _tried: set[str] = set()  # environments of which one copy has kept the contract for a step in this process
@@ -147,10 +154,8 @@ class Copies:
         while self._envs:
             _here -= 1
             env = self._envs.pop()
-            try:
+            with suppress(Exception, SystemExit):  # it was to go
                 env.close()
-            except Exception:
-                continue  # it was to go
 
     def _add(self, name: GymName) -> None:
         global _here
@@ -165,7 +170,10 @@ class Copies:
 
     def _spaces(self) -> None:
         first = self._envs[0]
-        spaces: Any = [[_asked(env, f"{what}_space") for env in self._envs] for what in ("observation", "action")]
+        spaces: Any = [
+            [self._call(f"{what}_space", "a Box", getattr, env, f"{what}_space", None) for env in self._envs]
+            for what in ("observation", "action")
+        ]
         for what, of in zip(("observation", "action"), spaces, strict=True):
             if not isinstance(of[0], Box):
                 raise ValueError(f"{self.env_id}: expected a Box of {what}s, got {of[0]}; {HINTS[what]}")
@@ -253,7 +261,8 @@ class Copies:
 
     def _call(self, call: str, expected: str, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            return function(*args)
+            with _torch_as_it_is():
+                return function(*args)
         except (Exception, SystemExit) as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             theirs = not frame.filename.startswith((*CALLERS, __file__))
@@ -281,10 +290,14 @@ def require_known(env_id: str) -> GymName:
 def make(env_id: str, name: GymName) -> Any:
     """One environment of Gymnasium's; errors as of Copies."""
     try:
-        with python_warnings():
+        with python_warnings(), _torch_as_it_is():
             return gymnasium.make(name.id, **({"disable_env_checker": True} | name.args))
     except (gymnasium.error.UnregisteredEnv, ImportError) as error:
-        close = get_close_matches(name.id, _newest() - {name.id}, n=3)
+        newest, known = _newest(), gymnasium.registry.get(name.id)
+        if known is None:
+            close = get_close_matches(name.id, newest.values(), n=3)
+        else:  # it is there, and what it needs is not
+            close = {newest[known.namespace, known.name]} - {name.id}
         meant = " or ".join(str(name._replace(id=one)) for one in close)
         hint = f"did you mean {meant}?" if meant else " ".join(str(error).split())
         raise UnknownEnv(f"unknown env {env_id!r}: {hint}") from error
@@ -297,10 +310,10 @@ def make(env_id: str, name: GymName) -> Any:
         raise BrokenEnv(f"{env_id} cannot be made: {_line(error)}{hint}") from error
 
 
-def _newest() -> set[str]:
+def _newest() -> dict[tuple[str | None, str], str]:
     """Gymnasium's ids, of each name the newest version: the older ones are still listed when they are gone."""
     by_age = sorted(gymnasium.registry.values(), key=lambda spec: spec.version or 0)
-    return set({(spec.namespace, spec.name): spec.id for spec in by_age}.values())
+    return {(spec.namespace, spec.name): spec.id for spec in by_age}
 
 
 def _parameters(name: str) -> set[str]:
@@ -315,9 +328,11 @@ def _parameters(name: str) -> set[str]:
 
 
 def number(value: Any) -> float | None:
-    """A number of any type, an array of one among them; None for anything else."""
+    """A number of any type, an array of one among them, NaN for a masked one; None for anything else."""
     try:
-        array = np.asarray(value)
+        if np.ma.is_masked(value):
+            return math.nan
+        array = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
         if array.size != 1 or not (array.dtype.kind in "biuf" or isinstance(array.item(), SupportsFloat)):
             return None
         return float(array.item())
@@ -333,6 +348,18 @@ def came(value: Any) -> str:
         return f"an array of shape {value.shape} {value.dtype}"
     text = " ".join(repr(value).split())
     return "None" if value is None else f"{text[:40]}{'...' * (len(text) > 40)} ({type(value).__name__})"
+
+
+@contextmanager
+def _torch_as_it_is() -> Iterator[None]:
+    """Within it, foreign code may change what torch computes with by default."""
+    before = [ask() for ask, _ in TORCH]
+    try:
+        yield
+    finally:
+        for (ask, put), value in zip(TORCH, before, strict=True):
+            if ask() != value:
+                put(value)
 
 
 def _seeded_reset(env: Any, seed: int | None) -> Any:

@@ -12,7 +12,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -26,6 +27,7 @@ from pgcontrol_envs.gym_names import GymName
 from pgcontrol_envs.to_gymnasium import register
 
 from pgcontrol.machine import files
+from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
 
@@ -111,17 +113,16 @@ class Writer:
         from minari.dataset.minari_storage import MinariStorage
 
         folder = folder.resolve()  # Minari joins a relative one to itself
-        draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-        draft.mkdir(parents=True)
-        obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
-        storage = MinariStorage.new(draft, observation_space=obs, action_space=action, env_spec=_spec(env_id))
-        name = re.sub(r"[^-\w]+", "-", folder.name)
-        about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
-        storage.update_metadata(about | {"algorithm_name": str(notes.get("algorithm", "")), OURS: dict(notes)})
-        metadata = json.loads((draft / METADATA).read_text("utf-8"))
-        metadata[OURS][files.CHECKSUM] = metadata_checksum(metadata)
-        files.replace({draft / METADATA: json.dumps(metadata), draft / MAIN: _main({})})
-        draft.rename(folder)
+        with _draft(folder) as draft:
+            obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
+            storage = MinariStorage.new(draft, observation_space=obs, action_space=action, env_spec=_spec(env_id))
+            name = re.sub(r"[^-\w]+", "-", folder.name)
+            about = {"dataset_id": f"pgcontrol/{name}-v0", "minari_version": importlib.metadata.version("minari")}
+            storage.update_metadata(about | {"algorithm_name": str(notes.get("algorithm", "")), OURS: dict(notes)})
+            metadata = json.loads((draft / METADATA).read_text("utf-8"))
+            metadata[OURS][files.CHECKSUM] = metadata_checksum(metadata)
+            files.replace({draft / METADATA: json.dumps(metadata), draft / MAIN: _main({})})
+            draft.rename(folder)
         return cls(folder)
 
     @classmethod
@@ -192,6 +193,22 @@ class Writer:
         if any(isinstance(link, h5py.HardLink) for link in found.values()):
             shutil.copyfile(self.folder / MAIN, self.folder / INSIDE)
         return {name: getattr(link, "filename", INSIDE) for name, link in found.items()}
+
+
+@contextmanager
+def _draft(folder: Path) -> Generator[Path]:
+    """A new folder that is to become `folder`; what killed processes have left of such ones goes."""
+    for left in folder.parent.glob(".*.*"):
+        if left.stem == f".{folder.name}" and left.suffix[1:].isdigit():
+            with suppress(InputError), alone(left, "in work"):
+                shutil.rmtree(left)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    draft.mkdir(parents=True)
+    try:
+        with alone(draft, "in work"):
+            yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # not there once it has become `folder`
 
 
 def _main(links: Mapping[str, str]) -> bytes:

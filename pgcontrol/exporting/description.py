@@ -43,7 +43,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
             "schema": SCHEMA,
             "task": env.env_id,
             "inputs": [
-                {"name": n, "dtype": str(x.dtype).removeprefix("torch."), "shape": ["N", *x.shape[1:]], "meaning": INPUTS[n]}
+                {"name": n, "dtype": str(x.numpy().dtype), "shape": ["N", *x.shape[1:]], "meaning": INPUTS[n]}
                 | (_shaped(policy.shapes.obs) if n == "obs" else {})
                 for n, x in inputs.items()
             ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mujoco
 import numpy as np
-from pgcontrol_envs.gym_copies import Copies
+from pgcontrol_envs.gym_copies import Copies, came
 from pgcontrol_envs.task import Camera, Task
 from pgcontrol_envs.tasks import catalog
 from PIL import Image, ImageOps
@@ -127,8 +127,10 @@ class ReplayedScene:
                 )
             self._step += 1
         picture = self._env.render(0)
-        if not isinstance(picture, np.ndarray) or picture.ndim != 3:
-            raise RenderError(f"{self._recording.env_id} gives no rgb_array picture")
+        whole = isinstance(picture, np.ndarray) and picture.dtype.kind in "ui"
+        if not whole or picture.ndim != 3 or picture.shape[2] not in (3, 4):
+            expected = "whole numbers [height, width, 3], of the render_mode rgb_array"
+            raise RenderError(f"{self._recording.env_id}: render() returned {came(picture)}; expected {expected}")
         image, sky = Image.fromarray(picture[..., :3].astype(np.uint8)), tuple(round(255 * c) for c in SKY)
         return np.asarray(ImageOps.pad(image, self._size, color=sky))
 

@@ -61,7 +61,13 @@ def _part(part: str, kept: Mapping[str, Any]) -> tuple[Part, Any]:
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
-    """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone."""
+    """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone.
+
+    Raises:
+        InputError: a setting does not fit, or torch is to compute in another dtype than float32.
+    """
+    if (dtype := torch.get_default_dtype()) != torch.float32:
+        raise InputError(f"torch's default dtype is {dtype}; policies need torch.set_default_dtype(torch.float32)")
     spec = _filled(spec)
     parts = {part: _part(part, spec[part]) for part in TABLES}
     classes = {part: cls for part, (_, cls) in parts.items()}

@@ -18,6 +18,7 @@ import torch
         ("gym:Pendulum-v7", "did you mean gym:Pendulum-v1"),
         ("gym:Pendulun-v1", "did you mean gym:Pendulum-v1"),
         ("gym:HalfCheetah-v2", r"did you mean gym:HalfCheetah-v5( or gym:pgcontrol/HalfCheetah-v5)?\?"),
+        ("gym:tests.envs.worlds:Homeless-v0", r"No module named 'no_such_module'$"),
         ("gym:HalfCheetah-v9", r"did you mean gym:HalfCheetah-v5( or gym:pgcontrol/HalfCheetah-v5)?\?"),
         ("gym:tests.envs.worlds:Pictur-v0?x=1", r"did you mean gym:tests.envs.worlds:Picture-v0\?x=1\?"),
         ("gym:no_such_package:Thing-v0", "unknown env 'gym:no_such_package:Thing-v0': No module named"),

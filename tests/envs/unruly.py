@@ -3,7 +3,9 @@
 import os
 import random
 import types
+import warnings
 from collections.abc import Callable
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -29,6 +31,8 @@ SAID: dict[str, tuple[Kinds, Kinds]] = {
             "backwards": lambda x: x[::-1],
             "foreign bytes": lambda x: x.astype(">f4"),
             "tensor": torch.from_numpy,
+            "memoryview": memoryview,
+            "masked": lambda x: np.ma.array(x, mask=False),
             "read-only": lambda x: np.broadcast_to(x[0], 3),
             "beyond the box": lambda x: 1e6 * x,
         },
@@ -60,9 +64,16 @@ SAID: dict[str, tuple[Kinds, Kinds]] = {
             "matrix of one": lambda r: np.array([[r]]),
             "fraction": lambda r: Fraction(1, 3),
             "tensor": torch.tensor,
+            "tensor with a slope": lambda r: torch.tensor(r, dtype=torch.float64, requires_grad=True),
+            "decimal": lambda r: Decimal("0.5"),
+            "half": np.float16,
+            "object": lambda r: np.array(r, dtype=object),
+            "masked": lambda r: np.ma.array(r, mask=False),
         },
         {
             "None": lambda r: None,
+            "too large": lambda r: 10**400,
+            "missing": lambda r: np.ma.masked,
             "two numbers": lambda r: np.array([r, r]),
             "no number": lambda r: np.array([]),
             "text": lambda r: "1.0",
@@ -145,6 +156,29 @@ DTS: dict[str, Any] = {
 }
 
 
+PICTURES: Kinds = {
+    "usual": lambda x: x,
+    "with alpha": lambda x: np.concatenate([x, np.full_like(x[..., :1], 255)], -1),
+    "nothing": lambda x: None,
+    "list": lambda x: [x],
+    "grey": lambda x: x[..., 0],
+    "one channel": lambda x: x[..., :1],
+    "shares": lambda x: x / 255,
+    "error": lambda x: 1 / 0,
+}
+# what an environment may change of the process around it
+AROUND: dict[str, Callable[[], Any]] = {
+    "usual": lambda: None,
+    "default dtype": lambda: torch.set_default_dtype(torch.float64),
+    "slopes": lambda: torch.set_grad_enabled(False),
+    "threads": lambda: torch.set_num_threads(2),
+    "seeds": lambda: (random.seed(0), np.random.seed(0), torch.manual_seed(0)),
+    "NumPy's errors": lambda: np.seterr(all="raise"),
+    "warnings": lambda: warnings.simplefilter("error"),
+    "folder": lambda: os.chdir("/"),
+}
+
+
 class Dice(random.Random):
     """No stream of NumPy's."""
 
@@ -161,10 +195,22 @@ class Unruly(gymnasium.Env):
     taken: Any = None  # the last action of any
 
     def __init__(
-        self, begins=0, stream="PCG64", dt="0.05", least_seed_refused=None, dies=None, render_mode=None, **kinds
+        self,
+        begins=0,
+        stream="PCG64",
+        dt="0.05",
+        least_seed_refused=None,
+        dies=None,
+        render_mode=None,
+        picture="usual",
+        around="usual",
+        close_raises=False,
+        **kinds,
     ):
         self.begins, self.stream, self.kinds, self.render_mode = begins, stream, kinds, render_mode
-        self.refused, self.dies = least_seed_refused, dies
+        self.refused, self.dies, self.picture, self.close_raises = least_seed_refused, dies, picture, close_raises
+        self.change = AROUND[around]
+        self.change()
         if dt == "error":
             Unruly.dt = property(lambda self: 1 / 0)  # type: ignore[reportAttributeAccessIssue]
         else:
@@ -194,6 +240,7 @@ class Unruly(gymnasium.Env):
 
     def step(self, action):
         assert self.action_space.contains(action)
+        self.change()
         Unruly.taken = action
         self.count += 1
         if self.count == self.dies:
@@ -203,7 +250,11 @@ class Unruly(gymnasium.Env):
         return self._say("answer", (obs, reward, over, self._say("flag", False), self._say("info", {})))
 
     def render(self):
-        return np.tile(np.arange(160, dtype=np.uint8)[None, :, None], (120, 1, 3))
+        return PICTURES[self.picture](np.tile(np.arange(160, dtype=np.uint8)[None, :, None], (120, 1, 3)))
+
+    def close(self):
+        if self.close_raises:
+            exit(5)
 
 
 class Bounded(Unruly):

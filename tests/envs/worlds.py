@@ -27,3 +27,4 @@ class Unbounded(Picture):
 
 for name in ("Picture", "Unbounded"):
     gymnasium.register(f"{name}-v0", entry_point=f"{__name__}:{name}", max_episode_steps=9)
+gymnasium.register("Homeless-v0", entry_point="no_such_module:Thing")

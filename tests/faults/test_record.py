@@ -1,8 +1,10 @@
 """`record`, killed or on a full disk at any moment: every episode of before is there, and the same command goes on.
 
-`make faults` kills it 100 times, the tests 4 times.
+`make faults` kills it 100 times, the tests 4 times; writing fails once at every place where it can.
 """
 
+import contextlib
+import errno
 import os
 import random
 import resource
@@ -16,9 +18,13 @@ import pytest
 
 from pgcontrol.data.dataset import Dataset
 from pgcontrol.data.record import record
+from pgcontrol.data.writer import Writer
+from pgcontrol.machine.locks import alone
 
-KILLS = 100 if "PGCONTROL_FAULTS" in os.environ else 4
-ASKED = 4000  # episodes, more than are recorded before the kill
+TIMES = 10 if "PGCONTROL_FAULTS" in os.environ else 1  # datasets
+KILLS = 10 if "PGCONTROL_FAULTS" in os.environ else 4  # of each
+PLACES = 30  # at least, of three waves
+ASKED = 10**6  # episodes, more than are recorded before the kills
 CHILD = f"""
 import sys
 from pathlib import Path
@@ -32,17 +38,27 @@ def episodes(folder: Path) -> list[tuple[bytes, ...]]:
     return [(e.obs.tobytes(), e.action.tobytes(), e.reward.tobytes()) for e in Dataset(folder).episodes()]
 
 
+def strays(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.rglob(".*"))
+
+
 @pytest.mark.slow
-def test_a_kill_loses_nothing(tmp_path):
-    out, rng, lengths = tmp_path / "demos", random.Random(0), [0]
-    for _ in range(KILLS):
+@pytest.mark.parametrize("number", range(TIMES))
+def test_a_kill_loses_nothing(tmp_path, number):
+    out, rng, lengths = tmp_path / "demos", random.Random(number), [0]
+    for kill in range(KILLS):
         child = subprocess.Popen([sys.executable, "-c", CHILD, str(out)], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0.05, 0.3))
+        # the first while the dataset is made, the others while it grows
+        until = time.monotonic() + rng.uniform(0, 0.3)
+        while kill and out.exists() and len(Writer.reopen(out)) == lengths[-1] and child.poll() is None:
+            until = time.monotonic() + rng.uniform(0, 0.3)
+        time.sleep(max(0, until - time.monotonic()))
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        lengths.append(len(Dataset(out)) if out.exists() else 0)
+        assert child.returncode == -signal.SIGKILL
+        lengths.append(len(Writer.reopen(out)) if out.exists() else 0)
         assert lengths[-1] >= lengths[-2]
     assert lengths[-1] > lengths[1]
     found = episodes(out)
@@ -50,7 +66,17 @@ def test_a_kill_loses_nothing(tmp_path):
     record("Bandit-v0", tmp_path / "whole", lengths[-1], seed=3, quiet=True)
     assert found == episodes(tmp_path / "whole")
     assert record("Bandit-v0", out, lengths[-1] + 16, seed=3, quiet=True).whole
-    assert [f.name for f in out.iterdir() if f.name.startswith(".")] == []
+    assert strays(tmp_path) == []
+    print(f"{KILLS} kills, {lengths[-1]} episodes, 0 lost, 0 files left")
+
+
+def test_what_was_killed_while_it_was_made_goes(tmp_path):
+    for number in (1, 2):
+        (tmp_path / f".demos.{number}").mkdir()
+    (tmp_path / ".demos.old").mkdir()  # the user's
+    with alone(tmp_path / ".demos.2", "in work"):
+        record("Bandit-v0", tmp_path / "demos", 1, seed=3, quiet=True)
+    assert strays(tmp_path) == [".demos.2", ".demos.old"]
 
 
 def test_a_full_disk_loses_nothing(tmp_path, small_disk):
@@ -62,6 +88,43 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk):
         record("Bandit-v0", out, 64, seed=3, quiet=True)
     small_disk(resource.RLIM_INFINITY)
     assert episodes(out) == before
-    assert [f.name for f in out.iterdir() if f.name.startswith(".")] == []
+    assert strays(tmp_path) == []
     assert record("Bandit-v0", out, 64, seed=3, quiet=True).whole
     assert episodes(out)[:32] == before
+
+
+@pytest.mark.slow
+def test_a_write_that_fails_anywhere_loses_nothing(tmp_path, monkeypatch):
+    """Half of the bytes, then no room; or none to flush them, or for another name."""
+    record("Bandit-v0", tmp_path / "whole", 40, seed=3, quiet=True)
+    whole, place, reached = episodes(tmp_path / "whole"), 0, True
+
+    def failing(real):
+        def call(*args):
+            nonlocal left, reached
+            left -= 1
+            if left:
+                return real(*args)
+            reached = True
+            if real.__name__ == "write_bytes":
+                real(args[0], args[1][: len(args[1]) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(args[0]))
+
+        return call
+
+    while reached:
+        place, reached = place + 1, False
+        left, out = place, tmp_path / f"{place}"
+        with monkeypatch.context() as patch:
+            for where, name in ((Path, "write_bytes"), (os, "fsync"), (Path, "replace"), (Path, "rename")):
+                patch.setattr(where, name, failing(getattr(where, name)))
+            with pytest.raises(OSError, match="No space left") if place < PLACES else contextlib.suppress(OSError):
+                record("Bandit-v0", out, 40, seed=3, quiet=True)
+        found = episodes(out) if out.exists() and len(Writer.reopen(out)) else []
+        assert found == whole[: len(found)]
+        assert strays(tmp_path) == []
+        if len(found) < len(whole):
+            record("Bandit-v0", out, 40, seed=3, quiet=True)
+        assert episodes(out) == whole
+    print(f"{place - 1} places of writing, 0 episodes lost, 0 files left")
+    assert place - 1 >= PLACES

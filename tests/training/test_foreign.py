@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+import torch
 import yaml
 from pgcontrol_envs import BrokenEnv
 
@@ -27,6 +29,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
 from pgcontrol.sweep.sweep import command
+from tests.envs.unruly import AROUND, PICTURES
 
 HOME = "gym:tests.envs.unruly:"
 SMALL = {
@@ -215,6 +218,44 @@ def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
     run = trained(f"{HOME}Plain-v0", run_dir="plain")
     with pytest.raises(RenderError, match=r"of one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
         video_of_runs([run.path], Path("plain.mp4"), clip)
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_a_picture_is_drawn_or_what_came_is_said(picture):
+    name = f"{HOME}Unruly-v0?picture={picture}"
+    scene = film.ReplayedScene(Recording(name, 0, 0.05, np.zeros(2), actions=np.zeros((2, 2))), (160, 120))
+    if picture in ("usual", "with alpha"):
+        assert scene.draw(0).shape == (120, 160, 3)
+        return
+    came = "raised ZeroDivisionError" if picture == "error" else "returned .*; expected whole numbers"
+    with pytest.raises((RenderError, BrokenEnv), match=rf"^gym:tests\S*.*: render\(\) {came}"):
+        scene.draw(0)
+
+
+@pytest.fixture
+def put_back():
+    """What an environment may change of this process."""
+    dtype, slopes, threads, errors = torch.get_default_dtype(), torch.is_grad_enabled(), 1, np.geterr()
+    with warnings.catch_warnings():
+        yield
+    torch.set_default_dtype(dtype)
+    torch.set_grad_enabled(slopes)
+    torch.set_num_threads(threads)
+    np.seterr(**errors)
+
+
+@pytest.mark.parametrize("around", AROUND)
+def test_what_an_environment_changes_around_it_changes_no_training(put_back, tmp_path, around):
+    plain = trained(f"{HOME}Unruly-v0", run_dir=str(tmp_path / "plain"))
+    run = trained(f"{HOME}Unruly-v0", env_args={"around": around, "close_raises": True}, run_dir=str(tmp_path / "run"))
+    assert run.policy().theta.equal(plain.policy().theta)
+
+
+def test_another_default_dtype_of_torch_is_one_line(put_back):
+    torch.set_default_dtype(torch.float64)
+    with pytest.raises(InputError, match=r"torch's default dtype is torch.float64; .*set_default_dtype\(torch.float32"):
+        trained("Bandit-v0")
+    assert not list(Path().iterdir())
 
 
 def test_a_recording_never_imports_a_module(tmp_path):
