@@ -82,7 +82,7 @@ def test_inputs_in_float32(name, options, sampled):
     assert {i.type.tensor_type.elem_type for i in onnx.load_from_string(graph).graph.input} == {onnx.TensorProto.FLOAT}
     export.compare(graph, acting)
     assert export.rounding(acting, exact).otherwise <= 20
-    policy.normaliser.mean += 1e6  # where float32 counts in sixteenths, and deviations are between 0.01 and 100
+    policy.normaliser.mean.add_(1e6)  # where float32 counts in sixteenths, and deviations are between 0.01 and 100
     far = export.rounding(export.Acting(policy, sampled, float32=True), export.Acting(policy, sampled))
     assert far.otherwise > 1000
     assert far.largest_difference > 0.1
