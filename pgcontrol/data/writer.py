@@ -139,8 +139,8 @@ class Writer:
             metadata = writer._metadata()
             metadata[OURS]  # a dataset of ours
             require_written(metadata)
-            with h5py.File(writer.folder / MAIN, "r") as main:
-                missing = [name for name in map(_name, range(len(writer))) if name not in main]
+            with h5py.File(writer.folder / MAIN, "r") as main:  # after the metadata: it may grow meanwhile
+                missing = [name for name in map(_name, range(metadata["total_episodes"])) if name not in main]
             if missing:
                 raise ValueError(f"{MAIN} has no {missing[0]}")
         except Exception as error:  # whatever the libraries below raise

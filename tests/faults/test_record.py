@@ -55,11 +55,13 @@ def test_a_kill_loses_nothing(tmp_path, number):
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         # the first while the dataset is made, the others while it grows
-        while child.poll() is None and not (count(out) > lengths[-1] if kill else strays(tmp_path) or out.exists()):
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.3 if kill else 0.02))
-        child.send_signal(signal.SIGKILL)
-        child.communicate()
+        try:
+            while child.poll() is None and not (count(out) > lengths[-1] if kill else strays(tmp_path) or out.exists()):
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.3 if kill else 0.02))
+        finally:
+            child.kill()
+            child.communicate()
         assert child.returncode == -signal.SIGKILL
         lengths.append(count(out))
         assert lengths[-1] >= lengths[-2]
