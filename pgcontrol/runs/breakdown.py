@@ -21,7 +21,7 @@ from pgcontrol.arguments import ReplayOptions
 from pgcontrol.learning.breakdowns import Breakdown
 from pgcontrol.machine import files
 from pgcontrol.options import InputError, takes
-from pgcontrol.parts import require_plugins
+from pgcontrol.parts import command, require_plugins
 from pgcontrol.runs.load import make_env
 from pgcontrol.text import one_line
 
@@ -66,7 +66,7 @@ def write(run: Path, env_id: str, plugins: Mapping[str, Any], found: Breakdown, 
     state = {name: tensor.tolist() for name, tensor in found.state.items()}
     about = {"env": env_id, "plugins": dict(plugins), "step": step, "environment": found.env, "why": found.why}
     files.write_json(file, about | {"action": found.action.tolist(), "obs": found.obs.tolist(), "state": state})
-    return f"{line}; to see it: pgcontrol replay {file}"
+    return f"{line}; to see it: {command('replay', file, plugins=plugins)}"
 
 
 @takes(ReplayOptions)
