@@ -41,7 +41,7 @@ from pgcontrol.training.train import scored  # noqa: E402
 ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
 FRACTIONS = (0.1, 0.25, 0.5, 0.75)
 ARMS, SEEDS, EPISODES = ("alone", "widened"), 4, 20
-FRESH = 0.3  # length of a branch under a fresh schedule, as a share of the run's budget
+FRESH = 0.2  # length of a branch under a fresh schedule, as a share of the run's budget
 KEPT = ("health/visited_spread_joint", "health/spread_joint", "health/sensitivity", "health/modes", "eval/mean_reward")
 EVERY = 500  # rows at most that are kept of a log, beside those with measurements
 
@@ -65,18 +65,19 @@ STATE, TANH, BINNED, ORDINAL, OFFSET = (
     {"head": name} for name in ("gaussian-state", "gaussian-tanh", "binned", "ordinal", "token-offset")
 )
 WIDE, NARROW = {"head.initial_std": 1.0}, {"head.initial_std": 0.1}
-# (task, budget, [(settings beside the recommended ones, number of seeds)]); {} are the defaults
-SET: tuple[tuple[str, int, list[tuple[dict[str, Any], int]]], ...] = (
-    ("Hopper-v5", 1_000_000, [(NPG, 2)]),
-    ("Hopper-v5", 500_000, [({}, 4), (A2C, 2), (WIDE, 2), (NARROW, 2), (STATE, 2), (BINNED, 2), (ORDINAL, 2)]),
-    ("HalfCheetah-v5", 500_000, [({}, 4), (NPG, 2), (TRPO, 2), (A2C, 2), (WIDE, 2), (NARROW, 2)]),
-    ("HalfCheetah-v5", 500_000, [(TANH, 2), (ORDINAL, 2), (OFFSET, 2)]),
-    ("Walker2d-v5", 500_000, [({}, 4), (TRPO, 2), (WIDE, 2), (BINNED, 2), (OFFSET, 2)]),
-    ("Ant-v5", 500_000, [({}, 2), (NPG, 2), (BINNED, 2)]),
-    ("Reacher-v5", 500_000, [({}, 2), (NPG, 2), (BINNED, 2), (ORDINAL, 2)]),
-    ("Needle-v0", 400_000, [({}, 4), (TRPO, 2), (BINNED, 2), (ORDINAL, 2), (OFFSET, 2)]),
-    ("Fork-v0", 200_000, [({}, 2), (TANH, 2), (BINNED, 2), (ORDINAL, 2)]),
-    ("InvertedPendulum-v5", 200_000, [({}, 2), (A2C, 2), (BINNED, 2)]),
+TWO, FOUR = (200, 201), (200, 201, 202, 203)
+# (task, budget, [(settings beside the recommended ones, seeds)]); {} are the defaults
+SET: tuple[tuple[str, int, list[tuple[dict[str, Any], tuple[int, ...]]]], ...] = (
+    ("HalfCheetah-v5", 500_000, [({}, FOUR), (NPG, TWO), (TRPO, TWO), (A2C, TWO), (WIDE, TWO), (NARROW, TWO)]),
+    ("HalfCheetah-v5", 500_000, [(TANH, TWO), (ORDINAL, TWO), (OFFSET, TWO)]),
+    ("Hopper-v5", 1_000_000, [(NPG, (200,))]),
+    ("Hopper-v5", 500_000, [({}, TWO), (A2C, TWO), (NARROW, TWO), (BINNED, TWO), (STATE, TWO)]),
+    ("Walker2d-v5", 500_000, [({}, TWO), (OFFSET, TWO), (WIDE, TWO)]),
+    ("Ant-v5", 500_000, [({}, TWO), (BINNED, TWO)]),
+    ("Reacher-v5", 500_000, [({}, FOUR), (NPG, TWO), (BINNED, TWO), (ORDINAL, TWO), (STATE, TWO)]),
+    ("Needle-v0", 400_000, [({}, FOUR), (TRPO, TWO), (BINNED, TWO), (ORDINAL, TWO), (OFFSET, TWO), (WIDE, TWO)]),
+    ("Fork-v0", 200_000, [({}, FOUR), (TANH, TWO), (BINNED, TWO), (ORDINAL, TWO), (OFFSET, TWO)]),
+    ("InvertedPendulum-v5", 200_000, [({}, FOUR), (A2C, TWO), (BINNED, TWO), (NARROW, TWO)]),
 )
 
 
@@ -87,8 +88,8 @@ def natural_runs() -> list[Natural]:
     for env, budget, cells in SET:
         for settings, seeds in cells:
             turn = of_task[env] = of_task.get(env, -1) + 1
-            for i in range(seeds):
-                run = Natural(env, 200 + i, settings | {"total_steps": budget})
+            for i, seed in enumerate(seeds):
+                run = Natural(env, seed, settings | {"total_steps": budget})
                 rounds.setdefault((i // 2, turn), []).append(run)
     return list(itertools.chain.from_iterable(rounds[key] for key in sorted(rounds)))
 
