@@ -25,9 +25,9 @@ class EvaluateOptions:
     """Run and episodes."""
 
     run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
-    episodes: int = option(20, "episodes", least=1)
+    episodes: int = option(20, "episodes", least=1, most=10**6)
     agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
-    seed: int = option(0, "of the start states", least=0)
+    seed: int = option(0, "of the start states", least=0, most=2**63 - 1)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class VideoOptions:
     seconds: float | None = option(None, "at most this long; whole episodes otherwise", above=0, below=1e6, metavar="S")
     sampled: bool = option(False, "play samples of the policy instead of its mode")
     overlay: bool = option(False, "beside each scene, every joint's action distribution")
-    seed: int = option(0, "of the start state, the same for all runs", least=0)
+    seed: int = option(0, "of the start state, the same for all runs", least=0, most=2**63 - 1)
     size: str = option("640x480", "of one scene", metavar="WxH")
     max_fps: float = option(50.0, "steps above this rate are dropped", above=0, metavar="R")
     crf: int = option(20, "coarseness: 6 more is half the bytes", least=0, most=51, metavar="Q")
@@ -53,9 +53,9 @@ class DiagnoseOptions:
     """The run, and the experiments it is worth; limits of the verdicts are settings."""
 
     run: Path = option(REQUIRED, "run folder", positional=True)
-    branches: int = option(0, "prove a σ collapse by N runs widened, N left alone; 0: none", least=0)
-    branch_steps: int | None = option(None, "environment steps of a branch [what was left]", least=1)
-    jobs: int | None = option(None, "branches at a time [one a core]", least=1)
+    branches: int = option(0, "prove a σ collapse by N runs widened, N left alone; 0: none", least=0, most=1000)
+    branch_steps: int | None = option(None, "environment steps of a branch [what was left]", least=1, most=10**11)
+    jobs: int | None = option(None, "branches at a time [one a core]", least=1, most=1024)
     against: Path | None = option(
         None, "run whose routes are the reference [its data, or the demonstrator]", metavar="RUN"
     )
@@ -81,10 +81,10 @@ class RecordOptions:
         REQUIRED, "run folder or checkpoint, or a task with a demonstrator", metavar="RUN|TASK", positional=True
     )
     out: Path = option(REQUIRED, "the dataset's folder", metavar="DIR")
-    episodes: int = option(REQUIRED, "episodes the dataset is to have", least=1)
+    episodes: int = option(REQUIRED, "episodes the dataset is to have", least=1, most=10**6)
     mode: bool = option(False, "play the policy's mode, not its samples")
     noise: float = option(1.0, "scale of the demonstrator's noise", least=0, below=math.inf)
-    seed: int = option(0, "of start states and samples", least=0)
+    seed: int = option(0, "of start states and samples", least=0, most=2**63 - 1)
     quiet: bool = option(True, QUIET)
 
 
@@ -95,9 +95,9 @@ class TokenizeOptions:
     source: Path = option(REQUIRED, "run folder, Minari dataset, or .npz file", metavar="RUN|DATASET", positional=True)
     out: Path = option(REQUIRED, "the folder to write", metavar="DIR")
     kind: str = option("kmeans", "what kind of tokenizer, see below", metavar="NAME")
-    horizon: int = option(1, "actions a chunk", least=1, metavar="H")
-    steps: int = option(32_000, "steps to play of a run", least=1)
-    seed: int = option(0, "of start states, samples and the fit", least=0)
+    horizon: int = option(1, "actions a chunk", least=1, most=64, metavar="H")
+    steps: int = option(32_000, "steps to play of a run", least=1, most=10**8)
+    seed: int = option(0, "of start states, samples and the fit", least=0, most=2**63 - 1)
     clip_actions: bool = option(False, "of a dataset: clip those beyond the task's bounds, and count them")
 
 
@@ -113,7 +113,7 @@ class CompareOptions:
     """The sweep."""
 
     sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
-    jobs: int | None = option(None, "runs at a time [one a core]", least=1)
+    jobs: int | None = option(None, "runs at a time [one a core]", least=1, most=1024)
     runs: Path | None = option(None, FOLDER, metavar="DIR")
     again: str | None = option(None, AGAIN, metavar="WHICH")
     dry_run: bool = option(False, "say what would run and how long it would take")

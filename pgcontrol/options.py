@@ -239,7 +239,7 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
             for limit, bound in metadata["limits"].items():
                 holds, words = _LIMITS[limit]
                 if bound is not None and not holds(number, bound):
-                    raise InputError(f"{key} = {value!r}: must be {words} {bound:g}")
+                    raise InputError(f"{key} = {value!r}: must be {words} {_number(bound)}")
     if table := metadata.get("part"):
         for name in value if isinstance(value, tuple) else (value,):
             pick(key, name, table())
@@ -256,6 +256,10 @@ _LIMITS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "above": (operator.gt, "greater than"),
     "below": (operator.lt, "less than"),
 }
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _convert(key: str, value: Any, hint: Any) -> Any:

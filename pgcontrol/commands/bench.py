@@ -23,8 +23,8 @@ class Options:
     heads: tuple[str, ...] = option(
         (), "heads of train [gaussian binned], of heads [all]", metavar="HEAD", several=True
     )
-    num_envs: int | None = option(None, "environments [env: 64; sb3: 128]", least=1)
-    threads: int = option(2, "physics threads of env and sb3", least=1)
+    num_envs: int | None = option(None, "environments [env: 64; sb3: 128]", least=1, most=65_536)
+    threads: int = option(2, "physics threads of env and sb3", least=1, most=1024)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")
     out: Path | None = option(None, "also write the numbers here", metavar="FILE.json")
 

@@ -16,7 +16,7 @@ class Options:
     )
     agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
     sampled: bool = option(False, "play samples of the policy instead of its mode")
-    seed: int = option(0, "of the first start state; later ones count up", least=0)
+    seed: int = option(0, "of the first start state; later ones count up", least=0, most=2**63 - 1)
     port: int = option(0, "of the page; 0: the first free one from 8080", least=0, most=65_535)
     host: str = option("127.0.0.1", "address that the page is served on; 0.0.0.0: all of this machine")
 

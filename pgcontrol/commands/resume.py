@@ -13,7 +13,7 @@ class Options:
     """What `resume` reads."""
 
     run: Path = option(REQUIRED, "run folder, or one of its checkpoints to go back to", positional=True)
-    total_steps: int | None = option(None, "a new budget in environment steps", least=1)
+    total_steps: int | None = option(None, "a new budget in environment steps", least=1, most=10**11)
     quiet: bool = option(False, "print nothing but errors")
 
 

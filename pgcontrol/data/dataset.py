@@ -67,6 +67,11 @@ class Dataset:
         return int(self._minari.total_episodes)
 
     @property
+    def steps(self) -> int:
+        """Of all its episodes, as its metadata say."""
+        return int(self._minari.total_steps)
+
+    @property
     def env(self) -> str | None:
         """Our name of the task it was recorded in; None where it does not say, or is not to be had here."""
         if OURS in self.metadata:

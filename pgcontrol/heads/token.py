@@ -51,7 +51,7 @@ class Token(Head):
         source: str = option(OWN, "of the tokens: own (this run's actions), or a tokenizer folder, run or dataset")
         warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
         initial_std: float | None = option(0.4, "deviation of the first bins, in half-ranges; none: uniform", above=0)
-        refit_every: int = option(50, "updates between later fits (own)", least=1)
+        refit_every: int = option(50, "updates between later fits (own)", least=1, most=10**9)
         refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
 
         def __post_init__(self) -> None:

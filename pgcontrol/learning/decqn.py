@@ -54,12 +54,16 @@ class DecQN(Rule):
 
         learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
         decay: str = option("none", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        minibatch: int = option(128, "transitions a gradient step", least=1)
+        minibatch: int = option(128, "transitions a gradient step", least=1, most=10**6)
         replay_ratio: float = option(48.0, "how often a transition is learned from, on average", above=0)
-        n_step: int = option(5, "n: rewards before the bootstrap", least=1)
-        target_period: int = option(100, "gradient steps after which the target network is the online one", least=1)
-        capacity: int = option(1_000_000, "transitions kept; one takes 8 bytes a number of the observation", least=1)
-        warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1)
+        n_step: int = option(5, "n: rewards before the bootstrap", least=1, most=10**4)
+        target_period: int = option(
+            100, "gradient steps after which the target network is the online one", least=1, most=10**9
+        )
+        capacity: int = option(
+            1_000_000, "transitions kept; one takes 8 bytes a number of the observation", least=1, most=10**9
+        )
+        warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1, most=10**9)
         max_grad_norm: float = option(40.0, "the whole gradient is scaled down to this norm", above=0)
 
     def set_up(self) -> None:
@@ -85,6 +89,12 @@ class DecQN(Rule):
     def gradient_steps(cls, options: Any, samples: int) -> int:
         """Minibatches a rollout, to the nearest."""
         return round(options.replay_ratio * samples / options.minibatch)
+
+    @classmethod
+    def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
+        """Of the transitions in the replay, as many as the run fills, and of those drawn of it for an update."""
+        drawn = options.minibatch * cls.gradient_steps(options, samples)
+        return 8 * obs_size * (min(options.capacity, total_steps) + drawn)
 
     def loss(self, theta: Tensor, batch: Transitions, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Huber's loss of a minibatch of normalised observations under weights `theta` and the target network's [P]."""

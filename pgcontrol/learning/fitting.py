@@ -18,8 +18,8 @@ class CriticOptions:
     """The critic's own epochs of minibatches."""
 
     critic_learning_rate: float = option(1e-3, "Adam's step size for the critic", above=0)
-    critic_epochs: int = option(10, "passes of the critic over a rollout", least=1)
-    critic_minibatch: int = option(256, "samples a gradient step of the critic", least=1)
+    critic_epochs: int = option(10, "passes of the critic over a rollout", least=1, most=1000)
+    critic_minibatch: int = option(256, "samples a gradient step of the critic", least=1, most=10**6)
 
 
 class CriticFit:

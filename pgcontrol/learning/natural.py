@@ -93,7 +93,7 @@ class Natural(Rule):
         """A step in units of KL."""
 
         max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
-        cg_iterations: int = option(10, "iterations of conjugate gradients", least=1)
+        cg_iterations: int = option(10, "iterations of conjugate gradients", least=1, most=1000)
         damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
         normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
 
@@ -166,7 +166,7 @@ class TrustRegion(Natural):
     class Options(Natural.Options):
         """Adds the line search."""
 
-        backtracks: int = option(10, "how often the step is shortened at most", least=1)
+        backtracks: int = option(10, "how often the step is shortened at most", least=1, most=1000)
         shrink: float = option(0.8, "what a shorter step is of the one before", above=0, below=1)
 
     def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:

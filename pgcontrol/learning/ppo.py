@@ -56,8 +56,8 @@ class ClippedSurrogate(Rule):
 
         learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
         decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        epochs: int = option(10, "passes over a rollout", least=1)
-        minibatch: int = option(256, "samples a gradient step", least=1)
+        epochs: int = option(10, "passes over a rollout", least=1, most=1000)
+        minibatch: int = option(256, "samples a gradient step", least=1, most=10**6)
         value_coef: float = option(0.5, "weight of the critic's loss", least=0)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
         entropy_target: float | None = option(None, "entropy, in nats a joint, that the bonus's weight is adapted to")

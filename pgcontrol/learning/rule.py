@@ -62,6 +62,11 @@ class Rule:
         """How often an update runs the step that can be compiled; 0 when there is none."""
         return 0
 
+    @classmethod
+    def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
+        """Bytes that it keeps or draws beside rollouts of `samples` choices; none here."""
+        return 0
+
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Improve the policy in place.
 

@@ -44,6 +44,11 @@ class Sampling:
             InputError: one line that names the option.
         """
 
+    @classmethod
+    def processes(cls, options: Any) -> int:
+        """How many processes hold environments, a policy and rollouts."""
+        return 1
+
     def plan(self, over: Tensor, start: bool) -> Plan:
         """What to do with the environments.
 
@@ -73,6 +78,11 @@ class Asynchronous(Sampling):
 
         workers: int = option(2, "processes that collect and step, each num_envs environments", least=1, most=64)
 
+    @classmethod
+    def processes(cls, options: Any) -> int:
+        """The workers."""
+        return options.workers
+
 
 class Groups(Sampling):
     """Groups of environments that start from one identical state and diverge by their choices alone.
@@ -90,7 +100,7 @@ class Groups(Sampling):
     class Options:
         """The group's size."""
 
-        group_size: int = option(8, "G: environments that start from one identical state", least=2)
+        group_size: int = option(8, "G: environments that start from one identical state", least=2, most=65_536)
 
     @classmethod
     def check(cls, options: Any, num_envs: int) -> None:

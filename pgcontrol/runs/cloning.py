@@ -23,18 +23,22 @@ class CloneConfig:
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
     clip_actions: bool = option(False, "clip actions beyond the task's bounds, and count them")
     seed: int = option(0, "everything random in a clone follows from it", least=0, most=2**63 - 1)
-    hidden: tuple[int, ...] = option((128, 128), "sizes of the policy's hidden layers", least=1)
-    steps: int = option(10_000, "gradient steps at most", least=1)
+    hidden: tuple[int, ...] = option((128, 128), "sizes of the policy's hidden layers", least=1, most=65_536)
+    steps: int = option(10_000, "gradient steps at most", least=1, most=10**9)
     learning_rate: float = option(1e-3, "Adam's step size at the start", above=0)
     decay: str = option("linear", "how the step size goes to 0 over the steps", choices=("linear", "none"))
-    minibatch: int = option(256, "samples a gradient step", least=1)
+    minibatch: int = option(256, "samples a gradient step", least=1, most=10**6)
     max_grad_norm: float = option(1.0, "the whole gradient is scaled down to this norm", above=0)
     held_out: float = option(0.1, "share of the episodes that nothing is fitted to", above=0, below=1)
-    patience: int = option(20, "ends after so many hundredths of the steps without better held-out likelihood", least=1)
+    patience: int = option(
+        20, "ends after so many hundredths of the steps without better held-out likelihood", least=1, most=1000
+    )
     temperature: float | None = option(None, "weigh episodes by exp(return / (this x deviation)); none: alike", above=0)
-    eval_episodes: int = option(20, "episodes of the evaluation at the end, by mode and by samples; 0: none", least=0)
+    eval_episodes: int = option(
+        20, "episodes of the evaluation at the end, by mode and by samples; 0: none", least=0, most=100_000
+    )
     compile: str = option("auto", "compile the gradient step; auto: of a long fit", choices=("auto", "on", "off"))
-    threads: int = option(1, "physics threads of the evaluation", least=1)
+    threads: int = option(1, "physics threads of the evaluation", least=1, most=1024)
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
     logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
 

@@ -32,24 +32,32 @@ class Config:
 
     env: str = option(REQUIRED, "task id, or gym:ID for any Gymnasium environment with Box spaces")
     seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
-    total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1)
-    num_envs: int = option(16, "N: environments stepped together", least=1)
-    env_workers: int = option(0, "processes that step a gym: environment's copies; 0: the one that trains", least=0)
-    rollout_steps: int = option(128, "T: choices per environment between updates", least=1)
-    hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1)
-    critic_hidden: tuple[int, ...] = option((64, 64), "of the critic's; unless said, the policy's", least=1)
+    total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1, most=10**11)
+    num_envs: int = option(16, "N: environments stepped together", least=1, most=65_536)
+    env_workers: int = option(
+        0, "processes that step a gym: environment's copies; 0: the one that trains", least=0, most=256
+    )
+    rollout_steps: int = option(128, "T: choices per environment between updates", least=1, most=10**8)
+    hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1, most=65_536)
+    critic_hidden: tuple[int, ...] = option(
+        (64, 64), "of the critic's; unless said, the policy's", least=1, most=65_536
+    )
     scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
-    eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0)
-    eval_episodes: int = option(10, "episodes of an evaluation", least=1)
+    eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
+    eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)
     video: bool = option(True, "every evaluation leaves a clip in videos/")
     video_seconds: float = option(10.0, "length of those clips", above=0)
     video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
-    checkpoint_every: int = option(100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1)
+    checkpoint_every: int = option(
+        100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1, most=10**11
+    )
     compile: str = option("auto", "compile the gradient step; auto: of a long run", choices=("auto", "on", "off"))
-    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0)
+    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0, most=1024)
     prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
     prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
-    prior_warmup: int = option(6_000, "environment steps that only the critic learns from, under a prior", least=0)
+    prior_warmup: int = option(
+        6_000, "environment steps that only the critic learns from, under a prior", least=0, most=10**11
+    )
     prior_kl: float = option(0.1, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
     prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
     prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)

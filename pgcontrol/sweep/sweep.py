@@ -19,6 +19,7 @@ from pgcontrol.text import typed
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 Settings = dict[str, Any]  # dotted
 AXES = ("env", "arm", "seed")
+MOST_SEEDS = 10_000  # of a cell
 DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
 # settings of a single run, and who says them
 OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every run has a folder of its own; see --runs"}
@@ -290,6 +291,8 @@ def _expand(grid: Settings, arms: dict[str, Settings], common: Settings) -> Iter
 
 def _seeds(grid: dict[str, Any]) -> list[int]:
     given = grid.get("seed", 1)
+    if type(given) is int and given > MOST_SEEDS:
+        raise InputError(f"grid: seed = {given}: must be at most {MOST_SEEDS} seeds")
     seeds = list(range(given)) if type(given) is int else given
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
         raise InputError(f"grid: seed = {given!r}: must be a number of seeds or a list of them")

@@ -20,7 +20,7 @@ from pgcontrol.machine import compiler
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
-from pgcontrol.runs import checkpoint
+from pgcontrol.runs import checkpoint, memory
 from pgcontrol.runs.cloning import CloneConfig, configure_clone
 from pgcontrol.runs.config import plugins_of
 from pgcontrol.runs.folder import RunFolder
@@ -115,8 +115,11 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
     env = make_env(config.env, 1, 0)
     low, high = env.action_low, env.action_high
     data.require_env(config.env, env.obs_size, low.numpy(), high.numpy())
-    spec = policy_spec(config, env)
-    env.close()
+    try:
+        memory.require_clone(config, data.steps, env)
+        spec = policy_spec(config, env)
+    finally:
+        env.close()
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
     notes = {"dataset": data.metadata.get("dataset_id"), "routes": dict(data.routes())}
     notes |= {"episodes": len(fitted), "held_out": len(held_out)}

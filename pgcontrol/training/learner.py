@@ -19,7 +19,7 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.moments import CLIP
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import LONGEST
-from pgcontrol.runs import catalog, checkpoint
+from pgcontrol.runs import catalog, checkpoint, memory
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.text import one_line
@@ -49,6 +49,7 @@ class Learner:
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.prior and not algorithm.rule.heeds_prior:
             raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+        memory.require_training(config)  # as far as it can be known before an environment is made
         # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
@@ -61,6 +62,11 @@ class Learner:
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics, workers)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
+        try:
+            memory.require_training(config, self.env)
+        except InputError:
+            self.env.close()
+            raise
         self.plugins = plugins_of(config, algorithm=False)  # of the policy, as they were loaded
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])

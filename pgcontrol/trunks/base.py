@@ -1,5 +1,6 @@
 """The Trunk contract: from normalised observations to the features that a head or a critic reads."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -31,6 +32,11 @@ class Trunk(nn.Sequential):
     def features(inputs: int, hidden: Sequence[int]) -> int:
         """F."""
         return hidden[-1] if hidden else inputs
+
+    @classmethod
+    def weights(cls, inputs: int, hidden: Sequence[int], options: Any) -> int:
+        """How many it has, known before they are made; here those of linear layers, one for each of `hidden`."""
+        return sum(b * (a + 1) for a, b in itertools.pairwise([inputs, *hidden]))
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Any) -> list[nn.Module]:
         """The layers, made anew.

@@ -40,7 +40,13 @@ class ResidualLayerNorm(Trunk):
     class Options:
         """What `--trunk.X` sets."""
 
-        expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1)
+        expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1, most=64)
+
+    @classmethod
+    def weights(cls, inputs: int, hidden: Sequence[int], options: Options) -> int:
+        """Of the first layer, the blocks, and the normalisation at the end."""
+        blocks = (2 * options.expansion * width**2 + (options.expansion + 3) * width for width in hidden)
+        return super().weights(inputs, hidden[:1], options) + sum(blocks) + 2 * hidden[0]
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Options) -> list[nn.Module]:
         """Linear, blocks, normalisation."""

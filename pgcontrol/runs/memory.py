@@ -1,0 +1,120 @@
+"""The memory that a training takes, by its settings: an estimate from below, made before anything else is.
+
+What it counts: environments, rollouts, networks with their optimiser, and what the rule keeps, such as a replay.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from pgcontrol_envs import VecEnv
+from torch import nn
+
+from pgcontrol.machine import memory
+from pgcontrol.machine.threads import seeded
+from pgcontrol.runs import catalog
+from pgcontrol.runs.cloning import CloneConfig
+from pgcontrol.runs.config import Config
+
+ENVIRONMENT = 3_000  # bytes of a copy of Hopper-v5; others take more
+PROCESS = 100_000_000  # of a process that has imported torch
+# of a weight: itself, its gradient and Adam's moments, before and after a step; float32
+WEIGHT = 4 * 8
+# of a sample: raw observations before, after and while they are normalised, float64, and the policy's, float32
+OBSERVED, SAMPLE = 8 * 4 + 4 * 2, 100
+
+
+def require_training(config: Config, env: VecEnv | None = None) -> None:
+    """Refuse a training that would not fit into memory.
+
+    Args:
+        config: every setting.
+        env: its environments; before they are made, one number is the least that they observe.
+
+    Raises:
+        InputError: names the setting that takes most, and the number that would fit.
+    """
+    row, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
+    obs_size = env.obs_size if env else 1
+    head, params = _head(config, env) if env else (_nothing, 0)
+    critic, _ = _layer(lambda features: catalog.critics()[config.critic.name](features, config.critic.options))
+    own = {f"algorithm.{f.name}": getattr(options, f.name) for f in dataclasses.fields(options)}
+    own = {name: value for name, value in own.items() if type(value) is int and value > 0}
+    sizes = {"num_envs": config.num_envs, "rollout_steps": config.rollout_steps, **_widest(config), **own}
+    sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
+
+    def needed(sizes: Mapping[str, int]) -> float:
+        said = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
+        now = dataclasses.replace(options, **said)
+        samples = sizes["num_envs"] * sizes["rollout_steps"]
+        hidden, critic_hidden = (_within(config, name, sizes) for name in ("hidden", "critic_hidden"))
+        weights = _weights("trunk", config, obs_size, hidden) + head(_last(hidden, obs_size))
+        if values := critic(_last(critic_hidden, obs_size)):
+            weights += _weights("critic_trunk", config, obs_size, critic_hidden) + values
+        sample = OBSERVED * obs_size + 4 * 3 * params + 4 * 2 * max([*hidden, *critic_hidden], default=0) + SAMPLE
+        one = WEIGHT * weights + sample * samples + ENVIRONMENT * sizes["num_envs"]
+        one += row.rule.memory(now, samples, config.total_steps, obs_size)
+        processes = row.sampling.processes(now)
+        return one * processes + PROCESS * (sizes.get("env_workers", 0) + processes - 1)
+
+    memory.require("a training", needed, sizes)
+
+
+def require_clone(config: CloneConfig, steps: int, env: VecEnv) -> None:
+    """Refuse a clone of a dataset of so many steps that would not fit; see `require_training`."""
+    head, params = _head(config, env)
+    horizon = getattr(config.head.options, "horizon", 1)
+    sizes = {"steps of the dataset": max(steps, 1), "minibatch": config.minibatch, **_widest(config)}
+
+    def needed(sizes: Mapping[str, int]) -> float:
+        hidden = _within(config, "hidden", sizes)
+        weights = _weights("trunk", config, env.obs_size, hidden) + head(_last(hidden, env.obs_size))
+        # read as float64 and float32, joined, normalised; actions with each chunk's, and their choices
+        step = (8 * 2 + 4) * env.obs_size + 4 * env.action_low.numel() * (1 + 2 * horizon) + SAMPLE
+        batch = sizes["minibatch"] * (4 * env.obs_size + 4 * 3 * params + 4 * 2 * sum(hidden))
+        return WEIGHT * weights + step * sizes["steps of the dataset"] + batch
+
+    memory.require("a clone", needed, sizes)
+
+
+def _head(config: Config | CloneConfig, env: VecEnv) -> tuple[Callable[[int], int], int]:
+    kind, options = catalog.heads()[config.head.name], config.head.options
+    return _layer(lambda features: kind(features, env.action_low, env.action_high, options))
+
+
+def _layer(make: Callable[[int], nn.Module]) -> tuple[Callable[[int], int], int]:
+    """Weights of a head or a critic by the features it reads, and how many numbers it makes of a state.
+
+    It is made for one feature and for two: its layer grows by as many weights with each.
+    """
+    with seeded(0), torch.no_grad():
+        few = [make(features) for features in (1, 2)]
+        made = few[0](torch.zeros(1, 1)).numel()
+    first, second = (sum(p.numel() for p in one.parameters()) for one in few)
+    return (lambda features: first + (features - 1) * (second - first)), made
+
+
+def _nothing(features: int) -> int:
+    return 0
+
+
+def _weights(part: str, config: Any, inputs: int, hidden: Sequence[int]) -> int:
+    chosen = getattr(config, part)
+    return catalog.trunks()[chosen.name].weights(inputs, hidden, chosen.options)
+
+
+def _widest(config: Any) -> dict[str, int]:
+    """The settings of the networks' widths, with the largest of each; one setting, where both are alike."""
+    said = {name: getattr(config, name, ()) for name in ("hidden", "critic_hidden")}
+    return {name: max(said[name]) for name in said if said[name] and (name == "hidden" or said[name] != said["hidden"])}
+
+
+def _within(config: Any, name: str, sizes: Mapping[str, int]) -> list[int]:
+    """Widths, none above the one in `sizes`."""
+    most = sizes.get(name, sizes.get("hidden", 0))
+    return [min(width, most) for width in getattr(config, name)]
+
+
+def _last(hidden: Sequence[int], inputs: int) -> int:
+    return hidden[-1] if hidden else inputs
