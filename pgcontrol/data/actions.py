@@ -10,6 +10,8 @@ from torch import Tensor
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Dataset
 from pgcontrol.learning.rollout import Collector
+from pgcontrol.machine.archives import read_npz
+from pgcontrol.machine.files import plain
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.text import one_line
@@ -45,7 +47,7 @@ def of(source: Path, steps: int, seed: int = 0, clip: bool = False) -> Actions:
     Raises:
         InputError: none of these, or one that does not hold what it should.
     """
-    if source.is_file():
+    if plain(source).is_file():
         return of_file(source)
     return of_dataset(source, clip) if dataset.found(source) else of_run(source, steps, seed)
 
@@ -109,9 +111,8 @@ def of_file(file: Path) -> Actions:
         InputError: one line that names what is missing or wrong.
     """
     try:
-        with np.load(file, allow_pickle=False) as data:
-            found = {name: np.asarray(data[name]) for name in data.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+        found = read_npz(file)
+    except (OSError, ValueError) as error:
         raise InputError(f"{file}: not an .npz file of arrays: {one_line(error)}") from None
     if "actions" not in found:
         raise InputError(f"{file}: no array `actions`; it holds {', '.join(found) or 'nothing'}")

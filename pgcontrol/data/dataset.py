@@ -15,10 +15,12 @@ import numpy as np
 import pgcontrol_envs
 from gymnasium.spaces import Box
 
-from pgcontrol.data.writer import ARRAYS, METADATA, OURS, Episode, episode_checksum, require_written
+from pgcontrol.data.writer import ARRAYS, MAIN, METADATA, OURS, Episode, episode_checksum, require_written
 from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
+
+PACKED, SLACK = 1032, 2**20  # deflate packs as tightly at best; bytes that nobody needs to have stored
 
 
 class Dataset:
@@ -47,7 +49,9 @@ class Dataset:
         if folder is None:
             raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
         with _undamaged(self.where):
-            require_written(json.loads((folder / METADATA).read_text("utf-8")))
+            require_written(json.loads(files.read_text(folder / METADATA)))
+            for file in folder.glob("*"):
+                files.plain(file)
             self._minari = minari.MinariDataset(folder.resolve())
         self.metadata: dict[str, Any] = self._minari.storage.metadata
         obs, action = self._minari.observation_space, self._minari.action_space
@@ -127,12 +131,39 @@ class Dataset:
         return Counter(str(one["route"]) for one in about if one.get("route"))
 
     def _episodes(self) -> Iterator[Any]:
-        with _undamaged(self.where):  # what is raised where an episode is used does not come by here
+        with _undamaged(self.where), _main_file(self._minari) as main:  # where one is used is not within
             for number in self._minari.episode_indices:
+                _require_sizes(main, number)
                 (episode,) = self._minari.iterate_episodes([number])
                 (about,) = self._minari.storage.get_episode_metadata([number])
                 _require_checksum(episode, about)
                 yield episode
+
+
+@contextmanager
+def _main_file(opened: Any) -> Iterator[Any]:
+    """The HDF5 file of a dataset; None of one that keeps its episodes otherwise."""
+    import h5py
+
+    file = Path(opened.storage.data_path) / MAIN
+    if not file.exists():
+        yield None
+        return
+    with h5py.File(file, "r") as main:
+        yield main
+
+
+def _require_sizes(main: Any, number: Any) -> None:
+    """The arrays of an episode take no more memory than what is stored of them can fill; else raises ValueError."""
+
+    def require(name: str, array: Any) -> None:
+        nbytes, stored = getattr(array, "nbytes", 0), array.id.get_storage_size() if hasattr(array, "nbytes") else 0
+        if nbytes > PACKED * stored + SLACK:
+            shape = f"{name} of episode {number} has shape {array.shape}, {nbytes:,} bytes"
+            raise ValueError(f"{shape}, of which {stored:,} are stored")
+
+    if main is not None:
+        main[f"episode_{number}"].visititems(require)
 
 
 def _require_checksum(episode: Any, about: dict[str, Any]) -> None:

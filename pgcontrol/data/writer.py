@@ -179,7 +179,7 @@ class Writer:
         files.replace({self.folder / name: content for name, content in written.items()})
 
     def _metadata(self) -> dict[str, Any]:
-        return json.loads((self.folder / METADATA).read_text("utf-8"))
+        return json.loads(files.read_text(self.folder / METADATA))
 
     def _links(self, count: int) -> dict[str, str]:
         """The file that each of the first episodes is in, by the episode's name.

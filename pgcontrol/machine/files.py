@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.options import InputError
+
 CHECKSUM = "checksum"  # the key of a JSON object under which the checksum of the rest stands
 
 
@@ -15,6 +17,22 @@ def free(path: Path, between: str) -> Path:
     """A path, or with `between` and a number from 2 on behind it the first one where nothing is."""
     numbered = (path.with_name(f"{path.name}{between}{k}") for k in itertools.count(2))
     return next(place for place in itertools.chain([path], numbered) if not place.exists())
+
+
+def plain(file: Path) -> Path:
+    """A path that is about to be read: a pipe would be waited for, and a device may have no end.
+
+    Raises:
+        InputError: it is one of these.
+    """
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise InputError(f"a pipe or a device, not a file: {file}")
+    return file
+
+
+def read_text(file: Path, errors: str = "strict") -> str:
+    """The text of a file; see `plain`."""
+    return plain(file).read_text("utf-8", errors)
 
 
 def checksum(content: bytes | str) -> str:
@@ -42,7 +60,7 @@ def unsealed(values: dict[str, Any]) -> dict[str, Any]:
 def read_json(file: Path) -> dict[str, Any]:
     """The content of a JSON file, sealed or not; nothing where it is missing or damaged."""
     try:
-        return unsealed(json.loads(file.read_text("utf-8")))
+        return unsealed(json.loads(read_text(file)))
     except (OSError, ValueError, AttributeError):
         return {}
 
@@ -59,6 +77,29 @@ def flush(place: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def clear(folder: Path, names: str = "*") -> None:
+    """Remove what a process that was killed has left of the files that it was writing: `.NAME.PID` and `.NAME.PID.…`.
+
+    Args:
+        folder: it is not searched in depth.
+        names: of the files, as a pattern.
+    """
+    for left in folder.glob(f".{names}.*"):
+        process = next((int(part) for part in left.name.split(".")[:1:-1] if part.isdigit()), None)
+        if process is not None and left.is_file() and _gone(process):
+            left.unlink(missing_ok=True)
+
+
+def _gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it is another user's
+        return False
+    return False
 
 
 def replace(files: Mapping[Path, bytes | str]) -> None:

@@ -15,7 +15,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
     Raises:
         InputError: another process has it; the line is `refusal`.
     """
-    fd = os.open(path, os.O_RDONLY)
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
     try:
         try:
             import fcntl

@@ -51,6 +51,7 @@ def save(
     try:
         for name, held in contents.items():
             safetensors.torch.save_file({k: v.contiguous().clone() for k, v in held.items()}, draft / name)
+            (draft / name).chmod(draft.stat().st_mode & 0o666)  # by the umask, as the folder; the library says 0600
             files.flush(draft / name)
         sums = {name: _digest(draft / name) for name in contents}
         said = {"schema": SCHEMA, **meta, "checksums": sums} | ({"memory": True} if memory else {})
@@ -114,7 +115,7 @@ def load_memory(folder: Path) -> dict[str, Tensor]:
 def _meta(folder: Path, what: str) -> tuple[dict[str, Any], dict[str, str]]:
     """What is not tensors, and the checksums of the files that hold them."""
     with _readable(folder, what):
-        meta = files.unsealed(json.loads((folder / "meta.json").read_text("utf-8")))
+        meta = files.unsealed(json.loads(files.read_text(folder / "meta.json")))
         schema = meta.pop("schema")
         if schema == UNSEALED:
             return meta, {}
@@ -125,6 +126,7 @@ def _meta(folder: Path, what: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _tensors(folder: Path, name: str, checksums: Mapping[str, str], what: str) -> dict[str, Tensor]:
     with _readable(folder, what):
+        files.plain(folder / name)
         if checksums and checksums[name] != _digest(folder / name):
             raise ValueError(f"{name} is not what was written: its checksum differs")
         return safetensors.torch.load_file(folder / name)

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
 from pgcontrol.rendering.render import partial_path
@@ -49,6 +50,7 @@ def claimed(clip: Path) -> Generator[bool]:
 
 
 def clear(videos: Path) -> None:
-    """Remove recordings that were killed while they were written; only for the process that trains the run."""
+    """Remove recordings and clips whose writer was killed; only for the process that trains the run."""
     for left in videos.glob(".step_*.npz.*"):
         left.unlink(missing_ok=True)
+    files.clear(videos, "step_*")  # clips, which others may be making

@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pgcontrol.machine import files
+from pgcontrol.machine.archives import read_npz
 
 FORMAT = "pgcontrol recording 1"
 
@@ -121,8 +121,7 @@ class Recording:
             ValueError: foreign or damaged; one line.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                values: dict[str, Any] = dict(file)
+            values: dict[str, Any] = {**read_npz(path)}
             values |= json.loads(str(values.pop("header")))
             if (found := values.pop("format", None)) != FORMAT:
                 raise ValueError(f"expected format {FORMAT!r}, found {found!r}")
@@ -133,5 +132,5 @@ class Recording:
             return cls(**values)
         except FileNotFoundError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise ValueError(f"{path} is not a recording, or is damaged: {' '.join(str(error).split())}") from error

@@ -84,7 +84,9 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:
     """Rows with their videos in base64: by task, or, where no task has several, all together under no name."""
-    videos = [(queries.rows[key], base64.b64encode(file.read_bytes()).decode()) for key, file in clips.items()]
+    videos = [
+        (queries.rows[key], base64.b64encode(files.plain(file).read_bytes()).decode()) for key, file in clips.items()
+    ]
     groups = {env: [*group] for env, group in itertools.groupby(videos, lambda video: video[0].env)}
     return {"": videos} if len(videos) == len(groups) > 0 else groups
 

@@ -85,12 +85,13 @@ class RunFolder:
 
     @contextmanager
     def alone(self) -> Generator[Self]:
-        """This folder, for whoever trains in it: two at a time would write over each other.
+        """This folder, for who trains in it: two at a time would write over each other. Clears what a killed one left.
 
         Raises:
             InputError: another process does.
         """
         with alone(self.path, f"{self.path}: another process is training in this run folder"):
+            files.clear(self.path)
             yield self
 
     def loggers(self, config: Config | CloneConfig, start: int) -> dict[str, Callable[[], Logger]]:
@@ -107,7 +108,7 @@ class RunFolder:
             InputError: it is damaged, or somebody has changed it.
         """
         settings, written = read_yaml(self.config_file), self.manifest().get("config")
-        if written not in (None, files.checksum(self.config_file.read_bytes())):
+        if written not in (None, files.checksum(files.plain(self.config_file).read_bytes())):
             change = f"to change settings: {self.command('resume')} --SETTING VALUE"
             raise InputError(f"{self.config_file} is not what the run wrote: its checksum differs; {change}")
         return settings

@@ -160,11 +160,15 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
 
 
 def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """No layer of a policy is wider than its tensors have numbers, which is known before memory is taken for it."""
+    """A policy has no more weights than its tensors have numbers, which is known before memory is taken for it."""
     numbers = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("policy."))
     widest = max(spec["obs_size"], len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
     if widest > numbers:
         raise ValueError(f"a layer of {widest} units, while all its tensors have {numbers} numbers")
+    filled = _filled(dict(spec))
+    chosen, kind = _part("trunk", filled["trunk"])
+    if (weights := kind.weights(spec["obs_size"], spec["hidden"], chosen.options)) > numbers:
+        raise ValueError(f"a network of {weights} weights, while all its tensors have {numbers} numbers")
 
 
 def load(where: str | Path) -> Policy:

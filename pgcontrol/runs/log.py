@@ -88,7 +88,7 @@ def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
 
     Lines that are damaged are left out, with a warning; a last one that is not complete, without.
     """
-    text = metrics_file.read_text(errors="replace")
+    text = files.read_text(metrics_file, "replace")
     rows = [_row(line) for line in text.splitlines()]
     lost = [str(number) for number, row in enumerate(rows, start=1) if row is None]
     if lost and not text.endswith("\n"):
@@ -101,7 +101,7 @@ def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
 def last_row(metrics_file: Path) -> dict[str, Any] | None:
     """The newest row of a metrics.jsonl, from the file's end alone; None where there is none yet."""
     try:
-        with metrics_file.open("rb") as file:
+        with files.plain(metrics_file).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:

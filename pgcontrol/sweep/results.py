@@ -147,7 +147,7 @@ def left_out(sweep: Sweep) -> str:
 
 def _all(file: Path) -> Iterator[Row]:
     """Every row of a results file, whatever it answers."""
-    text = file.read_text(errors="replace") if file.exists() else ""  # a line that is damaged is named below
+    text = files.read_text(file, "replace") if file.exists() else ""  # a line that is damaged is named below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = Row.read(files.unsealed(json.loads(line)))

@@ -69,7 +69,7 @@ def note_failure(cell: Cell, folder: Path, why: str) -> None:
 def failure(cell: Cell, folder: Path) -> str:
     """Why this very cell failed when it last ran; empty where it did not, or nobody knows."""
     try:
-        told = json.loads(_note(folder).read_text())
+        told = json.loads(files.read_text(_note(folder)))
         return str(told["why"]) if told["run"] == json.loads(json.dumps(cell.run())) else ""
     except (OSError, ValueError, KeyError, TypeError):  # no note, or none of ours
         return ""

@@ -25,6 +25,9 @@ def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix:
         InputError: an unknown kind, or a setting it does not have; `prefix` goes before names in messages.
     """
     cls = pick("tokenizer", kind, kinds())
+    for name, value, most in (("horizon", horizon, 64), ("joints", joints, 1000)):
+        if not 0 < value <= most:
+            raise InputError(f"{name} = {value}: must be from 1 to {most}")
     return cls(horizon, joints, cls.Options(**read_options(cls.Options, settings, prefix)))
 
 
