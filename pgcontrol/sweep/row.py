@@ -99,6 +99,14 @@ class Row:
         found |= {name: _part(part, line[name]) for name, part in PARTS.items() if line.get(name)}
         row = cls(**{f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found})
         _require(row)
+        for part in (row.maps, row.routes):
+            if part:
+                part.require()
+        row.budget  # noqa: B018 - a number of steps
+        if any(len(curve) != len(row.points) for curve in row.curves.values()):
+            raise ValueError("curves of other points")
+        if row.spread and any(len(joint) != len(row.spread.steps) for joint in row.spread.joints):
+            raise ValueError("spreads of other steps")
         return row
 
     def changed(self, **values: Any) -> Self:

@@ -4,6 +4,7 @@ Small enough to be kept in a row of results, so that a report can be written whe
 """
 
 import base64
+import math
 import zlib
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ MOMENTS = 10  # checkpoints of a map, the first and the last among them
 JOINTS = 8  # joints of a map at most; the rest is left out
 EPISODES = 64  # episodes of a route map: a route's share is known to within 6 % (one deviation)
 POINTS = 40  # points of a path
+LARGEST = 2**24  # bytes of a packed array
 SEED = 20_000  # seed of the states and episodes, the same for all runs and no run's own
 
 Packed = dict[str, Any]  # an array as JSON can hold it; see `unpack`
@@ -48,6 +50,14 @@ class ActionMaps:
     discrete: bool
     columns: Packed
 
+    def require(self) -> None:
+        """Its parts are of the same sizes; else raises ValueError."""
+        shape = unpack(self.columns).shape
+        if shape[:3] != (len(self.steps), len(self.states), len(self.joints)) or len(shape) != 4:
+            raise ValueError(f"maps of shape {shape}")
+        if sorted(set(self.steps)) != self.steps:
+            raise ValueError("maps whose steps do not grow")
+
 
 @dataclass(frozen=True)
 class Routes:
@@ -64,6 +74,19 @@ class Routes:
     entropy: float | None
     paths: Packed | None
     outlines: list[dict[str, Any]] | None
+
+    def require(self) -> None:
+        """Its parts are of the same sizes, and its routes have names; else raises ValueError or KeyError."""
+        if not self.taken or not all(-1 <= route < len(self.names) for route in self.taken):
+            raise ValueError("routes that have no name")
+        if self.paths is not None and unpack(self.paths).shape[::2] != (len(self.taken), 2):
+            raise ValueError("paths of other episodes")
+        for shape in self.outlines or []:
+            places = np.array([shape["at"], shape["half"]], float)
+            if places.shape != (2, 2) or not np.isfinite(places).all():
+                raise ValueError("outlines that are no shapes")
+            if not all(isinstance(shape[name], bool) for name in ("round", "solid")):
+                raise ValueError("outlines that are no shapes")
 
 
 def look(folder: Path) -> dict[str, Any]:
@@ -82,9 +105,20 @@ def evenly(count: int, most: int) -> np.ndarray:
 
 
 def unpack(packed: Packed) -> np.ndarray:
-    """What `pack` packed."""
-    data = zlib.decompress(base64.b64decode(packed["data"]))
-    return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
+    """What `pack` packed.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none, or of another size than it says.
+    """
+    kind, shape = np.dtype(packed["dtype"]), tuple(int(size) for size in packed["shape"])
+    size = kind.itemsize * math.prod(shape)
+    if kind.kind not in "iuf" or min(shape, default=0) < 1 or size > LARGEST:
+        raise ValueError(f"an array of shape {shape} and type {kind}")
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(packed["data"]), size + 1)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def pack(array: np.ndarray) -> Packed:
