@@ -1,7 +1,7 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
-# make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of.
+# make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,7 +37,7 @@ faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
 
 fuzz: .venv/installed-dev
-	PGCONTROL_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py
+	PGCONTROL_FUZZ=20000 $(BIN)/python -m pytest tests/faults/test_fuzz.py tests/faults/test_fuzz_bodies.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -37,7 +37,7 @@ fuzzed = settings(
 )
 COMMANDS = sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
 MODULES = {name: importlib.import_module(f"pgcontrol.commands.{name}") for name in COMMANDS}
-# they measure, record or write for as long as they are asked to; what is fuzzed is how their words are read
+# they measure, record or write for as long as they are asked to; what is fuzzed here is how their words are read
 LASTING = ("bench", "check", "doctor", "new", "record", "theory", "tokenize")
 CONFIG = nested(configure({"env": "Hopper-v5", "head": "binned"}))
 HEADS = sorted(catalog.heads())
@@ -146,7 +146,7 @@ def test_command_lines(here, monkeypatch):
 
 @fuzzed
 @given(st.one_of(st.dictionaries(named, values, max_size=4), values))
-def test_dicts(said):
+def test_dicts(here, said):
     with contextlib.suppress(InputError) if isinstance(said, dict) else pytest.raises(InputError):
         try:
             configure({"env": "Hopper-v5"} | said if isinstance(said, dict) else said)
