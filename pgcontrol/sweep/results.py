@@ -151,7 +151,7 @@ def _all(file: Path) -> Iterator[Row]:
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = Row.read(files.unsealed(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             what = "no result, or a damaged one"
             raise InputError(f"{file}: line {number} is {what}; delete it to run that cell again") from None
         yield row
