@@ -106,7 +106,7 @@ def here(tmp_path, monkeypatch):
     assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*")} <= {"work", "home", "work/file.yaml"}
 
 
-def is_one_line(error: InputError) -> None:
+def is_one_line(error: Exception) -> None:
     """Once control characters are shown, as the command line does."""
     assert "\n" not in str(error).strip(), error
     assert str(error)
