@@ -62,8 +62,11 @@ class Normaliser(nn.Module):
         self.scale = nn.Buffer(torch.ones(size, dtype=torch.float64))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP."""
-        return ((obs - self.mean) * self.scale).clamp_(-CLIP, CLIP).float()
+        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP; or only the first columns."""
+        mean, scale = self.mean, self.scale
+        if obs.shape[-1] != len(mean):
+            mean, scale = mean[: obs.shape[-1]], scale[: obs.shape[-1]]
+        return ((obs - mean) * scale).clamp_(-CLIP, CLIP).float()
 
     @torch.no_grad()
     def update(self, obs: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class Evaluation(NamedTuple):
 class Policy(nn.Module):
     """Normaliser, actor trunk, head; and a critic with a trunk of its own, which may be of another kind and size.
 
+    An observation [.., O] may have P more columns behind it, which only the critic sees; acting needs none of them.
+
     All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors and a
     checkpoint restores in one copy. Assign to `theta` in place only.
 
@@ -44,13 +46,20 @@ class Policy(nn.Module):
     rates: Tensor | None
 
     def __init__(
-        self, obs_size: int, trunk: Callable[[], Trunk], head: Head, critic_trunk: Callable[[], Trunk], critic: Critic
+        self,
+        obs_size: int,
+        trunk: Callable[[], Trunk],
+        head: Head,
+        critic_trunk: Callable[[], Trunk],
+        critic: Critic,
+        privileged: int = 0,
     ):
-        """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic."""
+        """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic, from
+        [B, obs_size + privileged]."""
         super().__init__()
-        self.obs_size = obs_size
+        self.obs_size, self.privileged = obs_size, privileged
         self.shapes = Shapes((obs_size,), (head.joints,), False)
-        self.normaliser = Normaliser(obs_size)
+        self.normaliser = Normaliser(obs_size + privileged)
         self.actor_trunk = trunk()
         self.head = head
         # a critic without weights reads no features
@@ -76,9 +85,17 @@ class Policy(nn.Module):
         parts = theta.split([shape.numel() for shape in self._shapes.values()])
         return {n: part.view(s) for (n, s), part in zip(self._shapes.items(), parts, strict=True)}
 
+    def features(self, obs: Tensor) -> Tensor:
+        """Normalised observations [B, O] -> what the head reads [B, F]."""
+        return self.actor_trunk(self.seen(obs))
+
+    def seen(self, obs: Tensor) -> Tensor:
+        """The columns of observations that the actor sees."""
+        return obs[..., : self.obs_size] if self.privileged else obs
+
     def params(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> the head's params [B, ...]."""
-        return self.head(self.actor_trunk(obs))
+        return self.head(self.features(obs))
 
     def value(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> V(s) [B], in units of the scaled reward."""
@@ -96,7 +113,7 @@ class Policy(nn.Module):
     def distribution(self, theta: Tensor, obs: Tensor) -> Tensor:
         """`params` under the weights `theta` [P], differentiable in them: the actor's share of `evaluate`."""
         weights = self.unflatten(theta)
-        return _call(self.head, "head.", weights, _call(self.actor_trunk, "actor_trunk.", weights, obs))
+        return _call(self.head, "head.", weights, _call(self.actor_trunk, "actor_trunk.", weights, self.seen(obs)))
 
     def criticise(self, theta: Tensor, obs: Tensor) -> Tensor:
         """The critic's output under the weights `theta` [P], differentiable in them: its share of `evaluate`."""

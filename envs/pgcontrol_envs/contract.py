@@ -50,7 +50,7 @@ class _Trial:
         self.cls = cls
         if missing := sorted(cls.__abstractmethods__):
             raise TaskError(f"{cls.__name__}: defines no {', no '.join(missing)}")
-        for name in ("id", "xml", "frame_skip"):
+        for name in ("id", "frame_skip", *(("xml",) if cls.make_model is Task.make_model else ())):
             if not hasattr(cls, name):
                 raise TaskError(f"{cls.__name__}: defines no {name}")
         self.task: Task = self.call("__init__", cls)
@@ -59,6 +59,7 @@ class _Trial:
             raise self.error("camera", f"tracks {track!r}; the bodies are {', '.join(names)}")
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
+        self.privileged: int | None = None  # P, once it has been seen
 
     def run(self) -> None:
         """Reset all, two steps, reset some, one step."""
@@ -79,7 +80,7 @@ class _Trial:
             self.array("before", before, "[N, ...]", (N, *np.shape(before)[1:]), None)
             before = before.copy()
         self.physics.ctrl[:] = action
-        self.physics.step(self.task.frame_skip)
+        self.physics.step(self.task.frame_skip, stage=self.task.stage)
         self.call("remember", self.task.remember)
         self.observation()
         terminated = self.call("terminated", self.task.terminated)
@@ -106,9 +107,23 @@ class _Trial:
         size = np.shape(obs)[-1] if np.ndim(obs) == 2 else "O"
         self.array("observe", obs, "[N, O]", (N, size), np.float64)
         self.own("observe", obs, self.call("observe", self.task.observe))
+        self.finite("observe", obs)
+        more = self.call("privileged", self.task.privileged)
+        if more is not None:
+            size = np.shape(more)[-1] if np.ndim(more) == 2 and self.privileged is None else self.privileged or "P"
+            self.array("privileged", more, "[N, P]", (N, size), np.float64)
+            self.own("privileged", more, self.call("privileged", self.task.privileged))
+            self.finite("privileged", more)
+        seen = 0 if more is None else more.shape[-1]
+        if self.privileged not in (None, seen):
+            raise self.error("privileged", f"returned {seen} numbers, and {self.privileged} before")
+        self.privileged = seen
+
+    def finite(self, method: str, obs: np.ndarray) -> None:
+        """All columns are numbers."""
         if not np.isfinite(obs).all():
             wrong = np.flatnonzero(~np.isfinite(obs).all(0)).tolist()
-            raise self.error("observe", f"infinite or NaN in the columns {wrong}")
+            raise self.error(method, f"infinite or NaN in the columns {wrong}")
 
     def array(self, method: str, got: Any, letters: str, shape: tuple[Any, ...], dtype: Any, of: str = "") -> None:
         """It is an array of that shape and dtype; None: any numbers."""

@@ -26,7 +26,7 @@ class GymnasiumVecEnv:
     """
 
     task = None
-    exact_resume = False
+    exact_resume, privileged = False, 0
 
     def __init__(self, env_id: str, num_envs: int, seed: int | None = 0, workers: int = 0):
         self.env_id, self.num_envs = env_id, num_envs

@@ -49,6 +49,9 @@ def _library() -> ctypes.CDLL:
         "mjb_warning": (_POINTER, [_POINTER]),
         "mjb_output": (_POINTER, [_POINTER, ctypes.c_char_p, _POINTER, _POINTER]),
         "mjb_step": (_INT, [_POINTER, _POINTER, _INT, _INT, _INT]),
+        "mjb_expand": (_POINTER, [_POINTER, ctypes.c_char_p, _POINTER, ctypes.POINTER(_INT)]),
+        "mjb_setConst": (_INT, [_POINTER, _POINTER, _INT]),
+        "mjb_getModel": (None, [_POINTER, _INT, _POINTER]),
         "mjb_forward": (_INT, [_POINTER, _POINTER, _INT, _INT]),
         "mjb_reset": (_INT, [_POINTER, _POINTER, _INT, _POINTER, _INT]),
         "mjb_apply": (_INT, [_POINTER, _POINTER, _INT, _POINTER, _POINTER, ctypes.c_bool]),
@@ -62,7 +65,8 @@ def _library() -> ctypes.CDLL:
 
 
 _LIBRARY = _library()
-_NONE, _ACC = int(mujoco.mjtStage.mjSTAGE_NONE), int(mujoco.mjtStage.mjSTAGE_ACC)
+STAGES = {name: int(getattr(mujoco.mjtStage, f"mjSTAGE_{name.upper()}")) for name in ("none", "pos", "vel", "acc")}
+_NONE, _ACC = STAGES["none"], STAGES["acc"]
 _INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
 # mjb_apply passes two arguments more than this function takes; C's calling conventions let it ignore them
 _RNE_POST_CONSTRAINT = ctypes.cast(_LIBRARY.mj_rnePostConstraint, _POINTER)
@@ -141,13 +145,40 @@ class Batch:
             raise ValueError(f"MuJoCo's batch has no output {name!r}")
         return self._array(address, (len(self.state), *template.shape), template.dtype)
 
+    def expand(self, name: str) -> np.ndarray:
+        """Live, writable values [nsim, ...] of the MjModel field, one for each simulation; they begin as the model's.
+
+        Raises ValueError if there is no such field, or MuJoCo keeps it the same for all (assets).
+        """
+        size = ctypes.c_int()
+        address = _LIBRARY.mjb_expand(self._handle, name.encode(), None, ctypes.byref(size))
+        if not address:
+            raise ValueError(f"MuJoCo's batch cannot give each simulation its own {name!r}")
+        template: Any = self._data.model
+        for part in name.split("."):
+            template = getattr(template, part)
+        template = np.asarray(template)
+        dtype = np.dtype(f"{template.dtype.kind}{size.value}")  # Python sees an int where C keeps a byte
+        return self._array(address, (len(self.state), *template.shape), dtype)
+
+    def set_const(self, ids: np.ndarray | None = None) -> None:
+        """mj_setConst on each simulation's model: what depends on masses, inertias, sizes and positions."""
+        self._call(_LIBRARY.mjb_setConst, ids)
+
+    def model_of(self, i: int, model: mujoco.MjModel) -> None:
+        """Write simulation i's model into a copy of the batch's."""
+        _LIBRARY.mjb_getModel(self._handle, i, model._address)
+
     def warned(self) -> bool:
         """Whether any simulation has a warning since its reset."""
         return self.warning.tobytes() != self._calm  # asked after every step, and a quarter of the cost of any()
 
-    def step(self, nstep: int, ids: np.ndarray | None = None) -> None:
-        """nstep calls of mj_step: derived fields describe the state before the last substep."""
-        self._call(_LIBRARY.mjb_step, ids, nstep, _NONE)
+    def step(self, nstep: int, ids: np.ndarray | None = None, stage: int = _NONE) -> None:
+        """nstep calls of mj_step, and the stages up to `stage`, one of STAGES.
+
+        Derived fields of later stages describe the state before the last substep.
+        """
+        self._call(_LIBRARY.mjb_step, ids, nstep, stage)
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """mj_forward."""

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs.arrays import Array
-from pgcontrol_envs.mujoco_batch import Batch
+from pgcontrol_envs.mujoco_batch import STAGES, Batch
+from pgcontrol_envs.random_streams import Noise
 
 UNSTABLE = [int(getattr(mujoco.mjtWarning, f"mjWARN_BAD{what}")) for what in ("QPOS", "QVEL", "QACC")]
 
@@ -24,7 +25,7 @@ class Physics(Protocol):
     `qpos` [N, nq], `qvel` [N, nv] and `ctrl` [N, nu] are live views of the state: a write is the simulation's state at
     its next call. So are `time` [N], simulated seconds since the reset, and `userdata` [N, nuserdata], numbers that the
     simulator carries along and leaves alone: what a task has to remember of an episode, saved and reset with the rest.
-    Arrays are of one kind; see pgcontrol_envs.arrays.
+    Arrays are of one kind; see pgcontrol_envs.arrays. `noise` gives what is random inside a step.
     """
 
     qpos: Array
@@ -33,11 +34,28 @@ class Physics(Protocol):
     time: Array
     userdata: Array
 
+    @property
+    def noise(self) -> Noise:
+        """What is random inside a step."""
+        ...
+
     def array(self, constant: np.ndarray) -> Array:
         """A constant as one of this physics' arrays."""
 
     def bind(self, field: str) -> Array:
         """A live view [N, ...] of the MjData field. Derived fields lag one substep after step(), as after mj_step."""
+
+    def expand(self, field: str) -> Array:
+        """A live view [N, ...] of the MjModel field, which may differ between simulations from now on.
+
+        A reset leaves it alone: what randomises a model writes it in Task.reset. It belongs to the saved state.
+        """
+
+    def set_const(self, ids: Array) -> None:
+        """Compute what depends on masses, inertias, sizes, positions or gears (mj_setConst) of simulations ids [n].
+
+        To be called after such a field was written; friction, gains and damping need no call.
+        """
 
 
 class CpuPhysics:
@@ -53,10 +71,21 @@ class CpuPhysics:
         derived: the derived MjData fields that bind() will be asked for. They are copied out after every call, and only
             by calls made after their registration, hence named in advance. With "cfrc_ext" among them each step is
             followed by mj_rnePostConstraint, without which contact forces are not computed; as in Gymnasium.
+        seed: of `noise`; simulation i's is that of seed + i. None takes entropy from the operating system.
     """
 
-    def __init__(self, model: mujoco.MjModel, num_envs: int, threads: int = 0, derived: Sequence[str] = ()):
-        self.model = model
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        num_envs: int,
+        threads: int = 0,
+        derived: Sequence[str] = (),
+        seed: int | None = 0,
+    ):
+        self.model, self._num_envs, self._seed = model, num_envs, seed
+        self._expanded: dict[str, np.ndarray] = {}
+        self._noise: Noise | None = None
+        self._own_constants = False  # whether set_const has been called
         self._contact_forces = "cfrc_ext" in derived
         self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
         self._default = self._batch.state[0].copy()
@@ -69,6 +98,18 @@ class CpuPhysics:
             self._bound[name].flags.writeable = False
         self._before = {name: field.copy() for name, field in self._saved.items()}  # when the last step began
         self._warned = np.zeros_like(self._batch.warning[..., 1])
+
+    @property
+    def noise(self) -> Noise:
+        """What is random inside a step; part of the state from the first time that it is asked for."""
+        if self._noise is None:
+            self._noise = Noise(self._num_envs, self._seed)
+        return self._noise
+
+    def reseed(self, i: int, seed: int) -> None:
+        """Simulation i's noise is that of a seed from its next reset on."""
+        if self._noise:
+            self._noise.reseed(i, seed)
 
     def array(self, constant: np.ndarray) -> np.ndarray:
         """The constant as it is."""
@@ -83,8 +124,21 @@ class CpuPhysics:
             raise ValueError(f"{field!r} is not bound; bound are {', '.join(self._bound)}: name it in Task.derived")
         return self._bound[field]
 
-    def step(self, nstep: int, ids: np.ndarray | None = None) -> np.ndarray | None:
-        """Advance by nstep calls of mj_step.
+    def expand(self, field: str) -> np.ndarray:
+        """See Physics.expand. Raises ValueError if MuJoCo keeps the field the same for all simulations."""
+        if field not in self._expanded:
+            self._expanded[field] = self._batch.expand(field)
+        return self._expanded[field]
+
+    def set_const(self, ids: np.ndarray | None = None) -> None:
+        """See Physics.set_const."""
+        self._own_constants = True
+        self._batch.set_const(ids)
+
+    def step(self, nstep: int, ids: np.ndarray | None = None, stage: str = "none") -> np.ndarray | None:
+        """Advance by nstep calls of mj_step, and compute the stages up to `stage`: none, pos, vel or acc.
+
+        Derived fields of later stages lag one substep.
 
         Returns which simulations were unstable, bool [N], or None for none: MuJoCo found something infinite, NaN or
         huge in them and, unless the model says not to, has put them back to the model's defaults. It warns of them.
@@ -93,7 +147,9 @@ class CpuPhysics:
         """
         for name, field in self._saved.items():
             np.copyto(self._before[name], field)
-        self._batch.step(nstep, ids)
+        self._batch.step(nstep, ids, STAGES[stage])
+        if self._noise:
+            self._noise.advance(ids)
         if self._contact_forces:
             self._batch.post_constraint(ids)
         return self._warn() if self._batch.warned() else None
@@ -111,36 +167,61 @@ class CpuPhysics:
             self._batch.state[rows] = self._default  # what mj_resetData does to a row, without waking the threads
             self._batch.warning[rows] = 0
         self._warned[rows] = 0
+        if self._noise:
+            self._noise.restart(rows)
 
     def mirror(self, i: int, data: mujoco.MjData) -> None:
-        """Put simulation i's state into a MjData of the same model, derived fields included (mj_forward)."""
+        """Put simulation i's state into a MjData of the same model, derived fields included (mj_forward).
+
+        Of a simulation with fields of its own, the MjData's model gets them, too.
+        """
+        if self._expanded:
+            self._batch.model_of(i, data.model)
         mujoco.mj_setState(self.model, data, self._batch.state[i], mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_forward(self.model, data)
 
     def state(self) -> dict[str, Tensor]:
-        """A copy of the integration state and of the derived fields, which cannot be recomputed: they lag."""
-        return {name: torch.from_numpy(field.copy()) for name, field in self._saved.items()}
+        """A copy of all that the future depends on.
+
+        The integration state; the derived fields, which cannot be recomputed: they lag; model fields that simulations
+        have of their own; and the noise.
+        """
+        return {name: torch.from_numpy(field.copy()) for name, field in self._rows().items()}
 
     def before(self, i: int) -> dict[str, Tensor]:
         """A copy of the state in which simulation i's last step began, as `state` of one simulation gives it."""
-        return {name: torch.from_numpy(field[i : i + 1].copy()) for name, field in self._before.items()}
+        rows = self._rows() | self._before  # the rest does not change in a step, but for the noise
+        before = {name: torch.from_numpy(field[i : i + 1].copy()) for name, field in rows.items()}
+        if self._noise:
+            before["noise"][:, 1::2] -= 1
+        return before
 
     def load_state(self, state: dict[str, Tensor], ids: np.ndarray | None = None) -> None:
         """Continue from what state() returned, or its rows ids, bit for bit. Raises ValueError if it does not fit."""
-        for name, field in self._saved.items():
+        for name, field in self._rows().items():
             if name not in state or state[name].shape != field.shape:
                 found = tuple(state[name].shape) if name in state else "nothing"
                 raise ValueError(f"physics state {name!r}: expected {field.shape}, found {found}")
         self.reset(ids)  # forgets what the state does not hold: warnings, and data that a persistent batch keeps
         rows = slice(None) if ids is None else ids
-        for name, field in self._saved.items():
+        for name, field in self._rows().items():
             field[rows] = state[name].numpy()[rows]
+        if self._own_constants:
+            self._batch.set_const(ids)
 
     def copy(self, source: np.ndarray, target: np.ndarray) -> None:
         """Put the simulations target [n] (sorted) into the states of source [n], bit for bit, as load_state does."""
         self.reset(target)
-        for field in self._saved.values():
-            field[target] = field[source]
+        for name, field in self._rows().items():
+            columns = slice(2, None) if name == "noise" else slice(None)  # the target keeps its own key
+            field[target, columns] = field[source, columns]
+        if self._own_constants:
+            self._batch.set_const(target)
+
+    def _rows(self) -> dict[str, np.ndarray]:
+        """All that a simulation's future depends on, one row each."""
+        noise = {"noise": self._noise.state} if self._noise else {}
+        return self._saved | {f"model.{name}": field for name, field in self._expanded.items()} | noise
 
     def _warn(self) -> np.ndarray | None:
         last, counts = np.moveaxis(self._batch.warning, -1, 0)

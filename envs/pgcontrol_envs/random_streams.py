@@ -1,5 +1,6 @@
 """Random numbers, one stream an env, so that what an env draws does not depend on its neighbours."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,6 +8,11 @@ import numpy as np
 from gymnasium.utils.seeding import np_random
 
 from pgcontrol_envs.arrays import Array
+
+# of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"): the increment, and the
+# multipliers of its finaliser
+_GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 class Streams:
@@ -55,3 +61,68 @@ class Streams:
         """Continue from what state() returned."""
         for generator, saved in zip(self.generators, state, strict=True):
             generator.bit_generator.state = saved
+
+
+class Noise:
+    """What is random inside the steps of N envs: sensor noise, pushes, new commands.
+
+    Counter-based: a number is a function of the env's key, of how many steps its episode has made, and of the name of
+    what is drawn. So one call serves all envs, the answer does not depend on their number or on the order of calls, a
+    state that is asked twice says the same, and a few integers an env are all that has to be saved.
+
+    Attributes:
+        state: int64 [N, 4]: the env's own key, the steps that it ever made, and of its episode the key and the step.
+            A copied episode goes on with the noise of the one that it was copied from; the next is the env's own again.
+    """
+
+    def __init__(self, num_envs: int, seed: int | None = None):
+        self.state = np.zeros((num_envs, 4), np.int64)
+        first = np.random.SeedSequence().generate_state(1, np.uint64)[0] if seed is None else np.uint64(seed % 2**64)
+        with np.errstate(over="ignore"):
+            self.state[:, 0] = _keys(first + np.arange(num_envs, dtype=np.uint64))
+        self._names: dict[str, np.uint64] = {}
+        self.restart(slice(None))
+
+    def reseed(self, env: int, seed: int) -> None:
+        """Give an env the key of a seed; its next episode begins with it."""
+        self.state[env, :2] = _keys(np.array([seed % 2**64], np.uint64))[0], 0
+
+    def restart(self, ids: Array | slice) -> None:
+        """The envs ids [n] begin an episode."""
+        self.state[ids, 1] += 1
+        self.state[ids, 2:] = self.state[ids, :2]
+
+    def advance(self, ids: Array | None = None) -> None:
+        """All envs, or the envs ids [n], make a step."""
+        self.state[slice(None) if ids is None else ids, 1::2] += 1
+
+    def uniform(self, name: str, low: Array, high: Array, size: int) -> Array:
+        """[N, size] float64, uniform in [low, high), which may be numbers or [size], for the purpose `name`."""
+        return low + (high - low) * self._unit(name, size)
+
+    def normal(self, name: str, size: int) -> Array:
+        """[N, size] float64, standard normal (Box & Muller 1958), for the purpose `name`."""
+        one, two = np.split(self._unit(name, 2 * size), 2, axis=1)
+        return np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * two)
+
+    def _unit(self, name: str, size: int) -> np.ndarray:
+        if name not in self._names:
+            self._names[name] = np.uint64(zlib.crc32(name.encode()) << 32)
+        key, step = self.state[:, 2].view(np.uint64), self.state[:, 3].view(np.uint64)
+        with np.errstate(over="ignore"):
+            places = _scramble(self._names[name] + np.arange(size, dtype=np.uint64))
+            bits = _scramble(_scramble(key + step * _GOLDEN)[:, None] + places)
+        return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def _keys(seeds: np.ndarray) -> np.ndarray:
+    """int64 keys of uint64 seeds; seeds that follow each other have keys that do not."""
+    return _scramble(_scramble(seeds + _GOLDEN)).view(np.int64)
+
+
+def _scramble(x: np.ndarray) -> np.ndarray:
+    """SplitMix64's finaliser of uint64s."""
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> _SHIFTS[0])) * _MIX[0]
+        x = (x ^ (x >> _SHIFTS[1])) * _MIX[1]
+        return x ^ (x >> _SHIFTS[2])

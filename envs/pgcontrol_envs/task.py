@@ -73,6 +73,8 @@ class Task(ABC):
         frame_skip: physics substeps per env step.
         time_limit: env steps after which an episode is truncated.
         derived: the derived MjData fields the task reads.
+        stage: up to which stage derived fields are computed after the last substep: none (they lag one substep, as
+            after mj_step), pos, vel (dm_control's order of integration) or acc.
         unobserved: how many positions are not observed: the first ones, which say where a body is.
         exclude_current_positions_from_observation: False if those are observed as well.
         settings: which attributes Gymnasium's keyword arguments set, by the arguments' names; besides the bases' own.
@@ -91,6 +93,7 @@ class Task(ABC):
     frame_skip: ClassVar[int]
     time_limit: ClassVar[int] = 1000
     derived: ClassVar[tuple[str, ...]] = ()
+    stage: ClassVar[str] = "none"
     unobserved: ClassVar[int] = 0
     exclude_current_positions_from_observation: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("xml_file", "frame_skip")
@@ -101,19 +104,28 @@ class Task(ABC):
     camera: ClassVar[Camera] = Camera()
 
     def __init__(self) -> None:
-        self.model = load_model(self.xml, Path(inspect.getfile(type(self))).parent)
+        self.model = self.make_model()
         self.dt: float = self.model.opt.timestep * self.frame_skip
         self.action_low, self.action_high = torch.from_numpy(self.model.actuator_ctrlrange).float().unbind(-1)
         self._require_bounds()
 
+    def make_model(self) -> mujoco.MjModel:
+        """The model of all simulations; here that of `xml`. A task may build its own, with mujoco.MjSpec."""
+        return load_model(self.xml, Path(inspect.getfile(type(self))).parent)
+
     def _require_bounds(self) -> None:
         """Every actuator has a range of controls: MuJoCo reads a missing one as [0, 0], so that nothing would move."""
         if not self.model.nu:
-            raise TaskError(f"{type(self).__name__}: {self.xml} has no actuators")
+            raise TaskError(f"{type(self).__name__}: {self.source} has no actuators")
         free = np.flatnonzero((self.action_low >= self.action_high).numpy())
         if len(free):
             names = ", ".join(self.model.actuator(i).name or str(i) for i in free)
-            raise TaskError(f"{type(self).__name__}: {self.xml} gives no ctrlrange for the actuators {names}")
+            raise TaskError(f"{type(self).__name__}: {self.source} gives no ctrlrange for the actuators {names}")
+
+    @property
+    def source(self) -> str:
+        """Where the model comes from, for messages."""
+        return getattr(self, "xml", "make_model()")
 
     def body(self, name: str | int) -> int:
         """The model's number of a body, given its name or its number."""
@@ -140,6 +152,13 @@ class Task(ABC):
     def observe(self) -> Array:
         """The observations [N, O], float64, in memory of their own; here the positions but those, the velocities."""
         return join(self.posture, self.velocity)
+
+    def privileged(self) -> Array | None:
+        """What the critic sees besides the observation, and the policy does not, [N, P] float64; None for nothing.
+
+        True velocities, friction, contact forces, pushes: what a simulation knows and a robot cannot measure.
+        """
+        return None
 
     def before(self) -> Array | None:
         """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""

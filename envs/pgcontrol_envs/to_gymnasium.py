@@ -2,6 +2,7 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+import copy
 from collections.abc import Mapping
 from dataclasses import fields
 from math import inf
@@ -81,7 +82,7 @@ class Simulations:
     def data(self, i: int) -> mujoco.MjData:
         """Copy i's state, with the derived fields; the next call puts another state into the same MjData."""
         if self._data is None:
-            self._data = mujoco.MjData(self.envs.task.model)
+            self._data = mujoco.MjData(copy.copy(self.envs.task.model))
         self.envs.physics.mirror(i, self._data)
         return self._data
 
@@ -179,7 +180,7 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
             found = f"{mask.dtype} {mask.shape}" + " without a True" * (mask.dtype == np.bool_ and not mask.any())
             raise ValueError(f"options['reset_mask']: expected bool ({self.num_envs},) with some True, got {found}")
         self._obs = self._obs.copy()  # what was returned last is the caller's
-        self._obs[mask] = self.envs.reset(mask, seed).numpy()
+        self._obs[mask] = _seen(self.envs, self.envs.reset(mask, seed))
         self._over[mask] = False
         return self._obs, {}
 
@@ -200,7 +201,7 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
             self.envs.reset(self._over)
             active = ~self._over
         step = self._sims.step(actions, active)
-        self._obs, terminated, truncated = step.obs.numpy(), step.terminated.numpy(), step.truncated.numpy()
+        self._obs, terminated, truncated = _seen(self.envs, step.obs), step.terminated.numpy(), step.truncated.numpy()
         over = terminated | truncated
         terms = {name: term.numpy() for name, term in step.terms.items()}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and over.any():
@@ -215,7 +216,7 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         final = np.full(self.num_envs, None, object)
         for i in np.flatnonzero(over):
             final[i] = self._obs[i].copy()
-        self._obs[over] = self.envs.reset(over).numpy()
+        self._obs[over] = _seen(self.envs, self.envs.reset(over))
         ended = {"final_obs": final, "_final_obs": over.copy()}
         ended |= {"final_info": _masked(terms, over), "_final_info": over.copy()}
         return ended | _masked(terms, ~over)
@@ -276,13 +277,14 @@ class GymEnv(gymnasium.Env[Array, Array]):
         """A new episode: obs [O], {}."""
         super().reset(seed=seed)
         self._sims.envs.streams.generators[0] = self.np_random
-        return self._sims.envs.reset()[0].numpy(), {}
+        return _seen(self._sims.envs, self._sims.envs.reset())[0], {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """One step: obs [O], reward, terminated, False, and the reward's terms."""
         step = self._sims.step(np.asarray(action)[None])
         terms = {name: float(term[0]) for name, term in step.terms.items()}
-        return step.obs[0].numpy(), float(step.reward[0]), bool(step.terminated[0]), False, terms
+        obs = _seen(self._sims.envs, step.obs)[0]
+        return obs, float(step.reward[0]), bool(step.terminated[0]), False, terms
 
     def render(self) -> Array | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A picture, [height, width, 3] uint8; None without a render mode."""
@@ -326,3 +328,8 @@ def register(tasks: Mapping[str, type[Task]]) -> None:
             max_episode_steps=task.time_limit,
             kwargs={"task": env_id},
         )
+
+
+def _seen(envs: TaskVecEnv, obs: torch.Tensor) -> Array:
+    """What a policy sees of observations [n, O + P]: [n, O]."""
+    return obs[:, : envs.obs_size].numpy()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs import contract
+from pgcontrol_envs.arrays import join
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Task
@@ -60,7 +61,8 @@ class Step(NamedTuple):
     """What one step of N envs returned, in memory that later steps leave alone.
 
     Attributes:
-        obs: the true observations after the step, final ones included: reset is explicit. Float64 [N, O].
+        obs: the true observations after the step, final ones included: reset is explicit. Float64 [N, O + P]: what a
+            policy sees, and behind it what only its critic does.
         reward: float64 [N].
         terminated: the episode ended in a terminal state; bool [N].
         truncated: the episode ran into its time limit; bool [N]. Both may hold at once.
@@ -94,6 +96,8 @@ class VecEnv(Protocol):
     """N envs stepped together; an env whose episode ended must be reset before its next step.
 
     Attributes:
+        obs_size: O, the numbers that a policy sees.
+        privileged: P, the further numbers of an observation here, which only a critic sees; 0 for most envs.
         action_low: float32 [A].
         action_high: float32 [A].
         control_dt: seconds per env step.
@@ -104,6 +108,7 @@ class VecEnv(Protocol):
     env_id: str
     num_envs: int
     obs_size: int
+    privileged: int
     action_low: Tensor
     action_high: Tensor
     control_dt: float
@@ -125,7 +130,7 @@ class VecEnv(Protocol):
         """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
 
         seed restarts the random stream of env i from seed + i; a sequence gives each env its own, None leaving a
-        stream as it is. Returns the observations of the envs reset, float64 [n, O].
+        stream as it is. Returns the observations of the envs reset, float64 [n, O + P].
         """
         ...
 
@@ -192,13 +197,15 @@ class TaskVecEnv:
         limit = task.time_limit if time_limit is None else time_limit
         self.control_dt, self.time_limit = self.task.dt, None if limit == inf else int(limit)
         self._limit = limit
-        self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived)
+        self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived, seed)
         self.task.bind(self.physics)
         self.streams = Streams.seeded(num_envs, seed)
         # the reading of one clock, and what it was when each episode began
         self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))
         self.obs_size = self.task.observe().shape[-1]
+        more = self.task.privileged()
+        self.privileged = 0 if more is None else more.shape[-1]
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
         """Start new episodes; see VecEnv.reset."""
@@ -206,11 +213,12 @@ class TaskVecEnv:
         for i in chosen.tolist():
             if (one := seeds[i]) is not None:
                 self.streams.reseed(i, one)
+                self.physics.reseed(i, one)
         self.physics.reset(chosen)
         self.task.reset(self.physics, chosen, self.streams.narrow(chosen))
         self.physics.forward(chosen)
         self._began[chosen] = self._clock
-        return torch.from_numpy(self.task.observe()[chosen])
+        return torch.from_numpy(self._observe()[chosen])
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
         """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
@@ -222,15 +230,15 @@ class TaskVecEnv:
             before = before.copy()
         if active is None:
             physics.ctrl[:] = controls
-            unstable = physics.step(task.frame_skip)
+            unstable = physics.step(task.frame_skip, stage=task.stage)
         else:
             ids = as_ids(active, self.num_envs)
             physics.ctrl[ids] = controls[ids]
-            unstable = physics.step(task.frame_skip, ids)
+            unstable = physics.step(task.frame_skip, ids, task.stage)
             self._began += ~active.numpy()  # the others do not age
         task.remember()
         self._clock += 1
-        obs, truncated, terminated = task.observe(), self._began <= self._clock - self._limit, task.terminated()
+        obs, truncated, terminated = self._observe(), self._began <= self._clock - self._limit, task.terminated()
         if terminated is None:
             terminated = np.zeros(self.num_envs, np.bool_)
         reward, terms = task.reward(controls, before, terminated)
@@ -239,6 +247,11 @@ class TaskVecEnv:
         if unstable is not None:
             step = step._replace(unstable=tensor(unstable))
         return step if active is None else _masked(step, active)
+
+    def _observe(self) -> np.ndarray:
+        """[N, O + P], in memory of its own."""
+        obs = self.task.observe()
+        return obs if not self.privileged else join(obs, self.task.privileged())
 
     def qpos(self, i: int) -> np.ndarray:
         """A copy of env i's generalised positions [nq]."""

@@ -180,7 +180,7 @@ def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[
 
     results = evaluate.episodes(env, act, seed, on_step=watch)
     # environments that stand still repeat their last observation
-    seen = torch.stack([*(played.obs for played in steps), steps[-1].step.obs]).numpy()
+    seen = torch.stack([*(played.obs for played in steps), steps[-1].step.obs]).numpy()[..., : env.obs_size]
     taken = torch.stack([played.action for played in steps]).float().numpy()
     reward = torch.stack([played.step.reward for played in steps]).numpy()
     terminated = torch.stack([played.step.terminated for played in steps]).any(0).tolist()

@@ -207,7 +207,7 @@ def widen(learner: Learner, std: float) -> None:
     policy = learner.policy
     obs = learner.collector.obs if learner.watch.probes is None else learner.watch.probes
     with torch.no_grad():
-        policy.head.widen(std, policy.actor_trunk(policy.normaliser(obs)))
+        policy.head.widen(std, policy.features(policy.normaliser(obs)))
 
 
 def final(folder: Path) -> float:

@@ -72,7 +72,7 @@ class DecQN(Rule):
         policy, options = self.policy, self.options
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         self.target = policy.theta.clone()  # the target network's weights [P]
-        self.replay = ReplayBuffer(options.capacity, policy.obs_size, policy.head.choice_spec)
+        self.replay = ReplayBuffer(options.capacity, policy.normaliser.mean.numel(), policy.head.choice_spec)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:

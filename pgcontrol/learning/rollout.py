@@ -28,6 +28,8 @@ Finals = list[tuple[int, Tensor, Tensor]]
 class Rollout:
     """T x N choices of one policy and what came of them. All tensors start with [T, N].
 
+    O counts the numbers of an observation with what only the critic sees.
+
     Attributes:
         raw_obs: [T, N, O] float64, as the environment gave it.
         raw_next: [T, N, O] float64: the state each transition truly ended in.
@@ -147,7 +149,7 @@ class Collector:
         self.seconds: dict[str, float] = {}
         self.breakdowns, self._played = Breakdowns(), 0  # and environment steps so far
         # what the policy will see next, [N, O]
-        self.obs = torch.zeros(env.num_envs, env.obs_size, dtype=torch.float64)
+        self.obs = torch.zeros(env.num_envs, env.obs_size + env.privileged, dtype=torch.float64)
         # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         # (raw observations [N, O], noise [N, ...]) -> (action, choice)
@@ -165,7 +167,7 @@ class Collector:
         """
         T, N, policy, spec = self.length, self.env.num_envs, self.policy, self.policy.head.choice_spec
         began = time.perf_counter()
-        raw_obs = torch.empty(T + 1, N, self.env.obs_size, dtype=torch.float64)
+        raw_obs = torch.empty(T + 1, *self.obs.shape, dtype=torch.float64)
         choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
         reward, played = torch.empty(T, N, dtype=torch.float64), torch.empty(T, N, dtype=torch.int64)
         terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)

@@ -35,6 +35,7 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     spec = {name: value for name, value in nested(config).items() if name in made_of}
     spec |= {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
     spec |= {"shapes": env.shapes} if env.shapes else {}
+    spec |= {"privileged": env.privileged} if env.privileged else {}
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
 
@@ -73,19 +74,21 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     classes = {part: cls for part, (_, cls) in parts.items()}
     options = {part: chosen.options for part, (chosen, _) in parts.items()}
     size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
+    privileged = spec.get("privileged", 0)
+    seen = size + privileged  # by the critic
     with seeded(seed):
         bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
         head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
-        critic = classes["critic"](Trunk.features(size, critic_hidden), options["critic"])
+        critic = classes["critic"](Trunk.features(seen, critic_hidden), options["critic"])
         trunk = functools.partial(classes["trunk"], size, hidden, options["trunk"])
 
         def critic_trunk() -> Trunk:
             try:
-                return classes["critic_trunk"](size, critic_hidden, options["critic_trunk"])
+                return classes["critic_trunk"](seen, critic_hidden, options["critic_trunk"])
             except InputError as error:  # of sizes that it calls `hidden`
                 raise InputError(f"critic_{error}") from None
 
-        policy = Policy(size, trunk, head, critic_trunk, critic)
+        policy = Policy(size, trunk, head, critic_trunk, critic, privileged)
     if shapes := spec.get("shapes"):
         policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])
     return policy
@@ -162,7 +165,8 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
 def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """A policy has no more weights than its tensors have numbers, which is known before memory is taken for it."""
     numbers = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("policy."))
-    widest = max(spec["obs_size"], len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
+    inputs = spec["obs_size"] + spec.get("privileged", 0)
+    widest = max(inputs, len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
     if widest > numbers:
         raise ValueError(f"a layer of {widest} units, while all its tensors have {numbers} numbers")
     filled = _filled(dict(spec))

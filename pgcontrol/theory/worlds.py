@@ -19,7 +19,7 @@ class OneStep:
     control_dt = 1.0
     time_limit: int | None = 1
     exact_resume = True
-    obs_size = 2
+    obs_size, privileged = 2, 0
     shapes = None
 
     def __init__(self, num_envs: int, seed: int = 0):

@@ -118,6 +118,7 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
     try:
         memory.require_clone(config, data.steps, env)
         spec = policy_spec(config, env)
+        spec.pop("privileged", None)  # a dataset holds what the policy sees
     finally:
         env.close()
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])

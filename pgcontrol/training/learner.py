@@ -149,7 +149,7 @@ class Learner:
         if not self.prior:
             bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
             seen = rollout.raw_obs.flatten(0, 1)
-            features = torch.no_grad()(lambda: self.policy.actor_trunk(self.policy.normaliser(seen)))
+            features = torch.no_grad()(lambda: self.policy.features(self.policy.normaliser(seen)))
             self.policy.head.adapt(rollout, features, self.progress, self.adapting)
         self.policy.critic.adapt(target.flatten())
         return bounded

@@ -50,7 +50,7 @@ class Prior:
         """
         where, own = str(self.config.prior), self.policy.state_dict()
         prior, meta = load_with_meta(where)
-        alike = ("obs_size", "low", "high", "hidden", "trunk", "head")
+        alike = ("obs_size", "privileged", "low", "high", "hidden", "trunk", "head")
         theirs, ours = (flat({key: of.get(key) for key in alike}) for of in (meta["policy"], spec))
         for key in ours | theirs:
             if theirs.get(key) != ours.get(key):
@@ -63,7 +63,7 @@ class Prior:
             self._play(seed, threads, lambda played: visited.append(played.obs))
             obs = torch.cat(visited)
             some = obs[:: max(1, len(obs) // STATES)]
-            self.policy.head.widen(self.config.prior_std, self.policy.actor_trunk(self.policy.normaliser(some)))
+            self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
         self.prior_return.fill_(self._play(seed, threads))
         return f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here"

@@ -21,7 +21,7 @@ class Clockwork:
     control_dt = 0.02
     time_limit: int | None = None
     exact_resume = True
-    obs_size = 2
+    obs_size, privileged = 2, 0
     shapes = None
 
     def __init__(self, num_envs: int, period: int, terminates: bool, bad_at: int | None = None, blind: bool = False):

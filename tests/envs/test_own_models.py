@@ -1,0 +1,191 @@
+"""Models that differ between simulations, noise within steps, and what only a critic sees."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from pgcontrol_envs.physics import CpuPhysics
+from pgcontrol_envs.random_streams import Noise
+from pgcontrol_envs.task import GYMNASIUM_ASSETS, TaskError, load_model
+from pgcontrol_envs.tasks.half_cheetah import HalfCheetah
+from pgcontrol_envs.tasks.hopper import Hopper
+from pgcontrol_envs.vector import TaskVecEnv
+
+from pgcontrol.laws import tasks as laws
+from pgcontrol.laws.base import laws_of
+from pgcontrol.runs.config import configure
+from pgcontrol.training.learner import Learner
+
+
+class Varied(HalfCheetah):
+    """Bodies of 0.5 to 1.5 times their mass, slippery or not, sensors that err, pushes; the critic sees them."""
+
+    id = "Varied-v0"
+
+    def bind(self, physics):
+        super().bind(physics)
+        self.mass, self.friction = physics.expand("body_mass"), physics.expand("geom_friction")
+        self.noise, self.push = physics.noise, physics.xfrc_applied[:, 1, :1]
+        self.plain = self.model.body_mass.copy()
+
+    def reset(self, physics, ids, rng):
+        super().reset(physics, ids, rng)
+        self.mass[ids] = self.plain * rng.uniform(0.5, 1.5, self.model.nbody)
+        self.friction[ids, :, 0] = rng.uniform(0.3, 1.0, 1)
+        physics.set_const(ids)
+        self.push[ids] = self.pushes()[ids]
+
+    def pushes(self):
+        return self.noise.uniform("push", -5.0, 5.0, 1)
+
+    def remember(self):
+        self.push[:] = self.pushes()
+
+    def observe(self):
+        obs = super().observe()
+        return obs + 0.01 * self.noise.normal("sensors", obs.shape[-1])
+
+    def privileged(self):
+        return np.concatenate((self.mass, self.friction[:, 1, :1], self.push), -1)
+
+
+class Built(Hopper):
+    """A hopper whose model is made in code."""
+
+    id = "Built-v0"
+
+    def make_model(self):
+        spec = mujoco.MjSpec.from_file(str(GYMNASIUM_ASSETS / "hopper.xml"))
+        spec.body("torso").add_site(name="top", pos=[0, 0, 0.2])
+        return spec.compile()
+
+
+@pytest.mark.parametrize("law", laws_of(laws).values(), ids=laws_of(laws))
+@pytest.mark.parametrize("cls", [Varied, Built], ids=["varied", "built"])
+def test_laws_hold(law, cls):
+    law(cls)
+
+
+def test_each_simulation_has_the_model_that_was_written():
+    """As a loop over MjData whose models have these masses and frictions."""
+    model = load_model("hopper.xml")
+    physics = CpuPhysics(model, 3, 1)
+    mass, friction = physics.expand("body_mass"), physics.expand("geom_friction")
+    assert np.array_equal(mass, np.tile(model.body_mass, (3, 1)))
+    rng = np.random.default_rng(0)
+    mass[:] *= rng.uniform(0.5, 2, mass.shape)
+    friction[..., 0] *= rng.uniform(0.3, 1, (3, 1))
+    physics.set_const()
+    physics.ctrl[:] = 0.5
+    physics.step(50)
+    for i in range(3):
+        own = load_model("hopper.xml")
+        own.body_mass[:], own.geom_friction[:] = mass[i], friction[i]
+        data = mujoco.MjData(own)
+        mujoco.mj_setConst(own, data)
+        mujoco.mj_resetData(own, data)
+        data.ctrl[:] = 0.5
+        for _ in range(50):
+            mujoco.mj_step(own, data)
+        assert np.array_equal(physics.qpos[i], data.qpos)
+        seen = mujoco.MjData(load_model("hopper.xml"))
+        physics.mirror(i, seen)
+        assert np.array_equal(seen.model.body_mass, mass[i])
+
+
+def test_a_field_of_assets_is_refused():
+    with pytest.raises(ValueError, match="cannot give each simulation its own 'mesh_vert'"):
+        CpuPhysics(load_model("hopper.xml"), 2).expand("mesh_vert")
+
+
+@pytest.mark.parametrize("stage", ["none", "pos", "vel", "acc"])
+def test_stages_of_a_step(stage):
+    """With vel, derived positions are those of the state that the step ended in; without, of the one before."""
+    physics = CpuPhysics(load_model("hopper.xml"), 2, 1, ("xpos",))
+    physics.ctrl[:] = 1.0
+    physics.step(4, stage=stage)
+    data = mujoco.MjData(physics.model)
+    seen = physics.bind("xpos")[0].copy()
+    physics.mirror(0, data)
+    assert np.array_equal(seen, data.xpos) == (stage != "none")
+
+
+def test_copies_have_the_same_model_and_the_same_noise():
+    env = TaskVecEnv(Varied, 4, seed=0, threads=1)
+    env.reset()
+    for _ in range(3):
+        env.step(torch.zeros(4, 6))
+    env.copy([0, 0], [2, 3])
+    step = env.step(torch.full((4, 6), 0.2))
+    assert torch.equal(step.obs[0], step.obs[2])
+    assert torch.equal(step.obs[0], step.obs[3])
+    assert not torch.equal(step.obs[0], step.obs[1])
+    again = env.reset([2, 3])
+    assert not torch.equal(again[0], again[1])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_noise_does_not_depend_on_how_many_there_are(threads):
+    whole, part = TaskVecEnv(Varied, 6, 10, threads), TaskVecEnv(Varied, 2, 14)
+    a, b = whole.reset(), part.reset()
+    assert torch.equal(a[4:], b)
+    for _ in range(20):
+        a, b = whole.step(torch.zeros(6, 6)).obs, part.step(torch.zeros(2, 6)).obs
+    assert torch.equal(a[4:], b)
+
+
+def test_noise_is_as_it_says():
+    """Uniform and normal to within four standard errors; no two names, steps, envs or places go together."""
+    noise, seen = Noise(500, 0), []
+    for _ in range(60):
+        noise.advance()
+        seen.append(noise.uniform("a", 0, 1, 10))
+        assert np.array_equal(seen[-1], noise.uniform("a", 0, 1, 10))
+    u = np.array(seen)
+    assert abs(u.mean() - 0.5) < 4 * np.sqrt(1 / 12 / u.size)
+    assert abs(u.var() - 1 / 12) < 4 * np.sqrt(1 / 180 / u.size)
+    bound = 4 / np.sqrt(u.size)
+    for axis in range(3):
+        one, two = np.delete(u, 0, axis).ravel(), np.delete(u, -1, axis).ravel()
+        assert abs(np.corrcoef(one, two)[0, 1]) < bound
+    assert abs(np.corrcoef(noise.uniform("a", 0, 1, 500).ravel(), noise.uniform("b", 0, 1, 500).ravel())[0, 1]) < 0.01
+    z = noise.normal("z", 400)
+    assert abs(z.mean()) < 4 / np.sqrt(z.size)
+    assert z.std() == pytest.approx(1, abs=4 / np.sqrt(2 * z.size))
+    assert np.isfinite(z).all()
+
+
+def test_the_critic_sees_more_than_the_actor():
+    settings = {"num_envs": 4, "rollout_steps": 32, "total_steps": 512, "algorithm.minibatch": 32, "threads": 1}
+    learner = Learner(configure({"env": Varied, "eval_every": 0} | settings))
+    learner.update()
+    policy, more = learner.policy, learner.env.privileged
+    assert learner.env.task is not None
+    assert more == learner.env.task.model.nbody + 2
+    assert policy.normaliser.mean.shape == (17 + more,)
+    obs = learner.collector.obs.clone()
+    action, value = policy.act(obs, None)[0], policy.value(policy.normaliser(obs))
+    obs[:, 17:] += 1.0
+    assert torch.equal(policy.act(obs, None)[0], action)
+    assert not torch.equal(policy.value(policy.normaliser(obs)), value)
+    assert torch.equal(policy.act(obs[:, :17], None)[0], action)
+    assert policy.predict(obs[0, :17].numpy()).shape == (6,)
+
+
+def test_privileged_numbers_that_change_in_number_are_refused():
+    class Odd(Varied):
+        id = "Odd-v0"
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.asked = 0
+
+        def privileged(self):
+            self.asked += 1
+            return super().privileged()[:, : 3 if self.asked > 3 else 4]
+
+    with pytest.raises(TaskError, match=r"Odd.privileged: returned \[3, 3\] float64; expected \[N, P\] = \[3, 4\]"):
+        TaskVecEnv(Odd, 2)
