@@ -36,7 +36,7 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
         InputError: names the setting that takes most, and the number that would fit.
     """
     row, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
-    obs_size = env.obs_size if env else 1
+    obs_size = env.obs_size + env.privileged if env else 1
     head, params = _head(config, env) if env else (_nothing, 0)
     critic, _ = _layer(lambda features: catalog.critics()[config.critic.name](features, config.critic.options))
     own = {f"algorithm.{f.name}": getattr(options, f.name) for f in dataclasses.fields(options)}
