@@ -1,6 +1,7 @@
 """Natural runs and their truth: what would each have become, had it been widened on the way?
 
     python experiments/natural.py make [--part 0/1] [--runs runs/natural]
+    python experiments/natural.py table
 
 None of the runs is tuned to collapse. Each is branched from four checkpoints, by an oracle that no user could afford:
 four branches widened and four left alone, under the schedule that was left and under a fresh one, scored by the mode
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -197,6 +199,81 @@ def make(part: tuple[int, int], where: Path) -> None:
                 _add(row | stamp)
 
 
+class Cost(NamedTuple):
+    """What widening at one place would have gained, under one schedule, by one score.
+
+    Attributes:
+        p: one-sided, that there is no gain (Welch).
+        counts: the gain is more than a tenth of what the return did in the run and its branches.
+    """
+
+    at: float
+    gain: float
+    p: float
+    counts: bool
+
+
+def costs(branches: list[dict[str, Any]], schedule: str, score: str) -> list[Cost]:
+    """At each of the places whose branches are all there; those that diverged count as the worst."""
+    mine = [row for row in branches if row["schedule"] == schedule]
+    scores = [row[score] for row in mine if row[score] is not None]
+    if not scores:
+        return []
+    scale, worst, found = float(np.ptp(scores)), min(scores), []
+    for at in FRACTIONS:
+        here = [(row["arm"], worst if row[score] is None else row[score]) for row in mine if row["at"] == at]
+        arms = [[value for name, value in here if name == arm] for arm in ARMS]
+        if min(map(len, arms)) < SEEDS:
+            continue
+        gain = float(np.mean(arms[1]) - np.mean(arms[0]))
+        p = float(stats.ttest_ind(arms[1], arms[0], equal_var=False, alternative="greater").pvalue)
+        found.append(Cost(at, gain, p if np.isfinite(p) else float(gain <= 0), gain > 0.1 * scale))
+    return found
+
+
+def holm(p: list[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979)."""
+    order, adjusted, most = np.argsort(p), [0.0] * len(p), 0.0
+    for rank, i in enumerate(order):
+        most = max(most, min(1.0, (len(p) - rank) * p[i]))
+        adjusted[i] = most
+    return adjusted
+
+
+def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], float | None]:
+    """By schedule and score: the first place at which the spread cost the run something; None: nowhere."""
+    found: dict[tuple[str, str], float | None] = {}
+    for schedule, score in itertools.product(("rest", "fresh"), ("mode", "sampled")):
+        places = costs(branches, schedule, score)
+        if len(places) < len(FRACTIONS):
+            continue
+        sure = [place.counts and p < 0.05 for place, p in zip(places, holm([c.p for c in places]), strict=True)]
+        found[schedule, score] = next((place.at for place, one in zip(places, sure, strict=True) if one), None)
+    return found
+
+
+def table() -> None:
+    """natural.md: what the oracle says of each run, beside the verdict of its log."""
+    rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
+    runs = {row["run"]: row for row in rows if "arm" not in row}
+    lines = [
+        "# Natural runs: did their spread cost them something?",
+        "",
+        f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. Four branches were",
+        "widened at a tenth, a quarter, a half and three quarters of the budget, and four left alone. Shown is the first",
+        "place at which widening gains more than a tenth of what the return did, with p < 0.05 (Welch, Holm over four).",
+        "",
+        "| run | verdict of the log | rest, mode | rest, samples | fresh, mode | fresh, samples |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, row in sorted(runs.items()):
+        truth = cost_something([r for r in rows if r["run"] == name and "arm" in r])
+        kinds = itertools.product(("rest", "fresh"), ("mode", "sampled"))
+        said = [("no" if truth[kind] is None else f"at {truth[kind]}") if kind in truth else "" for kind in kinds]
+        lines.append(f"| {name} | {row['verdict']} | {' | '.join(said)} |")
+    (HERE / "natural.md").write_text("\n".join(lines) + "\n")
+
+
 def _add(row: dict[str, Any]) -> None:
     with ROWS.open("a") as file:
         file.write(json.dumps(row) + "\n")
@@ -205,10 +282,12 @@ def _add(row: dict[str, Any]) -> None:
 def main() -> None:
     """What to do."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["make"])
+    parser.add_argument("what", choices=["make", "table"])
     parser.add_argument("--part", default="0/1", help="every n-th run, as 0/2 and 1/2 for two processes")
     parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
     given = parser.parse_args()
+    if given.what == "table":
+        return table()
     number, of = map(int, given.part.split("/"))
     with one_thread():
         make((number, of), given.runs)
