@@ -259,9 +259,10 @@ def table() -> None:
     lines = [
         "# Natural runs: did their spread cost them something?",
         "",
-        f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. Four branches were",
-        "widened at a tenth, a quarter, a half and three quarters of the budget, and four left alone. Shown is the first",
-        "place at which widening gains more than a tenth of what the return did, with p < 0.05 (Welch, Holm over four).",
+        f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. Four branches",
+        "were widened at a tenth, a quarter, a half and three quarters of the budget, and four left alone. Shown is",
+        "the first place at which widening gains more than a tenth of what the return did, with p < 0.05 (Welch,",
+        "Holm over the four).",
         "",
         "| run | verdict of the log | rest, mode | rest, samples | fresh, mode | fresh, samples |",
         "|---|---|---:|---:|---:|---:|",
