@@ -12,7 +12,6 @@ from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.pending import claimed, clear, clip_path, pending, recording_of
 from pgcontrol.rendering.recording import Recording
 from pgcontrol.rendering.render import RenderJob
-from pgcontrol.runs.folder import RunFolder
 from pgcontrol.text import count
 
 LONGEST = 120.0  # seconds that a training waits at its end for clips, if it has taken as long itself
@@ -116,6 +115,8 @@ class RenderQueue:
             self._job.kill()
             self._done()
         if left := pending(self._videos):
+            from pgcontrol.runs.folder import RunFolder  # the worlds come with it, which a queue alone does without
+
             command = RunFolder(self._videos.parent).command("video", "--pending")
             self._say(f"{count(len(left), 'clip')} still to be rendered: {command}")
 
