@@ -240,6 +240,8 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
                 holds, words = _LIMITS[limit]
                 if bound is not None and not holds(number, bound):
                     raise InputError(f"{key} = {value!r}: must be {words} {_number(bound)}")
+            if math.isinf(number):
+                raise InputError(f"{key} = {value!r}: must be a finite number")
     if table := metadata.get("part"):
         for name in value if isinstance(value, tuple) else (value,):
             pick(key, name, table())

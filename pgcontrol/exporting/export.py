@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import logging
+import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -206,6 +207,7 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
     Raises:
         ExportError: an action is out of bounds or not the policy's; says how far off.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it writes a name for this machine into the home folder
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -33,7 +33,9 @@ class CloneConfig:
     patience: int = option(
         20, "ends after so many hundredths of the steps without better held-out likelihood", least=1, most=1000
     )
-    temperature: float | None = option(None, "weigh episodes by exp(return / (this x deviation)); none: alike", above=0)
+    temperature: float | None = option(
+        None, "weigh episodes by exp(return / (this x deviation)); none: alike", least=1e-3
+    )
     eval_episodes: int = option(
         20, "episodes of the evaluation at the end, by mode and by samples; 0: none", least=0, most=100_000
     )

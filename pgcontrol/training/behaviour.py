@@ -82,8 +82,8 @@ class Routes:
         if self.paths is not None and unpack(self.paths).shape[::2] != (len(self.taken), 2):
             raise ValueError("paths of other episodes")
         for shape in self.outlines or []:
-            places = np.array([shape["at"], shape["half"]], float)
-            if places.shape != (2, 2) or not np.isfinite(places).all():
+            places = [*shape["at"], *shape["half"]]
+            if [type(place) in (int, float) and np.isfinite(float(place)) for place in places] != [True] * 4:
                 raise ValueError("outlines that are no shapes")
             if not all(isinstance(shape[name], bool) for name in ("round", "solid")):
                 raise ValueError("outlines that are no shapes")

@@ -1,7 +1,6 @@
 """Cloning: any head fitted to a dataset by its own log-probability."""
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -246,11 +245,12 @@ def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | N
     counts = torch.tensor([_count(episode, horizon) for episode in episodes])
     if temperature is None:
         return torch.ones(int(counts.sum()))
-    returns = np.array([episode.reward.sum() for episode in fitted])
-    scale = temperature * max(returns.std(), 1e-8)
-    mean = np.average(np.exp((returns - returns.max()) / scale), weights=[_count(e, horizon) for e in fitted])
-    weights = [math.exp((episode.reward.sum() - returns.max()) / scale) / mean for episode in episodes]
-    return torch.tensor(weights).repeat_interleave(counts).float()
+    ours, theirs = (np.array([episode.reward.sum() for episode in some]) for some in (fitted, episodes))
+    # by at most e^100 more than the best of the fitted: those held out may be better
+    exponents = [(x - ours.max()) / (temperature * max(ours.std(), 1e-8)) for x in (ours, theirs)]
+    fit, weights = (np.exp(np.minimum(x, 100.0)) for x in exponents)
+    mean = np.average(fit, weights=[_count(e, horizon) for e in fitted])
+    return torch.from_numpy(weights / mean).repeat_interleave(counts).float()
 
 
 @torch.no_grad()

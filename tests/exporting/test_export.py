@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -340,3 +343,17 @@ def test_no_operation_is_one_that_older_runtimes_have_for_float32_alone(name):
     assert doubles
     late = {node.op_type for node in shown.node if doubles & {*node.input}} & {"Cos", "Sin", "Erf", "Softplus"}
     assert not late
+
+
+def test_an_export_leaves_nothing_in_the_home_folder(tmp_path):
+    """onnxruntime would write an id of this machine there."""
+    old = Path(__file__).parents[1] / "fixtures" / "2026_11" / "run"
+    words = ["export", str(old), "--out", str(tmp_path / "made.onnx"), "--accept-changed"]
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"} | {"HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pgcontrol", *words], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.iterdir()) == []

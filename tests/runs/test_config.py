@@ -69,6 +69,7 @@ def test_text_is_read_as_the_fields_type():
         ({"total_stepz": 1}, "unknown setting 'total_stepz'; did you mean 'total_steps'?"),
         ({"algoritm.clip": 0.1}, "unknown setting 'algoritm.clip'; did you mean 'algorithm.clip'?"),
         ({"algorithm.clip": "nan"}, "algorithm.clip = nan: must be"),
+        ({"head.std_rate": "1e999"}, "head.std_rate = inf: must be a finite number"),
         ({"algorithm.gamma": 1.5}, "algorithm.gamma = 1.5: must be at most 1"),
         (
             {"algorithm.decay": "linar"},
