@@ -246,9 +246,9 @@ def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | N
     if temperature is None:
         return torch.ones(int(counts.sum()))
     ours, theirs = (np.array([episode.reward.sum() for episode in some]) for some in (fitted, episodes))
-    # by at most e^100 more than the best of the fitted: those held out may be better
+    # at most e^80 times the best of the fitted, which float32 can say: those held out may be better
     exponents = [(x - ours.max()) / (temperature * max(ours.std(), 1e-8)) for x in (ours, theirs)]
-    fit, weights = (np.exp(np.minimum(x, 100.0)) for x in exponents)
+    fit, weights = (np.exp(np.minimum(x, 80.0)) for x in exponents)
     mean = np.average(fit, weights=[_count(e, horizon) for e in fitted])
     return torch.from_numpy(weights / mean).repeat_interleave(counts).float()
 

@@ -231,6 +231,6 @@ def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_pat
 
 def test_weights_are_numbers_however_cold_it_is():
     """An episode held out that is better than all fitted ones does not overflow."""
-    fitted = [episode(3), episode(3 + 1e-9)]
+    fitted = [episode(3), episode(3)._replace(reward=np.array([1.0, 1.0, 1.0 + 1e-9]))]
     assert weigh(fitted, fitted, 1e-3, horizon=1).isfinite().all()
     assert weigh([episode(5000)], fitted, 1e-3, horizon=1).isfinite().all()
