@@ -107,8 +107,7 @@ def report(options: ReportOptions) -> Comparison:
         NoResults: there is no row yet.
         InputError: the file or a setting is wrong.
     """
-    path = options.sweep
-    sweep = read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
+    path, sweep = options.sweep, sweep_of(options.sweep)
     done, left_out = results.read(sweep), results.left_out(sweep)
     if not done:
         why = f" ({left_out})" if left_out else ""
@@ -119,6 +118,15 @@ def report(options: ReportOptions) -> Comparison:
     written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
     missing = [cell.name for cell in sweep.cells if cell.key not in done]
     return Comparison(queries, written, missing, left_out=left_out)
+
+
+def sweep_of(path: Path) -> Sweep:
+    """The sweep of a file, to be reported.
+
+    Raises:
+        InputError: the file or a setting is wrong.
+    """
+    return read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
 
 
 def publish(queries: Queries, clips: str, say: Callable[[str], object]) -> Path | None:
