@@ -53,8 +53,10 @@ class Normaliser(nn.Module):
     They are kept in float64 and merged batch by batch; see `merge_moments`.
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, mirror: tuple[Tensor, Tensor] | None = None):
+        """`mirror`: order and signs of the first columns, whose moments are then those of both sides together."""
         super().__init__()
+        self.mirror = mirror
         self.mean = nn.Buffer(torch.zeros(size, dtype=torch.float64))
         self.var = nn.Buffer(torch.ones(size, dtype=torch.float64))
         self.count = nn.Buffer(torch.zeros((), dtype=torch.float64))
@@ -72,6 +74,12 @@ class Normaliser(nn.Module):
     def update(self, obs: Tensor) -> Tensor:
         """Take the observations [B, O] into the moments; bool [O]: where they were bounded, see `merge_moments`."""
         bounded = merge_moments(self.mean, self.var, self.count, obs.double())
+        if self.mirror is not None:
+            order, sign = self.mirror
+            mean, var = self.mean[: len(order)], self.var[: len(order)]  # views
+            image, spread = mean[order] * sign, var[order]
+            var.copy_(0.5 * (var + spread) + 0.25 * (mean - image) ** 2)
+            mean.copy_(0.5 * (mean + image))
         torch.rsqrt(self.var + tiny(self.var.amax()), out=self.scale)
         return bounded
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
 from torch import Generator, Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
@@ -53,13 +54,18 @@ class Policy(nn.Module):
         critic_trunk: Callable[[], Trunk],
         critic: Critic,
         privileged: int = 0,
+        mirror: Mirror | None = None,
     ):
         """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic, from
-        [B, obs_size + privileged]."""
+        [B, obs_size + privileged]. With a `mirror` the policy is symmetric: see `params`."""
         super().__init__()
         self.obs_size, self.privileged = obs_size, privileged
         self.shapes = Shapes((obs_size,), (head.joints,), False)
-        self.normaliser = Normaliser(obs_size + privileged)
+        self.mirror: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+        if mirror:
+            obs, action = ((torch.tensor(order), torch.tensor(sign)) for order, sign in mirror)
+            self.mirror = obs, action
+        self.normaliser = Normaliser(obs_size + privileged, self.mirror and self.mirror[0])
         self.actor_trunk = trunk()
         self.head = head
         # a critic without weights reads no features
@@ -94,8 +100,20 @@ class Policy(nn.Module):
         return obs[..., : self.obs_size] if self.privileged else obs
 
     def params(self, obs: Tensor) -> Tensor:
-        """Normalised observations [B, O] -> the head's params [B, ...]."""
-        return self.head(self.features(obs))
+        """Normalised observations [B, O] -> the head's params [B, ...].
+
+        Of a symmetric policy, the answer and the mirrored answer to the mirrored observation, averaged: so a mirrored
+        observation has the mirrored params, to the bit (Abdolhosseini et al. 2019, "On learning symmetric locomotion",
+        section 3.4).
+        """
+        return self._symmetric(lambda seen: self.head(self.actor_trunk(seen)), obs)
+
+    def _symmetric(self, answer: Callable[[Tensor], Tensor], obs: Tensor) -> Tensor:
+        seen = self.seen(obs)
+        if self.mirror is None:
+            return answer(seen)
+        (order, sign), (joints, signs) = self.mirror
+        return 0.5 * (answer(seen) + self.head.mirror(answer(seen[..., order] * sign), joints, signs))
 
     def value(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> V(s) [B], in units of the scaled reward."""
@@ -113,7 +131,11 @@ class Policy(nn.Module):
     def distribution(self, theta: Tensor, obs: Tensor) -> Tensor:
         """`params` under the weights `theta` [P], differentiable in them: the actor's share of `evaluate`."""
         weights = self.unflatten(theta)
-        return _call(self.head, "head.", weights, _call(self.actor_trunk, "actor_trunk.", weights, self.seen(obs)))
+
+        def answer(seen: Tensor) -> Tensor:
+            return _call(self.head, "head.", weights, _call(self.actor_trunk, "actor_trunk.", weights, seen))
+
+        return self._symmetric(answer, obs)
 
     def criticise(self, theta: Tensor, obs: Tensor) -> Tensor:
         """The critic's output under the weights `theta` [P], differentiable in them: its share of `evaluate`."""

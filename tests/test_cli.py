@@ -60,7 +60,6 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
-        ("check .", "plug-in '.': must be a file (cart.py) or a module (my_package.cart)"),
     ],
 )
 def test_bad_input(words, line, capsys, tmp_path, monkeypatch):

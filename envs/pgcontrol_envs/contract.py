@@ -60,6 +60,8 @@ class _Trial:
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
         self.privileged: int | None = None  # P, once it has been seen
+        if (mirror := self.call("mirror", self.task.mirror)) is not None:
+            self.mirrored(mirror)
 
     def run(self) -> None:
         """Reset all, two steps, reset some, one step."""
@@ -118,6 +120,28 @@ class _Trial:
         if self.privileged not in (None, seen):
             raise self.error("privileged", f"returned {seen} numbers, and {self.privileged} before")
         self.privileged = seen
+
+    def mirrored(self, mirror: Any) -> None:
+        """Mirrored twice, an observation and an action are what they were, and bounds are the mirrored ones."""
+        sizes = {"obs": self.task.observe().shape[-1], "action": self.task.model.nu}
+        for name, size in sizes.items():
+            order, sign = (np.asarray(part) for part in getattr(mirror, name))
+            if order.shape != (size,) or sign.shape != (size,) or not {*sign.tolist()} <= {-1, 1}:
+                raise self.error("mirror", f"{name}: expected {size} places and as many signs, each 1 or -1")
+            if sorted(order.tolist()) != list(range(size)) or not np.array_equal(order[order], np.arange(size)):
+                raise self.error(
+                    "mirror", f"{name}: mirrored twice it is not what it was; its order is {order.tolist()}"
+                )
+            if not np.array_equal(sign, sign[order]):
+                raise self.error(
+                    "mirror", f"{name}: mirrored twice it is not what it was; its signs are {sign.tolist()}"
+                )
+        order, sign = (np.asarray(part) for part in mirror.action)
+        low, high = self.task.action_low.numpy(), self.task.action_high.numpy()
+        ends = np.sort(np.stack((low[order], high[order])) * sign, axis=0)
+        if not np.allclose(ends, (low, high), atol=1e-6):
+            wrong = np.flatnonzero(~np.isclose(ends, (low, high), atol=1e-6).all(0)).tolist()
+            raise self.error("mirror", f"the bounds of the actions {wrong} are not those of their mirror images")
 
     def finite(self, method: str, obs: np.ndarray) -> None:
         """All columns are numbers."""

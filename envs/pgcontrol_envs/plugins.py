@@ -80,8 +80,6 @@ def use(source: str | Path) -> Plugin:
         PluginError: it cannot be loaded, or another one has its name.
     """
     found = loaded()
-    if not Path(source).name:
-        raise PluginError(f"plug-in {str(source)!r}: must be a file (cart.py) or a module (my_package.cart)")
     source = _absolute(str(source))
     plugin = found.get(source) or _load(source)
     _pass_on(source)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -57,6 +57,18 @@ class Camera:
         if self.track is not None:
             camera.type, camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, model.body(self.track).id
         return camera
+
+
+class Mirror(NamedTuple):
+    """The symmetry of a body: number i of a mirrored vector is `sign[i]` times number `order[i]` of the vector.
+
+    Attributes:
+        obs: order and signs of an observation, [O] each.
+        action: order and signs of an action, [A] each.
+    """
+
+    obs: tuple[tuple[int, ...], tuple[int, ...]]
+    action: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 class Task(ABC):
@@ -160,6 +172,10 @@ class Task(ABC):
         """
         return None
 
+    def mirror(self) -> Mirror | None:
+        """How the body and its task are mirrored, left to right; None where they are not symmetric."""
+        return None
+
     def before(self) -> Array | None:
         """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""
         return None
@@ -181,6 +197,14 @@ class Task(ABC):
         Envs that stood still are noted again, which must change nothing.
         """
         return None
+
+    def metrics(self) -> Terms:
+        """What to log of a step besides its reward, by name, [N] each: averaged over steps, as `rollout/NAME`."""
+        return {}
+
+    def ending(self) -> Terms:
+        """What to log of an episode at its end, by name, [N] each: averaged over episodes, as `rollout/NAME`."""
+        return {}
 
     # what a task with routes says, besides: of the present state, so ask before the env is reset
 

@@ -277,6 +277,8 @@ class GymEnv(gymnasium.Env[Array, Array]):
         """A new episode: obs [O], {}."""
         super().reset(seed=seed)
         self._sims.envs.streams.generators[0] = self.np_random
+        if seed is not None:
+            self._sims.envs.physics.reseed(0, seed)
         return _seen(self._sims.envs, self._sims.envs.reset())[0], {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pgcontrol.heads import normal, quadrature
-from pgcontrol.heads.base import output_layer, temper
+from pgcontrol.heads.base import Head, output_layer, temper
 from pgcontrol.heads.bins import BinOptions, BinPerJoint
 from pgcontrol.heads.rows import Chain
 from pgcontrol.options import option
@@ -27,6 +27,7 @@ class Autoregressive(BinPerJoint):
     """
 
     name = "autoregressive"
+    mirror = Head.mirror  # none: the first joint is chosen before the second, and its mirror image after it
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)

@@ -150,6 +150,18 @@ class Head(nn.Module):
         """Weight's name -> by what its steps are multiplied, of the weight's shape or one number; 1 where not named."""
         return {}
 
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Params of the mirrored distribution: joint j's action is `sign[j]` times that of joint `order[j]`.
+
+        Linear, and its own inverse. For `--symmetric`, which refuses heads that do not define it.
+
+        Args:
+            params: [B, ...].
+            order: [A] ints.
+            sign: [A], 1 or -1.
+        """
+        raise NotImplementedError
+
     @property
     def answer_shape(self) -> tuple[int, ...]:
         """Shape of one answer where a policy leaves the package, `predict` and export: (A,), or (H, A) for chunks."""

@@ -76,6 +76,11 @@ class Beta(Continuous):
         shift = (alpha1 - alpha2) * (psi_alpha - psi_sum) + (beta1 - beta2) * (psi_beta - psi_sum)
         return (log_beta(alpha2, beta2) - log_beta(alpha1, beta1) + shift).sum(-1).to(new.dtype)
 
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Where the sign changes, α and β change places."""
+        moved = params[..., order]
+        return torch.where(sign < 0, moved.flip(1), moved)
+
     def mode(self, params: Tensor) -> Tensor:
         """(α − β) / (α + β − 2) on [−1, 1]; 0 when the distribution is uniform to float precision."""
         a, b = F.softplus(params).unbind(1)

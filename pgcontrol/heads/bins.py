@@ -65,6 +65,11 @@ class BinPerJoint(Head):
         """The likeliest bin of every joint."""
         return self.row(params).mode()
 
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Where the sign changes, bins are counted from the other end."""
+        moved = params[:, order]
+        return torch.where(sign.view(-1, 1) < 0, moved.flip(-1), moved)
+
     def decode(self, choice: Tensor) -> Tensor:
         """The bin's value."""
         return self.to_bounds(self.centres[choice]).unsqueeze(1)

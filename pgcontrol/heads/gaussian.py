@@ -61,6 +61,11 @@ class DiagonalGaussian(Continuous):
         """Closed form: log(σ₂/σ₁) + (σ₁² + (μ₁−μ₂)²) / 2σ₂² − ½, summed over joints."""
         return normal.kl(old[:, 0], old[:, 1], new[:, 0], new[:, 1])
 
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Means change place and sign, σ its place."""
+        mean, log_std = params[..., order].unbind(1)
+        return torch.stack((mean * sign, log_std), dim=1)
+
     def mode(self, params: Tensor) -> Tensor:
         """The mean."""
         return params[:, 0]

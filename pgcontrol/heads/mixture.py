@@ -64,6 +64,11 @@ class Mixture(Continuous):
         bias[:, -self.joints :] = math.log(self.options.within(std))
         weight[:, -self.joints :] = 0.0
 
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Each component's means change place and sign, and σ its place."""
+        weight, mean, log_std = params.split((1, self.joints, self.joints), -1)
+        return torch.cat((weight, mean[..., order] * sign, log_std[..., order]), -1)
+
     def noise(self, count: int, rng: Generator) -> Tensor:
         """For the component and for its value, [count, M + A]."""
         race = categorical.race(count, self.components, rng=rng)

@@ -148,6 +148,8 @@ class Collector:
         # where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)
         self.seconds: dict[str, float] = {}
         self.breakdowns, self._played = Breakdowns(), 0  # and environment steps so far
+        # what the task measured in the last `collect`, by name: the mean over its steps, or over episodes that ended
+        self.metrics: dict[str, float] = {}
         # what the policy will see next, [N, O]
         self.obs = torch.zeros(env.num_envs, env.obs_size + env.privileged, dtype=torch.float64)
         # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
@@ -166,12 +168,14 @@ class Collector:
             FloatingPointError: every environment has gone bad at once, or every transition is in quarantine.
         """
         T, N, policy, spec = self.length, self.env.num_envs, self.policy, self.policy.head.choice_spec
+        task = self.env.task
         began = time.perf_counter()
         raw_obs = torch.empty(T + 1, *self.obs.shape, dtype=torch.float64)
         choice = torch.empty(T, N, *spec.shape, dtype=spec.dtype)
         reward, played = torch.empty(T, N, dtype=torch.float64), torch.empty(T, N, dtype=torch.int64)
         terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)
         acting = physics = 0.0
+        measured: dict[str, list[float]] = {}
         episodes: list[FinishedEpisode] = []
         finals: Finals = []
 
@@ -186,14 +190,20 @@ class Collector:
             step, reward[t], played[t] = self._play(t, action, raw_obs[t])
             acting, physics = acting + acted - before, physics + time.perf_counter() - acted
             raw_obs[t + 1], terminated[t], truncated[t] = step.obs, step.terminated, step.truncated
+            if task and (metrics := task.metrics()):
+                for name, values in metrics.items():
+                    measured.setdefault(name, []).append(float(values[~self.over.numpy()].mean()))
             done = step.terminated | step.truncated
             if done.any():
+                for name, values in (task.ending() if task else {}).items():
+                    measured.setdefault(name, []).extend(values[done.numpy()].tolist())
                 ids = done.nonzero().squeeze(1)
                 finals.append((t, ids, raw_obs[t + 1, ids]))
                 episodes += self._close(ids)
                 self.over |= done
                 self._renew(raw_obs[t + 1])
         self._played += int(played.sum())
+        self.metrics = {name: sum(values) / len(values) for name, values in measured.items()}
         if (self._bad | idle).all():
             raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self.obs = raw_obs[T].clone()

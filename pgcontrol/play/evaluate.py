@@ -1,7 +1,7 @@
 """Evaluation: returns of a frozen policy, by its mode and by its samples, and a recording of what it did."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,7 @@ class EpisodeResults(NamedTuple):
     Attributes:
         routes: how many the task has.
         route: by which of them each episode succeeded, int [N], −1 for none; None where the task has no routes.
+        metrics: what the task measured, [N] by name: the mean over an episode's steps, or of its end.
     """
 
     returns: np.ndarray
@@ -45,12 +46,14 @@ class EpisodeResults(NamedTuple):
     trace: Trace | None
     routes: int = 0
     route: np.ndarray | None = None
+    metrics: Mapping[str, np.ndarray] = {}
 
     def before(self, other: "EpisodeResults") -> "EpisodeResults":
         """These episodes, and behind them others; the trace is of these."""
         joined = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("returns", "lengths")}
         route = None if self.route is None or other.route is None else np.concatenate([self.route, other.route])
-        return self._replace(**joined, route=route)
+        metrics = {name: np.concatenate([mine, other.metrics[name]]) for name, mine in self.metrics.items()}
+        return self._replace(**joined, route=route, metrics=metrics)
 
 
 def episodes(
@@ -79,12 +82,15 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     """One episode in every environment, or in the first `most`; the others stand still."""
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
+    sums: dict[str, Any] = {}
     qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
     for played in Episodes(env, act, env.reset(seed=seed), torch.arange(env.num_envs) < most):
         if on_step:
             on_step(played)
         totals += played.step.reward
         lengths += played.going
+        for name, values in (env.task.metrics() if env.task else {}).items():
+            sums[name] = sums.get(name, 0.0) + np.where(played.going.numpy(), values, 0.0)
         if record and played.going[0]:
             qpos.append(env.qpos(0))
             actions.append(played.action[0].numpy().copy())
@@ -97,7 +103,9 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
     route = np.array(env.task.route())[:most] if env.task and routes else None
-    return EpisodeResults(totals.numpy()[:most], lengths.numpy()[:most], trace, len(routes), route)
+    metrics = {name: total / lengths.numpy() for name, total in sums.items()} | (env.task.ending() if env.task else {})
+    metrics = {name: np.array(values, float)[:most] for name, values in metrics.items()}
+    return EpisodeResults(totals.numpy()[:most], lengths.numpy()[:most], trace, len(routes), route, metrics)
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
@@ -141,6 +149,7 @@ def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
         low = high = mean
     row = {"mean_reward": mean, "std_reward": float(results.returns.std()), "low_reward": low, "high_reward": high}
     row["mean_ep_length"] = float(results.lengths.mean())
+    row |= {measure: float(values.mean()) for measure, values in results.metrics.items()}
     if results.route is not None:
         row["success"] = float((results.route >= 0).mean())
         row["route_entropy"] = route_entropy(results.route, results.routes)

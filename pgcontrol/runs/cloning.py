@@ -19,6 +19,7 @@ class CloneConfig:
     """
 
     method: ClassVar[str] = "clone"
+    symmetric: ClassVar[bool] = False
     dataset: str = option("", "folder of a Minari dataset, or the id of one that Minari has on this machine")
     env: str = option("", "task id, or gym:ID; empty: the one that the dataset names")
     clip_actions: bool = option(False, "clip actions beyond the task's bounds, and count them")

@@ -42,6 +42,7 @@ class Config:
     critic_hidden: tuple[int, ...] = option(
         (64, 64), "of the critic's; unless said, the policy's", least=1, most=65_536
     )
+    symmetric: bool = option(False, "a policy as symmetric as the task: it answers a mirrored observation mirrored")
     scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
     eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)

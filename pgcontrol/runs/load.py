@@ -9,9 +9,11 @@ from typing import Any
 
 import pgcontrol_envs
 import torch
+from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
 from torch import Tensor
 
+from pgcontrol.heads.base import Head
 from pgcontrol.machine.threads import seeded
 from pgcontrol.options import InputError, pick
 from pgcontrol.parts import require_named, require_plugins
@@ -36,6 +38,11 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     spec |= {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
     spec |= {"shapes": env.shapes} if env.shapes else {}
     spec |= {"privileged": env.privileged} if env.privileged else {}
+    if config.symmetric:
+        mirror = env.task.mirror() if env.task else None
+        if mirror is None:
+            raise InputError(f"symmetric = True: {config.env} does not say how it is mirrored (Task.mirror)")
+        spec["mirror"] = mirror
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
 
@@ -88,7 +95,11 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
             except InputError as error:  # of sizes that it calls `hidden`
                 raise InputError(f"critic_{error}") from None
 
-        policy = Policy(size, trunk, head, critic_trunk, critic, privileged)
+        mirror = Mirror(*spec["mirror"]) if spec.get("mirror") else None
+        if mirror and type(head).mirror is Head.mirror:
+            able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirror is not Head.mirror)
+            raise InputError(f"symmetric = True: head {head.name!r} cannot mirror what it says; these can: {able}")
+        policy = Policy(size, trunk, head, critic_trunk, critic, privileged, mirror)
     if shapes := spec.get("shapes"):
         policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])
     return policy

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 ANY = ("",)  # every task of ours, or every head
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
+LEGGED = ("Go1-v0", "Go1Torque-v0")
+MIRRORED = ("gaussian", "gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "ordinal")  # `Head.mirror`
 MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
 
@@ -50,6 +52,12 @@ TABLE = (
     # by hand, one value for all heads: what the Gaussian and the bins were given
     Recommendation(MODAL, ANY, {"head.initial_std": 0.5, STEP: 1e-3}),
     Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, STEP: 1e-3}),
+    # by hand, one seed: many short rollouts, as legged trainers have them (Rudin et al. 2022, table 6)
+    Recommendation(LEGGED, ANY, {"total_steps": 15_000_000, "num_envs": 512, "rollout_steps": 24}),
+    Recommendation(LEGGED, ANY, {"algorithm.minibatch": 3072, "algorithm.epochs": 5, STEP: 1e-3}),
+    Recommendation(LEGGED, ANY, {"hidden": [128, 128], "critic_hidden": [128, 128]}),
+    Recommendation(LEGGED, ANY, {"eval_every": 5_000_000, "checkpoint_every": 1_000_000}),
+    Recommendation(LEGGED, MIRRORED, {"symmetric": True, "head.initial_std": 0.2}),
     # one task, one head
     # swimmer_search.yaml, two seeds
     Recommendation(("Swimmer-v5",), ("gaussian",), {STEP: 1e-3}),

@@ -182,6 +182,7 @@ class Learner:
         described = self.policy.head.describe(rollout.subsample(rollout.params))
         row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         row |= {"rollout/quarantined": int(rollout.bad.sum())}
+        row |= {f"rollout/{name}": value for name, value in self.collector.metrics.items()}
         row |= {f"time/{name}": seconds for name, seconds in self.collector.seconds.items()}
         seconds = time.perf_counter() - began
         row["time/rest"] = seconds - row["time/update"] - sum(self.collector.seconds.values())

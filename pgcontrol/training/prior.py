@@ -50,7 +50,7 @@ class Prior:
         """
         where, own = str(self.config.prior), self.policy.state_dict()
         prior, meta = load_with_meta(where)
-        alike = ("obs_size", "privileged", "low", "high", "hidden", "trunk", "head")
+        alike = ("obs_size", "privileged", "mirror", "low", "high", "hidden", "trunk", "head")
         theirs, ours = (flat({key: of.get(key) for key in alike}) for of in (meta["policy"], spec))
         for key in ours | theirs:
             if theirs.get(key) != ours.get(key):

@@ -14,7 +14,18 @@ from pgcontrol.training.learner import Learner
 from pgcontrol.training.train import OnUpdate, Run, loop
 
 # what a run keeps when it is resumed: it decides what tensors there are, or what the run is
-FOR_GOOD = ("env", "seed", "num_envs", "hidden", "critic_hidden", "scale_reward", "prior", "prior_std", "run_dir")
+FOR_GOOD = (
+    "env",
+    "seed",
+    "num_envs",
+    "hidden",
+    "critic_hidden",
+    "symmetric",
+    "scale_reward",
+    "prior",
+    "prior_std",
+    "run_dir",
+)
 
 
 def resume(

@@ -105,6 +105,21 @@ class TorchPhysics:
         live = cpu.qpos, cpu.qvel, cpu.ctrl, cpu.time, cpu.userdata
         self.qpos, self.qvel, self.ctrl, self.time, self.userdata = (torch.from_numpy(array) for array in live)
         self.array = torch.from_numpy
+        self.noise, self.expand = TorchNoise(cpu), lambda field: torch.from_numpy(cpu.expand(field).copy())
+        self.set_const: Any = lambda ids: None
+
+
+class TorchNoise:
+    """The noise of a CpuPhysics as torch tensors."""
+
+    def __init__(self, cpu: CpuPhysics):
+        self.cpu = cpu
+
+    def uniform(self, name, low, high, size):
+        return low + (high - low) * torch.from_numpy(self.cpu.noise.uniform(name, 0.0, 1.0, size))
+
+    def normal(self, name, size):
+        return torch.from_numpy(self.cpu.noise.normal(name, size))
 
 
 class TorchStreams(Streams):
@@ -130,7 +145,7 @@ def test_tasks_compute_the_same_in_torch(task):
         step = env.step(action)
         twin = type(env.task)()
         twin.bind(TorchPhysics(env.physics))
-        torch.testing.assert_close(twin.observe(), step.obs)
+        torch.testing.assert_close(twin.observe(), step.obs[:, : env.obs_size])
         terminated = twin.terminated()
         assert terminated is None or torch.equal(terminated, step.terminated)
         reward, terms = twin.reward(action, None if before is None else torch.from_numpy(before), step.terminated)
@@ -161,7 +176,8 @@ class TorchViews:
     """A physics of numpy as one of torch would look: the same memory."""
 
     def __init__(self, physics: CpuPhysics):
-        self.physics = physics
+        self.physics, self.noise = physics, TorchNoise(physics)
+        self.expand: Any = lambda field: torch.from_numpy(physics.expand(field))
         for name in ("qpos", "qvel", "ctrl", "time", "userdata"):
             setattr(self, name, self.bind(name))
 
@@ -186,7 +202,7 @@ def test_a_step_of_ours_is_the_same_in_numpy_and_in_torch(task):
     action = 0.5 * plain.action_high.numpy() * np.ones((3, 1))
     starts = [None if (before := one.before()) is None else before + 0 for one in (plain, other)]
     physics.ctrl[:] = action
-    physics.step(plain.frame_skip)
+    physics.step(plain.frame_skip, stage=plain.stage)
     answers = []
     for one, before, given in zip((plain, other), starts, (action, torch.from_numpy(action)), strict=True):
         one.remember()

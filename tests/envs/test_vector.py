@@ -24,7 +24,7 @@ def test_law(law, task):
 def test_shapes_and_types(task):
     env = pgcontrol_envs.make(task, 3, seed=1)
     obs = env.reset()
-    assert obs.shape == (3, env.obs_size)
+    assert obs.shape == (3, env.obs_size + env.privileged)
     assert obs.dtype == torch.float64
     for mine in (env.action_low, env.action_high):
         assert mine.dtype == torch.float32

@@ -1,0 +1,81 @@
+"""Symmetric policies: a mirrored observation has the mirrored distribution, to the bit."""
+
+import pytest
+import torch
+from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.tasks.go1 import Go1
+from pgcontrol_envs.vector import TaskVecEnv
+
+from pgcontrol.heads.base import Head
+from pgcontrol.options import InputError
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import configure
+from pgcontrol.training.learner import Learner
+
+SMALL = {"env": "Go1-v0", "num_envs": 4, "rollout_steps": 16, "total_steps": 256, "algorithm.minibatch": 32}
+SMALL |= {"eval_every": 0, "threads": 1, "symmetric": True}
+ABLE = sorted(name for name, head in catalog.heads().items() if head.mirror is not Head.mirror)
+
+
+def test_which_heads_can():
+    assert {"gaussian", "gaussian-state", "gaussian-tanh", "beta", "binned", "ordinal", "mixture"} <= set(ABLE)
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_mirrored_choices_are_as_likely(name):
+    """log π(M a | M params) = log π(a | params), and mirrored twice params are what they were."""
+    low, high, options = -torch.ones(4), torch.ones(4), {}
+    head = catalog.heads()[name]
+    order, sign = torch.tensor([1, 0, 2, 3]), torch.tensor([1, 1, -1, 1])
+    made = head(8, low, high, head.Options(**options))
+    params = made(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
+    params = params + torch.randn(params.shape, generator=torch.Generator().manual_seed(1))
+    image = made.mirror(params, order, sign)
+    assert torch.equal(made.mirror(image, order, sign), params)
+    choice = made.sample(params, torch.Generator().manual_seed(2))
+    action = made.decode(choice)[:, 0]
+    mirrored = made.encode((action[:, order] * sign).unsqueeze(1))
+    again = made.encode(action.unsqueeze(1))  # what lay beyond a bound is clipped in both
+    assert torch.allclose(made.log_prob(image, mirrored), made.log_prob(params, again), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_a_trained_policy_is_symmetric(name):
+    learner = Learner(configure(SMALL | {"head": name}))
+    learner.update()
+    policy = learner.policy
+    assert policy.mirror is not None
+    (order, sign), (joints, signs) = policy.mirror
+    obs = learner.collector.obs[:, :45]
+    seen, image = policy.normaliser(obs), policy.normaliser(obs[:, order] * sign)
+    assert torch.equal(image, seen[:, order] * sign)
+    assert torch.equal(policy.params(image), policy.head.mirror(policy.params(seen), joints, signs))
+    theta = policy.theta
+    assert torch.allclose(policy.distribution(theta, seen), policy.params(seen), atol=1e-6)
+
+
+def test_who_cannot_be_symmetric_says_so():
+    with pytest.raises(InputError, match="head 'token' cannot mirror what it says; these can: beta, binned, "):
+        Learner(configure(SMALL | {"head": "token"}))
+    with pytest.raises(InputError, match=r"symmetric = True: Hopper-v5 does not say how it is mirrored"):
+        Learner(configure(SMALL | {"env": "Hopper-v5"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: m._replace(obs=(m.obs[0][::-1], m.obs[1])), "obs: mirrored twice it is not what it was"),
+        (lambda m: m._replace(obs=(m.obs[0], (*m.obs[1][:6], 1, *m.obs[1][7:]))), "obs: mirrored twice it is not"),
+        (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 places"),
+        (lambda m: m._replace(action=(m.action[0], (1,) * 12)), r"the bounds of the actions \[0, 3, 6, 9\]"),
+    ],
+)
+def test_a_mirror_that_is_none_is_refused(change, says):
+    class Odd(Go1):
+        id = "Odd-v0"
+
+        def mirror(self):
+            return change(super().mirror())
+
+    with pytest.raises(TaskError, match=f"Odd.mirror: {says}"):
+        TaskVecEnv(Odd, 2)
