@@ -39,6 +39,11 @@ def exp(x: Array) -> Array:
     return _namespace(x).exp(x)
 
 
+def log1p(x: Array) -> Array:
+    """The natural logarithm of 1 + x."""
+    return _namespace(x).log1p(x)
+
+
 def where(condition: Array, yes: Array, no: Array) -> Array:
     """yes where the condition holds, else no; either may be a number."""
     return _namespace(condition).where(condition, yes, no)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Task, TaskError
 
 N = 3
@@ -65,7 +64,7 @@ class _Trial:
 
     def run(self) -> None:
         """Reset all, two steps, reset some, one step."""
-        streams, middle = Streams.seeded(N, 0), np.zeros((N, self.task.model.nu), np.float32)
+        streams, middle = self.cls.streams.seeded(N, 0), np.zeros((N, self.task.model.nu), np.float32)
         middle[:] = 0.5 * (self.task.action_low + self.task.action_high).numpy()
         for ids, steps in ((np.arange(N), 2), (np.array([0, 2]), 1)):
             self.physics.reset(ids)

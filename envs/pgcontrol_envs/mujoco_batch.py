@@ -140,6 +140,8 @@ class Batch:
         Raises ValueError if the batch has no such output.
         """
         template = getattr(self._data, name, None)
+        if isinstance(template, int):
+            template = np.array(template, np.int32)  # a count, such as ncon
         address = _LIBRARY.mjb_output(self._handle, name.encode(), None, None)
         if not address or not isinstance(template, np.ndarray):
             raise ValueError(f"MuJoCo's batch has no output {name!r}")

@@ -5,7 +5,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import mujoco
 import numpy as np
@@ -55,6 +55,15 @@ class Physics(Protocol):
         """Compute what depends on masses, inertias, sizes, positions or gears (mj_setConst) of simulations ids [n].
 
         To be called after such a field was written; friction, gains and damping need no call.
+        """
+
+    def forward(self, ids: Array) -> None:
+        """Compute the derived fields of simulations ids [n] at their present state, contacts included: mj_forward."""
+
+    def step(self, nstep: int, ids: Array, stage: str = "none") -> Any:
+        """Advance simulations ids [n] by nstep calls of mj_step, and compute the stages up to `stage`.
+
+        For a reset that lets a body settle; between resets the environment makes the steps.
         """
 
 
@@ -145,8 +154,9 @@ class CpuPhysics:
 
         Raises SimulationError.
         """
+        rows = slice(None) if ids is None else ids
         for name, field in self._saved.items():
-            np.copyto(self._before[name], field)
+            self._before[name][rows] = field[rows]
         self._batch.step(nstep, ids, STAGES[stage])
         if self._noise:
             self._noise.advance(ids)

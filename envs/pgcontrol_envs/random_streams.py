@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from gymnasium.utils.seeding import np_random
@@ -22,19 +22,28 @@ class Streams:
         generators: each env's.
     """
 
-    def __init__(self, generators: Sequence[np.random.Generator]):
+    def __init__(self, generators: Sequence[Any]):
         self.generators = list(generators)
 
     @classmethod
-    def seeded(cls, num_envs: int, seed: int | None = None) -> "Streams":
+    def seeded(cls, num_envs: int, seed: int | None = None) -> Self:
         """Fresh streams for num_envs envs; seed None takes entropy from the operating system."""
-        return cls([np_random(None if seed is None else seed + i)[0] for i in range(num_envs)])
+        return cls([cls.generator(None if seed is None else seed + i) for i in range(num_envs)])
+
+    @staticmethod
+    def generator(seed: int | None) -> Any:
+        """One env's fresh generator."""
+        return np_random(seed)[0]
 
     def reseed(self, env: int, seed: int) -> None:
         """Start env's stream again from seed."""
-        self.generators[env] = np_random(seed)[0]
+        self.generators[env] = self.generator(seed)
 
-    def narrow(self, ids: Array) -> "Streams":
+    def follow(self, generator: np.random.Generator, seed: int | None) -> None:
+        """The one env is Gymnasium's, which has just reset itself with a seed or without: draw from its generator."""
+        self.generators[0] = generator
+
+    def narrow(self, ids: Array) -> Self:
         """The streams of the envs ids [n] only; drawing from them advances the same generators."""
         return type(self)([self.generators[i] for i in ids.tolist()])
 
@@ -46,7 +55,7 @@ class Streams:
         """[n, size] float64, standard normal."""
         return np.array([generator.standard_normal(size) for generator in self.generators])
 
-    def until(self, accept: Callable[[Array], Array], draw: Callable[["Streams"], Array]) -> Array:
+    def until(self, accept: Callable[[Array], Array], draw: Callable[[Self], Array]) -> Array:
         """Rejection sampling: draw [n, ...] from these streams, and again from those of the rows accept refuses."""
         drawn = draw(self)
         while (refused := ~accept(drawn)).any():
@@ -55,12 +64,59 @@ class Streams:
 
     def state(self) -> list[dict[str, Any]]:
         """The state of every stream, as JSON can hold it."""
-        return [dict(generator.bit_generator.state) for generator in self.generators]
+        return [state_of(generator) for generator in self.generators]
 
     def load_state(self, state: Sequence[dict[str, Any]]) -> None:
         """Continue from what state() returned."""
         for generator, saved in zip(self.generators, state, strict=True):
-            generator.bit_generator.state = saved
+            restore(generator, saved)
+
+
+class LegacyStreams(Streams):
+    """The streams of n envs as dm_control has them: env i's is `np.random.RandomState(seed + i)`."""
+
+    @staticmethod
+    def generator(seed: int | None) -> np.random.RandomState:
+        """Of a seed modulo 2^32: it takes no larger ones."""
+        return np.random.RandomState(None if seed is None else seed % 2**32)
+
+    def follow(self, generator: np.random.Generator, seed: int | None) -> None:
+        """Begin again with a seed; Gymnasium's generator is of another kind."""
+        if seed is not None:
+            self.reseed(0, seed)
+
+
+def state_of(stream: np.random.Generator | np.random.RandomState) -> dict[str, Any]:
+    """The state of a stream with any generator of bits, as JSON can hold it."""
+    return _plain(_state(stream))
+
+
+def restore(stream: np.random.Generator | np.random.RandomState, saved: dict[str, Any]) -> None:
+    """Continue from what state_of() returned."""
+    state = _like(saved, _state(stream))
+    if isinstance(stream, np.random.RandomState):
+        stream.set_state(state)
+    else:
+        stream.bit_generator.state = state
+
+
+def _state(stream: np.random.Generator | np.random.RandomState) -> dict[str, Any]:
+    if isinstance(stream, np.random.RandomState):
+        return dict(stream.get_state(legacy=False))  # type: ignore[reportArgumentType]
+    return dict(stream.bit_generator.state)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _like(saved: Any, pattern: Any) -> Any:
+    """Saved values with arrays where the pattern has them."""
+    if isinstance(pattern, dict):
+        return {key: _like(saved[key], one) for key, one in pattern.items()}
+    return np.array(saved, pattern.dtype) if isinstance(pattern, np.ndarray) else saved
 
 
 class Noise:

@@ -8,11 +8,11 @@ A task file finds all its types here: Array, Camera, Physics, Streams, Task, Ter
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium.envs.mujoco
 import mujoco
@@ -95,6 +95,7 @@ class Task(ABC):
         normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
         routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
         unnamed: a constant of the reward that no term names: Gymnasium v5 adds one.
+        streams: what kind of random streams resets draw from.
         dt: seconds per env step.
         action_low: lower action bounds [A], float32.
         action_high: upper action bounds [A], float32.
@@ -113,6 +114,7 @@ class Task(ABC):
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()
     unnamed: ClassVar[float] = 0.0
+    streams: ClassVar[type[Streams]] = Streams
     camera: ClassVar[Camera] = Camera()
 
     def __init__(self) -> None:
@@ -255,13 +257,22 @@ def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:
     Raises:
         TaskError: no such file, or MuJoCo cannot compile it.
     """
+    return _load(mujoco.MjModel.from_xml_path, xml, beside)
+
+
+def load_spec(xml: str, beside: Path = ASSETS) -> mujoco.MjSpec:
+    """What load_model compiles, to be edited before."""
+    return _load(mujoco.MjSpec.from_file, xml, beside)
+
+
+def _load(read: Callable[[str], Any], xml: str, beside: Path) -> Any:
     folders = (beside, ASSETS, GYMNASIUM_ASSETS)
     path = next((folder / xml for folder in folders if (folder / xml).is_file()), None)
     if path is None:
         raise TaskError(f"model {xml!r}: no such file in {', '.join(map(str, dict.fromkeys(folders)))}")
     try:
         with python_warnings():
-            return mujoco.MjModel.from_xml_path(str(path))
+            return read(str(path))
     except ValueError as error:
         raise TaskError(f"model {path}: {' '.join(str(error).split())}") from None
 

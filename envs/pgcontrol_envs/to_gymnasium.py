@@ -276,7 +276,7 @@ class GymEnv(gymnasium.Env[Array, Array]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """A new episode: obs [O], {}."""
         super().reset(seed=seed)
-        self._sims.envs.streams.generators[0] = self.np_random
+        self._sims.envs.streams.follow(self.np_random, seed)
         if seed is not None:
             self._sims.envs.physics.reseed(0, seed)
         return _seen(self._sims.envs, self._sims.envs.reset())[0], {}
@@ -318,13 +318,19 @@ def _masked(terms: dict[str, Array], mask: Array) -> dict[str, Any]:
     return infos
 
 
+def gymnasium_id(env_id: str) -> str:
+    """pgcontrol/<id>; with - for a colon, before which Gymnasium expects a module's name."""
+    return f"pgcontrol/{env_id.replace(':', '-')}"
+
+
 def register(tasks: Mapping[str, type[Task]]) -> None:
-    """Make tasks known to Gymnasium, by their ids, as pgcontrol/<id>; those that it knows stay."""
+    """Make tasks known to Gymnasium, as gymnasium_id() names them; those that it knows stay."""
     for env_id, task in tasks.items():
-        if f"pgcontrol/{env_id}" in gymnasium.registry:
+        name = gymnasium_id(env_id)
+        if name in gymnasium.registry:
             continue
         gymnasium.register(
-            f"pgcontrol/{env_id}",
+            name,
             entry_point=f"{__name__}:GymEnv",
             vector_entry_point=f"{__name__}:GymVectorEnv",
             max_episode_steps=task.time_limit,

@@ -12,7 +12,6 @@ from torch import Tensor
 from pgcontrol_envs import contract
 from pgcontrol_envs.arrays import join
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.random_streams import Streams
 from pgcontrol_envs.task import Task
 
 Ids = Tensor | Sequence[int] | np.ndarray
@@ -199,7 +198,7 @@ class TaskVecEnv:
         self._limit = limit
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived, seed)
         self.task.bind(self.physics)
-        self.streams = Streams.seeded(num_envs, seed)
+        self.streams = task.streams.seeded(num_envs, seed)
         # the reading of one clock, and what it was when each episode began
         self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))

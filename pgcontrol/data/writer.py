@@ -24,7 +24,7 @@ import pgcontrol_envs
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 from pgcontrol_envs.gym_names import GymName
-from pgcontrol_envs.to_gymnasium import register
+from pgcontrol_envs.to_gymnasium import gymnasium_id, register
 
 from pgcontrol.machine import files
 from pgcontrol.machine.locks import alone
@@ -84,7 +84,7 @@ def _spec(env_id: str) -> EnvSpec | None:
     """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
     if not env_id.startswith("gym:"):
         register(pgcontrol_envs.catalog())  # those of plug-ins, too
-        return gymnasium.spec(f"pgcontrol/{env_id}")
+        return gymnasium.spec(gymnasium_id(env_id))
     name = GymName.parse(env_id)
     spec = copy.deepcopy(gymnasium.spec(name.id))
     spec.kwargs |= name.args

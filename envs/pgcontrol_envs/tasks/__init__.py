@@ -1,16 +1,19 @@
-"""The tasks, one file each. A file put here is in the catalogue: there is no list to add it to."""
+"""The tasks, one file each, and those of the suite. A file put here is in the catalogue: there is no list to add to."""
 
 import importlib
 import pkgutil
 
-from pgcontrol_envs import plugins
+from pgcontrol_envs import plugins, suite
 from pgcontrol_envs.task import Task
 
 
 def built_in() -> dict[str, type[Task]]:
-    """The task classes of all files of this package, by id."""
+    """The task classes of all files of this package and of the suite, by id."""
     found: dict[str, type[Task]] = {}
-    for file in pkgutil.iter_modules(__path__, f"{__name__}."):
+    for file in (
+        *pkgutil.iter_modules(__path__, f"{__name__}."),
+        *pkgutil.iter_modules(suite.__path__, f"{suite.__name__}."),
+    ):
         for member in vars(importlib.import_module(file.name)).values():
             if isinstance(member, type) and issubclass(member, Task) and "id" in vars(member):
                 found[member.id] = member

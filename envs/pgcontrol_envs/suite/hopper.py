@@ -1,0 +1,58 @@
+"""Hopper: a planar one-legged hopper (Lillicrap et al. 2015; the suite's)."""
+
+from math import inf
+
+from pgcontrol_envs.arrays import Array, join, log1p
+from pgcontrol_envs.suite.base import SuiteTask, columns, random_joints
+from pgcontrol_envs.suite.tolerance import small, tolerance
+from pgcontrol_envs.task import Camera, Physics, Streams
+
+
+class SuiteHopper(SuiteTask):
+    """Stand on one leg."""
+
+    xml = "hopper.xml"
+    frame_skip = 4
+    unobserved = 1
+    derived = ("sensordata", "xipos")
+    camera = Camera(track="torso", distance=3.0, elevation=-10.0)
+
+    def bind(self, physics: Physics) -> None:
+        """The heights of torso and foot, the speed, the foot's two touch sensors, and control."""
+        super().bind(physics)
+        heights, read = physics.bind("xipos")[:, :, 2], physics.bind("sensordata")
+        self.torso, self.foot = heights[:, self.body("torso")], heights[:, self.body("foot")]
+        self.speed = read[:, self.sensors("torso_subtreelinvel")[0]]
+        self.touch, self.control = columns(read, self.sensors("touch_toe", "touch_heel")), physics.ctrl
+
+    def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """In any posture at any angle, falling."""
+        random_joints(self.model, physics, ids, rng)
+
+    def observe(self) -> Array:
+        """Positions but x, velocities, log(1 + force) of toe and heel [N, 15]."""
+        return join(self.posture, self.velocity, log1p(self.touch))
+
+    def standing(self) -> Array:
+        """1 where the torso is 0.6 m or more above the foot."""
+        return tolerance(self.torso - self.foot, 0.6, 2)
+
+
+class HopperStand(SuiteHopper):
+    """Stand on one leg, with small controls. Observes [N, 15]."""
+
+    id = "dm:hopper-stand"
+
+    def score(self) -> Array:
+        """Standing, the more the smaller the controls."""
+        return self.standing() * small(self.control)
+
+
+class HopperHop(SuiteHopper):
+    """Hop forwards on one leg, at 2 m/s. Observes [N, 15]."""
+
+    id = "dm:hopper-hop"
+
+    def score(self) -> Array:
+        """Standing, in proportion to the speed up to 2 m/s."""
+        return self.standing() * tolerance(self.speed, 2, inf, 1, "linear", 0.5)

@@ -1,0 +1,35 @@
+"""Pendulum: swing up and hold, with less torque than it takes to lift the pole at once (the suite's)."""
+
+from math import cos, pi, radians
+
+from pgcontrol_envs.arrays import Array, join
+from pgcontrol_envs.suite.base import XZ, ZZ, SuiteTask, columns
+from pgcontrol_envs.suite.tolerance import tolerance
+from pgcontrol_envs.task import Camera, Physics, Streams
+
+
+class PendulumSwingup(SuiteTask):
+    """Swing a pendulum up and keep it there; 1 or 0. Observes [N, 3]."""
+
+    id = "dm:pendulum-swingup"
+    xml = "pendulum.xml"
+    frame_skip = 1
+    derived = ("xmat",)
+    camera = Camera(distance=2.5, elevation=-15.0, lookat=(0.0, 0.0, 0.6))
+
+    def bind(self, physics: Physics) -> None:
+        """The pole's cosine and sine, and its velocity."""
+        pole = physics.bind("xmat")[:, self.body("pole")]
+        self.upright, self.orientation, self.velocity = pole[:, ZZ], columns(pole, [ZZ, XZ]), physics.qvel
+
+    def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
+        """At any angle."""
+        physics.qpos[ids] = rng.uniform(-pi, pi, 1)
+
+    def observe(self) -> Array:
+        """Cosine, sine, velocity [N, 3]."""
+        return join(self.orientation, self.velocity)
+
+    def score(self) -> Array:
+        """Within 8 degrees of upright."""
+        return tolerance(self.upright, cos(radians(8)), 1)
