@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from pgcontrol_envs.rendering import PictureError
+from pgcontrol_envs.to_gymnasium import gymnasium_id
 
 from pgcontrol.machine import graphics
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("backend")
 
 
 def make(task: str = "Hopper-v5", **arguments: Any) -> Any:
-    return gymnasium.make(f"pgcontrol/{task}", render_mode="rgb_array", **arguments)
+    return gymnasium.make(gymnasium_id(task), render_mode="rgb_array", **arguments)
 
 
 def test_every_task_is_drawn(task):

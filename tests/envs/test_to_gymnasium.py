@@ -17,6 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.wrappers.vector import NormalizeObservation, RecordEpisodeStatistics
+from pgcontrol_envs.to_gymnasium import gymnasium_id
 
 
 def make_vec(**arguments: Any) -> Any:
@@ -50,7 +51,7 @@ def test_datasets_of_before_still_find_their_task():
 
 def test_vector_env_contract(task):
     """What Gymnasium's own tests ask of its vector envs: spaces, types, metadata, determinism."""
-    env: Any = gymnasium.make_vec(f"pgcontrol/{task}", num_envs=3)
+    env: Any = gymnasium.make_vec(gymnasium_id(task), num_envs=3)
     assert issubclass(type(env), VectorEnv)
     assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     if task in gymnasium.registry:
@@ -184,7 +185,7 @@ def warnings_of_check(env_id: str, **kwargs: Any) -> set[str]:
 
 def test_a_single_env_passes_gymnasiums_own_check(task):
     about = "Box observation space m|Box action spaces"
-    assert [text for text in warnings_of_check(f"pgcontrol/{task}") if not re.search(about, text)] == []
+    assert [text for text in warnings_of_check(gymnasium_id(task)) if not re.search(about, text)] == []
 
 
 @pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass':UserWarning")
@@ -260,4 +261,4 @@ def test_wrong_arguments_of_a_single_env_are_named_in_one_line(settings, says):
 
 def test_every_task_is_registered():
     ours = {name for name, task in pgcontrol_envs.catalog().items() if task.__module__.startswith("pgcontrol_envs.")}
-    assert {f"pgcontrol/{name}" for name in ours} <= set(gymnasium.registry)
+    assert {gymnasium_id(name) for name in ours} <= set(gymnasium.registry)

@@ -15,7 +15,8 @@ from pgcontrol_envs.random_streams import LegacyStreams
 from pgcontrol_envs.task import Physics, Streams, Task, Terms, load_model, load_spec
 
 ASSETS = Path(__file__).parent / "assets"
-XX, XZ, ZX, ZZ = 0, 2, 6, 8  # places of a 3 x 3 matrix's elements in its row of 9
+# places in a row of 9, an attitude's 3 x 3 matrix: XZ is the share along x of the body's z axis
+XX, XZ, ZX, ZZ = 0, 2, 6, 8
 
 
 class SuiteTask(Task):
@@ -69,7 +70,7 @@ class SuiteTask(Task):
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """The score, which is a product and has no terms."""
         score = self.score()
-        return score, {"reward_task": score.copy()}
+        return score, {"reward_task": score}
 
 
 def random_joints(model: mujoco.MjModel, physics: Physics, ids: Array, rng: Streams) -> None:
@@ -114,6 +115,4 @@ def columns(array: Array, chosen: Sequence[int]) -> Array:
     steps = set(np.diff(chosen).tolist())
     if len(steps) > 1:
         raise ValueError(f"columns {list(chosen)} do not follow each other evenly; there is no view of them")
-    step = steps.pop() if steps else 1
-    end = chosen[-1] + (1 if step > 0 else -1)
-    return array[:, chosen[0] : None if end < 0 else end : step]
+    return array[:, chosen[0] : chosen[-1] + 1 : steps.pop() if steps else 1]

@@ -3,7 +3,7 @@
 from math import pi
 
 from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.suite.base import XZ, ZZ, SuiteTask, columns
+from pgcontrol_envs.suite.base import XZ, ZZ, SuiteTask
 from pgcontrol_envs.suite.tolerance import small, tolerance
 from pgcontrol_envs.task import Camera, Physics, Streams
 
@@ -19,9 +19,13 @@ class SuiteCartpole(SuiteTask):
     def bind(self, physics: Physics) -> None:
         """The cart's place, the pole's cosine and sine, velocities and control."""
         pole = physics.bind("xmat")[:, self.body("pole_1")]
-        self.cart, self.place, self.upright = physics.qpos[:, :1], physics.qpos[:, 0], pole[:, ZZ]
-        self.velocity, self.control = physics.qvel, physics.ctrl
-        self.sides = columns(pole, [ZZ, XZ])
+        self.place, self.upright, self.velocity, self.control = (
+            physics.qpos[:, 0],
+            pole[:, ZZ],
+            physics.qvel,
+            physics.ctrl,
+        )
+        self.seen = physics.qpos[:, :1], pole[:, ZZ : ZZ + 1], pole[:, XZ : XZ + 1], self.velocity
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Near the middle, the pole almost upright."""
@@ -31,7 +35,7 @@ class SuiteCartpole(SuiteTask):
 
     def observe(self) -> Array:
         """Place, cosine and sine of the pole, velocities [N, 5]."""
-        return join(self.cart, self.sides, self.velocity)
+        return join(*self.seen)
 
     def score(self) -> Array:
         """High for a pole that is up and slow, a cart in the middle and small controls."""

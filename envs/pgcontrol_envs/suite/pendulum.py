@@ -3,7 +3,7 @@
 from math import cos, pi, radians
 
 from pgcontrol_envs.arrays import Array, join
-from pgcontrol_envs.suite.base import XZ, ZZ, SuiteTask, columns
+from pgcontrol_envs.suite.base import XZ, ZZ, SuiteTask
 from pgcontrol_envs.suite.tolerance import tolerance
 from pgcontrol_envs.task import Camera, Physics, Streams
 
@@ -20,7 +20,7 @@ class PendulumSwingup(SuiteTask):
     def bind(self, physics: Physics) -> None:
         """The pole's cosine and sine, and its velocity."""
         pole = physics.bind("xmat")[:, self.body("pole")]
-        self.upright, self.orientation, self.velocity = pole[:, ZZ], columns(pole, [ZZ, XZ]), physics.qvel
+        self.upright, self.seen = pole[:, ZZ], (pole[:, ZZ : ZZ + 1], pole[:, XZ : XZ + 1], physics.qvel)
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """At any angle."""
@@ -28,7 +28,7 @@ class PendulumSwingup(SuiteTask):
 
     def observe(self) -> Array:
         """Cosine, sine, velocity [N, 3]."""
-        return join(self.orientation, self.velocity)
+        return join(*self.seen)
 
     def score(self) -> Array:
         """Within 8 degrees of upright."""
