@@ -130,7 +130,8 @@ class Batch:
 
     def component(self, name: str) -> np.ndarray:
         """A live, writable view [nsim, ...] of the part of the state that MjData calls `name`."""
-        bit, field = int(getattr(mujoco.mjtState, f"mjSTATE_{name.upper()}")), np.asarray(getattr(self._data, name))
+        kind = name.removeprefix("qacc_").upper()  # qacc_warmstart is mjSTATE_WARMSTART
+        bit, field = int(getattr(mujoco.mjtState, f"mjSTATE_{kind}")), np.asarray(getattr(self._data, name))
         start = mujoco.mj_stateSize(self._data.model, _INTEGRATION & (bit - 1))  # parts lie in the order of their bits
         return self.state[:, start : start + field.size].reshape(len(self.state), *field.shape)
 

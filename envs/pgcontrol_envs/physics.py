@@ -100,8 +100,8 @@ class CpuPhysics:
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
         live = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"
-        self._bound = {name: self._batch.component(name) for name in live}
-        self.qpos, self.qvel, self.ctrl, self.time, self.userdata, self.xfrc_applied = self._bound.values()
+        self._bound = {name: self._batch.component(name) for name in (*live, "qacc_warmstart")}
+        self.qpos, self.qvel, self.ctrl, self.time, self.userdata, self.xfrc_applied, _ = self._bound.values()
         for name in derived:
             self._bound[name] = self._saved[name].view()
             self._bound[name].flags.writeable = False

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,9 +16,11 @@ import numpy as np
 import pgcontrol_envs
 import torch
 from mujoco.batch import Batch
+from pgcontrol_envs.mujoco_batch import STAGES
 from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import TaskVecEnv
 
+from pgcontrol.bench import dm_control
 from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 
 SYNC_ENVS = 8
@@ -35,10 +38,9 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
     - vecenv: VecEnv, resetting what ended;
     - bare: `mujoco.batch` of the same model on the same threads, replaying vecenv's actions and start states. The
       trajectories are the same to the bit, so the physics costs the same and the difference is what VecEnv adds;
-    - envpool: EnvPool's env of that name, with its autoreset, on the same threads (where EnvPool is installed);
-    - sync: Gymnasium's SyncVectorEnv of 8 envs.
-
-    The last two only for tasks that are Gymnasium's too.
+    - envpool: EnvPool's env of the task, with its autoreset, on the same threads (where EnvPool is installed);
+    - sync: Gymnasium's SyncVectorEnv of 8 envs, for tasks that are Gymnasium's;
+    - dm_control: one env of it, for tasks of the suite (where dm_control is installed).
 
     Args:
         env_ids: tasks of the catalogue.
@@ -68,11 +70,13 @@ def _measure(env_id: str, num_envs: int, threads: int, seconds: float) -> dict[s
     contenders = {"vecenv": ours, "bare": bare(env, actions, steps, threads)}
     if env_id in gymnasium.registry:
         contenders["sync"] = _sync(env_id, actions)
-        if find_spec("envpool"):
-            contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
+    elif env_id.startswith("dm:") and find_spec("dm_control"):
+        contenders["dm_control"] = _dm_control(env_id, actions)
+    if len(contenders) > 2 and find_spec("envpool"):
+        contenders["envpool"] = _envpool(env_id, num_envs, threads, actions)
     rates = in_turns({name: partial(_rate, contender, steps) for name, contender in contenders.items()}, REPEATS)
     ratios = {name: ratio(rates, "vecenv", name) for name in rates}
-    title = f"{env_id}: env steps, {num_envs} envs ({SYNC_ENVS} of sync), {threads} threads"
+    title = f"{env_id}: env steps, {num_envs} envs ({SYNC_ENVS} of sync, one of dm_control), {threads} threads"
     show(title, spans(rates), {"vecenv is": [f"{times:.2f} x" for times in ratios.values()]})
     return {
         name: {"steps_per_second": span.pop("rate"), **span, "vecenv_ratio": ratios[name]}
@@ -107,23 +111,25 @@ def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Cont
     """The batch below VecEnv: its episodes start where VecEnv's do, which plays `steps` now to note that."""
     num_envs, begin, play = vecenv(env, actions)
     begin()
-    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
     for t in range(-1, steps):
         ids = np.asarray(play(t) if t >= 0 else range(num_envs), np.int32)
         if len(ids):
-            starts[t] = ids, env.physics.qpos[ids], env.physics.qvel[ids]
+            starts[t] = ids, *(env.physics.bind(name)[ids] for name in ("qpos", "qvel", "qacc_warmstart"))
     batch = Batch(env.task.model, num_envs, threads)
-    qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+    qpos, qvel, guess, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"))
+    stage = STAGES[env.task.stage]
 
     def start(t: int) -> None:
-        ids, positions, velocities = starts[t]
+        ids, positions, velocities, guesses = starts[t]
         batch.reset(ids, stage=0)
         qpos[ids], qvel[ids] = positions, velocities
         batch.forward(ids)
+        guess[ids] = guesses  # a solver starts from it: the suite's resets compute more than one state
 
     def step(t: int) -> None:
         ctrl[:] = actions[t % len(actions)]
-        batch.step(nstep=env.task.frame_skip)
+        batch.step(nstep=env.task.frame_skip, stage=stage)
         if t in starts:
             start(t)
 
@@ -137,9 +143,16 @@ def _sync(env_id: str, actions: np.ndarray) -> Contender:
     return SYNC_ENVS, lambda: env.reset(seed=0), lambda t: env.step(rows[t % len(rows)])
 
 
+def _dm_control(env_id: str, actions: np.ndarray) -> Contender:
+    env, rows = dm_control.load(env_id, 0), actions[:, 0].astype(np.float64)
+    return 1, env.reset, lambda t: env.step(rows[t % len(rows)])
+
+
 def _envpool(env_id: str, num_envs: int, threads: int, actions: np.ndarray) -> Contender:
     import envpool
 
+    if env_id.startswith("dm:"):
+        env_id = "".join(word.title() for word in re.split("[-_]", env_id.removeprefix("dm:"))) + "-v1"
     env = envpool.make(env_id, env_type="gymnasium", num_envs=num_envs, num_threads=threads, seed=0)
     rows = actions.astype(np.float64)
     return num_envs, env.reset, lambda t: env.step(rows[t % len(rows)])

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pgcontrol_envs
+import pytest
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.bench import env as bench
@@ -21,7 +22,14 @@ def test_table_and_json(tmp_path, monkeypatch, capsys):
     assert "Hopper-v5" in capsys.readouterr().out
 
 
-def test_the_bare_batch_walks_the_same_trajectory(monkeypatch):
+def test_dm_control_is_measured_for_tasks_of_the_suite(monkeypatch):
+    monkeypatch.setattr(bench, "REPEATS", 2)
+    result = bench.run(["dm:ball_in_cup-catch"], num_envs=4, threads=1, seconds=0.01, out=None)
+    assert {"vecenv", "bare", "dm_control"} <= set(result["envs"]["dm:ball_in_cup-catch"])
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "dm:finger-turn_hard", "dm:cheetah-run"])
+def test_the_bare_batch_walks_the_same_trajectory(env_id, monkeypatch):
     batches = []
 
     class Spy(bench.Batch):
@@ -30,8 +38,8 @@ def test_the_bare_batch_walks_the_same_trajectory(monkeypatch):
             batches.append(self)
 
     monkeypatch.setattr(bench, "Batch", Spy)
-    env = TaskVecEnv(pgcontrol_envs.catalog()["Hopper-v5"], 5, 0, 1)
-    actions = np.random.default_rng(0).uniform(-1, 1, (50, 5, 3)).astype(np.float32)
+    env = TaskVecEnv(pgcontrol_envs.catalog()[env_id], 5, 0, 1, time_limit=50)
+    actions = np.random.default_rng(0).uniform(-1, 1, (50, 5, len(env.action_low))).astype(np.float32)
     contenders = bench.vecenv(env, actions), bench.bare(env, actions, 120, 1)
     for _, begin, step in contenders:
         begin()

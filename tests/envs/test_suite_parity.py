@@ -6,7 +6,7 @@ import pytest
 import torch
 from pgcontrol_envs.vector import TaskVecEnv
 
-from tests.envs import dm_control
+from pgcontrol.bench import dm_control
 
 SEED = 3
 

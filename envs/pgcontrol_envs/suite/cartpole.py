@@ -19,12 +19,8 @@ class SuiteCartpole(SuiteTask):
     def bind(self, physics: Physics) -> None:
         """The cart's place, the pole's cosine and sine, velocities and control."""
         pole = physics.bind("xmat")[:, self.body("pole_1")]
-        self.place, self.upright, self.velocity, self.control = (
-            physics.qpos[:, 0],
-            pole[:, ZZ],
-            physics.qvel,
-            physics.ctrl,
-        )
+        self.place, self.upright = physics.qpos[:, 0], pole[:, ZZ]
+        self.velocity, self.control = physics.qvel, physics.ctrl
         self.seen = physics.qpos[:, :1], pole[:, ZZ : ZZ + 1], pole[:, XZ : XZ + 1], self.velocity
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:

@@ -70,7 +70,7 @@ class SuiteSwimmer(SuiteTask):
         return tolerance(norm(self.way()), 0, self.radius, 5 * self.radius, "long_tail")
 
 
-class Swimmer6(SuiteSwimmer):
+class SwimmerSwimmer6(SuiteSwimmer):
     """Swim to a target with six links. Observes [N, 25]."""
 
     id = "dm:swimmer-swimmer6"
@@ -78,7 +78,7 @@ class Swimmer6(SuiteSwimmer):
     camera = Camera(track="head", distance=1.5, elevation=-60.0)
 
 
-class Swimmer15(SuiteSwimmer):
+class SwimmerSwimmer15(SuiteSwimmer):
     """Swim to a target with fifteen links. Observes [N, 61]."""
 
     id = "dm:swimmer-swimmer15"

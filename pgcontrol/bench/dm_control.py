@@ -1,4 +1,4 @@
-"""dm_control's suite on the MuJoCo of today."""
+"""dm_control's own suite, on the MuJoCo of today."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
