@@ -81,6 +81,8 @@ class CpuPhysics:
             by calls made after their registration, hence named in advance. With "cfrc_ext" among them each step is
             followed by mj_rnePostConstraint, without which contact forces are not computed; as in Gymnasium.
         seed: of `noise`; simulation i's is that of seed + i. None takes entropy from the operating system.
+        persistent: keep what a step's last stages computed for the next step, which begins with the same stages. It
+            saves up to a third of a step and costs an MjData a simulation; the results are the same to the bit.
     """
 
     def __init__(
@@ -90,13 +92,14 @@ class CpuPhysics:
         threads: int = 0,
         derived: Sequence[str] = (),
         seed: int | None = 0,
+        persistent: bool = False,
     ):
         self.model, self._num_envs, self._seed = model, num_envs, seed
         self._expanded: dict[str, np.ndarray] = {}
         self._noise: Noise | None = None
         self._own_constants = False  # whether set_const has been called
         self._contact_forces = "cfrc_ext" in derived
-        self._batch = Batch(model, num_envs, threads, persistent=self._contact_forces)
+        self._batch = Batch(model, num_envs, threads, persistent or self._contact_forces)
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
         live = "qpos", "qvel", "ctrl", "time", "userdata", "xfrc_applied"

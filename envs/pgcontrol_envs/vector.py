@@ -196,7 +196,8 @@ class TaskVecEnv:
         limit = task.time_limit if time_limit is None else time_limit
         self.control_dt, self.time_limit = self.task.dt, None if limit == inf else int(limit)
         self._limit = limit
-        self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived, seed)
+        persistent = task.stage != "none"
+        self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived, seed, persistent)
         self.task.bind(self.physics)
         self.streams = task.streams.seeded(num_envs, seed)
         # the reading of one clock, and what it was when each episode began

@@ -116,9 +116,9 @@ def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Cont
         ids = np.asarray(play(t) if t >= 0 else range(num_envs), np.int32)
         if len(ids):
             starts[t] = ids, *(env.physics.bind(name)[ids] for name in ("qpos", "qvel", "qacc_warmstart"))
-    batch = Batch(env.task.model, num_envs, threads)
-    qpos, qvel, guess, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"))
     stage = STAGES[env.task.stage]
+    batch = Batch(env.task.model, num_envs, threads, persistent=stage > 0)
+    qpos, qvel, guess, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"))
 
     def start(t: int) -> None:
         ids, positions, velocities, guesses = starts[t]

@@ -33,8 +33,8 @@ def test_the_bare_batch_walks_the_same_trajectory(env_id, monkeypatch):
     batches = []
 
     class Spy(bench.Batch):
-        def __init__(self, *args):
-            super().__init__(*args)
+        def __init__(self, *args, **more):
+            super().__init__(*args, **more)
             batches.append(self)
 
     monkeypatch.setattr(bench, "Batch", Spy)

@@ -77,7 +77,7 @@ def test_views_are_live_and_outlive_the_physics():
     del physics
     gc.collect()
     assert qpos[1, 0] == 3
-    named = "qpos, qvel, ctrl, time, userdata, xfrc_applied"
+    named = "qpos, qvel, ctrl, time, userdata, xfrc_applied, qacc_warmstart"
     with pytest.raises(ValueError, match=rf"'xpos' is not bound; bound are {named}: name it in Task\.derived"):
         CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
     with pytest.raises(ValueError, match="no output 'nonsense'"):
@@ -121,6 +121,27 @@ def test_instability_is_reported_once_with_the_envs_it_hit(capfd):
         env.step(still)
     assert capfd.readouterr() == ("", "")
     assert not Path("MUJOCO_LOG.TXT").exists()
+
+
+@pytest.mark.parametrize("write", ["", "qvel", "qpos", "xfrc_applied", "geom_pos", "body_mass"])
+def test_a_persistent_batch_walks_as_another(write):
+    """Whatever is written between steps: what the last step computed is used only where it still holds."""
+    model, walks = pgcontrol_envs.catalog()["dm:humanoid-walk"]().model, []
+    for persistent in (False, True):
+        physics = CpuPhysics(model, 3, 1, ("sensordata", "xpos"), persistent=persistent)
+        rng, field = np.random.default_rng(0), None
+        if write:
+            field = physics.expand(write) if write in ("geom_pos", "body_mass") else physics.bind(write)
+        physics.reset()
+        physics.forward()
+        for t in range(20):
+            physics.ctrl[:] = rng.uniform(-1, 1, (3, model.nu))
+            if field is not None:
+                field[1:] += 0.01 * rng.uniform(0, 1, field[1:].shape)
+            physics.step(5, None if t % 3 else np.array([0, 2]), "vel")
+        walks.append(physics.state())
+    for name, value in walks[0].items():
+        assert torch.equal(value, walks[1][name]), name
 
 
 def test_loading_is_silent_but_for_real_warnings(tmp_path):
