@@ -14,15 +14,20 @@ def run(options: NoOptions) -> int:
 
     console = Terminal(highlight=False)
     for kind, table in KINDS.items():
-        console.print(f"{kind}s", style="bold")
-        for name, part in table().items():
-            source = next((f"  [{plugin.source}]" for plugin in loaded().values() if plugin.owns(part)), "")
-            console.print(f"  {name:26} {_first_line(part)}{source}", markup=False, soft_wrap=True)
+        found = dict(table())
+        groups = {f"{kind}s": found}
         if kind == "task":
-            console.print(f"  {'gym:ID':26} Any Gymnasium environment with Box spaces.", markup=False, soft_wrap=True)
+            suite = {name: found.pop(name) for name in list(found) if name.startswith("dm:")}
+            groups |= {"tasks of the dm_control suite": suite}
+            found["gym:ID"] = "Any Gymnasium environment with Box spaces."
+        for title, parts in groups.items():
+            console.print(title, style="bold")
+            for name, part in parts.items():
+                source = next((f"  [{plugin.source}]" for plugin in loaded().values() if plugin.owns(part)), "")
+                console.print(f"  {name:26} {_first_line(part)}{source}", markup=False, soft_wrap=True)
     return 0
 
 
 def _first_line(part: object) -> str:
-    summary = getattr(part, "summary", None)
+    summary = part if isinstance(part, str) else getattr(part, "summary", None)
     return summary if isinstance(summary, str) else (inspect.getdoc(part) or "").split("\n")[0]
