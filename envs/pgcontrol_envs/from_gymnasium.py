@@ -64,6 +64,10 @@ class GymnasiumVecEnv:
         """A copy of env i's generalised positions if it is a MuJoCo env, else None."""
         return None if self.model is None else self._copies.qpos(i)
 
+    def own(self, i: int) -> dict[str, np.ndarray]:
+        """None: the copies of an environment of Gymnasium's have their models to themselves."""
+        return {}
+
     def before(self, i: int) -> None:
         """An environment of Gymnasium's cannot be put into a state."""
 

@@ -4,7 +4,8 @@
 # pyright: reportAttributeAccessIssue=false
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Protocol
 
 import mujoco
@@ -142,6 +143,10 @@ class CpuPhysics:
             self._expanded[field] = self._batch.expand(field)
         return self._expanded[field]
 
+    def own(self, i: int) -> dict[str, np.ndarray]:
+        """Copies of the model fields that simulation i has of its own, by name."""
+        return {name: field[i].copy() for name, field in self._expanded.items()}
+
     def set_const(self, ids: np.ndarray | None = None) -> None:
         """See Physics.set_const."""
         self._own_constants = True
@@ -249,3 +254,17 @@ class CpuPhysics:
         self._warned[:] = counts
         unstable = new[:, UNSTABLE].any(-1)
         return unstable if unstable.any() else None
+
+
+def set_fields(model: mujoco.MjModel, fields: Mapping[str, np.ndarray]) -> None:
+    """Write fields that a simulation has of its own (CpuPhysics.own) into a model, to show it.
+
+    Raises:
+        ValueError: the model has no such field, or one of another shape.
+    """
+    for name, value in fields.items():
+        field = np.asarray(attrgetter(name)(model)) if hasattr(model, name.partition(".")[0]) else None
+        if field is None or field.shape != value.shape:
+            found = "none" if field is None else list(field.shape)
+            raise ValueError(f"it has a {name} {list(value.shape)}, this one {found}")
+        field[...] = value

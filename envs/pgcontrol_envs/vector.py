@@ -143,6 +143,10 @@ class VecEnv(Protocol):
     def qpos(self, i: int) -> np.ndarray | None:
         """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
 
+    def own(self, i: int) -> dict[str, np.ndarray]:
+        """Copies of the model fields that env i has of its own, by their names, to render it from later."""
+        ...
+
     def before(self, i: int) -> dict[str, Tensor] | None:
         """The state in which env i's last step began, as the tensors of `state` of one env; None where there is none.
 
@@ -256,6 +260,10 @@ class TaskVecEnv:
     def qpos(self, i: int) -> np.ndarray:
         """A copy of env i's generalised positions [nq]."""
         return self.physics.qpos[i].copy()
+
+    def own(self, i: int) -> dict[str, np.ndarray]:
+        """Copies of the model fields that env i has of its own."""
+        return self.physics.own(i)
 
     def before(self, i: int) -> dict[str, Tensor]:
         """The state in which env i's last step began; see VecEnv.before."""

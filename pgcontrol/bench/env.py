@@ -111,7 +111,7 @@ def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Cont
     """The batch below VecEnv: its episodes start where VecEnv's do, which plays `steps` now to note that."""
     num_envs, begin, play = vecenv(env, actions)
     begin()
-    starts: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = {}
+    starts: dict[int, tuple[np.ndarray, ...]] = {}
     for t in range(-1, steps):
         ids = np.asarray(play(t) if t >= 0 else range(num_envs), np.int32)
         if len(ids):

@@ -24,12 +24,14 @@ class Trace(NamedTuple):
         actions: [T, A].
         rewards: [T].
         obs: [C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up.
+        own: the model fields that the environment had of its own, by name.
     """
 
     qpos: np.ndarray | None
     actions: np.ndarray
     rewards: np.ndarray
     obs: np.ndarray
+    own: dict[str, np.ndarray]
 
 
 class EpisodeResults(NamedTuple):
@@ -99,7 +101,8 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
                 seen.append(played.obs[0].numpy().copy())
     trace = None
     if record:
-        trace = Trace(None if qpos[0] is None else np.array(qpos), np.stack(actions), np.array(rewards), np.stack(seen))
+        places = None if qpos[0] is None else np.array(qpos)
+        trace = Trace(places, np.stack(actions), np.array(rewards), np.stack(seen), env.own(0))
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
     route = np.array(env.task.route())[:most] if env.task and routes else None

@@ -4,12 +4,13 @@
 
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import mujoco
 import numpy as np
 from pgcontrol_envs.gym_copies import Copies, came
+from pgcontrol_envs.physics import set_fields
 from pgcontrol_envs.task import Camera, Task
 from pgcontrol_envs.tasks import catalog
 from PIL import Image, ImageOps
@@ -47,14 +48,21 @@ class Stage:
         self._renderer = mujoco.Renderer(self.model, height=size[1], width=size[0])
         self._view = free_camera(self.camera, self.model)
 
-    def pose(self, qpos: np.ndarray) -> np.ndarray:
-        """Take the posture qpos [nq]; returns the point [3] the camera has to look at.
+    def pose(self, qpos: np.ndarray, own: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Take the posture qpos [nq] of a body whose model has fields of its `own`.
+
+        Returns:
+            The point [3] the camera has to look at.
 
         Raises:
-            RenderError: qpos of another model.
+            RenderError: qpos or a field of another model.
         """
         if qpos.shape != self.data.qpos.shape:
             raise RenderError(f"the recording has {qpos.size} positions where the task has {self.data.qpos.size}")
+        try:
+            set_fields(self.model, own)
+        except ValueError as error:
+            raise RenderError(f"the recording is of another model: {error}") from None
         self.data.qpos[:] = qpos
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
@@ -84,12 +92,13 @@ class RecordedScene:
 
     def __init__(self, recording: Recording, stage: Stage) -> None:
         assert recording.qpos is not None
-        self._qpos, self._dt, self._stage = recording.qpos, recording.control_dt, stage
-        self._height, self._step = stage.pose(self._qpos[0])[2], 0
+        self._qpos, self._own = recording.qpos, recording.own
+        self._dt, self._stage = recording.control_dt, stage
+        self._height, self._step = stage.pose(self._qpos[0], self._own)[2], 0
 
     def draw(self, step: int) -> np.ndarray:
         """The picture after `step` steps, 0 ≤ step ≤ T and never less than before: [height, width, 3] uint8."""
-        lookat = self._stage.pose(self._qpos[step])
+        lookat = self._stage.pose(self._qpos[step], self._own)
         follow = 1.0 - math.exp(-(step - self._step) * self._dt / SETTLING)
         self._height += follow * (lookat[2] - self._height)
         self._step = step

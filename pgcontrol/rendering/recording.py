@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +50,7 @@ class Recording:
         step: environment steps the policy was trained for.
         run: name of the run.
         distributions: of the first S ≤ T steps; None: not kept.
+        own: the model fields that the environment had of its own, by name: a target's place, a body's mass.
 
     Raises:
         ValueError: an array of the wrong shape, or missing.
@@ -66,6 +67,7 @@ class Recording:
     step: int = 0
     run: str = ""
     distributions: ActionDistributions | None = None
+    own: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
@@ -104,6 +106,7 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write one .npz file; a reader finds it whole."""
         values: dict[str, Any] = {"format": FORMAT, **vars(self)}
+        values |= {f"own.{name}": value for name, value in values.pop("own").items()}
         if (shown := values.pop("distributions")) is not None:
             values |= shown._asdict()
         arrays: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -129,7 +132,8 @@ class Recording:
             if shown["columns"] is not None:
                 shown["joints"] = tuple(shown["joints"] or ())
                 values["distributions"] = ActionDistributions(**shown)
-            return cls(**values)
+            own = {name: values.pop(name) for name in list(values) if name.startswith("own.")}
+            return cls(**values, own={name.removeprefix("own."): value for name, value in own.items()})
         except FileNotFoundError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

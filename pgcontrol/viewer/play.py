@@ -22,6 +22,7 @@ import pgcontrol_envs
 import torch
 import typing_extensions
 from mujoco.studio import app, messages, plugin, sim, viewer_handle, viewer_protocol
+from pgcontrol_envs.physics import set_fields
 from torch import Tensor
 
 from pgcontrol.machine.graphics import has_display
@@ -160,6 +161,7 @@ class Player(plugin.SimPlugin):
         self.data.qpos[:], self.data.time = qpos, self.steps * self.env.control_dt
         if physics := getattr(self.env, "physics", None):
             self.data.qvel[:], self.data.ctrl[:] = physics.qvel[0], physics.ctrl[0]
+            set_fields(self.model, physics.own(0))
         mujoco.mj_forward(self.model, self.data)
 
     def _take_pushes(self) -> None:

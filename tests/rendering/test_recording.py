@@ -19,15 +19,16 @@ DISTRIBUTIONS = ActionDistributions(
     discrete=True,
 )
 SHOWN = replace(STATES, distributions=DISTRIBUTIONS)
+OWN = replace(STATES, own={"geom_pos": np.ones((5, 3)), "opt.gravity": np.zeros(3)})
 
 
 def fields(recording: Recording) -> dict:
     flat = dict(vars(recording))
     shown = flat.pop("distributions")
-    return flat | (shown._asdict() if shown else {})
+    return flat | flat.pop("own") | (shown._asdict() if shown else {})
 
 
-@pytest.mark.parametrize("recording", [STATES, ACTIONS, SHOWN], ids=["states", "actions", "distributions"])
+@pytest.mark.parametrize("recording", [STATES, ACTIONS, SHOWN, OWN], ids=["states", "actions", "distributions", "own"])
 def test_round_trip_is_exact(recording, tmp_path):
     found = fields(Recording.load(saved(recording, tmp_path)))
     assert found.keys() == fields(recording).keys()

@@ -11,6 +11,7 @@ import gymnasium
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from pgcontrol_envs import catalog
 
 from pgcontrol.machine.graphics import NoGraphics, RenderError
 from pgcontrol.machine.processes import python
@@ -104,9 +105,11 @@ def test_a_gymnasium_env_is_played_again(backend, tmp_path):
     [
         (travelling(steps=3), "is no folder"),
         (replace(travelling(steps=3), qpos=np.zeros((4, 7))), "7 positions where the task has 9"),
+        (replace(travelling(steps=3), own={"geom_pos": np.zeros((2, 3))}), r"it has a geom_pos \[2, 3\], this one \[9"),
+        (replace(travelling(steps=3), own={"legs": np.zeros(2)}), r"it has a legs \[2\], this one none"),
         (None, "is not a recording, or is damaged"),
     ],
-    ids=["folder", "positions", "damaged"],
+    ids=["folder", "positions", "field", "no field", "damaged"],
 )
 def test_bad_input_is_one_line(recording, message, backend, tmp_path):
     path, out = tmp_path / "one.npz", tmp_path / ("" if message != "is no folder" else "none") / "a.mp4"
@@ -124,6 +127,20 @@ def test_bad_input_is_one_line(recording, message, backend, tmp_path):
 def test_a_task_that_is_not_here_is_one_line():
     with pytest.raises(RenderError, match="Cat-v5, which is none of the tasks here"):
         scenes([replace(travelling(steps=3), env_id="Cat-v5")], SIZE)
+
+
+def test_the_film_shows_models_of_their_own(backend, tmp_path):
+    """Recordings of one task whose targets lie elsewhere are drawn side by side, each with its own."""
+    task = catalog()["dm:reacher-easy"]()
+    places = [task.model.geom_pos.copy() for _ in range(2)]
+    places[1][task.model.geom("target").id] += 0.1
+    plain = travelling("dm:reacher-easy", steps=2, distance=0)
+    files = [saved(replace(plain, own={"geom_pos": places[k]}), tmp_path, f"{i}.npz") for i, k in enumerate((0, 1, 0))]
+    result = finish(RenderJob(files, tmp_path / "a.mp4", SMALL, timeout=120, backend=backend))
+    picture = next(iter(decode(result.path))).astype(int)
+    here, there, again = (scene.of(picture) for scene in Layout(3, SMALL.size).scenes)
+    assert abs(here - there).max() > 60
+    assert abs(here - again).max() < 30
 
 
 def test_a_black_picture_is_no_clip(render_as, tmp_path):
