@@ -12,7 +12,8 @@ def _elsewhere(tmp_path, monkeypatch):
 def pytest_generate_tests(metafunc):
     """A law with an argument `task` holds for every task of the catalogue.
 
-    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes.
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. Of the suite's tasks the
+    first of each domain is asked quickly.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {
@@ -22,4 +23,7 @@ def pytest_generate_tests(metafunc):
     }
     for argument, names in laws.items():
         if argument in metafunc.fixturenames:
-            metafunc.parametrize(argument, names)
+            firsts = {name.split("-")[0]: name for name in reversed(names)}.values()
+            further = {name for name in names if name.startswith("dm:")} - set(firsts)
+            slow = [pytest.param(name, marks=pytest.mark.slow) if name in further else name for name in names]
+            metafunc.parametrize(argument, slow)
