@@ -43,6 +43,10 @@ class OneStep:
     def qpos(self, i: int) -> None:
         """There is nothing to see."""
 
+    def own(self, i: int) -> dict[str, Any]:
+        """There is no model."""
+        return {}
+
     def before(self, i: int) -> None:
         """Nothing to replay."""
 

@@ -12,8 +12,8 @@ def _elsewhere(tmp_path, monkeypatch):
 def pytest_generate_tests(metafunc):
     """A law with an argument `task` holds for every task of the catalogue.
 
-    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. Of the suite's tasks the
-    first of each domain is asked quickly.
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. The
+    suite's tasks are `slow`, but for the first of each domain.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {

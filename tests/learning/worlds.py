@@ -62,6 +62,9 @@ class Clockwork:
     def qpos(self, i: int) -> np.ndarray | None:
         return None
 
+    def own(self, i: int) -> dict[str, np.ndarray]:
+        return {}
+
     def before(self, i: int) -> None:
         return None
 
