@@ -196,7 +196,6 @@ class TorchViews:
 
     def __init__(self, physics: CpuPhysics):
         self.physics, self.noise = physics, TorchNoise(physics)
-        self.expand: Any = lambda field: torch.from_numpy(physics.expand(field))
         for name in ("qpos", "qvel", "ctrl", "time", "userdata"):
             setattr(self, name, self.bind(name))
 

@@ -128,6 +128,11 @@ def mjcf(actuators: str, timestep: float) -> str:
 </mujoco>"""
 
 
+def made(xml: str) -> mujoco.MjModel:
+    """The model that MJCF describes."""
+    return mujoco.MjModel.from_xml_string(xml)
+
+
 class Go1(Legged):
     """Follow a velocity command with joint targets: torque = kp (target − position) − kd speed, within the motors'.
 
@@ -150,7 +155,7 @@ class Go1(Legged):
 
     def make_model(self) -> mujoco.MjModel:
         """The robot with an actuator for each joint."""
-        return mujoco.MjModel.from_xml_string(mjcf(self.actuators(), self.timestep))
+        return made(mjcf(self.actuators(), self.timestep))
 
     def actuators(self) -> str:
         """Position servos whose targets are within `scale` of the pose."""
