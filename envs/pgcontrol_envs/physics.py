@@ -98,7 +98,7 @@ class CpuPhysics:
         self.model, self._num_envs, self._seed = model, num_envs, seed
         self._expanded: dict[str, np.ndarray] = {}
         self._noise: Noise | None = None
-        self._own_constants = False  # whether set_const has been called
+        self._constants = np.zeros((num_envs, 1), np.bool_)  # whose own, by set_const
         self._contact_forces = "cfrc_ext" in derived
         self._batch = Batch(model, num_envs, threads, persistent or self._contact_forces)
         self._default = self._batch.state[0].copy()
@@ -149,13 +149,15 @@ class CpuPhysics:
 
     def set_const(self, ids: np.ndarray | None = None) -> None:
         """See Physics.set_const."""
-        self._own_constants = True
+        self._constants[slice(None) if ids is None else ids] = True
         self._batch.set_const(ids)
 
-    def step(self, nstep: int, ids: np.ndarray | None = None, stage: str = "none") -> np.ndarray | None:
+    def step(
+        self, nstep: int, ids: np.ndarray | None = None, stage: str = "none", ctrl: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """Advance by nstep calls of mj_step, and compute the stages up to `stage`: none, pos, vel or acc.
 
-        Derived fields of later stages lag one substep.
+        Derived fields of later stages lag one substep. `ctrl` [N, nu] are new controls; what `before` says has the old.
 
         Returns which simulations were unstable, bool [N], or None for none: MuJoCo found something infinite, NaN or
         huge in them and, unless the model says not to, has put them back to the model's defaults. It warns of them.
@@ -165,6 +167,8 @@ class CpuPhysics:
         rows = slice(None) if ids is None else ids
         for name, field in self._saved.items():
             self._before[name][rows] = field[rows]
+        if ctrl is not None:
+            self.ctrl[rows] = ctrl[rows]
         self._batch.step(nstep, ids, STAGES[stage])
         if self._noise:
             self._noise.advance(ids)
@@ -224,8 +228,7 @@ class CpuPhysics:
         rows = slice(None) if ids is None else ids
         for name, field in self._rows().items():
             field[rows] = state[name].numpy()[rows]
-        if self._own_constants:
-            self._batch.set_const(ids)
+        self._renew_constants(np.arange(self._num_envs) if ids is None else ids)
 
     def copy(self, source: np.ndarray, target: np.ndarray) -> None:
         """Put the simulations target [n] (sorted) into the states of source [n], bit for bit, as load_state does."""
@@ -233,13 +236,18 @@ class CpuPhysics:
         for name, field in self._rows().items():
             columns = slice(2, None) if name == "noise" else slice(None)  # the target keeps its own key
             field[target, columns] = field[source, columns]
-        if self._own_constants:
-            self._batch.set_const(target)
+        self._renew_constants(target)
+
+    def _renew_constants(self, ids: np.ndarray) -> None:
+        """Of simulations ids [n] that have been given a state, as far as it had constants of its own."""
+        if len(own := ids[self._constants[ids, 0]]):
+            self._batch.set_const(own)
 
     def _rows(self) -> dict[str, np.ndarray]:
         """All that a simulation's future depends on, one row each."""
-        noise = {"noise": self._noise.state} if self._noise else {}
-        return self._saved | {f"model.{name}": field for name, field in self._expanded.items()} | noise
+        own = {f"model.{name}": field for name, field in self._expanded.items()}
+        own |= {"constants": self._constants} if own else {}
+        return self._saved | own | ({"noise": self._noise.state} if self._noise else {})
 
     def _warn(self) -> np.ndarray | None:
         last, counts = np.moveaxis(self._batch.warning, -1, 0)

@@ -233,12 +233,10 @@ class TaskVecEnv:
         if before is not None:
             before = before.copy()
         if active is None:
-            physics.ctrl[:] = controls
-            unstable = physics.step(task.frame_skip, stage=task.stage)
+            unstable = physics.step(task.frame_skip, None, task.stage, controls)
         else:
             ids = as_ids(active, self.num_envs)
-            physics.ctrl[ids] = controls[ids]
-            unstable = physics.step(task.frame_skip, ids, task.stage)
+            unstable = physics.step(task.frame_skip, ids, task.stage, controls)
             self._began += ~active.numpy()  # the others do not age
         task.remember()
         self._clock += 1

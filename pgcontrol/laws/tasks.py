@@ -148,7 +148,8 @@ def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
     expected = play(env, after)
     fresh = short(task, 3, seed=99)
     play(fresh, before[:9])
-    for name, resumed in {"another environment": fresh, "the same one": env}.items():
+    new = TaskVecEnv(task, 3, 7, 1, 40)  # as a resumed run has it: never reset
+    for name, resumed in {"a new environment": new, "another one": fresh, "the same one": env}.items():
         resumed.load_state(tensors, extra)
         same(f"trajectories after load_state in {name}", play(resumed, after), expected)
 

@@ -10,6 +10,7 @@ import torch
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.random_streams import Noise
 from pgcontrol_envs.task import GYMNASIUM_ASSETS, TaskError, load_model
+from pgcontrol_envs.tasks.go1 import Go1
 from pgcontrol_envs.tasks.half_cheetah import HalfCheetah
 from pgcontrol_envs.tasks.hopper import Hopper
 from pgcontrol_envs.vector import TaskVecEnv
@@ -189,3 +190,22 @@ def test_privileged_numbers_that_change_in_number_are_refused():
 
     with pytest.raises(TaskError, match=r"Odd.privileged: returned \[3, 3\] float64; expected \[N, P\] = \[3, 4\]"):
         TaskVecEnv(Odd, 2)
+
+
+@pytest.mark.parametrize("cls", [Varied, Go1], ids=["varied", "go1"])
+def test_a_step_is_made_again_from_the_state_before_it(cls):
+    """In an environment alone, never reset: models, constants, noise and the last action belong to the state."""
+    env = TaskVecEnv(cls, 3, seed=1, threads=1)
+    env.reset()
+    middle, half = (env.action_high + env.action_low) / 2, (env.action_high - env.action_low) / 2
+    rng = torch.Generator().manual_seed(0)
+    *earlier, action = middle + 0.3 * half * (2 * torch.rand(6, 3, len(half), generator=rng) - 1)
+    for one in earlier:
+        env.step(one)
+    made = env.step(action)
+    alone = TaskVecEnv(cls, 1, threads=1)
+    tensors, extra = alone.state()
+    alone.load_state(tensors | env.before(1), extra)
+    again = alone.step(action[1:2])
+    assert torch.equal(again.obs[0], made.obs[1])
+    assert torch.equal(again.reward[0], made.reward[1])
