@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 from pgcontrol_envs.puck import Puck
+from pgcontrol_envs.suite.ball_in_cup import BallInCupCatch
 from pgcontrol_envs.tasks import catalog
 
 from pgcontrol.diagnosis.evidence import ARMS, SENSITIVITY, Mark, curves, scene
@@ -130,10 +131,10 @@ def test_the_model_says_how_strong_a_push_is():
     np.testing.assert_allclose(found.pixels(np.array([-1.0, 0.0])), found.origin)
 
 
-def test_pushes_in_a_plane_are_those_of_the_disc():
+def test_pushes_in_a_plane_are_those_of_the_disc_and_of_a_cup():
     for name, kind in catalog().items():
         task = kind()
-        assert (push(task, task.model.qpos0, SIZE) is not None) == issubclass(kind, Puck), name
+        assert (push(task, task.model.qpos0, SIZE) is not None) == issubclass(kind, Puck | BallInCupCatch), name
 
 
 def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():

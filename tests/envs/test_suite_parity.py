@@ -46,6 +46,12 @@ def test_it_walks_as_in_dm_control(env_id: str):
     walk(env_id, 100, 2)
 
 
+@pytest.mark.parametrize("env_id", ["dm:manipulator-bring_ball", "dm:swimmer-swimmer6", "dm:humanoid-run"])
+def test_starts_that_are_drawn_in_several_ways(env_id: str):
+    """Rare ones among them: a ball in the hand or at the target, a target that is near, a posture drawn again."""
+    walk(env_id, 1, 60)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("env_id", dm_control.benchmarking())
 def test_it_walks_as_in_dm_control_to_the_end(env_id: str):
