@@ -2,8 +2,8 @@
 
 Gymnasium computes with numpy, so that results agree to the last bit, and at a few hundred numbers an operation of
 numpy's costs a third of one of torch's. No physics gives a task torch tensors today. So that one on a GPU could, in all
-but `reset`, the tasks of this package keep to what both have: operators, indexing, the methods `sum(-1)`, `mean(-1)`, `all(-1)`,
-`any(-1)`, `argmin(-1)`, `clip`, `reshape` and `.T`, and the functions below.
+but `reset`, the tasks of this package keep to what both have: operators, indexing, the methods `sum(-1)`, `mean(-1)`,
+`all(-1)`, `any(-1)`, `argmin(-1)`, `clip`, `reshape` and `.T`, and the functions below.
 """
 
 from typing import Any, TypeAlias
