@@ -64,10 +64,14 @@ class Normaliser(nn.Module):
         self.scale = nn.Buffer(torch.ones(size, dtype=torch.float64))
 
     def forward(self, obs: Tensor) -> Tensor:
-        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP; or only the first columns."""
+        """[..., O] of any float type -> float32 [..., O], centred, scaled, within ±CLIP.
+
+        Of the first columns, where either has more: what only a critic sees lies behind them.
+        """
         mean, scale = self.mean, self.scale
         if obs.shape[-1] != len(mean):
-            mean, scale = mean[: obs.shape[-1]], scale[: obs.shape[-1]]
+            width = min(obs.shape[-1], len(mean))
+            obs, mean, scale = obs[..., :width], mean[:width], scale[:width]
         return ((obs - mean) * scale).clamp_(-CLIP, CLIP).float()
 
     @torch.no_grad()

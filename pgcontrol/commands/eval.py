@@ -41,6 +41,8 @@ def run(options: Options) -> int:
         return 0
     table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
     shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
+    for measure in next(iter(result.agents.values())).metrics:  # of the task's own
+        shown[measure.replace("_", " ")] = lambda row, name=f"eval/{measure}": f"{row[name]:.3g}"
     table.add_column("agent")
     for title in shown:
         table.add_column(title, justify="right")

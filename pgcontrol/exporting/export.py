@@ -118,7 +118,8 @@ class Acting(nn.Module):
         rng = torch.Generator().manual_seed(seed)
         far = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
         spread = torch.randn(count, self.policy.obs_size, dtype=torch.float64, generator=rng) * far
-        inputs = {"obs": self.policy.normaliser.mean + spread / self.policy.normaliser.scale}
+        mean, scale = (x[: self.policy.obs_size] for x in (self.policy.normaliser.mean, self.policy.normaliser.scale))
+        inputs = {"obs": mean + spread / scale}
         if self.sampled:
             inputs["noise"] = torch.rand(count, self.noise_size, dtype=torch.float64, generator=rng)
         return self.rounded(inputs)
