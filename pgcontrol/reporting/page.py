@@ -92,7 +92,7 @@ def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple
 
 
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
-    words = command(repeated(row), Path("runs") / sweep.path.stem / row.key.name)
+    words = command({"env": row.env} | repeated(row), Path("runs") / sweep.path.stem / row.key.name)
     details = {"diagnosis": row.why, "command": shlex.join(["pgcontrol", *words]), "borrowed from": row.lender}
     details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
     returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]

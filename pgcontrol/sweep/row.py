@@ -103,8 +103,8 @@ class Row:
             if part:
                 part.require()
         row.budget  # noqa: B018 - a number of steps
-        if row.known.get("env") != row.env:
-            raise ValueError(f"settings of {row.known.get('env')!r}, not of {row.env!r}")
+        if row.known.get("env", row.env) != row.env:
+            raise ValueError(f"settings of {row.known['env']!r}, not of {row.env!r}")
         if any(len(curve) != len(row.points) for curve in row.curves.values()):
             raise ValueError("curves of other points")
         if row.spread and any(len(joint) != len(row.spread.steps) for joint in row.spread.joints):
