@@ -1,5 +1,6 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
+# make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite.
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages test test-all faults fuzz lint types tests clean
+.PHONY: demo pages test test-all suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -31,7 +32,10 @@ pages: .venv/installed
 test: lint types tests
 
 test-all: lint types .venv/installed-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m 'not suite'
+
+suite: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2 -m suite tests/envs
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
@@ -47,7 +51,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite'
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -12,8 +12,8 @@ def _elsewhere(tmp_path, monkeypatch):
 def pytest_generate_tests(metafunc):
     """A law with an argument `task` holds for every task of the catalogue.
 
-    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. The
-    suite's tasks are `slow`, but for the first of each domain.
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. Of the
+    dm_control suite the first task of each domain is asked; the others are left to `make suite`.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {
@@ -25,5 +25,5 @@ def pytest_generate_tests(metafunc):
         if argument in metafunc.fixturenames:
             firsts = {name.split("-")[0]: name for name in reversed(names)}.values()
             further = {name for name in names if name.startswith("dm:")} - set(firsts)
-            slow = [pytest.param(name, marks=pytest.mark.slow) if name in further else name for name in names]
-            metafunc.parametrize(argument, slow)
+            asked = [pytest.param(name, marks=pytest.mark.suite) if name in further else name for name in names]
+            metafunc.parametrize(argument, asked)

@@ -52,7 +52,7 @@ def test_starts_that_are_drawn_in_several_ways(env_id: str):
     walk(env_id, 1, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.suite
 @pytest.mark.parametrize("env_id", dm_control.benchmarking())
 def test_it_walks_as_in_dm_control_to_the_end(env_id: str):
     walk(env_id, 1000, 2)

@@ -33,7 +33,7 @@ def test_the_general_comes_before_the_special():
     assert order == sorted(order)
 
 
-@pytest.mark.parametrize("env", sorted(tasks()))
+@pytest.mark.parametrize("env", sorted(env for env in tasks() if not env.startswith("dm:") or env == "dm:cheetah-run"))
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 def test_every_recommendation_is_a_valid_setting(env, head):
     made = settings(env, head)
