@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import os
 import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -238,7 +239,7 @@ def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
     others = [path.parent / name for name in _names(tree, "borrow", "other sweeps", "heads.yaml")]
     there = [file.name for file in path.parent.glob("*.yaml") if file.name != path.name]
     for other in others:
-        if other == path or not other.is_file():
+        if other == path or not os.path.isfile(other):  # which is False, too, of a name that no file can have
             raise InputError(f"borrow: {other.name!r} is no other sweep beside this one{suggest(other.name, there)}")
     return others
 

@@ -129,6 +129,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         ),
         ("plots: [train/std]", "borrow: 3", "borrow = 3: must be a list of other sweeps, such as [heads.yaml]"),
         ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep beside this one"),
+        ("plots: [train/std]", f"borrow: {'x' * 300}", "is no other sweep beside this one"),
         ("plots: [train/std]", "borrow: heads.yaml", "borrow: 'heads.yaml' is no other sweep beside this one"),
         ("head.bins: [2, 3]", "run_dir: x", "grid: run_dir = 'x': every run has a folder of its own"),
     ],
