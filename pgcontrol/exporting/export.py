@@ -137,6 +137,8 @@ def export(options: ExportOptions) -> ExportResult:
         InputError: no policy there, a file that exists, or what it takes to export is not installed.
         ExportError: the graph cannot be written or does not act like the policy.
     """
+    if not options.out.name:
+        raise InputError(f"--out {options.out}: must be a file, such as policy.onnx")
     out, description = options.out, options.out.with_suffix(".json")
     if out.suffix != ".onnx":
         raise InputError(f"--out {out}: must end in .onnx")

@@ -126,6 +126,8 @@ def sweep_of(path: Path) -> Sweep:
     Raises:
         InputError: the file or a setting is wrong.
     """
+    if not path.name:
+        raise InputError(f"{path} is a folder: name a sweep's YAML file")
     return read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
 
 
