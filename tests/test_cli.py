@@ -60,6 +60,8 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
+        ("report .", ". is a folder: name a sweep's YAML file"),
+        ("export . --out .", "--out .: must be a file, such as policy.onnx"),
     ],
 )
 def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
