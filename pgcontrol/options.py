@@ -29,7 +29,13 @@ REQUIRED: Any = dataclasses.MISSING
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: one line that names it and says what would do."""
+    """Something the user gave is wrong: one line that names it and says what would do.
+
+    Names that it holds may have line breaks in them, and become spaces.
+    """
+
+    def __init__(self, message: object = ""):
+        super().__init__(" ".join(str(message).splitlines()))
 
 
 def option(
