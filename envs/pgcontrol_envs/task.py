@@ -168,7 +168,7 @@ class Task(ABC):
         return join(self.posture, self.velocity)
 
     def privileged(self) -> Array | None:
-        """What the critic sees besides the observation, and the policy does not, [N, P] float64; None for nothing.
+        """What the critic sees in addition to the observation, and the policy does not: [N, P] float64, or None.
 
         True velocities, friction, contact forces, pushes: what a simulation knows and a robot cannot measure.
         """
@@ -201,7 +201,7 @@ class Task(ABC):
         return None
 
     def metrics(self) -> Terms:
-        """What to log of a step besides its reward, by name, [N] each: averaged over steps, as `rollout/NAME`."""
+        """What to log of each step in addition to its reward, by name, [N]; averaged over steps, as `rollout/NAME`."""
         return {}
 
     def ending(self) -> Terms:

@@ -29,10 +29,11 @@ def run(options: Options) -> int:
     """Write the reports; 1 where a sweep has no results yet."""
     if options.runs and len(options.sweeps) > 1:
         raise InputError(f"--runs {options.runs}: {len(options.sweeps)} sweeps have no folder in common; report one")
-    from pgcontrol.reporting.compare import sweep_of
+    if len(options.sweeps) > 1:  # all of them are read before anything is written
+        from pgcontrol.reporting.compare import sweep_of
 
-    for path in options.sweeps:  # all of them, before anything is written
-        sweep_of(path)
+        for path in options.sweeps:
+            sweep_of(path)
     return max([_report(path, options) for path in options.sweeps])
 
 

@@ -68,7 +68,7 @@ OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
 class GradientStep:
     """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
 
-    A call does both. Whoever averages a gradient over processes calls the halves. All three are pure functions of
+    A call does both. What averages a gradient over processes calls the halves. All three are pure functions of
     tensors; where the loss is one of tensors and named tuples of them, each is one compiled graph if `compilation`
     says so.
     """

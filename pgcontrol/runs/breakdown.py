@@ -93,11 +93,11 @@ def replay(options: ReplayOptions) -> Replay:
         raise InputError(f"{options.file} does not fit {kept['env']} as it is here: {one_line(error)}") from None
     lines = _substeps(env, given[INTEGRATION][0].numpy(), action[0].numpy())
     finite = bool(step.obs.isfinite().all() and step.reward.isfinite().all())
-    told = [str(one.message) for one in heard]
+    warned = [str(one.message) for one in heard]
     if step.unstable is None and finite:
         why = f"the step goes well here: reward {float(step.reward[0]):.4g}"
     else:
-        why = "; ".join(told) or "observation or reward is infinite or NaN"
+        why = "; ".join(warned) or "observation or reward is infinite or NaN"
     return Replay(kept["env"], kept["why"], step.unstable is not None or not finite, why, lines)
 
 

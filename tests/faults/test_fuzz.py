@@ -123,6 +123,14 @@ def lines(draw) -> list[str]:
     return said
 
 
+def typed(words: list[str]) -> tuple[int | str | None, str]:
+    """A command line, carried out: its exit code, and what it says on stderr."""
+    out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        cli.main(words)
+    return ended.value.code, error.buffer.getvalue().decode()
+
+
 def test_command_lines(here, monkeypatch):
     for name in LASTING:
         monkeypatch.setattr(MODULES[name], "run", lambda *_: 0)
@@ -134,12 +142,9 @@ def test_command_lines(here, monkeypatch):
     @fuzzed
     @given(lines())
     def law(said):
-        out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-            cli.main(said)
-        said = error.buffer.getvalue().decode()
-        assert ended.value.code in (0, 2), said
-        assert said.count("\n") == (ended.value.code == 2), said
+        code, words = typed(said)
+        assert code in (0, 2), words
+        assert words.count("\n") == (code == 2), words
 
     law()
 

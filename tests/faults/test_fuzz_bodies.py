@@ -4,9 +4,7 @@
 kilobytes. `make fuzz` tries 2,000, others each time; the tests 150, the same ones each time.
 """
 
-import contextlib
 import dataclasses
-import io
 import json
 import os
 import shutil
@@ -24,7 +22,7 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import configure, nested
-from tests.faults.test_fuzz import CONFIG, MODULES, NAMES, flags_of, is_one_line, plain, words
+from tests.faults.test_fuzz import CONFIG, MODULES, NAMES, flags_of, is_one_line, plain, typed, words
 from tests.faults.test_leaves import OLD, changed, leaves
 
 pytestmark = pytest.mark.slow
@@ -127,14 +125,11 @@ def test_commands_are_carried_out(place):
     @carried_out
     @given(lines())
     def law(said):
-        out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-        with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
-            cli.main(said)
-        words = error.buffer.getvalue().decode()
-        assert ended.value.code in (0, 1, 2), (said, words)
-        assert ended.value.code != 2 or sum(line.startswith("pgcontrol: ") for line in words.splitlines()) == 1, words
-        place.require(refused=ended.value.code == 2)
-        outcomes[said[0], ended.value.code] += 1
+        code, words = typed(said)
+        assert code in (0, 1, 2), (said, words)
+        assert code != 2 or sum(line.startswith("pgcontrol: ") for line in words.splitlines()) == 1, words
+        place.require(refused=code == 2)
+        outcomes[said[0], code] += 1
 
     law()
     done = {name for name, code in outcomes if code != 2}

@@ -51,7 +51,7 @@ READERS = {
 
 @contextmanager
 def at_once(seconds=20):
-    """Whoever waits for a pipe is woken, and fails."""
+    """What waits for a pipe is woken, and fails."""
 
     def late(*_):
         raise TimeoutError("it waits")
