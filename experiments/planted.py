@@ -22,8 +22,10 @@ from rich.console import Console
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from pgcontrol.diagnosis.counterfactual import counterfactual  # noqa: E402
-from pgcontrol.measures.verdicts import Limits, collapse, onset, spreads  # noqa: E402
+from pgcontrol.diagnosis.counterfactual import Place, counterfactual  # noqa: E402
+from pgcontrol.measures.collapse import collapse, onset  # noqa: E402
+from pgcontrol.measures.curves import spreads  # noqa: E402
+from pgcontrol.measures.verdicts import Limits  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
 from pgcontrol.sweep.executor import Local  # noqa: E402
@@ -97,8 +99,8 @@ def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) 
     found = onset(*spreads(rows), budget, limits)
     proof, verdict = None, collapse(rows, budget, limits)
     for seeds in (branches, 2 * branches) if found else ():  # more of them where the first could not tell
-        proof = counterfactual(run, found, seeds, None, Local(jobs), console)  # pyright: ignore[reportArgumentType]
-        verdict = collapse(rows, budget, limits, proof.gain)
+        proof = counterfactual(run, Place(found.step), seeds, Local(jobs), console)  # pyright: ignore[reportArgumentType]
+        verdict = collapse(rows, budget, limits, [proof.gain])
         if verdict.word != "suspected":
             break
     return {

@@ -53,7 +53,8 @@ class DiagnoseOptions:
     """The run, and the experiments it is worth; limits of the verdicts are settings."""
 
     run: Path = option(REQUIRED, "run folder", positional=True)
-    branches: int = option(0, "prove a σ collapse by N runs widened, N left alone; 0: none", least=0, most=1000)
+    branches: int = option(0, "prove a collapse by N runs widened and N left alone; 0: none", least=0, most=1000)
+    at: int | None = option(None, "step where branches begin [the onset, or several in turn]", least=0, most=10**11)
     branch_steps: int | None = option(None, "environment steps of a branch [what was left]", least=1, most=10**11)
     jobs: int | None = option(None, "branches at a time [one a core]", least=1, most=1024)
     against: Path | None = option(

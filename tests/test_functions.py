@@ -118,7 +118,7 @@ def test_diagnose_gives_verdicts_and_facts(trained, capsys):
     told = json.loads((trained.path / "diagnosis.json").read_text())
     assert (found.verdict, len(found.verdicts)) == (told["verdict"], len(told["verdicts"]))
     assert found.facts["routes"]["success"] == told["routes"]["success"]
-    assert found.proof is None
+    assert found.proofs == []
     with pytest.raises(InputError, match=r"unknown setting 'branchs'; did you mean 'branches'"):
         pgcontrol.diagnose(trained.path, branchs=3)
     with pytest.raises(InputError, match=r"share = 2.0: must be less than 1"):

@@ -1,4 +1,4 @@
-"""What a narrow policy would have become, had it been widened: branches of a run from the checkpoint at the onset.
+"""What a policy would have become, had it been widened: branches of a run from one of its checkpoints.
 
 Two arms, several seeds: in one the head is made as wide as it was at the start, the other is left alone; both go on
 for the same steps under the same schedules. A branch is an ordinary run folder under RUN/branches, begun from a
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 from pgcontrol.machine.terminal import Terminal
+from pgcontrol.measures.collapse import Gain
+from pgcontrol.measures.curves import RETURN, column, spreads
 from pgcontrol.measures.statistics import probability_of_improvement, welch
-from pgcontrol.measures.verdicts import RETURN, Gain, Onset, column, spreads
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import flat, nested
@@ -56,6 +57,18 @@ class Counterfactual(NamedTuple):
     gain: Gain
 
 
+class Place(NamedTuple):
+    """Where branches are to begin, and how long they are to be.
+
+    Attributes:
+        step: they begin from the last checkpoint at or before it, or else the first after it.
+        length: environment steps; None: what the run had left, and at least a quarter of its budget.
+    """
+
+    step: int
+    length: int | None = None
+
+
 class Branching(NamedTuple):
     """Where branches part from a run.
 
@@ -77,7 +90,7 @@ class Branching(NamedTuple):
 
     @property
     def where(self) -> Path:
-        """Folder of the run folders of its branches; those of another onset have another."""
+        """Folder of the run folders of its branches; those from another step have another."""
         return self.run.path / "branches" / f"from-{self.start}-for-{self.steps}-at-{self.width:.3g}"
 
     def cells(self, seeds: int) -> list[Cell]:
@@ -92,28 +105,28 @@ class Branching(NamedTuple):
 
 
 def counterfactual(
-    run: RunFolder, onset: Onset, seeds: int, steps: int | None, executor: Executor, console: Terminal
+    run: RunFolder, place: Place, seeds: int, executor: Executor, console: Terminal, of: int = 1
 ) -> Counterfactual:
     """Run the branches that are missing, and compare the arms.
 
     Args:
-        run: with a checkpoint at or before the onset, or else after it.
-        onset: of the collapse.
+        run: with a checkpoint at or before the place, or else after it.
+        place: where they begin, and how long they are.
         seeds: branches in each arm, at least two.
-        steps: environment steps of a branch; None: what the run had left, and at least a quarter of its budget.
         executor: what runs them.
         console: for progress.
+        of: number of places that are tried, for the interval.
 
     Raises:
         InputError: no checkpoint to begin from, or branches failed.
     """
-    branching = branching_of(run, onset, steps)
+    branching = branching_of(run, place)
     cells, where = branching.cells(seeds), branching.where
     for cell in cells:
         if not begun(cell, where / cell.name):
             begin(cell, branching)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
-    late = f", after the onset at {onset.step:,}: no checkpoint is older" if branching.start > onset.step else ""
+    late = f", after {place.step:,}: no checkpoint is older" if branching.start > place.step else ""
     told = f"{len(cells)} branches of {branching.steps:,} steps from step {branching.start:,}{late}"
     console.print(f"{told}, {len(missing)} to run", markup=False)
     pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
@@ -124,34 +137,37 @@ def counterfactual(
                 raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
             board.ended[outcome.cell.key] = None
             console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
-    return measured(branching, seeds)
+    return measured(branching, seeds, of)
 
 
-def finished(run: RunFolder, onset: Onset) -> Counterfactual | None:
-    """What earlier branches from this onset came to, of the usual length; None: there are no two finished pairs."""
+def finished(run: RunFolder, place: Place, of: int = 1) -> Counterfactual | None:
+    """What earlier branches from this place came to; None: there are no two finished pairs."""
     if not checkpoint.find(run.path):
         return None
-    branching, seeds = branching_of(run, onset, None), 0
+    branching, seeds = branching_of(run, place), 0
     while all(_finished(branching.where / cell.name) for cell in branching.cells(seeds + 1)[-2:]):
         seeds += 1
-    return measured(branching, seeds) if seeds >= LEAST else None
+    return measured(branching, seeds, of) if seeds >= LEAST else None
 
 
-def branching_of(run: RunFolder, onset: Onset, steps: int | None) -> Branching:
-    """Where the branches of an onset part.
+def branching_of(run: RunFolder, place: Place) -> Branching:
+    """Where the branches of a place part.
 
     Raises:
         InputError: no checkpoint to begin from.
     """
-    config, origin = run.config(), nearest(checkpoint.find(run.path), onset.step)
+    config, origin = run.config(), nearest(checkpoint.find(run.path), place.step)
     start = spreads(read_rows(run.metrics_file))[1][0].mean()
     rest = config.total_steps - checkpoint.steps_of(origin)
     width = float(np.clip(start, LEAST_WIDTH, MOST_WIDTH))
-    return Branching(run, origin, steps or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
+    return Branching(run, origin, place.length or max(rest, config.total_steps // 4), float(f"{width:.3g}"))
 
 
-def measured(branching: Branching, seeds: int) -> Counterfactual:
-    """The arms of finished branches, compared: difference of means with Welch's interval, and P(better)."""
+def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
+    """The arms of finished branches, compared: difference of means with Welch's interval, and P(better).
+
+    See `counterfactual` for `of`.
+    """
     cells = branching.cells(seeds)
     folders = {arm: [branching.where / cell.name for cell in cells if cell.key.arm == arm] for arm in ARMS}
     scores = {arm: [final(folder) for folder in of_arm] for arm, of_arm in folders.items()}
@@ -161,7 +177,7 @@ def measured(branching: Branching, seeds: int) -> Counterfactual:
     returns = column(read_rows(branching.run.metrics_file), RETURN)[1]
     scale = float(np.ptp(np.concatenate((returns, ours, theirs))))
     ahead = float(ours.mean() - theirs.mean())
-    gain = Gain(ahead, welch(ours, theirs), better, seeds, scale, catching_up=widened - alone)
+    gain = Gain(ahead, welch(ours, theirs, of), better, seeds, scale, widened - alone, branching.start)
     return Counterfactual(branching.start, branching.steps, branching.width, scores, folders, gain)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import shlex
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import DiagnoseOptions
 from pgcontrol.diagnosis import evidence, unimodality
-from pgcontrol.diagnosis.counterfactual import LEAST, Counterfactual, counterfactual, finished
+from pgcontrol.diagnosis.counterfactual import ARMS, LEAST, Counterfactual, Place, counterfactual, finished
+from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
 from pgcontrol.machine.cores import usable_cpus
@@ -22,9 +24,13 @@ from pgcontrol.machine.graphics import RenderError
 from pgcontrol.machine.templates import template
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures import modes, spread
+from pgcontrol.measures.collapse import COLLAPSED, collapse, onset
+from pgcontrol.measures.curves import LogRows, spreads
+from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.statistics import mean_interval
-from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, judge, onset, spreads, summary, words
+from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, summary, words
 from pgcontrol.options import InputError, read_options, takes
+from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
 from pgcontrol.policy import Policy
@@ -36,6 +42,8 @@ from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.sweep.executor import Executor, Local
 from pgcontrol.text import count
 
+# where branches begin in a run without an onset, as shares of its budget, and how long they are
+PLACES, LENGTH = (0.1, 0.25, 0.5), 0.25
 CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
 
 
@@ -46,13 +54,13 @@ class Diagnosis:
     Attributes:
         path: the run folder, in which diagnosis.json, diagnosis.md and their pictures lie.
         verdicts: a word on each question, and why.
-        proof: what branches from an onset came to, where there were any.
+        proofs: what branches came to, of each place where some begin.
         facts: what the policy does where it decides: routes, modes, the state; as in diagnosis.json.
     """
 
     path: Path
     verdicts: list[Verdict]
-    proof: Counterfactual | None
+    proofs: list[Counterfactual]
     facts: dict[str, Any]
 
     @property
@@ -77,23 +85,22 @@ def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     """
     others = [field.name for field in dataclasses.fields(DiagnoseOptions)]
     chosen = Limits(**read_options(Limits, limits, others=others))
-    branches, against = options.branches, options.against
     run, console = RunFolder.open(options.run), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True)
     executor = Local(options.jobs or usable_cpus())
-    _require(run, branches, against)
-    proof, verdicts = None, [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
+    _require(run, options)
+    proofs, verdicts = [], [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
     if not run.cloned:
-        proof, verdicts = _training(run, console, executor, branches, options.branch_steps, chosen)
-    seen, facts, no_picture = _behaviour(run, against) if checkpoint.find(run.path) else ([], {}, None)
+        proofs, verdicts = _training(run, console, executor, options, chosen)
+    seen, facts, no_picture = _behaviour(run, options.against) if checkpoint.find(run.path) else ([], {}, None)
     told = {v.about for v in seen}  # playing says more of them than the log
     verdicts = [v for v in verdicts if v.about not in told] + seen
-    branched = proof._asdict() | {"gain": proof.gain._asdict()} if proof else None
-    numbers = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts], "counterfactual": branched}
+    branched = [proof._asdict() | {"gain": proof.gain._asdict()} for proof in proofs]
+    numbers = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts], "counterfactuals": branched}
     content = json.dumps(finite(numbers | facts), indent=1, default=str, allow_nan=False)
-    text = _markdown(run, no_picture, verdicts=verdicts, proof=proof, facts=facts)
+    text = _markdown(run, no_picture, verdicts=verdicts, proofs=proofs, facts=facts)
     files.replace({run.path / "diagnosis.json": content, run.path / "diagnosis.md": text})
     run.write_manifest(verdict=words(verdicts), diagnosis=summary(verdicts))
-    return Diagnosis(run.path, verdicts, proof, facts)
+    return Diagnosis(run.path, verdicts, proofs, facts)
 
 
 def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
@@ -112,11 +119,14 @@ def _shares(shares: dict[str, float]) -> str:
     return ", ".join(told) + (f" and {len(most) - 6} more" if len(most) > 6 and most[6][1] > 0 else "")
 
 
-def _require(run: RunFolder, branches: int, against: Path | None) -> None:
+def _require(run: RunFolder, options: DiagnoseOptions) -> None:
+    branches, at, against = options.branches, options.at, options.against
     if branches and run.cloned:
         raise InputError(f"--branches {branches}: {run.path} is a clone, and has no training to branch from")
     if 0 < branches < LEAST:
         raise InputError(f"--branches {branches}: too few for an interval; must be {LEAST} or more, 5 is usual")
+    if at is not None and not run.cloned and at > (budget := run.config().total_steps):
+        raise InputError(f"--at {at}: {run.path} was to take {budget:,} steps")
     if against is not None:
         env, theirs = run.settings()["env"], RunFolder.open(against).settings().get("env")
         if theirs != env:
@@ -127,25 +137,42 @@ def _require(run: RunFolder, branches: int, against: Path | None) -> None:
 
 
 def _training(
-    run: RunFolder, console: Terminal, executor: Executor, branches: int, steps: int | None, limits: Limits
-) -> tuple[Counterfactual | None, list[Verdict]]:
-    """What the log shows, and branches from its onset prove; draws the curves."""
+    run: RunFolder, console: Terminal, executor: Executor, options: DiagnoseOptions, limits: Limits
+) -> tuple[list[Counterfactual], list[Verdict]]:
+    """What the log shows, and branches prove; draws the curves."""
     rows = read_rows(run.metrics_file) if run.metrics_file.exists() else []
     if not rows:
         why = "the run stopped before its first update, or the file is damaged"
         raise InputError(f"{run.metrics_file} has no row to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
-    found, proof = onset(*spreads(rows), config.total_steps, limits), None
-    if found:
-        proof = counterfactual(run, found, branches, steps, executor, console) if branches else finished(run, found)
-    elif branches:
-        console.print("no onset of a σ collapse: no branches to run", markup=False)
-    verdicts = judge(rows, config.total_steps, status, limits, proof.gain if proof else None)
-    of_arms = proof.folders.items() if proof else ()
-    grown = {arm: [read_rows(folder / "metrics.jsonl") for folder in folders] for arm, folders in of_arms}
+    places, proofs = _places(rows, config.total_steps, options, limits), list[Counterfactual]()
+    for place in places:
+        if options.branches:
+            proofs.append(counterfactual(run, place, options.branches, executor, console, len(places)))
+        elif found := finished(run, place, len(places)):
+            proofs.append(found)
+        if proofs and collapse(rows, config.total_steps, limits, [proofs[-1].gain]).word == COLLAPSED:
+            break
+    with closing(make_env(config.env, 1, config.seed)) as env:
+        joints = joint_names(env)
+    known = Known(joints, [proof.gain for proof in proofs], reach_of(run, rows))
+    verdicts = judge(rows, config.total_steps, status, limits, known)
+    grown = {
+        arm: [read_rows(folder / "metrics.jsonl") for proof in proofs for folder in proof.folders.get(arm, ())]
+        for arm in (ARMS if proofs else ())
+    }
     title = f"{run.path.name}: {config.env}, {config.head.name}"
-    files.replace({run.path / CURVES: evidence.curves(rows, verdicts, limits, title, grown)})
-    return proof, verdicts
+    files.replace({run.path / CURVES: evidence.curves(rows, verdicts, limits, title, joints, grown)})
+    return proofs, verdicts
+
+
+def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[Place]:
+    """Where branches begin: where it was asked for, or at the onset, or else in turn at several, until one decides."""
+    if options.at is not None:
+        return [Place(options.at, options.branch_steps)]
+    if found := onset(*spreads(rows), budget, limits):
+        return [Place(found.step, options.branch_steps)]
+    return [Place(int(share * budget), options.branch_steps or int(LENGTH * budget)) for share in PLACES]
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:
@@ -184,7 +211,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
         missing = str(error)
     does = f"what the policy might do {where}: {count(len(found), 'mode')}"
     title = f"{run.path.name}: {env_id}, {policy.head.name}\n{does}"
-    files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title)})
+    files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title, joint_names(env))})
     env.close()
     return verdicts, facts, missing
 

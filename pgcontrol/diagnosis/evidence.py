@@ -11,7 +11,9 @@ from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.charts.pictures import image, mass
 from pgcontrol.charts.scale import Scale, number, spans
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED, Decision
-from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, LogRows, Verdict, column, spreads
+from pgcontrol.measures.collapse import spending
+from pgcontrol.measures.curves import KL, RETURN, STEPS, LogRows, column, smooth, spreads
+from pgcontrol.measures.verdicts import Limits, Verdict
 from pgcontrol.rendering.projection import Push
 from pgcontrol.rendering.still import Still
 
@@ -49,15 +51,23 @@ def marked(decision: Decision, state: int) -> list[Mark]:
 
 
 def curves(
-    rows: LogRows, verdicts: Sequence[Verdict], limits: Limits, title: str, branches: Branches | None = None
+    rows: LogRows,
+    verdicts: Sequence[Verdict],
+    limits: Limits,
+    title: str,
+    joints: Sequence[str],
+    branches: Branches | None = None,
 ) -> str:
     """Over training: spread of each joint, return, what a step of the params costs, KL; the last two against spread.
+
+    And the spread against the return, with the place where half of it was spent.
 
     Args:
         rows: of metrics.jsonl.
         verdicts: those that have a step are marked at it.
         limits: what is narrow.
         title: names the run.
+        joints: their names.
         branches: of the run, if there are any.
 
     Returns:
@@ -73,7 +83,7 @@ def curves(
         axes = Axes(TIME, name, log, ends_x=(0.0, last))
         return lines(f"{title}: {name}", drawn, axes, uprights=uprights, entries=key)
 
-    charts = [[over_time(*_spread(steps, spread, limits, last)), over_time(*_returns(rows, branches or {}))]]
+    charts = [[over_time(*_spread(steps, spread, joints, limits, last)), over_time(*_returns(rows, branches or {}))]]
     costs = ((SENSITIVITY, "sensitivity: RMS score per joint"), (KL, "KL(before || after) of an update, nats"))
     for name, told in costs:
         at, values = column(rows, name)
@@ -81,25 +91,27 @@ def curves(
         if len(steps) and len(at):
             row.append(_against(f"{title}: {told}", np.interp(at, steps, spread.min(1)), values))
         charts.append(row)
+    if chart := _spent(rows, title):
+        charts.append([chart])
     words = [f"{verdict.word} from step {step:,} on" for verdict, step in dated]
     return sheet(title, charts, [Entry(said, look) for said, (_, look) in zip(words, uprights, strict=True)])
 
 
 def _spread(
-    steps: np.ndarray, spread: np.ndarray, limits: Limits, last: float
+    steps: np.ndarray, spread: np.ndarray, joints: Sequence[str], limits: Limits, last: float
 ) -> tuple[str, list[Line], bool, list[Entry]]:
     """Each joint's curve, and dashed the limit of all, or of each where they differ; key of a few."""
-    joints = [Line(f"joint {j}", hue(j), steps, values) for j, values in enumerate(spread.T)]
+    drawn = [Line(name, hue(j), steps, values) for j, (name, values) in enumerate(zip(joints, spread.T, strict=False))]
     narrow = limits.narrow(spread[0]) if len(spread) else np.array([limits.share])
     alike = bool(np.ptp(narrow) < 1e-9)
     told = "narrow below" + ("" if alike else ", each")
     looks = ["base d1"] if alike else [f"c{j % HUES} d1" for j in range(len(narrow))]
     ends = np.array([0.0, last])
     dashed = [Line(told, look, ends, np.full(2, limit)) for look, limit in zip(looks, narrow, strict=False)]
-    few = joints if len(joints) <= HUES else [joints[0], joints[-1]]
+    few = drawn if len(drawn) <= HUES else [drawn[0], drawn[-1]]
     key = [Entry(line.name, line.colour) for line in few] + [Entry(told, "base d1")]
     log = spans(np.concatenate([spread.ravel(), narrow]), SPAN)
-    return "spread of the actions in a state, half-ranges", [*joints, *dashed], log, key
+    return "spread of the actions in a state, half-ranges", [*drawn, *dashed], log, key
 
 
 def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, list[Entry]]:
@@ -116,6 +128,20 @@ def _returns(rows: LogRows, branches: Branches) -> tuple[str, list[Line], bool, 
     return title, [*dots, *drawn], False, key if len(runs) > 1 else []
 
 
+def _spent(rows: LogRows, title: str) -> Chart | None:
+    """The mean spread over the return, from the start to the end; where half of it was spent. None: nothing to draw."""
+    spent, (steps, spread), (at, returns) = spending(rows), spreads(rows), column(rows, RETURN)
+    if spent is None:
+        return None
+    mean, reached = np.exp(np.log(np.maximum(spread, 1e-6)).mean(1)), np.interp(steps, at, smooth(returns))
+    name = "mean spread against the return, half-ranges"
+    told = f"half of a {spent.fall:.1f}-fold fall is over at step {spent.step:,}, with {spent.gained:.0%} of the gain"
+    axes = Axes("return in training", name, spans(mean, SPAN))
+    upright = float(reached[np.argmin(np.abs(steps - spent.step))]), "onset d0"
+    drawn = [Line("the run", "base", reached, mean)]
+    return lines(f"{title}: {name}", drawn, axes, uprights=[upright], entries=[Entry(told, "onset d0")])
+
+
 def _against(label: str, least: np.ndarray, values: np.ndarray) -> Chart:
     """Values over the least spread at the same steps, log-log: a cloud, later points stronger."""
     drawn = [Line("a run of updates", "c0", least, values, look="cloud")]
@@ -125,7 +151,7 @@ def _against(label: str, least: np.ndarray, values: np.ndarray) -> Chart:
     return lines(f"{label}, against the least spread", drawn, axes, entries=key)
 
 
-def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: str) -> str:
+def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: str, joints: Sequence[str]) -> str:
     """A state's picture, and beside it what the policy might do there; pushes in a plane are drawn in the picture too.
 
     Args:
@@ -133,11 +159,12 @@ def scene(still: Still | None, draws: np.ndarray, marks: Sequence[Mark], title: 
         draws: [D, A] actions, in half-ranges.
         marks: actions to be marked.
         title: names the run and the state.
+        joints: their names.
 
     Returns:
         A file of SVG.
     """
-    charts, key = [_strips(title, draws, marks)], _badges(marks)
+    charts, key = [_strips(title, draws, marks, joints)], _badges(marks)
     if still is not None:
         charts.insert(0, _picture(title, still, draws, marks))
         if still.push is not None:
@@ -176,7 +203,7 @@ def _pushes(push: Push, draws: np.ndarray, marks: Sequence[Mark]) -> list[str]:
     return drawn
 
 
-def _strips(label: str, draws: np.ndarray, marks: Sequence[Mark]) -> Chart:
+def _strips(label: str, draws: np.ndarray, marks: Sequence[Mark], names: Sequence[str]) -> Chart:
     """A histogram for each joint, the first on top; marks stand in it one above the other, so that none hides one."""
     joints = draws.shape[1]
     step = max(TALLEST / joints, 30.0) if joints > 2 else 150.0
@@ -189,7 +216,7 @@ def _strips(label: str, draws: np.ndarray, marks: Sequence[Mark]) -> Chart:
     for joint, values in enumerate(draws.T):
         foot = 8 + step * (joint + 1)
         share, _ = np.histogram(values, 41, (x.low, x.high))
-        drawn.append(text(LEFT - 8, foot - 0.4 * tall, f"joint {joint}", "end", "label"))
+        drawn.append(text(LEFT - 8, foot - 0.4 * tall, names[joint], "end", "label"))
         drawn.append(f'<g opacity=".6">{mass(share / share.max(), x.start, x.end, foot, tall)}</g>')
         for place, (mark, entry) in enumerate(zip(marks, _badges(marks), strict=True), 1):
             at = x(mark.action[joint])

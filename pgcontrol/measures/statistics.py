@@ -83,13 +83,16 @@ def mean_interval(values: np.ndarray) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
-def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
-    """Half of the 95 % interval of a difference of means (Welch 1947); infinite for fewer than two in either sample."""
+def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: int = 1) -> float:
+    """Half of the interval of a difference of means (Welch 1947); infinite for fewer than two in either sample.
+
+    95 %, or so wide that `of` such intervals all hold with as much (Bonferroni).
+    """
     if min(len(x), len(y)) < 2:
         return math.inf
     if np.ptp(x) == np.ptp(y) == 0:
         return 0.0
-    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(LEVEL)
+    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(1 - (1 - LEVEL) / of)
     return float(high - low) / 2
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.charts.lines import Line
+from pgcontrol.measures.curves import RETURN
 from pgcontrol.measures.statistics import iqm_band
-from pgcontrol.measures.verdicts import RETURN
 from pgcontrol.reporting.queries import CHART_POINTS, Queries, seconds, steps
 from pgcontrol.sweep.row import Row
 from pgcontrol.text import count

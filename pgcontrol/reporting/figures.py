@@ -11,8 +11,9 @@ from pgcontrol.charts.bars import Bar, bars
 from pgcontrol.charts.chart import Chart, Entry, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
 from pgcontrol.charts.scale import spans
+from pgcontrol.measures.curves import RETURN
 from pgcontrol.measures.statistics import iqm, profile
-from pgcontrol.measures.verdicts import RETURN, Limits
+from pgcontrol.measures.verdicts import Limits
 from pgcontrol.reporting import curves, standings
 from pgcontrol.reporting.curves import Curve, Seeds
 from pgcontrol.reporting.narrative import FEW, listed

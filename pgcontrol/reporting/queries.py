@@ -8,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.charts.chart import hue
+from pgcontrol.measures.collapse import Onset, onset
+from pgcontrol.measures.curves import RETURN
 from pgcontrol.measures.statistics import Pair, iqm, reached
-from pgcontrol.measures.verdicts import RETURN, Limits, Onset, onset
+from pgcontrol.measures.verdicts import Limits
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 

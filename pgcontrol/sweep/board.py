@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.measures.verdicts import RETURN
+from pgcontrol.measures.curves import RETURN
 from pgcontrol.runs.log import last_row
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row

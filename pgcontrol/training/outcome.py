@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.machine import files
-from pgcontrol.measures.verdicts import RETURN, STEPS, LogRows, spreads
+from pgcontrol.measures.curves import RETURN, STEPS, LogRows, spreads
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import evenly, look

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -14,13 +14,16 @@ from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures import verdicts
+from pgcontrol.measures.curves import STEPS
+from pgcontrol.measures.judge import Known, judge
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
+from pgcontrol.play.density import joint_names
 from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
-from pgcontrol.runs import breakdown, checkpoint
+from pgcontrol.runs import breakdown, checkpoint, reached
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.folder import RunFolder
@@ -137,7 +140,7 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     """
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
-    status, first = "failed", learner.steps
+    status, first, joints = "failed", learner.steps, joint_names(learner.env)
     try:
         with (
             session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
@@ -171,10 +174,10 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             else:
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
-                display.say(_ended(folder, config, status))
+                display.say(_ended(folder, config, status, joints))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
-        _ended(folder, config, status)
+        _ended(folder, config, status, joints)
         seen = _breakdowns(learner, folder, first)[:1]
         raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
     except (BrokenEnv, InputError) as error:  # of a plug-in that breaks its contract
@@ -260,7 +263,7 @@ def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:
     return [breakdown.write(folder.path, env, plugins, found, first) for found in taken]
 
 
-def _ended(folder: RunFolder, config: Config, status: str) -> str:
+def _ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str]) -> str:
     """Write the outcome and the verdict of a run that has ended; the verdict as one line.
 
     The verdict is of the log alone; playing and branching are `pgcontrol diagnose`. An error in the outcome, for which
@@ -270,7 +273,9 @@ def _ended(folder: RunFolder, config: Config, status: str) -> str:
         outcome.write(folder)
     except FloatingPointError as error:
         warnings.warn(f"no outcome: {error}", stacklevel=2)
-    told = verdicts.judge(read_rows(folder.metrics_file), config.total_steps, status)
+    rows = read_rows(folder.metrics_file)
+    known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
+    told = judge(rows, config.total_steps, status, known=known)
     folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
     return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.command('diagnose'), told)}"
 

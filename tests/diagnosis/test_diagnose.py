@@ -9,9 +9,9 @@ from pgcontrol_envs.tasks.fork import Fork
 import pgcontrol
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
-from pgcontrol.diagnosis.counterfactual import Counterfactual, nearest
+from pgcontrol.diagnosis.counterfactual import Counterfactual, Place, nearest
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.measures.verdicts import Gain, Onset
+from pgcontrol.measures.collapse import Gain
 from pgcontrol.options import InputError
 from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import policy_agent
@@ -59,10 +59,10 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
 
 def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY, forced(0.005, end=1.0)))
-    onset = Onset(1024, [0], 0.005)
+    onset = Place(1024)
     assert checkpoint.steps_of(nearest(checkpoint.find(run.path), onset.step)) == 1024
     assert counterfactual.finished(run, onset) is None
-    found = counterfactual.counterfactual(run, onset, 2, None, Local(2), Terminal(quiet=True))
+    found = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
     assert (found.start, found.steps) == (1024, 4096 - 1024)
     assert set(found.scores) == {"widened", "alone"}
     assert all(np.isfinite(s).all() for s in found.scores.values())
@@ -75,15 +75,15 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert width["alone"] < 0.02
     assert width["widened"] == pytest.approx(found.width, rel=0.01)
     before = (run.path / "branches").stat().st_mtime_ns
-    again = counterfactual.counterfactual(run, onset, 2, None, Local(2), Terminal(quiet=True))
+    again = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
     assert again == found  # nothing ran anew
     assert (run.path / "branches").stat().st_mtime_ns == before
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
-    other = Onset(2048, [0], 0.005)
+    other = Place(2048)
     assert counterfactual.finished(run, other) is None  # nor taken for that of another onset
-    where = counterfactual.branching_of(run, onset, None).where
-    assert counterfactual.branching_of(run, other, None).where != where
-    assert counterfactual.branching_of(run, onset, 512).where != where
+    where = counterfactual.branching_of(run, onset).where
+    assert counterfactual.branching_of(run, other).where != where
+    assert counterfactual.branching_of(run, Place(1024, 512)).where != where
 
 
 def np_obs():
@@ -103,9 +103,9 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
     assert "collapsed (from step" in capsys.readouterr().out
     told = json.loads((path / "diagnosis.json").read_text())
     assert told["verdict"].startswith("collapsed")
-    assert told["verdicts"][0]["joints"] == [0]
-    assert told["counterfactual"]["gain"]["gain"] == 90
-    assert told["counterfactual"]["scores"]["alone"] == [1, None]  # JSON has no word for it
+    assert told["verdicts"][0]["joints"] == ["slide"]
+    assert told["counterfactuals"][0]["gain"]["gain"] == 90
+    assert told["counterfactuals"][0]["scores"]["alone"] == [1, None]  # JSON has no word for it
     assert len(told["state"]["obs"]) == 4
     assert told["modes"][0]["low"] <= told["modes"][0]["mass"] <= told["modes"][0]["high"]
     assert "![curves]" in (path / "diagnosis.md").read_text()

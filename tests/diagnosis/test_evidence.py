@@ -14,13 +14,18 @@ from pgcontrol_envs.tasks import catalog
 from pgcontrol.diagnosis.evidence import ARMS, SENSITIVITY, Mark, curves, scene
 from pgcontrol.diagnosis.unimodality import MEAN, PLAYED
 from pgcontrol.machine import graphics
-from pgcontrol.measures.verdicts import KL, RETURN, STEPS, Limits, Verdict
+from pgcontrol.measures.curves import KL, RETURN, STEPS
+from pgcontrol.measures.verdicts import Limits, Verdict
 from pgcontrol.rendering.projection import push
 from pgcontrol.rendering.still import Still, still
 
 SVG = "{http://www.w3.org/2000/svg}"
 SIZE = (320, 240)
 UNITS = {"k": 1e3, "M": 1e6}
+
+
+def names(joints):
+    return [f"joint {j}" for j in range(joints)]
 
 
 def log(
@@ -142,7 +147,7 @@ def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():
     marks = [Mark(PLAYED, np.array([0.2, 0.9]), 3.0), Mark(MEAN, np.array([0.1, -0.1]))]
     shown = fork(-0.8, 0.0)
     assert shown.push is not None
-    picture, strips = panels(scene(shown, draws, marks, "fork"))
+    picture, strips = panels(scene(shown, draws, marks, "fork", ("x", "y")))
     cloud = {
         tuple(float(str(c.get(k))) for k in ("cx", "cy")): float(str(c.get("r"))) for c in of_class(picture, "draw")
     }
@@ -154,7 +159,7 @@ def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():
         assert any(np.allclose(end, shown.push.pixels(mark.action), atol=0.1) for end in ends)
     assert len(of_class(strips, "mass")) == 2
 
-    picture, strips = panels(scene(shown._replace(push=None), draws, marks, "other"))
+    picture, strips = panels(scene(shown._replace(push=None), draws, marks, "other", ("x", "y")))
     assert not of_class(picture, "arrow")
     assert not of_class(picture, "draw")
     assert len(of_class(strips, "mass")) == 2
@@ -167,7 +172,7 @@ def test_nothing_lies_on_the_scene(joints, pictured, apart):
     draws = np.random.default_rng(0).uniform(-1, 1, (50, joints))
     marks = [Mark(name, draws[i], float(i)) for i, name in enumerate((PLAYED, MEAN, *"abcdef"))]
     shown = fork(0, 0) if joints == 2 else Still(np.zeros((240, 320, 3), np.uint8))
-    file = scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nwhat it might do")
+    file = scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nwhat it might do", names(joints))
     assert len(panels(file)) == 1 + pictured
     assert {"played, return 0.00", "f, return 7.00"} <= set(words(ElementTree.fromstring(file)))
     apart(file)
@@ -176,7 +181,7 @@ def test_nothing_lies_on_the_scene(joints, pictured, apart):
 def test_a_mark_looks_like_itself_whatever_its_name_is():
     marks = [Mark("left: far", np.zeros(1), -2.0), Mark(PLAYED, np.zeros(1)), Mark("played: no", np.zeros(1))]
     assert [m.label for m in marks] == ["left: far, return -2.00", PLAYED, "played: no"]
-    (strips,) = panels(scene(None, np.zeros((5, 1)), marks, "run"))
+    (strips,) = panels(scene(None, np.zeros((5, 1)), marks, "run", names(1)))
     looks = [str(g.get("class")) for g in strips.findall(f"{SVG}g") if g.find(f"{SVG}circle") is not None]
     assert len(set(looks)) == 3
     assert looks[1] == "base"
@@ -186,7 +191,7 @@ def test_branches_are_drawn_on_the_returns():
     branches = {"widened": [log(30_000, gain=g) for g in (70.0, 80.0)], "alone": [log(30_000, gain=20.0)]}
     for branch, worth in zip(branches["widened"], (900.0, 1000.0), strict=True):
         branch[-1]["eval/mean_reward"] = worth  # what the arms are compared by is not what is seen in training
-    chart = panels(curves(log(), [], Limits(), "run", branches))[1]
+    chart = panels(curves(log(), [], Limits(), "run", names(2), branches))[1]
     dots = [(float(str(c.get("cx"))), float(str(c.get("cy")))) for c in of_class(chart, "run")]
     assert read(chart, "x", [x for x, _ in dots]) == pytest.approx([60_000, 60_000], rel=0.01)
     assert sorted(read(chart, "y", [y for _, y in dots])) == pytest.approx([900, 1000], rel=0.01)
@@ -197,10 +202,12 @@ def test_branches_are_drawn_on_the_returns():
     assert read(chart, "x", [begin[0]]) == pytest.approx([31_000], rel=0.01)
     highest = max(y for line in drawn["widened"] for y in read(chart, "y", [y for _, y in points(line)]))
     assert highest == pytest.approx(80 * 29 / 30, abs=5)
-    for other in panels(curves(log(), [], Limits(), "run", branches)):  # time has one scale in all of its charts
+    for other in panels(
+        curves(log(), [], Limits(), "run", names(2), branches)
+    ):  # time has one scale in all of its charts
         if "environment steps" in words(other, "title"):
             assert labels(other, "x") == labels(chart, "x")
-    plain = panels(curves(log(), [], Limits(), "run"))[1]
+    plain = panels(curves(log(), [], Limits(), "run", names(2)))[1]
     assert len(of_class(plain, "line")) == 1  # and no key
 
 
@@ -208,7 +215,7 @@ def test_each_joint_has_its_own_limit_where_they_differ():
     limits = Limits(share=0.05, of_start=0.1)
 
     def dashed(*starts: float) -> list[tuple[str, float]]:
-        chart = panels(curves(log(starts=starts), [], limits, "run"))[0]
+        chart = panels(curves(log(starts=starts), [], limits, "run", names(2)))[0]
         return [
             (str(g.get("class")).split()[1], round(read(chart, "y", [points(line)[0][1]])[0], 3))
             for g in groups(chart, "d1")
@@ -226,7 +233,7 @@ def test_flat_curves_have_plain_ticks(flat):
         {STEPS: 1000 * i, RETURN: flat, KL: flat, SENSITIVITY: flat, "health/visited_spread_joint0": 0.3}
         for i in range(9)
     ]
-    charts = panels(curves(rows, [], Limits(), "run"))
+    charts = panels(curves(rows, [], Limits(), "run", names(2)))
     assert len(charts) == 6
     for chart in charts:
         for axis in "xy":
@@ -238,7 +245,7 @@ def test_flat_curves_have_plain_ticks(flat):
 @pytest.mark.parametrize("joints", [1, 3, 17])
 def test_ticks_and_words_are_apart(joints, apart):
     verdicts = [Verdict("return", word, "", step) for word, step in (("suspected", 15_000), ("destroyed", 15_100))]
-    file = curves(log(starts=(0.9,) * joints), verdicts, Limits(), "walker: Walker2d-v5, gaussian")
+    file = curves(log(starts=(0.9,) * joints), verdicts, Limits(), "walker: Walker2d-v5, gaussian", names(joints))
     apart(file)
     whole = ElementTree.fromstring(file)
     assert words(whole, "heading") == ["walker: Walker2d-v5, gaussian"]
@@ -251,7 +258,7 @@ def test_ticks_and_words_are_apart(joints, apart):
 
 def test_cost_of_a_step_is_seen_against_the_spread():
     rows = log(starts=(0.5, 0.9))
-    charts = panels(curves(rows, [], Limits(), "run"))
+    charts = panels(curves(rows, [], Limits(), "run", names(2)))
     sensitivity, kl = charts[3], charts[5]
     measured = rows[::3]
 
@@ -269,5 +276,5 @@ def test_cost_of_a_step_is_seen_against_the_spread():
 
 
 def test_a_log_of_one_bare_row_is_drawn():
-    file = curves([{STEPS: 1024}], [Verdict("return", "destroyed", "", 1024)], Limits(), "run")
+    file = curves([{STEPS: 1024}], [Verdict("return", "destroyed", "", 1024)], Limits(), "run", names(2))
     assert of_class(panels(file)[0], "onset")

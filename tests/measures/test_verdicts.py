@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from pgcontrol.measures.verdicts import Gain, Limits, collapse, judge, learning, onset, summary, to_prove, words
+from pgcontrol.measures.collapse import Gain, collapse, onset, spending
+from pgcontrol.measures.judge import Known, judge
+from pgcontrol.measures.returns import Reach, learning, played, standstill
+from pgcontrol.measures.verdicts import Limits, summary, to_prove, words
 
 BUDGET, N = 100_000, 100
 STEPS = np.linspace(1000, BUDGET, N)
-FLAT = np.zeros(N)
+FLAT, WIDE = np.zeros(N), np.full(N, 0.4)
 WOBBLE = 0.5 * np.sin(np.arange(N) * 2.1)
 
 
@@ -109,16 +112,81 @@ def gained(gain, half, low=0.8, scale=100.0):
     ],
 )
 def test_words_with_one(gain, word):
-    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), gain)
+    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), [gain])
     assert verdict.word == word
-    assert verdict.joints == (0,)
+    assert verdict.joints == ("joint 0",)
 
 
-def test_a_counterfactual_changes_nothing_where_there_is_no_onset():
-    assert collapse(log(np.full(N, 0.4)), BUDGET, Limits(), gained(40, 10)).word == "healthy"
+@pytest.mark.parametrize(
+    ("gains", "word"),
+    [
+        ([gained(40.0, 10.0)], "collapsed"),  # no joint is narrow, and yet it was too narrow
+        ([gained(0.0, 5.0), gained(40.0, 10.0)], "collapsed"),
+        ([gained(30.0, 50.0)], "healthy"),  # nothing is proved: the word of the log stays
+        ([gained(0.0, 5.0)], "healthy"),
+    ],
+)
+def test_branches_judge_a_run_without_an_onset(gains, word):
+    verdict = collapse(log(np.full(N, 0.4)), BUDGET, Limits(), gains)
+    assert verdict.word == word
+    assert verdict.proved
+    assert (verdict.step is None) == (word == "healthy")
 
 
-WIDE = np.full(N, 0.4)
+def test_joints_have_their_names():
+    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), joints=["hip", "knee"])
+    assert verdict.joints == ("hip",)
+    assert "in hip" in verdict.why
+
+
+def test_half_of_the_spread_is_spent_where_its_logarithm_is_halfway():
+    spread = np.where(np.arange(N) < 20, 0.4, np.where(np.arange(N) < 40, 0.1, 0.025))
+    found = spending(log(spread, 100 * np.arange(N) / N, joints=1))
+    assert found is not None
+    assert found.step == STEPS[20]
+    assert found.fall == pytest.approx(16)
+    assert found.gained == pytest.approx(0.2, abs=0.03)
+    assert spending(log(np.full(N, 0.4), joints=1)) is None  # nothing was spent
+
+
+@pytest.mark.parametrize(
+    ("returns", "reach", "word"),
+    [
+        (rising(0.3, 40.0), 100.0, "stuck"),
+        (rising(0.3, 60.0), 100.0, "healthy"),  # more than half of the way
+        (rising(1.0, 40.0), 100.0, "healthy"),  # it still rises
+        (WOBBLE, 100.0, "stuck"),
+        (WOBBLE, None, "no gain"),
+        (-rising(0.3, 40.0) - 60, -10.0, "stuck"),  # returns may be negative
+    ],
+)
+def test_a_run_that_stands_still_far_below_others_is_stuck(returns, reach, word):
+    known = Reach(reach, "others") if reach is not None else None
+    verdict = learning(log(WIDE, returns), "finished", Limits(), known)
+    assert verdict.word == word
+    if word == "stuck":
+        assert "others" in verdict.why
+        assert verdict.step is not None
+
+
+def test_a_standstill_begins_where_the_curve_levels_off():
+    assert standstill(STEPS, rising(0.3, 40.0), 100.0, Limits()) == pytest.approx(0.3 * BUDGET, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sampled", "weak"),
+    [(10.0, 90.0, True), (80.0, 90.0, True), (84.0, 90.0, False), (90.0, 10.0, False)],
+)
+def test_a_mode_that_samples_beat_is_weak(mode, sampled, weak):
+    rows = log(WIDE, rising(0.5, 90.0))
+    for row in rows[::9]:
+        row |= {"eval/mean_reward": mode, "eval/mean_reward_sampled": sampled}
+    assert bool(played(rows, Limits())) == weak
+    rows[-1] |= {"eval/mean_reward": 95.0, "eval/mean_reward_sampled": 90.0}
+    assert not played(rows, Limits())  # once is chance
+    assert not played(log(WIDE), Limits())  # no evaluation
+
+
 SPIKE = np.where(np.arange(N) == 60, 2.0, 0.01)
 LOST = np.where(np.arange(N) <= 60, rising(0.5), 10.0 + WOBBLE)
 RECOVERED = np.where((np.arange(N) > 60) & (np.arange(N) < 80), 10.0, rising(0.5))
@@ -173,7 +241,7 @@ def test_routes_of_the_last_episodes(entropy, word):
 def test_an_onset_is_to_be_proved_until_it_is():
     rows, command = log(falling(0.5), rising(0.5)), "pgcontrol diagnose run"
     assert f"{command} --branches 5" in to_prove(command, judge(rows, BUDGET, "finished"))
-    assert not to_prove(command, judge(rows, BUDGET, "finished", gain=gained(40, 10)))
+    assert not to_prove(command, judge(rows, BUDGET, "finished", known=Known(gains=[gained(40, 10)])))
     assert not to_prove(command, judge(log(WIDE), BUDGET, "finished"))
 
 

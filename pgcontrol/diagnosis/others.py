@@ -1,0 +1,52 @@
+"""What others reached that a run can be compared with: seeds of the same settings in the same folder, or the table."""
+
+import numpy as np
+
+from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, smooth
+from pgcontrol.measures.returns import Reach
+from pgcontrol.options import InputError
+from pgcontrol.runs import reached
+from pgcontrol.runs.config import Config
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep.sweep import run_of
+from pgcontrol.text import count
+
+
+def reach_of(run: RunFolder, rows: LogRows) -> Reach | None:
+    """What a run's siblings had reached after as many steps, in the median; without any, what the table says.
+
+    Siblings are the runs in the same folder that differ in nothing but the seed.
+    """
+    config, last = run.config(), rows[-1][STEPS]
+    found = [value for folder in siblings(run, config) if (value := _at(folder, last)) is not None]
+    if found:
+        seeds = f"the median of {count(len(found), 'sibling')}" if len(found) > 1 else "its sibling"
+        return Reach(float(np.median(found)), seeds)
+    return reached.reach(config.env, last)
+
+
+def siblings(run: RunFolder, config: Config) -> list[RunFolder]:
+    """Finished runs that lie beside this one and have all its settings but the seed."""
+    ours, found = _but_seed(config), []
+    for folder in sorted(run.path.absolute().parent.iterdir()):
+        other = RunFolder(folder)
+        if folder == run.path.absolute() or other.manifest().get("status") != "finished":
+            continue
+        try:
+            theirs = other.config()
+        except InputError:  # of another version, or damaged: it cannot be compared with
+            continue
+        if isinstance(theirs, Config) and _but_seed(theirs) == ours:
+            found.append(other)
+    return found
+
+
+def _but_seed(config: Config) -> dict[str, object]:
+    return {key: value for key, value in run_of(config).items() if key != "seed"}
+
+
+def _at(run: RunFolder, step: int) -> float | None:
+    """The return in training at a step; None where the run had not come that far."""
+    steps, returns = column(read_rows(run.metrics_file), RETURN)
+    return float(np.interp(step, steps, smooth(returns))) if len(steps) and steps[-1] >= 0.9 * step else None

@@ -1,0 +1,190 @@
+"""The word on the spread of a policy: healthy, sharp, suspected or collapsed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, counts, smooth, spreads
+from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Limits, Verdict
+from pgcontrol.text import short
+
+# tenths of a branch for which widened branches that still rise are taken to go on rising: returns in training are
+# means over 100 episodes, and lag that far behind the policy
+LONGER = 2
+SHARP, SUSPECTED, COLLAPSED = "sharp", "suspected", "collapsed"
+
+
+class Onset(NamedTuple):
+    """When the least spread over joints came under its limit to stay there.
+
+    Attributes:
+        joints: those that were narrow for at least half of the time that it had to last.
+        spread: the least over joints, at the end of that time.
+    """
+
+    step: int
+    joints: list[int]
+    spread: float
+
+
+class Spending(NamedTuple):
+    """What the spread was spent for.
+
+    Attributes:
+        step: when half of the fall of its logarithm was over.
+        fall: the spread at the start, as a multiple of the least.
+        gained: share of the return's gain that had been made by then.
+    """
+
+    step: int
+    fall: float
+    gained: float
+
+
+class Gain(NamedTuple):
+    """What branches say: how much better a run ends when its policy is widened at a step.
+
+    Attributes:
+        half: half of the gain's interval (Welch), 95 % for all places of the run together.
+        better: probability that a widened branch beats one left alone, with its 95 % interval.
+        scale: range of the return in the run and in its branches.
+        catching_up: how much the widened arm gained on the other between the last two tenths of the branches.
+        step: where the branches begin.
+    """
+
+    gain: float
+    half: float
+    better: tuple[float, float, float]
+    seeds: int
+    scale: float
+    catching_up: float = 0.0
+    step: int = 0
+
+
+def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) -> Onset | None:
+    """The first step from which on some joint is narrow for `lasting` of the budget, or None.
+
+    Args:
+        steps: [n].
+        spread: [n, A], in half-ranges.
+        budget: environment steps of the whole run.
+        limits: what is narrow, and for how long.
+    """
+    if not len(steps):
+        return None
+    narrow = spread < limits.narrow(spread[0])
+    wide_again = [*np.flatnonzero(~narrow.any(1)), len(steps)]
+    begin = 0
+    for end in wide_again:
+        enough = np.flatnonzero(steps[begin:end] >= steps[begin] + limits.lasting * budget) if end > begin else []
+        if len(enough):
+            often = narrow[begin : begin + enough[0] + 1].mean(0)
+            joints = np.flatnonzero(often >= min(0.5, often.max()))  # joints may take turns, each below half the time
+            return Onset(int(steps[begin]), joints.tolist(), float(spread[begin + enough[0]].min()))
+        begin = end + 1
+    return None
+
+
+def spending(rows: LogRows) -> Spending | None:
+    """How much of the return's gain had been made when half of the spread was spent; None: the log does not say.
+
+    The spread is the geometric mean over joints at the states visited then, so that halving any joint counts alike.
+    """
+    (steps, each), (at, returns) = spreads(rows), column(rows, RETURN)
+    if len(steps) < 2 or len(at) < 5:
+        return None
+    logs = np.log(np.maximum(each, 1e-6)).mean(1)
+    fall = logs[0] - logs.min()
+    if fall <= 0:
+        return None
+    step = steps[np.argmax(logs <= logs[0] - fall / 2)]
+    curve = smooth(returns)
+    gain = curve.max() - curve[0]
+    gained = (np.interp(step, at, curve) - curve[0]) / gain if gain > 0 else 0.0
+    return Spending(int(step), float(np.exp(fall)), float(np.clip(gained, 0, 1)))
+
+
+def collapse(
+    rows: LogRows, budget: int, limits: Limits, gains: Sequence[Gain] = (), joints: Sequence[str] = ()
+) -> Verdict:
+    """healthy, sharp, suspected or collapsed.
+
+    Args:
+        rows: of metrics.jsonl.
+        budget: environment steps of the whole run.
+        limits: what counts as what.
+        gains: what branches say, of each place where some begin.
+        joints: names; without them joints have numbers.
+    """
+    steps, spread = spreads(rows)
+    if not len(steps):
+        return Verdict("spread", NOT_JUDGED, "no log of it")
+    found = onset(steps, spread, budget, limits)
+    if found is None:
+        where = f"least of a joint at the end {spread[-1].min():.3g} half-ranges"
+        word, why, step = _widened(gains, limits) if gains else (HEALTHY, "", None)
+        return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
+    names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
+    where = f"from step {found.step:,} on, spread {found.spread:.2g} in {', '.join(names)}"
+    word, why = _proved(gains, limits) if gains else _suspected(rows, budget, found, limits)
+    return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
+
+
+def _widened(gains: Sequence[Gain], limits: Limits) -> tuple[str, str, int | None]:
+    """The word on a run without an onset: branches find a cost, or else it is what its log says."""
+    word, why = _proved(gains, limits)
+    if word == COLLAPSED:
+        return word, why, gains[-1].step
+    return HEALTHY, why, None
+
+
+def _proved(gains: Sequence[Gain], limits: Limits) -> tuple[str, str]:
+    """The gravest word of any place."""
+    found = [_proved_at(gain, limits) for gain in gains]
+    for word in (COLLAPSED, SUSPECTED):
+        if said := [why for which, why in found if which == word]:
+            return word, "; ".join(said)
+    return SHARP, "; ".join(why for _, why in found)
+
+
+def _proved_at(gain: Gain, limits: Limits) -> tuple[str, str]:
+    """Collapsed: it surely cost something, and something that counts. Sharp: surely nothing that counts."""
+    least = limits.rising * gain.scale
+    low, high = gain.gain - gain.half, gain.gain + gain.half
+    better = f"P(better) {gain.better[0]:.2f} ({gain.better[1]:.2f} … {gain.better[2]:.2f})"
+    measured = f"{short(gain.gain)} ± {short(gain.half)} ({better}, {gain.seeds} branches each)"
+    where = f"widened at step {gain.step:,}"
+    if low > 0 and gain.gain > least and gain.better[1] > 0.5:
+        return COLLAPSED, f"{where} it ends better: cost {measured}"
+    if high >= least:
+        more = f"--branches {2 * gain.seeds} may"
+        return SUSPECTED, f"branches cannot tell, {more}: {where} it gains {measured}"
+    if gain.gain + LONGER * gain.catching_up > least:
+        return SUSPECTED, f"branches are too short to tell: {where} they still rise, and gain {measured}"
+    return SHARP, f"harmless: {where} it gains {measured}"
+
+
+def _suspected(rows: LogRows, budget: int, found: Onset, limits: Limits) -> tuple[str, str]:
+    steps, returns = column(rows, RETURN)
+    if len(steps) < 5:
+        return SUSPECTED, "no return to judge it by"
+    curve = smooth(returns)
+    start, at, end = returns[:3].mean(), np.interp(found.step, steps, returns), curve[-1]
+    before = np.interp(found.step - 0.1 * budget, steps, returns)
+    least = counts(returns, limits.rising)
+    rate_before = (at - start) / max(found.step - steps[0], 1.0)
+    rate_after = (end - at) / max(steps[-1] - found.step, 1.0)
+    stalled = at - before > least and rate_after < limits.slower * rate_before
+    from_start = found.step <= rows[0][STEPS] + limits.lasting * budget
+    doubts = {
+        "the return fell from then on": end - returns[steps <= max(found.step, steps[0])].max() < -least,
+        "the return rose on and fell again": end - curve[steps >= found.step].max(initial=end) < -least,
+        "it had not learned before, nor did it after": end - start < least,
+        "the return was rising when it came, and rose no more": stalled,
+        "nothing had been learned when it came": at - start < least and rate_after * budget < least,
+        "it was narrow from the start, and nothing says what it would have learned wider": from_start,
+    }
+    if doubt := next((why for why, holds in doubts.items() if holds), None):
+        return SUSPECTED, doubt
+    return SHARP, "the return rose on" if end - at > least else "the return had levelled off before"

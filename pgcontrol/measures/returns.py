@@ -1,0 +1,120 @@
+"""The word on the return of a run: healthy, no gain, declined, destroyed or stuck; and on that of its mode."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.measures.curves import KL, RETURN, STEPS, LogRows, column, counts, noise, smooth
+from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, STUCK, WEAK_MODE, Limits, Verdict
+from pgcontrol.text import short
+
+MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
+
+
+class Reach(NamedTuple):
+    """What others came to in as many steps.
+
+    Attributes:
+        value: a return.
+        whose: in words, with their number.
+    """
+
+    value: float
+    whose: str
+
+
+def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = None) -> Verdict:
+    """What became of the return: destroyed, stuck, declined, no gain, or healthy.
+
+    Destroyed says that updates did it: one whose KL is a spike, with a drop behind it that does not recover, or all of
+    them, where the median KL is so large that each replaces the policy. Declined is the same loss without that ground.
+    Stuck stands still far below what others reached.
+
+    Args:
+        rows: of metrics.jsonl.
+        status: the manifest's.
+        limits: what counts as what.
+        reach: what others came to.
+    """
+    if status == "diverged":
+        return Verdict("return", "destroyed", "numbers stopped being finite", int(rows[-1][STEPS]) if rows else None)
+    steps, returns = column(rows, RETURN)
+    if len(steps) < 10:
+        return Verdict("return", NOT_JUDGED, f"{len(steps)} returns in the log")
+    if spike := _spiked(rows, limits):
+        return spike
+    curve, kl = smooth(returns), column(rows, KL)[1]
+    start, best, end = returns[:3].mean(), curve.max(), curve[-1]
+    path = f"from {short(start)} by {short(best)} to {short(end)}"
+    lost = best - end > limits.drop * (best - start) and best - start > 5 * noise(returns)
+    learned = not lost and end - start >= counts(returns, limits.rising)
+    if not learned and len(kl) and (usual := float(np.median(kl))) > limits.large:
+        return Verdict("return", "destroyed", f"updates of {usual:.2g} nats in the median; the return went {path}")
+    if reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
+        told = f"at {short(end)} from step {since:,} on, where {reach.whose} reached {short(reach.value)}"
+        return Verdict("return", STUCK, told, since)
+    if learned:
+        return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
+    at = int(steps[curve.argmax()])
+    return Verdict("return", "declined", path, at) if lost else Verdict("return", "no gain", path)
+
+
+def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
+    """The step from which on a run stands still far below a return; None: it does not.
+
+    Far below: it came less than `short_of` of the way there. Still: in its last quarter it rose by less than `rising`
+    of what is missing. The step is the first at which the curve was as high as it ends, less what counts.
+
+    Args:
+        steps: [n].
+        returns: [n], in training.
+        reach: the return to compare with.
+        limits: what counts as what.
+    """
+    curve = smooth(returns)
+    start, end = returns[:3].mean(), curve[-1]
+    if end - start >= limits.short_of * (reach - start):
+        return None
+    rise = end - np.interp(0.75 * steps[-1], steps, curve)
+    if rise > limits.rising * (reach - end):
+        return None
+    return int(steps[np.argmax(curve >= end - counts(returns, limits.rising))])
+
+
+def played(rows: LogRows, limits: Limits) -> list[Verdict]:
+    """Whether samples of the policy beat its mode; nothing where they were not evaluated.
+
+    The last three evaluations are taken together, as far as there are as many in the last quarter of the run.
+    """
+    mode, sampled = column(rows, MODE), column(rows, SAMPLED)
+    if not len(mode[0]) or len(mode[0]) != len(sampled[0]):
+        return []
+    recent = mode[0] >= 0.75 * mode[0][-1]
+    of_mode, of_samples = (values[recent][-3:] for _, values in (mode, sampled))
+    returns = np.concatenate([column(rows, RETURN)[1], mode[1], sampled[1]])
+    ahead = of_samples - of_mode
+    if ahead.min() <= 0 or ahead.mean() <= limits.ahead * np.ptp(returns):
+        return []
+    told = f"samples of the policy make {short(of_samples.mean())}, its mode {short(of_mode.mean())}"
+    return [Verdict("mode", WEAK_MODE, f"{told} ({len(ahead)} evaluation{'s' * (len(ahead) > 1)})")]
+
+
+def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:
+    """The first KL spike behind which a drop of the return does not recover; None: there is none."""
+    steps, returns = column(rows, RETURN)
+    at, kl = column(rows, KL)
+    for i in range(5, len(kl)):
+        usual = float(np.median(kl[max(0, i - 50) : i]))
+        if kl[i] < max(limits.spike * usual, limits.spike_least):
+            continue
+        had, rest = returns[steps < at[i]], returns[steps >= at[i] + limits.lasting * steps[-1]]
+        if len(had) < 3 or len(rest) < 3:
+            continue
+        start, best = had[:3].mean(), had[-10:].mean()
+        gained = best - start
+        # nine tenths of the rest, not all of it: one lucky row is no recovery
+        if gained > 5 * noise(had) and np.quantile(rest, 0.9) < best - limits.drop * gained:
+            why = f"KL {kl[i]:.2g} at step {at[i]:,.0f}, {kl[i] / max(usual, 1e-9):.0f} times the median before;"
+            why = f"{why} the return fell from {short(best)} to {short(rest.mean())} for good"
+            return Verdict("return", "destroyed", why, int(at[i]))
+    return None
