@@ -14,7 +14,7 @@ import torch
 from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import DiagnoseOptions
-from pgcontrol.diagnosis import evidence, unimodality
+from pgcontrol.diagnosis import evidence, unimodality, weak_mode
 from pgcontrol.diagnosis.counterfactual import ARMS, LEAST, Counterfactual, Place, counterfactual, finished
 from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.diagnosis.unimodality import Decision
@@ -28,7 +28,7 @@ from pgcontrol.measures.collapse import COLLAPSED, collapse, onset
 from pgcontrol.measures.curves import LogRows, spreads
 from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.statistics import mean_interval
-from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, Limits, Verdict, summary, words
+from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, WEAK_MODE, Limits, Verdict, summary, words
 from pgcontrol.options import InputError, read_options, takes
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Episodes
@@ -92,6 +92,9 @@ def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     if not run.cloned:
         proofs, verdicts = _training(run, console, executor, options, chosen)
     seen, facts, no_picture = _behaviour(run, options.against) if checkpoint.find(run.path) else ([], {}, None)
+    if any(v.word == WEAK_MODE for v in verdicts):
+        why, ways = _mode(run)
+        seen, facts = [*seen, why], facts | ways
     told = {v.about for v in seen}  # playing says more of them than the log
     verdicts = [v for v in verdicts if v.about not in told] + seen
     branched = [proof._asdict() | {"gain": proof.gain._asdict()} for proof in proofs]
@@ -214,6 +217,16 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
     files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title, joint_names(env))})
     env.close()
     return verdicts, facts, missing
+
+
+def _mode(run: RunFolder) -> tuple[Verdict, dict[str, Any]]:
+    """Why samples beat the mode, from playing the policy in other ways."""
+    settings = run.settings()
+    playing = weak_mode.play(load(run.path), settings["env"], settings["seed"])
+    intervals = {name: mean_interval(returns) for name, returns in playing.returns.items()}
+    played = {name: {"mean": i.estimate, "half": i.high - i.estimate} for name, i in intervals.items()}
+    seen = {"several": playing.several, "clipped": playing.clipped}
+    return weak_mode.judged(playing), {"played": played, "mode": seen}
 
 
 def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[Verdict], dict[str, Any], Decision]:
