@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 import pgcontrol  # noqa: E402
-from pgcontrol.diagnosis.counterfactual import LEAST_WIDTH, MOST_WIDTH, nearest, reseed, widen  # noqa: E402
+from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
@@ -37,6 +37,7 @@ from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.load import env_to_play  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
+from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH  # noqa: E402
 from pgcontrol.training.learner import Learner  # noqa: E402
 from pgcontrol.training.train import scored  # noqa: E402
 
@@ -131,7 +132,7 @@ def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict
         learner.load(origin)
         reseed(learner, 1000 * (run.seed + 1) + 100 * FRACTIONS.index(fraction) + 10 * ARMS.index(arm) + seed)
         if arm == "widened":
-            widen(learner, width)
+            learner.widen(width)
         learner.config = config
         if schedule == "fresh":
             learner.steps, learner.config = 0, dataclasses.replace(config, total_steps=int(FRESH * budget))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.collapse import Gain
@@ -29,11 +28,10 @@ from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import short
+from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH
 from pgcontrol.training.learner import Learner, stream_seeds
 
 ARMS = ("widened", "alone")
-# half-ranges: a branch is as wide as the run began, within these; one that began narrow begins wider
-LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
 LEAST = 2  # least number of branches in an arm that has an interval
 EPISODES = 20  # least number in a branch's final evaluation
 
@@ -97,6 +95,7 @@ class Branching(NamedTuple):
         """Both arms of each seed, in turns."""
         config, end = self.run.config(), self.start + self.steps
         common = flat(nested(config)) | {"total_steps": end, "video": False, "threads": 1, "logger": ()}
+        common |= {"on_collapse": "off"}  # arms differ in nothing but how they begin
         common |= {"eval_every": 10 * end, "eval_episodes": max(EPISODES, config.eval_episodes)}  # once, at the end
         common.pop("run_dir")
         first = 1000 * (config.seed % 2**40 + 1)
@@ -202,7 +201,7 @@ def begin(cell: Cell, branching: Branching) -> None:
     reseed(learner, config.seed)
     width = branching.width if cell.key.arm == "widened" else None
     if width is not None:
-        widen(learner, width)
+        learner.widen(width)
     made, compiled = RunFolder.create(config), learner.compilation.on
     made.write_manifest(branch_of=str(branching.origin), widened=width, compiled=compiled, status="stopped")
     learner.save(made.checkpoint(learner.steps))
@@ -216,14 +215,6 @@ def reseed(learner: Learner, seed: int) -> None:
         getattr(learner, name).manual_seed(seeds[name])
     learner.env.reset(seed=seeds["environments"])
     learner.collector.restart()
-
-
-def widen(learner: Learner, std: float) -> None:
-    """Make the policy so wide, in half-ranges, at its probe states and where its environments are."""
-    policy = learner.policy
-    obs = learner.collector.obs if learner.watch.probes is None else learner.watch.probes
-    with torch.no_grad():
-        policy.head.widen(std, policy.features(policy.normaliser(obs)))
 
 
 def final(folder: Path) -> float:

@@ -52,6 +52,7 @@ class Config:
     checkpoint_every: int = option(
         100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1, most=10**11
     )
+    on_collapse: str = option("off", "when the log suspects a collapse of σ", choices=("off", "warn", "widen", "stop"))
     compile: str = option("auto", "compile the gradient step; auto: of a long run", choices=("auto", "on", "off"))
     threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0, most=1024)
     prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")

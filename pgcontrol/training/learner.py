@@ -58,6 +58,9 @@ class Learner:
             self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
         except ValueError as error:  # as in `make_env`: the first environment of the run is made here
             raise InputError(str(error)) from None
+        if self.asynchronous and config.on_collapse == "widen":  # they have copies of the policy
+            others = f"the workers of {config.algorithm.name!r} cannot be widened; warn or stop can be used"
+            raise InputError(f"on_collapse = 'widen': {others}")
         workers = 0 if self.asynchronous else config.env_workers  # those of an asynchronous run step their own
         self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics, workers)
         if algorithm.sampling.copies and not self.env.exact_resume:
@@ -205,6 +208,12 @@ class Learner:
             row |= metrics
             self.remarks += remarks
         return row
+
+    @torch.no_grad()
+    def widen(self, std: float) -> None:
+        """Make the policy so wide, in half-ranges, at its probe states, or where its environments are."""
+        obs = self.collector.obs if self.watch.probes is None else self.watch.probes
+        self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs)))
 
     def close(self) -> None:
         """Release what the run holds."""

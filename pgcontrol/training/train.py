@@ -31,6 +31,7 @@ from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
 from pgcontrol.training.asynchronous import WorkerFailed, Workers, driver, require_processes
+from pgcontrol.training.guard import CollapseGuard
 from pgcontrol.training.learner import Learner
 
 Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
@@ -149,14 +150,15 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            began = time.perf_counter()
+            began, guard, stop = time.perf_counter(), CollapseGuard(learner, folder), False
             with suppress(GeneratorExit):  # the caller leaves
-                while learner.steps < config.total_steps and not interrupt:
+                while learner.steps < config.total_steps and not interrupt and not stop:
                     before, row = learner.steps, driven.update()
                     row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
                     finished = learner.steps >= config.total_steps
                     if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
                         row |= _evaluate(learner, folder, clips)
+                    stop = guard(row)
                     log.write(learner.steps, row)
                     while learner.remarks:
                         display.say(learner.remarks.pop(0))

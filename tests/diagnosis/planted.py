@@ -12,7 +12,6 @@ from pgcontrol_envs import VecEnv
 from pgcontrol_envs.demonstrators import Demonstrator
 from torch import Tensor
 
-from pgcontrol.diagnosis.counterfactual import widen
 from pgcontrol.learning.optimiser import adam_step, fresh_adam
 from pgcontrol.policy import Policy
 from pgcontrol.runs.config import configure
@@ -105,7 +104,7 @@ class Planted(Learner):
         """As any, and then the plan."""
         row = super().update()
         if (std := self.plan(self.steps / self.config.total_steps)) is not None:
-            widen(self, std)
+            self.widen(std)
         return row
 
 

@@ -1,0 +1,73 @@
+"""What a training does by itself when its log suspects a σ collapse: warn, widen the policy, or stop."""
+
+from typing import Any
+
+import numpy as np
+
+from pgcontrol.measures.collapse import SUSPECTED, collapse
+from pgcontrol.measures.curves import RETURN, STEPS, spreads
+from pgcontrol.measures.verdicts import Limits
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.log import read_rows
+from pgcontrol.training.learner import Learner
+
+MOST = 3  # times that a run is widened
+APART = 0.1  # share of the budget between two of them
+LAST = 0.8  # share of the budget after which a policy stays as it is: there is too little left to gain by it
+RETURNS = 20  # rows with a return before anything is judged
+# half-ranges: a policy becomes as wide as the run began, within these; one that began narrow becomes wider
+LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
+
+
+class CollapseGuard:
+    """Judges the log after each measurement of the spread, and acts on *suspected*.
+
+    What it did lies in the manifest, as `on_collapse`, so that a resumed run goes on as if it had never stopped.
+    """
+
+    def __init__(self, learner: Learner, folder: RunFolder):
+        """Take up what the run did before."""
+        self.learner, self.folder, self.action = learner, folder, learner.config.on_collapse
+        noted = folder.manifest().get("on_collapse", [])
+        self.done = [act for act in noted if act["step"] <= learner.steps]
+        if self.done != noted:  # it was killed behind its last checkpoint
+            folder.write_manifest(on_collapse=self.done)
+        logged = read_rows(folder.metrics_file) if self.action != "off" and folder.metrics_file.exists() else []
+        self.rows = [row for row in logged if row[STEPS] <= learner.steps]
+
+    @property
+    def since(self) -> int:
+        """The step of the last action; what came before it is judged no more."""
+        return self.done[-1]["step"] if self.done else -1
+
+    def __call__(self, row: dict[str, Any]) -> bool:
+        """Look at an update's row, before it is logged; returns whether the training is to stop."""
+        if self.action == "off":
+            return False
+        self.rows.append({STEPS: self.learner.steps} | row)
+        if "health/visited_spread_joint0" not in row or not self._may_act():
+            return False
+        recent = [row for row in self.rows if row[STEPS] > self.since]
+        if sum(RETURN in row for row in recent) < RETURNS:
+            return False
+        verdict = collapse(recent, self.learner.config.total_steps, Limits())
+        return verdict.word == SUSPECTED and self._act(row, verdict.why)
+
+    def _may_act(self) -> bool:
+        budget, steps = self.learner.config.total_steps, self.learner.steps
+        if self.action != "widen":
+            return not self.done
+        rested = not self.done or steps - self.since >= APART * budget
+        return rested and len(self.done) < MOST and steps < LAST * budget
+
+    def _act(self, row: dict[str, Any], why: str) -> bool:
+        width, told = None, self.action
+        if self.action == "widen":
+            width = float(np.clip(spreads(self.rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
+            self.learner.widen(width)
+            row["health/widened"] = width
+            told = f"widened to {width:.2g} half-ranges"
+        self.done.append({"step": self.learner.steps, "action": self.action, "width": width, "why": why})
+        self.folder.write_manifest(on_collapse=self.done)
+        self.learner.remarks.append(f"step {self.learner.steps:,}: suspected σ collapse ({why}): {told}")
+        return self.action == "stop"
