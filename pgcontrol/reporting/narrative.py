@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.statistics import LEVEL
-from pgcontrol.reporting.queries import STUCK, Queries, percent
+from pgcontrol.measures.verdicts import STUCK
+from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
@@ -228,33 +229,15 @@ def _trouble(queries: Queries) -> Paragraph:
             for word, those in _words(queries, rows).items():
                 often = f"{len(those)} of {count(len(rows), 'run')}"
                 happened.setdefault(word, []).append(f"{arm} in {often}{_when(queries, word, those)}")
-        if stuck := _stuck(queries, env):
-            told.append(stuck)
         for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
             told.append(f"On {env}, {word}: {listed(happened[word])}.")
     return Paragraph("What went wrong, or may have." if told else "", " ".join(told))
 
 
-def _stuck(queries: Queries, env: str) -> str:
-    """The runs that did not come a fifth of the way that the best arm came."""
-    limit, found = queries.stuck(env), []
-    if limit is None:
-        return ""
-    for arm in queries.arms(env):
-        rows = queries.of(env, arm)
-        low = [row for row in rows if row.score < limit]
-        if low and len(low) == len(rows) > 1:
-            found.append(f"{arm} in every run (at best {short(max(row.score for row in low))})")
-        elif low:
-            seeds = listed([str(row.seed) for row in low])
-            found.append(f"{arm} seed{'s' * (len(low) > 1)} {seeds} ({listed([short(row.score) for row in low])})")
-    way = f"under {percent(STUCK)} of the way from the first return to the best arm's score ({short(limit)})"
-    return f"On {env}, {way}: {listed(found)}." if found else ""
-
-
 def _words(queries: Queries, rows: list[Row]) -> dict[str, list[Row]]:
     """Word -> the runs of an arm that it is said of."""
     said = [(word, row) for row in rows for word in (row.verdict or "healthy").split(", ") if word not in UNTOLD]
+    said += [(STUCK, row) for row in rows if STUCK not in (row.verdict or "") and queries.stuck(row)]
     said += [("diverged", row) for row in rows if row.diverged]
     said += [(NARROW, row) for row in rows if row.verdict in (None, "not judged") and queries.sharp(row)]
     return {word: [row for what, row in said if what == word] for word in dict.fromkeys(word for word, _ in said)}
@@ -264,6 +247,10 @@ def _when(queries: Queries, word: str, rows: list[Row]) -> str:
     """When a word came true of runs, and of narrow ones which joints, where the rows kept that."""
     if word == "diverged":
         return f" (last {listed([f'step {row.steps:,}' for row in rows])})"
+    if word == STUCK:
+        reach = queries.reach(rows[0].env)
+        ends = listed([short(row.training) for row in rows if row.training is not None])
+        return f" (at {ends}, where {reach.whose} reached {short(reach.value)})" if reach else ""
     found = [at for row in rows if (at := queries.sharp(row))] if word in MILD else []
     if not found:
         return ""

@@ -10,6 +10,7 @@ import numpy as np
 from pgcontrol.charts.chart import hue
 from pgcontrol.measures.collapse import Onset, onset
 from pgcontrol.measures.curves import RETURN
+from pgcontrol.measures.returns import Reach, standstill
 from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.sweep.row import Row
@@ -17,8 +18,6 @@ from pgcontrol.sweep.sweep import Key, Sweep
 
 CHART_POINTS = 60  # points of a curve in a chart
 SHARE = 0.8  # the threshold, where the YAML names none: this share of the way from the first return to the baseline's
-# runs below this share of the way from the first return to the best arm's score have not learned the task
-STUCK = 0.2
 
 
 class Reaches(NamedTuple):
@@ -141,10 +140,22 @@ class Queries:
         first, one = self.first(env), self.one(env)
         return (np.asarray(scores, float) - first) / (abs(one - first) or 1.0)
 
-    def stuck(self, env: str) -> float | None:
-        """The score under which a run has not learned the task; None where no arm has, or where there is one run."""
-        first, best = self.first(env), max(self._scored(env).values())
-        return first + STUCK * (best - first) if best > first and len(self.on(env)) > 1 else None
+    def reach(self, env: str) -> Reach | None:
+        """What the best arm's training came to on a task, in the median; None where there is one run."""
+        ends = {arm: [row.training for row in self.of(env, arm) if row.training is not None] for arm in self.arms(env)}
+        medians = {arm: float(np.median(known)) for arm, known in ends.items() if known}
+        if not medians or len(self.on(env)) < 2:
+            return None
+        best = max(medians, key=lambda arm: medians[arm])
+        return Reach(medians[best], f"the median of {best}")
+
+    def stuck(self, row: Row) -> bool:
+        """Whether a run stands still far below the best arm; see `pgcontrol.measures.returns.standstill`."""
+        reach, curve = self.reach(row.env), _values(row.curves.get(RETURN))
+        known = np.isfinite(curve)
+        if reach is None or known.sum() < 10:
+            return False
+        return standstill(steps(row)[known], curve[known], reach.value, Limits()) is not None
 
     def goal(self, env: str) -> Goal | None:
         """The threshold of a task: the YAML's, or a share of the way to where the yardstick's training ends.
