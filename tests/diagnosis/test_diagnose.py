@@ -10,6 +10,7 @@ import pgcontrol
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
 from pgcontrol.diagnosis.counterfactual import Counterfactual, Place, nearest
+from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.collapse import Gain
 from pgcontrol.options import InputError
@@ -173,6 +174,53 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
     decision = unimodality.decide(policy, "Fork-v0", seed=0, states=3, repeats=2)
     assert decision.where == unimodality.AT_START
     assert len(decision.obs) == 3
+
+
+@pytest.mark.parametrize(
+    ("gains", "asked", "places", "word"),
+    [
+        ([0, 0, 0], {}, [Place(409, 1024), Place(1024, 1024), Place(2048, 1024)], "healthy"),
+        ([0, 90, 0], {}, [Place(409, 1024), Place(1024, 1024)], "collapsed"),  # decided: no further place
+        ([90], {"at": 3000, "branch_steps": 512}, [Place(3000, 512)], "collapsed"),
+    ],
+)
+def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):
+    """At three places in turn, each a quarter of the budget long, until one decides; or where it was asked for."""
+    tried = []
+
+    def branched(run, place, seeds, executor, console, of):
+        tried.append(place)
+        gain = Gain(gains[len(tried) - 1], 1.0, (1.0, 1.0, 1.0), seeds, 100.0, step=place.step)
+        assert of == (3 if len(gains) > 1 else 1)
+        return Counterfactual(place.step, place.length, 0.37, {}, {}, gain)
+
+    path = plant(tmp_path / "run", TINY, left_alone)
+    monkeypatch.setattr(diagnose, "counterfactual", branched)
+    found = diagnose.diagnose(path, branches=2, **asked)
+    assert tried == places
+    assert found.verdicts[0].word == word
+    assert found.verdicts[0].proved
+    assert len(json.loads((path / "diagnosis.json").read_text())["counterfactuals"]) == len(places)
+
+
+def test_branches_cannot_begin_behind_the_budget(tmp_path):
+    path = plant(tmp_path / "run", TINY, left_alone)
+    with pytest.raises(InputError, match=r"--at 5000: .* was to take 4,096 steps"):
+        diagnose.diagnose(path, branches=2, at=5000)
+
+
+def test_a_run_is_compared_with_its_siblings(tmp_path):
+    """Two seeds that learn, and one that is made to stand still: it is stuck, and the line has the number."""
+    settings = {"total_steps": 16_384, "algorithm.epochs": 4, "rollout_steps": 32, "checkpoint_every": 8192}
+    for seed in (1, 2):
+        plant(tmp_path / str(seed), settings | {"seed": seed}, left_alone)
+    still = plant(tmp_path / "still", settings | {"seed": 3, "algorithm.learning_rate": 1e-9}, left_alone)
+    assert reach_of(RunFolder(still), read_rows(RunFolder(still).metrics_file)) is None  # of other settings
+    (still / "config.yaml").write_text((tmp_path / "1" / "config.yaml").read_text().replace("seed: 1", "seed: 3"))
+    RunFolder(still).write_manifest(config=None)
+    found = diagnose.diagnose(still)
+    assert "stuck" in found.verdict
+    assert "the median of 2 siblings" in found.summary
 
 
 def test_no_checkpoint_no_branches():
