@@ -32,7 +32,9 @@ import pgcontrol  # noqa: E402
 from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
+from pgcontrol.measures.collapse import SUSPECTED, collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
+from pgcontrol.measures.verdicts import Limits  # noqa: E402
 from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.load import env_to_play  # noqa: E402
@@ -244,7 +246,7 @@ def holm(p: list[float]) -> list[float]:
 def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], float | None]:
     """By schedule and score: the first place at which the spread cost the run something; None: nowhere."""
     found: dict[tuple[str, str], float | None] = {}
-    for schedule, score in itertools.product(("rest", "fresh"), ("mode", "sampled")):
+    for schedule, score in KINDS:
         places = costs(branches, schedule, score)
         if len(places) < len(FRACTIONS):
             continue
@@ -253,25 +255,81 @@ def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], floa
     return found
 
 
+KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))
+TRUTH = ("rest", "mode")  # what the run itself lost, scored as policies are deployed; the others are shown
+
+
+class Rate(NamedTuple):
+    """A share and its 95 % interval (Wilson 1927)."""
+
+    of: int
+    total: int
+
+    def __str__(self) -> str:
+        if not self.total:
+            return "– (0 of 0)"
+        low, high = stats.binomtest(self.of, self.total).proportion_ci(method="wilson")
+        return f"{self.of / self.total:.2f} ({low:.2f} … {high:.2f}; {self.of} of {self.total})"
+
+
+def suspected(run: Mapping[str, Any]) -> bool:
+    """What the rule says of a run from its log alone, as the package stands now."""
+    rows = [json.loads(line) for line in (LOGS / f"{run['run']}.jsonl").read_text().splitlines()]
+    return collapse(rows, run["settings"]["total_steps"], Limits()).word == SUSPECTED
+
+
+def branched(branches: list[dict[str, Any]]) -> bool | None:
+    """What a small budget of branches says: short ones under a fresh schedule, at three places in turn.
+
+    They are others than those that the truth is of. None: some are missing.
+    """
+    places = [place for place in costs(branches, "fresh", "mode") if place.at in (0.1, 0.25, 0.5)]
+    return any(place.counts and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
+
+
+def rates(judged: list[tuple[bool, bool]]) -> str:
+    """Precision and recall of (what was said, what is true), as two cells of a table."""
+    hits = sum(said and true for said, true in judged)
+    return f"{Rate(hits, sum(said for said, _ in judged))} | {Rate(hits, sum(true for _, true in judged))}"
+
+
 def table() -> None:
-    """natural.md: what the oracle says of each run, beside the verdict of its log."""
+    """natural.md: what the oracle says of each run, beside the words of its log and of a few branches."""
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
     runs = {row["run"]: row for row in rows if "arm" not in row}
+    of_run = {name: [r for r in rows if r["run"] == name and "arm" in r] for name in runs}
+    truth = {name: cost_something(found) for name, found in of_run.items()}
     lines = [
         "# Natural runs: did their spread cost them something?",
         "",
         f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. Four branches",
         "were widened at a tenth, a quarter, a half and three quarters of the budget, and four left alone. Shown is",
         "the first place at which widening gains more than a tenth of what the return did, with p < 0.05 (Welch,",
-        "Holm over the four).",
+        "Holm over the four). The truth that rules are judged by is the one of the schedule that was left, by mode.",
+        "",
+        "| runs | what judges | precision | recall |",
+        "|---|---|---:|---:|",
+    ]
+    halves = {"to find a rule (even seeds)": 0, "to judge it (odd seeds)": 1}
+    for half, parity in halves.items():
+        known = [name for name in runs if runs[name]["seed"] % 2 == parity and TRUTH in truth[name]]
+        for heads, gaussian in (("Gaussians", True), ("discretised", False)):
+            mine = [
+                n for n in known if str(runs[n]["settings"].get("head", "gaussian")).startswith("gaussian") == gaussian
+            ]
+            cost = {name: truth[name][TRUTH] is not None for name in mine}
+            by_log = [(suspected(runs[name]), cost[name]) for name in mine]
+            by_branches = [(said, cost[name]) for name in mine if (said := branched(of_run[name])) is not None]
+            lines.append(f"| {half}, {heads}: {len(mine)} | the log | {rates(by_log)} |")
+            lines.append(f"| | short branches | {rates(by_branches)} |")
+    lines += [
         "",
         "| run | verdict of the log | rest, mode | rest, samples | fresh, mode | fresh, samples |",
         "|---|---|---:|---:|---:|---:|",
     ]
     for name, row in sorted(runs.items()):
-        truth = cost_something([r for r in rows if r["run"] == name and "arm" in r])
-        kinds = itertools.product(("rest", "fresh"), ("mode", "sampled"))
-        said = [("no" if truth[kind] is None else f"at {truth[kind]}") if kind in truth else "" for kind in kinds]
+        found = truth[name]
+        said = [("no" if found[kind] is None else f"at {found[kind]}") if kind in found else "" for kind in KINDS]
         lines.append(f"| {name} | {row['verdict']} | {' | '.join(said)} |")
     (HERE / "natural.md").write_text("\n".join(lines) + "\n")
 
