@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pgcontrol.data.tokenize import tokenize
     from pgcontrol.diagnosis.diagnose import diagnose
     from pgcontrol.exporting.export import export
+    from pgcontrol.exporting.sim2sim import sim2sim
     from pgcontrol.heads.base import Head
     from pgcontrol.learning.advantages import Estimator
     from pgcontrol.learning.algorithms import Algorithm
@@ -67,6 +68,7 @@ __all__ = [
     "replay",
     "report",
     "resume",
+    "sim2sim",
     "tokenize",
     "train",
     "use_plugin",
@@ -80,6 +82,7 @@ _HOMES = {
     "pgcontrol.data.tokenize": ("tokenize",),
     "pgcontrol.diagnosis.diagnose": ("diagnose",),
     "pgcontrol.exporting.export": ("export",),
+    "pgcontrol.exporting.sim2sim": ("sim2sim",),
     "pgcontrol.heads.base": ("Head",),
     "pgcontrol.learning.advantages": ("Estimator",),
     "pgcontrol.learning.algorithms": ("Algorithm",),

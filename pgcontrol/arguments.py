@@ -75,6 +75,48 @@ class ExportOptions:
 
 
 @dataclass(frozen=True)
+class SecondPhysics:
+    """How a second simulation differs from that of training; `same` and neutral numbers: not at all."""
+
+    solver: str = option(
+        "other",
+        "of contacts; other: CG, or Newton where training has CG. All but same: to convergence, elliptic cones",
+        choices=("other", "same", "CG", "Newton", "PGS"),
+    )
+    integrator: str = option(
+        "other",
+        "other: Euler, or implicitfast where training has Euler",
+        choices=("other", "same", "Euler", "RK4", "implicit", "implicitfast"),
+    )
+    timestep: float | None = option(
+        None, "seconds of a physics step [half of training's]", above=0, below=1, metavar="S"
+    )
+    latency: int = option(1, "control steps until an action acts", least=0, most=100, metavar="STEPS")
+    noise: float = option(1.0, "times the sensor noise of training", least=0, below=1e6, metavar="X")
+    frictionloss: float = option(2.0, "times the joints' dry friction", least=0, below=1e6, metavar="X")
+    damping: float = option(2.0, "times the joints' damping", least=0, below=1e6, metavar="X")
+
+
+@dataclass(frozen=True)
+class PlayedFile:
+    """What is played, and how long."""
+
+    run: Path = option(
+        REQUIRED, "run folder or checkpoint, or what was exported from one", metavar="RUN|FILE.onnx", positional=True
+    )
+    episodes: int = option(20, "episodes", least=1, most=10**4)
+    seconds: float = option(20.0, "an episode in the second simulation", above=0, below=1e5, metavar="S")
+    seed: int = option(0, "of start states, commands and noise", least=0, most=2**63 - 1)
+    out: Path | None = option(None, "write what was measured there", metavar="FILE.json")
+    force: bool = option(False, "replace FILE.json if it exists")
+
+
+@dataclass(frozen=True)
+class Sim2SimOptions(SecondPhysics, PlayedFile):
+    """The run, the episodes, and the second simulation."""
+
+
+@dataclass(frozen=True)
 class RecordOptions:
     """Who is recorded, and where to."""
 

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "video": arguments.VideoOptions,
     "diagnose": arguments.DiagnoseOptions,
     "export": arguments.ExportOptions,
+    "sim2sim": arguments.Sim2SimOptions,
     "record": arguments.RecordOptions,
     "tokenize": arguments.TokenizeOptions,
     "compare": arguments.CompareOptions,

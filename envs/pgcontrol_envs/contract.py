@@ -5,6 +5,7 @@
 
 import functools
 import inspect
+import json
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,10 @@ class _Trial:
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
         self.privileged: int | None = None  # P, once it has been seen
+        try:
+            json.dumps(self.call("interface", self.task.interface))
+        except (TypeError, ValueError) as error:
+            raise self.error("interface", f"returned what JSON cannot hold: {error}") from None
         if (mirror := self.call("mirror", self.task.mirror)) is not None:
             self.mirrored(mirror)
 

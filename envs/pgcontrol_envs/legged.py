@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, where
+from pgcontrol_envs.interface import COMMANDS, Part, actuation
 from pgcontrol_envs.task import Camera, Mirror, Physics, Streams, Task, TaskError, Terms
 
 Range = tuple[float, float]
@@ -20,6 +21,7 @@ LEGS = ("FR", "FL", "RR", "RL")  # the order of feet and of joints: hip, thigh, 
 # places in userdata: the command; when each foot touched the ground last, s; until when a push lasts, s, and the push
 COMMAND, TOUCHED, PUSH = slice(0, 3), slice(3, 7), slice(7, 10)
 NUMBERS = 10
+TIPPED, SUNK = 0.5, 0.5  # fallen: the cosine of the tilt, and the share of the height
 
 
 class Legged(Task):
@@ -113,6 +115,7 @@ class Legged(Task):
         self.own, self.plain = own, {name: field[0] + 0 for name, field in own.items()}
         self.geoms = np.array([model.geom(f"{leg}_{self.foot}").id for leg in LEGS])
         self.total = float(model.body_subtreemass[body])
+        self.order = [model.joint(i).name for i in range(1, model.njnt)]
         self.default = physics.array(np.array(self.pose))
         self.middle = physics.array(model.actuator_ctrlrange.mean(1))
         self.half = physics.array(0.5 * np.ptp(model.actuator_ctrlrange, axis=1))
@@ -120,7 +123,8 @@ class Legged(Task):
         self.soft = 0.95 * low + 0.05 * high, 0.05 * low + 0.95 * high  # the joints' ranges, less a twentieth
         ends = np.array((self.speeds, self.sideways, self.yaw), float).T
         self.slowest, self.fastest = physics.array(ends[0].copy()), physics.array(ends[1].copy())
-        self.errs = physics.array(self.noise * np.repeat((0.2, 0.05, 0.01, 0.1), (3, 3, 12, 12)))
+        noise = [np.full(part.value.shape[-1], part.noise) for part in self.parts()]
+        self.errs = physics.array(np.trim_zeros(np.concatenate(noise), "b"))
 
     def _sensor(self, physics: Any, name: str) -> Array:
         try:
@@ -183,13 +187,42 @@ class Legged(Task):
         """Which feet press on the ground, bool [N, 4]."""
         return join(*self.touch) > 1.0
 
-    def observe(self) -> Array:
-        """What the robot measures, [N, 45]."""
+    def parts(self) -> list[Part]:
+        """What the robot measures, and what is said of it; the observation's order is this one, and is here alone."""
         last = (self.ctrl - self.middle) / self.half
-        exact = join(self.gyro, -self.up, self.joints - self.default, 0.1 * self.speed)
-        if self.noise:
-            exact = exact + self.errs * self.random.uniform("sensors", -1.0, 1.0, 30)
-        return join(exact, last, self.command)
+        return [
+            Part("angular velocity", self.gyro, noise=0.2 * self.noise),
+            Part("gravity", -self.up, noise=0.05 * self.noise),
+            Part("joint position", self.joints - self.default, 1.0, self.default, 0.01 * self.noise, self.order),
+            Part("joint speed", 0.1 * self.speed, 0.1, noise=0.1 * self.noise, joints=self.order),
+            Part("last action", last, 1.0 / self.half, self.middle),
+            Part("command", self.command),
+        ]
+
+    def observe(self) -> Array:
+        """What the robot measures, with noise, [N, 45]."""
+        obs, noisy = join(*(part.value for part in self.parts())), len(self.errs)
+        if noisy:
+            obs[:, :noisy] += self.errs * self.random.uniform("sensors", -1.0, 1.0, noisy)
+        return obs
+
+    def interface(self) -> dict[str, Any]:
+        """The robot's, as the task and its model have it; torques and gains are those of the actuators."""
+        ends = zip(COMMANDS.items(), (self.speeds, self.sideways, self.yaw), strict=True)
+        return {
+            "timestep": self.model.opt.timestep,
+            "substeps": self.frame_skip,
+            "observation": [part.said() for part in self.parts()],
+            "action": actuation(self.model),
+            "pose": {"unit": "rad", "joints": dict(zip(self.order, self.pose, strict=True))},
+            "base": self.trunk,
+            "height": {"unit": "m", "start": self.height, "fallen": SUNK * self.height},
+            "tilt": {"unit": "rad", "fallen": float(np.arccos(TIPPED))},
+            "commands": [{"name": n, "unit": unit, "low": low, "high": high} for (n, unit), (low, high) in ends],
+            "standing": self.standing,
+            "command_seconds": self.every,
+            "mjcf": self.mjcf(),
+        }
 
     def privileged(self) -> Array:
         """What no robot measures, [N, 18]."""
@@ -255,4 +288,4 @@ class Legged(Task):
 
     def terminated(self) -> Array:
         """Fallen: tipped over by 60 degrees, or sunk to half the height."""
-        return (self.up[:, 2] < 0.5) | (self.trunk_z < 0.5 * self.height)
+        return (self.up[:, 2] < TIPPED) | (self.trunk_z < SUNK * self.height)

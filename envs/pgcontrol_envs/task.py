@@ -178,6 +178,22 @@ class Task(ABC):
         """How the body and its task are mirrored, left to right; None where they are not symmetric."""
         return None
 
+    def interface(self) -> dict[str, Any] | None:
+        """How to run a policy on the robot itself, in JSON values; see interface.py. None of a task that is no robot's.
+
+        Parts of the observation, the action, commands, default pose, rates, and the model. An exported policy has it
+        in its description, and `pgcontrol sim2sim` knows nothing else of the robot. Asked of a bound task.
+        """
+        return None
+
+    def mjcf(self) -> str:
+        """The model as MJCF that needs no other file: here that of `xml`, of one with meshes only what collides."""
+        spec = load_spec(self.xml, Path(inspect.getfile(type(self))).parent)
+        if spec.meshes:
+            spec.discard_visual()
+        spec.compile()
+        return spec.to_xml()
+
     def before(self) -> Array | None:
         """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""
         return None

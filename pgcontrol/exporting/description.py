@@ -3,6 +3,7 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+import json
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from importlib import metadata
@@ -14,6 +15,7 @@ import mujoco
 import pgcontrol_envs
 from torch import Tensor
 
+from pgcontrol.exporting.interface import read
 from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 from pgcontrol.runs.folder import PACKAGES, RunFolder
@@ -36,7 +38,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
         inputs: one of each, [1, ...] by name.
 
     Raises:
-        InputError: the task is not there.
+        InputError: the task is not there, or does not describe its robot as it should.
     """
     with closing(make_env(meta["policy"]["env"], 1, seed=0)) as env:
         return {
@@ -56,7 +58,15 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
             },
             "run": _run(folder, meta),
             "versions": {name: metadata.version(name) for name in (*PACKAGES, "onnx", "onnxscript", "onnxruntime")},
-        }
+        } | _interface(env)
+
+
+def _interface(env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
+    """What the task says of its robot; nothing where it says nothing."""
+    if env.task is None or (interface := env.task.interface()) is None:
+        return {}
+    read(json.loads(json.dumps(interface)), f"{type(env.task).__name__}.interface")
+    return {"interface": interface}
 
 
 def _shaped(shape: tuple[int, ...]) -> dict[str, Any]:

@@ -145,8 +145,7 @@ def export(options: ExportOptions) -> ExportResult:
     for path in (out, description):
         if path.exists() and not options.force:
             raise InputError(f"{path} exists already; name another file, or say --force")
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
+    require_extra()
     folder = checkpoint.latest(options.run)
     policy, meta = load_with_meta(folder)
     acting = Acting(policy, options.sampled, options.float32)
@@ -160,6 +159,12 @@ def export(options: ExportOptions) -> ExportResult:
     out.parent.mkdir(parents=True, exist_ok=True)
     files.replace({out: model, description: json.dumps(said, indent=1, ensure_ascii=False) + "\n"})
     return ExportResult(out, description, parity, rounded)
+
+
+def require_extra() -> None:
+    """Raises InputError where what it takes to export is not installed."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
 
 
 def to_onnx(acting: Acting) -> bytes:
@@ -204,22 +209,27 @@ def _format(model: bytes) -> dict[str, Any]:
     return {"ir_version": proto.ir_version, "opset": opsets, "onnxruntime": f">={RUNTIME}"}
 
 
+def session(model: bytes) -> Any:
+    """An onnxruntime session of a file's bytes, on one thread."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it writes a name for this machine into the home folder
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> Parity:
     """Play the file with onnxruntime beside the policy.
 
     Raises:
         ExportError: an action is out of bounds or not the policy's; says how far off.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it writes a name for this machine into the home folder
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    played = session(model)
     inputs, head = acting.inputs(count, seed), acting.policy.head
     # one observation alone, then the others: any number of them is allowed
     halves = ({name: values[rows].numpy() for name, values in inputs.items()} for rows in (slice(1), slice(1, None)))
-    theirs = torch.cat([torch.from_numpy(session.run(None, half)[0]) for half in halves])
+    theirs = torch.cat([torch.from_numpy(played.run(None, half)[0]) for half in halves])
     with torch.no_grad():
         ours = acting(**inputs)
         made, wanted = (f"{action.dtype} {tuple(action.shape)}" for action in (theirs, ours))

@@ -1,8 +1,15 @@
-"""Laws of tasks: what methods return, random streams, resets, exact continuation, bounds, and rewards that add up."""
+"""Laws of tasks: what methods return, random streams, resets, exact continuation, bounds, rewards that add up, and an
+interface that is true.
+"""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
 
 import json
 import warnings
 
+import mujoco
+import numpy as np
 import torch
 from pgcontrol_envs import contract
 from pgcontrol_envs.task import Task
@@ -10,7 +17,10 @@ from pgcontrol_envs.vector import TaskVecEnv, VecEnv
 from safetensors.torch import load, save
 from torch import Tensor
 
-from pgcontrol.laws.base import finite, law, require, rng, same, within
+from pgcontrol.exporting import second
+from pgcontrol.exporting.interface import read
+from pgcontrol.laws.base import Broken, finite, law, require, rng, same, within
+from pgcontrol.options import InputError
 
 
 def make(cls: type[Task]) -> type[Task]:
@@ -200,3 +210,51 @@ def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
                 env.reset(over)
     unstable = [str(one.message) for one in heard if str(one.message).startswith("MuJoCo")]
     require(not unstable, f"at the bounds of its actions: {unstable[0] if unstable else ''}")
+
+
+@law
+def its_interface_is_true(task: type[Task]) -> None:
+    """A robot made of what `interface` says observes as the task does, within the noise, and moves alike."""
+    env = short(task, 4)
+    said = env.task.interface()
+    if said is None:
+        return
+    try:
+        interface = read(json.loads(json.dumps(said)), "interface")
+        robot = second.SecondSimulation(interface, env.num_envs, second.same(interface))
+    except (InputError, TypeError) as error:
+        raise Broken(f"interface: {error}") from None
+    action, model = interface.action, env.task.model
+    for what, found, expected in (
+        ("observation: all sizes", interface.size, env.obs_size),
+        ("timestep · substeps", interface.control_dt, env.control_dt),
+        ("mjcf: degrees of freedom", robot.model.nv, model.nv),
+    ):
+        require(found == expected, f"interface.{what}: {found}, expected {expected}")
+    for name, bound in (("low", env.action_low), ("high", env.action_high)):
+        within(f"interface.action.{name}", getattr(action, name), bound, 1e-6)
+    ends = np.cumsum([len(part.scale) for part in interface.observation])
+    noise = torch.from_numpy(np.concatenate([part.noise for part in interface.observation]))
+    theirs = mujoco.MjData(model)
+    for chosen in actions(env, 20):
+        step = env.step(chosen)
+        obs = step.obs[:, : env.obs_size].numpy()
+        command = np.zeros((env.num_envs, len(interface.commands)))
+        for part, end in zip(interface.observation, ends, strict=True):
+            if part.name == "command":  # which the task alone knows
+                command = obs[:, end - len(part.scale) : end] / part.scale + part.offset
+        robot.last = chosen.double().numpy()
+        for i, ours in enumerate(robot.copies):
+            mujoco.mj_resetData(robot.model, ours)
+            ours.ctrl[:] = robot.last[i]
+            robot.place(i, env.physics.qpos[i], env.physics.qvel[i])
+        within("interface.observation", robot.observe(command), obs, noise + 1e-6)
+        mujoco.mj_resetData(model, theirs)
+        theirs.qpos[:], theirs.qvel[:], theirs.ctrl[:] = env.physics.qpos[0], env.physics.qvel[0], robot.last[0]
+        mujoco.mj_forward(model, theirs)
+        for field, what in (("qfrc_actuator", "action: forces"), ("qacc", "mjcf: accelerations")):
+            expected = getattr(theirs, field)
+            within(f"interface.{what}", getattr(robot.copies[0], field), expected, 1e-3 * (1 + abs(expected).max()))
+        over = step.terminated | step.truncated
+        if over.any():
+            env.reset(over)

@@ -83,6 +83,13 @@ def mean_interval(values: np.ndarray) -> Interval:
     return Interval(mean, float(low), float(high))
 
 
+def share_interval(hits: np.ndarray) -> Interval:
+    """The share of those, [n], that are not 0, and its 95 % interval (Wilson 1927)."""
+    k = np.count_nonzero(hits)
+    low, high = stats.binomtest(k, len(hits)).proportion_ci(LEVEL, "wilson")
+    return Interval(k / len(hits), float(low), float(high))
+
+
 def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: int = 1) -> float:
     """Half of the interval of a difference of means (Welch 1947); infinite for fewer than two in either sample.
 

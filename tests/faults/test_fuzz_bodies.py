@@ -47,6 +47,7 @@ SOON = {
     "record": ["--episodes", "1"],
     "report": [],
     "resume": [],
+    "sim2sim": ["--episodes", "1"],
     "tokenize": ["--steps", "64"],
     "check": [],
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.tasks.go1 import Go1
 from pgcontrol_envs.tasks.hopper import Hopper
 from pgcontrol_envs.tasks.needle import Needle
 from torch import nn
@@ -351,6 +352,11 @@ TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
     "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "envs that stood still"),
     "noting_twice_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
     "actions_at_the_bounds_stay_finite": (Hopper, {"reward": breakable}, "reward: .* in step 0 at the bounds"),
+    "its_interface_is_true": (
+        Go1,
+        {"interface": lambda self: Go1.interface(self) | {"mjcf": Go1.mjcf(self).replace('"0.68"', '"1"')}},
+        "interface.mjcf: accelerations",
+    ),
 }
 
 ALL = [

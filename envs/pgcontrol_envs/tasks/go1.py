@@ -155,7 +155,11 @@ class Go1(Legged):
 
     def make_model(self) -> mujoco.MjModel:
         """The robot with an actuator for each joint."""
-        return made(mjcf(self.actuators(), self.timestep))
+        return made(self.mjcf())
+
+    def mjcf(self) -> str:
+        """The robot on the ground."""
+        return mjcf(self.actuators(), self.timestep)
 
     def actuators(self) -> str:
         """Position servos whose targets are within `scale` of the pose."""

@@ -1,0 +1,93 @@
+"""A robot's interface: the observation part by part, what an action does, and what else it takes to run a policy.
+
+A task describes its robot in `Task.interface`, in JSON values, and an exported policy has them in its description. The
+words of it are defined here; docs/plugins.md shows an example.
+"""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import mujoco
+import numpy as np
+
+from pgcontrol_envs.arrays import Array
+from pgcontrol_envs.task import TaskError
+
+# what a part of an observation can be: its unit and its meaning. The base is the body that the free joint moves
+QUANTITIES = {
+    "angular velocity": ("rad/s", "of the base, in its own axes: roll, pitch, yaw rate"),
+    "linear velocity": ("m/s", "of the base's origin, in the base's axes"),
+    "gravity": ("1", "the unit vector that points down, in the base's axes"),
+    "joint position": ("rad", "of the joints, in their order"),
+    "joint speed": ("rad/s", "of the joints, in their order"),
+    "last action": ("as the action", "what the policy answered before; before the first, the middle of its range"),
+    "command": ("as the commands", "what it is to do, in the order of the commands"),
+}
+# what can be commanded, and its unit
+COMMANDS = {"forward speed": "m/s", "sideways speed": "m/s", "yaw rate": "rad/s"}
+
+
+class Part(NamedTuple):
+    """A part of an observation: scale · (quantity − offset), and what noise adds to it.
+
+    Attributes:
+        name: one of QUANTITIES.
+        value: what is observed, without noise, [N, n].
+        scale, offset: numbers, or [n].
+        noise: largest absolute value of the noise, in the units of what is observed.
+        joints: names of the joints, [n], of a quantity that has one number a joint.
+    """
+
+    name: str
+    value: Array
+    scale: Any = 1.0
+    offset: Any = 0.0
+    noise: float = 0.0
+    joints: Sequence[str] = ()
+
+    def said(self) -> dict[str, Any]:
+        """All but the values, as JSON has it."""
+        unit, meaning = QUANTITIES[self.name]
+        said = {"name": self.name, "size": self.value.shape[-1], "unit": unit, "meaning": meaning}
+        said |= {"scale": np.asarray(self.scale).tolist(), "offset": np.asarray(self.offset).tolist()}
+        return said | {"noise": self.noise} | ({"joints": list(self.joints)} if self.joints else {})
+
+
+def actuation(model: mujoco.MjModel) -> dict[str, Any]:
+    """What the actuators of a model make of an action, as JSON has it: targets of position servos, or torques.
+
+    Raises:
+        TaskError: an actuator is no such servo or motor of a hinge, differs in kind from the others, or has no limit.
+    """
+    kinds = mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtDyn.mjDYN_NONE
+    given = model.actuator_trntype, model.actuator_gaintype, model.actuator_dyntype
+    plain = np.all([field == kind for field, kind in zip(given, kinds, strict=True)], axis=0)
+    driven, gear = model.actuator_trnid[:, 0], model.actuator_gear[:, 0]
+    gain, (constant, stiffness, damping) = model.actuator_gainprm[:, 0], model.actuator_biasprm[:, :3].T
+    affine = model.actuator_biastype == mujoco.mjtBias.mjBIAS_AFFINE
+    servo = affine & (stiffness == -gain) & (constant == 0) & (gear == 1)
+    fits = plain & (model.jnt_type[driven] == mujoco.mjtJoint.mjJNT_HINGE) & (servo if servo.any() else ~affine)
+    limits = np.full(model.nu, np.inf) if servo.any() else abs(gain * gear) * abs(model.actuator_ctrlrange).max(1)
+    for limited, ranges in (
+        (model.actuator_forcelimited, model.actuator_forcerange * abs(gear[:, None])),
+        (model.jnt_actfrclimited[driven], model.jnt_actfrcrange[driven]),
+    ):
+        fits &= ~limited.astype(bool) | (ranges[:, 0] == -ranges[:, 1])
+        limits = np.where(limited, np.minimum(limits, ranges[:, 1]), limits)
+    for i in np.flatnonzero(~fits | ~np.isfinite(limits)):
+        what = "is neither a position servo nor a motor of a hinge, alike in both directions"
+        raise TaskError(
+            f"the actuator {model.actuator(i).name or i} {'has no limit of its torque' if fits[i] else what}"
+        )
+    low, high = model.actuator_ctrlrange.T.tolist()
+    said = {"low": low, "high": high, "torque_unit": "N·m", "torque_limit": limits.tolist()}
+    said["joints"] = [model.joint(i).name for i in driven]
+    if servo.any():
+        how = "the position that a joint is to have; torque = kp · (action − position) − kd · speed, within its limit"
+        gains = {"kp": gain.tolist(), "kd": (-damping).tolist()}
+        return {"name": "joint position target", "unit": "rad", "meaning": how} | said | gains
+    how = "torque = scale · action, within its limit"
+    return {"name": "joint torque", "unit": "1", "meaning": how} | said | {"scale": (gain * gear).tolist()}

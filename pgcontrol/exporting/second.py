@@ -1,0 +1,255 @@
+"""A second simulation of a robot, made of its interface alone: plain MuJoCo, one MjData an episode.
+
+It shares no code with tasks and their physics, on purpose: it observes and acts as the interface says, so that what the
+interface says wrongly shows.
+"""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from pgcontrol.arguments import SecondPhysics
+from pgcontrol.exporting.interface import Interface
+from pgcontrol.options import InputError, pick, those_of
+from pgcontrol.text import one_line
+
+Solver, Integrator = mujoco.mjtSolver, mujoco.mjtIntegrator
+SOLVERS = {"CG": int(Solver.mjSOL_CG), "Newton": int(Solver.mjSOL_NEWTON), "PGS": int(Solver.mjSOL_PGS)}
+INTEGRATORS = {
+    "Euler": int(Integrator.mjINT_EULER),
+    "implicitfast": int(Integrator.mjINT_IMPLICITFAST),
+    "implicit": int(Integrator.mjINT_IMPLICIT),
+    "RK4": int(Integrator.mjINT_RK4),
+}
+ITERATIONS = 100  # of a solver that is to converge
+START = 0.1  # rad
+
+
+class SecondSimulation:
+    """N copies of a robot.
+
+    Attributes:
+        model: the robot, with actuators as the interface has them.
+        physics: how it differs from training's, with the names of solver and integrator.
+        copies: one MjData each.
+        last: what the policy answered last, [N, A].
+    """
+
+    def __init__(self, interface: Interface, count: int, physics: SecondPhysics, where: str = "interface"):
+        """Raises InputError, which begins with `where`, for a model or names that do not fit."""
+        self.interface, self.model = interface, _model(interface, where)
+        self.physics = _set(self.model, physics, interface)
+        dt = self.model.opt.timestep
+        self._substeps = round(interface.control_dt / dt)
+        if abs(self._substeps * dt - interface.control_dt) > 1e-9:
+            raise InputError(f"--timestep {dt:g}: must divide the control step of {interface.control_dt:g} s")
+        self.copies = [mujoco.MjData(self.model) for _ in range(count)]
+        self.last, self._queue = np.zeros((count, 0)), deque[np.ndarray]()
+        self._free = _free_joint(self.model, interface.base, where)
+        self._joints = {name: self.model.joint(name) for name in _hinges(self.model)}
+        self._measures = [
+            pick(f"part of an observation, {where}.observation[{i}].name", part.name, QUANTITIES)
+            for i, part in enumerate(interface.observation)
+        ]
+        for i, part in enumerate(interface.observation):
+            for name in part.joints:
+                pick(f"joint, {where}.observation[{i}].joints", name, self._joints)
+        needing = [part.name for part in interface.observation if part.name in OF_THE_BASE]
+        needing += [command.name for command in interface.commands]
+        if self._free is None and needing:
+            raise InputError(f"{where}.base: expected the body with a free joint, for its {needing[0]}")
+        for i, command in enumerate(interface.commands):
+            pick(f"command, {where}.commands[{i}].name", command.name, ACHIEVED)
+        for name in interface.pose:
+            pick(f"joint, {where}.pose.joints", name, self._joints)
+        self.begin()
+
+    def begin(self, rng: np.random.Generator | None = None) -> None:
+        """Stand in the default pose, off by up to START rad with `rng`, at rest; no action was answered yet."""
+        for data in self.copies:
+            mujoco.mj_resetData(self.model, data)
+            for name, angle in self.interface.pose.items():
+                data.qpos[self._joints[name].qposadr[0]] = angle + (rng.uniform(-START, START) if rng else 0.0)
+            if self._free is not None and self.interface.height is not None:
+                data.qpos[self._free.qposadr[0] + 2] = self.interface.height
+            mujoco.mj_forward(self.model, data)
+        action = self.interface.action
+        self.last = np.tile(0.5 * (action.low + action.high), (len(self.copies), 1))
+        self._queue = deque([self.last] * (self.physics.latency + 1), self.physics.latency + 1)
+
+    def place(self, i: int, qpos: np.ndarray, qvel: np.ndarray) -> None:
+        """Put copy i into a state."""
+        self.copies[i].qpos[:], self.copies[i].qvel[:] = qpos, qvel
+        mujoco.mj_forward(self.model, self.copies[i])
+
+    def observe(self, command: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """[N, O], under commands [N, C]; noise is drawn from `rng`."""
+        self._command = command
+        parts = []
+        for part, measure in zip(self.interface.observation, self._measures, strict=True):
+            value = part.scale * (measure(self, part.joints) - part.offset)
+            if rng:
+                value = value + self.physics.noise * part.noise * rng.uniform(-1.0, 1.0, value.shape)
+            parts.append(value)
+        return np.concatenate(parts, 1)
+
+    def step(self, action: np.ndarray, going: np.ndarray) -> None:
+        """A control step of the copies `going`, bool [N], after the policy has answered `action` [N, A]."""
+        self.last = action
+        self._queue.append(action)
+        for data, control in zip(np.array(self.copies, object)[going], self._queue[0][going], strict=True):
+            data.ctrl[:] = control
+            mujoco.mj_step(self.model, data, self._substeps)
+
+    def fallen(self) -> np.ndarray:
+        """Whose base has tipped over or sunk, or whose simulation broke down, bool [N]."""
+        qpos = self.state("qpos")
+        broken = np.logical_not(abs(qpos) < 1e6).any(1)
+        if self._free is None:
+            return broken
+        height, upright = qpos[:, self._free.qposadr[0] + 2], self.rotation()[:, 2, 2]
+        return np.any((broken, height < self.interface.sunk, upright < np.cos(self.interface.tipped)), axis=0)
+
+    def errors(self, command: np.ndarray) -> dict[str, np.ndarray]:
+        """How far the speed, m/s, and the yaw rate, rad/s, are off the commands [N, C]: [N] each, where commanded."""
+        off = {one.name: ACHIEVED[one.name](self) - command[:, i] for i, one in enumerate(self.interface.commands)}
+        yaw = off.pop("yaw rate", None)
+        errors = {"speed_error": np.sqrt(sum(x**2 for x in off.values()))} if off else {}
+        return errors if yaw is None else errors | {"yaw_error": abs(yaw)}
+
+    def state(self, field: str) -> np.ndarray:
+        """A field of all copies, [N, ...]."""
+        return np.stack([getattr(data, field) for data in self.copies])
+
+    def rotation(self) -> np.ndarray:
+        """From the base's axes to the world's, [N, 3, 3]."""
+        start = self._free.qposadr[0] + 3
+        w, x, y, z = self.state("qpos")[:, start : start + 4].T
+        rows = (
+            (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+            (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+            (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+        )
+        return np.moveaxis(np.array(rows), -1, 0)
+
+    def turning(self, *_: Any) -> np.ndarray:
+        """Roll, pitch and yaw rate of the base in its own axes, [N, 3]."""
+        start = self._free.dofadr[0] + 3
+        return self.state("qvel")[:, start : start + 3]
+
+    def speed(self, *_: Any) -> np.ndarray:
+        """Of the base's origin in the base's axes, [N, 3]."""
+        start = self._free.dofadr[0]
+        return np.einsum("nij,ni->nj", self.rotation(), self.state("qvel")[:, start : start + 3])
+
+    def gravity(self, *_: Any) -> np.ndarray:
+        """The direction down in the base's axes, [N, 3]."""
+        return -self.rotation()[:, 2]
+
+    def positions(self, joints: tuple[str, ...]) -> np.ndarray:
+        """Of joints, [N, n]."""
+        return self.state("qpos")[:, [self._joints[name].qposadr[0] for name in joints]]
+
+    def speeds(self, joints: tuple[str, ...]) -> np.ndarray:
+        """Of joints, [N, n]."""
+        return self.state("qvel")[:, [self._joints[name].dofadr[0] for name in joints]]
+
+    def answered(self, *_: Any) -> np.ndarray:
+        """The last action, [N, A]."""
+        return self.last
+
+    def commanded(self, *_: Any) -> np.ndarray:
+        """The commands, [N, C]."""
+        return self._command
+
+
+QUANTITIES: Mapping[str, Callable[[SecondSimulation, tuple[str, ...]], np.ndarray]] = {
+    "angular velocity": SecondSimulation.turning,
+    "linear velocity": SecondSimulation.speed,
+    "gravity": SecondSimulation.gravity,
+    "joint position": SecondSimulation.positions,
+    "joint speed": SecondSimulation.speeds,
+    "last action": SecondSimulation.answered,
+    "command": SecondSimulation.commanded,
+}
+ACHIEVED: Mapping[str, Callable[[SecondSimulation], np.ndarray]] = {
+    "forward speed": lambda simulation: simulation.speed()[:, 0],
+    "sideways speed": lambda simulation: simulation.speed()[:, 1],
+    "yaw rate": lambda simulation: simulation.turning()[:, 2],
+}
+OF_THE_BASE = ("angular velocity", "linear velocity", "gravity")
+
+
+def same(interface: Interface) -> SecondPhysics:
+    """Training's physics, at its nominal values, and its sensor noise."""
+    neutral = {"latency": 0, "noise": 1.0, "frictionloss": 1.0, "damping": 1.0}
+    return SecondPhysics(solver="same", integrator="same", timestep=interface.timestep, **neutral)
+
+
+def _model(interface: Interface, where: str) -> mujoco.MjModel:
+    """The robot without its own actuators and sensors, and with those of the interface."""
+    action = interface.action
+    try:
+        spec = mujoco.MjSpec.from_string(interface.mjcf)
+    except ValueError as error:
+        raise InputError(f"{where}.mjcf: MuJoCo cannot read it: {one_line(error)}") from None
+    for one in (*spec.actuators, *spec.sensors, *spec.keys):
+        spec.delete(one)
+    joints = {joint.name: joint for joint in spec.joints}
+    for i, name in enumerate(action.joints):
+        joint = pick(f"joint, {where}.action.joints", name, joints)
+        joint.actfrclimited, joint.actfrcrange = mujoco.mjtLimited.mjLIMITED_TRUE, [-action.limit[i], action.limit[i]]
+        drive = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        drive.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+        drive.gainprm[0], drive.biasprm[1], drive.biasprm[2] = action.gain[i], -action.kp[i], -action.kd[i]
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise InputError(f"{where}.mjcf: MuJoCo cannot compile it: {one_line(error)}") from None
+
+
+def _set(model: mujoco.MjModel, physics: SecondPhysics, interface: Interface) -> SecondPhysics:
+    """Give a model its physics; says which that is."""
+    opt = model.opt
+    solver = _chosen(physics.solver, SOLVERS, opt.solver)
+    integrator = _chosen(physics.integrator, INTEGRATORS, opt.integrator)
+    if solver != "same":
+        opt.solver, opt.cone = SOLVERS[solver], mujoco.mjtCone.mjCONE_ELLIPTIC
+        opt.iterations = opt.ls_iterations = ITERATIONS
+    if integrator != "same":
+        opt.integrator = INTEGRATORS[integrator]
+    opt.timestep = physics.timestep or 0.5 * interface.timestep
+    opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a robot that was put back would seem to stand
+    model.dof_frictionloss *= physics.frictionloss
+    model.dof_damping *= physics.damping
+    said = {"solver": solver, "integrator": integrator, "timestep": opt.timestep}
+    return replace(those_of(SecondPhysics, physics), **said)
+
+
+def _chosen(said: str, table: Mapping[str, int], theirs: int) -> str:
+    """A name of the table, or `same`; `other` is the first that is not training's."""
+    return next(name for name, number in table.items() if number != theirs) if said == "other" else said
+
+
+def _hinges(model: mujoco.MjModel) -> list[str]:
+    """Joints of one number, by name."""
+    single = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
+    return [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] in single]
+
+
+def _free_joint(model: mujoco.MjModel, base: str | None, where: str) -> Any:
+    """The free joint that moves the base; None where there is no base."""
+    if base is None:
+        return None
+    bodies = {model.body(i).name: model.body(i) for i in range(model.nbody)}
+    address = pick(f"body, {where}.base", base, bodies).jntadr[0]
+    if address < 0 or model.jnt_type[address] != mujoco.mjtJoint.mjJNT_FREE:
+        raise InputError(f"{where}.base: the body {base!r} has no free joint")
+    return model.joint(address)

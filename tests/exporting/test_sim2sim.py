@@ -1,0 +1,377 @@
+"""Sim to sim: a second simulation made of the description alone is the training's, unless the description lies."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pgcontrol_envs
+import pytest
+import torch
+from pgcontrol_envs import interface as words
+from pgcontrol_envs.legged import Legged
+from pgcontrol_envs.settings import configured
+from pgcontrol_envs.tasks.go1 import Go1, Go1Torque
+from pgcontrol_envs.vector import TaskVecEnv
+
+import pgcontrol
+from pgcontrol.arguments import SecondPhysics
+from pgcontrol.exporting import second
+from pgcontrol.exporting.interface import read
+from pgcontrol.exporting.second import SecondSimulation, same
+from pgcontrol.exporting.sim2sim import ExportedPolicy, play
+from pgcontrol.laws import tasks as laws
+from pgcontrol.laws.base import Broken
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import load, make_env, make_policy, policy_spec
+from tests.envs.test_legged import PLAIN, legged
+from tests.test_cli import run as command
+
+TASKS = {"Go1-v0": Go1, "Go1Torque-v0": Go1Torque}
+STEPS = 50
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def exported(request, tmp_path_factory) -> Path:
+    """What is exported of a policy that moves its legs; its run is beside it."""
+    return made(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def go1(tmp_path_factory) -> Path:
+    return made("Go1-v0", tmp_path_factory.mktemp("go1"))
+
+
+def made(task: str, folder: Path) -> Path:
+    env = make_env(task, 1, seed=0)
+    spec = policy_spec(configure({"env": task, "hidden": [16], "symmetric": False}), env)
+    policy = make_policy(spec, seed=3)
+    policy.theta += 0.1 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(0))
+    tensors = {f"policy.{k}": v for k, v in policy.state_dict().items()}
+    checkpoint.save(folder / "run" / "checkpoints" / "step_7", tensors, {"policy": spec, "steps": 7, "episodes": []})
+    return pgcontrol.export(folder / "run", folder / "policy.onnx").path
+
+
+def described(file: Path) -> dict:
+    return json.loads(file.with_suffix(".json").read_text())
+
+
+def apart(file: Path, said: dict) -> tuple[float, float]:
+    """How far the training's and the described robot are apart within 50 steps of the training's actions.
+
+    Each gives its own actions, which are compared; but both play the same ones, since a fall turns 1e-7 into anything.
+
+    Returns: of observations, relative where they are above 1, and of actions, in half-ranges.
+    """
+    interface, exported = read(said, "interface"), ExportedPolicy(file, 0)
+    env = TaskVecEnv(configured(TASKS[described(file)["task"]], PLAIN), 3, seed=0, threads=1)
+    policy, obs = load(file.parent / "run"), env.reset()
+    robot = SecondSimulation(interface, 3, same(interface))
+    for i in range(3):
+        robot.place(i, env.physics.qpos[i], env.physics.qvel[i])
+    furthest, half = np.zeros(2), 0.5 * (env.action_high - env.action_low).numpy()
+    for _ in range(STEPS):
+        theirs = robot.observe(legged(env).command.copy())
+        ours, answer = policy.act(obs, None)[0][:, 0], exported(theirs)[:, 0]
+        seen = obs.numpy()[:, : env.obs_size]
+        off = (abs(seen - theirs) / np.fmax(abs(seen), 1.0)).max(), (abs(ours.numpy() - answer) / half).max()
+        furthest = np.fmax(furthest, off)
+        obs = env.step(ours).obs
+        robot.step(ours.double().numpy(), np.ones(3, bool))
+    return float(furthest[0]), float(furthest[1])
+
+
+def test_the_same_physics_is_the_trainings(exported):
+    """Joint by joint and step by step, along a rollout: observations and actions are equal."""
+    obs, action = apart(exported, described(exported)["interface"])
+    assert obs < 1e-7
+    assert action < 1e-5
+
+
+def exchanged(names):
+    names[0], names[3] = names[3], names[0]
+
+
+LIES = {
+    "two joints of the observation": lambda said: exchanged(said["observation"][2]["joints"]),
+    "two joints of the action": lambda said: exchanged(said["action"]["joints"]),
+    "kp": lambda said: said["action"]["kp"].__setitem__(4, 40.0),
+    "kd": lambda said: said["action"].update(kd=[0.6] * 12),
+    "torque limit": lambda said: said["action"]["torque_limit"].__setitem__(2, 2.0),
+    "offset": lambda said: said["observation"][2].update(offset=0.0),
+    "scale": lambda said: said["observation"][3].update(scale=0.11),
+    "gravity upwards": lambda said: said["observation"][1].update(scale=-1.0),
+    "order": lambda said: said["observation"].insert(0, said["observation"].pop(1)),
+    "rate": lambda said: said.update(substeps=4),
+    "a body's mass": lambda said: said.update(mjcf=said["mjcf"].replace('mass="5.204"', 'mass="5.3"')),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_description_that_lies_shows(go1, lie):
+    said = described(go1)["interface"]
+    LIES[lie](said)
+    assert apart(go1, said)[0] > 1e-3
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_task_that_lies_breaks_the_law(lie):
+    class Liar(Go1):
+        id = "Liar-v0"
+
+        def interface(self):
+            said = super().interface()
+            LIES[lie](said)
+            return said
+
+    with pytest.raises(Broken, match="^interface"):
+        laws.its_interface_is_true(Liar)
+
+
+@pytest.mark.parametrize("task", pgcontrol_envs.catalog())
+def test_every_robots_interface_round_trips(task):
+    """Through JSON, to what a second simulation is made of."""
+    cls = pgcontrol_envs.catalog()[task]
+    said = TaskVecEnv(cls, 1).task.interface()
+    assert (said is None) == (not issubclass(cls, Legged))
+    if said is not None:
+        again = json.loads(json.dumps(said))
+        assert again == said
+        one, other = read(again, task), read(said, task)
+        assert str(one) == str(other)
+        assert one.size == TaskVecEnv(cls, 1).obs_size
+        assert [command.name for command in one.commands] == list(words.COMMANDS)
+
+
+def test_words_mean_the_same_on_both_sides():
+    assert list(words.QUANTITIES) == list(second.QUANTITIES)
+    assert list(words.COMMANDS) == list(second.ACHIEVED)
+
+
+def test_settings_of_a_task_are_in_its_interface():
+    task = configured(Go1, {"kp": 20.0, "kd": 1.0, "scale": 0.5, "noise": 2.0, "speeds": (0.0, 2.0), "frame_skip": 4})
+    said = read(TaskVecEnv(task, 1).task.interface(), "interface")
+    np.testing.assert_allclose(said.action.kp, 20.0)
+    np.testing.assert_allclose(said.action.kd, 1.0)
+    np.testing.assert_allclose(said.action.high - said.action.low, 1.0)
+    np.testing.assert_allclose(said.observation[0].noise, 0.4)
+    assert said.commands[0][1:] == (0.0, 2.0)
+    assert said.control_dt == pytest.approx(0.016)
+
+
+def robot_of(file: Path, count: int = 2, **physics) -> SecondSimulation:
+    interface = read(described(file)["interface"], "interface")
+    return SecondSimulation(interface, count, dataclasses.replace(same(interface), **physics))
+
+
+def test_an_action_acts_when_the_latency_is_over(go1):
+    for latency in (0, 1, 3):
+        robot = robot_of(go1, latency=latency)
+        middle = robot.last.copy()
+        for step in range(5):
+            robot.step(middle + 0.01 * (step + 1), np.array([True, False]))
+            expected = middle[0] + 0.01 * max(0, step + 1 - latency)
+            np.testing.assert_allclose(robot.state("ctrl")[0], expected)
+            np.testing.assert_allclose(robot.last, middle + 0.01 * (step + 1))
+        assert robot.copies[0].time == pytest.approx(0.1)
+        assert robot.copies[1].time == 0  # it stood still
+
+
+def test_noise_friction_and_damping_are_factors(go1):
+    plain, other = robot_of(go1, 500), robot_of(go1, 500, noise=2.0, frictionloss=3.0, damping=4.0, solver="CG")
+    np.testing.assert_allclose(other.model.dof_frictionloss, 3 * plain.model.dof_frictionloss)
+    np.testing.assert_allclose(other.model.dof_damping, 4 * plain.model.dof_damping)
+    assert plain.model.opt.solver != other.model.opt.solver
+    command = np.zeros((500, 3))
+    off = other.observe(command, np.random.default_rng(0)) - other.observe(command)
+    expected = 2 * np.concatenate([part.noise for part in other.interface.observation])
+    assert (abs(off) <= expected + 1e-12).all()
+    np.testing.assert_allclose(abs(off).max(0), expected, rtol=0.05)
+
+
+def test_others_are_others():
+    """Of a model whose solver and integrator are those that others are mostly given, too."""
+
+    class Twin(Go1):
+        id = "Twin-v0"
+
+        def mjcf(self):
+            return super().mjcf().replace('integrator="implicitfast"', 'integrator="Euler" solver="CG"')
+
+    for task, names in {Go1: ("CG", "Euler"), Twin: ("Newton", "implicitfast")}.items():
+        interface = read(TaskVecEnv(task, 1).task.interface(), "interface")
+        robot = SecondSimulation(interface, 1, SecondPhysics())
+        assert (robot.physics.solver, robot.physics.integrator, robot.physics.timestep) == (*names, 0.002)
+        assert robot.model.opt.timestep == 0.002
+        assert robot.model.opt.solver == second.SOLVERS[names[0]]
+        assert robot.model.opt.integrator == second.INTEGRATORS[names[1]]
+
+
+def test_falls_and_errors_are_counted(go1):
+    """A policy that holds the default pose stands; one that lies down falls; one whose numbers break down falls."""
+    robot = robot_of(go1, 3)
+    middle = robot.last[0].copy()
+    flat = np.array([0.0, 1.6, -0.7] * 4)
+    answers = np.stack((middle, flat, np.full(12, np.nan)))[:, None]
+    measured = play(robot, lambda obs: answers, seconds=4.0, seed=0)
+    assert measured["fell"].tolist() == [0, 1, 1]
+    assert measured["seconds"][0] == pytest.approx(4.0)
+    assert 0 < measured["seconds"][1] < 4
+    assert all(np.isfinite(values).all() for values in measured.values())
+    turned = [np.cos(0.6), np.sin(0.6), 0, 0]  # by 1.2 rad
+    robot.begin()
+    robot.copies[1].qpos[3:7] = turned
+    assert robot.fallen().tolist() == [False, True, False]
+    robot.copies[0].qvel[:6] = (1.0, 0.0, 0.0, 0.0, 0.0, 0.5)  # forwards in the world, while it looks to the left
+    robot.copies[0].qpos[3:7] = [np.sqrt(0.5), 0, 0, np.sqrt(0.5)]
+    errors = robot.errors(np.array([[0.0, -1.0, 0.2]] * 3))
+    assert errors["speed_error"][0] == pytest.approx(0.0, abs=1e-9)
+    assert errors["yaw_error"][0] == pytest.approx(0.3)
+
+
+def test_the_command_prints_all_simulations_and_writes_only_what_is_asked(go1, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    soon = ("--episodes", "3", "--seconds", "0.5")
+    code, out, error = command(capsys, "sim2sim", str(go1.parent / "run"), *soon)
+    assert (code, error) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+    for word in ("in training", "same physics", "second physics", "speed error, m/s", "yaw error, rad/s", "fell"):
+        assert word in out
+    assert "solver CG, integrator Euler, steps of 0.002 s, latency 1" in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = command(capsys, "sim2sim", str(go1), *soon, "--latency", "0", "--out", "made.json")
+    assert code == 0
+    assert "in training" not in out
+    said = json.loads(Path("made.json").read_text())
+    assert said["second_physics"]["latency"] == 0
+    assert set(said["second"]["speed_error"]) == {"estimate", "low", "high"}
+    assert [file.name for file in tmp_path.iterdir()] == ["made.json"]
+    code, _, error = command(capsys, "sim2sim", str(go1), *soon, "--out", "made.json")
+    assert (code, error) == (2, "pgcontrol: made.json exists already; name another file, or say --force\n")
+
+
+def test_a_seed_says_everything(go1):
+    one, again, other = (pgcontrol.sim2sim(go1, episodes=2, seconds=0.4, seed=seed).measured for seed in (1, 1, 2))
+    for world, measures in one.items():
+        for name, values in measures.items():
+            np.testing.assert_array_equal(values, again[world][name])
+    assert not np.array_equal(one["second"]["speed_error"], other["second"]["speed_error"])
+
+
+def test_trainings_figures_are_those_of_eval(go1):
+    run = go1.parent / "run"
+    result = pgcontrol.sim2sim(run, episodes=2, seconds=0.1, seed=4)
+    played = pgcontrol.evaluate(run, episodes=2, seed=4).agents["mode"]
+    for name, values in played.metrics.items():
+        np.testing.assert_array_equal(result.measured["training"][name], values)
+    np.testing.assert_allclose(result.measured["training"]["seconds"], played.lengths * 0.02)
+
+
+BROKEN = {
+    "no interface": (lambda said: said.pop("interface"), r"Go1-v0 does not describe its robot, .*plugins.md"),
+    "another file": (lambda said: said["model"].update(sha256="0"), r"describes another file than .*policy.onnx"),
+    "no list": (
+        lambda said: said["interface"].update(observation=3),
+        r"interface.observation: expected a list",
+    ),
+    "missing": (
+        lambda said: said["interface"].pop("timestep"),
+        r"interface.timestep: expected a number",
+    ),
+    "sizes": (
+        lambda said: said["interface"]["action"]["kp"].pop(),
+        r"policy.json: interface.action.kp: expected 12 numbers, found 11",
+    ),
+    "names": (
+        lambda said: said["interface"]["observation"][2]["joints"].pop(),
+        r"interface.observation\[2\].joints: expected 12 names, found 11",
+    ),
+    "fewer parts": (
+        lambda said: said["interface"]["observation"].pop(0),
+        r"observation: 42 numbers",
+    ),
+    "unknown part": (
+        lambda said: said["interface"]["observation"][0].update(name="gravty"),
+        r"unknown part of an observation, .*\[0\].name 'gravty'; did you mean 'gravity'\?",
+    ),
+    "unknown joint": (
+        lambda said: said["interface"]["action"]["joints"].__setitem__(0, "FR_hop"),
+        r"unknown joint, .*action.joints 'FR_hop'; did you mean 'FR_hip'\?",
+    ),
+    "no action": (
+        lambda said: said["interface"]["action"].update(name="voltage"),
+        r"action.name: expected 'joint position target' or 'joint torque', found 'voltage'",
+    ),
+    "no base": (
+        lambda said: said["interface"].update(base=None),
+        r"interface.base: expected the body with",
+    ),
+    "another base": (lambda said: said["interface"].update(base="FR_hip"), r"the body 'FR_hip' has no free joint"),
+    "no model": (lambda said: said["interface"].update(mjcf="<mujoco"), r"interface.mjcf: MuJoCo cannot read it"),
+    "a model of files": (
+        lambda said: said["interface"].update(
+            mjcf='<mujoco><asset><mesh name="m" file="m.stl"/></asset><worldbody>'
+            '<geom type="mesh" mesh="m"/></worldbody></mujoco>'
+        ),
+        r"interface.(mjcf: MuJoCo cannot compile it|action.joints)|unknown joint",
+    ),
+    "infinite": (
+        lambda said: said["interface"]["action"].update(kd=[1e999] * 12),
+        r"kd: expected numbers alone",
+    ),
+    "no commands": (
+        lambda said: said["interface"].update(
+            commands=[], observation=[x for x in said["interface"]["observation"] if x["name"] != "command"]
+        ),
+        r"interface.observation: 42 numbers|commands: there are none",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_description_that_does_not_fit_is_one_line(go1, case, tmp_path, capsys):
+    change, line = BROKEN[case]
+    (tmp_path / "policy.onnx").write_bytes(go1.read_bytes())
+    said = described(go1)
+    change(said)
+    (tmp_path / "policy.json").write_text(json.dumps(said))
+    code, out, error = command(capsys, "sim2sim", str(tmp_path / "policy.onnx"), "--episodes", "1", "--seconds", "0.1")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert re.search(line, error), error
+
+
+def test_files_that_are_not_there_are_one_line(go1, tmp_path, capsys):
+    lone = tmp_path / "policy.onnx"
+    for line in ("policy.onnx: no such file", "policy.json: no such file; pgcontrol export writes"):
+        code, _, error = command(capsys, "sim2sim", str(lone))
+        assert code == 2
+        assert line in error
+        lone.write_bytes(go1.read_bytes())
+    (tmp_path / "policy.json").write_text("{")
+    code, _, error = command(capsys, "sim2sim", str(lone))
+    assert (code, error.count("\n")) == (2, 1)
+    assert "policy.json is no JSON" in error
+
+
+def test_a_time_step_that_does_not_fit_is_one_line(go1):
+    with pytest.raises(InputError, match=r"--timestep 0.003: must divide the control step of 0.02 s"):
+        pgcontrol.sim2sim(go1, timestep=0.003)
+
+
+def test_a_run_of_a_task_without_a_robot_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Path(__file__).parents[1] / "fixtures" / "2026_11" / "run"
+    code, out, error = command(capsys, "sim2sim", str(run), "--accept-changed")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert "does not describe its robot" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interface_that_is_wrong_is_never_exported(go1, monkeypatch, tmp_path):
+    monkeypatch.setattr(Go1, "interface", lambda self: {"timestep": 0.004})
+    with pytest.raises(InputError, match=r"^Go1.interface.action: expected a JSON object, found nothing$"):
+        pgcontrol.export(go1.parent / "run", tmp_path / "policy.onnx")
+    assert list(tmp_path.iterdir()) == []
