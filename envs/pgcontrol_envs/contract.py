@@ -60,8 +60,9 @@ class _Trial:
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
         self.privileged: int | None = None  # P, once it has been seen
+        interface = self.call("interface", self.task.interface)
         try:
-            json.dumps(self.call("interface", self.task.interface))
+            json.dumps(interface)
         except (TypeError, ValueError) as error:
             raise self.error("interface", f"returned what JSON cannot hold: {error}") from None
         if (mirror := self.call("mirror", self.task.mirror)) is not None:

@@ -78,10 +78,8 @@ def actuation(model: mujoco.MjModel) -> dict[str, Any]:
         fits &= ~limited.astype(bool) | (ranges[:, 0] == -ranges[:, 1])
         limits = np.where(limited, np.minimum(limits, ranges[:, 1]), limits)
     for i in np.flatnonzero(~fits | ~np.isfinite(limits)):
-        what = "is neither a position servo nor a motor of a hinge, alike in both directions"
-        raise TaskError(
-            f"the actuator {model.actuator(i).name or i} {'has no limit of its torque' if fits[i] else what}"
-        )
+        what = "has no limit of its torque" if fits[i] else "is no servo or motor of a hinge, as strong either way"
+        raise TaskError(f"interface: the actuator {model.actuator(i).name or i} {what}")
     low, high = model.actuator_ctrlrange.T.tolist()
     said = {"low": low, "high": high, "torque_unit": "N·m", "torque_limit": limits.tolist()}
     said["joints"] = [model.joint(i).name for i in driven]

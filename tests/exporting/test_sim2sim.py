@@ -127,7 +127,7 @@ def test_a_task_that_lies_breaks_the_law(lie):
             LIES[lie](said)
             return said
 
-    with pytest.raises(Broken, match="^interface"):
+    with pytest.raises(Broken, match=r"^interface"):
         laws.its_interface_is_true(Liar)
 
 
