@@ -1,7 +1,7 @@
 """A robot's interface: the observation part by part, what an action does, and what else it takes to run a policy.
 
 A task describes its robot in `Task.interface`, in JSON values, and an exported policy has them in its description. The
-words of it are defined here; docs/plugins.md shows an example.
+words of it are defined here; docs/legged.md lists the keys.
 """
 
 # mujoco is an extension module without types
