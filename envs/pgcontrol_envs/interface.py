@@ -30,7 +30,7 @@ QUANTITIES = {
 COMMANDS = {"forward speed": "m/s", "sideways speed": "m/s", "yaw rate": "rad/s"}
 
 
-class Part(NamedTuple):
+class Observed(NamedTuple):
     """A part of an observation: scale · (quantity − offset), and what noise adds to it.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, where
-from pgcontrol_envs.interface import COMMANDS, Part, actuation
+from pgcontrol_envs.interface import COMMANDS, Observed, actuation
 from pgcontrol_envs.task import Camera, Mirror, Physics, Streams, Task, TaskError, Terms
 
 Range = tuple[float, float]
@@ -187,16 +187,16 @@ class Legged(Task):
         """Which feet press on the ground, bool [N, 4]."""
         return join(*self.touch) > 1.0
 
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[Observed]:
         """What the robot measures, and what is said of it; the observation's order is this one, and is here alone."""
         last = (self.ctrl - self.middle) / self.half
         return [
-            Part("angular velocity", self.gyro, noise=0.2 * self.noise),
-            Part("gravity", -self.up, noise=0.05 * self.noise),
-            Part("joint position", self.joints - self.default, 1.0, self.default, 0.01 * self.noise, self.order),
-            Part("joint speed", 0.1 * self.speed, 0.1, noise=0.1 * self.noise, joints=self.order),
-            Part("last action", last, 1.0 / self.half, self.middle),
-            Part("command", self.command),
+            Observed("angular velocity", self.gyro, noise=0.2 * self.noise),
+            Observed("gravity", -self.up, noise=0.05 * self.noise),
+            Observed("joint position", self.joints - self.default, 1.0, self.default, 0.01 * self.noise, self.order),
+            Observed("joint speed", 0.1 * self.speed, 0.1, noise=0.1 * self.noise, joints=self.order),
+            Observed("last action", last, 1.0 / self.half, self.middle),
+            Observed("command", self.command),
         ]
 
     def observe(self) -> Array:

@@ -12,7 +12,7 @@ TARGET, TORQUE = "joint position target", "joint torque"
 JOINTWISE = ("joint position", "joint speed")
 
 
-class Part(NamedTuple):
+class DescribedPart(NamedTuple):
     """A part of an observation: scale · (quantity − offset), and noise of at most so much; [n] each.
 
     Attributes:
@@ -63,7 +63,7 @@ class Interface(NamedTuple):
 
     timestep: float
     substeps: int
-    observation: tuple[Part, ...]
+    observation: tuple[DescribedPart, ...]
     action: Action
     mjcf: str
     base: str | None
@@ -97,16 +97,14 @@ def read(said: Any, where: str) -> Interface:
         InputError: something is missing or of another kind or size; names it.
     """
     top = Place(where, said)
-    commands = tuple(
-        Command(one.text("name"), one.number("low"), one.number("high")) for one in top.every("commands", optional=True)
-    )
+    commands = tuple(_command(one) for one in top.every("commands", optional=True))
     action = _action(top.at("action"))
     sizes = {"last action": len(action.joints), "command": len(commands)}
     height, tilt = top.at("height", optional=True), top.at("tilt", optional=True)
     pose = top.at("pose", optional=True).at("joints", optional=True)
     return Interface(
         timestep=top.number("timestep", above=0),
-        substeps=int(top.number("substeps", above=0)),
+        substeps=top.whole("substeps"),
         observation=tuple(_part(one, sizes) for one in top.every("observation")),
         action=action,
         mjcf=top.text("mjcf"),
@@ -121,13 +119,20 @@ def read(said: Any, where: str) -> Interface:
     )
 
 
-def _part(said: "Place", sizes: Mapping[str, int]) -> Part:
-    name, size = said.text("name"), int(said.number("size", above=0))
+def _command(said: "Place") -> Command:
+    command = Command(said.text("name"), said.number("low"), said.number("high"))
+    if command.low > command.high:
+        raise said.error("low", f"expected at most {command.high:g}, found {command.low:g}")
+    return command
+
+
+def _part(said: "Place", sizes: Mapping[str, int]) -> DescribedPart:
+    name, size = said.text("name"), said.whole("size")
     joints = said.names("joints", size) if name in JOINTWISE else ()
     if sizes.get(name, size) != size:
         raise said.error("size", f"expected {sizes[name]}, as many as there are, found {size}")
     scale, offset, noise = (said.numbers(key, size) for key in ("scale", "offset", "noise"))
-    return Part(name, scale, offset, noise, joints)
+    return DescribedPart(name, scale, offset, noise, joints)
 
 
 def _action(said: "Place") -> Action:
@@ -166,16 +171,22 @@ class Place:
 
     def number(self, key: str, above: float = -math.inf) -> float:
         """A finite number."""
-        value = float(self.take(key, (int, float), "a number"))
-        if not (above < value < math.inf):
-            raise self.error(key, f"expected a number above {above:g}, found {value:g}")
-        return value
+        value = self.take(key, (int, float), "a number")
+        if not _finite(value) or value <= above:
+            raise self.error(key, f"expected a finite number above {above:g}, found {_shown(value)}")
+        return float(value)
+
+    def whole(self, key: str) -> int:
+        """A whole number above 0."""
+        if (value := self.number(key, above=0)) != int(value):
+            raise self.error(key, f"expected a whole number, found {value:g}")
+        return int(value)
 
     def numbers(self, key: str, size: int) -> np.ndarray:
         """[size], or one number for all."""
         value = self.take(key, (int, float, list), f"a number or {size} of them")
         value = value if isinstance(value, list) else [value] * size
-        if not all(isinstance(x, int | float) and math.isfinite(x) for x in value):
+        if not all(map(_finite, value)):
             raise self.error(key, "expected numbers alone")
         if len(value) != size:
             raise self.error(key, f"expected {size} numbers, found {len(value)}")
@@ -198,6 +209,13 @@ class Place:
         """A list of objects; an empty one where there may be none."""
         values = self.take(key, list, "a list", optional) or []
         return [Place(f"{self.name}.{key}[{i}]", value) for i, value in enumerate(values)]
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # of a whole number of hundreds of digits
+        return False
 
 
 def _shown(value: Any) -> str:

@@ -8,7 +8,8 @@ interface says wrongly shows.
 # pyright: reportAttributeAccessIssue=false
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -104,9 +105,10 @@ class SecondSimulation:
         """A control step of the copies `going`, bool [N], after the policy has answered `action` [N, A]."""
         self.last = action
         self._queue.append(action)
-        for data, control in zip(np.array(self.copies, object)[going], self._queue[0][going], strict=True):
-            data.ctrl[:] = control
-            mujoco.mj_step(self.model, data, self._substeps)
+        with _quiet():
+            for i in np.flatnonzero(going):
+                self.copies[i].ctrl[:] = self._queue[0][i]
+                mujoco.mj_step(self.model, self.copies[i], self._substeps)
 
     def fallen(self) -> np.ndarray:
         """Whose base has tipped over or sunk, or whose simulation broke down, bool [N]."""
@@ -114,8 +116,9 @@ class SecondSimulation:
         broken = np.logical_not(abs(qpos) < 1e6).any(1)
         if self._free is None:
             return broken
-        height, upright = qpos[:, self._free.qposadr[0] + 2], self.rotation()[:, 2, 2]
-        return np.any((broken, height < self.interface.sunk, upright < np.cos(self.interface.tipped)), axis=0)
+        tilt = np.arccos(self.rotation()[:, 2, 2].clip(-1.0, 1.0))
+        sunk = qpos[:, self._free.qposadr[0] + 2] < self.interface.sunk
+        return broken | sunk | (tilt > self.interface.tipped)
 
     def errors(self, command: np.ndarray) -> dict[str, np.ndarray]:
         """How far the speed, m/s, and the yaw rate, rad/s, are off the commands [N, C]: [N] each, where commanded."""
@@ -185,6 +188,17 @@ ACHIEVED: Mapping[str, Callable[[SecondSimulation], np.ndarray]] = {
     "yaw rate": lambda simulation: simulation.turning()[:, 2],
 }
 OF_THE_BASE = ("angular velocity", "linear velocity", "gravity")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MuJoCo from writing warnings into a MUJOCO_LOG.TXT: a simulation that breaks down counts as a fall."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda _: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
 
 
 def same(interface: Interface) -> SecondPhysics:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pgcontrol.arguments import SecondPhysics, Sim2SimOptions
-from pgcontrol.exporting.export import export, session
+from pgcontrol.exporting.export import export, require_extra, session
 from pgcontrol.exporting.interface import Place, read
 from pgcontrol.exporting.second import SecondSimulation, same
 from pgcontrol.machine import files
@@ -108,8 +108,11 @@ def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
         InputError: no such run or file, a description that does not fit, or a robot that follows no commands.
         ExportError: see `pgcontrol.export`.
     """
+    if options.out and options.out.is_dir():
+        raise InputError(f"--out {options.out}: is a folder; name a file, such as sim2sim.json")
     if options.out and options.out.exists() and not options.force:
         raise InputError(f"{options.out} exists already; name another file, or say --force")
+    require_extra()
     exported = options.run.suffix == ".onnx"
     if exported:
         policy = ExportedPolicy(options.run, options.seed)

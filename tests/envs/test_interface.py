@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pgcontrol_envs import contract
 from pgcontrol_envs.arrays import join
-from pgcontrol_envs.interface import Part, actuation
+from pgcontrol_envs.interface import Observed, actuation
 from pgcontrol_envs.task import Task, TaskError, load_model
 
 from pgcontrol.exporting.interface import read
@@ -54,8 +54,8 @@ class Arm(Task):
     def parts(self):
         joints = ["shoulder", "elbow"]
         return [
-            Part("joint speed", 0.2 * self.velocity, 0.2, joints=joints),
-            Part("joint position", self.posture - 0.3, offset=0.3, joints=joints),
+            Observed("joint speed", 0.2 * self.velocity, 0.2, joints=joints),
+            Observed("joint position", self.posture - 0.3, offset=0.3, joints=joints),
         ]
 
     def observe(self):

@@ -28,6 +28,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import load, make_env, make_policy, policy_spec
 from tests.envs.test_legged import PLAIN, legged
+from tests.faults.test_leaves import EVERY, OTHERS, changed, leaves
 from tests.test_cli import run as command
 
 TASKS = {"Go1-v0": Go1, "Go1Torque-v0": Go1Torque}
@@ -249,8 +250,11 @@ def test_the_command_prints_all_simulations_and_writes_only_what_is_asked(go1, c
     assert said["second_physics"]["latency"] == 0
     assert set(said["second"]["speed_error"]) == {"estimate", "low", "high"}
     assert [file.name for file in tmp_path.iterdir()] == ["made.json"]
-    code, _, error = command(capsys, "sim2sim", str(go1), *soon, "--out", "made.json")
-    assert (code, error) == (2, "pgcontrol: made.json exists already; name another file, or say --force\n")
+    for out, line in {
+        "made.json": "made.json exists already; name another file, or say --force",
+        ".": "--out .: is a folder; name a file, such as sim2sim.json",
+    }.items():
+        assert command(capsys, "sim2sim", str(go1), *soon, "--out", out) == (2, "", f"pgcontrol: {line}\n")
 
 
 def test_a_seed_says_everything(go1):
@@ -341,6 +345,22 @@ def test_a_description_that_does_not_fit_is_one_line(go1, case, tmp_path, capsys
     code, out, error = command(capsys, "sim2sim", str(tmp_path / "policy.onnx"), "--episodes", "1", "--seconds", "0.1")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert re.search(line, error), error
+
+
+def test_another_type_anywhere_is_one_line(go1, tmp_path, monkeypatch):
+    """`make faults` tries every leaf, the tests every eighth."""
+    monkeypatch.chdir(tmp_path)
+    said = described(go1)["interface"]
+    refused, still = 0, lambda obs: np.zeros((1, 1, 12))
+    for i, path in enumerate(leaves(said)):
+        for value in OTHERS if i % EVERY == 0 else ():
+            try:
+                interface = read(changed(said, path, value), "interface")
+                play(SecondSimulation(interface, 1, SecondPhysics()), still, 0.04, 0)
+            except InputError:  # which is one line, always
+                refused += 1
+    assert refused > 50
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_that_are_not_there_are_one_line(go1, tmp_path, capsys):
