@@ -195,7 +195,7 @@ class Place:
     def names(self, key: str, size: int | None = None) -> tuple[str, ...]:
         """Different names, `size` of them."""
         value = self.take(key, list, "a list of names")
-        if not all(isinstance(x, str) for x in value) or len({*value}) < len(value):
+        if not all(isinstance(x, str) for x in value) or len({*value}) < max(1, len(value)):
             raise self.error(key, "expected names, each once")
         if size not in (None, len(value)):
             raise self.error(key, f"expected {size} names, found {len(value)}")
@@ -208,6 +208,8 @@ class Place:
     def every(self, key: str, optional: bool = False) -> list["Place"]:
         """A list of objects; an empty one where there may be none."""
         values = self.take(key, list, "a list", optional) or []
+        if not values and not optional:
+            raise self.error(key, "expected a list, found an empty one")
         return [Place(f"{self.name}.{key}[{i}]", value) for i, value in enumerate(values)]
 
 

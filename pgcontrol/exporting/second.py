@@ -113,7 +113,7 @@ class SecondSimulation:
     def fallen(self) -> np.ndarray:
         """Whose base has tipped over or sunk, or whose simulation broke down, bool [N]."""
         qpos = self.state("qpos")
-        broken = np.logical_not(abs(qpos) < 1e6).any(1)
+        broken: Any = (~np.less(abs(qpos), 1e6)).any(1)
         if self._free is None:
             return broken
         tilt = np.arccos(self.rotation()[:, 2, 2].clip(-1.0, 1.0))
