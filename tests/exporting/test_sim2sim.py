@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pgcontrol_envs
 import pytest
-import torch
 from pgcontrol_envs import interface as words
 from pgcontrol_envs.legged import Legged
 from pgcontrol_envs.settings import configured
@@ -23,41 +21,18 @@ from pgcontrol.exporting.second import SecondSimulation, same
 from pgcontrol.exporting.sim2sim import ExportedPolicy, play
 from pgcontrol.laws import tasks as laws
 from pgcontrol.laws.base import Broken
-from pgcontrol.options import InputError
-from pgcontrol.runs import checkpoint
-from pgcontrol.runs.config import configure
-from pgcontrol.runs.load import load, make_env, make_policy, policy_spec
+from pgcontrol.runs.load import load
 from tests.envs.test_legged import PLAIN, legged
-from tests.faults.test_leaves import EVERY, OTHERS, changed, leaves
+from tests.exporting.robots import described, made
 from tests.test_cli import run as command
 
 TASKS = {"Go1-v0": Go1, "Go1Torque-v0": Go1Torque}
 STEPS = 50
 
 
-@pytest.fixture(scope="module")
-def go1(tmp_path_factory) -> Path:
-    """What is exported of a policy that moves its legs; its run is beside it."""
-    return made("Go1-v0", tmp_path_factory.mktemp("go1"))
-
-
 @pytest.fixture(scope="module", params=TASKS)
 def exported(request, go1, tmp_path_factory) -> Path:
     return go1 if request.param == "Go1-v0" else made(request.param, tmp_path_factory.mktemp("other"))
-
-
-def made(task: str, folder: Path) -> Path:
-    env = make_env(task, 1, seed=0)
-    spec = policy_spec(configure({"env": task, "hidden": [16], "symmetric": False}), env)
-    policy = make_policy(spec, seed=3)
-    policy.theta += 0.1 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(0))
-    tensors = {f"policy.{k}": v for k, v in policy.state_dict().items()}
-    checkpoint.save(folder / "run" / "checkpoints" / "step_7", tensors, {"policy": spec, "steps": 7, "episodes": []})
-    return pgcontrol.export(folder / "run", folder / "policy.onnx").path
-
-
-def described(file: Path) -> dict:
-    return json.loads(file.with_suffix(".json").read_text())
 
 
 def apart(file: Path, said: dict) -> tuple[float, float]:
@@ -257,6 +232,28 @@ def test_the_command_prints_all_simulations_and_writes_only_what_is_asked(go1, c
         assert command(capsys, "sim2sim", str(go1), *soon, "--out", out) == (2, "", f"pgcontrol: {line}\n")
 
 
+def test_samples_in_float32_are_played_too(go1, tmp_path):
+    file = pgcontrol.export(go1.parent / "run", tmp_path / "s.onnx", sampled=True, float32=True).path
+    obs = robot_of(go1).observe(np.zeros((2, 3)))
+    one, again, other = (ExportedPolicy(file, seed)(obs) for seed in (1, 1, 2))
+    assert one.shape == (2, 1, 12)
+    np.testing.assert_array_equal(one, again)
+    assert abs(one - other).max() > 1e-3
+    assert pgcontrol.sim2sim(file, episodes=1, seconds=0.1).measured["second"]["seconds"] == pytest.approx(0.1)
+
+
+def test_a_choice_of_several_actions_is_played_to_its_end(go1):
+    robot, asked = robot_of(go1), []
+
+    def three(obs):
+        asked.append(obs)
+        return np.stack([robot.interface.action.low + 0.1 * k for k in range(3)])[None].repeat(2, 0)
+
+    play(robot, three, seconds=0.1, seed=0)
+    assert len(asked) == 2
+    np.testing.assert_allclose(robot.last, np.tile(robot.interface.action.low + 0.1, (2, 1)), atol=1e-12)
+
+
 def test_a_seed_says_everything(go1):
     one, again, other = (pgcontrol.sim2sim(go1, episodes=2, seconds=0.4, seed=seed).measured for seed in (1, 1, 2))
     for world, measures in one.items():
@@ -272,126 +269,3 @@ def test_trainings_figures_are_those_of_eval(go1):
     for name, values in played.metrics.items():
         np.testing.assert_array_equal(result.measured["training"][name], values)
     np.testing.assert_allclose(result.measured["training"]["seconds"], played.lengths * 0.02)
-
-
-BROKEN = {
-    "no interface": (lambda said: said.pop("interface"), r"Go1-v0 does not describe its robot, .*plugins.md"),
-    "another file": (lambda said: said["model"].update(sha256="0"), r"describes another file than .*policy.onnx"),
-    "no list": (
-        lambda said: said["interface"].update(observation=3),
-        r"interface.observation: expected a list",
-    ),
-    "missing": (
-        lambda said: said["interface"].pop("timestep"),
-        r"interface.timestep: expected a number",
-    ),
-    "sizes": (
-        lambda said: said["interface"]["action"]["kp"].pop(),
-        r"policy.json: interface.action.kp: expected 12 numbers, found 11",
-    ),
-    "names": (
-        lambda said: said["interface"]["observation"][2]["joints"].pop(),
-        r"interface.observation\[2\].joints: expected 12 names, found 11",
-    ),
-    "fewer parts": (
-        lambda said: said["interface"]["observation"].pop(0),
-        r"observation: 42 numbers",
-    ),
-    "unknown part": (
-        lambda said: said["interface"]["observation"][0].update(name="gravty"),
-        r"unknown part of an observation, .*\[0\].name 'gravty'; did you mean 'gravity'\?",
-    ),
-    "unknown joint": (
-        lambda said: said["interface"]["action"]["joints"].__setitem__(0, "FR_hop"),
-        r"unknown joint, .*action.joints 'FR_hop'; did you mean 'FR_hip'\?",
-    ),
-    "no action": (
-        lambda said: said["interface"]["action"].update(name="voltage"),
-        r"action.name: expected 'joint position target' or 'joint torque', found 'voltage'",
-    ),
-    "no base": (
-        lambda said: said["interface"].update(base=None),
-        r"interface.base: expected the body with",
-    ),
-    "another base": (lambda said: said["interface"].update(base="FR_hip"), r"the body 'FR_hip' has no free joint"),
-    "no model": (lambda said: said["interface"].update(mjcf="<mujoco"), r"interface.mjcf: MuJoCo cannot read it"),
-    "a model of files": (
-        lambda said: said["interface"].update(
-            mjcf='<mujoco><asset><mesh name="m" file="m.stl"/></asset><worldbody>'
-            '<geom type="mesh" mesh="m"/></worldbody></mujoco>'
-        ),
-        r"interface.(mjcf: MuJoCo cannot compile it|action.joints)|unknown joint",
-    ),
-    "infinite": (
-        lambda said: said["interface"]["action"].update(kd=[1e999] * 12),
-        r"kd: expected numbers alone",
-    ),
-    "no commands": (
-        lambda said: said["interface"].update(
-            commands=[], observation=[x for x in said["interface"]["observation"] if x["name"] != "command"]
-        ),
-        r"interface.observation: 42 numbers|commands: there are none",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_description_that_does_not_fit_is_one_line(go1, case, tmp_path, capsys):
-    change, line = BROKEN[case]
-    (tmp_path / "policy.onnx").write_bytes(go1.read_bytes())
-    said = described(go1)
-    change(said)
-    (tmp_path / "policy.json").write_text(json.dumps(said))
-    code, out, error = command(capsys, "sim2sim", str(tmp_path / "policy.onnx"), "--episodes", "1", "--seconds", "0.1")
-    assert (code, out, error.count("\n")) == (2, "", 1)
-    assert re.search(line, error), error
-
-
-def test_another_type_anywhere_is_one_line(go1, tmp_path, monkeypatch):
-    """`make faults` tries every leaf, the tests every eighth."""
-    monkeypatch.chdir(tmp_path)
-    said = described(go1)["interface"]
-    refused, still = 0, lambda obs: np.zeros((1, 1, 12))
-    for i, path in enumerate(leaves(said)):
-        for value in OTHERS if i % EVERY == 0 else ():
-            try:
-                interface = read(changed(said, path, value), "interface")
-                play(SecondSimulation(interface, 1, SecondPhysics()), still, 0.04, 0)
-            except InputError:  # which is one line, always
-                refused += 1
-    assert refused > 50
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_files_that_are_not_there_are_one_line(go1, tmp_path, capsys):
-    lone = tmp_path / "policy.onnx"
-    for line in ("policy.onnx: no such file", "policy.json: no such file; pgcontrol export writes"):
-        code, _, error = command(capsys, "sim2sim", str(lone))
-        assert code == 2
-        assert line in error
-        lone.write_bytes(go1.read_bytes())
-    (tmp_path / "policy.json").write_text("{")
-    code, _, error = command(capsys, "sim2sim", str(lone))
-    assert (code, error.count("\n")) == (2, 1)
-    assert "policy.json is no JSON" in error
-
-
-def test_a_time_step_that_does_not_fit_is_one_line(go1):
-    with pytest.raises(InputError, match=r"--timestep 0.003: must divide the control step of 0.02 s"):
-        pgcontrol.sim2sim(go1, timestep=0.003)
-
-
-def test_a_run_of_a_task_without_a_robot_is_one_line(capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run = Path(__file__).parents[1] / "fixtures" / "2026_11" / "run"
-    code, out, error = command(capsys, "sim2sim", str(run), "--accept-changed")
-    assert (code, out, error.count("\n")) == (2, "", 1)
-    assert "does not describe its robot" in error
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interface_that_is_wrong_is_never_exported(go1, monkeypatch, tmp_path):
-    monkeypatch.setattr(Go1, "interface", lambda self: {"timestep": 0.004})
-    with pytest.raises(InputError, match=r"^Go1.interface.action: expected a JSON object, found nothing$"):
-        pgcontrol.export(go1.parent / "run", tmp_path / "policy.onnx")
-    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+
+from tests.exporting.robots import made
+
+
+@pytest.fixture(scope="session")
+def go1(tmp_path_factory) -> Path:
+    """What is exported of a policy that moves its legs; its run is beside it."""
+    return made("Go1-v0", tmp_path_factory.mktemp("go1"))
