@@ -15,6 +15,7 @@ from pgcontrol.measures.statistics import (
     probability_of_improvement,
     profile,
     reached,
+    share_interval,
     welch,
 )
 
@@ -150,3 +151,10 @@ def test_the_interval_of_a_mean_worked_by_hand():
     assert mean_interval(np.array([1.0, 2, 3])) == pytest.approx((2, 2 - half, 2 + half))
     assert mean_interval(np.ones(3)) == (1, 1, 1)
     assert mean_interval(np.ones(1)) == (1, -np.inf, np.inf)
+
+
+def test_the_interval_of_a_share_is_wilsons():
+    """Of 2 in 20, worked by hand: (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n) with z = 1.96."""
+    share, low, high = share_interval(np.array([1.0, 1.0] + [0.0] * 18))
+    assert (share, low, high) == pytest.approx((0.1, 0.0279, 0.3010), abs=1e-4)
+    assert share_interval(np.zeros(20))[:2] == (0, 0)
