@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from pgcontrol.arguments import Sim2SimOptions as Options
+from pgcontrol.text import count
 
 TITLES = {"speed_error": "speed error, m/s", "yaw_error": "yaw error, rad/s", "fell": "fell", "seconds": "length, s"}
 WORLDS = {"training": "in training", "same": "same physics", "second": "second physics"}
@@ -18,7 +19,7 @@ def run(options: Options) -> int:
 
     result = sim2sim(options)
     physics, summary = result.physics, result.summary()
-    table = Table(title=f"{result.task}, {options.episodes} episodes, ± 95 % of the mean\n{result.played}")
+    table = Table(title=f"{result.task}, {count(options.episodes, 'episode')}, ± 95 % of the mean\n{result.played}")
     table.add_column()
     for world in summary:
         table.add_column(WORLDS[world], justify="right")

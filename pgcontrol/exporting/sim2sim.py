@@ -21,6 +21,7 @@ from pgcontrol.machine import files
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.options import InputError, takes
 from pgcontrol.runs.evaluation import evaluate
+from pgcontrol.runs.log import finite
 
 Measured = Mapping[str, np.ndarray]  # of episodes, [N] by name
 SHARES = ("fell",)  # of episodes; the rest are means
@@ -136,9 +137,9 @@ def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
 
 
 def written(result: Sim2SimResult, options: Sim2SimOptions) -> dict[str, Any]:
-    """What `--out` holds, as JSON values."""
+    """What `--out` holds, as JSON values; null for the ends of an interval of one episode."""
     worlds = result.summary().items()
-    said = {world: {name: one._asdict() for name, one in measures.items()} for world, measures in worlds}
+    said = {world: {name: finite(one._asdict()) for name, one in measures.items()} for world, measures in worlds}
     played = {"task": result.task, "played": str(result.played), "episodes": options.episodes, "seed": options.seed}
     return played | {"second_physics": asdict(result.physics)} | said
 

@@ -225,6 +225,10 @@ def test_the_command_prints_all_simulations_and_writes_only_what_is_asked(go1, c
     assert said["second_physics"]["latency"] == 0
     assert set(said["second"]["speed_error"]) == {"estimate", "low", "high"}
     assert [file.name for file in tmp_path.iterdir()] == ["made.json"]
+    assert command(capsys, "sim2sim", str(go1), "--episodes", "1", "--seconds", "0.1", "--out", "one.json")[0] == 0
+    one = Path("one.json").read_text()
+    assert "Infinity" not in one
+    assert json.loads(one)["second"]["speed_error"]["low"] is None
     for out, line in {
         "made.json": "made.json exists already; name another file, or say --force",
         ".": "--out .: is a folder; name a file, such as sim2sim.json",
