@@ -18,7 +18,6 @@ from pgcontrol.exporting.export import export, require_extra, session
 from pgcontrol.exporting.interface import Place, read
 from pgcontrol.exporting.second import SecondSimulation, same
 from pgcontrol.machine import files
-from pgcontrol.machine.threads import one_thread
 from pgcontrol.options import InputError, takes
 from pgcontrol.runs.evaluation import evaluate
 from pgcontrol.runs.log import finite
@@ -177,6 +176,5 @@ def play(
 
 def _training(options: Sim2SimOptions, control_dt: float) -> Measured:
     """What `pgcontrol eval` measures of the mode."""
-    with one_thread():
-        played = evaluate(options.run, episodes=options.episodes, seed=options.seed).agents["mode"]
+    played = evaluate(options.run, episodes=options.episodes, seed=options.seed).agents["mode"]
     return {**played.metrics, "seconds": played.lengths * control_dt}

@@ -9,6 +9,7 @@ import torch
 from pgcontrol_envs import VecEnv
 from pgcontrol_envs.demonstrators import Demonstrator
 
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
@@ -77,7 +78,8 @@ def episodes(
     count = count or env.num_envs
     firsts = range(0, count, env.num_envs)
     waves = (_wave(env, act, seed + first, record and first == 0, on_step, count - first) for first in firsts)
-    return functools.reduce(EpisodeResults.before, waves)
+    with one_thread():
+        return functools.reduce(EpisodeResults.before, waves)
 
 
 def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None, most: int) -> EpisodeResults:
