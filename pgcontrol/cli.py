@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from pgcontrol import commands
-from pgcontrol.flags import flags_of, help_text, read_flags, split, table
+from pgcontrol.flags import flags_of, help_text, read_flags, split, table, valueless
 from pgcontrol.machine import graphics
 from pgcontrol.options import InputError, NoOptions, option, pick
 from pgcontrol.text import visible
@@ -102,7 +102,11 @@ def _command(name: str, module: ModuleType, words: list[str]) -> int:
 
         for source in common.plugin:
             use_plugin(source)
-    options = read_flags(options_type, said, name, partly=common.help)
+    bare = [key for key, value in settings.items() if value is None]
+    options = read_flags(options_type, said, name, partly=common.help or bool(bare))
+    if bare:
+        others = {key: value for key, value in settings.items() if value is not None}
+        raise valueless(bare[0], flags.values(), sections(options, others) if sections else ())
     if common.help:
         shown = sections(options, settings) if sections else ()
         print(help_text(name, _summary(module), flags.values(), shown, sections is not None))

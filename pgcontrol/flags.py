@@ -26,6 +26,10 @@ class Section(NamedTuple):
     values: Any
     prefix: str = ""
 
+    def fields(self) -> dict[str, dataclasses.Field]:
+        """The settings as they are typed, `--head.bins`, and the fields that they set."""
+        return {f"--{self.prefix}{f.name}".replace("_", "-"): f for f in dataclasses.fields(self.values)}
+
 
 class Flag:
     """An option on the command line: a flag, or a place without a name.
@@ -68,7 +72,8 @@ def flags_of(*options: type) -> dict[str, Flag]:
 def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = False) -> dict[str, Any]:
     """Words of the command line -> what they say, by name, nothing of it checked.
 
-    A place may be given by its name, too. Strings stand for single values, lists for what is collected.
+    A place may be given by its name, too. Strings stand for single values, lists for what is collected, None for a
+    setting without a value: `valueless` says what is wrong with it.
 
     Args:
         words: such as `runs/cheetah --episodes 3 --json --seed=1`.
@@ -101,14 +106,28 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
             if not flag and not (settings and key.startswith("--")):
                 raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
             if not equals:
-                if not rest or rest[0].startswith("--"):
-                    raise InputError(f"{key} needs a value{'' if flag else near_miss(key, labels)}")
-                value = rest.pop(0)
+                lacking = not rest or rest[0].startswith("--")
+                if lacking and flag:
+                    raise InputError(f"{key} needs a value")
+                value = None if lacking else rest.pop(0)
             values = [value]
             while flag and flag.several and rest and not rest[0].startswith("-"):
                 values.append(rest.pop(0))
         said[name] = [*said.get(name, ()), *values] if flag and flag.collects else values[0]
     return said
+
+
+def valueless(name: str, flags: Iterable[Flag], sections: Iterable[Section]) -> InputError:
+    """What is wrong with a setting that `split` found no value for: there is none of that name, or it needs one."""
+    key = f"--{name.replace('_', '-')}"
+    fields = {label: field for section in sections for label, field in section.fields().items()}
+    if key in fields:
+        return InputError(f"{key} needs a value")
+    switch = f"--{key.removeprefix('--no-')}"
+    if switch in fields and isinstance(fields[switch].default, bool):
+        return InputError(f"unknown argument {key!r}; did you mean '{switch} false'?")
+    near = near_miss(key, [*fields, *(flag.label for flag in flags)])
+    return InputError(f"unknown argument {key!r}{near or '; --help shows what there is'}")
 
 
 def read_flags(options: type, said: Mapping[str, Any], command: str, partly: bool = False) -> Any:
@@ -140,13 +159,13 @@ def help_text(
     usage = [flag.usage if flag.required else f"[{flag.usage}]" for flag in flags]
     usage += ["[--SETTING VALUE ...]"] * settings
     parts = [_wrapped(f"usage: pgcontrol {command} ", usage), summary, table({flag.usage: flag.help for flag in flags})]
-    for title, values, prefix in sections:
+    for section in sections:
         rows = {
-            f"--{prefix}{f.name}".replace("_", "-"): f"{_help(f)} [{typed(getattr(values, f.name))}]"
-            for f in dataclasses.fields(values)
+            label: f"{_help(f)} [{typed(getattr(section.values, f.name))}]"
+            for label, f in section.fields().items()
             if "help" in f.metadata
         }
-        parts.append(f"{title}\n{table(rows)}" if rows else title)
+        parts.append(f"{section.title}\n{table(rows)}" if rows else section.title)
     return "\n\n".join(parts)
 
 

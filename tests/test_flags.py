@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pgcontrol.flags import Section, flags_of, help_text, read_flags, split
+from pgcontrol.flags import Section, flags_of, help_text, read_flags, split, valueless
 from pgcontrol.options import REQUIRED, InputError, option
 
 
@@ -75,8 +75,19 @@ def test_what_is_wrong_is_one_line(words, line):
 def test_other_settings_come_by_name():
     said = split(["--head.bins", "4", "here", "--num-envs=2", "--quiet"], flags_of(Options), settings=True)
     assert said == {"head.bins": "4", "place": "here", "num_envs": "2", "quiet": True}
-    with pytest.raises(InputError, match=r"--quit needs a value; did you mean '--quiet'\?"):
-        split(["here", "--quit"], flags_of(Options), settings=True)
+
+
+def test_a_setting_without_a_value_is_unknown_or_needs_one():
+    flags = flags_of(Options)
+    assert split(["here", "--quit", "--head.steps"], flags, settings=True)["quit"] is None
+    sections = [Section("settings:", Options(Path("here")), "head.")]
+    for name, line in {
+        "head.steps": "--head.steps needs a value",
+        "head.step": "unknown argument '--head.step'; did you mean '--head.steps'?",
+        "no_head.quiet": "unknown argument '--no-head.quiet'; did you mean '--head.quiet false'?",
+        "quit": "unknown argument '--quit'; did you mean '--quiet'?",
+    }.items():
+        assert str(valueless(name, flags.values(), sections)) == line
 
 
 def test_help_has_every_flag_with_its_default(monkeypatch):
