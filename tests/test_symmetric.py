@@ -6,7 +6,6 @@ from pgcontrol_envs.task import TaskError
 from pgcontrol_envs.tasks.go1 import Go1
 from pgcontrol_envs.vector import TaskVecEnv
 
-from pgcontrol.heads.base import Head
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
@@ -14,29 +13,7 @@ from pgcontrol.training.learner import Learner
 
 SMALL = {"env": "Go1-v0", "num_envs": 4, "rollout_steps": 16, "total_steps": 256, "algorithm.minibatch": 32}
 SMALL |= {"eval_every": 0, "threads": 1, "symmetric": True}
-ABLE = sorted(name for name, head in catalog.heads().items() if head.mirror is not Head.mirror)
-
-
-def test_which_heads_can():
-    assert {"gaussian", "gaussian-state", "gaussian-tanh", "beta", "binned", "ordinal", "mixture"} <= set(ABLE)
-
-
-@pytest.mark.parametrize("name", ABLE)
-def test_mirrored_choices_are_as_likely(name):
-    """log π(M a | M params) = log π(a | params), and mirrored twice params are what they were."""
-    low, high, options = -torch.ones(4), torch.ones(4), {}
-    head = catalog.heads()[name]
-    order, sign = torch.tensor([1, 0, 2, 3]), torch.tensor([1, 1, -1, 1])
-    made = head(8, low, high, head.Options(**options))
-    params = made(torch.randn(64, 8, generator=torch.Generator().manual_seed(0)))
-    params = params + torch.randn(params.shape, generator=torch.Generator().manual_seed(1))
-    image = made.mirror(params, order, sign)
-    assert torch.equal(made.mirror(image, order, sign), params)
-    choice = made.sample(params, torch.Generator().manual_seed(2))
-    action = made.decode(choice)[:, 0]
-    mirrored = made.encode((action[:, order] * sign).unsqueeze(1))
-    again = made.encode(action.unsqueeze(1))  # what lay beyond a bound is clipped in both
-    assert torch.allclose(made.log_prob(image, mirrored), made.log_prob(params, again), atol=1e-4)
+ABLE = sorted(name for name, head in catalog.heads().items() if head.mirrors())
 
 
 @pytest.mark.parametrize("name", ABLE)

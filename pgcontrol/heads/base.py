@@ -162,6 +162,11 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
+    @classmethod
+    def mirrors(cls) -> bool:
+        """Whether it defines `mirror`."""
+        return cls.mirror is not Head.mirror
+
     @property
     def answer_shape(self) -> tuple[int, ...]:
         """Shape of one answer where a policy leaves the package, `predict` and export: (A,), or (H, A) for chunks."""

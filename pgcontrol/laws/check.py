@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pgcontrol_envs.plugins import Plugin
 from pgcontrol_envs.task import TaskError
 
-from pgcontrol.laws import critics, estimators, heads, tasks, tokenizers, training, trunks
+from pgcontrol.laws import a_head, critics, estimators, heads, tasks, tokenizers, training, trunks
 from pgcontrol.laws.base import Broken, Law, NotJudged, laws_of, words
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
@@ -72,7 +72,7 @@ def subjects(plugin: Plugin) -> Iterator[Subject]:
         for options in ({}, *cls.variants):
             settings = {"head": name} | {f"head.{key}": value for key, value in options.items()}
             title = ", ".join([f"head {name}", *(f"{key} = {typed(value)}" for key, value in options.items())])
-            yield Subject(title, functools.partial(heads.make, cls, options), laws_of(heads), settings)
+            yield Subject(title, functools.partial(a_head.make, cls, options), laws_of(heads), settings)
     for name, cls in brought["tokenizer"].items():
         for horizon in HORIZONS:
             make = functools.partial(tokenizers.make, cls, horizon, {})

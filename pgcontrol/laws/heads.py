@@ -1,9 +1,8 @@
 """Laws of heads: sizes, sampling, densities, entropy, KL, gradients, and a scale that all heads share."""
 
 import copy
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,53 +11,14 @@ from scipy import stats
 from torch import Tensor
 
 from pgcontrol.heads.base import Head
+from pgcontrol.laws.a_head import BATCH, FEATURES, HIGH, JOINTS, LOW, every_choice, many, params_of, unit
 from pgcontrol.laws.base import NotJudged, differentiable, finite, law, require, rng, same, shaped, within
-from pgcontrol.options import InputError, composed
-
-FEATURES, JOINTS, BATCH = 8, 3, 5
-LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
-
-
-def make(cls: type[Head], options: Mapping[str, Any]) -> Head:
-    """A head away from the near-zero initialisation, so that rows and joints differ."""
-    torch.manual_seed(0)
-    head = cls(FEATURES, LOW, HIGH, composed(cls.Options, options)(**options))
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
-    return head.requires_grad_(False)
-
-
-def params_of(head: Head) -> Tensor:
-    """params [B, ...] of some states."""
-    return head(torch.randn(BATCH, FEATURES, generator=rng(1)))
-
-
-def many(head: Head, params: Tensor, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """n choices for each row: params [B·n, ...], choice [B·n, ...]."""
-    repeated = params.repeat_interleave(n, 0)
-    return repeated, head.sample(repeated, rng(seed))
-
-
-def unit(action: Tensor) -> Tensor:
-    """An action in half-ranges."""
-    return (action - LOW) / (HIGH - LOW) * 2 - 1
+from pgcontrol.options import InputError
 
 
 def _stated(head: Head, method: str) -> float:
     """How far a method may be off: what the head says of it, and rounding."""
     return head.estimates.get(method, 0.0) * JOINTS + 1e-5
-
-
-def _every_choice(head: Head) -> Tensor:
-    """Every choice there is, [n, *shape]."""
-    shape, dtype, values = head.choice_spec
-    entries = math.prod(shape)
-    if values is None or values**entries > 20_000:
-        raise NotJudged(
-            "choices cannot be enumerated" if values is None else f"{values}^{entries} choices are too many"
-        )
-    return torch.tensor(list(itertools.product(range(values), repeat=entries)), dtype=dtype).view(-1, *shape)
 
 
 def _within_bounds(method: str, action: Tensor) -> None:
@@ -164,7 +124,7 @@ def mode_is_the_likeliest_choice(head: Head) -> None:
 @law
 def mass_sums_to_one(head: Head) -> None:
     """The probabilities of all choices sum to 1."""
-    choices = _every_choice(head)
+    choices = every_choice(head)
     for i, row in enumerate(params_of(head)):
         mass = head.log_prob(row.expand(len(choices), *row.shape), choices).double().exp()
         within(f"exp(log_prob) of all {len(choices)} choices, row {i}", mass.sum(), 1.0, 1e-5)
@@ -184,7 +144,7 @@ def densities_integrate_to_one_number(head: Head) -> None:
 @law
 def sampled_frequencies(head: Head) -> None:
     """Choices come as often as log_prob says (χ²)."""
-    choices, n = _every_choice(head), 50_000
+    choices, n = every_choice(head), 50_000
     values = head.choice_spec.values
     assert values is not None
     for i, row in enumerate(params_of(head)):
@@ -398,3 +358,41 @@ def widen_makes_it_as_wide_as_asked_where_it_was(head: Head) -> None:
     narrow, wide, again = widths
     fits = wide > 0.36 and narrow < 0.7 * wide and abs(again - narrow) < 0.3 * narrow
     require(fits, f"widen to 0.1, 0.4 and 0.1: std is {narrow:.2g}, {wide:.2g} and {again:.2g}")
+
+
+# joints 0 and 1 change places; the sign of one that stays changes, or the signs of both that move
+MIRRORS = [(torch.tensor([1, 0, 2]), torch.tensor(sign)) for sign in ([1, 1, -1], [-1, -1, 1])]
+
+
+def _mirrored(head: Head, params: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+    """The mirrored params of each of MIRRORS, and its function from an action to the mirrored one."""
+    if not head.mirrors():
+        raise NotJudged("it defines no `mirror`, so that --symmetric refuses it")
+    for order, sign in MIRRORS:
+        image = head.mirror(params, order, sign)
+        shaped("mirror", image, "params' shape", params.shape, params.dtype)
+        yield image, lambda action, order=order, sign=sign: head.to_bounds(unit(action)[..., order] * sign)
+
+
+@law
+def mirror_is_linear_and_its_own_inverse(head: Head) -> None:
+    """A symmetric policy averages an answer with a mirrored one: the average is mirrored only so."""
+    params = params_of(head)
+    for (order, sign), (image, _) in zip(MIRRORS, _mirrored(head, params), strict=True):
+        same("mirror of the mirrored params", head.mirror(image, order, sign), params)
+        mean = head.mirror(0.5 * (params + params.roll(1, 0)), order, sign)
+        within("mirror of the mean of two", mean, 0.5 * (image + image.roll(1, 0)), 1e-5)
+
+
+@law
+def mirrored_choices_are_as_likely(head: Head) -> None:
+    """log π(M a | M params) = log π(a | params), of what is sampled and of the mode."""
+    params = params_of(head)
+    repeated, choice = many(head, params, 50)
+    choice = head.encode(head.decode(choice))  # what lay beyond a bound is clipped in both
+    for image, of in _mirrored(head, params):
+        mirrored, likely = head.encode(of(head.decode(choice))), head.log_prob(repeated, choice)
+        there = head.log_prob(image.repeat_interleave(50, 0), mirrored)
+        within("log_prob of mirrored choices under mirrored params", there, likely, 1e-3 + 1e-4 * likely.abs())
+        mode, expected = head.decode(head.mode(image)), of(head.decode(head.mode(params)))
+        within("mode of mirrored params, in half-ranges", unit(mode), unit(expected), 1e-4)

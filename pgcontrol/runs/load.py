@@ -13,7 +13,6 @@ from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
 from torch import Tensor
 
-from pgcontrol.heads.base import Head
 from pgcontrol.machine.threads import seeded
 from pgcontrol.options import InputError, pick
 from pgcontrol.parts import require_named, require_plugins
@@ -96,8 +95,8 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
                 raise InputError(f"critic_{error}") from None
 
         mirror = Mirror(*spec["mirror"]) if spec.get("mirror") else None
-        if mirror and type(head).mirror is Head.mirror:
-            able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirror is not Head.mirror)
+        if mirror and not head.mirrors():
+            able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirrors())
             raise InputError(f"symmetric = True: head {head.name!r} cannot mirror what it says; these can: {able}")
         policy = Policy(size, trunk, head, critic_trunk, critic, privileged, mirror)
     if shapes := spec.get("shapes"):

@@ -1,26 +1,38 @@
 """What suits a task and a head: one table of training settings, each with where it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+
+from pgcontrol.runs import catalog
 
 ANY = ("",)  # every task of ours, or every head
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
 LEGGED = ("Go1-v0", "Go1Torque-v0")
-MIRRORED = ("gaussian", "gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "ordinal")  # `Head.mirror`
 MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
+
+
+def mirrors(head: str) -> bool:
+    """Whether a head can be symmetric."""
+    return head in (heads := catalog.heads()) and heads[head].mirrors()
 
 
 class Recommendation(NamedTuple):
     """Settings for some tasks and some heads.
 
     Attributes:
+        heads: their names, or what says of a name whether it is one of them.
         settings: by dotted key. A head or algorithm that has no such option is left alone.
     """
 
     tasks: tuple[str, ...]
-    heads: tuple[str, ...]
+    heads: tuple[str, ...] | Callable[[str], bool]
     settings: Mapping[str, Any]
+
+    def suits(self, env: str, head: str) -> bool:
+        """Whether it is for this task and this head."""
+        named = self.heads(head) if callable(self.heads) else self.heads == ANY or head in self.heads
+        return named and (self.tasks == ANY or env in self.tasks)
 
 
 STEP = "algorithm.learning_rate"
@@ -57,7 +69,7 @@ TABLE = (
     Recommendation(LEGGED, ANY, {"algorithm.minibatch": 3072, "algorithm.epochs": 5, STEP: 1e-3}),
     Recommendation(LEGGED, ANY, {"hidden": [128, 128], "critic_hidden": [128, 128]}),
     Recommendation(LEGGED, ANY, {"eval_every": 5_000_000, "checkpoint_every": 1_000_000}),
-    Recommendation(LEGGED, MIRRORED, {"symmetric": True, "head.initial_std": 0.2}),
+    Recommendation(LEGGED, mirrors, {"symmetric": True, "head.initial_std": 0.2}),
     # one task, one head
     # swimmer_search.yaml, two seeds
     Recommendation(("Swimmer-v5",), ("gaussian",), {STEP: 1e-3}),
@@ -74,6 +86,6 @@ def of(env: str, head: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if not env.startswith("gym:"):
         for row in TABLE:
-            if (row.tasks == ANY or env in row.tasks) and (row.heads == ANY or head in row.heads):
+            if row.suits(env, head):
                 settings |= row.settings
     return settings

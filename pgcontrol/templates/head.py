@@ -76,3 +76,8 @@ class FewValues(Head):
         mean = (p * self.places).sum(-1, keepdim=True)
         std = (p * (self.places - mean) ** 2).sum(-1).sqrt()
         return {"std": std.mean(), "entropy": self.entropy(params).mean()}
+
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """Params of the mirrored distribution, for `--symmetric`; a head may leave this out."""
+        moved = params[:, order]
+        return torch.where(sign.view(-1, 1) < 0, moved.flip(-1), moved)

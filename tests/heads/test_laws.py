@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from pgcontrol.laws import a_head
 from pgcontrol.laws import heads as laws
+from pgcontrol.laws.a_head import BATCH, FEATURES, HIGH, JOINTS, LOW, unit
 from pgcontrol.laws.base import laws_of, rng
-from pgcontrol.laws.heads import BATCH, FEATURES, HIGH, JOINTS, LOW, unit
 from pgcontrol.runs import catalog
 from tests.laws.asking import ask
 
@@ -25,7 +26,7 @@ CASES = [
 
 
 def make(name: str, **options) -> Any:
-    return laws.make(catalog.heads()[name], options)
+    return a_head.make(catalog.heads()[name], options)
 
 
 @pytest.fixture(params=[case.values for case in CASES], ids=[case.id for case in CASES])
@@ -34,8 +35,8 @@ def head(request):
     return make(name, **options)
 
 
-def test_there_are_24():
-    assert len(laws_of(laws)) == 24
+def test_there_are_26():
+    assert len(laws_of(laws)) == 26
 
 
 @pytest.mark.parametrize("law", laws_of(laws))

@@ -15,7 +15,7 @@ from torch import nn
 from pgcontrol.critics.mse import MSE
 from pgcontrol.heads import categorical
 from pgcontrol.heads.gaussian import Gaussian
-from pgcontrol.laws import critics, estimators, heads, tasks, tokenizers, trunks
+from pgcontrol.laws import a_head, critics, estimators, heads, tasks, tokenizers, trunks
 from pgcontrol.laws.base import Broken, laws_of
 from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.templates.head import FewValues
@@ -133,6 +133,12 @@ HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"widen": lambda self, std, features: None},
         "widen to 0.1, 0.4 and 0.1: std is",
     ),
+    "mirror_is_linear_and_its_own_inverse": (
+        Gaussian,
+        {"mirror": lambda self, p, order, sign: Gaussian.mirror(self, p, order, sign) ** 2},
+        "mirror of the mirrored params: 30 of 30",
+    ),
+    "mirrored_choices_are_as_likely": (Gaussian, {"mirror": lambda self, p, o, s: p[..., o]}, "log_prob of mirrored"),
 }
 
 
@@ -367,8 +373,8 @@ ALL = [
     (estimators, ESTIMATORS),
     (tasks, TASKS),
 ]
-MAKE = {
-    heads: lambda cls: heads.make(cls, {}),
+MAKE = {module: module.make for module, _ in ALL[1:]} | {
+    heads: lambda cls: a_head.make(cls, {}),
     tokenizers: lambda cls: tokenizers.make(cls, 2, {"codes": 16}),
 }
 CASES = [
@@ -393,7 +399,7 @@ def test_every_law_has_a_part_that_breaks_it(module, table):
 def test_a_spoilt_part_breaks_it(module, law, base, methods, says, monkeypatch):
     monkeypatch.setattr(tokenizers.files, "kinds", lambda: {"kmeans": spoilt})
     spoilt = type("Spoilt", (base,), {"__module__": __name__} | methods)
-    part = MAKE.get(module, module.make)(spoilt)
+    part = MAKE[module](spoilt)
     with pytest.raises((Broken, TaskError), match=says) as error:
         laws_of(module)[law](part)
     assert "\n" not in str(error.value)

@@ -1,0 +1,53 @@
+"""A head to be judged by the laws, and what it draws."""
+
+import itertools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pgcontrol.heads.base import Head
+from pgcontrol.laws.base import NotJudged, rng
+from pgcontrol.options import composed
+
+FEATURES, JOINTS, BATCH = 8, 3, 5
+LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
+
+
+def make(cls: type[Head], options: Mapping[str, Any]) -> Head:
+    """A head away from the near-zero initialisation, so that rows and joints differ."""
+    torch.manual_seed(0)
+    head = cls(FEATURES, LOW, HIGH, composed(cls.Options, options)(**options))
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    return head.requires_grad_(False)
+
+
+def params_of(head: Head) -> Tensor:
+    """params [B, ...] of some states."""
+    return head(torch.randn(BATCH, FEATURES, generator=rng(1)))
+
+
+def many(head: Head, params: Tensor, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """n choices for each row: params [B·n, ...], choice [B·n, ...]."""
+    repeated = params.repeat_interleave(n, 0)
+    return repeated, head.sample(repeated, rng(seed))
+
+
+def unit(action: Tensor) -> Tensor:
+    """An action in half-ranges."""
+    return (action - LOW) / (HIGH - LOW) * 2 - 1
+
+
+def every_choice(head: Head) -> Tensor:
+    """Every choice there is, [n, *shape]."""
+    shape, dtype, values = head.choice_spec
+    entries = math.prod(shape)
+    if values is None or values**entries > 20_000:
+        raise NotJudged(
+            "choices cannot be enumerated" if values is None else f"{values}^{entries} choices are too many"
+        )
+    return torch.tensor(list(itertools.product(range(values), repeat=entries)), dtype=dtype).view(-1, *shape)
