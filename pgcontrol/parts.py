@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from pgcontrol_envs import plugins
-from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.names import GymName
 from pgcontrol_envs.plugins import Plugin, PluginError
 
 from pgcontrol.options import InputError

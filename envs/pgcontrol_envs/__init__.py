@@ -1,10 +1,10 @@
 """MuJoCo worlds, batched over mujoco.batch, with a Gymnasium face: importing this registers pgcontrol/<id> with it."""
 
 from pgcontrol_envs.make import make
-from pgcontrol_envs.tasks import built_in, catalog
+from pgcontrol_envs.tasks import built_in, catalog, find
 from pgcontrol_envs.to_gymnasium import register
 from pgcontrol_envs.vector import BrokenEnv, OneEngine, Step, UnknownEnv, VecEnv
 
-__all__ = ["BrokenEnv", "OneEngine", "Step", "UnknownEnv", "VecEnv", "catalog", "make"]
+__all__ = ["BrokenEnv", "OneEngine", "Step", "UnknownEnv", "VecEnv", "catalog", "find", "make"]
 
 register(built_in())

@@ -24,7 +24,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.spaces import Box
 
 from pgcontrol_envs import gym_streams, plugins
-from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.names import GymName
 from pgcontrol_envs.task import python_warnings
 from pgcontrol_envs.vector import BrokenEnv, OneEngine, Shapes, UnknownEnv
 
@@ -33,7 +33,7 @@ RESET = "a tuple (observation, info)"
 STEP = "a tuple (observation, reward, terminated, truncated, info)"
 HINTS = {
     "observation": "gymnasium.wrappers.FlattenObservation makes one of many a space",
-    "action": "some environments have continuous actions under another id, or by --env-args continuous=true",
+    "action": "some environments have continuous actions under another id, or by --env.continuous true",
 }
 NO_BOUND = 1e10  # an action's bound beyond it says that there is none: float32's largest number, 1e300, ...
 TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
@@ -91,7 +91,7 @@ class Copies:
         self._envs: list[Any] = []
         try:
             for _ in range(count):
-                self._add(self.name.having(args))
+                self._add(self.name._replace(args=self.name.args | args))
             self._spaces()
             self.obs = np.zeros((count, math.prod(self.about.shapes.obs)))
             if env_id not in _tried:

@@ -40,7 +40,8 @@ class Legged(Task):
         pose: default positions of the joints, rad, [12]; the episode starts near it.
         height: of the trunk at the start, m.
         scale: half of the range of an action around the pose, rad, for hip, thigh and calf; None for torques.
-        speeds, sideways, yaw: ranges of the command.
+        speeds, sideways: ranges of the commanded speeds forwards and to the left, m/s.
+        yaw: range of the commanded yaw rate, rad/s.
         standing: share of commands that are 0.
         every: mean seconds between two commands.
         noise: factor of the sensors' noise; 0 switches it off.
@@ -49,7 +50,8 @@ class Legged(Task):
         load: range of what is added to the trunk's mass, kg.
         shift: how far the trunk's centre of mass is off along each axis, at most, m.
         gains: range of the factor of each actuator's gain.
-        armature, frictionloss: ranges of the factors of the joints' armature and dry friction.
+        armature: range of the factor of each joint's armature.
+        frictionloss: range of the factor of each joint's dry friction.
         push: speed that a push gives to the trunk, at most, m/s; 0 for none.
         weights: of the reward's terms, by name.
     """
@@ -61,6 +63,9 @@ class Legged(Task):
     settings = (
         *("scale", "speeds", "sideways", "yaw", "standing", "every", "noise", "friction", "masses", "load", "shift"),
         *("gains", "armature", "frictionloss", "push"),
+    )
+    least = {"every": 0.02, "masses": 0.01} | dict.fromkeys(
+        ("scale", "standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push"), 0.0
     )
     camera = Camera(track="trunk", distance=2.2, elevation=-15.0, azimuth=120.0)
     trunk: ClassVar[str] = "trunk"
@@ -113,6 +118,9 @@ class Legged(Task):
         fields = "body_mass body_ipos dof_armature dof_frictionloss geom_friction actuator_gainprm actuator_biasprm"
         own = {name: physics.expand(name) for name in fields.split()}
         self.own, self.plain = own, {name: field[0] + 0 for name, field in own.items()}
+        lightest = self.masses[0] * model.body_mass[body] + self.load[0]
+        if lightest <= 0:
+            raise TaskError(f"{self.id}: load: expected more than takes away all of the trunk's mass, got {self.load}")
         self.geoms = np.array([model.geom(f"{leg}_{self.foot}").id for leg in LEGS])
         self.total = float(model.body_subtreemass[body])
         self.order = [model.joint(i).name for i in range(1, model.njnt)]

@@ -1,10 +1,8 @@
 """From an env's name to a VecEnv."""
 
-import difflib
-
 from pgcontrol_envs.from_gymnasium import GymnasiumVecEnv
-from pgcontrol_envs.tasks import catalog
-from pgcontrol_envs.vector import TaskVecEnv, UnknownEnv, VecEnv
+from pgcontrol_envs.tasks import find
+from pgcontrol_envs.vector import TaskVecEnv, VecEnv
 
 
 def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0, workers: int = 0) -> VecEnv:
@@ -12,7 +10,7 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0, workers: i
 
     Args:
         env_id: a task's id ("HalfCheetah-v5"), or for any Gymnasium env with Box observations and actions "gym:ID" or
-            "gym:MODULE:ID", arguments behind it: "gym:ID?KEY=VALUE&KEY=VALUE".
+            "gym:MODULE:ID"; what is to be set of it behind: "Go1-v0?kp=25", "gym:ID?KEY=VALUE&KEY=VALUE".
         num_envs: N.
         seed: env i draws from Gymnasium's np_random(seed + i).
         threads: threads for the physics, the caller's included; 0 for one per logical CPU. Results do not depend on it.
@@ -20,6 +18,7 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0, workers: i
 
     Raises:
         UnknownEnv: no such env.
+        TaskError: a task has no such setting, or the value cannot be.
         BrokenEnv: a Gymnasium env breaks Gymnasium's contract.
         OneEngine: a process cannot hold so many copies.
         ValueError: num_envs or threads out of range, or an env whose spaces are not (bounded, for actions) Boxes.
@@ -32,9 +31,4 @@ def make(env_id: str, num_envs: int, seed: int = 0, threads: int = 0, workers: i
         return GymnasiumVecEnv(env_id, num_envs, seed, workers)
     if workers:
         raise ValueError(f"{env_id}: worker processes are for gym: environments; its copies are stepped by threads")
-    tasks = catalog()
-    if env_id not in tasks:
-        close = difflib.get_close_matches(env_id, tasks, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(tasks)}, or gym:ID"
-        raise UnknownEnv(f"unknown env {env_id!r}: {hint}")
-    return TaskVecEnv(tasks[env_id], num_envs, seed, threads)
+    return TaskVecEnv(find(env_id), num_envs, seed, threads)

@@ -1,6 +1,11 @@
-"""Gymnasium's keyword arguments of a task: each sets a class attribute, in a subclass made for the purpose."""
+"""What can be set of a task, as Gymnasium's keyword arguments and by a name's arguments: its class attributes.
 
+Each is overridden in a subclass made for the purpose.
+"""
+
+import inspect
 import os
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +19,8 @@ from pgcontrol_envs.task import Task, TaskError
 RENAMED = {"xml_file": "xml", "reset_noise_scale": "reset_noise"}
 WANTED = {
     bool: "True or False",
-    int: "a whole number, at least 1",
-    float: "a number (of noise, at least 0)",
+    int: "a whole number",
+    float: "a number",
     tuple: "two numbers, the lower one first",
     str: "a file's path",
 }
@@ -24,7 +29,17 @@ WANTED = {
 def keywords(task: type[Task]) -> dict[str, str]:
     """The keyword arguments that a task takes, and the attributes that they set."""
     names: list[str] = [name for one in reversed(task.__mro__) for name in vars(one).get("settings", ())]
-    return {name: RENAMED.get(name, name) for name in names}
+    return {name: own for name in names if hasattr(task, own := RENAMED.get(name, name))}
+
+
+def explained(task: type[Task]) -> dict[str, str]:
+    """What the docstrings say of a task's attributes, by their names."""
+    found: dict[str, str] = {}
+    for one in reversed(task.__mro__):
+        _, _, listed = (inspect.getdoc(one) or "").partition("Attributes:\n")
+        for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", listed, re.MULTILINE):
+            found |= dict.fromkeys(names.split(", "), " ".join(text.rstrip(".").split()))
+    return found
 
 
 def configured(task: type[Task], settings: Mapping[str, Any], also: Iterable[str] = ()) -> type[Task]:
@@ -65,17 +80,24 @@ def _taken(task: type[Task], name: str, value: Any) -> Any:
     if isinstance(default, str) and isinstance(value, str | os.PathLike):
         path = Path(os.path.expanduser(value))
         return str(path.absolute() if str(value).startswith(".") else path)  # Gymnasium's reading of ./ and ../
+    least = 1 if type(default) is int else _least(task).get(name, -np.inf)
     fits = {
         bool: isinstance(value, bool | np.bool_),
-        int: _number(value, int | np.integer, least=1),
-        float: _number(value, least=0 if name == "reset_noise_scale" else -np.inf),
-        tuple: np.shape(value) == (2,) and all(map(_number, value)) and value[0] <= value[1],
+        int: _number(value, int | np.integer, least),
+        float: _number(value, least=least),
+        tuple: np.shape(value) == (2,) and all(_number(one, least=least) for one in value) and value[0] <= value[1],
         str: False,
     }
     if not fits[type(default)]:
-        raise TaskError(f"{task.id}: {name}: expected {WANTED[type(default)]}, got {value!r}")
+        wanted = WANTED[type(default)] + (f", at least {least:g}" if least > -np.inf else "")
+        raise TaskError(f"{task.id}: {name}: expected {wanted}, got {value!r}")
     # a float stays what it is: NumPy's would make Gymnasium, too, compute a cost of float32 actions in double precision
     return value if isinstance(default, float) else type(default)(value)
+
+
+def _least(task: type[Task]) -> dict[str, float]:
+    """The smallest values that settings may have."""
+    return {name: least for one in reversed(task.__mro__) for name, least in vars(one).get("least", {}).items()}
 
 
 def _number(value: Any, kind: Any = int | float | np.integer | np.floating, least: float = -np.inf) -> bool:

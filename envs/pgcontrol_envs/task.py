@@ -8,7 +8,7 @@ A task file finds all its types here: Array, Camera, Physics, Streams, Task, Ter
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,8 +89,9 @@ class Task(ABC):
             after mj_step), pos, vel (dm_control's order of integration) or acc.
         unobserved: how many positions are not observed: the first ones, which say where a body is.
         exclude_current_positions_from_observation: False if those are observed as well.
-        settings: which attributes Gymnasium's keyword arguments set, by the arguments' names; besides the bases' own.
-            See settings.py.
+        settings: which attributes can be set, by the names of Gymnasium's keyword arguments and of `--env.NAME`;
+            besides the bases' own. See settings.py.
+        least: the smallest values of settings that have one, by their names; besides the bases' own.
         reset_noise: how far positions and velocities are off the model's defaults at the start, at most; see reset().
         normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
         routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
@@ -110,6 +111,7 @@ class Task(ABC):
     unobserved: ClassVar[int] = 0
     exclude_current_positions_from_observation: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("xml_file", "frame_skip")
+    least: ClassVar[Mapping[str, float]] = {"reset_noise_scale": 0.0}
     reset_noise: ClassVar[float] = 0.0
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()

@@ -18,7 +18,6 @@ class Options:
 
     env: str | None = option(None, "task id, or gym:ID (see `pgcontrol list`)", positional=True)
     config: Path | None = option(None, "YAML file of settings; flags win over it", metavar="FILE")
-    env_args: tuple[str, ...] = option((), "arguments of a gym: environment", metavar="KEY=VALUE", several=True)
     quiet: bool = option(False, "print nothing but errors")
 
 
@@ -32,6 +31,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
+    from pgcontrol.runs.catalog import settings_of
     from pgcontrol.runs.config import PARTS, configure
 
     said = _settings(options, settings)
@@ -39,6 +39,9 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
     other = "" if "env" in said else " (name a task to see its own)"
     title = f"settings, in brackets what is recommended for {config.env}{other} and this head, or the default:"
     found = [Section(title, config if "env" in said else dataclasses.replace(config, env="must be named"))]
+    if named := settings_of(config.env):
+        own = dataclasses.make_dataclass("Own", [(name, Any, option(*one)) for name, one in named.items()])
+        found.append(Section(f"settings of {config.env}{other}:", own(), "env."))
     for part, (table, _) in PARTS.items():
         chosen = getattr(config, part)
         names = f"--{part.replace('_', '-')} NAME: {' | '.join(table())} [{chosen.name}]"
@@ -51,5 +54,4 @@ def _settings(options: Options, settings: Mapping[str, str]) -> dict[str, Any]:
     from pgcontrol.runs.config import read_yaml
 
     written = read_yaml(options.config) if options.config else {}
-    given = {"env": options.env, "env_args": options.env_args}
-    return {**written, **{key: value for key, value in given.items() if value}, **settings}
+    return {**written, **({"env": options.env} if options.env else {}), **settings}

@@ -90,10 +90,10 @@ def demonstrator_source(env_id: str, noise: float) -> Source:
         InputError: the task has none.
     """
     routes = {name: len(task.routes) for name, task in pgcontrol_envs.catalog().items() if task.routes}
-    if env_id not in routes:
+    if (task := env_id.partition("?")[0]) not in routes:
         raise InputError(f"{env_id} has no scripted demonstrator: record a run of it, or one of {', '.join(routes)}")
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
-    wave = routes[env_id] * math.ceil(WAVE / routes[env_id])
+    wave = routes[task] * math.ceil(WAVE / routes[task])
     return Source(wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
 
 
@@ -102,7 +102,7 @@ def find_source(name: str, mode: bool, noise: float) -> Source:
     tasks = pgcontrol_envs.catalog()
     if Path(name).exists():
         return policy_source(Path(name), mode)
-    if name in tasks:
+    if name.partition("?")[0] in tasks:
         return demonstrator_source(name, noise)
     raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
 

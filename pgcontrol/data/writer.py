@@ -23,7 +23,7 @@ import numpy as np
 import pgcontrol_envs
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
-from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.names import GymName, split
 from pgcontrol_envs.to_gymnasium import gymnasium_id, register
 
 from pgcontrol.machine import files
@@ -82,12 +82,10 @@ def require_written(metadata: Mapping[str, Any]) -> None:
 
 def _spec(env_id: str) -> EnvSpec | None:
     """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
-    if not env_id.startswith("gym:"):
-        register(pgcontrol_envs.catalog())  # those of plug-ins, too
-        return gymnasium.spec(gymnasium_id(env_id))
-    name = GymName.parse(env_id)
-    spec = copy.deepcopy(gymnasium.spec(name.id))
-    spec.kwargs |= name.args
+    register(pgcontrol_envs.catalog())  # those of plug-ins, too
+    name, args = split(env_id)
+    spec = copy.deepcopy(gymnasium.spec(GymName.parse(env_id).id if name.startswith("gym:") else gymnasium_id(name)))
+    spec.kwargs |= args
     spec.max_episode_steps = spec.kwargs.pop("max_episode_steps", spec.max_episode_steps)
     try:
         spec.to_json()

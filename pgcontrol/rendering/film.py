@@ -12,7 +12,8 @@ import numpy as np
 from pgcontrol_envs.gym_copies import Copies, came
 from pgcontrol_envs.physics import set_fields
 from pgcontrol_envs.task import Camera, Task
-from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.tasks import find
+from pgcontrol_envs.vector import UnknownEnv
 from PIL import Image, ImageOps
 
 from pgcontrol.machine.graphics import SAMPLES, SHADOW_SIZE, RenderError
@@ -204,9 +205,10 @@ def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene
 
     @functools.cache
     def stage(env_id: str) -> Stage:
-        if env_id not in (tasks := catalog()):
-            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here")
-        return Stage(tasks[env_id](), size)
+        try:
+            return Stage(find(env_id)(), size)
+        except UnknownEnv:
+            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here") from None
 
     return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.tasks import find
 
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.encoding import decode
@@ -41,4 +41,4 @@ def still(env_id: str, qpos: np.ndarray, control_dt: float, size: tuple[int, int
         recording.save(source)
         render_clip([source], clip, ClipFormat(size, crf=CRF), timeout=120.0)
         page = next(decode(clip))
-    return Still(Layout(1, size).scenes[0].of(page).copy(), push(catalog()[env_id](), qpos, size))
+    return Still(Layout(1, size).scenes[0].of(page).copy(), push(find(env_id)(), qpos, size))

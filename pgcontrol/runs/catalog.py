@@ -8,8 +8,9 @@ from typing import Any
 
 import gymnasium
 import pgcontrol_envs
+from pgcontrol_envs import settings
 from pgcontrol_envs.gym_copies import require_known
-from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.names import GymName, split
 from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded, named
 
 import pgcontrol.critics
@@ -42,19 +43,30 @@ def name_env(env: Any, more: str = "") -> None:
     Raises:
         InputError: no such task, or no such module; ends with `more`.
     """
-    if not str(env).startswith("gym:"):
-        pick("env", env, tasks(), more)
-        return
     try:
-        require_known(env)
+        if str(env).startswith("gym:"):
+            require_known(env)
+        else:
+            pick("env", split(str(env))[0], tasks(), more)
+            pgcontrol_envs.find(str(env))
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise error if isinstance(error, InputError) else InputError(str(error)) from None
+
+
+def settings_of(env: str) -> dict[str, tuple[Any, str]]:
+    """What can be set of a task by `env.NAME`: its value, and what it is; nothing where there is no such task."""
+    try:
+        task = pgcontrol_envs.find(env)
+    except ValueError:
+        return {}
+    explained = settings.explained(task)
+    return {name: (getattr(task, own), explained.get(own, "")) for name, own in settings.keywords(task).items()}
 
 
 def origin(env: str) -> Any:
     """What an environment comes from: a task's class, or a module that registers it with Gymnasium; None: unknown."""
     if not env.startswith("gym:"):
-        return tasks().get(env)
+        return tasks().get(split(env)[0])
     name = GymName.parse(env)
     if name.module:
         return getattr(named(name.module), "module", None)

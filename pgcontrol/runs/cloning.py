@@ -57,7 +57,7 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
         InputError: one line that names the setting, its value and what would do.
     """
     settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
-    if str(settings.get("env", "")).startswith("gym:"):
+    if settings.get("env") is not None:
         catalog.name_env(settings["env"])
     names = {"head": settings.get("head", "gaussian"), "trunk": settings.get("trunk", "mlp")}
     classes = {part: pick(part, name, PARTS[part][0](), OWN) for part, name in names.items()}

@@ -1,13 +1,12 @@
 """The configuration of a run: frozen, typed, one value for every setting, dumped beside the run."""
 
 import dataclasses
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pgcontrol_envs.gym_names import GymName, read_value
+from pgcontrol_envs import names
 
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import REQUIRED, InputError, composed, option, pick, plain, read_options, suggest
@@ -124,30 +123,24 @@ def configure(settings: Mapping[str, Any]) -> Config:
 
 
 def with_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted settings whose `env` has the arguments in `env_args`, such as "g=1.0" or a mapping, within its name.
+    """Dotted settings whose `env` has what is set of it, `env.KEY`, within its name.
 
     Raises:
-        InputError: an argument is no KEY=VALUE, its value is no JSON, or the environment takes none.
+        InputError: the environment is not named, or JSON cannot hold the value.
     """
-    settings = dict(settings)
-    said, args = settings.pop("env_args", None) or (), dict[str, Any]()
-    if not isinstance(said, str | list | tuple):
-        raise InputError(f"env_args = {said!r:.80}: must be text such as g=1.0, a list of such, or a mapping")
-    for word in re.split(r"[,\s]+(?=\w+=)", said) if isinstance(said, str) else said:
-        key, equals, value = str(word).partition("=")
-        if not (equals and key.isidentifier()):
-            raise InputError(f"env_args = {word!r}: must look like KEY=VALUE")
-        args[key] = read_value(value)
-    args |= {key[9:]: settings.pop(key) for key in [*settings] if key.startswith("env_args.")}
-    if not args:
-        return settings
-    env = str(settings.get("env", "the default task"))
-    if not env.startswith("gym:"):
-        raise InputError(f"env_args = {', '.join(args)}: {env} takes none; only gym: environments do")
+    said = {key: value for key, value in settings.items() if key.startswith("env.")}
+    rest = {key: value for key, value in settings.items() if key not in said}
+    if not said:
+        return rest
+    if rest.get("env") is None:
+        raise InputError(f"{', '.join(said)}: name the env that they are to be set of")
     try:
-        return settings | {"env": str(GymName.parse(env).having(args))}
+        name, args = names.split(str(rest["env"]))
+        for key, value in said.items():
+            args[key.removeprefix("env.")] = names.read_value(value) if isinstance(value, str) else value
+        return rest | {"env": names.join(name, args)}
     except (TypeError, ValueError) as error:
-        raise InputError(f"env_args: {error}") from None
+        raise InputError(f"{', '.join(said)}: {error}") from None
 
 
 def _critic_like_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +233,8 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
 
 def _keys(config: type, classes: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
     """What can be set of a config whose parts are of these classes."""
-    keys = {f.name for f in dataclasses.fields(config) if f.metadata} | {"env_args", *classes}
+    keys = {f.name for f in dataclasses.fields(config) if f.metadata} | {*classes}
+    keys |= {f"env.{name}" for name in catalog.settings_of(str(settings.get("env")))}
     for part, cls in classes.items():
         said = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
         keys |= {f"{part}.{f.name}" for f in dataclasses.fields(composed(cls.Options, said))}

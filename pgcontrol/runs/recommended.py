@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from pgcontrol_envs.names import split
+
 from pgcontrol.runs import catalog
 
 ANY = ("",)  # every task of ours, or every head
@@ -32,7 +34,7 @@ class Recommendation(NamedTuple):
     def suits(self, env: str, head: str) -> bool:
         """Whether it is for this task and this head."""
         named = self.heads(head) if callable(self.heads) else self.heads == ANY or head in self.heads
-        return named and (self.tasks == ANY or env in self.tasks)
+        return named and (self.tasks == ANY or split(env)[0] in self.tasks)
 
 
 STEP = "algorithm.learning_rate"

@@ -103,7 +103,7 @@ class Row:
             if part:
                 part.require()
         row.budget  # noqa: B018 - a number of steps
-        if row.known.get("env", row.env) != row.env:
+        if str(row.known.get("env", row.env)).partition("?")[0] != row.env.partition("?")[0]:
             raise ValueError(f"settings of {row.known['env']!r}, not of {row.env!r}")
         if any(len(curve) != len(row.points) for curve in row.curves.values()):
             raise ValueError("curves of other points")

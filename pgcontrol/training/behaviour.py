@@ -170,7 +170,7 @@ def _deciding(env_id: str) -> torch.Tensor | None:
 
 def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
     """Of a task with routes: by which of them the sampled policy succeeds, and the paths where there is a plane."""
-    if (known := pgcontrol_envs.catalog().get(env_id)) is None or len(known.routes) < 2:
+    if env_id.startswith("gym:") or len(pgcontrol_envs.find(env_id).routes) < 2:
         return {}
     with closing(make_env(env_id, EPISODES, SEED)) as env:
         task, places = env.task, list[np.ndarray]()

@@ -93,7 +93,7 @@ class Learner:
         self.rollout: Rollout | None = None  # what the last update learned from
         if fresh and self.env.time_limit is None:
             cut = f"no time limit: evaluations cut its episodes at {LONGEST:,} steps"
-            self.remarks.append(f"{config.env} has {cut}; --env-args max_episode_steps=N sets one")
+            self.remarks.append(f"{config.env} has {cut}; --env.max_episode_steps N sets one")
         self.steps = self.updates = 0
         self.seconds = 0.0  # wall time spent training, over all sessions of the run
         if fresh and self.prior:

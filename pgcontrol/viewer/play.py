@@ -96,7 +96,7 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
         name = str(where)
         if name.startswith("gym:"):
             name_env(name)
-        elif name not in (tasks := pgcontrol_envs.catalog()):
+        elif name.partition("?")[0] not in (tasks := pgcontrol_envs.catalog()):
             raise InputError(f"{name}: no such run or checkpoint folder, and no task{suggest(name, tasks)}")
         env = make_env(name, 1, seed)
     if who == "random":

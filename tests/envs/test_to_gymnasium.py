@@ -230,7 +230,7 @@ def test_a_single_env(v5):
         (lambda _: make_vec(healthy_z_range=(1, 0)), "healthy_z_range: expected two numbers, the lower one first"),
         (lambda _: make_vec(healthy_reward="1"), "healthy_reward: expected a number"),
         (lambda _: make_vec(healthy_reward=math.nan), "healthy_reward: expected a number"),
-        (lambda _: make_vec(reset_noise_scale=-1.0), "reset_noise_scale: expected a number .* at least 0"),
+        (lambda _: make_vec(reset_noise_scale=-1.0), "reset_noise_scale: expected a number, at least 0"),
         (lambda _: make_vec(terminate_when_unhealthy=1), "terminate_when_unhealthy: expected True or False, got 1"),
         (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number, at least 1, got 0"),
         (lambda _: make_vec(xml_file="no_such.xml"), "'no_such.xml': no such file"),

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pgcontrol_envs import BrokenEnv
-from pgcontrol_envs.gym_names import GymName
+from pgcontrol_envs.names import GymName
 
 from tests.envs.unruly import DTS, SAID, STREAMS, Unruly
 

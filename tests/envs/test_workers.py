@@ -7,8 +7,8 @@ import pgcontrol_envs
 import pytest
 import torch
 from pgcontrol_envs import BrokenEnv
-from pgcontrol_envs.gym_names import GymName
 from pgcontrol_envs.gym_workers import WorkerDied
+from pgcontrol_envs.names import GymName
 
 HOME = "tests.envs.unruly"
 

@@ -47,8 +47,8 @@ NAMES = [
     "algorithm.clip",
     "algorithm.minibatch",
     "critic.name",
-    "env_args",
-    "env_args.g",
+    "env.g",
+    "env.frame_skip",
     "head.name",
 ]
 FLAGS = sorted({n for m in MODULES.values() for n in flags_of(getattr(m, "Options", NoOptions), cli.CommonOptions)})

@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import gymnasium
 import numpy as np
@@ -50,8 +52,9 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def trained(env: str, **settings) -> pgcontrol.Run:
-    return pgcontrol.train(SMALL | {"env": env, "run_dir": "run"} | settings)
+def trained(env: str, args: Mapping = MappingProxyType({}), **settings) -> pgcontrol.Run:
+    said = {f"env.{key}": value for key, value in args.items()}
+    return pgcontrol.train(SMALL | {"env": env, "run_dir": "run"} | said | settings)
 
 
 def said(path: str) -> dict:
@@ -59,36 +62,42 @@ def said(path: str) -> dict:
 
 
 def test_arguments_are_kept_and_used_by_all_that_plays_the_policy():
-    run = trained("gym:Pendulum-v1", env_args={"g": 0.0, "max_episode_steps": 7})
+    run = trained("gym:Pendulum-v1", {"g": 0.0, "max_episode_steps": 7})
     assert said("run")["env"] == "gym:Pendulum-v1?g=0.0&max_episode_steps=7"
     _, meta = load_with_meta(run.path)
     assert meta["policy"]["env"] == "gym:Pendulum-v1?g=0.0&max_episode_steps=7"
     assert run.metrics()[-1]["rollout/ep_len_mean"] == 7
     assert pgcontrol.resume(run.path, total_steps=256).status == "finished"
     with pytest.raises(InputError, match="keeps its env"):
-        pgcontrol.resume(run.path, total_steps=512, settings={"env_args": {"g": 1.0}})
+        pgcontrol.resume(run.path, total_steps=512, settings={"env.g": 1.0})
 
 
 @pytest.mark.parametrize(
-    "args",
-    [{"env_args": {"g": 1.0}}, {"env_args": ["g=1.0"]}, {"env_args": "g=1.0"}, {"env_args": {"g": np.float64(1)}}],
+    "said",
+    [
+        {"env": "gym:Pendulum-v1", "env.g": 1.0},
+        {"env": "gym:Pendulum-v1", "env.g": "1.0"},
+        {"env": "gym:Pendulum-v1", "env.g": np.float64(1)},
+        {"env": {"name": "gym:Pendulum-v1", "g": 1.0}},
+        {"env": "gym:Pendulum-v1?g=2", "env.g": 1.0},
+        {"env": "gym:Pendulum-v1?g=1.0"},
+    ],
 )
-def test_arguments_may_be_written_in_several_ways(args):
-    assert configure(SMALL | {"env": "gym:Pendulum-v1"} | args).env == "gym:Pendulum-v1?g=1.0"
+def test_arguments_may_be_written_in_several_ways(said):
+    assert configure(SMALL | said).env == "gym:Pendulum-v1?g=1.0"
 
 
 def test_a_sweep_hands_arguments_to_its_runs():
-    words = command({"env": "gym:Pendulum-v1", "env_args.g": 20.0, "env_args.name": "x y"}, Path("cell"))
-    assert words[:2] == ["train", "gym:Pendulum-v1?g=20.0&name=x%20y"]
-    assert not any("env_args" in word for word in words)
+    words = command({"env": "gym:Pendulum-v1", "env.g": 20.0, "env.title": "x y"}, Path("cell"))
+    assert words[:2] == ["train", "gym:Pendulum-v1?g=20.0&title=x%20y"]
+    assert not any(word.startswith("--env") for word in words)
 
 
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"env": "Hopper-v5", "env_args": {"g": 1}}, "env_args = g: Hopper-v5 takes none; only gym: environments do"),
-        ({"env": "gym:Pendulum-v1", "env_args": ["g"]}, "env_args = 'g': must look like KEY=VALUE"),
-        ({"env": "gym:Pendulum-v1", "env_args": {"g": object()}}, "env_args: object is no number, text"),
+        ({"env.g": 1}, "env.g: name the env that they are to be set of"),
+        ({"env": "gym:Pendulum-v1", "env.g": object()}, "env.g: object is no number, text"),
         ({"env": "gym:no_module:Thing-v0"}, "neither installed nor in the current folder"),
     ],
 )
@@ -98,14 +107,14 @@ def test_arguments_that_are_wrong_are_one_line(settings, line):
 
 
 def test_the_command_takes_arguments(capsys):
-    words = "train gym:Pendulum-v1 --env-args g=0.0 max_episode_steps=5 --total-steps 64 --num-envs 1 --quiet"
+    words = "train gym:Pendulum-v1 --env.g 0.0 --env.max-episode-steps 5 --total-steps 64 --num-envs 1 --quiet"
     words += " --rollout-steps 32 --algorithm.minibatch 32 --eval-every 0 --video false --run-dir run --threads 1"
     with pytest.raises(SystemExit) as ended:
         cli.main(words.split())
     assert ended.value.code == 0
     assert said("run")["env"] == "gym:Pendulum-v1?g=0.0&max_episode_steps=5"
     with pytest.raises(SystemExit) as ended:
-        cli.main(["train", "gym:Pendulum-v1", "--env-args", "gravity=1", "--run-dir", "other"])
+        cli.main(["train", "gym:Pendulum-v1", "--env.gravity", "1", "--run-dir", "other"])
     assert ended.value.code == 2
     assert "gravity is not among g, max_episode_steps, render_mode" in capsys.readouterr().err
     assert not Path("other").exists()
@@ -115,14 +124,14 @@ def test_the_command_takes_arguments(capsys):
 @pytest.mark.parametrize("kinds", [{"obs": "too short"}, {"reward": "None"}, {"answer": "alone"}])
 def test_what_breaks_the_contract_leaves_nothing_behind(kinds, begins):
     with pytest.raises(ValueError, match=r"gym:tests.envs.unruly:Unruly-v0\?.*(reset|step)\("):
-        trained(f"{HOME}Unruly-v0", env_args=kinds | {"begins": begins}, run_dir="runs/x/run")
+        trained(f"{HOME}Unruly-v0", args=kinds | {"begins": begins}, run_dir="runs/x/run")
     assert not list(Path().iterdir())
 
 
 def test_what_breaks_the_contract_later_keeps_the_checkpoints(capsys):
     name = f"{HOME}Unruly-v0"
     with pytest.raises(BrokenEnv, match=r"step\(\) returned .*; its last good checkpoint is run/checkpoints/step_0+64"):
-        trained(name, env_args={"obs": "too short", "begins": 50, "max_episode_steps": 100}, checkpoint_every=64)
+        trained(name, args={"obs": "too short", "begins": 50, "max_episode_steps": 100}, checkpoint_every=64)
     with pytest.raises(SystemExit) as ended:
         cli.main(["resume", "run"])
     assert ended.value.code == 2
@@ -133,7 +142,7 @@ def test_what_breaks_the_contract_later_keeps_the_checkpoints(capsys):
 
 @pytest.mark.parametrize("args", [{"stream": "MT19937"}, {"stream": "RandomState"}, {"obs": "whole", "reward": "0-d"}])
 def test_unusual_environments_train_and_go_on(args):
-    trained(f"{HOME}Unruly-v0", env_args=args, eval_every=64, eval_episodes=2)
+    trained(f"{HOME}Unruly-v0", args=args, eval_every=64, eval_episodes=2)
     assert pgcontrol.resume("run", total_steps=256).steps == 256
 
 
@@ -164,7 +173,7 @@ def test_worker_processes_change_no_number():
 
 @pytest.mark.slow
 def test_asynchronous_workers_know_modules_and_arguments():
-    settings = {"env": f"{HOME}Unruly-v0", "algorithm": "a3c", "env_args": {"obs": "double"}, "env_workers": 2}
+    settings = {"env": f"{HOME}Unruly-v0", "algorithm": "a3c", "env.obs": "double", "env_workers": 2}
     settings |= {"total_steps": 256, "eval_every": 256, "eval_episodes": 2, "video": False, "run_dir": "run"}
     assert pgcontrol.train(settings).metrics()[-1]["eval/mean_ep_length"] == 9
 
@@ -172,7 +181,7 @@ def test_asynchronous_workers_know_modules_and_arguments():
 def test_an_environment_without_an_end_says_so(capsys):
     trained(f"{HOME}Endless-v0", eval_every=0)
     run = pgcontrol.train(SMALL | {"env": f"{HOME}Endless-v0", "run_dir": "loud"}, quiet=False)
-    assert "has no time limit: evaluations cut its episodes at 10,000 steps; --env-args max_episode_steps=N" in (
+    assert "has no time limit: evaluations cut its episodes at 10,000 steps; --env.max_episode_steps N" in (
         capsys.readouterr().out
     )
     assert run.steps == 128
@@ -204,7 +213,7 @@ def test_a_foreign_model_is_not_taken_for_a_simulation():
 @pytest.mark.parametrize("env_id", ["Unruly-v0", "Function-v0"])
 def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id):
     pytest.importorskip("minari")
-    run = trained(f"{HOME}{env_id}", env_args={"obs": "double"})
+    run = trained(f"{HOME}{env_id}", args={"obs": "double"})
     assert record(str(run.path), Path("demos"), 3).whole
     data = Dataset("demos")
     assert (len(data), data.env) == (3, f"{HOME}{env_id}?obs=double")
@@ -212,7 +221,7 @@ def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id)
 
 
 def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
-    run = trained(f"{HOME}Unruly-v0", env_args={"stream": "Philox", "least_seed_refused": 2**31})
+    run = trained(f"{HOME}Unruly-v0", args={"stream": "Philox", "least_seed_refused": 2**31})
     clip = ClipFormat(size=(160, 120), seconds=0.2)
     assert video_of_runs([run.path], Path("clip.mp4"), clip, seed=2**33).frames > 1
     run = trained(f"{HOME}Plain-v0", run_dir="plain")
@@ -247,7 +256,7 @@ def put_back():
 @pytest.mark.parametrize("around", AROUND)
 def test_what_an_environment_changes_around_it_changes_no_training(put_back, tmp_path, around):
     plain = trained(f"{HOME}Unruly-v0", run_dir=str(tmp_path / "plain"))
-    run = trained(f"{HOME}Unruly-v0", env_args={"around": around, "close_raises": True}, run_dir=str(tmp_path / "run"))
+    run = trained(f"{HOME}Unruly-v0", args={"around": around, "close_raises": True}, run_dir=str(tmp_path / "run"))
     assert run.policy().theta.equal(plain.policy().theta)
 
 

@@ -3,8 +3,10 @@
 import importlib
 import pkgutil
 
-from pgcontrol_envs import plugins, suite
+from pgcontrol_envs import names, plugins, suite
+from pgcontrol_envs.settings import configured, hint
 from pgcontrol_envs.task import Task
+from pgcontrol_envs.vector import UnknownEnv
 
 
 def built_in() -> dict[str, type[Task]]:
@@ -35,3 +37,19 @@ def catalog() -> dict[str, type[Task]]:
                 other = found[task.id]
                 raise plugins.PluginError(f"plug-in {plugin.source}: {other.__module__} has a task {task.id!r} already")
     return dict(sorted(found.items()))
+
+
+def find(env_id: str) -> type[Task]:
+    """The class of a task, given its id and what is to be set of it: "Go1-v0", "Go1-v0?kp=25&push=0".
+
+    Raises:
+        UnknownEnv: there is no such task.
+        TaskError: it has no such setting, or the value cannot be.
+    """
+    name, args = names.split(env_id)
+    if name not in (tasks := catalog()):
+        raise UnknownEnv(f"unknown env {env_id!r}: {hint(name, {*tasks, 'gym:ID'})}")
+    task = configured(tasks[name], args)
+    if args:
+        task.id = env_id  # a class of its own
+    return task

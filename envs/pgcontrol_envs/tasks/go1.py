@@ -3,6 +3,7 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import mujoco
@@ -146,6 +147,7 @@ class Go1(Legged):
 
     id = "Go1-v0"
     settings = ("kp", "kd")
+    least: ClassVar[Mapping[str, float]] = {"kp": 0.0, "kd": 0.0}
     pose = (-0.1, 0.8, -1.5, 0.1, 0.8, -1.5, -0.1, 0.8, -1.5, 0.1, 0.8, -1.5)
     height = 0.33
     scale: ClassVar[float] = 0.8

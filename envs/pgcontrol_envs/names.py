@@ -1,7 +1,8 @@
-"""Names of Gymnasium's environments: gym:ID, gym:MODULE:ID, and arguments behind them: gym:ID?KEY=VALUE&KEY=VALUE."""
+"""Names of environments: a task's id, gym:ID, gym:MODULE:ID, and arguments behind each: ID?KEY=VALUE&KEY=VALUE."""
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -27,32 +28,40 @@ class GymName(NamedTuple):
     @classmethod
     def parse(cls, env_id: str) -> Self:
         """From "gym:...". Raises UnknownEnv."""
-        name, _, query = env_id.removeprefix("gym:").partition("?")
-        module, colon, plain = name.rpartition(":")
+        name, args = split(env_id)
+        module, colon, plain = name.removeprefix("gym:").rpartition(":")
         if not plain or ":" in module or bool(module) != bool(colon):
             raise UnknownEnv(f"unknown env {env_id!r}: expected gym:ID or gym:MODULE:ID")
-        try:
-            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-        except ValueError:
-            raise UnknownEnv(f"unknown env {env_id!r}: behind ? expected KEY=VALUE&KEY=VALUE") from None
-        return cls(module or None, plain, {key: read_value(value) for key, value in pairs})
+        return cls(module or None, plain, args)
 
     def __str__(self) -> str:
-        name = ":".join(["gym", *([self.module] if self.module else []), self.id])
-        pairs = {key: write_value(value) for key, value in self.args.items()}
-        return f"{name}?{urlencode(pairs, quote_via=quote, safe=SAFE)}" if pairs else name
+        return join(":".join(["gym", *([self.module] if self.module else []), self.id]), self.args)
 
-    def having(self, args: Mapping[str, Any]) -> Self:
-        """The same with more arguments, or other values of those it has."""
-        return self._replace(args=self.args | dict(args))
+
+def split(env_id: str) -> tuple[str, dict[str, Any]]:
+    """A name without its arguments, and these: whatever JSON can hold. Raises UnknownEnv."""
+    name, _, query = env_id.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise UnknownEnv(f"unknown env {env_id!r}: behind ? expected KEY=VALUE&KEY=VALUE") from None
+    return name, {key: read_value(value) for key, value in pairs}
+
+
+def join(name: str, args: Mapping[str, Any]) -> str:
+    """The name that `split` takes apart so. Raises TypeError for what JSON cannot hold."""
+    pairs = {key: write_value(value) for key, value in args.items()}
+    return f"{name}?{urlencode(pairs, quote_via=quote, safe=SAFE)}" if pairs else name
 
 
 def read_value(text: str) -> Any:
-    """A value from its text: JSON, or else the text as it is."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return _WORDS.get(text, text)
+    """A value from its text: JSON, numbers with commas between them, or else the text as it is."""
+    for form in (text, f"[{text}]"):
+        with suppress(ValueError):
+            value = json.loads(form)
+            if form is text or all(type(one) in (int, float) for one in value):
+                return value
+    return _WORDS.get(text, text)
 
 
 def write_value(value: Any) -> str:

@@ -1,10 +1,10 @@
-"""Names of Gymnasium's environments, with arguments in them."""
+"""Names of environments, with arguments in them."""
 
 import pgcontrol_envs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pgcontrol_envs.gym_names import GymName, read_value
+from pgcontrol_envs.names import GymName, read_value
 
 words = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True)
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
@@ -22,7 +22,17 @@ def test_a_name_with_arguments_is_read_as_it_was_written(module, args):
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1.5", 1.5), ("1e-3", 1e-3), ("true", True), ("True", True), ("None", None), ("off", "off"), ('"1"', "1")],
+    [
+        ("1.5", 1.5),
+        ("1e-3", 1e-3),
+        ("true", True),
+        ("True", True),
+        ("None", None),
+        ("off", "off"),
+        ('"1"', "1"),
+        ("-1,2.5", [-1, 2.5]),
+        ("1,x", "1,x"),
+    ],
 )
 def test_values_on_the_command_line(text, value):
     assert read_value(text) == value
@@ -50,7 +60,9 @@ def test_a_name_that_is_none_is_one_line(name):
         ("gym:Pendulum-v1?g=heavy", r"gym:Pendulum-v1\?g=heavy: step\(\) raised .*"),
         ("gym:Pendulum-v1?max_episode_steps=0", "max_episode_steps"),
         ("gym:no_such.module:Thing-v0", "No module named 'no_such', neither installed nor in the current folder"),
-        ("HalfCheetah-v5?g=1", r"unknown env 'HalfCheetah-v5\?g=1'"),
+        ("HalfCheetah-v5?g=1", r"HalfCheetah-v5: unknown argument 'g': there are ctrl_cost_weight, "),
+        ("HalfCheeta-v5?g=1", r"unknown env 'HalfCheeta-v5\?g=1': did you mean HalfCheetah-v5"),
+        ("HalfCheetah-v5?g", r"unknown env 'HalfCheetah-v5\?g': behind \? expected KEY=VALUE"),
     ],
 )
 def test_arguments_that_an_environment_does_not_take_are_one_line(name, says):
