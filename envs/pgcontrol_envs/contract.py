@@ -90,6 +90,8 @@ class _Trial:
         self.physics.step(self.task.frame_skip, stage=self.task.stage)
         self.call("remember", self.task.remember)
         self.observation()
+        for name, meter in self.call("meters", self.task.meters).items():
+            self.array("meters", meter, "[N, 2]", (N, 2), None, f"{name!r}: ")
         terminated = self.call("terminated", self.task.terminated)
         if terminated is None:
             terminated = np.zeros(N, np.bool_)

@@ -290,6 +290,12 @@ class Legged(Task):
         error, turn = self.errors()
         return {"speed_error": error, "yaw_error": turn}
 
+    def meters(self) -> Terms:
+        """The command, and how the trunk moves."""
+        moves = join(self.linear[:, :2], self.gyro[:, 2:])
+        names = ("forwards m/s", "left m/s", "yaw rad/s")
+        return {name: join(self.command[:, i : i + 1], moves[:, i : i + 1]) for i, name in enumerate(names)}
+
     def ending(self) -> Terms:
         """Whether the robot fell."""
         return {"fell": 1.0 * self.terminated()}

@@ -226,6 +226,10 @@ class Task(ABC):
         """What to log of an episode at its end, by name, [N] each: averaged over episodes, as `rollout/NAME`."""
         return {}
 
+    def meters(self) -> Terms:
+        """What films show of a state, by name and unit ("forwards m/s"): what is wanted, and what is, [N, 2]."""
+        return {}
+
     # what a task with routes says, besides: of the present state, so ask before the env is reset
 
     def route(self) -> Array:

@@ -26,6 +26,7 @@ class Trace(NamedTuple):
         rewards: [T].
         obs: [C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up.
         own: the model fields that the environment had of its own, by name.
+        meters: [T + 1, 2] by name: what the task wanted and what it measured.
     """
 
     qpos: np.ndarray | None
@@ -33,6 +34,7 @@ class Trace(NamedTuple):
     rewards: np.ndarray
     obs: np.ndarray
     own: dict[str, np.ndarray]
+    meters: dict[str, np.ndarray]
 
 
 class EpisodeResults(NamedTuple):
@@ -87,8 +89,9 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     sums: dict[str, Any] = {}
-    qpos, actions, rewards, seen = [env.qpos(0)], [], [], []
-    for played in Episodes(env, act, env.reset(seed=seed), torch.arange(env.num_envs) < most):
+    obs = env.reset(seed=seed)
+    qpos, meters, actions, rewards, seen = [env.qpos(0)], [_meters(env)], [], [], []
+    for played in Episodes(env, act, obs, torch.arange(env.num_envs) < most):
         if on_step:
             on_step(played)
         totals += played.step.reward
@@ -97,6 +100,7 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
             sums[name] = sums.get(name, 0.0) + np.where(played.going.numpy(), values, 0.0)
         if record and played.going[0]:
             qpos.append(env.qpos(0))
+            meters.append(_meters(env))
             actions.append(played.action[0].numpy().copy())
             rewards.append(float(played.step.reward[0]))
             if played.part == 0:
@@ -104,13 +108,19 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     trace = None
     if record:
         places = None if qpos[0] is None else np.array(qpos)
-        trace = Trace(places, np.stack(actions), np.array(rewards), np.stack(seen), env.own(0))
+        told = {name: np.array([one[name] for one in meters]) for name in meters[0]}
+        trace = Trace(places, np.stack(actions), np.array(rewards), np.stack(seen), env.own(0), told)
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
     route = np.array(env.task.route())[:most] if env.task and routes else None
     metrics = {name: total / lengths.numpy() for name, total in sums.items()} | (env.task.ending() if env.task else {})
     metrics = {name: np.array(values, float)[:most] for name, values in metrics.items()}
     return EpisodeResults(totals.numpy()[:most], lengths.numpy()[:most], trace, len(routes), route, metrics)
+
+
+def _meters(env: VecEnv) -> dict[str, np.ndarray]:
+    """What the task wants and measures in the first environment, [2] by name."""
+    return {name: np.array(values[0], float) for name, values in env.task.meters().items()} if env.task else {}
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:

@@ -28,7 +28,7 @@ from pgcontrol.runs.load import load_with_meta, make_env
 
 def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **further: Any) -> Recording:
     """An episode that a policy played from `seed`, as a recording; `further` are its other fields."""
-    further |= {"head": policy.head.name, "own": trace.own}
+    further |= {"head": policy.head.name, "own": trace.own, "meters": trace.meters}
     return Recording(env.env_id, seed, env.control_dt, trace.rewards, trace.qpos, trace.actions, **further)
 
 

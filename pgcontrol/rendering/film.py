@@ -21,6 +21,7 @@ from pgcontrol.parts import require_named
 from pgcontrol.rendering.clip_format import ClipFormat, Timing
 from pgcontrol.rendering.encoding import DRIVER, check, encode
 from pgcontrol.rendering.layout import Caption, Layout
+from pgcontrol.rendering.meters import Meters
 from pgcontrol.rendering.overlay import Overlay, panel_width
 from pgcontrol.rendering.projection import free_camera, looked_at
 from pgcontrol.rendering.recording import Recording
@@ -169,6 +170,7 @@ def _pages(
     titles = _titles(recordings)
     panel = layout.panels[0].width, layout.panels[0].height
     overlays = {i: Overlay(r.distributions, panel) for i, r in enumerate(recordings) if r.distributions is not None}
+    meters = {i: Meters(r.meters, r.control_dt, layout.scenes[i][2:]) for i, r in enumerate(recordings) if r.meters}
     drawn, page = [-1] * len(recordings), layout.blank()
     for frame in range(timing.frames):
         time = frame / timing.fps
@@ -180,6 +182,8 @@ def _pages(
             layout.write(page, i, caption)
             if step != drawn[i]:
                 layout.scenes[i].of(page)[:] = pictures[i].draw(step)
+                if i in meters:
+                    meters[i].draw(layout.scenes[i].of(page), step)
                 if i in overlays:
                     layout.panels[i].of(page)[:] = overlays[i].draw(step)
                 drawn[i] = step

@@ -13,6 +13,7 @@ from pgcontrol.machine import files
 from pgcontrol.machine.archives import read_npz
 
 FORMAT = "pgcontrol recording 1"
+MAPPINGS = ("own", "meters")  # fields that are arrays by name
 
 
 class ActionDistributions(NamedTuple):
@@ -51,6 +52,7 @@ class Recording:
         run: name of the run.
         distributions: of the first S ≤ T steps; None: not kept.
         own: the model fields that the environment had of its own, by name: a target's place, a body's mass.
+        meters: [T + 1, 2] by name: what the task wanted and what it measured in each state (`Task.meters`).
 
     Raises:
         ValueError: an array of the wrong shape, or missing.
@@ -68,6 +70,7 @@ class Recording:
     run: str = ""
     distributions: ActionDistributions | None = None
     own: dict[str, np.ndarray] = field(default_factory=dict)
+    meters: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         steps = len(self.rewards) if np.ndim(self.rewards) == 1 else 0
@@ -82,6 +85,10 @@ class Recording:
             array = getattr(self, name)
             if array is not None and (array.ndim != 2 or len(array) != rows):
                 raise ValueError(f"{name}: expected shape [{rows}, ·] for {steps} rewards, got {array.shape}")
+        for name, array in self.meters.items():
+            if np.shape(array) != (steps + 1, 2):
+                found = f"for {steps} rewards, got {np.shape(array)}"
+                raise ValueError(f"meters: {name}: expected shape [{steps + 1}, 2] {found}")
         if (shown := self.distributions) is not None:
             shape = len(shown.columns), len(shown.joints)
             for name, array in (("columns", shown.columns), ("spread", shown.spread), ("chosen", shown.chosen)):
@@ -106,7 +113,8 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write one .npz file; a reader finds it whole."""
         values: dict[str, Any] = {"format": FORMAT, **vars(self)}
-        values |= {f"own.{name}": value for name, value in values.pop("own").items()}
+        for mapping in MAPPINGS:
+            values |= {f"{mapping}.{name}": value for name, value in values.pop(mapping).items()}
         if (shown := values.pop("distributions")) is not None:
             values |= shown._asdict()
         arrays: dict[str, Any] = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
@@ -132,8 +140,10 @@ class Recording:
             if shown["columns"] is not None:
                 shown["joints"] = tuple(shown["joints"] or ())
                 values["distributions"] = ActionDistributions(**shown)
-            own = {name: values.pop(name) for name in list(values) if name.startswith("own.")}
-            return cls(**values, own={name.removeprefix("own."): value for name, value in own.items()})
+            for mapping in MAPPINGS:
+                named = [name for name in values if name.startswith(f"{mapping}.")]
+                values[mapping] = {name.removeprefix(f"{mapping}."): values.pop(name) for name in named}
+            return cls(**values)
         except FileNotFoundError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

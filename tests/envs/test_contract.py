@@ -30,6 +30,7 @@ BREAKS: list[tuple[str, Any, str | None]] = [
     ("observe", lambda self: self.velocity, "returned the same memory twice, a view or a buffer; return a copy"),
     ("observe", lambda self: np.full((len(self.velocity), 2), np.inf), "infinite or NaN in the columns [0, 1]"),
     ("observe", lambda self: self.speed, "line "),
+    ("meters", lambda self: {"m/s": np.zeros(3)}, "'m/s': returned [3] float64; expected [N, 2] = [3, 2] numbers"),
     ("reward", lambda self, *_: 1.0, "returned float (1.0); expected a tuple of the rewards [N] and a dict of their"),
     ("reward", rewarding(lambda r: r.sum()), "returned one float64 ("),
     ("reward", rewarding(lambda r: r[:, None]), "returned [3, 1] float64; expected [N] = [3] float64"),

@@ -20,15 +20,16 @@ DISTRIBUTIONS = ActionDistributions(
 )
 SHOWN = replace(STATES, distributions=DISTRIBUTIONS)
 OWN = replace(STATES, own={"geom_pos": np.ones((5, 3)), "opt.gravity": np.zeros(3)})
+METERS = replace(OWN, meters={"forwards m/s": np.arange(8.0).reshape(4, 2), "yaw rad/s": np.zeros((4, 2))})
 
 
 def fields(recording: Recording) -> dict:
     flat = dict(vars(recording))
-    shown = flat.pop("distributions")
-    return flat | flat.pop("own") | (shown._asdict() if shown else {})
+    shown, own, meters = (flat.pop(name) for name in ("distributions", "own", "meters"))
+    return flat | own | meters | (shown._asdict() if shown else {})
 
 
-@pytest.mark.parametrize("recording", [STATES, ACTIONS, SHOWN, OWN], ids=["states", "actions", "distributions", "own"])
+@pytest.mark.parametrize("recording", [STATES, ACTIONS, SHOWN, OWN, METERS])
 def test_round_trip_is_exact(recording, tmp_path):
     found = fields(Recording.load(saved(recording, tmp_path)))
     assert found.keys() == fields(recording).keys()
@@ -50,6 +51,7 @@ def of(**change) -> dict:
     [
         ({"qpos": np.zeros((3, 6))}, r"qpos: expected shape \[4, ·\] for 3 rewards, got \(3, 6\)"),
         ({"qpos": None}, "qpos: a recording of Hopper-v5 needs them"),
+        ({"meters": {"yaw": np.zeros((3, 2))}}, r"meters: yaw: expected shape \[4, 2\] for 3 rewards, got \(3, 2\)"),
         ({"env_id": "gym:Hopper-v5"}, "actions: a recording of gym:Hopper-v5 needs them"),
         ({"rewards": np.zeros(0)}, r"rewards: expected shape \[T\]"),
         ({"control_dt": 0.0}, "control_dt: expected seconds greater than 0"),
