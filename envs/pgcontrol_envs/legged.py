@@ -1,20 +1,36 @@
 """A quadruped that follows a velocity command: model, command, observation, rewards, falls, and what is randomised.
 
-A robot is a subclass that names its model's bodies, its default pose and its actuators; see tasks/go1.py. The reward
-terms, the randomisation and their ranges are those that legged trainers have in common (Rudin et al. 2022, arXiv
-2109.11978; MuJoCo Playground, arXiv 2502.08844, appendix; mjlab's velocity task).
+A robot is a subclass that names its model's file and bodies, its default pose and its gains: fit.py adds to the model
+what it lacks. A robot may make its model itself, as tasks/go1.py does. The reward terms, the randomisation and their
+ranges are those that legged trainers have in common (Rudin et al. 2022, arXiv 2109.11978; MuJoCo Playground, arXiv
+2502.08844, appendix; mjlab's velocity task).
 """
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+import inspect
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
+import mujoco
 import numpy as np
 
 from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, where
+from pgcontrol_envs.fit import fit
 from pgcontrol_envs.interface import COMMANDS, Observed, actuation
-from pgcontrol_envs.task import Camera, Mirror, Physics, Streams, Task, TaskError, Terms
+from pgcontrol_envs.task import (
+    Camera,
+    Mirror,
+    Physics,
+    Streams,
+    Task,
+    TaskError,
+    Terms,
+    load_spec,
+    python_warnings,
+)
 
 Range = tuple[float, float]
 LEGS = ("FR", "FL", "RR", "RL")  # the order of feet and of joints: hip, thigh, calf of each
@@ -31,15 +47,19 @@ class Legged(Task):
     the joints off the default pose and their speeds, the last action, and the command. The critic also sees the
     trunk's velocity and height, the friction, the masses, the centre of mass, contact forces and the push.
 
-    An episode ends when the trunk tips over or sinks. The model needs userdata of `NUMBERS`, joints in the order of
-    LEGS behind a free joint, and sensors: gyro, velocity, up, and of each foot its velocity, LEG_vel, and LEG_touch.
+    An episode ends when the trunk tips over or sinks. The model has legs of hip, thigh and calf, front and hind pairs
+    one after the other, whose joints turn alike on both sides. A subclass that makes its model itself needs userdata
+    of `NUMBERS`, and sensors: gyro, velocity, up, and of each foot LEG_vel and LEG_touch.
 
     Attributes:
         trunk: name of the body that the free joint moves.
-        foot: name of a foot's geom and site, LEG before it.
-        pose: default positions of the joints, rad, [12]; the episode starts near it.
+        feet: names of the feet's geoms, or of the bodies whose last geom is a foot, in the order of the model's legs.
+        pose: default positions of the joints, rad, [12], in the model's order; the episode starts near it.
         height: of the trunk at the start, m.
-        scale: half of the range of an action around the pose, rad, for hip, thigh and calf; None for torques.
+        timestep: of the physics, s; an action lasts `frame_skip` of them.
+        kp: stiffness of the joints' position servos, N·m/rad; None for torques.
+        kd: their damping, N·m·s/rad.
+        scale: half of the range of their targets around the pose, rad.
         speeds, sideways: ranges of the commanded speeds forwards and to the left, m/s.
         yaw: range of the commanded yaw rate, rad/s.
         standing: share of commands that are 0.
@@ -61,15 +81,33 @@ class Legged(Task):
     stage = "acc"
     derived = ("sensordata", "actuator_force")
     settings = (
-        *("scale", "speeds", "sideways", "yaw", "standing", "every", "noise", "friction", "masses", "load", "shift"),
+        *(
+            "kp",
+            "kd",
+            "scale",
+            "speeds",
+            "sideways",
+            "yaw",
+            "standing",
+            "every",
+            "noise",
+            "friction",
+            "masses",
+            "load",
+            "shift",
+        ),
         *("gains", "armature", "frictionloss", "push"),
     )
     least = {"every": 0.02, "masses": 0.01} | dict.fromkeys(
-        ("scale", "standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push"), 0.0
+        ("standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push", "kp", "kd", "scale"), 0
     )
     camera = Camera(track="trunk", distance=2.2, elevation=-15.0, azimuth=120.0)
     trunk: ClassVar[str] = "trunk"
-    foot: ClassVar[str] = "foot"
+    feet: ClassVar[tuple[str, ...]] = tuple(f"{leg}_foot" for leg in LEGS)
+    timestep: ClassVar[float] = 0.004
+    kp: ClassVar[Any] = None
+    kd: ClassVar[Any] = None
+    scale: ClassVar[Any] = None
     pose: ClassVar[tuple[float, ...]]
     height: ClassVar[float]
     speeds: ClassVar[Range] = (-1.0, 1.0)
@@ -100,6 +138,25 @@ class Legged(Task):
         "stillness": -0.3,
     }
 
+    def __init_subclass__(cls) -> None:
+        if "trunk" in vars(cls) and "camera" not in vars(cls):
+            cls.camera = replace(cls.camera, track=cls.trunk)
+
+    def spec(self) -> mujoco.MjSpec:
+        """The file's model, with what it lacks."""
+        if missing := [name for name in ("xml", "pose", "height") if not hasattr(self, name)]:
+            raise TaskError(f"{type(self).__name__}: defines no {', no '.join(missing)}")
+        return fit(load_spec(self.xml, Path(inspect.getfile(type(self))).parent), self, LEGS, NUMBERS)
+
+    def make_model(self) -> mujoco.MjModel:
+        """See spec."""
+        spec = self.spec()
+        try:
+            with python_warnings():
+                return spec.compile()
+        except ValueError as error:
+            raise TaskError(f"{type(self).__name__}: {self.source}: {' '.join(str(error).split())}") from None
+
     def bind(self, physics: Physics) -> None:
         """Views of the state and of the sensors, and the fields of the model that differ between simulations."""
         super().bind(physics)
@@ -108,7 +165,6 @@ class Legged(Task):
             raise TaskError(f"{type(self).__name__}: the model has {model.nuserdata} userdata; it needs {NUMBERS}")
         self.joints, self.speed = physics.qpos[:, 7:], physics.qvel[:, 6:]
         self.up, self.gyro, self.linear = (self._sensor(physics, name) for name in ("up", "gyro", "velocity"))
-        self.feet = [self._sensor(physics, f"{leg}_vel") for leg in LEGS]
         self.touch = [self._sensor(physics, f"{leg}_touch") for leg in LEGS]
         self.trunk_z, self.torque, self.ctrl = physics.qpos[:, 2], physics.bind("actuator_force"), physics.ctrl
         self.time, self.numbers, self.random = physics.time, physics.userdata, physics.noise
@@ -121,7 +177,7 @@ class Legged(Task):
         lightest = self.masses[0] * model.body_mass[body] + self.load[0]
         if lightest <= 0:
             raise TaskError(f"{self.id}: load: expected more than takes away all of the trunk's mass, got {self.load}")
-        self.geoms = np.array([model.geom(f"{leg}_{self.foot}").id for leg in LEGS])
+        self.geoms = np.array([model.geom(name).id for name in self.feet])
         self.total = float(model.body_subtreemass[body])
         self.order = [model.joint(i).name for i in range(1, model.njnt)]
         self.default = physics.array(np.array(self.pose))

@@ -27,9 +27,9 @@ WANTED = {
 
 
 def keywords(task: type[Task]) -> dict[str, str]:
-    """The keyword arguments that a task takes, and the attributes that they set."""
+    """The keyword arguments that a task takes, and the attributes that they set: those that it has, and not as None."""
     names: list[str] = [name for one in reversed(task.__mro__) for name in vars(one).get("settings", ())]
-    return {name: own for name in names if hasattr(task, own := RENAMED.get(name, name))}
+    return {name: own for name in names if getattr(task, own := RENAMED.get(name, name), None) is not None}
 
 
 def explained(task: type[Task]) -> dict[str, str]:

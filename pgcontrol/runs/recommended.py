@@ -3,15 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from pgcontrol_envs.legged import Legged
 from pgcontrol_envs.names import split
 
 from pgcontrol.runs import catalog
 
 ANY = ("",)  # every task of ours, or every head
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
-LEGGED = ("Go1-v0", "Go1Torque-v0")
 MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
+
+
+def legged(env: str) -> bool:
+    """Whether a task is a legged robot's, ours or a plug-in's."""
+    return issubclass(catalog.tasks().get(env, object), Legged)
 
 
 def mirrors(head: str) -> bool:
@@ -23,18 +28,18 @@ class Recommendation(NamedTuple):
     """Settings for some tasks and some heads.
 
     Attributes:
-        heads: their names, or what says of a name whether it is one of them.
+        tasks, heads: their names, or what says of a name whether it is one of them.
         settings: by dotted key. A head or algorithm that has no such option is left alone.
     """
 
-    tasks: tuple[str, ...]
+    tasks: tuple[str, ...] | Callable[[str], bool]
     heads: tuple[str, ...] | Callable[[str], bool]
     settings: Mapping[str, Any]
 
     def suits(self, env: str, head: str) -> bool:
         """Whether it is for this task and this head."""
-        named = self.heads(head) if callable(self.heads) else self.heads == ANY or head in self.heads
-        return named and (self.tasks == ANY or split(env)[0] in self.tasks)
+        asked = ((self.tasks, split(env)[0]), (self.heads, head))
+        return all(names(name) if callable(names) else names == ANY or name in names for names, name in asked)
 
 
 STEP = "algorithm.learning_rate"
@@ -67,11 +72,11 @@ TABLE = (
     Recommendation(MODAL, ANY, {"head.initial_std": 0.5, STEP: 1e-3}),
     Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, STEP: 1e-3}),
     # by hand, one seed: many short rollouts, as legged trainers have them (Rudin et al. 2022, table 6)
-    Recommendation(LEGGED, ANY, {"total_steps": 15_000_000, "num_envs": 512, "rollout_steps": 24}),
-    Recommendation(LEGGED, ANY, {"algorithm.minibatch": 3072, "algorithm.epochs": 5, STEP: 1e-3}),
-    Recommendation(LEGGED, ANY, {"hidden": [128, 128], "critic_hidden": [128, 128]}),
-    Recommendation(LEGGED, ANY, {"eval_every": 5_000_000, "checkpoint_every": 1_000_000}),
-    Recommendation(LEGGED, mirrors, {"symmetric": True, "head.initial_std": 0.2}),
+    Recommendation(legged, ANY, {"total_steps": 15_000_000, "num_envs": 512, "rollout_steps": 24}),
+    Recommendation(legged, ANY, {"algorithm.minibatch": 3072, "algorithm.epochs": 5, STEP: 1e-3}),
+    Recommendation(legged, ANY, {"hidden": [128, 128], "critic_hidden": [128, 128]}),
+    Recommendation(legged, ANY, {"eval_every": 5_000_000, "checkpoint_every": 1_000_000}),
+    Recommendation(legged, mirrors, {"symmetric": True, "head.initial_std": 0.2}),
     # one task, one head
     # swimmer_search.yaml, two seeds
     Recommendation(("Swimmer-v5",), ("gaussian",), {STEP: 1e-3}),

@@ -3,9 +3,6 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 import mujoco
 
 from pgcontrol_envs.legged import LEGS, NUMBERS, Legged
@@ -139,21 +136,12 @@ class Go1(Legged):
 
     The numbers of the body are those of Unitree's go1_description (BSD-3-Clause), read in mjlab 1.6.0 (Apache-2.0).
     The motors' torques are 23.7 N·m (hip, thigh) and 35.55 N·m (calf).
-
-    Attributes:
-        kp: stiffness, N·m/rad.
-        kd: damping, N·m·s/rad.
     """
 
     id = "Go1-v0"
-    settings = ("kp", "kd")
-    least: ClassVar[Mapping[str, float]] = {"kp": 0.0, "kd": 0.0}
     pose = (-0.1, 0.8, -1.5, 0.1, 0.8, -1.5, -0.1, 0.8, -1.5, 0.1, 0.8, -1.5)
     height = 0.33
-    scale: ClassVar[float] = 0.8
-    kp: ClassVar[float] = 35.0
-    kd: ClassVar[float] = 0.5
-    timestep: ClassVar[float] = 0.004
+    kp, kd, scale = 35.0, 0.5, 0.8
 
     def make_model(self) -> mujoco.MjModel:
         """The robot with an actuator for each joint."""
@@ -177,7 +165,7 @@ class Go1Torque(Go1):
     """Follow a velocity command with joint torques, as the motors have them; a step is 1/50 s, as for Go1-v0."""
 
     id = "Go1Torque-v0"
-    settings = ()
+    kp = kd = scale = None
 
     def actuators(self) -> str:
         """A motor for each joint."""

@@ -1,0 +1,121 @@
+"""A quadruped from somebody else's MJCF: what a legged task needs of a model and the file does not have, is added."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol
+
+import mujoco
+import numpy as np
+
+from pgcontrol_envs.task import TaskError
+
+
+class Robot(Protocol):
+    """What a robot's class says; see legged.Legged."""
+
+    trunk: ClassVar[Any]
+    feet: ClassVar[Any]
+    pose: ClassVar[Any]
+    timestep: ClassVar[Any]
+    scale: ClassVar[Any]
+    kp: ClassVar[Any]
+    kd: ClassVar[Any]
+
+    @property
+    def source(self) -> str:
+        """The model's file."""
+        ...
+
+
+def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) -> mujoco.MjSpec:
+    """The spec with sensors, sites, ground and userdata, and with an actuator for each joint; keyframes are dropped.
+
+    Sensors are replaced by those that legged.Legged reads. Where the robot has a `kp`, actuators are position servos,
+    else motors; their torques are those that the file's joints or actuators allow.
+
+    Args:
+        spec: as the file has it; changed in place.
+        robot: its names and gains.
+        legs: names of the legs, by which sensors are called.
+        numbers: how many userdata the task needs.
+
+    Raises:
+        TaskError: a body, a foot or a limit is missing, or the pose has another length; one line that names it.
+    """
+
+    def wrong(what: str) -> TaskError:
+        return TaskError(f"{type(robot).__name__}: {robot.source} {what}")
+
+    if (trunk := spec.body(robot.trunk)) is None:
+        names = ", ".join(body.name for body in spec.bodies if body.name)
+        raise wrong(f"has no body {robot.trunk!r} to be the trunk; there are {names}")
+    joints = [joint for joint in trunk.find_all("joint") if joint.type != mujoco.mjtJoint.mjJNT_FREE]
+    if len(joints) != len(robot.pose) or len(joints) != 3 * len(legs):
+        names = ", ".join(joint.name for joint in joints)
+        raise wrong(f"has {len(joints)} joints; the pose has {len(robot.pose)}, and must have 12, for {names}")
+    if free := [joint.name for joint in joints if not np.ptp(joint.range)]:
+        raise wrong(f"gives no range for the joints {', '.join(free)}")
+    if len(trunk.find_all("joint")) == len(joints):
+        trunk.add_freejoint()
+    torques = dict(_torques(spec))
+    if unlimited := [joint.name for joint in joints if not torques.get(joint.name)]:
+        what = "neither an actuatorfrcrange nor an actuator with a forcerange, or a motor's ctrlrange"
+        raise wrong(f"says no largest torque of the joints {', '.join(unlimited)}: {what}")
+    for part in (*spec.keys, *spec.sensors, *spec.actuators):
+        spec.delete(part)
+    for joint, target in zip(joints, robot.pose, strict=True):
+        most = torques[joint.name]
+        actuator = spec.add_actuator(name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        actuator.forcerange = actuator.ctrlrange = (-most, most)
+        if robot.kp is None:
+            actuator.set_to_motor()
+        else:
+            actuator.set_to_position(kp=robot.kp, kv=robot.kd)
+            actuator.ctrlrange = (target - robot.scale, target + robot.scale)
+    trunk.add_site(name="centre")
+    _sense(spec, "gyro", mujoco.mjtSensor.mjSENS_GYRO, "centre")
+    _sense(spec, "velocity", mujoco.mjtSensor.mjSENS_VELOCIMETER, "centre")
+    up = spec.add_sensor(name="up", type=mujoco.mjtSensor.mjSENS_FRAMEZAXIS, objname="world", refname="centre")
+    up.objtype, up.reftype = mujoco.mjtObj.mjOBJ_BODY, mujoco.mjtObj.mjOBJ_SITE
+    for leg, name in zip(legs, robot.feet, strict=True):
+        if (foot := _foot(spec, name)) is None:
+            raise wrong(f"has no geom {name!r} to be a foot, nor a body of this name with a geom that touches")
+        foot.name, foot.priority = name, 1 + max(geom.priority for geom in spec.geoms)
+        size = 1.3 * foot.size.max() or 0.05
+        foot.parent.add_site(name=f"{leg}_foot", pos=foot.pos, size=[size] * 3)
+        _sense(spec, f"{leg}_touch", mujoco.mjtSensor.mjSENS_TOUCH, f"{leg}_foot")
+        _sense(spec, f"{leg}_vel", mujoco.mjtSensor.mjSENS_FRAMELINVEL, f"{leg}_foot")
+    if all(geom.type != mujoco.mjtGeom.mjGEOM_PLANE for geom in spec.geoms):
+        spec.worldbody.add_geom(name="ground", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 0.05))
+        spec.worldbody.add_light(pos=(0, 0, 3), dir=(0, 0, -1), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
+    spec.nuserdata, spec.option.timestep = numbers, robot.timestep
+    return spec
+
+
+def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, float]]:
+    """The largest torque of each joint that the file says one of, N·m; the joint's own counts."""
+    for actuator in spec.actuators:
+        motor = actuator.biastype == mujoco.mjtBias.mjBIAS_NONE
+        gear, gain = abs(actuator.gear[0]), abs(actuator.gainprm[0])
+        if np.ptp(actuator.forcerange):
+            yield actuator.target, gear * np.abs(actuator.forcerange).max()
+        elif motor and np.ptp(actuator.ctrlrange):
+            yield actuator.target, gear * gain * np.abs(actuator.ctrlrange).max()
+    for joint in spec.joints:
+        if np.ptp(joint.actfrcrange):
+            yield joint.name, np.abs(joint.actfrcrange).max()
+
+
+def _foot(spec: mujoco.MjSpec, name: str) -> Any:
+    """The geom of that name, or the last one of that body that touches something."""
+    if (geom := spec.geom(name)) is not None or (body := spec.body(name)) is None:
+        return geom
+    touching = [geom for geom in body.geoms if geom.contype or geom.conaffinity]
+    return touching[-1] if touching else None
+
+
+def _sense(spec: mujoco.MjSpec, name: str, kind: Any, site: str) -> None:
+    sensor = spec.add_sensor(name=name, type=kind, objname=site)
+    sensor.objtype = mujoco.mjtObj.mjOBJ_SITE

@@ -1,0 +1,182 @@
+"""A quadruped from somebody else's MJCF: other names and order, no sensors, no ground, actuators of its own."""
+
+import numpy as np
+import pytest
+import torch
+from pgcontrol_envs import contract
+from pgcontrol_envs.legged import Legged
+from pgcontrol_envs.settings import configured, keywords
+from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.vector import TaskVecEnv
+
+from pgcontrol.laws import tasks as laws
+from pgcontrol.laws.base import laws_of
+from tests.laws.asking import ask
+
+LEGS = {"lf": (0.2, 0.1), "rf": (0.2, -0.1), "lh": (-0.2, 0.1), "rh": (-0.2, -0.1)}
+
+
+def leg(name: str, x: float, y: float) -> str:
+    """A leg of 0.4 m, whose foot is a geom without a name."""
+    side = 0.05 if y > 0 else -0.05
+    return f"""
+      <body name="{name}_hip" pos="{x} {y} 0">
+        <joint name="{name}_haa" axis="1 0 0" range="-0.9 0.9"/><geom type="sphere" size="0.04" mass="0.5"/>
+        <body name="{name}_thigh" pos="0 {side} 0">
+          <joint name="{name}_hfe" axis="0 1 0" range="-2 2"/>
+          <geom type="capsule" fromto="0 0 0 0 0 -0.2" size="0.02" mass="0.8" contype="0" conaffinity="0"/>
+          <body name="{name}_shank" pos="0 0 -0.2">
+            <joint name="{name}_kfe" axis="0 1 0" range="-2.6 -0.2"/>
+            <geom type="capsule" fromto="0 0 0 0 0 -0.18" size="0.015" mass="0.2" contype="0" conaffinity="0"/>
+            <geom type="sphere" pos="0 0 -0.2" size="0.025" mass="0.05"/>
+            <geom type="sphere" pos="0 0 -0.2" size="0.03" mass="0" contype="0" conaffinity="0"/>
+          </body>
+        </body>
+      </body>"""
+
+
+JOINTS = [f"{name}_{joint}" for name in LEGS for joint in ("haa", "hfe", "kfe")]
+# on a geared motor, on a servo, and within the joint's own limits
+TORQUES = {"haa": 20.0, "hfe": 25.0, "kfe": 30.0}
+ACTUATORS = "".join(
+    f'<motor name="m_{joint}" joint="{joint}" gear="4" ctrlrange="-5 5"/>'
+    if "haa" in joint
+    else f'<position name="m_{joint}" joint="{joint}" kp="9" forcerange="-25 25" ctrlrange="-2 2"/>'
+    for joint in reversed(JOINTS)
+    if "kfe" not in joint
+)
+DOG = f"""
+<mujoco model="dog">
+  <option timestep="0.001"/>
+  <worldbody>
+    <body name="torso" pos="0 0 0.5">
+      <geom type="box" size="0.25 0.1 0.05" mass="8"/>
+      {"".join(leg(name, *place) for name, place in LEGS.items())}
+    </body>
+  </worldbody>
+  <actuator>{ACTUATORS}</actuator>
+  <sensor><accelerometer name="gyro" site="nose"/></sensor>
+  <keyframe><key ctrl="0 0 0 0 0 0 0 0"/></keyframe>
+</mujoco>""".replace('range="-2.6 -0.2"/>', 'range="-2.6 -0.2" actuatorfrcrange="-30 30"/>').replace(
+    '<geom type="box"', '<site name="nose" pos="0.2 0 0"/><geom type="box"'
+)
+POSE = (0.0, 0.7, -1.4) * 4
+PLAIN = {"noise": 0.0, "friction": (0.7, 0.7), "masses": (1.0, 1.0), "load": (0.0, 0.0), "shift": 0.0}
+PLAIN |= dict.fromkeys(("gains", "armature", "frictionloss"), (1.0, 1.0)) | {"push": 0.0, "standing": 1.0}
+
+
+def made(folder, xml: str = DOG, **more) -> type[Legged]:
+    """The robot of a file."""
+    file = folder / "dog.xml"
+    file.write_text(xml)
+    said = {"id": "Dog-v0", "xml": str(file), "trunk": "torso", "feet": tuple(f"{name}_shank" for name in LEGS)}
+    said |= {"pose": POSE, "height": 0.36, "kp": 60.0, "kd": 1.0, "scale": 0.6}
+    return type("Dog", (Legged,), said | {"__module__": __name__} | more)
+
+
+@pytest.fixture(scope="module")
+def dog(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("dog"))
+
+
+def robot(env: TaskVecEnv) -> Legged:
+    """Its task."""
+    assert isinstance(env.task, Legged)
+    return env.task
+
+
+def middle(env):
+    return ((env.action_low + env.action_high) / 2).expand(env.num_envs, -1)
+
+
+@pytest.mark.parametrize("law", laws_of(laws))
+def test_it_keeps_the_laws(law, dog):
+    ask(laws, law, dog)
+
+
+def test_what_the_model_lacked_is_there(dog):
+    contract.check(dog)
+    env = TaskVecEnv(configured(dog, PLAIN), 4, seed=0, threads=1)
+    model, task = env.task.model, robot(env)
+    assert env.control_dt == pytest.approx(0.02)
+    assert [model.actuator(i).name for i in range(model.nu)] == JOINTS
+    limits = [TORQUES[joint.rpartition("_")[2]] for joint in JOINTS]
+    np.testing.assert_allclose(model.actuator_forcerange, np.stack((np.negative(limits), limits), 1))
+    np.testing.assert_allclose(middle(env)[0], POSE, atol=1e-6)
+    assert (model.geom_pos[task.geoms] == [0, 0, -0.2]).all()
+    assert (model.geom_size[task.geoms, 0] == 0.025).all()
+    env.reset()
+    for _ in range(150):
+        assert not env.step(middle(env)).terminated.any()
+    assert task.contacts().all()
+    error, turn = task.errors()
+    assert error.max() < 0.02
+    assert turn.max() < 0.02
+    forces = np.concatenate(task.touch, 1).sum(1)
+    np.testing.assert_allclose(forces, 9.81 * model.body_mass.sum(), rtol=0.02)
+
+
+def test_without_gains_its_actions_are_torques(dog, tmp_path):
+    task = made(tmp_path, kp=None, kd=None, scale=None)
+    assert {"kp", "kd", "scale"} <= keywords(dog).keys()
+    assert not {"kp", "kd", "scale"} & keywords(task).keys()
+    env = TaskVecEnv(configured(task, {"gains": (1.0, 1.0)}), 2, seed=0, threads=1)
+    limits = [TORQUES[joint.rpartition("_")[2]] for joint in JOINTS]
+    assert torch.equal(env.action_high, torch.tensor(limits))
+    env.reset()
+    env.step(0 * middle(env) + 7.0)
+    assert (robot(env).torque == 7.0).all()
+
+
+def test_a_mirrored_action_moves_it_as_its_mirror_image(dog):
+    env = TaskVecEnv(configured(dog, PLAIN), 2, seed=0, threads=1)
+    env.reset()
+    (order, sign), (legs, hips) = (tuple(map(np.array, part)) for part in robot(env).mirror())
+    for array, first in ((env.physics.qpos, [1, -1, 1, 1, -1, 1, -1]), (env.physics.qvel, [1, -1, 1, -1, 1, -1])):
+        array[1, : len(first)] = array[0, : len(first)] * first
+        array[1, len(first) :] = array[0, len(first) :][legs] * hips
+    env.physics.forward()
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        half = robot(env).half * rng.uniform(-0.3, 0.3, 12)
+        obs = env.step(torch.from_numpy(robot(env).middle + np.stack((half, half[legs] * hips))).float()).obs[:, :45]
+        np.testing.assert_allclose(obs[1], obs[0].numpy()[order] * sign, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "old", "new", "says"),
+    [
+        ({"trunk": "base"}, "", "", "has no body 'base' to be the trunk; there are world, torso, lf_hip,"),
+        ({"feet": ("lf_foot", "b", "c", "d")}, "", "", "has no geom 'lf_foot' to be a foot, nor a body of this name"),
+        ({"pose": POSE[:9]}, "", "", "has 12 joints; the pose has 9, and must have 12, for lf_haa, lf_hfe,"),
+        (
+            {},
+            '<joint name="rh_hfe" axis="0 1 0" range="-2 2"/>',
+            "",
+            "has 11 joints; the pose has 12",
+        ),
+        ({}, 'gear="4" ctrlrange="-5 5"', 'gear="4"', "says no largest torque of the joints lf_haa, rf_haa, lh_haa"),
+        (
+            {},
+            'forcerange="-25 25"',
+            "",
+            "says no largest torque of the joints lf_hfe, rf_hfe, .*: neither an",
+        ),
+        ({}, 'actuatorfrcrange="-30 30"', "", "says no largest torque of the joints lf_kfe"),
+        ({}, 'axis="1 0 0" range="-0.9 0.9"', 'axis="1 0 0"', "gives no range for the joints lf_haa, rf_haa"),
+        ({}, "</mujoco>", "<mujoco/>", r"model .*dog.xml: XML"),
+    ],
+)
+def test_what_is_missing_is_one_line(more, old, new, says, tmp_path):
+    with pytest.raises(TaskError, match=f"^(Dog: {tmp_path}/dog.xml )?{says}") as error:
+        TaskVecEnv(made(tmp_path, DOG.replace(old, new), **more), 1)
+    assert "\n" not in str(error.value)
+
+
+def test_a_class_that_says_too_little_is_one_line():
+    class Bare(Legged):
+        id = "Bare-v0"
+        height = 0.3
+
+    with pytest.raises(TaskError, match="Bare: defines no xml, no pose"):
+        TaskVecEnv(Bare, 1)
