@@ -88,8 +88,7 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
         _sense(spec, f"{leg}_touch", mujoco.mjtSensor.mjSENS_TOUCH, f"{leg}_foot")
         _sense(spec, f"{leg}_vel", mujoco.mjtSensor.mjSENS_FRAMELINVEL, f"{leg}_foot")
     if all(geom.type != mujoco.mjtGeom.mjGEOM_PLANE for geom in spec.geoms):
-        spec.worldbody.add_geom(name="ground", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 0.05))
-        spec.worldbody.add_light(pos=(0, 0, 3), dir=(0, 0, -1), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
+        _ground(spec)
     spec.nuserdata, spec.option.timestep = numbers, robot.timestep
     return spec
 
@@ -114,6 +113,17 @@ def _foot(spec: mujoco.MjSpec, name: str) -> Any:
         return geom
     touching = [geom for geom in body.geoms if geom.contype or geom.conaffinity]
     return touching[-1] if touching else None
+
+
+def _ground(spec: mujoco.MjSpec) -> None:
+    """Tiles and a light."""
+    name, two = "pgcontrol ground", mujoco.mjtTexture.mjTEXTURE_2D
+    tiles = spec.add_texture(name=name, type=two, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER, width=200, height=200)
+    tiles.rgb1, tiles.rgb2 = (0.5, 0.5, 0.5), (0.3, 0.3, 0.3)
+    material = spec.add_material(name=name, texuniform=True, texrepeat=(2, 2))
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+    spec.worldbody.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(0, 0, 0.05), material=name)
+    spec.worldbody.add_light(pos=(0, 0, 3), dir=(0, 0, -1), type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
 
 
 def _sense(spec: mujoco.MjSpec, name: str, kind: Any, site: str) -> None:

@@ -129,6 +129,10 @@ class Task(ABC):
         """The model of all simulations; here that of `xml`. A task may build its own, with mujoco.MjSpec."""
         return load_model(self.xml, Path(inspect.getfile(type(self))).parent)
 
+    def look(self) -> tuple[mujoco.MjModel, Array]:
+        """The model that films show, and which number of `model`'s qpos is each of its own; here the model itself."""
+        return self.model, np.arange(self.model.nq)
+
     def _require_bounds(self) -> None:
         """Every actuator has a range of controls: MuJoCo reads a missing one as [0, 0], so that nothing would move."""
         if not self.model.nu:

@@ -42,7 +42,8 @@ class Stage:
     """
 
     def __init__(self, task: Task, size: tuple[int, int]) -> None:
-        self.camera, self.model = task.camera, task.model
+        self.camera, (self.model, self._order) = task.camera, task.look()
+        self._changes = self.model is task.model  # another one has no use for what the recording's body has of its own
         self.data = mujoco.MjData(self.model)
         self._travels = self.camera.track is not None
         _dress(self.model, self.camera, size)
@@ -59,13 +60,13 @@ class Stage:
         Raises:
             RenderError: qpos or a field of another model.
         """
-        if qpos.shape != self.data.qpos.shape:
-            raise RenderError(f"the recording has {qpos.size} positions where the task has {self.data.qpos.size}")
+        if qpos.shape != self._order.shape:
+            raise RenderError(f"the recording has {qpos.size} positions where the task has {self._order.size}")
         try:
-            set_fields(self.model, own)
+            set_fields(self.model, own if self._changes else {})
         except ValueError as error:
             raise RenderError(f"the recording is of another model: {error}") from None
-        self.data.qpos[:] = qpos
+        self.data.qpos[:] = qpos[self._order]
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)

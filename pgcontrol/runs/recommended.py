@@ -16,7 +16,8 @@ WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoreg
 
 def legged(env: str) -> bool:
     """Whether a task is a legged robot's, ours or a plug-in's."""
-    return issubclass(catalog.tasks().get(env, object), Legged)
+    task = catalog.tasks().get(env)
+    return task is not None and issubclass(task, Legged)
 
 
 def mirrors(head: str) -> bool:

@@ -5,6 +5,8 @@
 
 import mujoco
 
+from pgcontrol_envs import menagerie
+from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.legged import LEGS, NUMBERS, Legged
 
 HIP, THIGH, CALF = ("hip", 23.7, 30.1), ("thigh", 23.7, 30.1), ("calf", 35.55, 20.06)  # N·m, rad/s
@@ -150,6 +152,10 @@ class Go1(Legged):
     def mjcf(self) -> str:
         """The robot on the ground."""
         return mjcf(self.actuators(), self.timestep)
+
+    def look(self) -> tuple[mujoco.MjModel, Array]:
+        """Unitree's meshes, where MuJoCo Menagerie's files are."""
+        return menagerie.look("unitree_go1", self.model) or super().look()
 
     def actuators(self) -> str:
         """Position servos whose targets are within `scale` of the pose."""
