@@ -30,6 +30,7 @@ from pgcontrol_envs.task import (
     Terms,
     load_spec,
     python_warnings,
+    standalone,
 )
 
 Range = tuple[float, float]
@@ -147,6 +148,10 @@ class Legged(Task):
         if missing := [name for name in ("xml", "pose", "height") if not hasattr(self, name)]:
             raise TaskError(f"{type(self).__name__}: defines no {', no '.join(missing)}")
         return fit(load_spec(self.xml, Path(inspect.getfile(type(self))).parent), self, LEGS, NUMBERS)
+
+    def mjcf(self) -> str:
+        """The model with what the file lacks, as one text."""
+        return standalone(self.spec())
 
     def make_model(self) -> mujoco.MjModel:
         """See spec."""

@@ -194,11 +194,7 @@ class Task(ABC):
 
     def mjcf(self) -> str:
         """The model as MJCF that needs no other file: here that of `xml`, of one with meshes only what collides."""
-        spec = load_spec(self.xml, Path(inspect.getfile(type(self))).parent)
-        if spec.meshes:
-            spec.discard_visual()
-        spec.compile()
-        return spec.to_xml()
+        return standalone(load_spec(self.xml, Path(inspect.getfile(type(self))).parent))
 
     def before(self) -> Array | None:
         """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""
@@ -289,6 +285,14 @@ def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:
 def load_spec(xml: str, beside: Path = ASSETS) -> mujoco.MjSpec:
     """What load_model compiles, to be edited before."""
     return _load(mujoco.MjSpec.from_file, xml, beside)
+
+
+def standalone(spec: mujoco.MjSpec) -> str:
+    """MJCF that needs no other file: meshes are left out where they are only seen."""
+    if spec.meshes:
+        spec.discard_visual()
+    spec.compile()
+    return spec.to_xml()
 
 
 def _load(read: Callable[[str], Any], xml: str, beside: Path) -> Any:
