@@ -75,16 +75,23 @@ class Normaliser(nn.Module):
         return ((obs - mean) * scale).clamp_(-CLIP, CLIP).float()
 
     @torch.no_grad()
-    def update(self, obs: Tensor) -> Tensor:
-        """Take the observations [B, O] into the moments; bool [O]: where they were bounded, see `merge_moments`."""
-        bounded = merge_moments(self.mean, self.var, self.count, obs.double())
-        if self.mirror is not None:
+    def update(self, obs: Tensor, first: int = 0) -> Tensor:
+        """Take the columns from `first` on of observations [B, O] into the moments; the others' stay.
+
+        Returns:
+            bool [O]: where they were bounded, see `merge_moments`.
+        """
+        bounded = torch.zeros(len(self.mean), dtype=torch.bool)
+        if first == len(self.mean):
+            return bounded
+        bounded[first:] = merge_moments(self.mean[first:], self.var[first:], self.count, obs[:, first:].double())
+        if self.mirror is not None and not first:
             order, sign = self.mirror
             mean, var = self.mean[: len(order)], self.var[: len(order)]  # views
             image, spread = mean[order] * sign, var[order]
             var.copy_(0.5 * (var + spread) + 0.25 * (mean - image) ** 2)
             mean.copy_(0.5 * (mean + image))
-        torch.rsqrt(self.var + tiny(self.var.amax()), out=self.scale)
+        torch.rsqrt(self.var[first:] + tiny(self.var.amax()), out=self.scale[first:])
         return bounded
 
 

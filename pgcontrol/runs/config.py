@@ -151,7 +151,7 @@ def _critic_like_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a run takes over from the prior it names: of the head, and the network's sizes.
+    """What a run takes over from the prior that it names: its head, the network's sizes, whether it is symmetric.
 
     Raises:
         InputError: no policy there, while something needs to be known of it.
@@ -164,6 +164,7 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
         require_plugins(meta.get("plugins", {}), prior)
         spec = meta["policy"]
         network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
+        network["symmetric"] = bool(spec.get("mirror"))
         taken = flat({"head": dict(spec["head"])} | network)
     except (InputError, KeyError, TypeError, OSError) as error:  # the last of names that are too long
         if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint

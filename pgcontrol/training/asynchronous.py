@@ -189,10 +189,8 @@ def update(worker: Learner, shared: Shared) -> dict[str, float]:
     worker.policy.normaliser.load_state_dict(shared.normaliser.state_dict())
     rollout = worker.collect()
     row = worker.learn(rollout, rollout.estimate(worker.estimator))
-    bounded = None
-    if worker.prior is None:  # under other moments the prior would be another policy
-        with shared.steps.get_lock():
-            bounded = shared.normaliser.update(rollout.raw_obs[~rollout.idle])
+    with shared.steps.get_lock():
+        bounded = shared.normaliser.update(rollout.raw_obs[~rollout.idle], worker.settled)
     row |= worker.outliers(rollout, bounded)
     difference = worker.policy.theta - before["theta"]
     shared.weights["theta"].add_(difference, alpha=1 / worker.config.algorithm.options.workers)

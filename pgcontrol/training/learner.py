@@ -102,6 +102,11 @@ class Learner:
             self.policy.head.prepare(chunks, self.seeds["adapting"])
 
     @property
+    def settled(self) -> int:
+        """How many columns of observations, the first ones, have moments that stay: under a prior, what it sees."""
+        return self.policy.obs_size if self.prior else 0
+
+    @property
     def progress(self) -> float:
         """Share of the budget used."""
         return min(self.steps / self.config.total_steps, 1.0)
@@ -140,31 +145,30 @@ class Learner:
         last = self.steps + rollout.steps >= self.config.total_steps
         return row | self.watch(self.updates, rollout, estimate.advantage, last)
 
-    def adapt(self, rollout: Rollout, target: Tensor) -> Tensor | None:
+    def adapt(self, rollout: Rollout, target: Tensor) -> Tensor:
         """The normaliser's moments, what the head decodes by and the range of the critic's values.
 
         Under a prior, the critic's alone: with other moments, or another decoding, the prior would be another policy.
 
         Returns:
-            What `Normaliser.update` returns; None where the moments stay.
+            What `Normaliser.update` returns.
         """
-        bounded = None
+        bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle], self.settled)
         if not self.prior:
-            bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle])
             seen = rollout.raw_obs.flatten(0, 1)
             features = torch.no_grad()(lambda: self.policy.features(self.policy.normaliser(seen)))
             self.policy.head.adapt(rollout, features, self.progress, self.adapting)
         self.policy.critic.adapt(target.flatten())
         return bounded
 
-    def outliers(self, rollout: Rollout, bounded: Tensor | None) -> dict[str, float]:
+    def outliers(self, rollout: Rollout, bounded: Tensor) -> dict[str, float]:
         """How many running moments took less of a rollout than there was; the first time, a remark names one of each.
 
         Args:
             rollout: whose observations and rewards they took.
             bounded: bool [O], which inputs of the observation.
         """
-        inputs = [] if bounded is None else bounded.nonzero().flatten().tolist()
+        inputs = bounded.nonzero().flatten().tolist()
         found = {}
         if inputs:
             column = rollout.raw_obs[..., inputs[0]]

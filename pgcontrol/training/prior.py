@@ -17,7 +17,7 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs.config import Config, flat
 from pgcontrol.runs.load import load_with_meta, make_env
 
-# whose weights and buffers are the prior's: all but the critic's, which begins anew
+# whose weights and buffers are the prior's: all but the critic's, which begins fresh
 ACTOR = ("normaliser.", "actor_trunk.", "head.")
 STATES = 512  # visited states, at least, in which `prior_std` is to hold
 RECENT, FEWEST = 20, 5  # episodes that the alarm looks at, at most and at least
@@ -50,14 +50,19 @@ class Prior:
         """
         where, own = str(self.config.prior), self.policy.state_dict()
         prior, meta = load_with_meta(where)
-        alike = ("obs_size", "privileged", "mirror", "low", "high", "hidden", "trunk", "head")
+        alike = ("obs_size", "mirror", "low", "high", "hidden", "trunk", "head")
         theirs, ours = (flat({key: of.get(key) for key in alike}) for of in (meta["policy"], spec))
         for key in ours | theirs:
             if theirs.get(key) != ours.get(key):
-                raise InputError(f"prior = {where!r}: its {key} is {theirs.get(key)!r}, here it is {ours.get(key)!r}")
+                its, here = (f"{of.get(key)!r:.60}" for of in (theirs, ours))
+                raise InputError(f"prior = {where!r}: its {key} is {its}, here it is {here}")
         for name, tensor in prior.state_dict().items():
-            if name.startswith(ACTOR):
+            if name.startswith("normaliser.") and tensor.dim():  # of the columns that the policy sees
+                own[name][: prior.obs_size] = tensor[: prior.obs_size]
+            elif name.startswith(ACTOR):
                 own[name].copy_(tensor)
+        if self.policy.privileged:  # the count is that of the critic's columns, as those alone go on
+            self.policy.normaliser.count.zero_()
         if self.config.prior_std is not None:
             visited: list[Tensor] = []
             self._play(seed, threads, lambda played: visited.append(played.obs))

@@ -8,6 +8,8 @@ import torch
 import pgcontrol
 from pgcontrol.moments import Normaliser
 from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.training.learner import Learner
 
 SMALL = {"num_envs": 4, "rollout_steps": 32, "total_steps": 256, "algorithm.minibatch": 64, "hidden": [8]}
 QUIET = {"eval_every": 0, "video": False, "threads": 1, "compile": "off"}
@@ -36,13 +38,66 @@ def test_an_export_takes_what_the_policy_sees(run, tmp_path, float32):
     assert obs["shape"] == ["N", 45]
 
 
-def test_a_dataset_holds_what_the_policy_sees_and_can_be_cloned(run, tmp_path):
-    pgcontrol.record(str(run.path), tmp_path / "data", episodes=4)
-    settings = {"dataset": str(tmp_path / "data"), "run_dir": str(tmp_path / "clone"), "steps": 5, "eval_episodes": 2}
-    made = pgcontrol.clone(settings | {"hidden": [8]})
-    assert made.policy().normaliser.mean.shape == (45,)
-    with pytest.raises(InputError, match="its privileged is None, here it is 18"):
-        pgcontrol.train({"env": "Go1-v0", "prior": str(made.path), "run_dir": str(tmp_path / "on")} | SMALL | QUIET)
+@pytest.fixture(scope="module")
+def cloned(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cloned")
+    pgcontrol.record(str(run.path), folder / "data", episodes=4)
+    settings = {"dataset": str(folder / "data"), "run_dir": str(folder / "clone"), "steps": 5, "eval_episodes": 2}
+    return pgcontrol.clone(settings | {"hidden": [8]})
+
+
+def test_a_dataset_holds_what_the_policy_sees_and_can_be_cloned(cloned):
+    assert cloned.policy().normaliser.mean.shape == (45,)
+
+
+def tuner(prior, **settings) -> Learner:
+    quick = {"env": "Go1-v0", "prior": str(prior.path), "prior_warmup": 256, "total_steps": 1024, "eval_episodes": 2}
+    return Learner(configure(SMALL | QUIET | quick | settings))
+
+
+@pytest.mark.parametrize("prior", ["cloned", "run"])
+def test_a_prior_brings_what_the_policy_sees_and_the_critic_learns_its_columns(prior, request):
+    prior = request.getfixturevalue(prior)
+    learner, policy = tuner(prior), prior.policy()
+    seen, moments = policy.obs_size, learner.policy.normaliser
+    obs = torch.randn(16, seen + 18, dtype=torch.float64)
+    expected = policy.params(policy.normaliser(obs[:, :seen]))
+    assert not moments.mean[seen:].any()
+    for steps in (128, 256):
+        row = learner.update()
+        assert row["train/kl"] == row["prior/kl"] == 0
+        assert moments.count == steps
+    assert torch.equal(learner.policy.params(moments(obs[:, :seen])), expected)
+    # rows that are further apart in memory may be multiplied in another order
+    assert torch.allclose(learner.policy.params(moments(obs)), expected, atol=1e-5)
+    assert torch.equal(moments.scale[:seen], policy.normaliser.scale[:seen])
+    assert learner.rollout
+    heard = learner.rollout.raw_obs[..., seen:].flatten(0, 1)
+    assert torch.allclose(moments.mean[seen:], heard.mean(0), atol=3 * float(heard.std(0).max()))
+    assert (moments.var[seen:] != 1).all()
+    assert learner.update()["train/kl"] > 0
+    learner.close()
+
+
+def test_a_run_from_a_clone_resumes_to_the_bit(cloned, tmp_path):
+    straight, first = tuner(cloned), tuner(cloned)
+    for _ in range(4):
+        straight.update()
+    for _ in range(3):
+        first.update()
+    first.save(tmp_path / "step_1")
+    second = Learner(first.config, fresh=False)
+    second.load(tmp_path / "step_1")
+    second.update()
+    for name, tensor in straight.policy.state_dict().items():
+        assert torch.equal(tensor, second.policy.state_dict()[name]), name
+
+
+def test_a_prior_says_whether_the_policy_is_symmetric(run, cloned):
+    assert tuner(run).policy.mirror is not None
+    assert tuner(cloned).policy.mirror is None
+    with pytest.raises(InputError, match=r"its mirror is None, here it is \[\[\["):
+        tuner(cloned, symmetric=True)
 
 
 def test_a_resumed_run_is_the_run(run, tmp_path):
