@@ -1,14 +1,18 @@
 """Symmetric policies: a mirrored observation has the mirrored distribution, to the bit."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.task import Mirror, TaskError
 from pgcontrol_envs.tasks.go1 import Go1
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import policy_spec
 from pgcontrol.training.learner import Learner
 
 SMALL = {"env": "Go1-v0", "num_envs": 4, "rollout_steps": 16, "total_steps": 256, "algorithm.minibatch": 32}
@@ -44,6 +48,9 @@ def test_who_cannot_be_symmetric_says_so():
         (lambda m: m._replace(obs=(m.obs[0][::-1], m.obs[1])), "obs: mirrored twice it is not what it was"),
         (lambda m: m._replace(obs=(m.obs[0], (*m.obs[1][:6], 1, *m.obs[1][7:]))), "obs: mirrored twice it is not"),
         (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 places"),
+        (lambda m: m._replace(action=m.action[0]), "action: expected 12 places"),
+        (lambda m: m._replace(action=([1.5] * 12, m.action[1])), "action: expected 12 places"),
+        (tuple, "returned a tuple of 2; expected a pgcontrol_envs.task.Mirror"),
         (lambda m: m._replace(action=(m.action[0], (1,) * 12)), r"the bounds of the actions \[0, 3, 6, 9\]"),
     ],
 )
@@ -56,3 +63,15 @@ def test_a_mirror_that_is_none_is_refused(change, says):
 
     with pytest.raises(TaskError, match=f"Odd.mirror: {says}"):
         TaskVecEnv(Odd, 2)
+
+
+def test_a_mirror_may_be_of_arrays():
+    class Arrays(Go1):
+        def mirror(self):
+            one = super().mirror()
+            parts: list[Any] = [(np.array(order), np.array(sign, float)) for order, sign in one]
+            return Mirror(*parts)
+
+    env = TaskVecEnv(Arrays, 1)
+    config = configure(SMALL)
+    assert policy_spec(config, env) == policy_spec(config, TaskVecEnv(Go1, 1))

@@ -3,6 +3,7 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+import copy
 import functools
 import inspect
 import json
@@ -10,13 +11,15 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import mujoco
 import numpy as np
 
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.task import Task, TaskError
+from pgcontrol_envs.task import Mirror, Task, TaskError
 
 N = 3
 OURS = "pgcontrol_envs"
+DYNAMICS = "body_", "dof_", "geom_", "tendon_", "actuator_"  # arrays of a model that bodies move by
 
 
 def require(task: type[Task]) -> None:
@@ -76,6 +79,7 @@ class _Trial:
             self.physics.reset(ids)
             self.call("reset", self.task.reset, self.physics, ids, streams.narrow(ids))
             self.physics.forward(ids)
+            self.constants("reset")
             self.observation()
             for _ in range(steps):
                 self.step(middle)
@@ -89,6 +93,7 @@ class _Trial:
         self.physics.ctrl[:] = action
         self.physics.step(self.task.frame_skip, stage=self.task.stage)
         self.call("remember", self.task.remember)
+        self.constants("remember")
         self.observation()
         for name, meter in self.call("meters", self.task.meters).items():
             self.array("meters", meter, "[N, 2]", (N, 2), None, f"{name!r}: ")
@@ -128,13 +133,29 @@ class _Trial:
             raise self.error("privileged", f"returned {seen} numbers, and {self.privileged} before")
         self.privileged = seen
 
+    def constants(self, method: str) -> None:
+        """What MuJoCo computes from a model's masses, inertias, sizes and positions fits each simulation's own."""
+        if not (own := self.physics.own(0)):
+            return
+        data = mujoco.MjData(copy.copy(self.task.model))
+        already = _stale(data)  # of a model that was changed after it was compiled
+        for i in range(N):
+            self.physics.mirror(i, data)
+            if stale := sorted(_stale(data) - already):
+                what = f"wrote {', '.join(own)}, and {', '.join(stale[:3])} do not follow from it"
+                raise self.error(method, f"{what}: call physics.set_const(ids) after the last write")
+
     def mirrored(self, mirror: Any) -> None:
         """Mirrored twice, an observation and an action are what they were, and bounds are the mirrored ones."""
+        if not isinstance(mirror, Mirror):
+            raise self.error("mirror", f"returned {_words(mirror)}; expected a pgcontrol_envs.task.Mirror")
         sizes = {"obs": self.task.observe().shape[-1], "action": self.task.model.nu}
         for name, size in sizes.items():
-            order, sign = (np.asarray(part) for part in getattr(mirror, name))
-            if order.shape != (size,) or sign.shape != (size,) or not {*sign.tolist()} <= {-1, 1}:
+            parts = [self.call("mirror", np.asarray, part) for part in getattr(mirror, name)]
+            fits = [(part.shape, part.dtype.kind in "iuf") for part in parts] == [((size,), True)] * 2
+            if not fits or parts[0].dtype.kind == "f" or not {*parts[1].tolist()} <= {-1, 1}:
                 raise self.error("mirror", f"{name}: expected {size} places and as many signs, each 1 or -1")
+            order, sign = parts
             if sorted(order.tolist()) != list(range(size)) or not np.array_equal(order[order], np.arange(size)):
                 raise self.error(
                     "mirror", f"{name}: mirrored twice it is not what it was; its order is {order.tolist()}"
@@ -184,6 +205,15 @@ class _Trial:
     def error(self, method: str, what: str) -> TaskError:
         """One line."""
         return TaskError(f"{self.cls.__name__}.{method}: {what}")
+
+
+def _stale(data: mujoco.MjData) -> set[str]:
+    """Which arrays of its model mj_setConst changes, by name; not what only pictures need."""
+    names = [name for name in dir(data.model) if name.startswith(DYNAMICS)]
+    fields = {name: field for name in names if isinstance(field := getattr(data.model, name), np.ndarray)}  # live
+    kept = {name: field.copy() for name, field in fields.items()}
+    mujoco.mj_setConst(data.model, data)
+    return {name for name, field in fields.items() if not np.allclose(field, kept[name])}
 
 
 def _bodies(task: Task) -> list[str]:

@@ -23,7 +23,7 @@ class UnknownEnv(ValueError):
 
 
 class BrokenEnv(ValueError):
-    """A Gymnasium environment breaks Gymnasium's contract; one line names it, what came and what was expected."""
+    """An environment, most often one of Gymnasium's, breaks its contract; one line: which, what came, what should."""
 
 
 class OneEngine(ValueError):
@@ -251,9 +251,13 @@ class TaskVecEnv:
         return step if active is None else _masked(step, active)
 
     def _observe(self) -> np.ndarray:
-        """[N, O + P], in memory of its own."""
-        obs = self.task.observe()
-        return obs if not self.privileged else join(obs, self.task.privileged())
+        """[N, O + P], in memory of its own. Raises BrokenEnv if it is not as wide as it was."""
+        obs, more = self.task.observe(), self.task.privileged()
+        sizes = obs.shape[-1], 0 if more is None else more.shape[-1]
+        if sizes != (self.obs_size, self.privileged):
+            came = "observe() returned {} numbers an environment and privileged() {}".format(*sizes)
+            raise BrokenEnv(f"{self.env_id}: {came}; at first it was {self.obs_size} and {self.privileged}")
+        return obs if more is None else join(obs, more)
 
     def qpos(self, i: int) -> np.ndarray:
         """A copy of env i's generalised positions [nq]."""

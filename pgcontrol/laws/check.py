@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pgcontrol_envs import BrokenEnv
 from pgcontrol_envs.plugins import Plugin
 from pgcontrol_envs.task import TaskError
 
@@ -122,7 +123,7 @@ def _ruled(law: str, error: Exception, plugin: Plugin) -> Ruling:
     said = one_line(error, 400)
     if isinstance(error, NotJudged):
         return Ruling(words(law), "skipped", said)
-    if not isinstance(error, Broken | InputError | TaskError):
+    if not isinstance(error, Broken | BrokenEnv | InputError | TaskError):
         file = plugin.module.__file__
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         said = f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {said}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pgcontrol_envs
 import torch
 from pgcontrol_envs.task import Mirror
@@ -41,7 +42,7 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
         mirror = env.task.mirror() if env.task else None
         if mirror is None:
             raise InputError(f"symmetric = True: {config.env} does not say how it is mirrored (Task.mirror)")
-        spec["mirror"] = mirror
+        spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
 

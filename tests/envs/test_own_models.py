@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
+from pgcontrol_envs import BrokenEnv
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.random_streams import Noise
 from pgcontrol_envs.task import GYMNASIUM_ASSETS, TaskError, load_model
@@ -209,3 +210,59 @@ def test_a_step_is_made_again_from_the_state_before_it(cls):
     again = alone.step(action[1:2])
     assert torch.equal(again.obs[0], made.obs[1])
     assert torch.equal(again.reward[0], made.reward[1])
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["never", "too early"])
+@pytest.mark.parametrize("method", ["reset", "remember"])
+def test_what_needs_set_const_and_does_not_get_it_is_refused(method, early):
+    class Forgetful(Varied):
+        id = "Forgetful-v0"
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.physics = physics
+
+        def forget(self, ids):
+            if early:
+                self.physics.set_const(ids)
+            self.mass[ids] *= 1.01
+
+        def reset(self, physics, ids, rng):
+            super().reset(physics, ids, rng)
+            if method == "reset":
+                self.forget(ids)
+
+        def remember(self):
+            if method == "remember":
+                self.forget(np.arange(len(self.mass)))
+
+    says = rf"Forgetful.{method}: wrote body_mass, .*, and .*body_subtreemass.* call physics.set_const\(ids\) after"
+    with pytest.raises(TaskError, match=says):
+        laws.methods_return_what_the_contract_says(Forgetful)
+
+
+@pytest.mark.parametrize("sizes", [(11, 3), (11, None), (10, 2)])
+def test_an_observation_that_changes_its_size_is_refused_when_it_does(sizes):
+    class Growing(Hopper):
+        id = "Growing-v0"
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.time = physics.time
+
+        @property
+        def sizes(self):
+            return sizes if self.time.max() > 0.1 else (11, 2)
+
+        def observe(self):
+            return super().observe()[:, : self.sizes[0]].copy()
+
+        def privileged(self):
+            more = self.sizes[1]
+            return None if more is None else np.zeros((len(self.time), more))
+
+    env = TaskVecEnv(Growing, 2, threads=1)
+    env.reset()
+    says = f"^Growing-v0: observe\\(\\) returned {sizes[0]} numbers .* {sizes[1] or 0}; at first it was 11 and 2$"
+    with pytest.raises(BrokenEnv, match=says):
+        laws.play(env, torch.zeros(30, 2, 3))

@@ -184,6 +184,27 @@ def test_a_task_that_returns_a_scalar_reward(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+GROWS = """
+import numpy as np
+from pgcontrol_envs.tasks.hopper import Hopper
+
+
+class Mine(Hopper):
+    id = "Mine-v0"
+
+    def privileged(self):
+        return np.zeros((len(self.velocity), 2 if (np.abs(self.velocity) < 3).all() else 3))
+"""
+
+
+def test_what_breaks_the_contract_later_on_ends_the_run(tmp_path):
+    (tmp_path / "mine.py").write_text(GROWS)
+    _, error = pgcontrol(tmp_path, "train", "Mine-v0", "--plugin", "mine.py", "--quiet", code=2)
+    says = "observe() returned 11 numbers an environment and privileged() 3; at first it was 11 and 2"
+    assert error == f"pgcontrol: Mine-v0: {says}\n"
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
