@@ -9,6 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import gymnasium
 import mujoco
@@ -25,6 +26,7 @@ from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 
 SYNC_ENVS = 8
 REPEATS = 11
+WRITTEN = "qpos", "qvel", "ctrl", "qacc_warmstart", "xfrc_applied"  # parts of the state that bodies move by
 
 # the number of envs, what starts their first episodes, and what plays the step of a number from there
 Contender = tuple[int, Callable[[], object], Callable[[int], Any]]
@@ -36,8 +38,9 @@ def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out
     The contenders take turns, REPEATS times, so that a disturbance of the machine meets them all:
 
     - vecenv: VecEnv, resetting what ended;
-    - bare: `mujoco.batch` of the same model on the same threads, replaying vecenv's actions and start states. The
-      trajectories are the same to the bit, so the physics costs the same and the difference is what VecEnv adds;
+    - bare: `mujoco.batch` of the same model on the same threads, replaying vecenv's actions and all that its resets and
+      pushes do to bodies. The trajectories are the same to the bit, so the physics costs the same and the difference is
+      what VecEnv adds;
     - envpool: EnvPool's env of the task, with its autoreset, on the same threads (where EnvPool is installed);
     - sync: Gymnasium's SyncVectorEnv of 8 envs, for tasks that are Gymnasium's;
     - dm_control: one env of it, for tasks of the suite (where dm_control is installed).
@@ -108,32 +111,53 @@ def vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
 
 
 def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
-    """The batch below VecEnv: its episodes start where VecEnv's do, which plays `steps` now to note that."""
-    num_envs, begin, play = vecenv(env, actions)
-    begin()
-    starts: dict[int, tuple[np.ndarray, ...]] = {}
-    for t in range(-1, steps):
-        ids = np.asarray(play(t) if t >= 0 else range(num_envs), np.int32)
-        if len(ids):
-            starts[t] = ids, *(env.physics.bind(name)[ids] for name in ("qpos", "qvel", "qacc_warmstart"))
-    stage = STAGES[env.task.stage]
-    batch = Batch(env.task.model, num_envs, threads, persistent=stage > 0)
-    qpos, qvel, guess, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "qacc_warmstart", "ctrl"))
+    """The batch below VecEnv: it makes the calls that VecEnv makes in `steps` steps, which are played now to note them.
 
-    def start(t: int) -> None:
-        ids, positions, velocities, guesses = starts[t]
-        batch.reset(ids, stage=0)
-        qpos[ids], qvel[ids] = positions, velocities
-        batch.forward(ids)
-        guess[ids] = guesses  # a solver starts from it: the suite's resets compute more than one state
+    What was written before a call is written again, so bodies are randomised, pushed and brought to rest alike.
+    """
+    num_envs, begin, play = vecenv(env, actions)
+    batch = Batch(env.task.model, num_envs, threads, persistent=env.task.stage != "none")
+    own = {name: env.physics.expand(name) for name in env.physics.own(0)}
+    fields = {name: env.physics.bind(name) for name in WRITTEN} | own
+    copies = {name: batch.bind(name) for name in WRITTEN} | {name: batch.expand(name) for name in own}
+    calls: list[list[Callable[[], object]]] = [[]]  # of the first reset, and of each step
+    last: dict[str, np.ndarray] = {}  # the fields after the last call
+
+    def noting(method: Callable[..., Any], again: Callable[..., Callable[[], object]]) -> Callable[..., Any]:
+        def noted(*args: Any) -> Any:
+            for name, field in fields.items():
+                changed = (field != last[name]).reshape(num_envs, -1).any(1) if last else np.ones(num_envs, np.bool_)
+                if changed.any():
+                    rows = np.flatnonzero(changed)
+                    calls[-1].append(partial(copies[name].__setitem__, rows, field[rows]))
+            calls[-1].append(again(*args))
+            answer = method(*args)
+            last.update({name: field.copy() for name, field in fields.items()})
+            return answer
+
+        return noted
+
+    def stepping(nstep: int, ids: Any = None, stage: str = "none", _: Any = None) -> Callable[[], object]:
+        return partial(batch.step, ids, nstep, STAGES[stage])
+
+    again = {"step": stepping, "reset": partial(partial, batch.reset, stage=0)}
+    again |= {name: partial(partial, getattr(batch, name)) for name in ("forward", "set_const")}
+    noted = {name: noting(getattr(env.physics, name), make) for name, make in again.items()}
+    with mock.patch.multiple(env.physics, **noted):
+        begin()
+        for t in range(steps):
+            calls.append([])
+            play(t)
+
+    def make(t: int) -> None:
+        for call in calls[t]:
+            call()
 
     def step(t: int) -> None:
-        ctrl[:] = actions[t % len(actions)]
-        batch.step(nstep=env.task.frame_skip, stage=stage)
-        if t in starts:
-            start(t)
+        copies["ctrl"][:] = actions[t % len(actions)]
+        make(t + 1)
 
-    return num_envs, lambda: start(-1), step
+    return num_envs, partial(make, 0), step
 
 
 def _sync(env_id: str, actions: np.ndarray) -> Contender:

@@ -28,7 +28,7 @@ def test_dm_control_is_measured_for_tasks_of_the_suite(monkeypatch):
     assert {"vecenv", "bare", "dm_control"} <= set(result["envs"]["dm:ball_in_cup-catch"])
 
 
-@pytest.mark.parametrize("env_id", ["Hopper-v5", "dm:finger-turn_hard", "dm:cheetah-run"])
+@pytest.mark.parametrize("env_id", ["Hopper-v5", "dm:finger-turn_hard", "dm:cheetah-run", "Go1-v0"])
 def test_the_bare_batch_walks_the_same_trajectory(env_id, monkeypatch):
     batches = []
 
