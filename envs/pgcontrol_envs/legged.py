@@ -240,16 +240,18 @@ class Legged(Task):
     def remember(self) -> None:
         """A new command and a push, now and then; and which feet touch the ground."""
         renewed = self.random.uniform("renewed", 0.0, 1.0, 1) < self.dt / self.every
-        self.command[:] = where(renewed, self.commands(), self.command)
+        if renewed.any():
+            self.command[:] = where(renewed, self.commands(), self.command)
         touched = self.numbers[:, TOUCHED]
         touched[:] = where(self.contacts(), self.time.reshape(-1, 1), touched)
         if self.push:
             until, force = self.numbers[:, 7:8], self.numbers[:, 8:10]
             now = self.time.reshape(-1, 1)
             begins = self.random.uniform("push", 0.0, 1.0, 1) < self.dt / (2 * self.every)
-            drawn = self.random.uniform("force", -self.push, self.push, 2) * self.total / 0.1
-            force[:] = where(begins, drawn, where(now < until, force, 0.0 * force))
-            until[:] = where(begins, now + 0.1, until)
+            force[:] = where(now < until, force, 0.0 * force)
+            if begins.any():
+                drawn = self.random.uniform("force", -self.push, self.push, 2) * self.total / 0.1
+                force[:], until[:] = where(begins, drawn, force), where(begins, now + 0.1, until)
             self.pushed[:] = force
 
     def contacts(self) -> Array:

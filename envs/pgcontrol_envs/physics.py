@@ -4,7 +4,8 @@
 # pyright: reportAttributeAccessIssue=false
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -99,7 +100,7 @@ class CpuPhysics:
         self._expanded: dict[str, np.ndarray] = {}
         self._noise: Noise | None = None
         self._constants = np.zeros((num_envs, 1), np.bool_)  # whose own, by set_const
-        self._contact_forces = "cfrc_ext" in derived
+        self._contact_forces, self._persistent = "cfrc_ext" in derived, persistent
         self._batch = Batch(model, num_envs, threads, persistent or self._contact_forces)
         self._default = self._batch.state[0].copy()
         self._saved = {"integration": self._batch.state, **{name: self._batch.output(name) for name in derived}}
@@ -169,12 +170,30 @@ class CpuPhysics:
             self._before[name][rows] = field[rows]
         if ctrl is not None:
             self.ctrl[rows] = ctrl[rows]
-        self._batch.step(nstep, ids, STAGES[stage])
+        with self._notes_aside():
+            self._batch.step(nstep, ids, STAGES[stage])
         if self._noise:
             self._noise.advance(ids)
         if self._contact_forces:
             self._batch.post_constraint(ids)
-        return self._warn() if self._batch.warned() else None
+        if not self._batch.warned():
+            return None
+        if (unstable := self._warn()) is not None:
+            self.userdata[unstable] = 0.0  # as all else that MuJoCo has put back
+        return unstable
+
+    @contextmanager
+    def _notes_aside(self) -> Iterator[None]:
+        """Within it userdata are 0 for MuJoCo, which forgets what it has computed for a state that is written to."""
+        if not (self._persistent and self.userdata.size):
+            yield
+            return
+        notes = self.userdata.copy()
+        self.userdata[:] = 0.0
+        try:
+            yield
+        finally:
+            self.userdata[:] = notes
 
     def forward(self, ids: np.ndarray | None = None) -> None:
         """Compute the derived fields at the present state: mj_forward."""

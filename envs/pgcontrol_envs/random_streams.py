@@ -13,6 +13,7 @@ from pgcontrol_envs.arrays import Array
 # multipliers of its finaliser
 _GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+_UNUSED = np.uint64(11)  # bits beyond a float64's 53
 
 
 class Streams:
@@ -134,9 +135,9 @@ class Noise:
     def __init__(self, num_envs: int, seed: int | None = None):
         self.state = np.zeros((num_envs, 4), np.int64)
         first = np.random.SeedSequence().generate_state(1, np.uint64)[0] if seed is None else np.uint64(seed % 2**64)
-        with np.errstate(over="ignore"):
-            self.state[:, 0] = _keys(first + np.arange(num_envs, dtype=np.uint64))
-        self._names: dict[str, np.uint64] = {}
+        self.state[:, 0] = _keys(first + np.arange(num_envs, dtype=np.uint64))
+        self._places: dict[tuple[str, int], np.ndarray] = {}
+        self._now, self._counters = b"", np.empty((num_envs, 1), np.uint64)
         self.restart(slice(None))
 
     def reseed(self, env: int, seed: int) -> None:
@@ -162,13 +163,13 @@ class Noise:
         return np.sqrt(-2 * np.log1p(-one)) * np.cos(2 * np.pi * two)
 
     def _unit(self, name: str, size: int) -> np.ndarray:
-        if name not in self._names:
-            self._names[name] = np.uint64(zlib.crc32(name.encode()) << 32)
-        key, step = self.state[:, 2].view(np.uint64), self.state[:, 3].view(np.uint64)
-        with np.errstate(over="ignore"):
-            places = _scramble(self._names[name] + np.arange(size, dtype=np.uint64))
-            bits = _scramble(_scramble(key + step * _GOLDEN)[:, None] + places)
-        return (bits >> np.uint64(11)) * 2.0**-53
+        if (places := self._places.get((name, size))) is None:
+            first = np.uint64(zlib.crc32(name.encode()) << 32)
+            places = self._places[name, size] = _scramble(first + np.arange(size, dtype=np.uint64))
+        if (now := self.state.tobytes()) != self._now:  # all that is drawn in one state shares half of the work
+            key, step = self.state[:, 2].view(np.uint64), self.state[:, 3].view(np.uint64)
+            self._now, self._counters = now, _scramble(key + step * _GOLDEN)[:, None]
+        return (_scramble(self._counters + places) >> _UNUSED) * 2.0**-53
 
 
 def _keys(seeds: np.ndarray) -> np.ndarray:
@@ -177,8 +178,7 @@ def _keys(seeds: np.ndarray) -> np.ndarray:
 
 
 def _scramble(x: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser of uint64s."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> _SHIFTS[0])) * _MIX[0]
-        x = (x ^ (x >> _SHIFTS[1])) * _MIX[1]
-        return x ^ (x >> _SHIFTS[2])
+    """SplitMix64's finaliser of an array of uint64s, whose products wrap around."""
+    x = (x ^ (x >> _SHIFTS[0])) * _MIX[0]
+    x = (x ^ (x >> _SHIFTS[1])) * _MIX[1]
+    return x ^ (x >> _SHIFTS[2])

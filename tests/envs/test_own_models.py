@@ -266,3 +266,18 @@ def test_an_observation_that_changes_its_size_is_refused_when_it_does(sizes):
     says = f"^Growing-v0: observe\\(\\) returned {sizes[0]} numbers .* {sizes[1] or 0}; at first it was 11 and 2$"
     with pytest.raises(BrokenEnv, match=says):
         laws.play(env, torch.zeros(30, 2, 3))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_userdata_outlive_a_step_but_not_a_simulation_that_broke_down(persistent):
+    physics = CpuPhysics(Go1().model, 3, 1, persistent=persistent)
+    for number in (1.0, 2.0):
+        physics.userdata[:] = number
+        physics.step(2, stage="acc")
+        assert (physics.userdata == number).all()
+    physics.qvel[1] = np.nan
+    with pytest.warns(UserWarning, match="MuJoCo in env 1"):
+        unstable = physics.step(2, stage="acc")
+    assert unstable is not None
+    assert unstable.tolist() == [False, True, False]
+    assert physics.userdata.any(1).tolist() == [True, False, True]
