@@ -142,7 +142,7 @@ def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Cont
 
     again = {"step": stepping, "reset": partial(partial, batch.reset, stage=0)}
     again |= {name: partial(partial, getattr(batch, name)) for name in ("forward", "set_const")}
-    noted = {name: noting(getattr(env.physics, name), make) for name, make in again.items()}
+    noted: dict[str, Any] = {name: noting(getattr(env.physics, name), make) for name, make in again.items()}
     with mock.patch.multiple(env.physics, **noted):
         begin()
         for t in range(steps):

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate
+from pgcontrol.learning.fitting import CriticFit, CriticOptions
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_ratio_one
@@ -51,8 +52,8 @@ class ClippedSurrogate(Rule):
     """
 
     @dataclasses.dataclass(frozen=True)
-    class Options:
-        """Epochs of minibatches with Adam, and ε."""
+    class Options(CriticOptions):
+        """Epochs of minibatches with Adam, and ε; and passes of the critic alone."""
 
         learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
         decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
@@ -68,6 +69,9 @@ class ClippedSurrogate(Rule):
         target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
         adaptive_kl: float | None = option(None, "adapt the step size by factors of 1.5 to keep KL near this", above=0)
+        critic_epochs: int = option(
+            0, "further passes of the critic alone, after the policy's; value_coef 0: no others", least=0, most=1000
+        )
 
     def set_up(self) -> None:
         """Adam and its steps, the entropy's weight, the adaptive scale."""
@@ -82,6 +86,7 @@ class ClippedSurrogate(Rule):
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
         # for an epoch's last, smaller minibatch, which would have to be compiled for itself
         self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
+        self.critic_fit = CriticFit(policy, options) if options.critic_epochs else None
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
@@ -101,13 +106,16 @@ class ClippedSurrogate(Rule):
         theta, adam, history = self.descend(rollout, samples_of(rollout, estimate), rate, rng)
         metrics = means(history)
         require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
+        fitted: dict[str, float] = {}
+        if self.critic_fit:
+            theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
         move(self.policy, theta)
         self.adam = adam
         if "entropy_loss" not in metrics:
             metrics["entropy_loss"] = -float(self.policy.head.entropy(rollout.subsample(rollout.params)).mean())
         metrics |= self.adjust(metrics) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
         metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
-        return {f"train/{name}": value for name, value in metrics.items()}
+        return {f"train/{name}": value for name, value in metrics.items()} | fitted
 
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
@@ -204,14 +212,17 @@ class ClippedSurrogate(Rule):
         return row
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's moments and step count, the entropy's weight and the adaptive scale."""
-        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale}
+        """Adam's moments and step count, the entropy's weight, the adaptive scale, the critic's own Adam."""
+        critic = self.critic_fit.state() if self.critic_fit else {}
+        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale} | critic
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take them from a checkpoint; ValueError when they are those of other weights."""
         super().load_state(state)
         self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
         self.scale = state["scale"].clone()
+        if self.critic_fit:
+            self.critic_fit.load_state(state)
 
 
 def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:

@@ -207,6 +207,41 @@ def test_advantages_are_recomputed_by_the_critic_so_far():
     assert torch.equal(again[1], rollout2.next_value)
 
 
+def after_updates(head: str, count: int, **options):
+    """The policy, its rule and the last metrics, after so many updates on one rollout; the ratio is 1 in the first."""
+    policy, rollout, advantage, target = rollout_of(head, length=64)
+    rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, epochs=2, **options))
+    rng, row = torch.Generator().manual_seed(0), {}
+    for _ in range(count):
+        obs, choice = rollout.obs.flatten(0, 1), rollout.choice.flatten(0, 1)
+        rollout.log_prob = policy.evaluate(policy.theta, obs, choice).log_prob.view_as(rollout.log_prob)
+        row = rule.update(rollout, Estimate(advantage, target), 0.0, rng)
+    return policy, rule, row
+
+
+def test_further_passes_move_the_critic_alone():
+    policy, rule, _ = after_updates("gaussian", 1)
+    further, _, row = after_updates("gaussian", 1, critic_epochs=10, critic_minibatch=32)
+    assert not [name for name in rule.state() if name.startswith("critic_")]
+    target = rollout_of("gaussian", length=64)[3].flatten()
+    obs = rollout_of("gaussian", length=64)[1].obs.flatten(0, 1)
+    for name, weight in policy.unflatten(policy.theta).items():
+        assert torch.equal(weight, further.unflatten(further.theta)[name]) == (not name.startswith("critic")), name
+    off, less = (((one.value(obs) - target) ** 2).mean() for one in (policy, further))
+    assert less < off
+    assert row["train/value_loss"] >= 0
+
+
+def test_further_passes_go_on_from_a_checkpoint():
+    options = {"critic_epochs": 2, "critic_learning_rate": 3e-4, "value_coef": 0.0}
+    policy, rule, _ = after_updates("gaussian", 1, **options)
+    other = ClippedSurrogate(policy, rule.options)
+    other.load_state(rule.state())
+    assert rule.state().keys() == other.state().keys()
+    assert all(torch.equal(tensor, other.state()[name]) for name, tensor in rule.state().items())
+    assert rule.state()["critic_steps"] == 2  # minibatches of 256
+
+
 def test_the_adaptive_rate_follows_the_kl_and_is_checkpointed():
     policy, rollout, advantage, target = rollout_of("gaussian")
     for adaptive_kl, expected in ((1e-6, 1 / 1.5), (10.0, 1.5)):

@@ -47,7 +47,22 @@ def weights(learner: Learner) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 @pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.slow)])
 def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
-    config = small(env=env, head=head)
+    resumes_to_the_bit(small(env=env, head=head), tmp_path)
+
+
+LEVERS = [{"algorithm.critic_epochs": 2, "algorithm.critic_minibatch": 64}, {"algorithm.recompute_advantage": True}]
+
+
+@pytest.mark.parametrize("lever", LEVERS, ids=str)
+def test_a_lever_changes_the_run_and_resumes_to_the_bit(lever, tmp_path):
+    plain = Learner(small())
+    for _ in range(6):
+        plain.update()
+    assert not torch.equal(plain.policy.theta, resumes_to_the_bit(small(**lever), tmp_path).policy.theta)
+
+
+def resumes_to_the_bit(config, tmp_path) -> Learner:
+    """Six updates, and three with three more from a checkpoint, are the same run."""
     straight = Learner(config)
     rows = [straight.update() for _ in range(6)]
 
@@ -65,6 +80,7 @@ def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
         timeless = {k: v for k, v in a.items() if not k.startswith("time/")}
         assert timeless == pytest.approx({k: b[k] for k in timeless}, abs=0, rel=0, nan_ok=True)
     assert straight.episodes == second.episodes
+    return straight
 
 
 def test_same_seed_same_run_other_seed_other_run():
