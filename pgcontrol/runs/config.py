@@ -43,6 +43,9 @@ class Config:
     )
     symmetric: bool = option(False, "a policy as symmetric as the task: it answers a mirrored observation mirrored")
     scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
+    average_from: float | None = option(
+        None, "share of the budget from which weights are averaged, for evaluation and export", least=0, below=1
+    )
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
     eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)
     video: bool = option(True, "every evaluation leaves a clip in videos/")

@@ -27,6 +27,8 @@ from pgcontrol.trunks.base import Trunk
 # what a policy is made of: the algorithm is no part of it
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
 
+AVERAGE = "average"  # a checkpoint's tensor of mean weights [P], of runs with `average_from`
+
 # episodes played side by side: a copy of Humanoid-v5 takes 16 MB of address space, with Gymnasium 28 MB
 AT_ONCE = 128
 
@@ -155,6 +157,8 @@ def env_to_play(
 def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
     """The policy of a run folder (its newest checkpoint) or of one checkpoint folder, and what its meta.json says.
 
+    Its weights are the averaged ones, where the run averages them.
+
     Raises:
         InputError: nothing there to load; one line that says why.
     """
@@ -170,6 +174,10 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
         why = f"meta.json does not say what the policy is made of ({type(error).__name__}: {one_line(error)})"
         raise InputError(f"{folder} is damaged: {why}") from None
     restore(policy, tensors, folder)
+    if (mean := tensors.get(AVERAGE)) is not None:
+        if mean.shape != policy.theta.shape:
+            raise InputError(f"{folder}: tensor {AVERAGE} has shape {tuple(mean.shape)}; expected {len(policy.theta)}")
+        policy.theta.copy_(mean)
     return policy, meta
 
 

@@ -23,6 +23,7 @@ from pgcontrol.runs import catalog, checkpoint, memory
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.text import one_line
+from pgcontrol.training.average import Average
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
@@ -49,6 +50,9 @@ class Learner:
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.prior and not algorithm.rule.heeds_prior:
             raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+        if config.average_from is not None and algorithm.sampling.asynchronous:
+            many = f"algorithm {algorithm.name!r} moves them in many processes"
+            raise InputError(f"average_from = {config.average_from}: no weights of one moment: {many}")
         memory.require_training(config)  # as far as it can be known before an environment is made
         # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
         self.asynchronous = algorithm.sampling.asynchronous
@@ -89,6 +93,7 @@ class Learner:
         self.collector = Collector(self.env, self.policy, *settings, self.sampling, scheme, self.compilation)
         self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
+        self.average = Average(self.policy, config.average_from)
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.rollout: Rollout | None = None  # what the last update learned from
         if fresh and self.env.time_limit is None:
@@ -200,6 +205,7 @@ class Learner:
         before, self.steps = self.steps, self.steps + steps
         self.updates += updates
         self.seconds += seconds
+        self.average.take(self.progress)
         row |= {"time/iterations": self.updates, "time/time_elapsed": self.seconds}
         if self.episodes:
             returns, lengths, taken = (np.array(column) for column in zip(*self.episodes, strict=True))
@@ -242,6 +248,7 @@ class Learner:
         meta = {"policy": self.spec, "algorithm": self.config.algorithm.name, "collector": env_extra}
         meta["plugins"] = self.plugins
         meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
+        tensors |= self.average.state()
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
         checkpoint.save(folder, tensors, meta, memory)
 
@@ -258,6 +265,7 @@ class Learner:
         tensors |= checkpoint.load_memory(folder)
         try:
             self.rule.load_state(under("rule.", tensors))
+            self.average.load_state(tensors)
             self.watch.load_state(under("watch.", tensors))
             if self.prior:
                 self.prior.load_state(under("prior.", tensors))

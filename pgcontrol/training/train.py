@@ -157,7 +157,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                     row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
                     finished = learner.steps >= config.total_steps
                     if config.eval_every and (finished or _due(config.eval_every, before, learner.steps)):
-                        row |= _evaluate(learner, folder, clips)
+                        with learner.average.played():
+                            row |= _evaluate(learner, folder, clips)
                     stop = guard(row)
                     log.write(learner.steps, row)
                     while learner.remarks:
