@@ -160,6 +160,9 @@ class CompareOptions:
     runs: Path | None = option(None, FOLDER, metavar="DIR")
     again: str | None = option(None, AGAIN, metavar="WHICH")
     dry_run: bool = option(False, "say what would run and how long it would take")
+    search_only: bool = option(
+        False, "make the search's trials, and no reported run; several processes may do so at once"
+    )
     clips: str = option("some", CLIPS, choices=WHICH)
     quiet: bool = option(True, QUIET)
 

@@ -1,8 +1,9 @@
 """A file or folder for one process at a time; a lock ends with the process that holds it, however that ends."""
 
 import os
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pgcontrol.options import InputError
@@ -39,3 +40,17 @@ def taken(path: Path) -> bool:
         return True
     except OSError:  # nothing there to take
         return False
+
+
+@contextmanager
+def waiting(path: Path) -> Generator[None]:
+    """Keep an existing file to this process and thread, once the others have let go of it."""
+    while True:
+        with ExitStack() as held:
+            try:
+                held.enter_context(alone(path, "taken"))
+            except InputError:
+                time.sleep(0.01)
+                continue
+            yield
+            return

@@ -1,5 +1,6 @@
 """`pgcontrol.compare` and `pgcontrol.report`: from a sweep's YAML to its rows, tables and page."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,10 @@ from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, takes
 from pgcontrol.reporting import page, tables, videos
 from pgcontrol.reporting.queries import Queries
-from pgcontrol.sweep import results
+from pgcontrol.sweep import found, results
 from pgcontrol.sweep.compare import Rows, run
 from pgcontrol.sweep.executor import Executor, Local
+from pgcontrol.sweep.searching import search
 from pgcontrol.sweep.sweep import Sweep, read_sweep
 
 
@@ -57,7 +59,7 @@ class Comparison:
 
 @takes(CompareOptions)
 def compare(options: CompareOptions) -> Comparison:
-    """Run what a sweep of arms and seeds still misses, and write its tables and its report.
+    """Run what a sweep of arms and seeds still misses, after its search, and write its tables and its report.
 
     Raises:
         InputError: the file, a run of it or a setting is wrong, or another process runs this sweep.
@@ -66,7 +68,19 @@ def compare(options: CompareOptions) -> Comparison:
     sweep, console = read_sweep(options.sweep), Terminal(quiet=options.quiet, highlight=False)
     where = options.runs or Path("runs") / options.sweep.stem
     executor = Local(options.jobs or usable_cpus())
-    return carry_out(sweep, executor, where, console, options.clips, options.dry_run, options.again)
+    if options.search_only and not sweep.search:
+        raise InputError(f"--search-only: {options.sweep} has no search")
+    dry, found_all = options.dry_run, True
+    if sweep.search and not found.answers(found.file_of(sweep.path), sweep.search):
+        say = functools.partial(console.print, markup=False, soft_wrap=True)
+        found_all = search(sweep, executor, where / "search", say, dry)
+        sweep = read_sweep(options.sweep)  # with the settings that were found
+    if options.search_only or not (found_all or dry):
+        queries = Queries(sweep, results.read(sweep), where)
+        written = None if dry else publish(queries, options.clips, lambda line: console.print(line, markup=False))
+        missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
+        return Comparison(queries, written, missing, {} if found_all or dry else {"search": "trials failed"})
+    return carry_out(sweep, executor, where, console, options.clips, dry, options.again)
 
 
 def carry_out(

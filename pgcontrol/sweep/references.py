@@ -64,8 +64,8 @@ def _reference(env: str, name: str, told: Any) -> Reference:
     return Reference(name, value, seconds, str(found.get("note", "")))
 
 
-def by_task(tree: Any, key: str, envs: set[str], values: str) -> dict[str, Any]:
-    """What YAML gave under a key, if it maps tasks of the grid to something, which `values` describes.
+def by_task(tree: Any, key: str, envs: set[str], values: str, whole: str = "grid") -> dict[str, Any]:
+    """What YAML gave under a key, if it maps tasks of the whole (grid, search) to something, which `values` describes.
 
     Raises:
         InputError: it does not.
@@ -74,5 +74,5 @@ def by_task(tree: Any, key: str, envs: set[str], values: str) -> dict[str, Any]:
         raise InputError(f"{key} = {tree!r}: must map tasks to {values}")
     for env in tree:
         if env not in envs:
-            raise InputError(f"{key}: {env!r} is no task of the grid{suggest(str(env), envs)}")
+            raise InputError(f"{key}: {env!r} is no task of the {whole}{suggest(str(env), envs)}")
     return tree

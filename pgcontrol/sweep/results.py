@@ -12,6 +12,8 @@ from pgcontrol_envs.plugins import loaded
 
 from pgcontrol.machine import files, locks
 from pgcontrol.options import InputError, near_miss
+from pgcontrol.runs import catalog, recommended
+from pgcontrol.runs.config import Config
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import run_state
@@ -42,6 +44,7 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
         **cell.key._asdict(),
         "settings": cell.settings,
         "config": run_of(run.config()),
+        "origins": _origins(cell, run.config()),
         **found,
         "diverged": manifest.get("status") == "diverged",
         **judged(folder),
@@ -51,6 +54,12 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
     }
     row = Row.read(line)
     return row.changed(curves=row.line["curves"] | _gained(row, folder, plots))
+
+
+def _origins(cell: Cell, config: Config) -> dict[str, str]:
+    """Who says each setting that is no default, by dotted name: `recommended`, or as a cell has it."""
+    advised = recommended.of(config.env, config.head.name) | catalog.algorithms()[config.method].recommended
+    return {key: "recommended" for key in advised if key in run_of(config)} | dict(cell.origins)
 
 
 def judged(folder: Path) -> dict[str, str | None]:

@@ -38,7 +38,8 @@ class Row:
     """A finished run of a sweep. Made by `read`, changed by `changed`. What has a default is not in older lines.
 
     Attributes:
-        settings: all that the YAML said of the run, by dotted name.
+        settings: all that the YAML and its search said of the run, by dotted name.
+        origins: who said each setting that was no default, by dotted name; see `Cell.origins`.
         config: every setting of the run, said or default, by dotted name.
         evaluated: mean return of the final policy's mode; None where there was no evaluation. `return` in the file.
         sampled: the same of the sampled policy.
@@ -59,6 +60,7 @@ class Row:
     arm: str
     seed: int
     settings: dict[str, Any]
+    origins: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] | None = None
     evaluated: float | None
     sampled: float | None

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, pick, read, suggest
 from pgcontrol.runs.config import Config, configure, flat, nested, with_arguments
-from pgcontrol.sweep import references
+from pgcontrol.sweep import found, references, search
 from pgcontrol.sweep.references import Reference
+from pgcontrol.sweep.search import Search
+from pgcontrol.sweep.space import Settings
 from pgcontrol.text import typed
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
-Settings = dict[str, Any]  # dotted
+KEYS += ("search",)
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # of a cell
 DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
@@ -52,11 +54,13 @@ class Cell:
     """One run of a sweep.
 
     Attributes:
-        settings: all that the YAML says of this run, by dotted name.
+        settings: all that the YAML and its search say of this run, by dotted name.
+        origins: which of them says it: `search`, `settings`, `arm` or `grid`, by dotted name.
     """
 
     key: Key
     settings: dict[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @functools.cached_property
     def config(self) -> Config:
@@ -129,13 +133,15 @@ class Sweep:
     `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
     the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
     `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
-    same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each.
+    same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each. `search` finds
+    settings for each arm before these runs are made; see `Search`.
 
     Attributes:
         plots: metrics to plot over training, beside the return.
         thresholds: task -> training return whose reaching is timed, in place of the default.
         references: task -> returns that others report.
         borrow: YAMLs of other sweeps, whose rows count here.
+        search: how arms' settings are found; None: as the YAML says.
     """
 
     path: Path
@@ -146,6 +152,7 @@ class Sweep:
     thresholds: dict[str, float] = field(default_factory=dict)
     references: dict[str, list[Reference]] = field(default_factory=dict)
     borrow: list[Path] = field(default_factory=list)
+    search: Search | None = None
 
     @property
     def results(self) -> Path:
@@ -176,6 +183,8 @@ def read_sweep(path: Path, checked: bool = True) -> Sweep:
         sweep = _sweep(path, tree)
         for cell in sweep.cells if checked else ():
             _ = cell.config
+        if checked and sweep.search:
+            sweep.search.check()
         return sweep
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -184,7 +193,9 @@ def read_sweep(path: Path, checked: bool = True) -> Sweep:
 def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
         pick("key", key, dict.fromkeys(KEYS))
-    cells = _cells(_grids(tree), _arms(tree), _common(tree))
+    grids, own, common = _grids(tree), _arms(tree), _common(tree)
+    here = found.read(found.file_of(path)) if "search" in tree else {}
+    cells = _cells(grids, own, common, here)
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
         pick("baseline", tree["baseline"], arms)
@@ -197,7 +208,23 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         thresholds=_thresholds(tree, envs),
         references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
+        search=_search(tree["search"], own, common, cells) if "search" in tree else None,
     )
+
+
+def _search(tree: Any, arms: Mapping[str, Settings], common: Settings, cells: list[Cell]) -> Search:
+    asked = search.parse(tree, {arm: common | own for arm, own in arms.items()}, {cell.key.seed for cell in cells})
+    names = {axis.name for axis in asked.axes}
+    for cell in cells:
+        if varied := [name for name in names & cell.settings.keys() if cell.origins[name] == "grid"]:
+            raise InputError(f"search: space: {varied[0]}: the grid says it already")
+    places = dict[str, str]()
+    for arm, task in itertools.product(arms, asked.tasks):
+        if len((name := Key(task, arm, max(asked.seeds)).name).encode()) > LONGEST:
+            raise InputError(f"search: {arm[:40]!r}... on {task} makes a folder's name of more than {LONGEST} letters")
+        if (other := places.setdefault(name, arm)) != arm:
+            raise InputError(f"search: arms {other!r} and {arm!r} would share run folders; rename one")
+    return asked
 
 
 def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -258,11 +285,14 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     return grids
 
 
-def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -> list[Cell]:
+def _cells(
+    grids: list[Settings], arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings]
+) -> list[Cell]:
     """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
-    found, kinds, names = dict[Key, Settings](), dict[tuple[str, str], Settings](), dict[str, Key]()
-    for key, settings in (pair for grid in grids for pair in _expand(grid, arms, common)):
-        found.setdefault(key, settings)
+    cells, kinds, names = dict[Key, Cell](), dict[tuple[str, str], Settings](), dict[str, Key]()
+    for cell in (cell for grid in grids for cell in _expand(grid, arms, common, found)):
+        key, settings = cell.key, cell.settings
+        cells.setdefault(key, cell)
         first = kinds.setdefault((key.env, key.arm), settings)
         if first != settings | {"seed": first["seed"]}:
             how = difference(first | {"seed": key.seed}, settings, "there")
@@ -275,19 +305,25 @@ def _cells(grids: list[Settings], arms: dict[str, Settings], common: Settings) -
         if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
-    return [Cell(key, settings) for key, settings in found.items()]
+    return [*cells.values()]
 
 
-def _expand(grid: Settings, arms: dict[str, Settings], common: Settings) -> Iterator[tuple[Key, Settings]]:
-    """Each cell of a grid, with its settings."""
+def _expand(
+    grid: Settings, arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings]
+) -> Iterator[Cell]:
+    """Each cell of a grid; of settings the special count: the grid's, the arm's, common ones, those that were found."""
     more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
     envs, chosen = _values("env", grid["env"]), _values("arm", grid.get("arm", list(arms)))
     varied = [_values(key, value) for key, value in more.items()]
     for env, arm, seed, *values in itertools.product(envs, chosen, _seeds(grid), *varied):
         extra = dict(zip(more, values, strict=True))
         listed = (f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list))
-        settings = common | pick("arm", arm, arms) | flat(extra) | {"env": env, "seed": seed}
-        yield Key(str(env), " ".join([arm, *listed]), seed), settings
+        own = pick("arm", arm, arms)
+        layers = {"search": found.get(arm, {}), "settings": common, "arm": own, "grid": flat(extra)}
+        layers["grid"] |= {"env": env, "seed": seed}
+        settings = {key: value for layer in layers.values() for key, value in layer.items()}
+        origins = {key: name for name, layer in layers.items() for key in layer}
+        yield Cell(Key(str(env), " ".join([arm, *listed]), seed), settings, origins)
 
 
 def _seeds(grid: dict[str, Any]) -> list[int]:

@@ -1,0 +1,101 @@
+"""NAME.found.yaml: the setting that a search found for each arm of NAME.yaml, and where it came from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pgcontrol.machine import files, yaml_file
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import flat
+from pgcontrol.sweep import trials
+from pgcontrol.sweep.search import Search
+from pgcontrol.sweep.space import Settings
+from pgcontrol.sweep.trials import TrialRow
+
+HEAD = """\
+# What the search of {name} found: the sweep's reported runs use it. Written by `pgcontrol compare {name}`.
+"""
+
+
+def file_of(sweep: Path) -> Path:
+    """Where the found settings of a sweep are kept."""
+    return sweep.with_suffix(".found.yaml")
+
+
+def read(file: Path) -> dict[str, Settings]:
+    """The found settings of each arm, dotted; nothing where nothing was found yet.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    return {arm: flat(_settings(file, arm, told)) for arm, told in _read(file).items()}
+
+
+def _read(file: Path) -> Mapping[str, Any]:
+    return yaml_file.read(file, "what a search found for each arm") if file.exists() else {}
+
+
+def _settings(file: Path, arm: str, told: Any) -> Mapping[str, Any]:
+    found = told.get("settings") if isinstance(told, dict) else None
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: {arm}: settings = {found!r}: must map settings to values; delete it to search again")
+    return found
+
+
+def answers(file: Path, search: Search) -> bool:
+    """Whether a file has what was found by this very search, with at least as many trials."""
+    told = _read(file)
+    return all(
+        isinstance(there := told.get(arm), dict)
+        and there.get("search") == search.fingerprint(arm)
+        and isinstance(made := there.get("trials"), dict)
+        and sum(n for n in made.values() if isinstance(n, int)) >= search.trials
+        for arm in search.searched()
+    )
+
+
+def write(file: Path, sweep: Path, search: Search, rows: Sequence[TrialRow], zero: Mapping[str, float]) -> None:
+    """Write down the best trial of each arm, with what another would need to search again.
+
+    Args:
+        file: to write.
+        sweep: the YAML.
+        search: that has come to its end.
+        rows: of its trials.
+        zero: task -> return that counts as 0.
+
+    Raises:
+        InputError: no trial of an arm has finished.
+    """
+    tree = {arm: _told(search, rows, arm, zero) for arm in search.searched()}
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    files.replace({file: HEAD.format(name=sweep.name) + text})
+
+
+def _told(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str, float]) -> dict[str, Any]:
+    best = trials.best(rows, arm)
+    if not best.trials:
+        how = ", ".join(f"{n} {state}" for state, n in best.counts.items())
+        raise InputError(f"search: no trial of arm {arm!r} came to its end ({how}): nothing to choose from")
+    first, second = best.trials[0], next(iter(best.trials[1:]), None)
+    told = {"settings": first.settings, "score": _rounded(first.score), "trial": first.number}
+    if second:
+        told["second"] = {"score": _rounded(second.score), "trial": second.number, "settings": second.settings}
+    told["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
+    told["trials"] = best.counts
+    told |= {"tasks": list(search.tasks), "seeds": list(search.seeds), "budget": search.budget}
+    told |= {"scored": search.score, "zero": dict(zero), "reference": dict(search.reference)}
+    told |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
+    dates = sorted({row.date for row in rows if row.arm == arm})
+    return told | {
+        "date": dates[-1],
+        "revision": first.revision,
+        "optuna": first.optuna,
+        "search": search.fingerprint(arm),
+    }
+
+
+def _rounded(number: float) -> float:
+    return float(f"{number:.4g}")

@@ -1,0 +1,255 @@
+"""The journal of a search: its trials as Optuna keeps them, in a file that several processes may share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pgcontrol.machine import locks
+from pgcontrol.options import InputError
+from pgcontrol.sweep import space
+from pgcontrol.sweep.search import Search
+from pgcontrol.sweep.space import Settings
+from pgcontrol.sweep.sweep import Key, difference
+from pgcontrol.sweep.trials import FINISHED, IMPOSSIBLE, TrialRow, ranked
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+SEED = 1  # of the samplers; with the number of a trial, so that a search that goes on draws no point twice
+FEWEST, MOST = 2, 10  # trials before a sampler or a pruner goes by what the others came to: a quarter of all, within
+
+
+def require() -> None:
+    """Make sure that Optuna is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("optuna") is None:
+        raise InputError("search: it needs optuna: pip install 'pgcontrol[search]'")
+
+
+class _Turns:
+    """A lock for Optuna's journal that ends with the process that holds it, however that ends."""
+
+    def __init__(self, file: Path):
+        self._file, self._held = file, None
+
+    def acquire(self) -> bool:
+        self._held = locks.waiting(self._file)
+        self._held.__enter__()
+        return True
+
+    def release(self) -> None:
+        assert self._held is not None
+        self._held.__exit__(None, None, None)
+
+
+class Journal:
+    """The trials of a search, a study for each arm."""
+
+    def __init__(self, search: Search, folder: Path, rows: Sequence[TrialRow]):
+        """Open the journal, or begin one.
+
+        Args:
+            search: what is searched.
+            folder: of the journal and of the trials' run folders.
+            rows: of trials that a journal which is gone has had.
+
+        Raises:
+            InputError: the journal is damaged, or of another search.
+        """
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # its version is pinned
+        folder.mkdir(parents=True, exist_ok=True)
+        self.search, self.folder, self.file = search, folder, folder / "journal.jsonl"
+        for name in ("turn", "writing"):
+            (folder / f".{name}").touch()
+        lock: Any = _Turns(folder / ".writing")
+        self._points = {arm: search.points(arm) for arm in search.searched()} if search.sampler == "grid" else {}
+        with self.turn():
+            try:
+                storage = JournalStorage(JournalFileBackend(str(self.file), lock))
+                self.studies = {arm: self._study(storage, arm, rows) for arm in search.searched()}
+            except (ValueError, KeyError, AttributeError, TypeError) as error:
+                if isinstance(error, InputError):
+                    raise
+                raise InputError(f"{self.file} is damaged; delete it: the trials that ended are kept") from None
+
+    def _study(self, storage: Any, arm: str, rows: Sequence[TrialRow]) -> Study:
+        import optuna
+
+        study = optuna.create_study(
+            storage=storage, study_name=arm, direction="maximize", load_if_exists=True, pruner=self._pruner()
+        )
+        asked = self.search.identity(arm)
+        made = study.user_attrs.get("search", asked)
+        if made != asked:
+            how = difference(made, asked, "asked")
+            raise InputError(f"{self.file} is of another search ({how}); name another --runs, or delete its folder")
+        if "search" not in study.user_attrs:
+            study.set_user_attr("search", asked)
+            for row in sorted((row for row in rows if row.arm == arm), key=lambda row: row.number):
+                study.add_trial(self._kept(arm, row))
+        return study
+
+    def _kept(self, arm: str, row: TrialRow) -> FrozenTrial:
+        """A trial as Optuna would have it, from its row."""
+        from optuna.trial import create_trial
+
+        axes = {axis.name: axis for axis in self.search.axes_of(arm)}
+        settings = self.search.settings(arm) | row.settings
+        return create_trial(
+            state=_state(row.state),
+            value=row.score if row.state == FINISHED else None,
+            params={name: axes[name].kept(value) for name, value in row.settings.items()},
+            distributions={name: axes[name].distribution(settings) for name in row.settings},
+            user_attrs={"row": dataclasses.asdict(row)},
+            intermediate_values=dict(row.values),
+        )
+
+    @contextmanager
+    def turn(self) -> Generator[None]:
+        """Keep the other processes and threads from taking a trial meanwhile."""
+        with locks.waiting(self.folder / ".turn"):
+            yield
+
+    def trials(self, arm: str) -> list[FrozenTrial]:
+        """All that were begun."""
+        return self.studies[arm].get_trials(deepcopy=False)
+
+    def open(self) -> dict[tuple[str, int], FrozenTrial]:
+        """Those that have not ended, by arm and number."""
+        return {(arm, t.number): t for arm in self.studies for t in self.trials(arm) if not t.state.is_finished()}
+
+    def rows(self) -> list[TrialRow]:
+        """Of the trials that have ended, with the scores they have now."""
+        found = list[TrialRow]()
+        for arm in self.studies:
+            lines = [trial.user_attrs.get("row") for trial in self.trials(arm) if trial.state.is_finished()]
+            rows = [TrialRow.read(line) for line in lines if line]
+            found += ranked(rows) if self.search.score == "rank" else rows
+        return found
+
+    def place(self, arm: str, number: int) -> Path:
+        """The folder of a trial's run folders."""
+        return self.folder / Key(f"t{number}", arm, 0).name.removesuffix("-s0")
+
+    def begin(self, arm: str) -> tuple[int, Settings]:
+        """Begin the arm's next trial; for who has the `turn`. Its number, and the values to try.
+
+        Raises:
+            InputError: the values cannot stand together; such a trial has ended.
+        """
+        study, number = self.studies[arm], len(self.trials(arm))
+        if not any(trial.state.name == "WAITING" for trial in self.trials(arm)):  # of one who was killed here
+            study.enqueue_trial(self._proposed(arm, number))
+        return (begun := study.ask()).number, self._values(arm, begun)
+
+    def settings(self, arm: str, number: int) -> Settings:
+        """The values of a trial that has begun."""
+        return self._values(arm, self._trial(arm, number))
+
+    def report(self, arm: str, number: int, stage: int, value: float) -> bool:
+        """Keep a trial's mean score at a stage; returns whether it is hopeless, and should be stopped."""
+        (trial := self._trial(arm, number)).report(value, stage)
+        return trial.should_prune()
+
+    def end(self, row: TrialRow) -> None:
+        """Keep a trial that has ended."""
+        with suppress(ValueError):  # ended already: where no locks are, another may have made it as well
+            self._trial(row.arm, row.number).set_user_attr("row", dataclasses.asdict(row))
+            value = row.score if row.finished else None
+            self.studies[row.arm].tell(row.number, value, state=_state(row.state))
+
+    def _trial(self, arm: str, number: int) -> Trial:
+        from optuna import Trial
+
+        # there is no public way to take up a trial that another process has begun
+        return Trial(self.studies[arm], self.trials(arm)[number]._trial_id)
+
+    def _values(self, arm: str, trial: Trial) -> Settings:
+        """What Optuna says of each axis that there is."""
+
+        def value(axis: space.Axis, settings: Settings) -> list[Any]:
+            return [axis.value(_suggested(trial, axis.name, axis.distribution(settings)))]
+
+        return next(space.leaves(self.search.axes_of(arm), self.search.settings(arm), value))
+
+    def _proposed(self, arm: str, number: int) -> dict[str, Any]:
+        """The next point, as Optuna keeps it."""
+        import optuna
+
+        if self._points:
+            axes = {axis.name: axis for axis in self.search.axes_of(arm)}
+            return {name: axes[name].kept(value) for name, value in self._points[arm][number].items()}
+        view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number))
+        if self.search.sampler == "sobol":
+            for _ in range(number):  # the sequence is the same for all who ask: this many points are taken
+                view.ask()
+        else:
+            scores = {row.number: row.score for row in self.rows() if row.arm == arm and row.finished}
+            for trial in self.studies[arm].get_trials():
+                if trial.number in scores:
+                    trial.value = scores[trial.number]
+                view.add_trial(trial)
+        trial = view.ask()
+        self._values(arm, trial)
+        return trial.params
+
+    def _sampler(self, arm: str, number: int) -> BaseSampler:
+        from optuna.samplers import QMCSampler, RandomSampler, TPESampler
+
+        if self.search.sampler == "random":
+            return RandomSampler(seed=SEED + number)
+        if self.search.sampler == "tpe":
+            early = self._early()
+            return TPESampler(seed=SEED + number, n_startup_trials=early, multivariate=True, group=True)
+        corners = space.corners(self.search.axes_of(arm), self.search.settings(arm))
+        axes = {axis.name: axis.distribution(settings) for axis, settings in corners}
+
+        class Sobol(QMCSampler):
+            """All axes that there may be, where Optuna would take those of the first trial."""
+
+            def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+                return dict(axes)
+
+        return Sobol(scramble=True, seed=SEED)
+
+    def _early(self) -> int:
+        return min(max(math.ceil(self.search.trials / 4), FEWEST), MOST)
+
+    def _pruner(self) -> Any:
+        from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
+
+        if self.search.pruner == "median":
+            return MedianPruner(n_startup_trials=self._early())
+        return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
+
+
+def _suggested(trial: Trial, name: str, values: Any) -> Any:
+    """A trial's value out of a distribution: Optuna has a method for each kind of them."""
+    if hasattr(values, "choices"):
+        return trial.suggest_categorical(name, values.choices)
+    suggest = trial.suggest_int if isinstance(values.low, int) else trial.suggest_float
+    return suggest(name, values.low, values.high, log=values.log, step=values.step)
+
+
+def _state(state: str) -> Any:
+    from optuna.trial import TrialState
+
+    names = {FINISHED: TrialState.COMPLETE, IMPOSSIBLE: TrialState.FAIL}
+    return names.get(state, TrialState.PRUNED)

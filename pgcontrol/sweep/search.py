@@ -1,0 +1,196 @@
+"""The block `search:` of a sweep's YAML: how each arm's settings are found before its reported runs are made."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+from pgcontrol.machine import files
+from pgcontrol.options import REQUIRED, InputError, option, read, read_options
+from pgcontrol.runs.config import configure
+from pgcontrol.sweep import references, space
+from pgcontrol.sweep.space import Axis, Settings
+
+MOST = 10_000  # trials of an arm
+SAMPLERS = ("tpe", "sobol", "random", "grid")
+PRUNERS = ("median", "halving", "none")
+SCORES = ("normalised", "rank")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """What a search is, but for its space and its references."""
+
+    trials: int = option(REQUIRED, "settings that are tried, of every arm", least=1, most=MOST)
+    budget: int = option(REQUIRED, "environment steps of each run of a trial", least=1, most=10**11)
+    tasks: tuple[str, ...] = option(REQUIRED, "a trial runs on each of them, one after the other")
+    seeds: tuple[int, ...] = option(REQUIRED, "of those runs; none that the grid names", least=0, most=2**63 - 1)
+    score: str = option("normalised", "mean over tasks and seeds: of what", choices=SCORES)
+    sampler: str = option("tpe", "what proposes settings", choices=SAMPLERS)
+    pruner: str = option("median", "what stops a hopeless trial", choices=PRUNERS)
+    evaluations: int = option(4, "of a run: when a trial may be stopped", least=1, most=1000)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search(SearchOptions):
+    """A search, for every arm of a sweep.
+
+        search:
+          space:
+            algorithm.learning_rate: {low: 1.0e-4, high: 3.0e-3, log: true}
+            head.initial_std: {low: 0.2, high: 1.0}
+            head.bins: [7, 11, 21]   # of arms whose head has bins
+          trials: 16                 # of every arm
+          budget: 100_000            # environment steps of each run of a trial
+          tasks: [Hopper-v5, Walker2d-v5]
+          seeds: [100, 101]          # none that is reported
+          score: normalised          # 0: no torque at all, 1: the reference; or rank
+          reference: {Hopper-v5: 3600, Walker2d-v5: 4900}
+          sampler: tpe               # or sobol, random, grid
+          pruner: median             # or halving, none
+
+    Attributes:
+        axes: what is searched, words before numbers.
+        reference: task -> return that counts as 1.
+        arms: arm -> what the YAML says of its runs.
+    """
+
+    axes: list[Axis]
+    reference: dict[str, float]
+    arms: dict[str, Settings]
+
+    @property
+    def runs(self) -> int:
+        """Of a trial."""
+        return len(self.tasks) * len(self.seeds)
+
+    @property
+    def eval_every(self) -> int:
+        """Environment steps between two evaluations of a run."""
+        return -(-self.budget // self.evaluations)
+
+    def searched(self) -> list[str]:
+        """Arms that have something to search."""
+        return [arm for arm in self.arms if any(True for _ in space.corners(self.axes_of(arm), self.settings(arm)))]
+
+    def axes_of(self, arm: str) -> list[Axis]:
+        """What may be searched for an arm: no setting that the YAML says already."""
+        said = self.settings(arm)
+        return [axis for axis in self.axes if axis.name not in said and (axis.arms is None or arm in axis.arms)]
+
+    def settings(self, arm: str, task: str | None = None) -> Settings:
+        """Of a trial's runs, before what is searched."""
+        trial = {"total_steps": self.budget, "eval_every": self.eval_every, "video": False}
+        return self.arms[arm] | trial | {"env": task or self.tasks[0]}
+
+    def identity(self, arm: str) -> dict[str, str]:
+        """What makes an arm's trials answer this search; more trials are more of the same."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchOptions) if f.name != "trials"}
+        told = fields | {"reference": self.reference} | self.settings(arm)
+        return {key: str(value) for key, value in told.items()} | {a.name: str(a) for a in self.axes_of(arm)}
+
+    def fingerprint(self, arm: str) -> str:
+        """Equal for equal `identity`."""
+        return files.checksum(repr(sorted(self.identity(arm).items())))
+
+    def asks(self, arm: str, fingerprint: str) -> bool:
+        """Whether a trial with that fingerprint answers this search."""
+        return arm in self.arms and fingerprint == self.fingerprint(arm)
+
+    def points(self, arm: str) -> list[Settings]:
+        """Of a grid, one for each trial."""
+        every = space.leaves(self.axes_of(arm), self.settings(arm), lambda axis, _: axis.values())
+        return list(itertools.islice(every, MOST + 1))
+
+    def check(self) -> Self:
+        """Check every value that the search may try.
+
+        Raises:
+            InputError: names the setting, its value and what would do.
+        """
+        for arm, task in itertools.product(self.arms, self.tasks):
+            configure(self.settings(arm, task))
+        there = set[str]()
+        for arm in self.arms:
+            for axis, settings in space.corners(self.axes_of(arm), self.settings(arm)):
+                there.add(axis.name)
+                try:
+                    axis.check(settings)
+                except InputError as error:
+                    raise InputError(f"search: space: {error}") from None
+        for axis in self.axes:
+            if axis.name not in there:
+                raise InputError(f"search: space: {self._missing(axis)}")
+        self._check_grid()
+        return self
+
+    def _missing(self, axis: Axis) -> str:
+        """Why no arm has a setting."""
+        for arm in axis.arms or self.arms:
+            if axis.name in (said := self.settings(arm)):
+                return f"{axis.name}: nothing is left to search: it is {said[axis.name]!r} for {arm} already"
+            try:
+                configure(said | {axis.name: axis.ends[0]})
+            except InputError as error:
+                return str(error)
+        return f"{axis.name}: no arm has such a setting"
+
+    def _check_grid(self) -> None:
+        if self.sampler != "grid":
+            return
+        sizes = {arm: len(self.points(arm)) for arm in self.searched()}
+        if len(set(sizes.values())) > 1:
+            told = ", ".join(f"{arm} {n}" for arm, n in sizes.items())
+            advice = "list as many for each, or choose another sampler"
+            raise InputError(f"search: space: the grid has another number of points for each arm ({told}): {advice}")
+        if (size := max(sizes.values())) != self.trials:
+            raise InputError(f"search: trials = {self.trials}: the grid has {size} points; must be {size}")
+
+
+def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> Search:
+    """A search, of which the values in its space are not checked yet.
+
+    Args:
+        tree: what the YAML says under `search`.
+        arms: arm -> what the YAML says of its runs.
+        reported: seeds of the grid.
+
+    Raises:
+        InputError: one line that names the key.
+    """
+    if not isinstance(tree, dict):
+        raise InputError(f"search = {tree!r}: must map space, trials, budget, tasks and seeds to values")
+    tree = dict(tree)
+    axes, reference = space.read(tree.pop("space", None), arms), tree.pop("reference", None)
+    if isinstance(tree.get("trials"), dict):
+        raise InputError(f"search: trials = {tree['trials']}: must be one number, the same for every arm")
+    for key in ("tasks", "seeds"):
+        _require_list(key, tree.get(key))
+    required = [f.name for f in dataclasses.fields(SearchOptions) if f.default is REQUIRED]
+    found = read_options(SearchOptions, tree, "search.", ("space", "reference"))
+    if missing := [name for name in required if name not in tree]:
+        raise InputError(f"search: {', '.join(missing)} missing")
+    if seen := [seed for seed in found["seeds"] if seed in set(reported)]:
+        raise InputError(f"search: seeds: {seen[0]} is a seed of the grid, so it is reported; use others, such as 100")
+    options = SearchOptions(**found)
+    if options.score == "rank" and options.pruner != "none":
+        raise InputError(f"search: pruner = {options.pruner!r}: a rank is known at the end only; say pruner: none")
+    return Search(**found, axes=axes, reference=_reference(reference, options), arms=dict(arms))
+
+
+def _require_list(key: str, given: Any) -> None:
+    if not isinstance(given, list) or not given:
+        example = {"tasks": "[Hopper-v5]", "seeds": "[100, 101]"}[key]
+        raise InputError(f"search: {key} = {given!r}: must be a list, such as {example}")
+    if any(value in given[:i] for i, value in enumerate(given)):
+        raise InputError(f"search: {key} = {given!r}: one is there twice")
+
+
+def _reference(tree: Any, options: SearchOptions) -> dict[str, float]:
+    returns = "the returns that count as 1, such as {Hopper-v5: 3600}"
+    given = references.by_task(tree or {}, "search: reference", set(options.tasks), returns, "search")
+    for task in options.tasks if options.score == "normalised" else ():
+        if task not in given:
+            raise InputError(f"search: reference: {task} has none: name {returns}, or say score: rank")
+    limits = references.RETURN
+    return {task: read(f"search: reference: {task}", value, float, limits) for task, value in given.items()}

@@ -1,0 +1,319 @@
+"""The search of a sweep: trials are made, several at a time, until every arm has had its number of them."""
+
+import datetime
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from pgcontrol.machine import locks
+from pgcontrol.measures.verdicts import STEPS
+from pgcontrol.options import InputError
+from pgcontrol.play import evaluate
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import env_to_play
+from pgcontrol.runs.log import last_row, read_rows
+from pgcontrol.sweep import found, journal, results, run_state, trials
+from pgcontrol.sweep.executor import Ended, Executor
+from pgcontrol.sweep.journal import Journal
+from pgcontrol.sweep.row import Row
+from pgcontrol.sweep.search import Search
+from pgcontrol.sweep.space import Settings
+from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.sweep.trials import DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
+from pgcontrol.text import count, lasting, short, typed
+
+PAUSE = 1.0  # seconds between two looks at what other processes do
+EPISODES = 20  # of the zero policy
+EVALUATION = "eval/mean_reward"  # of the policy's mode, in a log
+Say = Callable[[str], object]
+
+
+class Ending(Exception):
+    """A trial ends before its last run has.
+
+    Attributes:
+        state: of the trial.
+    """
+
+    def __init__(self, state: str, why: str):
+        super().__init__(why)
+        self.state = state
+
+
+class Interrupted(Exception):
+    """The search ends before a trial does."""
+
+
+class Taken(NamedTuple):
+    """A trial that this thread makes, and no other.
+
+    Attributes:
+        values: of what is searched.
+        lock: closed when the trial is made, or left.
+    """
+
+    arm: str
+    number: int
+    values: Settings
+    lock: ExitStack
+
+
+def cells(search: Search, arm: str, values: Settings) -> list[Cell]:
+    """The runs of a trial, in the order in which they are made: ordinary ones."""
+    keys = [Key(task, arm, seed) for task in search.tasks for seed in search.seeds]
+    return [Cell(key, search.settings(arm, key.env) | values | {"seed": key.seed}) for key in keys]
+
+
+def zeros(search: Search) -> dict[str, float]:
+    """Task -> mean return without any torque; nothing where scores are ranks.
+
+    Raises:
+        InputError: a reference is no better.
+    """
+    found, seed = dict[str, float](), search.seeds[0]
+    for task in search.tasks if search.score == "normalised" else ():
+        with closing(env_to_play(task, EPISODES, seed)) as env:
+            played = evaluate.episodes(env, evaluate.zero_agent(env), seed, count=EPISODES)
+        found[task] = float(played.returns.mean())
+        if found[task] >= search.reference[task]:
+            what = f"{search.reference[task]:g}: must be above {short(found[task])}, what no torque at all comes to"
+            raise InputError(f"search: reference: {task} = {what}")
+    return found
+
+
+def search(sweep: Sweep, executor: Executor, where: Path, say: Say, dry: bool = False) -> bool:
+    """Make the trials that are missing, and write down what was found.
+
+    Several processes may do so at a time: each makes trials that no other one makes. What was half finished when a
+    process ended is taken up.
+
+    Args:
+        sweep: with a search.
+        executor: what runs the runs of trials.
+        where: folder of the journal and of the trials' run folders.
+        say: hears of each trial.
+        dry: say what would run and how long it would take, and run nothing.
+
+    Returns:
+        Whether every arm has had its trials; False where some failed, and after a dry run.
+
+    Raises:
+        InputError: Optuna is missing, a trial cannot be run, or the journal is of another search.
+        KeyboardInterrupt: it was stopped; the same call goes on.
+    """
+    asked = sweep.search
+    assert asked is not None
+    journal.require()
+    arms = asked.searched()
+    rows = [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
+    missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
+    runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
+    say(f"search: {count(asked.trials, 'trial')} of each arm ({', '.join(arms)}), {runs} a trial, {len(rows)} done")
+    _expect(asked, executor, missing, say)
+    return not dry and Searching(sweep, asked, executor, where, rows, say).run()
+
+
+def _expect(search: Search, executor: Executor, missing: Mapping[str, int], say: Say) -> None:
+    """Say how long the missing trials will take."""
+    kinds = [cell for arm, n in missing.items() if n for cell in cells(search, arm, {})]
+    if times := executor.expected(kinds) if kinds else {}:
+        whole = sum(seconds * missing[key.arm] for key, seconds in times.items()) / executor.jobs
+        most = "at most " if search.pruner != "none" else ""
+        say(f"expected: {most}about {lasting(whole)} for {count(sum(missing.values()), 'trial')} of the search")
+
+
+class Searching:
+    """A search at work: as many threads as runs at a time, each of which makes one trial after the other."""
+
+    def __init__(self, sweep: Sweep, search: Search, executor: Executor, where: Path, rows: list[TrialRow], say: Say):
+        self.sweep, self.search, self.executor, self.say = sweep, search, executor, say
+        self.file = trials.file_of(sweep.path)
+        self.zero = zeros(search)
+        self.journal = Journal(search, where, rows)
+        self.failed = set[tuple[str, int]]()
+        self.stages: dict[tuple[str, int], int] = {}  # of trials: how many evaluations were looked at
+        self.stopping = threading.Event()
+        self.began, self.ended = time.monotonic(), 0
+
+    def run(self) -> bool:
+        """Until every trial has ended, be it in another process; see `search`."""
+        with ThreadPoolExecutor(self.executor.jobs) as pool:
+            while self._left():
+                try:
+                    for worker in [pool.submit(self._work) for _ in range(self.executor.jobs)]:
+                        worker.result()
+                    if self._left():
+                        time.sleep(PAUSE)  # another process makes them, or did, if it was killed
+                except BaseException:
+                    self.stopping.set()
+                    raise
+        rows = self._keep()
+        if self.failed:
+            self.say(f"{count(len(self.failed), 'trial')} of the search failed; the same command tries them again")
+            return False
+        found.write(found.file_of(self.sweep.path), self.sweep.path, self.search, rows, self.zero)
+        return True
+
+    def _left(self) -> int:
+        """How many trials have not ended, but for those that failed here."""
+        begun = {arm: self.journal.trials(arm) for arm in self.journal.studies}
+        unbegun = sum(max(self.search.trials - len(each), 0) for each in begun.values())
+        return unbegun + len(self.journal.open().keys() - self.failed)
+
+    def _work(self) -> None:
+        while not self.stopping.is_set() and (taken := self._take()):
+            with taken.lock:
+                self._make(taken)
+
+    def _take(self) -> Taken | None:
+        """A trial that nobody makes: one that was left half finished, or the next one of the arm that has fewest."""
+        with self.journal.turn():
+            for arm, number in self.journal.open():
+                if (arm, number) not in self.failed and (lock := self._lock(arm, number)):
+                    return Taken(arm, number, self.journal.settings(arm, number), lock)
+            arm = min(self.journal.studies, key=lambda arm: len(self.journal.trials(arm)))
+            if len(self.journal.trials(arm)) < self.search.trials:
+                number, values = self.journal.begin(arm)
+                lock = self._lock(arm, number)
+                return Taken(arm, number, values, lock) if lock else None
+        return None
+
+    def _lock(self, arm: str, number: int) -> ExitStack | None:
+        place, lock = self.journal.place(arm, number), ExitStack()
+        place.mkdir(exist_ok=True)
+        try:
+            lock.enter_context(locks.alone(place, "taken"))
+        except InputError:
+            return None
+        return lock
+
+    def _make(self, taken: Taken) -> None:
+        """The runs of a trial, one after the other, and its row."""
+        rows, state, why = list[Row](), FINISHED, ""
+        try:
+            asked = cells(self.search, taken.arm, taken.values)
+            for cell in asked:
+                self._check(cell)
+            for cell in asked:
+                self._run(taken, cell, rows)
+        except Interrupted:
+            return
+        except Ending as ending:
+            state, why = ending.state, str(ending)
+        except InputError as error:
+            self.failed.add(taken[:2])
+            self.say(f"{taken.arm}, trial {taken.number} failed: {error}")
+            return
+        row = self._row(taken, rows, state, why)
+        self.journal.end(row)
+        self.ended += 1
+        self._tell(row)
+        self._keep()
+
+    def _check(self, cell: Cell) -> None:
+        try:
+            _ = cell.config
+        except InputError as error:
+            raise Ending(IMPOSSIBLE, str(error)) from None
+
+    def _run(self, taken: Taken, cell: Cell, rows: list[Row]) -> None:
+        """A run of a trial, and its row behind those of the runs before it."""
+        where, error = self.journal.place(taken.arm, taken.number), ""
+        folder = where / cell.name
+        if not run_state.ended(cell, folder):
+            with closing(self.executor.run([cell], where)) as outcomes:
+                for outcome in outcomes:
+                    if isinstance(outcome, Ended):
+                        error = outcome.error
+                    elif self.stopping.is_set():
+                        raise Interrupted
+                    else:
+                        self._look(taken, cell, folder, rows)
+        if RunFolder(folder).manifest().get("status") == "diverged":
+            raise Ending(DIVERGED, error or f"{cell.name} diverged")
+        if error and not run_state.ended(cell, folder):
+            raise InputError(error)
+        self._look(taken, cell, folder, rows)
+        rows.append(results.row_of(cell, folder, ()))
+
+    def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Row]) -> None:
+        """Whether a trial goes on, by the evaluations in a run's log that nobody has looked at.
+
+        What is compared is the mean score as if the runs to come had none. It grows along a trial, and at the same
+        stage it is of the same runs in every trial.
+        """
+        log, key = folder / "metrics.jsonl", taken[:2]
+        seen, last = self.stages.get(key, 0), last_row(log)
+        if self.search.pruner == "none" or last is None or self._stage(last[STEPS], before) <= seen:
+            return
+        for row in read_rows(log):
+            stage = self._stage(row[STEPS], before)
+            if row.get(EVALUATION) is not None and stage > seen:
+                self.stages[key] = seen = stage
+                scores = [
+                    *(self._score(one.env, one.score) for one in before),
+                    self._score(cell.key.env, row[EVALUATION]),
+                ]
+                mean = sum(scores) / self.search.runs
+                if self.journal.report(*key, stage, mean) and stage < self.search.runs * self.search.evaluations:
+                    of = f"{stage} of {self.search.runs * self.search.evaluations} evaluations"
+                    raise Ending(STOPPED, f"at {short(mean)} after {of}")
+
+    def _stage(self, steps: float, before: list[Row]) -> int:
+        """Of an evaluation: its number, whatever the lengths of rollouts."""
+        most = self.search.evaluations
+        here = most if steps >= self.search.budget else min(int(steps) // self.search.eval_every, most)
+        return len(before) * most + here
+
+    def _score(self, task: str, value: float) -> float:
+        zero = self.zero[task]
+        return (value - zero) / (self.search.reference[task] - zero)
+
+    def _row(self, taken: Taken, rows: list[Row], state: str, why: str) -> TrialRow:
+        arm, number, values, _ = taken
+        returns, scores = Returns(), Returns()
+        for row in rows:
+            returns.setdefault(row.env, []).append(row.score)
+            if self.zero:
+                scores.setdefault(row.env, []).append(self._score(row.env, row.score))
+        folders = [*self.journal.place(arm, number).iterdir()]
+        logs = [last for folder in folders if (last := last_row(folder / "metrics.jsonl"))]
+        manifests = [RunFolder(folder).manifest() for folder in folders if folder.is_dir()]
+        return TrialRow(
+            arm=arm,
+            number=number,
+            state=state,
+            settings=values,
+            returns=returns,
+            scores=scores,
+            values=sorted(self.journal.trials(arm)[number].intermediate_values.items()),
+            steps=sum(int(last[STEPS]) for last in logs),
+            seconds=round(sum(manifest.get("seconds") or 0.0 for manifest in manifests), 1),
+            why=why,
+            search=self.search.fingerprint(arm),
+            revision=next((manifest.get("git") for manifest in manifests), None),
+            optuna=metadata.version("optuna"),
+            date=datetime.date.today().isoformat(),
+        )
+
+    def _tell(self, row: TrialRow) -> None:
+        """A trial in a line."""
+        came = short(row.score) if row.finished and row.scores else row.state + (f": {row.why}" if row.why else "")
+        what = ", ".join(f"{name} {typed(value)}" for name, value in row.settings.items())
+        left = self._left()
+        rest = (time.monotonic() - self.began) / self.ended * left
+        more = f"; {left} left, about {lasting(rest)}" if left else ""
+        self.say(f"{row.arm}, trial {row.number}: {came} in {row.seconds:,.0f} s ({what}){more}")
+
+    def _keep(self) -> list[TrialRow]:
+        """Put the rows of the trials that have ended beside the YAML; those of other searches stay."""
+        with self.journal.turn():
+            rows = self.journal.rows()
+            others = [row for row in trials.read(self.file) if not self.search.asks(row.arm, row.search)]
+            trials.write(self.file, [*others, *rows])
+        return rows

@@ -1,0 +1,217 @@
+"""What a search may change: settings with a range or a list of values, and which of them an arm has."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pgcontrol.options import InputError, pick, suggest
+from pgcontrol.runs.config import configure, flat, nested
+from pgcontrol.text import typed
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Settings = dict[str, Any]  # dotted
+KEYS = ("low", "high", "log", "step", "choices", "arms")
+SHAPE = "{low: 1.0e-4, high: 1.0e-2, log: true} or a list of values"
+DIGITS = 4  # of a value out of a range: people read it and type it
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting that is searched, in a range or among choices.
+
+    Attributes:
+        name: of the setting, dotted.
+        low: least value of the range, where there are no choices.
+        high: greatest value of the range.
+        log: whether the range is logarithmic.
+        step: between the values of the range; None: any value.
+        choices: values that are listed.
+        arms: names of the arms that it is searched for; None: all that have it.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    step: float | None = None
+    choices: tuple[Any, ...] = ()
+    arms: tuple[str, ...] | None = None
+
+    @property
+    def words(self) -> bool:
+        """Whether its values are names, such as heads, on which it depends which other settings there are."""
+        return any(isinstance(choice, str) for choice in self.choices)
+
+    @property
+    def ends(self) -> list[Any]:
+        """Values to check: where these are allowed, all are."""
+        return list(self.choices) or [self.low, self.high]
+
+    def values(self) -> list[Any]:
+        """All values, in order.
+
+        Raises:
+            InputError: there is no end of them.
+        """
+        if self.choices:
+            return list(self.choices)
+        if self.step is None:
+            raise InputError(f"search: space: {self.name} = {self}: a grid needs a list of values, or a step")
+        count = int((self.high - self.low) / self.step + 1e-9) + 1
+        return [_rounded(self.low + k * self.step, whole=self._whole()) for k in range(count)]
+
+    def _whole(self) -> bool:
+        return all(isinstance(number, int) for number in (self.low, self.high, self.step))
+
+    def __str__(self) -> str:
+        if self.choices:
+            return f"[{', '.join(map(typed, self.choices))}]"
+        more = (", log" if self.log else "") + (f", step {self.step:g}" if self.step else "")
+        return f"{self.low:g} to {self.high:g}{more}"
+
+    def distribution(self, settings: Settings) -> BaseDistribution:
+        """As Optuna has it, beside settings that decide whether the values are whole numbers.
+
+        Choices are their JSON: Optuna takes no lists among them.
+        """
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices:
+            return CategoricalDistribution([json.dumps(choice) for choice in self.choices])
+        if self._kind(settings) is int:
+            return IntDistribution(int(self.low), int(self.high), self.log, int(self.step or 1))
+        return FloatDistribution(float(self.low), float(self.high), self.log, self.step)
+
+    def value(self, kept: Any) -> Any:
+        """What a value of the `distribution` is as a setting."""
+        if self.choices:
+            return json.loads(kept)
+        return kept if isinstance(kept, int) else min(max(_rounded(kept), self.low), self.high)
+
+    def kept(self, value: Any) -> Any:
+        """The reverse of `value`."""
+        return json.dumps(value) if self.choices else value
+
+    def check(self, settings: Settings) -> None:
+        """Check every value beside settings that have this one.
+
+        Raises:
+            InputError: a value is not allowed; names it.
+        """
+        for value in self.ends:
+            configure(settings | {self.name: value})
+        if not self.choices and self._kind(settings) not in (int, float):
+            raise InputError(f"{self.name} = {self}: it is no number, so it needs a list of values")
+
+    def _kind(self, settings: Settings) -> type:
+        return known(settings | {self.name: self.low})[self.name]
+
+
+def _rounded(number: float, whole: bool = False) -> Any:
+    return round(number) if whole else float(f"{number:.{DIGITS}g}")
+
+
+def known(settings: Settings) -> Mapping[str, type]:
+    """Every setting that a run of these settings has, dotted, and the type of its value."""
+    return _known(json.dumps(settings, default=str))
+
+
+@functools.lru_cache(maxsize=1024)  # a grid of thousands of points asks the same again and again
+def _known(settings: str) -> dict[str, type]:
+    return {key: type(value) for key, value in flat(nested(configure(json.loads(settings)))).items()}
+
+
+def leaves(
+    axes: Sequence[Axis], settings: Settings, values: Callable[[Axis, Settings], Sequence[Any]]
+) -> Iterator[Settings]:
+    """Every combination of values for those of the axes that there are, where a word may bring or take the next.
+
+    Args:
+        axes: words before numbers.
+        settings: of the arm.
+        values: of an axis, beside the settings and the words so far.
+
+    Raises:
+        InputError: values that no run may have together.
+    """
+    if not axes:
+        yield {}
+        return
+    axis, rest = axes[0], axes[1:]
+    if axis.name not in known(settings):
+        yield from leaves(rest, settings, values)
+        return
+    for value in values(axis, settings):
+        for more in leaves(rest, settings | ({axis.name: value} if axis.words else {}), values):
+            yield {axis.name: value} | more
+
+
+def corners(axes: Sequence[Axis], settings: Settings) -> Iterator[tuple[Axis, Settings]]:
+    """Each axis that there is, beside each combination of words that it may stand beside."""
+    for leaf in leaves(axes, settings, lambda axis, _: axis.choices if axis.words else axis.ends[:1]):
+        for axis in axes:
+            if axis.name in leaf:
+                yield axis, settings | leaf
+
+
+def read(tree: Any, arms: Mapping[str, Any]) -> list[Axis]:
+    """The axes of a space, words before numbers.
+
+    Args:
+        tree: what the YAML says under `space`.
+        arms: of the sweep, by name.
+
+    Raises:
+        InputError: names the setting.
+    """
+    if not isinstance(tree, dict) or not tree:
+        raise InputError(f"search: space = {tree!r}: must map settings to ranges, such as {SHAPE}")
+    axes = [_axis(str(name).replace("-", "_"), given, arms) for name, given in tree.items()]
+    return sorted(axes, key=lambda axis: not axis.words)
+
+
+def _axis(name: str, given: Any, arms: Mapping[str, Any]) -> Axis:
+    where = f"search: space: {name}"
+    found = {"choices": given} if isinstance(given, list) else given
+    if not isinstance(found, dict):
+        raise InputError(f"{where} = {given!r}: must be {SHAPE}")
+    for key in found:
+        if key not in KEYS:
+            raise InputError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
+    names = found.get("arms")
+    for arm in names if isinstance(names, list) else [] if names is None else [names]:
+        pick("arm", arm, arms, f" (search: space: {name}: arms)")
+    chosen = None if names is None else tuple(names if isinstance(names, list) else [names])
+    if "choices" in found:
+        choices = found["choices"]
+        if not isinstance(choices, list) or not choices or set(found) - {"choices", "arms"}:
+            raise InputError(f"{where} = {given!r}: must be {SHAPE}")
+        if len({json.dumps(choice, default=str) for choice in choices}) < len(choices):
+            raise InputError(f"{where} = {given!r}: a value is there twice")
+        return Axis(name, choices=tuple(choices), arms=chosen)
+    return _range(where, name, found, chosen)
+
+
+def _range(where: str, name: str, found: dict[str, Any], arms: tuple[str, ...] | None) -> Axis:
+    for end in ("low", "high", *(["step"] if "step" in found else [])):
+        number: Any = found.get(end)
+        if type(number) not in (int, float) or not math.isfinite(number):
+            raise InputError(f"{where}: {end} = {number!r}: must be a number; a range is {SHAPE}")
+    low, high, log, step = found["low"], found["high"], found.get("log", False), found.get("step")
+    if type(log) is not bool:
+        raise InputError(f"{where}: log = {log!r}: must be true or false")
+    if not low < high:
+        raise InputError(f"{where}: low = {low} and high = {high}: low must be less than high")
+    if log and low <= 0:
+        raise InputError(f"{where}: low = {low}: must be greater than 0 in a logarithmic range")
+    if step is not None and (log or not 0 < step <= high - low):
+        what = "a logarithmic range has none" if log else f"must be greater than 0 and at most {high - low:g}"
+        raise InputError(f"{where}: step = {step}: {what}")
+    return Axis(name, low, high, log, step, arms=arms)

@@ -1,0 +1,148 @@
+"""What the trials of a search leave: a row each, beside the YAML, and what the best of them say."""
+
+import dataclasses
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pgcontrol.machine import files
+from pgcontrol.options import InputError
+
+Returns = dict[str, list[float]]  # task -> one for each seed
+FINISHED, STOPPED, DIVERGED, IMPOSSIBLE = STATES = ("finished", "stopped early", "diverged", "impossible")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRow:
+    """A trial that has ended.
+
+    Attributes:
+        number: among its arm's, from 0.
+        state: one of `STATES`.
+        settings: what was searched, by dotted name.
+        returns: of the final policy's mode, for the runs that came to their end.
+        scores: the same, normalised or as ranks.
+        values: (stage, mean score by then) of each evaluation, in order.
+        steps: environment steps that its runs took.
+        seconds: duration of its runs, added up.
+        why: of a trial that did not finish.
+        search: `Search.fingerprint` of the search that it answers.
+        revision: commit of the source tree.
+        optuna: version of Optuna.
+    """
+
+    arm: str
+    number: int
+    state: str
+    settings: dict[str, Any]
+    returns: Returns
+    scores: Returns
+    values: list[tuple[int, float]]
+    steps: int
+    seconds: float
+    why: str
+    search: str
+    revision: str | None
+    optuna: str
+    date: str
+
+    @property
+    def finished(self) -> bool:
+        """Whether all its runs came to their end, so that it can be chosen."""
+        return self.state == FINISHED
+
+    @property
+    def score(self) -> float:
+        """Mean over its runs."""
+        return float(np.mean([*self.scores.values()]))
+
+    @property
+    def seeds(self) -> np.ndarray:
+        """Mean over its tasks for each seed, [S]."""
+        return np.mean([*self.scores.values()], axis=0)
+
+    @classmethod
+    def read(cls, line: dict[str, Any]) -> "TrialRow":
+        """From JSON.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no row of a trial.
+        """
+        found = cls(**{f.name: line[f.name] for f in dataclasses.fields(cls)})
+        numbers = [number for each in (found.returns, found.scores) for row in each.values() for number in row]
+        if found.state not in STATES or not all(math.isfinite(number) for number in numbers):
+            raise ValueError
+        if found.finished and len({len(row) for row in found.scores.values()}) != 1:
+            raise ValueError
+        return dataclasses.replace(found, values=[(int(at), float(value)) for at, value in found.values])
+
+
+def file_of(sweep: Path) -> Path:
+    """Where the rows of a sweep's trials are kept."""
+    return sweep.with_suffix(".search.jsonl")
+
+
+def read(file: Path) -> list[TrialRow]:
+    """The rows there are.
+
+    Raises:
+        InputError: one is damaged; names the line.
+    """
+    found = []
+    for number, line in enumerate(files.read_text(file, "replace").splitlines() if file.exists() else (), start=1):
+        try:
+            found.append(TrialRow.read(files.unsealed(json.loads(line))))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{file}: line {number} is no trial, or a damaged one; delete it") from None
+    return found
+
+
+def write(file: Path, rows: Iterable[TrialRow]) -> None:
+    """Put rows into the place of what is there."""
+    files.replace({file: "".join(json.dumps(files.sealed(dataclasses.asdict(row))) + "\n" for row in rows)})
+
+
+def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
+    """Rows of an arm whose scores are ranks: the share of the other finished trials whose return is less, 1 at best."""
+    done = [row for row in rows if row.finished]
+    if not done:
+        return [*rows]
+    ranks = dict[int, Returns]()
+    for task in done[0].returns:
+        returns = np.array([row.returns[task] for row in done])  # [n, S]
+        less = (returns[:, None] > returns[None]).sum(1) + 0.5 * ((returns[:, None] == returns[None]).sum(1) - 1)
+        for row, shares in zip(done, less / max(len(done) - 1, 1), strict=True):
+            ranks.setdefault(row.number, {})[task] = shares.tolist()
+    return [dataclasses.replace(row, scores=ranks.get(row.number, {})) for row in rows]
+
+
+class Best(NamedTuple):
+    """The finished trials of an arm, the best first.
+
+    Attributes:
+        noise: deviation between the seeds of a setting, over all settings; None where each had one seed.
+    """
+
+    trials: list[TrialRow]
+    noise: float | None
+    counts: dict[str, int]
+
+    @property
+    def ahead(self) -> float | None:
+        """By how much the first is ahead of the second; None where there is no second."""
+        return self.trials[0].score - self.trials[1].score if len(self.trials) > 1 else None
+
+
+def best(rows: Iterable[TrialRow], arm: str) -> Best:
+    """Of an arm; of two trials alike, the first."""
+    own = [row for row in rows if row.arm == arm]
+    done = sorted((row for row in own if row.finished), key=lambda row: (-row.score, row.number))
+    several = [row.seeds.var(ddof=1) for row in done if len(row.seeds) > 1]
+    noise = float(np.sqrt(np.mean(several))) if several else None
+    return Best(done, noise, dict(Counter(row.state for row in own)))
