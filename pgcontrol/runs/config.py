@@ -92,11 +92,15 @@ PARTS = {
 OWN = " (to use your own: --plugin FILE.py)"
 
 
-def configure(settings: Mapping[str, Any]) -> Config:
+def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
     What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from
     the recommendations for the task and the head, else from the defaults.
+
+    Args:
+        settings: dotted.
+        together: refuse also what is right by itself and cannot work together, such as minibatches above a rollout.
 
     Raises:
         InputError: one line that names the setting, its value and what would do.
@@ -121,7 +125,8 @@ def configure(settings: Mapping[str, Any]) -> Config:
     if "checkpoint_every" not in merged:  # ten moments to look back on, of a short run, too
         tenth = max(config.total_steps // 10, 1)
         config = dataclasses.replace(config, checkpoint_every=min(config.checkpoint_every, tenth))
-    row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
+    if together:
+        row.check(config.algorithm.options, config.num_envs, config.rollout_steps)
     return config
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,10 +170,10 @@ class Journal:
 
     def end(self, row: TrialRow) -> None:
         """Keep a trial that has ended."""
-        with suppress(ValueError):  # ended already: where no locks are, another may have made it as well
-            self._trial(row.arm, row.number).set_user_attr("row", dataclasses.asdict(row))
-            value = row.score if row.finished else None
-            self.studies[row.arm].tell(row.number, value, state=_state(row.state))
+        trial = self._trial(row.arm, row.number)
+        trial.set_user_attr("row", dataclasses.asdict(row))
+        value = (row.score if row.scores else 0.0) if row.finished else None  # a rank is known among the others only
+        self.studies[row.arm].tell(trial, value, state=_state(row.state), skip_if_finished=True)
 
     def _trial(self, arm: str, number: int) -> Trial:
         from optuna import Trial

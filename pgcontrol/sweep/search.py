@@ -110,14 +110,13 @@ class Search(SearchOptions):
         """
         for arm, task in itertools.product(self.arms, self.tasks):
             configure(self.settings(arm, task))
-        there = set[str]()
-        for arm in self.arms:
-            for axis, settings in space.corners(self.axes_of(arm), self.settings(arm)):
-                there.add(axis.name)
-                try:
-                    axis.check(settings)
-                except InputError as error:
-                    raise InputError(f"search: space: {error}") from None
+        try:
+            corners = [c for arm in self.arms for c in space.corners(self.axes_of(arm), self.settings(arm))]
+            for axis, settings in corners:
+                axis.check(settings)
+        except InputError as error:
+            raise InputError(f"search: space: {error}") from None
+        there = {axis.name for axis, _ in corners}
         for axis in self.axes:
             if axis.name not in there:
                 raise InputError(f"search: space: {self._missing(axis)}")
@@ -125,15 +124,18 @@ class Search(SearchOptions):
         return self
 
     def _missing(self, axis: Axis) -> str:
-        """Why no arm has a setting."""
+        """Why no arm has a setting: the first reason that has an advice, or the first one."""
+        reasons = list[str]()
         for arm in axis.arms or self.arms:
             if axis.name in (said := self.settings(arm)):
-                return f"{axis.name}: nothing is left to search: it is {said[axis.name]!r} for {arm} already"
+                reasons.append(f"{axis.name}: nothing is left to search: it is {said[axis.name]!r} for {arm} already")
+                continue
             try:
                 configure(said | {axis.name: axis.ends[0]})
             except InputError as error:
-                return str(error)
-        return f"{axis.name}: no arm has such a setting"
+                reasons.append(str(error))
+        reasons.append(f"{axis.name}: it is no setting of a run")
+        return next((why for why in reasons if "did you mean" in why), reasons[0])
 
     def _check_grid(self) -> None:
         if self.sampler != "grid":

@@ -105,8 +105,8 @@ class Axis:
         Raises:
             InputError: a value is not allowed; names it.
         """
-        for value in self.ends:
-            configure(settings | {self.name: value})
+        for value in () if self.words else self.ends:  # words are among the settings, each in turn
+            configure(settings | {self.name: value}, together=False)  # others may be searched, too
         if not self.choices and self._kind(settings) not in (int, float):
             raise InputError(f"{self.name} = {self}: it is no number, so it needs a list of values")
 
@@ -125,7 +125,7 @@ def known(settings: Settings) -> Mapping[str, type]:
 
 @functools.lru_cache(maxsize=1024)  # a grid of thousands of points asks the same again and again
 def _known(settings: str) -> dict[str, type]:
-    return {key: type(value) for key, value in flat(nested(configure(json.loads(settings)))).items()}
+    return {key: type(value) for key, value in flat(nested(configure(json.loads(settings), together=False))).items()}
 
 
 def leaves(

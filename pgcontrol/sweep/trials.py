@@ -78,7 +78,7 @@ class TrialRow:
         numbers = [number for each in (found.returns, found.scores) for row in each.values() for number in row]
         if found.state not in STATES or not all(math.isfinite(number) for number in numbers):
             raise ValueError
-        if found.finished and len({len(row) for row in found.scores.values()}) != 1:
+        if found.finished and len({len(row) for row in found.returns.values()}) != 1:
             raise ValueError
         return dataclasses.replace(found, values=[(int(at), float(value)) for at, value in found.values])
 

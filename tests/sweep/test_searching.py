@@ -1,0 +1,303 @@
+"""A search at work: what it makes, once and no more, and what it leaves."""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from pgcontrol.cli import main
+from pgcontrol.options import InputError
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep import found, searching, trials
+from pgcontrol.sweep.executor import Ended, Executor, Local
+from pgcontrol.sweep.search import PRUNERS, SAMPLERS
+from pgcontrol.sweep.sweep import command, read_sweep
+from pgcontrol.training.train import train
+from tests.sweep.searches import SEARCH, Scripted, written
+
+RATE = "algorithm.learning_rate"
+GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
+
+
+def text(**values) -> str:
+    """The sweep with other values in its search."""
+    tree = yaml.safe_load(SEARCH)
+    tree["search"] |= values
+    return yaml.safe_dump(tree, sort_keys=False)
+
+
+def search(sweep, executor: Executor, said: list[str] | None = None) -> bool:
+    return searching.search(sweep, executor, sweep.path.parent / "search", (said if said is not None else []).append)
+
+
+def rows(sweep) -> list[trials.TrialRow]:
+    return trials.read(trials.file_of(sweep.path))
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner"), [*((s, "none") for s in SAMPLERS), *(("tpe", p) for p in PRUNERS if p != "none")]
+)
+def test_every_arm_has_its_trials_and_the_best_is_used(tmp_path, sampler, pruner):
+    space = {"space": GRID} if sampler == "grid" else {}
+    sweep, executor = written(tmp_path, text(sampler=sampler, pruner=pruner, **space)), Scripted()
+    assert search(sweep, executor)
+    made = rows(sweep)
+    assert sorted((row.arm, row.number) for row in made) == [(arm, n) for arm in ("bins", "gaussian") for n in range(4)]
+    assert all(row.finished for row in made) or pruner != "none"
+    for arm in ("gaussian", "bins"):
+        best = min(
+            (row for row in made if row.arm == arm and row.finished),
+            key=lambda r: abs(math.log10(r.settings[RATE]) + 3),
+        )
+        told = yaml.safe_load(found.file_of(sweep.path).read_text())[arm]
+        assert told["settings"] == best.settings
+        assert told["trial"] == best.number
+        assert told["seeds_differ_by"] == pytest.approx(math.sqrt(0.5) / 950, rel=0.2)
+        (cell,) = [cell for cell in read_sweep(sweep.path).cells if cell.key.arm == arm]
+        assert cell.settings[RATE] == best.settings[RATE] == cell.config.algorithm.options.learning_rate
+        assert cell.origins[RATE] == "search"
+        assert cell.origins["head"] == "arm"
+    assert search(sweep, Scripted())  # nothing is left to make
+    assert rows(sweep) == made
+    assert found.answers(found.file_of(sweep.path), sweep.search)
+
+
+def test_a_found_setting_stands_between_the_recommendation_and_what_is_said(tmp_path):
+    sweep = written(tmp_path, text(space=GRID, sampler="grid"))
+    assert search(sweep, Scripted())
+    own = SEARCH.replace("{head: binned}", "{head: binned, algorithm.learning_rate: 0.5}")
+    cells = {cell.key.arm: cell for cell in written(tmp_path, own).cells}
+    assert cells["bins"].settings[RATE] == 0.5
+    assert cells["bins"].origins[RATE] == "arm"
+    assert cells["gaussian"].settings[RATE] == 1e-3
+
+
+def test_a_hopeless_trial_is_stopped_by_its_evaluations(tmp_path):
+    rates = [2e-3, 5e-4, 1e-3, 0.1]  # the last is far off
+    tree = yaml.safe_load(text(space={RATE: rates}, sampler="grid"))
+    del tree["arms"]["bins"]
+    sweep, executor, said = written(tmp_path, yaml.safe_dump(tree)), Scripted(), list[str]()
+    assert search(sweep, executor, said)
+    last = rows(sweep)[-1]
+    assert (last.state, last.settings) == ("stopped early", {RATE: 0.1})
+    assert executor.stopped == ["t3-gaussian/InvertedPendulum-v5-gaussian-s100"]  # and seed 101 never begins
+    assert last.values[0][0] == 1
+    assert len(last.values) == 1
+    assert last.steps == 128
+    assert "gaussian, trial 3: stopped early: at 0.0" in "\n".join(said)
+    assert "t3-gaussian/InvertedPendulum-v5-gaussian-s100" not in executor.made
+
+
+def test_ranks_need_no_reference(tmp_path):
+    tree = yaml.safe_load(text(space={RATE: [1e-4, 1e-3, 0.1, 2e-3]}, sampler="grid", score="rank", pruner="none"))
+    del tree["search"]["reference"], tree["arms"]["bins"]
+    sweep = written(tmp_path, yaml.safe_dump(tree))
+    assert search(sweep, Scripted())
+    assert [row.score for row in rows(sweep)] == pytest.approx([1 / 3, 1, 0, 2 / 3])
+
+
+class Dying(Scripted):
+    """Its process is killed, as it were, within the n-th run."""
+
+    def __init__(self, runs: int):
+        super().__init__()
+        self.left = runs
+
+    def run(self, cells, where):
+        for outcome in super().run(cells, where):
+            if isinstance(outcome, Ended):
+                self.left -= 1
+            elif not self.left:
+                raise SystemExit("killed")
+            yield outcome
+
+
+class Resuming(Scripted):
+    """Goes on with what lies in a run's place."""
+
+    def run(self, cells, where):
+        for cell in cells:
+            shutil.rmtree(where / cell.name, ignore_errors=True)
+        yield from super().run(cells, where)
+
+
+@pytest.mark.parametrize("runs", [1, 6])
+def test_after_a_kill_no_trial_is_lost_or_made_twice(tmp_path, runs):
+    sweep, first, second = written(tmp_path, text(pruner="none")), Dying(runs), Resuming()
+    with pytest.raises(SystemExit):
+        search(sweep, first)
+    before = rows(sweep)
+    assert len(before) == runs // 2
+    assert search(sweep, second)
+    assert all(row in rows(sweep) for row in before)
+    assert len(set(first.made + second.made)) == len(first.made + second.made) == 16
+    resumed = rows(sweep)
+    shutil.rmtree(tmp_path / "search")
+    trials.file_of(sweep.path).unlink()
+    assert search(sweep, Scripted())  # never killed
+    assert [row.settings for row in rows(sweep)] == [row.settings for row in resumed]
+
+
+def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
+    sweep = written(tmp_path)
+    assert search(sweep, Scripted())
+    shutil.rmtree(tmp_path / "search")  # as in a fresh clone
+    more, executor = written(tmp_path, text(trials=6)), Scripted()
+    assert not found.answers(found.file_of(more.path), more.search)
+    before = rows(sweep)
+    assert search(more, executor)
+    assert {name.split("-")[0] for name in executor.made + executor.stopped} == {"t4", "t5"}
+    assert [row for row in rows(more) if row.number < 4] == before
+
+
+def test_a_journal_of_another_search_is_refused(tmp_path):
+    assert search(written(tmp_path), Scripted())
+    other = written(tmp_path, text(budget=1024))
+    with pytest.raises(
+        InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*name another"
+    ):
+        search(other, Scripted())
+    assert len(rows(other)) == 8  # they stay, and are no trials of this one
+    shutil.rmtree(tmp_path / "search")
+    assert search(other, Scripted())
+    assert len(rows(other)) == 16
+
+
+def test_a_damaged_journal_is_one_line(tmp_path):
+    sweep = written(tmp_path)
+    assert search(sweep, Scripted())
+    journal = tmp_path / "search" / "journal.jsonl"
+    journal.write_text(journal.read_text()[:2000] + "\n{}\n")
+    with pytest.raises(InputError, match=r"journal.jsonl is damaged; delete it: the trials that ended are kept"):
+        search(sweep, Scripted())
+    journal.unlink()
+    assert search(sweep, Scripted())
+
+
+def test_a_run_that_diverges_ends_its_trial(tmp_path):
+    class Diverging(Scripted):
+        def run(self, cells, where):
+            for outcome in super().run(cells, where):
+                if isinstance(outcome, Ended) and "t1-" in str(where):
+                    manifest = outcome.folder / "manifest.json"
+                    told = json.loads(manifest.read_text()) | {"status": "diverged"}
+                    told.pop("checksum")
+                    manifest.write_text(json.dumps(told))
+                yield outcome
+
+    sweep = written(tmp_path, text(pruner="none"))
+    assert search(sweep, Diverging())
+    assert [row.state for row in rows(sweep) if row.number == 1] == ["diverged"] * 2
+
+
+def test_a_trial_that_fails_is_tried_again_by_the_same_command(tmp_path):
+    class Failing(Scripted):
+        def run(self, cells, where):
+            if "t2-" in str(where):
+                yield Ended(cells[0], where / cells[0].name, "out of memory")
+            else:
+                yield from super().run(cells, where)
+
+    sweep, said = written(tmp_path, text(pruner="none")), list[str]()
+    assert not search(sweep, Failing(), said)
+    assert "gaussian, trial 2 failed: out of memory" in said
+    assert said[-1] == "2 trials of the search failed; the same command tries them again"
+    assert not found.file_of(sweep.path).exists()
+    assert search(sweep, Scripted())
+    assert len(rows(sweep)) == 8
+
+
+def test_settings_that_no_run_may_have_together_are_a_trial_without_a_score(tmp_path):
+    axes = {"num_envs": [4, 8], "algorithm.minibatch": [128, 256]}
+    tree = yaml.safe_load(text(space=axes, sampler="grid"))
+    del tree["settings"]["num_envs"], tree["settings"]["algorithm.minibatch"], tree["arms"]["bins"]
+    sweep = written(tmp_path, yaml.safe_dump(tree))
+    assert search(sweep, Scripted())
+    assert {row.state: row.settings for row in rows(sweep) if not row.finished} == {
+        "impossible": {"num_envs": 4, "algorithm.minibatch": 256}
+    }
+    assert [row.why.partition(":")[0] for row in rows(sweep) if row.why] == ["algorithm.minibatch = 256"]
+
+
+def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
+    sweep = written(tmp_path, text(reference={"InvertedPendulum-v5": 5}))
+    with pytest.raises(InputError, match=r"reference: InvertedPendulum-v5 = 5: must be above \d+.*, what no torque"):
+        search(sweep, Scripted())
+
+
+def test_nothing_found_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(SEARCH.split("search:")[0])
+    with pytest.raises(SystemExit, match="2"):
+        main(["compare", "s.yaml", "--search-only"])
+    assert capsys.readouterr().err == "pgcontrol: --search-only: s.yaml has no search\n"
+
+
+def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
+    class Timed(Scripted):
+        def expected(self, cells):
+            return {cell.key: 30.0 for cell in cells}
+
+    sweep, said = written(tmp_path), list[str]()
+    assert not searching.search(sweep, Timed(jobs=2), tmp_path / "search", said.append, dry=True)
+    assert said == [
+        "search: 4 trials of each arm (gaussian, bins), 2 runs of 512 steps a trial, 0 done",
+        "expected: at most about 4 min for 8 trials of the search",
+    ]
+    assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
+
+
+@pytest.mark.slow
+def test_a_trial_is_the_ordinary_run_of_its_settings(tmp_path):
+    sweep = written(tmp_path, text(trials=1, seeds=[100], pruner="none"))
+    assert search(sweep, Local(2))
+    for row in rows(sweep):
+        (cell,) = searching.cells(sweep.search, row.arm, row.settings)
+        trial = tmp_path / "search" / f"t0-{row.arm}" / cell.name
+        run = train(cell.settings | {"threads": 1, "run_dir": str(tmp_path / f"plain-{row.arm}")})
+        assert command(cell.settings, trial)[:2] == ["train", "InvertedPendulum-v5"]
+        theirs, ours = (
+            [
+                {k: v for k, v in line.items() if not k.startswith("time/") or k == "time/total_timesteps"}
+                for line in log
+            ]
+            for log in (read_rows(trial / "metrics.jsonl"), run.metrics())
+        )
+        assert theirs == ours
+        weights = [checkpoint.find(folder)[-1] / "tensors.safetensors" for folder in (trial, run.path)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+        assert row.returns == {"InvertedPendulum-v5": [ours[-1]["eval/mean_reward"]]}
+
+
+def begun(folder) -> subprocess.Popen:
+    words = [sys.executable, "-m", "pgcontrol", "compare", "s.yaml", "--search-only", "--jobs", "1", "--no-open"]
+    with (folder / f"{time.monotonic()}.log").open("w") as log:
+        return subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
+
+
+@pytest.mark.slow
+def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_another(tmp_path):
+    sweep = written(tmp_path, text(trials=2, seeds=[100], pruner="none", budget=20_000, evaluations=1))
+    first, second = begun(tmp_path), begun(tmp_path)
+    place = tmp_path / "runs" / "s" / "search"
+    until = time.monotonic() + 200
+    while len(list(place.glob("t*/*/checkpoints/step*"))) < 1 and time.monotonic() < until:
+        time.sleep(0.1)
+    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process goes on with it
+    assert second.wait(200) == 0
+    first.wait()
+    assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [
+        (arm, n, "finished") for arm in ("gaussian", "bins") for n in range(2)
+    ]
+    assert all(row.steps == 20_096 for row in rows(sweep))
+    assert len(list(place.glob("t*/*/manifest.json"))) == 4
+    assert dataclasses.asdict(rows(sweep)[0])["returns"].keys() == {"InvertedPendulum-v5"}
