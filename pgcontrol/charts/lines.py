@@ -79,7 +79,7 @@ def lines(
     values = [a for c in curves for a in (c.y, c.low, c.high) if a is not None]
     values.append(np.array([] if rule is None else [rule[0]]))
     y = fit(np.concatenate(values).astype(float), HEIGHT - BOTTOM + height, TOP + height, axes.log, axes.ends)
-    drawn = [_frame(x, y, axes), *names]
+    drawn = [frame(x, y, axes), *names]
     if rule and y.low <= rule[0] <= y.high:
         high = y(rule[0])
         drawn += [stroke("rule", x.start, high, x.end, high), text(x.end, high - 4, rule[1], "end")]
@@ -138,10 +138,12 @@ def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
     return {"at": [_round(v) for v in at], "lines": lines}
 
 
-def _frame(x: Scale, y: Scale, axes: Axes) -> str:
+def frame(x: Scale, y: Scale, axes: Axes, words: Sequence[str] = ()) -> str:
+    """Grid, numbers and titles of axes; words stand at 0, 1, ... in place of the numbers of x."""
     levels = [(y(tick), number(tick)) for tick in y.ticks()]
     parts = [stroke("grid", x.start, at, x.end, at) + text(x.start - 6, at + 4, says, "end") for at, says in levels]
-    parts += [text(x(tick), y.start + 16, number(tick), "middle") for tick in x.ticks(4, WORD)]
+    below = [*enumerate(words)] or [(tick, number(tick)) for tick in x.ticks(4, WORD)]
+    parts += [text(x(at), y.start + 16, says, "middle") for at, says in below]
     parts.append(text((x.start + x.end) / 2, y.start + BOTTOM - 6, axes.x, "middle", "title"))
     return "".join([*parts, text(0, 14, axes.y, "start", "title")])
 

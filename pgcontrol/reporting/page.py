@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.reporting import figures, maps, tables
+from pgcontrol.reporting import figures, maps, searched, tables
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
@@ -46,6 +46,7 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         columns=tables.COLUMNS,
         table=tables.lines(queries),
         sections=_sections(queries),
+        search=_search(queries),
         joints={env: drawn for env in envs if (drawn := [*figures.spread_of_joints(queries, env)])},
         maps=distributions,
         moments=[found.moments for of_env in distributions.values() for found in of_env],
@@ -78,8 +79,17 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
         "spread": [[figures.over_training(queries, e, "train/std", "spread, mean over joints", True) for e in envs]],
         "routes": [maps.routes(queries, e) for e in envs],
         "health": [figures.health(queries, e) for e in envs],
+        "search": searched.figures(queries),
     }
     return {key: [there for group in groups if (there := [*filter(None, group)])] for key, groups in found.items()}
+
+
+def _search(queries: Queries) -> dict[str, Any]:
+    """What the template says of the search beside its figures; nothing where there was none."""
+    if not queries.trials:
+        return {}
+    told = {"lead": searched.lead(queries), "words": searched.words(queries)}
+    return told | {"columns": searched.COLUMNS, "table": searched.table(queries)}
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:
@@ -94,11 +104,17 @@ def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple
 def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
     words = command({"env": row.env} | repeated(row), Path("runs") / sweep.path.stem / row.key.name)
     details = {"diagnosis": row.why, "command": shlex.join(["pgcontrol", *words]), "borrowed from": row.lender}
+    details |= {"from the search": ", ".join(f"{key} {typed(row.settings[key])}" for key in _searched(row))}
     details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
     returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
     word = row.verdict or ("diverged" if row.diverged else "")
     numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
     return {"numbers": numbers, "details": {what: said for what, said in details.items() if said}}
+
+
+def _searched(row: Row) -> list[str]:
+    """Settings that a search has found."""
+    return [key for key, origin in row.origins.items() if origin == "search" and key in row.settings]
 
 
 def _plain(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The rows of a sweep, asked in the ways that tables, charts and sentences ask."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,10 @@ from pgcontrol.measures.curves import RETURN
 from pgcontrol.measures.returns import Reach, standstill
 from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
+from pgcontrol.sweep import trials
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
+from pgcontrol.sweep.trials import TrialRow
 
 CHART_POINTS = 60  # points of a curve in a chart
 SHARE = 0.8  # the threshold, where the YAML names none: this share of the way from the first return to the baseline's
@@ -66,6 +69,13 @@ class Queries:
     sweep: Sweep
     rows: Mapping[Key, Row]
     where: Path = Path("runs")
+
+    @functools.cached_property
+    def trials(self) -> list[TrialRow]:
+        """Of the sweep's search, those that answer it as it is asked now; none where there is no search."""
+        asked = self.sweep.search
+        kept = trials.read(trials.file_of(self.sweep.path)) if asked else []
+        return [row for row in kept if asked and asked.asks(row.arm, row.search)]
 
     def envs(self) -> list[str]:
         """Tasks with results, in the file's order."""

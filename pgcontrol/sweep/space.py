@@ -99,6 +99,13 @@ class Axis:
         """The reverse of `value`."""
         return json.dumps(value) if self.choices else value
 
+    def share(self, value: float) -> float:
+        """Where a value lies in the range, from 0 to 1."""
+        low, high, at = (
+            (math.log(x) for x in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
+        )
+        return (at - low) / (high - low)
+
     def check(self, settings: Settings) -> None:
         """Check every value beside settings that have this one.
 

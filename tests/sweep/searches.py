@@ -8,6 +8,7 @@ from pathlib import Path
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep.executor import Ended, Executor
+from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
 
 SEARCH = """
@@ -34,6 +35,11 @@ search:
 def written(folder: Path, text: str = SEARCH) -> Sweep:
     (folder / "s.yaml").write_text(text)
     return read_sweep(folder / "s.yaml")
+
+
+def search_of(sweep: Sweep) -> Search:
+    assert sweep.search is not None
+    return sweep.search
 
 
 class Scripted(Executor):

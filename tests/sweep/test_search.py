@@ -6,7 +6,7 @@ import yaml
 from pgcontrol.options import InputError
 from pgcontrol.sweep import space
 from pgcontrol.sweep.search import SAMPLERS, Search
-from tests.sweep.searches import SEARCH, written
+from tests.sweep.searches import SEARCH, search_of, written
 
 RATE = "{low: 1.0e-4, high: 1.0e-2, log: true}"
 
@@ -19,9 +19,7 @@ def changed(**values) -> dict:
 
 
 def asked(folder, text: str | dict = SEARCH) -> Search:
-    found = written(folder, text if isinstance(text, str) else yaml.safe_dump(text, sort_keys=False)).search
-    assert found is not None
-    return found
+    return search_of(written(folder, text if isinstance(text, str) else yaml.safe_dump(text, sort_keys=False)))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
 from pgcontrol.sweep.sweep import command, read_sweep
 from pgcontrol.training.train import train
-from tests.sweep.searches import SEARCH, Scripted, written
+from tests.sweep.searches import SEARCH, Scripted, search_of, written
 
 RATE = "algorithm.learning_rate"
 GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
@@ -68,7 +68,7 @@ def test_every_arm_has_its_trials_and_the_best_is_used(tmp_path, sampler, pruner
         assert cell.origins["head"] == "arm"
     assert search(sweep, Scripted())  # nothing is left to make
     assert rows(sweep) == made
-    assert found.answers(found.file_of(sweep.path), sweep.search)
+    assert found.answers(found.file_of(sweep.path), search_of(sweep))
 
 
 def test_a_found_setting_stands_between_the_recommendation_and_what_is_said(tmp_path):
@@ -152,7 +152,7 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
     assert search(sweep, Scripted())
     shutil.rmtree(tmp_path / "search")  # as in a fresh clone
     more, executor = written(tmp_path, text(trials=6)), Scripted()
-    assert not found.answers(found.file_of(more.path), more.search)
+    assert not found.answers(found.file_of(more.path), search_of(more))
     before = rows(sweep)
     assert search(more, executor)
     assert {name.split("-")[0] for name in executor.made + executor.stopped} == {"t4", "t5"}
@@ -261,7 +261,7 @@ def test_a_trial_is_the_ordinary_run_of_its_settings(tmp_path):
     sweep = written(tmp_path, text(trials=1, seeds=[100], pruner="none"))
     assert search(sweep, Local(2))
     for row in rows(sweep):
-        (cell,) = searching.cells(sweep.search, row.arm, row.settings)
+        (cell,) = searching.cells(search_of(sweep), row.arm, row.settings)
         trial = tmp_path / "search" / f"t0-{row.arm}" / cell.name
         run = train(cell.settings | {"threads": 1, "run_dir": str(tmp_path / f"plain-{row.arm}")})
         assert command(cell.settings, trial)[:2] == ["train", "InvertedPendulum-v5"]

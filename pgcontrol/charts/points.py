@@ -1,0 +1,51 @@
+"""Single points of several arms, each of which says what it is."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pgcontrol.charts.chart import Chart, dot
+from pgcontrol.charts.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, frame, whose
+from pgcontrol.charts.scale import Scale, fit
+
+
+class Point(NamedTuple):
+    """A point of a chart.
+
+    Attributes:
+        x: a number, or the place of a word among `points(words=...)`.
+        arm: whose it is.
+        colour: class of the style sheet.
+        says: to a pointer.
+        faint: drawn hollow.
+        ring: drawn with a ring around it.
+    """
+
+    x: float
+    y: float
+    arm: str
+    colour: str
+    says: str
+    faint: bool = False
+    ring: bool = False
+
+
+def points(label: str, found: Sequence[Point], axes: Axes, words: Sequence[str] = ()) -> Chart:
+    """Points in a plane; with words below the axis, where x is their place among them."""
+    x = fit(np.array([point.x for point in found], float), LEFT, WIDTH - RIGHT, axes.log_x)
+    if words:
+        x = Scale(-0.5, len(words) - 0.5, LEFT, WIDTH - RIGHT)
+    y = fit(np.array([point.y for point in found], float), HEIGHT - BOTTOM, TOP, axes.log, axes.ends)
+    drawn = [frame(x, y, axes, words)]
+    for arm, colour in dict.fromkeys((point.arm, point.colour) for point in found):
+        dots = "".join(_dot(point, x, y) for point in found if point.arm == arm)
+        drawn.append(f"<g {whose(arm, colour, True)}>{dots}</g>")
+    rows = [{"name": p.arm, "arm": True, "c": p.colour, "says": [p.says]} for p in found]
+    return Chart(label, drawn, (WIDTH, HEIGHT), {"rows": rows})
+
+
+def _dot(point: Point, x: Scale, y: Scale) -> str:
+    place = x(point.x), y(point.y)
+    ring = dot("hollow", *place, radius=7, says=point.says) if point.ring else ""
+    return ring + dot("hollow" if point.faint else "run", *place, says=point.says)

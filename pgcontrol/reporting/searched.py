@@ -1,0 +1,167 @@
+"""What a search tried, what it chose, how flat the top is, and how sure the choice."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pgcontrol.charts.bars import Bar, bars
+from pgcontrol.charts.lines import Axes
+from pgcontrol.charts.points import Point, points
+from pgcontrol.reporting.figures import Figure
+from pgcontrol.reporting.narrative import Paragraph
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.space import Axis
+from pgcontrol.sweep.trials import Best, TrialRow, best
+from pgcontrol.text import count, short, typed
+
+TOP = 5  # trials of an arm that are looked at closely
+EDGE = 0.05  # share of a range: what is chosen so near to an end may lie beyond it
+COLUMNS = ("arm", "trial", "score", "by seed", "settings")
+AXIS = {"normalised": "mean score", "rank": "mean rank"}
+
+
+def lead(queries: Queries) -> str:
+    """How it was searched."""
+    asked = queries.sweep.search
+    assert asked is not None
+    scored = {
+        "normalised": "the mean return of the final policy's mode, 0 without any torque and 1 at the reference"
+        f" ({', '.join(f'{task} {short(value)}' for task, value in asked.reference.items())})",
+        "rank": "the share of the arm's other finished trials that a trial is above, over its runs",
+    }[asked.score]
+    n = count(asked.trials, "trial")
+    runs = f"{asked.budget:,} steps on {', '.join(asked.tasks)} with {count(len(asked.seeds), 'seed')} of its own"
+    return f"Settings were searched before these runs were made: {n} of every arm, {runs}. A score is {scored}."
+
+
+def words(queries: Queries) -> list[Paragraph]:
+    """What was chosen for each arm, and how far it is ahead."""
+    found = {arm: best(queries.trials, arm) for arm in _arms(queries)}
+    return [_words(queries, arm, top) for arm, top in found.items() if top.trials]
+
+
+def _arms(queries: Queries) -> list[str]:
+    return list(dict.fromkeys(row.arm for row in queries.trials))
+
+
+def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
+    first = top.trials[0]
+    others = {state: n for state, n in top.counts.items() if state != first.state}
+    told = [f"It scored {short(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
+    if others:
+        told.append(f"Of the rest, {', '.join(f'{n} {state}' for state, n in others.items())}.")
+    told += [_ahead(top), _flat(top), *_edges(queries, first)]
+    return Paragraph(f"{arm}: {_settings(first)}, of trial {first.number}.", " ".join(filter(None, told)))
+
+
+def _ahead(top: Best) -> str:
+    """How far the chosen one is from the second."""
+    if top.ahead is None:
+        return ""
+    second = top.trials[1]
+    told = f"The second, trial {second.number} ({_settings(second)}), is {short(top.ahead)} behind"
+    if top.noise is None:
+        return f"{told}; each had one seed, so nobody knows whether that is more than noise."
+    if top.ahead <= top.noise:
+        return f"{told}: noise, since seeds of one setting differ by {short(top.noise)}. It may be as good, or better."
+    return f"{told}; seeds of one setting differ by {short(top.noise)}."
+
+
+def _flat(top: Best) -> str:
+    """How flat the top is."""
+    if len(top.trials) <= 2:
+        return ""
+    group = top.trials[:TOP]
+    wide = group[0].score - group[-1].score
+    flat = ", no more than one seed's noise: the top is flat" if top.noise is not None and wide <= top.noise else ""
+    return f"The best {len(group)} lie within {short(wide)}{flat}."
+
+
+def _edges(queries: Queries, first: TrialRow) -> Iterator[str]:
+    for axis in queries.sweep.search.axes if queries.sweep.search else ():
+        value = first.settings.get(axis.name)
+        if not axis.choices and isinstance(value, int | float):
+            at = axis.share(value)
+            if min(at, 1 - at) < EDGE:
+                yield f"{axis.name} lies at the end of its range ({axis}): a wider one may have more."
+
+
+def _settings(row: TrialRow) -> str:
+    return ", ".join(f"{name} {_typed(value)}" for name, value in row.settings.items()) or "nothing to set"
+
+
+def _typed(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else typed(value)
+
+
+def table(queries: Queries) -> list[tuple[str, ...]]:
+    """The best of each arm: `COLUMNS`."""
+    tops = [row for arm in _arms(queries) for row in best(queries.trials, arm).trials[:TOP]]
+    return [(r.arm, str(r.number), short(r.score), ", ".join(map(short, r.seeds.tolist())), _settings(r)) for r in tops]
+
+
+def figures(queries: Queries) -> list[list[Figure]]:
+    """A chart of the trials for each setting that was searched, and one of each arm's best."""
+    asked = queries.sweep.search
+    if asked is None or not queries.trials:
+        return []
+    drawn = [_over(queries, axis) for axis in asked.axes]
+    return [
+        [figure for figure in drawn if figure],
+        [_top(queries, arm) for arm in _arms(queries) if best(queries.trials, arm).trials],
+    ]
+
+
+def _over(queries: Queries, axis: Axis) -> Figure | None:
+    """Scores of the trials against a setting."""
+    found, arms = list[Point](), _arms(queries)
+    listed = [typed(choice) for choice in axis.choices]
+    for place, arm in enumerate(arms):
+        chosen = {row.number for row in best(queries.trials, arm).trials[:1]}
+        for row in (row for row in queries.trials if row.arm == arm and axis.name in row.settings):
+            if (score := _height(row)) is None:
+                continue
+            value = row.settings[axis.name]
+            x = value if not listed else listed.index(typed(value)) + 0.12 * (place - (len(arms) - 1) / 2)
+            says = f"{arm}, trial {row.number}: {short(score)}" + ("" if row.finished else f", {row.state}")
+            found.append(
+                Point(
+                    x,
+                    score,
+                    arm,
+                    queries.colour(arm),
+                    f"{says} ({_settings(row)})",
+                    not row.finished,
+                    row.number in chosen,
+                )
+            )
+    if not found:
+        return None
+    drawing = points(f"The search: {axis.name}", found, Axes(axis.name, _axis(queries), log_x=axis.log), listed)
+    faint = " Hollow: stopped early or diverged, at the score by then." if any(point.faint for point in found) else ""
+    n = ", ".join(
+        f"{sum(point.arm == arm for point in found)} of {arm}" for arm in arms if any(p.arm == arm for p in found)
+    )
+    return Figure(drawing, f"Points are trials, the ring is what was chosen.{faint} n = {n}.")
+
+
+def _height(row: TrialRow) -> float | None:
+    """Where a trial is drawn; None where it has no score at all."""
+    return row.score if row.finished else row.values[-1][1] if row.values else None
+
+
+def _top(queries: Queries, arm: str) -> Figure:
+    """The best trials of an arm, seed by seed."""
+    top = best(queries.trials, arm)
+    rows = []
+    for row in top.trials[:TOP]:
+        seeds = [(float(score), f"a seed: {short(float(score))}") for score in row.seeds]
+        says = f"{short(row.score)}: {_settings(row)}"
+        rows.append(Bar(f"trial {row.number}", queries.colour(arm), row.score, points=seeds, says=says, arm=False))
+    what = "Dots are seeds, the mark is their mean" if top.noise is not None else "One seed a trial"
+    n = f"n = {len(rows)} of {count(len(top.trials), 'finished trial')}"
+    return Figure(bars(f"The search: best of {arm}", rows, _axis(queries)), f"{what}. {n}.", arm)
+
+
+def _axis(queries: Queries) -> str:
+    assert queries.sweep.search is not None
+    return AXIS[queries.sweep.search.score]
