@@ -18,7 +18,7 @@ class Point(NamedTuple):
         arm: whose it is.
         colour: class of the style sheet.
         says: to a pointer.
-        faint: drawn hollow.
+        faint: drawn hollow; whatever its y, within that of the others.
         ring: drawn with a ring around it.
     """
 
@@ -36,7 +36,7 @@ def points(label: str, found: Sequence[Point], axes: Axes, words: Sequence[str] 
     x = fit(np.array([point.x for point in found], float), LEFT, WIDTH - RIGHT, axes.log_x)
     if words:
         x = Scale(-0.5, len(words) - 0.5, LEFT, WIDTH - RIGHT)
-    y = fit(np.array([point.y for point in found], float), HEIGHT - BOTTOM, TOP, axes.log, axes.ends)
+    y = fit(np.array([point.y for point in found if not point.faint], float), HEIGHT - BOTTOM, TOP, axes.log, axes.ends)
     drawn = [frame(x, y, axes, words)]
     for arm, colour in dict.fromkeys((point.arm, point.colour) for point in found):
         dots = "".join(_dot(point, x, y) for point in found if point.arm == arm)

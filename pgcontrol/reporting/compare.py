@@ -123,7 +123,7 @@ def report(options: ReportOptions) -> Comparison:
     """
     path, sweep = options.sweep, sweep_of(options.sweep)
     done, left_out = results.read(sweep), results.left_out(sweep)
-    if not done:
+    if not done and not Queries(sweep, done).trials:
         why = f" ({left_out})" if left_out else ""
         raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")
     where = options.runs or Path("runs") / path.stem
@@ -146,7 +146,7 @@ def sweep_of(path: Path) -> Sweep:
 
 
 def publish(queries: Queries, clips: str, say: Callable[[str], object]) -> Path | None:
-    """Tables, videos and NAME.html of the rows there are; what cannot be filmed is left out, and said.
+    """Tables, videos and NAME.html of the rows and trials there are; what cannot be filmed is left out, and said.
 
     Args:
         queries: of the sweep's rows.
@@ -154,9 +154,10 @@ def publish(queries: Queries, clips: str, say: Callable[[str], object]) -> Path 
         say: hears what is filmed, and what cannot be.
 
     Returns:
-        The page; None where there is no row yet: tables and report of other settings, if there are any, stay.
+        The page; None where there is no row nor trial yet: tables and report of other settings, if there are any, stay.
     """
-    if not queries.rows:
+    if not (queries.rows or queries.trials):
         return None
-    tables.write(queries)
+    if queries.rows:
+        tables.write(queries)
     return page.write(queries, videos.videos(queries, clips, say))

@@ -88,7 +88,7 @@ def _search(queries: Queries) -> dict[str, Any]:
     """What the template says of the search beside its figures; nothing where there was none."""
     if not queries.trials:
         return {}
-    told = {"lead": searched.lead(queries), "words": searched.words(queries)}
+    told = {"lead": searched.lead(queries), "words": searched.words(queries), "arms": searched.arms(queries)}
     return told | {"columns": searched.COLUMNS, "table": searched.table(queries)}
 
 
@@ -132,7 +132,8 @@ def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
 
 def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
     """The settings that are in all runs, with one value."""
-    return {k: v for k, v in runs[0].items() if all(run.get(k) == v for run in runs)}
+    first = runs[0] if runs else {}
+    return {k: v for k, v in first.items() if all(run.get(k) == v for run in runs)}
 
 
 def _versions(queries: Queries) -> list[str]:

@@ -15,8 +15,14 @@ from pgcontrol.text import count, short, typed
 
 TOP = 5  # trials of an arm that are looked at closely
 EDGE = 0.05  # share of a range: what is chosen so near to an end may lie beyond it
+BESIDE = 0.12  # between the points of two arms at a listed value, as a share of the way to the next
 COLUMNS = ("arm", "trial", "score", "by seed", "settings")
 AXIS = {"normalised": "mean score", "rank": "mean rank"}
+
+
+def arms(queries: Queries) -> list[str]:
+    """Those with trials."""
+    return list(dict.fromkeys(row.arm for row in queries.trials))
 
 
 def lead(queries: Queries) -> str:
@@ -35,12 +41,8 @@ def lead(queries: Queries) -> str:
 
 def words(queries: Queries) -> list[Paragraph]:
     """What was chosen for each arm, and how far it is ahead."""
-    found = {arm: best(queries.trials, arm) for arm in _arms(queries)}
+    found = {arm: best(queries.trials, arm) for arm in arms(queries)}
     return [_words(queries, arm, top) for arm, top in found.items() if top.trials]
-
-
-def _arms(queries: Queries) -> list[str]:
-    return list(dict.fromkeys(row.arm for row in queries.trials))
 
 
 def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
@@ -50,7 +52,7 @@ def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
     if others:
         told.append(f"Of the rest, {', '.join(f'{n} {state}' for state, n in others.items())}.")
     told += [_ahead(top), _flat(top), *_edges(queries, first)]
-    return Paragraph(f"{arm}: {_settings(first)}, of trial {first.number}.", " ".join(filter(None, told)))
+    return Paragraph(f"{arm}: {_settings(first)} (trial {first.number}).", " ".join(filter(None, told)))
 
 
 def _ahead(top: Best) -> str:
@@ -95,7 +97,7 @@ def _typed(value: Any) -> str:
 
 def table(queries: Queries) -> list[tuple[str, ...]]:
     """The best of each arm: `COLUMNS`."""
-    tops = [row for arm in _arms(queries) for row in best(queries.trials, arm).trials[:TOP]]
+    tops = [row for arm in arms(queries) for row in best(queries.trials, arm).trials[:TOP]]
     return [(r.arm, str(r.number), short(r.score), ", ".join(map(short, r.seeds.tolist())), _settings(r)) for r in tops]
 
 
@@ -107,41 +109,35 @@ def figures(queries: Queries) -> list[list[Figure]]:
     drawn = [_over(queries, axis) for axis in asked.axes]
     return [
         [figure for figure in drawn if figure],
-        [_top(queries, arm) for arm in _arms(queries) if best(queries.trials, arm).trials],
+        [_top(queries, arm) for arm in arms(queries) if best(queries.trials, arm).trials],
     ]
 
 
 def _over(queries: Queries, axis: Axis) -> Figure | None:
     """Scores of the trials against a setting."""
-    found, arms = list[Point](), _arms(queries)
-    listed = [typed(choice) for choice in axis.choices]
-    for place, arm in enumerate(arms):
-        chosen = {row.number for row in best(queries.trials, arm).trials[:1]}
-        for row in (row for row in queries.trials if row.arm == arm and axis.name in row.settings):
-            if (score := _height(row)) is None:
-                continue
-            value = row.settings[axis.name]
-            x = value if not listed else listed.index(typed(value)) + 0.12 * (place - (len(arms) - 1) / 2)
-            says = f"{arm}, trial {row.number}: {short(score)}" + ("" if row.finished else f", {row.state}")
-            found.append(
-                Point(
-                    x,
-                    score,
-                    arm,
-                    queries.colour(arm),
-                    f"{says} ({_settings(row)})",
-                    not row.finished,
-                    row.number in chosen,
-                )
-            )
-    if not found:
+    names = arms(queries)
+    found = [point for arm in names for point in _points(queries, axis, arm)]
+    if not any(not point.faint for point in found):
         return None
-    drawing = points(f"The search: {axis.name}", found, Axes(axis.name, _axis(queries), log_x=axis.log), listed)
-    faint = " Hollow: stopped early or diverged, at the score by then." if any(point.faint for point in found) else ""
-    n = ", ".join(
-        f"{sum(point.arm == arm for point in found)} of {arm}" for arm in arms if any(p.arm == arm for p in found)
-    )
+    axes, listed = Axes(axis.name, _axis(queries), log_x=axis.log), [typed(choice) for choice in axis.choices]
+    drawing = points(f"The search: {axis.name}", found, axes, listed)
+    faint = " Hollow, at the bottom: stopped early." if any(point.faint for point in found) else ""
+    counts = {arm: sum(point.arm == arm for point in found) for arm in names}
+    n = ", ".join(f"{n} of {arm}" for arm, n in counts.items() if n)
     return Figure(drawing, f"Points are trials, the ring is what was chosen.{faint} n = {n}.")
+
+
+def _points(queries: Queries, axis: Axis, arm: str) -> Iterator[Point]:
+    """The trials of an arm; beside those of other arms where values are listed."""
+    names, listed = arms(queries), [typed(choice) for choice in axis.choices]
+    beside = BESIDE * (names.index(arm) - (len(names) - 1) / 2)
+    chosen = {row.number for row in best(queries.trials, arm).trials[:1]}
+    for row in (row for row in queries.trials if row.arm == arm and axis.name in row.settings):
+        if (score := _height(row)) is not None:
+            value = row.settings[axis.name]
+            x = listed.index(typed(value)) + beside if listed else value
+            says = f"{arm}, trial {row.number}: {short(score) if row.finished else row.state} ({_settings(row)})"
+            yield Point(x, score, arm, queries.colour(arm), says, not row.finished, row.number in chosen)
 
 
 def _height(row: TrialRow) -> float | None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.reporting import figures
+from pgcontrol.reporting import figures, searched
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.reporting.standings import standing
@@ -72,6 +72,7 @@ def _markdown(queries: Queries) -> str:
         answer=answer(queries),
         columns=COLUMNS,
         lines=lines(queries),
+        search=[searched.lead(queries), *searched.words(queries)] if queries.trials else [],
         reached=reached,
         goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
     )

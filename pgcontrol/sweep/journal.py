@@ -236,7 +236,8 @@ class Journal:
         from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 
         if self.search.pruner == "median":
-            return MedianPruner(n_startup_trials=self._early())
+            half = self.search.evaluations // 2  # of the first run: before, slow and hopeless look alike
+            return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=half)
         return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
 
 

@@ -1,0 +1,115 @@
+"""The page of a search: its trials, its choice, and how sure that is said to be."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from pgcontrol.reporting import page, searched, tables
+from pgcontrol.reporting.compare import publish
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep import searching, trials
+from pgcontrol.sweep.sweep import Sweep, read_sweep
+from tests.sweep.searches import SEARCH, Scripted, written
+from tests.sweep.worlds import row_of
+
+SETTINGS = {"algorithm.learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Sweep:
+    """A search of six trials for each arm, some of which were stopped early."""
+    folder = tmp_path_factory.mktemp("search")
+    tree = yaml.safe_load(SEARCH)
+    tree["search"]["trials"] = 6
+    sweep = written(folder, yaml.safe_dump(tree, sort_keys=False))
+    assert searching.search(sweep, Scripted(), folder / "search", print)
+    return read_sweep(sweep.path)
+
+
+@pytest.fixture
+def sweep(made, tmp_path) -> Sweep:
+    for file in made.path.parent.glob("s.*"):
+        shutil.copy(file, tmp_path)
+    return read_sweep(tmp_path / "s.yaml")
+
+
+def words(sweep: Sweep, *scores: list[float]) -> str:
+    """What is said of trials with these scores, one a seed."""
+    rows = [row for row in trials.read(trials.file_of(sweep.path)) if row.arm == "gaussian"]
+    some = [
+        replace(row, state="finished", scores={"task": each}, returns={"task": each})
+        for row, each in zip(rows, scores, strict=False)
+    ]
+    trials.write(trials.file_of(sweep.path), some)
+    (told,) = searched.words(Queries(sweep, {}))
+    return f"{told.lead} {told.rest}"
+
+
+def test_the_page_shows_trials_choice_and_top(sweep):
+    queries = Queries(sweep, {cell.key: row_of(cell) for cell in sweep.cells})
+    text = page.write(queries).read_text()
+    rows = trials.read(trials.file_of(sweep.path))
+    for name in ("algorithm.learning_rate", "head.bins"):
+        (drawn,) = re.findall(rf"<h3>The search: {name}</h3>(.*?)</figure>", text, re.DOTALL)
+        there = [row for row in rows if name in row.settings]
+        finished = sum(row.finished for row in there)
+        arms = {row.arm for row in there}
+        assert drawn.count('class="run"') == finished
+        assert drawn.count('class="hollow"') == len(there) - finished + len(arms)  # and a ring around each choice
+        assert "n = " in drawn
+    for arm in ("gaussian", "bins"):
+        assert f"<h3>The search: best of {arm}</h3>" in text
+        best = trials.best(rows, arm).trials[0]
+        assert f"<strong>{arm}: algorithm.learning_rate {best.settings['algorithm.learning_rate']:.3g}" in text
+    assert 'href="#search"' in text
+    assert "<dt>from the search</dt>" not in text  # rows made by hand
+    tables.write(queries)
+    assert "- **gaussian: algorithm.learning_rate" in sweep.path.with_suffix(".md").read_text()
+
+
+def test_a_search_alone_has_a_page(sweep):
+    written = publish(Queries(sweep, {}), "none", print)
+    assert written is not None
+    text = written.read_text()
+    assert "The search: algorithm.learning_rate" in text
+    assert 'data-arm="bins"><svg' in text  # in the legend
+    assert not sweep.path.with_suffix(".md").exists()
+
+
+def test_a_lead_of_one_seeds_noise_is_called_so(sweep):
+    told = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
+    assert "is 0.005 behind: noise, since seeds of one setting differ by 0.0684. It may be as good, or better." in told
+    assert "The best 3 lie within 0.7." in told
+
+
+def test_a_lead_above_noise_is_not(sweep):
+    told = words(sweep, [0.9, 0.91], [0.5, 0.51])
+    assert "is 0.4 behind; seeds of one setting differ by 0.00707." in told
+    assert "noise" not in told
+
+
+def test_one_seed_tells_nothing_of_noise(sweep):
+    assert "each had one seed, so nobody knows whether that is more than noise." in words(sweep, [0.9], [0.5])
+
+
+def test_a_flat_top_is_called_so(sweep):
+    told = words(sweep, [0.8, 1.0], [0.79, 0.99], [0.98, 0.78])
+    assert "The best 3 lie within 0.02, no more than one seed's noise: the top is flat." in told
+
+
+def test_a_choice_at_the_end_of_its_range_is_told(sweep):
+    rows = [row for row in trials.read(trials.file_of(sweep.path)) if row.arm == "gaussian"][:1]
+    edge = replace(rows[0], state="finished", scores={"task": [1.0]}, settings={"algorithm.learning_rate": 1e-2})
+    trials.write(trials.file_of(sweep.path), [edge])
+    (told,) = searched.words(Queries(sweep, {}))
+    assert "algorithm.learning_rate lies at the end of its range (0.0001 to 0.01, log): a wider one may" in told.rest
+
+
+def test_trials_of_another_search_are_not_shown(sweep):
+    text = sweep.path.read_text()
+    sweep.path.write_text(text.replace("budget: 512\n  tasks", "budget: 1024\n  tasks"))
+    assert sweep.path.read_text() != text
+    assert Queries(read_sweep(sweep.path), {}).trials == []
