@@ -17,7 +17,7 @@ class Options(CompareOptions):
 
 
 def run(options: Options) -> int:
-    """Run the missing cells."""
+    """Make the missing trials, and run the missing cells."""
     from pgcontrol.machine.graphics import has_display
     from pgcontrol.machine.signals import STOPPED, like_ctrl_c
     from pgcontrol.machine.terminal import Terminal
@@ -27,11 +27,12 @@ def run(options: Options) -> int:
         with like_ctrl_c():
             found = compare.compare(options)
     except KeyboardInterrupt:
-        print(f"stopped; to go on: {_typed('compare', options, 'jobs', 'runs', 'clips', 'open')}")
+        print(f"stopped; to go on: {_typed('compare', options, 'jobs', 'runs', 'search_only', 'clips', 'open')}")
         print(f"a report of what there is: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED
     if not (options.dry_run or options.quiet):
-        Terminal(highlight=False).print(tables.terminal(found.queries))
+        if found.queries.rows:
+            Terminal(highlight=False).print(tables.terminal(found.queries))
         show(found, has_display() if options.open is None else options.open)
     return found.exit_code
 
@@ -40,9 +41,8 @@ def _typed(command: str, options: Options, *flags: str) -> str:
     """A command on the same sweep, with those of the flags that differ from their defaults."""
     words = ["pgcontrol", command, str(options.sweep)]
     for flag in flags:
-        value = getattr(options, flag)
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value != getattr(Options, flag):
-            words += [f"--{flag}", str(value)]
+        value, name = getattr(options, flag), flag.replace("_", "-")
+        if value == getattr(Options, flag):
+            continue
+        words += [f"--{name}" if value else f"--no-{name}"] if isinstance(value, bool) else [f"--{name}", str(value)]
     return shlex.join(words)

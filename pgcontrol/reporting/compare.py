@@ -70,16 +70,18 @@ def compare(options: CompareOptions) -> Comparison:
     executor = Local(options.jobs or usable_cpus())
     if options.search_only and not sweep.search:
         raise InputError(f"--search-only: {options.sweep} has no search")
-    dry, found_all = options.dry_run, True
-    if sweep.search and not found.answers(found.file_of(sweep.path), sweep.search):
-        say = functools.partial(console.print, markup=False, soft_wrap=True)
-        found_all = search(sweep, executor, where / "search", say, dry)
+    dry, searched, file = options.dry_run, True, found.file_of(sweep.path)
+    say = functools.partial(console.print, markup=False, soft_wrap=True)
+    if sweep.search and found.answers(file, sweep.search):
+        say(f"search: done, see {file}")
+    elif sweep.search:
+        searched = search(sweep, executor, where / "search", say, dry)
         sweep = read_sweep(options.sweep)  # with the settings that were found
-    if options.search_only or not (found_all or dry):
+    if options.search_only or not (searched or dry):
         queries = Queries(sweep, results.read(sweep), where)
-        written = None if dry else publish(queries, options.clips, lambda line: console.print(line, markup=False))
         missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
-        return Comparison(queries, written, missing, {} if found_all or dry else {"search": "trials failed"})
+        failed = {} if searched or dry else {"search": "trials failed"}
+        return Comparison(queries, None if dry else publish(queries, options.clips, say), missing, failed)
     return carry_out(sweep, executor, where, console, options.clips, dry, options.again)
 
 

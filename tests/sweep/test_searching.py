@@ -15,6 +15,7 @@ import yaml
 
 from pgcontrol.cli import main
 from pgcontrol.options import InputError
+from pgcontrol.reporting import compare
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import found, searching, trials
@@ -252,6 +253,51 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
         "search: 4 trials of each arm (gaussian, bins), 2 runs of 512 steps a trial, 0 done",
         "expected: at most about 4 min for 8 trials of the search",
     ]
+    assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """A command in a folder with the sweep, whose runs take no time: its exit code and what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "Local", Scripted)
+    (tmp_path / "s.yaml").write_text(SEARCH)
+
+    def command(*words: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--clips", "none"])
+        return ended.value.code, capsys.readouterr().out
+
+    return command
+
+
+def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
+    code, said = typed("compare", "s.yaml", "--no-open")
+    assert code == 0
+    assert "report: s.html" in said
+    told = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
+    assert len(made := [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]) == 2
+    for row in made:
+        assert row["settings"].items() >= told[row["arm"]]["settings"].items()
+        assert row["origins"].items() >= {RATE: "search", "head": "arm", "num_envs": "settings", "seed": "grid"}.items()
+    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(told, "recommended")
+    assert "<dt>from the search</dt>" in (tmp_path / "s.html").read_text()
+    code, said = typed("compare", "s.yaml", "--no-open")
+    assert "search: done, see s.found.yaml" in said
+    assert "2 runs, 2 of them done" in said
+
+
+def test_search_only_runs_no_cell(typed, tmp_path):
+    code, said = typed("compare", "s.yaml", "--search-only", "--no-open")
+    assert code == 0
+    assert "report: s.html" in said
+    assert (tmp_path / "s.found.yaml").exists()
+    assert not (tmp_path / "s.jsonl").exists()
+    assert typed("report", "s.yaml")[0] == 0
+
+
+def test_a_dry_run_leaves_nothing(typed, tmp_path):
+    assert typed("compare", "s.yaml", "--dry-run")[0] == 0
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
 
 
