@@ -199,7 +199,7 @@ class Journal:
         view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number))
         if self.search.sampler == "sobol":
             for _ in range(number):  # the sequence is the same for all who ask: this many points are taken
-                view.ask()
+                _ = view.ask().relative_params
         else:
             scores = {row.number: row.score for row in self.rows() if row.arm == arm and row.finished}
             for trial in self.studies[arm].get_trials():

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -103,6 +104,27 @@ def test_ranks_need_no_reference(tmp_path):
     sweep = written(tmp_path, yaml.safe_dump(tree))
     assert search(sweep, Scripted())
     assert [row.score for row in rows(sweep)] == pytest.approx([1 / 3, 1, 0, 2 / 3])
+
+
+def test_sobols_points_lie_evenly_whoever_asks(tmp_path):
+    sweep = written(tmp_path, text(sampler="sobol", trials=8, pruner="none"))
+    assert search(sweep, Scripted(jobs=2))
+    for arm in ("gaussian", "bins"):  # of eight points there is one in each eighth, along every axis
+        rates = [math.log10(row.settings[RATE]) for row in rows(sweep) if row.arm == arm]
+        assert sorted(int(4 * (rate + 4)) for rate in rates) == list(range(8))
+    assert sorted(row.settings["head.bins"] for row in rows(sweep) if row.arm == "bins") == [5] * 4 + [7] * 4
+
+
+def test_searches_side_by_side_make_no_trial_twice(tmp_path):
+    sweep, executors = written(tmp_path, text(pruner="none")), [Scripted(jobs=2), Scripted(jobs=2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(lambda executor: search(sweep, executor), executors))
+    made = [name for executor in executors for name in executor.made]
+    assert len(made) == len(set(made)) == 16
+    assert all(executor.made for executor in executors)
+    assert sorted((row.arm, row.number) for row in rows(sweep)) == [
+        (arm, n) for arm in ("bins", "gaussian") for n in range(4)
+    ]
 
 
 class Dying(Scripted):
@@ -276,7 +298,8 @@ def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
     assert code == 0
     assert "report: s.html" in said
     told = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
-    assert len(made := [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]) == 2
+    made = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert len(made) == 2
     for row in made:
         assert row["settings"].items() >= told[row["arm"]]["settings"].items()
         assert row["origins"].items() >= {RATE: "search", "head": "arm", "num_envs": "settings", "seed": "grid"}.items()
@@ -334,11 +357,11 @@ def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_ano
     sweep = written(tmp_path, text(trials=2, seeds=[100], pruner="none", budget=20_000, evaluations=1))
     first, second = begun(tmp_path), begun(tmp_path)
     place = tmp_path / "runs" / "s" / "search"
-    until = time.monotonic() + 200
+    until = time.monotonic() + 400
     while len(list(place.glob("t*/*/checkpoints/step*"))) < 1 and time.monotonic() < until:
         time.sleep(0.1)
     os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process goes on with it
-    assert second.wait(200) == 0
+    assert second.wait(400) == 0
     first.wait()
     assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [
         (arm, n, "finished") for arm in ("gaussian", "bins") for n in range(2)
