@@ -83,6 +83,8 @@ class Journal:
         with self.turn():
             try:
                 storage = JournalStorage(JournalFileBackend(str(self.file), lock))
+                if (names := optuna.get_all_study_names(storage)) and not set(names) & search.arms.keys():
+                    raise InputError(f"{self.file} is of another sweep (arms {', '.join(names)}); name another --runs")
                 self.studies = {arm: self._study(storage, arm, rows) for arm in search.searched()}
             except (ValueError, KeyError, AttributeError, TypeError) as error:
                 if isinstance(error, InputError):

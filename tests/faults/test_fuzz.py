@@ -192,8 +192,19 @@ def test_sweeps(here):
     grids = grids.map(lambda said: whole | {"grid": [whole["grid"][0] | said]})
     arms = st.dictionaries(words.filter(str.isprintable), plain, max_size=3).map(lambda said: whole | {"arms": said})
 
+    search = {"trials": 2, "budget": 1000, "tasks": ["Hopper-v5"], "seeds": [100], "reference": {"Hopper-v5": 3000}}
+    search |= {"space": {"algorithm.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}}
+    searches = st.dictionaries(
+        st.sampled_from([*search, "sampler", "pruner", "score", "evaluations"]), plain, max_size=2
+    )
+    ends = st.dictionaries(st.sampled_from(["low", "high", "log", "step", "choices", "arms"]), plain, max_size=3)
+    spaces = st.dictionaries(st.sampled_from(NAMES), st.one_of(ends, plain), max_size=2).map(
+        lambda said: {"space": said}
+    )
+    searches = st.one_of(searches, spaces).map(lambda said: whole | {"search": search | said})
+
     @fuzzed
-    @given(st.one_of(parts, grids, arms, plain))
+    @given(st.one_of(parts, grids, arms, searches, plain))
     def law(said):
         Path("file.yaml").write_bytes(yaml.safe_dump(said).encode(errors="replace"))
         try:

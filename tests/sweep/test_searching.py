@@ -19,7 +19,7 @@ from pgcontrol.options import InputError
 from pgcontrol.reporting import compare
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.log import read_rows
-from pgcontrol.sweep import found, searching, trials
+from pgcontrol.sweep import found, journal, searching, trials
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
 from pgcontrol.sweep.sweep import command, read_sweep
@@ -194,14 +194,44 @@ def test_a_journal_of_another_search_is_refused(tmp_path):
     assert len(rows(other)) == 16
 
 
+def test_a_journal_of_another_sweep_is_refused(tmp_path):
+    assert search(written(tmp_path), Scripted())
+    other = written(tmp_path, SEARCH.replace("bins: {head", "b: {head").replace("gaussian: {head", "g: {head"))
+    with pytest.raises(
+        InputError, match=r"journal.jsonl is of another sweep \(arms gaussian, bins\); name another --runs"
+    ):
+        search(other, Scripted())
+
+
+@pytest.mark.parametrize("content", ["3", "gaussian: 3", "gaussian: {settings: 3}", "gaussian: ["])
+def test_a_damaged_file_of_found_settings_is_one_line(tmp_path, content):
+    (tmp_path / "s.found.yaml").write_text(content)
+    with pytest.raises(InputError, match=r"s\.found\.yaml: ") as error:
+        written(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_row_of_a_trial_is_one_line(tmp_path):
+    sweep = written(tmp_path)
+    trials.file_of(sweep.path).write_text('{"arm": "gaussian"}\n')
+    with pytest.raises(InputError, match=r"s\.search\.jsonl: line 1 is no trial, or a damaged one; delete it"):
+        search(sweep, Scripted())
+
+
+def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"search: it needs optuna: pip install 'pgcontrol\[search\]'"):
+        search(written(tmp_path), Scripted())
+
+
 def test_a_damaged_journal_is_one_line(tmp_path):
     sweep = written(tmp_path)
     assert search(sweep, Scripted())
-    journal = tmp_path / "search" / "journal.jsonl"
-    journal.write_text(journal.read_text()[:2000] + "\n{}\n")
+    file = tmp_path / "search" / "journal.jsonl"
+    file.write_text(file.read_text()[:2000] + "\n{}\n")
     with pytest.raises(InputError, match=r"journal.jsonl is damaged; delete it: the trials that ended are kept"):
         search(sweep, Scripted())
-    journal.unlink()
+    file.unlink()
     assert search(sweep, Scripted())
 
 
@@ -247,7 +277,7 @@ def test_settings_that_no_run_may_have_together_are_a_trial_without_a_score(tmp_
     assert {row.state: row.settings for row in rows(sweep) if not row.finished} == {
         "impossible": {"num_envs": 4, "algorithm.minibatch": 256}
     }
-    assert [row.why.partition(":")[0] for row in rows(sweep) if row.why] == ["algorithm.minibatch = 256"]
+    assert [row.number for row in rows(sweep) if "algorithm.minibatch = 256: must be at most" in row.why] == [2]
 
 
 def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
