@@ -85,11 +85,10 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
 
 
 def _search(queries: Queries) -> dict[str, Any]:
-    """What the template says of the search beside its figures; nothing where there was none."""
-    if not queries.trials:
-        return {}
-    told = {"lead": searched.lead(queries), "words": searched.words(queries), "arms": searched.arms(queries)}
-    return told | {"columns": searched.COLUMNS, "table": searched.table(queries)}
+    """What the template says of the search beside its figures."""
+    told = {"lead": searched.lead(queries), "words": searched.words(queries)} if queries.trials else {}
+    arms, table = searched.arms(queries), searched.table(queries)
+    return {"lead": "", "words": [], "arms": arms, "columns": searched.COLUMNS, "table": table} | told
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:

@@ -5,12 +5,16 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep import searching, trials
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
 
+RATE = "algorithm.learning_rate"
 SEARCH = """
 question: Does a second bin help?
 budget: 512
@@ -73,3 +77,18 @@ class Scripted(Executor):
             folder.write_manifest(status="finished", seconds=2.0)
             self.made.append(f"{where.name}/{cell.name}")
             yield Ended(cell, folder.path, "")
+
+
+def text(**values) -> str:
+    """The sweep with other values in its search."""
+    tree = yaml.safe_load(SEARCH)
+    tree["search"] |= values
+    return yaml.safe_dump(tree, sort_keys=False)
+
+
+def search(sweep, executor: Executor, said: list[str] | None = None) -> bool:
+    return searching.search(sweep, executor, sweep.path.parent / "search", (said if said is not None else []).append)
+
+
+def rows(sweep) -> list[trials.TrialRow]:
+    return trials.read(trials.file_of(sweep.path))

@@ -1,0 +1,114 @@
+"""`pgcontrol compare` of a sweep with a search; and, with processes, that a trial is an ordinary run and is shared."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from pgcontrol.cli import main
+from pgcontrol.reporting import compare
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep import searching
+from pgcontrol.sweep.executor import Local
+from pgcontrol.sweep.sweep import command
+from pgcontrol.training.train import train
+from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch, capsys):
+    """A command in a folder with the sweep, whose runs take no time: its exit code and what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare, "Local", Scripted)
+    (tmp_path / "s.yaml").write_text(SEARCH)
+
+    def command(*words: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--clips", "none"])
+        return ended.value.code, capsys.readouterr().out
+
+    return command
+
+
+def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
+    code, said = typed("compare", "s.yaml", "--no-open")
+    assert code == 0
+    assert "report: s.html" in said
+    told = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
+    made = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert len(made) == 2
+    for row in made:
+        assert row["settings"].items() >= told[row["arm"]]["settings"].items()
+        assert row["origins"].items() >= {RATE: "search", "head": "arm", "num_envs": "settings", "seed": "grid"}.items()
+    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(told, "recommended")
+    assert "<dt>from the search</dt>" in (tmp_path / "s.html").read_text()
+    code, said = typed("compare", "s.yaml", "--no-open")
+    assert "search: done, see s.found.yaml" in said
+    assert "2 runs, 2 of them done" in said
+
+
+def test_search_only_runs_no_cell(typed, tmp_path):
+    code, said = typed("compare", "s.yaml", "--search-only", "--no-open")
+    assert code == 0
+    assert "report: s.html" in said
+    assert (tmp_path / "s.found.yaml").exists()
+    assert not (tmp_path / "s.jsonl").exists()
+    assert typed("report", "s.yaml")[0] == 0
+
+
+def test_a_dry_run_leaves_nothing(typed, tmp_path):
+    assert typed("compare", "s.yaml", "--dry-run")[0] == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
+
+
+@pytest.mark.slow
+def test_a_trial_is_the_ordinary_run_of_its_settings(tmp_path):
+    sweep = written(tmp_path, text(trials=1, seeds=[100], pruner="none"))
+    assert search(sweep, Local(2))
+    for row in rows(sweep):
+        (cell,) = searching.cells(search_of(sweep), row.arm, row.settings)
+        trial = tmp_path / "search" / f"t0-{row.arm}" / cell.name
+        run = train(cell.settings | {"threads": 1, "run_dir": str(tmp_path / f"plain-{row.arm}")})
+        assert command(cell.settings, trial)[:2] == ["train", "InvertedPendulum-v5"]
+        theirs, ours = (
+            [
+                {k: v for k, v in line.items() if not k.startswith("time/") or k == "time/total_timesteps"}
+                for line in log
+            ]
+            for log in (read_rows(trial / "metrics.jsonl"), run.metrics())
+        )
+        assert theirs == ours
+        weights = [checkpoint.find(folder)[-1] / "tensors.safetensors" for folder in (trial, run.path)]
+        assert weights[0].read_bytes() == weights[1].read_bytes()
+        assert row.returns == {"InvertedPendulum-v5": [ours[-1]["eval/mean_reward"]]}
+
+
+def begun(folder) -> subprocess.Popen:
+    words = [sys.executable, "-m", "pgcontrol", "compare", "s.yaml", "--search-only", "--jobs", "1", "--no-open"]
+    with (folder / f"{time.monotonic()}.log").open("w") as log:
+        return subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
+
+
+@pytest.mark.slow
+def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_another(tmp_path):
+    sweep = written(tmp_path, text(trials=2, seeds=[100], pruner="none", budget=20_000, evaluations=1))
+    first, second = begun(tmp_path), begun(tmp_path)
+    place = tmp_path / "runs" / "s" / "search"
+    until = time.monotonic() + 400
+    while len(list(place.glob("t*/*/checkpoints/step*"))) < 1 and time.monotonic() < until:
+        time.sleep(0.1)
+    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process goes on with it
+    assert second.wait(400) == 0
+    first.wait()
+    assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [
+        (arm, n, "finished") for arm in ("gaussian", "bins") for n in range(2)
+    ]
+    assert all(row.steps == 20_096 for row in rows(sweep))
+    assert len(list(place.glob("t*/*/manifest.json"))) == 4
+    assert all(row.returns.keys() == {"InvertedPendulum-v5"} for row in rows(sweep))
