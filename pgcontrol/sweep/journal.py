@@ -130,8 +130,8 @@ class Journal:
             yield
 
     def trials(self, arm: str) -> list[FrozenTrial]:
-        """All that were begun."""
-        return self.studies[arm].get_trials(deepcopy=False)
+        """All that were begun, by number."""
+        return [trial for trial in self.studies[arm].get_trials(deepcopy=False) if trial.state.name != "WAITING"]
 
     def open(self) -> dict[tuple[str, int], FrozenTrial]:
         """Those that have not ended, by arm and number."""
@@ -157,7 +157,7 @@ class Journal:
             InputError: the values cannot stand together; such a trial has ended.
         """
         study, number = self.studies[arm], len(self.trials(arm))
-        if not any(trial.state.name == "WAITING" for trial in self.trials(arm)):  # of one who was killed here
+        if len(study.get_trials(deepcopy=False)) == number:  # else one was proposed by who was killed before it began
             study.enqueue_trial(self._proposed(arm, number))
         return (begun := study.ask()).number, self._values(arm, begun)
 

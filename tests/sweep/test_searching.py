@@ -12,6 +12,7 @@ from pgcontrol.cli import main
 from pgcontrol.options import InputError
 from pgcontrol.sweep import found, journal, searching, trials
 from pgcontrol.sweep.executor import Ended
+from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
 from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
@@ -141,6 +142,15 @@ def test_after_a_kill_no_trial_is_lost_or_made_twice(tmp_path, runs):
     trials.file_of(sweep.path).unlink()
     assert search(sweep, Scripted())  # never killed
     assert [row.settings for row in rows(sweep)] == [row.settings for row in resumed]
+
+
+def test_a_trial_that_was_proposed_when_its_process_was_killed_is_made(tmp_path):
+    sweep = written(tmp_path, text(pruner="none"))
+    proposed = Journal(search_of(sweep), tmp_path / "search", [])
+    proposed.studies["bins"].enqueue_trial({RATE: 0.002, "head.bins": "7"})
+    assert search(sweep, Scripted())
+    assert len(rows(sweep)) == 8
+    assert next(row.settings for row in rows(sweep) if row.arm == "bins") == {RATE: 0.002, "head.bins": 7}
 
 
 def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
