@@ -1,6 +1,6 @@
 """What a search tried, what it chose, how flat the top is, and how sure the choice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pgcontrol.charts.bars import Bar, bars
@@ -9,12 +9,14 @@ from pgcontrol.charts.points import Point, points
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import Paragraph
 from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep import trials
 from pgcontrol.sweep.space import Axis
 from pgcontrol.sweep.trials import Best, TrialRow, best
 from pgcontrol.text import count, short, typed
 
 TOP = 5  # trials of an arm that are looked at closely
 EDGE = 0.05  # share of a range: what is chosen so near to an end may lie beyond it
+NEAR = 0.1  # least height of an axis of scores
 BESIDE = 0.12  # between the points of two arms at a listed value, as a share of the way to the next
 COLUMNS = ("arm", "trial", "score", "by seed", "settings")
 AXIS = {"normalised": "mean score", "rank": "mean rank"}
@@ -48,7 +50,7 @@ def words(queries: Queries) -> list[Paragraph]:
 def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
     first = top.trials[0]
     others = {state: n for state, n in top.counts.items() if state != first.state}
-    told = [f"It scored {short(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
+    told = [f"It scored {trials.told(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
     if others:
         told.append(f"Of the rest, {', '.join(f'{n} {state}' for state, n in others.items())}.")
     told += [_ahead(top), _flat(top), *_edges(queries, first)]
@@ -60,12 +62,13 @@ def _ahead(top: Best) -> str:
     if top.ahead is None:
         return ""
     second = top.trials[1]
-    told = f"The second, trial {second.number} ({_settings(second)}), is {short(top.ahead)} behind"
+    told = f"The second, trial {second.number} ({_settings(second)}), is {trials.told(top.ahead)} behind"
     if top.noise is None:
         return f"{told}; each had one seed, so nobody knows whether that is more than noise."
+    differ = f"seeds of one setting differ by {trials.told(top.noise)}"
     if top.ahead <= top.noise:
-        return f"{told}: noise, since seeds of one setting differ by {short(top.noise)}. It may be as good, or better."
-    return f"{told}; seeds of one setting differ by {short(top.noise)}."
+        return f"{told}: noise, since {differ}. It may be as good, or better."
+    return f"{told}; {differ}."
 
 
 def _flat(top: Best) -> str:
@@ -75,7 +78,7 @@ def _flat(top: Best) -> str:
     group = top.trials[:TOP]
     wide = group[0].score - group[-1].score
     flat = ", no more than one seed's noise: the top is flat" if top.noise is not None and wide <= top.noise else ""
-    return f"The best {len(group)} lie within {short(wide)}{flat}."
+    return f"The best {len(group)} lie within {trials.told(wide)}{flat}."
 
 
 def _edges(queries: Queries, first: TrialRow) -> Iterator[str]:
@@ -98,7 +101,10 @@ def _typed(value: Any) -> str:
 def table(queries: Queries) -> list[tuple[str, ...]]:
     """The best of each arm: `COLUMNS`."""
     tops = [row for arm in arms(queries) for row in best(queries.trials, arm).trials[:TOP]]
-    return [(r.arm, str(r.number), short(r.score), ", ".join(map(short, r.seeds.tolist())), _settings(r)) for r in tops]
+    return [
+        (r.arm, str(r.number), trials.told(r.score), ", ".join(map(trials.told, r.seeds.tolist())), _settings(r))
+        for r in tops
+    ]
 
 
 def figures(queries: Queries) -> list[list[Figure]]:
@@ -119,7 +125,10 @@ def _over(queries: Queries, axis: Axis) -> Figure | None:
     found = [point for arm in names for point in _points(queries, axis, arm)]
     if not any(not point.faint for point in found):
         return None
-    axes, listed = Axes(axis.name, _axis(queries), log_x=axis.log), [typed(choice) for choice in axis.choices]
+    axes = Axes(
+        axis.name, _axis(queries), ends=_ends(row.score for row in queries.trials if row.finished), log_x=axis.log
+    )
+    listed = [typed(choice) for choice in axis.choices]
     drawing = points(f"The search: {axis.name}", found, axes, listed)
     faint = " Hollow, at the bottom: stopped early." if any(point.faint for point in found) else ""
     counts = {arm: sum(point.arm == arm for point in found) for arm in names}
@@ -136,7 +145,7 @@ def _points(queries: Queries, axis: Axis, arm: str) -> Iterator[Point]:
         if (score := _height(row)) is not None:
             value = row.settings[axis.name]
             x = listed.index(typed(value)) + beside if listed else value
-            says = f"{arm}, trial {row.number}: {short(score) if row.finished else row.state} ({_settings(row)})"
+            says = f"{arm}, trial {row.number}: {trials.told(score) if row.finished else row.state} ({_settings(row)})"
             yield Point(x, score, arm, queries.colour(arm), says, not row.finished, row.number in chosen)
 
 
@@ -150,12 +159,22 @@ def _top(queries: Queries, arm: str) -> Figure:
     top = best(queries.trials, arm)
     rows = []
     for row in top.trials[:TOP]:
-        seeds = [(float(score), f"a seed: {short(float(score))}") for score in row.seeds]
-        says = f"{short(row.score)}: {_settings(row)}"
+        seeds = [(float(score), f"a seed: {trials.told(float(score))}") for score in row.seeds]
+        says = f"{trials.told(row.score)}: {_settings(row)}"
         rows.append(Bar(f"trial {row.number}", queries.colour(arm), row.score, points=seeds, says=says, arm=False))
     what = "Dots are seeds, the mark is their mean" if top.noise is not None else "One seed a trial"
     n = f"n = {len(rows)} of {count(len(top.trials), 'finished trial')}"
-    return Figure(bars(f"The search: best of {arm}", rows, _axis(queries)), f"{what}. {n}.", arm)
+    tops = [row for each in arms(queries) for row in best(queries.trials, each).trials[:TOP]]
+    ends = _ends(score for row in tops for score in row.seeds.tolist())
+    return Figure(bars(f"The search: best of {arm}", rows, _axis(queries), ends), f"{what}. {n}.", arm)
+
+
+def _ends(scores: Iterable[float]) -> tuple[float, float]:
+    """Of an axis of scores, the same for all arms: not so near that differences nobody cares about fill it."""
+    known = [*scores]
+    low, high = min(known), max(known)
+    low = min(low, high - NEAR)
+    return low - 0.05 * (high - low), high + 0.05 * (high - low)
 
 
 def _axis(queries: Queries) -> str:

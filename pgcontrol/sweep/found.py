@@ -86,7 +86,11 @@ def _told(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str,
     told["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
     told["trials"] = best.counts
     told |= {"tasks": list(search.tasks), "seeds": list(search.seeds), "budget": search.budget}
-    told |= {"scored": search.score, "zero": dict(zero), "reference": dict(search.reference)}
+    told |= {
+        "scored": search.score,
+        "zero": {task: _rounded(value) for task, value in zero.items()},
+        "reference": dict(search.reference),
+    }
     told |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
     dates = sorted({row.date for row in rows if row.arm == arm})
     return told | {

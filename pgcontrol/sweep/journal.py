@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 SEED = 1  # of the samplers; with the number of a trial, so that a search that goes on draws no point twice
-FEWEST, MOST = 2, 10  # trials before a sampler or a pruner goes by what the others came to: a quarter of all, within
+FEWEST, MOST = 3, 10  # trials before a sampler or a pruner goes by what the others came to: a quarter of all, within
 
 
 def require() -> None:

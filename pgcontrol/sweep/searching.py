@@ -262,7 +262,7 @@ class Searching:
                 mean = sum(scores) / self.search.runs
                 if self.journal.report(*key, stage, mean) and stage < self.search.runs * self.search.evaluations:
                     of = f"{stage} of {self.search.runs * self.search.evaluations} evaluations"
-                    raise Ending(STOPPED, f"at {short(mean)} after {of}")
+                    raise Ending(STOPPED, f"at {trials.told(mean)} after {of}")
 
     def _stage(self, steps: float, before: list[Row]) -> int:
         """Of an evaluation: its number, whatever the lengths of rollouts."""
@@ -303,7 +303,7 @@ class Searching:
 
     def _tell(self, row: TrialRow) -> None:
         """A trial in a line."""
-        came = short(row.score) if row.finished and row.scores else row.state + (f": {row.why}" if row.why else "")
+        came = trials.told(row.score) if row.finished and row.scores else row.state + f": {row.why}" * bool(row.why)
         what = ", ".join(f"{name} {typed(value)}" for name, value in row.settings.items())
         left = self._left()
         rest = (time.monotonic() - self.began) / self.ended * left

@@ -83,6 +83,11 @@ class TrialRow:
         return dataclasses.replace(found, values=[(int(at), float(value)) for at, value in found.values])
 
 
+def told(score: float) -> str:
+    """A score, or a difference of scores, in words: to three decimals, since 1 is much."""
+    return f"{score:.3f}"
+
+
 def file_of(sweep: Path) -> Path:
     """Where the rows of a sweep's trials are kept."""
     return sweep.with_suffix(".search.jsonl")

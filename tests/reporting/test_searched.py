@@ -81,13 +81,13 @@ def test_a_search_alone_has_a_page(sweep):
 
 def test_a_lead_of_one_seeds_noise_is_called_so(sweep):
     told = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
-    assert "is 0.005 behind: noise, since seeds of one setting differ by 0.0684. It may be as good, or better." in told
-    assert "The best 3 lie within 0.7." in told
+    assert "is 0.005 behind: noise, since seeds of one setting differ by 0.068. It may be as good, or better." in told
+    assert "The best 3 lie within 0.700." in told
 
 
 def test_a_lead_above_noise_is_not(sweep):
     told = words(sweep, [0.9, 0.91], [0.5, 0.51])
-    assert "is 0.4 behind; seeds of one setting differ by 0.00707." in told
+    assert "is 0.400 behind; seeds of one setting differ by 0.007." in told
     assert "noise" not in told
 
 
@@ -97,7 +97,7 @@ def test_one_seed_tells_nothing_of_noise(sweep):
 
 def test_a_flat_top_is_called_so(sweep):
     told = words(sweep, [0.8, 1.0], [0.79, 0.99], [0.98, 0.78])
-    assert "The best 3 lie within 0.02, no more than one seed's noise: the top is flat." in told
+    assert "The best 3 lie within 0.020, no more than one seed's noise: the top is flat." in told
 
 
 def test_a_choice_at_the_end_of_its_range_is_told(sweep):
