@@ -18,7 +18,7 @@ class Point(NamedTuple):
         arm: whose it is.
         colour: class of the style sheet.
         says: to a pointer.
-        faint: drawn hollow; whatever its y, within that of the others.
+        faint: drawn hollow, at the bottom: its y is not to be compared.
         ring: drawn with a ring around it.
     """
 
@@ -46,6 +46,6 @@ def points(label: str, found: Sequence[Point], axes: Axes, words: Sequence[str] 
 
 
 def _dot(point: Point, x: Scale, y: Scale) -> str:
-    place = x(point.x), y(point.y)
-    ring = dot("hollow", *place, radius=7, says=point.says) if point.ring else ""
+    place = x(point.x), y(y.low if point.faint else point.y)
+    ring = dot("ring", *place, radius=7, says=point.says) if point.ring else ""
     return ring + dot("hollow" if point.faint else "run", *place, says=point.says)

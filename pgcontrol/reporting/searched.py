@@ -121,37 +121,28 @@ def figures(queries: Queries) -> list[list[Figure]]:
 
 def _over(queries: Queries, axis: Axis) -> Figure | None:
     """Scores of the trials against a setting."""
-    names = arms(queries)
-    found = [point for arm in names for point in _points(queries, axis, arm)]
-    if not any(not point.faint for point in found):
+    tried = {
+        arm: [row for row in queries.trials if row.arm == arm and axis.name in row.settings] for arm in arms(queries)
+    }
+    tried = {arm: rows for arm, rows in tried.items() if rows}
+    if not any(row.finished for rows in tried.values() for row in rows):
         return None
-    axes = Axes(
-        axis.name, _axis(queries), ends=_ends(row.score for row in queries.trials if row.finished), log_x=axis.log
-    )
-    listed = [typed(choice) for choice in axis.choices]
-    drawing = points(f"The search: {axis.name}", found, axes, listed)
-    faint = " Hollow, at the bottom: stopped early." if any(point.faint for point in found) else ""
-    counts = {arm: sum(point.arm == arm for point in found) for arm in names}
-    n = ", ".join(f"{n} of {arm}" for arm, n in counts.items() if n)
-    return Figure(drawing, f"Points are trials, the ring is what was chosen.{faint} n = {n}.")
-
-
-def _points(queries: Queries, axis: Axis, arm: str) -> Iterator[Point]:
-    """The trials of an arm; beside those of other arms where values are listed."""
-    names, listed = arms(queries), [typed(choice) for choice in axis.choices]
-    beside = BESIDE * (names.index(arm) - (len(names) - 1) / 2)
-    chosen = {row.number for row in best(queries.trials, arm).trials[:1]}
-    for row in (row for row in queries.trials if row.arm == arm and axis.name in row.settings):
-        if (score := _height(row)) is not None:
+    listed, found = [typed(choice) for choice in axis.choices], list[Point]()
+    for place, (arm, rows) in enumerate(tried.items()):
+        first = best(rows, arm).trials[:1]
+        for row in rows:
             value = row.settings[axis.name]
-            x = listed.index(typed(value)) + beside if listed else value
-            says = f"{arm}, trial {row.number}: {trials.told(score) if row.finished else row.state} ({_settings(row)})"
-            yield Point(x, score, arm, queries.colour(arm), says, not row.finished, row.number in chosen)
-
-
-def _height(row: TrialRow) -> float | None:
-    """Where a trial is drawn; None where it has no score at all."""
-    return row.score if row.finished else row.values[-1][1] if row.values else None
+            x = listed.index(typed(value)) + BESIDE * (place - (len(tried) - 1) / 2) if listed else value
+            says = (
+                f"{arm}, trial {row.number}: {trials.told(row.score) if row.finished else row.state} ({_settings(row)})"
+            )
+            y = row.score if row.finished else 0.0
+            found.append(Point(x, y, arm, queries.colour(arm), says, not row.finished, row in first))
+    ends = _ends(row.score for row in queries.trials if row.finished)
+    drawing = points(f"The search: {axis.name}", found, Axes(axis.name, _axis(queries), False, ends, axis.log), listed)
+    faint = " Hollow, at the bottom: did not finish." if any(point.faint for point in found) else ""
+    n = ", ".join(f"{len(rows)} of {arm}" for arm, rows in tried.items())
+    return Figure(drawing, f"Points are trials, the ring is what was chosen.{faint} n = {n}.")
 
 
 def _top(queries: Queries, arm: str) -> Figure:

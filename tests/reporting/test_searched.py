@@ -58,7 +58,8 @@ def test_the_page_shows_trials_choice_and_top(sweep):
         finished = sum(row.finished for row in there)
         arms = {row.arm for row in there}
         assert drawn.count('class="run"') == finished
-        assert drawn.count('class="hollow"') == len(there) - finished + len(arms)  # and a ring around each choice
+        assert drawn.count('class="hollow"') == len(there) - finished
+        assert drawn.count('class="ring"') == len(arms)  # around each choice
         assert "n = " in drawn
     for arm in ("gaussian", "bins"):
         assert f"<h3>The search: best of {arm}</h3>" in text
