@@ -85,10 +85,14 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
 
 
 def _search(queries: Queries) -> dict[str, Any]:
-    """What the template says of the search beside its figures."""
-    told = {"lead": searched.lead(queries), "words": searched.words(queries)} if queries.trials else {}
-    arms, table = searched.arms(queries), searched.table(queries)
-    return {"lead": "", "words": [], "arms": arms, "columns": searched.COLUMNS, "table": table} | told
+    """What the template says of the search, apart from its figures."""
+    return {
+        "lead": searched.lead(queries) if queries.trials else "",
+        "words": searched.words(queries),
+        "arms": searched.arms(queries),
+        "columns": searched.COLUMNS,
+        "table": searched.table(queries),
+    }
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:

@@ -14,10 +14,10 @@ from pgcontrol.sweep.space import Axis
 from pgcontrol.sweep.trials import Best, TrialRow, best
 from pgcontrol.text import count, short, typed
 
-TOP = 5  # trials of an arm that are looked at closely
+TOP = 5  # trials that are looked at closely, for each arm
 EDGE = 0.05  # share of a range: what is chosen so near to an end may lie beyond it
 NEAR = 0.1  # least height of an axis of scores
-BESIDE = 0.12  # between the points of two arms at a listed value, as a share of the way to the next
+APART = 0.12  # between the points of two arms at a listed value, as a share of the way to the next
 COLUMNS = ("arm", "trial", "score", "by seed", "settings")
 AXIS = {"normalised": "mean score", "rank": "mean rank"}
 
@@ -50,11 +50,11 @@ def words(queries: Queries) -> list[Paragraph]:
 def _words(queries: Queries, arm: str, top: Best) -> Paragraph:
     first = top.trials[0]
     others = {state: n for state, n in top.counts.items() if state != first.state}
-    told = [f"It scored {trials.told(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
+    said = [f"It scored {trials.decimals(first.score)}, the best of {count(len(top.trials), 'finished trial')}."]
     if others:
-        told.append(f"Of the rest, {', '.join(f'{n} {state}' for state, n in others.items())}.")
-    told += [_ahead(top), _flat(top), *_edges(queries, first)]
-    return Paragraph(f"{arm}: {_settings(first)} (trial {first.number}).", " ".join(filter(None, told)))
+        said.append(f"Of the rest, {', '.join(f'{n} {state}' for state, n in others.items())}.")
+    said += [_ahead(top), _flat(top), *_edges(queries, first)]
+    return Paragraph(f"{arm}: {_settings(first)} (trial {first.number}).", " ".join(filter(None, said)))
 
 
 def _ahead(top: Best) -> str:
@@ -62,13 +62,13 @@ def _ahead(top: Best) -> str:
     if top.ahead is None:
         return ""
     second = top.trials[1]
-    told = f"The second, trial {second.number} ({_settings(second)}), is {trials.told(top.ahead)} behind"
+    said = f"The second, trial {second.number} ({_settings(second)}), is {trials.decimals(top.ahead)} behind"
     if top.noise is None:
-        return f"{told}; each had one seed, so nobody knows whether that is more than noise."
-    differ = f"seeds of one setting differ by {trials.told(top.noise)}"
+        return f"{said}; each had one seed, so it is not known whether that is more than noise."
+    differ = f"seeds of one setting differ by {trials.decimals(top.noise)}"
     if top.ahead <= top.noise:
-        return f"{told}: noise, since {differ}. It may be as good, or better."
-    return f"{told}; {differ}."
+        return f"{said}: noise, since {differ}. It may be as good, or better."
+    return f"{said}; {differ}."
 
 
 def _flat(top: Best) -> str:
@@ -78,7 +78,7 @@ def _flat(top: Best) -> str:
     group = top.trials[:TOP]
     wide = group[0].score - group[-1].score
     flat = ", no more than one seed's noise: the top is flat" if top.noise is not None and wide <= top.noise else ""
-    return f"The best {len(group)} lie within {trials.told(wide)}{flat}."
+    return f"The best {len(group)} lie within {trials.decimals(wide)}{flat}."
 
 
 def _edges(queries: Queries, first: TrialRow) -> Iterator[str]:
@@ -102,7 +102,13 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     """The best of each arm: `COLUMNS`."""
     tops = [row for arm in arms(queries) for row in best(queries.trials, arm).trials[:TOP]]
     return [
-        (r.arm, str(r.number), trials.told(r.score), ", ".join(map(trials.told, r.seeds.tolist())), _settings(r))
+        (
+            r.arm,
+            str(r.number),
+            trials.decimals(r.score),
+            ", ".join(map(trials.decimals, r.seeds.tolist())),
+            _settings(r),
+        )
         for r in tops
     ]
 
@@ -132,11 +138,9 @@ def _over(queries: Queries, axis: Axis) -> Figure | None:
         first = best(rows, arm).trials[:1]
         for row in rows:
             value = row.settings[axis.name]
-            x = listed.index(typed(value)) + BESIDE * (place - (len(tried) - 1) / 2) if listed else value
-            says = (
-                f"{arm}, trial {row.number}: {trials.told(row.score) if row.finished else row.state} ({_settings(row)})"
-            )
-            y = row.score if row.finished else 0.0
+            x = listed.index(typed(value)) + APART * (place - (len(tried) - 1) / 2) if listed else value
+            y, came = (row.score, trials.decimals(row.score)) if row.finished else (0.0, row.state)
+            says = f"{arm}, trial {row.number}: {came} ({_settings(row)})"
             found.append(Point(x, y, arm, queries.colour(arm), says, not row.finished, row in first))
     ends = _ends(row.score for row in queries.trials if row.finished)
     drawing = points(f"The search: {axis.name}", found, Axes(axis.name, _axis(queries), False, ends, axis.log), listed)
@@ -146,12 +150,12 @@ def _over(queries: Queries, axis: Axis) -> Figure | None:
 
 
 def _top(queries: Queries, arm: str) -> Figure:
-    """The best trials of an arm, seed by seed."""
+    """An arm's best trials, seed by seed."""
     top = best(queries.trials, arm)
     rows = []
     for row in top.trials[:TOP]:
-        seeds = [(float(score), f"a seed: {trials.told(float(score))}") for score in row.seeds]
-        says = f"{trials.told(row.score)}: {_settings(row)}"
+        seeds = [(float(score), f"a seed: {trials.decimals(float(score))}") for score in row.seeds]
+        says = f"{trials.decimals(row.score)}: {_settings(row)}"
         rows.append(Bar(f"trial {row.number}", queries.colour(arm), row.score, points=seeds, says=says, arm=False))
     what = "Dots are seeds, the mark is their mean" if top.noise is not None else "One seed a trial"
     n = f"n = {len(rows)} of {count(len(top.trials), 'finished trial')}"

@@ -30,15 +30,15 @@ def read(file: Path) -> dict[str, Settings]:
     Raises:
         InputError: the file is damaged.
     """
-    return {arm: flat(_settings(file, arm, told)) for arm, told in _read(file).items()}
+    return {arm: flat(_settings(file, arm, kept)) for arm, kept in _read(file).items()}
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     return yaml_file.read(file, "what a search found for each arm") if file.exists() else {}
 
 
-def _settings(file: Path, arm: str, told: Any) -> Mapping[str, Any]:
-    found = told.get("settings") if isinstance(told, dict) else None
+def _settings(file: Path, arm: str, kept: Any) -> Mapping[str, Any]:
+    found = kept.get("settings") if isinstance(kept, dict) else None
     if not isinstance(found, dict):
         raise InputError(f"{file}: {arm}: settings = {found!r}: must map settings to values; delete it to search again")
     return found
@@ -46,9 +46,9 @@ def _settings(file: Path, arm: str, told: Any) -> Mapping[str, Any]:
 
 def answers(file: Path, search: Search) -> bool:
     """Whether a file has what was found by this very search, with at least as many trials."""
-    told = _read(file)
+    kept = _read(file)
     return all(
-        isinstance(there := told.get(arm), dict)
+        isinstance(there := kept.get(arm), dict)
         and there.get("search") == search.fingerprint(arm)
         and isinstance(made := there.get("trials"), dict)
         and sum(n for n in made.values() if isinstance(n, int)) >= search.trials
@@ -67,33 +67,33 @@ def write(file: Path, sweep: Path, search: Search, rows: Sequence[TrialRow], zer
         zero: task -> return that counts as 0.
 
     Raises:
-        InputError: no trial of an arm has finished.
+        InputError: an arm has no finished trial.
     """
-    tree = {arm: _told(search, rows, arm, zero) for arm in search.searched()}
+    tree = {arm: _entry(search, rows, arm, zero) for arm in search.searched()}
     text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
     files.replace({file: HEAD.format(name=sweep.name) + text})
 
 
-def _told(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str, float]) -> dict[str, Any]:
+def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str, float]) -> dict[str, Any]:
     best = trials.best(rows, arm)
     if not best.trials:
         how = ", ".join(f"{n} {state}" for state, n in best.counts.items())
         raise InputError(f"search: no trial of arm {arm!r} came to its end ({how}): nothing to choose from")
     first, second = best.trials[0], next(iter(best.trials[1:]), None)
-    told = {"settings": first.settings, "score": _rounded(first.score), "trial": first.number}
+    kept = {"settings": first.settings, "score": _rounded(first.score), "trial": first.number}
     if second:
-        told["second"] = {"score": _rounded(second.score), "trial": second.number, "settings": second.settings}
-    told["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
-    told["trials"] = best.counts
-    told |= {"tasks": list(search.tasks), "seeds": list(search.seeds), "budget": search.budget}
-    told |= {
+        kept["second"] = {"score": _rounded(second.score), "trial": second.number, "settings": second.settings}
+    kept["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
+    kept["trials"] = best.counts
+    kept |= {"tasks": list(search.tasks), "seeds": list(search.seeds), "budget": search.budget}
+    kept |= {
         "scored": search.score,
         "zero": {task: _rounded(value) for task, value in zero.items()},
         "reference": dict(search.reference),
     }
-    told |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
+    kept |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
     dates = sorted({row.date for row in rows if row.arm == arm})
-    return told | {
+    return kept | {
         "date": dates[-1],
         "revision": first.revision,
         "optuna": first.optuna,

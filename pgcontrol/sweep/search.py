@@ -11,7 +11,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.sweep import references, space
 from pgcontrol.sweep.space import Axis, Settings
 
-MOST = 10_000  # trials of an arm
+MOST = 10_000  # trials for each arm
 SAMPLERS = ("tpe", "sobol", "random", "grid")
 PRUNERS = ("median", "halving", "none")
 SCORES = ("normalised", "rank")
@@ -86,8 +86,8 @@ class Search(SearchOptions):
     def identity(self, arm: str) -> dict[str, str]:
         """What makes an arm's trials answer this search; more trials are more of the same."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchOptions) if f.name != "trials"}
-        told = fields | {"reference": self.reference} | self.settings(arm)
-        return {key: str(value) for key, value in told.items()} | {a.name: str(a) for a in self.axes_of(arm)}
+        fields |= {"reference": self.reference} | self.settings(arm)
+        return {key: str(value) for key, value in fields.items()} | {a.name: str(a) for a in self.axes_of(arm)}
 
     def fingerprint(self, arm: str) -> str:
         """Equal for equal `identity`."""
@@ -142,9 +142,9 @@ class Search(SearchOptions):
             return
         sizes = {arm: len(self.points(arm)) for arm in self.searched()}
         if len(set(sizes.values())) > 1:
-            told = ", ".join(f"{arm} {n}" for arm, n in sizes.items())
+            each = ", ".join(f"{arm} {n}" for arm, n in sizes.items())
             advice = "list as many for each, or choose another sampler"
-            raise InputError(f"search: space: the grid has another number of points for each arm ({told}): {advice}")
+            raise InputError(f"search: space: the grid has another number of points for each arm ({each}): {advice}")
         if (size := max(sizes.values())) != self.trials:
             raise InputError(f"search: trials = {self.trials}: the grid has {size} points; must be {size}")
 

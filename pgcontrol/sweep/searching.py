@@ -262,7 +262,7 @@ class Searching:
                 mean = sum(scores) / self.search.runs
                 if self.journal.report(*key, stage, mean) and stage < self.search.runs * self.search.evaluations:
                     of = f"{stage} of {self.search.runs * self.search.evaluations} evaluations"
-                    raise Ending(STOPPED, f"at {trials.told(mean)} after {of}")
+                    raise Ending(STOPPED, f"at {trials.decimals(mean)} after {of}")
 
     def _stage(self, steps: float, before: list[Row]) -> int:
         """Of an evaluation: its number, whatever the lengths of rollouts."""
@@ -303,7 +303,7 @@ class Searching:
 
     def _tell(self, row: TrialRow) -> None:
         """A trial in a line."""
-        came = trials.told(row.score) if row.finished and row.scores else row.state + f": {row.why}" * bool(row.why)
+        came = trials.decimals(row.score) if row.finished and row.scores else row.state + f": {row.why}" * bool(row.why)
         what = ", ".join(f"{name} {typed(value)}" for name, value in row.settings.items())
         left = self._left()
         rest = (time.monotonic() - self.began) / self.ended * left
@@ -311,7 +311,7 @@ class Searching:
         self.say(f"{row.arm}, trial {row.number}: {came} in {row.seconds:,.0f} s ({what}){more}")
 
     def _keep(self) -> list[TrialRow]:
-        """Put the rows of the trials that have ended beside the YAML; those of other searches stay."""
+        """Write down the rows of the trials that have ended; those of other searches stay."""
         with self.journal.turn():
             rows = self.journal.rows()
             others = [row for row in trials.read(self.file) if not self.search.asks(row.arm, row.search)]

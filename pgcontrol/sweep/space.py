@@ -77,7 +77,7 @@ class Axis:
         return f"{self.low:g} to {self.high:g}{more}"
 
     def distribution(self, settings: Settings) -> BaseDistribution:
-        """As Optuna has it, beside settings that decide whether the values are whole numbers.
+        """As Optuna has it; the other settings decide whether the values are whole numbers.
 
         Choices are their JSON: Optuna takes no lists among them.
         """
@@ -107,7 +107,7 @@ class Axis:
         return (at - low) / (high - low)
 
     def check(self, settings: Settings) -> None:
-        """Check every value beside settings that have this one.
+        """Check every value together with settings that have this one.
 
         Raises:
             InputError: a value is not allowed; names it.
@@ -143,7 +143,7 @@ def leaves(
     Args:
         axes: words before numbers.
         settings: of the arm.
-        values: of an axis, beside the settings and the words so far.
+        values: of an axis, given the settings and the words so far.
 
     Raises:
         InputError: values that no run may have together.
@@ -161,7 +161,7 @@ def leaves(
 
 
 def corners(axes: Sequence[Axis], settings: Settings) -> Iterator[tuple[Axis, Settings]]:
-    """Each axis that there is, beside each combination of words that it may stand beside."""
+    """Each axis that there is, with each combination of words that it may stand with."""
     for leaf in leaves(axes, settings, lambda axis, _: axis.choices if axis.words else axis.ends[:1]):
         for axis in axes:
             if axis.name in leaf:

@@ -1,4 +1,4 @@
-"""What the trials of a search leave: a row each, beside the YAML, and what the best of them say."""
+"""What the trials of a search leave: a row each, in a file next to the YAML; and which of them are best."""
 
 import dataclasses
 import json
@@ -83,8 +83,8 @@ class TrialRow:
         return dataclasses.replace(found, values=[(int(at), float(value)) for at, value in found.values])
 
 
-def told(score: float) -> str:
-    """A score, or a difference of scores, in words: to three decimals, since 1 is much."""
+def decimals(score: float) -> str:
+    """A score, or a difference of scores, to three decimals, since 1 is much."""
     return f"{score:.3f}"
 
 
@@ -114,7 +114,7 @@ def write(file: Path, rows: Iterable[TrialRow]) -> None:
 
 
 def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """Rows of an arm whose scores are ranks: the share of the other finished trials whose return is less, 1 at best."""
+    """An arm's rows with ranks for scores: the share of the other finished trials whose return is less, 1 at best."""
     done = [row for row in rows if row.finished]
     if not done:
         return [*rows]
@@ -128,7 +128,7 @@ def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
 
 
 class Best(NamedTuple):
-    """The finished trials of an arm, the best first.
+    """An arm's finished trials, the best first.
 
     Attributes:
         noise: deviation between the seeds of a setting, over all settings; None where each had one seed.
@@ -145,7 +145,7 @@ class Best(NamedTuple):
 
 
 def best(rows: Iterable[TrialRow], arm: str) -> Best:
-    """Of an arm; of two trials alike, the first."""
+    """The trials of one arm; of two trials alike, the first is better."""
     own = [row for row in rows if row.arm == arm]
     done = sorted((row for row in own if row.finished), key=lambda row: (-row.score, row.number))
     several = [row.seeds.var(ddof=1) for row in done if len(row.seeds) > 1]

@@ -93,7 +93,7 @@ def test_a_lead_above_noise_is_not(sweep):
 
 
 def test_one_seed_tells_nothing_of_noise(sweep):
-    assert "each had one seed, so nobody knows whether that is more than noise." in words(sweep, [0.9], [0.5])
+    assert "each had one seed, so it is not known whether that is more than noise." in words(sweep, [0.9], [0.5])
 
 
 def test_a_flat_top_is_called_so(sweep):

@@ -81,7 +81,7 @@ def test_ranks_need_no_reference(tmp_path):
     assert [row.score for row in rows(sweep)] == pytest.approx([1 / 3, 1, 0, 2 / 3])
 
 
-def test_sobols_points_lie_evenly_whoever_asks(tmp_path):
+def test_sobols_points_lie_evenly(tmp_path):
     sweep = written(tmp_path, text(sampler="sobol", trials=8, pruner="none"))
     assert search(sweep, Scripted(jobs=2))
     for arm in ("gaussian", "bins"):  # of eight points there is one in each eighth, along every axis
