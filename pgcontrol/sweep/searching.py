@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pgcontrol.machine import locks
-from pgcontrol.measures.verdicts import STEPS
+from pgcontrol.measures.curves import STEPS
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.runs.folder import RunFolder
