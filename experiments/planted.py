@@ -22,7 +22,7 @@ from rich.console import Console
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from pgcontrol.diagnosis.counterfactual import Place, counterfactual  # noqa: E402
+from pgcontrol.diagnosis.counterfactual import BranchPoint, counterfactual  # noqa: E402
 from pgcontrol.measures.collapse import collapse, onset  # noqa: E402
 from pgcontrol.measures.curves import spreads  # noqa: E402
 from pgcontrol.measures.verdicts import Limits  # noqa: E402
@@ -99,7 +99,7 @@ def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) 
     found = onset(*spreads(rows), budget, limits)
     proof, verdict = None, collapse(rows, budget, limits)
     for seeds in (branches, 2 * branches) if found else ():  # more of them where the first could not tell
-        proof = counterfactual(run, Place(found.step), seeds, Local(jobs), console)  # pyright: ignore[reportArgumentType]
+        proof = counterfactual(run, BranchPoint(found.step), seeds, Local(jobs), console)  # pyright: ignore[reportArgumentType]
         verdict = collapse(rows, budget, limits, [proof.gain])
         if verdict.word != "suspected":
             break

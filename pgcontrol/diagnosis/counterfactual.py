@@ -55,7 +55,7 @@ class Counterfactual(NamedTuple):
     gain: Gain
 
 
-class Place(NamedTuple):
+class BranchPoint(NamedTuple):
     """Where branches are to begin, and how long they are to be.
 
     Attributes:
@@ -104,7 +104,7 @@ class Branching(NamedTuple):
 
 
 def counterfactual(
-    run: RunFolder, place: Place, seeds: int, executor: Executor, console: Terminal, of: int = 1
+    run: RunFolder, place: BranchPoint, seeds: int, executor: Executor, console: Terminal, of: int = 1
 ) -> Counterfactual:
     """Run the branches that are missing, and compare the arms.
 
@@ -139,7 +139,7 @@ def counterfactual(
     return measured(branching, seeds, of)
 
 
-def finished(run: RunFolder, place: Place, of: int = 1) -> Counterfactual | None:
+def finished(run: RunFolder, place: BranchPoint, of: int = 1) -> Counterfactual | None:
     """What earlier branches from this place came to; None: there are no two finished pairs."""
     if not checkpoint.find(run.path):
         return None
@@ -149,7 +149,7 @@ def finished(run: RunFolder, place: Place, of: int = 1) -> Counterfactual | None
     return measured(branching, seeds, of) if seeds >= LEAST else None
 
 
-def branching_of(run: RunFolder, place: Place) -> Branching:
+def branching_of(run: RunFolder, place: BranchPoint) -> Branching:
     """Where the branches of a place part.
 
     Raises:

@@ -15,7 +15,7 @@ from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import DiagnoseOptions
 from pgcontrol.diagnosis import evidence, unimodality, weak_mode
-from pgcontrol.diagnosis.counterfactual import ARMS, LEAST, Counterfactual, Place, counterfactual, finished
+from pgcontrol.diagnosis.counterfactual import ARMS, LEAST, BranchPoint, Counterfactual, counterfactual, finished
 from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.diagnosis.unimodality import Decision
 from pgcontrol.machine import files
@@ -169,13 +169,13 @@ def _training(
     return proofs, verdicts
 
 
-def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[Place]:
+def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
     """Where branches begin: where it was asked for, or at the onset, or else in turn at several, until one decides."""
     if options.at is not None:
-        return [Place(options.at, options.branch_steps)]
+        return [BranchPoint(options.at, options.branch_steps)]
     if found := onset(*spreads(rows), budget, limits):
-        return [Place(found.step, options.branch_steps)]
-    return [Place(int(share * budget), options.branch_steps or int(LENGTH * budget)) for share in PLACES]
+        return [BranchPoint(found.step, options.branch_steps)]
+    return [BranchPoint(int(share * budget), options.branch_steps or int(LENGTH * budget)) for share in PLACES]
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:

@@ -9,7 +9,7 @@ from pgcontrol_envs.tasks.fork import Fork
 import pgcontrol
 from pgcontrol.cli import main
 from pgcontrol.diagnosis import counterfactual, diagnose, unimodality
-from pgcontrol.diagnosis.counterfactual import Counterfactual, Place, nearest
+from pgcontrol.diagnosis.counterfactual import BranchPoint, Counterfactual, nearest
 from pgcontrol.diagnosis.others import reach_of
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.collapse import Gain
@@ -60,7 +60,7 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
 
 def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY, forced(0.005, end=1.0)))
-    onset = Place(1024)
+    onset = BranchPoint(1024)
     assert checkpoint.steps_of(nearest(checkpoint.find(run.path), onset.step)) == 1024
     assert counterfactual.finished(run, onset) is None
     found = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
@@ -80,11 +80,11 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert again == found  # nothing ran anew
     assert (run.path / "branches").stat().st_mtime_ns == before
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
-    other = Place(2048)
+    other = BranchPoint(2048)
     assert counterfactual.finished(run, other) is None  # nor taken for that of another onset
     where = counterfactual.branching_of(run, onset).where
     assert counterfactual.branching_of(run, other).where != where
-    assert counterfactual.branching_of(run, Place(1024, 512)).where != where
+    assert counterfactual.branching_of(run, BranchPoint(1024, 512)).where != where
 
 
 def np_obs():
@@ -179,9 +179,9 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
 @pytest.mark.parametrize(
     ("gains", "asked", "places", "word"),
     [
-        ([0, 0, 0], {}, [Place(409, 1024), Place(1024, 1024), Place(2048, 1024)], "healthy"),
-        ([0, 90, 0], {}, [Place(409, 1024), Place(1024, 1024)], "collapsed"),  # decided: no further place
-        ([90], {"at": 3000, "branch_steps": 512}, [Place(3000, 512)], "collapsed"),
+        ([0, 0, 0], {}, [BranchPoint(409, 1024), BranchPoint(1024, 1024), BranchPoint(2048, 1024)], "healthy"),
+        ([0, 90, 0], {}, [BranchPoint(409, 1024), BranchPoint(1024, 1024)], "collapsed"),  # decided: no further place
+        ([90], {"at": 3000, "branch_steps": 512}, [BranchPoint(3000, 512)], "collapsed"),
     ],
 )
 def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):

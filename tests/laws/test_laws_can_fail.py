@@ -1,15 +1,10 @@
 """Every law is broken by a part that was spoilt for it, and says what it measured."""
 
-import itertools
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from pgcontrol_envs.task import TaskError
-from pgcontrol_envs.tasks.go1 import Go1
-from pgcontrol_envs.tasks.hopper import Hopper
-from pgcontrol_envs.tasks.needle import Needle
 from torch import nn
 
 from pgcontrol.critics.mse import MSE
@@ -21,6 +16,7 @@ from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.templates.head import FewValues
 from pgcontrol.tokenizers.kmeans import KMeans
 from pgcontrol.trunks.mlp import MLP
+from tests.laws.spoilt_tasks import TASKS, counting
 
 
 def twice_as_steep(method):
@@ -36,16 +32,6 @@ def twice_as_steep(method):
 def plus(method, more):
     """What a method returns, and more."""
     return lambda self, *args: method(self, *args) + more(*args)
-
-
-def counting(method):
-    """What a method returns, and how often it was asked: a state of its own."""
-
-    def counted(self, *args):
-        self.asked = getattr(self, "asked", 0) + 1
-        return method(self, *args) + self.asked
-
-    return counted
 
 
 HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
@@ -290,80 +276,6 @@ ESTIMATORS: dict[str, tuple[type, dict[str, Any], str]] = {
     "equal_rewards_give_finite_numbers": (GAE, {"__call__": whitened}, "the advantage: 96 of 96 .* every reward is 0"),
 }
 
-
-def in_turn(self):
-    """Observations in one of three buffers, which later ones are written over."""
-    self.turn = getattr(self, "turn", itertools.cycle([np.empty((len(self.velocity), 11)) for _ in range(3)]))
-    buffer = next(self.turn)
-    buffer[:] = Hopper.observe(self)
-    return buffer
-
-
-def for_all(self, physics, ids, rng):
-    Hopper.reset(self, physics, ids, rng)
-    physics.qvel[:] = 0
-
-
-def breakable(self, action, before, terminated):
-    reward, terms = Hopper.reward(self, action, before, terminated)
-    return np.where((abs(action) == 1).all(-1), np.nan, reward), terms
-
-
-INSTANCES = itertools.count()
-
-
-def bind_numbered(self, physics):
-    Hopper.bind(self, physics)
-    self.number = next(INSTANCES)
-
-
-def noting(self):
-    self.outside += 1
-
-
-TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
-    "methods_return_what_the_contract_says": (
-        Hopper,
-        {"observe": lambda self: Hopper.observe(self).astype(np.float32)},
-        r"Spoilt.observe: returned \[3, 11\] float32; expected \[N, O\] = \[3, 11\] float64",
-    ),
-    "terms_add_up_to_the_reward": (
-        Hopper,
-        {"reward": lambda self, *args: (Hopper.reward(self, *args)[0] + 0.5, Hopper.reward(self, *args)[1])},
-        r"the sum of its terms \(reward_",
-    ),
-    "what_a_step_returned_stays_as_it_was": (Hopper, {"observe": in_turn}, "observe, at its step and later"),
-    "resets_differ_between_environments_and_episodes": (
-        Hopper,
-        {"reset_noise": 0.0},
-        "reset: 1 of 12 starts differ; .*reset_noise",
-    ),
-    "a_seed_says_everything": (
-        Hopper,
-        {"observe": lambda self: Hopper.observe(self) + np.random.rand()},
-        "trajectories of one seed",
-    ),
-    "a_partial_reset_leaves_the_others_alone": (Hopper, {"reset": for_all}, "reset of env 1: 'integration'"),
-    "an_environment_does_not_depend_on_its_neighbours": (
-        Hopper,
-        {"observe": lambda self: Hopper.observe(self) - self.velocity.mean()},
-        "env 1 of three and the same one alone",
-    ),
-    "threads_change_nothing": (
-        Hopper,
-        {"observe": lambda self: Hopper.observe(self) + self.number, "bind": bind_numbered},
-        "on one thread and on two",
-    ),
-    "it_continues_to_the_bit_through_files": (Hopper, {"observe": counting(Hopper.observe)}, "after load_state"),
-    "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "envs that stood still"),
-    "noting_twice_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
-    "actions_at_the_bounds_stay_finite": (Hopper, {"reward": breakable}, "reward: .* in step 0 at the bounds"),
-    "its_interface_is_true": (
-        Go1,
-        {"interface": lambda self: Go1.interface(self) | {"mjcf": Go1.mjcf(self).replace('"0.68"', '"1"')}},
-        "interface.mjcf: accelerations",
-    ),
-}
 
 ALL = [
     (heads, HEADS),
