@@ -14,6 +14,8 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
+# what a summary has of every task; the rest is what the task measures
+COMMON = ("mean_reward", "std_reward", "low_reward", "high_reward", "mean_ep_length", "success", "route_entropy")
 OnStep = Callable[[Played], None]  # gets every step once it has been played
 
 

@@ -45,6 +45,8 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         answer=answer(queries),
         columns=tables.COLUMNS,
         table=tables.lines(queries),
+        measured=tables.measured(queries),
+        measures=tables.MEASURED,
         sections=_sections(queries),
         search=_search(queries),
         joints={env: drawn for env in envs if (drawn := [*figures.spread_of_joints(queries, env)])},

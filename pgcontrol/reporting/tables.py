@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+# columns of what tasks measure themselves, in their units: means over seeds, and each seed by mode
+MEASURED = ("task", "arm", "measure", "by mode", "by samples", "per seed")
 # columns of the CSV of runs
 RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
 # columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one of
@@ -40,6 +43,23 @@ def lines(queries: Queries) -> list[tuple[str, ...]]:
             found.append((env, arm, score, sampled, str(at.better or ""), str(seeds), rate, each))
         for told in queries.sweep.references.get(env, ()):
             found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
+    return found
+
+
+def measured(queries: Queries) -> list[tuple[str, ...]]:
+    """One line for each task, arm and measure of the task's own: `MEASURED`; of rows that have it."""
+    found = []
+    for env in queries.envs():
+        for arm in queries.arms(env):
+            rows = queries.of(env, arm)
+            names = dict.fromkeys(name for row in rows for name in row.measured if not name.endswith("_sampled"))
+            for name in names:
+                mode, sampled = (
+                    [value for row in rows if (value := row.measured.get(name + ending)) is not None]
+                    for ending in ("", "_sampled")
+                )
+                means = [short(fmean(values)) if values else "" for values in (mode, sampled)]
+                found.append((env, arm, name, *means, ", ".join(map(short, mode))))
     return found
 
 
@@ -73,6 +93,8 @@ def _markdown(queries: Queries) -> str:
         columns=COLUMNS,
         lines=lines(queries),
         search=[searched.lead(queries), *searched.words(queries)] if queries.trials else [],
+        measured=measured(queries),
+        measures=MEASURED,
         reached=reached,
         goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
     )

@@ -44,6 +44,7 @@ class Row:
         evaluated: mean return of the final policy's mode; None where there was no evaluation. `return` in the file.
         sampled: the same of the sampled policy.
         training: the last mean return in training.
+        measured: what the task measured of the final policy, by name; of samples with `_sampled`.
         verdict: words of the last verdict on the run; None: nobody has judged it.
         why: the line that explains the verdict.
         steps: environment steps that were taken.
@@ -72,6 +73,7 @@ class Row:
     seconds: float
     points: list[int]
     curves: dict[str, list[float | None]]
+    measured: dict[str, float | None] = field(default_factory=dict)
     spread: Spread | None = None
     maps: ActionMaps | None = None
     routes: Routes | None = None

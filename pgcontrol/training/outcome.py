@@ -4,13 +4,14 @@ It is written when the run ends, so that whoever compares runs reads only. It is
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from pgcontrol.machine import files
 from pgcontrol.measures.curves import RETURN, STEPS, LogRows, spreads
+from pgcontrol.play.evaluate import COMMON
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import evenly, look
@@ -32,7 +33,7 @@ def write(folder: RunFolder) -> dict[str, Any]:
     last = rows[-1]
     found = {"return": last.get("eval/mean_reward"), "sampled": last.get("eval/mean_reward_sampled")}
     found |= {"training": last.get(RETURN), "steps": last[STEPS], "curves": curves(rows, CURVES)}
-    found |= _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
+    found |= measured(last) | _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
     files.write_json(folder.outcome_file, found)
     return found
 
@@ -40,6 +41,13 @@ def write(folder: RunFolder) -> dict[str, Any]:
 def read(folder: RunFolder) -> dict[str, Any]:
     """The outcome of a run; reckoned now where the run was made before runs kept it, or was killed at its very end."""
     return files.read_json(folder.outcome_file) or write(folder)
+
+
+def measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task measured in an evaluation, by its own names and of samples with `_sampled`; nothing without any."""
+    found = {name.removeprefix("eval/"): value for name, value in row.items() if name.startswith("eval/")}
+    own = {name: _thin(value) for name, value in found.items() if name.removesuffix("_sampled") not in COMMON}
+    return {"measured": own} if own else {}
 
 
 def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting import tables
 from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
+from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
@@ -39,6 +40,20 @@ def test_the_tables_say_what_the_page_says(sweep, tmp_path):
     assert lines["Fork-v0", "mixture", "0"]["diverged"] == "True"
     assert lines["Fork-v0", "mixture", "0"]["verdict"] == "sharp"
     assert lines["Fork-v0", "bins", "1"]["return"] == "201"
+
+
+def test_what_the_task_measured_is_a_table(sweep, tmp_path):
+    """Of the rows that have it: means over seeds by mode and by samples, and each seed."""
+    rows = dict(results.read(sweep))
+    for seed, error in enumerate((0.1, 0.2, 0.3)):
+        key = Key("Fork-v0", "bins", seed)
+        rows[key] = rows[key].changed(measured={"speed_error": error, "speed_error_sampled": 2 * error})
+    queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
+    assert tables.measured(queries) == [("Fork-v0", "bins", "speed_error", "0.2", "0.4", "0.1, 0.2, 0.3")]
+    tables.write(queries)
+    assert "| Fork-v0 | bins | speed_error | 0.2 | 0.4 | 0.1, 0.2, 0.3 |" in (tmp_path / "study.md").read_text()
+    assert '<table class="measured">' in write(queries).read_text()
+    assert '<table class="measured">' not in write(Queries(sweep, results.read(sweep), tmp_path)).read_text()
 
 
 def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):

@@ -9,6 +9,7 @@ import pgcontrol
 from pgcontrol.moments import Normaliser
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
+from pgcontrol.training import outcome
 from pgcontrol.training.learner import Learner
 
 SMALL = {"num_envs": 4, "rollout_steps": 32, "total_steps": 256, "algorithm.minibatch": 64, "hidden": [8]}
@@ -29,6 +30,12 @@ def test_evaluations_have_the_tasks_own_measures(run):
         assert summary[agent]["eval/fell"] in (0, 0.5, 1)
     row = run.metrics()[-1]
     assert {"rollout/speed_error", "rollout/yaw_error"} <= row.keys()
+
+
+def test_an_outcome_has_the_tasks_own_measures_and_no_others():
+    evaluated = {"eval/mean_reward": 1.0, "eval/success_sampled": 1.0, "eval/fell": 0.5, "eval/fell_sampled": 0.25}
+    assert outcome.measured(evaluated | {"train/kl": 0.1}) == {"measured": {"fell": 0.5, "fell_sampled": 0.25}}
+    assert outcome.measured({"eval/mean_reward": 1.0}) == {}
 
 
 @pytest.mark.parametrize("float32", [False, True])
