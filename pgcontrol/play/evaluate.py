@@ -115,9 +115,11 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     routes = env.task.routes if env.task else ()
     # environments whose episode is over stand where it ended
     route = np.array(env.task.route())[:most] if env.task and routes else None
-    metrics = {name: total / lengths.numpy() for name, total in sums.items()} | (env.task.ending() if env.task else {})
-    metrics = {name: np.array(values, float)[:most] for name, values in metrics.items()}
-    return EpisodeResults(totals.numpy()[:most], lengths.numpy()[:most], trace, len(routes), route, metrics)
+    returns, steps = totals.numpy()[:most], lengths.numpy()[:most]
+    ending = env.task.ending() if env.task else {}
+    metrics = {name: total[:most] / steps for name, total in sums.items()}
+    metrics |= {name: np.array(values, float)[:most] for name, values in ending.items()}
+    return EpisodeResults(returns, steps, trace, len(routes), route, metrics)
 
 
 def _meters(env: VecEnv) -> dict[str, np.ndarray]:

@@ -2,7 +2,9 @@
 
 import json
 import math
+from contextlib import closing
 
+import numpy as np
 import pgcontrol_envs
 import pytest
 import torch
@@ -89,3 +91,14 @@ def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_p
     fewer = pgcontrol.evaluate(run.path, episodes=13).agents["sampled"].returns
     assert fewer.tolist() == result.agents["sampled"].returns[:13].tolist()
     assert len(result.rows()) == 40
+
+
+def test_a_last_wave_that_is_smaller_measures_its_own_episodes(recwarn):
+    """Of environments that stand still in it nothing is measured, and nothing is divided by their 0 steps."""
+    with closing(make_env("Go1-v0", 4, 0)) as env:
+        act = evaluate.zero_agent(env)
+        waves, whole = (evaluate.episodes(env, act, 0, count=count).metrics for count in (6, 8))
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+    for name, values in waves.items():
+        assert np.isfinite(values).all()
+        assert values.tolist() == whole[name][:6].tolist()
