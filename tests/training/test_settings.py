@@ -21,18 +21,8 @@ from pgcontrol.runs.load import load_with_meta
 from pgcontrol.sweep import results
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.sweep import read_sweep
+from tests.training.test_foreign import SMALL
 
-SMALL = {
-    "num_envs": 2,
-    "rollout_steps": 32,
-    "total_steps": 128,
-    "algorithm.minibatch": 32,
-    "algorithm.epochs": 1,
-    "eval_every": 0,
-    "video": False,
-    "threads": 1,
-    "compile": "off",
-}
 RICH = "Hopper-v5?healthy_reward=100.0&frame_skip=8"
 
 
