@@ -82,23 +82,9 @@ class Legged(Task):
     stage = "acc"
     derived = ("sensordata", "actuator_force")
     settings = (
-        *(
-            "kp",
-            "kd",
-            "scale",
-            "speeds",
-            "sideways",
-            "yaw",
-            "standing",
-            "every",
-            "noise",
-            "friction",
-            "masses",
-            "load",
-            "shift",
-        ),
-        *("gains", "armature", "frictionloss", "push"),
-    )
+        "kp", "kd", "scale", "speeds", "sideways", "yaw", "standing", "every", "noise", "friction", "masses", "load",
+        "shift", "gains", "armature", "frictionloss", "push",
+    )  # fmt: skip
     least = {"every": 0.02, "masses": 0.01} | dict.fromkeys(
         ("standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push", "kp", "kd", "scale"), 0
     )

@@ -84,9 +84,9 @@ def judged(playing: Playing) -> Verdict:
     """Weak, with its cause: the way of playing that wins back more than half of what the mode loses; or healthy."""
     mean = {name: float(returns.mean()) for name, returns in playing.returns.items()}
     lost = mean[SAMPLES] - mean[MODE]
-    told = f"samples of the policy make {short(mean[SAMPLES])}, its mode {short(mean[MODE])}"
+    what = f"samples of the policy make {short(mean[SAMPLES])}, its mode {short(mean[MODE])}"
     if lost <= welch(playing.returns[SAMPLES], playing.returns[MODE]):
-        return Verdict("mode", HEALTHY, f"{told}, within the noise of {len(playing.returns[MODE])} episodes")
+        return Verdict("mode", HEALTHY, f"{what}, within the noise of {len(playing.returns[MODE])} episodes")
     won = {name: (value - mean[MODE]) / lost for name, value in mean.items()}
     at_mode, at_samples = playing.clipped
     if won.get(REPLANNED, 0.0) > 0.5:
@@ -101,4 +101,4 @@ def judged(playing: Playing) -> Verdict:
         why = f"it is not the mean: the mean of draws makes {short(mean[MEAN])}"
     else:
         why = f"it needs its noise: the mean of draws makes {short(mean[MEAN])}"
-    return Verdict("mode", WEAK_MODE, f"{told}; {why}")
+    return Verdict("mode", WEAK_MODE, f"{what}; {why}")

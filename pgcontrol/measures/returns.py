@@ -51,8 +51,8 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     if not learned and len(kl) and (usual := float(np.median(kl))) > limits.large:
         return Verdict("return", "destroyed", f"updates of {usual:.2g} nats in the median; the return went {path}")
     if reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
-        told = f"at {short(end)} from step {since:,} on, where {reach.whose} reached {short(reach.value)}"
-        return Verdict("return", STUCK, told, since)
+        what = f"at {short(end)} from step {since:,} on, where {reach.whose} reached {short(reach.value)}"
+        return Verdict("return", STUCK, what, since)
     if learned:
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
     at = int(steps[curve.argmax()])
@@ -95,8 +95,8 @@ def played(rows: LogRows, limits: Limits) -> list[Verdict]:
     ahead = of_samples - of_mode
     if ahead.min() <= 0 or ahead.mean() <= limits.ahead * np.ptp(returns):
         return []
-    told = f"samples of the policy make {short(of_samples.mean())}, its mode {short(of_mode.mean())}"
-    return [Verdict("mode", WEAK_MODE, f"{told} ({len(ahead)} evaluation{'s' * (len(ahead) > 1)})")]
+    what = f"samples of the policy make {short(of_samples.mean())}, its mode {short(of_mode.mean())}"
+    return [Verdict("mode", WEAK_MODE, f"{what} ({len(ahead)} evaluation{'s' * (len(ahead) > 1)})")]
 
 
 def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:

@@ -61,13 +61,13 @@ class CollapseGuard:
         return rested and len(self.done) < MOST and steps < LAST * budget
 
     def _act(self, row: dict[str, Any], why: str) -> bool:
-        width, told = None, self.action
+        width, what = None, self.action
         if self.action == "widen":
             width = float(np.clip(spreads(self.rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
             self.learner.widen(width)
             row["health/widened"] = width
-            told = f"widened to {width:.2g} half-ranges"
+            what = f"widened to {width:.2g} half-ranges"
         self.done.append({"step": self.learner.steps, "action": self.action, "width": width, "why": why})
         self.folder.write_manifest(on_collapse=self.done)
-        self.learner.remarks.append(f"step {self.learner.steps:,}: suspected σ collapse ({why}): {told}")
+        self.learner.remarks.append(f"step {self.learner.steps:,}: suspected σ collapse ({why}): {what}")
         return self.action == "stop"
