@@ -1,5 +1,6 @@
 """Rollouts: T choices in each of N environments, and the collector that makes them."""
 
+import itertools
 import math
 import time
 import warnings
@@ -13,6 +14,7 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories, estimated
 from pgcontrol.learning.breakdowns import Breakdowns
+from pgcontrol.learning.noise import ColouredNoise
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.tensors import named, under
@@ -138,7 +140,9 @@ class Collector:
         rng: Generator,
         sampling: Sampling | None = None,
         compilation: Compilation = EAGER,
+        noise_beta: float = 0.0,
     ):
+        """`noise_beta`: β of the choices' noise, see `ColouredNoise`; 0: white, as a head draws it."""
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
         self.sampling = sampling or Sampling(NoOptions(), env.num_envs)
         self.reward_scale = RewardScale(env.num_envs, scale_reward)
@@ -154,6 +158,7 @@ class Collector:
         self.obs = torch.zeros(env.num_envs, env.obs_size + env.privileged, dtype=torch.float64)
         # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
+        self.coloured = ColouredNoise(policy.head, noise_beta, env.num_envs, rng) if noise_beta else None
         # (raw observations [N, O], noise [N, ...]) -> (action, choice)
         self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
 
@@ -250,7 +255,10 @@ class Collector:
         block = max(1, min(self.length, NOISE // (N * head.noise(1, Generator()).numel())))
         for start in range(0, self.length, block):
             count = min(block, self.length - start)
-            yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
+            if self.coloured:
+                yield from itertools.chain.from_iterable(self.coloured.take(count))
+            else:
+                yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
@@ -330,10 +338,13 @@ class Collector:
         """(tensors, JSON-able rest) for an exact continuation: environments included."""
         tensors, extra = self.env.state()
         own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
+        own |= named("noise.", self.coloured.state() if self.coloured else {})
         return named("env.", tensors) | own | named("scale.", self.reward_scale.state_dict()), extra
 
     def restart(self) -> None:
-        """Begin new episodes with the next rollout."""
+        """Begin new episodes, and new noise, with the next rollout."""
+        if self.coloured:
+            self.coloured.end()
         self.over.fill_(True)
         self.totals.zero_()
         self.lengths.zero_()
@@ -342,6 +353,8 @@ class Collector:
         """Continue where `state` left."""
         self.env.load_state(under("env.", tensors), extra)
         self.reward_scale.load_state_dict(under("scale.", tensors))
+        if self.coloured:
+            self.coloured.load_state(under("noise.", tensors))
         self.totals.copy_(tensors["totals"])
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:

@@ -42,6 +42,9 @@ class Config:
         (64, 64), "of the critic's; unless said, the policy's", least=1, most=65_536
     )
     symmetric: bool = option(False, "a policy as symmetric as the task: it answers a mirrored observation mirrored")
+    noise_beta: float = option(
+        0.0, "β: training's choices are random with a spectrum of 1/f^β in time; 0: white, 1: pink", least=0, most=2
+    )
     scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
     average_from: float | None = option(
         None, "share of the budget from which weights are averaged, for evaluation and export", least=0, below=1

@@ -11,6 +11,7 @@ import torch
 from pgcontrol_envs import VecEnv
 from torch import nn
 
+from pgcontrol.learning.noise import PERIOD, normals
 from pgcontrol.machine import memory
 from pgcontrol.machine.threads import seeded
 from pgcontrol.runs import catalog
@@ -23,6 +24,7 @@ PROCESS = 100_000_000  # of a process that has imported torch
 WEIGHT = 4 * 8
 # of a sample: raw observations before, after and while they are normalised, float64, and the policy's, float32
 OBSERVED, SAMPLE = 8 * 4 + 4 * 2, 100
+NOISE = 4 * 3  # of a coloured number: itself, the wave that it is made of, and the sequence before
 
 
 def require_training(config: Config, env: VecEnv | None = None) -> None:
@@ -38,6 +40,7 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
     row, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
     obs_size = env.obs_size + env.privileged if env else 1
     head, params = _head(config, env) if env else (_nothing, 0)
+    noise = _noise(config, env) if env and config.noise_beta else 0
     critic, _ = _layer(lambda features: catalog.critics()[config.critic.name](features, config.critic.options))
     own = {f"algorithm.{f.name}": getattr(options, f.name) for f in dataclasses.fields(options)}
     own = {name: value for name, value in own.items() if type(value) is int and value > 0}
@@ -54,6 +57,7 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
             weights += _weights("critic_trunk", config, obs_size, critic_hidden) + values
         sample = OBSERVED * obs_size + 4 * 3 * params + 4 * 2 * max([*hidden, *critic_hidden], default=0) + SAMPLE
         one = WEIGHT * weights + sample * samples + ENVIRONMENT * sizes["num_envs"]
+        one += NOISE * PERIOD * noise * sizes["num_envs"]
         one += row.rule.memory(now, samples, config.total_steps, obs_size)
         processes = row.sampling.processes(now)
         return one * processes + PROCESS * (sizes.get("env_workers", 0) + processes - 1)
@@ -81,6 +85,13 @@ def require_clone(config: CloneConfig, steps: int, env: VecEnv) -> None:
 def _head(config: Config | CloneConfig, env: VecEnv) -> tuple[Callable[[int], int], int]:
     kind, options = catalog.heads()[config.head.name], config.head.options
     return _layer(lambda features: kind(features, env.action_low, env.action_high, options))
+
+
+def _noise(config: Config, env: VecEnv) -> int:
+    """How many numbers make the head's noise for one choice."""
+    kind, options = catalog.heads()[config.head.name], config.head.options
+    with seeded(0):
+        return normals(kind(1, env.action_low, env.action_high, options))
 
 
 def _layer(make: Callable[[int], nn.Module]) -> tuple[Callable[[int], int], int]:

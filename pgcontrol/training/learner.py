@@ -90,7 +90,8 @@ class Learner:
         self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator)
         settings = config.rollout_steps, options.gamma, config.scale_reward
         scheme = algorithm.sampling(options, config.num_envs)
-        self.collector = Collector(self.env, self.policy, *settings, self.sampling, scheme, self.compilation)
+        drawn = self.sampling, scheme, self.compilation, config.noise_beta
+        self.collector = Collector(self.env, self.policy, *settings, *drawn)
         self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
         self.average = Average(self.policy, config.average_from)

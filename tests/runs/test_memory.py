@@ -120,6 +120,16 @@ def test_wide_heads_count(monkeypatch):
             require_training(config, env)
 
 
+def test_coloured_noise_counts(monkeypatch):
+    """A sequence for each of three joints of each environment."""
+    config = configure({"env": "Hopper-v5", "num_envs": 20_000, "rollout_steps": 1})
+    monkeypatch.setattr(memory, "available", lambda: 4e8)
+    with closing(pgcontrol_envs.make("Hopper-v5", 1)) as env:
+        require_training(config, env)
+        with pytest.raises(InputError, match=r"^num_envs = 20000: .* would fit"):
+            require_training(dataclasses.replace(config, noise_beta=0.5), env)
+
+
 @pytest.mark.parametrize("name", catalog.trunks())
 @pytest.mark.parametrize("hidden", [(8, 8), (5,)])
 def test_a_trunk_knows_its_weights(name, hidden):
