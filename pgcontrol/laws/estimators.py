@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcontrol.laws.base import NotJudged, finite, law, require, rng, same, shaped
+from pgcontrol.laws.base import NotJudged, finite, law, require, rng, same, shaped, within
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories
 from pgcontrol.learning.algorithms import Algorithm
 from pgcontrol.learning.sampling import Groups, Sampling
@@ -84,6 +84,20 @@ def rewards_and_values_count(estimator: Estimator) -> None:
         for name, before in plain.items():
             moved = not torch.equal(before[BORDER + 1 :], shifted[name][BORDER + 1 :])
             require(moved, f"the {name} from step {BORDER + 1} on is the same with other rewards and values there")
+
+
+@law
+def corrected_for_no_drift_it_is_the_same(estimator: Estimator) -> None:
+    """Of trajectories of the policy itself, `corrected` gives what `__call__` gives; of another's, something else."""
+    if not estimator.corrects():
+        raise NotJudged("it defines no `corrected`, so that --algorithm.reuse refuses it")
+    seen, one = _seen(), torch.ones(T, N)
+    plain, alike, other = (
+        _named(e) for e in (estimator(seen), *(estimator.corrected(seen, k * one) for k in (1, 0.1)))
+    )
+    for name, value in plain.items():
+        within(f"corrected for a drift of 1: the {name}", alike[name], value, 1e-5)
+        require(not torch.equal(other[name], value), f"corrected for a drift of 0.1: the {name} is what it was")
 
 
 @law

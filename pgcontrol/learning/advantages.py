@@ -34,6 +34,10 @@ class Estimate(NamedTuple):
     advantage: Tensor
     target: Tensor
 
+    def without(self, masked: Tensor, value: Tensor) -> "Estimate":
+        """Where `masked`, [T, N] bool, nothing is known: no advantage, and a critic, `value` [T, N], right as it is."""
+        return Estimate(self.advantage.masked_fill(masked, 0.0), torch.where(masked, value, self.target))
+
 
 class Estimator:
     """Trajectories -> Estimate."""
@@ -47,15 +51,30 @@ class Estimator:
         """The advantage and the critic's target."""
         raise NotImplementedError
 
+    def corrected(self, trajectories: Trajectories, drift: Tensor) -> Estimate:
+        """Both under the policy of today, from trajectories of older ones; for rules that reuse rollouts.
 
-def estimated(estimator: Estimator, trajectories: Trajectories) -> Estimate:
-    """What an estimator makes of trajectories, looked at: plug-ins bring their own.
+        Args:
+            trajectories: with values of today.
+            drift: [T, N], how much likelier the choice is today than it was under the policy that made it.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def corrects(cls) -> bool:
+        """Whether it defines `corrected`."""
+        return cls.corrected is not Estimator.corrected
+
+
+def estimated(estimator: Estimator, trajectories: Trajectories, drift: Tensor | None = None) -> Estimate:
+    """What an estimator makes of trajectories, with `drift` of older policies, looked at: plug-ins bring their own.
 
     Raises:
         InputError: it is no Estimate of tensors [T, N] like the rewards.
         FloatingPointError: it is infinite or NaN, though the trajectories are not.
     """
-    estimate, like = estimator(trajectories), trajectories.reward
+    estimate = estimator(trajectories) if drift is None else estimator.corrected(trajectories, drift)
+    like = trajectories.reward
     who, expected = f"estimator {type(estimator).__name__}", f"{tuple(like.shape)} {like.dtype}"
     if not (isinstance(estimate, tuple) and len(estimate) == len(Estimate._fields)):
         raise InputError(f"{who}: expected Estimate(advantage, target), got {type(estimate).__name__}")
@@ -68,7 +87,7 @@ def estimated(estimator: Estimator, trajectories: Trajectories) -> Estimate:
     return Estimate(*estimate)
 
 
-def gae(trajectories: Trajectories, lam: float) -> Tensor:
+def gae(trajectories: Trajectories, lam: float, trace: Tensor | None = None) -> Tensor:
     """Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438, eq. 16).
 
     δ_t = r_t + discount_t V(s_{t+1}) − V(s_t);  A_t = δ_t + λ discount_t A_{t+1}, where the sum stops at an episode's
@@ -78,6 +97,7 @@ def gae(trajectories: Trajectories, lam: float) -> Tensor:
     Args:
         trajectories: [T, N] tensors.
         lam: λ in [0, 1]; 0 is the one-step TD error, 1 the Monte Carlo return minus V.
+        trace: [T, N], what a step's share in the advantages of earlier ones is multiplied by; None: 1.
 
     Returns:
         advantage [T, N].
@@ -85,6 +105,8 @@ def gae(trajectories: Trajectories, lam: float) -> Tensor:
     reward, value, next_value, discount, _, truncated = trajectories
     delta = reward + discount * next_value - value
     carry = lam * discount * ~truncated
+    if trace is not None:
+        carry[:-1] *= trace[1:]
     advantage = torch.empty_like(delta)
     running = torch.zeros_like(delta[0])
     for t in range(len(delta) - 1, -1, -1):
@@ -105,6 +127,15 @@ class GAE(Estimator):
         """GAE and A + V."""
         advantage = gae(trajectories, self.options.gae_lambda)
         return Estimate(advantage, advantage + trajectories.value)
+
+    def corrected(self, trajectories: Trajectories, drift: Tensor) -> Estimate:
+        """V-trace with λ (Espeholt et al. 2018, eq. 1, as GePPO's code has it): the drift, at most 1, cuts traces.
+
+        A_t = δ_t + λ discount_t c_{t+1} A_{t+1}, and V_t + c_t A_t is the target; c = min(1, drift).
+        """
+        trace = drift.clamp_max(1.0)
+        advantage = gae(trajectories, self.options.gae_lambda, trace)
+        return Estimate(advantage, trace * advantage + trajectories.value)
 
 
 class NoAdvantage(Estimator):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -12,36 +12,15 @@ from pgcontrol.learning.fitting import CriticFit, CriticOptions
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_ratio_one
+from pgcontrol.learning.samples import Minibatch, Past, samples_of
 from pgcontrol.machine import trees
+from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation
 
 # Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's log
 # σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that.
 ENTROPY_COEFS = 1e-3, 3.0
-
-
-class Minibatch(NamedTuple):
-    """B samples of a rollout.
-
-    Attributes:
-        obs: [B, O], normalised.
-        log_prob: [B] of the choice, under the weights that chose.
-        advantage: [B].
-        target: [B], the critic's.
-        value: [B], the critic's before the update.
-        prior: the prior's params, where there is a prior.
-        prior_weight: what a nat of KL(policy || prior) costs there, [B].
-    """
-
-    obs: Tensor
-    choice: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    target: Tensor
-    value: Tensor
-    prior: Tensor | None = None
-    prior_weight: Tensor | None = None
 
 
 class ClippedSurrogate(Rule):
@@ -68,6 +47,7 @@ class ClippedSurrogate(Rule):
         value_clip: float | None = option(None, "values move at most this far to their targets in an update", above=0)
         target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
+        reuse: int = option(1, "M: rollouts that an update learns from, the last of which is new", least=1, most=100)
         adaptive_kl: float | None = option(None, "adapt the step size by factors of 1.5 to keep KL near this", above=0)
         critic_epochs: int = option(
             0, "further passes of the critic alone, after the policy's; value_coef 0: no others", least=0, most=1000
@@ -87,23 +67,37 @@ class ClippedSurrogate(Rule):
         # for an epoch's last, smaller minibatch, which would have to be compiled for itself
         self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
         self.critic_fit = CriticFit(policy, options) if options.critic_epochs else None
+        self.past: Past | None = None
+        if options.reuse > 1:
+            if self.estimator is None or not self.estimator.corrects():
+                what = f"estimator {type(self.estimator).__name__} knows only what the newest policy did"
+                raise InputError(f"algorithm.reuse = {options.reuse}: {what}; leave it at 1")
+            self.past = Past(policy, self.estimator, options.reuse - 1)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
-        """The minibatch must fit into the rollout."""
+        """The minibatch must fit into the rollout; what is recomputed is the newest rollout's alone."""
         if options.minibatch > samples:
             most = f"the rollout's num_envs x rollout_steps = {samples} samples"
             raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
+        if options.reuse > 1 and options.recompute_advantage:
+            raise InputError(f"algorithm.reuse = {options.reuse}: cannot be together with recompute_advantage")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
         """Epochs x whole minibatches."""
-        return options.epochs * (samples // options.minibatch)
+        return options.epochs * (options.reuse * samples // options.minibatch)
+
+    @classmethod
+    def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
+        """Of the rollouts that are kept: as they came, as they are seen today, and among the newest's samples."""
+        return (options.reuse - 1) * samples * (4 * 7 * obs_size + 200)
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Epochs of shuffled minibatches; see `Rule.update`."""
         rate = decayed(self.options, progress) * self.scale
-        theta, adam, history = self.descend(rollout, samples_of(rollout, estimate), rate, rng)
+        samples = self.samples(rollout, estimate)
+        theta, adam, history = self.descend(rollout, samples, rate, rng)
         metrics = means(history)
         require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
         fitted: dict[str, float] = {}
@@ -115,7 +109,18 @@ class ClippedSurrogate(Rule):
             metrics["entropy_loss"] = -float(self.policy.head.entropy(rollout.subsample(rollout.params)).mean())
         metrics |= self.adjust(metrics) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
         metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
+        if self.past and samples.drift is not None:
+            self.past.add(rollout)
+            metrics |= {"samples": len(samples.drift), "drift": float((samples.drift - 1).abs().mean())}
         return {f"train/{name}": value for name, value in metrics.items()} | fitted
+
+    def samples(self, rollout: Rollout, estimate: Estimate) -> Minibatch:
+        """What an update learns from: the rollout, and those before it that are kept."""
+        new = samples_of(rollout, estimate)
+        if self.past is None:
+            return new
+        new, old = new._replace(drift=torch.ones_like(new.log_prob)), self.past.samples(rollout)
+        return new if old is None else trees.cat(new, old)
 
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
@@ -143,7 +148,11 @@ class ClippedSurrogate(Rule):
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
         advantage = batch.advantage
         if self.options.normalise_advantage and len(advantage) > 1:
-            std, mean = torch.std_mean(advantage)
+            if batch.drift is None:
+                std, mean = torch.std_mean(advantage)
+            else:  # those under the policy of today
+                std, mean = torch.std_mean(batch.drift * advantage)
+                mean = mean / batch.drift.mean()
             advantage = (advantage - mean) / (std + 1e-8)
         policy_loss, measured = self.surrogate(new, batch, advantage)
         value_loss = self.value_loss(new, batch).mean()
@@ -162,18 +171,24 @@ class ClippedSurrogate(Rule):
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and how far the policy has moved.
 
+        Of older rollouts the ratio is to the policy that chose, and the clip is around that of the policy as the update
+        began, the drift (GePPO with uniform weights: Queeney et al. 2021, arXiv 2111.00072, which has ε 2 / (M + 1) of
+        PPO's, since M rollouts' steps add up).
+
         Among the metrics are `approx_kl`, which the options speak of, and `ratio_error`, the largest |ratio − 1|.
         """
-        clip = self.options.clip
-        log_ratio = new.log_prob - batch.log_prob
-        ratio = log_ratio.exp()
-        gain = torch.minimum(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
+        clip, log_ratio = self.options.clip, new.log_prob - batch.log_prob
+        moved = ratio = log_ratio.exp()
+        centre: Any = 1.0
+        if batch.drift is not None:
+            centre, ratio = batch.drift, batch.drift * moved
+        gain = torch.minimum(ratio * advantage, ratio.clamp(centre - clip, centre + clip) * advantage)
         with torch.no_grad():
-            off = (ratio - 1).abs()
             # k3 of Schulman 2020, "Approximating KL divergence": unbiased and never negative
-            approx_kl = (ratio - 1 - log_ratio).mean()
-            measured = {"approx_kl": approx_kl, "clip_fraction": (off > clip).float().mean(), "ratio_error": off.max()}
-        return -gain.mean(), measured
+            approx_kl = (centre * (moved - 1 - log_ratio)).mean()
+            clipped = ((ratio - centre).abs() > clip).float().mean()
+            error = (moved - 1).abs().max()
+        return -gain.mean(), {"approx_kl": approx_kl, "clip_fraction": clipped, "ratio_error": error}
 
     def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:
         """The critic's loss, [B]; without gradient where its value has gone past the clip towards the target.
@@ -212,9 +227,10 @@ class ClippedSurrogate(Rule):
         return row
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's moments and step count, the entropy's weight, the adaptive scale, the critic's own Adam."""
+        """Adam's moments and step count, the entropy's weight, the adaptive scale, the critic's Adam, kept rollouts."""
         critic = self.critic_fit.state() if self.critic_fit else {}
-        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale} | critic
+        past = named("memory.", self.past.state() if self.past else {})
+        return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale} | critic | past
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take them from a checkpoint; ValueError when they are those of other weights."""
@@ -223,10 +239,5 @@ class ClippedSurrogate(Rule):
         self.scale = state["scale"].clone()
         if self.critic_fit:
             self.critic_fit.load_state(state)
-
-
-def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
-    """All T·N samples of a rollout, as one batch."""
-    weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
-    chosen = rollout.obs, rollout.choice, rollout.log_prob
-    return trees.each(lambda x: x.flatten(0, 1), Minibatch(*chosen, *estimate, rollout.value, rollout.prior, weight))
+        if self.past:
+            self.past.load_state(under("memory.", state))

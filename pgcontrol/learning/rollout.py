@@ -97,12 +97,8 @@ class Rollout:
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
 
     def estimate(self, estimator: Estimator) -> Estimate:
-        """Advantages and the critic's targets, [T, N].
-
-        What happened in a masked row is not known: it has no advantage, and a critic that is right as it is.
-        """
-        advantage, target = estimated(estimator, self.trajectories())
-        return Estimate(advantage.masked_fill(self.masked, 0.0), torch.where(self.masked, self.value, target))
+        """Advantages and the critic's targets, [T, N]; nothing is learned from masked rows."""
+        return estimated(estimator, self.trajectories()).without(self.masked, self.value)
 
 
 RESETS = 10  # an environment may begin badly so many times in a row

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 Tree = TypeVar("Tree")
@@ -42,6 +43,11 @@ def like(tree: Tree, tensors: Iterator[Tensor]) -> Tree:
 def each(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
     """The same tree with what `function` makes of each of its tensors."""
     return like(tree, map(function, leaves(tree)))
+
+
+def cat(one: Tree, other: Tree, dim: int = 0) -> Tree:
+    """Two trees of one shape, tensor by tensor one behind the other."""
+    return like(one, (torch.cat(pair, dim) for pair in zip(leaves(one), leaves(other), strict=True)))
 
 
 def rows(tree: Tree, index: Tensor) -> Tree:

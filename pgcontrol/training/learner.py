@@ -53,6 +53,8 @@ class Learner:
         if config.average_from is not None and algorithm.sampling.asynchronous:
             many = f"algorithm {algorithm.name!r} moves them in many processes"
             raise InputError(f"average_from = {config.average_from}: no weights of one moment: {many}")
+        if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
+            raise InputError(f"algorithm {algorithm.name!r}: its workers share weights, and no memory of past rollouts")
         memory.require_training(config)  # as far as it can be known before an environment is made
         # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
         self.asynchronous = algorithm.sampling.asynchronous

@@ -273,6 +273,11 @@ ESTIMATORS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"__call__": lambda self, seen: GAE.__call__(self, seen)._replace(target=torch.ones_like(seen.value))},
         "the target from step 6 on is the same",
     ),
+    "corrected_for_no_drift_it_is_the_same": (
+        GAE,
+        {"corrected": lambda self, seen, drift: GAE.corrected(self, seen, 0.5 * drift)},
+        "corrected for a drift of 1: the advantage",
+    ),
     "equal_rewards_give_finite_numbers": (GAE, {"__call__": whitened}, "the advantage: 96 of 96 .* every reward is 0"),
 }
 

@@ -5,9 +5,10 @@ import torch
 
 from pgcontrol.learning.advantages import GAE, Estimate
 from pgcontrol.learning.optimiser import Adam, adam_step
-from pgcontrol.learning.ppo import ClippedSurrogate, samples_of
+from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.rule import Diverged, explained_variance
+from pgcontrol.learning.samples import samples_of
 from pgcontrol.machine import trees
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError

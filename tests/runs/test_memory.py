@@ -82,6 +82,7 @@ LARGE = [  # of a machine of 500 MB; what most would fit is there
     ("hidden", {"hidden": (5000, 5000), "trunk": "residual-layernorm", "critic_hidden": (8, 8)}),
     ("algorithm.capacity", {"algorithm": "decqn", "total_steps": 10**8, "algorithm.capacity": 10**8}),
     ("algorithm.workers", {"algorithm": "a3c", "algorithm.workers": 60}),
+    ("algorithm.reuse", {"algorithm.reuse": 50, "rollout_steps": 2048}),
     ("env_workers", {"env": "gym:Hopper-v5", "env_workers": 200}),
 ]
 

@@ -13,7 +13,12 @@ from pgcontrol.training.learner import Learner, stream_seeds
 from pgcontrol.training.train import scored
 from tests.training.test_train import SMALL, resumes_to_the_bit, small
 
-LEVERS = [{"algorithm.critic_epochs": 2, "algorithm.critic_minibatch": 64}, {"algorithm.recompute_advantage": True}]
+LEVERS = [
+    {"algorithm.critic_epochs": 2, "algorithm.critic_minibatch": 64},
+    {"algorithm.recompute_advantage": True},
+    {"algorithm.reuse": 3},
+    {"noise_beta": 1.0},
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,138 @@
+"""What a rule with minibatches learns from: a rollout's samples, and those of rollouts before it, seen as of today."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pgcontrol.heads.base import Head
+from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories, estimated
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine import trees
+from pgcontrol.policy import Policy
+
+
+class Minibatch(NamedTuple):
+    """B samples.
+
+    Attributes:
+        obs: [B, O], normalised.
+        log_prob: [B] of the choice, under the weights as the update begins.
+        advantage: [B].
+        target: [B], the critic's.
+        value: [B], the critic's before the update.
+        prior: the prior's params, where there is a prior.
+        prior_weight: what a nat of KL(policy || prior) costs there, [B].
+        drift: [B], how much likelier the choice is as the update begins than it was when it was made; None: not at all.
+    """
+
+    obs: Tensor
+    choice: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    target: Tensor
+    value: Tensor
+    prior: Tensor | None = None
+    prior_weight: Tensor | None = None
+    drift: Tensor | None = None
+
+
+def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
+    """All T·N samples of a rollout, as one batch."""
+    weight = None if rollout.prior is None else torch.full_like(rollout.log_prob, rollout.prior_weight)
+    chosen = rollout.obs, rollout.choice, rollout.log_prob
+    return trees.each(lambda x: x.flatten(0, 1), Minibatch(*chosen, *estimate, rollout.value, rollout.prior, weight))
+
+
+class Kept(NamedTuple):
+    """What is kept of m rollouts, the oldest first, as one of m·N environments.
+
+    Attributes:
+        obs, after: [T, m·N, O] float32, as the environment gave them: the normaliser's moments still move.
+        choice: [T, m·N, *choice_spec.shape].
+        action: [T, m·N, H, A], what it decoded to, in half-ranges.
+        log_prob: [T, m·N] of the choice, under the weights that chose.
+        reward: [T, m·N], unscaled.
+        discount, terminated, truncated, masked: [T, m·N], as in `Rollout`.
+        prior: a prior's params, where there is a prior.
+    """
+
+    obs: Tensor
+    after: Tensor
+    choice: Tensor
+    action: Tensor
+    log_prob: Tensor
+    reward: Tensor
+    discount: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    masked: Tensor
+    prior: Tensor | None = None
+
+
+def kept(rollout: Rollout, policy: Policy) -> Kept:
+    """What is kept of a rollout of this policy."""
+    made = rollout.raw_obs.float(), rollout.raw_next.float(), rollout.choice, _played(policy.head, rollout.choice)
+    ended = rollout.discount, rollout.terminated, rollout.truncated, rollout.masked
+    return Kept(*made, rollout.log_prob, rollout.reward * rollout.reward_scale, *ended, rollout.prior)
+
+
+def _played(head: Head, choice: Tensor) -> Tensor:
+    """Choices [T, N, ...] -> actions [T, N, H, A] in half-ranges."""
+    return head.to_unit(head.decode(choice.flatten(0, 1))).unflatten(0, choice.shape[:2])
+
+
+class Past:
+    """The last rollouts before the one that an update is about."""
+
+    def __init__(self, policy: Policy, estimator: Estimator, most: int):
+        """`most`: how many rollouts are kept."""
+        self.policy, self.estimator, self.most = policy, estimator, most
+        self.rows: Kept | None = None
+
+    def add(self, rollout: Rollout) -> None:
+        """Keep one more; the oldest makes room."""
+        new = kept(rollout, self.policy)
+        if self.rows is not None:
+            width = (self.most - 1) * new.reward.shape[1]
+            old = trees.each(lambda x: x[:, max(0, x.shape[1] - width) :], self.rows)
+            new = trees.cat(old, new, 1)
+        self.rows = new
+
+    @torch.no_grad()
+    def samples(self, rollout: Rollout) -> Minibatch | None:
+        """All that is kept as samples of the policy and the critic as they are, in the rollout's units of reward.
+
+        Advantages and targets are corrected for the policies that chose (`Estimator.corrected`). None: nothing is kept,
+        or the head decodes in another way since, so that the choices are no longer those that were played.
+        """
+        policy, rows = self.policy, self.rows
+        if rows is None or not torch.allclose(_played(policy.head, rows.choice), rows.action, rtol=0, atol=1e-4):
+            self.rows = None
+            return None
+
+        def today(obs: Tensor, after: Tensor, choice: Tensor) -> tuple[Tensor, ...]:
+            obs, after = policy.normaliser(obs), policy.normaliser(after)
+            now = policy(obs, choice)
+            return obs, now.log_prob, policy.critic.value(now.critic), policy.value(after)
+
+        # a rollout at a time, as params are large
+        flat = (x.flatten(0, 1).split(rollout.bad.numel()) for x in (rows.obs, rows.after, rows.choice))
+        parts = zip(*(today(*part) for part in zip(*flat, strict=True)), strict=True)
+        obs, log_prob, value, after = (torch.cat(part).unflatten(0, rows.reward.shape) for part in parts)
+        drift = (log_prob - rows.log_prob).exp()
+        ended = rows.discount, rows.terminated, rows.truncated
+        seen = Trajectories(rows.reward / rollout.reward_scale, value, after, *ended)
+        estimate = estimated(self.estimator, seen, drift).without(rows.masked, value)
+        weight = None if rows.prior is None else torch.full_like(value, rollout.prior_weight)
+        batch = Minibatch(obs, rows.choice, log_prob, *estimate, value, rows.prior, weight, drift)
+        return trees.each(lambda x: x.flatten(0, 1), batch)
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors to checkpoint."""
+        rows = {} if self.rows is None else self.rows._asdict()
+        return {name: tensor for name, tensor in rows.items() if tensor is not None}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Continue where `state` left."""
+        self.rows = Kept(**{name: tensor.clone() for name, tensor in state.items()}) if state else None
