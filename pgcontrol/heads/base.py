@@ -57,7 +57,7 @@ class Head(nn.Module):
     Options: ClassVar[type]
     horizon: int = 1
     estimates: ClassVar[Mapping[str, float]] = {}
-    likeliest_mode: ClassVar[bool] = True
+    likeliest_mode: bool = True
     resolution: float = 0.0
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
 

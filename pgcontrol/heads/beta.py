@@ -21,7 +21,7 @@ class Beta(Continuous):
     """Independent Beta(α, β) per joint on its bounds, α, β = 1 + softplus (Chou, Maturana & Scherer 2017, section 4).
 
     params [B, 2, A]: α and β before the softplus. The choice is in [−1, 1]. α, β > 1 make every distribution
-    unimodal, with a density of 0 at the bounds.
+    unimodal, with a density of 0 at the bounds. With `played` = mean, `mode` is the mean, which is nearer the middle.
     """
 
     name = "beta"
@@ -33,9 +33,11 @@ class Beta(Continuous):
         # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
         initial_std: float = option(0.37, "first deviation, in half-ranges; uniform: 0.577", least=0.05, below=0.577)
         max_concentration: float = option(1e3, "the largest α and β; both: a deviation of 0.022", least=200, most=1e5)
+        played: str = option("mode", "what is played where nothing is sampled", choices=("mode", "mean"))
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
+        self.likeliest_mode = options.played == "mode"
         # on [−1, 1], Beta(α, α) has variance 1 / (2α + 1); softplus(x) = α − 1 at x = log(e^(α−1) − 1)
         above_one = 0.5 * (options.initial_std**-2 - 1) - 1
         self.raw = output_layer(features, 2 * self.joints, above_one + math.log(-math.expm1(-above_one)))
@@ -82,9 +84,12 @@ class Beta(Continuous):
         return torch.where(sign < 0, moved.flip(1), moved)
 
     def mode(self, params: Tensor) -> Tensor:
-        """(α − β) / (α + β − 2) on [−1, 1]; 0 when the distribution is uniform to float precision."""
+        """(α − β) / (α + β − 2) on [−1, 1], 0 when the distribution is uniform to float precision; or the mean.
+
+        The mean is (α − β) / (α + β).
+        """
         a, b = F.softplus(params).unbind(1)
-        return (a - b) / (a + b).clamp_min(1e-30)
+        return (a - b) / (a + b + 2 if self.options.played == "mean" else (a + b).clamp_min(1e-30))
 
     def encode(self, action: Tensor) -> Tensor:
         """On [−1, 1], an action at a bound a little inside it: the density there is 0."""

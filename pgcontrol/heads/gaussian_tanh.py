@@ -1,6 +1,7 @@
 """Gaussian squashed into the bounds by tanh: finite support, nothing to clip."""
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,9 @@ from pgcontrol.heads import normal, quadrature
 from pgcontrol.heads.base import INSET, solve
 from pgcontrol.heads.gaussian import Gaussian
 from pgcontrol.heads.normal import Deviations
+from pgcontrol.options import option
+
+EDGE = 1e-6  # a mean nearer to a bound, in half-ranges, is played this far inside: u would be infinite
 
 
 class GaussianTanh(Gaussian):
@@ -22,14 +26,21 @@ class GaussianTanh(Gaussian):
 
     The entropy has no closed form and is an estimate, by Gauss-Hermite quadrature. KL needs none: it is that of the
     Gaussians, because the squash is the same for both. `mode` is the median, tanh(mean), which the field plays; the
-    density's own maximum lies further out, at the bounds once σ is large.
+    density's own maximum lies further out, at the bounds once σ is large. With `played` = mean, it is the mean of
+    tanh(u), by quadrature: it lies further in.
     """
 
     name = "gaussian-tanh"
     estimates: ClassVar = {"entropy": 0.01}
     likeliest_mode = False
 
-    def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
+    @dataclass(frozen=True)
+    class Options(Deviations):
+        """Adds what is played."""
+
+        played: str = option("median", "what is played where nothing is sampled", choices=("median", "mean"))
+
+    def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         self.nodes, self.weights = (nn.Buffer(x, persistent=False) for x in quadrature.hermite(16))
 
@@ -45,15 +56,19 @@ class GaussianTanh(Gaussian):
         """Squash."""
         return super().decode(choice.tanh())
 
+    def mode(self, params: Tensor) -> Tensor:
+        """The u of the median, or of the mean."""
+        if self.options.played == "median":
+            return super().mode(params)
+        return self._squashed(params)[0].clamp(-1 + EDGE, 1 - EDGE).atanh()
+
     def encode(self, action: Tensor) -> Tensor:
         """artanh, an action at a bound a little inside it: u would be infinite there."""
         return super().encode(action).clamp(-1 + INSET, 1 - INSET).atanh()
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""
-        squashed = self._at_nodes(params).tanh()
-        mean = squashed @ self.weights
-        std = ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
+        _, std = self._squashed(params)
         centre, log_std = params.unbind(1)
         saturation = normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean()
         return normal.spread(std) | {"std_at_bound": normal.at_bound(log_std, self.limits), "saturation": saturation}
@@ -67,6 +82,12 @@ class GaussianTanh(Gaussian):
             return self.joint_stds(features)
 
         solve(width, std, self.joints)
+
+    def _squashed(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of tanh(u), [B, A] each, by quadrature."""
+        squashed = self._at_nodes(params).tanh()
+        mean = squashed @ self.weights
+        return mean, ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
 
     def _at_nodes(self, params: Tensor) -> Tensor:
         """u at the quadrature's nodes, [B, A, nodes]."""

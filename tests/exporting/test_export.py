@@ -52,6 +52,9 @@ PLAYED = [
     pytest.param(*case.values, id=case.id, marks=[] if case.id in SOON else [pytest.mark.slow])
     for case in CASES
     if "components" not in str(case.values[1])
+] + [
+    pytest.param("beta", {"played": "mean"}),
+    pytest.param("gaussian-tanh", {"played": "mean"}, marks=pytest.mark.slow),
 ]
 
 

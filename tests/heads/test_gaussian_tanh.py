@@ -7,13 +7,12 @@ import torch
 from scipy import integrate, stats
 
 from pgcontrol.heads.gaussian_tanh import GaussianTanh, log_slope
-from pgcontrol.heads.normal import Deviations
 
 LOW, HIGH = torch.tensor([-2.0]), torch.tensor([4.0])
 
 
 def head(**options) -> GaussianTanh:
-    return GaussianTanh(4, LOW, HIGH, Deviations(**options)).requires_grad_(False)
+    return GaussianTanh(4, LOW, HIGH, GaussianTanh.Options(**options)).requires_grad_(False)
 
 
 def params(mean: float, std: float) -> torch.Tensor:
