@@ -10,6 +10,8 @@ from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.samples import Past
 from pgcontrol.learning.sampling import Asynchronous
+from pgcontrol.machine import trees
+from pgcontrol.machine.compiler import Graph
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import configure
@@ -161,6 +163,28 @@ def test_the_clip_is_around_the_drift(sign):
     ours, theirs = (torch.autograd.grad(x, theta, retain_graph=True)[0] for x in (loss, -gain.mean()))
     assert torch.allclose(ours, theirs, atol=1e-6)
     assert theirs.norm() > 1e-3
+    given = theta.detach(), batch, one.entropy_coef
+    traced = Graph(one.step.gradient).trace(*given)(*trees.leaves(given))
+    assert all(
+        torch.allclose(a, b, atol=1e-5) for a, b in zip(traced, trees.leaves(one.step.gradient(*given)), strict=True)
+    )
+
+
+def test_a_prior_holds_older_rollouts_too():
+    c = collector()
+    one, lone = rule(c, reuse=2), Past(c.policy, ESTIMATOR, 1)
+    for _ in range(2):
+        rollout, _ = c.collect()
+        beside = dataclasses.replace(rollout, prior=rollout.params + 0.1, prior_weight=0.5)
+        row = one.update(beside, rollout.estimate(ESTIMATOR), 0.0, rng())
+        assert row["train/kl_prior"] > 0
+        lone.add(beside)
+    kept = lone.samples(beside)
+    assert kept is not None
+    assert kept.prior is not None
+    assert torch.equal(kept.prior, (rollout.params + 0.1).flatten(0, 1))
+    assert kept.prior_weight is not None
+    assert (kept.prior_weight == 0.5).all()
 
 
 def test_what_cannot_be_reused_is_one_line(monkeypatch):

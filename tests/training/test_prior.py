@@ -95,7 +95,7 @@ def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
     kl = float(policy.head.kl(policy.params(rollout.obs.flatten(0, 1)), prior).mean())
     assert kl > 0
     assert step[1].of("loss") - without[1].of("loss") == pytest.approx(0.5 * kl, abs=1e-5)
-    again = Graph(rule.step.gradient).trace(policy.theta, held, coef)(policy.theta, *held, coef)
+    again = Graph(rule.step.gradient).trace(policy.theta, held, coef)(policy.theta, *leaves(held), coef)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(again, leaves(step), strict=True))
 
 
