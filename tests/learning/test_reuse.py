@@ -172,19 +172,23 @@ def test_the_clip_is_around_the_drift(sign):
 
 def test_a_prior_holds_older_rollouts_too():
     c = collector()
-    one, lone = rule(c, reuse=2), Past(c.policy, ESTIMATOR, 1)
-    for _ in range(2):
-        rollout, _ = c.collect()
-        beside = dataclasses.replace(rollout, prior=rollout.params + 0.1, prior_weight=0.5)
-        row = one.update(beside, rollout.estimate(ESTIMATOR), 0.0, rng())
-        assert row["train/kl_prior"] > 0
-        lone.add(beside)
-    kept = lone.samples(beside)
+    one, past = rule(c, reuse=2), Past(c.policy, ESTIMATOR, 1)
+    made = [c.collect()[0] for _ in range(2)]
+    first, second = (
+        dataclasses.replace(r, prior=r.params + 0.1, prior_weight=w) for r, w in zip(made, (0.5, 0.25), strict=True)
+    )
+    past.add(first)
+    kept = past.samples(second)
     assert kept is not None
     assert kept.prior is not None
-    assert torch.equal(kept.prior, (rollout.params + 0.1).flatten(0, 1))
+    assert torch.equal(kept.prior, (first.params + 0.1).flatten(0, 1))
     assert kept.prior_weight is not None
-    assert (kept.prior_weight == 0.5).all()
+    assert (kept.prior_weight == 0.25).all()  # what it costs now
+    for rollout in (first, second):
+        obs, choice = rollout.obs.flatten(0, 1), rollout.choice.flatten(0, 1)
+        rollout.log_prob = c.policy.evaluate(c.policy.theta, obs, choice).log_prob.view_as(rollout.log_prob)
+        row = one.update(rollout, rollout.estimate(ESTIMATOR), 0.0, rng())
+        assert row["train/kl_prior"] > 0
 
 
 def test_what_cannot_be_reused_is_one_line(monkeypatch):

@@ -82,7 +82,6 @@ LARGE = [  # of a machine of 500 MB; what most would fit is there
     ("hidden", {"hidden": (5000, 5000), "trunk": "residual-layernorm", "critic_hidden": (8, 8)}),
     ("algorithm.capacity", {"algorithm": "decqn", "total_steps": 10**8, "algorithm.capacity": 10**8}),
     ("algorithm.workers", {"algorithm": "a3c", "algorithm.workers": 60}),
-    ("algorithm.reuse", {"algorithm.reuse": 50, "rollout_steps": 2048}),
     ("env_workers", {"env": "gym:Hopper-v5", "env_workers": 200}),
 ]
 
@@ -121,14 +120,15 @@ def test_wide_heads_count(monkeypatch):
             require_training(config, env)
 
 
-def test_coloured_noise_counts(monkeypatch):
-    """A sequence for each of three joints of each environment."""
-    config = configure({"env": "Hopper-v5", "num_envs": 20_000, "rollout_steps": 1})
+@pytest.mark.parametrize("lever", [{"noise_beta": 0.5}, {"algorithm.reuse": 50}], ids=str)
+def test_what_levers_keep_counts(lever, monkeypatch):
+    """A sequence of noise for each of three joints of each environment; 49 rollouts."""
+    plain = {"env": "Hopper-v5", "num_envs": 20_000, "rollout_steps": 1}
     monkeypatch.setattr(memory, "available", lambda: 4e8)
     with closing(pgcontrol_envs.make("Hopper-v5", 1)) as env:
-        require_training(config, env)
+        require_training(configure(plain), env)
         with pytest.raises(InputError, match=r"^num_envs = 20000: .* would fit"):
-            require_training(dataclasses.replace(config, noise_beta=0.5), env)
+            require_training(configure(plain | lever), env)
 
 
 @pytest.mark.parametrize("name", catalog.trunks())
