@@ -111,7 +111,7 @@ class ClippedSurrogate(Rule):
         metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
         if self.past and samples.drift is not None:
             self.past.add(rollout)
-            metrics |= {"samples": len(samples.drift), "drift": float((samples.drift - 1).abs().mean())}
+            metrics["drift"] = float((samples.drift - 1).abs().mean())
         return {f"train/{name}": value for name, value in metrics.items()} | fitted
 
     def samples(self, rollout: Rollout, estimate: Estimate) -> Minibatch:

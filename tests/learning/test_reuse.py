@@ -136,7 +136,8 @@ def test_the_first_update_is_the_same_and_the_next_has_more_to_learn_from():
                 rows[-1].append(c.policy.theta.clone())
     (_, theta, *_), (_, same, *later) = rows
     assert torch.allclose(theta, same, atol=1e-6)
-    assert [row["train/samples"] for row in later] == [128, 192, 192]
+    # two passes in minibatches of 16, over 64, 128, 192 and 192 samples
+    assert [row["train/n_updates"] for row in later] == [8 + 16, 24 + 24, 48 + 24]
     assert all(row["train/drift"] > 0 for row in later)
 
 
