@@ -35,7 +35,7 @@ pages: .venv/installed
 	@touch $@
 
 docs: .venv/installed-docs
-	$(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m mkdocs build --strict
 
 test: lint types tests
 

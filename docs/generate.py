@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import inspect
 import io
+import math
 import os
 import pkgutil
 import posixpath
@@ -94,15 +95,22 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def indented(markdown: str) -> str:
-    """What belongs to the item of a list is indented by four spaces, where GitHub is content with the item's own."""
-    lines, width, fenced = [], 0, False
+    """Lists as MkDocs reads them: an empty line before, and four spaces before what belongs to an item.
+
+    GitHub needs no empty line, and is content with as many spaces as the item's own text has before it.
+    """
+    lines, width, fenced, apart = [""], 0, False, False
     for line in markdown.split("\n"):
         if item := None if fenced else re.match(r"(-|\d+\.) +", line):
-            width = item.end()
+            if lines[-1] and (apart or not width):
+                lines.append("")
+            width, apart = item.end(), False
         elif line and not line.startswith(" " * width):
             width = 0
         elif line and width:
             line = " " * (4 - width) + line
+        else:
+            apart = True
         fenced ^= line.startswith("```")
         lines.append(line)
     return "\n".join(lines)
@@ -138,7 +146,7 @@ def kind(hint: Any) -> str:
 
 def number(bound: float) -> str:
     """A limit: short, and exact where it is read as a number."""
-    return f"{bound:,}" if isinstance(bound, int) and abs(bound) < 10**7 else f"{bound:g}"
+    return f"{bound:,}" if isinstance(bound, int) and abs(bound) < 10**7 else f"{bound:.3g}"
 
 
 def options(cls: type, prefix: str = "") -> str:
@@ -146,7 +154,8 @@ def options(cls: type, prefix: str = "") -> str:
     hints, rows = typing.get_type_hints(cls), []
     for field in (field for field in dataclasses.fields(cls) if "help" in field.metadata):
         facts = field.metadata
-        limits = [f"{SIGNS[name]} {number(bound)}" for name, bound in facts["limits"].items() if bound is not None]
+        bounds = {name: bound for name, bound in facts["limits"].items() if bound is not None and math.isfinite(bound)}
+        limits = [f"{SIGNS[name]} {number(bound)}" for name, bound in bounds.items()]
         words = facts["choices"] or (facts["part"]() if facts["part"] else ())
         allowed = ", ".join([*map(code, words), *limits])
         default = "required" if field.default is REQUIRED else code(typed(field.default) or "none")
