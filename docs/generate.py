@@ -216,7 +216,7 @@ def _advice(row: Any) -> list[str]:
 
 
 def _named(side: Any) -> str:
-    if callable(side):  # what says of a name whether it is one of them
+    if callable(side):  # a function of a name
         return about(side).replace("Whether", "if")
     return "all" if side == recommended.ANY else ", ".join(side)
 

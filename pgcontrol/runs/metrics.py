@@ -16,7 +16,7 @@ GROUPS = {
     "rollout": "What was played to learn from.",
     "train": "What the update did.",
     "health": "How the policy is; most of them in some 40 updates of a run.",
-    "head": "What the head says of its distributions at states of the rollout. Heads have different ones.",
+    "head": "The head's distributions at states of the rollout. Each head has measures of its own.",
     "prior": "Of a run that starts from a prior.",
     "eval": "Of evaluations: of the mode, and with the ending _sampled of samples. Of clones: of held-out data.",
 }
