@@ -178,7 +178,7 @@ def settings() -> str:
     rows = catalog.algorithms().values()
     parts += ["## Algorithms", "Every algorithm has", options(Discounted, "algorithm.")]
     parts += ["and the options of its estimator, its rule and its sampling scheme."]
-    heads = ("algorithm", "estimator", "rule", "sampling", "critic", "recommends")
+    heads = ("algorithm", "what it is", "estimator, rule, sampling", "critic", "recommends")
     parts.append(table(heads, (_row(row) for row in rows)))
     for name in ("estimator", "rule", "sampling"):
         classes = {cls.__name__: cls for cls in (getattr(row, name) for row in rows)}
@@ -207,8 +207,8 @@ def _parts(classes: dict[str, Any], prefix: str) -> Iterator[str]:
 
 
 def _row(row: Any) -> list[str]:
-    parts = (part.__name__ for part in (row.estimator, row.rule, row.sampling))
-    return [code(row.name), *parts, row.critic, _typed(row.recommended)]
+    parts = ", ".join(part.__name__ for part in (row.estimator, row.rule, row.sampling))
+    return [code(row.name), plain(row.summary), parts, row.critic, _typed(row.recommended)]
 
 
 def _advice(row: Any) -> list[str]:
