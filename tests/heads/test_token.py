@@ -346,13 +346,13 @@ def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
         Learner(small(env="HalfCheetah-v5", head="token", **{"head.source": str(tmp_path / "t")}))
     with pytest.raises(
         InputError,
-        match=r"another tokenizer; say --head.tokenizer rvq --head.horizon 1 --head.codes 8 --head.levels 2$",
+        match=r"another tokenizer; pass --head.tokenizer rvq --head.horizon 1 --head.codes 8 --head.levels 2$",
     ):
         Learner(small(head="token", **{"head.source": str(tmp_path / "t")}))
 
 
 def test_too_few_codes_to_warm_up_on():
-    with pytest.raises(InputError, match=r"head.codes: 4 in all are too few to warm up on 3 bins for each of 3 joints"):
+    with pytest.raises(InputError, match=r"head.codes: 4 outputs are too few for a warm-up with 3 bins"):
         Token(4, LOW, HIGH, composed(Token.Options, {})(codes=4))
 
 
