@@ -26,7 +26,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("train", "env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them"),
         ("train --seed 3 --env none", "env is missing: name a task"),
         ("train HalfCheeta-v5", "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'?"),
-        ("train gym:CartPole-v1", "gym:CartPole-v1: expected a Box of actions, got Discrete(2)"),
+        ("train gym:CartPole-v1", "gym:CartPole-v1: expected a Box as action space, got Discrete(2)"),
         ("train gym:Pendulun-v1", "unknown env 'gym:Pendulun-v1'"),
         ("train --head gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("train Hopper-v5 --head binned --head.bins 1", "head.bins = 1: must be at least 2"),

@@ -200,7 +200,7 @@ class Mine(Hopper):
 def test_what_breaks_the_contract_later_on_ends_the_run(tmp_path):
     (tmp_path / "mine.py").write_text(GROWS)
     _, error = pgcontrol(tmp_path, "train", "Mine-v0", "--plugin", "mine.py", "--quiet", code=2)
-    says = "observe() returned 11 numbers an environment and privileged() 3; at first it was 11 and 2"
+    says = "observe() returned 11 numbers per environment and privileged() 3; at first it was 11 and 2"
     assert error == f"pgcontrol: Mine-v0: {says}\n"
     assert not (tmp_path / "runs").exists()
 

@@ -105,8 +105,11 @@ def test_a_gymnasium_env_is_played_again(backend, tmp_path):
     [
         (travelling(steps=3), "is no folder"),
         (replace(travelling(steps=3), qpos=np.zeros((4, 7))), "7 positions where the task has 9"),
-        (replace(travelling(steps=3), own={"geom_pos": np.zeros((2, 3))}), r"it has a geom_pos \[2, 3\], this one \[9"),
-        (replace(travelling(steps=3), own={"legs": np.zeros(2)}), r"it has a legs \[2\], this one none"),
+        (
+            replace(travelling(steps=3), own={"geom_pos": np.zeros((2, 3))}),
+            r"the simulation has geom_pos \[2, 3\], this model \[9",
+        ),
+        (replace(travelling(steps=3), own={"legs": np.zeros(2)}), r"the simulation has legs \[2\], this model none"),
         (None, "is not a recording, or is damaged"),
     ],
     ids=["folder", "positions", "field", "no field", "damaged"],
