@@ -143,7 +143,7 @@ def test_the_end_of_a_training_says_its_verdict(tmp_path):
     path = plant(tmp_path / "run", TINY, left_alone)
     assert RunFolder(path).manifest()["verdict"] in ("healthy", "no gain")
     assert (
-        "least of a joint" in RunFolder(path).manifest()["diagnosis"]
+        "smallest joint spread" in RunFolder(path).manifest()["diagnosis"]
         or "return" in RunFolder(path).manifest()["diagnosis"]
     )
 
