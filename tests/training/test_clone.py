@@ -220,10 +220,10 @@ def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_pat
     path = clone(config(demonstrations, run_dir=str(tmp_path / "c")), quiet=True).path
     code, _, error = run(capsys, "diagnose", str(path), "--branches", "2")
     assert code == 2
-    assert "has no training to branch from" in error
+    assert "there is no training to branch from" in error
     assert run(capsys, "diagnose", str(path), "--against", str(path))[0] == 0
     told = json.loads((path / "diagnosis.json").read_text())
-    assert "a clone's is that of its data" in told["verdicts"][0]["why"]
+    assert "the spread of a clone is that of its data" in told["verdicts"][0]["why"]
     assert told["reference"]["of"] == "gaussian in c"
     assert "![curves]" not in (path / "diagnosis.md").read_text()
     assert json.loads((path / "manifest.json").read_text())["verdict"] == told["verdict"]
