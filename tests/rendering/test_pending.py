@@ -75,7 +75,7 @@ def test_what_another_process_renders_is_left_to_it(render_as, capsys, tmp_path)
         assert mine
         code, out, _ = video(capsys, folder.path, "--pending")
     assert code == 0
-    assert out.splitlines()[0] == f"{clip_path(folder.videos, 1)}: another process renders it"
+    assert out.splitlines()[0] == f"{clip_path(folder.videos, 1)}: another process is rendering it"
     assert files(folder) == ["1.npz", "2.mp4"]
     with claimed(clip_path(folder.videos, 2)) as mine:
         assert not mine
@@ -125,7 +125,7 @@ def test_a_short_training_waits_no_longer_than_it_trained(render_as, capsys, tmp
     assert took < 3 * folder.manifest()["seconds"] + 10
     assert [clip.stem for clip in pending(folder.videos)] == ["step_000000512", "step_000001024"]
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"2 clips still to be rendered: pgcontrol video {run.path} --pending"
+    assert last == f"2 clips not rendered yet: pgcontrol video {run.path} --pending"
 
 
 def test_a_run_that_goes_on_renders_what_it_left(render_as, tmp_path):

@@ -54,7 +54,7 @@ def of(**change) -> dict:
         ({"meters": {"yaw": np.zeros((3, 2))}}, r"meters: yaw: expected shape \[4, 2\] for 3 rewards, got \(3, 2\)"),
         ({"env_id": "gym:Hopper-v5"}, "actions: a recording of gym:Hopper-v5 needs them"),
         ({"rewards": np.zeros(0)}, r"rewards: expected shape \[T\]"),
-        ({"control_dt": 0.0}, "control_dt: expected seconds greater than 0"),
+        ({"control_dt": 0.0}, "control_dt: expected a number of seconds above 0"),
         ({"control_dt": float("nan")}, "control_dt"),
         (of(columns=np.zeros((4, 2, 9), np.uint8)), r"columns: expected \[S = 4 ≤ 3, 2, ...\] .* got \(4, 2, 9\)"),
         (of(joints=("a",)), r"columns: expected \[S = 2 ≤ 3, 1, ...\] .* got \(2, 2, 9\)"),

@@ -225,7 +225,7 @@ def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
     clip = ClipFormat(size=(160, 120), seconds=0.2)
     assert video_of_runs([run.path], Path("clip.mp4"), clip, seed=2**33).frames > 1
     run = trained(f"{HOME}Plain-v0", run_dir="plain")
-    with pytest.raises(RenderError, match=r"of one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
+    with pytest.raises(RenderError, match=r"has only one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
         video_of_runs([run.path], Path("plain.mp4"), clip)
 
 
