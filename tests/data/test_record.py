@@ -106,16 +106,16 @@ def test_tokens_from_a_dataset_and_from_a_run_at_the_start(tmp_path, capsys, mon
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("nowhere --episodes 2 --out o", "nowhere: no such run or checkpoint folder, nor a task"),
+        ("nowhere --episodes 2 --out o", "nowhere: no such run or checkpoint folder, and no such task"),
         (
             "Frok-v0 --episodes 2 --out o",
-            "Frok-v0: no such run or checkpoint folder, nor a task; did you mean",
+            "Frok-v0: no such run or checkpoint folder, and no such task; did you mean",
         ),
-        ("Hopper-v5 --episodes 2 --out o", "Hopper-v5 has no scripted demonstrator: record a run of it, or one of"),
+        ("Hopper-v5 --episodes 2 --out o", "Hopper-v5 has no scripted demonstrator; record a run of it, or one of"),
         ("Fork-v0 --episodes 0 --out o", "--episodes = 0: must be at least 1"),
         ("Fork-v0 --episodes 2 --out o --noise -1", "--noise = -1.0: must be at least 0"),
         ("Fork-v0 --episodes 2", "record needs --out DIR"),
-        ("Fork-v0 --episodes 2 --out mine", "mine exists and is no dataset to go on with"),
+        ("Fork-v0 --episodes 2 --out mine", "mine exists and is not a dataset to continue"),
     ],
 )
 def test_bad_words_get_one_line_and_leave_nothing(words, line, capsys, tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def test_bounds_of_a_dataset_are_normalised_away(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "line"),
     [
-        ({"obs": np.zeros(3)}, "no array `actions`; it holds obs"),
+        ({"obs": np.zeros(3)}, "no array `actions`; the file has obs"),
         ({"actions": np.zeros(3)}, "`actions` has shape (3,): must be [M, joints]"),
         ({"actions": np.array([["a"]])}, "`actions` must be numbers"),
         ({"actions": np.full((9, 2), 3.0)}, "must be finite and within [-1, 1]"),
@@ -100,7 +100,7 @@ def test_bad_datasets_get_one_line(arrays, line, capsys, tmp_path):
         ("data.npz --out o --kind rqv", "unknown tokenizer 'rqv'; did you mean 'rvq'?"),
         ("data.npz --out o --codes 1", "codes = 1: must be at least 2"),
         ("data.npz --out o --levels 2", "unknown setting 'levels'; there are: codes"),
-        ("data.npz --out o --horizon 60", "horizon = 60: too long for these actions"),
+        ("data.npz --out o --horizon 60", "horizon = 60: too long; there are at most"),
         ("data.npz --out o --horizon 0", "--horizon = 0: must be at least 1"),
         ("data.npz", "tokenize needs --out DIR"),
     ],

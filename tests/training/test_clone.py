@@ -185,7 +185,7 @@ def test_weights_of_returns():
         ("clone DATA --head.bins 3", "unknown setting 'head.bins' of head 'gaussian'; there are: head.initial_std"),
         ("clone DATA --step 3", "unknown setting 'step'; did you mean 'steps'?"),
         ("clone DATA --held-out 1", "held_out = 1.0: must be less than 1"),
-        ("clone DATA --env Hopper-v5", "DATA: observations of 4 numbers, but Hopper-v5 has 11"),
+        ("clone DATA --env Hopper-v5", "DATA: observations have 4 numbers, but 11 in Hopper-v5"),
         ("clone DATA --head token --head.horizon 40", "head.horizon = 40: longer than the episodes of DATA"),
     ],
 )
