@@ -1,7 +1,7 @@
-"""Sampling as a function: random draws computed from given uniform numbers, for any head alike.
+"""Sampling as a function: computes random draws from given uniform numbers, for any head.
 
-A graph that leaves the package has no generator of ours. So an exported policy that samples reads its randomness as an
-input: uniform numbers, from which the draws that a head asks torch for are computed by textbook transforms.
+An exported graph cannot contain our random generator. So an exported policy that samples takes uniform numbers as an
+input; the draws that a head requests from torch are computed from them by standard transforms.
 """
 
 import math
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# below the least positive number that a generator of doubles gives: 0 is read as this, so that logs are finite
+# smaller than any positive number of a generator of doubles: replaces 0, so that logarithms are finite
 TINY = 2.0**-54
 
 
 class FromUniforms(TorchFunctionMode):
-    """Within it, torch's draws come from `noise` [B, D], whose columns are used up in order.
+    """A context in which torch's draws are computed from `noise` [B, D], whose columns are used in order.
 
-    With `noise` None it only counts: draws come from one half, and `used` is D afterwards.
+    With `noise` None it only counts: all uniform numbers are 0.5, and `used` is D afterwards.
 
     Raises:
-        NotImplementedError: a draw that no transform is known for.
+        NotImplementedError: there is no transform for a draw.
     """
 
     def __init__(self, noise: Tensor | None = None):
@@ -30,9 +30,9 @@ class FromUniforms(TorchFunctionMode):
         self.noise, self.used = noise, 0
 
     def uniforms(self, *shape: Any) -> Tensor:
-        """The next uniforms as float64 of a shape [B, ...]; all that follow the first axis are of fixed size.
+        """The next uniform numbers as float64 with a shape [B, ...]; the sizes after the first are fixed.
 
-        As of torch.rand, `uniforms(2, 3)` and `uniforms((2, 3))` mean the same.
+        As for torch.rand, `uniforms(2, 3)` and `uniforms((2, 3))` are the same.
         """
         rows, *columns = shape[0] if isinstance(shape[0], Sequence) else shape
         first, self.used = self.used, self.used + math.prod(columns)
@@ -54,13 +54,13 @@ def _uniform(draws: FromUniforms, *shape: Any) -> Tensor:
 
 
 def _normal(draws: FromUniforms, *shape: Any) -> Tensor:
-    """√(−2 log u) cos 2πv (Box & Muller 1958); the cosine in float32, since older runtimes have no other."""
+    """√(−2 log u) cos 2πv (Box & Muller 1958); the cosine in float32, because older runtimes have no other."""
     u, v = draws.uniforms(*shape), draws.uniforms(*shape)
     return (-2 * u.log()).sqrt().float() * torch.cos((2 * math.pi * v).float())
 
 
 def _exponential(draws: FromUniforms, into: Tensor) -> Tensor:
-    """−log u. In place for torch; here the result counts."""
+    """−log u. In torch this works in place; here the result is returned."""
     return (-draws.uniforms(into.shape).log()).to(into.dtype)
 
 

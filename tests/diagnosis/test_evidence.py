@@ -99,7 +99,7 @@ def groups(chart: Element, colour: str) -> list[Element]:
 def test_the_disc_is_drawn_where_its_push_begins(x):
     found = graphics.probe()
     if found.graphics is None:
-        pytest.skip(f"no OpenGL backend draws here: {found.failures}")
+        pytest.skip(f"no OpenGL backend works here: {found.failures}")
     shown = still("Fork-v0", np.array([x, 0.6]), 0.1, SIZE)
     assert shown.push is not None
     red, _, blue = np.moveaxis(shown.picture.astype(int), -1, 0)

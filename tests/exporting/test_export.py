@@ -269,7 +269,7 @@ def test_what_exists_stays_and_what_is_wrong_gets_one_line(cheetah, capsys, tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.json").write_text("mine")
     for words, line in [
-        ((cheetah[1], "--out", "a.onnx"), "a.json exists already; name another file, or say --force"),
+        ((cheetah[1], "--out", "a.onnx"), "a.json exists already; choose another file, or pass --force"),
         ((cheetah[1], "--out", "a.pt"), "--out a.pt: must end in .onnx"),
         (("nowhere", "--out", "b.onnx"), "nowhere: no such run or checkpoint folder"),
     ]:
@@ -291,8 +291,8 @@ def test_a_file_that_acts_otherwise_never_leaves(cheetah, capsys, tmp_path, monk
     right = export.to_onnx
     for change, words in [
         (lambda head: head.logits.weight.mul_(1.1), r"differs from the policy at \d+ of 10000 observations"),
-        (lambda head: [values.mul_(2) for values in (head.high, head.half_range)], "leaves the bounds"),
-        (lambda head: head.centres.fill_(torch.nan), "leaves the bounds"),
+        (lambda head: [values.mul_(2) for values in (head.high, head.half_range)], "is out of bounds"),
+        (lambda head: head.centres.fill_(torch.nan), "is out of bounds"),
     ]:
 
         def wrong(acting, change=change):

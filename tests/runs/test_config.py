@@ -146,7 +146,12 @@ def test_nested_and_dotted_settings_are_one():
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("head: [", "not YAML"), ("- 1\n- 2", "must hold settings"), ("", "must hold settings"), (None, "No such file")],
+    [
+        ("head: [", "not YAML"),
+        ("- 1\n- 2", "must contain settings"),
+        ("", "must contain settings"),
+        (None, "No such file"),
+    ],
 )
 def test_a_file_that_is_no_config(text, line, tmp_path):
     file = tmp_path / "config.yaml"

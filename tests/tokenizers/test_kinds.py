@@ -107,9 +107,9 @@ def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda f: (f / "meta.json").unlink(), "is no tokenizer folder: meta.json is missing"),
-        (lambda f: (f / "tensors.safetensors").write_bytes(b"x"), "is no tokenizer folder, or a damaged one"),
-        (lambda f: (f / "meta.json").write_text('{"schema": 1}'), "is no tokenizer folder, or a damaged one"),
+        (lambda f: (f / "meta.json").unlink(), "is not a tokenizer folder: meta.json is missing"),
+        (lambda f: (f / "tensors.safetensors").write_bytes(b"x"), "is not a tokenizer folder, or is damaged"),
+        (lambda f: (f / "meta.json").write_text('{"schema": 1}'), "is not a tokenizer folder, or is damaged"),
         (lambda f: (f / "meta.json").write_text('{"schema": 9}'), "written with tokenizer folder schema 9"),
     ],
 )
