@@ -76,7 +76,7 @@ def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monk
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
     code, said, _ = run(capsys, "record", "Fork-v0", "--out", str(tmp_path / "d"), "--episodes", "40")
     assert code == 130
-    assert "stopped with 16 of 40 episodes; the same command goes on" in said
+    assert "stopped with 16 of 40 episodes; run the same command to continue" in said
     assert len(Dataset(tmp_path / "d")) == 16
     monkeypatch.undo()
     assert record("Fork-v0", tmp_path / "d", 40, seed=0).whole

@@ -259,8 +259,8 @@ def test_what_float32_costs_is_said(cheetah, capsys, tmp_path):
     assert code == 0
     said = json.loads((tmp_path / "f.json").read_text())
     assert said["inputs"][0]["dtype"] == "float32"
-    words = f"of the half-range; {said['float32']['otherwise']} of 10,000 choose otherwise"
-    assert re.search(r"float32 inputs move actions by up to \S+ " + words, out)
+    words = f"half-ranges; at {said['float32']['otherwise']} of 10,000 observations"
+    assert re.search(r"float32 inputs change actions by up to \S+ " + words, out)
     (value,) = onnx.load(tmp_path / "f.onnx").graph.input
     assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 

@@ -327,7 +327,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
     ("settings", "line"),
     [
         ({"head.tokenizer": "rvqq"}, "unknown tokenizer 'rvqq'; did you mean 'rvq'?"),
-        ({"head.levels": 2}, "unknown setting 'head.levels' of head 'token'; there are: head.codes, "),
+        ({"head.levels": 2}, "unknown setting 'head.levels' of head 'token'; expected one of: head.codes, "),
         ({"head.codes": 1}, "head.codes = 1: must be at least 2"),
         ({"head.tokenizer": "fast", "head.scale": -1}, "head.scale = -1.0: must be greater than 0"),
         ({"head.horizon": 0}, "head.horizon = 0: must be at least 1"),

@@ -58,8 +58,8 @@ def test_new_overwrites_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("part", "name", "says"),
     [
-        ("task", "Hopper-v5", "there is such a task already"),
-        ("head", "gaussian", "there is such a head already"),
+        ("task", "Hopper-v5", "a task with this name exists already"),
+        ("head", "gaussian", "a head with this name exists already"),
         ("head", "3x", "begin with a letter"),
         ("task", "../x", "must be letters"),
     ],
@@ -145,7 +145,7 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
         (
             "from pgcontrol.learning.score import Score\nclass Mine(Score): pass",
             "rule Mine",
-            "skipped: no algorithm of this plug-in names it",
+            "skipped: no algorithm of this plug-in uses it",
         ),
     ],
 )

@@ -99,8 +99,8 @@ def test_two_at_once_make_each_clip_once(tmp_path, backend):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("--pending --out a.mp4", "--out does not go with --pending"),
-        ("--pending --overlay", "--overlay does not go with --pending"),
+        ("--pending --out a.mp4", "--out cannot be combined with --pending"),
+        ("--pending --overlay", "--overlay cannot be combined with --pending"),
         ("", "video needs --out FILE.mp4 or --pending"),
     ],
 )

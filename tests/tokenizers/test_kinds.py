@@ -133,7 +133,7 @@ def test_a_folder_of_other_sizes_is_damaged(tmp_path):
     ("kind", "settings", "line"),
     [
         ("kmean", {}, "unknown tokenizer 'kmean'; did you mean 'kmeans'?"),
-        ("kmeans", {"levels": 3}, "unknown setting 'levels'; there are: codes"),
+        ("kmeans", {"levels": 3}, "unknown setting 'levels'; expected one of: codes"),
         ("rvq", {"codes": 1}, "codes = 1: must be at least 2"),
         ("fast", {"codes": 8}, "codes = 8: too few for scale = 10 at horizon = 2, which needs 32"),
     ],

@@ -182,7 +182,10 @@ def test_weights_of_returns():
         ("clone nowhere", "nowhere: no Minari dataset there"),
         ("clone", "name a dataset: pgcontrol clone"),
         ("clone DATA --head gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
-        ("clone DATA --head.bins 3", "unknown setting 'head.bins' of head 'gaussian'; there are: head.initial_std"),
+        (
+            "clone DATA --head.bins 3",
+            "unknown setting 'head.bins' of head 'gaussian'; expected one of: head.initial_std",
+        ),
         ("clone DATA --step 3", "unknown setting 'step'; did you mean 'steps'?"),
         ("clone DATA --held-out 1", "held_out = 1.0: must be less than 1"),
         ("clone DATA --env Hopper-v5", "DATA: observations have 4 numbers, but 11 in Hopper-v5"),
