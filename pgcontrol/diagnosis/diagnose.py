@@ -116,7 +116,7 @@ def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
 
 
 def _shares(shares: dict[str, float]) -> str:
-    """The largest shares, as text."""
+    """The routes with the largest fractions, as text."""
     most = sorted(shares.items(), key=lambda share: -share[1])
     named = [f"{name} {share:.0%}" for name, share in most[:6] if share > 0]
     return ", ".join(named) + (f" and {len(most) - 6} more" if len(most) > 6 and most[6][1] > 0 else "")

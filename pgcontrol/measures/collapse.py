@@ -16,7 +16,7 @@ SHARP, SUSPECTED, COLLAPSED = "sharp", "suspected", "collapsed"
 
 
 class Onset(NamedTuple):
-    """When the smallest spread over joints fell below its limit for good.
+    """When the smallest spread over joints fell below its limit and stayed there.
 
     Attributes:
         joints: joints that were narrow for at least half of the required time.
