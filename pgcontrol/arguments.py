@@ -15,7 +15,7 @@ WHICH = ("some", "all", "none")
 FOLDER = "folder of the run folders [runs/FILE]"
 AGAIN = (
     "repeat finished runs, selected by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their old"
-    " folders are kept aside. Failed runs are always repeated"
+    " folders are renamed and kept. Failed runs are always repeated"
 )
 QUIET = "show no progress"
 

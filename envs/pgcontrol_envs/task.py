@@ -35,7 +35,7 @@ class TaskError(ValueError):
 
 @dataclass(frozen=True)
 class Camera:
-    """The camera that films a task. Distances in metres, angles in degrees, as in mjvCamera.
+    """The camera of a task's pictures and videos. Distances in metres, angles in degrees, as in mjvCamera.
 
     Attributes:
         track: the body whose subtree the camera follows: its name or its index (1 is the first body below the world);
@@ -261,14 +261,14 @@ class Task(ABC):
 
         Also raises NotImplementedError if the task knows no such place.
         """
-        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+        raise NotImplementedError(f"{self.id} does not define where the route is chosen")
 
     def blocked(self, action: Array) -> Array:
         """Which of the actions [N, A] choose no route in a state where one must be chosen, bool [N].
 
         The mean of two good actions is blocked. A unimodal head fitted to two routes puts its probability there.
         """
-        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+        raise NotImplementedError(f"{self.id} does not define where the route is chosen")
 
 
 def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:

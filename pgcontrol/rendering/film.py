@@ -120,7 +120,7 @@ class ReplayedScene:
             self._env = Copies(recording.env_id, 1, render_mode="rgb_array")
             self._env.reset([0], [recording.seed])
         except ValueError as error:
-            raise RenderError(f"{recording.env_id} cannot be filmed: {' '.join(str(error).split())}") from error
+            raise RenderError(f"{recording.env_id} cannot be rendered: {' '.join(str(error).split())}") from error
         self._step = 0
 
     def draw(self, step: int) -> np.ndarray:
@@ -134,7 +134,7 @@ class ReplayedScene:
             expected = self._recording.rewards[self._step]
             if not np.isclose(reward, expected, rtol=1e-4, atol=1e-6):
                 raise RenderError(
-                    f"{self._recording.env_id} is not deterministic given its seed, so it cannot be filmed afterwards: "
+                    f"{self._recording.env_id} is not deterministic given its seed, so no video can be rendered: "
                     f"reward {reward:.6g} at step {self._step + 1}, but {expected:.6g} was recorded"
                 )
             self._step += 1
