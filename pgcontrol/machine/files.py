@@ -26,7 +26,7 @@ def plain(file: Path) -> Path:
         InputError: it is a pipe or a device.
     """
     if file.exists() and not (file.is_file() or file.is_dir()):
-        raise InputError(f"{file} is a pipe or a device, not a file")
+        raise InputError(f"a pipe or a device, not a file: {file}")
     return file
 
 

@@ -71,15 +71,15 @@ def test_actions_become_chunks_within_episodes(tmp_path):
     assert of(folder, 1).unit.shape == (7, 1, 2)
     assert of(folder, 1).unit.abs().max() <= 1
     assert chunks(str(folder), 3).shape == (3, 3, 2)  # two in four steps, one in three
-    with pytest.raises(InputError, match="no 5 actions in a row"):
+    with pytest.raises(InputError, match="no episode has 5 actions in a row"):
         chunks(str(folder), 5)
 
 
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        ({"action": Discrete(3)}, r"its actions are Discrete\(3\): must be a Box"),
-        ({"obs": Dict({"a": OBS})}, r"its observations are Dict\('a': Box"),
+        ({"action": Discrete(3)}, r"its action space is Discrete\(3\); must be a Box"),
+        ({"obs": Dict({"a": OBS})}, r"its observation space is Dict\('a': Box"),
         ({"action": Box(-np.inf, np.inf, (2,), np.float32)}, "its actions have no bounds"),
         ({"episodes": ()}, "has no episodes"),
     ],

@@ -234,7 +234,7 @@ def test_a_single_env(v5):
         (lambda _: make_vec(terminate_when_unhealthy=1), "terminate_when_unhealthy: expected True or False, got 1"),
         (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number, at least 1, got 0"),
         (lambda _: make_vec(xml_file="no_such.xml"), "'no_such.xml': no such file"),
-        (lambda _: make_vec(xml_file=3), "xml_file: expected a file's path, got 3"),
+        (lambda _: make_vec(xml_file=3), "xml_file: expected the path of a file, got 3"),
         (lambda _: make_vec(num_envs=0), "num_envs: expected at least 1, got 0"),
     ],
 )

@@ -342,7 +342,7 @@ def test_bad_settings_get_one_line(settings, line):
 
 def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
     folder(tmp_path / "t", codes=8, levels=2)
-    with pytest.raises(InputError, match=r"for 3 joints, not 6"):
+    with pytest.raises(InputError, match=r"for 3 joints, not for 6"):
         Learner(small(env="HalfCheetah-v5", head="token", **{"head.source": str(tmp_path / "t")}))
     with pytest.raises(
         InputError,

@@ -50,9 +50,9 @@ def of(**change) -> dict:
     ("change", "message"),
     [
         ({"qpos": np.zeros((3, 6))}, r"qpos: expected shape \[4, ·\] for 3 rewards, got \(3, 6\)"),
-        ({"qpos": None}, "qpos: a recording of Hopper-v5 needs them"),
+        ({"qpos": None}, "qpos: required in a recording of Hopper-v5"),
         ({"meters": {"yaw": np.zeros((3, 2))}}, r"meters: yaw: expected shape \[4, 2\] for 3 rewards, got \(3, 2\)"),
-        ({"env_id": "gym:Hopper-v5"}, "actions: a recording of gym:Hopper-v5 needs them"),
+        ({"env_id": "gym:Hopper-v5"}, "actions: required in a recording of gym:Hopper-v5"),
         ({"rewards": np.zeros(0)}, r"rewards: expected shape \[T\]"),
         ({"control_dt": 0.0}, "control_dt: expected a number of seconds above 0"),
         ({"control_dt": float("nan")}, "control_dt"),

@@ -135,7 +135,7 @@ def test_a_folder_of_other_sizes_is_damaged(tmp_path):
         ("kmean", {}, "unknown tokenizer 'kmean'; did you mean 'kmeans'?"),
         ("kmeans", {"levels": 3}, "unknown setting 'levels'; expected one of: codes"),
         ("rvq", {"codes": 1}, "codes = 1: must be at least 2"),
-        ("fast", {"codes": 8}, "codes = 8: too few for scale = 10 at horizon = 2, which needs 32"),
+        ("fast", {"codes": 8}, "codes = 8: too few for scale = 10 at horizon = 2, which needs 32 for coefficients"),
     ],
 )
 def test_bad_settings_get_one_line(kind, settings, line):
