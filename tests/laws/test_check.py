@@ -43,7 +43,7 @@ def test_new_then_check_then_train(part, name, files, tmp_path):
     out, error = pgcontrol(tmp_path, *check)
     assert error == ""
     assert f"{part} {name}" in out
-    assert out.splitlines()[-1].endswith(" kept, 0 skipped, 0 broken")
+    assert out.splitlines()[-1].endswith(" ok, 0 skipped, 0 broken")
     pgcontrol(tmp_path, *train, "--quiet", *(f"--{key}={value}" for key, value in QUICK.items()))
     assert (tmp_path / "run" / "checkpoints").is_dir()
 
@@ -135,7 +135,7 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
         "it trains FAILED: line 36: ZeroDivisionError: division by zero",
     ]
     assert "all other laws" in out
-    assert titles[-1].endswith(" kept, 2 skipped, 3 broken")
+    assert titles[-1].endswith(" ok, 2 skipped, 3 broken")
 
 
 @pytest.mark.parametrize(
