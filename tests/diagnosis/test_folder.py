@@ -55,7 +55,7 @@ def test_a_whole_run_is_well(run, capsys):
     code, out = doctor(run, capsys)
     assert code == 0
     assert "✗" not in out
-    assert "2 of 2 whole" in out
+    assert "2 of 2 intact" in out
 
 
 @pytest.mark.parametrize("name", DAMAGES)
