@@ -5,7 +5,7 @@
 >>> action = policy.predict(obs, deterministic=True)
 >>> pgcontrol.evaluate(run.path, episodes=50).summary()
 
-The functions have the commands' names and settings, print nothing, and raise InputError where a command prints a line.
+The functions have the names and settings of the commands, print nothing, and raise InputError for invalid input.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The command line: finds the command's file, reads its words, and turns errors into one line."""
+"""The command line: finds the command's file, parses its arguments, and prints errors in one line."""
 
 import importlib
 import io
@@ -22,15 +22,15 @@ ABOUT = "Policy gradients on MuJoCo, with the action head as the experiment."
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What every command takes."""
+    """Flags of every command."""
 
-    plugin: tuple[str, ...] = option((), "file or module with tasks, heads, ... of your own", metavar="FILE.py|MODULE")
-    accept_changed: bool = option(False, "open runs although their plug-ins have changed since")
+    plugin: tuple[str, ...] = option((), "file or module with your own tasks, heads, ...", metavar="FILE.py|MODULE")
+    accept_changed: bool = option(False, "open runs although their plug-ins have changed")
     help: bool = option(False, "show this text; also -h")
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """One line on stderr, and out."""
+    """Print one line on stderr, and exit."""
     print(f"pgcontrol: {visible(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
 
@@ -41,22 +41,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     graphics.step_aside()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show σ shows a question mark
+            stream.reconfigure(errors="replace")  # a terminal that cannot show σ prints a question mark
     try:
         raise SystemExit(_run(["--help" if word == "-h" else word for word in words]))
     except InputError as error:
         fail(str(error))
     except ValueError as error:
-        from pgcontrol_envs import BrokenEnv  # imported here: it brings torch
+        from pgcontrol_envs import BrokenEnv  # imported late: it imports torch
 
         if not isinstance(error, BrokenEnv):
             raise
         fail(str(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more: end quietly
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: end without a message
         raise SystemExit(0) from None
     except (FloatingPointError, RuntimeError) as error:
-        # Diverged and RenderError among them: the message says what happened and what is left
+        # includes Diverged and RenderError: their messages say what happened
         if type(error) is RuntimeError:
             raise
         fail(str(error), code=1)
@@ -74,10 +74,10 @@ def _run(words: list[str]) -> int:
     if words[:1] == ["--help"]:
         summaries = table({name: _summary(_module(name)) for name in names})
         usage, more = "pgcontrol COMMAND ... | --version", "pgcontrol COMMAND --help"
-        print(f"usage: {usage}\n\n{ABOUT}\n\n{summaries}\n\nMore about each: {more}")
+        print(f"usage: {usage}\n\n{ABOUT}\n\n{summaries}\n\nHelp on a command: {more}")
         return 0
     if not words or words[0].startswith("-"):
-        raise InputError(f"name a command: pgcontrol COMMAND ...; there are: {', '.join(names)}")
+        raise InputError(f"name a command: pgcontrol COMMAND ...; expected one of: {', '.join(names)}")
     name = pick("command", words[0], {name: name for name in names})
     return _command(name, _module(name), words[1:])
 
@@ -88,7 +88,7 @@ def _module(name: str) -> ModuleType:
 
 def _command(name: str, module: ModuleType, words: list[str]) -> int:
     options_type = getattr(module, "Options", NoOptions)
-    sections = getattr(module, "sections", None)  # of a command that takes settings beside its flags
+    sections = getattr(module, "sections", None)  # of a command that also takes settings
     flags = flags_of(options_type, CommonOptions)
     said = split(words, flags, settings=sections is not None)
     settings = {key: value for key, value in said.items() if key not in flags}

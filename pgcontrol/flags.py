@@ -1,4 +1,4 @@
-"""The command line of a dataclass of options: its words as values, and the text of its `--help`."""
+"""The command line of a dataclass of options: parses arguments, and makes the text of `--help`."""
 
 import dataclasses
 import shutil
@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 from pgcontrol.options import REQUIRED, InputError, near_miss, read, suggest
 from pgcontrol.text import typed
 
-# what stands for a number in help, unless the option says more
+# placeholders in help, unless the option defines one
 METAVARS = {int: "N", int | None: "N", float: "X", float | None: "X"}
 
 
 class Section(NamedTuple):
-    """Part of the help of a command that takes settings as well as flags.
+    """A part of the help of a command that takes settings as well as flags.
 
     Attributes:
-        title: above the settings.
-        values: a dataclass of options that holds the recommended values, or the defaults.
-        prefix: comes before the names, e.g. `head.`.
+        title: shown above the settings.
+        values: a dataclass of options with the recommended values or the defaults.
+        prefix: prefix of the names, such as `head.`.
     """
 
     title: str
@@ -27,15 +27,15 @@ class Section(NamedTuple):
     prefix: str = ""
 
     def fields(self) -> dict[str, dataclasses.Field]:
-        """The settings as they are typed, `--head.bins`, and the fields that they set."""
+        """The settings as on the command line (`--head.bins`), with their fields."""
         return {f"--{self.prefix}{f.name}".replace("_", "-"): f for f in dataclasses.fields(self.values)}
 
 
 class Flag:
-    """An option on the command line: a flag, or a place without a name.
+    """An option on the command line: a flag, or a positional argument.
 
-    A bool is a flag without a value, `--open` or `--no-open`. A tuple collects: a place takes all words that are left,
-    a flag one word each time it is given, or several. Messages call it `label`.
+    A bool is a flag without a value, `--open` or `--no-open`. A tuple collects values: a positional argument takes all
+    remaining ones, a flag takes one each time it is given, or several. Messages call it `label`.
     """
 
     def __init__(self, field: dataclasses.Field, hint: Any):
@@ -61,7 +61,7 @@ class Flag:
 
 
 def flags_of(*options: type) -> dict[str, Flag]:
-    """The flags and places of dataclasses of options, by name of the field."""
+    """The flags and positional arguments of dataclasses of options, by name of the field."""
     found = {}
     for cls in options:
         hints = typing.get_type_hints(cls)
@@ -70,18 +70,18 @@ def flags_of(*options: type) -> dict[str, Flag]:
 
 
 def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = False) -> dict[str, Any]:
-    """Words of the command line -> what they say, by name, nothing of it checked.
+    """Split command-line arguments into values by name, without checking them.
 
-    A place may be given by its name, too. Strings stand for single values, lists for what is collected, None for a
-    setting without a value: `valueless` says what is wrong with it.
+    A positional argument may also be given by its name. Strings are single values, lists are collected values, None is
+    a setting without a value: `valueless` makes the error for it.
 
     Args:
         words: such as `runs/cheetah --episodes 3 --json --seed=1`.
         flags: by name of the field.
-        settings: whether there may be others, such as `--head.bins 41`.
+        settings: whether settings such as `--head.bins 41` are allowed.
 
     Raises:
-        InputError: an unknown flag, a flag without its value, or a word too many.
+        InputError: an unknown flag, a flag without its value, or an argument too many.
     """
     said: dict[str, Any] = {}
     labels = [flag.label for flag in flags.values() if not flag.positional]
@@ -118,7 +118,7 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
 
 
 def valueless(name: str, flags: Iterable[Flag], sections: Iterable[Section]) -> InputError:
-    """What is wrong with a setting that `split` found no value for: there is none of that name, or it needs one."""
+    """The error for a setting without a value in `split`: there is no such setting, or it needs a value."""
     key = f"--{name.replace('_', '-')}"
     fields = {label: field for section in sections for label, field in section.fields().items()}
     if key in fields:
@@ -127,20 +127,20 @@ def valueless(name: str, flags: Iterable[Flag], sections: Iterable[Section]) -> 
     if switch in fields and isinstance(fields[switch].default, bool):
         return InputError(f"unknown argument {key!r}; did you mean '{switch} false'?")
     near = near_miss(key, [*fields, *(flag.label for flag in flags)])
-    return InputError(f"unknown argument {key!r}{near or '; --help shows what there is'}")
+    return InputError(f"unknown argument {key!r}{near or '; see --help'}")
 
 
 def read_flags(options: type, said: Mapping[str, Any], command: str, partly: bool = False) -> Any:
-    """`options` with the values that were said, checked; names that are no fields of it are left out.
+    """`options` with the given values, checked; names that are not fields of it are ignored.
 
     Args:
         options: the dataclass.
-        said: what `split` found.
-        command: its name, for messages.
-        partly: what is missing is None.
+        said: the result of `split`.
+        command: name of the command, for messages.
+        partly: missing values become None.
 
     Raises:
-        InputError: one line that names the wrong flag, or those that `command` needs.
+        InputError: one line that names the wrong flag, or the flags that `command` needs.
     """
     flags = flags_of(options)
     given = {name: flag for name, flag in flags.items() if name in said}
@@ -154,7 +154,7 @@ def read_flags(options: type, said: Mapping[str, Any], command: str, partly: boo
 def help_text(
     command: str, summary: str, flags: Iterable[Flag], sections: Sequence[Section] = (), settings: bool = False
 ) -> str:
-    """Usage, what the command does, its flags, and the settings that it takes beside them."""
+    """Usage, summary, flags and settings of a command."""
     flags = sorted(flags, key=lambda flag: not flag.positional)
     usage = [flag.usage if flag.required else f"[{flag.usage}]" for flag in flags]
     usage += ["[--SETTING VALUE ...]"] * settings
@@ -170,19 +170,19 @@ def help_text(
 
 
 def _help(field: dataclasses.Field) -> str:
-    """An option's text; of one that names a part, with the names there are."""
+    """An option's help; if it names a part, with the names of all parts."""
     table = field.metadata.get("part")
     return field.metadata["help"] + (f": {' | '.join(table())}" if table else "")
 
 
 def table(rows: Mapping[str, str]) -> str:
-    """Names, and beside each what is to be said of it."""
+    """Names with descriptions, in two columns."""
     column = max(map(len, rows))
     return "\n".join(_wrapped(f"  {name:{column}}  ", text.split()) for name, text in rows.items())
 
 
 def _wrapped(start: str, words: Sequence[str]) -> str:
-    """Words behind a start, where they do not fit below each other."""
+    """Text after a prefix, wrapped with indentation."""
     width = max(60, min(shutil.get_terminal_size().columns, 120))
     lines = [start]
     for i, word in enumerate(words):

@@ -1,7 +1,7 @@
-"""Options: dataclass fields that carry their help and their limits, set by dotted keys or by flags.
+"""Options: dataclass fields with help and limits, set by dotted keys or by flags.
 
-One validator serves the command line, YAML files, recommended settings and Python: whatever names a field
-ends in one clear line when it is wrong. Imports nothing of ours.
+One validator serves the command line, YAML files, recommended settings and Python, so a wrong value gets the same
+one-line error everywhere. Imports nothing from this package.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ R = TypeVar("R")
 O_contra = TypeVar("O_contra", contravariant=True)
 R_co = TypeVar("R_co", covariant=True)
 
-# the default of an option that has none: the user must give it
+# the default of an option without a default: the user must set it
 REQUIRED: Any = dataclasses.MISSING
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: one line that names it and says what would do.
+    """Invalid input from the user: one line that names it and says what would be valid.
 
-    Names that it holds may have line breaks in them, and become spaces.
+    Line breaks in the message, for example from names, become spaces.
     """
 
     def __init__(self, message: object = ""):
@@ -54,18 +54,18 @@ def option(
 ) -> Any:
     """A dataclass field with its help text and the values it accepts.
 
-    `metavar`, `positional` and `several` matter on the command line only (`pgcontrol/flags.py`).
+    `metavar`, `positional` and `several` only matter on the command line (`pgcontrol/flags.py`).
 
     Args:
-        default: the value when nothing is said, or `REQUIRED`.
+        default: the default value, or `REQUIRED`.
         help: one line for `--help`.
         least, most: inclusive limits.
         above, below: exclusive limits.
-        choices: the words a string may be.
-        metavar: stands for the value in `--help`.
-        positional: given by its place, without the option's name.
-        several: of a tuple: the flag takes all words up to the next flag, not one word each time it is given.
-        part: the option names a class of this table, whose own options join these; see `composed`.
+        choices: the allowed strings.
+        metavar: placeholder for the value in `--help`.
+        positional: a positional argument, without the option's name.
+        several: for a tuple: the flag takes all values up to the next flag, instead of one each time it is given.
+        part: the option names a class in this table, whose own options are added; see `composed`.
     """
     metadata = {
         "help": help,
@@ -80,14 +80,14 @@ def option(
 
 
 def composed(options_type: type, said: Mapping[str, Any]) -> type:
-    """Options with those of the parts that they name, such as a token head's with its tokenizer's.
+    """Options together with those of the parts that they name, such as a token head's with its tokenizer's.
 
     Args:
-        options_type: the dataclass. Of a name that it shares with a part, its own field counts.
-        said: field name -> value; what it does not say has its default.
+        options_type: the dataclass. If a part has an option of the same name, the dataclass's own field is used.
+        said: field name -> value; missing ones have their defaults.
 
     Raises:
-        InputError: there is no part of that name.
+        InputError: there is no part with that name.
     """
     named = [f for f in dataclasses.fields(options_type) if f.metadata.get("part")]
     parts = [pick(f.name, said.get(f.name, f.default), f.metadata["part"]()).Options for f in named]
@@ -96,9 +96,9 @@ def composed(options_type: type, said: Mapping[str, Any]) -> type:
 
 @functools.cache
 def joined(name: str, *options: type) -> type:
-    """One frozen dataclass with the fields of several; of two fields of one name, the first counts."""
-    bases = tuple(dict.fromkeys(options))  # two of them may have nothing to set
-    # a pickle finds no class that no module has: it joins them again
+    """One frozen dataclass with the fields of several; for duplicate names, the first one is used."""
+    bases = tuple(dict.fromkeys(options))  # two of them may be NoOptions
+    # pickle cannot find a class that is in no module: unpickling joins them again
     pickled = {"__reduce__": lambda self: (_made, (name, options, vars(self)))}
     return dataclasses.make_dataclass(name, [], bases=bases, namespace=pickled, frozen=True)
 
@@ -108,24 +108,24 @@ def _made(name: str, options: tuple[type, ...], values: dict[str, Any]) -> Any:
 
 
 def those_of(options_type: type, options: Any) -> Any:
-    """A part's own options, out of those that they joined."""
+    """The options of one part, taken from joined options."""
     return options_type(**{f.name: getattr(options, f.name) for f in dataclasses.fields(options_type)})
 
 
 @dataclasses.dataclass(frozen=True)
 class NoOptions:
-    """For parts with nothing to set."""
+    """Options of parts that have none."""
 
 
 def suggest(word: str, words: Iterable[str], prefix: str = "") -> str:
-    """`; did you mean 'binned'?` for a near miss, else the words there are; each with `prefix` before it."""
+    """`; did you mean 'binned'?` for a near miss, else all words; each with `prefix`."""
     words = sorted(words)
-    there = f"; there are: {', '.join(prefix + w for w in words)}" if words else "; there are none"
+    there = f"; expected one of: {', '.join(prefix + w for w in words)}" if words else "; there are none"
     return near_miss(word, words, prefix) or there
 
 
 def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
-    """`; did you mean 'binned'?`, or nothing."""
+    """`; did you mean 'binned'?`, or an empty string."""
     lowered = {word.lower(): word for word in sorted(words)}
     close = [w for w in lowered.values() if w.endswith(f".{word}")]  # `clip` is near `algorithm.clip`
     close += [lowered[match] for match in difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)]
@@ -133,7 +133,7 @@ def near_miss(word: str, words: Iterable[str], prefix: str = "") -> str:
 
 
 def pick(kind: str, name: Any, table: Mapping[str, Any], more: str = "") -> Any:
-    """`table[name]`, or an InputError with a did-you-mean, which ends with `more`."""
+    """`table[name]`; otherwise raises an InputError with a suggestion, which ends with `more`."""
     if not isinstance(name, str) or name not in table:
         raise InputError(f"unknown {kind} {name!r}{suggest(str(name), table)}{more}")
     return table[name]
@@ -142,16 +142,16 @@ def pick(kind: str, name: Any, table: Mapping[str, Any], more: str = "") -> Any:
 def read_options(
     options_type: type, settings: Mapping[str, Any], prefix: str = "", others: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """The named fields of a frozen dataclass as checked values, ready for its constructor.
+    """Check and convert values for fields of a frozen dataclass, ready for its constructor.
 
     Args:
         options_type: the dataclass.
-        settings: field name -> value; strings are read as the field's type.
-        prefix: what comes before the names in messages, e.g. `head.`.
-        others: names that are set elsewhere, and that a misspelt one may have meant.
+        settings: field name -> value; strings are parsed as the field's type.
+        prefix: prefix of names in messages, such as `head.`.
+        others: names of settings elsewhere, for suggestions.
 
     Raises:
-        InputError: unknown name, wrong type, or a value outside its limits.
+        InputError: an unknown name, a wrong type, or a value outside its limits.
     """
     hints = typing.get_type_hints(options_type)
     fields = {f.name: f for f in dataclasses.fields(options_type) if f.init}
@@ -165,7 +165,7 @@ def read_options(
 
 
 class Function(Protocol[P, O_contra, R_co]):  # pyright: ignore[reportInvalidTypeVarUse]
-    """A function of settings: called with them, as a function of several arguments, or with one object of them."""
+    """A function of settings: called with them as separate arguments, or with one options object."""
 
     @overload
     def __call__(self, options: O_contra, /) -> R_co: ...
@@ -185,11 +185,11 @@ def takes(
 
 
 def takes(options_type: Any, further: bool = False) -> Any:
-    """Decorates a function of one object of options: it is called with their values, which are checked.
+    """Decorator for a function of one options object: the result takes the fields as arguments and checks them.
 
     Args:
         options_type: the dataclass: names, order, defaults and limits of the arguments.
-        further: keyword arguments of other names are allowed; the function gets them as a second argument.
+        further: allow other keyword arguments; the function gets them as a second argument.
     """
     fields = dataclasses.fields(options_type)
     names = [f.name for f in fields]
@@ -202,7 +202,7 @@ def takes(options_type: Any, further: bool = False) -> Any:
             if len(args) == 1 and isinstance(args[0], options_type):
                 return function(args[0], settings) if further else function(args[0])
             if len(args) > len(names):
-                raise InputError(f"{function.__name__} takes {len(names)} arguments by place, not {len(args)}")
+                raise InputError(f"{function.__name__} takes {len(names)} positional arguments, not {len(args)}")
             said = dict(zip(names, args, strict=False)) | settings
             others = {name: said.pop(name) for name in settings if further and name not in names}
             if missing := [name for name in required if name not in said]:
@@ -220,7 +220,7 @@ def takes(options_type: Any, further: bool = False) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value as YAML has it: an enum's own, a path's text, and Python's numbers and lists for those of NumPy."""
+    """A value as in YAML: an enum's value, a path's text, and Python numbers and lists instead of NumPy's."""
     if isinstance(value, enum.Enum):
         value = value.value
     if hasattr(value, "tolist") and not isinstance(value, type):  # NumPy's scalars and arrays, torch's tensors
@@ -235,7 +235,7 @@ def plain(value: Any) -> Any:
 
 
 def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
-    """`value` as the type `hint`, within the limits in `metadata`; InputError names `key` otherwise."""
+    """Convert `value` to the type `hint` and check the limits in `metadata`; an InputError names `key`."""
     value = _convert(key, plain(value), hint)
     numbers = value if isinstance(value, tuple) else (value,)
     for number in numbers:
@@ -277,7 +277,7 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         (hint,) = (h for h in typing.get_args(hint) if h is not type(None))
     if typing.get_origin(hint) is tuple:
         item_hint = typing.get_args(hint)[0]
-        words = isinstance(value, str) and item_hint is not Path  # whose names may have spaces
+        words = isinstance(value, str) and item_hint is not Path  # paths may contain spaces
         items = value.replace(",", " ").split() if words else value
         if not isinstance(items, list | tuple):
             items = (items,)
@@ -288,7 +288,7 @@ def _convert(key: str, value: Any, hint: Any) -> Any:
         return _SCALARS[hint](value)
     except (ValueError, TypeError, OverflowError, KeyError):
         unquoted = hint is str and isinstance(value, bool)
-        advice = "; YAML reads on and off, yes and no as true and false: quote the word" if unquoted else ""
+        advice = "; YAML reads on, off, yes and no as true and false: put the word in quotes" if unquoted else ""
         raise InputError(f"{key} = {value!r}: must be {_WORDS[hint]}{advice}") from None
 
 
@@ -310,7 +310,7 @@ def _str(value: Any) -> str:
 
 
 def _path(value: Any) -> Path:
-    """No system has a file whose name holds a NUL, or is longer than this."""
+    """No system allows a file name with a NUL character, or longer than this."""
     path = Path(value)
     if "\0" in str(path) or max(map(len, map(os.fsencode, path.parts)), default=0) > 255:
         raise ValueError

@@ -1,4 +1,4 @@
-"""Parts by name: a part is found because its class exists in a module, ours or a plug-in's; no list names it."""
+"""Parts by name. Every class of a kind in our modules or in a plug-in's is found; there is no list."""
 
 import functools
 import importlib
@@ -18,7 +18,7 @@ from pgcontrol_envs.plugins import Plugin, PluginError
 
 from pgcontrol.options import InputError
 
-# set in the environment: runs open although their plug-ins have changed; inherited by child processes
+# environment variable: open runs although their plug-ins have changed; child processes inherit it
 ACCEPT = "PGCONTROL_ACCEPT_CHANGED"
 
 
@@ -39,7 +39,7 @@ def discover(where: ModuleType, base: Any) -> dict[str, Any]:
 
     Raises:
         InputError: a plug-in's class has a name that is taken.
-        TypeError: two of our own classes share a name.
+        TypeError: two built-in classes have the same name.
     """
     found = dict(_built_in(where, base))
     for plugin in plugins.loaded().values():
@@ -50,7 +50,7 @@ def discover(where: ModuleType, base: Any) -> dict[str, Any]:
 
 
 def add(found: dict[str, Any], part: Any, name: str, plugin: Plugin) -> None:
-    """Put a plug-in's part into a table; InputError where the name is taken."""
+    """Add a plug-in's part to a table; raises InputError if the name is taken."""
     if found.setdefault(name, part) is not part:
         raise InputError(f"plug-in {plugin.source}: the name {name!r} is taken by {found[name]}; choose another")
 
@@ -69,7 +69,7 @@ def _built_in(where: ModuleType, base: Any) -> dict[str, Any]:
 
 
 def plugins_behind(parts: Iterable[Any]) -> dict[str, dict[str, str | None]]:
-    """The plug-ins that these parts come from, or are, as JSON values: name -> source, version and SHA-256."""
+    """The plug-ins that define (or are) these parts, as JSON values: name -> source, version and SHA-256."""
     parts = list(parts)
     return {
         plugin.name: {"source": plugin.source, "version": plugin.version, "sha256": plugin.digest}
@@ -79,10 +79,10 @@ def plugins_behind(parts: Iterable[Any]) -> dict[str, dict[str, str | None]]:
 
 
 def require_named(env: str) -> None:
-    """The module of a recorded gym:MODULE:ID has been named here; a record never causes an import.
+    """Check that the module of a recorded gym:MODULE:ID is in use already; a record never causes an import.
 
     Raises:
-        InputError: it has not; says what to pass.
+        InputError: it is not; the message says what to pass.
     """
     module = GymName.parse(env).module if env.startswith("gym:") else None
     if module and not plugins.is_named(module):
@@ -90,22 +90,22 @@ def require_named(env: str) -> None:
 
 
 def command(*words: object, plugins: Mapping[str, Mapping[str, Any]]) -> str:
-    """A command of ours as a user types it, with the plug-ins that what it is about was made with."""
+    """A command as a user would type it, including the plug-ins that it needs."""
     named = [word for noted in plugins.values() for word in ("--plugin", noted["source"])]
     return shlex.join(["pgcontrol", *map(str, words), *named])
 
 
 def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path) -> None:
-    """The plug-ins that something was made with are loaded, and are what they were.
+    """Check that the plug-ins with which something was made are loaded and unchanged.
 
     Args:
-        recorded: by `plugins_behind`.
+        recorded: the result of `plugins_behind`.
         where: what was made with them, for the message.
 
     Raises:
-        InputError: one is not loaded, or has changed; says what to pass.
+        InputError: one is not loaded, or has changed; the message says what to pass.
     """
-    for name in recorded.keys() & sys.modules.keys():  # the program has imported it itself
+    for name in recorded.keys() & sys.modules.keys():  # already imported by the program
         if plugins.named(name) is None and getattr(sys.modules[name], "__file__", None):
             plugins.adopt(sys.modules[name])
     here = {plugin.name: plugin for plugin in plugins.loaded().values()}
@@ -117,6 +117,6 @@ def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path
         if here[name].digest != noted["sha256"] and not os.environ.get(ACCEPT):
             now = here[name].source
             raise InputError(
-                f"{where} was made with another version of the plug-in {now}; to open it with the present one,"
+                f"{where} was made with another version of the plug-in {now}; to open it with the current version,"
                 " pass --accept-changed"
             )

@@ -1,4 +1,4 @@
-"""A policy: observation normaliser, trunk and head, and the critic that learns beside them."""
+"""A policy: observation normaliser, trunk and head, together with the critic."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,11 +18,11 @@ from pgcontrol.trunks.base import Trunk
 
 
 class Evaluation(NamedTuple):
-    """What an update needs to know of B samples under the current weights.
+    """What an update needs for B samples under the current weights.
 
     Attributes:
         params: [B, ...] the head's distribution parameters.
-        log_prob: [B] of the stored choices.
+        log_prob: [B] log-probabilities of the stored choices.
         critic: [B, ...] the critic's output.
     """
 
@@ -32,16 +32,16 @@ class Evaluation(NamedTuple):
 
 
 class Policy(nn.Module):
-    """Normaliser, actor trunk, head; and a critic with a trunk of its own, which may be of another kind and size.
+    """Normaliser, actor trunk and head; and a critic with its own trunk, which may differ in kind and size.
 
-    An observation [.., O] may have P more columns behind it, which only the critic sees; acting needs none of them.
+    An observation [.., O] may be followed by P more columns for the critic only; acting does not need them.
 
-    All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors and a
-    checkpoint restores in one copy. Assign to `theta` in place only.
+    All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors, and a
+    checkpoint is restored by one copy. Assign to `theta` only in place.
 
     Attributes:
-        shapes: of observations and actions in the environment's own terms, for `predict`; here they are flat.
-        rates: [P], by what a rule's step of each weight is multiplied, as its head says; None where all are 1.
+        shapes: the environment's own shapes of observations and actions, for `predict`; here they are flat.
+        rates: [P], factors of each weight's steps, from the head; None if all are 1.
     """
 
     rates: Tensor | None
@@ -56,7 +56,7 @@ class Policy(nn.Module):
         privileged: int = 0,
         mirror: Mirror | None = None,
     ):
-        """`trunk` makes one, from [B, obs_size] to what the head takes; `critic_trunk` the same for the critic, from
+        """`trunk` makes a trunk from [B, obs_size] to the head's input; `critic_trunk` one for the critic, from
         [B, obs_size + privileged]. With a `mirror` the policy is symmetric: see `params`."""
         super().__init__()
         self.obs_size, self.privileged = obs_size, privileged
@@ -82,29 +82,29 @@ class Policy(nn.Module):
         self._rng = torch.Generator()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Of a deep copy or a pickle, the weights are views of its own theta again."""
+        """In a deep copy or an unpickled policy, make the weights views of its own theta again."""
         super().__setstate__(state)
         vector_to_parameters(self.theta, self.parameters())
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
-        """A flat vector [P] -> name -> weight, as views."""
+        """A flat vector [P] -> weights by name, as views."""
         parts = theta.split([shape.numel() for shape in self._shapes.values()])
         return {n: part.view(s) for (n, s), part in zip(self._shapes.items(), parts, strict=True)}
 
     def features(self, obs: Tensor) -> Tensor:
-        """Normalised observations [B, O] -> what the head reads [B, F]."""
+        """Normalised observations [B, O] -> the head's input [B, F]."""
         return self.actor_trunk(self.seen(obs))
 
     def seen(self, obs: Tensor) -> Tensor:
-        """The columns of observations that the actor sees."""
+        """The columns of observations that the actor observes."""
         return obs[..., : self.obs_size] if self.privileged else obs
 
     def params(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> the head's params [B, ...].
 
-        Of a symmetric policy, the answer and the mirrored answer to the mirrored observation, averaged: so a mirrored
-        observation has the mirrored params, to the bit (Abdolhosseini et al. 2019, "On learning symmetric locomotion",
-        section 3.4).
+        For a symmetric policy: the mean of the params and of the mirrored params for the mirrored observation. So a
+        mirrored observation has exactly the mirrored params (Abdolhosseini et al. 2019, "On learning symmetric
+        locomotion", section 3.4).
         """
         return self._symmetric(lambda seen: self.head(self.actor_trunk(seen)), obs)
 
@@ -129,7 +129,7 @@ class Policy(nn.Module):
         return torch.func.functional_call(self, self.unflatten(theta), (obs, choice))
 
     def distribution(self, theta: Tensor, obs: Tensor) -> Tensor:
-        """`params` under the weights `theta` [P], differentiable in them: the actor's share of `evaluate`."""
+        """`params` with the weights `theta` [P], differentiable in them: the actor's part of `evaluate`."""
         weights = self.unflatten(theta)
 
         def answer(seen: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Policy(nn.Module):
         return self._symmetric(answer, obs)
 
     def criticise(self, theta: Tensor, obs: Tensor) -> Tensor:
-        """The critic's output under the weights `theta` [P], differentiable in them: its share of `evaluate`."""
+        """The critic's output with the weights `theta` [P], differentiable in them: its part of `evaluate`."""
         weights = self.unflatten(theta)
         return _call(self.critic, "critic.", weights, _call(self.critic_trunk, "critic_trunk.", weights, obs))
 
@@ -148,7 +148,7 @@ class Policy(nn.Module):
         return self.head.decode(choice), choice
 
     def act(self, obs: Tensor, rng: Generator | None) -> tuple[Tensor, Tensor]:
-        """Raw observations [N, O] -> (actions [N, H, A], choice); the mode when `rng` is None."""
+        """Raw observations [N, O] -> (actions [N, H, A], choice); the mode if `rng` is None."""
         if rng is not None:
             return self.respond(obs, self.head.noise(obs.shape[0], rng))
         choice = self.head.mode(self.params(self.normaliser(obs)))
@@ -156,9 +156,9 @@ class Policy(nn.Module):
 
     @torch.no_grad()
     def draws(self, obs: Tensor, count: int, rng: Generator) -> Tensor:
-        """Actions that the policy might take: raw observations [B, O] -> [count, B, A].
+        """Samples of the policy's action: raw observations [B, O] -> [count, B, A].
 
-        Of a head that emits chunks, each chunk's first action.
+        For heads that emit chunks, the first action of each chunk.
         """
         params = self.params(self.normaliser(obs)).repeat_interleave(count, 0)
         first = self.head.decode(self.head.sample(params, rng))[:, 0]
@@ -169,13 +169,13 @@ class Policy(nn.Module):
         """Actions for observations, as NumPy arrays within the task's bounds.
 
         Args:
-            obs: one or N, unnormalised, as the environment gives them: [*shapes.obs] or [N, *shapes.obs]; or flat.
+            obs: one or N, not normalised, as the environment returns them: [*shapes.obs] or [N, *shapes.obs]; or flat.
             deterministic: the distribution's mode instead of a sample.
-            seed: restart the sampling stream from here.
+            seed: restart the sampling stream from this seed.
 
         Returns:
-            float32 [*shapes.action] or [N, *shapes.action], as the environment takes them; of a head that emits chunks
-            [..., horizon, *shapes.action]. Whole numbers where it takes those.
+            float32 [*shapes.action] or [N, *shapes.action], as the environment takes them; for heads that emit chunks
+            [..., horizon, *shapes.action]. Rounded to integers if the environment takes integers.
 
         Raises:
             ValueError: the observations have another shape.

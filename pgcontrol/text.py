@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-# C0 without tab and newline, C1, what no stream can write, and overrides of direction, which show a name as another
-# (CVE-2021-42574)
+# C0 without tab and newline, C1, lone surrogates, which no stream can write, and direction overrides, which can
+# disguise a name (CVE-2021-42574)
 CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 
 
@@ -26,17 +26,17 @@ def lasting(seconds: float) -> str:
 
 
 def one_line(thing: object, most: int = 120) -> str:
-    """Any text, such as an error's, in one line of so many letters."""
+    """Any text, such as an error message, in one line of at most `most` characters."""
     return " ".join(str(thing).split())[:most]
 
 
 def typed(value: Any) -> str:
-    """A value as one would type it on the command line."""
+    """A value as typed on the command line."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def visible(words: object) -> str:
-    """Text for a terminal: control characters, and those that turn the direction of what follows, as `\\x1b`."""
+    """Text for a terminal: control characters and direction overrides as `\\x1b`."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(words))

@@ -90,7 +90,7 @@ def test_what_is_missing_or_unknown_is_named(name):
     needed = [field.name for field in fields if field.default is REQUIRED]
     with pytest.raises(InputError, match=f"^{name} needs {', '.join(needed)}$"):
         function()
-    with pytest.raises(InputError, match=f"^{name} takes {len(fields)} arguments by place"):
+    with pytest.raises(InputError, match=f"^{name} takes {len(fields)} positional arguments"):
         function(*range(20))
     assert f"\n    {needed[0]}: " in function.__doc__
     assert inspect.signature(function).return_annotation is not None

@@ -45,11 +45,14 @@ def test_who_cannot_be_symmetric_says_so():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda m: m._replace(obs=(m.obs[0][::-1], m.obs[1])), "obs: mirrored twice it is not what it was"),
-        (lambda m: m._replace(obs=(m.obs[0], (*m.obs[1][:6], 1, *m.obs[1][7:]))), "obs: mirrored twice it is not"),
-        (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 places"),
-        (lambda m: m._replace(action=m.action[0]), "action: expected 12 places"),
-        (lambda m: m._replace(action=([1.5] * 12, m.action[1])), "action: expected 12 places"),
+        (lambda m: m._replace(obs=(m.obs[0][::-1], m.obs[1])), "obs: mirroring twice must be the identity"),
+        (
+            lambda m: m._replace(obs=(m.obs[0], (*m.obs[1][:6], 1, *m.obs[1][7:]))),
+            "obs: mirroring twice must be the identity",
+        ),
+        (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 indices"),
+        (lambda m: m._replace(action=m.action[0]), "action: expected 12 indices"),
+        (lambda m: m._replace(action=([1.5] * 12, m.action[1])), "action: expected 12 indices"),
         (tuple, "returned a tuple of 2; expected a pgcontrol_envs.task.Mirror"),
         (lambda m: m._replace(action=(m.action[0], (1,) * 12)), r"the bounds of the actions \[0, 3, 6, 9\]"),
     ],

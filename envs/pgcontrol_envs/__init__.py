@@ -1,4 +1,4 @@
-"""MuJoCo worlds, batched over mujoco.batch, with a Gymnasium face: importing this registers pgcontrol/<id> with it."""
+"""MuJoCo tasks, batched with mujoco.batch. Importing this package registers them with Gymnasium as pgcontrol/<id>."""
 
 from pgcontrol_envs.make import make
 from pgcontrol_envs.tasks import built_in, catalog, find

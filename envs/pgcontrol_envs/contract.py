@@ -1,4 +1,4 @@
-"""What a task's methods must return, checked on a few steps before anybody trusts it."""
+"""Checks a task on a few steps: what its methods return must fit the contract of `Task`."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -19,21 +19,21 @@ from pgcontrol_envs.task import Mirror, Task, TaskError
 
 N = 3
 OURS = "pgcontrol_envs"
-DYNAMICS = "body_", "dof_", "geom_", "tendon_", "actuator_"  # arrays of a model that bodies move by
+DYNAMICS = "body_", "dof_", "geom_", "tendon_", "actuator_"  # prefixes of model arrays that affect the dynamics
 
 
 def require(task: type[Task]) -> None:
-    """`check`, once for each class that is not of this package: those are checked by its tests.
+    """Run `check`, once for each class. Classes of this package are skipped: the tests check them.
 
     Raises:
-        TaskError: the class breaks the contract; one line names it and the method, what came and what was expected.
+        TaskError: the class breaks the contract. One line names the class, the method, the result and what is expected.
     """
     if task.__module__.partition(".")[0] != OURS:
         _once(task)
 
 
 def check(task: type[Task]) -> None:
-    """Step a throw-away instance twice and look at the shapes, dtypes and memory of all that its methods return.
+    """Step a temporary instance a few times and check shapes, dtypes and memory of everything that its methods return.
 
     Raises:
         TaskError: see `require`.
@@ -47,7 +47,7 @@ def _once(task: type[Task]) -> None:
 
 
 class _Trial:
-    """N simulations of a task that nobody else sees."""
+    """N simulations of a task, for the check only."""
 
     def __init__(self, cls: type[Task]):
         self.cls = cls
@@ -62,17 +62,17 @@ class _Trial:
             raise self.error("camera", f"tracks {track!r}; the bodies are {', '.join(names)}")
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
-        self.privileged: int | None = None  # P, once it has been seen
+        self.privileged: int | None = None  # P, known after the first observation
         interface = self.call("interface", self.task.interface)
         try:
             json.dumps(interface)
         except (TypeError, ValueError) as error:
-            raise self.error("interface", f"returned what JSON cannot hold: {error}") from None
+            raise self.error("interface", f"returned a value that JSON cannot hold: {error}") from None
         if (mirror := self.call("mirror", self.task.mirror)) is not None:
             self.mirrored(mirror)
 
     def run(self) -> None:
-        """Reset all, two steps, reset some, one step."""
+        """Reset all simulations, step twice, reset some, step once."""
         streams, middle = self.cls.streams.seeded(N, 0), np.zeros((N, self.task.model.nu), np.float32)
         middle[:] = 0.5 * (self.task.action_low + self.task.action_high).numpy()
         for ids, steps in ((np.arange(N), 2), (np.array([0, 2]), 1)):
@@ -85,7 +85,7 @@ class _Trial:
                 self.step(middle)
 
     def step(self, action: np.ndarray) -> None:
-        """One step, as an environment makes it."""
+        """One step, with the calls that an environment makes."""
         before = self.call("before", self.task.before)
         if before is not None:
             self.array("before", before, "[N, ...]", (N, *np.shape(before)[1:]), None)
@@ -116,7 +116,7 @@ class _Trial:
             self.own("reward", term, others.get(name), f"the term {name!r}: ")
 
     def observation(self) -> None:
-        """What observe() returns."""
+        """Check what observe() and privileged() return."""
         obs = self.call("observe", self.task.observe)
         size = np.shape(obs)[-1] if np.ndim(obs) == 2 else "O"
         self.array("observe", obs, "[N, O]", (N, size), np.float64)
@@ -130,23 +130,23 @@ class _Trial:
             self.finite("privileged", more)
         seen = 0 if more is None else more.shape[-1]
         if self.privileged not in (None, seen):
-            raise self.error("privileged", f"returned {seen} numbers, and {self.privileged} before")
+            raise self.error("privileged", f"returned {seen} numbers; it returned {self.privileged} before")
         self.privileged = seen
 
     def constants(self, method: str) -> None:
-        """What MuJoCo computes from a model's masses, inertias, sizes and positions fits each simulation's own."""
+        """Fields that MuJoCo derives from masses, inertias, sizes and positions must be up to date everywhere."""
         if not (own := self.physics.own(0)):
             return
         data = mujoco.MjData(copy.copy(self.task.model))
-        already = _stale(data)  # of a model that was changed after it was compiled
+        already = _stale(data)  # fields of a model that was changed after it was compiled
         for i in range(N):
             self.physics.mirror(i, data)
             if stale := sorted(_stale(data) - already):
-                what = f"wrote {', '.join(own)}, and {', '.join(stale[:3])} do not follow from it"
+                what = f"wrote {', '.join(own)}, but {', '.join(stale[:3])} were not updated"
                 raise self.error(method, f"{what}: call physics.set_const(ids) after the last write")
 
     def mirrored(self, mirror: Any) -> None:
-        """Mirrored twice, an observation and an action are what they were, and bounds are the mirrored ones."""
+        """Mirroring twice must give the same observation and action, and action bounds must be symmetric as well."""
         if not isinstance(mirror, Mirror):
             raise self.error("mirror", f"returned {_words(mirror)}; expected a pgcontrol_envs.task.Mirror")
         sizes = {"obs": self.task.observe().shape[-1], "action": self.task.model.nu}
@@ -154,31 +154,29 @@ class _Trial:
             parts = [self.call("mirror", np.asarray, part) for part in getattr(mirror, name)]
             fits = [(part.shape, part.dtype.kind in "iuf") for part in parts] == [((size,), True)] * 2
             if not fits or parts[0].dtype.kind == "f" or not {*parts[1].tolist()} <= {-1, 1}:
-                raise self.error("mirror", f"{name}: expected {size} places and as many signs, each 1 or -1")
+                raise self.error("mirror", f"{name}: expected {size} indices and {size} signs, each 1 or -1")
             order, sign = parts
             if sorted(order.tolist()) != list(range(size)) or not np.array_equal(order[order], np.arange(size)):
                 raise self.error(
-                    "mirror", f"{name}: mirrored twice it is not what it was; its order is {order.tolist()}"
+                    "mirror", f"{name}: mirroring twice must be the identity; its order is {order.tolist()}"
                 )
             if not np.array_equal(sign, sign[order]):
-                raise self.error(
-                    "mirror", f"{name}: mirrored twice it is not what it was; its signs are {sign.tolist()}"
-                )
+                raise self.error("mirror", f"{name}: mirroring twice must be the identity; its signs: {sign.tolist()}")
         order, sign = (np.asarray(part) for part in mirror.action)
         low, high = self.task.action_low.numpy(), self.task.action_high.numpy()
         ends = np.sort(np.stack((low[order], high[order])) * sign, axis=0)
         if not np.allclose(ends, (low, high), atol=1e-6):
             wrong = np.flatnonzero(~np.isclose(ends, (low, high), atol=1e-6).all(0)).tolist()
-            raise self.error("mirror", f"the bounds of the actions {wrong} are not those of their mirror images")
+            raise self.error("mirror", f"the bounds of the actions {wrong} differ from the mirrored bounds")
 
     def finite(self, method: str, obs: np.ndarray) -> None:
-        """All columns are numbers."""
+        """Check that there is no infinite or NaN entry."""
         if not np.isfinite(obs).all():
             wrong = np.flatnonzero(~np.isfinite(obs).all(0)).tolist()
-            raise self.error(method, f"infinite or NaN in the columns {wrong}")
+            raise self.error(method, f"infinite or NaN values in the columns {wrong}")
 
     def array(self, method: str, got: Any, letters: str, shape: tuple[Any, ...], dtype: Any, of: str = "") -> None:
-        """It is an array of that shape and dtype; None: any numbers."""
+        """Check that it is an array of this shape and dtype; dtype None: any number type."""
         fits = isinstance(got, np.ndarray) and got.shape == shape
         fits = fits and (got.dtype == dtype if dtype else got.dtype.kind in "biuf")
         if not fits:
@@ -186,12 +184,12 @@ class _Trial:
             raise self.error(method, f"{of}returned {_words(got)}; expected {wanted}")
 
     def own(self, method: str, one: Any, other: Any, of: str = "") -> None:
-        """What two calls returned does not lie in the same memory, which the next step would write over."""
+        """Check that two calls did not return the same memory, because the next step would overwrite it."""
         if np.shares_memory(one, other):
-            raise self.error(method, f"{of}returned the same memory twice, a view or a buffer; return a copy")
+            raise self.error(method, f"{of}returned the same memory twice (a view or a buffer); return a copy")
 
     def call(self, method: str, function: Callable[..., Any], *args: Any) -> Any:
-        """`function(*args)`; what the task's own lines raise names the method."""
+        """`function(*args)`; an error in the task's code becomes a TaskError that names the method and the line."""
         try:
             return function(*args)
         except TaskError:
@@ -203,12 +201,11 @@ class _Trial:
             raise self.error(method, f"{where}{type(error).__name__}: {' '.join(str(error).split())}") from error
 
     def error(self, method: str, what: str) -> TaskError:
-        """One line."""
         return TaskError(f"{self.cls.__name__}.{method}: {what}")
 
 
 def _stale(data: mujoco.MjData) -> set[str]:
-    """Which arrays of its model mj_setConst changes, by name; not what only pictures need."""
+    """Names of the model arrays that mj_setConst changes, except arrays that are only used for rendering."""
     names = [name for name in dir(data.model) if name.startswith(DYNAMICS)]
     fields = {name: field for name in names if isinstance(field := getattr(data.model, name), np.ndarray)}  # live
     kept = {name: field.copy() for name, field in fields.items()}
@@ -221,7 +218,7 @@ def _bodies(task: Task) -> list[str]:
 
 
 def _words(got: Any) -> str:
-    """[3, 11] float32 of an array; what else it is otherwise."""
+    """A short description: "[3, 11] float32" for an array, else the type."""
     if isinstance(got, np.ndarray):
         return f"[{', '.join(map(str, got.shape))}] {got.dtype}"
     if isinstance(got, np.generic):

@@ -1,4 +1,4 @@
-"""A quadruped from somebody else's MJCF: what a legged task needs of a model and the file does not have, is added."""
+"""Adapts a quadruped's MJCF from any source: adds what a legged task needs and the file does not have."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -13,7 +13,7 @@ from pgcontrol_envs.task import TaskError
 
 
 class Robot(Protocol):
-    """What a robot's class says; see legged.Legged."""
+    """The class attributes of a robot; see legged.Legged."""
 
     trunk: ClassVar[Any]
     feet: ClassVar[Any]
@@ -25,24 +25,24 @@ class Robot(Protocol):
 
     @property
     def source(self) -> str:
-        """The model's file."""
+        """Path of the model's file."""
         ...
 
 
 def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) -> mujoco.MjSpec:
-    """The spec with sensors, sites, ground and userdata, and with an actuator for each joint; keyframes are dropped.
+    """Add sensors, sites, ground, userdata and an actuator for each joint to the spec; remove keyframes.
 
-    Sensors are replaced by those that legged.Legged reads. Where the robot has a `kp`, actuators are position servos,
-    else motors; their torques are those that the file's joints or actuators allow.
+    The file's sensors are replaced by those that legged.Legged reads. If the robot has a `kp`, actuators are position
+    servos, else motors; their torque limits are taken from the file's joints or actuators.
 
     Args:
-        spec: as the file has it; changed in place.
-        robot: its names and gains.
-        legs: names of the legs, by which sensors are called.
-        numbers: how many userdata the task needs.
+        spec: the parsed file; changed in place.
+        robot: names and gains.
+        legs: names of the legs; they prefix the names of the sensors.
+        numbers: number of userdata that the task needs.
 
     Raises:
-        TaskError: a body, a foot or a limit is missing, or the pose has another length; one line that names it.
+        TaskError: a body, a foot or a limit is missing, or the pose has the wrong length. One line names it.
     """
 
     def wrong(what: str) -> TaskError:
@@ -50,19 +50,19 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
 
     if (trunk := spec.body(robot.trunk)) is None:
         names = ", ".join(body.name for body in spec.bodies if body.name)
-        raise wrong(f"has no body {robot.trunk!r} to be the trunk; there are {names}")
+        raise wrong(f"has no body {robot.trunk!r} for the trunk; its bodies are {names}")
     joints = [joint for joint in trunk.find_all("joint") if joint.type != mujoco.mjtJoint.mjJNT_FREE]
     if len(joints) != len(robot.pose) or len(joints) != 3 * len(legs):
         names = ", ".join(joint.name for joint in joints)
-        raise wrong(f"has {len(joints)} joints; the pose has {len(robot.pose)}, and must have 12, for {names}")
+        raise wrong(f"has {len(joints)} joints and the pose {len(robot.pose)}; both must be 12; its joints: {names}")
     if free := [joint.name for joint in joints if not np.ptp(joint.range)]:
-        raise wrong(f"gives no range for the joints {', '.join(free)}")
+        raise wrong(f"has no range for the joints {', '.join(free)}")
     if len(trunk.find_all("joint")) == len(joints):
         trunk.add_freejoint()
     torques = dict(_torques(spec))
     if unlimited := [joint.name for joint in joints if not torques.get(joint.name)]:
-        what = "neither an actuatorfrcrange nor an actuator with a forcerange, or a motor's ctrlrange"
-        raise wrong(f"says no largest torque of the joints {', '.join(unlimited)}: {what}")
+        what = "add an actuatorfrcrange to the joint, a forcerange to its actuator, or a ctrlrange to its motor"
+        raise wrong(f"has no torque limit for the joints {', '.join(unlimited)}: {what}")
     for part in (*spec.keys, *spec.sensors, *spec.actuators):
         spec.delete(part)
     for joint, target in zip(joints, robot.pose, strict=True):
@@ -81,7 +81,7 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
     up.objtype, up.reftype = mujoco.mjtObj.mjOBJ_BODY, mujoco.mjtObj.mjOBJ_SITE
     for leg, name in zip(legs, robot.feet, strict=True):
         if (foot := _foot(spec, name)) is None:
-            raise wrong(f"has no geom {name!r} to be a foot, nor a body of this name with a geom that touches")
+            raise wrong(f"has no geom {name!r} for a foot, and no body {name!r} with a geom that can collide")
         foot.name, foot.priority = name, 1 + max(geom.priority for geom in spec.geoms)
         size = 1.3 * foot.size.max() or 0.05
         foot.parent.add_site(name=f"{leg}_foot", pos=foot.pos, size=[size] * 3)
@@ -94,7 +94,7 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
 
 
 def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, float]]:
-    """The largest torque of each joint that the file says one of, N·m; the joint's own counts."""
+    """The torque limit of each joint for which the file has one, N·m; a joint's own overrides an actuator's."""
     for actuator in spec.actuators:
         motor = actuator.biastype == mujoco.mjtBias.mjBIAS_NONE
         gear, gain = abs(actuator.gear[0]), abs(actuator.gainprm[0])
@@ -108,7 +108,7 @@ def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, float]]:
 
 
 def _foot(spec: mujoco.MjSpec, name: str) -> Any:
-    """The geom of that name, or the last one of that body that touches something."""
+    """The geom of that name, or the last geom of the body of that name that can collide."""
     if (geom := spec.geom(name)) is not None or (body := spec.body(name)) is None:
         return geom
     touching = [geom for geom in body.geoms if geom.contype or geom.conaffinity]
@@ -116,7 +116,7 @@ def _foot(spec: mujoco.MjSpec, name: str) -> Any:
 
 
 def _ground(spec: mujoco.MjSpec) -> None:
-    """Tiles and a light."""
+    """Add a checkered floor and a light."""
     name, two = "pgcontrol ground", mujoco.mjtTexture.mjTEXTURE_2D
     tiles = spec.add_texture(name=name, type=two, builtin=mujoco.mjtBuiltin.mjBUILTIN_CHECKER, width=200, height=200)
     tiles.rgb1, tiles.rgb2 = (0.5, 0.5, 0.5), (0.3, 0.3, 0.3)

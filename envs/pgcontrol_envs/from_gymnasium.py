@@ -14,15 +14,15 @@ from pgcontrol_envs.vector import Ids, Seed, Step, as_ids, as_seeds, require_sta
 
 
 class GymnasiumVecEnv:
-    """VecEnv of N copies of a Gymnasium env, in this process or in worker processes; see gym_copies.py.
+    """A VecEnv of N copies of a Gymnasium env, in this process or in worker processes; see gym_copies.py.
 
-    A Gymnasium env cannot save its state, so `load_state` restores its random stream and starts a new episode.
+    A Gymnasium env cannot save its state, so `load_state` restores its random stream and starts new episodes.
 
     Attributes:
         model: the envs' mujoco.MjModel; None for envs of another simulator.
 
     Raises:
-        ValueError: as Copies.
+        ValueError: see Copies.
     """
 
     task = None
@@ -37,7 +37,7 @@ class GymnasiumVecEnv:
         self.action_low, self.action_high = torch.from_numpy(about.low), torch.from_numpy(about.high)
         self.control_dt, self.time_limit, self.model = about.control_dt, about.time_limit, about.model
         self._seeds = as_seeds(seed, num_envs)
-        self._began = list(self._seeds)  # for the streams that cannot be restored
+        self._began = list(self._seeds)  # used for streams that cannot be restored
         self._warned = False
         self._everyone = list(range(num_envs))
 
@@ -48,11 +48,11 @@ class GymnasiumVecEnv:
         chosen = as_ids(ids, self.num_envs).tolist()
         obs = self._copies.reset(chosen, [self._seeds[i] for i in chosen])
         for i in chosen:
-            self._seeds[i] = None  # a seed starts one stream, which later episodes continue
+            self._seeds[i] = None  # later episodes continue the stream that the seed started
         return torch.from_numpy(obs)
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
-        """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
+        """Step all envs, or those in the mask `active`; see VecEnv.step. Raises ValueError for a wrong action shape."""
         if action.shape != (expected := (self.num_envs, len(self.action_low))):
             raise ValueError(f"{self.env_id}: expected actions of shape {expected}, got {tuple(action.shape)}")
         ids = self._everyone if active is None else as_ids(active, self.num_envs).tolist()
@@ -65,37 +65,36 @@ class GymnasiumVecEnv:
         return None if self.model is None else self._copies.qpos(i)
 
     def own(self, i: int) -> dict[str, np.ndarray]:
-        """None: the copies of an environment of Gymnasium's have their models to themselves."""
+        """Empty: each copy of a Gymnasium environment has its own model."""
         return {}
 
     def before(self, i: int) -> None:
-        """An environment of Gymnasium's cannot be put into a state."""
+        """Nothing: a Gymnasium environment cannot be put into a state."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The random streams, None where one cannot be had; the episodes cannot be saved."""
+        """The states of the random streams, None for a stream that cannot be saved. Episodes are not saved."""
         streams = self._copies.streams()
         if None in streams and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{self.env_id}: its random streams cannot be saved; on resume they start again", stacklevel=2
+                f"{self.env_id}: its random streams cannot be saved; a resumed run starts them again", stacklevel=2
             )
         return {}, {"env": self.env_id, "streams": streams}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Restore the random streams and start new episodes; one that cannot be restored starts again from its seed.
+        """Restore the random streams and start new episodes. A stream that cannot be restored starts from its seed.
 
-        Raises ValueError if it is the state of other envs.
+        Raises ValueError if the state belongs to other envs.
         """
         require_state_of(self, extra)
-        self.reset(seed=self._began)  # an env may choose what makes its bits when it is seeded for the first time
+        self.reset(seed=self._began)  # an env may create its random generator at the first seeded reset
         restored = self._copies.set_streams(extra["streams"])
         self._seeds = [None if done else seed for done, seed in zip(restored, self._began, strict=True)]
         self.reset()
 
     def copy(self, source: Ids, target: Ids) -> None:
         """Raises ValueError: a Gymnasium env cannot copy its state."""
-        raise ValueError(f"{self.env_id}: the states of Gymnasium envs cannot be copied")
+        raise ValueError(f"{self.env_id}: the state of Gymnasium envs cannot be copied")
 
     def close(self) -> None:
-        """Close the envs."""
         self._copies.close()

@@ -1,7 +1,7 @@
-"""Copies of one Gymnasium environment in this process, and whether they keep Gymnasium's contract.
+"""Copies of one Gymnasium environment in this process, with a check that they keep Gymnasium's contract.
 
-What they return is taken as Gymnasium's SyncVectorEnv takes it, numbers of any type and arrays of any dtype; what
-breaks the contract is one line that names the environment, what came and what was expected.
+Returned values are accepted as Gymnasium's SyncVectorEnv accepts them: numbers of any type, arrays of any dtype. A
+value that breaks the contract gives a one-line error with the environment's name, the value and what is expected.
 """
 
 # mujoco is an extension module without types
@@ -32,28 +32,28 @@ CALLERS = [os.path.join(os.path.dirname(gymnasium.__file__), part) for part in (
 RESET = "a tuple (observation, info)"
 STEP = "a tuple (observation, reward, terminated, truncated, info)"
 HINTS = {
-    "observation": "gymnasium.wrappers.FlattenObservation makes one of many a space",
-    "action": "some environments have continuous actions under another id, or by --env.continuous true",
+    "observation": "gymnasium.wrappers.FlattenObservation turns many other spaces into a Box",
+    "action": "some environments have continuous actions under another id, or with --env.continuous true",
 }
-NO_BOUND = 1e10  # an action's bound beyond it says that there is none: float32's largest number, 1e300, ...
+NO_BOUND = 1e10  # larger bounds of an action mean "no bound": some environments use float32's maximum, 1e300, ...
 TORCH: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_num_threads, torch.set_num_threads),
 )
-SMALL_SEEDS = 2**31  # what every engine takes for a seed
+SMALL_SEEDS = 2**31  # every engine accepts seeds below this
 
-_tried: set[str] = set()  # environments of which one copy has kept the contract for a step in this process
-_here = 0  # copies that are open in this process
+_tried: set[str] = set()  # environments for which one copy has passed the check of a first step in this process
+_here = 0  # number of open copies in this process
 
 
 class About(NamedTuple):
-    """What a trainer must know of an environment; see VecEnv.
+    """What a trainer must know about an environment; see VecEnv.
 
     Attributes:
-        low: bounds of the actions, float32 [A], rounded inwards.
-        high: the same.
-        model: its mujoco.MjModel; None for another simulator.
+        low: lower bounds of the actions, float32 [A], rounded inwards.
+        high: upper bounds, likewise.
+        model: the mujoco.MjModel; None for other simulators.
     """
 
     shapes: Shapes
@@ -65,7 +65,7 @@ class About(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a step of k copies returned: observations [k, O], and [k] of the rest; see vector.Step."""
+    """The result of a step of k copies: observations [k, O]; the rest [k]; see vector.Step."""
 
     obs: np.ndarray
     reward: np.ndarray
@@ -77,13 +77,13 @@ class Answer(NamedTuple):
 class Copies:
     """k copies of a Gymnasium environment, stepped one after the other.
 
-    Observations and actions are flattened. Reward terms are the numbers in infos whose names begin with "reward".
+    Observations and actions are flattened. Reward terms are the numbers in `info` whose keys begin with "reward".
 
     Raises:
         UnknownEnv: Gymnasium has no such environment, or the module in its name cannot be imported.
-        BrokenEnv: it cannot be made, or breaks the contract at its first reset or step.
-        OneEngine: a process can hold fewer copies than these.
-        ValueError: a space is no Box, or the actions have no bounds.
+        BrokenEnv: it cannot be made, or it breaks the contract at its first reset or step.
+        OneEngine: one process can hold fewer copies than requested.
+        ValueError: a space is not a Box, or the actions have no bounds.
     """
 
     def __init__(self, env_id: str, count: int, **args: Any):
@@ -102,7 +102,7 @@ class Copies:
             raise
 
     def reset(self, ids: Sequence[int], seeds: Sequence[int | None]) -> np.ndarray:
-        """New episodes of the copies `ids`, with their seeds; their observations [n, O]."""
+        """Start new episodes of the copies `ids` with the given seeds; returns their observations [n, O]."""
         for i, seed in zip(ids, seeds, strict=True):
             answer = self._call(f"reset(seed={seed})", RESET, _seeded_reset, self._envs[i], seed)
             if not (isinstance(answer, tuple | list) and len(answer) == 2 and isinstance(answer[1], Mapping)):
@@ -111,7 +111,7 @@ class Copies:
         return self.obs[list(ids)]
 
     def step(self, action: np.ndarray, ids: Sequence[int]) -> Answer:
-        """Step the copies `ids` under action [k, A]; the others stand still."""
+        """Step the copies `ids` under action [k, A]; the others do not move."""
         count = len(self._envs)
         reward, (terminated, truncated) = np.zeros(count), np.zeros((2, count), np.bool_)
         terms: dict[str, np.ndarray] = {}
@@ -129,32 +129,32 @@ class Copies:
         return Answer(self.obs.copy(), reward, terminated, truncated, terms)
 
     def look(self) -> About:
-        """What there is to know of the environment."""
+        """`about`, as a method that a worker process can be asked for."""
         return self.about
 
     def qpos(self, i: int) -> np.ndarray | None:
-        """A copy of copy i's generalised positions if it is a MuJoCo environment, else None."""
+        """A copy of the generalised positions of copy i if it is a MuJoCo environment, else None."""
         return None if self.about.model is None else np.array(self._envs[i].unwrapped.data.qpos)
 
     def render(self, i: int) -> Any:
-        """Copy i's picture."""
-        return self._call("render()", "a picture [height, width, 3]", self._envs[i].render)
+        """The rendered image of copy i."""
+        return self._call("render()", "an image [height, width, 3]", self._envs[i].render)
 
     def streams(self) -> list[dict[str, Any] | None]:
-        """The states of the random streams; None where one cannot be had."""
+        """The states of the random streams; None for a stream that cannot be saved."""
         return [gym_streams.save(env) for env in self._envs]
 
     def set_streams(self, streams: Sequence[dict[str, Any] | None]) -> list[bool]:
-        """Put the random streams there; False where one does not take it."""
+        """Restore the random streams; False for a stream that cannot be restored."""
         return [gym_streams.load(env, saved) for env, saved in zip(self._envs, streams, strict=True)]
 
     def close(self) -> None:
-        """Close the environments; an error in their own close is ignored."""
+        """Close the environments; errors in their close() are ignored."""
         global _here
         while self._envs:
             _here -= 1
             env = self._envs.pop()
-            with suppress(Exception, SystemExit):  # it was to go
+            with suppress(Exception, SystemExit):  # it is no longer needed
                 env.close()
 
     def _add(self, name: GymName) -> None:
@@ -164,7 +164,7 @@ class Copies:
         except BrokenEnv as error:
             if not _here:
                 raise
-            once = "a process holds one copy: train with --num-envs 1, or with as many --env-workers as --num-envs"
+            once = "one process holds one copy: train with --num-envs 1, or with --env-workers equal to --num-envs"
             raise OneEngine(f"{error}; {once}") from error
         _here += 1
 
@@ -176,11 +176,11 @@ class Copies:
         ]
         for what, of in zip(("observation", "action"), spaces, strict=True):
             if not isinstance(of[0], Box):
-                raise ValueError(f"{self.env_id}: expected a Box of {what}s, got {of[0]}; {HINTS[what]}")
+                raise ValueError(f"{self.env_id}: expected a Box as {what} space, got {of[0]}; {HINTS[what]}")
             if not math.prod(of[0].shape):
-                raise ValueError(f"{self.env_id}: expected {what}s of at least one number, got {of[0]}")
+                raise ValueError(f"{self.env_id}: expected {what}s with at least one number, got {of[0]}")
             if any(other != of[0] for other in of):
-                raise BrokenEnv(f"{self.env_id}: its copies have different {what} spaces: {of[0]} and others")
+                raise BrokenEnv(f"{self.env_id}: its copies have different {what} spaces, for example {of[0]}")
         obs_space: Any = spaces[0][0]
         self._space: Any = spaces[1][0]
         found, data = (_asked(first.unwrapped, what) for what in ("model", "data"))
@@ -196,7 +196,7 @@ class Copies:
         self.about = About(shapes, low, high, seconds, limit, model)
 
     def _bounds(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds of the flat actions in float32: none beyond the space's own, and all that rounds to a whole number."""
+        """Float32 bounds of the flat actions, inside the space's own; for integers, all that round to valid numbers."""
         space, inf = self._space, np.float32(np.inf)
         least, most = (bound.astype(np.float64).reshape(-1) for bound in (space.low, space.high))
         if space.dtype.kind != "f":
@@ -214,16 +214,16 @@ class Copies:
         fixed = ~(low < high)
         if fixed.any():
             without = " (no ctrlrange?)" if model is not None else ""
-            wrong = f"{_joints(fixed, model)} cannot move, from {low[fixed][0]:g} to {high[fixed][0]:g}{without}"
-            raise ValueError(f"{self.env_id}: expected actions with room between their bounds; {wrong}")
+            wrong = f"{_joints(fixed, model)} has equal bounds, {low[fixed][0]:g} and {high[fixed][0]:g}{without}"
+            raise ValueError(f"{self.env_id}: expected actions with low < high; {wrong}")
         return low, high
 
     def _action(self, row: np.ndarray) -> np.ndarray:
-        """A flat action as the environment takes it: whole numbers are the nearest ones."""
+        """A flat action in the environment's own shape and dtype; integers are rounded to the nearest."""
         return (np.rint(row) if self.about.shapes.whole else row).reshape(self._space.shape).astype(self._space.dtype)
 
     def _try_out(self) -> None:
-        """One step of the first copy; what is read later is the contract."""
+        """Reset and step the first copy once; the results must be finite."""
         first = self.reset([0], [0])[0]
         answer = self.step((self.about.low + self.about.high)[None] / 2, [0])
         for call, numbers, what in (
@@ -238,11 +238,11 @@ class Copies:
         shape = self.about.shapes.obs
         try:
             array = np.asarray(value)
-        except Exception:  # of a list whose rows differ, or of a foreign array
+        except Exception:  # a ragged list or a foreign array type
             array = np.array(None)
         if array.shape != shape or array.dtype.kind not in "biuf":
             raise self._broken(
-                call, f"the observation as {came(value)}", f"numbers of shape {shape}, as its space says"
+                call, f"the observation as {came(value)}", f"numbers of shape {shape}, as in its observation space"
             )
         return array.reshape(-1)
 
@@ -256,7 +256,7 @@ class Copies:
             return bool(value)
         found = number(value)
         if found is None or math.isnan(found):
-            raise self._broken("step()", f"the flag {what} as {came(value)}", "one truth value")
+            raise self._broken("step()", f"the flag {what} as {came(value)}", "True or False")
         return bool(found)
 
     def _call(self, call: str, expected: str, function: Callable[..., Any], *args: Any) -> Any:
@@ -274,7 +274,7 @@ class Copies:
 
 
 def require_known(env_id: str) -> GymName:
-    """The name's parts, its module imported. Raises UnknownEnv."""
+    """Parse the name and import its module. Raises UnknownEnv."""
     name = GymName.parse(env_id)
     try:
         if name.module:
@@ -282,13 +282,13 @@ def require_known(env_id: str) -> GymName:
     except (plugins.PluginError, ImportError) as error:
         cause = error.__cause__ or error
         missing = isinstance(cause, ModuleNotFoundError) and str(name.module).startswith(str(cause.name))
-        why = f"{cause}, neither installed nor in the current folder" if missing else error
+        why = f"{cause}; it is neither installed nor in the current folder" if missing else error
         raise UnknownEnv(f"unknown env {env_id!r}: {why}") from error
     return name
 
 
 def make(env_id: str, name: GymName) -> Any:
-    """One environment of Gymnasium's; errors as of Copies."""
+    """Make one Gymnasium environment; raises the errors of Copies."""
     try:
         with python_warnings(), _torch_as_it_is():
             return gymnasium.make(name.id, **({"disable_env_checker": True} | name.args))
@@ -296,28 +296,28 @@ def make(env_id: str, name: GymName) -> Any:
         newest, known = _newest(), gymnasium.registry.get(name.id)
         if known is None:
             close = get_close_matches(name.id, newest.values(), n=3)
-        else:  # it is there, and what it needs is not
+        else:  # the environment exists, but something that it needs is missing
             close = {newest[known.namespace, known.name]} - {name.id}
         meant = " or ".join(str(name._replace(id=one)) for one in close)
         hint = f"did you mean {meant}?" if meant else " ".join(str(error).split())
         raise UnknownEnv(f"unknown env {env_id!r}: {hint}") from error
-    except gymnasium.error.Error as error:  # something that it needs is not installed
+    except gymnasium.error.Error as error:  # a dependency is not installed
         raise ValueError(f"{env_id} cannot be made: {' '.join(str(error).split())}") from error
     except (Exception, SystemExit) as error:
         taken = _parameters(name.id) if isinstance(error, TypeError) else set(name.args)
         foreign = ", ".join(sorted(name.args.keys() - taken))
-        hint = f"; of the arguments, {foreign} is not among {', '.join(sorted(taken))}" if foreign else ""
+        hint = f"; unknown arguments: {foreign}; it accepts {', '.join(sorted(taken))}" if foreign else ""
         raise BrokenEnv(f"{env_id} cannot be made: {_line(error)}{hint}") from error
 
 
 def _newest() -> dict[tuple[str | None, str], str]:
-    """Gymnasium's ids, of each name the newest version: the older ones are still listed when they are gone."""
+    """Gymnasium's ids, the newest version of each name. Gymnasium still lists old versions that were removed."""
     by_age = sorted(gymnasium.registry.values(), key=lambda spec: spec.version or 0)
     return {(spec.namespace, spec.name): spec.id for spec in by_age}
 
 
 def _parameters(name: str) -> set[str]:
-    """What an environment's constructor takes by name, and what `gymnasium.make` takes for itself."""
+    """Names of the arguments of an environment's constructor and of `gymnasium.make`."""
     entry = gymnasium.spec(name).entry_point
     try:
         made_by = load_env_creator(entry) if isinstance(entry, str) else entry
@@ -328,7 +328,7 @@ def _parameters(name: str) -> set[str]:
 
 
 def number(value: Any) -> float | None:
-    """A number of any type, an array of one among them, NaN for a masked one; None for anything else."""
+    """A number of any type, or an array with one number, as a float; NaN if masked; None for anything else."""
     try:
         if np.ma.is_masked(value):
             return math.nan
@@ -341,7 +341,7 @@ def number(value: Any) -> float | None:
 
 
 def came(value: Any) -> str:
-    """What something is, in a few words."""
+    """A short description of a value."""
     if isinstance(value, tuple):
         return f"a tuple of {len(value)} ({', '.join(type(one).__name__ for one in value)})"
     if isinstance(value, np.ndarray | np.generic):
@@ -352,7 +352,7 @@ def came(value: Any) -> str:
 
 @contextmanager
 def _torch_as_it_is() -> Iterator[None]:
-    """Within it, foreign code may change what torch computes with by default."""
+    """Restore torch's global settings on exit, because foreign code may change them."""
     before = [ask() for ask, _ in TORCH]
     try:
         yield
@@ -368,11 +368,11 @@ def _seeded_reset(env: Any, seed: int | None) -> Any:
     except (OverflowError, ValueError):
         if seed is None or seed < SMALL_SEEDS:
             raise
-        return env.reset(seed=seed % SMALL_SEEDS)  # engines take 31 or 32 bits
+        return env.reset(seed=seed % SMALL_SEEDS)  # some engines accept only 31 or 32 bits
 
 
 def _asked(env: Any, what: str) -> Any:
-    """An attribute of a foreign environment; None where reading it is an error."""
+    """An attribute of a foreign environment; None if reading it raises an error."""
     try:
         return getattr(env, what, None)
     except Exception:
@@ -380,7 +380,7 @@ def _asked(env: Any, what: str) -> Any:
 
 
 def _joints(which: np.ndarray, model: Any) -> str:
-    """Numbers of actions, or the names of MuJoCo's actuators."""
+    """Indices of actions, or the names of their MuJoCo actuators."""
     numbers = np.flatnonzero(which)
     names = [model.actuator(int(i)).name if model and model.nu == which.size else "" for i in numbers[:8]]
     shown = [f"{name!r}" if name else str(i) for name, i in zip(names, numbers, strict=False)]

@@ -1,4 +1,4 @@
-"""The name by which datasets recorded up to November 2026 find our tasks in Gymnasium."""
+"""Old module name: datasets recorded up to November 2026 refer to our Gymnasium environments by it."""
 
 from pgcontrol_envs.to_gymnasium import GymEnv, GymVectorEnv
 

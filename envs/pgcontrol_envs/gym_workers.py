@@ -1,7 +1,7 @@
-"""Copies of a Gymnasium environment in worker processes, a block of them in each, by Gymnasium's AsyncVectorEnv.
+"""Copies of a Gymnasium environment in worker processes, a block of copies in each, with Gymnasium's AsyncVectorEnv.
 
-AsyncVectorEnv has one environment a process and steps all of them. Here each of its environments is a block of copies,
-which answers questions: so some copies can stand still, and what breaks the contract gets the same line.
+AsyncVectorEnv has one environment per process and steps all of them. Here each of its environments is a block of copies
+that executes method calls. So a step can leave some copies out, and a broken contract gives the same error line.
 """
 
 import atexit
@@ -23,30 +23,30 @@ from pgcontrol_envs.gym_copies import About, Answer, Copies
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended that should not have."""
+    """A worker process ended unexpectedly."""
 
 
 class WorkerCopies:
     """The interface of Copies, for copies in worker processes.
 
     Raises:
-        ValueError: as Copies; or this process, a worker itself, may not have workers.
-        WorkerDied: a process ended; any method may raise it.
+        ValueError: see Copies; or this process is a worker itself and may not start workers.
+        WorkerDied: a worker process ended; every method may raise it.
     """
 
     def __init__(self, env_id: str, count: int, workers: int):
         self.env_id = env_id
         if current_process().daemon:
-            raise ValueError(f"{env_id}: a worker process cannot have workers of its own")
+            raise ValueError(f"{env_id}: a worker process cannot start workers")
         self._blocks = np.array_split(np.arange(count), min(workers, count))
         makers = [_CopiesMaker(env_id, number, len(block), os.getpid()) for number, block in enumerate(self._blocks)]
         try:
-            # a fork would take over the locks of threads but not the threads
+            # a forked child would inherit locks that are held by threads it does not have
             self._vector = AsyncVectorEnv(makers, shared_memory=False, context="spawn")
         except (EOFError, OSError) as error:
-            cause = "does the program start only under `if __name__ == '__main__':`?"
-            raise WorkerDied(f"{env_id}: a worker process ended before it began; {cause}") from error
-        atexit.register(self.close)  # the processes do not hear Python's own way to end them
+            cause = "does the main program run under `if __name__ == '__main__':`?"
+            raise WorkerDied(f"{env_id}: a worker process ended at its start; {cause}") from error
+        atexit.register(self.close)  # the processes ignore the signals by which Python ends its children
         try:
             self.about: About = self._ask("look")[0]
         except BaseException:
@@ -89,13 +89,13 @@ class WorkerCopies:
         return [taken for part in parts for taken in part]
 
     def close(self) -> None:
-        """End the processes, by force where one does not listen."""
+        """End the processes; those that do not react are killed."""
         if self._vector.closed:
             return
         atexit.unregister(self.close)
-        with suppress(Exception):  # one has ended before, which AsyncVectorEnv says in many ways
+        with suppress(Exception):  # a process has ended already; AsyncVectorEnv raises different errors then
             self._vector.call("finish")
-        self._vector.closed = True  # AsyncVectorEnv's own close waits for those that have died
+        self._vector.closed = True  # AsyncVectorEnv's close() would wait for dead processes
         for process in self._vector.processes:
             process.kill()
             process.join()
@@ -104,7 +104,7 @@ class WorkerCopies:
         return next(number for number, block in enumerate(self._blocks) if i in block)
 
     def _ask(self, method: str, each: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
-        """What a method of every block's copies returns, with arguments of its own each."""
+        """Call a method of every block, with separate arguments for each; returns the results."""
         try:
             answers = self._vector.call("ask", method, each or [()] * len(self._blocks))
         except (EOFError, OSError) as error:
@@ -119,14 +119,14 @@ class WorkerCopies:
 
 
 class _CopiesMaker:
-    """Makes a block where AsyncVectorEnv asks for an environment: in each process, and in ours to see the spaces."""
+    """Makes a block. AsyncVectorEnv calls it in each worker process, and once in ours to learn the spaces."""
 
     def __init__(self, env_id: str, number: int, count: int, home: int):
         self.env_id, self.number, self.count, self.home = env_id, number, count, home
 
     def __call__(self) -> gymnasium.Env:
         if os.getpid() != self.home:
-            for one in (signal.SIGINT, signal.SIGTERM):  # the process that trains hears them, and ends this one
+            for one in (signal.SIGINT, signal.SIGTERM):  # the training process handles them and ends this process
                 signal.signal(one, signal.SIG_IGN)
             torch.set_num_threads(1)
             plugins.loaded()
@@ -134,7 +134,7 @@ class _CopiesMaker:
 
 
 class _CopiesEnv(gymnasium.Env):
-    """Copies, made when they are asked for the first time."""
+    """A block of copies; they are made at the first call."""
 
     observation_space = action_space = Discrete(1)
 
@@ -143,7 +143,7 @@ class _CopiesEnv(gymnasium.Env):
         self._copies: Copies | None = None
 
     def ask(self, method: str, each: Sequence[tuple[Any, ...]]) -> Any:
-        """What a method of the copies returns, or the error it ends in; `each` has every block's arguments."""
+        """Call a method of the copies; returns its result or the exception. `each` has the arguments of all blocks."""
         try:
             self._copies = self._copies or Copies(*self._settings)
             return getattr(self._copies, method)(*each[self._number])

@@ -1,7 +1,7 @@
-"""A robot's interface: the observation part by part, what an action does, and what else it takes to run a policy.
+"""Describes a robot's interface: each part of the observation, the meaning of an action, and other constants.
 
-A task describes its robot in `Task.interface`, in JSON values, and an exported policy has them in its description. The
-words of it are defined here; docs/legged.md lists the keys.
+`Task.interface` describes a robot in JSON values; an exported policy includes the description. This file defines its
+vocabulary; docs/legged.md lists the keys.
 """
 
 # mujoco is an extension module without types
@@ -16,29 +16,29 @@ import numpy as np
 from pgcontrol_envs.arrays import Array
 from pgcontrol_envs.task import TaskError
 
-# what a part of an observation can be: its unit and its meaning. The base is the body that the free joint moves
+# the possible parts of an observation, with unit and meaning. The base is the body with the free joint
 QUANTITIES = {
     "angular velocity": ("rad/s", "of the base, in its own axes: roll, pitch, yaw rate"),
     "linear velocity": ("m/s", "of the base's origin, in the base's axes"),
     "gravity": ("1", "the unit vector that points down, in the base's axes"),
     "joint position": ("rad", "of the joints, in their order"),
     "joint speed": ("rad/s", "of the joints, in their order"),
-    "last action": ("as the action", "what the policy answered before; before the first, the middle of its range"),
-    "command": ("as the commands", "what it is to do, in the order of the commands"),
+    "last action": ("as the action", "the policy's previous action; at the first step, the middle of its range"),
+    "command": ("as the commands", "what the robot should do, in the order of the commands"),
 }
-# what can be commanded, and its unit
+# possible commands, with units
 COMMANDS = {"forward speed": "m/s", "sideways speed": "m/s", "yaw rate": "rad/s"}
 
 
 class Observed(NamedTuple):
-    """A part of an observation: scale · (quantity − offset), and what noise adds to it.
+    """A part of an observation: scale · (quantity − offset), plus noise.
 
     Attributes:
         name: one of QUANTITIES.
-        value: what is observed, without noise, [N, n].
-        scale, offset: numbers, or [n].
-        noise: largest absolute value of the noise, in the units of what is observed.
-        joints: names of the joints, [n], of a quantity that has one number a joint.
+        value: the observed value without noise, [N, n].
+        scale, offset: scalars, or [n].
+        noise: largest absolute value of the noise, in the units of the observation.
+        joints: names of the joints, [n], if the quantity has one number per joint.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Observed(NamedTuple):
     joints: Sequence[str] = ()
 
     def said(self) -> dict[str, Any]:
-        """All but the values, as JSON has it."""
+        """The description as JSON values."""
         unit, meaning = QUANTITIES[self.name]
         said = {"name": self.name, "size": self.value.shape[-1], "unit": unit, "meaning": meaning}
         said |= {"scale": np.asarray(self.scale).tolist(), "offset": np.asarray(self.offset).tolist()}
@@ -57,10 +57,10 @@ class Observed(NamedTuple):
 
 
 def actuation(model: mujoco.MjModel) -> dict[str, Any]:
-    """What the actuators of a model make of an action, as JSON has it: targets of position servos, or torques.
+    """The meaning of an action for a model's actuators, as JSON values: targets of position servos, or torques.
 
     Raises:
-        TaskError: an actuator is no such servo or motor of a hinge, differs in kind from the others, or has no limit.
+        TaskError: an actuator is not a position servo or motor of a hinge, the kinds are mixed, or it has no limit.
     """
     kinds = mujoco.mjtTrn.mjTRN_JOINT, mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtDyn.mjDYN_NONE
     given = model.actuator_trntype, model.actuator_gaintype, model.actuator_dyntype
@@ -78,13 +78,13 @@ def actuation(model: mujoco.MjModel) -> dict[str, Any]:
         fits &= ~limited.astype(bool) | (ranges[:, 0] == -ranges[:, 1])
         limits = np.where(limited, np.minimum(limits, ranges[:, 1]), limits)
     for i in np.flatnonzero(~fits | ~np.isfinite(limits)):
-        what = "has no limit of its torque" if fits[i] else "is no servo or motor of a hinge, as strong either way"
+        what = "has no torque limit" if fits[i] else "is not a position servo or motor of a hinge with symmetric limits"
         raise TaskError(f"interface: the actuator {model.actuator(i).name or i} {what}")
     low, high = model.actuator_ctrlrange.T.tolist()
     said = {"low": low, "high": high, "torque_unit": "N·m", "torque_limit": limits.tolist()}
     said["joints"] = [model.joint(i).name for i in driven]
     if servo.any():
-        how = "the position that a joint is to have; torque = kp · (action − position) − kd · speed, within its limit"
+        how = "the target position of a joint; torque = kp · (action − position) − kd · speed, within its limit"
         gains = {"kp": gain.tolist(), "kd": (-damping).tolist()}
         return {"name": "joint position target", "unit": "rad", "meaning": how} | said | gains
     how = "torque = scale · action, within its limit"

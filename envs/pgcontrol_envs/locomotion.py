@@ -1,4 +1,4 @@
-"""What bodies that are paid for their speed have in common."""
+"""The common part of bodies that are rewarded for their speed."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -8,12 +8,12 @@ from pgcontrol_envs.task import Physics, Task, Terms
 
 
 class Healthy(Task):
-    """A body that is paid for not falling: where it is healthy.
+    """A body that is rewarded for being in a healthy state, that is, for not having fallen.
 
     Attributes:
-        healthy_reward: for each step that ends in a healthy state.
-        terminate_when_unhealthy: whether an episode ends in a state that is not healthy.
-        healthy_z_range: heights of the torso in which the body is healthy, m.
+        healthy_reward: reward of each step that ends in a healthy state.
+        terminate_when_unhealthy: whether an unhealthy state ends the episode.
+        healthy_z_range: heights of the torso in a healthy state, m.
     """
 
     settings = ("healthy_reward", "terminate_when_unhealthy", "healthy_z_range")
@@ -23,23 +23,23 @@ class Healthy(Task):
 
     @abstractmethod
     def healthy(self) -> Array:
-        """Which envs are in a healthy state, bool [N]."""
+        """Whether each env is in a healthy state, bool [N]."""
 
     def survive(self, terminated: Array) -> Array:
-        """What not falling is worth [N], given what terminated() says of the same states."""
+        """The reward for being healthy [N]; `terminated` is the result of terminated() in the same states."""
         return self.healthy_reward * (~terminated if self.terminate_when_unhealthy else self.healthy())
 
     def terminated(self) -> Array | None:
-        """Where the body is not healthy, if that ends an episode."""
+        """Where the body is not healthy, if that ends an episode; else None."""
         return ~self.healthy() if self.terminate_when_unhealthy else None
 
 
 class Locomotion(Task):
-    """Speed along x, less the cost of control: reward = forward_reward_weight · Δx/Δt − ctrl_cost_weight · |action|².
+    """Speed along x minus a control cost: reward = forward_reward_weight · Δx/Δt − ctrl_cost_weight · |action|².
 
     Attributes:
-        forward_reward_weight: the factor of the speed.
-        ctrl_cost_weight: the factor of |action|².
+        forward_reward_weight: factor of the speed.
+        ctrl_cost_weight: factor of |action|².
     """
 
     settings = (
@@ -53,7 +53,7 @@ class Locomotion(Task):
     ctrl_cost_weight: ClassVar[float]
 
     def bind(self, physics: Physics) -> None:
-        """x, too."""
+        """Also keeps a view of x."""
         super().bind(physics)
         self.x = physics.qpos[:, 0]
 
@@ -62,31 +62,31 @@ class Locomotion(Task):
         return self.x
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Forward speed, less the cost of control."""
+        """Forward speed minus the control cost."""
         forward, ctrl = self.forward_and_control(action, before)
         return forward + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl}
 
     def forward_and_control(self, action: Array, before: Array) -> tuple[Array, Array]:
-        """What speed is worth and what control costs (negative), [N] each."""
+        """The reward for speed, and the control cost (negative), [N] each."""
         forward = self.forward_reward_weight * (self.x - before) / self.dt
         return forward, -self.ctrl_cost_weight * (action**2).sum(-1)
 
 
 class Upright(Healthy, Locomotion):
-    """Speed along x, and a reward for each healthy step, less the cost of control."""
+    """Speed along x, plus a reward for each healthy step, minus a control cost."""
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Forward speed, what not falling is worth, less the cost of control."""
+        """Forward speed, plus the reward for being healthy, minus the control cost."""
         forward, ctrl = self.forward_and_control(action, before)
         survive = self.survive(terminated)
         return forward + survive + ctrl, {"reward_forward": forward, "reward_ctrl": ctrl, "reward_survive": survive}
 
 
 class Planar(Upright):
-    """A body in a vertical plane whose torso is to stay up and level: Hopper and Walker2d.
+    """A body in a vertical plane whose torso must stay up and level: Hopper and Walker2d.
 
     Attributes:
-        healthy_angle_range: tilts of the torso in which the body is healthy, rad.
+        healthy_angle_range: tilts of the torso in a healthy state, rad.
     """
 
     settings = ("healthy_angle_range",)
@@ -96,14 +96,14 @@ class Planar(Upright):
     healthy_angle_range: ClassVar[tuple[float, float]]
 
     def bind(self, physics: Physics) -> None:
-        """Height and angle of the torso, too."""
+        """Also keeps views of the torso's height and angle."""
         super().bind(physics)
         self.height, self.angle = physics.qpos[:, 1], physics.qpos[:, 2]
 
     def observe(self) -> Array:
-        """Positions, velocities within ±10."""
+        """Positions, and velocities clipped to ±10."""
         return join(self.posture, self.velocity.clip(-10, 10))
 
     def healthy(self) -> Array:
-        """Height and tilt are within their ranges."""
+        """Whether height and tilt are within their ranges."""
         return within(self.height, self.healthy_z_range) & within(self.angle, self.healthy_angle_range)

@@ -1,6 +1,6 @@
-"""How MuJoCo Menagerie's robots look, for films, where `mujoco-menagerie` is installed and has their files already.
+"""Visual models of MuJoCo Menagerie's robots, for videos, if `mujoco-menagerie` is installed and has their files.
 
-Its variable MENAGERIE_ROOT names a copy of the menagerie; else its cache counts. Nothing is downloaded.
+The variable MENAGERIE_ROOT may name a copy of the menagerie; otherwise its cache is used. Nothing is downloaded.
 """
 
 # mujoco is an extension module without types
@@ -14,14 +14,14 @@ from pgcontrol_envs.task import python_warnings
 
 
 def look(robot: str, model: mujoco.MjModel) -> tuple[mujoco.MjModel, Array] | None:
-    """The menagerie's scene with a robot, and which number of `model`'s qpos is each of its own.
+    """The menagerie's scene with a robot, and for each entry of its qpos the index of the entry in `model`'s qpos.
 
-    A joint of the menagerie's is the model's of the same name, or with `_joint` behind. None where the package or the
-    files are missing, or the two have other joints.
+    Joints are matched by name; a suffix `_joint` is ignored. None if the package or the files are missing, or if the
+    joints differ.
 
     Args:
         robot: the menagerie's name, such as "unitree_go1".
-        model: of the same body, with a free joint first.
+        model: model of the same robot; its first joint is a free joint.
     """
     try:
         import mujoco_menagerie

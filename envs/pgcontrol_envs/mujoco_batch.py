@@ -1,8 +1,8 @@
 """MuJoCo's batch (mjbatch.h) through its C interface.
 
-`mujoco.batch.Batch` is the same engine in Python clothes, but leaves out `mjb_apply`, which runs a function of MuJoCo
-on every simulation, on the batch's threads. Gymnasium calls `mj_rnePostConstraint` after each step, and `mjb_apply` is
-the only way to do the same without a Python loop over simulations.
+`mujoco.batch.Batch` wraps the same engine in Python, but leaves out `mjb_apply`, which runs a MuJoCo function on every
+simulation with the batch's threads. Gymnasium calls `mj_rnePostConstraint` after each step, and `mjb_apply` is the only
+way to do this without a Python loop over simulations.
 """
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -20,7 +20,7 @@ _INT, _POINTER = ctypes.c_int, ctypes.c_void_p
 
 
 class SimulationError(RuntimeError):
-    """MuJoCo raised an error in some simulations; those kept the state they had before the call."""
+    """MuJoCo raised an error in some simulations; these kept the state that they had before the call."""
 
 
 class _BatchConfig(ctypes.Structure):
@@ -28,7 +28,7 @@ class _BatchConfig(ctypes.Structure):
 
 
 class _Handle(ctypes.c_void_p):
-    """Owns the C batch: freed when the last array over its memory is gone, so that no array ever dangles."""
+    """Owns the C batch. The batch is freed after the last array that uses its memory, so that no array can dangle."""
 
     def __del__(self):
         if self:
@@ -36,7 +36,7 @@ class _Handle(ctypes.c_void_p):
 
 
 def _library() -> ctypes.CDLL:
-    """The MuJoCo library that the Python bindings have already loaded, with the signatures used here."""
+    """The MuJoCo library that the Python bindings have loaded, with the signatures that are used here."""
     folder = Path(mujoco.__file__).parent
     found = [*folder.glob("libmujoco*.so*"), *folder.glob("libmujoco*.dylib"), *folder.glob("mujoco.dll")]
     if not found:
@@ -68,14 +68,14 @@ _LIBRARY = _library()
 STAGES = {name: int(getattr(mujoco.mjtStage, f"mjSTAGE_{name.upper()}")) for name in ("none", "pos", "vel", "acc")}
 _NONE, _ACC = STAGES["none"], STAGES["acc"]
 _INTEGRATION = int(mujoco.mjtState.mjSTATE_INTEGRATION)
-# mjb_apply passes two arguments more than this function takes; C's calling conventions let it ignore them
+# mjb_apply passes two more arguments than this function takes; C's calling convention ignores them
 _RNE_POST_CONSTRAINT = ctypes.cast(_LIBRARY.mj_rnePostConstraint, _POINTER)
 
 
 class _Hush:
-    """Within it MuJoCo's log is silent: the counters say what happened, and in which env.
+    """A context in which MuJoCo does not log: the counters contain what happened, and in which env.
 
-    The log is the process's: with several threads the first to come silences it, and the last to leave lets it speak.
+    The log belongs to the process. With several threads, the first to enter silences it, the last to leave restores it.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class _Hush:
         self._quiet.logto_console = self._quiet.logto_file = False
 
     def listen(self) -> None:
-        """Note what the log is to do; once an episode, rather than at each step: it may have changed."""
+        """Save the log's current settings; called once per episode, because they may have changed."""
         with self._lock:
             if not self._within:
                 self._loud = mujoco.MjLogConfig.get()
@@ -107,12 +107,12 @@ HUSH = _Hush()
 
 
 class Batch:
-    """nsim simulations of one model on nthread threads, the caller's included (0: one per logical CPU).
+    """nsim simulations of one model on nthread threads, including the caller's (0: one per logical CPU).
 
-    Each simulation is its mjSTATE_INTEGRATION row of `state` [nsim, nstate]; results are bit-identical to a loop over
-    one MjData per simulation, at any thread count. Calls release the GIL and take ids as sorted ints, or None for all.
-    `warning` [nsim, mjNWARNING, 2] has, of each kind of warning, the last one's number and their count since the reset.
-    `persistent` keeps an MjData per simulation, which `post_constraint` needs.
+    The state of each simulation is its mjSTATE_INTEGRATION row of `state` [nsim, nstate]. Results are bit-identical to
+    a loop over one MjData per simulation, for any number of threads. Calls release the GIL; `ids` are sorted ints, or
+    None for all. `warning` [nsim, mjNWARNING, 2] has, for each kind of warning, the number of the last one and their
+    count since the reset. `persistent` keeps an MjData per simulation, which `post_constraint` needs.
     """
 
     def __init__(self, model: mujoco.MjModel, nsim: int, nthread: int = 0, persistent: bool = False):
@@ -129,14 +129,14 @@ class Batch:
         self._status = self._array(_LIBRARY.mjb_status(self._handle), (nsim,), np.int32)
 
     def component(self, name: str) -> np.ndarray:
-        """A live, writable view [nsim, ...] of the part of the state that MjData calls `name`."""
+        """A live, writable view [nsim, ...] of the state component that MjData calls `name`."""
         kind = name.removeprefix("qacc_").upper()  # qacc_warmstart is mjSTATE_WARMSTART
         bit, field = int(getattr(mujoco.mjtState, f"mjSTATE_{kind}")), np.asarray(getattr(self._data, name))
-        start = mujoco.mj_stateSize(self._data.model, _INTEGRATION & (bit - 1))  # parts lie in the order of their bits
+        start = mujoco.mj_stateSize(self._data.model, _INTEGRATION & (bit - 1))  # components are ordered by their bits
         return self.state[:, start : start + field.size].reshape(len(self.state), *field.shape)
 
     def output(self, name: str) -> np.ndarray:
-        """A live array [nsim, ...] of a derived MjData field; zero until the next call, rewritten by every call.
+        """A live array [nsim, ...] of a derived MjData field. It is zero until the next call; every call updates it.
 
         Raises ValueError if the batch has no such output.
         """
@@ -149,9 +149,9 @@ class Batch:
         return self._array(address, (len(self.state), *template.shape), template.dtype)
 
     def expand(self, name: str) -> np.ndarray:
-        """Live, writable values [nsim, ...] of the MjModel field, one for each simulation; they begin as the model's.
+        """Live, writable values [nsim, ...] of an MjModel field, separate for each simulation; initially the model's.
 
-        Raises ValueError if there is no such field, or MuJoCo keeps it the same for all (assets).
+        Raises ValueError if there is no such field, or if it must be the same in all simulations (assets).
         """
         size = ctypes.c_int()
         address = _LIBRARY.mjb_expand(self._handle, name.encode(), None, ctypes.byref(size))
@@ -161,25 +161,25 @@ class Batch:
         for part in name.split("."):
             template = getattr(template, part)
         template = np.asarray(template)
-        dtype = np.dtype(f"{template.dtype.kind}{size.value}")  # Python sees an int where C keeps a byte
+        dtype = np.dtype(f"{template.dtype.kind}{size.value}")  # Python shows an int where C stores a byte
         return self._array(address, (len(self.state), *template.shape), dtype)
 
     def set_const(self, ids: np.ndarray | None = None) -> None:
-        """mj_setConst on each simulation's model: what depends on masses, inertias, sizes and positions."""
+        """mj_setConst on each simulation's model: updates what depends on masses, inertias, sizes and positions."""
         self._call(_LIBRARY.mjb_setConst, ids)
 
     def model_of(self, i: int, model: mujoco.MjModel) -> None:
-        """Write simulation i's model into a copy of the batch's."""
+        """Write simulation i's model into `model`, a copy of the batch's model."""
         _LIBRARY.mjb_getModel(self._handle, i, model._address)
 
     def warned(self) -> bool:
         """Whether any simulation has a warning since its reset."""
-        return self.warning.tobytes() != self._calm  # asked after every step, and a quarter of the cost of any()
+        return self.warning.tobytes() != self._calm  # called after every step; a quarter of the cost of any()
 
     def step(self, nstep: int, ids: np.ndarray | None = None, stage: int = _NONE) -> None:
-        """nstep calls of mj_step, and the stages up to `stage`, one of STAGES.
+        """nstep calls of mj_step, then the stages up to `stage`, one of STAGES.
 
-        Derived fields of later stages describe the state before the last substep.
+        Derived fields of later stages belong to the state before the last substep.
         """
         self._call(_LIBRARY.mjb_step, ids, nstep, stage)
 
@@ -193,15 +193,15 @@ class Batch:
         self._call(_LIBRARY.mjb_reset, ids, None, _NONE)
 
     def post_constraint(self, ids: np.ndarray | None = None) -> None:
-        """mj_rnePostConstraint: cfrc_ext, cfrc_int and cacc as of the last step. Needs a persistent batch."""
+        """mj_rnePostConstraint: cfrc_ext, cfrc_int and cacc of the last step. Needs a persistent batch."""
         self._call(_LIBRARY.mjb_apply, ids, _RNE_POST_CONSTRAINT, None, False)
-        self._call(_LIBRARY.mjb_forward, ids, _NONE)  # computes nothing, but copies the outputs, which apply does not
+        self._call(_LIBRARY.mjb_forward, ids, _NONE)  # computes nothing, but copies the outputs, unlike apply
 
     def _call(self, function: Callable[..., int], ids: np.ndarray | None, *rest: Any) -> None:
         chosen = self._every if ids is None else ids.astype(np.int32)
         if not len(chosen):
             return
-        address = None if ids is None else chosen.ctypes.data  # which costs 1 µs
+        address = None if ids is None else chosen.ctypes.data  # costs 1 µs
         with HUSH:
             failed = function(self._handle, address, len(chosen), *rest)
         if failed:

@@ -1,4 +1,4 @@
-"""Names of environments: a task's id, gym:ID, gym:MODULE:ID, and arguments behind each: ID?KEY=VALUE&KEY=VALUE."""
+"""Names of environments: a task's id, gym:ID or gym:MODULE:ID, with optional arguments: ID?KEY=VALUE&KEY=VALUE."""
 
 import json
 from collections.abc import Mapping
@@ -8,17 +8,17 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from pgcontrol_envs.vector import UnknownEnv
 
-SAFE = '[]{}",:/'  # stand for themselves in values
-_WORDS = {"True": True, "False": False, "None": None}  # as Python writes them; JSON writes them otherwise
+SAFE = '[]{}",:/'  # not escaped in values
+_WORDS = {"True": True, "False": False, "None": None}  # Python's spelling; JSON's differs
 
 
 class GymName(NamedTuple):
     """The parts of a name.
 
     Attributes:
-        module: what registers the environment when it is imported; None: Gymnasium knows the id.
-        id: Gymnasium's id, namespace included.
-        args: keyword arguments of `gymnasium.make`: numbers, texts, truth values, None, lists and dicts.
+        module: the module that registers the environment; None: Gymnasium knows the id.
+        id: Gymnasium's id, with its namespace.
+        args: keyword arguments of `gymnasium.make`: numbers, strings, booleans, None, lists and dicts.
     """
 
     module: str | None
@@ -27,7 +27,7 @@ class GymName(NamedTuple):
 
     @classmethod
     def parse(cls, env_id: str) -> Self:
-        """From "gym:...". Raises UnknownEnv."""
+        """Parse "gym:...". Raises UnknownEnv."""
         name, args = split(env_id)
         module, colon, plain = name.removeprefix("gym:").rpartition(":")
         if not plain or ":" in module or bool(module) != bool(colon):
@@ -39,23 +39,23 @@ class GymName(NamedTuple):
 
 
 def split(env_id: str) -> tuple[str, dict[str, Any]]:
-    """A name without its arguments, and these: whatever JSON can hold. Raises UnknownEnv."""
+    """Split a name into the name without arguments and the arguments (JSON values). Raises UnknownEnv."""
     name, _, query = env_id.partition("?")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
-        raise UnknownEnv(f"unknown env {env_id!r}: behind ? expected KEY=VALUE&KEY=VALUE") from None
+        raise UnknownEnv(f"unknown env {env_id!r}: expected KEY=VALUE&KEY=VALUE after the ?") from None
     return name, {key: read_value(value) for key, value in pairs}
 
 
 def join(name: str, args: Mapping[str, Any]) -> str:
-    """The name that `split` takes apart so. Raises TypeError for what JSON cannot hold."""
+    """The inverse of `split`. Raises TypeError for values that JSON cannot hold."""
     pairs = {key: write_value(value) for key, value in args.items()}
     return f"{name}?{urlencode(pairs, quote_via=quote, safe=SAFE)}" if pairs else name
 
 
 def read_value(text: str) -> Any:
-    """A value from its text: JSON, numbers with commas between them, or else the text as it is."""
+    """Parse a value: JSON, or numbers separated by commas, or else the text itself."""
     for form in (text, f"[{text}]"):
         with suppress(ValueError):
             value = json.loads(form)
@@ -65,14 +65,14 @@ def read_value(text: str) -> Any:
 
 
 def write_value(value: Any) -> str:
-    """The text that `read_value` reads as this value. Raises TypeError for what JSON cannot hold."""
+    """The text that `read_value` parses to this value. Raises TypeError for values that JSON cannot hold."""
     if isinstance(value, str) and read_value(value) == value:
         return value
     return json.dumps(value, default=_plain)
 
 
 def _plain(value: Any) -> Any:
-    """A NumPy number or array as Python's."""
+    """Convert a NumPy number or array to Python values."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no number, text, truth value, list or dict")
+    raise TypeError(f"{type(value).__name__} is not a number, string, boolean, list or dict")

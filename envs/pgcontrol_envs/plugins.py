@@ -1,8 +1,8 @@
-"""Plug-ins: Python files and modules of the user, loaded once a process.
+"""Plug-ins: Python files and modules of the user, loaded once per process.
 
-A plug-in is named by `use`, by the variable PGCONTROL_PLUGINS (several with `os.pathsep` between them), or by an
-installed package's entry point in the group `pgcontrol.plugins`. `Plugin.members` gives what it defines. Child
-processes inherit the variable, to which `use` adds, so they load the same plug-ins.
+A plug-in is named by `use`, by the variable PGCONTROL_PLUGINS (several are separated by `os.pathsep`), or by an
+installed package's entry point in the group `pgcontrol.plugins`. `Plugin.members` returns what it defines. Child
+processes inherit the variable. `use` adds to it, so they load the same plug-ins.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 VARIABLE = "PGCONTROL_PLUGINS"
 GROUP = "pgcontrol.plugins"
 OURS = ("pgcontrol", "pgcontrol_envs")
-KNOWN = (*OURS, "gymnasium")  # their modules may be imported at any time
+KNOWN = (*OURS, "gymnasium")  # modules of these packages may always be imported
 
 
 class PluginError(ValueError):
-    """A plug-in cannot be loaded; one line says why."""
+    """A plug-in cannot be loaded; the message gives the reason in one line."""
 
 
 class Plugin(NamedTuple):
@@ -32,9 +32,9 @@ class Plugin(NamedTuple):
 
     Attributes:
         name: the file's name without .py, or the module's name.
-        source: what names it: the file's absolute path, or the module's name.
+        source: the file's absolute path, or the module's name.
         module: the module.
-        digest: SHA-256 of its file, or of all .py files of its package, as they were loaded.
+        digest: SHA-256 of its file, or of all .py files of its package, at the time of loading.
     """
 
     name: str
@@ -44,18 +44,18 @@ class Plugin(NamedTuple):
 
     @property
     def version(self) -> str | None:
-        """The module's `__version__`, or its distribution's version; None where neither exists."""
+        """The module's `__version__`, or the version of its distribution; None if there is neither."""
         try:
             return str(getattr(self.module, "__version__", None) or metadata.version(self.name.partition(".")[0]))
         except metadata.PackageNotFoundError:
             return None
 
     def owns(self, part: Any) -> bool:
-        """Whether a class or another object is one of the module's names; what it imports of ours stays ours."""
+        """Whether a class or object is a name of the module, except classes that it imports from pgcontrol."""
         return not _ours(part) and any(part is value for value in vars(self.module).values())
 
     def members(self, kind: Any) -> Iterator[Any]:
-        """The subclasses of a class among the module's names, without those that pgcontrol itself defines."""
+        """The subclasses of `kind` among the module's names, except those that pgcontrol defines."""
         for value in vars(self.module).values():
             if isinstance(value, type) and issubclass(value, kind) and not _ours(value):
                 yield value
@@ -66,18 +66,18 @@ def _ours(part: Any) -> bool:
 
 
 _loaded: dict[str, Plugin] = {}  # by source
-_failed: dict[str, str] = {}  # plug-ins of the variable or of an entry point that could not be loaded: source -> why
+_failed: dict[str, str] = {}  # plug-ins of the variable or of entry points that could not be loaded: source -> reason
 _looked = False
 
 
 def use(source: str | Path) -> Plugin:
-    """Load a plug-in, for this process and for those that it starts.
+    """Load a plug-in in this process and in all child processes.
 
     Args:
-        source: a file's path (FILE.py), or a module's name.
+        source: path of a file (FILE.py), or name of a module.
 
     Raises:
-        PluginError: it cannot be loaded, or another one has its name.
+        PluginError: it cannot be loaded, or another plug-in has the same name.
     """
     found = loaded()
     source = _absolute(str(source))
@@ -87,9 +87,9 @@ def use(source: str | Path) -> Plugin:
 
 
 def use_module(name: str) -> None:
-    """Import a module that registers Gymnasium environments, as a plug-in; one of the current folder, too.
+    """Import a module that registers Gymnasium environments, as a plug-in. It may be in the current folder.
 
-    A plug-in of that name that is loaded, or a module that Python has imported, is taken as it is.
+    A loaded plug-in of that name, or a module that Python has already imported, is used as it is.
 
     Raises:
         PluginError: it cannot be imported.
@@ -103,28 +103,28 @@ def use_module(name: str) -> None:
             adopt(sys.modules[name])
         return
     plugin = plugin or use(name)
-    sys.modules.setdefault(name, plugin.module)  # a file elsewhere: Gymnasium imports it by this name
+    sys.modules.setdefault(name, plugin.module)  # Gymnasium imports it by this name, also if it is in another folder
 
 
 def is_named(module: str) -> bool:
-    """Whether somebody has named a module here: as a plug-in, or by importing it."""
+    """Whether the module is in use already: as a plug-in, or because it was imported."""
     return module.partition(".")[0] in KNOWN or named(module) is not None or module in sys.modules
 
 
 def named(name: str) -> Plugin | None:
-    """The loaded plug-in of a name."""
+    """The loaded plug-in with this name, or None."""
     return next((plugin for plugin in loaded().values() if plugin.name == name), None)
 
 
 def adopt(module: ModuleType) -> Plugin:
-    """Take a module that Python has imported already, such as the running script, for a plug-in.
+    """Use a module that Python has already imported, such as the running script, as a plug-in.
 
     Raises:
-        PluginError: it has no file, which child processes and later commands need.
+        PluginError: it has no file. Child processes and later commands need one.
     """
     file = getattr(module, "__file__", None)
     if file is None:
-        raise PluginError(f"{module.__name__} has no file: define in a .py file what a run is to use")
+        raise PluginError(f"{module.__name__} has no file: define what a run uses in a .py file")
     spec = module.__spec__
     in_package = spec is not None and ("." in spec.name or spec.submodule_search_locations is not None)
     source = module.__name__ if in_package else str(Path(file).resolve())
@@ -136,7 +136,7 @@ def adopt(module: ModuleType) -> Plugin:
 
 
 def _pass_on(source: str) -> None:
-    """Child processes load it, too."""
+    """Let child processes load it as well."""
     if source not in (named := _in_variable()):
         os.environ[VARIABLE] = os.pathsep.join([*named, source])
 
@@ -146,30 +146,30 @@ def _in_variable() -> list[str]:
 
 
 def loaded() -> dict[str, Plugin]:
-    """All plug-ins by source; the first call loads those of the variable and of entry points.
+    """All plug-ins by source. The first call loads those of the variable and of entry points.
 
-    One that cannot be loaded costs a line on stderr here: a command that does not need it goes on.
+    If one of these cannot be loaded, this prints a line to stderr, and commands that do not need it continue.
     """
     global _looked
     if not _looked:
-        _looked = True  # first: a plug-in that is loaded here may ask, too
+        _looked = True  # set first: a plug-in that is being loaded may call this function
         sources = _in_variable() + [entry.value for entry in metadata.entry_points(group=GROUP)]
         for source in dict.fromkeys(sources):
             try:
                 _load(source)
             except PluginError as error:
                 _failed[source] = str(error)
-                print(f"pgcontrol: {error}; going on without it", file=sys.stderr)
+                print(f"pgcontrol: {error}; continuing without it", file=sys.stderr)
     return _loaded
 
 
 def failed() -> dict[str, str]:
-    """Source -> why, of plug-ins that were named by the variable or an entry point and could not be loaded."""
+    """Source -> reason, for plug-ins of the variable or of entry points that could not be loaded."""
     return _failed
 
 
 def _absolute(source: str) -> str:
-    """A file's absolute path; a module's name as it is."""
+    """The absolute path of a file; the name of a module is returned as it is."""
     file = Path(os.path.expanduser(source))
     if source.endswith(".py") or os.sep in source or file.with_suffix(".py").is_file():
         return str((file if file.suffix == ".py" else file.with_suffix(".py")).resolve())
@@ -181,24 +181,24 @@ def _load(source: str) -> Plugin:
     name = Path(source).stem if is_file else source
     for other in _loaded.values():
         if other.name == name:
-            raise PluginError(f"plug-in {source}: {other.source} has the same name {name!r}; rename one")
+            raise PluginError(f"plug-in {source}: {other.source} has the same name {name!r}; rename one of them")
     if is_file and not Path(source).is_file():
         raise PluginError(f"plug-in {source}: no such file")
     folder = str(Path(source).parent if is_file else Path.cwd())
     if folder not in sys.path:
-        sys.path.append(folder)  # last: what lies beside a plug-in shadows nothing
+        sys.path.append(folder)  # at the end, so that files in this folder shadow no other module
     try:
         module = _module_of_file(name, source) if is_file else importlib.import_module(source)
     except (Exception, SystemExit) as error:
         raise PluginError(f"plug-in {source}: {_why(error, source)}") from error
     if not getattr(module, "__file__", None):
-        raise PluginError(f"plug-in {source}: a folder without __init__.py is no plug-in")
+        raise PluginError(f"plug-in {source}: a folder without __init__.py cannot be a plug-in")
     plugin = _loaded[source] = Plugin(name, source, module, _digest(module))
     return plugin
 
 
 def _digest(module: ModuleType) -> str:
-    # when it is loaded, not when a run is saved: a file that is edited meanwhile is not what runs
+    # computed when the plug-in is loaded: the file may be edited while the run uses the old code
     file = Path(str(module.__file__))
     files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
     total = hashlib.sha256()
@@ -210,7 +210,7 @@ def _digest(module: ModuleType) -> str:
 def _module_of_file(name: str, file: str) -> ModuleType:
     if (there := _imports(name, file)) and name in sys.modules:
         return sys.modules[name]
-    # under a name of its own, so that robot.py takes no other module's place; in sys.modules, as dataclasses ask there
+    # its own name avoids a conflict with other modules called robot; dataclasses need the entry in sys.modules
     spec = importlib.util.spec_from_file_location(f"plugin_{name}", file)
     assert spec is not None
     assert spec.loader is not None
@@ -227,16 +227,16 @@ def _module_of_file(name: str, file: str) -> ModuleType:
 
 
 def _imports(name: str, file: str) -> bool:
-    """Whether `import name` means this very file, here and now: then there is one module of it."""
+    """Whether `import name` would import this very file; then both must be the same module object."""
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # of a module that says nothing of itself
+    except (ImportError, ValueError):  # a module without a spec
         return False
     return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == Path(file).resolve()
 
 
 def _why(error: BaseException, source: str) -> str:
-    """The error in one line, with the line of the plug-in's file that caused it."""
+    """The error in one line, with the number of the line in the plug-in that caused it."""
     if isinstance(error, SyntaxError):
         line = error.lineno
     else:

@@ -1,23 +1,23 @@
-"""A disc on a plane, pushed by two force motors: the body that several tasks drive."""
+"""A disc on a plane, pushed by two force motors: several tasks use this body."""
 
 from pgcontrol_envs.arrays import Array, norm, stack, where
 from pgcontrol_envs.task import Physics, Streams, Task, Terms
 
 
 class Puck(Task):
-    """What tasks with assets/puck.xml share: the disc's state, its start, and how demonstrators steer it.
+    """The common part of tasks with assets/puck.xml: the disc's state, its start, and how demonstrators steer it.
 
-    One kilogram, radius 0.06 m; a full push is 8 N, drag is 2 N·s/m, so it gathers speed at up to 8 m/s² and ends at
-    4 m/s. Actions are the pushes along x and y as shares of the full one. At 10 Hz one of them is worth 0.7 m/s: what
-    an action has chosen can be seen in the next observation. The two axes know nothing of each other and contacts are
-    computed from positions, so a push mirrored or turned by a right angle gives the mirrored or turned path to the
-    bit: no route has an advantage that was not meant.
+    One kilogram, radius 0.06 m. A full push is 8 N and drag is 2 N·s/m, so the disc accelerates by up to 8 m/s² and
+    reaches at most 4 m/s. Actions are the pushes along x and y as fractions of the full push. At 10 Hz, one action
+    changes the speed by up to 0.7 m/s, so its effect is visible in the next observation. The two axes are independent
+    and contacts are computed from positions, so mirrored pushes (or pushes turned by 90°) give exactly the mirrored (or
+    turned) path: no route has an unintended advantage.
 
     Attributes:
-        start: where the disc starts, in m; off by up to `scatter` along either axis.
-        pace: its speed along x at the start, which demonstrators keep, in m/s; both speeds are off by up to `scatter`.
-        push: the full push of assets/puck.xml, in N, as demonstrators assume it.
-        drag: the drag of assets/puck.xml, in N·s/m, as demonstrators assume it.
+        start: start position of the disc, m; each coordinate varies by up to `scatter`.
+        pace: start speed along x, which demonstrators keep, m/s; both speeds vary by up to `scatter`.
+        push: the full push of assets/puck.xml that demonstrators assume, N.
+        drag: the drag of assets/puck.xml that demonstrators assume, N·s/m.
     """
 
     frame_skip = 50
@@ -27,38 +27,37 @@ class Puck(Task):
     push, drag = 8.0, 2.0
 
     def bind(self, physics: Physics) -> None:
-        """The disc's place and velocity [N, 2], the place's columns, and the radius."""
+        """Keep views of the disc's position and velocity [N, 2], of x and y, and the radius."""
         super().bind(physics)
         self.place, self.x, self.y = physics.qpos, physics.qpos[:, 0], physics.qpos[:, 1]
         self.radius = float(self.model.geom("puck").size[0])
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Near the start, at about its pace."""
+        """Start near `start` with about `pace`."""
         drawn = rng.uniform(-self.scatter, self.scatter, 4)
         for column, middle in enumerate((*self.start, self.pace)):
             drawn[:, column] += middle
         physics.qpos[ids], physics.qvel[ids] = drawn[:, :2], drawn[:, 2:]
 
     def position(self) -> Array:
-        """The disc's place [N, 2]."""
+        """The disc's position [N, 2], m."""
         return self.place
 
     def before(self) -> Array | None:
-        """x [N]."""
         return self.x
 
     def crossing_reward(self, action: Array, before: Array, terminated: Array, through: Array) -> tuple[Array, Terms]:
-        """Metres of progress along x, 5 for an end behind the way through, −1 for another, less the cost of control."""
+        """Progress along x in m, 5 for an end behind the passage, −1 for any other end, minus the control cost."""
         progress, ctrl = self.x - before, -0.01 * (action**2).sum(-1)
         finish, crash = 5.0 * (terminated & through), -1.0 * (terminated & ~through)
         terms = {"reward_progress": progress, "reward_finish": finish, "reward_crash": crash, "reward_ctrl": ctrl}
         return progress + finish + crash + ctrl, terms
 
     def steer(self, target: Array, noise: Array, within: Array | float = 0.15) -> Array:
-        """The pushes [N, 2] that keep the pace along x and bring the disc across to the place target [N] in m.
+        """The pushes [N, 2] that keep the pace along x and move the disc to y = target [N], m.
 
-        Across, the speed that covers the rest `within` so many seconds is sought in one step, as far as the push
-        allows. A hundredth of noise [N, 2] is added along x, three along y.
+        Across, the controller aims at the speed that covers the distance in `within` seconds, as far as the push
+        allows. It adds 0.01 · noise [N, 2] along x and 0.03 · noise along y.
         """
         along = self.drag * self.pace + 5.0 * (self.pace - self.velocity[:, 0])
         wanted = (target - self.y) / within
@@ -67,14 +66,14 @@ class Puck(Task):
 
 
 def touches(place: Array, centre: Array, half: Array, radius: float) -> Array:
-    """Whether discs of that radius at place [N, 2] touch a box of half-sides half [2] around centre [2], bool [N]."""
+    """Whether discs with this radius at place [N, 2] touch a box with half-sizes half [2] at centre [2], bool [N]."""
     beyond = abs(place - centre) - half
     return norm(where(beyond > 0, beyond, 0.0)) < radius
 
 
 def passing(last: Array, place: Array, centres: Array) -> Array:
-    """The least distance from points centres [K, 2] on the straight way from last to place [N, 2]: [N, K]."""
-    # x and y apart: half the time of sums over a last dimension of two
+    """The smallest distance of points centres [K, 2] from the straight path from last to place [N, 2]: [N, K]."""
+    # x and y separately: twice as fast as sums over a last dimension of size 2
     dx, dy = place[:, :1] - last[:, :1], place[:, 1:] - last[:, 1:]
     ax, ay = centres[:, 0] - last[:, :1], centres[:, 1] - last[:, 1:]
     share = ((dx * ax + dy * ay) / (dx**2 + dy**2).clip(1e-30, None)).clip(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Pictures of running simulations, drawn offscreen: what the Gymnasium face's render() returns."""
+"""Images of running simulations, rendered offscreen: used by render() of our Gymnasium environments."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -20,20 +20,20 @@ OFF = ("disable", "disabled", "off", "false", "0")
 
 
 class PictureError(RuntimeError):
-    """No picture can be drawn on this machine; one line says why."""
+    """No image can be rendered on this machine; the message gives the reason in one line."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What is drawn, in the words of Gymnasium's MuJoCo envs.
+    """What an image shows, in the terms of Gymnasium's MuJoCo envs.
 
     Attributes:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        camera_id: a camera of the model; without one and without a name, the task's own, which follows the body.
-        camera_name: the same by name.
-        default_camera_config: fields of mjvCamera other than the task's.
-        max_geom: how many things a picture may show.
+        width: width of the image, pixels.
+        height: height of the image, pixels.
+        camera_id: a camera of the model; default: the task's own camera, which follows the body.
+        camera_name: the camera's name instead of its id.
+        default_camera_config: fields of mjvCamera that override the task's.
+        max_geom: largest number of geoms in an image.
         visual_options: flags of mjvOption, by their numbers.
     """
 
@@ -46,10 +46,10 @@ class View:
     visual_options: Mapping[int, bool] | None = None
 
     def camera(self, task: Task) -> mujoco.MjvCamera | int | str:
-        """The camera that takes the picture.
+        """The camera of the image.
 
         Raises:
-            ValueError: the model has no such camera, there is no such field, or a size is none.
+            ValueError: the model has no such camera, mjvCamera has no such field, or a size is invalid.
         """
         model = task.model
         for name in ("width", "height", "max_geom"):
@@ -57,7 +57,7 @@ class View:
                 raise ValueError(f"{task.id}: {name}: expected a whole number, at least 1, got {size!r}")
         names = [model.camera(i).name for i in range(model.ncam)]
         if self.camera_id is not None and self.camera_name is not None:
-            raise ValueError(f"{task.id}: camera_id and camera_name exclude each other; give one")
+            raise ValueError(f"{task.id}: camera_id and camera_name exclude each other; pass one of them")
         if self.camera_name is not None and self.camera_name not in names:
             raise ValueError(f"{task.id}: camera_name: expected one of {names}, got {self.camera_name!r}")
         if self.camera_id is not None and not -1 <= self.camera_id < model.ncam:
@@ -76,42 +76,42 @@ class View:
 
 
 class Painter:
-    """Draws the present state of a task's simulations; its OpenGL context is made here.
+    """Renders the current state of a task's simulations. The constructor creates its OpenGL context.
 
     Raises:
-        PictureError: no OpenGL backend draws.
+        PictureError: no OpenGL backend works.
     """
 
     def __init__(self, task: Task, view: View, camera: mujoco.MjvCamera | int | str):
         self._camera, self._options = camera, mujoco.MjvOption()
         for flag, shown in (view.visual_options or {}).items():
             self._options.flags[flag] = shown
-        screen = task.model.vis.global_  # grown, as Gymnasium does; nothing that moves depends on it
+        screen = task.model.vis.global_  # enlarged if needed, as in Gymnasium; the dynamics do not depend on it
         screen.offwidth, screen.offheight = max(screen.offwidth, view.width), max(screen.offheight, view.height)
         try:
             with mock.patch(f"{mujoco.Renderer.__module__}.gl_context.GLContext", _context()):
                 self._renderer = mujoco.Renderer(task.model, view.height, view.width, view.max_geom)
         except Exception as error:
             why = " ".join(str(error).split())
-            hint = "`pgcontrol doctor` says what is missing"
+            hint = "run `pgcontrol doctor` to see what is missing"
             raise PictureError(f"{task.id}: OpenGL cannot draw ({why}); {hint}") from error
-        # before the interpreter takes OpenGL's modules down, even if nobody closes the env
+        # also called at interpreter exit, before OpenGL's modules are gone, if the env is never closed
         self.close = weakref.finalize(self, self._renderer.close)
 
     def draw(self, data: mujoco.MjData) -> np.ndarray:
-        """The picture of a state, [height, width, 3] uint8."""
+        """The image of a state, [height, width, 3] uint8."""
         self._renderer.update_scene(data, self._camera, self._options)
         return self._renderer.render()
 
 
 def _context() -> Any:
-    """The class of OpenGL contexts: mujoco's choice, which it makes when it is imported; on Linux EGL or OSMesa.
+    """The class of OpenGL contexts: on Linux EGL or OSMesa, elsewhere mujoco's own choice, made at its import.
 
-    There mujoco itself takes hidden windows, which need a screen, unless MUJOCO_GL names something else.
+    On Linux, mujoco would use hidden windows, which need a display, unless MUJOCO_GL names another backend.
     """
     wanted = os.environ.get("MUJOCO_GL", "").strip().lower()
     if wanted in OFF:
-        raise PictureError(f"rendering is switched off by MUJOCO_GL={wanted}")
+        raise PictureError(f"rendering is disabled by MUJOCO_GL={wanted}")
     if wanted or not sys.platform.startswith("linux"):
         return importlib.import_module("mujoco.gl_context").GLContext
     failures = []
@@ -122,5 +122,5 @@ def _context() -> Any:
         except Exception as error:
             failures.append(f"{backend}: {' '.join(str(error).split())}")
             if before is None:
-                os.environ.pop("PYOPENGL_PLATFORM", None)  # what a backend that fails leaves refuses the next
+                os.environ.pop("PYOPENGL_PLATFORM", None)  # a backend that fails leaves it set, and the next one fails
     raise PictureError("; ".join(failures))

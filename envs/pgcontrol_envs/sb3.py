@@ -1,4 +1,4 @@
-"""Tasks as Stable-Baselines3's VecEnv, all copies stepped in one call. Needs stable-baselines3 (extra: peers)."""
+"""Tasks as Stable-Baselines3's VecEnv; one call steps all copies. Needs stable-baselines3 (extra: peers)."""
 
 import time
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ def make(task: str, num_envs: int = 1, seed: int | None = None, threads: int = 0
     Args:
         task: a task's id, with or without "pgcontrol/".
         num_envs: N.
-        seed: copy i's first episode is the one of Gymnasium's reset(seed=seed + i); None for another each time.
-        threads: threads for the physics; 0 for one per logical CPU. Results do not depend on it.
-        arguments: max_episode_steps, render_mode, and Gymnasium's keyword arguments of the v5 task.
+        seed: the first episode of copy i is the one of Gymnasium's reset(seed=seed + i); None: a random seed.
+        threads: threads for the physics; 0: one per logical CPU. Results do not depend on it.
+        arguments: max_episode_steps, render_mode, and Gymnasium's keyword arguments for the v5 task.
 
     Raises:
-        ValueError: no such task or argument, or a value that it cannot be; one line names it.
+        ValueError: there is no such task or argument, or a value is invalid. One line names it.
     """
     arguments["autoreset_mode"] = AutoresetMode.SAME_STEP
     env = BatchedVecEnv(GymVectorEnv(task.removeprefix("pgcontrol/"), num_envs, threads, **arguments))
@@ -34,11 +34,11 @@ def make(task: str, num_envs: int = 1, seed: int | None = None, threads: int = 0
 
 
 class BatchedVecEnv(VecEnv):
-    """Stable-Baselines3's VecEnv over a vector env of ours, with the infos of its DummyVecEnv and its Monitor.
+    """Stable-Baselines3's VecEnv around one of our vector envs, with the infos of DummyVecEnv and Monitor.
 
-    Of every step `TimeLimit.truncated`; of an episode's last one `terminal_observation`, which is the true one, and
-    `episode`: its return "r", its length "l" and the seconds "t" since these envs were made. Rewards are float32, as
-    DummyVecEnv's. The reward's terms are left out: N dictionaries a step would cost more than the physics.
+    Every step has `TimeLimit.truncated`. The last step of an episode also has `terminal_observation` (the true one) and
+    `episode`: its return "r", its length "l" and the seconds "t" since these envs were made. Rewards are float32, as in
+    DummyVecEnv. Reward terms are left out: N dictionaries per step would cost more than the physics.
     """
 
     def __init__(self, envs: GymVectorEnv):
@@ -49,7 +49,7 @@ class BatchedVecEnv(VecEnv):
         self.metadata = envs.metadata
 
     def reset(self) -> Array:
-        """New episodes in all envs [N, O], with the seeds of seed()."""
+        """Start new episodes in all envs, with the seeds of seed(); returns the observations [N, O]."""
         obs, _ = self.envs.reset(seed=self._seeds)
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._returns[:], self._lengths[:] = 0, 0
@@ -58,11 +58,11 @@ class BatchedVecEnv(VecEnv):
         return obs
 
     def step_async(self, actions: Array) -> None:
-        """Take the actions [N, A]; step_wait() plays them."""
+        """Store the actions [N, A]; step_wait() executes them."""
         self._actions = actions
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
-        """Obs [N, O], rewards [N], whether an episode ended [N], and the infos."""
+        """Observations [N, O], rewards [N], whether an episode ended [N], and the infos."""
         obs, reward, terminated, truncated, ended = self.envs.step(self._actions)
         self._returns += reward
         self._lengths += 1
@@ -76,25 +76,24 @@ class BatchedVecEnv(VecEnv):
         return obs, reward.astype(np.float32), over, infos
 
     def close(self) -> None:
-        """Release the envs."""
         self.envs.close()
 
     def get_images(self) -> Sequence[Array | None]:
-        """A picture of each env."""
+        """An image of each env."""
         return self.envs.render() or [None] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The vector env's attribute, once for each of the envs asked."""
+        """The vector env's attribute, once for each requested env."""
         return [getattr(self.envs, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Raises AttributeError: there are no envs apart from the batch."""
-        raise AttributeError(f"{attr_name!r} cannot be set: all copies are one batch")
+        """Raises AttributeError: the copies are not separate objects."""
+        raise AttributeError(f"{attr_name!r} cannot be set: all copies share one batch")
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Raises AttributeError: there are no envs apart from the batch."""
-        raise AttributeError(f"{method_name!r} cannot be called: all copies are one batch")
+        """Raises AttributeError: the copies are not separate objects."""
+        raise AttributeError(f"{method_name!r} cannot be called: all copies share one batch")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """True of Monitor, whose infos are given, and of nothing else."""
+        """True for Monitor, because its infos are provided; False for any other wrapper."""
         return [wrapper_class is Monitor] * len(list(self._get_indices(indices)))

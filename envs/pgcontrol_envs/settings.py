@@ -1,6 +1,6 @@
-"""What can be set of a task, as Gymnasium's keyword arguments and by a name's arguments: its class attributes.
+"""A task's settings: class attributes that Gymnasium's keyword arguments or the arguments of a name can change.
 
-Each is overridden in a subclass made for the purpose.
+A subclass that is created for this overrides them.
 """
 
 import inspect
@@ -21,19 +21,19 @@ WANTED = {
     bool: "True or False",
     int: "a whole number",
     float: "a number",
-    tuple: "two numbers, the lower one first",
-    str: "a file's path",
+    tuple: "two numbers, the lower first",
+    str: "the path of a file",
 }
 
 
 def keywords(task: type[Task]) -> dict[str, str]:
-    """The keyword arguments that a task takes, and the attributes that they set: those that it has, and not as None."""
+    """The keyword arguments of a task and the attributes that they set; only attributes that are not None."""
     names: list[str] = [name for one in reversed(task.__mro__) for name in vars(one).get("settings", ())]
     return {name: own for name in names if getattr(task, own := RENAMED.get(name, name), None) is not None}
 
 
 def explained(task: type[Task]) -> dict[str, str]:
-    """What the docstrings say of a task's attributes, by their names."""
+    """The descriptions of a task's attributes in its docstrings, by name."""
     found: dict[str, str] = {}
     for one in reversed(task.__mro__):
         _, _, listed = (inspect.getdoc(one) or "").partition("Attributes:\n")
@@ -43,15 +43,15 @@ def explained(task: type[Task]) -> dict[str, str]:
 
 
 def configured(task: type[Task], settings: Mapping[str, Any], also: Iterable[str] = ()) -> type[Task]:
-    """The task with other settings than its own.
+    """The task with changed settings.
 
     Args:
         task: a task.
-        settings: Gymnasium's keyword arguments of the v5 task.
-        also: further names, of arguments that the caller takes: what a wrong name is compared with.
+        settings: Gymnasium's keyword arguments for the v5 task.
+        also: names of further arguments that the caller accepts; used in the hint for a wrong name.
 
     Raises:
-        TaskError: an argument that the task does not take, or a value that it cannot be; one line names it.
+        TaskError: the task has no such argument, or a value is invalid. One line names it.
     """
     if not settings:
         return task
@@ -60,26 +60,26 @@ def configured(task: type[Task], settings: Mapping[str, Any], also: Iterable[str
         if name not in known:
             raise TaskError(f"{task.id}: unknown argument {name!r}: {hint(name, {*known, *also})}")
     chosen = {known[name]: _taken(task, name, value) for name, value in settings.items()}
-    # in the module of the task itself, next to whose file models are looked for
+    # keep the module: model files are searched next to the task's own file
     own = type(task.__name__, (task,), chosen | {"__module__": task.__module__, "__doc__": task.__doc__})
     contract.check(own)
     return own
 
 
 def hint(name: str, names: Iterable[str]) -> str:
-    """Which of the names a wrong one may have meant; where none is close, all of them."""
+    """A hint for a wrong name: the closest of the names, or all of them if none is close."""
     close = get_close_matches(name, sorted(names), n=2)
-    return f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(sorted(names))}"
+    return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(sorted(names))}"
 
 
 def _taken(task: type[Task], name: str, value: Any) -> Any:
-    """The value as the attribute is to have it."""
+    """Check a value and convert it to the attribute's type."""
     default = getattr(task, keywords(task)[name])
     if name == "main_body" and isinstance(value, str):
         return value
     if isinstance(default, str) and isinstance(value, str | os.PathLike):
         path = Path(os.path.expanduser(value))
-        return str(path.absolute() if str(value).startswith(".") else path)  # Gymnasium's reading of ./ and ../
+        return str(path.absolute() if str(value).startswith(".") else path)  # ./ and ../ as in Gymnasium
     least = 1 if type(default) is int else _least(task).get(name, -np.inf)
     fits = {
         bool: isinstance(value, bool | np.bool_),
@@ -91,14 +91,14 @@ def _taken(task: type[Task], name: str, value: Any) -> Any:
     if not fits[type(default)]:
         wanted = WANTED[type(default)] + (f", at least {least:g}" if least > -np.inf else "")
         raise TaskError(f"{task.id}: {name}: expected {wanted}, got {value!r}")
-    # a float stays what it is: NumPy's would make Gymnasium, too, compute a cost of float32 actions in double precision
+    # do not convert floats: a NumPy float would change the precision of control costs, as it would in Gymnasium
     return value if isinstance(default, float) else type(default)(value)
 
 
 def _least(task: type[Task]) -> dict[str, float]:
-    """The smallest values that settings may have."""
+    """The smallest allowed values of settings, by name."""
     return {name: least for one in reversed(task.__mro__) for name, least in vars(one).get("least", {}).items()}
 
 
 def _number(value: Any, kind: Any = int | float | np.integer | np.floating, least: float = -np.inf) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)  # NaN is not
+    return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)  # False for NaN

@@ -1,6 +1,6 @@
-"""What one task file must say, and the few things that task files share.
+"""The base class of tasks, and the code that task files share.
 
-A task file finds all its types here: Array, Camera, Physics, Streams, Task, Terms.
+A task file can import all its types from here: Array, Camera, Physics, Streams, Task, Terms.
 """
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -30,17 +30,17 @@ ASSETS = Path(__file__).parent / "assets"
 
 
 class TaskError(ValueError):
-    """A task breaks its contract; one line names the class and the method or the file."""
+    """A task breaks its contract. The message is one line that names the class and the method or the file."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """From where a task is filmed. Distances in metres, angles in degrees, as in mjvCamera.
+    """The camera of a task's pictures and videos. Distances in metres, angles in degrees, as in mjvCamera.
 
     Attributes:
-        track: the body whose subtree the camera follows, its name or its number (1 is the first body below the world);
-            None for a camera that stands still.
-        lookat: the point in the middle of the picture of a camera that stands still.
+        track: the body whose subtree the camera follows: its name or its index (1 is the first body below the world);
+            None: the camera does not move.
+        lookat: the centre of the image of a camera that does not move.
     """
 
     track: str | int | None = None
@@ -50,7 +50,7 @@ class Camera:
     lookat: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def of(self, model: mujoco.MjModel) -> mujoco.MjvCamera:
-        """This camera, for mujoco.Renderer.update_scene."""
+        """This camera as an MjvCamera, for mujoco.Renderer.update_scene."""
         camera = mujoco.MjvCamera()
         camera.distance, camera.elevation, camera.azimuth = self.distance, self.elevation, self.azimuth
         camera.lookat[:] = self.lookat
@@ -60,7 +60,7 @@ class Camera:
 
 
 class Mirror(NamedTuple):
-    """The symmetry of a body: number i of a mirrored vector is `sign[i]` times number `order[i]` of the vector.
+    """The symmetry of a body: entry i of a mirrored vector is `sign[i]` times entry `order[i]` of the vector.
 
     Attributes:
         obs: order and signs of an observation, [O] each.
@@ -72,31 +72,32 @@ class Mirror(NamedTuple):
 
 
 class Task(ABC):
-    """One task: model, start states, observation, named reward terms, termination; batched over N envs.
+    """A task: model, start states, observation, named reward terms, termination; batched over N envs.
 
-    A task keeps views of the physics, whose contract is all it knows of the simulator, and no state of its own: what it
-    must remember of an episode it writes into the physics' userdata, in remember(). It computes with the physics'
-    arrays, which are numpy's: there is no physics of another kind. A task of yours may use all of numpy; those of this
-    package keep to what pgcontrol_envs.arrays allows. Reward terms carry the names of Gymnasium v5's infos, where it
-    has the task, and add up to the reward, but for what is `unnamed`.
+    A task keeps views of the physics, which are its only access to the simulator, and no state of its own: what it must
+    remember about an episode, it writes into the physics' userdata in remember(). It computes with the physics' arrays,
+    which are NumPy arrays in all present physics. Your own tasks may use all of NumPy; the tasks of this package only
+    use what pgcontrol_envs.arrays allows. Reward terms have the names of Gymnasium v5's infos if Gymnasium has the
+    task. Their sum is the reward minus `unnamed`.
 
     Attributes:
-        xml: the model's file: in the folder of the task's own file, among our assets or Gymnasium's, or a path.
+        xml: the model's file: in the folder of the task's own file, in our assets or Gymnasium's, or an absolute path.
         frame_skip: physics substeps per env step.
         time_limit: env steps after which an episode is truncated.
-        derived: the derived MjData fields the task reads.
-        stage: up to which stage derived fields are computed after the last substep: none (they lag one substep, as
+        derived: the derived MjData fields that the task reads.
+        stage: derived fields are computed up to this stage after the last substep: none (they lag one substep, as
             after mj_step), pos, vel (dm_control's order of integration) or acc.
-        unobserved: how many positions are not observed: the first ones, which say where a body is.
-        exclude_current_positions_from_observation: False if those are observed as well.
-        settings: which attributes can be set, by the names of Gymnasium's keyword arguments and of `--env.NAME`;
-            besides the bases' own. See settings.py.
-        least: the smallest values of settings that have one, by their names; besides the bases' own.
-        reset_noise: how far positions and velocities are off the model's defaults at the start, at most; see reset().
-        normal_velocities: whether the velocities at the start are normal draws with that deviation, not uniform ones.
-        routes: names of the ways in which an episode can succeed; none for a task that has no notion of success.
-        unnamed: a constant of the reward that no term names: Gymnasium v5 adds one.
-        streams: what kind of random streams resets draw from.
+        unobserved: number of positions that are not observed: the first ones, which say where a body is.
+        exclude_current_positions_from_observation: False: observe those positions as well.
+        settings: attributes that can be set, by the names of Gymnasium's keyword arguments and of `--env.NAME`, in
+            addition to those of the base classes. See settings.py.
+        least: smallest allowed values of settings, by name, in addition to those of the base classes.
+        reset_noise: largest deviation of the start positions and velocities from the model's defaults; see reset().
+        normal_velocities: draw the start velocities from a normal distribution with this standard deviation, not from
+            a uniform one.
+        routes: names of the ways in which an episode can succeed; empty if the task has no notion of success.
+        unnamed: a constant part of the reward without a term: Gymnasium v5 adds one.
+        streams: the kind of random streams for resets.
         dt: seconds per env step.
         action_low: lower action bounds [A], float32.
         action_high: upper action bounds [A], float32.
@@ -126,43 +127,43 @@ class Task(ABC):
         self._require_bounds()
 
     def make_model(self) -> mujoco.MjModel:
-        """The model of all simulations; here that of `xml`. A task may build its own, with mujoco.MjSpec."""
+        """The model of all simulations; by default from `xml`. A task may build its own, with mujoco.MjSpec."""
         return load_model(self.xml, Path(inspect.getfile(type(self))).parent)
 
     def look(self) -> tuple[mujoco.MjModel, Array]:
-        """The model that films show, and which number of `model`'s qpos is each of its own; here the model itself."""
+        """The model to show in videos, and for each entry of its qpos the index in `model`'s qpos; default: `model`."""
         return self.model, np.arange(self.model.nq)
 
     def _require_bounds(self) -> None:
-        """Every actuator has a range of controls: MuJoCo reads a missing one as [0, 0], so that nothing would move."""
+        """Every actuator must have a control range: MuJoCo reads a missing one as [0, 0], and nothing would move."""
         if not self.model.nu:
             raise TaskError(f"{type(self).__name__}: {self.source} has no actuators")
         free = np.flatnonzero((self.action_low >= self.action_high).numpy())
         if len(free):
             names = ", ".join(self.model.actuator(i).name or str(i) for i in free)
-            raise TaskError(f"{type(self).__name__}: {self.source} gives no ctrlrange for the actuators {names}")
+            raise TaskError(f"{type(self).__name__}: {self.source} has no ctrlrange for the actuators {names}")
 
     @property
     def source(self) -> str:
-        """Where the model comes from, for messages."""
+        """The origin of the model, for messages."""
         return getattr(self, "xml", "make_model()")
 
     def body(self, name: str | int) -> int:
-        """The model's number of a body, given its name or its number."""
+        """The index of a body, given its name or index."""
         return self.model.body(name).id
 
     def bind(self, physics: Physics) -> None:
-        """Keep the views of physics that the other methods read: live, they need slicing only once.
+        """Keep the views of the physics that the other methods read. They are live, so slicing once is enough.
 
-        Here the positions but the first `unobserved`, and the velocities.
+        By default: positions after the first `unobserved`, and velocities.
         """
         first = self.unobserved if self.exclude_current_positions_from_observation else 0
         self.posture, self.velocity = physics.qpos[:, first:], physics.qvel
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Start the envs ids [n] from the model's defaults, where physics has just put them, with draws from rng.
+        """Write start states for envs ids [n], with random numbers from rng. Physics has reset them to the defaults.
 
-        Here as Gymnasium starts most of its tasks: off by `reset_noise`, positions first.
+        By default as in most Gymnasium tasks: add noise of size `reset_noise`, positions first.
         """
         noise, nq, nv = self.reset_noise, self.model.nq, self.model.nv
         drawn = rng.uniform(-noise, noise, nq if self.normal_velocities else nq + nv)
@@ -170,125 +171,126 @@ class Task(ABC):
         physics.qvel[ids] = noise * rng.normal(nv) if self.normal_velocities else drawn[:, nq:]
 
     def observe(self) -> Array:
-        """The observations [N, O], float64, in memory of their own; here the positions but those, the velocities."""
+        """The observations [N, O], float64, not a view; by default the positions and velocities of bind()."""
         return join(self.posture, self.velocity)
 
     def privileged(self) -> Array | None:
-        """What the critic sees in addition to the observation, and the policy does not: [N, P] float64, or None.
+        """What the critic observes in addition to the policy's observation: [N, P] float64, or None.
 
-        True velocities, friction, contact forces, pushes: what a simulation knows and a robot cannot measure.
+        For example true velocities, friction, contact forces, pushes: a simulation knows them, a robot cannot measure
+        them.
         """
         return None
 
     def mirror(self) -> Mirror | None:
-        """How the body and its task are mirrored, left to right; None where they are not symmetric."""
+        """The left-right symmetry of the body and the task; None if they are not symmetric."""
         return None
 
     def interface(self) -> dict[str, Any] | None:
-        """How to run a policy on the robot itself, in JSON values; see interface.py. None of a task that is no robot's.
+        """How to run a policy on the real robot, in JSON values; see interface.py. None if the task is not a robot.
 
-        Parts of the observation, the action, commands, default pose, rates, and the model. An exported policy has it
-        in its description, and `pgcontrol sim2sim` knows nothing else of the robot. Asked of a bound task.
+        Contains the parts of the observation, the action, commands, default pose, rates, and the model. An exported
+        policy includes it, and `pgcontrol sim2sim` uses nothing else. Only called after bind().
         """
         return None
 
     def mjcf(self) -> str:
-        """The model as MJCF that needs no other file: here that of `xml`, of one with meshes only what collides."""
+        """The model as MJCF that needs no other file; by default from `xml`, without meshes that are only visual."""
         return standalone(load_spec(self.xml, Path(inspect.getfile(type(self))).parent))
 
     def before(self) -> Array | None:
-        """What the reward must remember of the state before the step, [N, ...]; a live view is copied."""
+        """What the reward needs from the state before the step, [N, ...]; a live view is copied."""
         return None
 
     @abstractmethod
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """The reward [N], float64, and its terms, after a step under action [N, A], in memory of their own.
+        """The reward [N], float64, and its terms, after a step with action [N, A]. Not views.
 
-        before is what before() said of the state the step began in, terminated what terminated() says of this one.
+        `before` is the result of before() at the start of the step; `terminated` is terminated() in the new state.
         """
 
     def terminated(self) -> Array | None:
-        """Which envs are in a state that ends the episode, bool [N]; None if the task has no such states."""
+        """Which envs are in a state that ends the episode, bool [N]; None if there are no such states."""
         return None
 
     def remember(self) -> None:
-        """Note in the physics' userdata what later states no longer show: called after every step, before all else.
+        """Store in the physics' userdata what later states do not show. Called after every step, before other methods.
 
-        Envs that stood still are noted again, which must change nothing.
+        It is also called for envs that did not step; for these it must change nothing.
         """
         return None
 
     def metrics(self) -> Terms:
-        """What to log of each step in addition to its reward, by name, [N]; averaged over steps, as `rollout/NAME`."""
+        """Further values to log for each step, by name, [N]; the mean over steps is logged as `rollout/NAME`."""
         return {}
 
     def ending(self) -> Terms:
-        """What to log of an episode at its end, by name, [N] each: averaged over episodes, as `rollout/NAME`."""
+        """Values to log at the end of an episode, by name, [N]; the mean over episodes is logged as `rollout/NAME`."""
         return {}
 
     def meters(self) -> Terms:
-        """What films show of a state, by name and unit ("forwards m/s"): what is wanted, and what is, [N, 2]."""
+        """Meters to show in videos, by name and unit ("forwards m/s"): the target and the actual value, [N, 2]."""
         return {}
 
-    # what a task with routes says, besides: of the present state, so ask before the env is reset
+    # methods of tasks with routes. They describe the current state, so call them before the env is reset
 
     def route(self) -> Array:
-        """By which of `routes` the episode has succeeded, int64 [N]; -1 where it has not, or not yet.
+        """The index in `routes` by which the episode has succeeded, int64 [N]; -1 if it has not succeeded (yet).
 
         Raises NotImplementedError for a task without routes; so do the methods below.
         """
         raise NotImplementedError(f"{self.id} has no routes")
 
     def position(self) -> Array:
-        """Where the agent is on the plane that its routes cross, seen from above, [N, 2] in m.
+        """The agent's position, seen from above, on the plane that its routes cross, [N, 2], m.
 
-        NotImplementedError too from a task whose routes are no ways across a plane.
+        Also raises NotImplementedError if the routes are not paths across a plane.
         """
-        raise NotImplementedError(f"{self.id} has no plane to be seen from above")
+        raise NotImplementedError(f"{self.id} has no plane that can be seen from above")
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
-        """What a scripted demonstrator does here, [N, A] float64 within the bounds, to succeed by route [N] (int).
+        """The action of a scripted demonstrator for route [N] (int): [N, A] float64 within the bounds.
 
-        A feedback controller: it reads nothing but the present state. noise [N, A], standard normal draws, varies what
-        it does by as much as the task forgives; zeros leave the controller bare.
+        A feedback controller: it reads only the current state. noise [N, A], standard normal draws, varies the action
+        by as much as the task tolerates; with zeros there is no variation.
         """
         raise NotImplementedError(f"{self.id} has no demonstrator")
 
     def deciding(self) -> Array:
-        """Which envs are where the route is chosen, so that the next action has to choose, bool [N].
+        """Which envs are where the route is chosen, so that the next action must choose, bool [N].
 
-        NotImplementedError too from a task that knows no such place.
+        Also raises NotImplementedError if the task knows no such place.
         """
-        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+        raise NotImplementedError(f"{self.id} does not define where the route is chosen")
 
     def blocked(self, action: Array) -> Array:
-        """Which of the actions [N, A] choose no route where one has to be chosen, bool [N].
+        """Which of the actions [N, A] choose no route in a state where one must be chosen, bool [N].
 
-        The mean of two good actions is a blocked one: what a unimodal head fitted to two routes puts its mass on.
+        The mean of two good actions is blocked. A unimodal head fitted to two routes puts its probability there.
         """
-        raise NotImplementedError(f"{self.id} knows no place where the route is chosen")
+        raise NotImplementedError(f"{self.id} does not define where the route is chosen")
 
 
 def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:
-    """The model compiled from a file.
+    """Compile a model file.
 
     Args:
-        xml: an absolute path, or one relative to the first of these folders that has such a file.
-        beside: the first folder; after it come our assets and Gymnasium's.
+        xml: an absolute path, or a path relative to the first of these folders that contains it.
+        beside: the first folder; the others are our assets and Gymnasium's.
 
     Raises:
-        TaskError: no such file, or MuJoCo cannot compile it.
+        TaskError: there is no such file, or MuJoCo cannot compile it.
     """
     return _load(mujoco.MjModel.from_xml_path, xml, beside)
 
 
 def load_spec(xml: str, beside: Path = ASSETS) -> mujoco.MjSpec:
-    """What load_model compiles, to be edited before."""
+    """Like load_model, but returns the MjSpec, which can be edited before it is compiled."""
     return _load(mujoco.MjSpec.from_file, xml, beside)
 
 
 def standalone(spec: mujoco.MjSpec) -> str:
-    """MJCF that needs no other file: meshes are left out where they are only seen."""
+    """The model as MJCF that needs no other file, without meshes that are only visual."""
     if spec.meshes:
         spec.discard_visual()
     spec.compile()
@@ -309,12 +311,12 @@ def _load(read: Callable[[str], Any], xml: str, beside: Path) -> Any:
 
 @contextmanager
 def python_warnings() -> Iterator[None]:
-    """Make MuJoCo's warnings about a model Python's, rather than lines on stderr and in a MUJOCO_LOG.TXT.
+    """Turn MuJoCo's warnings about a model into Python warnings, instead of lines on stderr and in MUJOCO_LOG.TXT.
 
-    That half_cheetah.xml uses the deprecated settotalmass is kept quiet: it is the reference as it stands, and nothing
-    that a user could mend.
+    The warning that half_cheetah.xml uses the deprecated settotalmass is dropped: the file is Gymnasium's, and users
+    cannot change it.
     """
-    messages: list[str] = []  # issued afterwards: MuJoCo does not survive a filter that turns them into exceptions
+    messages: list[str] = []  # issued later: MuJoCo crashes if a warning filter raises an exception here
     previous = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(messages.append)
     try:

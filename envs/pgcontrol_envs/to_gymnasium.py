@@ -1,4 +1,4 @@
-"""The Gymnasium face of a task: gymnasium.Env, and gymnasium.vector.VectorEnv with autoreset, numpy in and out."""
+"""Tasks as gymnasium.Env and gymnasium.vector.VectorEnv, with autoreset and NumPy arrays."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -27,25 +27,25 @@ RENDER_MODES = ("rgb_array",)
 
 
 class Simulations:
-    """N copies of a task, and pictures of them: what both faces have in common.
+    """N copies of a task with rendering: the common part of GymEnv and GymVectorEnv.
 
     Args:
         task: a task's id, such as "HalfCheetah-v5".
         num_envs: N.
-        threads: threads for the physics; 0 for one per logical CPU. Results do not depend on it.
-        max_episode_steps: a time limit other than the task's; -1 for none.
+        threads: threads for the physics; 0: one per logical CPU. Results do not depend on it.
+        max_episode_steps: replaces the task's time limit; -1: no limit.
         render_mode: "rgb_array" or None.
-        arguments: Gymnasium's keyword arguments of the v5 task (settings.py), and what is drawn (rendering.View).
+        arguments: Gymnasium's keyword arguments for the v5 task (settings.py) and for rendering (rendering.View).
 
     Attributes:
         envs: the copies.
         render_mode: as given.
         metadata: render modes and frames per second.
-        single_action_space: of one copy.
-        single_observation_space: of one copy.
+        single_action_space: action space of one copy.
+        single_observation_space: observation space of one copy.
 
     Raises:
-        ValueError: an argument that the task does not take, or a value that it cannot be; one line names it.
+        ValueError: the task has no such argument, or a value is invalid. One line names it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Simulations:
         settings = {name: value for name, value in arguments.items() if name not in names}
         chosen = configured(tasks[task], settings, names)
         if render_mode not in (None, *RENDER_MODES):
-            window = "; for a window: gymnasium.wrappers.HumanRendering of 'rgb_array', or `pgcontrol play`"
+            window = "; for a window use gymnasium.wrappers.HumanRendering with 'rgb_array', or `pgcontrol play`"
             why = f"expected None or 'rgb_array', got {render_mode!r}" + window * (render_mode == "human")
             raise ValueError(f"pgcontrol/{task}: render_mode: {why}")
         self.envs = TaskVecEnv(chosen, num_envs, None, threads, _limit(task, max_episode_steps))
@@ -80,14 +80,14 @@ class Simulations:
         self._painter: Painter | None = None
 
     def data(self, i: int) -> mujoco.MjData:
-        """Copy i's state, with the derived fields; the next call puts another state into the same MjData."""
+        """Copy i's state with derived fields. The next call overwrites the same MjData."""
         if self._data is None:
             self._data = mujoco.MjData(copy.copy(self.envs.task.model))
         self.envs.physics.mirror(i, self._data)
         return self._data
 
     def render(self) -> tuple[Array, ...] | None:
-        """A picture of each copy, [height, width, 3] uint8; None without a render mode. Raises PictureError."""
+        """An image of each copy, [height, width, 3] uint8; None without a render mode. Raises PictureError."""
         if self.render_mode is None:
             return None
         if self._painter is None:
@@ -95,36 +95,36 @@ class Simulations:
         return tuple(self._painter.draw(self.data(i)) for i in range(self.envs.num_envs))
 
     def step(self, actions: Any, active: Array | None = None) -> Step:
-        """One step of all copies, or of those of the mask active [N], under actions [N, A] of any number type."""
+        """Step all copies, or those in the mask `active` [N], with actions [N, A] of any number type."""
         actions = np.asarray(actions)
-        # Gymnasium computes control costs in the actions' precision
+        # Gymnasium computes control costs in the precision of the actions
         controls = actions if actions.dtype in (np.float32, np.float64) else actions.astype(np.float64)
         return self.envs.step(torch.from_numpy(controls), None if active is None else torch.from_numpy(active))
 
     def close(self) -> None:
-        """Release envs and pictures."""
+        """Release the envs and the renderer."""
         self.envs.close()
         if self._painter is not None:
             self._painter.close()
 
 
 class GymVectorEnv(VectorEnv[Array, Array, Array]):
-    """N copies of a task as Gymnasium's training loops want them.
+    """N copies of a task for Gymnasium's training loops.
 
-    For equal seeds, actions and arguments it walks, bit for bit, the trajectories of Gymnasium's SyncVectorEnv of the
-    same v5 env; rewards agree to 1e-9. Infos hold the reward's terms, each with its `_` mask, and nothing else; under
-    SAME_STEP also `final_obs` and `final_info`.
+    For equal seeds, actions and arguments, trajectories are bit-identical to those of Gymnasium's SyncVectorEnv with
+    the same v5 env; rewards agree to 1e-9. Infos contain only the reward terms, each with its `_` mask; with SAME_STEP
+    also `final_obs` and `final_info`.
 
     Args:
         task: a task's id, such as "HalfCheetah-v5".
         num_envs: N.
-        threads: threads for the physics; 0 for one per logical CPU. Results do not depend on it.
-        max_episode_steps: a time limit other than the task's; -1 for none.
+        threads: threads for the physics; 0: one per logical CPU. Results do not depend on it.
+        max_episode_steps: replaces the task's time limit; -1: no limit.
         render_mode: "rgb_array" or None.
-        autoreset_mode: as SyncVectorEnv's. NEXT_STEP: the step after an episode's last ignores that env's action,
-            resets the env and returns reward 0. SAME_STEP: an episode's last step returns the next one's first
-            observation. DISABLED: envs whose episodes ended are to be reset with options["reset_mask"].
-        arguments: Gymnasium's keyword arguments of the v5 task (settings.py), and what is drawn (rendering.View).
+        autoreset_mode: as in SyncVectorEnv. NEXT_STEP: the step after the last step of an episode ignores that env's
+            action, resets the env and returns reward 0. SAME_STEP: the last step of an episode returns the first
+            observation of the next. DISABLED: the caller resets envs whose episodes ended, with options["reset_mask"].
+        arguments: Gymnasium's keyword arguments for the v5 task (settings.py) and for rendering (rendering.View).
     """
 
     def __init__(
@@ -171,31 +171,31 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Array, dict[str, Any]]:
-        """New episodes in all envs, or in those of options["reset_mask"] (bool [N]); seeds as SyncVectorEnv takes them.
+        """Start new episodes in all envs, or in those of options["reset_mask"] (bool [N]); seeds as in SyncVectorEnv.
 
-        Raises ValueError for a list of seeds or a mask that does not fit num_envs.
+        Raises ValueError for a list of seeds or a mask whose length is not num_envs.
         """
         mask = np.array((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             found = f"{mask.dtype} {mask.shape}" + " without a True" * (mask.dtype == np.bool_ and not mask.any())
             raise ValueError(f"options['reset_mask']: expected bool ({self.num_envs},) with some True, got {found}")
-        self._obs = self._obs.copy()  # what was returned last is the caller's
+        self._obs = self._obs.copy()  # the caller owns the array that was returned last
         self._obs[mask] = _seen(self.envs, self.envs.reset(mask, seed))
         self._over[mask] = False
         return self._obs, {}
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
-        """One step: obs [N, O] float64, reward [N] float64, terminated [N], truncated [N], infos.
+        """One step: observations [N, O] float64, rewards [N] float64, terminated [N], truncated [N], infos.
 
-        Raises ValueError for actions of another shape than [N, A]; ResetNeeded where autoreset is off and an env's
-        episode has ended.
+        Raises ValueError if the actions do not have shape [N, A]; ResetNeeded if autoreset is disabled and an episode
+        has ended.
         """
         active = None
         if self._over.any():
             if self.autoreset_mode is AutoresetMode.DISABLED:
                 which = ", ".join(map(str, np.flatnonzero(self._over)))
                 raise gymnasium.error.ResetNeeded(
-                    f"autoreset is off and the episodes of the envs {which} have ended: reset them with"
+                    f"autoreset is disabled and the episodes of the envs {which} have ended: reset them with"
                     " options={'reset_mask': terminated | truncated}"
                 )
             self.envs.reset(self._over)
@@ -212,7 +212,7 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         return self._obs, step.reward.numpy(), terminated, truncated, infos
 
     def _begin_anew(self, over: Array, terms: dict[str, Array]) -> dict[str, Any]:
-        """Reset the envs of the mask over, and give the infos of the step that ended their episodes."""
+        """Reset the envs in the mask; returns the infos of the step that ended their episodes."""
         final = np.full(self.num_envs, None, object)
         for i in np.flatnonzero(over):
             final[i] = self._obs[i].copy()
@@ -222,26 +222,25 @@ class GymVectorEnv(VectorEnv[Array, Array, Array]):
         return ended | _masked(terms, ~over)
 
     def render(self) -> tuple[Array, ...] | None:
-        """A picture of each copy, [height, width, 3] uint8; None without a render mode."""
+        """An image of each copy, [height, width, 3] uint8; None without a render mode."""
         return self._sims.render()
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Release the envs."""
         self._sims.close()
 
 
 class GymEnv(gymnasium.Env[Array, Array]):
     """One copy of a task as gymnasium.Env; gymnasium.make adds the time limit. For many copies use make_vec.
 
-    `arguments` are Gymnasium's of the v5 task (settings.py), and what is drawn (rendering.View).
+    `arguments` are Gymnasium's for the v5 task (settings.py) and for rendering (rendering.View).
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES)}  # noqa: RUF012
 
     def __init__(self, task: str, render_mode: str | None = None, threads: int = 1, **arguments: Any):
         if "autoreset_mode" in arguments:
-            modes = "under vectorization_mode 'sync' and 'async' it belongs into vector_kwargs"
-            raise ValueError(f"pgcontrol/{task}: autoreset_mode is an argument of vector envs; {modes}")
+            modes = "with vectorization_mode 'sync' or 'async', pass it in vector_kwargs"
+            raise ValueError(f"pgcontrol/{task}: autoreset_mode is only for vector envs; {modes}")
         self._sims = Simulations(task, 1, threads, -1, render_mode, arguments)
         self.render_mode, self.metadata = render_mode, self._sims.metadata
         self.action_space = self._sims.single_action_space
@@ -254,7 +253,7 @@ class GymEnv(gymnasium.Env[Array, Array]):
 
     @property
     def data(self) -> mujoco.MjData:
-        """A copy of the simulation's state as it is now; set_state() changes the simulation."""
+        """A copy of the simulation's current state; use set_state() to change the simulation."""
         return self._sims.data(0)
 
     @property
@@ -268,13 +267,13 @@ class GymEnv(gymnasium.Env[Array, Array]):
         return self._sims.envs.task.frame_skip
 
     def set_state(self, qpos: Array, qvel: Array) -> None:
-        """Put the simulation at positions qpos [nq] and velocities qvel [nv]."""
+        """Set the positions qpos [nq] and velocities qvel [nv]."""
         physics = self._sims.envs.physics
         physics.qpos[0], physics.qvel[0] = qpos, qvel
         physics.forward()
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """A new episode: obs [O], {}."""
+        """Start a new episode: observation [O], {}."""
         super().reset(seed=seed)
         self._sims.envs.streams.follow(self.np_random, seed)
         if seed is not None:
@@ -282,24 +281,23 @@ class GymEnv(gymnasium.Env[Array, Array]):
         return _seen(self._sims.envs, self._sims.envs.reset())[0], {}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        """One step: obs [O], reward, terminated, False, and the reward's terms."""
+        """One step: observation [O], reward, terminated, False, and the reward terms."""
         step = self._sims.step(np.asarray(action)[None])
         terms = {name: float(term[0]) for name, term in step.terms.items()}
         obs = _seen(self._sims.envs, step.obs)[0]
         return obs, float(step.reward[0]), bool(step.terminated[0]), False, terms
 
     def render(self) -> Array | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """A picture, [height, width, 3] uint8; None without a render mode."""
+        """An image, [height, width, 3] uint8; None without a render mode."""
         pictures = self._sims.render()
         return None if pictures is None else pictures[0]
 
     def close(self) -> None:
-        """Release simulation and pictures."""
         self._sims.close()
 
 
 def _limit(task: str, steps: int | None) -> float | None:
-    """A time limit as TaskVecEnv takes it; Gymnasium's -1 is none."""
+    """Convert a time limit to the form of TaskVecEnv; -1 means no limit, as in Gymnasium."""
     if steps is None or steps == -1:
         return None if steps is None else inf
     if not isinstance(steps, int | np.integer) or isinstance(steps, bool) or steps < 1:
@@ -309,7 +307,7 @@ def _limit(task: str, steps: int | None) -> float | None:
 
 
 def _masked(terms: dict[str, Array], mask: Array) -> dict[str, Any]:
-    """The terms of the envs of a mask [N] as Gymnasium's infos: 0 elsewhere, each with a copy of the mask."""
+    """The terms of the envs in the mask [N] in the form of Gymnasium's infos: 0 elsewhere, with a copy of the mask."""
     if not mask.any():
         return {}
     infos: dict[str, Any] = {}
@@ -319,12 +317,12 @@ def _masked(terms: dict[str, Array], mask: Array) -> dict[str, Any]:
 
 
 def gymnasium_id(env_id: str) -> str:
-    """pgcontrol/<id>; with - for a colon, before which Gymnasium expects a module's name."""
+    """pgcontrol/<id> with - in place of a colon: Gymnasium reads text before a colon as a module's name."""
     return f"pgcontrol/{env_id.replace(':', '-')}"
 
 
 def register(tasks: Mapping[str, type[Task]]) -> None:
-    """Make tasks known to Gymnasium, as gymnasium_id() names them; those that it knows stay."""
+    """Register tasks with Gymnasium under gymnasium_id(); names that are already registered are left alone."""
     for env_id, task in tasks.items():
         name = gymnasium_id(env_id)
         if name in gymnasium.registry:
@@ -339,5 +337,5 @@ def register(tasks: Mapping[str, type[Task]]) -> None:
 
 
 def _seen(envs: TaskVecEnv, obs: torch.Tensor) -> Array:
-    """What a policy sees of observations [n, O + P]: [n, O]."""
+    """The policy's part [n, O] of observations [n, O + P]."""
     return obs[:, : envs.obs_size].numpy()

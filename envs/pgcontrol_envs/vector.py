@@ -1,4 +1,4 @@
-"""Task x Physics -> VecEnv: N copies of a task with explicit reset."""
+"""The batched environment: a task and a physics make a VecEnv of N copies with explicit reset."""
 
 from collections import UserDict
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ Seed = int | Sequence[int | None]
 
 
 class UnknownEnv(ValueError):
-    """There is no env of that name; the message says which names are close to it."""
+    """There is no env of this name; the message suggests similar names."""
 
 
 class BrokenEnv(ValueError):
-    """An environment, most often one of Gymnasium's, breaks its contract; one line: which, what came, what should."""
+    """An environment (mostly a Gymnasium one) breaks its contract. One line: its name, the value, what is expected."""
 
 
 class OneEngine(ValueError):
-    """A process can hold no further copy of an environment."""
+    """A process cannot hold another copy of an environment."""
 
 
 def as_ids(ids: Ids | None, num_envs: int) -> np.ndarray:
@@ -37,15 +37,15 @@ def as_ids(ids: Ids | None, num_envs: int) -> np.ndarray:
     ids = ids.numpy() if isinstance(ids, Tensor) else np.asarray(ids)
     if ids.dtype == np.bool_:
         if ids.shape != (num_envs,):
-            raise ValueError(f"a mask of envs has shape ({num_envs},), got {ids.shape}")
+            raise ValueError(f"a mask of envs must have shape ({num_envs},), got {ids.shape}")
         return np.flatnonzero(ids)
     if ids.ndim != 1 or (len(ids) and (ids[0] < 0 or ids[-1] >= num_envs or not (np.diff(ids) > 0).all())):
-        raise ValueError(f"env ids are sorted, unique and in [0, {num_envs}), got {ids.tolist()}")
+        raise ValueError(f"env ids must be sorted, unique and in [0, {num_envs}), got {ids.tolist()}")
     return ids.astype(np.int64)
 
 
 def as_seeds(seed: Seed | None, num_envs: int) -> list[int | None]:
-    """One seed an env: seed + i from an int, Nones from None, a sequence as it is. Raises ValueError for its length."""
+    """One seed per env: seed + i for an int, None for None, a sequence as it is. Raises ValueError for its length."""
     if seed is None:
         return [None] * num_envs
     if isinstance(seed, int | np.integer):
@@ -57,18 +57,18 @@ def as_seeds(seed: Seed | None, num_envs: int) -> list[int | None]:
 
 
 class Step(NamedTuple):
-    """What one step of N envs returned, in memory that later steps leave alone.
+    """The result of one step of N envs, in memory that later steps do not overwrite.
 
     Attributes:
-        obs: the true observations after the step, final ones included: reset is explicit. Float64 [N, O + P]: what a
-            policy sees, and behind it what only its critic does.
+        obs: the true observations after the step, including final ones (reset is explicit). Float64 [N, O + P]: the
+            policy's observation, then the additional one of the critic.
         reward: float64 [N].
         terminated: the episode ended in a terminal state; bool [N].
-        truncated: the episode ran into its time limit; bool [N]. Both may hold at once.
-        terms: the reward's parts by name, [N] each.
-        unstable: whose simulation broke down in this step, bool [N], None for none: MuJoCo has put it back to the
-            model's defaults in the middle of the episode, so that obs and reward are of no transition. The flags say
-            nothing of it.
+        truncated: the episode reached its time limit; bool [N]. Both may be True.
+        terms: the reward's terms by name, [N] each.
+        unstable: whose simulation became unstable in this step, bool [N]; None: no one's. MuJoCo has reset it to the
+            model's defaults in the middle of the episode, so obs and reward do not belong to a transition. `terminated`
+            and `truncated` do not show it.
     """
 
     obs: Tensor
@@ -80,10 +80,10 @@ class Step(NamedTuple):
 
 
 class Shapes(NamedTuple):
-    """What one observation and one action are in an env's own terms; a VecEnv's are flat.
+    """The env's own shapes of one observation and one action; a VecEnv's are flat.
 
     Attributes:
-        whole: actions are rounded to whole numbers.
+        whole: whether actions are rounded to whole numbers.
     """
 
     obs: tuple[int, ...]
@@ -92,16 +92,16 @@ class Shapes(NamedTuple):
 
 
 class VecEnv(Protocol):
-    """N envs stepped together; an env whose episode ended must be reset before its next step.
+    """N envs that are stepped together. An env whose episode has ended must be reset before its next step.
 
     Attributes:
-        obs_size: O, the numbers that a policy sees.
-        privileged: P, the further numbers of an observation here, which only a critic sees; 0 for most envs.
+        obs_size: O, size of the policy's observation.
+        privileged: P, size of the critic's additional observation; 0 for most envs.
         action_low: float32 [A].
         action_high: float32 [A].
         control_dt: seconds per env step.
-        exact_resume: whether load_state() continues episodes bit for bit, and copy() is there; otherwise it restarts
-            them.
+        exact_resume: whether load_state() continues episodes bit for bit, and copy() works. If not, load_state()
+            starts new episodes.
     """
 
     env_id: str
@@ -115,75 +115,74 @@ class VecEnv(Protocol):
 
     @property
     def task(self) -> Task | None:
-        """The task; None for an env of Gymnasium's."""
+        """The task; None for a Gymnasium env."""
 
     @property
     def shapes(self) -> Shapes | None:
-        """One observation and one action in the env's own terms; None where those are flat and of floats, too."""
+        """The env's own shapes of observation and action; None if these are flat float vectors as well."""
 
     @property
     def time_limit(self) -> int | None:
-        """Env steps after which an episode is truncated, if the env has such a limit."""
+        """Env steps after which an episode is truncated; None: no limit."""
 
     def reset(self, ids: Ids | None = None, seed: Seed | None = None) -> Tensor:
-        """Start new episodes in the envs ids (bool mask [N] or sorted ints; None for all).
+        """Start new episodes in envs ids (bool mask [N] or sorted ints; None: all).
 
-        seed restarts the random stream of env i from seed + i; a sequence gives each env its own, None leaving a
-        stream as it is. Returns the observations of the envs reset, float64 [n, O + P].
+        An int `seed` restarts the random stream of env i from seed + i. A sequence has one seed per env; None in it
+        leaves a stream as it is. Returns the observations of the reset envs, float64 [n, O + P].
         """
         ...
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
-        """Step all envs, or those of the bool mask active [N], under action [N, A].
+        """Step all envs, or those in the bool mask `active` [N], with action [N, A].
 
-        The others stand still: their obs is the present one, their reward and terms are 0, their flags False.
+        The others do not move: they return their current observation, reward and terms 0, and flags False.
         """
         ...
 
     def qpos(self, i: int) -> np.ndarray | None:
-        """A copy of env i's generalised positions, to render it from later; None where there are none to be had."""
+        """A copy of env i's generalised positions, for rendering; None if there are none."""
 
     def own(self, i: int) -> dict[str, np.ndarray]:
-        """Copies of the model fields that env i has of its own, by their names, to render it from later."""
+        """Copies of env i's own values of model fields, by name, for rendering."""
         ...
 
     def before(self, i: int) -> dict[str, Tensor] | None:
-        """The state in which env i's last step began, as the tensors of `state` of one env; None where there is none.
+        """The state at the start of env i's last step, as the tensors of `state` for one env; None if not available.
 
-        Loaded into an env alone, it makes the step again bit for bit.
+        After loading it into a single env, the same action repeats the step bit for bit.
         """
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything the future depends on: tensors, and the rest as JSON can hold it."""
+        """Everything that the future depends on: tensors, and other values that JSON can hold."""
         ...
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Continue from what state() returned. Raises ValueError if it is the state of other envs."""
+        """Continue from what state() returned. Raises ValueError if the state belongs to other envs."""
 
     def copy(self, source: Ids, target: Ids) -> None:
-        """Put the envs target [n] (sorted) where the envs source [n] are: the same physics state and episode clock.
+        """Copy the physics state and the episode clock of envs source [n] to envs target [n] (sorted).
 
-        Bit for bit: equal actions lead to equal futures until an episode ends; random streams stay each env's own.
-        Raises ValueError where states cannot be copied (`exact_resume` is False).
+        Bit for bit: equal actions then have equal results until an episode ends. Each env keeps its own random stream.
+        Raises ValueError if states cannot be copied (`exact_resume` is False).
         """
 
     def close(self) -> None:
-        """Release what the envs hold."""
+        """Release all resources."""
 
 
 def require_state_of(env: VecEnv, extra: dict[str, Any]) -> None:
-    """What state() returned is of such envs, and of as many; else raises ValueError."""
+    """Check that state() was called on the same number of the same envs; raises ValueError otherwise."""
     saved = (extra.get("env"), len(extra.get("streams", ())))
     if saved != (env.env_id, env.num_envs):
         raise ValueError(f"env state: expected {env.num_envs} x {env.env_id}, found {saved[1]} x {saved[0]}")
 
 
 class TaskVecEnv:
-    """VecEnv of N copies of a task on the CPU's batched physics, on `threads` threads (0: one per logical CPU).
+    """VecEnv of N copies of a task on the CPU's batched physics, with `threads` threads (0: one per logical CPU).
 
-    Results do not depend on the number of threads. seed None takes entropy from the operating system. time_limit
-    replaces the task's; with inf an episode has none. Raises TaskError for a task that breaks its contract; see
-    contract.py.
+    Results do not depend on the number of threads. seed None: entropy from the operating system. time_limit replaces
+    the task's limit; inf: no limit. Raises TaskError if the task breaks its contract; see contract.py.
 
     Attributes:
         streams: the envs' random streams.
@@ -204,7 +203,7 @@ class TaskVecEnv:
         self.physics = CpuPhysics(self.task.model, num_envs, threads, task.derived, seed, persistent)
         self.task.bind(self.physics)
         self.streams = task.streams.seeded(num_envs, seed)
-        # the reading of one clock, and what it was when each episode began
+        # one clock for all envs, and its value at the start of each env's episode
         self._clock, self._began = 0, np.zeros(num_envs, np.int64)
         self._action_shape = (num_envs, len(self.action_low))
         self.obs_size = self.task.observe().shape[-1]
@@ -225,7 +224,7 @@ class TaskVecEnv:
         return torch.from_numpy(self._observe()[chosen])
 
     def step(self, action: Tensor, active: Tensor | None = None) -> Step:
-        """Step all envs, or those of the mask active; see VecEnv.step. Raises ValueError for actions of wrong shape."""
+        """Step all envs, or those in the mask `active`; see VecEnv.step. Raises ValueError for a wrong action shape."""
         task, physics, controls = self.task, self.physics, action.numpy()
         if controls.shape != self._action_shape:
             raise ValueError(f"{self.env_id}: expected actions of shape {self._action_shape}, got {controls.shape}")
@@ -237,7 +236,7 @@ class TaskVecEnv:
         else:
             ids = as_ids(active, self.num_envs)
             unstable = physics.step(task.frame_skip, ids, task.stage, controls)
-            self._began += ~active.numpy()  # the others do not age
+            self._began += ~active.numpy()  # the clocks of the others stand still
         task.remember()
         self._clock += 1
         obs, truncated, terminated = self._observe(), self._began <= self._clock - self._limit, task.terminated()
@@ -251,11 +250,11 @@ class TaskVecEnv:
         return step if active is None else _masked(step, active)
 
     def _observe(self) -> np.ndarray:
-        """[N, O + P], in memory of its own. Raises BrokenEnv if it is not as wide as it was."""
+        """Observations [N, O + P], not a view. Raises BrokenEnv if the size has changed."""
         obs, more = self.task.observe(), self.task.privileged()
         sizes = obs.shape[-1], 0 if more is None else more.shape[-1]
         if sizes != (self.obs_size, self.privileged):
-            came = "observe() returned {} numbers an environment and privileged() {}".format(*sizes)
+            came = "observe() returned {} numbers per environment and privileged() {}".format(*sizes)
             raise BrokenEnv(f"{self.env_id}: {came}; at first it was {self.obs_size} and {self.privileged}")
         return obs if more is None else join(obs, more)
 
@@ -264,11 +263,11 @@ class TaskVecEnv:
         return self.physics.qpos[i].copy()
 
     def own(self, i: int) -> dict[str, np.ndarray]:
-        """Copies of the model fields that env i has of its own."""
+        """Copies of env i's own values of model fields."""
         return self.physics.own(i)
 
     def before(self, i: int) -> dict[str, Tensor]:
-        """The state in which env i's last step began; see VecEnv.before."""
+        """The state at the start of env i's last step; see VecEnv.before."""
         physics = {f"physics.{name}": value for name, value in self.physics.before(i).items()}
         return physics | {"elapsed": torch.from_numpy(self._clock - 1 - self._began[i : i + 1])}
 
@@ -279,7 +278,7 @@ class TaskVecEnv:
         return tensors, {"env": self.env_id, "streams": self.streams.state()}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Continue bit for bit from what state() returned. Raises ValueError if it is the state of other envs."""
+        """Continue bit for bit from what state() returned. Raises ValueError if the state belongs to other envs."""
         require_state_of(self, extra)
         if "elapsed" not in tensors:
             raise ValueError("env state: expected a tensor 'elapsed', found none")
@@ -288,19 +287,19 @@ class TaskVecEnv:
         self.streams.load_state(extra["streams"])
 
     def copy(self, source: Ids, target: Ids) -> None:
-        """Put the envs target where the envs source are, natively; see VecEnv.copy."""
+        """Copy the state of envs source to envs target; see VecEnv.copy."""
         origins, targets = np.asarray(source), as_ids(target, self.num_envs)
         if origins.shape != targets.shape or set(origins.tolist()) & set(targets.tolist()):
-            raise ValueError(f"copy: expected as many sources as targets, none of them both: {origins}, {targets}")
+            raise ValueError(f"copy: expected as many sources as targets, and no env in both: {origins}, {targets}")
         self.physics.copy(origins, targets)
         self._began[targets] = self._began[origins]
 
     def close(self) -> None:
-        """Nothing to release: the physics goes with its last array."""
+        """Nothing to do: the physics is freed with its last array."""
 
 
 class _LazyTensors(UserDict[str, Any]):
-    """A reward's terms, made tensors when somebody asks: a learner rarely does, and each costs 4 µs after a step."""
+    """Reward terms that become tensors when they are read: a learner rarely reads them, and each costs 4 µs."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
         self.data = arrays
@@ -310,7 +309,7 @@ class _LazyTensors(UserDict[str, Any]):
 
 
 def _masked(step: Step, active: Tensor) -> Step:
-    """The step with nothing but observations for the envs that stood still."""
+    """The step with reward, terms and flags cleared for the inactive envs."""
     still = ~active
     reward = step.reward.masked_fill(still, 0)  # filled, not multiplied: a NaN times 0 is NaN
     terms = {name: term.masked_fill(still, 0) for name, term in step.terms.items()}

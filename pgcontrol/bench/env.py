@@ -1,4 +1,4 @@
-"""How fast are the worlds? Env steps per second of VecEnv, of what it is built on, and of its peers, in one run."""
+"""Speed of the environments: steps per second of VecEnv, of the batch it uses, and of its peers, in one run."""
 
 import os
 import platform
@@ -26,34 +26,34 @@ from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 
 SYNC_ENVS = 8
 REPEATS = 11
-WRITTEN = "qpos", "qvel", "ctrl", "qacc_warmstart", "xfrc_applied"  # parts of the state that bodies move by
+WRITTEN = "qpos", "qvel", "ctrl", "qacc_warmstart", "xfrc_applied"  # state components that affect the dynamics
 
-# the number of envs, what starts their first episodes, and what plays the step of a number from there
+# (number of envs, function that starts the first episodes, function that plays the step with a given number)
 Contender = tuple[int, Callable[[], object], Callable[[int], Any]]
 
 
 def run(env_ids: Sequence[str], num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure env steps per second under random actions, episodes and resets included; print a table for each task.
+    """Measure env steps per second with random actions, including episodes and resets; print a table for each task.
 
-    The contenders take turns, REPEATS times, so that a disturbance of the machine meets them all:
+    The contenders take turns, REPEATS times, so that a disturbance of the machine affects all of them:
 
-    - vecenv: VecEnv, resetting what ended;
-    - bare: `mujoco.batch` of the same model on the same threads, replaying vecenv's actions and all that its resets and
-      pushes do to bodies. The trajectories are the same to the bit, so the physics costs the same and the difference is
-      what VecEnv adds;
-    - envpool: EnvPool's env of the task, with its autoreset, on the same threads (where EnvPool is installed);
-    - sync: Gymnasium's SyncVectorEnv of 8 envs, for tasks that are Gymnasium's;
-    - dm_control: one env of it, for tasks of the suite (where dm_control is installed).
+    - vecenv: VecEnv, with resets of ended episodes;
+    - bare: `mujoco.batch` with the same model and threads. It replays vecenv's actions and everything that vecenv's
+      resets and pushes write. The trajectories are bit-identical, so the physics costs the same, and the difference is
+      the overhead of VecEnv;
+    - envpool: EnvPool's env of the task, with its autoreset, on the same threads (if EnvPool is installed);
+    - sync: Gymnasium's SyncVectorEnv with 8 envs, for tasks that Gymnasium has;
+    - dm_control: one dm_control env, for tasks of the suite (if dm_control is installed).
 
     Args:
         env_ids: tasks of the catalogue.
-        num_envs: envs of all contenders but sync.
+        num_envs: number of envs of all contenders but sync.
         threads: physics threads.
         seconds: time for one turn of one contender.
         out: the JSON file to write, or None.
 
     Returns:
-        What is written: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
+        The written content: {"host": ..., "settings": ..., "envs": {env: {contender: {"steps_per_second": median,
         "low": min, "high": max, "vecenv_ratio": median over turns of vecenv / contender}}}}.
     """
     result = {
@@ -97,7 +97,7 @@ def _rate(contender: Contender, steps: int) -> float:
 
 
 def vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
-    """VecEnv, whose step resets the envs that end in it and returns their ids."""
+    """VecEnv; a step resets the envs whose episodes end, and returns their ids."""
     rows = torch.from_numpy(actions).unbind()
 
     def step(t: int) -> np.ndarray:
@@ -111,17 +111,17 @@ def vecenv(env: TaskVecEnv, actions: np.ndarray) -> Contender:
 
 
 def bare(env: TaskVecEnv, actions: np.ndarray, steps: int, threads: int) -> Contender:
-    """The batch below VecEnv: it makes the calls that VecEnv makes in `steps` steps, which are played now to note them.
+    """The batch below VecEnv. It makes the same calls as VecEnv in `steps` steps, which are recorded here first.
 
-    What was written before a call is written again, so bodies are randomised, pushed and brought to rest alike.
+    What was written before a call is written again, so that bodies are randomised, pushed and reset in the same way.
     """
     num_envs, begin, play = vecenv(env, actions)
     batch = Batch(env.task.model, num_envs, threads, persistent=env.task.stage != "none")
     own = {name: env.physics.expand(name) for name in env.physics.own(0)}
     fields = {name: env.physics.bind(name) for name in WRITTEN} | own
     copies = {name: batch.bind(name) for name in WRITTEN} | {name: batch.expand(name) for name in own}
-    calls: list[list[Callable[[], object]]] = [[]]  # of the first reset, and of each step
-    last: dict[str, np.ndarray] = {}  # the fields after the last call
+    calls: list[list[Callable[[], object]]] = [[]]  # calls of the first reset, and of each step
+    last: dict[str, np.ndarray] = {}  # values of the fields after the last call
 
     def noting(method: Callable[..., Any], again: Callable[..., Callable[[], object]]) -> Callable[..., Any]:
         def noted(*args: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How fast does each head train? All in one run, in turns, beside the first."""
+"""Training speed of each head: all in one run, in turns, compared with the first."""
 
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,14 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
 
     Args:
         env_id: a task.
-        heads: the first is what the others are compared with; each by PPO, or the algorithm that is made for it.
-        settings: dotted settings beside the task's recommended ones.
+        heads: the others are compared with the first; each is trained by PPO, or by the algorithm made for it.
+        settings: dotted settings in addition to the task's recommended ones.
         seconds: time for one turn of one head.
         out: the JSON file to write, or None.
 
     Returns:
-        {"env": ..., "rows": {head: {"rate": median steps/s, "low": least, "high": most, "ratio": median over turns of
-        the rate by the first head's in the same turn}}}.
+        {"env": ..., "rows": {head: {"rate": median steps/s, "low": smallest, "high": largest, "ratio": median over
+        turns of the rate divided by the first head's in the same turn}}}.
     """
     own = {row.head: {"algorithm": name} for name, row in catalog.algorithms().items() if row.head}
     common = {"env": env_id, "compile": "on"} | settings

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO, to be compared with: as shipped, or with the settings of a config of ours."""
+"""Stable-Baselines3's PPO for comparison: with its defaults, or with the settings of one of our configs."""
 
 import math
 from importlib.util import find_spec
@@ -14,18 +14,18 @@ PACKAGE = "stable_baselines3"
 
 
 def installed() -> bool:
-    """Whether the peer is there: extra `peers`."""
+    """Whether Stable-Baselines3 is installed: extra `peers`."""
     return find_spec(PACKAGE) is not None
 
 
 def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
-    """A PPO of Stable-Baselines3 on the CPU, silent, ready to `learn`.
+    """A PPO of Stable-Baselines3 on the CPU, without output, ready to `learn`.
 
     Args:
-        config: of PPO, whose task to train.
-        like_ours: with the config's sizes and step size, the first σ where its head has one, and observations and
-            rewards normalised as ours are (by VecNormalize); or else its defaults, one environment and all of it raw.
-        seed: everything random follows from it.
+        config: a config of PPO; its task is trained.
+        like_ours: use the config's sizes and step size, the initial σ if its head has one, and normalise observations
+            and rewards as we do (with VecNormalize). False: its defaults, one environment, no normalisation.
+        seed: seed of all random streams.
     """
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
@@ -53,13 +53,13 @@ def ppo(config: Config, like_ours: bool, seed: int = 0) -> Any:
 
 
 def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str, Any]:
-    """Its PPOs with the same settings: on its own copies of Gymnasium's env, and on ours, batched.
+    """Its PPO with the same settings on Gymnasium's env (separate copies), and on our batched env.
 
     Args:
-        env_id: a task that is Gymnasium's, too.
-        num_envs: environments of both.
-        threads: physics threads of ours, which are tried with one thread as well.
-        steps: of each environment between two updates; an update makes 10 epochs of two minibatches.
+        env_id: a task that Gymnasium has as well.
+        num_envs: number of environments of both.
+        threads: physics threads of our env, which is also measured with one thread.
+        steps: steps per environment between two updates; an update makes 10 epochs with two minibatches.
 
     Raises:
         InputError: Gymnasium has no such task.
@@ -69,7 +69,7 @@ def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str,
     from stable_baselines3.common.env_util import make_vec_env
 
     if env_id not in gymnasium.registry:
-        raise InputError(f"bench sb3: {env_id} is not one of Gymnasium's tasks, so nothing can be compared")
+        raise InputError(f"bench sb3: Gymnasium has no task {env_id}, so there is nothing to compare with")
     with python_warnings():
         envs = {"its own make_vec_env": make_vec_env(env_id, num_envs, seed=0)}
     for count in sorted({1, threads}):
@@ -80,7 +80,7 @@ def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str,
 
 
 def learn(model: Any) -> int:
-    """A rollout and an update; returns how many environment steps they took."""
+    """A rollout and an update; returns the number of environment steps."""
     before = model.num_timesteps
     model.learn(1, reset_num_timesteps=False)
     return model.num_timesteps - before
@@ -89,5 +89,5 @@ def learn(model: Any) -> int:
 def _silent(model: Any) -> Any:
     from stable_baselines3.common.logger import Logger
 
-    model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder in the temporary one
+    model.set_logger(Logger(folder=None, output_formats=[]))  # the default creates a temporary folder
     return model

@@ -1,4 +1,4 @@
-"""How much faster is Stable-Baselines3 on our worlds? Its PPO on its own copies of Gymnasium's env, and on ours."""
+"""Speed of Stable-Baselines3's PPO on our environments, compared with its own copies of Gymnasium's env."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,22 +14,22 @@ ROLLOUT = 4096  # environment steps between two updates
 
 
 def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | None) -> dict[str, Any]:
-    """Measure whole trainings by Stable-Baselines3's PPO, print a table, write JSON.
+    """Measure whole trainings with Stable-Baselines3's PPO, print a table, write JSON.
 
-    Both have the same settings: `num_envs` environments, rollouts of 4096 steps, two minibatches, 10 epochs, one torch
-    thread. Its own are what its make_vec_env gives: Gymnasium's envs, one after the other, in a DummyVecEnv.
+    All rows have the same settings: `num_envs` environments, rollouts of 4096 steps, two minibatches, 10 epochs, one
+    torch thread. Its own envs come from its make_vec_env: Gymnasium's envs, one after the other, in a DummyVecEnv.
 
     Args:
-        env_id: a task that is Gymnasium's, too.
-        num_envs: environments of both.
-        threads: physics threads of ours, which are tried with one thread as well: where others use the cores, one is
-            faster.
+        env_id: a task that Gymnasium has as well.
+        num_envs: number of environments.
+        threads: physics threads of our env, which is also measured with one thread: if other processes use the cores,
+            one is faster.
         seconds: time for one turn of one row.
         out: the JSON file to write, or None.
 
     Returns:
-        What is written: {"env": ..., "settings": ..., "rows": {row: {"rate": median env steps/s, "low": least, "high":
-        most, "ratio": median over turns of the rate by that of its own envs in the same turn}}}.
+        The written content: {"env": ..., "settings": ..., "rows": {row: {"rate": median env steps/s, "low": smallest,
+        "high": largest, "ratio": median over turns of the rate divided by that of its own envs in the same turn}}}.
 
     Raises:
         InputError: Stable-Baselines3 is not installed, or Gymnasium has no such task.

@@ -1,4 +1,4 @@
-"""What does a step cost, and how much memory does a run take, from a few environments to many?"""
+"""Cost of a step and memory of a run, from few environments to many."""
 
 import multiprocessing
 import resource
@@ -16,16 +16,16 @@ from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
 
 COUNTS = (8, 16, 32, 64, 128, 256, 512)
-LEAST_STEPS = 8192  # environment steps timed for each count, at least
+LEAST_STEPS = 8192  # smallest number of environment steps that are timed for each count
 
 
 class Cost(NamedTuple):
-    """What a training with so many environments takes.
+    """The cost of a training with a number of environments.
 
     Attributes:
-        microseconds: for a step of one environment, everything included.
-        collecting: of these, all but the update.
-        megabytes: peak memory over what the process held before its first rollout.
+        microseconds: time per step of one environment, everything included.
+        collecting: the part of it that is not the update.
+        megabytes: peak memory minus the process's memory before its first rollout.
     """
 
     microseconds: float
@@ -34,23 +34,23 @@ class Cost(NamedTuple):
 
 
 def run(env_id: str, seconds: float, out: Path | None, counts: tuple[int, ...] = COUNTS, **settings: Any) -> dict:
-    """Measure each count in a process of its own, print a table, write JSON.
+    """Measure each count in its own process, print a table, write JSON.
 
     Args:
         env_id: a task.
         seconds: time for each count.
         out: the JSON file to write, or None.
         counts: numbers of environments.
-        settings: dotted settings beside the task's recommended ones.
+        settings: dotted settings in addition to the task's recommended ones.
 
     Returns:
-        What is written: {"settings": ..., "costs": {count: Cost as a dict}}.
+        The written content: {"settings": ..., "costs": {count: Cost as a dict}}.
     """
     context, costs = multiprocessing.get_context("spawn"), {}
-    table = Table("environments", "µs a step", "of them collecting", "MB", title=env_id)
+    table = Table("environments", "µs per step", "of these collecting", "MB", title=env_id)
     for count in counts:
         chosen = {"env": env_id, "compile": "on"} | settings | {"num_envs": count}
-        # memory given back to nobody would count for the next; a Pool would kill it before it has tidied up
+        # memory that is not returned to the system would count for the next; a Pool would kill it before its cleanup
         with ProcessPoolExecutor(1, context) as pool:
             cost = pool.submit(_measure, chosen, seconds).result()
         costs[str(count)] = cost._asdict()
@@ -65,7 +65,7 @@ def _measure(settings: dict[str, Any], seconds: float) -> Cost:
     learner.env.reset()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     learner.collector.collect()
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # before the compiler, which takes far more
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before  # before compilation, which needs far more
     learner.update()
     began, first, updating = time.perf_counter(), learner.steps, 0.0
     while (elapsed := time.perf_counter() - began) < seconds or learner.steps - first < LEAST_STEPS:

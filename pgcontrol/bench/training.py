@@ -1,6 +1,6 @@
-"""How fast does it learn? Acting, updating and whole trainings, each beside its limit and beside Stable-Baselines3.
+"""Training speed: acting, updating and whole trainings, compared with their limits and with Stable-Baselines3.
 
-All rows of one call are measured in one run, in turns, so that ratios hold on a machine that others use too.
+All rows of one call are measured in one run, in turns, so that ratios are valid on a machine with other load.
 """
 
 import multiprocessing
@@ -29,14 +29,14 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
     Args:
         env_id: a task.
         heads: heads to train.
-        settings: dotted settings beside the task's recommended ones.
+        settings: dotted settings in addition to the task's recommended ones.
         seconds: time for one turn of one row.
         out: the JSON file to write, or None.
 
     Returns:
-        What is written: {"settings": ..., "gflops": ..., "rows": {row: {"rate": median, "low": min, "high": max,
-        "limit": the rate that nothing but arithmetic and physics would allow}}, "split": {head: {part: share of wall
-        time}}}. Rates are environment steps/s, for `update` rows samples/s.
+        The written content: {"settings": ..., "gflops": ..., "rows": {row: {"rate": median, "low": min, "high": max,
+        "limit": the rate if only arithmetic and physics cost time}}, "split": {head: {part: fraction of the wall
+        time}}}. Rates are environment steps/s; for `update` rows samples/s.
     """
     asked = {head: {"env": env_id, "compile": "on", **settings, "head": head} for head in heads}
     learners = {head: warm(configure(of_head)) for head, of_head in asked.items()}
@@ -75,7 +75,7 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
 
 
 def _print(result: dict[str, Any]) -> None:
-    """Rates with their range over turns, ratios to the first head and to Stable-Baselines3, where the time goes."""
+    """Print rates with their range over turns, ratios to the first head and Stable-Baselines3, and the time split."""
     rows, first = result["rows"], next(iter(result["split"]))
     peers = {f"x {first}": f"train {first}"}
     peers |= {name.replace("train Stable-Baselines3", "x SB3"): name for name in rows if "Stable" in name}
@@ -89,7 +89,7 @@ def _print(result: dict[str, Any]) -> None:
 
 
 def _gflops() -> float:
-    """What one thread makes of a matrix product large enough to hide everything else, 10⁹ operations/s."""
+    """Speed of one thread in a matrix product that is large enough to hide overheads, 10⁹ operations/s."""
     n, a = 512, torch.randn(512, 512)
     began = time.perf_counter()
     for _ in range(10):
@@ -98,7 +98,7 @@ def _gflops() -> float:
 
 
 def _limits(learners: dict[str, Learner], gflops: float, physics: float) -> dict[str, float]:
-    """What the networks' products (2 operations a weight, 3 times that with the gradient) and physics allow, by row."""
+    """Limits of the rates from matrix products (2 operations per weight, 6 with gradient) and physics, by row."""
     limits = {}
     for head, learner in learners.items():
         actor = sum(p.numel() for part in (learner.policy.actor_trunk, learner.policy.head) for p in part.parameters())
@@ -109,7 +109,7 @@ def _limits(learners: dict[str, Learner], gflops: float, physics: float) -> dict
 
 
 def warm(config: Config) -> Learner:
-    """A learner after two updates: what is compiled is compiled."""
+    """A learner after two updates, so that compilation is done."""
     torch.set_num_threads(1)
     learner = Learner(config)
     for _ in range(2):
@@ -118,7 +118,7 @@ def warm(config: Config) -> Learner:
 
 
 def timed(seconds: float, once: Callable[..., int], *args: Any, threads: int = 1) -> float:
-    """Units a second of `once(*args)`, which does some and says how many, on so many of torch's threads."""
+    """Units per second of `once(*args)`, which returns the number of its units, with a number of torch threads."""
     torch.set_num_threads(threads)
     began, done = time.perf_counter(), 0
     while (elapsed := time.perf_counter() - began) < seconds:
@@ -139,7 +139,7 @@ def _act(learner: Learner, obs: Tensor, noise: Tensor) -> int:
 
 
 def _update(seconds: float, learner: Learner) -> float:
-    """Samples a second through whole updates on rollouts collected outside the clock."""
+    """Samples per second of whole updates; the rollouts are collected outside the timing."""
     torch.set_num_threads(1)
     config, spent, samples = learner.config, 0.0, 0
     while spent < seconds:
@@ -149,7 +149,7 @@ def _update(seconds: float, learner: Learner) -> float:
 
 
 def train(learner: Learner, spent: dict[str, float]) -> int:
-    """An update, which takes so many environment steps; the time that each part took is added to `spent`."""
+    """An update; returns its number of environment steps, and adds the time of each part to `spent`."""
     row = learner.update()
     for part in spent:
         spent[part] += row[f"time/{part}"]
@@ -157,7 +157,7 @@ def train(learner: Learner, spent: dict[str, float]) -> int:
 
 
 def _side_by_side(config: Config, seconds: float) -> float:
-    """Two trainings at once, a process and a thread each: the sum of their rates."""
+    """Two trainings at the same time, with one process and one thread each: the sum of their rates."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         alone = [nested(config) | {"seed": seed, "threads": 1} for seed in (0, 1)]
         return sum(pool.map(partial(_solo, seconds), alone, chunksize=1))

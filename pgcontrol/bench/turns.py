@@ -1,4 +1,4 @@
-"""Measuring in turns, so that a disturbance of the machine meets all that is compared."""
+"""Measurements in turns, so that a disturbance of the machine affects everything that is compared."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +14,9 @@ Rates = dict[str, list[float]]  # name -> its rate in every turn
 
 
 def in_turns(measures: Mapping[str, Callable[[], float]], turns: int) -> Rates:
-    """Call each measure once a turn; each turn begins with another one.
+    """Call each measure once per turn; each turn begins with another one.
 
-    What runs before may leave threads or clocks behind, so that none is always second to the same.
+    A measurement may leave threads or clock speeds behind, so no measure should always follow the same other one.
     """
     rates: Rates = {name: [] for name in measures}
     order = list(measures)
@@ -28,17 +28,17 @@ def in_turns(measures: Mapping[str, Callable[[], float]], turns: int) -> Rates:
 
 
 def spans(rates: Rates) -> dict[str, dict[str, float]]:
-    """The median of each name's turns, the least and the most of them."""
+    """Median, minimum and maximum over turns, for each name."""
     return {name: {"rate": median(turns), "low": min(turns), "high": max(turns)} for name, turns in rates.items()}
 
 
 def ratio(rates: Rates, one: str, other: str) -> float:
-    """The median over turns of one rate by another in the same turn."""
+    """The median over turns of one rate divided by another in the same turn."""
     return median(a / b for a, b in zip(rates[one], rates[other], strict=True))
 
 
 def show(title: str, rows: Mapping[str, Mapping[str, Any]], more: Mapping[str, Iterable[str]]) -> None:
-    """Print a table of rates with their ranges over turns, and more columns: name -> a cell for each row."""
+    """Print a table of rates with their ranges over turns, and further columns: name -> one cell per row."""
     columns = [Column("per second", justify="right"), Column("lowest to highest", justify="right", no_wrap=True)]
     columns += [Column(name, justify="right") for name in more]
     table = Table(Column("row", no_wrap=True), *columns, title=title)
@@ -48,7 +48,7 @@ def show(title: str, rows: Mapping[str, Mapping[str, Any]], more: Mapping[str, I
 
 
 def write(result: dict[str, Any], out: Path | None) -> dict[str, Any]:
-    """The result, which is also written to `out`, as JSON, where one is given."""
+    """Return the result, and write it to `out` as JSON if given."""
     if out is not None:
         out.write_text(json.dumps(result, indent=1) + "\n")
     return result

@@ -11,20 +11,20 @@ from pgcontrol.charts.chart import LETTER, Chart, cut, dot, stroke, text
 from pgcontrol.charts.lines import BOTTOM, RIGHT, WIDTH, whose
 from pgcontrol.charts.scale import Ends, Scale, fit, number
 
-BEYOND = 40  # pixels at the right edge for the count of runs that lie beyond it
-NAME = 24  # letters of an arm's name beside its bar
-STEP, TOP = 26, 8  # height of a bar's row, and room above the first
+BEYOND = 40  # pixels at the right edge for the number of runs that lie beyond it
+NAME = 24  # largest number of characters of an arm's name next to its bar
+STEP, TOP = 26, 8  # height of a bar's row, and space above the first
 
 
 @dataclass
 class Bar:
-    """A row of a chart of estimates: an interval, a mark in it, and the runs behind it.
+    """A row of a chart of estimates: an interval, a mark in it, and the values of the runs.
 
     Attributes:
         points: (value, its tooltip) of each run.
         beyond: number of runs without a value: written at the right edge.
-        faint: the same of runs that diverged, drawn hollow.
-        arm: whether the name is an arm's, which the page's legend can hide; otherwise it is a route's.
+        faint: points of runs that diverged, drawn hollow.
+        arm: whether the name is an arm, which the page's legend can hide; otherwise it is a route.
     """
 
     name: str
@@ -39,19 +39,19 @@ class Bar:
     arm: bool = True
 
     def values(self) -> list[float]:
-        """All that is drawn."""
+        """All values that are drawn."""
         found = (self.estimate, self.low, self.high, *(value for value, _ in (*self.points, *self.faint)))
         return [value for value in found if value is not None]
 
     def told(self) -> dict[str, Any]:
-        """All that a page's script says of it."""
+        """The data of the bar for the page's script."""
         never = [f"{self.beyond} never"] if self.beyond else []
         says = [self.says, *(says for _, says in (*self.points, *self.faint)), *never]
         return {"name": self.name, "arm": self.arm, "c": self.colour, "says": says}
 
 
 def bars(label: str, rows: Sequence[Bar], title: str, ends: Ends = (None, None), rule: float | None = None) -> Chart:
-    """Estimates with their intervals, one below the other; `title` is the axis's, `label` is for who cannot see."""
+    """Estimates with intervals, one below the other; `title` is the axis title, `label` is for screen readers."""
     values = [value for row in rows for value in row.values()] + ([] if rule is None else [rule])
     left = 16 + LETTER * min(NAME, max(len(row.name) for row in rows))
     right = WIDTH - (BEYOND if any(row.beyond for row in rows) else RIGHT)

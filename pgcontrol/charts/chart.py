@@ -1,8 +1,8 @@
 """A chart as SVG text, alone in a page or several in a file.
 
-Colours are classes of `chart.css` (`c0`, `c1`, ... `base` for the baseline), so that light, dark and print share one
-drawing. What a page's script needs to answer pointers and keys is in `data-chart`, as JSON: curves over `at`, or `rows`
-of words.
+Colours are classes of `chart.css` (`c0`, `c1`, ... `base` for the baseline), so that light mode, dark mode and print
+share one drawing. The data that a page's script needs for pointers and keys is in `data-chart`, as JSON: curves over
+`at`, or `rows` of words.
 """
 
 import json
@@ -13,23 +13,23 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-HUES = 7  # colours of the style sheet beside the baseline's; names beyond them are dashed
-LETTER = 7.2  # pixels: width of a letter of a title, at the size that phones show it
-HEADING = 9.3  # pixels: width of a letter of a file's title
+HUES = 7  # colours of the style sheet in addition to the baseline's; further names are dashed
+LETTER = 7.2  # pixels: width of a character of a title, at its size on phones
+HEADING = 9.3  # pixels: width of a character of a file's title
 GAP = 18  # pixels between the charts of a file
 ROW = 18  # pixels: height of a line of a key
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing in pixels of its own.
+    """A drawing with its own coordinates in pixels.
 
     Attributes:
-        label: what it shows, for screen readers.
-        parts: elements of SVG.
+        label: description for screen readers.
+        parts: SVG elements.
         size: width and height.
-        data: what the page's script shows of it.
-        corner: left and upper end of the view.
+        data: data for the page's script.
+        corner: left and top of the view.
     """
 
     label: str
@@ -39,16 +39,16 @@ class Chart:
     corner: tuple[float, float] = (0, 0)
 
     def __html__(self) -> str:
-        """The element in a page, as templates ask for it: every word in it is escaped."""
-        # between single quotes JSON's own need not be escaped, which would make them six times as long
-        told = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
-        told = escape(told, quote=False).replace("'", "&#39;")
-        return self._element(f"data-chart='{told}'")
+        """The element in a page; templates call this. All text in it is escaped."""
+        # in single quotes, JSON's double quotes need no escape, which would be six times as long
+        data = json.dumps(self.data, separators=(",", ":"), ensure_ascii=False)
+        data = escape(data, quote=False).replace("'", "&#39;")
+        return self._element(f"data-chart='{data}'")
 
     __str__ = __html__
 
     def at(self, x: float, y: float) -> str:
-        """The element at a place in another."""
+        """The element at a position in another element."""
         return self._element(f'x="{x:g}" y="{y:g}" width="{self.size[0]:g}" height="{self.size[1]:g}"')
 
     def _element(self, attributes: str) -> str:
@@ -62,8 +62,8 @@ class Entry:
     """A line of a key.
 
     Attributes:
-        look: what stands beside the name: a `line`, a `run` (a dot), or a `badge`.
-        badge: letter in the badge.
+        look: the symbol next to the name: a `line`, a `run` (a dot), or a `badge`.
+        badge: the character in the badge.
     """
 
     name: str
@@ -73,34 +73,34 @@ class Entry:
 
 
 def hue(place: int) -> str:
-    """Classes of the n-th colour."""
+    """Classes of the colour with this index."""
     return f"c{place % HUES}" + (f" d{place // HUES}" if place >= HUES else "")
 
 
 def text(x: float, y: float, words: str, anchor: str, look: str = "tick") -> str:
-    """Words at a place."""
+    """An SVG text element."""
     return f'<text class="{look}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
 def stroke(look: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    """A straight line."""
+    """An SVG line element."""
     return f'<line class="{look}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
 def dot(look: str, x: float, y: float, radius: float = 3, more: str = "", says: str = "") -> str:
-    """A disc, and what it says to a pointer."""
-    told = f"><title>{escape(says)}</title></circle>" if says else "/>"
-    return f'<circle class="{look}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.3g}"{more}{told}'
+    """A disc, with a tooltip `says`."""
+    end = f"><title>{escape(says)}</title></circle>" if says else "/>"
+    return f'<circle class="{look}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.3g}"{more}{end}'
 
 
 def badge(x: float, y: float, entry: Entry, radius: float = 8) -> str:
-    """A disc, with a letter in it where there is room."""
+    """A disc, with a character in it if it is large enough."""
     letter = text(x, y + 3.6, entry.badge, "middle", "letter") if radius >= 7 else ""
     return f'<g class="{entry.colour}">{dot("badge", x, y, radius)}{letter}</g>'
 
 
 def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tuple[list[str], float]:
-    """Entries side by side, in as many lines as they need; the elements, and the height they take."""
+    """Entries next to each other, in as many lines as needed; returns the elements and their height."""
     drawn, x, y = list[str](), left, top + ROW / 2
     for entry in entries:
         wide = 30 + LETTER * len(entry.name)
@@ -117,7 +117,7 @@ def key(entries: Sequence[Entry], left: float, top: float, right: float) -> tupl
 
 
 def sheet(title: str, rows: Sequence[Sequence[Chart]], entries: Sequence[Entry] = ()) -> str:
-    """A file of its own: rows of charts under a title, and the key of what they have in common."""
+    """An SVG file: rows of charts under a title, with a common key."""
     wide = max(sum(chart.size[0] + GAP for chart in row) for row in rows) + GAP
     drawn, y = list[str](), float(GAP)
     for words in (piece for line in title.splitlines() for piece in textwrap.wrap(line, int(wide / HEADING))):
@@ -137,10 +137,10 @@ def sheet(title: str, rows: Sequence[Sequence[Chart]], entries: Sequence[Entry] 
 
 
 def style() -> str:
-    """The rules that a page or a file needs, so that charts have colours."""
+    """The style sheet that a page or a file with charts needs."""
     return resources.files("pgcontrol.charts").joinpath("chart.css").read_text("utf-8")
 
 
 def cut(words: str, length: int) -> str:
-    """Words, no longer than so many letters."""
+    """Text, shortened to `length` characters."""
     return words if len(words) <= length else f"{words[: length - 1]}…"

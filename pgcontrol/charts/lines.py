@@ -12,7 +12,7 @@ from pgcontrol.charts.scale import Ends, Scale, fit, number
 
 WIDTH, HEIGHT = 440, 286
 LEFT, RIGHT, TOP, BOTTOM = 50, 22, 26, 38
-WORD = 34  # pixels: greatest width of a number below the axis
+WORD = 34  # pixels: largest width of a number below the axis
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Line:
 
     Attributes:
         colour: class of the style sheet.
-        arm: whether the name is an arm's, which the page's legend can hide; otherwise it is a joint's.
-        look: a `line`, `dots`, `both`, or a `cloud` of dots, later ones stronger.
+        arm: whether the name is an arm, which the page's legend can hide; otherwise it is a joint.
+        look: a `line`, `dots`, `both`, or a `cloud` of dots in which later ones are stronger.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Axes:
 
     Attributes:
         log: whether y is logarithmic.
-        ends: of y; None: from the data.
-        log_x: whether x is.
-        ends_x: of x; None: from the data.
+        ends: ends of y; None: from the data.
+        log_x: whether x is logarithmic.
+        ends_x: ends of x; None: from the data.
     """
 
     x: str
@@ -66,13 +66,13 @@ def lines(
     """Curves over a common x.
 
     Args:
-        label: what the chart is of, for who cannot see it.
+        label: description for screen readers.
         curves: what to draw, the first on top.
-        axes: how.
+        axes: titles and scales.
         rule: a horizontal line and its name.
-        marks: (x, y, what to say) of triangles.
-        uprights: (x, class) of lines from bottom to top.
-        entries: a key of the chart's own, between its title and the curves.
+        marks: (x, y, tooltip) of triangles.
+        uprights: (x, class) of vertical lines.
+        entries: the chart's own key, between its title and the curves.
     """
     names, height = key(entries, LEFT, 20, WIDTH - RIGHT)
     x = _across(curves, axes)
@@ -94,7 +94,7 @@ def lines(
 
 
 def _across(curves: Sequence[Line], axes: Axes) -> Scale:
-    """The scale of x: of a linear one from the first point to the last, and from 0 where that is near."""
+    """The scale of x. A linear one covers all points, and starts at 0 if that is near the first one."""
     ends = [float(end) for c in curves if len(c.x) for end in (c.x.min(), c.x.max())] or [0.0, 1.0]
     first, last = axes.ends_x or (min(ends), max(ends))
     if axes.log_x:
@@ -123,12 +123,12 @@ def _curve(curve: Line, x: Scale, y: Scale) -> str:
 
 
 def whose(name: str, colour: str, arm: bool) -> str:
-    """Attributes of a group: an arm's can be found by its name."""
+    """Attributes of a group; an arm's group can be found by its name."""
     return f'class="arm {colour}" data-arm="{escape(name)}"' if arm else f'class="{colour}"'
 
 
 def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
-    """The numbers of curves for the script; a curve's own x only where it is not the chart's."""
+    """The numbers of curves for the script; `at` of a curve only if it differs from the chart's x."""
     lines = []
     for curve in curves:
         own = None if np.array_equal(curve.x, at) else curve.x
@@ -139,7 +139,7 @@ def numbers(at: np.ndarray, curves: Sequence[Line]) -> dict[str, Any]:
 
 
 def frame(x: Scale, y: Scale, axes: Axes, words: Sequence[str] = ()) -> str:
-    """Grid, numbers and titles of axes; words stand at 0, 1, ... in place of the numbers of x."""
+    """Grid, tick labels and axis titles; `words` replace the tick labels of x at 0, 1, ...."""
     levels = [(y(tick), number(tick)) for tick in y.ticks()]
     parts = [stroke("grid", x.start, at, x.end, at) + text(x.start - 6, at + 4, says, "end") for at, says in levels]
     below = [*enumerate(words)] or [(tick, number(tick)) for tick in x.ticks(4, WORD)]

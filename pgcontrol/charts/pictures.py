@@ -13,16 +13,16 @@ from pgcontrol.charts.chart import Chart, stroke, text
 from pgcontrol.charts.lines import Line, numbers
 from pgcontrol.charts.scale import number
 
-Objects = Sequence[Mapping[str, Any]]  # as JSON has them
-Corners = tuple[np.ndarray, np.ndarray]  # the lower left and the upper right of a plane, [2] each
+Objects = Sequence[Mapping[str, Any]]  # JSON objects
+Corners = tuple[np.ndarray, np.ndarray]  # the lower left and the upper right corner of a plane, [2] each
 SIZE = WIDTH, HEIGHT = 230, 124
 LEFT, RIGHT, TOP, BOTTOM = 28, 6, 6, 24
-MOST = 0.98  # share of the points of all paths, to each side, that the picture has room for
+MOST = 0.98  # quantile of the points of all paths, on each side, that the picture contains
 ROOM = 4  # cm around the picture
 
 
 class Trail(NamedTuple):
-    """The way of an episode on a plane.
+    """The path of an episode on a plane.
 
     Attributes:
         points: [P, 2], in cm.
@@ -35,7 +35,7 @@ class Trail(NamedTuple):
 
 
 def image(pixels: np.ndarray, box: tuple[float, float, float, float]) -> str:
-    """Pixels [h, w, 3] or [h, w, 4] uint8, stretched to a box: left, top, width, height."""
+    """An image [h, w, 3] or [h, w, 4] uint8, stretched to a box: left, top, width, height."""
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "PNG", optimize=True)
     source = base64.b64encode(data.getvalue()).decode()
@@ -47,7 +47,7 @@ def _place(box: tuple[float, float, float, float]) -> str:
 
 
 def over_steps(label: str, pixels: np.ndarray, steps: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> Chart:
-    """A picture of a density from −1 to 1 over training; mean and deviation [P] at `steps` are told."""
+    """An image of a density from −1 to 1 over training; the script shows mean and deviation [P] at `steps`."""
     box = (LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
     drawn = [
         image(pixels, box),
@@ -62,7 +62,7 @@ def over_steps(label: str, pixels: np.ndarray, steps: np.ndarray, mean: np.ndarr
 
 
 def at_the_end(label: str, heights: np.ndarray, says: str) -> Chart:
-    """A histogram, heights [C] of at most 1, from −1 to 1."""
+    """A histogram from −1 to 1 with heights [C] of at most 1."""
     left, right, foot = LEFT / 2, WIDTH - LEFT / 2, HEIGHT - BOTTOM
     drawn = [
         mass(heights, left, right, foot, foot - TOP),
@@ -72,16 +72,16 @@ def at_the_end(label: str, heights: np.ndarray, says: str) -> Chart:
 
 
 def mass(heights: np.ndarray, left: float, right: float, foot: float, tall: float) -> str:
-    """A histogram, heights [C] of at most 1, that stands on a line at `foot`; a height of 1 is `tall` pixels."""
+    """A histogram with heights [C] of at most 1 on a line at `foot`; a height of 1 is `tall` pixels."""
     wide = (right - left) / len(heights)
     steps = "".join(f"V{foot - h * tall:.1f}H{left + (i + 1) * wide:.1f}" for i, h in enumerate(heights))
     return f'<path class="mass" d="M{left:g} {foot:g}{steps}V{foot:g}Z"/>' + stroke("axis", left, foot, right, foot)
 
 
 def corners(shapes: Objects, paths: Sequence[np.ndarray]) -> Corners:
-    """The lower left and the upper right [2] of a plane: all shapes, and of all paths what most of them keep to.
+    """Lower left and upper right corner [2] of a plane that contains all shapes and most points of all paths.
 
-    A few that run far away would leave the others too small to be seen.
+    A few paths that lead far away would make the others too small.
     """
     at, half = (np.array([shape[name] for shape in shapes]).reshape(-1, 2) for name in ("at", "half"))
     points = np.concatenate([p.reshape(-1, 2) for p in paths])
@@ -91,7 +91,7 @@ def corners(shapes: Objects, paths: Sequence[np.ndarray]) -> Corners:
 
 
 def plane(label: str, shapes: Objects, trails: Sequence[Trail], ends: Corners, shares: Objects) -> Chart:
-    """Trails seen from above, among the shapes that stand there, between two corners; `shares` is told by key."""
+    """Paths seen from above, with shapes, between two corners; the script shows `shares`."""
     drawn = []
     for shape in shapes:
         (cx, cy), (w, h), look = shape["at"], shape["half"], "solid" if shape["solid"] else "floor"

@@ -1,4 +1,4 @@
-"""Single points of several arms, each of which says what it is."""
+"""Single points of several arms, each with a tooltip."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,11 +14,11 @@ class Point(NamedTuple):
     """A point of a chart.
 
     Attributes:
-        x: a number, or the place of a word among `points(words=...)`.
-        arm: whose it is.
+        x: a number, or an index in `points(words=...)`.
+        arm: the arm's name.
         colour: class of the style sheet.
-        says: to a pointer.
-        faint: drawn hollow, at the bottom: its y is not to be compared.
+        says: the tooltip.
+        faint: drawn hollow, at the bottom: its y cannot be compared.
         ring: drawn with a ring around it.
     """
 
@@ -32,7 +32,7 @@ class Point(NamedTuple):
 
 
 def points(label: str, found: Sequence[Point], axes: Axes, words: Sequence[str] = ()) -> Chart:
-    """Points in a plane; with words below the axis, where x is their place among them."""
+    """Points in a plane; with `words`, x is an index and the words are its labels."""
     x = fit(np.array([point.x for point in found], float), LEFT, WIDTH - RIGHT, axes.log_x)
     if words:
         x = Scale(-0.5, len(words) - 0.5, LEFT, WIDTH - RIGHT)

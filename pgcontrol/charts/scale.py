@@ -1,4 +1,4 @@
-"""From numbers to pixels, and the numbers beside an axis."""
+"""Scales from numbers to pixels, and the numbers at an axis."""
 
 import math
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 
 from pgcontrol.text import short
 
-Ends = tuple[float | None, float | None]  # of a scale; None: from the data
-CLOSE = 14  # least pixels between two labels of a logarithmic axis
+Ends = tuple[float | None, float | None]  # ends of a scale; None: from the data
+CLOSE = 14  # smallest distance in pixels between two labels of a logarithmic axis
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Numbers to pixels."""
+    """A map from numbers to pixels."""
 
     low: float
     high: float
@@ -22,7 +22,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value; what lies beyond an end is drawn there."""
+        """The pixel of a value; values beyond an end are drawn at the end."""
         value = min(max(value, self.low), self.high)
         low, high = self.low, self.high
         if self.log:
@@ -30,11 +30,11 @@ class Scale:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self, count: int = 5, apart: float = CLOSE) -> list[float]:
-        """Round numbers within; of a logarithmic scale at least two, and decades alone where there are many.
+        """Round numbers within the scale. A logarithmic one has at least two; if there are many, only powers of ten.
 
         Args:
-            count: of a linear scale, about so many.
-            apart: pixels between two of a logarithmic one, at the least.
+            count: approximate number for a linear scale.
+            apart: smallest distance in pixels for a logarithmic scale.
         """
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -50,7 +50,7 @@ class Scale:
         return found if len(found) >= 2 else self.ticks(2 * count, apart)
 
     def _apart(self, ticks: list[float], apart: float) -> list[float]:
-        """Those whose labels do not stand on each other."""
+        """The ticks whose labels do not overlap."""
         kept = ticks[:1]
         for tick in ticks[1:]:
             kept += [tick] if abs(self(tick) - self(kept[-1])) >= apart else []
@@ -58,14 +58,14 @@ class Scale:
 
 
 def fit(values: np.ndarray, start: float, end: float, log: bool = False, ends: Ends = (None, None)) -> Scale:
-    """A scale that has room for all values, or ends where it is asked to.
+    """A scale that contains all values, or has the given ends.
 
     Args:
-        values: those that are not finite, or have no place on a logarithmic scale, are passed over.
-        start: pixel of the least.
-        end: pixel of the largest.
+        values: values that are not finite, or not positive on a logarithmic scale, are ignored.
+        start: pixel of the smallest value.
+        end: pixel of the largest value.
         log: whether the scale is logarithmic.
-        ends: the least and the largest.
+        ends: the smallest and the largest value.
     """
     values = values[np.isfinite(values) & ((values > 0) if log else True)]
     found = (float(values.min()), float(values.max())) if len(values) else (0.5, 1.0)
@@ -77,14 +77,14 @@ def fit(values: np.ndarray, start: float, end: float, log: bool = False, ends: E
 
 
 def spans(values: np.ndarray, factor: float) -> bool:
-    """Whether a logarithmic axis is of use: no value is negative, the largest is so many times the least above 0."""
+    """Whether a logarithmic axis is useful: no negative value, and max > factor times the smallest positive value."""
     known = values[np.isfinite(values)]
     positive = known[known > 0]
     return bool(len(positive)) and known.min() >= 0 and known.max() > factor * positive.min()
 
 
 def number(value: float) -> str:
-    """Short enough for an axis: 1.2M, 300k, 0.05."""
+    """Text for an axis: 1.2M, 300k, 0.05."""
     for size, unit in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g}{unit}"

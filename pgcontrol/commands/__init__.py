@@ -1,8 +1,8 @@
-"""What `pgcontrol` can do, one file a command.
+"""The commands of `pgcontrol`, one file each.
 
-A file's first line is the command's help. `Options` is a dataclass of its flags and places, and `run(options)` returns
-the exit code. A command that takes settings beside its flags has `sections(options, settings)`, which its help shows,
-and `run(options, settings)`; such settings are strings by dotted name. Files import what is slow in these functions.
-Where a public function does the work, `Options` begin with its own (`pgcontrol/arguments.py`): the command calls it and
-prints the result.
+The first line of a file is the command's help. `Options` is a dataclass of its flags and positional arguments, and
+`run(options)` returns the exit code. A command that also takes settings has `sections(options, settings)` for its help,
+and `run(options, settings)`; such settings are strings by dotted name. Files import slow modules inside these
+functions. If a public function does the work, `Options` extends the function's dataclass (`pgcontrol/arguments.py`);
+the command calls the function and prints the result.
 """

@@ -1,4 +1,4 @@
-"""Measure speed beside its limit and the peers."""
+"""Measure speed, compared with its limit and with other packages."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,31 +6,31 @@ from pathlib import Path
 from pgcontrol.options import REQUIRED, option, pick
 
 WHAT = (
-    "env: worlds beside the bare batch and EnvPool; train: learning beside SB3; heads: every head beside the first;"
-    " scale: 8 to 512 environments; sb3: SB3 on our worlds beside its own"
+    "env: environments, compared with the bare batch and EnvPool; train: learning, compared with SB3; heads: every"
+    " head, compared with the first; scale: 8 to 512 environments; sb3: SB3 on our environments and on its own"
 )
 KINDS = ("env", "train", "heads", "scale", "sb3")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure."""
+    """The measurement."""
 
     what: str = option(
         REQUIRED, WHAT, choices=("env", "train", "heads", "scale", "sb3"), metavar="WHAT", positional=True
     )
-    envs: tuple[str, ...] = option((), "tasks [env: five of them; else HalfCheetah-v5]", metavar="ID", several=True)
+    envs: tuple[str, ...] = option((), "tasks [env: five tasks; else HalfCheetah-v5]", metavar="ID", several=True)
     heads: tuple[str, ...] = option(
-        (), "heads of train [gaussian binned], of heads [all]", metavar="HEAD", several=True
+        (), "heads [for train: gaussian binned; for heads: all]", metavar="HEAD", several=True
     )
-    num_envs: int | None = option(None, "environments [env: 64; sb3: 128]", least=1, most=65_536)
-    threads: int = option(2, "physics threads of env and sb3", least=1, most=1024)
+    num_envs: int | None = option(None, "number of environments [env: 64; sb3: 128]", least=1, most=65_536)
+    threads: int = option(2, "physics threads for env and sb3", least=1, most=1024)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")
-    out: Path | None = option(None, "also write the numbers here", metavar="FILE.json")
+    out: Path | None = option(None, "also write the numbers to this file", metavar="FILE.json")
 
 
 def run(options: Options) -> int:
-    """Measure, print, and write."""
+    """Measure, print and write the results."""
     from pgcontrol_envs import catalog as tasks
 
     from pgcontrol.bench import env, heads, sb3, scale, training

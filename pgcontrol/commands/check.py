@@ -1,4 +1,4 @@
-"""Hold the parts of a plug-in to the laws that ours keep."""
+"""Check the parts of a plug-in against the laws that built-in parts keep."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from pgcontrol.options import REQUIRED, option
 class Options:
     """The plug-in."""
 
-    source: str = option(REQUIRED, "file or module with parts of your own", metavar="FILE.py|MODULE", positional=True)
+    source: str = option(REQUIRED, "file or module with your own parts", metavar="FILE.py|MODULE", positional=True)
 
 
 def run(options: Options) -> int:
-    """A line for every law and part as it goes; exit code 1 if one is broken."""
+    """Print a line for every law and part; exit code 1 if a law is broken."""
     from pgcontrol.laws.check import judge, subjects
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.parts import use
@@ -30,6 +30,6 @@ def run(options: Options) -> int:
             style = "red" if ruling.broken else None
             console.print(f"  {ruling.law:66} {ruling.verdict}{why}", style=style, markup=False, soft_wrap=True)
     broken = found["FAILED"]
-    said = f"{count(sum(found.values()), 'law')} asked: {found['ok']} kept, {found['skipped']} skipped, {broken} broken"
+    said = f"{count(sum(found.values()), 'law')} checked: {found['ok']} ok, {found['skipped']} skipped, {broken} broken"
     console.print(said, style="bold")
     return int(bool(broken))

@@ -1,4 +1,4 @@
-"""Fit a policy to a dataset."""
+"""Fit a policy to a dataset (behavioural cloning)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from pgcontrol.options import InputError, option
 
 @dataclass(frozen=True)
 class Options:
-    """Dataset, clipping and silence; `configure_clone` checks the settings."""
+    """Dataset, clipping and output; `configure_clone` checks the settings."""
 
     dataset: str = option("", "Minari dataset (see `pgcontrol record`)", positional=True)
     clip_actions: bool = option(False, "clip actions beyond the task's bounds, and count them")
-    quiet: bool = option(False, "print nothing but errors")
+    quiet: bool = option(False, "print only errors")
 
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
-    """A new run folder."""
+    """Write a new run folder."""
     from pgcontrol.runs.cloning import configure_clone
     from pgcontrol.training.clone import clone
 
@@ -34,6 +34,6 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
 
     config = configure_clone(settings)
     return [
-        Section("settings, in brackets the default:", config),
+        Section("settings, with defaults in brackets:", config),
         Section(f"--head NAME: {' | '.join(catalog.heads())} [{config.head.name}]", config.head.options, "head."),
     ]

@@ -1,4 +1,4 @@
-"""Run what a YAML of arms and seeds still misses, and write its report."""
+"""Run the missing runs of a sweep (a YAML file), and write its report."""
 
 import shlex
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class Options(CompareOptions):
-    """The sweep, and how it is shown."""
+    """The sweep, and the display of its report."""
 
-    open: bool | None = option(None, "show the report in the browser when all is done, or not [given a display]")
-    quiet: bool = option(False, "print nothing but errors")
+    open: bool | None = option(None, "open the report in the browser at the end [if there is a display]")
+    quiet: bool = option(False, "print only errors")
 
 
 def run(options: Options) -> int:
-    """Make the missing trials, and run the missing cells."""
+    """Run the missing trials and cells."""
     from pgcontrol.machine.graphics import has_display
     from pgcontrol.machine.signals import STOPPED, like_ctrl_c
     from pgcontrol.machine.terminal import Terminal
@@ -27,8 +27,8 @@ def run(options: Options) -> int:
         with like_ctrl_c():
             found = compare.compare(options)
     except KeyboardInterrupt:
-        print(f"stopped; to go on: {_typed('compare', options, 'jobs', 'runs', 'search_only', 'clips', 'open')}")
-        print(f"a report of what there is: {_typed('report', options, 'runs', 'clips')}")
+        print(f"stopped; to continue: {_typed('compare', options, 'jobs', 'runs', 'search_only', 'clips', 'open')}")
+        print(f"to report the finished runs: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED
     if not (options.dry_run or options.quiet):
         if found.queries.rows:
@@ -38,7 +38,7 @@ def run(options: Options) -> int:
 
 
 def _typed(command: str, options: Options, *flags: str) -> str:
-    """A command on the same sweep, with those of the flags that differ from their defaults."""
+    """A command for the same sweep, with the given flags if they differ from their defaults."""
     words = ["pgcontrol", command, str(options.sweep)]
     for flag in flags:
         value, name = getattr(options, flag), flag.replace("_", "-")

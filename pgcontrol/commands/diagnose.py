@@ -1,4 +1,4 @@
-"""Say what went wrong in a run: σ collapse, averaging, lost modes, a destroyed policy; with evidence."""
+"""Find out what went wrong in a run: σ collapse, averaging, lost modes, a destroyed policy; with evidence."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class Options(DiagnoseOptions):
-    """What is judged, and silence."""
+    """The run, and the output."""
 
-    quiet: bool = option(False, "print nothing but the verdict")
+    quiet: bool = option(False, "print only the verdict")
 
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
-    """Diagnose."""
+    """Diagnose the run."""
     from pgcontrol.diagnosis.diagnose import diagnose
     from pgcontrol.machine.signals import STOPPED
     from pgcontrol.machine.terminal import Terminal
@@ -26,7 +26,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     try:
         found = diagnose(options, **settings)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on with branches where they are" if options.branches else "stopped")
+        print("stopped; run the same command to continue the branches" if options.branches else "stopped")
         return STOPPED
     say = Terminal(highlight=False, soft_wrap=True, markup=False).print
     say(f"{found.summary}{to_prove(RunFolder(options.run).command('diagnose'), found.verdicts)}")
@@ -35,7 +35,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
-    """The limits that verdicts go by."""
+    """The thresholds of the verdicts."""
     from pgcontrol.measures.verdicts import Limits
 
     return [Section("limits:", Limits())]

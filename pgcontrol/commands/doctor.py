@@ -1,4 +1,4 @@
-"""Versions, threads and graphics, or the files of a run, and how to repair what is wrong."""
+"""Check versions, threads and graphics, or the files of a run, and show how to fix problems."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class Options:
-    """What to look at."""
+    """What to check."""
 
-    run: Path | None = option(None, "run folder to examine in place of this machine", positional=True)
+    run: Path | None = option(None, "check this run folder instead of the machine", positional=True)
 
 
 def run(options: Options) -> int:

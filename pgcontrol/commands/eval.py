@@ -1,4 +1,4 @@
-"""Returns of a trained policy, by mode and by samples."""
+"""Evaluate a trained policy, by its mode and by samples."""
 
 import json
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pgcontrol.arguments import EvaluateOptions
 from pgcontrol.options import option
 
-# of the table: the value that must be there, and what is written
+# columns of the table: the measure that must be present, and the text of the cell
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "return": ("eval/mean_reward", lambda row: f"{row['eval/mean_reward']:,.1f}"),
-    "95 % of the mean": ("eval/low_reward", lambda r: f"{r['eval/low_reward']:,.1f} … {r['eval/high_reward']:,.1f}"),
-    "deviation": ("eval/std_reward", lambda row: f"{row['eval/std_reward']:,.1f}"),
+    "95 % interval": ("eval/low_reward", lambda r: f"{r['eval/low_reward']:,.1f} … {r['eval/high_reward']:,.1f}"),
+    "std": ("eval/std_reward", lambda row: f"{row['eval/std_reward']:,.1f}"),
     "length": ("eval/mean_ep_length", lambda row: f"{row['eval/mean_ep_length']:,.0f}"),
     "success": ("eval/success", lambda row: f"{100 * row['eval/success']:.0f} %"),
     "route entropy": ("eval/route_entropy", lambda row: f"{row['eval/route_entropy']:.2f}".replace("nan", "–")),
@@ -20,7 +20,7 @@ COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
 
 @dataclass(frozen=True)
 class Options(EvaluateOptions):
-    """What is played, and how it is shown."""
+    """The policy, and the output."""
 
     json: bool = option(False, "print one JSON object instead of a table")
 
@@ -37,11 +37,11 @@ def run(options: Options) -> int:
     rows, folder, env_id, seed = result.summary(), result.checkpoint, result.env, result.seed
     if options.json:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
-        print(json.dumps(setup | finite(rows)))  # without a success the entropy is no number
+        print(json.dumps(setup | finite(rows)))  # without a success, the entropy is NaN
         return 0
     table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
     shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
-    for measure in next(iter(result.agents.values())).metrics:  # of the task's own
+    for measure in next(iter(result.agents.values())).metrics:  # the task's own measures
         shown[measure.replace("_", " ")] = lambda row, name=f"eval/{measure}": f"{row[name]:.3g}"
     table.add_column("agent")
     for title in shown:

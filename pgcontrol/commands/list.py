@@ -1,4 +1,4 @@
-"""Tasks, heads, algorithms, critics, trunks, tokenizers and loggers there are."""
+"""List tasks, heads, algorithms, critics, trunks, tokenizers and loggers."""
 
 import inspect
 
@@ -6,7 +6,7 @@ from pgcontrol.options import NoOptions
 
 
 def run(options: NoOptions) -> int:
-    """Print every part with its first line of documentation, and the plug-in that it comes from."""
+    """Print every part with the first line of its documentation, and the plug-in that defines it."""
     from pgcontrol_envs.plugins import loaded
 
     from pgcontrol.machine.terminal import Terminal

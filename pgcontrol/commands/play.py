@@ -12,13 +12,13 @@ class Options:
 
     run: Path = option(REQUIRED, "run folder or checkpoint; a task's id without a policy", positional=True)
     viewer: str | None = option(
-        None, "a window, or a page for browsers [a window where there is a display]", choices=("native", "web")
+        None, "a window or a page for browsers [a window if there is a display]", choices=("native", "web")
     )
-    agent: str = option("policy", "who plays", choices=("policy", "random", "zero"))
+    agent: str = option("policy", "the player", choices=("policy", "random", "zero"))
     sampled: bool = option(False, "play samples of the policy instead of its mode")
-    seed: int = option(0, "of the first start state; later ones count up", least=0, most=2**63 - 1)
-    port: int = option(0, "of the page; 0: the first free one from 8080", least=0, most=65_535)
-    host: str = option("127.0.0.1", "address that the page is served on; 0.0.0.0: all of this machine")
+    seed: int = option(0, "seed of the first start state; later episodes count up", least=0, most=2**63 - 1)
+    port: int = option(0, "port of the page; 0: the first free one from 8080 on", least=0, most=65_535)
+    host: str = option("127.0.0.1", "address on which the page is served; 0.0.0.0: all of this machine")
 
 
 def run(options: Options) -> int:

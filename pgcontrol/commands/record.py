@@ -8,13 +8,13 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class Options(RecordOptions):
-    """Who is recorded, and silence."""
+    """The source, and the output."""
 
-    quiet: bool = option(False, "print nothing but errors")
+    quiet: bool = option(False, "print only errors")
 
 
 def run(options: Options) -> int:
-    """The dataset; 130 when a signal stopped it."""
+    """Write the dataset; exit code 130 if a signal stopped it."""
     from pgcontrol.data.record import record
     from pgcontrol.machine.signals import STOPPED
     from pgcontrol.machine.terminal import Terminal
@@ -26,7 +26,7 @@ def run(options: Options) -> int:
         row = summary(made.recorded, "")
         say(f"success {row['eval/success']:.3f}, route entropy {row['eval/route_entropy']:.3f}")
     if not made.whole:
-        say(f"stopped with {made.episodes} of {options.episodes} episodes; the same command goes on")
+        say(f"stopped with {made.episodes} of {options.episodes} episodes; run the same command to continue")
         return STOPPED
     say(f"{made.episodes} episodes; to fit a policy to them: pgcontrol clone {made.path} --head gaussian")
     return 0

@@ -1,10 +1,10 @@
-"""The step in which a simulation broke down, made again from the file that a training left."""
+"""Replay the step in which a simulation became unstable, from the file that the training wrote."""
 
 from pgcontrol.arguments import ReplayOptions as Options
 
 
 def run(options: Options) -> int:
-    """The largest numbers of each substep; 1 where the step goes well here."""
+    """Print the largest numbers of each substep; exit code 1 if the step works here."""
     from pgcontrol.runs.breakdown import replay
 
     seen = replay(options)

@@ -1,4 +1,4 @@
-"""Write the reports and tables of sweeps from the runs there are."""
+"""Write the reports and tables of sweeps from their finished runs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 class Options:
     """The sweeps."""
 
-    sweeps: tuple[Path, ...] = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
+    sweeps: tuple[Path, ...] = option(REQUIRED, "sweep: question, arms, grid", metavar="FILE.yaml", positional=True)
     runs: Path | None = option(None, FOLDER, metavar="DIR")
     clips: str = option("some", CLIPS, choices=WHICH)
-    open: bool = option(False, "show the report in the browser")
+    open: bool = option(False, "open the report in the browser")
 
 
 def run(options: Options) -> int:
-    """Write the reports; 1 where a sweep has no results yet."""
+    """Write the reports; exit code 1 if a sweep has no results yet."""
     if options.runs and len(options.sweeps) > 1:
-        raise InputError(f"--runs {options.runs}: {len(options.sweeps)} sweeps have no folder in common; report one")
+        raise InputError(f"--runs {options.runs}: {len(options.sweeps)} sweeps cannot share a folder; pass one sweep")
     if len(options.sweeps) > 1:  # all of them are read before anything is written
         from pgcontrol.reporting.compare import sweep_of
 
@@ -54,11 +54,11 @@ def _report(path: Path, options: Options) -> int:
 
 
 def show(found: Comparison, browser: bool) -> None:
-    """Say where the report is, and open it."""
+    """Print the path of the report, and open it."""
     import webbrowser
 
     if found.page is None:
-        print("no results yet, so no report")
+        print("no report: there are no results yet")
         return
     print(f"report: {found.page} ({found.page.stat().st_size / 1e6:.1f} MB)")
     if browser:

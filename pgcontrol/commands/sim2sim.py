@@ -1,4 +1,4 @@
-"""Play an exported policy in a second simulation: does it still follow its commands?"""
+"""Play an exported policy in a second simulation, and measure whether it still follows its commands."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ WORLDS = {"training": "in training", "same": "same physics", "second": "second p
 
 
 def run(options: Options) -> int:
-    """Print what was measured in each simulation."""
+    """Print the measures in each simulation."""
     from rich.table import Table
 
     from pgcontrol.exporting.sim2sim import sim2sim
@@ -19,7 +19,7 @@ def run(options: Options) -> int:
 
     result = sim2sim(options)
     physics, summary = result.physics, result.summary()
-    table = Table(title=f"{result.task}, {count(options.episodes, 'episode')}, ± 95 % of the mean\n{result.played}")
+    table = Table(title=f"{result.task}, {count(options.episodes, 'episode')}, ± 95 % interval\n{result.played}")
     table.add_column()
     for world in summary:
         table.add_column(WORLDS[world], justify="right")
@@ -36,7 +36,7 @@ def run(options: Options) -> int:
 
 
 def _cell(name: str, measured: Any) -> str:
-    """An estimate and its interval, if there is one."""
+    """An estimate with its interval, if there is one."""
     if measured is None:
         return "–"
     estimate, low, high = measured

@@ -1,4 +1,4 @@
-"""Check the theory's claims by numbers, and plot them."""
+"""Check the claims of the theory numerically, and plot them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class Options:
-    """Where plots go."""
+    """The folder for plots."""
 
-    out: Path | None = option(None, "where the plots go [none are drawn]", metavar="DIR")
+    out: Path | None = option(None, "folder for plots [no plots]", metavar="DIR")
 
 
 def run(options: Options) -> int:

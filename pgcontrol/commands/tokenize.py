@@ -1,4 +1,4 @@
-"""Learn tokens from a run's actions or a dataset, for --head token."""
+"""Learn tokens from the actions of a run or a dataset, for --head token."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from pgcontrol.options import pick
 
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
-    """The folder of tokens."""
+    """Write the tokenizer folder."""
     from pgcontrol.data.tokenize import tokenize
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.tokenizers.files import flags
@@ -17,15 +17,15 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     tokenizer, say = made.tokenizer, Terminal(highlight=False, soft_wrap=True, markup=False).print
     fitted = f"{made.chunks:,} chunks of {options.horizon} from {options.source}, sampled with seed {options.seed}"
     say(f"{fitted}; {made.held_out:,} held out")
-    say(f"{tokenizer.length} codes of {tokenizer.codes}: {made.bits:.2f} bits per action")
-    spread = f"the actions' deviation is {made.deviation:.4f}"
+    say(f"{tokenizer.length} codes with {tokenizer.codes} values: {made.bits:.2f} bits per action")
+    spread = f"standard deviation of the actions {made.deviation:.4f}"
     say(f"error {made.error:.4f} half-ranges (root mean square, held out); {spread}")
     say(f"pgcontrol train {made.env or 'TASK'} --head token --head.source {made.path} {flags(tokenizer)}")
     return 0
 
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
-    """What the chosen kind lets one set."""
+    """The options of the chosen kind."""
     from pgcontrol.tokenizers.files import kinds
 
     chosen = pick("tokenizer", options.kind, kinds())

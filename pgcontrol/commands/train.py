@@ -9,20 +9,20 @@ from typing import Any
 from pgcontrol.flags import Section
 from pgcontrol.options import option
 
-EXAMPLE = "HalfCheetah-v5"  # the task that `--help` speaks of where none is named
+EXAMPLE = "HalfCheetah-v5"  # the task in `--help` if none is named
 
 
 @dataclass(frozen=True)
 class Options:
-    """Task, file and silence; `configure` checks the settings."""
+    """Task, file and output; `configure` checks the settings."""
 
     env: str | None = option(None, "task id, or gym:ID (see `pgcontrol list`)", positional=True)
-    config: Path | None = option(None, "YAML file of settings; flags win over it", metavar="FILE")
-    quiet: bool = option(False, "print nothing but errors")
+    config: Path | None = option(None, "YAML file of settings; flags override it", metavar="FILE")
+    quiet: bool = option(False, "print only errors")
 
 
 def run(options: Options, settings: Mapping[str, str]) -> int:
-    """A new run folder."""
+    """Write a new run folder."""
     from pgcontrol.runs.config import configure
     from pgcontrol.training.train import train
 
@@ -30,14 +30,14 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
 
 
 def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
-    """Every setting with its default, for the task, head, algorithm and critic that the words choose."""
+    """Every setting with its default, for the chosen task, head, algorithm and critic."""
     from pgcontrol.runs.catalog import settings_of
     from pgcontrol.runs.config import PARTS, configure
 
     said = _settings(options, settings)
     config = configure({"env": EXAMPLE} | said)
     other = "" if "env" in said else " (name a task to see its own)"
-    title = f"settings, in brackets what is recommended for {config.env}{other} and this head, or the default:"
+    title = f"settings, in brackets the values recommended for {config.env}{other} and this head, or the defaults:"
     found = [Section(title, config if "env" in said else dataclasses.replace(config, env="must be named"))]
     if named := settings_of(config.env):
         own = dataclasses.make_dataclass("Own", [(name, Any, option(*one)) for name, one in named.items()])
@@ -50,7 +50,7 @@ def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
 
 
 def _settings(options: Options, settings: Mapping[str, str]) -> dict[str, Any]:
-    """Those of the file, and over them those of the command line."""
+    """The settings of the file, overridden by those of the command line."""
     from pgcontrol.runs.config import read_yaml
 
     written = read_yaml(options.config) if options.config else {}

@@ -1,4 +1,4 @@
-"""Render policies, several side by side."""
+"""Render a video of policies, side by side if there are several."""
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,14 +9,14 @@ from pgcontrol.options import InputError, option
 
 @dataclass(frozen=True)
 class Options(VideoOptions):
-    """Runs and the clip, or the clips that the runs' trainings have left."""
+    """Runs and the video, or pending clips of the runs' trainings."""
 
-    out: Path | None = option(None, "where the clip goes", metavar="FILE.mp4")  # pyright: ignore[reportIncompatibleVariableOverride]
-    pending: bool = option(False, "instead, make the clips in the runs' videos/ that their trainings did not wait for")
+    out: Path | None = option(None, "the video to write", metavar="FILE.mp4")  # pyright: ignore[reportIncompatibleVariableOverride]
+    pending: bool = option(False, "instead, render the clips in the runs' videos/ that trainings did not wait for")
 
 
 def run(options: Options) -> int:
-    """The clip."""
+    """Render the video."""
     from pgcontrol.rendering.clips import video
 
     if options.pending:
@@ -29,13 +29,13 @@ def run(options: Options) -> int:
 
 
 def _pending(options: Options) -> int:
-    """Those of each run; exit code 1 if one could not be made."""
+    """Render the pending clips of each run; exit code 1 if one failed."""
     from pgcontrol.rendering.clips import clip_format, render_pending
     from pgcontrol.runs.folder import RunFolder
 
     for name in ("out", "sampled", "overlay", "seed", "force"):
         if getattr(options, name) != getattr(Options, name):
-            raise InputError(f"--{name} does not go with --pending: a clip is made of what training has recorded")
+            raise InputError(f"--{name} cannot be combined with --pending: clips show what the training has recorded")
     failed = 0
     for folder in [RunFolder.open(run) for run in options.runs]:
         seconds = options.seconds or folder.settings().get("video_seconds")

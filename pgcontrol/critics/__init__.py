@@ -1,1 +1,1 @@
-"""Critics, one file each: what does the value function predict, and how is its error measured?"""
+"""Critics, one file each. A critic defines what the value network predicts and how its error is measured."""

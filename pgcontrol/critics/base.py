@@ -1,4 +1,4 @@
-"""The Critic contract: an output per state that knows its value and its loss."""
+"""The base class of critics: an output tensor per state, from which value and loss are computed."""
 
 from typing import Any, ClassVar
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class Critic(nn.Module):
-    """Features of its own trunk -> an output tensor; the output knows its value and its loss.
+    """Maps the features of its own trunk to an output tensor, and the output to a value and a loss.
 
-    Subclasses say `name`, `Options` (a frozen dataclass: what `--critic.X` sets) and the methods that raise. The value
-    is in units of the scaled reward.
+    Subclasses define `name`, `Options` (a frozen dataclass: the settings `--critic.X`) and the methods that raise
+    NotImplementedError. The value is in units of the scaled reward.
     """
 
     name: ClassVar[str]
@@ -28,8 +28,8 @@ class Critic(nn.Module):
         raise NotImplementedError
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Error of `output` against the return `target` [B], row by row, [B]."""
+        """Error of `output` for the target return `target` [B], for each row, [B]."""
         raise NotImplementedError
 
     def adapt(self, target: Tensor) -> None:
-        """Between updates only: a critic whose range follows the returns [B] moves it here. Others do nothing."""
+        """Called between updates with returns [B]: a critic whose range follows them moves it; others do nothing."""

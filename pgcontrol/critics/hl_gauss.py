@@ -1,4 +1,4 @@
-"""Classification instead of regression: bins over the range of returns, and a Gaussian histogram as the target."""
+"""Classification instead of regression: bins over the range of returns, with a Gaussian histogram as the target."""
 
 import math
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ from pgcontrol.critics.base import Critic
 from pgcontrol.options import option
 from pgcontrol.trunks.base import orthogonal
 
-FIRST = 10.0  # the support before any return was seen: ±10 deviations of the discounted return
-FALL = 1.0  # how fast logits fall outside an old support when it grows, in nats per old bin ...
-# ... and how far below the mean: the new bins weigh next to nothing, and are learned in little time when needed
+FIRST = 10.0  # the support before the first returns: ± 10 standard deviations of the discounted return
+FALL = 1.0  # slope of the logits outside an old support when it grows, in nats per old bin ...
+# ... down to this far below the mean: new bins have almost no probability at first, but can be learned quickly
 DEPTH = 10.0
 
 
 class HLGauss(Critic):
     """HL-Gauss (Farebrother et al. 2024, arXiv 2403.03950, section 3.1): K bins, cross-entropy, V = Σ p · centre.
 
-    A return y becomes the mass that N(y, (0.75 bin widths)²) puts into every bin. Output [B, K]: logits.
+    A return y becomes the probability of each bin under N(y, (0.75 bin widths)²). Output [B, K]: logits.
 
-    The support [low, high] follows the returns between updates, and rarely. What it wants is their range and half as
-    much on either side. When a rollout's returns leave it, it grows to hold that, at most to twice its width at a
-    time; when they fill less than a quarter of it, it becomes that. The last layer is then resampled, so that every
-    bin of the new support starts with the logit that the old one had at that place, and predictions stay where they
-    were but for a bin. (PopArt's idea, van Hasselt et al. 2016, for a layer that is not affine in the value. Twice at a
-    time, because a prediction may be as narrow as its target, and would fall between bins much wider than that.)
-    Between moves, returns outside the support count as its edge.
+    The support [low, high] follows the returns between updates, but rarely moves. Its target is the range of the
+    returns plus half as much on either side. If the returns of a rollout leave the support, it grows to contain the
+    target, at most to twice its width at a time. If they fill less than a quarter of it, it shrinks to the target. Then
+    the last layer is resampled: every bin of the new support gets the logit that the old support had at its place, so
+    that predictions change by less than one bin. (PopArt's idea, van Hasselt et al. 2016, for a layer that is not
+    affine in the value. The growth is limited because a prediction can be as narrow as its target, and would
+    fall between much wider bins.) Between moves, returns outside the support are clipped to its edge.
     """
 
     name = "hl-gauss"
 
     @dataclass(frozen=True)
     class Options:
-        """What `--critic.X` sets for HL-Gauss."""
+        """The settings `--critic.X` of HL-Gauss."""
 
-        bins: int = option(101, "bins over the support", least=11, most=1001)
-        smoothing: float = option(0.75, "deviation of the target's Gaussian, in bin widths", above=0)
+        bins: int = option(101, "number of bins over the support", least=11, most=1001)
+        smoothing: float = option(0.75, "σ of the target's Gaussian, in bin widths", above=0)
 
     def __init__(self, features: int, options: Options):
         super().__init__(features, options)
@@ -65,12 +65,12 @@ class HLGauss(Critic):
         return (output.softmax(-1) * self.centres).sum(-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy against the target's histogram."""
+        """Cross-entropy with the target's histogram."""
         return output.logsumexp(-1) - (self.histogram(target) * output).sum(-1)
 
     def histogram(self, target: Tensor) -> Tensor:
-        """Returns [B] -> the mass of N(target, σ²) in every bin [B, K], cut at the support."""
-        # in bin widths from the support's low end
+        """Returns [B] -> the probability of every bin under N(target, σ²), truncated to the support, [B, K]."""
+        # in bin widths from the lower end of the support
         place = (target - self.support[0]) / (self.support[1] - self.support[0]) * self.options.bins
         place = place.clamp(0, self.options.bins).unsqueeze(-1)
         edges = self.fractions * self.options.bins
@@ -79,9 +79,9 @@ class HLGauss(Critic):
 
     @torch.no_grad()
     def adapt(self, target: Tensor) -> None:
-        """Move the support if the returns ask for it; see the class."""
+        """Move the support if the returns require it; see the class."""
         low, high = target.min(), target.max()
-        # a rollout of one and the same return tells nothing of their scale
+        # a rollout with a single return does not show their scale
         spread = (high - low).clamp_min(0.1)
         wanted = 0.5 * (low + high) + torch.stack((-spread, spread))
         room = self.support[1] - self.support[0]
@@ -94,7 +94,7 @@ class HLGauss(Critic):
 
     @torch.no_grad()
     def move(self, support: Tensor) -> None:
-        """A new support [2], the last layer resampled onto it by linear interpolation between the old bins."""
+        """Set a new support [2], and resample the last layer by linear interpolation between the old bins."""
         old, bins = self.centres, self.options.bins
         width = old[1] - old[0]
         self.support.copy_(support)

@@ -1,4 +1,4 @@
-"""Regression: one number and its squared error against the return."""
+"""Regression: one number, with its squared error to the return."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +9,7 @@ from pgcontrol.trunks.base import orthogonal
 
 
 class MSE(Critic):
-    """Regression: one number and its squared error against the return."""
+    """Regression: one number, with its squared error to the return."""
 
     name = "mse"
 

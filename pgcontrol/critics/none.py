@@ -1,4 +1,4 @@
-"""No critic, for algorithms that have no use for values."""
+"""No critic, for algorithms that do not use values."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from pgcontrol.options import NoOptions
 
 
 class NoCritic(Critic):
-    """The value is 0 everywhere and so is the loss. Without weights, it gets no trunk either."""
+    """Value and loss are always 0. It has no weights, and therefore no trunk."""
 
     name = "none"
     Options = NoOptions
@@ -17,9 +17,9 @@ class NoCritic(Critic):
         return features.new_zeros(len(features))
 
     def value(self, output: Tensor) -> Tensor:
-        """Zero."""
+        """Zeros."""
         return output
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Zero: there is nothing to learn."""
+        """Zeros: there is nothing to learn."""
         return output

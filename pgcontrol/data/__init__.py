@@ -1,1 +1,1 @@
-"""Data that policies learn from without playing: Minari datasets, and the actions of runs and files."""
+"""Data for learning without an environment: Minari datasets, and actions of runs and files."""

@@ -1,4 +1,4 @@
-"""Actions to learn tokens from: those of a run, a Minari dataset, or an .npz file."""
+"""Actions for tokenizers: from a run, a Minari dataset, or an .npz file."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from pgcontrol.text import one_line
 from pgcontrol.tokenizers.base import unrolled, windows
 
 ENVS = 16
-STEPS = 32_000  # of a run, where nobody says how many
+STEPS = 32_000  # default number of environment steps to play with a run
 
 
 class Actions(NamedTuple):
@@ -27,7 +27,7 @@ class Actions(NamedTuple):
     Attributes:
         unit: [T, N, A] within [−1, 1].
         ends: [T, N] bool: the last action of its episode.
-        env: the task, where it is known.
+        env: the task, if it is known.
     """
 
     unit: Tensor
@@ -36,16 +36,16 @@ class Actions(NamedTuple):
 
 
 def of(source: Path, steps: int, seed: int = 0, clip: bool = False) -> Actions:
-    """The actions of whatever `source` is.
+    """Load actions from `source`.
 
     Args:
         source: run folder or checkpoint, Minari dataset, or .npz file.
-        steps: environment steps to play of a run.
-        seed: of a run's start states and samples.
+        steps: environment steps to play with a run.
+        seed: seed of a run's start states and samples.
         clip: see `Dataset`.
 
     Raises:
-        InputError: none of these, or one that does not hold what it should.
+        InputError: it is none of these, or its content is invalid.
     """
     if plain(source).is_file():
         return of_file(source)
@@ -56,14 +56,14 @@ def chunks(source: str, horizon: int) -> Tensor:
     """All chunks of `horizon` actions within an episode, [M, H, A] in normalised units; see `of`.
 
     Raises:
-        InputError: as `of`, or no episode is that long.
+        InputError: see `of`; or no episode has `horizon` actions.
     """
     if not Path(source).exists() and not dataset.found(source):
         raise InputError(f"{source}: no such run, dataset or tokenizer folder")
     actions = of(Path(source), STEPS)
     found = windows(actions.unit, actions.ends, horizon)
     if not len(found):
-        raise InputError(f"{source}: no {horizon} actions in a row")
+        raise InputError(f"{source}: no episode has {horizon} actions in a row")
     return found
 
 
@@ -73,11 +73,11 @@ def of_run(where: Path, steps: int, seed: int) -> Actions:
 
     Args:
         where: run folder or checkpoint.
-        steps: environment steps in all, over 16 environments.
-        seed: of the start states and of the policy's samples.
+        steps: total number of environment steps, in 16 environments.
+        seed: seed of the start states and of the policy's samples.
 
     Raises:
-        InputError: no policy there.
+        InputError: there is no policy.
     """
     policy, meta = load_with_meta(where)
     head, env_id = policy.head, meta["policy"]["env"]
@@ -89,10 +89,10 @@ def of_run(where: Path, steps: int, seed: int) -> Actions:
 
 
 def of_dataset(where: Path, clip: bool = False) -> Actions:
-    """Every action of a Minari dataset, one episode after the other; see `Dataset` for `clip`.
+    """All actions of a Minari dataset, one episode after the other; see `Dataset` for `clip`.
 
     Raises:
-        InputError: no such dataset, or a bad one.
+        InputError: there is no such dataset, or it is invalid.
     """
     data = Dataset(where, clip)
     episodes = [torch.from_numpy(episode.action) for episode in data.episodes()]
@@ -105,7 +105,7 @@ def of_dataset(where: Path, clip: bool = False) -> Actions:
 def of_file(file: Path) -> Actions:
     """Read an .npz with `actions` [M, A], and optionally `ends` [M] (last action of its episode), `low`, `high` [A].
 
-    Without `low` and `high` the actions must lie within [−1, 1].
+    Without `low` and `high`, the actions must be within [−1, 1].
 
     Raises:
         InputError: one line that names what is missing or wrong.
@@ -115,7 +115,7 @@ def of_file(file: Path) -> Actions:
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: not an .npz file of arrays: {one_line(error)}") from None
     if "actions" not in found:
-        raise InputError(f"{file}: no array `actions`; it holds {', '.join(found) or 'nothing'}")
+        raise InputError(f"{file}: no array `actions`; the file has {', '.join(found) or 'no arrays'}")
     try:
         actions = torch.from_numpy(found["actions"].astype(np.float64))
     except (ValueError, TypeError):
@@ -129,7 +129,7 @@ def of_file(file: Path) -> Actions:
         raise InputError(f"{file}: `low` must be less than `high` for every joint")
     unit = 2 * (actions - low) / (high - low) - 1
     if not unit.isfinite().all() or unit.abs().max() > 1 + 1e-5:
-        within = "within [-1, 1], or within the arrays `low` and `high` beside them"
+        within = "within [-1, 1], or within the arrays `low` and `high` of the file"
         raise InputError(f"{file}: `actions` must be finite and {within}")
     return Actions(unit.clamp(-1, 1).float().unsqueeze(1), ends.unsqueeze(1), None)
 

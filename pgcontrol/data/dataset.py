@@ -1,4 +1,4 @@
-"""Minari datasets in a folder of their own, read an episode at a time."""
+"""Reads Minari datasets, one episode at a time."""
 
 import json
 import os
@@ -20,26 +20,26 @@ from pgcontrol.machine import files
 from pgcontrol.options import InputError
 from pgcontrol.text import one_line
 
-PACKED, SLACK = 1032, 2**20  # deflate packs as tightly at best; bytes that nobody needs to have stored
+PACKED, SLACK = 1032, 2**20  # largest compression ratio of deflate; bytes that need not be stored
 
 
 class Dataset:
-    """A Minari dataset with Box spaces, of which any may be flattened.
+    """A Minari dataset with Box spaces; arrays of any shape are flattened.
 
     Attributes:
         low, high: bounds of the actions [A].
-        clipped: actions that lay beyond the bounds, of the episodes that were read last.
+        clipped: number of actions beyond the bounds in the episodes read last.
     """
 
     def __init__(self, where: str | Path, clip: bool = False):
-        """Open it.
+        """Open a dataset.
 
         Args:
-            where: its folder (or the one whose `data` it is), or the id of a dataset that Minari has on this machine.
-            clip: actions beyond the bounds become the nearest ones within them, and are counted; else they are refused.
+            where: its folder (or the folder that contains its `data`), or the id of a dataset in Minari's local cache.
+            clip: clip actions beyond the bounds, and count them; False: refuse them.
 
         Raises:
-            InputError: no dataset, or one that a policy cannot learn from; one line that says why.
+            InputError: there is no dataset, or a policy cannot learn from it; one line gives the reason.
         """
         require()
         import minari
@@ -47,7 +47,7 @@ class Dataset:
         self.where, self.clip, self.clipped = str(where), clip, 0
         folder = found(where)
         if folder is None:
-            raise InputError(f"{where}: no Minari dataset there, and none of that id in {_local()}")
+            raise InputError(f"{where}: no Minari dataset there, and none with that id in {_local()}")
         with _undamaged(self.where):
             require_written(json.loads(files.read_text(folder / METADATA)))
             for file in folder.glob("*"):
@@ -57,27 +57,27 @@ class Dataset:
         obs, action = self._minari.observation_space, self._minari.action_space
         for what, space in (("observation", obs), ("action", action)):
             if not isinstance(space, Box):
-                raise InputError(f"{where}: its {what}s are {one_line(space)}: must be a Box")
+                raise InputError(f"{where}: its {what} space is {one_line(space)}; must be a Box")
         if not action.is_bounded():
             raise InputError(f"{where}: its actions have no bounds")
         if fixed := np.flatnonzero(~(action.low < action.high)).tolist():
-            raise InputError(f"{where}: its actions {fixed} cannot move: both bounds are equal")
+            raise InputError(f"{where}: its actions {fixed} have equal lower and upper bounds")
         self.obs_size = int(np.prod(obs.shape))
         self.low, self.high = (bound.reshape(-1).astype(np.float32) for bound in (action.low, action.high))
         if not len(self):
-            raise InputError(f"{where} holds no episodes")
+            raise InputError(f"{where} has no episodes")
 
     def __len__(self) -> int:
         return int(self._minari.total_episodes)
 
     @property
     def steps(self) -> int:
-        """Of all its episodes, as its metadata say."""
+        """Total number of steps, according to its metadata."""
         return int(self._minari.total_steps)
 
     @property
     def env(self) -> str | None:
-        """Our name of the task it was recorded in; None where it does not say, or is not to be had here."""
+        """Our name of the task in which it was recorded; None if it is unknown or not available here."""
         if OURS in self.metadata:
             return self.metadata[OURS]["env"]
         spec = self._minari.env_spec
@@ -88,21 +88,21 @@ class Dataset:
         return f"gym:{spec.id}" if spec.id in gymnasium.registry else None
 
     def require_env(self, env: str, obs_size: int, low: np.ndarray, high: np.ndarray) -> None:
-        """Make sure that it can be data of a task.
+        """Check that it can be data of a task.
 
         Raises:
-            InputError: observations or actions of another size; names both.
+            InputError: observations or actions have another size; the message names both.
         """
         for what, here, there in (("observations", self.obs_size, obs_size), ("actions", len(self.low), len(low))):
             if here != there:
-                raise InputError(f"{self.where}: {what} of {here} numbers, but {env} has {there}")
-        self.low, self.high = low, high  # what its actions must lie within; see `episodes`
+                raise InputError(f"{self.where}: {what} have {here} numbers, but {there} in {env}")
+        self.low, self.high = low, high  # actions must be within these; see `episodes`
 
     def episodes(self) -> Iterator[Episode]:
-        """Every episode, one after the other; a warning at the end says how many actions were clipped.
+        """Yield every episode; a warning at the end gives the number of clipped actions.
 
         Raises:
-            InputError: arrays that do not fit together, infinite or NaN numbers, or actions beyond the bounds.
+            InputError: arrays do not fit together, contain infinite or NaN numbers, or actions exceed the bounds.
         """
         room, self.clipped, total = 1e-4 * (self.high - self.low), 0, 0
         for episode in self._episodes():
@@ -116,22 +116,22 @@ class Dataset:
                 raise InputError(f"{name}: infinite or NaN numbers")
             beyond = ((action < self.low - room) | (action > self.high + room)).any(1)
             if beyond.any() and not self.clip:
-                advice = "clone and tokenize clip them with --clip-actions"
+                advice = "use --clip-actions (of clone and tokenize) to clip them"
                 raise InputError(f"{name}: actions up to {np.abs(action).max():g}, beyond the task's bounds; {advice}")
             self.clipped, total = self.clipped + int(beyond.sum()), total + steps
             reward, ends = np.asarray(episode.rewards, np.float64), (episode.terminations, episode.truncations)
             yield Episode(obs, action.clip(self.low, self.high), reward, *(bool(end[-1]) for end in ends))
         if self.clipped:
-            clipped = f"{self.clipped:,} of {total:,} actions lay beyond the task's bounds and were clipped to them"
+            clipped = f"{self.clipped:,} of {total:,} actions exceeded the task's bounds and were clipped"
             warnings.warn(f"{self.where}: {clipped}", stacklevel=2)
 
     def routes(self) -> Counter[str]:
-        """How many episodes took each of the task's routes; empty where the dataset does not say."""
+        """Number of episodes per route of the task; empty if the dataset does not contain routes."""
         about = self._minari.storage.get_episode_metadata(self._minari.episode_indices)
         return Counter(str(one["route"]) for one in about if one.get("route"))
 
     def _episodes(self) -> Iterator[Any]:
-        with _undamaged(self.where), _main_file(self._minari) as main:  # where one is used is not within
+        with _undamaged(self.where), _main_file(self._minari) as main:  # the caller's code is outside
             for number in self._minari.episode_indices:
                 _require_sizes(main, number)
                 (episode,) = self._minari.iterate_episodes([number])
@@ -142,7 +142,7 @@ class Dataset:
 
 @contextmanager
 def _main_file(opened: Any) -> Iterator[Any]:
-    """The HDF5 file of a dataset; None of one that keeps its episodes otherwise."""
+    """The HDF5 file of a dataset; None if the dataset stores its episodes in another way."""
     import h5py
 
     file = Path(opened.storage.data_path) / MAIN
@@ -154,7 +154,7 @@ def _main_file(opened: Any) -> Iterator[Any]:
 
 
 def _require_sizes(main: Any, number: Any) -> None:
-    """The arrays of an episode take no more memory than what is stored of them can fill; else raises ValueError."""
+    """Check that the arrays of an episode are not larger than their stored bytes allow; raises ValueError otherwise."""
 
     def require(name: str, array: Any) -> None:
         nbytes, stored = getattr(array, "nbytes", 0), array.id.get_storage_size() if hasattr(array, "nbytes") else 0
@@ -167,7 +167,7 @@ def _require_sizes(main: Any, number: Any) -> None:
 
 
 def _require_checksum(episode: Any, about: dict[str, Any]) -> None:
-    """An episode is what was written, as far as it has a checksum; else raises ValueError."""
+    """Check an episode's checksum, if it has one; raises ValueError."""
     arrays = (getattr(episode, name) for name in ARRAYS)
     said = {name: value for name, value in about.items() if name not in ("id", "total_steps", files.CHECKSUM)}
     written = about.get(files.CHECKSUM)
@@ -179,25 +179,25 @@ def _require_checksum(episode: Any, about: dict[str, Any]) -> None:
 def _undamaged(where: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # damaged files end in whatever the libraries below raise
+    except Exception as error:  # the libraries raise various errors for damaged files
         raise InputError(f"{where} is a damaged dataset: {type(error).__name__}: {one_line(error)}") from None
 
 
 def require() -> None:
-    """Make sure that Minari is installed; InputError says how to get it."""
+    """Check that Minari is installed; the InputError says how to install it."""
     for name in ("minari", "h5py"):
         if find_spec(name) is None:
             raise InputError(f"datasets need {name}: pip install 'pgcontrol[data]'")
 
 
 def found(where: str | Path) -> Path | None:
-    """The folder with a dataset's metadata, from a folder or the id of a dataset that Minari has; None: no such."""
+    """The folder with a dataset's metadata, from a folder or the id of a dataset in Minari's cache; None: not found."""
     for folder in (Path(where), Path(where) / "data", _local() / where / "data"):
-        if os.path.exists(folder / "metadata.json"):  # False in a home that is closed to this user, too
+        if os.path.exists(folder / "metadata.json"):  # also False without permission to read
             return folder
     return None
 
 
 def _local() -> Path:
-    """Where Minari keeps what it has downloaded (minari.storage.datasets_root_dir, which would make the folder)."""
+    """Minari's local cache (minari.storage.datasets_root_dir would create the folder)."""
     return Path(os.environ.get("MINARI_DATASETS_PATH") or os.path.expanduser("~/.minari/datasets"))

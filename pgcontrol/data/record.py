@@ -1,7 +1,7 @@
-"""`pgcontrol record`: episodes of a trained policy, or of a task's scripted demonstrator, as a Minari dataset.
+"""`pgcontrol record`: records episodes of a trained policy, or of a task's demonstrator, as a Minari dataset.
 
-Episodes are played in waves, and a wave depends on the seed and its own number alone. So a dataset that was stopped
-goes on as if it had not been, one that grows keeps its episodes, and none is there because it was short.
+Episodes are played in waves. A wave depends only on the seed and its own number. So a dataset that was interrupted
+continues as if it had not been, a dataset that grows keeps its episodes, and short episodes are not over-represented.
 """
 
 import hashlib
@@ -31,16 +31,16 @@ from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.runs.log import Display
 from pgcontrol.text import one_line
 
-WAVE = 16  # episodes played side by side, or the next multiple of the task's routes
+WAVE = 16  # episodes played in parallel, or the next multiple of the number of routes
 
 
 class Source(NamedTuple):
-    """Who plays the episodes.
+    """The player of the recorded episodes.
 
     Attributes:
-        wave: episodes of a wave.
+        wave: episodes per wave.
         begin: environments and a seed -> the agent of one wave.
-        notes: what the dataset says of it, `env` among it: equal notes, equal episodes.
+        notes: description in the dataset, including `env`: equal notes mean equal episodes.
     """
 
     wave: int
@@ -49,13 +49,13 @@ class Source(NamedTuple):
 
 
 class RecordResult(NamedTuple):
-    """What a dataset has come to.
+    """The state of a dataset after recording.
 
     Attributes:
         path: the dataset's folder.
-        episodes: how many it has.
-        whole: whether they are all there; False when a signal stopped it, and the same call goes on.
-        recorded: returns, lengths and routes of those that this call added.
+        episodes: number of its episodes.
+        whole: whether it is complete; False if a signal stopped the recording. The same call continues it.
+        recorded: returns, lengths and routes of the episodes that this call added.
     """
 
     path: Path
@@ -65,14 +65,14 @@ class RecordResult(NamedTuple):
 
 
 class _Stopped(Exception):
-    """A signal came in the middle of a wave."""
+    """A signal arrived in the middle of a wave."""
 
 
 def policy_source(where: Path, mode: bool) -> Source:
-    """A trained policy, its samples or its mode.
+    """A trained policy, by samples or by its mode.
 
     Raises:
-        InputError: no policy there.
+        InputError: there is no policy.
     """
     folder = checkpoint.latest(where)
     policy, meta = load_with_meta(folder)
@@ -84,43 +84,43 @@ def policy_source(where: Path, mode: bool) -> Source:
 
 
 def demonstrator_source(env_id: str, noise: float) -> Source:
-    """A task's own demonstrator, all routes equally often.
+    """A task's demonstrator, with all routes equally often.
 
     Raises:
-        InputError: the task has none.
+        InputError: the task has no demonstrator.
     """
     routes = {name: len(task.routes) for name, task in pgcontrol_envs.catalog().items() if task.routes}
     if (task := env_id.partition("?")[0]) not in routes:
-        raise InputError(f"{env_id} has no scripted demonstrator: record a run of it, or one of {', '.join(routes)}")
+        raise InputError(f"{env_id} has no scripted demonstrator; record a run of it, or one of {', '.join(routes)}")
     notes = {"env": env_id, "source": "demonstrator", "algorithm": "demonstrator", "noise": noise}
     wave = routes[task] * math.ceil(WAVE / routes[task])
     return Source(wave, lambda env, seed: evaluate.demonstrator_agent(env, seed, noise), notes)
 
 
 def find_source(name: str, mode: bool, noise: float) -> Source:
-    """From the name of a run folder, a checkpoint, or a task with a demonstrator."""
+    """The source for the name of a run folder, a checkpoint, or a task with a demonstrator."""
     tasks = pgcontrol_envs.catalog()
     if Path(name).exists():
         return policy_source(Path(name), mode)
     if name.partition("?")[0] in tasks:
         return demonstrator_source(name, noise)
-    raise InputError(f"{name}: no such run or checkpoint folder, nor a task{suggest(name, tasks)}")
+    raise InputError(f"{name}: no such run or checkpoint folder, and no such task{suggest(name, tasks)}")
 
 
 @takes(RecordOptions)
 def record(options: RecordOptions) -> RecordResult:
-    """Record until the dataset at `out` has so many episodes; one begun by the same settings goes on.
+    """Record until the dataset at `out` has `episodes` episodes. Continues a dataset that has the same settings.
 
     Raises:
-        InputError: nobody to record, or a folder with something else in it.
-        OSError: the disk does not take more; what was recorded is there.
+        InputError: there is nothing to record, or the folder has other content.
+        OSError: the disk is full; the episodes recorded so far are kept.
     """
     dataset.require()
     out, episodes, seed = options.out, options.episodes, options.seed
     who = find_source(options.source, options.mode, options.noise)
     env = make_env(who.notes["env"], who.wave, seed)
     writer = _writer(out, env, who.notes | {"seed": seed, "wave": who.wave}, episodes)
-    starts, draws = np.random.SeedSequence(seed).generate_state(2)  # apart from the seeds of evaluations
+    starts, draws = np.random.SeedSequence(seed).generate_state(2)  # different from the seeds of evaluations
     first, began = len(writer), time.perf_counter()
     totals, lengths, route = list[float](), list[int](), list[int]()
     title = f"{env.env_id} by {who.notes['source']} -> {out}"
@@ -138,7 +138,7 @@ def record(options: RecordOptions) -> RecordResult:
             try:
                 writer.add(wave[fresh], _about(env, results, start)[fresh])
             except OSError as error:
-                kept = f"{len(writer)} episodes are there; once there is room, the same command goes on"
+                kept = f"{len(writer)} episodes are kept; free some space and run the same command to continue"
                 raise OSError(f"{out}: {error.strerror or one_line(error)}; {kept}") from None
             totals += results.returns[fresh].tolist()
             lengths += results.lengths[fresh].tolist()
@@ -163,14 +163,14 @@ def _writer(out: Path, env: VecEnv, notes: dict[str, Any], episodes: int) -> Wri
     for key in before | notes:
         if before.get(key) != notes.get(key):
             differs = f"{key} = {before.get(key)!r}, not {notes.get(key)!r}"
-            raise InputError(f"--out {out} holds other episodes: {differs}; name another")
+            raise InputError(f"--out {out} holds other episodes: {differs}; choose another folder")
     if len(writer) >= episodes:
-        raise InputError(f"--out {out} has {len(writer)} episodes already; ask for more, or name another")
+        raise InputError(f"--out {out} has {len(writer)} episodes already; ask for more, or choose another folder")
     return writer
 
 
 def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[Episode], evaluate.EpisodeResults]:
-    """One episode in each environment."""
+    """Play one episode in each environment."""
     steps = list[Played]()
 
     def watch(played: Played) -> None:
@@ -179,7 +179,7 @@ def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[
         steps.append(played)
 
     results = evaluate.episodes(env, act, seed, on_step=watch)
-    # environments that stand still repeat their last observation
+    # environments whose episode has ended repeat their last observation
     seen = torch.stack([*(played.obs for played in steps), steps[-1].step.obs]).numpy()[..., : env.obs_size]
     taken = torch.stack([played.action for played in steps]).float().numpy()
     reward = torch.stack([played.step.reward for played in steps]).numpy()
@@ -192,9 +192,9 @@ def _play(env: VecEnv, act: Act, seed: int, interrupt: Interrupt) -> tuple[list[
 
 
 def _about(env: VecEnv, results: evaluate.EpisodeResults, seed: int) -> list[dict[str, Any]]:
-    """What each episode of a wave says of itself: the seed of its start, its return, and its route."""
+    """Metadata of each episode of a wave: the seed of its start, its return, and its route."""
     said: list[dict[str, Any]] = [{"seed": seed + i, "return": total} for i, total in enumerate(results.returns)]
     if results.route is None or env.task is None:
         return said
-    names = [*env.task.routes, ""]  # the last is that of −1, no route
+    names = [*env.task.routes, ""]  # the last is for −1, no route
     return [one | {"route": names[route]} for one, route in zip(said, results.route, strict=True)]

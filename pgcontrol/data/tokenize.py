@@ -1,4 +1,4 @@
-"""`pgcontrol tokenize`: a tokenizer folder from the actions of a run or a dataset."""
+"""`pgcontrol tokenize`: fits a tokenizer to the actions of a run or a dataset, and writes its folder."""
 
 import dataclasses
 import math
@@ -17,15 +17,15 @@ HELD_OUT = 0.2
 
 
 class TokenizeResult(NamedTuple):
-    """A tokenizer that was fitted.
+    """A fitted tokenizer.
 
     Attributes:
         path: its folder.
-        env: the task of the actions, where that is known.
-        chunks: how many it was fitted to.
-        held_out: how many it was not.
-        error: root mean square of what encoding loses of those, in half-ranges.
-        deviation: of those themselves, in half-ranges.
+        env: the task of the actions, if known.
+        chunks: number of chunks it was fitted to.
+        held_out: number of held-out chunks.
+        error: root mean square error of encoding the held-out chunks, in half-ranges.
+        deviation: standard deviation of the held-out chunks, in half-ranges.
     """
 
     path: Path
@@ -38,31 +38,31 @@ class TokenizeResult(NamedTuple):
 
     @property
     def bits(self) -> float:
-        """Of an action."""
+        """Bits per action."""
         return self.tokenizer.length * math.log2(self.tokenizer.codes) / self.tokenizer.horizon
 
 
 def split(actions: Actions, horizon: int) -> tuple[Tensor, Tensor]:
-    """Chunks to fit, and chunks held out: those of the last fifth of the time.
+    """Chunks to fit, and held-out chunks from the last fifth of the time.
 
     Raises:
-        InputError: too few actions for chunks of this length.
+        InputError: there are too few actions for chunks of this length.
     """
     cut = int(len(actions.unit) * (1 - HELD_OUT))
     parts = [windows(actions.unit[s], actions.ends[s], horizon) for s in (slice(None, cut), slice(cut, None))]
     if not all(len(part) for part in parts):
-        raise InputError(f"horizon = {horizon}: too long for these actions, {len(actions.unit)} in a row at most")
+        raise InputError(f"horizon = {horizon}: too long; there are at most {len(actions.unit)} actions in a row")
     return parts[0], parts[1]
 
 
 def error(tokenizer: Tokenizer, chunks: Tensor) -> float:
-    """Root mean square of what encoding loses, in half-ranges."""
+    """Root mean square error of encoding, in half-ranges."""
     return float((tokenizer.decode(tokenizer.encode(chunks)) - chunks).square().mean().sqrt())
 
 
 @takes(TokenizeOptions, further=True)
 def tokenize(options: TokenizeOptions, own: dict[str, Any]) -> TokenizeResult:
-    """Fit a tokenizer and write its folder; further arguments are the kind's own options.
+    """Fit a tokenizer and write its folder; further arguments are the options of its kind.
 
     Raises:
         InputError: one line that names what is wrong; nothing is written.
@@ -72,8 +72,8 @@ def tokenize(options: TokenizeOptions, own: dict[str, Any]) -> TokenizeResult:
     chosen = kind.Options(**read_options(kind.Options, own, others=others))
     out, horizon, seed = options.out, options.horizon, options.seed
     if out.exists():
-        raise InputError(f"--out {out} exists already; name a folder that does not")
-    kind(horizon, 1, chosen).require()  # before anything takes time
+        raise InputError(f"--out {out} exists already; choose a folder that does not exist")
+    kind(horizon, 1, chosen).require()  # check this before slow work
     actions = of(options.source, options.steps, seed, options.clip_actions)
     fit, held_out = split(actions, horizon)
     tokenizer = kind(horizon, actions.unit.shape[-1], chosen)

@@ -1,8 +1,8 @@
-"""A Minari dataset that grows and survives a kill or a full disk at any moment.
+"""A Minari dataset that can grow, and that survives a kill or a full disk at any moment.
 
-Minari keeps all episodes in one HDF5 file, and a process that dies while it writes to such a file leaves nothing that
-can be read. Here each call of `add` makes a file of its own; the file that Minari reads holds links to the episodes, is
-small, and is replaced as a whole, and so is the JSON file that counts them.
+Minari keeps all episodes in one HDF5 file, and a process that dies while it writes to such a file makes it unreadable.
+Here each call of `add` writes a new file. The file that Minari reads only contains links to the episodes; it is small
+and is replaced atomically. So is the JSON file that counts the episodes.
 """
 
 import copy
@@ -34,20 +34,20 @@ from pgcontrol.text import one_line
 if TYPE_CHECKING:
     import h5py
 
-OURS = "pgcontrol"  # the key of the metadata under which a dataset of our own says how it was made
+OURS = "pgcontrol"  # key in the metadata for the description of our own datasets
 MAIN = "main_data.hdf5"  # the file that Minari reads
-INSIDE = "episodes_minari.hdf5"  # what was in the main file of a dataset that kept its episodes there
+INSIDE = "episodes_minari.hdf5"  # copy of the main file of a dataset that kept its episodes there
 METADATA = "metadata.json"
-SEALED = ("observation_space", "action_space", "env_spec", OURS)  # what the checksum of the metadata covers
-ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations")  # of an episode, in Minari's words
+SEALED = ("observation_space", "action_space", "env_spec", OURS)  # metadata that the checksum covers
+ARRAYS = ("observations", "actions", "rewards", "terminations", "truncations")  # of an episode, with Minari's names
 
 
 class Episode(NamedTuple):
     """One episode of L steps.
 
     Attributes:
-        obs: [L + 1, O] float64: the final one among them.
-        action: [L, A] float32, in the task's bounds.
+        obs: [L + 1, O] float64, including the final one.
+        action: [L, A] float32, within the task's bounds.
         reward: [L].
     """
 
@@ -59,7 +59,7 @@ class Episode(NamedTuple):
 
 
 def episode_checksum(arrays: Iterable[Any], about: Mapping[str, Any]) -> str:
-    """Of the arrays of an episode, in the order of `ARRAYS`, and of the words about it."""
+    """Checksum of an episode's arrays, in the order of `ARRAYS`, and of its metadata."""
     words = {name: getattr(value, "item", lambda value=value: value)() for name, value in about.items()}
     content = [np.ascontiguousarray(array) for array in arrays]
     shapes = json.dumps([[array.shape, str(array.dtype)] for array in content])
@@ -68,37 +68,37 @@ def episode_checksum(arrays: Iterable[Any], about: Mapping[str, Any]) -> str:
 
 
 def metadata_checksum(metadata: Mapping[str, Any]) -> str:
-    """Of what the metadata of a dataset says about its episodes, as it stands in the file."""
+    """Checksum of the metadata about a dataset's episodes, as stored in the file."""
     ours = {name: value for name, value in metadata[OURS].items() if name != files.CHECKSUM}
     return files.checksum(json.dumps([ours if name == OURS else metadata.get(name) for name in SEALED]))
 
 
 def require_written(metadata: Mapping[str, Any]) -> None:
-    """The metadata of a dataset is what was written, as far as it has a checksum; else raises ValueError."""
+    """Check the checksum of a dataset's metadata, if it has one; raises ValueError."""
     written = metadata.get(OURS, {}).get(files.CHECKSUM)
     if written is not None and written != metadata_checksum(metadata):
         raise ValueError(f"{METADATA} is not what was written: its checksum differs")
 
 
 def _spec(env_id: str) -> EnvSpec | None:
-    """By which Minari can make the environment again; None where Gymnasium cannot write it down."""
-    register(pgcontrol_envs.catalog())  # those of plug-ins, too
+    """The spec with which Minari can make the environment again; None if it cannot be written as JSON."""
+    register(pgcontrol_envs.catalog())  # includes tasks of plug-ins
     name, args = split(env_id)
     spec = copy.deepcopy(gymnasium.spec(GymName.parse(env_id).id if name.startswith("gym:") else gymnasium_id(name)))
     spec.kwargs |= args
     spec.max_episode_steps = spec.kwargs.pop("max_episode_steps", spec.max_episode_steps)
     try:
         spec.to_json()
-    except (TypeError, ValueError):  # of a class, where text would name it
+    except (TypeError, ValueError):  # an argument is an object that JSON cannot hold
         return None
     return spec
 
 
 @dataclass
 class Writer:
-    """A dataset that grows; whatever ends the program, it is whole, with all episodes of earlier calls of `add`.
+    """A dataset that grows. It is always complete on disk, with all episodes of finished calls of `add`.
 
-    One process at a time may write to it.
+    Only one process at a time may write to it.
     """
 
     folder: Path
@@ -107,10 +107,10 @@ class Writer:
     def create(
         cls, folder: Path, env_id: str, low: np.ndarray, high: np.ndarray, obs_size: int, notes: Mapping[str, Any]
     ) -> Self:
-        """An empty dataset in a new folder; `notes` (JSON values) say how it is made, `notes["env"]` our task."""
+        """A new, empty dataset; `notes` (JSON values) describe how it is made; `notes["env"]` is our task."""
         from minari.dataset.minari_storage import MinariStorage
 
-        folder = folder.resolve()  # Minari joins a relative one to itself
+        folder = folder.resolve()  # Minari handles relative paths incorrectly
         with _draft(folder) as draft:
             obs, action = Box(-np.inf, np.inf, (obs_size,), np.float64), Box(low, high, low.shape, np.float32)
             storage = MinariStorage.new(draft, observation_space=obs, action_space=action, env_spec=_spec(env_id))
@@ -125,44 +125,44 @@ class Writer:
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
-        """Go on with a dataset.
+        """Continue a dataset.
 
         Raises:
-            InputError: no dataset of ours, or a damaged one.
+            InputError: it is not one of our datasets, or it is damaged.
         """
         import h5py
 
         writer = cls(folder.resolve())
         try:
             metadata = writer._metadata()
-            metadata[OURS]  # a dataset of ours
+            metadata[OURS]  # KeyError if it is not one of ours
             require_written(metadata)
-            with h5py.File(writer.folder / MAIN, "r") as main:  # after the metadata: it may grow meanwhile
+            with h5py.File(writer.folder / MAIN, "r") as main:  # read after the metadata, because it may grow
                 missing = [name for name in map(_name, range(metadata["total_episodes"])) if name not in main]
             if missing:
                 raise ValueError(f"{MAIN} has no {missing[0]}")
-        except Exception as error:  # whatever the libraries below raise
+        except Exception as error:  # the libraries raise various errors
             why = f"{type(error).__name__}: {one_line(error)}"
-            raise InputError(f"{folder} exists and is no dataset to go on with ({why}); name another") from None
+            raise InputError(f"{folder} exists and is not a dataset to continue ({why}); choose another") from None
         return writer
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What `create` was given."""
+        """The notes that were passed to `create`."""
         return {name: value for name, value in self._metadata()[OURS].items() if name != files.CHECKSUM}
 
     def __len__(self) -> int:
         return int(self._metadata()["total_episodes"])
 
     def add(self, episodes: Sequence[Episode], about: Sequence[Mapping[str, Any]]) -> None:
-        """Append episodes, each with a few words about it (numbers and texts).
+        """Append episodes, each with metadata (numbers and strings).
 
         Raises:
-            OSError: the disk does not take them; the dataset stays as it was.
+            OSError: the disk is full; the dataset stays as it was.
         """
         metadata = self._metadata()
         first = int(metadata["total_episodes"])
-        for left in self.folder.glob(".*.*.*"):  # of a process that was killed while it wrote
+        for left in self.folder.glob(".*.*.*"):  # left by a process that was killed while writing
             left.unlink()
         part, links = f"episodes_{first:06d}.hdf5", self._links(first)
         for number in range(first, first + len(episodes)):
@@ -172,7 +172,7 @@ class Writer:
         contents = {part: _part(first, episodes, about), MAIN: _main(links)}
         size = sum(f.stat().st_size for f in self.folder.iterdir()) + len(contents[part])
         metadata["dataset_size"] = round(size / 1e6, 1)
-        # in this order: who reads meanwhile finds what the metadata counts
+        # in this order, so that a concurrent reader finds all episodes that the metadata counts
         written = contents | {METADATA: json.dumps(metadata)}
         files.replace({self.folder / name: content for name, content in written.items()})
 
@@ -180,9 +180,9 @@ class Writer:
         return json.loads(files.read_text(self.folder / METADATA))
 
     def _links(self, count: int) -> dict[str, str]:
-        """The file that each of the first episodes is in, by the episode's name.
+        """The file of each of the first episodes, by the episode's name.
 
-        Those of a dataset that keeps them in its main file, as Minari does, are copied to a file of their own.
+        If a dataset keeps its episodes in the main file, as Minari does, they are copied to another file first.
         """
         import h5py
 
@@ -195,7 +195,7 @@ class Writer:
 
 @contextmanager
 def _draft(folder: Path) -> Generator[Path]:
-    """A new folder that is to become `folder`; what killed processes have left of such ones goes."""
+    """A new folder that will be renamed to `folder`; removes such folders of killed processes."""
     for left in folder.parent.glob(".*.*"):
         if left.stem == f".{folder.name}" and left.suffix[1:].isdigit():
             with suppress(InputError), alone(left, "in work"):
@@ -206,11 +206,11 @@ def _draft(folder: Path) -> Generator[Path]:
         with alone(draft, "in work"):
             yield draft
     finally:
-        shutil.rmtree(draft, ignore_errors=True)  # not there once it has become `folder`
+        shutil.rmtree(draft, ignore_errors=True)  # no longer exists if it was renamed
 
 
 def _main(links: Mapping[str, str]) -> bytes:
-    """An HDF5 file that links to episodes, by their names, in other files of its folder."""
+    """The content of an HDF5 file with links to episodes in other files of its folder, by name."""
     import h5py
 
     with h5py.File(content := io.BytesIO(), "w") as file:
@@ -220,7 +220,7 @@ def _main(links: Mapping[str, str]) -> bytes:
 
 
 def _part(first: int, episodes: Iterable[Episode], about: Iterable[Mapping[str, Any]]) -> bytes:
-    """An HDF5 file with episodes."""
+    """The content of an HDF5 file with episodes."""
     import h5py
 
     with h5py.File(content := io.BytesIO(), "w") as file:
@@ -230,7 +230,7 @@ def _part(first: int, episodes: Iterable[Episode], about: Iterable[Mapping[str, 
 
 
 def _write(group: "h5py.Group", number: int, episode: Episode, about: Mapping[str, Any]) -> None:
-    """An episode as Minari lays it out."""
+    """Write an episode in Minari's layout."""
     last = np.arange(len(episode.reward)) == len(episode.reward) - 1
     ends = last & episode.terminated, last & episode.truncated
     arrays = dict(zip(ARRAYS, (episode.obs, episode.action, episode.reward, *ends), strict=True))

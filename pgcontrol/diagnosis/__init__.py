@@ -1,1 +1,1 @@
-"""What went wrong: measures of a policy and of its updates, verdicts on a run, and the experiments that prove them."""
+"""What went wrong in a run: measures of the policy and its updates, verdicts, and the experiments that prove them."""

@@ -1,8 +1,8 @@
-"""What a policy would have become, had it been widened: branches of a run from one of its checkpoints.
+"""What a policy would have become with a larger spread: branches of a run from one of its checkpoints.
 
-Two arms, several seeds: in one the head is made as wide as it was at the start, the other is left alone; both go on
-for the same steps under the same schedules. A branch is an ordinary run folder under RUN/branches, begun from a
-checkpoint, so that it shows progress, resumes, and can be looked at like any run.
+There are two arms with several seeds each. In one, the head is made as wide as it was at the start; the other is not
+changed. Both continue for the same number of steps with the same schedules. A branch is an ordinary run folder under
+RUN/branches that begins from a checkpoint, so it shows progress, can be resumed, and can be examined like any run.
 """
 
 import dataclasses
@@ -32,19 +32,19 @@ from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH
 from pgcontrol.training.learner import Learner, stream_seeds
 
 ARMS = ("widened", "alone")
-LEAST = 2  # least number of branches in an arm that has an interval
-EPISODES = 20  # least number in a branch's final evaluation
+LEAST = 2  # smallest number of branches per arm for which there is an interval
+EPISODES = 20  # smallest number of episodes in a branch's final evaluation
 
 
 class Counterfactual(NamedTuple):
-    """What the branches came to.
+    """The results of branches.
 
     Attributes:
-        start: step of the checkpoint that they begin from.
-        steps: length of each.
-        width: spread that the widened ones began with, in half-ranges.
-        scores: arm -> each branch's final return, the mean over episodes of its mode.
-        folders: arm -> each branch's run folder.
+        start: step of the checkpoint from which they begin.
+        steps: length of each branch.
+        width: initial spread of the widened branches, in half-ranges.
+        scores: arm -> final return of each branch, the mean over episodes played by the mode.
+        folders: arm -> run folder of each branch.
     """
 
     start: int
@@ -56,11 +56,11 @@ class Counterfactual(NamedTuple):
 
 
 class BranchPoint(NamedTuple):
-    """Where branches are to begin, and how long they are to be.
+    """Where branches should begin, and their length.
 
     Attributes:
-        step: they begin from the last checkpoint at or before it, or else the first after it.
-        length: environment steps; None: what the run had left, and at least a quarter of its budget.
+        step: they begin from the last checkpoint at or before it, or else from the first one after it.
+        length: environment steps; None: the rest of the run, but at least a quarter of its budget.
     """
 
     step: int
@@ -68,12 +68,12 @@ class BranchPoint(NamedTuple):
 
 
 class Branching(NamedTuple):
-    """Where branches part from a run.
+    """How branches begin from a run.
 
     Attributes:
         origin: the checkpoint.
         steps: length of each branch.
-        width: spread of the widened ones, in half-ranges.
+        width: spread of the widened branches, in half-ranges.
     """
 
     run: RunFolder
@@ -88,15 +88,15 @@ class Branching(NamedTuple):
 
     @property
     def where(self) -> Path:
-        """Folder of the run folders of its branches; those from another step have another."""
+        """Folder of its branches' run folders; it depends on start, length and width."""
         return self.run.path / "branches" / f"from-{self.start}-for-{self.steps}-at-{self.width:.3g}"
 
     def cells(self, seeds: int) -> list[Cell]:
-        """Both arms of each seed, in turns."""
+        """The cells of both arms for each seed, alternating."""
         config, end = self.run.config(), self.start + self.steps
         common = flat(nested(config)) | {"total_steps": end, "video": False, "threads": 1, "logger": ()}
-        common |= {"on_collapse": "off"}  # arms differ in nothing but how they begin
-        common |= {"eval_every": 10 * end, "eval_episodes": max(EPISODES, config.eval_episodes)}  # once, at the end
+        common |= {"on_collapse": "off"}  # arms must only differ at their start
+        common |= {"eval_every": 10 * end, "eval_episodes": max(EPISODES, config.eval_episodes)}  # only at the end
         common.pop("run_dir")
         first = 1000 * (config.seed % 2**40 + 1)
         keys = [Key(config.env, arm, seed) for seed in range(seeds) for arm in ARMS]
@@ -106,18 +106,18 @@ class Branching(NamedTuple):
 def counterfactual(
     run: RunFolder, place: BranchPoint, seeds: int, executor: Executor, console: Terminal, of: int = 1
 ) -> Counterfactual:
-    """Run the branches that are missing, and compare the arms.
+    """Run the branches that do not exist yet, and compare the arms.
 
     Args:
-        run: with a checkpoint at or before the place, or else after it.
-        place: where they begin, and how long they are.
-        seeds: branches in each arm, at least two.
-        executor: what runs them.
+        run: has a checkpoint at or before the place, or else after it.
+        place: where the branches begin, and their length.
+        seeds: branches per arm, at least two.
+        executor: runs the branches.
         console: for progress.
-        of: number of places that are tried, for the interval.
+        of: number of places that are tried; the interval is corrected for it.
 
     Raises:
-        InputError: no checkpoint to begin from, or branches failed.
+        InputError: there is no checkpoint to begin from, or a branch failed.
     """
     branching = branching_of(run, place)
     cells, where = branching.cells(seeds), branching.where
@@ -125,22 +125,22 @@ def counterfactual(
         if not begun(cell, where / cell.name):
             begin(cell, branching)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
-    late = f", after {place.step:,}: no checkpoint is older" if branching.start > place.step else ""
-    told = f"{len(cells)} branches of {branching.steps:,} steps from step {branching.start:,}{late}"
-    console.print(f"{told}, {len(missing)} to run", markup=False)
+    late = f", after {place.step:,} because no checkpoint is older" if branching.start > place.step else ""
+    line = f"{len(cells)} branches of {branching.steps:,} steps from step {branching.start:,}{late}"
+    console.print(f"{line}, {len(missing)} to run", markup=False)
     pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
     board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
     with closing(follow(executor, board, console)) as outcomes:
         for outcome in outcomes:
             if outcome.error and not _finished(outcome.folder):
-                raise InputError(f"branch {outcome.folder} failed: {outcome.error}; the same command tries it again")
+                raise InputError(f"branch {outcome.folder} failed: {outcome.error}; run the same command to try again")
             board.ended[outcome.cell.key] = None
             console.print(f"{outcome.cell.name}: return {short(final(outcome.folder))}", markup=False)
     return measured(branching, seeds, of)
 
 
 def finished(run: RunFolder, place: BranchPoint, of: int = 1) -> Counterfactual | None:
-    """What earlier branches from this place came to; None: there are no two finished pairs."""
+    """The results of earlier branches from this place; None: there are fewer than two finished pairs."""
     if not checkpoint.find(run.path):
         return None
     branching, seeds = branching_of(run, place), 0
@@ -150,10 +150,10 @@ def finished(run: RunFolder, place: BranchPoint, of: int = 1) -> Counterfactual 
 
 
 def branching_of(run: RunFolder, place: BranchPoint) -> Branching:
-    """Where the branches of a place part.
+    """How the branches of a place begin.
 
     Raises:
-        InputError: no checkpoint to begin from.
+        InputError: there is no checkpoint to begin from.
     """
     config, origin = run.config(), nearest(checkpoint.find(run.path), place.step)
     start = spreads(read_rows(run.metrics_file))[1][0].mean()
@@ -163,7 +163,7 @@ def branching_of(run: RunFolder, place: BranchPoint) -> Branching:
 
 
 def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
-    """The arms of finished branches, compared: difference of means with Welch's interval, and P(better).
+    """Compare the arms of finished branches: difference of means with Welch's interval, and P(better).
 
     See `counterfactual` for `of`.
     """
@@ -181,18 +181,18 @@ def measured(branching: Branching, seeds: int, of: int = 1) -> Counterfactual:
 
 
 def nearest(found: Sequence[Path], step: int) -> Path:
-    """The last checkpoint at or before a step, or else the first after it.
+    """The last checkpoint at or before a step, or else the first one after it.
 
     Raises:
         InputError: there is none.
     """
     if not found:
-        raise InputError("the run has no checkpoint to branch from")
+        raise InputError("the run has no checkpoint from which branches could begin")
     return [*found[:1], *(f for f in found if checkpoint.steps_of(f) <= step)][-1]
 
 
 def begin(cell: Cell, branching: Branching) -> None:
-    """Make a branch's run folder, its first checkpoint the origin's with random streams anew, and widened if asked."""
+    """Create a branch's run folder with the origin as its first checkpoint, with new random streams, and widened."""
     folder = branching.where / cell.name
     shutil.rmtree(folder, ignore_errors=True)
     config = dataclasses.replace(cell.config, run_dir=str(folder))
@@ -209,7 +209,7 @@ def begin(cell: Cell, branching: Branching) -> None:
 
 
 def reseed(learner: Learner, seed: int) -> None:
-    """New random streams, and new episodes from them; weights, optimiser and normaliser stay."""
+    """Use new random streams, and start new episodes from them; weights, optimiser and normaliser do not change."""
     seeds = stream_seeds(seed)
     for name in ("sampling", "minibatches", "adapting"):
         getattr(learner, name).manual_seed(seeds[name])
@@ -218,13 +218,13 @@ def reseed(learner: Learner, seed: int) -> None:
 
 
 def final(folder: Path) -> float:
-    """A branch's score: its final evaluation's mean return by mode, or the last in training where there was none."""
+    """A branch's score: mean return of its final evaluation by the mode, or else the last return in training."""
     last = read_rows(folder / "metrics.jsonl")[-1]
     return float(last.get("eval/mean_reward", last.get(RETURN, np.nan)))
 
 
 def climb(folder: Path) -> float:
-    """What the return in training gained from the last but one tenth of a branch to the last."""
+    """The increase of the training return from the second-last to the last tenth of a branch."""
     steps, returns = column(read_rows(folder / "metrics.jsonl"), RETURN)
     parts = np.array_split(returns, 10) if len(steps) >= 20 else [np.zeros(1)]
     return float(parts[-1].mean() - parts[-2].mean()) if len(parts) > 1 else 0.0

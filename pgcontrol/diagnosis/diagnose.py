@@ -1,4 +1,4 @@
-"""`pgcontrol diagnose`: all verdicts on a finished run, with their evidence, into its folder."""
+"""`pgcontrol diagnose`: writes all verdicts on a finished run, with their evidence, into its folder."""
 
 import dataclasses
 import itertools
@@ -42,20 +42,20 @@ from pgcontrol.runs.log import finite, read_rows
 from pgcontrol.sweep.executor import Executor, Local
 from pgcontrol.text import count
 
-# where branches begin in a run without an onset, as shares of its budget, and how long they are
+# places of branches in a run without an onset, as fractions of its budget, and the length of these branches
 PLACES, LENGTH = (0.1, 0.25, 0.5), 0.25
 CURVES, SCENE = "diagnosis.svg", "diagnosis-scene.svg"
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What went wrong in a run, if anything, and how that is known.
+    """The verdicts on a run, with their evidence.
 
     Attributes:
-        path: the run folder, in which diagnosis.json, diagnosis.md and their pictures lie.
-        verdicts: a word on each question, and why.
-        proofs: what branches came to, of each place where some begin.
-        facts: what the policy does where it decides: routes, modes, the state; as in diagnosis.json.
+        path: the run folder, which contains diagnosis.json, diagnosis.md and their pictures.
+        verdicts: a word for each question, with the reason.
+        proofs: results of branches, for each place where some begin.
+        facts: what the policy does at a decision: routes, modes, the state; as in diagnosis.json.
     """
 
     path: Path
@@ -65,38 +65,38 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """The words alone."""
+        """Only the words."""
         return words(self.verdicts)
 
     @property
     def summary(self) -> str:
-        """One line: what is wrong and why, or else all that is well."""
+        """One line: what is wrong and why, or that all is well."""
         return summary(self.verdicts)
 
 
 @takes(DiagnoseOptions, further=True)
 def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
-    """Judge a run, and leave diagnosis.json, diagnosis.md and their pictures in its folder.
+    """Judge a run, and write diagnosis.json, diagnosis.md and their pictures into its folder.
 
     Further arguments are limits of the verdicts, such as `share=0.1`; see `pgcontrol.measures.verdicts.Limits`.
 
     Raises:
-        InputError: no run there, one without a log, too few branches, or a reference of another task.
+        InputError: there is no run, it has no log, there are too few branches, or the reference has another task.
     """
     others = [field.name for field in dataclasses.fields(DiagnoseOptions)]
     chosen = Limits(**read_options(Limits, limits, others=others))
     run, console = RunFolder.open(options.run), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True)
     executor = Local(options.jobs or usable_cpus())
     _require(run, options)
-    proofs, verdicts = [], [Verdict("spread", NOT_JUDGED, "a clone's is that of its data")]
+    proofs, verdicts = [], [Verdict("spread", NOT_JUDGED, "the spread of a clone is that of its data")]
     if not run.cloned:
         proofs, verdicts = _training(run, console, executor, options, chosen)
     seen, facts, no_picture = _behaviour(run, options.against) if checkpoint.find(run.path) else ([], {}, None)
     if any(v.word == WEAK_MODE for v in verdicts):
         why, ways = _mode(run)
         seen, facts = [*seen, why], facts | ways
-    told = {v.about for v in seen}  # playing says more of them than the log
-    verdicts = [v for v in verdicts if v.about not in told] + seen
+    replaced = {v.about for v in seen}  # playing the policy shows more than the log
+    verdicts = [v for v in verdicts if v.about not in replaced] + seen
     branched = [proof._asdict() | {"gain": proof.gain._asdict()} for proof in proofs]
     numbers = {"verdict": words(verdicts), "verdicts": [v._asdict() for v in verdicts], "counterfactuals": branched}
     content = json.dumps(finite(numbers | facts), indent=1, default=str, allow_nan=False)
@@ -107,7 +107,7 @@ def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
 
 
 def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
-    """What diagnosis.md says: the verdicts, and the numbers behind them."""
+    """The text of diagnosis.md: the verdicts, and the numbers behind them."""
     settings = run.settings()
     again = f"clone {shlex.quote(settings['dataset'])}" if run.cloned else f"train {settings['env']}"
     filters = {"words": words, "summary": summary, "hundredths": "{:.2f}".format, "shares": _shares}
@@ -116,24 +116,24 @@ def _markdown(run: RunFolder, no_picture: str | None, **found: Any) -> str:
 
 
 def _shares(shares: dict[str, float]) -> str:
-    """The largest, where there are many."""
+    """The routes with the largest fractions, as text."""
     most = sorted(shares.items(), key=lambda share: -share[1])
-    told = [f"{name} {share:.0%}" for name, share in most[:6] if share > 0]
-    return ", ".join(told) + (f" and {len(most) - 6} more" if len(most) > 6 and most[6][1] > 0 else "")
+    named = [f"{name} {share:.0%}" for name, share in most[:6] if share > 0]
+    return ", ".join(named) + (f" and {len(most) - 6} more" if len(most) > 6 and most[6][1] > 0 else "")
 
 
 def _require(run: RunFolder, options: DiagnoseOptions) -> None:
     branches, at, against = options.branches, options.at, options.against
     if branches and run.cloned:
-        raise InputError(f"--branches {branches}: {run.path} is a clone, and has no training to branch from")
+        raise InputError(f"--branches {branches}: {run.path} is a clone; there is no training to branch from")
     if 0 < branches < LEAST:
         raise InputError(f"--branches {branches}: too few for an interval; must be {LEAST} or more, 5 is usual")
     if at is not None and not run.cloned and at > (budget := run.config().total_steps):
-        raise InputError(f"--at {at}: {run.path} was to take {budget:,} steps")
+        raise InputError(f"--at {at}: {run.path} has a budget of {budget:,} steps")
     if against is not None:
         env, theirs = run.settings()["env"], RunFolder.open(against).settings().get("env")
         if theirs != env:
-            raise InputError(f"--against {against}: is of {theirs}, not of {env}")
+            raise InputError(f"--against {against}: its task is {theirs}, not {env}")
         task = make_env(env, 1, 0).task
         if task is None or not task.routes:
             raise InputError(f"--against {against}: {env} has no routes to compare")
@@ -142,11 +142,11 @@ def _require(run: RunFolder, options: DiagnoseOptions) -> None:
 def _training(
     run: RunFolder, console: Terminal, executor: Executor, options: DiagnoseOptions, limits: Limits
 ) -> tuple[list[Counterfactual], list[Verdict]]:
-    """What the log shows, and branches prove; draws the curves."""
+    """Verdicts from the log and from branches; also draws the curves."""
     rows = read_rows(run.metrics_file) if run.metrics_file.exists() else []
     if not rows:
         why = "the run stopped before its first update, or the file is damaged"
-        raise InputError(f"{run.metrics_file} has no row to judge: {why}")
+        raise InputError(f"{run.metrics_file} has no rows to judge: {why}")
     config, status = run.config(), str(run.manifest().get("status"))
     places, proofs = _places(rows, config.total_steps, options, limits), list[Counterfactual]()
     for place in places:
@@ -170,7 +170,7 @@ def _training(
 
 
 def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
-    """Where branches begin: where it was asked for, or at the onset, or else in turn at several, until one decides."""
+    """Where branches begin: at `--at`, or at the onset, or else at several places in turn until one decides."""
     if options.at is not None:
         return [BranchPoint(options.at, options.branch_steps)]
     if found := onset(*spreads(rows), budget, limits):
@@ -179,10 +179,10 @@ def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits
 
 
 def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dict[str, Any], str | None]:
-    """Play the policy, and picture what it might do where it decides.
+    """Play the policy, and draw the distribution of its actions at a decision.
 
     Returns:
-        Verdicts, facts, and why there is no picture of the scene, if so.
+        Verdicts, facts, and the reason if there is no picture of the scene.
     """
     settings, policy = run.settings(), load(run.path)
     env_id, seed = settings["env"], settings["seed"]
@@ -212,7 +212,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
         picture = still(env_id, qpos, env.control_dt) if qpos is not None else None
     except RenderError as error:
         missing = str(error)
-    does = f"what the policy might do {where}: {count(len(found), 'mode')}"
+    does = f"the policy's actions {where}: {count(len(found), 'mode')}"
     title = f"{run.path.name}: {env_id}, {policy.head.name}\n{does}"
     files.replace({run.path / SCENE: evidence.scene(picture, draws, marks, title, joint_names(env))})
     env.close()
@@ -220,7 +220,7 @@ def _behaviour(run: RunFolder, against: Path | None) -> tuple[list[Verdict], dic
 
 
 def _mode(run: RunFolder) -> tuple[Verdict, dict[str, Any]]:
-    """Why samples beat the mode, from playing the policy in other ways."""
+    """Why samples beat the mode: play the policy in other ways."""
     settings = run.settings()
     playing = weak_mode.play(load(run.path), settings["env"], settings["seed"])
     intervals = {name: mean_interval(returns) for name, returns in playing.returns.items()}
@@ -230,7 +230,7 @@ def _mode(run: RunFolder) -> tuple[Verdict, dict[str, Any]]:
 
 
 def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[Verdict], dict[str, Any], Decision]:
-    """Which routes the policy takes beside the reference, and whether it averages where it chooses."""
+    """Which routes the policy takes compared with the reference, and whether it averages at the choice."""
     settings = run.settings()
     env_id, seed = settings["env"], settings["seed"]
     env = make_env(env_id, unimodality.EPISODES, seed)
@@ -260,7 +260,7 @@ def _routes(run: RunFolder, policy: Policy, against: Path | None) -> tuple[list[
 
 
 def _midway(policy: Policy, env: VecEnv, seed: int) -> tuple[torch.Tensor, np.ndarray | None]:
-    """A state of choice in the middle of an episode, or after 100 steps: observation [1, O] and positions."""
+    """A state in the middle of an episode (or after 100 steps) in which it chooses: observation [1, O], positions."""
     playing, choices = Episodes(env, policy_agent(policy, True, seed), env.reset()), []
     qpos = env.qpos(0)
     for played in itertools.islice(playing, 200):

@@ -1,4 +1,4 @@
-"""`pgcontrol doctor RUN`: whether a run folder is what was written, and what to do where it is not."""
+"""`pgcontrol doctor RUN`: checks whether a run folder is intact, and says what to do if it is not."""
 
 import warnings
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from pgcontrol.text import count
 
 
 def examine(where: Path) -> list[Check]:
-    """Manifest, config, versions, plug-ins, log, checkpoints and clips of a run folder.
+    """Check manifest, config, versions, plug-ins, log, checkpoints and clips of a run folder.
 
     Raises:
-        InputError: it is no run folder.
+        InputError: it is not a run folder.
     """
     run = RunFolder.open(where)
     return [_manifest(run), _config(run), _versions(run), _plugins(run), _log(run), *_checkpoints(run), _clips(run)]
@@ -32,7 +32,7 @@ def _wrong(name: str, value: object, fix: str = "") -> Check:
 def _manifest(run: RunFolder) -> Check:
     if not (manifest := run.manifest()):
         why = "is damaged" if run.manifest_file.exists() else "is missing"
-        return _wrong("manifest", f"{run.manifest_file} {why}", f"pgcontrol resume {run.path} writes another")
+        return _wrong("manifest", f"{run.manifest_file} {why}", f"`pgcontrol resume {run.path}` writes a new one")
     return Check("manifest", f"status {manifest.get('status')}")
 
 
@@ -44,12 +44,12 @@ def _config(run: RunFolder) -> Check:
 
 
 def _versions(run: RunFolder) -> Check:
-    """Other versions than the run's are worth a word, and no error: they may round differently."""
+    """Other versions than the run's get a remark but are not an error: results may be rounded differently."""
     noted = run.manifest().get("versions")
     made = noted if isinstance(noted, dict) else {}
     here = {name: metadata.version(name) for name in PACKAGES}
     others = [f"{name} {made[name]}, here {here[name]}" for name in here if made.get(name, here[name]) != here[name]]
-    return Check("versions", "; ".join(others) or "those of the run", not others)
+    return Check("versions", "; ".join(others) or "same as the run's", not others)
 
 
 def _plugins(run: RunFolder) -> Check:
@@ -68,12 +68,12 @@ def _log(run: RunFolder) -> Check:
         warnings.simplefilter("always")
         rows = read_rows(run.metrics_file)
     if lost:
-        return _wrong("log", lost[0].message, "reports and diagnoses leave these lines out")
+        return _wrong("log", lost[0].message, "reports and diagnoses skip these lines")
     return Check("log", count(len(rows), "row"))
 
 
 def _checkpoints(run: RunFolder) -> Iterator[Check]:
-    """Each one that is damaged; `load` names the newest older one that is whole."""
+    """A check for each damaged checkpoint, then their number."""
     found = checkpoint.find(run.path)
     whole = 0
     for folder in found:
@@ -82,11 +82,11 @@ def _checkpoints(run: RunFolder) -> Iterator[Check]:
             whole += 1
         except InputError as error:
             yield _wrong("checkpoint", error)
-    yield Check("checkpoints", f"{whole} of {len(found)} whole", whole == len(found))
+    yield Check("checkpoints", f"{whole} of {len(found)} intact", whole == len(found))
 
 
 def _clips(run: RunFolder) -> Check:
     if waiting := pending(run.videos):
         fix = run.command("video", "--pending")
-        return Check("clips", f"{count(len(waiting), 'clip')} to be made", False, fix=fix)
-    return Check("clips", "none waits to be made")
+        return Check("clips", f"{count(len(waiting), 'clip')} to render", False, fix=fix)
+    return Check("clips", "none waiting")

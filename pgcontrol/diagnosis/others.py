@@ -1,4 +1,4 @@
-"""What others reached that a run can be compared with: seeds of the same settings in the same folder, or the table."""
+"""What comparable runs reached: seeds of the same settings in the same folder, or else the table of known results."""
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from pgcontrol.text import count
 
 
 def reach_of(run: RunFolder, rows: LogRows) -> Reach | None:
-    """What a run's siblings had reached after as many steps, in the median; without any, what the table says.
+    """The median of what a run's siblings had reached after as many steps; without siblings, the table's value.
 
-    Siblings are the runs in the same folder that differ in nothing but the seed.
+    Siblings are runs in the same folder that differ only in the seed.
     """
     config, last = run.config(), rows[-1][STEPS]
     found = [value for folder in siblings(run, config) if (value := _at(folder, last)) is not None]
@@ -27,7 +27,7 @@ def reach_of(run: RunFolder, rows: LogRows) -> Reach | None:
 
 
 def siblings(run: RunFolder, config: Config) -> list[RunFolder]:
-    """Finished runs that lie beside this one and have all its settings but the seed."""
+    """Finished runs in the same parent folder with the same settings except the seed."""
     ours, found = _but_seed(config), []
     for folder in sorted(run.path.absolute().parent.iterdir()):
         other = RunFolder(folder)
@@ -35,7 +35,7 @@ def siblings(run: RunFolder, config: Config) -> list[RunFolder]:
             continue
         try:
             theirs = other.config()
-        except InputError:  # of another version, or damaged: it cannot be compared with
+        except InputError:  # from another version, or damaged: it cannot be compared
             continue
         if isinstance(theirs, Config) and _but_seed(theirs) == ours:
             found.append(other)
@@ -47,6 +47,6 @@ def _but_seed(config: Config) -> dict[str, object]:
 
 
 def _at(run: RunFolder, step: int) -> float | None:
-    """The return in training at a step; None where the run had not come that far."""
+    """The training return at a step; None if the run had not reached it."""
     steps, returns = column(read_rows(run.metrics_file), RETURN)
     return float(np.interp(step, steps, smooth(returns))) if len(steps) and steps[-1] >= 0.9 * step else None

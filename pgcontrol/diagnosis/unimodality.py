@@ -1,9 +1,10 @@
 """Whether a policy averages between good actions, and which of a task's routes it still takes.
 
-Averaging is judged by an experiment. Environments are brought to where the route is chosen and copied, physics state
-and clock; each copy is made to play one candidate action, and follows the policy from there. Candidates are what the
-policy plays (its mode), the mean of its draws, the modes of its draws, and what the task's demonstrator does for each
-route. A policy averages if what it plays lies *between* two candidates that are both worth more, beyond doubt.
+Averaging is judged by an experiment. Environments are played to the place where the route is chosen, and copied there
+with their physics state and clock. Each copy plays one candidate action, then follows the policy. Candidates are the
+action that the policy plays (its mode), the mean of its draws, the modes of its draws, and the action of the task's
+demonstrator for each route. A policy averages if the action it plays lies *between* two candidates that both have a
+significantly higher return.
 """
 
 import itertools
@@ -27,10 +28,10 @@ from pgcontrol.runs.load import make_env
 from pgcontrol.text import short
 
 EPISODES = 200
-# decisions looked at, branches for each candidate at each, and actions drawn at each
+# decisions that are examined, branches per candidate at each, and draws of actions at each
 STATES, REPEATS, DRAWS = 12, 12, 1000
-SCOUTS = 16  # episodes begun for each decision, since a policy that wanders reaches few
-# a candidate is better if it gains this share of the largest difference between two candidates' means
+SCOUTS = 16  # episodes started per decision, because a policy that wanders reaches few
+# a candidate counts as better if it gains this fraction of the largest difference between candidates' means
 COUNTS = 0.1
 PLAYED, MEAN = "played", "mean of draws"
 AT_START = "at the start of the episode"
@@ -40,11 +41,11 @@ class Occupancy(NamedTuple):
     """Which routes episodes took.
 
     Attributes:
-        success: share of episodes that succeeded.
-        entropy: of the routes taken in successes, 0 to 1.
+        success: fraction of episodes that succeeded.
+        entropy: entropy of the routes of successful episodes, 0 to 1.
         low: lower bound of its interval.
         high: upper bound.
-        shares: route -> its share of the successes.
+        shares: route -> fraction of the successes.
     """
 
     success: float
@@ -58,13 +59,13 @@ class Decision(NamedTuple):
     """What happens where the route is chosen.
 
     Attributes:
-        where: what states these are, in words.
+        where: description of these states.
         obs: [S, O] raw observations of the states.
         qpos: [S, nq].
         draws: [D, S, A] actions that the policy draws there, in half-ranges.
         candidates: name -> actions [S, A], in half-ranges.
-        value: name -> [S] mean return from there on, over its branches.
-        blocked: share of the draws that choose no route, where the task can tell.
+        value: name -> [S] mean return after the action, over its branches.
+        blocked: fraction of the draws that choose no route, if the task defines it.
     """
 
     where: str
@@ -77,7 +78,7 @@ class Decision(NamedTuple):
 
 
 def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
-    """Play an episode in every env by samples of the policy, or None: by the demonstrator."""
+    """Play an episode in every env, by samples of the policy or (None) by the demonstrator."""
     assert env.task is not None
     act = demonstrator_agent(env, seed) if policy is None else policy_agent(policy, False, seed)
     route = episodes(env, act, seed).route
@@ -86,7 +87,7 @@ def routes_taken(env: VecEnv, policy: Policy | None, seed: int) -> Occupancy:
 
 
 def occupancy(route: np.ndarray, names: Sequence[str]) -> Occupancy:
-    """Of the route that each episode took, int [E]; −1 for none."""
+    """Statistics of the routes of episodes, int [E]; −1 for none."""
     won = max(int((route >= 0).sum()), 1)
     shares = {name: float((route == r).sum()) / won for r, name in enumerate(names)}
     return Occupancy(float((route >= 0).mean()), *routes.occupancy(route, len(names)), shares)
@@ -94,23 +95,23 @@ def occupancy(route: np.ndarray, names: Sequence[str]) -> Occupancy:
 
 @torch.no_grad()
 def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats: int = REPEATS) -> Decision:
-    """The experiment, at states where episodes of the policy come to a choice.
+    """Run the experiment in states in which the policy's episodes must choose.
 
-    The choice is where the task says (`Task.deciding`), or else, and where they come to none, at the episode's start.
+    `Task.deciding` defines them. If there is none, or if no episode reaches one, the start of the episode is used.
 
     Args:
-        policy: whose samples play.
+        policy: its samples play.
         env_id: a task with routes.
-        seed: of start states and draws.
-        states: decisions to look at.
-        repeats: branches for each candidate.
+        seed: seed of start states and draws.
+        states: number of decisions to examine.
+        repeats: branches per candidate.
     """
     rng = torch.Generator().manual_seed(seed)
     scouts = make_env(env_id, SCOUTS * states, seed)
     head, task = policy.head, scouts.task
     assert task is not None
     where, (obs, found) = "where the route is chosen", _arrive(scouts, task, policy, rng, states)
-    if not len(found):  # it has turned before, or wanders
+    if not len(found):  # it has turned before that place, or wanders
         where, obs, found = AT_START, scouts.reset(), torch.arange(states)
     draws = policy.draws(obs[found], DRAWS, rng)
     played, _ = policy.act(obs[found], None)
@@ -133,7 +134,7 @@ def decide(policy: Policy, env_id: str, seed: int, states: int = STATES, repeats
 
 
 def _arrive(env: VecEnv, task: Task, policy: Policy, rng: torch.Generator, wanted: int) -> tuple[Tensor, Tensor]:
-    """Play until `wanted` envs stand at a choice: (observations [N, O], their ids), no ids where the task has none."""
+    """Play until `wanted` envs are at a choice: (observations [N, O], ids); no ids if the task has no such place."""
     playing = Episodes(env, lambda obs: policy.act(obs, rng)[0], env.reset())
     try:
         there = torch.from_numpy(task.deciding())
@@ -159,7 +160,7 @@ def _blocked(task: Task, envs: int, draws: Tensor, found: Tensor) -> float | Non
 
 
 def _distinct(candidates: dict[str, Tensor], half_range: Tensor) -> dict[str, Tensor]:
-    """Without those that are, in every state, within a fifth of the half-range of one before."""
+    """Leave out candidates that are within a fifth of the half-range of an earlier one in every state."""
     always = {name: candidates[name] for name in (PLAYED, MEAN)}
     kept: dict[str, Tensor] = {}
     for name, action in candidates.items():
@@ -171,7 +172,7 @@ def _distinct(candidates: dict[str, Tensor], half_range: Tensor) -> dict[str, Te
 def _values(
     scouts: VecEnv, policy: Policy, found: Tensor, candidates: dict[str, Tensor], repeats: int, rng: torch.Generator
 ) -> dict[str, np.ndarray]:
-    """Mean return of each candidate at each state [S], over the branches."""
+    """Mean return of each candidate in each state [S], over the branches."""
     S, N = len(found), scouts.num_envs
     count = len(candidates) * S * repeats
     env = make_env(scouts.env_id, N + count, 0)
@@ -191,9 +192,9 @@ def _values(
 
 
 def averaging(decision: Decision) -> Verdict:
-    """`averaging` if what is played lies between two candidates both worth more; else `healthy`, and why.
+    """`averaging` if the played action lies between two better candidates; else `healthy`, with the reason.
 
-    A better action on one side only is no averaging, and is named.
+    If only one side is better, this is not averaging; the better action is named.
     """
     played, worth = decision.candidates[PLAYED], decision.value[PLAYED]
     counts = COUNTS * max(float(np.ptp([value.mean() for value in decision.value.values()])), 1e-9)
@@ -201,15 +202,15 @@ def averaging(decision: Decision) -> Verdict:
     better = {name: gain for name, gain in gains.items() if gain.low > 0 and gain.estimate > counts and name != MEAN}
     for one, other in itertools.combinations(better, 2):
         if _between(played, decision.candidates[one], decision.candidates[other]):
-            told = " and ".join(_by(name, better[name]) for name in (one, other))
-            return Verdict("choice", "averaging", f"what it plays {decision.where} lies between better actions: {told}")
-    told = f"what it plays {decision.where} lies between no two better actions"
+            both = " and ".join(_by(name, better[name]) for name in (one, other))
+            return Verdict("choice", "averaging", f"its action {decision.where} lies between better actions: {both}")
+    why = f"its action {decision.where} does not lie between two better actions"
     if decision.blocked is not None:
-        told += f"; {decision.blocked:.0%} of its draws choose no route"
+        why += f"; {decision.blocked:.0%} of its draws choose no route"
     if better:
         best = max(better, key=lambda name: better[name].estimate)
-        told += f"; better is {_by(best, better[best])}"
-    return Verdict("choice", HEALTHY, told)
+        why += f"; better is {_by(best, better[best])}"
+    return Verdict("choice", HEALTHY, why)
 
 
 def _by(name: str, gain: Interval) -> str:
@@ -217,7 +218,7 @@ def _by(name: str, gain: Interval) -> str:
 
 
 def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether actions [S, A] lie, in most states, in the middle three fifths of the way between two others."""
+    """Whether actions [S, A] lie, in most states, in the middle three fifths of the line between two others."""
     way = other - one
     length = np.maximum((way**2).sum(-1), 1e-12)
     share = ((point - one) * way).sum(-1) / length
@@ -226,17 +227,17 @@ def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def success(ours: Occupancy, reference: Occupancy, whose: str) -> Verdict:
-    """`fails` if fewer than half as many episodes succeed as the reference's; else `healthy`."""
-    told = f"{ours.success:.0%} of the episodes succeed by samples, {whose} {reference.success:.0%}"
-    return Verdict("success", "fails" if ours.success < reference.success / 2 else HEALTHY, told)
+    """`fails` if fewer than half as many episodes succeed as with the reference; else `healthy`."""
+    why = f"{ours.success:.0%} of sampled episodes succeed; {whose}: {reference.success:.0%}"
+    return Verdict("success", "fails" if ours.success < reference.success / 2 else HEALTHY, why)
 
 
 def mode_loss(ours: Occupancy, reference: Occupancy, whose: str, word: str = "mode loss") -> Verdict:
-    """The word if the routes taken are surely less even than the reference's; else `healthy`, and why.
+    """`word` if the routes are significantly less even than the reference's; else `healthy`; with the reason.
 
-    A policy gradient beside a demonstrator has lost nothing that it was given: it has `FEWER_ROUTES`.
+    A policy that was not cloned has lost nothing compared with a demonstrator: it has `FEWER_ROUTES`.
     """
     if math.isnan(ours.entropy) or ours.success < 0.05:
         return Verdict("routes", NOT_JUDGED, f"{ours.success:.0%} of the episodes succeed")
-    told = f"entropy {ours.entropy:.2f} ({ours.low:.2f} … {ours.high:.2f}), {whose} {reference.entropy:.2f}"
-    return Verdict("routes", word if ours.high < reference.low else HEALTHY, told)
+    why = f"entropy {ours.entropy:.2f} ({ours.low:.2f} … {ours.high:.2f}); {whose}: {reference.entropy:.2f}"
+    return Verdict("routes", word if ours.high < reference.low else HEALTHY, why)

@@ -1,4 +1,4 @@
-"""Why samples of a policy beat its mode: by playing it in other ways from the same start states."""
+"""Why samples of a policy beat its mode: plays the policy in other ways from the same start states."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -17,18 +17,18 @@ from pgcontrol.runs.load import env_to_play
 from pgcontrol.text import short
 
 EPISODES, DRAWS = 20, 64
-STATES, MODE_DRAWS = 32, 500  # visited states in which modes are counted, and draws in each
+STATES, MODE_DRAWS = 32, 500  # visited states in which modes are counted, and draws in each of them
 MODE, SAMPLES, MEAN, REPLANNED = "mode", "samples", "mean of draws", "mode, chosen again at every step"
-BOUND = 0.999  # half-ranges: an action beyond is at a bound
+BOUND = 0.999  # half-ranges: an action beyond it counts as being at a bound
 
 
 class Playing(NamedTuple):
-    """What a policy makes by each way of playing it.
+    """The results of playing a policy in several ways.
 
     Attributes:
         returns: way -> return of each episode.
-        several: share of the visited states in which the policy has more than one mode.
-        clipped: share of the mode's actions that lie at a bound, and of the samples'.
+        several: fraction of the visited states in which the policy has more than one mode.
+        clipped: fraction of the mode's actions that are at a bound, and of the samples' actions.
     """
 
     returns: dict[str, np.ndarray]
@@ -37,7 +37,7 @@ class Playing(NamedTuple):
 
 
 def ways(policy: Policy, seed: int) -> dict[str, Act]:
-    """Agents by the names above; one that chooses again only where choices are of several actions."""
+    """Agents by the names above; `REPLANNED` only for heads that emit chunks."""
     rng, head = torch.Generator().manual_seed(seed), policy.head
 
     @torch.no_grad()
@@ -51,13 +51,13 @@ def ways(policy: Policy, seed: int) -> dict[str, Act]:
 
 
 def play(policy: Policy, env_id: str, seed: int, count: int = EPISODES) -> Playing:
-    """Play each way for so many episodes from the same start states.
+    """Play `count` episodes in each way from the same start states.
 
     Args:
-        policy: whose mode is weak.
+        policy: the policy whose mode is weak.
         env_id: its task.
-        seed: of start states and draws.
-        count: episodes of each way.
+        seed: seed of start states and draws.
+        count: episodes per way.
     """
     returns, visited, clipped = dict[str, np.ndarray](), list[Tensor](), dict[str, list[float]]({MODE: [], SAMPLES: []})
     low, high = policy.head.low, policy.head.high
@@ -81,24 +81,24 @@ def play(policy: Policy, env_id: str, seed: int, count: int = EPISODES) -> Playi
 
 
 def judged(playing: Playing) -> Verdict:
-    """Weak, with its cause: the way of playing that wins back more than half of what the mode loses; or healthy."""
+    """Weak, with its cause: the way of playing that recovers more than half of the loss of the mode; or healthy."""
     mean = {name: float(returns.mean()) for name, returns in playing.returns.items()}
     lost = mean[SAMPLES] - mean[MODE]
-    what = f"samples of the policy make {short(mean[SAMPLES])}, its mode {short(mean[MODE])}"
+    what = f"mean return {short(mean[SAMPLES])} with samples, {short(mean[MODE])} with the mode"
     if lost <= welch(playing.returns[SAMPLES], playing.returns[MODE]):
         return Verdict("mode", HEALTHY, f"{what}, within the noise of {len(playing.returns[MODE])} episodes")
     won = {name: (value - mean[MODE]) / lost for name, value in mean.items()}
     at_mode, at_samples = playing.clipped
     if won.get(REPLANNED, 0.0) > 0.5:
-        why = f"chunks are too long for it: chosen again at every step it makes {short(mean[REPLANNED])}"
+        why = f"chunks are too long for the mode: if chosen again at every step, it reaches {short(mean[REPLANNED])}"
     elif won[MEAN] > 0.5 and playing.several > 0.5:
-        why = f"it is one of several modes, in {playing.several:.0%} of the states"
-        why = f"{why}; the mean of draws makes {short(mean[MEAN])}"
+        why = f"the mode is one of several in {playing.several:.0%} of the states"
+        why = f"{why}; the mean of draws reaches {short(mean[MEAN])}"
     elif won[MEAN] > 0.5 and at_mode > at_samples:
-        why = f"it is clipped: {at_mode:.0%} of its actions lie at a bound, of samples {at_samples:.0%}"
-        why = f"{why}; the mean of clipped draws makes {short(mean[MEAN])}"
+        why = f"the mode is clipped: {at_mode:.0%} of its actions are at a bound, {at_samples:.0%} of the samples'"
+        why = f"{why}; the mean of clipped draws reaches {short(mean[MEAN])}"
     elif won[MEAN] > 0.5:
-        why = f"it is not the mean: the mean of draws makes {short(mean[MEAN])}"
+        why = f"the distribution is skewed, its mode is not its mean: the mean of draws reaches {short(mean[MEAN])}"
     else:
-        why = f"it needs its noise: the mean of draws makes {short(mean[MEAN])}"
+        why = f"the policy needs its noise: the mean of draws reaches only {short(mean[MEAN])}"
     return Verdict("mode", WEAK_MODE, f"{what}; {why}")

@@ -1,4 +1,4 @@
-"""The description of an exported policy: what goes in, what comes out and how often, and where it comes from."""
+"""The description of an exported policy: its inputs and outputs, its timing, and the run it comes from."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -23,22 +23,22 @@ from pgcontrol.runs.load import make_env
 
 SCHEMA = 1
 INPUTS = {
-    "obs": "observations as the task gives them, not normalised",
-    "noise": "independent uniform numbers in [0, 1), new ones for every choice; equal ones draw alike",
+    "obs": "observations as the task returns them, not normalised",
+    "noise": "independent uniform numbers in [0, 1), new ones for every choice; equal numbers give equal samples",
 }
 
 
 def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a checkpoint's policy takes and gives, as JSON values.
+    """The inputs and outputs of a checkpoint's policy and their context, as JSON values.
 
     Args:
         folder: the checkpoint.
         meta: its meta.json.
         policy: the policy in it.
-        inputs: one of each, [1, ...] by name.
+        inputs: an example of each input, [1, ...] by name.
 
     Raises:
-        InputError: the task is not there, or does not describe its robot as it should.
+        InputError: the task is not available, or its description of the robot is invalid.
     """
     with closing(make_env(meta["policy"]["env"], 1, seed=0)) as env:
         return {
@@ -54,7 +54,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
                 "control_dt": env.control_dt,
                 "horizon": policy.head.horizon,
                 "meaning": "the actions of one choice, `horizon` of them, are played in order, each for `control_dt`"
-                " seconds, before the policy is asked again",
+                " seconds, before the next choice",
             },
             "run": _run(folder, meta),
             "versions": {name: metadata.version(name) for name in (*PACKAGES, "onnx", "onnxscript", "onnxruntime")},
@@ -62,7 +62,7 @@ def describe(folder: Path, meta: dict[str, Any], policy: Policy, inputs: Mapping
 
 
 def _interface(env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
-    """What the task says of its robot; nothing where it says nothing."""
+    """The task's description of its robot; empty if it has none."""
     if env.task is None or (interface := env.task.interface()) is None:
         return {}
     read(json.loads(json.dumps(interface)), f"{type(env.task).__name__}.interface")
@@ -70,7 +70,7 @@ def _interface(env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
 
 
 def _shaped(shape: tuple[int, ...]) -> dict[str, Any]:
-    """The environment's own shape, where it is not flat."""
+    """The environment's own shape, if it is not flat."""
     return {} if len(shape) == 1 else {"env_shape": list(shape), "order": "flattened row by row (C)"}
 
 
@@ -82,14 +82,14 @@ def _action(env: pgcontrol_envs.VecEnv, policy: Policy) -> dict[str, Any]:
         "shape": ["N", *head.answer_shape],
         "low": head.low.tolist(),
         "high": head.high.tolist(),
-        "meaning": "what the task's step takes, joint by joint" + ", rounded to whole numbers" * policy.shapes.whole,
+        "meaning": "the task's action, one number per joint" + ", rounded to whole numbers" * policy.shapes.whole,
         **_shaped(policy.shapes.action),
         "joints": None if env.task is None else [_actuator(env.task.model, i) for i in range(head.joints)],
     }
 
 
 def _actuator(model: Any, i: int) -> dict[str, Any]:
-    """Names of an actuator and its joint, and for a motor the force or torque of one unit of control."""
+    """Names of an actuator and its joint, and for a motor the force or torque per unit of control."""
     said: dict[str, Any] = {"actuator": model.actuator(i).name or None}
     if model.actuator_trntype[i] != mujoco.mjtTrn.mjTRN_JOINT:
         return said
@@ -103,7 +103,7 @@ def _actuator(model: Any, i: int) -> dict[str, Any]:
 
 
 def _run(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
-    """What the checkpoint and the run folder around it, if it lies in one, say of the training."""
+    """What the checkpoint, and the run folder that contains it, record about the training."""
     said: dict[str, Any] = {"checkpoint": str(folder)}
     said |= {name: meta["policy"][name] for name in ("head", "hidden")}
     said |= {name: meta.get(name) for name in ("algorithm", "steps")}

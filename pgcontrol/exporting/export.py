@@ -1,6 +1,7 @@
-"""`pgcontrol export`: a policy as one ONNX file, from raw observations to actions, and a description beside it.
+"""`pgcontrol export`: writes a policy as one ONNX file, from raw observations to actions, with a JSON description.
 
-Normaliser, trunk, head and decoder are inside. Nothing leaves before onnxruntime has played it beside the policy.
+The file contains normaliser, trunk, head and decoder. Before it is written, onnxruntime plays it and its actions are
+compared with the policy's.
 """
 
 import copy
@@ -26,14 +27,13 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load_with_meta
 
 NEEDED = ("onnx", "onnxscript", "onnxruntime")
-OPSET = 18  # the oldest that torch's exporter writes: the older, the more runtimes play it
-RUNTIME = "1.15"  # of onnxruntime, the oldest that was seen to play every head, by mode and by samples
+OPSET = 18  # the oldest that torch's exporter writes: more runtimes support older opsets
+RUNTIME = "1.15"  # the oldest onnxruntime that was found to run every head, by mode and by samples
 COUNT = 10_000  # observations of the parity check
-# how far an action may be off, as a share of the joint's half-range: weights are float32, and sums are made in another
-# order
+# largest allowed difference of an action in half-ranges; weights are float32 and the order of summation differs
 TOLERANCE = 1e-4
-# how far rounding may move params, relative to their size: where that much makes the policy itself choose otherwise,
-# either choice is right, as the likeliest of two bins that are alike
+# size of rounding errors of params, relative to their size. If a change of this size makes the policy itself choose
+# another action, for example of two equally likely bins, both choices are accepted
 ROUNDING = 1e-5
 
 
@@ -42,12 +42,12 @@ class ExportError(RuntimeError):
 
 
 class Parity(NamedTuple):
-    """How the file's actions compare with the policy's.
+    """A comparison of the file's actions with the policy's.
 
     Attributes:
-        observations: how many were played.
-        largest_difference: over all actions but ties, as a share of the joint's half-range.
-        ties: observations at which rounding decides between choices that are equally good.
+        observations: number of observations.
+        largest_difference: over all actions except ties, in half-ranges.
+        ties: observations at which rounding decides between equally good choices.
     """
 
     observations: int
@@ -56,11 +56,11 @@ class Parity(NamedTuple):
 
 
 class Rounded(NamedTuple):
-    """What inputs in float32 cost: actions beside those from inputs in float64.
+    """The effect of float32 inputs: actions compared with those for float64 inputs.
 
     Attributes:
-        largest_difference: over all actions, as a share of the joint's half-range.
-        otherwise: observations at which the action is another one, further off than `TOLERANCE`.
+        largest_difference: over all actions, in half-ranges.
+        otherwise: number of observations at which the action differs by more than `TOLERANCE`.
     """
 
     largest_difference: float
@@ -68,12 +68,12 @@ class Rounded(NamedTuple):
 
 
 class ExportResult(NamedTuple):
-    """What was written.
+    """The written files.
 
     Attributes:
         path: the ONNX file.
-        description: the JSON file that says how to use it.
-        rounded: None for inputs in float64.
+        description: the JSON file that describes how to use it.
+        rounded: None if inputs are float64.
     """
 
     path: Path
@@ -83,10 +83,10 @@ class ExportResult(NamedTuple):
 
 
 class Acting(nn.Module):
-    """Raw observations [N, O] -> actions [N, A] or [N, H, A]: what is exported.
+    """The exported module: raw observations [N, O] -> actions [N, A] or [N, H, A].
 
-    With `sampled` it takes uniform numbers [N, D], too, which decide what is drawn. Inputs are float64, with `float32`
-    float32, and so are the normaliser's moments.
+    With `sampled`, it also takes uniform numbers [N, D], from which it computes the sample. Inputs and the normaliser's
+    moments are float64, or float32 with `float32`.
     """
 
     def __init__(self, policy: Policy, sampled: bool, float32: bool = False):
@@ -101,12 +101,12 @@ class Acting(nn.Module):
             self.policy.float()
 
     def forward(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
-        """The mode, or the sample that the noise says."""
+        """The mode, or the sample for this noise."""
         action = self.choose(self.policy.params(self.policy.normaliser(obs)), noise)
         return action.reshape(-1, *self.policy.head.answer_shape)
 
     def choose(self, params: Tensor, noise: Tensor | None) -> Tensor:
-        """The actions [N, H, A] of the head's params."""
+        """The actions [N, H, A] for the head's params."""
         head = self.policy.head
         if noise is None:
             return head.decode(head.mode(params))
@@ -114,7 +114,7 @@ class Acting(nn.Module):
             return head.decode(head.sample(params, torch.Generator()))
 
     def inputs(self, count: int, seed: int) -> dict[str, Tensor]:
-        """Inputs by name, by number: observations as seen in training, three times and thirty times as far out."""
+        """Test inputs by name: observations as in training, and 3 and 30 times as far from the mean."""
         rng = torch.Generator().manual_seed(seed)
         far = torch.tensor([1.0, 3.0, 30.0], dtype=torch.float64)[torch.arange(count) % 3].unsqueeze(1)
         spread = torch.randn(count, self.policy.obs_size, dtype=torch.float64, generator=rng) * far
@@ -125,17 +125,17 @@ class Acting(nn.Module):
         return self.rounded(inputs)
 
     def rounded(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Inputs in float64 as this takes them."""
+        """Convert float64 inputs to the dtype of this module."""
         return {name: values.float() if self.float32 else values for name, values in inputs.items()}
 
 
 @takes(ExportOptions)
 def export(options: ExportOptions) -> ExportResult:
-    """Write the policy of a run or checkpoint as ONNX, and `out` with .json instead, which says how to use it.
+    """Write the policy of a run or checkpoint as ONNX to `out`, and a description with the same name and suffix .json.
 
     Raises:
-        InputError: no policy there, a file that exists, or what it takes to export is not installed.
-        ExportError: the graph cannot be written or does not act like the policy.
+        InputError: there is no policy, a file exists, or a package that export needs is not installed.
+        ExportError: the graph cannot be written, or does not act like the policy.
     """
     if not options.out.name:
         raise InputError(f"--out {options.out}: must be a file, such as policy.onnx")
@@ -144,7 +144,7 @@ def export(options: ExportOptions) -> ExportResult:
         raise InputError(f"--out {out}: must end in .onnx")
     for path in (out, description):
         if path.exists() and not options.force:
-            raise InputError(f"{path} exists already; name another file, or say --force")
+            raise InputError(f"{path} exists already; choose another file, or pass --force")
     require_extra()
     folder = checkpoint.latest(options.run)
     policy, meta = load_with_meta(folder)
@@ -162,7 +162,7 @@ def export(options: ExportOptions) -> ExportResult:
 
 
 def require_extra() -> None:
-    """Raises InputError where what it takes to export is not installed."""
+    """Raises InputError if a package that export needs is not installed."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise InputError(f"export needs {', '.join(missing)}: pip install 'pgcontrol[export]'")
 
@@ -171,11 +171,11 @@ def to_onnx(acting: Acting) -> bytes:
     """The graph for any number of observations, as the bytes of an ONNX file.
 
     Raises:
-        ExportError: it cannot be traced, or an operation has no counterpart.
+        ExportError: it cannot be traced, or an operation does not exist in ONNX.
     """
     inputs = acting.inputs(3, seed=0)
     open_axis, named_axis = ({name: {0: axis} for name in inputs} for axis in (torch.export.Dim("N"), "N"))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it talks of libraries that we do not use
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it mentions libraries that we do not use
     try:
         from onnx.helper import find_min_ir_version_for
 
@@ -192,16 +192,16 @@ def to_onnx(acting: Acting) -> bytes:
             assert written is not None
         proto = written.model_proto
         for entry in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
-            entry.ClearField("metadata_props")  # where in our source each came from
-        proto.ir_version = find_min_ir_version_for(proto.opset_import)  # runtimes refuse a newer one unseen
+            entry.ClearField("metadata_props")  # references to our source code
+        proto.ir_version = find_min_ir_version_for(proto.opset_import)  # runtimes refuse newer versions
         return proto.SerializeToString(deterministic=True)
-    except Exception as error:  # tracing may fail in any way: what the user needs is which head, and the reason
+    except Exception as error:  # tracing can fail in many ways: the user needs the head and the reason
         reason = str(error.__cause__ or error).strip().split("\n")[0][:200]
         raise ExportError(f"head {acting.policy.head.name!r} cannot be written as ONNX: {reason}") from error
 
 
 def _format(model: bytes) -> dict[str, Any]:
-    """What a runtime must know to play it: versions of the file's format and of its operations, and one that does."""
+    """What a runtime must support: versions of the file format and of the operations, and a suitable onnxruntime."""
     import onnx
 
     proto = onnx.load_from_string(model)
@@ -210,8 +210,8 @@ def _format(model: bytes) -> dict[str, Any]:
 
 
 def session(model: bytes) -> Any:
-    """An onnxruntime session of a file's bytes, on one thread."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it writes a name for this machine into the home folder
+    """An onnxruntime session for a file's bytes, with one thread."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise it writes an id of this machine to the home folder
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -220,28 +220,28 @@ def session(model: bytes) -> Any:
 
 
 def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> Parity:
-    """Play the file with onnxruntime beside the policy.
+    """Play the file with onnxruntime and compare its actions with the policy's.
 
     Raises:
-        ExportError: an action is out of bounds or not the policy's; says how far off.
+        ExportError: an action is out of bounds or differs from the policy's; the message says by how much.
     """
     played = session(model)
     inputs, head = acting.inputs(count, seed), acting.policy.head
-    # one observation alone, then the others: any number of them is allowed
+    # one observation first, then the others: the file must accept any number of them
     halves = ({name: values[rows].numpy() for name, values in inputs.items()} for rows in (slice(1), slice(1, None)))
     theirs = torch.cat([torch.from_numpy(played.run(None, half)[0]) for half in halves])
     with torch.no_grad():
         ours = acting(**inputs)
         made, wanted = (f"{action.dtype} {tuple(action.shape)}" for action in (theirs, ours))
         if made != wanted:
-            raise ExportError(f"the exported policy gives {made}, the policy {wanted}; nothing written")
+            raise ExportError(f"the exported policy returns {made}, the policy {wanted}; nothing written")
         if not ((theirs >= head.low) & (theirs <= head.high)).all():
-            raise ExportError("the exported policy leaves the bounds of the action; nothing written")
+            raise ExportError("an action of the exported policy is out of bounds; nothing written")
         apart = _apart(theirs, ours, head.half_range)
         off = (apart > TOLERANCE).nonzero().squeeze(1).tolist()
         tied = [i for i in off if tied_by_rounding(acting, {k: v[i] for k, v in inputs.items()}, theirs[i])]
     if len(tied) < len(off):
-        off_at = f"{len(off) - len(tied)} of {count} observations, by up to {float(apart.max()):.2g} of the half-range"
+        off_at = f"{len(off) - len(tied)} of {count} observations, by up to {float(apart.max()):.2g} half-ranges"
         raise ExportError(f"the exported policy differs from the policy at {off_at}; nothing written")
     apart[tied] = 0
     return Parity(count, float(apart.max()), len(tied))
@@ -249,19 +249,19 @@ def compare(model: bytes, acting: Acting, count: int = COUNT, seed: int = 0) -> 
 
 @torch.no_grad()
 def rounding(acting: Acting, exact: Acting, count: int = COUNT, seed: int = 0) -> Rounded:
-    """What it costs that inputs are rounded to float32."""
+    """The effect of rounding inputs to float32."""
     inputs = exact.inputs(count, seed)
     apart = _apart(acting(**acting.rounded(inputs)), exact(**inputs), exact.policy.head.half_range)
     return Rounded(float(apart.max()), int((apart > TOLERANCE).sum()))
 
 
 def _apart(theirs: Tensor, ours: Tensor, half_range: Tensor) -> Tensor:
-    """The largest difference of each observation's action, [N], in half-ranges; infinite for NaN."""
+    """The largest difference of the action at each observation, [N], in half-ranges; infinite for NaN."""
     return ((theirs - ours) / half_range).abs().nan_to_num(torch.inf).flatten(1).amax(1)
 
 
 def tied_by_rounding(acting: Acting, row: dict[str, Tensor], theirs: Tensor, draws: int = 256) -> bool:
-    """Whether the policy itself plays `theirs` somewhere within rounding of its params at this observation."""
+    """Whether the policy itself plays `theirs` for params within rounding errors at this observation."""
     policy, many = acting.policy, {name: values.expand(draws, *values.shape) for name, values in row.items()}
     params = policy.params(policy.normaliser(many["obs"]))
     rng = torch.Generator().manual_seed(0)

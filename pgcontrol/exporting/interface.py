@@ -1,4 +1,4 @@
-"""A robot's interface as its description has it, read and checked: all that a second simulation knows of the task."""
+"""Reads and checks a robot's interface from a description: all that the second simulation knows about the task."""
 
 import math
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ JOINTWISE = ("joint position", "joint speed")
 
 
 class DescribedPart(NamedTuple):
-    """A part of an observation: scale · (quantity − offset), and noise of at most so much; [n] each.
+    """A part of an observation: scale · (quantity − offset), and the largest noise; [n] each.
 
     Attributes:
-        joints: names, [n] where the quantity has one number a joint, else none.
+        joints: names, [n], if the quantity has one number per joint; else empty.
     """
 
     name: str
@@ -27,7 +27,7 @@ class DescribedPart(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What an action does: torque = gain · action − kp · position − kd · speed, within ± limit; [A] each."""
+    """The effect of an action: torque = gain · action − kp · position − kd · speed, clipped to ± limit; [A] each."""
 
     joints: tuple[str, ...]
     low: np.ndarray
@@ -39,7 +39,7 @@ class Action(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A number that the policy is given, and its range."""
+    """A command to the policy: a number and its range."""
 
     name: str
     low: float
@@ -47,18 +47,18 @@ class Command(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """See pgcontrol_envs/interface.py for the words; what a description leaves out is None or empty.
+    """The interface as described in pgcontrol_envs/interface.py; missing entries are None or empty.
 
     Attributes:
-        timestep: seconds of a physics step in training, of which a control step has `substeps`.
-        base: the body that a free joint moves.
+        timestep: seconds per physics step in training; a control step has `substeps` of them.
+        base: the body with the free joint.
         pose: default positions of joints by name, rad.
-        height: of the base at the start, m.
-        sunk: below which height of the base it has fallen, m.
-        tipped: beyond which tilt of the base, rad.
-        standing: share of commands that are 0.
+        height: height of the base at the start, m.
+        sunk: height of the base below which the robot has fallen, m.
+        tipped: tilt of the base above which the robot has fallen, rad.
+        standing: fraction of commands that are 0.
         command_seconds: mean time between two commands.
-        mjcf: the model, its ground included.
+        mjcf: the model, including its ground.
     """
 
     timestep: float
@@ -77,24 +77,24 @@ class Interface(NamedTuple):
 
     @property
     def size(self) -> int:
-        """O, the numbers of an observation."""
+        """O, the size of an observation."""
         return sum(len(part.scale) for part in self.observation)
 
     @property
     def control_dt(self) -> float:
-        """Seconds of a control step."""
+        """Seconds per control step."""
         return self.timestep * self.substeps
 
 
 def read(said: Any, where: str) -> Interface:
-    """The interface that JSON values describe.
+    """Read an interface from JSON values.
 
     Args:
-        said: what `Task.interface` returned, as JSON gives it back.
-        where: what messages begin with.
+        said: the result of `Task.interface`, after a round trip through JSON.
+        where: prefix of error messages.
 
     Raises:
-        InputError: something is missing or of another kind or size; names it.
+        InputError: an entry is missing or has the wrong type or size; the message names it.
     """
     top = Place(where, said)
     commands = tuple(_command(one) for one in top.every("commands", optional=True))
@@ -130,7 +130,7 @@ def _part(said: "Place", sizes: Mapping[str, int]) -> DescribedPart:
     name, size = said.text("name"), said.whole("size")
     joints = said.names("joints", size) if name in JOINTWISE else ()
     if sizes.get(name, size) != size:
-        raise said.error("size", f"expected {sizes[name]}, as many as there are, found {size}")
+        raise said.error("size", f"expected {sizes[name]}, found {size}")
     scale, offset, noise = (said.numbers(key, size) for key in ("scale", "offset", "noise"))
     return DescribedPart(name, scale, offset, noise, joints)
 
@@ -147,7 +147,7 @@ def _action(said: "Place") -> Action:
 
 
 class Place:
-    """A place in JSON values, and what it is called in messages. What is missing or wrong raises InputError."""
+    """An object in JSON values with its name for messages. Missing or wrong entries raise InputError."""
 
     def __init__(self, name: str, values: Any):
         self.name, self.values = name, values
@@ -155,19 +155,19 @@ class Place:
             raise InputError(f"{name}: expected a JSON object, found {_shown(values)}")
 
     def error(self, key: str, what: str) -> InputError:
-        """What is wrong with the value of a key."""
+        """The error for a key's value."""
         return InputError(f"{self.name}.{key}: {what}")
 
     def take(self, key: str, kind: type | tuple[type, ...], wanted: str, optional: bool = False) -> Any:
-        """The value of a key, or None where there may be none."""
+        """The value of a key; None if it is optional and missing."""
         value = self.values.get(key)
         if (isinstance(value, kind) and not isinstance(value, bool)) or (optional and value is None):
             return value
         raise self.error(key, f"expected {wanted}, found {_shown(value) if key in self.values else 'nothing'}")
 
     def text(self, key: str, optional: bool = False) -> Any:
-        """A text; None where there may be none."""
-        return self.take(key, str, "a text", optional)
+        """A string; None if it is optional and missing."""
+        return self.take(key, str, "a string", optional)
 
     def number(self, key: str, above: float = -math.inf) -> float:
         """A finite number."""
@@ -177,46 +177,46 @@ class Place:
         return float(value)
 
     def whole(self, key: str) -> int:
-        """A whole number above 0."""
+        """An integer above 0."""
         if (value := self.number(key, above=0)) != int(value):
             raise self.error(key, f"expected a whole number, found {value:g}")
         return int(value)
 
     def numbers(self, key: str, size: int) -> np.ndarray:
-        """[size], or one number for all."""
+        """[size]; a single number is repeated."""
         value = self.take(key, (int, float, list), f"a number or {size} of them")
         value = value if isinstance(value, list) else [value] * size
         if not all(map(_finite, value)):
-            raise self.error(key, "expected numbers alone")
+            raise self.error(key, "expected numbers only")
         if len(value) != size:
             raise self.error(key, f"expected {size} numbers, found {len(value)}")
         return np.array(value, float)
 
     def names(self, key: str, size: int | None = None) -> tuple[str, ...]:
-        """Different names, `size` of them."""
+        """A list of `size` distinct names."""
         value = self.take(key, list, "a list of names")
         if not all(isinstance(x, str) for x in value) or len({*value}) < max(1, len(value)):
-            raise self.error(key, "expected names, each once")
+            raise self.error(key, "expected distinct names")
         if size not in (None, len(value)):
             raise self.error(key, f"expected {size} names, found {len(value)}")
         return tuple(value)
 
     def at(self, key: str, optional: bool = False) -> "Place":
-        """An object; an empty one where there may be none."""
+        """An object; empty if it is optional and missing."""
         return Place(f"{self.name}.{key}", self.take(key, dict, "a JSON object", optional) or {})
 
     def every(self, key: str, optional: bool = False) -> list["Place"]:
-        """A list of objects; an empty one where there may be none."""
+        """A list of objects; empty if it is optional and missing."""
         values = self.take(key, list, "a list", optional) or []
         if not values and not optional:
-            raise self.error(key, "expected a list, found an empty one")
+            raise self.error(key, "expected a list that is not empty")
         return [Place(f"{self.name}.{key}[{i}]", value) for i, value in enumerate(values)]
 
 
 def _finite(value: Any) -> bool:
     try:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # of a whole number of hundreds of digits
+    except OverflowError:  # an integer with hundreds of digits
         return False
 
 

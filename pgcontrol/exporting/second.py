@@ -1,7 +1,7 @@
-"""A second simulation of a robot, made of its interface alone: plain MuJoCo, one MjData an episode.
+"""A second simulation of a robot, made only from its interface: plain MuJoCo, one MjData per episode.
 
-It shares no code with tasks and their physics, on purpose: it observes and acts as the interface says, so that what the
-interface says wrongly shows.
+It deliberately shares no code with tasks and their physics. It observes and acts as the interface describes, so errors
+in the interface become visible.
 """
 
 # mujoco is an extension module without types
@@ -29,22 +29,22 @@ INTEGRATORS = {
     "implicit": int(Integrator.mjINT_IMPLICIT),
     "RK4": int(Integrator.mjINT_RK4),
 }
-ITERATIONS = 100  # of a solver that is to converge
-START = 0.1  # rad
+ITERATIONS = 100  # solver iterations, enough to converge
+START = 0.1  # rad, largest deviation of a start angle
 
 
 class SecondSimulation:
     """N copies of a robot.
 
     Attributes:
-        model: the robot, with actuators as the interface has them.
-        physics: how it differs from training's, with the names of solver and integrator.
+        model: the robot, with actuators as in the interface.
+        physics: differences from training's physics, with the names of solver and integrator.
         copies: one MjData each.
-        last: what the policy answered last, [N, A].
+        last: the policy's last action, [N, A].
     """
 
     def __init__(self, interface: Interface, count: int, physics: SecondPhysics, where: str = "interface"):
-        """Raises InputError, which begins with `where`, for a model or names that do not fit."""
+        """Raises InputError, prefixed with `where`, if the model or a name does not fit."""
         self.interface, self.model = interface, _model(interface, where)
         self.physics = _set(self.model, physics, interface)
         dt = self.model.opt.timestep
@@ -65,7 +65,7 @@ class SecondSimulation:
         needing = [part.name for part in interface.observation if part.name in OF_THE_BASE]
         needing += [command.name for command in interface.commands]
         if self._free is None and needing:
-            raise InputError(f"{where}.base: expected the body with a free joint, for its {needing[0]}")
+            raise InputError(f"{where}.base: expected the body with a free joint, which {needing[0]!r} needs")
         for i, command in enumerate(interface.commands):
             pick(f"command, {where}.commands[{i}].name", command.name, ACHIEVED)
         for name in interface.pose:
@@ -73,7 +73,7 @@ class SecondSimulation:
         self.begin()
 
     def begin(self, rng: np.random.Generator | None = None) -> None:
-        """Stand in the default pose, off by up to START rad with `rng`, at rest; no action was answered yet."""
+        """Start at rest in the default pose; with `rng`, angles vary by up to START rad."""
         for data in self.copies:
             mujoco.mj_resetData(self.model, data)
             for name, angle in self.interface.pose.items():
@@ -86,12 +86,12 @@ class SecondSimulation:
         self._queue = deque([self.last] * (self.physics.latency + 1), self.physics.latency + 1)
 
     def place(self, i: int, qpos: np.ndarray, qvel: np.ndarray) -> None:
-        """Put copy i into a state."""
+        """Set the state of copy i."""
         self.copies[i].qpos[:], self.copies[i].qvel[:] = qpos, qvel
         mujoco.mj_forward(self.model, self.copies[i])
 
     def observe(self, command: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """[N, O], under commands [N, C]; noise is drawn from `rng`."""
+        """Observations [N, O] for commands [N, C]; noise comes from `rng`."""
         self._command = command
         parts = []
         for part, measure in zip(self.interface.observation, self._measures, strict=True):
@@ -102,7 +102,7 @@ class SecondSimulation:
         return np.concatenate(parts, 1)
 
     def step(self, action: np.ndarray, going: np.ndarray) -> None:
-        """A control step of the copies `going`, bool [N], after the policy has answered `action` [N, A]."""
+        """One control step of the copies `going`, bool [N], with the policy's `action` [N, A]."""
         self.last = action
         self._queue.append(action)
         with _quiet():
@@ -111,7 +111,7 @@ class SecondSimulation:
                 mujoco.mj_step(self.model, self.copies[i], self._substeps)
 
     def fallen(self) -> np.ndarray:
-        """Whose base has tipped over or sunk, or whose simulation broke down, bool [N]."""
+        """Whose base has tipped over or sunk, or whose simulation became unstable, bool [N]."""
         qpos = self.state("qpos")
         broken: Any = (~np.less(abs(qpos), 1e6)).any(1)
         if self._free is None:
@@ -121,7 +121,7 @@ class SecondSimulation:
         return broken | sunk | (tilt > self.interface.tipped)
 
     def errors(self, command: np.ndarray) -> dict[str, np.ndarray]:
-        """How far the speed, m/s, and the yaw rate, rad/s, are off the commands [N, C]: [N] each, where commanded."""
+        """Errors of the speed, m/s, and of the yaw rate, rad/s, for commands [N, C]: [N] each, if commanded."""
         off = {one.name: ACHIEVED[one.name](self) - command[:, i] for i, one in enumerate(self.interface.commands)}
         yaw = off.pop("yaw rate", None)
         errors = {"speed_error": np.sqrt(sum(x**2 for x in off.values()))} if off else {}
@@ -132,7 +132,7 @@ class SecondSimulation:
         return np.stack([getattr(data, field) for data in self.copies])
 
     def rotation(self) -> np.ndarray:
-        """From the base's axes to the world's, [N, 3, 3]."""
+        """Rotation from the base's axes to the world's, [N, 3, 3]."""
         start = self._free.qposadr[0] + 3
         w, x, y, z = self.state("qpos")[:, start : start + 4].T
         rows = (
@@ -148,7 +148,7 @@ class SecondSimulation:
         return self.state("qvel")[:, start : start + 3]
 
     def speed(self, *_: Any) -> np.ndarray:
-        """Of the base's origin in the base's axes, [N, 3]."""
+        """Velocity of the base's origin in the base's axes, [N, 3]."""
         start = self._free.dofadr[0]
         return np.einsum("nij,ni->nj", self.rotation(), self.state("qvel")[:, start : start + 3])
 
@@ -157,11 +157,11 @@ class SecondSimulation:
         return -self.rotation()[:, 2]
 
     def positions(self, joints: tuple[str, ...]) -> np.ndarray:
-        """Of joints, [N, n]."""
+        """Positions of joints, [N, n]."""
         return self.state("qpos")[:, [self._joints[name].qposadr[0] for name in joints]]
 
     def speeds(self, joints: tuple[str, ...]) -> np.ndarray:
-        """Of joints, [N, n]."""
+        """Speeds of joints, [N, n]."""
         return self.state("qvel")[:, [self._joints[name].dofadr[0] for name in joints]]
 
     def answered(self, *_: Any) -> np.ndarray:
@@ -192,7 +192,7 @@ OF_THE_BASE = ("angular velocity", "linear velocity", "gravity")
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MuJoCo from writing warnings into a MUJOCO_LOG.TXT: a simulation that breaks down counts as a fall."""
+    """Keep MuJoCo from writing warnings to MUJOCO_LOG.TXT: an unstable simulation counts as a fall."""
     before = mujoco.get_mju_user_warning()
     mujoco.set_mju_user_warning(lambda _: None)
     try:
@@ -202,13 +202,13 @@ def _quiet() -> Iterator[None]:
 
 
 def same(interface: Interface) -> SecondPhysics:
-    """Training's physics, at its nominal values, and its sensor noise."""
+    """Training's physics with nominal values, and its sensor noise."""
     neutral = {"latency": 0, "noise": 1.0, "frictionloss": 1.0, "damping": 1.0}
     return SecondPhysics(solver="same", integrator="same", timestep=interface.timestep, **neutral)
 
 
 def _model(interface: Interface, where: str) -> mujoco.MjModel:
-    """The robot without its own actuators and sensors, and with those of the interface."""
+    """The robot with the interface's actuators instead of its own actuators and sensors."""
     action = interface.action
     try:
         spec = mujoco.MjSpec.from_string(interface.mjcf)
@@ -230,7 +230,7 @@ def _model(interface: Interface, where: str) -> mujoco.MjModel:
 
 
 def _set(model: mujoco.MjModel, physics: SecondPhysics, interface: Interface) -> SecondPhysics:
-    """Give a model its physics; says which that is."""
+    """Set a model's physics; returns the resolved settings."""
     opt = model.opt
     solver = _chosen(physics.solver, SOLVERS, opt.solver)
     integrator = _chosen(physics.integrator, INTEGRATORS, opt.integrator)
@@ -240,7 +240,7 @@ def _set(model: mujoco.MjModel, physics: SecondPhysics, interface: Interface) ->
     if integrator != "same":
         opt.integrator = INTEGRATORS[integrator]
     opt.timestep = physics.timestep or 0.5 * interface.timestep
-    opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a robot that was put back would seem to stand
+    opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a robot that was reset would seem to stand
     model.dof_frictionloss *= physics.frictionloss
     model.dof_damping *= physics.damping
     said = {"solver": solver, "integrator": integrator, "timestep": opt.timestep}
@@ -248,18 +248,18 @@ def _set(model: mujoco.MjModel, physics: SecondPhysics, interface: Interface) ->
 
 
 def _chosen(said: str, table: Mapping[str, int], theirs: int) -> str:
-    """A name of the table, or `same`; `other` is the first that is not training's."""
+    """A name in the table, or `same`; `other` becomes the first one that differs from training's."""
     return next(name for name, number in table.items() if number != theirs) if said == "other" else said
 
 
 def _hinges(model: mujoco.MjModel) -> list[str]:
-    """Joints of one number, by name."""
+    """Names of joints with one degree of freedom."""
     single = (int(mujoco.mjtJoint.mjJNT_HINGE), int(mujoco.mjtJoint.mjJNT_SLIDE))
     return [model.joint(i).name for i in range(model.njnt) if model.jnt_type[i] in single]
 
 
 def _free_joint(model: mujoco.MjModel, base: str | None, where: str) -> Any:
-    """The free joint that moves the base; None where there is no base."""
+    """The free joint of the base; None if there is no base."""
     if base is None:
         return None
     bodies = {model.body(i).name: model.body(i) for i in range(model.nbody)}

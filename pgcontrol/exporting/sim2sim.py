@@ -1,6 +1,6 @@
-"""`pgcontrol sim2sim`: how an exported policy follows its commands in a second simulation, and in that of training.
+"""`pgcontrol sim2sim`: how well an exported policy follows its commands in a second simulation and in training's.
 
-The second simulation gets the file and its description, as a robot does, and nothing else.
+The second simulation only gets the file and its description, like a real robot.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from pgcontrol.options import InputError, takes
 from pgcontrol.runs.evaluation import evaluate
 from pgcontrol.runs.log import finite
 
-Measured = Mapping[str, np.ndarray]  # of episodes, [N] by name
-SHARES = ("fell",)  # of episodes; the rest are means
+Measured = Mapping[str, np.ndarray]  # measures of episodes, [N] by name
+SHARES = ("fell",)  # measures that are fractions of episodes; the others are means
 
 
 @dataclass(frozen=True)
 class Sim2SimResult:
-    """What was measured of episodes: speed_error in m/s, yaw_error in rad/s, `fell`, and `seconds` until the end.
+    """Measures of episodes: speed_error in m/s, yaw_error in rad/s, `fell`, and `seconds` until the end.
 
     Attributes:
         task: the task.
         played: the run or the file.
-        measured: by simulation. `training`: that of training, with its randomisation, by mode; a file has no such.
-            `same`: what the file describes, in training's physics at its nominal values. `second`: in others.
-        physics: what the second simulation was like.
+        measured: by simulation. `training`: the task itself with its randomisation, by mode (not for a file).
+            `same`: the description in training's physics with nominal values. `second`: in other physics.
+        physics: settings of the second simulation.
     """
 
     task: str
@@ -44,8 +44,8 @@ class Sim2SimResult:
     physics: SecondPhysics
 
     def summary(self) -> dict[str, dict[str, Any]]:
-        """By simulation and by measure: estimate, and the bounds of its 95 % interval over episodes."""
-        from pgcontrol.measures.statistics import mean_interval, share_interval  # SciPy takes long to import
+        """Estimates with 95 % intervals over episodes, by simulation and by measure."""
+        from pgcontrol.measures.statistics import mean_interval, share_interval  # SciPy's import is slow
 
         return {
             world: {name: (share_interval if name in SHARES else mean_interval)(x) for name, x in measures.items()}
@@ -54,29 +54,29 @@ class Sim2SimResult:
 
 
 class ExportedPolicy:
-    """An exported file and its description.
+    """An exported file with its description.
 
     Attributes:
-        interface: of the robot.
+        interface: the robot's interface.
     """
 
     def __init__(self, file: Path, seed: int):
-        """Raises InputError for a file without a description, or with one that does not fit."""
+        """Raises InputError if the file has no description, or one that does not fit."""
         about = file.with_suffix(".json")
         for path in (file, about):
             if not path.is_file():
-                raise InputError(f"{path}: no such file; pgcontrol export writes FILE.onnx, and FILE.json beside it")
+                raise InputError(f"{path}: no such file; `pgcontrol export` writes FILE.onnx and FILE.json")
         try:
             said = Place(str(about), json.loads(files.read_text(about)))
         except ValueError as error:
-            raise InputError(f"{about} is no JSON: {error}") from None
+            raise InputError(f"{about} is not JSON: {error}") from None
         model = file.read_bytes()
         if said.at("model").text("sha256") != hashlib.sha256(model).hexdigest():
             raise InputError(f"{about} describes another file than {file}: its model.sha256 differs")
         self.task = said.text("task")
         if said.values.get("interface") is None:
             raise InputError(
-                f"{self.task} does not describe its robot, and sim2sim simulates what is described: define"
+                f"{self.task} does not describe its robot, which sim2sim needs: define"
                 " Task.interface (docs/plugins.md) and export again"
             )
         self.where = f"{about.name}: interface"
@@ -92,7 +92,7 @@ class ExportedPolicy:
                 raise InputError(f"{self.where}.{key}: {found} numbers, but {file.name} has {expected}")
 
     def __call__(self, obs: np.ndarray) -> np.ndarray:
-        """Observations [N, O] to choices of H actions, [N, H, A]."""
+        """Observations [N, O] -> choices with H actions, [N, H, A]."""
         given = {}
         for one in self._session.get_inputs():
             values = obs if one.name == "obs" else self._rng.random((len(obs), one.shape[-1]))
@@ -102,16 +102,16 @@ class ExportedPolicy:
 
 @takes(Sim2SimOptions)
 def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
-    """Play what was exported, or a run's policy exported for the purpose, in a second simulation; compare.
+    """Play an exported policy, or a run's policy after exporting it, in a second simulation; compare with training's.
 
     Raises:
-        InputError: no such run or file, a description that does not fit, or a robot that follows no commands.
+        InputError: there is no such run or file, the description does not fit, or the robot has no commands.
         ExportError: see `pgcontrol.export`.
     """
     if options.out and options.out.is_dir():
-        raise InputError(f"--out {options.out}: is a folder; name a file, such as sim2sim.json")
+        raise InputError(f"--out {options.out}: is a folder; choose a file, such as sim2sim.json")
     if options.out and options.out.exists() and not options.force:
-        raise InputError(f"{options.out} exists already; name another file, or say --force")
+        raise InputError(f"{options.out} exists already; choose another file, or pass --force")
     require_extra()
     exported = options.run.suffix == ".onnx"
     if exported:
@@ -120,7 +120,7 @@ def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
         with tempfile.TemporaryDirectory() as folder:
             policy = ExportedPolicy(export(options.run, Path(folder) / "policy.onnx").path, options.seed)
     if not policy.interface.commands:
-        raise InputError(f"{policy.where}.commands: there are none, and sim2sim measures how they are followed")
+        raise InputError(f"{policy.where}.commands: empty; sim2sim measures how well commands are followed")
     worlds = {"same": same(policy.interface), "second": options}
     robots = {
         world: SecondSimulation(policy.interface, options.episodes, physics, policy.where)
@@ -136,7 +136,7 @@ def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
 
 
 def written(result: Sim2SimResult, options: Sim2SimOptions) -> dict[str, Any]:
-    """What `--out` holds, as JSON values; null for the ends of an interval of one episode."""
+    """The content of `--out`, as JSON values; the interval of a single episode has null as ends."""
     worlds = result.summary().items()
     said = {world: {name: finite(one._asdict()) for name, one in measures.items()} for world, measures in worlds}
     played = {"task": result.task, "played": str(result.played), "episodes": options.episodes, "seed": options.seed}
@@ -146,7 +146,7 @@ def written(result: Sim2SimResult, options: Sim2SimOptions) -> dict[str, Any]:
 def play(
     simulation: SecondSimulation, policy: Callable[[np.ndarray], np.ndarray], seconds: float, seed: int
 ) -> Measured:
-    """An episode in each copy, under commands of the interface's ranges."""
+    """Play an episode in each copy, with random commands within the interface's ranges."""
     interface, rng, count = simulation.interface, np.random.default_rng(seed), len(simulation.copies)
     low, high = (np.array([getattr(one, end) for one in interface.commands]) for end in ("low", "high"))
 
@@ -175,6 +175,6 @@ def play(
 
 
 def _training(options: Sim2SimOptions, control_dt: float) -> Measured:
-    """What `pgcontrol eval` measures of the mode."""
+    """The measures of `pgcontrol eval` for the mode."""
     played = evaluate(options.run, episodes=options.episodes, seed=options.seed).agents["mode"]
     return {**played.metrics, "seconds": played.lengths * control_dt}

@@ -1,7 +1,7 @@
-"""Sampling as a function: random draws computed from given uniform numbers, for any head alike.
+"""Sampling as a function: computes random draws from given uniform numbers, for any head.
 
-A graph that leaves the package has no generator of ours. So an exported policy that samples reads its randomness as an
-input: uniform numbers, from which the draws that a head asks torch for are computed by textbook transforms.
+An exported graph cannot contain our random generator. So an exported policy that samples takes uniform numbers as an
+input; the draws that a head requests from torch are computed from them by standard transforms.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pgcontrol.machine.draws import FromNumbers
 
-# below the least positive number that a generator of doubles gives: 0 is read as this, so that logs are finite
+# smaller than any positive number of a generator of doubles: replaces 0, so that logarithms are finite
 TINY = 2.0**-54
 
 

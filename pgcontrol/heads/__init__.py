@@ -1,1 +1,1 @@
-"""Action heads, one file each: what shape can the action distribution have?"""
+"""Action heads, one file for each. The head decides which shapes the action distribution can have."""

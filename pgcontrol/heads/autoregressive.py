@@ -1,4 +1,4 @@
-"""Bins chosen joint by joint, each knowing the earlier ones."""
+"""Bins chosen joint by joint; each choice is conditioned on the choices of the earlier joints."""
 
 import math
 from dataclasses import dataclass
@@ -16,32 +16,33 @@ from pgcontrol.options import option
 
 
 class Autoregressive(BinPerJoint):
-    """p(c) = Π_j p(c_j | c_1 … c_{j−1}): joints as correlated as they come, left-left or right-right.
+    """p(c) = Π_j p(c_j | c_1 … c_{j−1}). This can represent correlated joints, for example "both left or both right".
 
-    A `rows.Chain` whose features are the first `degree` orthonormal polynomials of a bin's place in its range: degree 1
-    shifts joint j with joint i, degree 2 spreads it. The couplings depend on the observation.
+    A `rows.Chain`. Its features are the first `degree` orthonormal polynomials of a bin's position in the range: with
+    degree 1, joint i shifts the distribution of joint j; with degree 2, it also changes its width. The couplings
+    depend on the observation.
 
-    params [B, A, K + R·A·R]: for each joint its base logits, then what every joint says to it, [R, A, R] with R =
-    degree; only the earlier joints' part is read. `mode` is greedy: each joint's likeliest bin given the earlier ones'
-    choices.
+    params [B, A, K + R·A·R]: for each joint its base logits, then its couplings to every joint, [R, A, R] with R =
+    degree. Only the couplings from earlier joints are used. `mode` is greedy: it takes each joint's likeliest bin given
+    the bins chosen for the earlier joints.
     """
 
     name = "autoregressive"
-    mirror = Head.mirror  # none: the first joint is chosen before the second, and its mirror image after it
+    mirror = Head.mirror  # not defined: the joints have an order, and mirroring would reverse it
     estimates: ClassVar = {"entropy": 0.1, "kl": 0.06}
     likeliest_mode = False
     variants: ClassVar = ({"degree": 1, "bins": 5, "initial_std": 0.5},)
 
     @dataclass(frozen=True)
     class Options(BinOptions):
-        """Adds how much joints may say to each other."""
+        """Adds the degree of the couplings between joints."""
 
-        degree: int = option(2, "polynomials joints speak through; bins - 1: every pairwise table", least=1, most=10)
+        degree: int = option(2, "degree of the couplings between joints; bins - 1: pairwise tables", least=1, most=10)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
         A, R = self.joints, min(options.degree, self.bins - 1)
-        # Σ_k φ_r(k) φ_s(k) / K = [r = s], and no part of the constant, which softmax drops
+        # orthonormal: Σ_k φ_r(k) φ_s(k) / K = [r = s]. The constant polynomial is left out: softmax ignores it
         powers = self.centres.double().unsqueeze(1) ** torch.arange(R + 1)
         basis = torch.linalg.qr(powers)[0][:, 1:] * math.sqrt(self.bins)
         self.basis = nn.Buffer(basis.float().repeat(A, 1, 1), persistent=False)
@@ -54,11 +55,11 @@ class Autoregressive(BinPerJoint):
         return self.out(features).unflatten(-1, (self.joints, -1))
 
     def row(self, params: Tensor) -> Chain:
-        """The chain over joints."""
+        """The distribution over all joints' bins."""
         return Chain.read(params, self.basis, self.uniforms)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """See `measures`, the perplexity given the earlier joints; and the size of the couplings."""
+        """See `measures`; the perplexity is conditional on the earlier joints. Adds the size of the couplings."""
         chain = self.row(params)
         logits = chain.conditionals()
         coupling = (chain.heard() ** 2).sum((-1, -2)).sqrt().mean()
@@ -66,5 +67,5 @@ class Autoregressive(BinPerJoint):
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """A temperature for each joint's logits, and for what it hears of the earlier ones."""
+        """Use one temperature for each joint, for its logits and for its couplings to the earlier joints."""
         temper(self.out.parameters(), lambda: self.joint_stds(features), std, self.joints)

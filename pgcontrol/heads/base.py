@@ -1,4 +1,4 @@
-"""The Head contract: everything a policy gradient needs of a distribution over actions."""
+"""The base class of heads: everything that a policy gradient needs from a distribution over actions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -9,16 +9,17 @@ from torch import Generator, Tensor, nn
 from pgcontrol.options import InputError
 from pgcontrol.trunks.base import orthogonal
 
-# source and horizon H -> the source's actions as chunks [M, H, A] in normalised units; InputError: none there
+# (source, horizon H) -> the source's actions as chunks [M, H, A] in normalised units. InputError: there are none
 Chunks = Callable[[str, int], Tensor]
-INSET = 1e-3  # half-ranges: where no choice decodes to a bound, actions nearer to one are read as this far inside
+INSET = 1e-3  # half-ranges: heads that cannot represent an action at a bound encode it this far inside
 
 
 class ChoiceSpec(NamedTuple):
-    """Shape (without the batch) and dtype of one choice, as the rollout stores it.
+    """Shape (without the batch dimension) and dtype of one choice, as the rollout stores it.
 
     Attributes:
-        values: every entry is one of 0 … values − 1, in any combination; None: not so (floats, for example).
+        values: every entry is an integer in 0 … values − 1, and all combinations are possible. None: not the case
+            (the entries are floats, for example).
     """
 
     shape: tuple[int, ...]
@@ -27,30 +28,30 @@ class ChoiceSpec(NamedTuple):
 
 
 class Head(nn.Module):
-    """Features -> one `params` tensor -> choices, their log-probabilities, and the actions they decode to.
+    """Maps features to one tensor `params`; `params` to choices and their log-probabilities; choices to actions.
 
-    A head keeps nothing between calls: whatever describes the distribution is in `params` [B, ...], so a rollout can
-    store it and an old distribution can be asked again. Weights live in the module (`nn.Parameter`), and every method
-    is differentiable in `params` and traceable as one graph for any B
-    (`shape[0]`, not `len`, which fixes it). What acts is exported, too; `exporting/uniform.py` names the random draws
-    that an exported `sample` may make. Nobody outside a head's file asks what kind of head it is.
+    A head keeps no state between calls. `params` [B, ...] holds the whole distribution, so a rollout can store it and
+    an old distribution can be evaluated later. Weights are `nn.Parameter`s of the module. Every method is
+    differentiable in `params` and can be traced as one graph for any B (use `shape[0]`: `len` would fix the batch
+    size). `sample` must export to ONNX as well; `exporting/uniform.py` lists the random draws that can be exported.
+    No code outside a head's file may depend on which head it is.
 
-    Sizes: B samples, F features, A joints, H = `horizon` actions a choice. Choices are in *normalised* units where -1
-    and 1 are the joint's bounds; `decode` alone knows the bounds.
+    Sizes: B samples, F features, A joints, H = `horizon` actions per choice. Choices are in *normalised* units: -1
+    and 1 are the joint's bounds. Only `decode` and `encode` use the bounds themselves.
 
-    Subclasses define `name`, `Options` (a frozen dataclass: what `--head.X` sets), and everything below that raises.
+    Subclasses define `name`, `Options` (a frozen dataclass: the settings `--head.X`), and each method below that raises
+    NotImplementedError.
 
     Attributes:
-        choice_spec: what one choice looks like in memory; here one float for each joint.
-        horizon: H, actions per choice; more than one when the head emits chunks.
-        estimates: methods without a closed form, `entropy` or `kl`, and how far each may be off, in nats per joint, for
-            distributions as a training meets them. An estimate is as deterministic as the rest: a function of params
-            alone.
-        likeliest_mode: whether `mode` is the likeliest choice of all; where it is not, the head's docstring says what
-            it is instead.
-        resolution: how far neighbouring actions are apart where a joint has only some, in half-ranges; 0: any action
-            is possible.
-        variants: options that make another kind of distribution of this head: the laws hold under each of them, too.
+        choice_spec: shape and dtype of one choice; by default one float for each joint.
+        horizon: H, actions per choice; above 1 when the head emits chunks of actions.
+        estimates: the methods without a closed form, `entropy` or `kl`, and the largest error of each, in nats per
+            joint, for distributions that occur in training. An estimate is deterministic: a function of params only.
+        likeliest_mode: whether `mode` is the most likely choice. Where it is not, the head's docstring says what
+            `mode` returns.
+        resolution: the largest distance between neighbouring actions of a joint, in half-ranges, if a joint can only
+            take some values; 0: any value is possible.
+        variants: further sets of options. The laws are tested with each of them as well.
     """
 
     name: ClassVar[str]
@@ -75,19 +76,19 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def noise(self, count: int, rng: Generator) -> Tensor:
-        """All that is random in `count` choices, [count, ...] float32: standard draws, the same for any params."""
+        """Draw all randomness for `count` choices, [count, ...] float32. Its distribution does not depend on params."""
         raise NotImplementedError
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """The choice that `noise` [B, ...] makes of params, [B, *choice_spec.shape]: nothing random is left in it."""
+        """The choice for params and `noise` [B, ...], [B, *choice_spec.shape]. This is a deterministic function."""
         raise NotImplementedError
 
     def sample(self, params: Tensor, rng: Generator) -> Tensor:
-        """A choice for every row, [B, *choice_spec.shape], drawn with `rng` alone."""
+        """Draw one choice for every row, [B, *choice_spec.shape]. `rng` is the only source of randomness."""
         return self.draw(params, self.noise(params.shape[0], rng))
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Log-probability (density, for continuous heads) of `choice`, [B]."""
+        """Log-probability of `choice`, [B]; for continuous heads, the log-density."""
         raise NotImplementedError
 
     def entropy(self, params: Tensor) -> Tensor:
@@ -99,61 +100,61 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def mode(self, params: Tensor) -> Tensor:
-        """The choice to play without sampling, [B, *choice_spec.shape]: the likeliest one; see `likeliest_mode`."""
+        """The choice without sampling, [B, *choice_spec.shape]: the most likely one; see `likeliest_mode`."""
         raise NotImplementedError
 
     def decode(self, choice: Tensor) -> Tensor:
-        """Choice -> its actions inside [low, high], [B, H, A], in the order in which they are played."""
+        """The actions of a choice, inside [low, high], [B, H, A], in the order in which they are played."""
         raise NotImplementedError
 
     def encode(self, action: Tensor) -> Tensor:
-        """Actions -> the choice that decodes nearest to them, `decode`'s inverse: [B, H, A] -> [B, *choice_spec.shape].
+        """The choice that decodes nearest to `action`, the inverse of `decode`: [B, H, A] -> [B, *choice_spec.shape].
 
-        What a policy learns from data by: their log-probability is that of these choices.
+        Cloning maximises the log-probability of these choices.
         """
         raise NotImplementedError
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Scalars that say what the distribution looks like.
+        """Scalars that describe the distribution.
 
-        Every head gives `std`: the deviation of the decoded action as a share of the joint's half-range, averaged over
-        joints and rows, so that heads stand on one scale. The rest is the head's own.
+        Every head returns `std`: the standard deviation of the decoded action in half-ranges of the joint, averaged
+        over joints and rows, so that heads can be compared. Further entries depend on the head.
         """
         raise NotImplementedError
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
-        """Once, when a run begins: a head that needs something from outside reads it here into its buffers.
+        """Called once, when a run begins. A head that needs external data reads it here into its buffers.
 
-        Not called when a policy is loaded or a run resumed: then the buffers come from the checkpoint.
+        Not called when a policy is loaded or a run is resumed: then the buffers come from the checkpoint.
 
         Args:
             chunks: finds actions by the name of a run, dataset or file.
-            seed: of a fit.
-            own: the data that the policy is about to be fitted to, as chunks [M, horizon, A] in normalised units;
-                None where it is about to play instead.
+            seed: seed of a fit.
+            own: the data that the policy will be fitted to, as chunks [M, horizon, A] in normalised units;
+                None if the policy is not cloned from data.
 
         Raises:
-            InputError: it is not there, or does not fit.
+            InputError: the data is missing, or does not fit the head.
         """
 
     def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
-        """Between updates only: a head whose decoding is learned refits it here. Others do nothing.
+        """Called between updates. A head with a learned decoding refits it here; other heads do nothing.
 
         Args:
-            rollout: T x N choices, made before the update that has just ended.
-            features: call it for what the trunk now makes of the rollout's observations, [T·N, F].
-            progress: share of the run's budget used, in [0, 1).
-            rng: a stream for this alone, which the checkpoint keeps.
+            rollout: T x N choices, sampled before the latest update.
+            features: returns the features of the rollout's observations under the current weights, [T·N, F].
+            progress: fraction of the run's budget that is used, in [0, 1).
+            rng: a random stream for this method only; the checkpoint saves it.
         """
 
     def rates(self) -> dict[str, Tensor]:
-        """Weight's name -> by what its steps are multiplied, of the weight's shape or one number; 1 where not named."""
+        """Step-size multipliers by the weight's name, of the weight's shape or a scalar; weights not named have 1."""
         return {}
 
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Params of the mirrored distribution: joint j's action is `sign[j]` times that of joint `order[j]`.
+        """Params of the mirrored distribution: the action of joint j is `sign[j]` times the action of joint `order[j]`.
 
-        Linear, and its own inverse. For `--symmetric`, which refuses heads that do not define it.
+        It must be linear and its own inverse. `--symmetric` needs it, and refuses heads that do not define it.
 
         Args:
             params: [B, ...].
@@ -164,62 +165,62 @@ class Head(nn.Module):
 
     @classmethod
     def mirrors(cls) -> bool:
-        """Whether it defines `mirror`."""
+        """Whether the head defines `mirror`."""
         return cls.mirror is not Head.mirror
 
     @property
     def answer_shape(self) -> tuple[int, ...]:
-        """Shape of one answer where a policy leaves the package, `predict` and export: (A,), or (H, A) for chunks."""
+        """Shape of one action as `predict` and exported files return it: (A,), or (H, A) for chunks."""
         return (self.joints,) if self.horizon == 1 else (self.horizon, self.joints)
 
     def to_unit(self, action: Tensor) -> Tensor:
-        """The joint's bounds -> [-1, 1]: the inverse of `to_bounds`."""
+        """Map the joint's bounds to [-1, 1]: the inverse of `to_bounds`."""
         return ((action - self.centre) / self.half_range).clamp(-1.0, 1.0)
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """Change the weights so that every mode is `std` wide, in half-ranges, and where it was; or as near as can be.
+        """Change the weights so that the distribution has standard deviation `std`, and keep the modes where they are.
 
-        It narrows what is wider. Modes nearer to each other than `std` merge. Here for heads whose weights make logits:
-        they are divided by one temperature.
+        Distributions that are wider become narrower. Modes nearer to each other than `std` merge. The width is reached
+        as nearly as the head can. This default is for heads with a single linear layer that computes logits: it divides
+        them by a temperature.
 
         Args:
-            std: deviation of the decoded action, averaged over rows.
-            features: [B, F] of states in which it shall be so wide.
+            std: standard deviation of the decoded action in half-ranges, averaged over rows.
+            features: [B, F], features of the states in which the width is measured.
 
         Raises:
-            InputError: the head's weights are not one layer's, so that it has to define this method itself.
+            InputError: the head has other weights than one linear layer, and does not define this method itself.
         """
         if len(list(self.parameters())) != 2:
             raise InputError(f"head {self.name!r} cannot be widened: it does not define `widen`")
         temper(self.parameters(), lambda: self.describe(self(features))["std"], std)
 
     def joint_stds(self, features: Tensor) -> Tensor:
-        """Deviation of each joint's decoded action, averaged over rows, [A]."""
+        """Standard deviation of each joint's decoded action, averaged over rows, [A]."""
         described = self.describe(self(features))
         return torch.stack([described[f"std_joint{j}"] for j in range(self.joints)])
 
     def to_bounds(self, unit: Tensor) -> Tensor:
-        """Normalised [-1, 1] -> the joint's bounds; what lies outside is clipped at the edge."""
+        """Map [-1, 1] to the joint's bounds; values outside are clipped."""
         return torch.addcmul(self.centre, self.half_range, unit).clamp(self.low, self.high)
 
 
 class Continuous(Head):
-    """A head whose choice is one action, a float for each joint in half-ranges, which `decode` clips at the bounds."""
+    """A head whose choice is one action: one float per joint in half-ranges. `decode` clips it at the bounds."""
 
     def decode(self, choice: Tensor) -> Tensor:
-        """Clip at the bounds."""
         return self.to_bounds(choice).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
-        """In half-ranges; what lay beyond a bound is not to be known any more."""
+        """In half-ranges. An action that was clipped at a bound is encoded as the bound."""
         return self.to_unit(action[:, 0])
 
 
 def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
-    """x [G] in [−12, 12] for which `width(x)` [G], which grows with x group by group, is nearest `std`; by bisection.
+    """Find x [G] in [−12, 12] for which `width(x)` [G] is nearest to `std`, by bisection for each group.
 
-    `width` is called with the answer last.
+    `width` must increase with x. The last call of `width` is with the result.
     """
     low, high = torch.full((groups,), -12.0), torch.full((groups,), 12.0)
     for _ in range(40):
@@ -233,14 +234,14 @@ def solve(width: Callable[[Tensor], Tensor], std: float, groups: int) -> Tensor:
 def temper(
     weights: Iterable[Tensor], width: Callable[[], Tensor], std: float, groups: int = 1, flat: Tensor | float = 0.0
 ) -> None:
-    """Divide a layer's logits by one temperature for each of G groups of them, until `width()` [G] is `std`.
+    """Divide a layer's logits by one temperature for each of G groups, so that `width()` [G] becomes `std`.
 
     Args:
         weights: the layer's weight and bias, [G·n, F] and [G·n]; changed in place.
-        width: grows with the temperatures.
-        std: the width wanted.
+        width: the current width; it must increase with the temperature.
+        std: the target width.
         groups: G.
-        flat: the biases [n] at which no logit is preferred.
+        flat: the biases [n] that give the flat distribution.
     """
     weight, bias = (w.view(groups, -1) for w in weights)
     steep_weight, steep_bias = weight.clone(), bias - flat
@@ -255,7 +256,7 @@ def temper(
 
 
 def output_layer(features: int, outputs: int, bias: Tensor | float = 0.0) -> nn.Linear:
-    """A linear layer whose weights start near zero, so the first policy hardly depends on the observation.
+    """A linear layer whose weights start near zero, so that the first policy hardly depends on the observation.
 
     Orthogonal with a gain of 0.01 (Andrychowicz et al. 2021, "What matters in on-policy RL": the last policy layer
     should be initialised 100x smaller).

@@ -1,4 +1,4 @@
-"""Beta distributions on the joints' ranges: finite support without clipping."""
+"""Beta distributions over the joints' ranges: bounded support without clipping."""
 
 import math
 from dataclasses import dataclass
@@ -11,28 +11,28 @@ from pgcontrol.heads.base import INSET, Continuous, output_layer, solve
 from pgcontrol.heads.normal import bounded, spread
 from pgcontrol.options import option
 
-PROPOSALS = 6  # of a Gamma variable's sampler: see `gamma`
-# A choice closer than this to a bound, as a share of the range, is read as this close: the density there is 0 or
-# infinite otherwise. Less than one sample in 10^5 lies there even at the least concentration.
+PROPOSALS = 6  # proposals of the sampler of a Gamma variable: see `gamma`
+# A choice closer than this to a bound (as a fraction of the range) is moved to this distance: at the bound the density
+# is 0 or infinite. Fewer than one sample in 10^5 lies there, even at the smallest concentration.
 EDGE = 1e-6
 
 
 class Beta(Continuous):
-    """Independent Beta(α, β) per joint on its bounds, α, β = 1 + softplus (Chou, Maturana & Scherer 2017, section 4).
+    """Independent Beta(α, β) for each joint, α, β = 1 + softplus (Chou, Maturana & Scherer 2017, section 4).
 
-    params [B, 2, A]: α and β before the softplus. The choice is in [−1, 1]. α, β > 1 make every distribution
-    unimodal, with a density of 0 at the bounds. With `played` = mean, `mode` is the mean, which is nearer the middle.
+    params [B, 2, A]: α and β before the softplus. The choice is in [−1, 1]. Because α, β > 1, every distribution is
+    unimodal and has density 0 at the bounds. With `played` = mean, `mode` is the mean, which is nearer the middle.
     """
 
     name = "beta"
 
     @dataclass(frozen=True)
     class Options:
-        """What `--head.X` sets for the Beta."""
+        """The settings `--head.X` of the Beta head."""
 
-        # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: from there on a symmetric Beta would not be 1 < α ≤ 1000
-        initial_std: float = option(0.37, "first deviation, in half-ranges; uniform: 0.577", least=0.05, below=0.577)
-        max_concentration: float = option(1e3, "the largest α and β; both: a deviation of 0.022", least=200, most=1e5)
+        # (1 / 0.05² − 1) / 2 = 200 and 1 / √3: outside this interval a symmetric Beta would violate 1 < α ≤ 1000
+        initial_std: float = option(0.37, "initial σ of actions, half-ranges; uniform: 0.577", least=0.05, below=0.577)
+        max_concentration: float = option(1e3, "upper bound of α and β; at both, σ is 0.022", least=200, most=1e5)
         played: str = option("mode", "what is played where nothing is sampled", choices=("mode", "mean"))
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
@@ -44,16 +44,16 @@ class Beta(Continuous):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, 2, A]."""
-        most = self.options.max_concentration - 1  # where softplus(x) = x to float precision
+        most = self.options.max_concentration - 1  # at this size, softplus(x) = x in float precision
         return bounded(self.raw(features), -most, most).unflatten(-1, (2, self.joints))
 
     def noise(self, count: int, rng: Generator) -> Tensor:
-        """A normal and a uniform number for each proposal, [count, 2, A, PROPOSALS, 2]."""
+        """One normal and one uniform number for each proposal, [count, 2, A, PROPOSALS, 2]."""
         shape = (count, 2, self.joints, PROPOSALS)
         return torch.stack((torch.randn(shape, generator=rng), torch.rand(shape, generator=rng)), -1)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """g / (g + h) of two Gamma variables, stretched to [−1, 1]."""
+        """(g − h) / (g + h) of two Gamma variables g and h, which is in [−1, 1]."""
         g, h = gamma(1 + F.softplus(params), noise).unbind(1)
         return (g - h) / (g + h)
 
@@ -79,25 +79,25 @@ class Beta(Continuous):
         return (log_beta(alpha2, beta2) - log_beta(alpha1, beta1) + shift).sum(-1).to(new.dtype)
 
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Where the sign changes, α and β change places."""
+        """Joints with a changed sign swap α and β."""
         moved = params[..., order]
         return torch.where(sign < 0, moved.flip(1), moved)
 
     def mode(self, params: Tensor) -> Tensor:
-        """(α − β) / (α + β − 2) on [−1, 1], 0 when the distribution is uniform to float precision; or the mean.
+        """(α − β) / (α + β − 2), in [−1, 1]; 0 when the distribution is uniform to float precision.
 
-        The mean is (α − β) / (α + β).
+        With `played` = mean: (α − β) / (α + β).
         """
         a, b = F.softplus(params).unbind(1)
         return (a - b) / (a + b + 2 if self.options.played == "mean" else (a + b).clamp_min(1e-30))
 
     def encode(self, action: Tensor) -> Tensor:
-        """On [−1, 1], an action at a bound a little inside it: the density there is 0."""
+        """In [−1, 1]. An action at a bound moves slightly inside, because the density at the bound is 0."""
         return super().encode(action).clamp(-1 + INSET, 1 - INSET)
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """α − 1 and β − 1 by one factor for each state and joint, which keeps the mode; the layer fitted to that."""
+        """Scale α − 1 and β − 1 by one factor for each state and joint (this keeps the mode), then refit the layer."""
         excess = F.softplus(self(features))
 
         def scaled(log_factor: Tensor) -> Tensor:
@@ -108,17 +108,17 @@ class Beta(Continuous):
 
         wanted = scaled(solve(width, std, len(features) * self.joints)).clamp_min(1e-6)
         inputs = F.pad(features, (0, 1), value=1.0)
-        raw = wanted + torch.log(-torch.expm1(-wanted))  # softplus backwards
+        raw = wanted + torch.log(-torch.expm1(-wanted))  # the inverse of softplus
         fitted = torch.linalg.lstsq(inputs, raw.flatten(1), driver="gelsd").solution
         self.raw.weight.copy_(fitted[:-1].mT)
         self.raw.bias.copy_(fitted[-1])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation per joint, mean concentration α + β, the share of α, β at their bound, mass at the edges."""
+        """Standard deviation per joint, mean α + β, fraction of α, β at their bound, probability near the bounds."""
         alpha, beta = concentrations(params)
 
         def mass_at_edge(a: Tensor, b: Tensor) -> Tensor:
-            """The density in the middle of the last percent of the range, times that percent."""
+            """The density in the middle of the last percent of the range, times one percent."""
             return 0.01 * ((a - 1) * math.log(0.995) + (b - 1) * math.log(0.005) - log_beta(a, b)).exp()
 
         return spread(deviation(alpha, beta).float()) | {
@@ -131,9 +131,9 @@ class Beta(Continuous):
 def gamma(shape: Tensor, noise: Tensor) -> Tensor:
     """Gamma(shape, 1) for shapes ≥ 1, [...], from `noise` [..., PROPOSALS, 2].
 
-    Marsaglia & Tsang 2000, "A simple method for generating gamma variables": d·(1 + cx)³ of a normal x, accepted with a
-    probability of at least 0.95. Of a fixed number of proposals the first accepted one counts; that none is, one case
-    in 60 million, leaves the middle, d.
+    Marsaglia & Tsang 2000, "A simple method for generating gamma variables": d·(1 + cx)³ for a normal x, accepted with
+    a probability of at least 0.95. The first accepted of a fixed number of proposals is used. If none is accepted (one
+    case in 60 million), the result is d, the middle of the distribution.
     """
     d = shape.unsqueeze(-1) - 1 / 3
     x, u = noise.unbind(-1)
@@ -145,13 +145,13 @@ def gamma(shape: Tensor, noise: Tensor) -> Tensor:
 
 
 def concentrations(params: Tensor) -> tuple[Tensor, Tensor]:
-    """α, β [B, A] in float64: log Γ of a thousand cancels all but three digits in float32."""
+    """α, β [B, A] in float64: in float32, log Γ of values near 1000 would lose all but three digits."""
     alpha, beta = (1 + F.softplus(params.double())).unbind(1)
     return alpha, beta
 
 
 def deviation(alpha: Tensor, beta: Tensor) -> Tensor:
-    """Of Beta(α, β) on [−1, 1]."""
+    """Standard deviation of Beta(α, β) on [−1, 1]."""
     total = alpha + beta
     return 2 * (alpha * beta / (total + 1)).sqrt() / total
 

@@ -1,4 +1,4 @@
-"""One of K values for each joint: what the heads that choose bins share."""
+"""The common part of all heads that choose one of K bins for each joint."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,19 +15,19 @@ from pgcontrol.options import option
 
 @dataclass(frozen=True)
 class BinOptions:
-    """What `--head.X` sets for bins."""
+    """The settings `--head.X` of heads with bins."""
 
-    bins: int = option(11, "values per joint over its range, the bounds among them", least=2, most=1024)
+    bins: int = option(11, "values per joint, including the two bounds", least=2, most=1024)
     initial_std: float | None = option(
-        None, "shape the first policy like a Gaussian of this deviation, in half-ranges; none: uniform", above=0
+        None, "σ of the first policy (Gaussian-shaped), in half-ranges; none: uniform", above=0
     )
 
 
 class BinPerJoint(Head):
-    """A head whose choice is one action, the index of a bin for each joint, which `decode` reads as the bin's value.
+    """A head whose choice is one action: the index of a bin for each joint. `decode` looks up the bin's value.
 
     Attributes:
-        centres: [K] values of the bins in half-ranges, ascending.
+        centres: [K], values of the bins in half-ranges, ascending.
     """
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):
@@ -38,7 +38,7 @@ class BinPerJoint(Head):
         self.centres = nn.Buffer(torch.linspace(-1.0, 1.0, self.bins))
 
     def row(self, params: Tensor) -> CodeRow:
-        """What params say of the bins: by default that they are logits [B, A, K], and every joint is on its own."""
+        """The distribution over bins. By default params are logits [B, A, K], and joints are independent."""
         return CodeRow(params)
 
     def noise(self, count: int, rng: Generator) -> Tensor:
@@ -50,43 +50,49 @@ class BinPerJoint(Head):
         return self.row(params).draw(noise)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Of all joints' bins together."""
+        """Log-probability of all joints' bins together, [B]."""
         return self.row(params).log_prob(choice)
 
     def entropy(self, params: Tensor) -> Tensor:
-        """Of all joints' bins together."""
+        """Entropy of all joints' bins together, [B]."""
         return self.row(params).entropy()
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Of all joints' bins together."""
+        """KL of all joints' bins together, [B]."""
         return self.row(old).kl(self.row(new))
 
     def mode(self, params: Tensor) -> Tensor:
-        """The likeliest bin of every joint."""
+        """The most likely bin of every joint."""
         return self.row(params).mode()
 
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Where the sign changes, bins are counted from the other end."""
+        """Joints with a changed sign reverse the order of their bins."""
         moved = params[:, order]
         return torch.where(sign.view(-1, 1) < 0, moved.flip(-1), moved)
 
     def decode(self, choice: Tensor) -> Tensor:
-        """The bin's value."""
         return self.to_bounds(self.centres[choice]).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
-        """Every joint's nearest bin."""
+        """The nearest bin of every joint."""
         return categorical.nearest(self.to_unit(action[:, 0]), self.centres)
 
     def measures(self, logits: Tensor, p: Tensor, within: Tensor | float = 0.0) -> dict[str, Tensor]:
-        """Of logits [..., A, K] and probabilities [B, A, K]; `within` is the variance inside each bin.
+        """Measures for `describe`.
 
-        Deviation of the decoded action per joint, perplexity as a share of K, dead bins, mass at the two edges.
+        Args:
+            logits: [..., A, K].
+            p: probabilities, [B, A, K].
+            within: variance inside each bin.
+
+        Returns:
+            Standard deviation of the decoded action per joint, perplexity divided by K, fraction of dead bins, and
+            probability of the two outer bins.
         """
         usage = categorical.usage(logits, p, "bins")
         return spread(self.deviations(p, within)) | usage | {"saturation": (p[..., 0] + p[..., -1]).mean()}
 
     def deviations(self, p: Tensor, within: Tensor | float = 0.0) -> Tensor:
-        """Of the decoded action, [B, A], under probabilities [B, A, K]; `within` is the variance inside each bin."""
+        """Standard deviation of the decoded action, [B, A], for probabilities [B, A, K]; `within` as in `measures`."""
         mean = (p * self.centres).sum(-1, keepdim=True)
         return (p * ((self.centres - mean) ** 2 + within)).sum(-1).sqrt()

@@ -1,5 +1,5 @@
-"""Diagonal Gaussians: with one global σ per joint, the field's default and the baseline of every comparison; or with
-σ from the observation."""
+"""Diagonal Gaussians: with one σ per joint (the usual choice in the field, and the baseline of all comparisons), or
+with σ as a function of the observation."""
 
 import math
 
@@ -12,10 +12,11 @@ from pgcontrol.heads.normal import Deviations
 
 
 class DiagonalGaussian(Continuous):
-    """A Gaussian of its own for every joint; subclasses say where log σ comes from.
+    """An independent Gaussian for every joint; subclasses define log σ.
 
-    params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so the log-probability
-    is that of a true Gaussian; `decode` clips at the joint's bounds.
+
+    params [B, 2, A]: mean and log σ in normalised units. The choice is the *unclipped* sample, so its log-probability
+    is the one of the Gaussian; `decode` clips at the joint's bounds.
     """
 
     Options = Deviations
@@ -26,12 +27,12 @@ class DiagonalGaussian(Continuous):
         self.limits = options.log_limits
 
     def rates(self) -> dict[str, Tensor]:
-        """Of all that is σ's own."""
+        """The rate of all parameters that belong to σ only."""
         rate = torch.tensor(self.options.std_rate)
         return {name: rate for name, _ in self.named_parameters() if name.startswith("log_std")}
 
     def free_log_std(self, features: Tensor) -> Tensor:
-        """log σ before it is bounded, [A] or [B, A]."""
+        """log σ before it is clamped to its limits, [A] or [B, A]."""
         raise NotImplementedError
 
     def forward(self, features: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class DiagonalGaussian(Continuous):
         return normal.kl(old[:, 0], old[:, 1], new[:, 0], new[:, 1])
 
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Means change place and sign, σ its place."""
+        """Permute means and σ; flip the signs of the means."""
         mean, log_std = params[..., order].unbind(1)
         return torch.stack((mean * sign, log_std), dim=1)
 
@@ -71,7 +72,7 @@ class DiagonalGaussian(Continuous):
         return params[:, 0]
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """σ per joint (mean, least, most), the share of joints at a bound, and the share of saturated actions."""
+        """σ per joint (with mean, smallest, largest), fraction of σ at a limit, fraction of clipped actions."""
         mean, log_std = params.unbind(1)
         std = log_std.exp()
         saturation = normal.outside(mean, std).mean()
@@ -79,7 +80,7 @@ class DiagonalGaussian(Continuous):
 
 
 class Gaussian(DiagonalGaussian):
-    """Diagonal Gaussian, σ one learned number per joint that ignores the observation."""
+    """Diagonal Gaussian. σ is one learned number per joint and does not depend on the observation."""
 
     name = "gaussian"
 
@@ -93,12 +94,12 @@ class Gaussian(DiagonalGaussian):
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """σ itself, of every joint."""
+        """Set σ of every joint."""
         self.log_std.fill_(math.log(self.options.within(std)))
 
 
 class GaussianState(DiagonalGaussian):
-    """Diagonal Gaussian with σ from the trunk: it can be bold in one state and precise in another."""
+    """Diagonal Gaussian with σ from the trunk: σ can be large in one state and small in another."""
 
     name = "gaussian-state"
 
@@ -112,6 +113,6 @@ class GaussianState(DiagonalGaussian):
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """The same σ in every state, to begin with."""
+        """Set the same σ in every state."""
         self.log_std.weight.zero_()
         self.log_std.bias.fill_(math.log(self.options.within(std)))

@@ -1,4 +1,4 @@
-"""Gaussian squashed into the bounds by tanh: finite support, nothing to clip."""
+"""Gaussian squashed into the bounds by tanh: bounded support, no clipping."""
 
 import math
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ EDGE = 1e-6  # a mean nearer to a bound, in half-ranges, is played this far insi
 class GaussianTanh(Gaussian):
     """tanh of a diagonal Gaussian with one global σ per joint (Haarnoja et al. 2018, arXiv 1801.01290, appendix C).
 
-    params [B, 2, A]: mean and log σ *before* the squash. The choice is the value u before the squash too, so that an
-    action at a bound still has a finite log-probability; `log_prob` is that of tanh(u). Options' σ are before the
-    squash: 0.37 there is 0.33 of the half-range after it.
+    params [B, 2, A]: mean and log σ *before* the squash. The choice is the value u before the squash as well, so that
+    an action at a bound has a finite log-probability. `log_prob` is the log-density of tanh(u). The options' σ are
+    before the squash: 0.37 there is 0.33 half-ranges after it.
 
-    The entropy has no closed form and is an estimate, by Gauss-Hermite quadrature. KL needs none: it is that of the
-    Gaussians, because the squash is the same for both. `mode` is the median, tanh(mean), which the field plays; the
-    density's own maximum lies further out, at the bounds once σ is large. With `played` = mean, it is the mean of
-    tanh(u), by quadrature: it lies further in.
+    The entropy has no closed form and is estimated by Gauss-Hermite quadrature. The KL has one: it is the KL of the
+    Gaussians, because both are squashed by the same function. `mode` is the median, tanh(mean), as usual in the field.
+    The maximum of the density lies further out, and at the bounds if σ is large. With `played` = mean, `mode` is the
+    mean of tanh(u), by quadrature, which lies further in.
     """
 
     name = "gaussian-tanh"
@@ -53,7 +53,6 @@ class GaussianTanh(Gaussian):
         return super().entropy(params) + (log_slope(self._at_nodes(params)) @ self.weights.to(params)).sum(-1)
 
     def decode(self, choice: Tensor) -> Tensor:
-        """Squash."""
         return super().decode(choice.tanh())
 
     def mode(self, params: Tensor) -> Tensor:
@@ -63,11 +62,11 @@ class GaussianTanh(Gaussian):
         return self._squashed(params)[0].clamp(-1 + EDGE, 1 - EDGE).atanh()
 
     def encode(self, action: Tensor) -> Tensor:
-        """artanh, an action at a bound a little inside it: u would be infinite there."""
+        """artanh. An action at a bound moves slightly inside, because u would be infinite there."""
         return super().encode(action).clamp(-1 + INSET, 1 - INSET).atanh()
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation after the squash, the share of σ at a bound, and the mass within 1 % of the bounds."""
+        """Standard deviation after the squash, fraction of σ at a limit, probability within 1 % of the bounds."""
         _, std = self._squashed(params)
         centre, log_std = params.unbind(1)
         saturation = normal.outside(centre, log_std.exp(), math.atanh(0.99)).mean()
@@ -75,7 +74,7 @@ class GaussianTanh(Gaussian):
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """The σ of every joint that gives this deviation after the squash."""
+        """Find the σ of every joint that has this standard deviation after the squash."""
 
         def width(log_std: Tensor) -> Tensor:
             self.log_std.copy_(log_std.clamp(*self.limits))
@@ -90,7 +89,7 @@ class GaussianTanh(Gaussian):
         return mean, ((squashed - mean.unsqueeze(-1)) ** 2 @ self.weights).sqrt()
 
     def _at_nodes(self, params: Tensor) -> Tensor:
-        """u at the quadrature's nodes, [B, A, nodes]."""
+        """u at the quadrature nodes, [B, A, nodes]."""
         mean, log_std = params.unsqueeze(-1).unbind(1)
         return mean + log_std.exp() * self.nodes
 

@@ -1,4 +1,4 @@
-"""Mixture of diagonal Gaussians: more than one mode, and no bins."""
+"""Mixture of diagonal Gaussians: several modes without bins."""
 
 import math
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from pgcontrol.options import option
 
 
 class Mixture(Continuous):
-    """M diagonal Gaussians over all joints at once, weights, means and σ from the trunk (Bishop 1994, section 3).
+    """M diagonal Gaussians over all joints; weights, means and σ come from the trunk (Bishop 1994, section 3).
 
-    params [B, M, 1 + 2A]: the weight's logit, mean, log σ of each. The choice is the unclipped sample; `decode` clips.
-    A component is a mode of the whole body, so joints can be correlated, as in left-left or right-right.
+    params [B, M, 1 + 2A]: for each component the logit of its weight, its mean and log σ. The choice is the unclipped
+    sample; `decode` clips. A component covers all joints, so joints can be correlated ("both left or both right").
 
     Entropy and KL have no closed form. By the chain rule over (component m, value x),
-    H(x) = H(m) + H(x | m) − H(m | x) and KL(x) = KL(m, x) − E KL(posterior of m given x), where all but the last term
-    is exact. The last is an average over fixed Sobol points in every component: bounded, smooth, and 0 error when the
-    components are far apart or all alike.
+    H(x) = H(m) + H(x | m) − H(m | x) and KL(x) = KL(m, x) − E KL(posterior of m given x). All terms but the last are
+    exact. The last is an average over fixed Sobol points of every component: it is bounded and smooth, and its error is
+    0 when the components are far apart or all equal.
     """
 
     name = "mixture"
@@ -31,10 +31,10 @@ class Mixture(Continuous):
 
     @dataclass(frozen=True)
     class Options(Deviations):
-        """Adds the number of Gaussians and where they start."""
+        """Adds the number of Gaussians and the spread of their initial means."""
 
         components: int = option(4, "M: Gaussians in the mixture", least=1, most=64)
-        initial_spread: float = option(0.3, "deviation of the first means, in half-ranges; 0: all stay alike", least=0)
+        initial_spread: float = option(0.3, "spread (σ) of the initial means, half-ranges; 0: all equal", least=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
@@ -52,30 +52,30 @@ class Mixture(Continuous):
         return torch.cat((params[..., : -self.joints], normal.bounded(params[..., -self.joints :], *self.limits)), -1)
 
     def rates(self) -> dict[str, Tensor]:
-        """The rows of the layer that give σ."""
+        """The rate of those rows of the layer that compute σ."""
         rows = torch.ones(self.components, 1 + 2 * self.joints)
         rows[:, -self.joints :] = self.options.std_rate
         return {"out.weight": rows.view(-1, 1), "out.bias": rows.flatten()}
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """The same σ of every component in every state, to begin with; where they are stays, and their weights."""
+        """Set the same σ for every component in every state; means and weights do not change."""
         bias, weight = (w.unflatten(0, (self.components, -1)) for w in (self.out.bias, self.out.weight))
         bias[:, -self.joints :] = math.log(self.options.within(std))
         weight[:, -self.joints :] = 0.0
 
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
-        """Each component's means change place and sign, and σ its place."""
+        """Permute the means and σ of each component; flip the signs of the means."""
         weight, mean, log_std = params.split((1, self.joints, self.joints), -1)
         return torch.cat((weight, mean[..., order] * sign, log_std[..., order]), -1)
 
     def noise(self, count: int, rng: Generator) -> Tensor:
-        """For the component and for its value, [count, M + A]."""
+        """Noise for the component and for its value, [count, M + A]."""
         race = categorical.race(count, self.components, rng=rng)
         return torch.cat((race, torch.randn(count, self.joints, generator=rng)), -1)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """A component, then a value of it, unclipped."""
+        """A component, then an unclipped value from it."""
         race, z = noise.split((self.components, self.joints), -1)
         _, mean, log_std = self._split(categorical.pick_row(params, categorical.draw(params[..., 0], race)))
         return mean + log_std.exp() * z
@@ -85,25 +85,25 @@ class Mixture(Continuous):
         return self._log_joint(params, choice.unsqueeze(1)).logsumexp(-1)
 
     def entropy(self, params: Tensor) -> Tensor:
-        """H(m) + H(x | m) − H(m | x), the last by quadrature."""
+        """H(m) + H(x | m) − H(m | x); the last term by quadrature."""
         logits, _, log_std = self._split(params)
         weights = logits.softmax(-1)
         posterior = categorical.entropy(self._log_joint_at_points(params, params)).mean(-1)
         return categorical.entropy(logits) + (weights * (normal.entropy(log_std) - posterior)).sum(-1)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """KL(m) + KL(x | m) − E KL(posterior), the last by quadrature."""
+        """KL(m) + KL(x | m) − E KL(posterior); the last term by quadrature."""
         (logits1, mean1, log_std1), (logits2, mean2, log_std2) = self._split(old), self._split(new)
         inner = normal.kl(mean1, log_std1, mean2, log_std2)
         posterior = categorical.kl(self._log_joint_at_points(old, old), self._log_joint_at_points(old, new)).mean(-1)
         return categorical.kl(logits1, logits2) + (logits1.softmax(-1) * (inner - posterior)).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The highest of the peaks that 20 steps of mean shift reach from the components' means."""
+        """The highest peak that is found by 20 steps of mean shift from the components' means."""
         _, mean, log_std = self._split(params)
         precision = torch.exp(-2 * log_std)
         x = mean
-        for _ in range(20):  # Carreira-Perpiñán 2000, eq. 4: an EM step, which never lowers the density
+        for _ in range(20):  # Carreira-Perpiñán 2000, eq. 4: an EM step; it never decreases the density
             share = self._log_joint(params.unsqueeze(1), x.unsqueeze(2)).softmax(-1)
             pull = share.unsqueeze(-1) * precision.unsqueeze(1)
             x = (pull * mean.unsqueeze(1)).sum(2) / pull.sum(2)
@@ -111,7 +111,7 @@ class Mixture(Continuous):
         return categorical.pick_row(x, height.argmax(-1))
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation of the whole mixture, that of the components, weights' perplexity as a share of M, saturation."""
+        """Standard deviation of the mixture and of its components, perplexity of the weights over M, saturation."""
         logits, mean, log_std = self._split(params)
         weights, std = logits.softmax(-1).unsqueeze(-1), log_std.exp()
         middle = (weights * mean).sum(1)
@@ -129,18 +129,18 @@ class Mixture(Continuous):
         return logits.squeeze(-1), mean, log_std
 
     def _log_joint(self, params: Tensor, x: Tensor) -> Tensor:
-        """log (weight_m · N(x; m)), [..., M], of params [..., M, 1 + 2A] and x [..., 1, A]."""
+        """log (weight_m · N(x; m)), [..., M], for params [..., M, 1 + 2A] and x [..., 1, A]."""
         logits, mean, log_std = self._split(params)
         return logits - logits.logsumexp(-1, keepdim=True) + normal.log_density(mean, log_std, x)
 
     def _log_joint_at_points(self, source: Tensor, params: Tensor) -> Tensor:
-        """The same, but for a constant, at fixed points of `source`'s components: [B, M of source, points, M]."""
+        """`_log_joint` up to a constant, at fixed points of `source`'s components: [B, M of source, points, M]."""
         _, mean1, log_std1 = self._split(source.unsqueeze(2))
         logits, mean, log_std = self._split(params.unsqueeze(1))
-        # a point mean1 + σ1·z lies at (shift + ratio·z) deviations of each component: the square multiplied out is two
-        # matrix products with z and z², many times faster than points x components x joints numbers on their own
+        # a point mean1 + σ1·z has the z-score shift + ratio·z in each component. The expanded square is two matrix
+        # products with z and z², many times faster than computing points x components x joints values
         shift, ratio = (mean1 - mean) * torch.exp(-log_std), torch.exp(log_std1 - log_std)
         points = self.points.to(params).mT
         square = (shift**2).sum(-1, keepdim=True) + 2 * (shift * ratio) @ points + ratio**2 @ points**2
-        height = logits - log_std.sum(-1)  # of a component, but for what all have in common
+        height = logits - log_std.sum(-1)  # log-density at the mean, without the terms that all components share
         return (height.unsqueeze(-1) - 0.5 * square).mT

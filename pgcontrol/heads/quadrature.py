@@ -1,4 +1,4 @@
-"""Fixed points for expectations that have no closed form: the same every time, so estimates are functions of params."""
+"""Fixed points for expectations without a closed form. They never change, so estimates are functions of params."""
 
 import math
 
@@ -14,12 +14,12 @@ def hermite(points: int) -> tuple[Tensor, Tensor]:
 
 
 def uniforms(points: int, dims: int) -> Tensor:
-    """[points, dims] scrambled Sobol points in (0, 1): they fill the cube more evenly than random ones."""
+    """[points, dims] scrambled Sobol points in (0, 1): they cover the cube more evenly than random points."""
     drawn = torch.quasirandom.SobolEngine(dims, scramble=True, seed=0).draw(points, dtype=torch.float64)
     return drawn.clamp(1e-6, 1 - 1e-6).float()
 
 
 def normals(points: int, dims: int) -> Tensor:
-    """[points, dims] standard normal Sobol points and their negatives, so that odd functions average to 0 exactly."""
+    """[points, dims] standard normal Sobol points and their negatives, so that odd functions average to exactly 0."""
     half = math.sqrt(2) * torch.erfinv(2 * uniforms(points // 2, dims).double() - 1)
     return torch.cat((half, -half)).float()

@@ -1,4 +1,4 @@
-"""Learned tokens: the policy chooses a code, or a short row of them, and a tokenizer says which torques that means."""
+"""Learned tokens: the policy chooses a code or a short row of codes, and a tokenizer decodes them to actions."""
 
 import copy
 from collections.abc import Callable
@@ -21,22 +21,22 @@ OWN = "own"
 
 
 class Token(Head):
-    """Categoricals over a tokenizer's codes, one for each of its L positions, independent given the observation.
+    """One categorical over codes for each of the tokenizer's L positions, independent given the observation.
 
-    params [B, L, K]: logits. The choice is the row of codes. Positions are factorised: a residual level does not see
-    the code of the level before (in `token-residual` it does).
+    params [B, L, K]: logits. The choice is the row of codes. The positions are independent: a residual level does not
+    see the code of the previous level (in `token-residual` it does).
 
-    With `source = own` the head begins on bins: until `warmup` of the budget is used, the same logits are read as n
-    bins for each joint, held through the chunk. The run's own actions under these bins are then what the tokenizer is
-    fitted to, and the output layer is set anew so that the policy, seen through the tokens, acts as before. Later fits
-    do the same with codes matched to the old ones. `refit_until` ends them: a vocabulary and a policy that learn
-    together can chase each other.
+    With `source = own` the head starts with bins: until the fraction `warmup` of the budget is used, the same logits
+    are used as n bins for each joint, held constant through the chunk. Then the tokenizer is fitted to the actions that
+    the run has taken with these bins, and the output layer is fitted so that the policy with tokens acts as before.
+    Later fits do the same, with codes matched to the old ones. `refit_until` ends the fits, because a vocabulary and a
+    policy that keep adapting to each other may not converge.
 
     Attributes:
-        own: the head learns its own tokens.
-        warm: bool; it is still on bins.
-        updates: since the last fit.
-        refit_shift: how far the last fit moved the policy's mean action, in half-ranges.
+        own: whether the head learns its own tokens.
+        warm: bool; whether the head still uses bins.
+        updates: updates since the last fit.
+        refit_shift: mean change of the policy's mean action in the last fit, in half-ranges.
     """
 
     name = "token"
@@ -44,15 +44,15 @@ class Token(Head):
 
     @dataclass(frozen=True)
     class Options:
-        """What `--head.X` sets for tokens, besides the tokenizer's own options."""
+        """The settings `--head.X` of tokens, besides the tokenizer's own options."""
 
-        tokenizer: str = option("kmeans", "what kind of tokenizer; its options join these", part=files.kinds)
-        horizon: int = option(1, "H: actions a choice stands for, played one after the other", least=1, most=64)
-        source: str = option(OWN, "of the tokens: own (this run's actions), or a tokenizer folder, run or dataset")
-        warmup: float = option(0.2, "share of the budget spent on bins before the first fit (own)", least=0, below=1)
-        initial_std: float | None = option(0.4, "deviation of the first bins, in half-ranges; none: uniform", above=0)
+        tokenizer: str = option("kmeans", "kind of tokenizer; its options are --head.X too", part=files.kinds)
+        horizon: int = option(1, "H: actions per choice, played one after the other", least=1, most=64)
+        source: str = option(OWN, "data of the tokens: own (this run's actions), or a tokenizer folder, run or dataset")
+        warmup: float = option(0.2, "fraction of the budget with bins, before the first fit (own)", least=0, below=1)
+        initial_std: float | None = option(0.4, "initial σ of the bins, in half-ranges; none: uniform", above=0)
         refit_every: int = option(50, "updates between later fits (own)", least=1, most=10**9)
-        refit_until: float = option(0.4, "share of the budget after which the vocabulary stays (own)", least=0, most=1)
+        refit_until: float = option(0.4, "fraction of the budget after which fits end (own)", least=0, most=1)
 
         def __post_init__(self) -> None:
             files.of_options(self, self.horizon, 1)
@@ -66,9 +66,9 @@ class Token(Head):
         self.own = self.tokenizer.learned and options.source == OWN
         self.bins = min(self.BINS, outputs // self.joints)
         if self.own and self.bins < 3:
-            few = f"{outputs} in all are too few to warm up on 3 bins for each of {self.joints} joints"
-            raise InputError(f"head.codes: {few}; more codes, or head.source = a tokenizer's folder")
-        # one code per position, or while warming up one bin per joint; zeros in the places that are left over
+            few = f"{outputs} outputs are too few for a warm-up with 3 bins for each of {self.joints} joints"
+            raise InputError(f"head.codes: {few}; use more codes, or set head.source to a tokenizer folder")
+        # one code per position, or during warm-up one bin per joint; unused places are 0
         places = max(self.shape[0], self.joints) if self.own else self.shape[0]
         self.choice_spec = ChoiceSpec((places,), torch.int64, None if self.own else self.shape[1])
         self.warm = nn.Buffer(torch.tensor(self.own))
@@ -81,13 +81,13 @@ class Token(Head):
             self.logits.bias.data[: len(bins)] = bins
 
     def more_outputs(self) -> int:
-        """Of the output layer, beside the logits."""
+        """Number of further outputs of the layer, after the logits."""
         return 0
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
-        """Read the tokenizer's folder, or fit it to the source's actions; with `source = own` to `own`, if it is there.
+        """Load the tokenizer from its folder, or fit it to the source's actions; for `source = own`, to `own` if given.
 
-        A head that finds its tokens here does not warm up.
+        A head that gets its tokens here has no warm-up.
         """
         if not self.tokenizer.learned:
             return
@@ -96,7 +96,7 @@ class Token(Head):
             found = files.load(Path(source))
             self._check_joints(found.joints)
             if files.spec(found) != files.spec(self.tokenizer):
-                raise InputError(f"head.source {source} holds another tokenizer; say {files.flags(found)}")
+                raise InputError(f"head.source {source} holds another tokenizer; pass {files.flags(found)}")
             self.tokenizer.load_state_dict(found.state_dict())
             return
         self.tokenizer.require()
@@ -105,11 +105,11 @@ class Token(Head):
             self._check_joints(data.shape[-1])
             self.tokenizer.fit(data, seed)
             self.warm.fill_(False)
-            nn.init.zeros_(self.logits.bias)  # which was the bins'
+            nn.init.zeros_(self.logits.bias)  # it was the initial bias of the bins
 
     def _check_joints(self, joints: int) -> None:
         if joints != self.joints:
-            raise InputError(f"head.source {self.options.source}: for {joints} joints, not {self.joints}")
+            raise InputError(f"head.source {self.options.source}: made for {joints} joints, not for {self.joints}")
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> params."""
@@ -119,56 +119,55 @@ class Token(Head):
         return outputs.unflatten(-1, (self.shape[0], -1))
 
     def _as_bins(self, params: Tensor) -> Tensor:
-        """The same numbers read as those of bins, [B, A, n]."""
+        """The logits read as logits of bins, [B, A, n]."""
         return first(params, self.joints, self.bins)
 
     def code_row(self, params: Tensor) -> CodeRow:
-        """What params say of the codes."""
+        """The distribution over codes."""
         return CodeRow(params)
 
     def current_row(self, params: Tensor) -> CodeRow:
-        """What params say of what counts now: bins or codes."""
+        """The distribution in use: over bins during warm-up, else over codes."""
         return CodeRow(self._as_bins(params)) if self.warm else self.code_row(params)
 
     def _measure(self, of: Callable[..., Tensor], *params: Tensor) -> Tensor:
-        """A function of rows, of those that count now, without a branch that would have to be compiled anew."""
+        """Apply `of` to the distributions in use. `torch.where` avoids a branch, which would need a recompilation."""
         codes = of(*map(self.code_row, params))
         if not self.own:
             return codes
         return torch.where(self.warm, of(*(CodeRow(self._as_bins(p)) for p in params)), codes)
 
     def filled(self, index: Tensor) -> Tensor:
-        """Indices [..., A or L] as a choice: zeros behind them up to the choice's length."""
+        """Pad indices [..., A or L] with zeros to the length of a choice."""
         return F.pad(index, (0, self.choice_spec.shape[0] - index.shape[-1]))
 
     def noise(self, count: int, rng: Generator) -> Tensor:
-        """[count, L, K], read as the logits are."""
+        """[count, L, K], in the layout of the logits."""
         return categorical.race(count, *self.shape, rng=rng)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """By the exponential race."""
         return self._measure(lambda row: self.filled(row.draw(first(noise, *row.logits.shape[1:]))), params)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The likeliest code of every position."""
+        """The most likely code of every position."""
         return self._measure(lambda row: self.filled(row.mode()), params)
 
     def log_prob(self, params: Tensor, choice: Tensor) -> Tensor:
-        """Of the codes, or the bins, in the choice."""
+        """Log-probability of the codes (or bins) in the choice, [B]."""
 
         def read(row: CodeRow) -> Tensor:
             _, length, codes = row.logits.shape
-            # a code may be beyond the last bin, or a bin beyond the last code: in the part that does not count
+            # in the branch that is not in use, an index may be out of range; its result is discarded
             return row.log_prob(choice[:, :length].clamp_max(codes - 1))
 
         return self._measure(read, params)
 
     def entropy(self, params: Tensor) -> Tensor:
-        """Of the codes, not of the actions, where several rows may mean the same."""
+        """Entropy of the codes, [B]. This is not the entropy of the actions: several rows may decode to one action."""
         return self._measure(lambda row: row.entropy(), params)
 
     def kl(self, old: Tensor, new: Tensor) -> Tensor:
-        """Of the codes."""
+        """KL between the distributions of the codes, [B]."""
         return self._measure(lambda p, q: p.kl(q), old, new)
 
     def unit(self, choice: Tensor) -> Tensor:
@@ -180,18 +179,18 @@ class Token(Head):
         return torch.where(self.warm, bins, codes)
 
     def decode(self, choice: Tensor) -> Tensor:
-        """What the tokenizer says."""
+        """The tokenizer's decoding, scaled to the bounds."""
         return self.to_bounds(self.unit(choice))
 
     def encode(self, action: Tensor) -> Tensor:
-        """The codes nearest to the chunk, as far as the tokenizer finds them; while warming up, to its mean."""
+        """The nearest codes that the tokenizer finds for the chunk; during warm-up, the bins nearest to its mean."""
         chunk = self.to_unit(action)
         if self.warm:
             return self.filled(categorical.nearest(chunk.mean(1), self.bin_values))
         return self.filled(self.tokenizer.encode(chunk))
 
     def moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the decoded action in half-ranges, [B, H, A] each."""
+        """Mean and standard deviation of the decoded action in half-ranges, [B, H, A] each."""
         if not self.warm:
             return self.code_moments(params)
         p = F.softmax(self._as_bins(params), -1)
@@ -200,12 +199,12 @@ class Token(Head):
         return (held(mean, self.horizon), held(std, self.horizon))
 
     def code_moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """`moments`, once there are codes."""
+        """`moments` after the warm-up."""
         return self.tokenizer.moments(F.softmax(params, -1))
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation per joint, perplexity as a share of K, codes out of use, bits per action, and the last refit."""
-        some = params[:: max(1, len(params) // 256)]  # a sample of rows will do
+        """Standard deviation per joint, perplexity divided by K, dead codes, whether it is warming up, last refit."""
+        some = params[:: max(1, len(params) // 256)]  # a sample of the rows is enough
         per_joint = self.moments(some)[1].mean((0, 1))
         logits = self.current_row(params).conditionals()
         usage = categorical.usage(logits, F.softmax(logits, -1).mean(1), "codes")
@@ -214,9 +213,9 @@ class Token(Head):
 
     @torch.no_grad()
     def adapt(self, rollout: Any, features: Callable[[], Tensor], progress: float, rng: Generator) -> None:
-        """Fit the vocabulary to the rollout's actions when it is time, and say the same policy in it.
+        """Fit the vocabulary to the rollout's actions when a fit is due, and fit the output layer to the same policy.
 
-        The first fit ends the warm-up; later ones come every `refit_every` updates until `refit_until`.
+        The first fit ends the warm-up. Later ones come every `refit_every` updates until `refit_until`.
         """
         if not self.own:
             return
@@ -233,7 +232,7 @@ class Token(Head):
     def _refit(self, rollout: Any, features: Tensor, rng: Generator) -> None:
         params = self(features)
         draws = max(1, min(8, 2**13 // len(params), 2**22 // params.numel()))
-        meant = self.unit(self.sample(params.repeat(draws, 1, 1), rng))  # what the policy does now, [draws·T·N, H, A]
+        meant = self.unit(self.sample(params.repeat(draws, 1, 1), rng))  # the policy's actions, [draws·T·N, H, A]
         before, _ = self.moments(params)
         steps, ends = unrolled(self.unit(rollout.choice.flatten(0, 1)), rollout.terminated | rollout.truncated)
         old = copy.deepcopy(self.tokenizer)
@@ -253,23 +252,23 @@ class Token(Head):
 
 
 def first(x: Tensor, rows: int, columns: int) -> Tensor:
-    """The first of each row's numbers, [B, ...] -> [B, rows, columns]."""
+    """The first rows · columns numbers of each sample, [B, ...] -> [B, rows, columns]."""
     return x.flatten(1)[:, : rows * columns].unflatten(-1, (rows, columns))
 
 
 def held(action: Tensor, horizon: int) -> Tensor:
-    """[B, A] -> [B, H, A], the same at every step."""
+    """Repeat an action for every step of a chunk, [B, A] -> [B, H, A]."""
     return action.unsqueeze(1).expand(-1, horizon, -1)
 
 
 @torch.enable_grad()
 def imitate(layer: nn.Linear, features: Tensor, log_prob: Callable[[Tensor], Tensor]) -> None:
-    """Set a linear layer so that its outputs are likely, by L-BFGS from where the layer is, pulled a little to zero.
+    """Fit a linear layer to maximise the mean log-probability: L-BFGS from its current weights, with a small L2 term.
 
     Args:
-        layer: of F inputs; changed in place.
+        layer: has F inputs; changed in place.
         features: [M, F].
-        log_prob: outputs [M, ·] -> log-probability [M], concave.
+        log_prob: outputs [M, ·] -> log-probability [M]; concave.
     """
     trial = copy.deepcopy(layer).requires_grad_()
     optimiser = torch.optim.LBFGS(trial.parameters(), max_iter=60, history_size=10, line_search_fn="strong_wolfe")

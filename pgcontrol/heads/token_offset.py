@@ -1,4 +1,4 @@
-"""A token and a continuous offset from it: the code says which way, the offset how exactly."""
+"""A code and a continuous offset: the code chooses a region, the offset the exact action."""
 
 import functools
 import math
@@ -17,15 +17,16 @@ SPREAD = "spread"
 
 
 class TokenOffset(Head):
-    """A code c of K, each a whole torque vector, and a Gaussian offset around it: action = code + offset.
+    """A code c of K, each a whole action vector, and a Gaussian offset from it: action = code + offset.
 
     The action of Behavior Transformers (Shafiullah et al. 2022, arXiv 2206.11251, section 3.2: k-means centres, one
-    predicted offset for each), as a distribution whose log-probability is known: p(c | s) N(offset; μ_c(s), σ²) with
-    one σ per joint. The code is part of the choice, so everything has a closed form, unlike in the mixture, where
-    which component it was is forgotten.
+    predicted offset for each), as a distribution with a known log-probability: p(c | s) N(offset; μ_c(s), σ²) with
+    one σ per joint. The code is part of the choice, so everything has a closed form. In the mixture, the component is
+    not part of the choice.
 
-    params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's number
-    and the unclipped offset, [1 + A]; `decode` clips. Codes do not move: offsets reach what lies between them.
+    params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's index
+    and the unclipped offset, [1 + A]; `decode` clips. Codes do not move during training; offsets reach the actions
+    between them.
     """
 
     name = "token-offset"
@@ -33,12 +34,12 @@ class TokenOffset(Head):
 
     @dataclass(frozen=True)
     class Options(normal.Sigma):
-        """What `--head.X` sets; `min_std` and `max_std` are those of the offset's σ."""
+        """The settings `--head.X`; `min_std` and `max_std` are limits of the offset's σ."""
 
-        initial_std: float = option(0.2, "σ of the offset at the start, as a share of the half-range", above=0)
-        codes: int = option(32, "K: codes", least=2, most=4096)
-        source: str = option(SPREAD, "of the codes: spread (over all torques), or a kmeans folder, run or dataset")
-        code_std: float | None = option(0.4, "deviation that weighs the first codes; none: all alike", above=0)
+        initial_std: float = option(0.2, "initial σ of the offset, in half-ranges", above=0)
+        codes: int = option(32, "K: number of codes", least=2, most=4096)
+        source: str = option(SPREAD, "codes from: spread (over all actions), or a kmeans folder, run or dataset")
+        code_std: float | None = option(0.4, "σ of the Gaussian that weights the codes at first; none: equal", above=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
@@ -54,7 +55,7 @@ class TokenOffset(Head):
         return normal.logits(self.table, self.options.code_std).sum(-1)
 
     def prepare(self, chunks: Chunks, seed: int, own: Tensor | None = None) -> None:
-        """Read the codes of a tokenizer folder, or fit them to `own` or to the source's actions."""
+        """Load the codes from a tokenizer folder, or fit them to `own` or to the source's actions."""
         source = self.options.source
         if source == SPREAD and own is None:
             return
@@ -62,8 +63,8 @@ class TokenOffset(Head):
         if source != SPREAD and files.found(Path(source)):
             found = files.load(Path(source))
             if files.spec(found) != files.spec(tokens):
-                wanted = f"kmeans of {self.codes} codes for {self.joints} joints, horizon 1"
-                raise InputError(f"head.source {source} holds another tokenizer; must be {wanted}")
+                wanted = f"kmeans with {self.codes} codes for {self.joints} joints and horizon 1"
+                raise InputError(f"head.source {source} holds another tokenizer; must hold {wanted}")
             tokens = found
         else:
             tokens.fit(chunks(source, 1) if own is None else own, seed)
@@ -79,23 +80,23 @@ class TokenOffset(Head):
         return torch.cat((codes, last), 1)
 
     def _split(self, params: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [B, K], mean offsets [B, K, A], log σ [B, A]."""
+        """Logits [B, K], mean offsets [B, K, A] and log σ [B, A]."""
         return params[:, :-1, 0], params[:, :-1, 1:], params[:, -1, 1:]
 
     @torch.no_grad()
     def widen(self, std: float, features: Tensor) -> None:
-        """Half of the variance by the offset's σ, the rest by a temperature of the codes."""
+        """Set half of the variance by the offset's σ, and the rest by a temperature of the codes."""
         self.log_std.fill_(math.log(self.options.within(std / math.sqrt(2))))
         weights = [w.view(1, -1) for w in self.logits.parameters()]
         temper(weights, lambda: self.describe(self(features))["std"], std)
 
     def noise(self, count: int, rng: Generator) -> Tensor:
-        """For the code and for the offset, [count, K + A]."""
+        """Noise for the code and for the offset, [count, K + A]."""
         race = categorical.race(count, self.codes, rng=rng)
         return torch.cat((race, torch.randn(count, self.joints, generator=rng)), -1)
 
     def draw(self, params: Tensor, noise: Tensor) -> Tensor:
-        """A code by the exponential race, and an offset from its mean."""
+        """A code by the exponential race, and a Gaussian offset around its mean offset."""
         logits, means, log_std = self._split(params)
         race, z = noise.split((self.codes, self.joints), -1)
         code = categorical.draw(logits, race)
@@ -120,7 +121,7 @@ class TokenOffset(Head):
         return categorical.kl(logits1, logits2) + (logits1.softmax(-1) * inner).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The likeliest code with its mean offset: σ is the same for all."""
+        """The most likely code with its mean offset; σ is the same for all codes."""
         logits, means, _ = self._split(params)
         code = logits.argmax(-1)
         return _joined(code, categorical.pick_row(means, code))
@@ -131,14 +132,14 @@ class TokenOffset(Head):
         return self.to_bounds(self.table[code] + offset).unsqueeze(1)
 
     def encode(self, action: Tensor) -> Tensor:
-        """The nearest code, and what is left."""
+        """The nearest code, and the remaining offset."""
         unit = self.to_unit(action[:, 0])
-        # ‖unit − code‖² but for ‖unit‖², as a product of matrices
+        # ‖unit − code‖² without the constant ‖unit‖², as a matrix product
         code = (self.table.square().sum(-1) - 2 * unit @ self.table.mT).argmin(-1)
         return _joined(code, unit - self.table[code])
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation of the action per joint, that of the offset, perplexity as a share of K, dead codes."""
+        """Standard deviation of the action per joint and of the offset, perplexity divided by K, dead codes."""
         logits, means, log_std = self._split(params)
         p, places, std = logits.softmax(-1), self.table + means, log_std.exp()
         average = functools.partial(torch.einsum, "bk,bka->ba", p)

@@ -1,4 +1,4 @@
-"""Learned tokens whose later levels know what the earlier ones left over."""
+"""Learned tokens whose later levels are conditioned on the earlier levels' codes."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,15 +14,15 @@ from pgcontrol.tokenizers.files import kinds
 
 
 class TokenResidual(token.Token):
-    """A row of codes, each chosen in the knowledge of the earlier ones, whose table rows add up to the action.
+    """A row of codes, each conditional on the earlier ones; the action is the sum of the codes' rows in the table.
 
-    A `rows.Chain` whose features φ_i(c) are the table's rows t_i(c) themselves, D = H·A numbers at unit scale. So a
-    Gaussian N(μ, Σ) of the action is among its distributions: −½(μ − Σt_i)ᵀΣ⁻¹(μ − Σt_i) is linear in each t_i, with
-    couplings W_ij = −Σ⁻¹. Independent levels cannot say it: a fine level that does not know the coarse code cannot know
-    what is left over.
+    A `rows.Chain` whose features φ_i(c) are the table's rows t_i(c) themselves, D = H·A numbers scaled to unit size.
+    So it can represent a Gaussian N(μ, Σ) of the action: −½(μ − Σt_i)ᵀΣ⁻¹(μ − Σt_i) is linear in each t_i, with
+    couplings W_ij = −Σ⁻¹. Independent levels cannot represent it: a fine level that does not see the coarse code does
+    not know the remaining error.
 
-    params [B, L, K + D·L·D]: for each level its base logits, then what every level says to it; only the earlier levels'
-    part is read. `mode` is greedy. While the head is on its first bins, joints are independent as in `token`.
+    params [B, L, K + D·L·D]: for each level its base logits, then its couplings to every level; only those from earlier
+    levels are used. `mode` is greedy. During the warm-up with bins, joints are independent, as in `token`.
     """
 
     name = "token-residual"
@@ -32,16 +32,16 @@ class TokenResidual(token.Token):
 
     @dataclass(frozen=True)
     class Options(token.Token.Options):
-        """What `--head.X` sets: that of tokens, of kinds whose codes' rows add up."""
+        """The settings `--head.X`, as for `token`; only tokenizers whose codes' rows add up are possible."""
 
-        tokenizer: str = option("rvq", "kind of tokenizer: its codes' rows add up", part=kinds)
-        levels: int = option(2, "L: codebooks of rvq, each refining the sum of those before", least=1, most=8)
+        tokenizer: str = option("rvq", "kind of tokenizer; the rows of its codes must add up", part=kinds)
+        levels: int = option(2, "L: codebooks of rvq; each one refines the sum of the previous ones", least=1, most=8)
 
         def __post_init__(self) -> None:
             super().__post_init__()
             if not issubclass(kinds()[self.tokenizer], Additive):
                 raise InputError(
-                    f"head.tokenizer = {self.tokenizer!r}: its codes do not add up; must be rvq, kmeans or vq"
+                    f"head.tokenizer = {self.tokenizer!r}: its codes' rows do not add up; must be rvq, kmeans or vq"
                 )
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
@@ -53,13 +53,13 @@ class TokenResidual(token.Token):
         return (self.shape[0] * self.horizon * self.joints) ** 2
 
     def code_row(self, params: Tensor) -> Chain:
-        """The chain over levels."""
+        """The distribution over all levels."""
         table = self.tokenizer.table
         size = table.square().mean((1, 2), keepdim=True).sqrt().clamp_min(1e-6)
         return Chain.read(params, table / size, self.uniforms)
 
     def code_moments(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """The last level's in closed form, given each of the fixed prefixes of the others."""
+        """As in `token`: the last level in closed form, averaged over fixed prefixes of the other levels."""
         table, shape = self.tokenizer.table, (self.horizon, self.joints)
         means, stds = [], []
         for part in params.split(256):

@@ -1,4 +1,4 @@
-"""Utilities: each joint values its bins on its own, and plays the best one but for some exploration."""
+"""Utilities: each joint has a value for each of its bins and plays the best one, apart from exploration."""
 
 import math
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from pgcontrol.options import option
 
 
 class Utilities(BinPerJoint):
-    """A utility for each of K bins per joint; the joints choose on their own (Seyde et al., arXiv 2210.12566, eq. 3).
+    """A utility for each of K bins per joint; joints are independent (Seyde et al., arXiv 2210.12566, eq. 3).
 
-    params [B, A, K]: utilities U, whose mean over the joints at the chosen bins is Q (`learning/decqn.py` makes it so;
-    a policy gradient may move them as it likes). The choice is the bins' indices; three bins are bang-off-bang.
+    params [B, A, K]: utilities U. Their mean over joints, at the chosen bins, is Q; `learning/decqn.py` trains it (a
+    policy gradient may change them freely). The choice is the bins' indices; three bins are bang-off-bang control.
 
-    p = ε/K + (1 − ε) softmax(U / temperature), joint by joint: ε-greedy where the temperature is small beside the gaps
-    between utilities. It is never 0, so that the distribution has a slope and a KL like any other. The mode is greedy.
+    p = ε/K + (1 − ε) softmax(U / temperature) for each joint: ε-greedy if the temperature is small compared with the
+    differences between utilities. p is never 0, so gradients and KLs are finite. The mode is greedy.
     """
 
     name = "utilities"
@@ -30,11 +30,11 @@ class Utilities(BinPerJoint):
 
     @dataclass(frozen=True)
     class Options:
-        """What `--head.X` sets for the utilities."""
+        """The settings `--head.X` of the utilities."""
 
-        bins: int = option(3, "values per joint, evenly over its range, the bounds among them", least=2, most=1024)
-        epsilon: float = option(0.05, "ε: share of each joint's choices drawn evenly from the bins", least=0, below=1)
-        temperature: float = option(0.1, "of the other choices' softmax over the utilities; towards 0: greedy", above=0)
+        bins: int = option(3, "values per joint, equally spaced, including the two bounds", least=2, most=1024)
+        epsilon: float = option(0.05, "ε: fraction of each joint's choices that are uniformly random", least=0, below=1)
+        temperature: float = option(0.1, "temperature of the softmax over utilities; near 0: greedy", above=0)
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Options):
         super().__init__(features, low, high, options)
@@ -49,11 +49,11 @@ class Utilities(BinPerJoint):
         return categorical.pick(self.row(params).logits, choice).sum(-1)
 
     def mode(self, params: Tensor) -> Tensor:
-        """The bin of the highest utility, joint by joint."""
+        """The bin with the highest utility, for each joint."""
         return params.argmax(-1)
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
-        """Deviation of the decoded action per joint, probability of the greedy bin, its lead over the next best."""
+        """Standard deviation per joint, probability of the greedy bin, its advantage over the second-best bin."""
         p = self.row(params).logits.exp()
         best, second = params.topk(2, -1).values.unbind(-1)
         return spread(self.deviations(p)) | {"greedy": p.amax(-1).mean(), "lead": (best - second).mean()}

@@ -1,4 +1,4 @@
-"""What every part must keep to, one file a kind of part: the tests ask it of ours, `pgcontrol check` of a plug-in's.
+"""Laws that every part must keep, one file per kind of part: tests check them for ours, `pgcontrol check` for plug-ins.
 
-A law is a public function whose docstring's first line says it. It raises Broken, or NotJudged where it cannot tell.
+A law is a public function; the first line of its docstring states it. It raises Broken, or NotJudged if it cannot tell.
 """

@@ -1,4 +1,4 @@
-"""A head to be judged by the laws, and what it draws."""
+"""A head for the laws, and helpers to sample from it."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ LOW, HIGH = torch.tensor([-1.0, -0.4, 0.5]), torch.tensor([1.0, 0.4, 2.5])
 
 
 def make(cls: type[Head], options: Mapping[str, Any]) -> Head:
-    """A head away from the near-zero initialisation, so that rows and joints differ."""
+    """A head with random weights instead of the near-zero initialisation, so that rows and joints differ."""
     torch.manual_seed(0)
     head = cls(FEATURES, LOW, HIGH, composed(cls.Options, options)(**options))
     with torch.no_grad():
@@ -32,22 +32,22 @@ def params_of(head: Head) -> Tensor:
 
 
 def many(head: Head, params: Tensor, n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """n choices for each row: params [B·n, ...], choice [B·n, ...]."""
+    """n choices for each row: params [B·n, ...], choices [B·n, ...]."""
     repeated = params.repeat_interleave(n, 0)
     return repeated, head.sample(repeated, rng(seed))
 
 
 def unit(action: Tensor) -> Tensor:
-    """An action in half-ranges."""
+    """Convert an action to half-ranges."""
     return (action - LOW) / (HIGH - LOW) * 2 - 1
 
 
 def every_choice(head: Head) -> Tensor:
-    """Every choice there is, [n, *shape]."""
+    """All possible choices, [n, *shape]."""
     shape, dtype, values = head.choice_spec
     entries = math.prod(shape)
     if values is None or values**entries > 20_000:
         raise NotJudged(
-            "choices cannot be enumerated" if values is None else f"{values}^{entries} choices are too many"
+            "choices cannot be enumerated" if values is None else f"there are too many choices, {values}^{entries}"
         )
     return torch.tensor(list(itertools.product(range(values), repeat=entries)), dtype=dtype).view(-1, *shape)

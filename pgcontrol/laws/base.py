@@ -1,4 +1,4 @@
-"""Laws, how they are found, and how they report what they measured."""
+"""Laws, how to find them, and how they report measured values."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -12,45 +12,45 @@ from torch.autograd.gradcheck import GradcheckError, gradcheck
 
 
 class Broken(AssertionError):
-    """A part breaks a law; one line names the method, what was measured and what was expected."""
+    """A part breaks a law; one line names the method, the measured value and the expected one."""
 
 
 class NotJudged(Exception):
-    """A law cannot be judged for a part; one line says why."""
+    """A law cannot be judged for a part; one line gives the reason."""
 
 
-Law = Callable[[Any], None]  # takes a part as its file's `make` makes it, and leaves it as it was
+Law = Callable[[Any], None]  # takes a part from the `make` of its file, and does not change it
 
 
 def law(function: Callable[..., None]) -> Callable[..., None]:
-    """Mark a law."""
+    """Mark a function as a law."""
     function.is_law = True  # pyright: ignore[reportFunctionMemberAccess]
     return function
 
 
 def laws_of(module: ModuleType) -> dict[str, Law]:
-    """A file's laws, by name, in its order."""
+    """The laws in a file, by name, in order."""
     return {name: one for name, one in vars(module).items() if inspect.isfunction(one) and hasattr(one, "is_law")}
 
 
 def words(name: str) -> str:
-    """A law's name as words."""
+    """A law's name as text."""
     return name.replace("_", " ")
 
 
 def rng(seed: int = 0) -> Generator:
-    """A stream of its own."""
+    """A new random stream."""
     return torch.Generator().manual_seed(seed)
 
 
 def require(holds: Any, what: str) -> None:
-    """Broken, unless it holds."""
+    """Raise Broken unless it holds."""
     if not holds:
         raise Broken(what)
 
 
 def shaped(method: str, got: Any, letters: str, shape: Sequence[int], dtype: torch.dtype) -> None:
-    """What a method returned is a tensor of that shape, in letters such as [B, A], and dtype."""
+    """Check that a method returned a tensor with this shape (in letters such as [B, A]) and dtype."""
     if isinstance(got, Tensor) and got.shape == tuple(shape) and got.dtype == dtype:
         return
     came = f"{list(got.shape)} {_name(got.dtype)}" if isinstance(got, Tensor) else type(got).__name__
@@ -58,19 +58,19 @@ def shaped(method: str, got: Any, letters: str, shape: Sequence[int], dtype: tor
 
 
 def finite(method: str, got: Tensor, when: str = "") -> None:
-    """Nothing infinite, and no NaN."""
+    """Check that there is no infinite or NaN entry."""
     if not (fine := torch.as_tensor(got).isfinite()).all():
         raise Broken(f"{method}: {int((~fine).sum())} of {fine.numel()} numbers are infinite or NaN{when}")
 
 
 def within(what: str, measured: Any, expected: Any, room: Any) -> None:
-    """`measured` is at most `room` off what was expected, entry by entry; names the worst one."""
+    """Check that each entry of `measured` differs from the expected one by at most `room`; reports the worst entry."""
     given = (torch.as_tensor(one).detach() for one in (measured, expected, room))
     measured, expected, room = torch.broadcast_tensors(*given)
     off = (measured.double() - expected.double()).abs()
     if (off <= room).all():
         return
-    # the worst; a NaN is worse than any
+    # find the worst entry; NaN counts as worst
     worst = int((off - room).nan_to_num(nan=torch.inf).flatten().argmax())
     place = [int(i) for i in np.unravel_index(worst, measured.shape)] if measured.ndim else []
     came, meant, most = (float(x.flatten()[worst]) for x in (measured, expected, room))
@@ -79,7 +79,7 @@ def within(what: str, measured: Any, expected: Any, room: Any) -> None:
 
 
 def differentiable(method: str, function: Callable[[Tensor], Tensor], at: Tensor) -> None:
-    """A function's gradient, at a point in float64 that needs it, is that of finite differences."""
+    """Check a function's gradient at a float64 point that requires it against finite differences."""
     try:
         gradcheck(function, at)
     except GradcheckError as error:
@@ -87,7 +87,7 @@ def differentiable(method: str, function: Callable[[Tensor], Tensor], at: Tensor
 
 
 def same(what: str, one: Tensor, other: Tensor) -> None:
-    """Equal to the bit."""
+    """Check that two tensors are bit-identical."""
     if one.shape != other.shape:
         raise Broken(f"{what}: shapes {list(one.shape)} and {list(other.shape)}")
     if not torch.equal(one, other):

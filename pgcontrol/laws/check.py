@@ -1,4 +1,4 @@
-"""The laws on every part that a plug-in brings."""
+"""Runs the laws on every part of a plug-in."""
 
 import functools
 import traceback
@@ -15,8 +15,8 @@ from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.text import one_line, typed
 
-HORIZONS = (1, 4)  # actions a chunk under which a tokenizer is judged
-# kinds of which there is one subject a part: their laws, the setting that names one, and updates of the training
+HORIZONS = (1, 4)  # actions per chunk with which a tokenizer is tested
+# kinds with one subject per part: their laws, the setting that selects a part, and updates of the short training
 PLAIN: dict[str, tuple[Any, str, int]] = {
     "task": (tasks, "env", 3),
     "critic": (critics, "critic", 1),
@@ -25,12 +25,12 @@ PLAIN: dict[str, tuple[Any, str, int]] = {
 
 
 class Subject(NamedTuple):
-    """A part under one choice of its options, and what it is held to.
+    """A part with one choice of its options, and the laws to check.
 
     Attributes:
-        laws: by name; they take what `make` gives.
-        settings: of a short training that must go through; None: no run is made of such a part alone.
-        updates: of that training.
+        laws: by name; they take the result of `make`.
+        settings: settings of a short training that must succeed; None: such a part alone cannot be trained.
+        updates: number of updates of that training.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Subject(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What a law says of a part.
+    """The result of a law for a part.
 
     Attributes:
         verdict: ok, skipped or FAILED.
@@ -58,10 +58,10 @@ class Ruling(NamedTuple):
 
 
 def subjects(plugin: Plugin) -> Iterator[Subject]:
-    """All that a plug-in brings, kind by kind, a head under each of its variants.
+    """All parts of a plug-in, kind by kind; a head once for each of its variants.
 
     Raises:
-        InputError: it brings nothing, or a name is taken.
+        InputError: it has no parts, or a name is taken.
     """
     catalog.use_plugin(plugin.source)
     brought = catalog.brought(plugin)
@@ -91,11 +91,11 @@ def subjects(plugin: Plugin) -> Iterator[Subject]:
 
 
 def _needs_a_row(_: Any) -> None:
-    raise NotJudged("no algorithm of this plug-in names it")
+    raise NotJudged("no algorithm of this plug-in uses it")
 
 
 def judge(subject: Subject, plugin: Plugin) -> Iterator[Ruling]:
-    """One ruling after the other; a part that cannot be made, or breaks its first law, is asked no more."""
+    """One ruling per law. If the part cannot be made or breaks its first law, the other laws are skipped."""
     try:
         part = subject.make()
     except Exception as error:
@@ -104,7 +104,7 @@ def judge(subject: Subject, plugin: Plugin) -> Iterator[Ruling]:
     for name, law in subject.laws.items():
         yield (ruling := _ask(name, functools.partial(law, part), plugin))
         if ruling.broken and law is next(iter(subject.laws.values())):
-            yield Ruling("all other laws", "skipped", "they stand on the first")
+            yield Ruling("all other laws", "skipped", "they depend on the first one")
             return
     if subject.settings is not None:
         yield _ask("it trains", functools.partial(training.check, subject.settings, subject.updates), plugin)
@@ -119,7 +119,7 @@ def _ask(law: str, call: Callable[[], None], plugin: Plugin) -> Ruling:
 
 
 def _ruled(law: str, error: Exception, plugin: Plugin) -> Ruling:
-    """What an exception says: a law's own words, or where in the plug-in's code it came from."""
+    """The ruling for an exception: a law's own message, or the line in the plug-in's code that raised it."""
     said = one_line(error, 400)
     if isinstance(error, NotJudged):
         return Ruling(words(law), "skipped", said)

@@ -1,4 +1,4 @@
-"""Laws of critics: value and loss speak of one number, and adapting leaves predictions where they were."""
+"""Laws of critics: value and loss must be consistent, and adapting must not change predictions."""
 
 import copy
 
@@ -14,7 +14,7 @@ RETURNS = [(-60.0, 30.0), (-4.5, 4.5), (-2.0, 2.0), (3.0, 25.0)]
 
 
 def make(cls: type[Critic]) -> Critic:
-    """A critic as it begins."""
+    """A new critic."""
     torch.manual_seed(0)
     return cls(FEATURES, cls.Options())
 
@@ -36,7 +36,7 @@ def _fit(critic: Critic, features: Tensor, target: Tensor, steps: int = 400) -> 
 
 @law
 def shapes(critic: Critic) -> None:
-    """Value and loss are one number a row."""
+    """Value and loss are one number per row."""
     output, target = critic(torch.randn(BATCH, FEATURES, generator=rng())), torch.randn(BATCH, generator=rng(1))
     for method, got in {"value": critic.value(output), "loss": critic.loss(output, target)}.items():
         shaped(method, got, "[B]", (BATCH,), torch.float32)
@@ -44,7 +44,7 @@ def shapes(critic: Critic) -> None:
 
 @law
 def the_least_loss_is_at_the_target(critic: Critic) -> None:
-    """Value and loss speak of the same number: fitted to returns, the values are those returns."""
+    """Value and loss are consistent: after fitting to returns, the values are these returns."""
     critic = _one_that_learns(critic)
     features = torch.nn.functional.one_hot(torch.arange(FEATURES), FEATURES).float()
     target = torch.linspace(-3, 5, FEATURES)
@@ -55,7 +55,7 @@ def the_least_loss_is_at_the_target(critic: Critic) -> None:
 
 @law
 def the_value_of_a_lottery_is_its_mean(critic: Critic) -> None:
-    """Two returns, one state: the value is their mean, three times 1 and once 5 -> 2."""
+    """If one state has several returns, the value is their mean: three times 1 and once 5 -> 2."""
     critic = _one_that_learns(critic)
     features, target = torch.ones(4, FEATURES), torch.tensor([1.0, 1.0, 1.0, 5.0])
     _fit(critic, features, target)
@@ -64,7 +64,7 @@ def the_value_of_a_lottery_is_its_mean(critic: Critic) -> None:
 
 @law
 def gradient_of_the_loss_against_finite_differences(critic: Critic) -> None:
-    """The gradient of the loss in the output is that of its values."""
+    """The gradient of the loss with respect to the output agrees with finite differences."""
     critic = _one_that_learns(critic)
     output = critic(torch.randn(5, FEATURES, generator=rng())).detach().double().requires_grad_()
     target = torch.randn(5, generator=rng(1)).double()
@@ -89,7 +89,7 @@ def returns_of_any_size_give_finite_numbers_and_gradients(critic: Critic) -> Non
 
 @law
 def adapting_does_not_move_predictions(critic: Critic) -> None:
-    """What was predicted inside both ranges stays, to a fiftieth of the wider one: a bin of a histogram twice that."""
+    """Predictions inside both ranges change by at most a fiftieth of the wider range (two bins of HL-Gauss)."""
     fitted, features = _one_that_learns(critic), torch.eye(FEATURES)
     _fit(fitted, features, torch.linspace(-8, 8, FEATURES))
     before = fitted.value(fitted(features)).detach()
@@ -104,7 +104,7 @@ def adapting_does_not_move_predictions(critic: Critic) -> None:
 
 @law
 def adapting_again_changes_nothing(critic: Critic) -> None:
-    """A second adapt to the same returns leaves every weight and buffer as it is."""
+    """A second adapt to the same returns does not change any weight or buffer."""
     critic, target = copy.deepcopy(critic), torch.randn(BATCH, generator=rng())
     critic.adapt(target)
     before = {k: v.clone() for k, v in critic.state_dict().items()}
@@ -115,7 +115,7 @@ def adapting_again_changes_nothing(critic: Critic) -> None:
 
 @law
 def weights_round_trip(critic: Critic) -> None:
-    """All that a critic has learned is in its state_dict."""
+    """Everything that a critic has learned is in its state_dict."""
     learned = copy.deepcopy(critic)
     learned.adapt(torch.linspace(100, 300, BATCH))
     other = make(type(critic))
@@ -126,9 +126,9 @@ def weights_round_trip(critic: Critic) -> None:
 
 @law
 def compiled_and_eager_agree_before_and_after_adapting(critic: Critic) -> None:
-    """A compiled step must see the critic's new range, not the one it was traced with."""
+    """A compiled step must use the critic's new range, not the one it was traced with."""
     if compiler() is None:
-        raise NotJudged("no C++ compiler here")
+        raise NotJudged("there is no C++ compiler here")
     critic = _one_that_learns(critic).requires_grad_(False)
 
     def both(features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Laws of advantage estimators: pure functions of [T, N] that carry nothing across an episode's border."""
+"""Laws of advantage estimators: pure functions of [T, N] that carry nothing from one episode to another."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ T, N, BORDER, GROUP = 12, 8, 5, 4
 
 
 def make(cls: type[Estimator], rows: Iterable[Algorithm] = ()) -> Estimator:
-    """An estimator with the options of the first of the rows that uses it, or else with its own and a group's."""
+    """An estimator with the options of the first row that uses it, or else with its own and a group's options."""
     row = next((row for row in rows if row.estimator is cls), None)
     if row is not None:
         return cls(row.Options(**({"group_size": GROUP} if row.sampling.copies else {})))
@@ -26,7 +26,7 @@ def make(cls: type[Estimator], rows: Iterable[Algorithm] = ()) -> Estimator:
 
 
 def _seen(how: str = "terminated", shift: float = 0.0) -> Trajectories:
-    """Random trajectories, all of which end at BORDER; rewards and values behind it are shifted, more in each env."""
+    """Random trajectories that all end at BORDER. Rewards and values after it are shifted, more in each env."""
     reward, value, final = torch.randn(3, T, N, generator=rng())
     behind = (torch.arange(T) > BORDER).unsqueeze(1) * shift * torch.arange(1, N + 1)
     over = torch.zeros(T, N, dtype=torch.bool)
@@ -54,7 +54,7 @@ def shapes(estimator: Estimator) -> None:
 
 @law
 def it_is_a_pure_function(estimator: Estimator) -> None:
-    """Two calls give the same, and leave the trajectories as they were."""
+    """Two calls have the same result, and do not change the trajectories."""
     seen = _seen()
     given = Trajectories(*(part.clone() for part in seen))
     first, again = _named(estimator(seen)), _named(estimator(seen))
@@ -66,7 +66,7 @@ def it_is_a_pure_function(estimator: Estimator) -> None:
 
 @law
 def nothing_of_the_next_episode_reaches_this_one(estimator: Estimator) -> None:
-    """Rewards and values behind a border, terminal or a time limit's, are changed at will: none before it moves."""
+    """Changing rewards and values after an episode's end (terminal or time limit) changes nothing before it."""
     for how in ("terminated", "truncated"):
         plain, shifted = (_named(estimator(_seen(how, shift))) for shift in (0.0, 1000.0))
         for name, before in plain.items():
@@ -76,11 +76,11 @@ def nothing_of_the_next_episode_reaches_this_one(estimator: Estimator) -> None:
 
 @law
 def rewards_and_values_count(estimator: Estimator) -> None:
-    """Other rewards and values make another advantage and target, in the episode that they belong to."""
+    """Changing rewards and values changes the advantage and the target in the same episode."""
     for how in ("terminated", "truncated"):
         plain, shifted = (_named(estimator(_seen(how, shift))) for shift in (0.0, 1000.0))
         if not plain["advantage"].any() and not shifted["advantage"].any():
-            raise NotJudged("the advantage is 0 whatever the rewards")
+            raise NotJudged("the advantage is always 0")
         for name, before in plain.items():
             moved = not torch.equal(before[BORDER + 1 :], shifted[name][BORDER + 1 :])
             require(moved, f"the {name} from step {BORDER + 1} on is the same with other rewards and values there")
@@ -102,7 +102,7 @@ def corrected_for_no_drift_it_is_the_same(estimator: Estimator) -> None:
 
 @law
 def equal_rewards_give_finite_numbers(estimator: Estimator) -> None:
-    """Rewards that are all alike, and a critic that says 0 everywhere, divide nothing by 0."""
+    """Equal rewards and a critic that is 0 everywhere do not cause a division by 0."""
     seen = _seen()
     nothing = torch.zeros_like(seen.value)
     for reward in (0.0, 1.0):

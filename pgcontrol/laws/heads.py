@@ -1,4 +1,4 @@
-"""Laws of heads: sizes, sampling, densities, entropy, KL, gradients, and a scale that all heads share."""
+"""Laws of heads: shapes, sampling, densities, entropy, KL, gradients, and a common scale for all heads."""
 
 import copy
 import math
@@ -17,19 +17,19 @@ from pgcontrol.options import InputError
 
 
 def _stated(head: Head, method: str) -> float:
-    """How far a method may be off: what the head says of it, and rounding."""
+    """How far a method may be off: the error that the head states, and rounding."""
     return head.estimates.get(method, 0.0) * JOINTS + 1e-5
 
 
 def _within_bounds(method: str, action: Tensor) -> None:
-    """Every action lies in [low, high]."""
+    """Check that every action is in [low, high]."""
     outside = ~((action >= LOW) & (action <= HIGH))
     require(not outside.any(), f"{method}: {int(outside.sum())} of {outside.numel()} numbers lie outside [low, high]")
 
 
 @law
 def shapes(head: Head) -> None:
-    """Every method returns the shape and dtype that the contract names."""
+    """Every method returns the shape and dtype of the base class's contract."""
     params, spec = params_of(head), head.choice_spec
     require(isinstance(params, Tensor) and params.shape[:1] == (BATCH,), "forward: expected params [B, ...]")
     require(params.dtype == torch.float32, f"forward: params are {params.dtype}, expected float32")
@@ -48,7 +48,7 @@ def shapes(head: Head) -> None:
 
 @law
 def samples_follow_the_generator_alone(head: Head) -> None:
-    """The same generator gives the same choices, another one others; torch's global one plays no part."""
+    """The same generator gives the same choices, another one other choices; torch's global generator is not used."""
     params = params_of(head)
     first = head.sample(params, rng(3))
     with torch.random.fork_rng(devices=[]):
@@ -59,7 +59,7 @@ def samples_follow_the_generator_alone(head: Head) -> None:
 
 @law
 def decode_is_within_bounds(head: Head) -> None:
-    """Whatever is sampled decodes to actions in [low, high], for params of any size."""
+    """Every sample decodes to actions in [low, high], for params of any size."""
     params = params_of(head)
     wide = torch.cat([params, 50 * params, -50 * params])
     _within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
@@ -67,7 +67,7 @@ def decode_is_within_bounds(head: Head) -> None:
 
 @law
 def encode_gives_back_what_decode_can_say(head: Head) -> None:
-    """A clone of the head's own actions learns these very actions, but for those that no choice decodes to."""
+    """Encoding the head's own actions and decoding again gives the same actions."""
     params = params_of(head)
     choice = head.sample(params, rng())
     action = head.decode(choice)
@@ -83,7 +83,7 @@ def encode_gives_back_what_decode_can_say(head: Head) -> None:
 
 @law
 def encode_is_the_nearest_choice(head: Head) -> None:
-    """Of no sampled choice is the action nearer, wherever the action lies, at the bounds too."""
+    """No sampled choice decodes nearer to an action than its encoding, also for actions at the bounds."""
     sampled = head.decode(many(head, params_of(head), 100)[1])
     given = LOW + (HIGH - LOW) * torch.rand(sampled.shape, generator=rng(5))
     given[::7, ..., 0], given[::5, ..., 1] = LOW[0], HIGH[1]
@@ -111,14 +111,14 @@ def mode_is_a_possible_choice(head: Head) -> None:
 
 @law
 def mode_is_the_likeliest_choice(head: Head) -> None:
-    """No sampled choice is likelier than the mode."""
+    """No sampled choice is more likely than the mode."""
     if not head.likeliest_mode:
-        raise NotJudged("likeliest_mode is False: the docstring says what the mode is instead")
+        raise NotJudged("likeliest_mode is False: the docstring says what the mode is")
     params = params_of(head)
     mode = head.log_prob(params, head.mode(params))
     repeated, choice = many(head, params, 200)
     above = (head.log_prob(repeated, choice).view(BATCH, 200) - mode[:, None]).max()
-    require(above <= 1e-5, f"mode: a sampled choice is likelier by {float(above):.3g} nats")
+    require(above <= 1e-5, f"mode: a sampled choice is more likely by {float(above):.3g} nats")
 
 
 @law
@@ -132,7 +132,7 @@ def mass_sums_to_one(head: Head) -> None:
 
 @law
 def densities_integrate_to_one_number(head: Head) -> None:
-    """E under p of q / p = 1 for any two of a head's distributions near each other."""
+    """E[q / p] = 1 under p, for any two similar distributions of a head."""
     params, n = params_of(head), 50_000
     near = params + 0.1 * torch.randn(params.shape, generator=rng(7))
     repeated, choice = many(head, params, n)
@@ -143,7 +143,7 @@ def densities_integrate_to_one_number(head: Head) -> None:
 
 @law
 def sampled_frequencies(head: Head) -> None:
-    """Choices come as often as log_prob says (χ²)."""
+    """The frequencies of sampled choices agree with log_prob (χ²)."""
     choices, n = every_choice(head), 50_000
     values = head.choice_spec.values
     assert values is not None
@@ -152,30 +152,30 @@ def sampled_frequencies(head: Head) -> None:
         drawn = head.sample(row.expand(n, *row.shape), rng()).view(n, -1)
         place = (drawn * values ** torch.arange(drawn.shape[1] - 1, -1, -1)).sum(1)
         counts = np.bincount(place, minlength=len(choices))
-        # χ² wants at least 5 expected in a cell: the rarest are one cell together
+        # χ² needs at least 5 expected per cell: rare choices are merged into one cell
         rare = expected < 5
         cells = [np.append(x[~rare], x[rare].sum()) for x in (counts, expected)]
         if cells[1][-1] < 5:
             cells = [np.append(x[:-2], x[-2:].sum()) for x in cells]
-        # 10^-5: a handful of heads x 5 rows stay below a false alarm in 10^3, and the seed is fixed
+        # 10^-5: for a few heads x 5 rows, the false alarm rate is below 10^-3, and the seed is fixed
         p = stats.chisquare(cells[0], cells[1] / cells[1].sum() * n).pvalue
         require(p > 1e-5, f"sample: {n} choices of row {i} do not follow log_prob: p = {p:.2g}, expected above 1e-5")
 
 
 @law
 def entropy_is_the_mean_of_minus_log_prob(head: Head) -> None:
-    """H = E[−log p], to sampling error and to what `estimates` says."""
+    """H = E[−log p], up to sampling error and the error in `estimates`."""
     params, n = params_of(head), 20_000
     repeated, choice = many(head, params, n)
     surprise = -head.log_prob(repeated, choice).view(BATCH, n)
-    # 4.5 standard errors: 5 rows x a handful of heads stay below a false alarm in 10^4
+    # 4.5 standard errors: for 5 rows x a few heads, the false alarm rate is below 10^-4
     room = 4.5 * surprise.std(1) / math.sqrt(n) + _stated(head, "entropy")
     within("entropy against the mean of −log_prob of samples", head.entropy(params), surprise.mean(1), room)
 
 
 @law
 def gradient_of_entropy_against_monte_carlo(head: Head) -> None:
-    """∇H = −E[log p ∇log p]: along a direction, and for estimates as well."""
+    """∇H = −E[log p ∇log p] along a direction; also for estimates."""
     params, n = params_of(head), 40_000
     step = torch.randn(params.shape, generator=rng(5))
     repeated, choice = many(head, params, n)
@@ -198,7 +198,7 @@ def kl_to_itself_is_zero(head: Head) -> None:
 
 @law
 def kl_to_itself_has_no_slope(head: Head) -> None:
-    """A trust region's step starts here: what slope there were would be taken for curvature."""
+    """A trust region's step starts here, where any slope would be mistaken for curvature."""
     params = params_of(head)
     leaf = params.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(head.kl(params, leaf).sum(), leaf)
@@ -207,7 +207,7 @@ def kl_to_itself_has_no_slope(head: Head) -> None:
 
 @law
 def kl_agrees_with_monte_carlo(head: Head) -> None:
-    """KL(p, q) = E[log p − log q] under p, and above 0 for p ≠ q."""
+    """KL(p, q) = E[log p − log q] under p, and it is above 0 for p ≠ q."""
     params, n = params_of(head), 20_000
     other = params + 0.2 * torch.randn(params.shape, generator=rng(7))
     repeated, choice = many(head, params, n)
@@ -220,7 +220,7 @@ def kl_agrees_with_monte_carlo(head: Head) -> None:
 
 @law
 def gradient_of_kl_in_its_first_argument_against_monte_carlo(head: Head) -> None:
-    """∇ KL(p || q) = E[(log p − log q) ∇log p]: what holds a policy near another one pulls by this."""
+    """∇ KL(p || q) = E[(log p − log q) ∇log p]: penalties that keep a policy near another one use it."""
     params, n = params_of(head), 10_000
     step = torch.randn(params.shape, generator=rng(5))
     other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
@@ -243,7 +243,7 @@ def _slope(head: Head, params: Tensor, choice: Tensor, step: Tensor) -> tuple[Te
 
 @law
 def gradient_of_log_prob_against_finite_differences(head: Head) -> None:
-    """The gradient of log_prob in params is that of its values."""
+    """The gradient of log_prob with respect to params agrees with finite differences."""
     params = params_of(head)
     choice = head.sample(params, rng())
     exact = params.double().requires_grad_()
@@ -253,7 +253,7 @@ def gradient_of_log_prob_against_finite_differences(head: Head) -> None:
 
 @law
 def a_head_keeps_nothing_between_calls(head: Head) -> None:
-    """The ratio of the same choice under the same params is exactly 1, whatever was asked in between."""
+    """The ratio of the same choice under the same params is exactly 1, also after other calls."""
     params = params_of(head)
     choice, other = head.sample(params, rng()), params.roll(1, 0)
     before = head.log_prob(params, choice)
@@ -266,7 +266,7 @@ def a_head_keeps_nothing_between_calls(head: Head) -> None:
 
 @law
 def rows_do_not_depend_on_their_neighbours(head: Head) -> None:
-    """A rollout's log-probabilities are computed in one batch, a minibatch's in another."""
+    """A row's log-probability must not depend on its batch: rollouts and minibatches are different batches."""
     params = params_of(head)
     choice = head.sample(params, rng())
     alone = torch.cat([head.log_prob(params[i : i + 1], choice[i : i + 1]) for i in range(BATCH)])
@@ -276,18 +276,18 @@ def rows_do_not_depend_on_their_neighbours(head: Head) -> None:
 
 @law
 def extreme_params_give_finite_numbers_and_gradients(head: Head) -> None:
-    """Every method is finite, and its gradient, at params of ±50 (±10 where choices are floats)."""
+    """Every method and its gradient are finite for params of ±50 (±10 if choices are floats)."""
     params = params_of(head)
     for size in (50.0, -50.0):
         extreme = (size * params.sign()).clamp(-50, 50)
-        # σ beyond its bounds never reaches a method: forward clamps; 10 nats is wider than any bound
+        # σ beyond its limits never reaches a method, because forward clamps it; 10 nats is wider than any limit
         extreme = extreme if not head.choice_spec.dtype.is_floating_point else extreme.clamp(-10, 10)
         _finite_everywhere(head, extreme, f" at params of {size:+g} times their sign")
 
 
 @law
 def extreme_weights_give_finite_numbers_and_gradients(head: Head) -> None:
-    """Whatever forward can make: logits far beyond ±50, σ at either bound."""
+    """Every method is finite for everything that forward can return: logits far beyond ±50, σ at both limits."""
     for size in (100.0, -100.0):
         huge = copy.deepcopy(head)
         for parameter in huge.parameters():
@@ -317,9 +317,9 @@ def _finite_everywhere(head: Head, params: Tensor, when: str) -> None:
 
 @law
 def describe_names_std_and_gives_finite_scalars(head: Head) -> None:
-    """`describe` returns finite scalars, `std` among them."""
+    """`describe` returns finite scalars, including `std`."""
     described = head.describe(params_of(head))
-    require("std" in described, f"describe: no 'std'; it has {', '.join(described) or 'nothing'}")
+    require("std" in described, f"describe: no 'std'; it returned {', '.join(described) or 'nothing'}")
     for name, value in described.items():
         finite(f"describe: {name!r}", torch.as_tensor(value))
         require(torch.as_tensor(value).numel() == 1, f"describe: {name!r} is {list(value.shape)}, expected one number")
@@ -327,30 +327,30 @@ def describe_names_std_and_gives_finite_scalars(head: Head) -> None:
 
 @law
 def std_is_that_of_the_decoded_action_in_half_ranges(head: Head) -> None:
-    """`describe`'s std is the deviation of what is played, so that heads stand on one scale."""
+    """`std` of `describe` is the standard deviation of the played action, so that heads can be compared."""
     params, n = params_of(head), 40_000
     repeated, choice = many(head, params / params.abs().max().clamp_min(1), n)
     measured = float(unit(head.decode(choice)).view(BATCH, n, -1, JOINTS).std(1).mean())
     said = float(head.describe(repeated.view(BATCH, n, *params.shape[1:])[:, 0])["std"])
-    # a head with a tail outside the bounds may call its own, wider σ `std`: clipping can only narrow it
-    what = f"describe: std is {said:.4g}, while sampled actions deviate by {measured:.4g} half-ranges"
+    # a head with tails outside the bounds may report its own, wider σ as `std`: clipping can only narrow it
+    what = f"describe: std is {said:.4g}, but sampled actions have {measured:.4g} half-ranges"
     require(measured <= said * 1.02, what)
     require(measured > 0.3 * said, what)
 
 
 @law
 def widen_makes_it_as_wide_as_asked_where_it_was(head: Head) -> None:
-    """From narrow to wide and back, as `--prior-std` and the branches of `diagnose` do; the mode stays."""
+    """Widen and narrow again, as `--prior-std` and the branches of `diagnose` do; the mode must not move."""
     head, features, widths = copy.deepcopy(head), torch.randn(40, FEATURES, generator=rng(1)), []
     for parameter in head.parameters():
-        parameter.mul_(0.5)  # means of Gaussians within the bounds, where widening is not clipped away
+        parameter.mul_(0.5)  # keeps means of Gaussians within the bounds, where clipping does not hide the widening
     for std in (0.1, 0.4, 0.1):
         before = unit(head.decode(head.mode(head(features)))[:, 0])
         try:
             head.widen(std, features)
         except InputError as error:
             raise NotJudged(str(error)) from None
-        # of most states: where two modes are nearly as high, or near each other, the other one may win
+        # in most states: if two modes are nearly equal or near each other, the other one may become the highest
         shift = float((unit(head.decode(head.mode(head(features)))[:, 0]) - before).abs().mean(1).median())
         require(shift < 0.2, f"widen({std}): moves the mode by {shift:.2g} half-ranges")
         said = head.describe(head(features))
@@ -360,14 +360,14 @@ def widen_makes_it_as_wide_as_asked_where_it_was(head: Head) -> None:
     require(fits, f"widen to 0.1, 0.4 and 0.1: std is {narrow:.2g}, {wide:.2g} and {again:.2g}")
 
 
-# joints 0 and 1 change places; the sign of one that stays changes, or the signs of both that move
+# joints 0 and 1 swap; either the sign of joint 2 flips, or the signs of the two that swap
 MIRRORS = [(torch.tensor([1, 0, 2]), torch.tensor(sign)) for sign in ([1, 1, -1], [-1, -1, 1])]
 
 
 def _mirrored(head: Head, params: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
-    """The mirrored params of each of MIRRORS, and its function from an action to the mirrored one."""
+    """The mirrored params for each of MIRRORS, with a function that mirrors actions."""
     if not head.mirrors():
-        raise NotJudged("it defines no `mirror`, so that --symmetric refuses it")
+        raise NotJudged("it does not define `mirror`, so --symmetric refuses it")
     for order, sign in MIRRORS:
         image = head.mirror(params, order, sign)
         shaped("mirror", image, "params' shape", params.shape, params.dtype)
@@ -376,7 +376,7 @@ def _mirrored(head: Head, params: Tensor) -> Iterator[tuple[Tensor, Callable[[Te
 
 @law
 def mirror_is_linear_and_its_own_inverse(head: Head) -> None:
-    """A symmetric policy averages an answer with a mirrored one: the average is mirrored only so."""
+    """A symmetric policy averages params with mirrored params; the average is only mirrored under this condition."""
     params = params_of(head)
     for (order, sign), (image, _) in zip(MIRRORS, _mirrored(head, params), strict=True):
         same("mirror of the mirrored params", head.mirror(image, order, sign), params)
@@ -386,10 +386,10 @@ def mirror_is_linear_and_its_own_inverse(head: Head) -> None:
 
 @law
 def mirrored_choices_are_as_likely(head: Head) -> None:
-    """log π(M a | M params) = log π(a | params), of what is sampled and of the mode."""
+    """log π(M a | M params) = log π(a | params), for samples and for the mode."""
     params = params_of(head)
     repeated, choice = many(head, params, 50)
-    choice = head.encode(head.decode(choice))  # what lay beyond a bound is clipped in both
+    choice = head.encode(head.decode(choice))  # clips values beyond a bound in both
     for image, of in _mirrored(head, params):
         mirrored, likely = head.encode(of(head.decode(choice))), head.log_prob(repeated, choice)
         there = head.log_prob(image.repeat_interleave(50, 0), mirrored)

@@ -1,5 +1,5 @@
-"""Laws of tasks: what methods return, random streams, resets, exact continuation, bounds, rewards that add up, and an
-interface that is true.
+"""Laws of tasks: results of methods, random streams, resets, exact continuation, bounds, reward terms, and the
+interface.
 """
 
 # mujoco is an extension module without types
@@ -24,12 +24,12 @@ from pgcontrol.options import InputError
 
 
 def make(cls: type[Task]) -> type[Task]:
-    """The class as it is: laws make environments of it."""
+    """The class itself: the laws make environments of it."""
     return cls
 
 
 def short(task: type[Task], num_envs: int, seed: int = 0, threads: int = 1, time_limit: int = 40) -> TaskVecEnv:
-    """N of them, reset, with short episodes."""
+    """N environments with short episodes, after a reset."""
     env = TaskVecEnv(task, num_envs, seed, threads, time_limit)
     env.reset()
     return env
@@ -42,7 +42,7 @@ def actions(env: VecEnv, steps: int, seed: int = 0) -> Tensor:
 
 
 def play(env: TaskVecEnv, actions: Tensor) -> Tensor:
-    """Step through actions, resetting what ends; return all that was seen, [steps, N, O + 3 + number of terms]."""
+    """Step through actions and reset ended episodes; returns everything seen, [steps, N, O + 3 + number of terms]."""
     seen = []
     for action in actions:
         step = env.step(action)
@@ -56,13 +56,13 @@ def play(env: TaskVecEnv, actions: Tensor) -> Tensor:
 
 @law
 def methods_return_what_the_contract_says(task: type[Task]) -> None:
-    """observe [N, O] and reward [N] are float64, terminated is bool [N], all in memory of their own."""
+    """observe [N, O] and reward [N] are float64, terminated is bool [N]; none of them is a view."""
     contract.check(task)
 
 
 @law
 def terms_add_up_to_the_reward(task: type[Task]) -> None:
-    """The reward is the sum of its named terms, and of `unnamed`."""
+    """The reward is the sum of its named terms and `unnamed`."""
     env = short(task, 4)
     for action in actions(env, 20):
         step = env.step(action)
@@ -73,7 +73,7 @@ def terms_add_up_to_the_reward(task: type[Task]) -> None:
 
 @law
 def what_a_step_returned_stays_as_it_was(task: type[Task]) -> None:
-    """Later steps write over nothing that an earlier one returned."""
+    """Later steps do not overwrite what an earlier one returned."""
     env = short(task, 3)
     kept, copies = [], []
     for action in actions(env, 10):
@@ -88,24 +88,24 @@ def what_a_step_returned_stays_as_it_was(task: type[Task]) -> None:
 
 @law
 def resets_differ_between_environments_and_episodes(task: type[Task]) -> None:
-    """No two episodes begin alike: `reset` draws from the streams that it is given."""
+    """No two episodes begin in the same state: `reset` uses the given random streams."""
     env = short(task, 4)
     starts = torch.cat([env.reset() for _ in range(3)])
     distinct = len(starts.unique(dim=0))
     require(
         distinct == len(starts),
-        f"reset: {distinct} of {len(starts)} starts differ; let reset draw from rng, or set a reset_noise",
+        f"reset: {distinct} of {len(starts)} starts differ; use rng in reset, or set a reset_noise",
     )
 
 
 @law
 def a_seed_says_everything(task: type[Task]) -> None:
-    """The same seed and actions give the same trajectory to the bit, another seed another."""
+    """The same seed and actions give bit-identical trajectories; another seed gives another trajectory."""
     one, again, other = (short(task, 3, seed) for seed in (5, 5, 6))
     a = actions(one, 60)
     walked = play(one, a)
     same("trajectories of one seed", walked, play(again, a))
-    require(not torch.equal(walked, play(other, a)), "reset: seeds 5 and 6 give one trajectory; draw from rng")
+    require(not torch.equal(walked, play(other, a)), "reset: seeds 5 and 6 give the same trajectory; use rng")
     one.reset(seed=9)
     again.reset(seed=9)
     same("trajectories after reset(seed=9)", play(one, a), play(again, a))
@@ -113,7 +113,7 @@ def a_seed_says_everything(task: type[Task]) -> None:
 
 @law
 def a_partial_reset_leaves_the_others_alone(task: type[Task]) -> None:
-    """Resetting one environment changes no state of another, and nothing of what it does next."""
+    """Resetting one environment does not change the state or the future of another."""
     env, alone = short(task, 3), short(task, 3)
     first, *rest = actions(env, 11)
     env.step(first)
@@ -131,7 +131,7 @@ def a_partial_reset_leaves_the_others_alone(task: type[Task]) -> None:
 
 @law
 def an_environment_does_not_depend_on_its_neighbours(task: type[Task]) -> None:
-    """One environment among three walks as it does alone."""
+    """An environment has the same trajectory alone and among others."""
     many, lone = short(task, 3, seed=5), short(task, 1, seed=6)
     a = actions(many, 60)
     same("env 1 of three and the same one alone", play(many, a)[:, 1:2], play(lone, a[:, 1:2]))
@@ -139,7 +139,7 @@ def an_environment_does_not_depend_on_its_neighbours(task: type[Task]) -> None:
 
 @law
 def threads_change_nothing(task: type[Task]) -> None:
-    """One thread and two walk the same trajectories."""
+    """One and two threads give the same trajectories."""
     walks = []
     for threads in (1, 2):
         env = short(task, 5, threads=threads)
@@ -149,7 +149,7 @@ def threads_change_nothing(task: type[Task]) -> None:
 
 @law
 def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
-    """What state() returns, written and read, brings everything back: a task keeps no state of its own."""
+    """After state() was written and read, everything continues: a task has no state of its own."""
     env = short(task, 3, threads=2)
     before, after = actions(env, 400).split([70, 330])
     play(env, before)
@@ -158,7 +158,7 @@ def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
     expected = play(env, after)
     fresh = short(task, 3, seed=99)
     play(fresh, before[:9])
-    new = TaskVecEnv(task, 3, 7, 1, 40)  # as a resumed run has it: never reset
+    new = TaskVecEnv(task, 3, 7, 1, 40)  # never reset, as in a resumed run
     for name, resumed in {"a new environment": new, "another one": fresh, "the same one": env}.items():
         resumed.load_state(tensors, extra)
         same(f"trajectories after load_state in {name}", play(resumed, after), expected)
@@ -166,7 +166,7 @@ def it_continues_to_the_bit_through_files(task: type[Task]) -> None:
 
 @law
 def inactive_environments_stand_still(task: type[Task]) -> None:
-    """Those that a step leaves out keep their state; the others do what they would have done."""
+    """Environments that a step leaves out keep their state; the others are not affected."""
     env, alone = short(task, 3), short(task, 3)
     active = torch.tensor([True, False, True])
     a = actions(env, 1)[0]
@@ -174,16 +174,16 @@ def inactive_environments_stand_still(task: type[Task]) -> None:
     same("observations of active envs", step.obs[active], full.obs[active])
     same("rewards of active envs", step.reward[active], full.reward[active])
     still = env.step(a, torch.zeros(3, dtype=torch.bool))
-    same("observations of envs that stood still", still.obs, step.obs)
+    same("observations of inactive envs", still.obs, step.obs)
     for tensor in (still.reward, still.terminated, still.truncated, *still.terms.values()):
-        require(not tensor.any(), "a reward, a term or an end of envs that stood still")
-    require(not step.reward[1], "a reward of an env that stood still")
-    same("the observation after standing still for a step", env.step(a, ~active).obs[1], full.obs[1])
+        require(not tensor.any(), "a reward, a term or an end of inactive envs")
+    require(not step.reward[1], "a reward of an inactive env")
+    same("the observation after an inactive step", env.step(a, ~active).obs[1], full.obs[1])
 
 
 @law
 def noting_twice_changes_nothing(task: type[Task]) -> None:
-    """`remember` called again at the same state leaves the physics' userdata as it is."""
+    """Calling `remember` again in the same state does not change the physics' userdata."""
     env = short(task, 4)
     for action in actions(env, 20):
         env.step(action)
@@ -194,7 +194,7 @@ def noting_twice_changes_nothing(task: type[Task]) -> None:
 
 @law
 def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
-    """Full thrust either way, held and alternating, leads to finite observations and rewards."""
+    """Actions at the bounds, constant and alternating, lead to finite observations and rewards."""
     env = short(task, 4, time_limit=(limit := min(200, task.time_limit)))
     low, high = env.action_low, env.action_high
     side = torch.stack([torch.ones_like(low), -torch.ones_like(low), (-1.0) ** torch.arange(len(low)), low * 0])
@@ -214,7 +214,7 @@ def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
 
 @law
 def its_interface_is_true(task: type[Task]) -> None:
-    """A robot made of what `interface` says observes as the task does, within the noise, and moves alike."""
+    """A robot made from `interface` observes the same as the task, within the noise, and moves the same way."""
     env = short(task, 4)
     said = env.task.interface()
     if said is None:
@@ -241,7 +241,7 @@ def its_interface_is_true(task: type[Task]) -> None:
         obs = step.obs[:, : env.obs_size].numpy()
         command = np.zeros((env.num_envs, len(interface.commands)))
         for part, end in zip(interface.observation, ends, strict=True):
-            if part.name == "command":  # which the task alone knows
+            if part.name == "command":  # only the task knows it
                 command = obs[:, end - len(part.scale) : end] / part.scale + part.offset
         robot.last = chosen.double().numpy()
         for i, ours in enumerate(robot.copies):

@@ -1,4 +1,4 @@
-"""Laws of tokenizers: every row of codes decodes, what encode says decode gives back, and a fit can be repeated."""
+"""Laws of tokenizers: every row of codes decodes, encode and decode are consistent, and a fit can be repeated."""
 
 import math
 import tempfile
@@ -29,7 +29,7 @@ def make(cls: type[Tokenizer], horizon: int, options: Mapping[str, Any]) -> Toke
 
 
 def gaits(T: int = 200, N: int = 8, seed: int = 0) -> Tensor:
-    """[T, N, A], like a running policy's: random phase and a common rhythm, some noise, clipped at the bounds."""
+    """[T, N, A] actions like a running policy's: random phase, a common rhythm, some noise, clipped at the bounds."""
     stream = rng(seed)
     phase = torch.rand(N, 1, generator=stream) * 2 * math.pi
     time = torch.arange(T).view(T, 1, 1) * 0.5
@@ -38,13 +38,13 @@ def gaits(T: int = 200, N: int = 8, seed: int = 0) -> Tensor:
 
 
 def chunks(horizon: int, seed: int = 0) -> Tensor:
-    """All chunks [M, H, A] of such actions."""
+    """All chunks [M, H, A] of `gaits`."""
     data = gaits(seed=seed)
     return windows(data, torch.zeros(data.shape[:2], dtype=torch.bool), horizon)
 
 
 def random_codes(tokenizer: Tokenizer, n: int = 500) -> Tensor:
-    """Codes [n, L], any."""
+    """Random codes [n, L]."""
     return torch.randint(tokenizer.codes, (n, tokenizer.length), generator=rng(1))
 
 
@@ -54,13 +54,13 @@ def rmse(tokenizer: Tokenizer, data: Tensor) -> float:
 
 
 def _another(tokenizer: Tokenizer) -> Tokenizer:
-    """One of the same kind and options that has learned nothing."""
+    """A tokenizer of the same kind and options that is not fitted."""
     return type(tokenizer)(tokenizer.horizon, tokenizer.joints, tokenizer.options)
 
 
 @law
 def shapes_and_ranges(tokenizer: Tokenizer) -> None:
-    """Codes are int64 [B, L], each from 0 to K − 1; what they decode to is [B, H, A]."""
+    """Codes are int64 [B, L] from 0 to K − 1, and decode to [B, H, A]."""
     data = chunks(tokenizer.horizon, seed=1)[:100]
     codes = tokenizer.encode(data)
     shaped("encode", codes, "[B, L]", (100, tokenizer.length), torch.int64)
@@ -74,18 +74,18 @@ def shapes_and_ranges(tokenizer: Tokenizer) -> None:
 
 @law
 def every_row_of_codes_decodes_within_the_bounds(tokenizer: Tokenizer) -> None:
-    """Whatever a policy samples decodes to finite actions in [−1, 1], and rows mean different things."""
+    """Every sample decodes to finite actions in [−1, 1], and rows have different meanings."""
     decoded = tokenizer.decode(random_codes(tokenizer, 2000))
     finite("decode of random codes", decoded)
     most = float(decoded.abs().max())
     require(most <= 1, f"decode of random codes: ±{most:.4g}, expected within ±1")
     distinct = len(decoded.flatten(1).unique(dim=0))
-    require(distinct > 2, f"decode: 2000 random rows of codes give {distinct} different chunks")
+    require(distinct > 2, f"decode: 2000 random rows of codes give only {distinct} different chunks")
 
 
 @law
 def decoding_is_row_by_row(tokenizer: Tokenizer) -> None:
-    """A row decodes alone to what it decodes to among others, to the bit."""
+    """A row decodes to bit-identical actions alone and among others."""
     codes = random_codes(tokenizer, 50)
     one_by_one = torch.cat([tokenizer.decode(row[None]) for row in codes])
     same("decode of rows alone and together", one_by_one, tokenizer.decode(codes))
@@ -93,19 +93,19 @@ def decoding_is_row_by_row(tokenizer: Tokenizer) -> None:
 
 @law
 def encode_after_decode_gives_codes_of_the_same_action(tokenizer: Tokenizer) -> None:
-    """For codes that encode gave; clipped ones apart."""
+    """decode(encode(x)) = x for x = decode(codes) of codes from encode, except clipped ones."""
     codes = tokenizer.encode(chunks(tokenizer.horizon, seed=1)[:500])
     said = tokenizer.reconstruct(codes)
     inside = said.abs().amax((1, 2)) <= 1
     share = float(inside.float().mean())
-    require(share > 0.2, f"reconstruct: {share:.0%} of the encoded chunks come back within ±1, expected above 20%")
+    require(share > 0.2, f"reconstruct: {share:.0%} of the encoded chunks return within ±1, expected above 20%")
     again = tokenizer.decode(tokenizer.encode(said[inside]))
     same("decode(encode(decode(codes))) and decode(codes)", again, tokenizer.decode(codes[inside]))
 
 
 @law
 def same_data_and_seed_same_codes_to_the_bit(tokenizer: Tokenizer) -> None:
-    """A fit can be repeated, and leaves torch's global generator alone."""
+    """A fit can be repeated, and does not change torch's global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(99)
         state = torch.get_rng_state()
@@ -118,7 +118,7 @@ def same_data_and_seed_same_codes_to_the_bit(tokenizer: Tokenizer) -> None:
 
 @law
 def reconstruction_is_better_than_the_mean_action(tokenizer: Tokenizer) -> None:
-    """On chunks that were not fitted the error is below half of what the mean chunk leaves."""
+    """On held-out chunks, the error is below half of the error of the mean chunk."""
     data = chunks(tokenizer.horizon, seed=1)
     error, mean = rmse(tokenizer, data), float(data.std(0).square().mean().sqrt())
     require(error < 0.5 * mean, f"decode(encode(chunks)): error {error:.3g}, expected below {0.5 * mean:.3g}")
@@ -126,7 +126,7 @@ def reconstruction_is_better_than_the_mean_action(tokenizer: Tokenizer) -> None:
 
 @law
 def round_trip_through_a_folder_is_bitwise(tokenizer: Tokenizer) -> None:
-    """All that a tokenizer has learned is in its buffers, whose shapes follow from its options."""
+    """Everything that a tokenizer has learned is in its buffers, whose shapes depend only on its options."""
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "tokens"
         files.save(folder, tokenizer, {"from": "a law"})
@@ -134,7 +134,7 @@ def round_trip_through_a_folder_is_bitwise(tokenizer: Tokenizer) -> None:
         written = sorted(file.name for file in folder.iterdir())
     require(written == ["meta.json", "tensors.safetensors"], f"its folder holds {', '.join(written)}")
     spec, wanted = files.spec(again), files.spec(tokenizer)
-    require(spec == wanted, f"options come back from a folder as {spec}, expected {wanted}")
+    require(spec == wanted, f"options after saving and loading are {spec}, expected {wanted}")
     codes, data = random_codes(tokenizer), chunks(tokenizer.horizon, seed=1)[:50]
     same("decode after saving and loading", again.decode(codes), tokenizer.decode(codes))
     same("encode after saving and loading", again.encode(data), tokenizer.encode(data))
@@ -142,11 +142,11 @@ def round_trip_through_a_folder_is_bitwise(tokenizer: Tokenizer) -> None:
 
 @law
 def other_sizes_are_refused_by_name(tokenizer: Tokenizer) -> None:
-    """Chunks of other sizes, none, or with a NaN end encode and fit in one line that says so."""
+    """encode and fit refuse chunks of wrong sizes, no chunks, and NaN, with one line that names the problem."""
     H, A = tokenizer.horizon, tokenizer.joints
     wrong = {
-        f"tokenizer for {A} joints: got 7": torch.zeros(5, H, 7),
-        f"tokenizer for {H} actions a chunk: got {H + 1}": torch.zeros(5, H + 1, A),
+        f"tokenizer for {A} joints: the data has 7": torch.zeros(5, H, 7),
+        f"tokenizer for {H} actions per chunk: the data has {H + 1}": torch.zeros(5, H + 1, A),
         "no chunks": torch.zeros(0, H, A),
         "infinite or NaN": torch.full((5, H, A), torch.nan),
     }
@@ -155,14 +155,16 @@ def other_sizes_are_refused_by_name(tokenizer: Tokenizer) -> None:
             try:
                 call(data)
             except InputError as error:
-                require(says in str(error), f"{method} of {list(data.shape)}: says {str(error)!r}, expected {says!r}")
+                require(
+                    says in str(error), f"{method} of {list(data.shape)}: message {str(error)!r}, expected {says!r}"
+                )
             else:
                 require(False, f"{method} of {list(data.shape)}: nothing raised, expected an InputError: {says}")
 
 
 @law
 def moments_are_those_of_the_decoded_action(tokenizer: Tokenizer) -> None:
-    """Mean and deviation under independent codes, of the decoded action or of `reconstruct` before it is clipped."""
+    """Mean and std for independent codes agree with samples of `decode`, or of `reconstruct` before it is clipped."""
     try:
         check_moments(tokenizer, clipped=True)
     except AssertionError as first:
@@ -173,21 +175,21 @@ def moments_are_those_of_the_decoded_action(tokenizer: Tokenizer) -> None:
 
 
 def check_moments(tokenizer: Tokenizer, clipped: bool) -> None:
-    """`moments` against 20 000 draws: of `decode`, or of `reconstruct`."""
+    """Compare `moments` with 20 000 samples of `decode` or of `reconstruct`."""
     stream = rng()
     p = torch.softmax(2 * torch.randn(4, tokenizer.length, tokenizer.codes, generator=stream), -1)
     draws = torch.stack([torch.multinomial(row, 20_000, True, generator=stream).T for row in p])
     give = tokenizer.decode if clipped else tokenizer.reconstruct
     measured = give(draws.flatten(0, 1)).unflatten(0, (4, -1))
-    # 20 000 draws give a mean to 0.007 and a deviation to 1 %, the base class's 1 024 to 0.03 and 2 %
+    # standard errors: 20 000 samples: mean 0.007, std 1 %; the base class's 1 024 samples: 0.03 and 2 %
     mean, std = tokenizer.moments(p)
     within("moments: mean", mean, measured.mean(1), 0.08 + 1e-5 * measured.mean(1).abs())
-    within("moments: deviation", std, measured.std(1), 0.01 + 0.1 * measured.std(1))
+    within("moments: std", std, measured.std(1), 0.01 + 0.1 * measured.std(1))
 
 
 @law
 def fewer_chunks_than_codes_fit(tokenizer: Tokenizer) -> None:
-    """Three chunks are enough to fit, and every code still decodes."""
+    """Three chunks are enough for a fit, and every code still decodes."""
     few = chunks(tokenizer.horizon)[:3]
     small = _another(tokenizer)
     small.fit(few, 0)

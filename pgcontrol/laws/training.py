@@ -1,4 +1,4 @@
-"""The law of all parts that a run is made of: it configures, trains, evaluates and leaves a checkpoint that plays."""
+"""The law for all parts of a run: a training with the part succeeds and leaves a checkpoint that plays."""
 
 import dataclasses
 import tempfile
@@ -18,20 +18,20 @@ SMALL = {"env": "Hopper-v5", "video": False, "threads": 1, "compile": "off", "ev
 
 
 def check(settings: Mapping[str, Any], updates: int) -> None:
-    """Train from dotted settings for a few updates, in a folder that goes away.
+    """Train from dotted settings for a few updates, in a temporary folder.
 
     Raises:
-        Broken: it went through and left something wrong.
-        Exception: it did not go through; whatever a part raises.
+        Broken: the training succeeded, but left something wrong.
+        Exception: the training failed; anything that a part raises.
     """
     config = configure(SMALL | dict(settings))
     steps = updates * config.num_envs * config.rollout_steps
     with tempfile.TemporaryDirectory() as parent, warnings.catch_warnings():
-        warnings.filterwarnings("error", "logger .* gets nothing")  # a training would go on without it
+        warnings.filterwarnings("error", "logger .* gets nothing")  # a training would continue without it
         folder = str(Path(parent) / "run")
         run = train(dataclasses.replace(config, total_steps=steps, checkpoint_every=steps, run_dir=folder))
         if run.status != "finished":
-            raise KeyboardInterrupt  # which `train` takes for a wish to go on later
+            raise KeyboardInterrupt  # `train` treats it as a stop that can be resumed
         for row in run.metrics():
             lost = row["rollout/quarantined"]
             require(not lost, f"training: {lost} samples had infinite or NaN rewards or observations")

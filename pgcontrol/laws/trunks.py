@@ -11,14 +11,14 @@ INPUTS, HIDDEN = 5, [32, 32]
 
 
 def make(cls: type[Trunk]) -> Trunk:
-    """A trunk as it begins."""
+    """A new trunk."""
     torch.manual_seed(0)
     return cls(INPUTS, HIDDEN, cls.Options())
 
 
 @law
 def features_are_of_the_size_said_and_each_row_is_its_own(trunk: Trunk) -> None:
-    """[B, O] -> [B, F], F as `features` says, and no row depends on its neighbours."""
+    """[B, O] -> [B, F], F as `features` returns it, and no row depends on the others."""
     obs = torch.randn(7, INPUTS, generator=rng())
     features, size = trunk(obs), type(trunk).features(INPUTS, HIDDEN)
     shaped("forward", features, "[B, F]", (7, size), torch.float32)
@@ -28,7 +28,7 @@ def features_are_of_the_size_said_and_each_row_is_its_own(trunk: Trunk) -> None:
 
 @law
 def every_weight_learns(trunk: Trunk) -> None:
-    """After a few steps of descent no weight is where it began: blocks that begin at 0 are no dead ends."""
+    """A few gradient steps change every weight: blocks that are 0 at first must learn as well."""
     trunk = copy.deepcopy(trunk)
     before = {name: p.detach().clone() for name, p in trunk.named_parameters()}
     descent = torch.optim.SGD(trunk.parameters(), 0.1)
@@ -39,4 +39,4 @@ def every_weight_learns(trunk: Trunk) -> None:
         (trunk(obs) - target).square().mean().backward()
         descent.step()
     for name, weight in trunk.named_parameters():
-        require((weight - before[name]).abs().max() > 0, f"the weight {name!r} does not move in 3 steps of descent")
+        require((weight - before[name]).abs().max() > 0, f"the weight {name!r} does not change in 3 gradient steps")

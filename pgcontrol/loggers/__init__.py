@@ -1,1 +1,1 @@
-"""Where the metrics of a run go, beside metrics.jsonl: one file a logger."""
+"""Loggers, one file each: further places for a run's metrics, in addition to metrics.jsonl."""

@@ -1,4 +1,4 @@
-"""The Logger contract: a place that shows the metrics of runs."""
+"""The base class of loggers: services and files that show the metrics of runs."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,13 +9,13 @@ from pgcontrol.options import InputError
 
 
 class LoggedRun(NamedTuple):
-    """What a logger knows about a run when it opens.
+    """What a logger gets to know about a run.
 
     Attributes:
         folder: the run folder.
-        settings: every setting, dotted.
-        start: the environment step that the run goes on from; 0 for a new one.
-        id: the logger's own `id` when the run began; None for a new one.
+        settings: all settings, with dotted names.
+        start: the environment step from which the run continues; 0 for a new run.
+        id: the logger's own `id` from the run's first session; None for a new run.
     """
 
     folder: Path
@@ -25,13 +25,13 @@ class LoggedRun(NamedTuple):
 
 
 class Logger:
-    """Shows a run's metrics, under the names that metrics.jsonl has; the x axis is environment steps.
+    """Shows a run's metrics with the names in metrics.jsonl; the x axis is environment steps.
 
-    It may raise whenever it is called: the training warns once and goes on without it.
+    Every method may raise: then the training warns once and continues without the logger.
 
     Attributes:
-        needs: packages, which `pip install 'pgcontrol[NAME]'` brings.
-        id: what the run is called there, so that a resumed run goes on under it.
+        needs: required packages, installed by `pip install 'pgcontrol[NAME]'`.
+        id: the service's id of the run, so that a resumed run continues under the same id.
     """
 
     name: ClassVar[str]
@@ -40,22 +40,22 @@ class Logger:
 
     @classmethod
     def require(cls) -> None:
-        """Called before a run makes anything.
+        """Called before a run creates anything.
 
         Raises:
-            InputError: it cannot work here; one line that says what would help.
+            InputError: it cannot work here; one line says what to do.
         """
         specs = {package: find_spec(package) for package in cls.needs}
-        # a folder of that name in the current one has no origin
+        # a folder with that name in the current one has no origin
         if missing := [package for package, spec in specs.items() if spec is None or spec.origin is None]:
             raise InputError(f"logger {cls.name!r} needs {', '.join(missing)}: pip install 'pgcontrol[{cls.name}]'")
 
     def __init__(self, run: LoggedRun):
-        """Open a run, or go on with it."""
+        """Open a new run, or continue one."""
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
-        """One update's metrics, at an environment step; numbers may be NaN or infinite."""
+        """Log one update's metrics at an environment step; numbers may be NaN or infinite."""
         raise NotImplementedError
 
     def close(self, failed: bool) -> None:
-        """The run has ended or was stopped, or `failed` by an error."""
+        """The run has ended or was stopped; `failed`: because of an error."""

@@ -1,6 +1,6 @@
-"""MLflow; its own variables say where to: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, ..."""
+"""MLflow. Its environment variables configure it: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, ..."""
 
-# an extra, which need not be installed
+# an optional dependency
 # pyright: reportMissingImports=false
 
 import logging
@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 from pgcontrol.loggers.base import LoggedRun, Logger
 
-# a server that is gone is given up after seconds, not MLflow's many minutes: the training waits meanwhile
+# give up an unreachable server after seconds, not after MLflow's many minutes, because the training waits
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class MLflow(Logger):
-    """A run on MLflow, in the experiment `pgcontrol` unless MLFLOW_EXPERIMENT_NAME says otherwise."""
+    """A run on MLflow, in the experiment MLFLOW_EXPERIMENT_NAME (default: `pgcontrol`)."""
 
     name = "mlflow"
     needs = ("mlflow",)
@@ -26,7 +26,7 @@ class MLflow(Logger):
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of the tables that it makes
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it logs every table it creates
         self._client = MlflowClient()
         self.id = run.id
         if self.id is None:
@@ -39,7 +39,7 @@ class MLflow(Logger):
             self._client.update_run(self.id, status="RUNNING")
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
-        """One point a metric."""
+        """Log one point per metric."""
         from mlflow.entities import Metric
 
         now = int(1000 * time.time())
@@ -47,5 +47,5 @@ class MLflow(Logger):
         self._client.log_batch(self.id, metrics=metrics)
 
     def close(self, failed: bool) -> None:
-        """It may be opened again."""
+        """Mark the run as ended; it can be continued later."""
         self._client.set_terminated(self.id, "FAILED" if failed else "FINISHED")

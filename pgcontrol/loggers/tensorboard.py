@@ -1,4 +1,4 @@
-"""TensorBoard's event files, in the run folder."""
+"""TensorBoard event files in the run folder."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from pgcontrol.loggers.base import LoggedRun, Logger
 
 
 class TensorBoard(Logger):
-    """Event files in RUN/tensorboard; every run has them."""
+    """Event files in RUN/tensorboard, written for every run."""
 
     name = "tensorboard"
 
@@ -17,10 +17,10 @@ class TensorBoard(Logger):
         self._board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=purge)
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
-        """One scalar a metric."""
+        """Log one scalar per metric."""
         for name, value in row.items():
             self._board.add_scalar(name, value, steps)
 
     def close(self, failed: bool) -> None:
-        """Flush."""
+        """Flush the files."""
         self._board.close()

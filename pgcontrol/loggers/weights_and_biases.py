@@ -1,6 +1,6 @@
-"""Weights & Biases; its own variables say where to: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline, ..."""
+"""Weights & Biases. Its environment variables configure it: WANDB_PROJECT, WANDB_ENTITY, WANDB_MODE=offline, ..."""
 
-# an extra, which need not be installed
+# an optional dependency
 # pyright: reportMissingImports=false
 
 import os
@@ -13,24 +13,24 @@ X = "time/total_timesteps"
 
 
 class WeightsAndBiases(Logger):
-    """A run on wandb, in the project `pgcontrol` unless WANDB_PROJECT says otherwise."""
+    """A run on wandb, in the project WANDB_PROJECT (default: `pgcontrol`)."""
 
     name = "wandb"
     needs = ("wandb",)
 
     @classmethod
     def require(cls) -> None:
-        """Installed, and somebody logged in where the mode is online."""
+        """Check that it is installed and, in online mode, that a user is logged in."""
         super().require()
         import wandb
 
         if os.environ.get("WANDB_MODE", "online") == "online" and not wandb.login(prompt=False):
-            raise InputError("logger 'wandb': nobody is logged in; say `wandb login`, or set WANDB_MODE=offline")
+            raise InputError("logger 'wandb': not logged in; run `wandb login`, or set WANDB_MODE=offline")
 
     def __init__(self, run: LoggedRun):
         import wandb
 
-        # Ctrl-C is the training's to hear, and its output stays its own
+        # without console capture: wandb must not handle the training's output
         quiet = wandb.Settings(silent=True, console="off")
         project, name = os.environ.get("WANDB_PROJECT", "pgcontrol"), run.folder.name
         self._run = wandb.init(
@@ -41,9 +41,9 @@ class WeightsAndBiases(Logger):
         self._run.define_metric("*", step_metric=X)
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
-        """One point a metric."""
+        """Log one point per metric."""
         self._run.log({**row, X: steps})
 
     def close(self, failed: bool) -> None:
-        """Send what is left."""
+        """Send the remaining data."""
         self._run.finish(exit_code=int(failed))

@@ -1,1 +1,1 @@
-"""What the machine offers, and how to be safe on it: cores, graphics, processes, signals, files, locks."""
+"""Everything about the machine: cores, graphics, processes, signals, files, locks, memory, the compiler."""

@@ -1,4 +1,4 @@
-"""Arrays from .npz files of others: what they say of their sizes is held against the file before memory is taken."""
+"""Reads .npz files from other sources: the sizes in them are checked before memory is allocated."""
 
 import math
 import zipfile
@@ -15,14 +15,14 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is none, holds objects, unpacks to more than fits into memory, or to other sizes than it says.
+        ValueError: it is not an .npz file, contains objects, does not fit into memory, or has inconsistent sizes.
     """
     try:
         with zipfile.ZipFile(files.plain(file)) as archive:
             members = archive.infolist()
             total = sum(member.file_size for member in members)
             if total > memory.available():
-                raise ValueError(f"unpacks to {total / 1e9:,.1f} GB, which do not fit into memory")
+                raise ValueError(f"unpacks to {total / 1e9:,.1f} GB, more than the free memory")
             for member in members:
                 _require_size(archive, member)
         with np.load(file, allow_pickle=False) as arrays:
@@ -32,13 +32,13 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 
 
 def _require_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """A member is an array as large as its header says."""
+    """Check that a member is an array of the size in its header."""
     with archive.open(member) as content:
         version = np.lib.format.read_magic(content)
         read: Any = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         if version not in read:
-            raise ValueError(f"{member.filename} is of an unknown version {version}")
+            raise ValueError(f"{member.filename} has an unknown version {version}")
         shape, _, dtype = read[version](content)
         said, there = math.prod(shape) * dtype.itemsize, member.file_size - content.tell()
     if said != there and not dtype.hasobject:
-        raise ValueError(f"{member.filename} has shape {shape}, {said:,} bytes, but holds {there:,}")
+        raise ValueError(f"{member.filename} has shape {shape}, {said:,} bytes, but contains {there:,}")

@@ -1,4 +1,4 @@
-"""Compiling an update rule's step: when it pays, how, and where the compiled code is kept."""
+"""Compiles the step of an update rule: decides whether it pays, and stores the compiled code."""
 
 import atexit
 import os
@@ -15,8 +15,8 @@ from torch import Tensor
 from pgcontrol.machine import trees
 from pgcontrol.text import one_line
 
-SECONDS_TO_COMPILE = 20.0  # a run's graphs, the gradient step and the policy's call, for the first time
-SECONDS_SAVED = 1.2e-3  # by them in a gradient step (1.0 to 1.2 ms measured, minibatch 64 to 256; acting: 0.1 ms)
+SECONDS_TO_COMPILE = 20.0  # for a run's graphs (the gradient step and acting), without a cache
+SECONDS_SAVED = 1.2e-3  # per gradient step (measured: 1.0 to 1.2 ms for minibatches of 64 to 256; acting: 0.1 ms)
 
 Function = Callable[..., Any]
 
@@ -24,13 +24,13 @@ Function = Callable[..., Any]
 def decide(mode: str, gradient_steps: int) -> bool:
     """Whether a run should compile its step.
 
-    `auto` compiles when the run is long enough to earn back what compiling costs cold, and a C++ compiler is there.
-    What the cache holds plays no part: compiled and eager weights differ by rounding, and the same config must give
-    the same weights.
+    `auto` compiles if the run is long enough to save the time of a cold compilation, and if there is a C++ compiler.
+    The cache's content is ignored: compiled and eager weights differ by rounding, and the same config must give the
+    same weights.
 
     Args:
         mode: `--compile`: auto, on or off.
-        gradient_steps: how many the run will make.
+        gradient_steps: number of gradient steps of the run.
     """
     if mode != "auto":
         return mode == "on"
@@ -38,16 +38,16 @@ def decide(mode: str, gradient_steps: int) -> bool:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that torch would find, or None."""
+    """The C++ compiler that torch would use, or None."""
     return next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "g++", "clang++"))), None)
 
 
 def cache() -> Path:
-    """The user's folder for compiled code, which outlives a reboot; without one, a folder for this process alone."""
+    """The user's cache folder for compiled code; if there is none, a temporary folder for this process."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = home / "pgcontrol" / "inductor"
     try:
-        if not home.is_absolute():  # nobody's home is known
+        if not home.is_absolute():  # the home folder is unknown
             raise OSError
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -59,24 +59,24 @@ def cache() -> Path:
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """tanh x = 1 − 2 / (e^2x + 1): the compiler's own tanh costs four times as much; both err by some 1e-7."""
+    """tanh x = 1 − 2 / (e^2x + 1): four times as fast as the compiler's own tanh; errors of both are about 1e-7."""
     return 1 - 2 / (torch.exp(2 * x) + 1)
 
 
-CHEAPER = {torch.ops.aten.tanh.default: _tanh}  # operations that a compiled graph computes in another way
+CHEAPER = {torch.ops.aten.tanh.default: _tanh}  # replacements of operations in a compiled graph
 
 
 class Compilation:
-    """Whether the functions of one run are compiled: all of them, or none as soon as one cannot be.
+    """Whether the functions of one run are compiled: all of them, or none as soon as one fails.
 
-    So one word in a manifest says how a run computes.
+    So a single value in the manifest describes the run.
     """
 
     def __init__(self, wanted: bool):
         self.on = wanted
 
     def __call__(self, function: Function, state: Sequence[Tensor] = ()) -> Function:
-        """`function` as it is, or as a `Graph` where functions are compiled."""
+        """`function` itself, or a `Graph` of it if compilation is on."""
         return Graph(function, state, self) if self.on else function
 
 
@@ -86,19 +86,19 @@ EAGER = Compilation(False)  # nothing is compiled
 class Graph:
     """A pure function of tensors, traced operation by operation at its first call and compiled for those shapes.
 
-    The function may differentiate inside (`torch.autograd.grad`). It takes and gives tensors and (named) tuples of
-    them. Every call must bring the shapes of the first. Tracing below the modules, without torch.compile's front end,
-    spares every call the guards, and every start most of the time that a warm cache leaves. That part of torch may
-    change with any release: what then fails to compile runs as it is, with a warning.
+    The function may differentiate inside (`torch.autograd.grad`). Arguments and results are tensors and (named) tuples
+    of them. Every call must have the shapes of the first one. Tracing below the modules, without torch.compile's front
+    end, avoids guards in every call and most of the start-up time with a warm cache. This part of torch may change with
+    any release: a function that cannot be compiled runs uncompiled, with a warning.
     """
 
     def __init__(self, function: Function, state: Sequence[Tensor] = (), compilation: Compilation | None = None):
-        """`state`: tensors that the function reads besides its arguments; changed in place, they are read anew."""
+        """`state`: tensors that the function reads in addition to its arguments. They may be changed in place."""
         self.function = function
         self.state = list(state)
         self.compilation = compilation or Compilation(True)
         self._compiled: Function | None = None
-        self._result: Any = None  # an iterator of tensors -> what the function gives
+        self._result: Any = None  # an iterator of tensors -> the function's result
 
     def __call__(self, *args: Any) -> Any:
         """`function(*args)`."""
@@ -109,10 +109,10 @@ class Graph:
         try:
             self._compiled = self._compile(args)
             return self._call(args)
-        except Exception as error:  # torch promises nothing here
+        except Exception as error:  # torch gives no guarantees here
             self.compilation.on = False
             reason = one_line(f"{type(error).__name__}: {error}", 200)
-            trouble = f"torch {torch.__version__} cannot compile this run, which goes on slower"
+            trouble = f"torch {torch.__version__} cannot compile this run, which continues uncompiled and slower"
             warnings.warn(f"{trouble}: {reason}", stacklevel=2)
             return self.function(*args)
 
@@ -122,7 +122,7 @@ class Graph:
             return self._result(iter(self._compiled(*trees.leaves(args), *self.state)))
 
     def trace(self, *args: Any) -> Any:
-        """What will be compiled, as it runs uncompiled: a function of the tensors in `args` and then of `state`."""
+        """The function to compile, in uncompiled form; its inputs are the tensors of `args`, then `state`."""
         from torch.fx.experimental.proxy_tensor import make_fx
 
         given = trees.leaves(args)
@@ -132,17 +132,17 @@ class Graph:
             self._result = trees.shape_of(result)
             return trees.leaves(result)
 
-        # the tracer knows tensors by identity: what `function` reads of `state` becomes an input, not a constant
+        # the tracer identifies tensors by identity: tensors of `state` become inputs, not constants
         with torch.no_grad():
             return make_fx(function, decomposition_table=CHEAPER)(*given, *self.state)
 
     def _compile(self, args: tuple[Any, ...]) -> Function:
         if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache())
-        # only runs that compile pay for importing the compiler, a second
+        # imported late: importing the compiler takes a second
         from torch._inductor import config, standalone_compile
 
-        # rows of a larger tensor must not pass on their offset
+        # copies, because views of a larger tensor would include their offset
         args = trees.each(lambda x: x.detach().clone(), args)
         with torch.no_grad(), config.patch(cpp_wrapper=True):
             inputs: list[Any] = [*trees.leaves(args), *self.state]

@@ -1,4 +1,4 @@
-"""`pgcontrol doctor`: what this machine offers, and the line that repairs whatever is missing."""
+"""`pgcontrol doctor`: checks this machine, and says what to run to fix problems."""
 
 import importlib
 import os
@@ -18,13 +18,13 @@ from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.text import one_line, visible
 
-FOR = {  # what the extras that a user may want are for
+FOR = {  # the purpose of extras that a user may want
     "export": "`pgcontrol export`",
-    "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
+    "peers": "`pgcontrol bench` with Stable-Baselines3 and EnvPool",
     "search": "`search:` in a sweep",
     "tokens": "tokenizers vq, rvq and fast",
 }
-# what to import of packages whose module has another name, or whose part is what counts
+# names of modules that differ from the package's, or a submodule that must import
 MODULES = {"pyyaml": "yaml", "pillow": "PIL", "mujoco": "mujoco.batch"}
 SLOW_MS = 100.0  # per frame: a clip of 10 s at 20 frames/s then takes 20 s
 
@@ -33,11 +33,11 @@ class Check(NamedTuple):
     """One line of the report.
 
     Attributes:
-        name: of what was looked at.
-        value: what was found.
-        ok: whether that is as it should be.
-        essential: whether no training is possible without it.
-        fix: what to type where it is not ok, or could be better.
+        name: what was checked.
+        value: the result.
+        ok: whether the result is good.
+        essential: whether training is impossible without it.
+        fix: the command that fixes or improves it.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Check(NamedTuple):
 
 
 def show(checks: Sequence[Check], console: Terminal) -> int:
-    """Print what was found, and what to type for what is missing.
+    """Print the results, and the commands that fix problems.
 
     Returns:
-        Exit code: 1 where something is missing that training needs, else 0: without video, training goes on.
+        Exit code: 1 if something is missing that training needs, else 0 (training works without video).
     """
     for check in checks:
         sign, color = ("✓", "green") if check.ok else ("✗", "red") if check.essential else ("!", "yellow")
@@ -63,27 +63,27 @@ def show(checks: Sequence[Check], console: Terminal) -> int:
 
 
 def report(run_folder: Path = Path("runs")) -> list[Check]:
-    """Look at versions, processors, graphics, ffmpeg and folders. Takes a second or two; never raises."""
+    """Check versions, processors, graphics, ffmpeg and folders. Takes one or two seconds; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
     return [python, *_packages(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder)]
 
 
 def _packages() -> list[Check]:
-    """pgcontrol and what it depends on, from its own metadata: importable, and new enough; then its extras."""
+    """Check that pgcontrol and its dependencies (from its metadata) are new enough and import; then its extras."""
     if (version := _version("pgcontrol")) is None:
         return [Check("pgcontrol", "not installed", False, True, "pip install -e .")]
     return [Check("pgcontrol", version), *map(_package, _requirements()), *map(_extra, FOR)]
 
 
 def _extra(name: str) -> Check:
-    """What an extra would add, judged by versions alone: importing would take seconds."""
+    """Check an extra by its versions only, because importing would take seconds."""
     if missing := ", ".join(needed.name for needed in _requirements(name) if not _fits(needed)):
         return Check(f"extra {name}", f"{FOR[name]}: needs {missing}", False, fix=f"pip install 'pgcontrol[{name}]'")
     return Check(f"extra {name}", f"{FOR[name]}: installed")
 
 
 def _requirements(extra: str = "") -> list[Requirement]:
-    """What pgcontrol needs, or what an extra adds to that."""
+    """The requirements of pgcontrol, or of an extra."""
     found = [Requirement(line) for line in metadata.requires("pgcontrol") or []]
     return [r for r in found if (r.marker.evaluate({"extra": extra}) if r.marker else not extra)]
 
@@ -96,7 +96,7 @@ def _package(needed: Requirement) -> Check:
         return Check(name, f"{version}, {needed.specifier} needed", False, True, fix)
     try:
         importlib.import_module(MODULES.get(name.lower(), name.replace("-", "_")))
-    except Exception as error:  # an installation may be broken in any way
+    except Exception as error:  # a broken installation can raise anything
         trouble = one_line(error, 300) or type(error).__name__
         fix = f"pip install --force-reinstall '{needed}'"
         return Check(name, f"{version} does not import: {trouble}", False, True, fix)
@@ -116,14 +116,14 @@ def _fits(needed: Requirement) -> bool:
 
 
 def _speed() -> list[Check]:
-    """Processors, and whether torch makes good use of them."""
+    """Check processors, and the number of torch threads."""
     cpus = usable_cpus()
     checks = [Check("processors", f"{cpus} usable of {os.cpu_count()}, {platform.machine()}")]
     try:
         import torch
 
         from pgcontrol.machine.compiler import compiler
-    except Exception:  # torch is broken, which another line says
+    except Exception:  # torch is broken; another line reports it
         return checks
     threads, found = torch.get_num_threads(), compiler()
     fix = f"export OMP_NUM_THREADS={cpus}" if threads > cpus else ""
@@ -137,10 +137,10 @@ def _graphics() -> Check:
     if (found := probe.graphics) is None:
         return Check("graphics", f"none, so no video ({probe.tried()})", ok=False, fix=graphics.advice())
     kind = "software" if found.software else "hardware"
-    speed = f"{found.ms_per_frame:g} ms a frame of 640x480"
+    speed = f"{found.ms_per_frame:g} ms per frame of 640x480"
     skipped = "".join(f"; {backend} does not work" for backend in probe.failures)
     value = f"{found.backend}, {kind}: {found.renderer}, OpenGL {found.version}, {speed}{skipped}"
-    slow = "pgcontrol video --size 320x240 takes less time" if found.ms_per_frame > SLOW_MS else ""
+    slow = "`pgcontrol video --size 320x240` is faster" if found.ms_per_frame > SLOW_MS else ""
     return Check("graphics", value, fix=slow)
 
 
@@ -159,8 +159,8 @@ def _ffmpeg() -> Check:
 
 
 def _writable(folder: Path) -> Check:
-    """A file can be made in the folder, or in the nearest one above it that exists."""
+    """Check that a file can be created in the folder, or in its nearest parent that exists."""
     place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
         return Check("run folder", f"{folder.absolute()} can be written")
-    return Check("run folder", f"{place} cannot be written", False, True, "name another place: --run-dir DIR")
+    return Check("run folder", f"{place} cannot be written", False, True, "choose another folder: --run-dir DIR")

@@ -1,4 +1,4 @@
-"""Files that a reader finds whole, the old or the new, and checksums that show whether they still are."""
+"""Atomic file replacement (a reader finds the old or the new content), and checksums that detect damage."""
 
 import hashlib
 import itertools
@@ -10,20 +10,20 @@ from typing import Any
 
 from pgcontrol.options import InputError
 
-CHECKSUM = "checksum"  # the key of a JSON object under which the checksum of the rest stands
+CHECKSUM = "checksum"  # key in a JSON object for the checksum of its other entries
 
 
 def free(path: Path, between: str) -> Path:
-    """A path, or with `between` and a number from 2 on behind it the first one where nothing is."""
+    """The path itself if nothing exists there, else the first free path with `between` and a number from 2 appended."""
     numbered = (path.with_name(f"{path.name}{between}{k}") for k in itertools.count(2))
     return next(place for place in itertools.chain([path], numbered) if not place.exists())
 
 
 def plain(file: Path) -> Path:
-    """A path that is about to be read: a pipe would be waited for, and a device may have no end.
+    """Check a path before reading it: reading a pipe would block, and a device may have no end.
 
     Raises:
-        InputError: it is one of these.
+        InputError: it is a pipe or a device.
     """
     if file.exists() and not (file.is_file() or file.is_dir()):
         raise InputError(f"a pipe or a device, not a file: {file}")
@@ -36,20 +36,20 @@ def read_text(file: Path, errors: str = "strict") -> str:
 
 
 def checksum(content: bytes | str) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of a file's content; what a file that changed does not have."""
+    """The first 16 hexadecimal digits of the SHA-256 of some content."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON values with a `checksum` of them, to be written."""
+    """JSON values together with their `checksum`."""
     return {**values, CHECKSUM: checksum(json.dumps(values))}
 
 
 def unsealed(values: dict[str, Any]) -> dict[str, Any]:
-    """What `sealed` was given. Values without a checksum are returned as they are: older files have none.
+    """The inverse of `sealed`. Values without a checksum are returned as they are: older files have none.
 
     Raises:
-        ValueError: the values are not those that were written.
+        ValueError: the checksum differs.
     """
     rest = {name: value for name, value in values.items() if name != CHECKSUM}
     if values.get(CHECKSUM, checksum(json.dumps(rest))) != checksum(json.dumps(rest)):
@@ -58,7 +58,7 @@ def unsealed(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The content of a JSON file, sealed or not; nothing where it is missing or damaged."""
+    """The content of a JSON file, with or without a checksum; empty if the file is missing or damaged."""
     try:
         return unsealed(json.loads(read_text(file)))
     except (OSError, ValueError, AttributeError):
@@ -66,12 +66,12 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def write_json(file: Path, values: Mapping[str, Any]) -> None:
-    """Write a sealed JSON file; see `replace`."""
+    """Write a JSON file with a checksum; see `replace`."""
     replace({file: json.dumps(sealed(values), indent=1) + "\n"})
 
 
 def flush(place: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk and survives a loss of power."""
+    """Wait until a file's content, or a folder's list of names, is on the disk and survives a power loss."""
     handle = os.open(place, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -80,11 +80,11 @@ def flush(place: Path) -> None:
 
 
 def clear(folder: Path, names: str = "*") -> None:
-    """Remove what a process that was killed has left of the files that it was writing: `.NAME.PID` and `.NAME.PID.…`.
+    """Remove temporary files of killed processes: `.NAME.PID` and `.NAME.PID.…`.
 
     Args:
-        folder: it is not searched in depth.
-        names: of the files, as a pattern.
+        folder: subfolders are not searched.
+        names: a pattern for NAME.
     """
     for left in folder.glob(f".{names}.*"):
         process = next((int(part) for part in left.name.split(".")[:1:-1] if part.isdigit()), None)
@@ -97,13 +97,13 @@ def _gone(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return True
-    except OSError:  # it is another user's
+    except OSError:  # the process belongs to another user
         return False
     return False
 
 
 def replace(files: Mapping[Path, bytes | str]) -> None:
-    """Write files so that a reader, or a crash at any moment, finds the old content or the new, whole.
+    """Write files so that a reader finds the complete old or new content, also after a crash at any moment.
 
     Args:
         files: contents by path.

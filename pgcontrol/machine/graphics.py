@@ -1,7 +1,7 @@
-"""Whether there is a screen, and which OpenGL backend draws: tried in a process of its own, before mujoco is imported.
+"""Whether there is a display, and which OpenGL backend works. Tested in separate processes before mujoco is imported.
 
-The backend is fixed when mujoco is imported, a bad one may crash or hang the process that tries it, and EGL falls
-back to software silently. So each candidate draws a few frames in a child with a time limit, and says what it is.
+The backend is fixed when mujoco is imported, a bad one may crash or hang the process, and EGL falls back to software
+without a message. So each candidate draws a few frames in a child process with a time limit, and reports what it is.
 """
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -23,10 +23,10 @@ OFF = ("disable", "disabled", "off", "false", "0")
 LIBRARIES = {"egl": ("EGL", "OpenGL"), "osmesa": ("OSMesa",)}
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software")
 
-# EGL with Mesa's drivers, software among them, on Debian and Ubuntu
+# EGL with Mesa's drivers (including software rendering) on Debian and Ubuntu
 APT = "apt-get install libegl1 libopengl0 libgl1-mesa-dri"
 
-# Fewer pixels in the shadows than MuJoCo's 4096: in software they cost more than the rest of the picture
+# smaller than MuJoCo's 4096 for shadows: in software rendering, shadows cost more than the rest of the picture
 SHADOW_SIZE, SAMPLES = 1024, 4
 
 PROBE_SIZE = (640, 480)
@@ -49,21 +49,21 @@ PROBE_SCENE = """
 
 
 class RenderError(RuntimeError):
-    """A picture or a clip was not made; one line with the reason, and with what would help."""
+    """A picture or a clip could not be made; one line with the reason and what to do."""
 
 
 class NoGraphics(RenderError):
-    """No OpenGL backend draws on this machine."""
+    """No OpenGL backend works on this machine."""
 
 
 class Graphics(NamedTuple):
-    """A backend that draws.
+    """A working backend.
 
     Attributes:
         backend: the value for MUJOCO_GL.
         renderer: GL_RENDERER.
         version: GL_VERSION.
-        ms_per_frame: milliseconds for a frame of 640×480 with one shadow, read back.
+        ms_per_frame: milliseconds for a frame of 640×480 with one shadow, including reading it back.
     """
 
     backend: str
@@ -73,29 +73,29 @@ class Graphics(NamedTuple):
 
     @property
     def software(self) -> bool:
-        """Whether the CPU draws."""
+        """Whether it is software rendering."""
         return self.backend == "osmesa" or any(word in self.renderer.lower() for word in SOFTWARE)
 
 
 class Probe(NamedTuple):
-    """What came of trying the backends in order.
+    """The result of trying the backends in order.
 
     Attributes:
         graphics: the first one that works.
-        failures: backend -> one line, for those that failed before it.
+        failures: backend -> reason in one line, for those that failed before it.
     """
 
     graphics: Graphics | None
     failures: dict[str, str]
 
     def require(self) -> Graphics:
-        """The backend that works.
+        """The working backend.
 
         Raises:
-            NoGraphics: there is none; one line with what would help.
+            NoGraphics: there is none; one line says what to do.
         """
         if self.graphics is None:
-            raise NoGraphics(f"no OpenGL backend draws here ({self.tried()}). {advice()}")
+            raise NoGraphics(f"no OpenGL backend works here ({self.tried()}). {advice()}")
         return self.graphics
 
     def tried(self) -> str:
@@ -104,7 +104,7 @@ class Probe(NamedTuple):
 
 
 def step_aside() -> None:
-    """Keep the user's MUJOCO_GL for the processes that draw; in this one mujoco must not stumble over it on import."""
+    """Save the user's MUJOCO_GL for the processes that render, and disable it in this one so that mujoco imports."""
     if "MUJOCO_GL" in os.environ:
         os.environ["PGCONTROL_GL"] = os.environ["MUJOCO_GL"]
         os.environ["MUJOCO_GL"] = "disable"
@@ -116,12 +116,12 @@ def wanted() -> str:
 
 
 def disabled() -> bool:
-    """Whether the user switched rendering off through MUJOCO_GL."""
+    """Whether the user has disabled rendering with MUJOCO_GL."""
     return wanted() in OFF
 
 
 def advice() -> str:
-    """What to do where no backend works."""
+    """What to do if no backend works."""
     if disabled():
         return "For video: unset MUJOCO_GL"
     if sys.platform == "linux":
@@ -130,7 +130,7 @@ def advice() -> str:
 
 
 def candidates() -> list[str]:
-    """The backends to try, the user's MUJOCO_GL first; none where rendering is switched off."""
+    """The backends to try, the user's MUJOCO_GL first; empty if rendering is disabled."""
     if disabled():
         return []
     ours = {"linux": ["egl", "osmesa"], "darwin": ["cgl"]}.get(sys.platform, ["glfw"])
@@ -138,19 +138,19 @@ def candidates() -> list[str]:
 
 
 def environment(backend: str) -> dict[str, str]:
-    """The environment of a process that is to draw with a backend."""
-    # importing mujoco leaves PYOPENGL_PLATFORM behind, and refuses to work with one that is not its own
+    """The environment variables of a process that renders with a backend."""
+    # importing mujoco sets PYOPENGL_PLATFORM, and fails if it is already set to another backend
     return {name: value for name, value in os.environ.items() if name != "PYOPENGL_PLATFORM"} | {"MUJOCO_GL": backend}
 
 
 @functools.cache
 def probe(timeout: float = 20.0) -> Probe:
-    """Try the backends in order until one draws; remembered for the life of this process.
+    """Try the backends in order until one works; the result is cached for this process.
 
     Args:
-        timeout: seconds for each.
+        timeout: seconds per backend.
     """
-    failures = {"MUJOCO_GL": f"rendering is switched off by {wanted()!r}"} if disabled() else {}
+    failures = {"MUJOCO_GL": f"rendering is disabled by {wanted()!r}"} if disabled() else {}
     for backend in candidates():
         found = _try(backend, timeout)
         if isinstance(found, Graphics):
@@ -160,7 +160,7 @@ def probe(timeout: float = 20.0) -> Probe:
 
 
 def _try(backend: str, timeout: float) -> Graphics | str:
-    """What draws, or why nothing does."""
+    """The graphics that this backend uses, or the reason why it does not work."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = start([*python("pgcontrol.machine.graphics"), str(timeout)], environment(backend), output)
         try:
@@ -179,21 +179,21 @@ def _try(backend: str, timeout: float) -> Graphics | str:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened. Linux asks GLFW: Studio itself would wait for ever for a display that is gone."""
+    """Whether a window can be opened. On Linux GLFW tests it, because Studio would hang on a display that is gone."""
     if not sys.platform.startswith("linux"):
         return True
     if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
         return False
     import glfw
 
-    with warnings.catch_warnings(action="ignore"):  # the answer says it
+    with warnings.catch_warnings(action="ignore"):  # the result shows it
         found = bool(glfw.init())
     glfw.terminate()
     return found
 
 
 def main(timeout: float) -> None:
-    """The child: draw a few frames, print what drew them and how fast, as JSON."""
+    """The child process: draw a few frames, and print renderer and speed as JSON."""
     confine(timeout)
     import mujoco
     import numpy as np
@@ -211,12 +211,12 @@ def main(timeout: float) -> None:
         picture = renderer.render()
         milliseconds.append(1e3 * (time.perf_counter() - began))
     if picture.std() < 1.0:
-        raise SystemExit("it drew a picture of one colour")
+        raise SystemExit("it drew a picture with only one colour")
     name, version = (bytes(GL.glGetString(what) or b"?").decode() for what in (GL.GL_RENDERER, GL.GL_VERSION))
     # the first frames compile shaders
     result = {"renderer": name, "version": version, "ms_per_frame": round(float(np.median(milliseconds[2:])), 1)}
-    print("\n" + json.dumps(result), flush=True)  # on a line of its own, whatever a driver has printed before
-    os._exit(0)  # some drivers crash or complain while they are taken down
+    print("\n" + json.dumps(result), flush=True)  # on a separate line, in case a driver has printed something
+    os._exit(0)  # some drivers crash or print errors at exit
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A file or folder for one process at a time; a lock ends with the process that holds it, however that ends."""
+"""Locks on files and folders for one process at a time; a lock ends with its process, even if that is killed."""
 
 import os
 import time
@@ -11,12 +11,12 @@ from pgcontrol.options import InputError
 
 @contextmanager
 def alone(path: Path, refusal: str) -> Generator[None]:
-    """Keep an existing file or folder to this process.
+    """Lock an existing file or folder for this process.
 
     Raises:
-        InputError: another process has it; the line is `refusal`.
+        InputError: another process has locked it; the message is `refusal`.
     """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would block
     try:
         try:
             import fcntl
@@ -24,7 +24,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(refusal) from None
-        except (ImportError, OSError):  # a platform, or a filesystem, without locks keeps nobody out
+        except (ImportError, OSError):  # no locks on this platform or filesystem
             pass
         yield
     finally:
@@ -32,19 +32,19 @@ def alone(path: Path, refusal: str) -> Generator[None]:
 
 
 def taken(path: Path) -> bool:
-    """Whether a process has it to itself now."""
+    """Whether a process has locked it."""
     try:
         with alone(path, "taken"):
             return False
     except InputError:
         return True
-    except OSError:  # nothing there to take
+    except OSError:  # it does not exist
         return False
 
 
 @contextmanager
 def waiting(path: Path) -> Generator[None]:
-    """Keep an existing file to this process and thread, once the others have let go of it."""
+    """Lock an existing file for this process and thread, after waiting for other locks to end."""
     while True:
         with ExitStack() as held:
             try:

@@ -1,4 +1,4 @@
-"""How much memory there is, and the refusal of what would not fit into it."""
+"""The available memory, and a check that refuses what would not fit."""
 
 import bisect
 import math
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pgcontrol.options import InputError
 
-# control groups of version 2 and 1: what they may take, and what they have taken
+# control groups of version 2 and 1: limit and current use
 GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -15,7 +15,7 @@ GROUPS = (
 
 
 def available(root: Path = Path("/")) -> float:
-    """Bytes that this process may still take: by the machine and by its control group; infinite where neither says."""
+    """Bytes that this process may still allocate, by the machine and its control group; infinite if unknown."""
     left = [math.inf]
     for line in _read(root / "proc/meminfo").splitlines():
         if line.startswith("MemAvailable:"):
@@ -28,12 +28,12 @@ def available(root: Path = Path("/")) -> float:
 
 
 def require(what: str, needed: Callable[[Mapping[str, int]], float], sizes: Mapping[str, int]) -> None:
-    """Refuse what would not fit into memory, by the size that takes most of it.
+    """Refuse what would not fit into memory; the message names the size that contributes most.
 
     Args:
-        what: is made, such as "a training".
-        needed: bytes by sizes; it falls with each of them.
-        sizes: name -> what was asked for, at least 1.
+        what: what is made, such as "a training".
+        needed: bytes as a function of the sizes; increasing in each of them.
+        sizes: name -> requested number, at least 1.
 
     Raises:
         InputError: names the size and the largest number that would fit.
@@ -43,8 +43,8 @@ def require(what: str, needed: Callable[[Mapping[str, int]], float], sizes: Mapp
         return
     name = min(sizes, key=lambda name: needed({**sizes, name: 1}))
     fits = bisect.bisect_right(range(1, sizes[name] + 1), room, key=lambda n: needed({**sizes, name: n}))
-    most = f"at most {fits} would fit" if fits else "other sizes must be smaller, too"
-    short = f"{what} takes {wanted / 1e9:,.1f} GB of memory, and {room / 1e9:,.1f} GB are free"
+    most = f"at most {fits} would fit" if fits else "other sizes must be smaller as well"
+    short = f"{what} needs {wanted / 1e9:,.1f} GB of memory, but {room / 1e9:,.1f} GB are free"
     raise InputError(f"{name} = {sizes[name]}: {short}; {most}")
 
 

@@ -1,4 +1,4 @@
-"""Child processes: how they are started and ended, and that none outlives its parent."""
+"""Starts and ends child processes, and makes sure that none outlives its parent."""
 
 import contextlib
 import ctypes
@@ -15,28 +15,28 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def python(module: str) -> list[str]:
-    """The command that runs a module of ours, whatever lies in the current folder (-P)."""
+    """The command that runs one of our modules, independently of the current folder (-P)."""
     return [sys.executable, "-P", "-m", module]
 
 
 def imports() -> dict[str, str]:
-    """Of the environment of a child: it imports from where we import."""
+    """Environment variables with which a child imports from the same places as this process."""
     return {"PYTHONPATH": os.pathsep.join(os.path.abspath(place) for place in sys.path)}
 
 
 def start(command: Sequence[str], env: dict[str, str], output: IO) -> Popen:
-    """Start a process in a group of its own, so that it can be ended together with its children.
+    """Start a process in its own process group, so that it can be ended together with its children.
 
-    `output` takes all that it says.
+    `output` receives everything that it prints.
 
-    It stays in our session: where the kernel shares CPU time by session, niceness counts only within one. A Ctrl-C
-    in the terminal, which goes to the foreground group, does not reach it.
+    It stays in our session: if the kernel shares CPU time by session, niceness only matters within one. A Ctrl-C in the
+    terminal goes to the foreground group and does not reach it.
     """
     return Popen(command, env=env | imports(), stdin=DEVNULL, stdout=output, stderr=STDOUT, process_group=0)
 
 
 def end(process: Popen) -> None:
-    """Kill a process that `start` started, with all of its group, and collect it. Nothing to do if it has ended."""
+    """Kill a process from `start` with its whole group, and wait for it. Does nothing if it has ended."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
@@ -47,9 +47,9 @@ def end(process: Popen) -> None:
 
 
 def confine(seconds: float, niceness: int = 0) -> None:
-    """Called first by a child: it dies with its parent, and after so many seconds whatever it hangs in.
+    """Called first in a child: it ends with its parent, and after a time limit even if it hangs.
 
-    A default SIGALRM ends a process even inside a graphics driver that never returns, and needs no parent alive.
+    A default SIGALRM ends a process even inside a graphics driver that never returns, also without a parent.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -61,7 +61,7 @@ def confine(seconds: float, niceness: int = 0) -> None:
 
 
 def last_line(text: str) -> str:
-    """The last line with something on it, where Python and most programs say what went wrong."""
+    """The last line that is not empty: Python and most programs report the error there."""
     return one_line("".join(text.rstrip().splitlines()[-1:]), 300)
 
 

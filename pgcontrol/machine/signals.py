@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from types import FrameType
 from typing import Self
 
-HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # a terminal that went away, where the platform says so
-STOPPED = 130  # exit code of what a signal stopped, as shells have it
-PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process without which its children are not to go on
+HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # the terminal was closed; not on all platforms
+STOPPED = 130  # exit code after a stop by a signal, as in shells
+PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process; its children stop when it ends
 
 
 class Interrupt(ExitStack):
-    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once.
+    """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the current update; a second Ctrl-C stops immediately.
 
-    So does the end of the parent process, where `PARENT` names it: also a killed one leaves no worker behind.
+    If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers.
     """
 
     def __init__(self) -> None:
@@ -38,23 +38,23 @@ class Interrupt(ExitStack):
 
 
 def like_ctrl_c() -> AbstractContextManager[None]:
-    """Within it, SIGTERM and a hang-up raise KeyboardInterrupt, too."""
+    """A context in which SIGTERM and a hang-up also raise KeyboardInterrupt."""
     return _heard_by(signal.default_int_handler)
 
 
 @contextmanager
 def _heard_by(handler: Callable[[int, FrameType | None], object]) -> Generator[None]:
-    """Let a handler hear what asks to stop.
+    """Install a handler for all signals that ask to stop.
 
-    A hang-up stays unheard where `nohup` said so, and every signal that a program around Python hears by itself: its
-    handler could not be put back.
+    Exceptions: a hang-up that `nohup` ignores, and signals whose handler was not set by Python, because it could not
+    be restored.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP)}
     ours = {}
     try:
         for number, former in before.items():
             if former is not None and not (number in HANGUP and former is signal.SIG_IGN):
-                with suppress(ValueError):  # not in the main thread: the caller's business
+                with suppress(ValueError):  # not in the main thread: the caller must handle signals
                     signal.signal(number, handler)
                     ours[number] = former
         yield

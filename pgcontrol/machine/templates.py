@@ -1,4 +1,4 @@
-"""Files of words from templates."""
+"""Text files from templates."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,12 @@ from pgcontrol.text import short
 
 
 def template(package: str, name: str, **filters: Callable[[Any], str]) -> Template:
-    """A template that lies in a package; in one of HTML, values are escaped.
+    """A template in a package; values are escaped in HTML templates.
 
     Args:
-        package: dotted.
-        name: of the file.
-        filters: what it may call beside Jinja's own and `short`.
+        package: dotted name.
+        name: name of the file.
+        filters: filters in addition to Jinja's own and `short`.
     """
     env = Environment(loader=PackageLoader(package, "."), autoescape=".html" in name, undefined=StrictUndefined)
     env.trim_blocks = env.lstrip_blocks = True

@@ -1,4 +1,4 @@
-"""The terminal: what files hold is shown on it, and cannot command it."""
+"""A console that shows control characters in text from files, so that the text cannot control the terminal."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from pgcontrol.text import visible
 
 
 class Terminal(Console):
-    """Shows control characters of words that are printed as `\\\\x1b`; an arm's name might else hide or retitle."""
+    """Prints control characters as `\\\\x1b`; otherwise a name could hide text or change the window's title."""
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Words as rich shows them: every line, cell and title that is printed as a string comes by here."""
+        """Text in rich's form; every printed string, table cell and title passes through here."""
         return super().render_str(visible(text), **how)

@@ -1,6 +1,6 @@
-"""Threads: how many a run gives to the physics (measured: more are not always faster), one of torch's; and the user's.
+"""Threads: the number for the physics (measured, since more are not always faster), and one for torch.
 
-Trainings in several threads of one process share torch's global generator, which only `seeded` draws from.
+Trainings in several threads of one process share torch's global generator, so only `seeded` may draw from it.
 """
 
 import os
@@ -15,23 +15,23 @@ from typing import Any, NamedTuple
 import pgcontrol_envs
 import torch
 
-STEPS = 15  # timed for each thread count; the median of as many is steady to a few percent
-# seconds between two steps, in which the policy would choose: worker threads fall asleep, and waking them counts
+STEPS = 15  # timed steps per thread count; their median is stable to a few percent
+# seconds between two steps, in which the policy would act: worker threads fall asleep, and waking them costs time
 PAUSE = 1e-4
-WORTH = 0.05  # more threads must gain this share, or the fewer are taken and leave a core to others
+WORTH = 0.05  # smallest gain for which more threads are used; otherwise cores are left to other processes
 
 _GENERATOR = threading.RLock()
-if hasattr(os, "register_at_fork"):  # a fork has none of torch's threads, and would wait for them without an end
+if hasattr(os, "register_at_fork"):  # a fork lacks torch's threads, and would wait for them forever
     os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class Threads(NamedTuple):
-    """What a run computes with; in the manifest.
+    """The threads of a run, as in the manifest.
 
     Attributes:
         physics: threads of the physics.
         torch: threads of torch.
-        measured: seconds of a step of all environments by number of physics threads; empty when nothing was measured.
+        measured: seconds per step of all environments, by number of physics threads; empty if not measured.
     """
 
     physics: int
@@ -41,7 +41,7 @@ class Threads(NamedTuple):
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Within it torch computes with one thread: on small tensors more only get into each other's way."""
+    """A context in which torch uses one thread: for small tensors, more threads are slower."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -52,27 +52,27 @@ def one_thread() -> Generator[None]:
 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:
-    """Within it torch's global generator draws from `seed`, for one thread at a time; then it is as it was before."""
+    """A context in which torch's global generator draws from `seed`, for one thread at a time; restored on exit."""
     with _GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
-    """The fewest physics threads within `WORTH` of the fastest; results never depend on it.
+    """The smallest number of physics threads within `WORTH` of the fastest; results never depend on it.
 
-    torch gets one thread: on networks of a few thousand weights a second one costs more than it brings (a compiled
-    gradient step at minibatch 256 took 0.28 ms with two, 0.24 ms with one).
+    torch gets one thread: for networks with a few thousand weights a second one is slower (a compiled gradient step
+    with minibatch 256 took 0.28 ms with two, 0.24 ms with one).
 
     Args:
-        env_id: a task, or gym:ID, whose environments step one after the other whatever is said here.
+        env_id: a task, or gym:ID, whose environments always step one after the other.
         num_envs: N.
-        wanted: what the user asks for; 0 to measure.
+        wanted: the user's choice; 0: measure.
         cpus: processors this process may use.
     """
     if wanted:
         if wanted > cpus:
-            warnings.warn(f"threads = {wanted}, but this process may use {cpus} processors", stacklevel=2)
+            warnings.warn(f"threads = {wanted}, but this process may only use {cpus} processors", stacklevel=2)
         return Threads(wanted, 1, {})
     most = 1 if env_id.startswith("gym:") else min(cpus, num_envs)
     if most == 1:
@@ -83,7 +83,7 @@ def choose(env_id: str, num_envs: int, wanted: int, cpus: int) -> Threads:
 
 
 def fewest(seconds: dict[int, float]) -> int:
-    """The smallest count whose time is within `WORTH` of the best."""
+    """The smallest number whose time is within `WORTH` of the best."""
     return min(n for n, s in seconds.items() if s <= (1 + WORTH) * min(seconds.values()))
 
 

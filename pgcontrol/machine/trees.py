@@ -1,4 +1,4 @@
-"""Named tuples of tensors, nested or not, taken as one: what a function of tensors is given, and what it gives."""
+"""Nested (named) tuples of tensors, used as arguments and results of functions of tensors."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ Tree = TypeVar("Tree")
 
 
 def leaves(tree: Any) -> list[Tensor]:
-    """The tensors of nested tuples, in order; what else is in there is no leaf."""
+    """The tensors in nested tuples, in order; other values are ignored."""
     found: list[Tensor] = []
     _gather(tree, found)
     return found
@@ -25,7 +25,7 @@ def _gather(tree: Any, found: list[Tensor]) -> None:
 
 
 def shape_of(tree: Tree) -> Callable[[Iterator[Tensor]], Tree]:
-    """A function that makes the same tree of other tensors, taken in the order of `leaves`; the rest stays."""
+    """A function that makes the same tree from other tensors in the order of `leaves`; other values are kept."""
     if isinstance(tree, Tensor):
         return next  # pyright: ignore[reportReturnType]
     if not isinstance(tree, tuple) or not leaves(tree):
@@ -36,12 +36,12 @@ def shape_of(tree: Tree) -> Callable[[Iterator[Tensor]], Tree]:
 
 
 def like(tree: Tree, tensors: Iterator[Tensor]) -> Tree:
-    """The same tree with other tensors, taken in the order of `leaves`; what is no tensor stays."""
+    """The same tree with other tensors, in the order of `leaves`; other values are kept."""
     return shape_of(tree)(tensors)
 
 
 def each(function: Callable[[Tensor], Tensor], tree: Tree) -> Tree:
-    """The same tree with what `function` makes of each of its tensors."""
+    """The same tree with `function` applied to each tensor."""
     return like(tree, map(function, leaves(tree)))
 
 
@@ -51,15 +51,15 @@ def cat(one: Tree, other: Tree, dim: int = 0) -> Tree:
 
 
 def rows(tree: Tree, index: Tensor) -> Tree:
-    """The rows of each of the tensors that `index` [M] names, in its order."""
+    """The rows `index` [M] of each tensor."""
     return each(lambda x: x[index], tree)
 
 
 def split(tree: Tree, size: int) -> Iterator[Tree]:
-    """Trees of `size` rows each of the tensors; the last may be smaller. Indices lie with the rows innermost in memory.
+    """Parts with `size` rows of each tensor; the last may be smaller. In integer tensors, rows are innermost in memory.
 
-    A compiled graph compares them with the numbers of bins or codes, many rows at a time; apart, it would collect them
-    one by one for each of the numbers.
+    Compiled code compares them with the numbers of bins or codes, many rows at a time. In the other layout, it would
+    collect them one by one for each number.
     """
     shape = shape_of(tree)
     for part in zip(*(x.split(size) for x in leaves(tree)), strict=True):

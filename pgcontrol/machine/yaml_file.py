@@ -1,7 +1,7 @@
-"""Reading YAML that people write: YAML 1.2's numbers, keys that are there once, and files that cannot hurt.
+"""Reads YAML written by people: numbers as in YAML 1.2, no duplicate keys, and protection against harmful files.
 
-PyYAML reads YAML 1.1, where 0100 is 64, 1:30 is 90 and 2026-02-30 an error. Aliases are a way to write a few bytes that
-become gigabytes, or a structure without an end; they are followed only as far as they stay small.
+PyYAML reads YAML 1.1, in which 0100 is 64, 1:30 is 90 and 2026-02-30 an error. Aliases can make a few bytes expand to
+gigabytes or to an endless structure, so the expanded size is limited.
 """
 
 import re
@@ -12,12 +12,12 @@ import yaml
 
 from pgcontrol.options import InputError
 
-LARGEST = 2**20  # bytes of a file
-MOST = 100_000  # values of a file, aliases followed
+LARGEST = 2**20  # maximum number of bytes of a file
+MOST = 100_000  # maximum number of values of a file, with aliases expanded
 INT = "tag:yaml.org,2002:int"
 FLOAT = "tag:yaml.org,2002:float"
-# the core schema of YAML 1.2, section 10.3.2, for numbers, and the 1_000_000 of YAML 1.1, which many sweeps have;
-# whatever PyYAML knows otherwise but dates
+# numbers as in the core schema of YAML 1.2, section 10.3.2, plus 1_000_000 of YAML 1.1, which many sweeps use;
+# everything else as in PyYAML, except dates
 NUMBERS = {
     INT: re.compile(r"[-+]?[0-9]+(_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+"),
     FLOAT: re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
@@ -26,14 +26,14 @@ OTHERS = ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:null", "tag:yaml.org,2002
 
 
 class _Loader(yaml.SafeLoader):
-    """Mappings name each key once; of two, PyYAML would take the second without a word."""
+    """Refuses duplicate keys in mappings; PyYAML would silently use the last one."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
-                raise InputError(f"{_line(key)}: {key.value!r} is there twice")
+                raise InputError(f"{_line(key)}: {key.value!r} is a duplicate key")
             seen.add(key.value)
         return node
 
@@ -55,35 +55,35 @@ _Loader.add_constructor(INT, lambda loader, node: _int(str(loader.construct_scal
 
 
 def read(path: Path, what: str) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """The mapping in a YAML file.
 
     Args:
         path: the file.
-        what: what it should hold, for messages.
+        what: what it should contain, for messages.
 
     Raises:
-        InputError: no such file, or not a mapping of values; one line with the file and, where there is one, the line.
+        InputError: there is no such file, or it is not a valid mapping; one line with the file and, if known, the line.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise InputError("is no file")
+        if path.exists() and not path.is_file():  # reading a pipe would block
+            raise InputError("is not a file")
         if (size := path.stat().st_size) > LARGEST:
-            raise InputError(f"has {size:,} bytes: must have at most {LARGEST:,}")
+            raise InputError(f"has {size:,} bytes; must have at most {LARGEST:,}")
         tree = yaml.load(path.read_text("utf-8"), _Loader)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except RecursionError:
-        raise InputError(f"{path}: values lie too deep in one another") from None
+        raise InputError(f"{path}: values are nested too deeply") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}: " if mark else ""
         raise InputError(f"{path}: {where}not YAML: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError) as error:  # a character, or a tag's content, that cannot be
+    except (yaml.YAMLError, ValueError) as error:  # an invalid character, or an invalid value for a tag
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: must hold {what}")
+        raise InputError(f"{path}: must contain {what}")
     return tree
 
 
@@ -92,7 +92,7 @@ def _line(node: yaml.Node) -> str:
 
 
 def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """How many values a node holds, aliases followed; None stands for one that is being counted."""
+    """Number of values in a node, with aliases expanded; None marks nodes that are being counted."""
     if id(node) not in known:
         known[id(node)] = None
         below = [child for pair in node.value for child in pair] if isinstance(node, yaml.MappingNode) else node.value
@@ -100,9 +100,9 @@ def _size(node: yaml.Node, known: dict[int, int | None]) -> int:
         known[id(node)] = 1 + sum(_size(child, known) for child in children)
     size = known[id(node)]
     if size is None:
-        raise InputError(f"{_line(node)}: an alias to what it stands in has no end")
+        raise InputError(f"{_line(node)}: an alias refers to a value that contains it")
     if size > MOST:
-        raise InputError(f"{_line(node)}: more than {MOST:,} values, aliases followed")
+        raise InputError(f"{_line(node)}: more than {MOST:,} values, with aliases expanded")
     return size
 
 

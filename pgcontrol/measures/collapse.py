@@ -1,4 +1,4 @@
-"""The word on the spread of a policy: healthy, sharp, suspected or collapsed."""
+"""The verdict on the spread of a policy: healthy, sharp, suspected or collapsed."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, counts, sm
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Limits, Verdict
 from pgcontrol.text import short
 
-# tenths of a branch for which widened branches that still rise are taken to go on rising: returns in training are
-# means over 100 episodes, and lag that far behind the policy
+# Widened branches that still rise are extrapolated by this many tenths of their length: training returns are means
+# over 100 episodes, and lag behind the policy by about that much
 LONGER = 2
 SHARP, SUSPECTED, COLLAPSED = "sharp", "suspected", "collapsed"
 
 
 class Onset(NamedTuple):
-    """When the least spread over joints came under its limit to stay there.
+    """When the smallest spread over joints fell below its limit and stayed there.
 
     Attributes:
-        joints: those that were narrow for at least half of the time that it had to last.
-        spread: the least over joints, at the end of that time.
+        joints: joints that were narrow for at least half of the required time.
+        spread: the smallest over joints, at the end of that time.
     """
 
     step: int
@@ -29,12 +29,12 @@ class Onset(NamedTuple):
 
 
 class Spending(NamedTuple):
-    """What the spread was spent for.
+    """How much of the return's gain was made while the spread fell.
 
     Attributes:
-        step: when half of the fall of its logarithm was over.
-        fall: the spread at the start, as a multiple of the least.
-        gained: share of the return's gain that had been made by then.
+        step: when half of the fall of the spread's logarithm was over.
+        fall: ratio of the initial to the smallest spread.
+        gained: fraction of the return's gain that had been made by then.
     """
 
     step: int
@@ -43,14 +43,14 @@ class Spending(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """What branches say: how much better a run ends when its policy is widened at a step.
+    """The result of branches: how much better a run ends if its policy is widened at a step.
 
     Attributes:
-        half: half of the gain's interval (Welch), 95 % for all places of the run together.
-        better: probability that a widened branch beats one left alone, with its 95 % interval.
+        half: half-width of the gain's interval (Welch), 95 % for all places of the run together.
+        better: probability that a widened branch beats an unchanged one, with its 95 % interval.
         scale: range of the return in the run and in its branches.
-        catching_up: how much the widened arm gained on the other between the last two tenths of the branches.
-        step: where the branches begin.
+        catching_up: gain of the widened branches on the others between the last two tenths of the branches.
+        step: first step of the branches.
     """
 
     gain: float
@@ -63,13 +63,13 @@ class Gain(NamedTuple):
 
 
 def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) -> Onset | None:
-    """The first step from which on some joint is narrow for `lasting` of the budget, or None.
+    """The first step from which some joint is narrow for the fraction `lasting` of the budget, or None.
 
     Args:
         steps: [n].
         spread: [n, A], in half-ranges.
         budget: environment steps of the whole run.
-        limits: what is narrow, and for how long.
+        limits: thresholds for "narrow" and its duration.
     """
     if not len(steps):
         return None
@@ -80,16 +80,16 @@ def onset(steps: np.ndarray, spread: np.ndarray, budget: int, limits: Limits) ->
         enough = np.flatnonzero(steps[begin:end] >= steps[begin] + limits.lasting * budget) if end > begin else []
         if len(enough):
             often = narrow[begin : begin + enough[0] + 1].mean(0)
-            joints = np.flatnonzero(often >= min(0.5, often.max()))  # joints may take turns, each below half the time
+            joints = np.flatnonzero(often >= min(0.5, often.max()))  # joints may alternate, each below half the time
             return Onset(int(steps[begin]), joints.tolist(), float(spread[begin + enough[0]].min()))
         begin = end + 1
     return None
 
 
 def spending(rows: LogRows) -> Spending | None:
-    """How much of the return's gain had been made when half of the spread was spent; None: the log does not say.
+    """How much of the return's gain had been made when half of the spread was lost; None: the log does not show it.
 
-    The spread is the geometric mean over joints at the states visited then, so that halving any joint counts alike.
+    The spread is the geometric mean over joints in the visited states, so that halving any joint has the same weight.
     """
     (steps, each), (at, returns) = spreads(rows), column(rows, RETURN)
     if len(steps) < 2 or len(at) < 5:
@@ -111,28 +111,28 @@ def collapse(
     """healthy, sharp, suspected or collapsed.
 
     Args:
-        rows: of metrics.jsonl.
+        rows: rows of metrics.jsonl.
         budget: environment steps of the whole run.
-        limits: what counts as what.
-        gains: what branches say, of each place where some begin.
-        joints: names; without them joints have numbers.
+        limits: thresholds.
+        gains: results of branches, for each place where some begin.
+        joints: names of the joints; without them joints have numbers.
     """
     steps, spread = spreads(rows)
     if not len(steps):
-        return Verdict("spread", NOT_JUDGED, "no log of it")
+        return Verdict("spread", NOT_JUDGED, "the log does not contain it")
     found = onset(steps, spread, budget, limits)
     if found is None:
-        where = f"least of a joint at the end {spread[-1].min():.3g} half-ranges"
+        where = f"smallest joint spread at the end {spread[-1].min():.3g} half-ranges"
         word, why, step = _widened(gains, limits) if gains else (HEALTHY, "", None)
         return Verdict("spread", word, f"{where}; {why}" if why else where, step, proved=bool(gains))
     names = tuple(joints[j] if j < len(joints) else f"joint {j}" for j in found.joints)
-    where = f"from step {found.step:,} on, spread {found.spread:.2g} in {', '.join(names)}"
+    where = f"from step {found.step:,}, spread {found.spread:.2g} in {', '.join(names)}"
     word, why = _proved(gains, limits) if gains else _suspected(rows, budget, found, limits)
     return Verdict("spread", word, f"{where}; {why}", found.step, names, bool(gains))
 
 
 def _widened(gains: Sequence[Gain], limits: Limits) -> tuple[str, str, int | None]:
-    """The word on a run without an onset: branches find a cost, or else it is what its log says."""
+    """The word for a run without an onset: collapsed if branches find a cost, else healthy."""
     word, why = _proved(gains, limits)
     if word == COLLAPSED:
         return word, why, gains[-1].step
@@ -140,7 +140,7 @@ def _widened(gains: Sequence[Gain], limits: Limits) -> tuple[str, str, int | Non
 
 
 def _proved(gains: Sequence[Gain], limits: Limits) -> tuple[str, str]:
-    """The gravest word of any place."""
+    """The most serious word of any place."""
     found = [_proved_at(gain, limits) for gain in gains]
     for word in (COLLAPSED, SUSPECTED):
         if said := [why for which, why in found if which == word]:
@@ -149,26 +149,26 @@ def _proved(gains: Sequence[Gain], limits: Limits) -> tuple[str, str]:
 
 
 def _proved_at(gain: Gain, limits: Limits) -> tuple[str, str]:
-    """Collapsed: it surely cost something, and something that counts. Sharp: surely nothing that counts."""
+    """Collapsed: a significant cost that is large enough. Sharp: no large cost is possible."""
     least = limits.rising * gain.scale
     low, high = gain.gain - gain.half, gain.gain + gain.half
     better = f"P(better) {gain.better[0]:.2f} ({gain.better[1]:.2f} … {gain.better[2]:.2f})"
     measured = f"{short(gain.gain)} ± {short(gain.half)} ({better}, {gain.seeds} branches each)"
     where = f"widened at step {gain.step:,}"
     if low > 0 and gain.gain > least and gain.better[1] > 0.5:
-        return COLLAPSED, f"{where} it ends better: cost {measured}"
+        return COLLAPSED, f"{where} it ends higher: cost {measured}"
     if high >= least:
-        more = f"--branches {2 * gain.seeds} may"
-        return SUSPECTED, f"branches cannot tell, {more}: {where} it gains {measured}"
+        more = f"--branches {2 * gain.seeds} may decide"
+        return SUSPECTED, f"the branches do not decide it, {more}: {where} it gains {measured}"
     if gain.gain + LONGER * gain.catching_up > least:
-        return SUSPECTED, f"branches are too short to tell: {where} they still rise, and gain {measured}"
+        return SUSPECTED, f"the branches are too short: {where} they still rise, and gain {measured}"
     return SHARP, f"harmless: {where} it gains {measured}"
 
 
 def _suspected(rows: LogRows, budget: int, found: Onset, limits: Limits) -> tuple[str, str]:
     steps, returns = column(rows, RETURN)
     if len(steps) < 5:
-        return SUSPECTED, "no return to judge it by"
+        return SUSPECTED, "there is no return in the log to judge it by"
     curve = smooth(returns)
     start, at, end = returns[:3].mean(), np.interp(found.step, steps, returns), curve[-1]
     before = np.interp(found.step - 0.1 * budget, steps, returns)
@@ -178,13 +178,13 @@ def _suspected(rows: LogRows, budget: int, found: Onset, limits: Limits) -> tupl
     stalled = at - before > least and rate_after < limits.slower * rate_before
     from_start = found.step <= rows[0][STEPS] + limits.lasting * budget
     doubts = {
-        "the return fell from then on": end - returns[steps <= max(found.step, steps[0])].max() < -least,
-        "the return rose on and fell again": end - curve[steps >= found.step].max(initial=end) < -least,
-        "it had not learned before, nor did it after": end - start < least,
-        "the return was rising when it came, and rose no more": stalled,
-        "nothing had been learned when it came": at - start < least and rate_after * budget < least,
-        "it was narrow from the start, and nothing says what it would have learned wider": from_start,
+        "the return fell after it": end - returns[steps <= max(found.step, steps[0])].max() < -least,
+        "the return rose after it and fell again": end - curve[steps >= found.step].max(initial=end) < -least,
+        "the return did not rise before or after it": end - start < least,
+        "the return was rising before it, and stopped rising": stalled,
+        "nothing had been learned before it": at - start < least and rate_after * budget < least,
+        "it was narrow from the start; the log cannot show what a wider policy would learn": from_start,
     }
     if doubt := next((why for why, holds in doubts.items() if holds), None):
         return SUSPECTED, doubt
-    return SHARP, "the return rose on" if end - at > least else "the return had levelled off before"
+    return SHARP, "the return still rose after it" if end - at > least else "the return had levelled off before it"

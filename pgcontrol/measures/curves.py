@@ -1,4 +1,4 @@
-"""Curves in a log: a metric over steps, each joint's spread, and what of a curve is more than noise."""
+"""Curves in a log: a metric over steps, the spread of each joint, and which changes of a curve exceed its noise."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,17 +11,17 @@ BAD, OUTLIERS = "rollout/quarantined", "rollout/outliers"
 
 
 def column(rows: LogRows, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values [n] of the rows that have the metric."""
+    """Steps and values [n] of the rows that contain the metric."""
     found = [(row[STEPS], row[name]) for row in rows if row.get(name) is not None]
     steps, values = zip(*found, strict=True) if found else ((), ())
     return np.array(steps, float), np.array(values, float)
 
 
 def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [n] and each joint's spread [n, A], in half-ranges, at the states that were visited then.
+    """Steps [n] and the spread of each joint [n, A], in half-ranges, in the states visited at that time.
 
-    Not at those of the first rollout: where a policy no longer goes, its mean drifts out of the bounds, and what is
-    clipped has no spread.
+    The states of the first rollout would not do: where a policy no longer goes, its mean drifts out of the bounds, and
+    clipped actions have no spread.
     """
     name = "health/visited_spread_joint"
     measured = [row for row in rows if row.get(f"{name}0") is not None]
@@ -31,16 +31,16 @@ def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Each value as the mean of the twentieth of the run that ends with it."""
+    """The mean over the preceding twentieth of the run, for each value."""
     window = max(1, len(values) // 20)
     return np.array([values[max(0, last - window) : last].mean() for last in range(1, len(values) + 1)])
 
 
 def counts(returns: np.ndarray, rising: float) -> float:
-    """The least change of the return that counts: this share of all it did, and more than its noise."""
+    """The smallest change of the return that counts: this fraction of its range, and more than its noise."""
     return max(rising * float(np.ptp(returns)), 3 * noise(returns))
 
 
 def noise(returns: np.ndarray) -> float:
-    """What a curve moves between neighbouring rows by chance: the median absolute change, as a deviation."""
+    """Random change of a curve between neighbouring rows: a standard deviation from the median absolute change."""
     return float(1.48 * np.median(np.abs(np.diff(returns)))) if len(returns) > 1 else 0.0

@@ -1,4 +1,4 @@
-"""How healthy an update is: pure functions of what it was made from and what it did."""
+"""Measures of how healthy an update is: pure functions of its data and its effect."""
 
 from collections.abc import Callable
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def sensitivity(log_prob: Callable[[Tensor], Tensor], params: Tensor, joints: int) -> Tensor:
-    """How far the log-probability of a policy's own choices moves when its params do, per joint: a scalar.
+    """How much the log-probability of a policy's own choices changes with its params, per joint: a scalar.
 
     √(E‖∇_params log π(choice | params)‖² / A), the root of the Fisher matrix's trace per joint. It is defined for every
-    head, on the numbers that the network gives out: a step δ of them costs KL ≈ ½ δᵀFδ, so KL goes with its square.
-    For a Gaussian ∇_μ log π = (choice − μ) / σ² and it is √(1/σ² + 2), growing without bound as σ falls (why one step
-    can destroy a narrow policy: Kakade 2002, section 3); for logits it is at most √2, and falls as they sharpen.
+    head, for the network's outputs: a step δ of them costs KL ≈ ½ δᵀFδ, so the KL grows with its square. For a Gaussian
+    ∇_μ log π = (choice − μ) / σ², and the measure is √(1/σ² + 2), which grows without bound as σ falls (this is why one
+    step can destroy a narrow policy: Kakade 2002, section 3). For logits it is at most √2, and falls as they sharpen.
 
     Args:
         log_prob: params [B, ...] -> log-probabilities [B] of choices drawn from these params.
@@ -28,9 +28,9 @@ def sensitivity(log_prob: Callable[[Tensor], Tensor], params: Tensor, joints: in
 def noise_scale(gradients: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """The gradient noise scale tr(Σ) / |G|², in samples, from gradients of parts of one batch.
 
-    A minibatch much smaller is mostly noise, one much larger learns no faster (McCandlish et al. 2018,
-    arXiv 1812.06162, eq. 2.8 and appendix A.1). The two unbiased estimates are given apart: each is noisy, and their
-    ratio over several updates should be one of sums.
+    A much smaller minibatch is mostly noise, a much larger one learns no faster (McCandlish et al. 2018,
+    arXiv 1812.06162, eq. 2.8 and appendix A.1). The two unbiased estimates are returned separately: each is noisy, so
+    sum each over several updates before dividing.
 
     Args:
         gradients: [n, P], each the mean gradient over `size` samples.
@@ -46,15 +46,15 @@ def noise_scale(gradients: Tensor, size: int) -> tuple[Tensor, Tensor]:
 
 
 def ratios(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and largest π_after / π_before of the choices made, from their log-probabilities [B]."""
+    """Smallest and largest π_after / π_before of the sampled choices, from their log-probabilities [B]."""
     change = after - before
     return change.min().exp(), change.max().exp()
 
 
 def skew(advantage: Tensor) -> Tensor:
-    """Third standardised moment of advantages [B]; 0 where they are all alike.
+    """Third standardised moment of advantages [B]; 0 if all are equal.
 
-    Far from 0, a few samples carry the update.
+    If it is far from 0, a few samples dominate the update.
     """
     centred = advantage - advantage.mean()
     scale = centred.square().mean().sqrt()
@@ -62,7 +62,7 @@ def skew(advantage: Tensor) -> Tensor:
 
 
 def pull(log_prob: Tensor, advantage: Tensor) -> Tensor:
-    """Correlation of advantages [B] with how surprising the choices were, −log π [B]; 0 where either is constant.
+    """Correlation of advantages [B] with the surprise of the choices, −log π [B]; 0 if either is constant.
 
     Below 0 the policy gradient narrows the policy, above 0 it widens it. For a Gaussian −log π is, up to a constant,
     half the sum over joints of ∂ log π / ∂ log σ, so this is the sign and the weight of the gradient on log σ. In

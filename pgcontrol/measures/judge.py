@@ -1,4 +1,4 @@
-"""All that a log says of a run, and what is known besides."""
+"""All verdicts on a run, from its log and from other information."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from pgcontrol.text import count
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a run besides its log.
+    """What is known about a run in addition to its log.
 
     Attributes:
-        joints: their names; those that are missing have numbers.
-        gains: what branches say, of each place where some begin.
-        reach: what others came to in as many steps.
+        joints: names of the joints; joints without a name have numbers.
+        gains: results of branches, for each place where some begin.
+        reach: what other runs reached after as many steps.
     """
 
     joints: Sequence[str] = ()
@@ -26,17 +26,17 @@ class Known:
 
 
 def routes(rows: LogRows, limits: Limits) -> list[Verdict]:
-    """Whether episodes of the training ended on few of the task's routes; nothing where the log does not say."""
+    """Whether training episodes ended on few of the task's routes; empty if the log does not contain it."""
     _, entropy = column(rows, ROUTES)
     if not len(entropy):
         return []
     end = float(smooth(entropy)[-1])
     word = FEWER_ROUTES if end < limits.uneven else HEALTHY
-    return [Verdict("routes", word, f"entropy {end:.2f} of the routes of the last episodes, 1: all alike")]
+    return [Verdict("routes", word, f"entropy {end:.2f} of the last episodes' routes; 1: all equally often")]
 
 
 def numbers(rows: LogRows) -> list[Verdict]:
-    """Transitions that nobody learned from, and outliers that the running moments bounded; nothing without any."""
+    """Transitions that were excluded from learning, and outliers that were bounded; empty if there are none."""
     bad = sum(column(rows, BAD)[1])
     steps, outliers = column(rows, OUTLIERS)
     found = [f"{count(int(bad), 'transition')} in quarantine"] if bad else []
@@ -48,14 +48,14 @@ def numbers(rows: LogRows) -> list[Verdict]:
 def judge(
     rows: LogRows, budget: int, status: str, limits: Limits | None = None, known: Known | None = None
 ) -> list[Verdict]:
-    """All verdicts: on the spread and the return, and on the mode, routes and bad numbers where there is ground.
+    """All verdicts: on the spread and the return, and on the mode, routes and bad numbers if the log contains them.
 
     Args:
-        rows: of metrics.jsonl.
+        rows: rows of metrics.jsonl.
         budget: environment steps of the whole run.
-        status: the manifest's.
-        limits: what counts as what.
-        known: what is known besides.
+        status: status in the manifest.
+        limits: thresholds.
+        known: further information.
     """
     limits, known = limits or Limits(), known or Known()
     spread = collapse(rows, budget, limits, known.gains, known.joints)

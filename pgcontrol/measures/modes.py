@@ -1,11 +1,11 @@
-"""The modes of what a policy might do in a state: how many, where, how much mass, and what lies between them.
+"""The modes of a policy's actions in a state: how many, where, how much probability, and what lies between them.
 
-A mode depends on the scale one looks at: eleven bins are eleven peaks, and a sample of any distribution has a peak at
-every draw. Here the scale is said and fixed: *the modes at width w are the peaks of the distribution smoothed with a
-Gaussian of deviation w* (scale space: Chaudhuri & Marron 2000, "Scale space view of curve estimation"). So defined, a
-mode is a fact about any distribution, with atoms or without, and a kernel estimate with that bandwidth is unbiased for
-it; what is left is sampling error, and a peak is believed only where its height above the valley exceeds `CERTAIN`
-standard errors of the difference.
+The number of modes depends on the scale: eleven bins are eleven peaks, and any sample has a peak at every draw. Here
+the scale is explicit and fixed: *the modes at width w are the peaks of the distribution smoothed with a Gaussian of
+standard deviation w* (scale space: Chaudhuri & Marron 2000, "Scale space view of curve estimation"). With this
+definition, any distribution has well-defined modes, also a discrete one, and a kernel estimate with that bandwidth is
+unbiased for the smoothed density. What remains is sampling error: a peak counts only if its height above the valley
+exceeds `CERTAIN` standard errors of the difference.
 """
 
 import math
@@ -14,23 +14,23 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage, signal, stats
 
-# half-ranges; torques closer than about three of them are one action: 11 bins, the usual number, are 0.2 apart
+# half-ranges; actions closer than about three of them count as one: 11 bins, the usual number, are 0.2 apart
 WIDTH = 0.1
-# standard errors; with three, one of a hundred samples of a uniform distribution has two modes, and joints are many
+# standard errors; with three, 1 % of samples of a uniform distribution would have two modes, and there are many joints
 CERTAIN = 4.0
-# a peak rises above its valley by at least this share of its height: the ripple of bins 2 w apart is 0.03
+# a peak must rise above its valley by this fraction of its height: the ripple of bins 2 w apart is 0.03
 PROMINENT = 0.1
-LEAST_MASS = 0.01  # less mass is a tail, or exploration
-PER_WIDTH = 4  # points of the grid in a width
+LEAST_MASS = 0.01  # parts with less probability are tails, or exploration
+PER_WIDTH = 4  # grid points per width
 
 
 class Modes(NamedTuple):
-    """M modes of draws [S, A], the heaviest first.
+    """M modes of draws [S, A], the most probable first.
 
     Attributes:
-        centre: [M, A] mean of the draws that belong to each.
-        mass: [M] shares of the draws.
-        low: [M] lower ends of the mass's 95 % interval (Wilson 1927).
+        centre: [M, A] mean of the draws of each mode.
+        mass: [M] fraction of the draws.
+        low: [M] lower ends of the 95 % intervals of `mass` (Wilson 1927).
         high: [M] upper ends.
     """
 
@@ -44,21 +44,21 @@ class Modes(NamedTuple):
 
 
 def width_for(resolution: float) -> float:
-    """The width for a head of that `resolution`: values on a grid 2 w apart are smoothed into one hill."""
+    """The width for a head with this `resolution`: it smooths values on a grid of spacing 2 w into one peak."""
     return max(WIDTH, resolution / 2)
 
 
 def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
-    """The modes of one state's draws.
+    """The modes of the draws in one state.
 
-    Draws are split at the surest valley of any joint's marginal, then each part at its own surest, until no part has
-    one. A mode is thus found if it stands out in some joint among those draws that earlier valleys have not taken
-    away: for the goals of a ring, bang-bang in several joints, or left-left against right-right. Two modes that differ
-    along a diagonal only, by less than either's width in every joint, are seen as one.
+    Draws are split at the most significant valley of any joint's marginal, then each part again, until no part has a
+    valley. So a mode is found if it stands out in some joint among the draws that remain after earlier splits: for
+    example goals on a ring, bang-bang actions of several joints, or "both left or both right". Two modes that differ
+    only along a diagonal, by less than their width in every joint, count as one.
 
     Args:
         draws: [S, A], in half-ranges.
-        width: of the smoothing, in half-ranges.
+        width: width of the smoothing, in half-ranges.
     """
     parts = sorted((p for p in _split(draws, width) if len(p) >= LEAST_MASS * len(draws)), key=lambda p: -len(p))
     centre = np.array([part.mean(0) for part in parts])
@@ -68,12 +68,12 @@ def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
 
 
 def distance(point: np.ndarray, found: Modes) -> float:
-    """From an action [A] to the nearest mode's centre, in half-ranges; 0 where all draws are one mode around it."""
+    """Distance of an action [A] from the nearest mode's centre, in half-ranges."""
     return float(np.linalg.norm(found.centre - point, axis=-1).min())
 
 
 def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
-    """How much goes on at an action [A]: smoothed density there as a share of its peak, the least over joints."""
+    """Smoothed density at an action [A], divided by its maximum: the smallest ratio over joints."""
     low, points = _grid(width)
     places = (point - low) / (width / PER_WIDTH)
     smoothed = [(at, _density(values, width)) for at, values in zip(places, draws.T, strict=True)]
@@ -81,7 +81,7 @@ def relief(draws: np.ndarray, point: np.ndarray, width: float = WIDTH) -> float:
 
 
 def _split(draws: np.ndarray, width: float) -> list[np.ndarray]:
-    """The draws of each part."""
+    """The draws of each mode."""
     valleys = [_valley(values, width) for values in draws.T]
     joint = max(range(len(valleys)), key=lambda j: valleys[j][0])
     certainty, cut = valleys[joint]
@@ -92,13 +92,13 @@ def _split(draws: np.ndarray, width: float) -> list[np.ndarray]:
 
 
 def _valley(values: np.ndarray, width: float) -> tuple[float, float]:
-    """(how many standard errors deep, where) of the surest valley of draws [n]; (0, anywhere) where there is none."""
+    """(depth in standard errors, position) of the most significant valley of draws [n]; (0, any) if there is none."""
     density = _density(values, width)
     peaks = signal.find_peaks(density)[0]
     order = np.lexsort((peaks, -density[peaks]))
     surest, where = 0.0, 0
     for rank, k in enumerate(order[1:], start=1):
-        # towards the nearest higher peak on either side; the shallower of the two valleys parts this peak from the rest
+        # compare with the nearest higher peak on either side; the shallower valley separates this peak from the rest
         higher = np.sort(peaks[order[:rank]])
         place = np.searchsorted(higher, peaks[k])
         sides = [(q, peaks[k]) for q in higher[:place][-1:]] + [(peaks[k], q) for q in higher[place:][:1]]
@@ -113,7 +113,7 @@ def _valley(values: np.ndarray, width: float) -> tuple[float, float]:
 
 
 def _lowest(density: np.ndarray, left: int, right: int) -> tuple[float, int]:
-    """The least density between two peaks, and the middle of where it is."""
+    """The smallest density between two peaks, and the middle of the place where it occurs."""
     between = density[left : right + 1]
     least = between.min()
     flat = np.flatnonzero(between <= least + 1e-9 * between.max())
@@ -121,13 +121,13 @@ def _lowest(density: np.ndarray, left: int, right: int) -> tuple[float, int]:
 
 
 def _grid(width: float) -> tuple[float, int]:
-    """Where it starts, and its points: the range and four widths beyond."""
+    """Start and number of points: the range plus four widths on either side."""
     low = -1.0 - 4 * width
     return low, math.ceil(-2 * low / width * PER_WIDTH) + 1
 
 
 def _density(values: np.ndarray, width: float) -> np.ndarray:
-    """Kernel estimate on the grid, of draws [n] counted at the nearest of its points."""
+    """Kernel density estimate on the grid; draws [n] are rounded to the nearest grid point."""
     low, points = _grid(width)
     place = np.rint((values - low) * (PER_WIDTH / width)).astype(int).clip(0, points - 1)
     count = np.bincount(place, minlength=points) * (PER_WIDTH / width / len(values))

@@ -1,4 +1,4 @@
-"""The word on the return of a run: healthy, no gain, declined, destroyed or stuck; and on that of its mode."""
+"""The verdict on the return of a run (healthy, no gain, declined, destroyed or stuck), and on its mode."""
 
 from typing import NamedTuple
 
@@ -12,11 +12,11 @@ MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
 
 
 class Reach(NamedTuple):
-    """What others came to in as many steps.
+    """What other runs reached after as many steps.
 
     Attributes:
         value: a return.
-        whose: in words, with their number.
+        whose: description of the runs, with their number.
     """
 
     value: float
@@ -24,34 +24,34 @@ class Reach(NamedTuple):
 
 
 def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = None) -> Verdict:
-    """What became of the return: destroyed, stuck, declined, no gain, or healthy.
+    """What happened to the return: destroyed, stuck, declined, no gain, or healthy.
 
-    Destroyed says that updates did it: one whose KL is a spike, with a drop behind it that does not recover, or all of
-    them, where the median KL is so large that each replaces the policy. Declined is the same loss without that ground.
-    Stuck stands still far below what others reached.
+    Destroyed means that updates caused the loss: one update whose KL is a spike and is followed by a drop that does not
+    recover, or all updates, if the median KL is so large that each update replaces the policy. Declined is the same
+    loss without such a cause. Stuck means that the return stays far below what other runs reached.
 
     Args:
-        rows: of metrics.jsonl.
-        status: the manifest's.
-        limits: what counts as what.
-        reach: what others came to.
+        rows: rows of metrics.jsonl.
+        status: status in the manifest.
+        limits: thresholds.
+        reach: what other runs reached.
     """
     if status == "diverged":
-        return Verdict("return", "destroyed", "numbers stopped being finite", int(rows[-1][STEPS]) if rows else None)
+        return Verdict("return", "destroyed", "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
     steps, returns = column(rows, RETURN)
     if len(steps) < 10:
-        return Verdict("return", NOT_JUDGED, f"{len(steps)} returns in the log")
+        return Verdict("return", NOT_JUDGED, f"the log has only {len(steps)} returns")
     if spike := _spiked(rows, limits):
         return spike
     curve, kl = smooth(returns), column(rows, KL)[1]
     start, best, end = returns[:3].mean(), curve.max(), curve[-1]
-    path = f"from {short(start)} by {short(best)} to {short(end)}"
+    path = f"from {short(start)} to {short(best)} at its best and {short(end)} at the end"
     lost = best - end > limits.drop * (best - start) and best - start > 5 * noise(returns)
     learned = not lost and end - start >= counts(returns, limits.rising)
     if not learned and len(kl) and (usual := float(np.median(kl))) > limits.large:
-        return Verdict("return", "destroyed", f"updates of {usual:.2g} nats in the median; the return went {path}")
+        return Verdict("return", "destroyed", f"the median KL of an update is {usual:.2g} nats; the return went {path}")
     if reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
-        what = f"at {short(end)} from step {since:,} on, where {reach.whose} reached {short(reach.value)}"
+        what = f"at {short(end)} since step {since:,}; {reach.whose} reached {short(reach.value)}"
         return Verdict("return", STUCK, what, since)
     if learned:
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
@@ -60,16 +60,16 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
 
 
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
-    """The step from which on a run stands still far below a return; None: it does not.
+    """The step since which a run stays far below a return; None: it does not.
 
-    Far below: it came less than `short_of` of the way there. Still: in its last quarter it rose by less than `rising`
-    of what is missing. The step is the first at which the curve was as high as it ends, less what counts.
+    Far below: it made less than the fraction `short_of` of the way. Stays: in its last quarter it rose by less than
+    `rising` of what is missing. The step is the first at which the curve was as high as at the end, minus what counts.
 
     Args:
         steps: [n].
         returns: [n], in training.
         reach: the return to compare with.
-        limits: what counts as what.
+        limits: thresholds.
     """
     curve = smooth(returns)
     start, end = returns[:3].mean(), curve[-1]
@@ -82,9 +82,9 @@ def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Lim
 
 
 def played(rows: LogRows, limits: Limits) -> list[Verdict]:
-    """Whether samples of the policy beat its mode; nothing where they were not evaluated.
+    """Whether samples of the policy beat its mode; empty if they were not evaluated.
 
-    The last three evaluations are taken together, as far as there are as many in the last quarter of the run.
+    Uses up to three evaluations of the last quarter of the run.
     """
     mode, sampled = column(rows, MODE), column(rows, SAMPLED)
     if not len(mode[0]) or len(mode[0]) != len(sampled[0]):
@@ -95,12 +95,12 @@ def played(rows: LogRows, limits: Limits) -> list[Verdict]:
     ahead = of_samples - of_mode
     if ahead.min() <= 0 or ahead.mean() <= limits.ahead * np.ptp(returns):
         return []
-    what = f"samples of the policy make {short(of_samples.mean())}, its mode {short(of_mode.mean())}"
+    what = f"mean return {short(of_samples.mean())} with samples, {short(of_mode.mean())} with the mode"
     return [Verdict("mode", WEAK_MODE, f"{what} ({len(ahead)} evaluation{'s' * (len(ahead) > 1)})")]
 
 
 def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:
-    """The first KL spike behind which a drop of the return does not recover; None: there is none."""
+    """The first KL spike that is followed by a lasting drop of the return; None: there is none."""
     steps, returns = column(rows, RETURN)
     at, kl = column(rows, KL)
     for i in range(5, len(kl)):
@@ -112,9 +112,9 @@ def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:
             continue
         start, best = had[:3].mean(), had[-10:].mean()
         gained = best - start
-        # nine tenths of the rest, not all of it: one lucky row is no recovery
+        # nine tenths of the rest, not all of it: one lucky row is not a recovery
         if gained > 5 * noise(had) and np.quantile(rest, 0.9) < best - limits.drop * gained:
-            why = f"KL {kl[i]:.2g} at step {at[i]:,.0f}, {kl[i] / max(usual, 1e-9):.0f} times the median before;"
-            why = f"{why} the return fell from {short(best)} to {short(rest.mean())} for good"
+            why = f"KL {kl[i]:.2g} at step {at[i]:,.0f}, {kl[i] / max(usual, 1e-9):.0f} times the median before it;"
+            why = f"{why} the return then fell from {short(best)} to {short(rest.mean())} and did not recover"
             return Verdict("return", "destroyed", why, int(at[i]))
     return None

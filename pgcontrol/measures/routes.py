@@ -1,4 +1,4 @@
-"""How evenly episodes use the routes of a task."""
+"""How evenly episodes use a task's routes."""
 
 import math
 
@@ -6,13 +6,13 @@ import numpy as np
 
 
 def route_entropy(route: np.ndarray, routes: int) -> float:
-    """How evenly successful episodes used the routes there are: 1 all alike, 0 always the same one.
+    """How evenly successful episodes use the routes: 1: all equally often, 0: always the same one.
 
-    H = −Σ_r p(r) log_R p(r), with p the frequencies of the routes among the successes and R their number (D3IL's
-    behaviour entropy: Jia et al. 2024, arXiv 2402.14606, section 3).
+    H = −Σ_r p(r) log_R p(r), where p are the frequencies of the routes among the successes and R is the number of
+    routes (D3IL's behaviour entropy: Jia et al. 2024, arXiv 2402.14606, section 3).
 
     Args:
-        route: what Task.route() said at the end of each episode, int [E]; −1, no success, is not counted.
+        route: the result of Task.route() at the end of each episode, int [E]; −1 (no success) is not counted.
         routes: R = len(task.routes).
 
     Returns:
@@ -25,25 +25,25 @@ def route_entropy(route: np.ndarray, routes: int) -> float:
 
 
 def occupancy(route: np.ndarray, routes: int, resamples: int = 2000) -> tuple[float, float, float]:
-    """The `route_entropy` of the policy behind the episodes, of any number of them, and its 95 % interval.
+    """An estimate of the policy's `route_entropy` for infinitely many episodes, with its 95 % interval.
 
-    That of the episodes themselves is too low where they are few: 24 routes taken alike score 0.96 in 100 episodes. So
-    Miller and Madow's (1955) (m − 1) / 2E is added, for the routes m seen in E successes.
+    The entropy of few episodes is too low: 24 equally frequent routes score 0.96 in 100 episodes. Therefore Miller and
+    Madow's (1955) correction (m − 1) / 2E is added, for m observed routes in E successes.
 
     Args:
-        route: the route each episode took, int [E]; −1 for none.
-        routes: R, how many there are.
-        resamples: of the bootstrap over episodes, from a fixed seed.
+        route: the route of each episode, int [E]; −1 for none.
+        routes: R, the number of routes.
+        resamples: number of bootstrap resamples of the episodes, with a fixed seed.
 
     Returns:
-        (estimate, low, high); nan where no episode succeeded.
+        (estimate, low, high); nan if no episode succeeded.
     """
     taken = np.bincount(route[route >= 0], minlength=routes)
     total = int(taken.sum())
     if routes == 1 or not total:
         same = route_entropy(route, routes)
         return same, same, same
-    # a route that was not seen may still be taken, by the rule of succession: an interval of one point would lie
+    # the rule of succession gives unobserved routes some probability; otherwise the interval could be a single point
     prior = (taken + 1 / routes) / (total + 1)
     again = np.random.default_rng(0).multinomial(total, prior, size=resamples)
     estimate = float(_corrected(taken, routes))

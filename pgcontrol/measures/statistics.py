@@ -1,4 +1,4 @@
-"""Statistics over seeds: a run is one draw, so intervals resample runs, never episodes."""
+"""Statistics over seeds. A run is one sample, so intervals resample runs, never episodes."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ RESAMPLES = 10_000
 CURVE_RESAMPLES = 2_000  # at each of many points of a curve
 LEVEL = 0.95
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: ours, the baseline's
+Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: of an arm, and of the baseline
 
 
 class Interval(NamedTuple):
@@ -31,18 +31,18 @@ class Interval(NamedTuple):
 def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """Interquartile mean: the mean of the middle half (Agarwal et al. 2021, arXiv 2108.13264, section 4.3).
 
-    Of fewer than four scores nothing can be cut off, and it is the mean. Where one is not known, neither is it.
+    With fewer than four scores nothing is cut off: it is the mean. It is NaN if a score is NaN.
     """
     scores = np.asarray(scores, float)
-    unknown = np.isnan(scores)  # SciPy goes slice by slice where it finds any
+    unknown = np.isnan(scores)  # SciPy is slow if there are any
     return np.where(unknown.any(axis), np.nan, stats.trim_mean(np.where(unknown, 0.0, scores), 0.25, axis))
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
-    """IQM of one score a seed, with its percentile bootstrap interval; resamples come from a fixed seed.
+    """IQM of one score per seed, with its percentile bootstrap interval (fixed random seed).
 
     Args:
-        scores: [n], at least one.
+        scores: [n], n ≥ 1.
     """
     scores = np.asarray(scores, float)
     resamples = np.random.default_rng(0).choice(scores, (RESAMPLES, len(scores)))
@@ -50,30 +50,30 @@ def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
 
 
 def iqm_band(*tasks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pointwise IQM over the runs of all tasks, and its stratified bootstrap bounds: three arrays [P].
+    """Pointwise IQM over the runs of all tasks, with stratified bootstrap bounds: three arrays [P].
 
     Args:
-        tasks: curves [n, P] of each task, which is a stratum: its runs are resampled among themselves.
+        tasks: curves [n, P] of each task. Each task is a stratum: its runs are resampled separately.
     """
     low, high = np.quantile(iqm(np.concatenate(_resampled(tasks), 1), axis=1), BOUNDS, axis=0)
     return iqm(np.concatenate(tasks), axis=0), low, high
 
 
 def _resampled(tasks: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """The runs of each task, [n, P], drawn among themselves: [CURVE_RESAMPLES, n, P]."""
+    """Resamples of the runs of each task, [n, P] -> [CURVE_RESAMPLES, n, P]."""
     rng = np.random.default_rng(0)
     return [runs[rng.integers(len(runs), size=(CURVE_RESAMPLES, len(runs)))] for runs in tasks]
 
 
 def difference(scores: Sequence[float], baseline: Sequence[float]) -> Interval:
-    """By how much the IQM of ours is above the baseline's; both samples are resampled."""
+    """IQM of `scores` minus IQM of `baseline`, with an interval; both samples are resampled."""
     x, y, rng = np.asarray(scores, float), np.asarray(baseline, float), np.random.default_rng(0)
     resamples = iqm(rng.choice(x, (RESAMPLES, len(x)))) - iqm(rng.choice(y, (RESAMPLES, len(y))))
     return Interval(float(iqm(x) - iqm(y)), *_bounds(resamples))
 
 
 def mean_interval(values: np.ndarray) -> Interval:
-    """The mean of values [n] and its 95 % interval (Student's t), which is infinite for one value."""
+    """The mean of values [n] with its 95 % interval (Student's t), which is infinite for a single value."""
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, -math.inf, math.inf)
@@ -84,16 +84,16 @@ def mean_interval(values: np.ndarray) -> Interval:
 
 
 def share_interval(hits: np.ndarray) -> Interval:
-    """The share of those, [n], that are not 0, and its 95 % interval (Wilson 1927)."""
+    """The fraction of non-zero values, [n], with its 95 % interval (Wilson 1927)."""
     k = np.count_nonzero(hits)
     low, high = stats.binomtest(k, len(hits)).proportion_ci(LEVEL, "wilson")
     return Interval(k / len(hits), float(low), float(high))
 
 
 def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: int = 1) -> float:
-    """Half of the interval of a difference of means (Welch 1947); infinite for fewer than two in either sample.
+    """Half-width of the interval of a difference of means (Welch 1947); infinite for samples of fewer than two.
 
-    95 %, or so wide that `of` such intervals all hold with as much (Bonferroni).
+    95 %, or wide enough that `of` such intervals hold jointly with 95 % (Bonferroni).
     """
     if min(len(x), len(y)) < 2:
         return math.inf
@@ -104,21 +104,21 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: 
 
 
 def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
-    """Of every pair of a run of ours and one of the baseline: 1 where ours scores more, a tie is half, [n, m]."""
+    """For every pair of an arm's run and a baseline's run: 1 if the arm's score is higher, 0.5 for a tie, [n, m]."""
     x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)
     return (x > y) + 0.5 * (x == y)
 
 
 def mann_whitney(pairs: Sequence[Pair]) -> float:
-    """How often samples of one distribution would be ordered as one-sidedly as these: the two-sided exact p-value.
+    """The exact two-sided p-value: how often equal distributions give samples that differ at least as much.
 
-    Ties share their ranks, and are exact, too: every way to deal out the scores within their task is counted.
+    Ties share their ranks, and are exact as well: all permutations of the scores within their task are counted.
 
     Args:
-        pairs: (ours, baseline) of each task; the statistic is the one of `probability_of_improvement`.
+        pairs: (arm, baseline) of each task; the statistic is the one of `probability_of_improvement`.
     """
     sizes = [2 * len(x) * len(y) for x, y in pairs]
-    unit = math.lcm(*sizes)  # whole numbers, so that equal sums over tasks meet
+    unit = math.lcm(*sizes)  # integers, so that equal sums over tasks are equal
     dealt, seen = {0: 1.0}, 0
     for (x, y), size in zip(pairs, sizes, strict=True):
         lead, ways = _deals(np.asarray(x, float), np.asarray(y, float))
@@ -132,25 +132,25 @@ def mann_whitney(pairs: Sequence[Pair]) -> float:
 
 
 def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
-    """Pairs won less pairs lost: as it is, and the share of each among all ways to deal out the scores."""
+    """Pairs won minus pairs lost: the observed number, and the frequency of each number over all permutations."""
     n, both = len(x), np.concatenate([x, y])
-    ranks = np.rint(2 * stats.rankdata(both)).astype(int)  # doubled, so that shared ones are whole
+    ranks = np.rint(2 * stats.rankdata(both)).astype(int)  # doubled, so that shared ranks are integers
     ways = np.zeros((n + 1, ranks.sum() + 1))
     ways[0, 0] = 1
-    for rank in ranks:  # ways[k, r]: to choose k of the scores so far, their ranks' sum r
+    for rank in ranks:  # ways[k, r]: number of ways to choose k of the scores so far with sum of ranks r
         ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
-    even = n * (len(both) + 1)  # the doubled sum of ranks where neither side leads
+    even = n * (len(both) + 1)  # the doubled sum of ranks if neither side leads
     share = ways[n] / ways[n].sum()
     return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
 
 
 def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
-    """P(a run of ours beats a run of the baseline), ties counted half (Agarwal et al. 2021, section 4.3).
+    """P(a run of the arm beats a run of the baseline); ties count half (Agarwal et al. 2021, section 4.3).
 
-    The mean over tasks; runs of either side are resampled within their task.
+    The mean over tasks; runs of both sides are resampled within their task.
 
     Args:
-        pairs: (ours, baseline) of each task.
+        pairs: (arm, baseline) of each task.
     """
     rng = np.random.default_rng(0)
     estimates, resamples = [], []
@@ -163,12 +163,13 @@ def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
 
 
 def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Performance profile: the share of runs that score above each threshold, its lower and upper bound, [P] each.
+    """Performance profile: the fraction of runs above each threshold, with its lower and upper bound, [P] each.
 
-    Agarwal et al. 2021, section 4.2, equation 2; the mean over tasks, runs resampled within theirs.
+    Agarwal et al. 2021, section 4.2, equation 2; the mean over tasks, with runs resampled within their task.
 
     Args:
         tasks: scores [n] of each task, on one scale.
+        thresholds: [P].
         thresholds: [P].
     """
     above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
@@ -177,15 +178,15 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
 
 
 def reached(x: np.ndarray, curve: np.ndarray, threshold: float) -> float | None:
-    """Where a curve first is at a threshold, on its x; None where it never is. Points that are not known are passed.
+    """The x at which a curve first reaches a threshold; None if it never does. NaN points are skipped.
 
-    Straight from the last point below it, (x₀, y₀), to the first at it, (x₁, y₁):
-    x₀ + (x₁ − x₀) (threshold − y₀) / (y₁ − y₀); a curve that begins at the threshold is there at its first point.
-    That is no finer than the points are: what the curve did between x₀ and x₁ nobody knows.
+    Linear interpolation from the last point below it, (x₀, y₀), to the first point at or above it, (x₁, y₁):
+    x₀ + (x₁ − x₀) (threshold − y₀) / (y₁ − y₀). If the curve begins at the threshold, the result is its first x.
+    The result is no more exact than the spacing of the points.
 
     Args:
         x: [P], increasing: steps or seconds.
-        curve: [P] values there.
+        curve: [P], values at x.
         threshold: in units of the curve.
     """
     known = np.flatnonzero(np.isfinite(curve))

@@ -1,4 +1,4 @@
-"""Verdicts: a word on each question about a run, and why; docs/diagnosis.md defends them."""
+"""Verdicts: a word for each question about a run, with the reason. docs/diagnosis.md explains them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,33 +14,33 @@ STUCK, WEAK_MODE = "stuck", "weak mode"
 
 @dataclass(frozen=True)
 class Limits:
-    """What counts as what."""
+    """The thresholds of verdicts."""
 
     share: float = option(0.05, "a joint is narrow below this spread, in half-ranges", above=0, below=1)
-    of_start: float = option(0.1, "... or below this share of its spread at the start", least=0, below=1)
-    lasting: float = option(0.05, "share of the budget for which it must stay narrow", least=0, below=1)
-    rising: float = option(0.1, "a change of the return counts above this share of all it did in the run", above=0)
-    slower: float = option(0.25, "learning has stalled below this share of its rate before", above=0, below=1)
-    spike: float = option(10.0, "an update's KL is a spike above this many times the median before", above=1)
-    spike_least: float = option(0.05, "... and above this, in nats", above=0)
-    large: float = option(1.0, "updates whose median KL is above this, in nats, replace the policy", above=0)
-    drop: float = option(0.5, "... when this share of all it had gained is lost for good", above=0, below=1)
-    short_of: float = option(0.5, "a run is stuck below this share of the way to what others reached", above=0, below=1)
-    ahead: float = option(0.1, "the mode is weak if samples beat it by this share of all the return did", above=0)
-    uneven: float = option(0.5, "routes are fewer when their entropy in training ends below this", least=0, below=1)
+    of_start: float = option(0.1, "... or below this fraction of its initial spread", least=0, below=1)
+    lasting: float = option(0.05, "fraction of the budget for which it must stay narrow", least=0, below=1)
+    rising: float = option(0.1, "smallest change of the return that counts, as a fraction of its range", above=0)
+    slower: float = option(0.25, "learning has stalled below this fraction of its earlier rate", above=0, below=1)
+    spike: float = option(10.0, "an update's KL is a spike above this multiple of the median before", above=1)
+    spike_least: float = option(0.05, "... and above this KL, in nats", above=0)
+    large: float = option(1.0, "median KL above which updates replace the policy, in nats", above=0)
+    drop: float = option(0.5, "... if this fraction of the gain is lost and not regained", above=0, below=1)
+    short_of: float = option(0.5, "stuck below this fraction of the way to what other runs reached", above=0, below=1)
+    ahead: float = option(0.1, "the mode is weak if samples beat it by this fraction of the return's range", above=0)
+    uneven: float = option(0.5, "entropy of the routes in training below which there are few", least=0, below=1)
 
     def narrow(self, start: np.ndarray) -> np.ndarray:
-        """The spread below which each joint is narrow, from its spread at the start: [A] -> [A], in half-ranges."""
+        """The spread below which each joint is narrow, for its initial spread: [A] -> [A], in half-ranges."""
         return np.maximum(self.share, self.of_start * start)
 
 
 class Verdict(NamedTuple):
-    """A word on one question, and why.
+    """A word for one question, with the reason.
 
     Attributes:
         about: the question: the spread, the mode, the return, the routes, or the choice of a route.
-        joints: names of those that it is about.
-        proved: whether a counterfactual says it.
+        joints: names of the affected joints.
+        proved: whether branches have shown it.
     """
 
     about: str
@@ -52,27 +52,27 @@ class Verdict(NamedTuple):
 
 
 def ill(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those that say that something is wrong, or may be: the gravest, which were judged last, first."""
+    """The verdicts that something is or may be wrong, the most serious (judged last) first."""
     return [v for v in reversed(verdicts) if v.word not in (HEALTHY, NOT_JUDGED)]
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """One line: what is wrong and why, or else all that is well."""
-    if told := ill(verdicts):
-        return "; ".join(f"{v.word} ({v.why})" for v in told)
+    """One line: what is wrong and why, or that all is well."""
+    if wrong := ill(verdicts):
+        return "; ".join(f"{v.word} ({v.why})" for v in wrong)
     well = [f"{v.about} {v.word} ({v.why})" if v.word != HEALTHY else f"{v.about}: {v.why}" for v in verdicts]
     return f"{words(verdicts)} ({'; '.join(well)})"
 
 
 def to_prove(diagnose: str, verdicts: Sequence[Verdict]) -> str:
-    """The end of a line: the command that finds out what the spread cost, where that is in doubt and not yet known."""
+    """The end of a line: the command that measures what the spread cost, if that is in doubt and not known yet."""
     known = any(v.about == "spread" and v.proved for v in verdicts)
     doubt = any(v.word == STUCK or (v.about == "spread" and v.step is not None) for v in verdicts)
-    return f"; did the spread cost it something? {diagnose} --branches 5" if doubt and not known else ""
+    return f"; to see whether the spread cost something: {diagnose} --branches 5" if doubt and not known else ""
 
 
 def words(verdicts: Sequence[Verdict]) -> str:
-    """The words alone, for tables."""
-    if told := ill(verdicts):
-        return ", ".join(v.word for v in reversed(told))
+    """Only the words, for tables."""
+    if wrong := ill(verdicts):
+        return ", ".join(v.word for v in reversed(wrong))
     return HEALTHY if any(v.word == HEALTHY for v in verdicts) else NOT_JUDGED

@@ -1,1 +1,1 @@
-"""Playing a policy to the end of an episode: evaluation, and what it might do."""
+"""Plays a policy to the end of an episode: evaluation, and the distribution of its actions."""

@@ -1,4 +1,4 @@
-"""The action distribution in a state as a picture can show it: a histogram per joint of what the policy might do."""
+"""The action distribution in a state in a form for pictures: a histogram for each joint, from samples."""
 
 from typing import Any, NamedTuple
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from pgcontrol.measures import spread
 from pgcontrol.policy import Policy
 
-DRAWS = 2048  # actions drawn in a state: a column that holds 5 % of the mass is off by 0.5 % (one deviation)
-COLUMNS = 61  # of a histogram over a joint's bounds: odd, so that the middle has one; 1/30 of the half-range wide
-BATCH = 65_536  # draws at a time, for memory
+DRAWS = 2048  # samples per state: a column with 5 % of the probability has a standard error of 0.5 %
+COLUMNS = 61  # columns of a histogram over a joint's bounds: odd, so that one is in the middle; 1/30 half-ranges wide
+BATCH = 65_536  # samples at a time, to limit memory
 
 
 class Density(NamedTuple):
-    """Histograms of S states and A joints, over the joints' bounds; of P parts of a chunk, S·P, a state's together.
+    """Histograms of S states and A joints over the joints' bounds; for P parts of a chunk S·P, grouped by state.
 
     Attributes:
-        columns: [S, A, `COLUMNS`] uint8: the fullest column of each histogram is 255.
-        spread: [S, A] float32: deviation of the draws, as a share of the joint's half-range.
-        discrete: whether choices are counted rather than measured, so that columns are bars and not points of a curve.
+        columns: [S, A, `COLUMNS`] uint8: the highest column of each histogram is 255.
+        spread: [S, A] float32: standard deviation of the samples, in half-ranges.
+        discrete: whether choices are discrete, so that columns are bars and not points of a curve.
     """
 
     columns: np.ndarray
@@ -31,13 +31,13 @@ class Density(NamedTuple):
 
 @torch.no_grad()
 def density(policy: Policy, obs: Tensor, seed: int, parts: int = 1) -> Density:
-    """What a policy might do in states, by drawing.
+    """Sample a policy's action distribution in states.
 
     Args:
-        policy: of any head.
+        policy: any policy.
         obs: [S, O] raw observations.
-        seed: of the draws.
-        parts: P, how many of a choice's H actions; 1 is the next action alone.
+        seed: seed of the samples.
+        parts: P, number of a choice's H actions to show; 1 is only the next action.
     """
     rng, head = torch.Generator().manual_seed(seed), policy.head
     columns, spreads = [], []
@@ -49,22 +49,22 @@ def density(policy: Policy, obs: Tensor, seed: int, parts: int = 1) -> Density:
         columns.append(histograms(unit))
     discrete = not head.choice_spec.dtype.is_floating_point
     counts = np.concatenate(columns).astype(np.float32)
-    if not discrete:  # a curve: the noise of so many draws is not the policy's
+    if not discrete:  # for a curve, remove the sampling noise
         counts = smooth(counts, 2)
     full = counts / counts.max(-1, keepdims=True)
     return Density(np.round(255 * full).astype(np.uint8), np.concatenate(spreads).astype(np.float32), discrete)
 
 
 def widened(columns: np.ndarray) -> np.ndarray:
-    """Bars of discrete choices [..., `COLUMNS`], as wide as they can be without touching."""
+    """Bars of discrete choices [..., `COLUMNS`], as wide as possible without touching."""
     used = np.flatnonzero(columns.any(tuple(range(columns.ndim - 1))))
-    half = max((np.diff(used).min() - 2) // 2, 0) if len(used) > 1 else 2  # columns on either side of a bar's own
+    half = max((np.diff(used).min() - 2) // 2, 0) if len(used) > 1 else 2  # columns added on either side of a bar
     padded = np.pad(columns, [(0, 0)] * (columns.ndim - 1) + [(half, half)])
     return np.max([padded[..., i : i + columns.shape[-1]] for i in range(2 * half + 1)], 0)
 
 
 def joint_names(env: VecEnv) -> tuple[str, ...]:
-    """Of the actuators, or of the joints that they move; numbers where actions are no actuators, or have no name."""
+    """Names of the actuators, or of the joints that they move; "joint N" for actions without such a name."""
     model, count = env.task.model if env.task else getattr(env, "model", None), env.action_low.numel()
     names = [_name(model, i) for i in range(count)] if model is not None and model.nu == count else [""] * count
     return tuple(name or f"joint {i}" for i, name in enumerate(names))
@@ -78,7 +78,7 @@ def _name(model: Any, actuator: int) -> str:
 
 
 def histograms(unit: np.ndarray) -> np.ndarray:
-    """Draws [D, S, A] in [-1, 1] -> counts [S, A, `COLUMNS`]; the columns on the bounds are half as wide as others."""
+    """Samples [D, S, A] in [-1, 1] -> counts [S, A, `COLUMNS`]; the columns at the bounds are half as wide."""
     states, joints = unit.shape[1:]
     column = ((unit.clip(-1, 1) + 1) / 2 * (COLUMNS - 1) + 0.5).astype(np.int64)
     cell = column + COLUMNS * (np.arange(joints) + joints * np.arange(states)[:, None])
@@ -86,9 +86,9 @@ def histograms(unit: np.ndarray) -> np.ndarray:
 
 
 def smooth(counts: np.ndarray, passes: int) -> np.ndarray:
-    """Histograms [..., `COLUMNS`] without the noise of the draws: a binomial kernel, of variance a half a pass.
+    """Histograms [..., `COLUMNS`] with less sampling noise: a binomial kernel with variance ½ per pass.
 
-    The columns on the bounds stay as they are: what clipping piles up there is no part of the curve beside it.
+    The columns at the bounds do not change: probability from clipping is not part of the curve next to it.
     """
     inner = counts[..., 1:-1]
     for _ in range(passes):

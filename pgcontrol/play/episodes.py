@@ -1,4 +1,4 @@
-"""The one loop that plays to the end of an episode: evaluation, recording, diagnosis and the viewer step through it."""
+"""The only loop that plays episodes to their end: evaluation, recording, diagnosis and the viewer use it."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,20 +10,20 @@ from torch import Tensor
 
 from pgcontrol.text import count
 
-LONGEST = 10_000  # steps after which an episode is cut off in an environment without a time limit
+LONGEST = 10_000  # steps after which an episode is truncated in an environment without a time limit
 
-# raw observations [N, O] -> actions [N, H, A], played one after the other before it is asked again
+# raw observations [N, O] -> actions [N, H, A], played one after the other before the next call
 Act = Callable[[Tensor], Tensor]
 
 
 class Played(NamedTuple):
-    """One step of N environments, and what it was made from.
+    """One step of N environments, with its inputs.
 
     Attributes:
         obs: [N, O] before the step.
         action: [N, A].
-        part: number of the action within its choice: 0 where the choice was made from `obs`.
-        going: which environments took the step, bool [N]; the others stood still.
+        part: index of the action within its choice; 0: the choice was made from `obs`.
+        going: which environments took the step, bool [N]; the others did not move.
     """
 
     obs: Tensor
@@ -34,24 +34,24 @@ class Played(NamedTuple):
 
 
 class Episodes:
-    """Episodes of N environments, played side by side, a step at a time, each environment to the end of its own.
+    """Episodes of N environments, played in parallel step by step, each to its own end.
 
-    A choice of H actions is played to its end before the next one is made. An iteration plays all that is left; what
-    happens between two steps (a look at the task, an environment taken out) is the caller's affair. An episode whose
-    simulation breaks down is truncated there.
+    A choice of H actions is played completely before the next one is made. Iteration plays all remaining steps; between
+    two steps, the caller may inspect the task or stop environments. An episode whose simulation becomes unstable is
+    truncated there.
 
     Attributes:
-        going: whose episode is not over, bool [N].
+        going: whose episode has not ended, bool [N].
     """
 
     def __init__(self, env: VecEnv, act: Act, obs: Tensor, going: Tensor | None = None):
-        """Begin, or go on, where the environments stand.
+        """Begin, or continue, in the environments' current states.
 
         Args:
             env: N environments.
             act: the agent.
-            obs: [N, O], what they show now.
-            going: who plays, bool [N]; None: all. The others stand still.
+            obs: [N, O], their current observations.
+            going: which ones play, bool [N]; None: all. The others do not move.
         """
         self.env, self.act, self.obs = env, act, obs
         self.going = torch.ones(env.num_envs, dtype=torch.bool) if going is None else going
@@ -61,12 +61,12 @@ class Episodes:
 
     @torch.no_grad()
     def step(self) -> Played:
-        """Play one step of those that are going; a choice before it where the last one is used up."""
+        """Play one step in the environments that are going, with a new choice if the last one is used up."""
         if self._chunk is None or self._part == self._chunk.shape[1]:
             self._chunk, self._part = self.act(self.obs), 0
         action = self._chunk[:, self._part]
         step = self.env.step(action, active=self.going)
-        if (broken := step.unstable) is not None:  # cut off at the state before, without reward
+        if (broken := step.unstable) is not None:  # truncate at the state before, without reward
             obs, reward = torch.where(broken.unsqueeze(1), self.obs, step.obs), step.reward.masked_fill(broken, 0.0)
             step = Step(obs, reward, step.terminated & ~broken, step.truncated | broken, step.terms)
         played = Played(self.obs, action, self._part, step, self.going)
@@ -74,7 +74,7 @@ class Episodes:
         over = played.step.terminated | played.step.truncated
         self.going = self.going & ~over
         if self._left == 0 and (cut := int(self.going.sum())):
-            what = f"{count(cut, 'episode')} cut off after {LONGEST:,} steps: their returns are of these steps alone"
+            what = f"{count(cut, 'episode')} truncated after {LONGEST:,} steps; returns contain only these steps"
             warnings.warn(f"{self.env.env_id} has no time limit; {what}", stacklevel=2)
             self.going = torch.zeros_like(self.going)
         return played
@@ -84,9 +84,9 @@ class Episodes:
             yield self.step()
 
     def stop(self, who: Tensor) -> None:
-        """These, bool [N], play no further."""
+        """Stop the environments `who`, bool [N]."""
         self.going = self.going & ~who
 
     def moved(self, obs: Tensor) -> None:
-        """The states were changed from outside: the next step begins with a choice from `obs` [N, O]."""
+        """Call it after changing the states: the next step begins with a choice from `obs` [N, O]."""
         self.obs, self._chunk = obs, None

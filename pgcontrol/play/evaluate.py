@@ -1,4 +1,4 @@
-"""Evaluation: returns of a frozen policy, by its mode and by its samples, and a recording of what it did."""
+"""Evaluation: returns of a fixed policy, by its mode and by its samples, and a recording of an episode."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -14,21 +14,21 @@ from pgcontrol.measures.routes import route_entropy
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
-# what a summary has of every task; the rest is what the task measures
+# measures in the summary of every task; tasks may add others
 COMMON = ("mean_reward", "std_reward", "low_reward", "high_reward", "mean_ep_length", "success", "route_entropy")
-OnStep = Callable[[Played], None]  # gets every step once it has been played
+OnStep = Callable[[Played], None]  # called after every step
 
 
 class Trace(NamedTuple):
-    """What happened in the first environment, for a video.
+    """The episode of the first environment, for a video.
 
     Attributes:
-        qpos: [T + 1, nq] positions, the start among them; None where the environment does not show them.
+        qpos: [T + 1, nq] positions, including the start; None if the environment has none.
         actions: [T, A].
         rewards: [T].
-        obs: [C, O] what was observed before each choice: C = T, or of a head that emits chunks T / H, rounded up.
-        own: the model fields that the environment had of its own, by name.
-        meters: [T + 1, 2] by name: what the task wanted and what it measured.
+        obs: [C, O] the observation before each choice: C = T, or for heads that emit chunks T / H, rounded up.
+        own: the environment's own values of model fields, by name.
+        meters: [T + 1, 2] by name: target and measured value.
     """
 
     qpos: np.ndarray | None
@@ -43,9 +43,9 @@ class EpisodeResults(NamedTuple):
     """Returns and lengths of whole episodes.
 
     Attributes:
-        routes: how many the task has.
-        route: by which of them each episode succeeded, int [N], −1 for none; None where the task has no routes.
-        metrics: what the task measured, [N] by name: the mean over an episode's steps, or of its end.
+        routes: number of the task's routes.
+        route: the route by which each episode succeeded, int [N], −1 for none; None if the task has no routes.
+        metrics: the task's own measures, [N] by name: means over an episode's steps, or values at its end.
     """
 
     returns: np.ndarray
@@ -56,7 +56,7 @@ class EpisodeResults(NamedTuple):
     metrics: Mapping[str, np.ndarray] = {}
 
     def before(self, other: "EpisodeResults") -> "EpisodeResults":
-        """These episodes, and behind them others; the trace is of these."""
+        """These episodes followed by others; keeps the trace of these."""
         joined = {name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("returns", "lengths")}
         route = None if self.route is None or other.route is None else np.concatenate([self.route, other.route])
         metrics = {name: np.concatenate([mine, other.metrics[name]]) for name, mine in self.metrics.items()}
@@ -66,17 +66,18 @@ class EpisodeResults(NamedTuple):
 def episodes(
     env: VecEnv, act: Act, seed: int, record: bool = False, on_step: OnStep | None = None, count: int | None = None
 ) -> EpisodeResults:
-    """Play one episode in every environment of `env`, from `seed`, without touching anything else.
+    """Play one episode in every environment of `env`, from `seed`, without side effects elsewhere.
 
     Args:
         env: N environments.
         act: the agent.
         seed: environment i starts from seed + i.
         record: keep a Trace of environment 0.
-        on_step: sees every step.
-        count: play so many episodes, N after N; None: N.
+        on_step: called after every step.
+        count: number of episodes, played N at a time; None: N.
 
     Returns:
+        EpisodeResults of N or `count` episodes.
         EpisodeResults of N or `count` episodes.
     """
     count = count or env.num_envs
@@ -87,7 +88,7 @@ def episodes(
 
 
 def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None, most: int) -> EpisodeResults:
-    """One episode in every environment, or in the first `most`; the others stand still."""
+    """One episode in every environment, or in the first `most`; the others do not move."""
     totals = torch.zeros(env.num_envs, dtype=torch.float64)
     lengths = torch.zeros(env.num_envs, dtype=torch.int64)
     sums: dict[str, Any] = {}
@@ -110,10 +111,10 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
     trace = None
     if record:
         places = None if qpos[0] is None else np.array(qpos)
-        told = {name: np.array([one[name] for one in meters]) for name in meters[0]}
-        trace = Trace(places, np.stack(actions), np.array(rewards), np.stack(seen), env.own(0), told)
+        measured = {name: np.array([one[name] for one in meters]) for name in meters[0]}
+        trace = Trace(places, np.stack(actions), np.array(rewards), np.stack(seen), env.own(0), measured)
     routes = env.task.routes if env.task else ()
-    # environments whose episode is over stand where it ended
+    # an environment whose episode has ended is still in its final state
     route = np.array(env.task.route())[:most] if env.task and routes else None
     returns, steps = totals.numpy()[:most], lengths.numpy()[:most]
     ending = env.task.ending() if env.task else {}
@@ -123,18 +124,18 @@ def _wave(env: VecEnv, act: Act, seed: int, record: bool, on_step: OnStep | None
 
 
 def _meters(env: VecEnv) -> dict[str, np.ndarray]:
-    """What the task wants and measures in the first environment, [2] by name."""
+    """Target and measured value of each meter in the first environment, [2] by name."""
     return {name: np.array(values[0], float) for name, values in env.task.meters().items()} if env.task else {}
 
 
 def policy_agent(policy: Policy, deterministic: bool, seed: int) -> Act:
-    """An agent that plays a policy's mode, or samples from it with a stream of its own."""
+    """An agent that plays a policy's mode, or samples from it with its own random stream."""
     rng = None if deterministic else torch.Generator().manual_seed(seed)
     return lambda obs: policy.act(obs, rng)[0]
 
 
 def random_agent(env: VecEnv, seed: int) -> Act:
-    """Uniform over the action bounds."""
+    """An agent with uniformly random actions within the bounds."""
     rng = torch.Generator().manual_seed(seed)
     low, span = env.action_low, env.action_high - env.action_low
     return lambda obs: low + span * torch.rand(len(obs), 1, low.numel(), generator=rng)
@@ -151,17 +152,17 @@ def demonstrator_agent(env: VecEnv, seed: int, noise: float = 1.0) -> Act:
 
 
 def zero_agent(env: VecEnv) -> Act:
-    """No torque at all (the nearest the bounds allow)."""
+    """An agent without any torque (the value nearest to 0 within the bounds)."""
     action = torch.zeros_like(env.action_low).clamp(env.action_low, env.action_high)
     return lambda obs: action.expand(len(obs), 1, -1)
 
 
 def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
-    """Mean, deviation, interval and mean length, by logged names; for a task with routes, success and their entropy.
+    """Mean, standard deviation, interval and mean length by logged names; success and route entropy if it has routes.
 
     The interval of one episode has equal ends.
     """
-    from pgcontrol.measures.statistics import mean_interval  # SciPy takes long to import
+    from pgcontrol.measures.statistics import mean_interval  # SciPy's import is slow
 
     mean, low, high = mean_interval(results.returns)
     if len(results.returns) == 1:

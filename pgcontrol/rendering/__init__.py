@@ -1,1 +1,1 @@
-"""From recorded states to films."""
+"""Makes videos from recorded states."""

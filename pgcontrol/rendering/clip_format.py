@@ -1,4 +1,4 @@
-"""What a clip is to look like, and how its frames follow the steps of recordings."""
+"""The format of a clip, and the timing of its frames relative to the steps of recordings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from pgcontrol.rendering.recording import Recording
 
 
 class Timing(NamedTuple):
-    """Time in a clip passes as in the episodes."""
+    """Frame rate and number of frames; time in a clip passes as in the episodes."""
 
     fps: Fraction
     frames: int
@@ -18,16 +18,16 @@ class Timing(NamedTuple):
 
 @dataclass(frozen=True)
 class ClipFormat:
-    """Size, length, rate and coarseness of a clip.
+    """Size, length, frame rate and quality of a clip.
 
     Attributes:
         size: (width, height) of one scene in pixels, even numbers.
-        seconds: the clip is at most this long; None for whole episodes.
+        seconds: maximum length of the clip; None: whole episodes.
         max_fps: steps above this rate are dropped.
-        crf: x264's constant rate factor: six more is half the bytes, and coarser.
+        crf: x264's constant rate factor; 6 more means half the file size and lower quality.
 
     Raises:
-        InputError: a size that cannot hold a caption or be yuv420p, or a length of nothing.
+        InputError: the size is too small for a caption or not possible in yuv420p, or the length is 0.
     """
 
     size: tuple[int, int] = (640, 480)
@@ -43,10 +43,10 @@ class ClipFormat:
             raise InputError(f"seconds: expected more than 0, got {self.seconds:g}")
 
     def timing(self, recordings: Sequence[Recording]) -> Timing:
-        """The rate and the number of frames of a clip that shows recordings side by side.
+        """The frame rate and number of frames of a clip that shows recordings side by side.
 
-        The rate is the control rate where that is no more than `max_fps`, else a whole fraction of it; the highest of
-        all recordings. The clip begins with their start and is as long as the longest, or `seconds`.
+        The rate is the control rate if it is at most `max_fps`, else a whole fraction of it; with several recordings,
+        the highest. All recordings start together, and the clip is as long as the longest, but at most `seconds`.
         """
         rates = [1 / recording.exact_dt for recording in recordings]
         fps = max(rate / -(-rate // Fraction(self.max_fps)) for rate in rates)

@@ -1,4 +1,4 @@
-"""From episodes of a policy to recordings, and from finished runs to clips."""
+"""Makes recordings of a policy's episodes, and clips of finished runs."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from pgcontrol.runs.load import load_with_meta, make_env
 
 
 def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **further: Any) -> Recording:
-    """An episode that a policy played from `seed`, as a recording; `further` are its other fields."""
+    """An episode that a policy played from `seed`, as a recording; `further` sets its other fields."""
     further |= {"head": policy.head.name, "own": trace.own, "meters": trace.meters}
     return Recording(env.env_id, seed, env.control_dt, trace.rewards, trace.qpos, trace.actions, **further)
 
@@ -35,29 +35,29 @@ def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **fu
 def distributions(
     policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, seconds: float | None
 ) -> ActionDistributions:
-    """What the policy might have done in an episode, for as long as the clip will be; None for the whole episode.
+    """The action distributions in an episode for the length of the clip; seconds None: for the whole episode.
 
-    Of a chunk, every part is shown as the choice was made: in the state of its first step.
+    All parts of a chunk show the distribution of the choice: in the state of the chunk's first step.
     """
     length, horizon = len(trace.actions), policy.head.horizon
     steps = length if seconds is None else min(length, int(seconds / env.control_dt) + 1)
     choices = -(-steps // horizon)
     shown = density(policy, torch.from_numpy(trace.obs[:choices]), seed, parts=horizon)
     chosen = spread.unit(torch.from_numpy(trace.actions[:steps]), policy.head.low, policy.head.high).numpy()
-    # the last chunk may go on
+    # the last chunk may be longer than the clip
     return ActionDistributions(shown.columns[:steps], shown.spread[:steps], chosen, joint_names(env), shown.discrete)
 
 
 @takes(VideoOptions)
 def video(options: VideoOptions) -> RenderResult:
-    """Render the newest policies of runs, from the same start state, side by side.
+    """Render the newest policies of runs side by side, from the same start state.
 
     Raises:
-        InputError: something there cannot be loaded, the file exists, or a setting is wrong.
-        RenderError: the clip could not be made; the message has what would help.
+        InputError: a run cannot be loaded, the file exists, or a setting is wrong.
+        RenderError: the clip could not be made; the message suggests what to do.
     """
     if options.out.exists() and not options.force:
-        raise InputError(f"{options.out} exists already; name another file, or say --force")
+        raise InputError(f"{options.out} exists already; choose another file, or pass --force")
     if options.out.suffix != ".mp4":
         raise InputError(f"--out {options.out}: must end in .mp4")
     clip = clip_format(options)
@@ -65,7 +65,7 @@ def video(options: VideoOptions) -> RenderResult:
 
 
 def clip_format(options: VideoOptions) -> ClipFormat:
-    """What the clip is to look like; InputError for a size that is none."""
+    """The clip's format; raises InputError for an invalid size."""
     try:
         width, height = (int(n) for n in options.size.lower().split("x"))
     except ValueError:
@@ -76,19 +76,19 @@ def clip_format(options: VideoOptions) -> ClipFormat:
 def video_of_runs(
     runs: Sequence[Path], out: Path, clip: ClipFormat, seed: int = 0, deterministic: bool = True, overlay: bool = False
 ) -> RenderResult:
-    """Play each run's newest policy for an episode from the same start state, and render them side by side.
+    """Play an episode with the newest policy of each run, from the same start state, and render them side by side.
 
     Args:
         runs: run folders or checkpoints, or recordings (.npz), which are rendered as they are.
         out: the mp4 file.
-        clip: what it is to look like.
-        seed: of the start state.
-        deterministic: the policies' modes instead of samples.
-        overlay: beside each scene, the action distribution of every joint.
+        clip: its format.
+        seed: seed of the start state.
+        deterministic: play the policies' modes instead of samples.
+        overlay: show the action distribution of every joint next to each scene.
 
     Raises:
-        InputError: something there cannot be loaded.
-        RenderError: the clip could not be made; the message has what would help.
+        InputError: a run cannot be loaded.
+        RenderError: the clip could not be made; the message suggests what to do.
     """
     recordings = list(runs)
     checkpoints = {i: checkpoint.latest(run) for i, run in enumerate(runs) if run.suffix != ".npz"}
@@ -107,15 +107,15 @@ def video_of_runs(
 
 
 def render_pending(folder: RunFolder, clip: ClipFormat, say: Callable[[str], object]) -> int:
-    """Make the clips of a run that are pending, but for those that another process makes at the same time.
+    """Render a run's pending clips, except those that another process is rendering.
 
     Args:
-        folder: the run's.
-        clip: what they are to look like.
-        say: gets a line for each clip that was made, and for each that could not be.
+        folder: the run's folder.
+        clip: format of the clips.
+        say: receives a line for each clip that was made or that failed.
 
     Returns:
-        How many could not be made; their recordings stay.
+        The number of clips that failed; their recordings are kept.
 
     Raises:
         InputError: a plug-in of the run is missing.
@@ -130,7 +130,7 @@ def render_pending(folder: RunFolder, clip: ClipFormat, say: Callable[[str], obj
     for out in clips:
         with claimed(out) as mine:
             if not mine:
-                say(f"{out}: another process renders it")
+                say(f"{out}: another process is rendering it")
                 continue
             try:
                 made = render_clip([recording_of(out)], out, clip, backend=backend)

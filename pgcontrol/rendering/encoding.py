@@ -1,4 +1,4 @@
-"""Frames to an H.264 file, one at a time, and a look at the file afterwards."""
+"""Encodes frames as an H.264 file, one at a time, and checks the file afterwards."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -11,12 +11,12 @@ import numpy as np
 from pgcontrol.machine.graphics import RenderError
 from pgcontrol.rendering.layout import Box
 
-DRIVER = "the graphics driver"  # what draws a scene, where no environment does
-DARK, FLAT = 8.0, 1.5  # mean and deviation of grey levels (0 to 255) that a picture of something exceeds
+DRIVER = "the graphics driver"  # draws the scenes of our tasks; other environments draw their own
+DARK, FLAT = 8.0, 1.5  # mean and standard deviation of grey levels (0 to 255) that a valid picture exceeds
 
 
 def encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, crf: int) -> None:
-    """Stream frames [height, width, 3] uint8 into an mp4: H.264, yuv420p. Holds one frame at a time.
+    """Write frames [height, width, 3] uint8 to an mp4: H.264, yuv420p. Keeps only one frame in memory.
 
     Raises:
         RenderError: ffmpeg stopped.
@@ -46,7 +46,7 @@ def decode(path: Path) -> Iterator[np.ndarray]:
     """The frames [height, width, 3] uint8 of a video, one at a time.
 
     Raises:
-        RenderError: not a video.
+        RenderError: the file is not a video.
     """
     try:
         with closing(imageio.get_reader(path, format="FFMPEG")) as reader:
@@ -57,16 +57,16 @@ def decode(path: Path) -> Iterator[np.ndarray]:
 
 
 def check(path: Path, frames: int, scenes: Sequence[Box], painters: Sequence[str] = (DRIVER,)) -> None:
-    """Decode a clip: it has so many frames, and something is to be seen in each of its scenes in some frame.
+    """Decode a clip, and check its number of frames and that each of its scenes shows something in some frame.
 
     Args:
         path: the clip.
-        frames: how many it is to have.
-        scenes: where each is on a frame.
-        painters: who drew them, each or all.
+        frames: expected number of frames.
+        scenes: position of each scene on a frame.
+        painters: who drew them: one name for each, or one for all.
 
     Raises:
-        RenderError: not so, or not a video.
+        RenderError: a check failed, or the file is not a video.
     """
     seen, count = [False] * len(scenes), 0
     for page in decode(path):
@@ -77,7 +77,7 @@ def check(path: Path, frames: int, scenes: Sequence[Box], painters: Sequence[str
     if not all(seen):
         where = "" if len(scenes) == 1 else f" of scene {seen.index(False) + 1}"
         painter = painters[seen.index(False) % len(painters)]
-        raise RenderError(f"the picture{where} is black or of one colour: {painter} draws nothing")
+        raise RenderError(f"the picture{where} is black or has only one colour: {painter} draws nothing")
 
 
 def _shows_something(picture: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""Recordings to a clip, and pictures of their steps: the work of the render process, where MUJOCO_GL is set before."""
+"""Draws recordings as a clip. This runs in the render process, which has set MUJOCO_GL before importing mujoco."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -29,21 +29,21 @@ from pgcontrol.rendering.recording import Recording
 SKY = (0.86, 0.89, 0.92)
 TILES = (np.array([150, 162, 172], np.uint8), np.array([118, 131, 143], np.uint8))
 LIGHT = np.array([-0.25, 0.5, -0.83])
-PERIOD = 2.0  # metres in which a floor repeats itself: a light and a dark tile
-SETTLING = 0.5  # seconds in which the camera's height follows: slower than a gait, faster than a fall
+PERIOD = 2.0  # metres after which the floor repeats: a light and a dark tile
+SETTLING = 0.5  # seconds, time constant of the camera's height: slower than a gait, faster than a fall
 
 
 class Stage:
-    """A task's model, dressed for the camera; shared by all recordings of the task, because a GL context is dear.
+    """A task's model with a uniform look; all recordings of the task share it, because a GL context is expensive.
 
-    The dress changes what is seen and nothing that moves: floors of agents that travel have no end, all floors and
-    skies look the same, distance fades into the sky, so that side by side only the agents differ. In software it is
-    also drawn in about half the time of the models' own look.
+    The look changes only what is visible: floors of travelling agents have no end, all floors and skies look the same,
+    and distant objects fade into the sky, so that videos side by side differ only in the agents. In software, it also
+    renders in about half the time of the models' own look.
     """
 
     def __init__(self, task: Task, size: tuple[int, int]) -> None:
         self.camera, (self.model, self._order) = task.camera, task.look()
-        self._changes = self.model is task.model  # another one has no use for what the recording's body has of its own
+        self._changes = self.model is task.model  # a model that is only for display has other fields
         self.data = mujoco.MjData(self.model)
         self._travels = self.camera.track is not None
         _dress(self.model, self.camera, size)
@@ -52,20 +52,20 @@ class Stage:
         self._view = free_camera(self.camera, self.model)
 
     def pose(self, qpos: np.ndarray, own: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Take the posture qpos [nq] of a body whose model has fields of its `own`.
+        """Set the posture qpos [nq] and the recording's `own` values of model fields.
 
         Returns:
-            The point [3] the camera has to look at.
+            The point [3] at which the camera must look.
 
         Raises:
-            RenderError: qpos or a field of another model.
+            RenderError: qpos or a field does not fit the model.
         """
         if qpos.shape != self._order.shape:
-            raise RenderError(f"the recording has {qpos.size} positions where the task has {self._order.size}")
+            raise RenderError(f"the recording has {qpos.size} positions, but the task has {self._order.size}")
         try:
             set_fields(self.model, own if self._changes else {})
         except ValueError as error:
-            raise RenderError(f"the recording is of another model: {error}") from None
+            raise RenderError(f"the recording belongs to another model: {error}") from None
         self.data.qpos[:] = qpos[self._order]
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
@@ -73,10 +73,10 @@ class Stage:
         return looked_at(self.camera, self.model, self.data)
 
     def shoot(self, lookat: np.ndarray) -> np.ndarray:
-        """The picture of the posture, [height, width, 3] uint8."""
+        """Render the current posture, [height, width, 3] uint8."""
         if self._travels:
-            # the floor walks along, by whole periods, so that it seems to stand still and never ends; drawn without end
-            # by MuJoCo (size 0) it would cost more than all the rest
+            # the floor moves along by whole periods, so that it seems to stand still and never ends; an infinite floor
+            # (size 0) would be slower in MuJoCo than everything else
             self.data.geom_xpos[self._floor, :2] = PERIOD * np.round(lookat[:2] / PERIOD)
         self._view.lookat[:] = lookat
         self._renderer.update_scene(self.data, self._view)
@@ -85,13 +85,13 @@ class Stage:
         scene.flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
         if self._travels:
             for light in scene.lights[: scene.nlight]:
-                light.pos[:] = lookat - 3.0 * np.array(light.dir)  # shadows reach only so far from their light
+                light.pos[:] = lookat - 3.0 * np.array(light.dir)  # shadows have a limited range
         _add_backdrop(scene, self.model.stat.extent * self.model.vis.map.fogend)
         return self._renderer.render()
 
 
 class RecordedScene:
-    """Draws recorded states; the camera keeps the agent in the middle and its height steady."""
+    """Draws recorded states. The camera keeps the agent in the middle, and changes its height slowly."""
 
     def __init__(self, recording: Recording, stage: Stage) -> None:
         assert recording.qpos is not None
@@ -100,7 +100,7 @@ class RecordedScene:
         self._height, self._step = stage.pose(self._qpos[0], self._own)[2], 0
 
     def draw(self, step: int) -> np.ndarray:
-        """The picture after `step` steps, 0 ≤ step ≤ T and never less than before: [height, width, 3] uint8."""
+        """The image after `step` steps, 0 ≤ step ≤ T, never smaller than before: [height, width, 3] uint8."""
         lookat = self._stage.pose(self._qpos[step], self._own)
         follow = 1.0 - math.exp(-(step - self._step) * self._dt / SETTLING)
         self._height += follow * (lookat[2] - self._height)
@@ -110,7 +110,7 @@ class RecordedScene:
 
 
 class ReplayedScene:
-    """Plays the actions of a `gym:ID` recording again, and films the environment's own picture."""
+    """Plays the actions of a `gym:ID` recording again, and uses the environment's own images."""
 
     def __init__(self, recording: Recording, size: tuple[int, int]) -> None:
         assert recording.actions is not None
@@ -120,28 +120,28 @@ class ReplayedScene:
             self._env = Copies(recording.env_id, 1, render_mode="rgb_array")
             self._env.reset([0], [recording.seed])
         except ValueError as error:
-            raise RenderError(f"{recording.env_id} cannot be filmed: {' '.join(str(error).split())}") from error
+            raise RenderError(f"{recording.env_id} cannot be rendered: {' '.join(str(error).split())}") from error
         self._step = 0
 
     def draw(self, step: int) -> np.ndarray:
         """See `RecordedScene.draw`.
 
         Raises:
-            RenderError: the rewards are not the recorded ones, or the environment gives no picture.
+            RenderError: the rewards differ from the recorded ones, or the environment returns no image.
         """
         while self._step < step:
             reward = self._env.step(self._actions[None, self._step], [0]).reward[0]
             expected = self._recording.rewards[self._step]
             if not np.isclose(reward, expected, rtol=1e-4, atol=1e-6):
                 raise RenderError(
-                    f"{self._recording.env_id} does not repeat itself from its seed and cannot be filmed afterwards: "
-                    f"reward {reward:.6g} at step {self._step + 1}, {expected:.6g} recorded"
+                    f"{self._recording.env_id} is not deterministic given its seed, so no video can be rendered: "
+                    f"reward {reward:.6g} at step {self._step + 1}, but {expected:.6g} was recorded"
                 )
             self._step += 1
         picture = self._env.render(0)
         whole = isinstance(picture, np.ndarray) and picture.dtype.kind in "ui"
         if not whole or picture.ndim != 3 or picture.shape[2] not in (3, 4):
-            expected = "whole numbers [height, width, 3], of the render_mode rgb_array"
+            expected = "whole numbers [height, width, 3], for render_mode rgb_array"
             raise RenderError(f"{self._recording.env_id}: render() returned {came(picture)}; expected {expected}")
         image, sky = Image.fromarray(picture[..., :3].astype(np.uint8)), tuple(round(255 * c) for c in SKY)
         return np.asarray(ImageOps.pad(image, self._size, color=sky))
@@ -151,12 +151,12 @@ Scene = RecordedScene | ReplayedScene
 
 
 def film(recordings: Sequence[Recording], path: Path, clip: ClipFormat) -> Timing:
-    """Draw recordings side by side into an .mp4 file, and check the file.
+    """Render recordings side by side to an .mp4 file, and check the file.
 
-    Recordings that hold action distributions show them in a panel beside their scene.
+    Recordings with action distributions show them in a panel next to their scene.
 
     Raises:
-        RenderError: it cannot be drawn, or the check failed.
+        RenderError: rendering or the check failed.
     """
     panel = panel_width(clip.size[0]) if any(r.distributions is not None for r in recordings) else 0
     layout, timing = Layout(len(recordings), clip.size, panel), clip.timing(recordings)
@@ -192,7 +192,7 @@ def _pages(
 
 
 def _titles(recordings: Sequence[Recording]) -> list[tuple[str, tuple[str, ...]]]:
-    """The head, and what else tells recordings apart; the run's name comes first where heads and steps do not."""
+    """The head, and other details; the run's name comes first if heads and steps do not differ."""
     alike = len({(r.head, r.step) for r in recordings}) < len(recordings)
     titles = []
     for r in recordings:
@@ -205,7 +205,7 @@ def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene
     """A scene for each recording, `size` = (width, height) in pixels.
 
     Raises:
-        RenderError: an environment that does not exist here, or does not fit its recording.
+        RenderError: an environment does not exist here, or does not fit its recording.
     """
 
     @functools.cache
@@ -213,7 +213,7 @@ def scenes(recordings: Sequence[Recording], size: tuple[int, int]) -> list[Scene
         try:
             return Stage(find(env_id)(), size)
         except UnknownEnv:
-            raise RenderError(f"the recording is of {env_id}, which is none of the tasks here") from None
+            raise RenderError(f"the recording is of {env_id}, which is not a task here") from None
 
     return [ReplayedScene(r, size) if r.replayed else RecordedScene(r, stage(r.env_id)) for r in recordings]
 
@@ -225,17 +225,17 @@ def _dress(model: mujoco.MjModel, camera: Camera, size: tuple[int, int]) -> None
     visual.headlight.ambient[:], visual.headlight.specular[:] = 0.35, 0.1
     visual.headlight.diffuse[:] = 0.4 if model.nlight else 0.6
     model.light_diffuse[:], model.light_specular[:] = 0.4, 0.1
-    # a light straight above, as the models have it, is where floors cast shadows on themselves
+    # with a vertical light, as in the models, floors would cast shadows on themselves
     model.light_dir[model.light_type == mujoco.mjtLightType.mjLIGHT_DIRECTIONAL] = LIGHT
     visual.rgba.fog[:] = (*SKY, 1.0)
-    extent = model.stat.extent  # the unit of what follows
+    extent = model.stat.extent  # the unit of the following values
     visual.map.fogstart, visual.map.fogend = 3.0 * distance / extent, 10.0 * distance / extent
     visual.map.zfar = 3.0 * visual.map.fogend
-    visual.map.shadowclip = distance / extent  # the agent's shadow alone, in finer pixels
+    visual.map.shadowclip = distance / extent  # only near the agent, for a higher resolution of its shadow
     for geom in np.flatnonzero(model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE):
         model.geom_rgba[geom] = 1.0
         if camera.track is not None:
-            model.geom_size[geom] = 12.0 * distance  # to where the fog is complete; the third is the mesh's width
+            model.geom_size[geom] = 12.0 * distance  # to where the fog is complete; the third is the grid's spacing
         if (material := model.geom_matid[geom]) >= 0:
             model.mat_texuniform[material], model.mat_texrepeat[material] = True, 1.0 / PERIOD
             model.mat_reflectance[material] = model.mat_specular[material] = 0.0
@@ -245,7 +245,7 @@ def _dress(model: mujoco.MjModel, camera: Camera, size: tuple[int, int]) -> None
 
 
 def _retile(model: mujoco.MjModel, texture: int) -> None:
-    """Light and dark of a floor's texture in our two colours."""
+    """Recolour the light and dark parts of a floor's texture."""
     if texture < 0 or model.tex_nchannel[texture] != 3:
         return
     begin, count = model.tex_adr[texture], model.tex_height[texture] * model.tex_width[texture] * 3
@@ -254,7 +254,7 @@ def _retile(model: mujoco.MjModel, texture: int) -> None:
 
 
 def _add_backdrop(scene: mujoco.MjvScene, distance: float) -> None:
-    """A wall behind everything, where the fog is complete: the sky of models that have none, without a horizon."""
+    """Add a wall behind everything, where the fog is complete: a sky without a horizon."""
     eye, wall = scene.camera[0], scene.geoms[scene.ngeom]
     forward, up = np.array(eye.forward, np.float64), np.array(eye.up, np.float64)
     frame = np.stack([np.cross(up, forward), up, forward], 1)

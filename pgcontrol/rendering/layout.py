@@ -1,4 +1,4 @@
-"""The page of a clip: panels in a grid, each with a caption bar above its scene."""
+"""The page of a clip: a grid of panels, each with a caption bar above its scene."""
 
 import functools
 import math
@@ -14,7 +14,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels, from the upper left corner."""
+    """A rectangle in pixels; (x, y) is its upper left corner."""
 
     x: int
     y: int
@@ -22,15 +22,15 @@ class Box(NamedTuple):
     height: int
 
     def of(self, page: np.ndarray) -> np.ndarray:
-        """That part of a page [height, width, ...], as a view."""
+        """This part of a page [height, width, ...], as a view."""
         return page[self.y : self.y + self.height, self.x : self.x + self.width]
 
 
 class Caption(NamedTuple):
-    """What a bar says: two lines, left and right.
+    """The content of a caption bar: two lines, each with a left and a right part.
 
     Attributes:
-        details: after the title, fainter, as many of them as there is room for.
+        details: shown after the title in a fainter colour, as many as fit.
     """
 
     title: str
@@ -42,19 +42,19 @@ class Caption(NamedTuple):
 
 
 class Layout:
-    """Where everything is, for `count` scenes of `size` = (width, height) pixels, each with a panel beside it.
+    """The positions of all parts, for `count` scenes of `size` = (width, height) pixels, each with a panel next to it.
 
-    Widths and heights come out even, as yuv420p wants them. `panel` is the panels' width, 0 for none; even.
+    Widths and heights are even, as yuv420p requires. `panel` is the width of the panels (even); 0: no panels.
 
     Attributes:
-        scenes: where each picture goes.
-        panels: where each panel goes, right of its picture.
+        scenes: position of each scene.
+        panels: position of each panel, right of its scene.
         page: (width, height) of a frame.
     """
 
     def __init__(self, count: int, size: tuple[int, int], panel: int = 0) -> None:
         width, height = size
-        across = width + panel  # of a scene with its panel
+        across = width + panel  # width of a scene with its panel
         columns = count if count <= 3 else math.ceil(math.sqrt(count))
         rows = math.ceil(count / columns)
         self._font_size = min(max(height // 20, 11), 40)
@@ -67,11 +67,11 @@ class Layout:
         self.page = columns * (across + GAP) - GAP, rows * (height + self.bar)
 
     def blank(self) -> np.ndarray:
-        """A page without pictures, [height, width, 3] uint8."""
+        """An empty page, [height, width, 3] uint8."""
         return np.full((self.page[1], self.page[0], 3), BAR, np.uint8)
 
     def write(self, page: np.ndarray, index: int, caption: Caption) -> None:
-        """Draw the bar above a scene into a page."""
+        """Draw the bar above a scene onto a page."""
         scene, panel = self.scenes[index], self.panels[index]
         bar = Box(scene.x, scene.y - self.bar, scene.width + panel.width, self.bar)
         bar.of(page)[:] = _bar(bar.width, bar.height, self._font_size, caption)
@@ -82,7 +82,7 @@ def _bar(width: int, height: int, size: int, caption: Caption) -> np.ndarray:
     draw, font, margin = ImageDraw.Draw(canvas), typeface(size), size // 2
 
     def line(y: int, left: str, right: str, color: tuple[int, ...], details: tuple[str, ...] = ()) -> None:
-        # the right side gives way to the left's first words, the left's details to the right side
+        # priority for space: the left text, then the right text, then the details
         room = width - 2 * margin
         left = _cut(left, font, room)
         right = right if font.getlength(f"{left}  {right}") <= room else ""
@@ -110,5 +110,5 @@ def _cut(text: str, font: Font, room: float) -> str:
 
 @functools.cache
 def typeface(size: int) -> Font:
-    """Pillow's own, `size` pixels high."""
-    return ImageFont.load_default(size)  # comes with Pillow: no font of the machine's is relied on
+    """Pillow's own font, `size` pixels high."""
+    return ImageFont.load_default(size)  # part of Pillow, so it does not depend on installed fonts

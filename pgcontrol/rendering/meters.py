@@ -1,4 +1,4 @@
-"""In a corner of a scene: what the task wants and what it measures, a bar each."""
+"""Meters in a corner of a scene: target and measured value of each quantity, as a bar."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ from PIL import Image, ImageDraw
 from pgcontrol.rendering.layout import BAR, FAINT, MARK, TEXT, typeface
 from pgcontrol.rendering.overlay import BASE, FULL
 
-OPACITY = 0.8  # of the board that the bars stand on
-MOST = 0.35  # of the picture's height: where the board would cover more, it is left out
-MEMORY = 0.2  # seconds that what is measured is averaged over, about half a stride
+OPACITY = 0.8  # opacity of the background of the bars
+MOST = 0.35  # fraction of the picture's height; if the meters would cover more, they are left out
+MEMORY = 0.2  # seconds over which measured values are averaged, about half a stride
 
 
 class Meters:
-    """Draws one recording's meters over its pictures of `size` = (width, height) pixels.
+    """Draws the meters of one recording on its images of `size` = (width, height) pixels.
 
-    All of one unit have one scale, to the largest that is wanted or measured in the recording. The unit is the name's
-    last word.
+    All meters with the same unit share one scale, up to the largest target or measured value in the recording. The unit
+    is the last word of the name.
     """
 
     def __init__(self, meters: Mapping[str, np.ndarray], control_dt: float, size: tuple[int, int]) -> None:
@@ -33,7 +33,7 @@ class Meters:
         self._row = round(1.5 * self._font)
 
     def draw(self, picture: np.ndarray, step: int) -> None:
-        """Draw the state after `step` steps into a picture [height, width, 3] uint8, in its lower left corner."""
+        """Draw the meters of the state after `step` steps onto an image [height, width, 3] uint8, at the lower left."""
         height = self._row * (len(self._meters) + 1) + self._font // 2
         if height > MOST * len(picture):
             return
@@ -42,7 +42,7 @@ class Meters:
         draw, font, margin = ImageDraw.Draw(board), typeface(self._font), self._font // 2
         right = self._width - margin
         bar = margin + self._label, right - 2 * self._number
-        draw.text((right, 0.7 * self._row), "wanted", MARK, font, anchor="rm")
+        draw.text((right, 0.7 * self._row), "target", MARK, font, anchor="rm")
         draw.text((right - self._number, 0.7 * self._row), "measured", FULL, font, anchor="rm")
         for i, (name, values) in enumerate(self._meters.items(), start=1):
             y = round((i + 0.7) * self._row)

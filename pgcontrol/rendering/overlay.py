@@ -1,4 +1,4 @@
-"""Beside a scene, per joint: the action distribution that was chosen from, the chosen action, the deviation."""
+"""The panel next to a scene: for each joint the action distribution, the chosen action, and the standard deviation."""
 
 import math
 
@@ -9,30 +9,30 @@ from pgcontrol.play.density import COLUMNS, widened
 from pgcontrol.rendering.layout import BAR, FAINT, MARK, TEXT, typeface
 from pgcontrol.rendering.recording import ActionDistributions
 
-FULL, BASE = (88, 178, 236), (70, 80, 92)  # of the distribution, and of the line it stands on
-WIDEST, NARROWEST = 0.5, 240  # a panel is half a scene wide, and no narrower than this many pixels
-ROWS = 8  # joints one below the other; more of them stand in columns
+FULL, BASE = (88, 178, 236), (70, 80, 92)  # colours of the distribution and of its base line
+WIDEST, NARROWEST = 0.5, 240  # a panel is half as wide as a scene, but at least this many pixels
+ROWS = 8  # joints per column
 
 
 def panel_width(width: int) -> int:
-    """Pixels of the panel beside a scene so wide; even."""
+    """Width in pixels of the panel for a scene of this width; even."""
     return 2 * round(max(WIDEST * width, NARROWEST) / 2)
 
 
 class Overlay:
-    """Draws the distributions of one recording in a panel of `size` = (width, height) pixels."""
+    """Draws the action distributions of one recording in a panel of `size` = (width, height) pixels."""
 
     def __init__(self, shown: ActionDistributions, size: tuple[int, int]) -> None:
         self._shown, self._size = shown, size
         joints = len(shown.joints)
         self._across = math.ceil(joints / ROWS)
         self._down = math.ceil(joints / self._across)
-        # bars stand apart, so that they are seen to be no curve
+        # gaps between the bars show that the values are discrete
         bars = shown.columns.swapaxes(0, 1)
         self._columns = np.stack([widened(joint) for joint in bars], 1) if shown.discrete else shown.columns
 
     def draw(self, step: int) -> np.ndarray:
-        """The panel of the choice that follows `step` steps, at the end the last one: [height, width, 3] uint8."""
+        """The panel for the choice after `step` steps (at the end, the last one): [height, width, 3] uint8."""
         shown, (width, height) = self._shown, self._size
         step = min(step, len(shown.chosen) - 1)
         canvas = Image.new("RGB", self._size, BAR)
@@ -43,7 +43,7 @@ class Overlay:
         for j, name in enumerate(shown.joints):
             left, top = (j // self._down) * cell + size // 2, (j % self._down) * room
             right, bottom = (j // self._down + 1) * cell - size // 2, top + room - 4
-            if room >= 2.4 * size:  # otherwise there is no room for words
+            if room >= 2.4 * size:  # otherwise there is no room for text
                 deviation = f"std {shown.spread[step, j]:.2f}"  # the font has no σ
                 if small.getlength(f"{name}  {deviation}") <= right - left:
                     draw.text((left, top + 1), name, TEXT, small)
@@ -67,7 +67,7 @@ class Overlay:
             x = np.concatenate([[left, left], (edges[1:-2] + edges[2:-1]) / 2, [right, right]])
             y = np.pad(np.pad(heights[1:-1], 1, mode="edge"), 1, constant_values=bottom - 1)
             draw.polygon(list(zip(x.tolist(), y.tolist(), strict=True)), FULL)
-            # what clipping piles up on a bound beyond the curve beside it is a bar
+            # probability at a bound that exceeds the curve next to it comes from clipping: draw it as a bar
             bars = [bound for bound, beside in ((0, 1), (COLUMNS - 1, COLUMNS - 2)) if columns[bound] > columns[beside]]
         for k in bars:
             draw.rectangle([edges[k], heights[k], edges[k + 1], bottom - 1], fill=FULL)

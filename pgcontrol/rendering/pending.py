@@ -1,7 +1,7 @@
-"""Recordings that a training has left of its evaluations: their clips are still to be made.
+"""Recordings of a training's evaluations whose clips have not been rendered yet.
 
-The recording videos/step_N.npz of a run lies where its clip, step_N.mp4, will be, and is deleted once that is made. A
-process locks the recording that it renders, so several may work on one run.
+The recording videos/step_N.npz of a run is next to where its clip, step_N.mp4, will be, and is deleted after rendering.
+A process locks the recording that it renders, so several processes may render clips of one run.
 """
 
 from collections.abc import Generator
@@ -15,17 +15,17 @@ from pgcontrol.rendering.render import partial_path
 
 
 def clip_path(videos: Path, step: int) -> Path:
-    """Where the clip of the evaluation at an environment step goes, in a run's videos/."""
+    """Path of the clip of the evaluation at an environment step, in a run's videos/."""
     return videos / f"step_{step:09d}.mp4"
 
 
 def recording_of(clip: Path) -> Path:
-    """Where its recording waits."""
+    """Path of the clip's recording."""
     return clip.with_suffix(".npz")
 
 
 def pending(videos: Path, until: int | None = None) -> list[Path]:
-    """The clips of a run that are still to be made, oldest first; of steps up to `until`."""
+    """Clips of a run that have not been rendered, oldest first; only up to step `until`."""
     steps = (file.stem.removeprefix("step_") for file in videos.glob("step_*.npz"))
     numbers = sorted(int(step) for step in steps if step.isdigit())
     return [clip_path(videos, step) for step in numbers if until is None or step <= until]
@@ -33,10 +33,10 @@ def pending(videos: Path, until: int | None = None) -> list[Path]:
 
 @contextmanager
 def claimed(clip: Path) -> Generator[bool]:
-    """Keep a recording to this process, and clear away what a killed one left of its clip.
+    """Lock a recording for this process, and remove partial files of a killed process.
 
     Yields:
-        Whether the clip is to be made here: False where another process makes it, or has made it.
+        Whether this process should render the clip: False if another process is rendering or has rendered it.
     """
     with ExitStack() as held:
         try:
@@ -50,7 +50,7 @@ def claimed(clip: Path) -> Generator[bool]:
 
 
 def clear(videos: Path) -> None:
-    """Remove recordings and clips whose writer was killed; only for the process that trains the run."""
+    """Remove partial recordings and clips of killed processes; only for the process that trains the run."""
     for left in videos.glob(".step_*.npz.*"):
         left.unlink(missing_ok=True)
-    files.clear(videos, "step_*")  # clips, which others may be making
+    files.clear(videos, "step_*")  # not clips: another process may be writing them

@@ -1,4 +1,4 @@
-"""Where points of the world lie in a picture, and the actions that are pushes there."""
+"""Projects points of the world into a picture, and actions that are pushes."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -8,20 +8,20 @@ import mujoco
 import numpy as np
 from pgcontrol_envs.task import Camera, Task
 
-FULL_PUSH = 0.2  # length of the largest push along an axis, as a share of the picture's height
+FULL_PUSH = 0.2  # length of the largest push along an axis, as a fraction of the picture's height
 
 
 class Push(NamedTuple):
-    """Actions of two joints that push a body in a plane, drawn as arrows from it in a perspective picture.
+    """Actions of two joints that push a body in a plane, as arrows in a perspective picture.
 
     Attributes:
-        eye: [3], the camera's place, m.
-        frame: [3, 3]: the camera's unit vectors to the right, up and forward, a row each.
-        focal: pixels that a length covers at a distance equal to it.
+        eye: [3], position of the camera, m.
+        frame: [3, 3]: the camera's unit vectors to the right, up and forward, one per row.
+        focal: focal length in pixels.
         size: (width, height) of the picture, pixels.
-        place: [3], the body's, m.
-        middle: [3] from the place to the arrow's tip of the action in the middle of its bounds.
-        axes: [2, 3] added to it by each joint's half-range: forces of both joints are drawn to one scale.
+        place: [3], position of the body, m.
+        middle: [3] arrow of the action in the middle of its bounds.
+        axes: [2, 3] what each joint's half-range adds to the arrow; both joints have the same scale for forces.
     """
 
     eye: np.ndarray
@@ -33,7 +33,7 @@ class Push(NamedTuple):
     axes: np.ndarray
 
     def pixels(self, actions: np.ndarray) -> np.ndarray:
-        """Actions [..., 2] in half-ranges -> the tips of their arrows in the picture [..., 2], from its upper left."""
+        """Tips of the arrows of actions [..., 2] (half-ranges) in the picture [..., 2], from its upper left corner."""
         tips = self.place + self.middle + actions @ self.axes
         right, up, depth = np.moveaxis((tips - self.eye) @ self.frame.T, -1, 0)
         x, y = self.size[0] / 2 + self.focal * right / depth, self.size[1] / 2 - self.focal * up / depth
@@ -41,14 +41,14 @@ class Push(NamedTuple):
 
     @property
     def origin(self) -> np.ndarray:
-        """Where the arrows begin in the picture [2]."""
+        """Start of the arrows in the picture [2]."""
         return self._replace(middle=np.zeros(3)).pixels(np.zeros(2))
 
 
 def push(task: Task, qpos: np.ndarray, size: tuple[int, int]) -> Push | None:
-    """How a task's actions are drawn on its picture of the state qpos [nq]; None where they are no pushes in a plane.
+    """How to draw a task's actions on a picture of the state qpos [nq]; None if they are not pushes in a plane.
 
-    The model itself says whether they are: both of its motors drive sliding joints, and of one body.
+    They are if the model has two motors that drive sliding joints of the same body.
     """
     model, joints = task.model, task.model.actuator_trnid[:, 0]
     if model.nu != 2 or (model.actuator_trntype != mujoco.mjtTrn.mjTRN_JOINT).any():
@@ -66,21 +66,21 @@ def push(task: Task, qpos: np.ndarray, size: tuple[int, int]) -> Push | None:
     mujoco.mjv_cameraFrame(eye, forward, up, right, data, camera)
     focal = float(size[1] / 2 / np.tan(np.radians(model.vis.global_.fovy) / 2))
     low, high = model.actuator_ctrlrange.T[..., None]
-    force = model.actuator_gear[:, :1] * data.xaxis[joints]  # N for each unit of control
+    force = model.actuator_gear[:, :1] * data.xaxis[joints]  # N per unit of control
     axes, middle = (high - low) / 2 * force, ((high + low) / 2 * force).sum(0)
     scale = FULL_PUSH * size[1] / focal * ((place - eye) @ forward) / np.linalg.norm(axes, axis=1).max()
     return Push(eye, np.stack((right, up, forward)), focal, size, place, scale * middle, scale * axes)
 
 
 def free_camera(camera: Camera, model: mujoco.MjModel) -> mujoco.MjvCamera:
-    """A task's camera, which looks wherever `lookat` is set to."""
+    """A task's camera as a free camera, which looks at its `lookat`."""
     view = camera.of(model)
     view.type = mujoco.mjtCamera.mjCAMERA_FREE
     return view
 
 
 def looked_at(camera: Camera, model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """The point [3] in the middle of the picture, after mj_kinematics and mj_comPos."""
+    """The point [3] in the middle of the picture; call it after mj_kinematics and mj_comPos."""
     if camera.track is None:
         return np.array(camera.lookat)
     return data.subtree_com[model.body(camera.track).id].copy()

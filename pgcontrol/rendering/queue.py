@@ -1,4 +1,4 @@
-"""Clips during training: one render process at a time, at the lowest priority, and nothing that can stop a run."""
+"""Renders clips during training: one process at a time with the lowest priority; errors cannot stop the run."""
 
 import contextlib
 import time
@@ -14,21 +14,22 @@ from pgcontrol.rendering.recording import Recording
 from pgcontrol.rendering.render import RenderJob
 from pgcontrol.text import count
 
-LONGEST = 120.0  # seconds that a training waits at its end for clips, if it has taken as long itself
+LONGEST = 120.0  # maximum time in seconds that a training waits for clips at its end
 
 
 class RenderQueue:
-    """Renders a run's recordings in the background; `poll` it now and then. As a context, it leaves no process behind.
+    """Renders a run's recordings in the background; call `poll` regularly. As a context, it leaves no process behind.
 
-    Those of clips that failed, were dropped or came too late stay: `pgcontrol video RUN --pending` renders them.
+    Recordings of clips that failed, were dropped or came too late are kept: `pgcontrol video RUN --pending` renders
+    them.
 
     Args:
-        videos: the run's folder of clips; no other process trains this run.
-        say: gets a line about trouble, of each kind (failed, dropped, no graphics) the first time only.
-        clip: what the clips look like.
-        capacity: clips that may wait; one more drops the oldest of them.
-        timeout: seconds after which a clip is given up. Generous, because beside a training that uses all cores a
-            process of this priority gets a few percent of one.
+        videos: the run's folder of clips; no other process may train this run.
+        say: receives a message about each kind of problem (failed, dropped, no graphics), once.
+        clip: format of the clips.
+        capacity: number of clips that may wait; one more drops the oldest.
+        timeout: seconds after which a clip is given up. Long, because a process with this priority gets a few percent
+            of a core while a training uses all cores.
     """
 
     def __init__(
@@ -43,26 +44,26 @@ class RenderQueue:
         self._videos, self._say, self._clip, self._capacity, self._timeout = videos, say, clip, capacity, timeout
         self._waiting: deque[Path] = deque()
         self._job: RenderJob | None = None
-        self._claim = contextlib.ExitStack()  # on the recording of the clip in work
+        self._claim = contextlib.ExitStack()  # lock on the recording that is being rendered
         self._backend: str | None = None
         self._no_graphics = False
         self._said: set[str] = set()
 
     def __len__(self) -> int:
-        """Clips waiting or in work."""
+        """Number of clips that are waiting or being rendered."""
         return len(self._waiting) + (self._job is not None)
 
     def take_up(self, until: int) -> None:
-        """Put in the queue what an earlier session has left of steps up to `until`; later steps are played again."""
+        """Enqueue clips of an earlier session for steps up to `until`; later steps will be played again."""
         clear(self._videos)
         self._waiting.extend(pending(self._videos, until))
 
     def submit(self, recording: Recording) -> None:
-        """Keep a recording, put its clip in the queue, and return at once."""
+        """Save a recording and enqueue its clip; returns immediately."""
         out = clip_path(self._videos, recording.step)
         try:
             recording.save(recording_of(out))
-        except OSError as error:  # a full disk costs the clip, not the run
+        except OSError as error:  # with a full disk the clip is lost, but the run continues
             self._say(f"no clip of step {recording.step:,}: {error}")
             return
         if self._no_graphics:
@@ -70,11 +71,13 @@ class RenderQueue:
         self._waiting.append(out)
         if len(self._waiting) > self._capacity:
             late = self._waiting.popleft()
-            self._say_once("dropped", f"clips come faster than they render; left out {late.name}, its recording stays")
+            self._say_once(
+                "dropped", f"clips come faster than they are rendered; skipped {late.name}, kept its recording"
+            )
         self.poll()
 
     def poll(self) -> None:
-        """See whether the clip in work is done, start the next. Never waits, never raises."""
+        """Check whether the current clip is done, and start the next one. Never waits, never raises."""
         if self._job is not None:
             self._collect(self._job)
         while self._job is None and self._waiting:
@@ -83,23 +86,23 @@ class RenderQueue:
                 self._claim.close()
                 continue
             try:
-                # the first finds the backend, the others are spared the search
+                # the first job finds the backend; later ones reuse it
                 self._job = RenderJob(
                     [recording_of(out)], out, self._clip, timeout=self._timeout, backend=self._backend, niceness=19
                 )
-            except OSError as error:  # no memory or no descriptors for another process
+            except OSError as error:  # not enough memory or file descriptors for another process
                 self._claim.close()
-                self._say_once("failed", f"no clip: {out.name}: {error}; its recording stays")
+                self._say_once("failed", f"no clip: {out.name}: {error}; its recording is kept")
 
     def finish(self, trained: float, interrupt: object = False) -> None:
-        """Wait for clips still to come, unless `interrupt` becomes true: at most `LONGEST`, and as long as was trained.
+        """Wait for the remaining clips: at most `LONGEST`, and at most as long as the training took.
 
         Args:
-            trained: seconds.
-            interrupt: true as soon as nobody wants to wait.
+            trained: duration of the training in seconds.
+            interrupt: waiting ends when it becomes true.
         """
         if len(self):
-            self._say(f"rendering the last clips ({len(self)}); Ctrl-C leaves without them")
+            self._say(f"rendering the last clips ({len(self)}); press Ctrl-C to stop waiting")
         deadline = time.monotonic() + min(trained, LONGEST)
         while len(self) and time.monotonic() < deadline and not interrupt:
             time.sleep(0.05)
@@ -115,10 +118,10 @@ class RenderQueue:
             self._job.kill()
             self._done()
         if left := pending(self._videos):
-            from pgcontrol.runs.folder import RunFolder  # the worlds come with it, which a queue alone does without
+            from pgcontrol.runs.folder import RunFolder  # imported late: it imports the environments
 
             command = RunFolder(self._videos.parent).command("video", "--pending")
-            self._say(f"{count(len(left), 'clip')} still to be rendered: {command}")
+            self._say(f"{count(len(left), 'clip')} not rendered yet: {command}")
 
     def _collect(self, job: RenderJob) -> None:
         try:
@@ -128,7 +131,7 @@ class RenderQueue:
             self._waiting.clear()
             self._say_once("graphics", f"no clips: {error}")
         except (RenderError, OSError, ValueError) as error:
-            self._say_once("failed", f"no clip: {error}; its recording stays")
+            self._say_once("failed", f"no clip: {error}; its recording is kept")
         else:
             if result is None:
                 return

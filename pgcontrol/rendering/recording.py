@@ -1,4 +1,4 @@
-"""What an evaluation keeps of an episode so that it can be filmed later, by another process."""
+"""A recording of an episode, from which another process can make a video later."""
 
 import io
 import json
@@ -13,18 +13,18 @@ from pgcontrol.machine import files
 from pgcontrol.machine.archives import read_npz
 
 FORMAT = "pgcontrol recording 1"
-MAPPINGS = ("own", "meters")  # fields that are arrays by name
+MAPPINGS = ("own", "meters")  # fields that are dicts of arrays
 
 
 class ActionDistributions(NamedTuple):
-    """What a policy might have done, and did, at the first S steps of an episode, joint by joint.
+    """A policy's action distributions and actions in the first S steps of an episode, for each joint.
 
     Attributes:
-        columns: [S, A, C] uint8: histograms of what it might have done, of a chunk's later steps as it was chosen.
-        spread: [S, A] deviation of the same, as a share of the joint's half-range.
-        chosen: [S, A] what it did, on the same scale.
+        columns: [S, A, C] uint8: histograms of the distribution; all steps of a chunk have that of the choice.
+        spread: [S, A] standard deviation of the distribution, in half-ranges.
+        chosen: [S, A] the chosen actions, in half-ranges.
         joints: A names.
-        discrete: whether columns are bars rather than points of a curve.
+        discrete: whether columns are bars; otherwise they are points of a curve.
     """
 
     columns: np.ndarray
@@ -36,26 +36,26 @@ class ActionDistributions(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """One episode: its states or, for environments that are not ours, its seed and actions.
+    """One episode: its states or, for foreign environments, its seed and actions.
 
-    A task of pgcontrol_envs is drawn from `qpos`. A `gym:ID` environment is played again instead, by
-    `gymnasium.make(ID)`, `reset(seed)` and the recorded actions, so its episode must have begun with that reset, and it
-    must be deterministic; the renderer compares the rewards and refuses a replay that took another course.
+    A task of pgcontrol_envs is drawn from `qpos`. A `gym:ID` environment is played again with `gymnasium.make(ID)`,
+    `reset(seed)` and the recorded actions. So its episode must have begun with that reset, and it must be
+    deterministic. The renderer compares the rewards and refuses a replay that differs.
 
     Attributes:
         env_id: task id, or gym:ID.
         control_dt: seconds per step.
         rewards: [T].
-        qpos: [T + 1, nq] generalised positions, the start among them.
-        actions: [T, A] actions as the environment got them, flattened.
-        step: environment steps the policy was trained for.
+        qpos: [T + 1, nq] generalised positions, including the start.
+        actions: [T, A] actions of the environment, flattened.
+        step: training steps of the policy.
         run: name of the run.
-        distributions: of the first S ≤ T steps; None: not kept.
-        own: the model fields that the environment had of its own, by name: a target's place, a body's mass.
-        meters: [T + 1, 2] by name: what the task wanted and what it measured in each state (`Task.meters`).
+        distributions: of the first S ≤ T steps; None: not recorded.
+        own: the environment's own values of model fields, by name: a target's position, a body's mass.
+        meters: [T + 1, 2] by name: target and measured value in each state (`Task.meters`).
 
     Raises:
-        ValueError: an array of the wrong shape, or missing.
+        ValueError: an array is missing or has the wrong shape.
     """
 
     env_id: str
@@ -77,10 +77,10 @@ class Recording:
         if not steps:
             raise ValueError(f"rewards: expected shape [T] with T ≥ 1, got {np.shape(self.rewards)}")
         if not self.control_dt > 0:
-            raise ValueError(f"control_dt: expected seconds greater than 0, got {self.control_dt}")
+            raise ValueError(f"control_dt: expected a number of seconds above 0, got {self.control_dt}")
         needed = "actions" if self.replayed else "qpos"
         if getattr(self, needed) is None:
-            raise ValueError(f"{needed}: a recording of {self.env_id} needs them")
+            raise ValueError(f"{needed}: required in a recording of {self.env_id}")
         for name, rows in (("qpos", steps + 1), ("actions", steps)):
             array = getattr(self, name)
             if array is not None and (array.ndim != 2 or len(array) != rows):
@@ -98,12 +98,12 @@ class Recording:
 
     @property
     def replayed(self) -> bool:
-        """Whether it is filmed by playing the actions again, rather than from states."""
+        """Whether it is filmed by playing the actions again instead of from states."""
         return self.env_id.startswith("gym:")
 
     @property
     def exact_dt(self) -> Fraction:
-        """`control_dt` as the fraction that it stands for, so that frames and steps meet exactly."""
+        """`control_dt` as an exact fraction, so that frames and steps coincide exactly."""
         return Fraction(self.control_dt).limit_denominator(1_000_000)
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class Recording:
         return len(self.rewards)
 
     def save(self, path: Path) -> None:
-        """Write one .npz file; a reader finds it whole."""
+        """Write one .npz file, atomically."""
         values: dict[str, Any] = {"format": FORMAT, **vars(self)}
         for mapping in MAPPINGS:
             values |= {f"{mapping}.{name}": value for name, value in values.pop(mapping).items()}
@@ -128,8 +128,8 @@ class Recording:
         """Read a file written by `save`.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: foreign or damaged; one line.
+            FileNotFoundError: there is no such file.
+            ValueError: the file is not a recording or is damaged; one line.
         """
         try:
             values: dict[str, Any] = {**read_npz(path)}

@@ -1,8 +1,8 @@
-"""Clips from recordings, made by a process of their own that can neither hang, crash nor litter the one that asks.
+"""Renders clips from recordings in a separate process, which can neither hang nor crash the caller, nor leave files.
 
-The process gets a request as JSON, in its only argument, and probes for a working OpenGL backend before it imports
-mujoco. Exit codes: 0 done (the last line of its output describes the clip as JSON), 1 not made, 3 no backend draws
-on this machine; the last line of the output is the reason.
+The process gets a request as JSON in its only argument, and finds a working OpenGL backend before it imports mujoco.
+Exit codes: 0 done (the last line of its output describes the clip as JSON), 1 failed, 3 no backend works on this
+machine; the last line of the output is the reason.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from pgcontrol.rendering.recording import Recording
 
 
 class RenderResult(NamedTuple):
-    """A clip that was made and checked.
+    """A rendered and checked clip.
 
     Attributes:
-        backend: value of MUJOCO_GL it was drawn with.
-        seconds: how long that took.
+        backend: the value of MUJOCO_GL with which it was rendered.
+        seconds: duration of the rendering.
     """
 
     path: Path
@@ -41,17 +41,17 @@ class RenderResult(NamedTuple):
 def render_clip(
     recordings: Sequence[Path], out: Path, clip: ClipFormat, *, timeout: float = 600.0, backend: str | None = None
 ) -> RenderResult:
-    """Render recordings side by side, and wait for it.
+    """Render recordings side by side, and wait for the result.
 
     Args:
         recordings: files written by Recording.save.
-        out: the .mp4; nothing appears under this name unless it is whole and good.
-        clip: what it is to look like.
+        out: the .mp4 file; it only appears after it is complete and has passed the check.
+        clip: its format.
         timeout: seconds after which the renderer is killed.
-        backend: one that is known to work; None: look for one.
+        backend: a backend that is known to work; None: find one.
 
     Raises:
-        NoGraphics: no OpenGL backend works; the message has the line that mends it.
+        NoGraphics: no OpenGL backend works; the message has the command that fixes it.
         RenderError: any other reason, in one line.
     """
     job = RenderJob(recordings, out, clip, timeout=timeout, backend=backend)
@@ -64,7 +64,7 @@ def render_clip(
 
 
 class RenderJob:
-    """A render process at work. Nothing here waits."""
+    """A running render process. No method waits."""
 
     def __init__(
         self,
@@ -81,21 +81,21 @@ class RenderJob:
             "recordings": [str(recording.absolute()) for recording in recordings],
             "out": str(out.absolute()),
             "clip": dataclasses.asdict(clip),
-            "timeout": timeout + 5,  # its own limit is for when we are gone
+            "timeout": timeout + 5,  # the process's own limit, in case this process is gone
             "backend": backend,
             "niceness": niceness,
         }
-        # a file, not a pipe: a pipe that nobody reads while the caller does other things would fill and stop the child
+        # a file instead of a pipe: a full pipe that nobody reads would block the child
         self._output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         env = os.environ | {"OMP_NUM_THREADS": "1", "IMAGEIO_FFMPEG_NO_PREVENT_SIGINT": "1"}
         self._process = start([*command(), json.dumps(request)], env, self._output)
 
     def poll(self) -> RenderResult | None:
-        """The result, or None while it is not there yet.
+        """The result, or None while rendering.
 
         Raises:
             NoGraphics: no OpenGL backend works.
-            RenderError: not made, or out of time; the process is gone then.
+            RenderError: rendering failed or took too long; the process has ended.
         """
         name, elapsed = self.out.name, time.monotonic() - self._began
         code = self._process.poll()
@@ -103,7 +103,7 @@ class RenderJob:
             return None
         if code is None:
             self.kill()
-            raise RenderError(f"{name}: not rendered within {self.timeout:g} s; a smaller size takes less time")
+            raise RenderError(f"{name}: not rendered within {self.timeout:g} s; try a smaller size")
         self._output.seek(0)
         answer = last_line(self._output.read())
         self.kill()
@@ -116,7 +116,7 @@ class RenderJob:
         raise RenderError(f"{name}: {answer or how_it_ended(code)}")
 
     def kill(self) -> None:
-        """End the process if it runs, and clean up after it."""
+        """End the process if it is running, and remove its files."""
         end(self._process)
         with contextlib.suppress(OSError):
             partial_path(self.out, self._process.pid).unlink(missing_ok=True)
@@ -124,17 +124,17 @@ class RenderJob:
 
 
 def command() -> list[str]:
-    """The command that renders, before its arguments."""
+    """The command that renders, without its arguments."""
     return python("pgcontrol.rendering.render")
 
 
 def partial_path(out: Path, pid: int | str) -> Path:
-    """Where the render process of that id writes a clip until it is whole and good: two may film the same."""
+    """Path to which the render process writes an unfinished clip; it contains the pid, as two may render the same."""
     return out.with_name(f".{out.stem}.{pid}.part.mp4")
 
 
 def main() -> None:
-    """The render process."""
+    """The main function of the render process."""
     request = json.loads(sys.argv[1])
     confine(request["timeout"], request["niceness"])
     try:
@@ -143,15 +143,15 @@ def main() -> None:
         code, line = 3, str(error)
     except (RenderError, OSError, ValueError) as error:
         code, line = 1, str(error)
-    # on a line of its own, whatever a driver has printed before
+    # on a separate line, in case a driver has printed something before
     print("\n" + " ".join(line.split()), flush=True)
-    os._exit(code)  # some drivers crash or hang while they are taken down, after all is done
+    os._exit(code)  # some drivers crash or hang at exit, when everything is done
 
 
 def _render(request: dict[str, Any]) -> dict[str, Any]:
     clip, out = ClipFormat(**request["clip"]), Path(request["out"])
     if not out.parent.is_dir():
-        raise ValueError(f"{out.parent} is no folder")
+        raise ValueError(f"{out.parent} is not a folder")
     recordings = [Recording.load(Path(path)) for path in request["recordings"]]
     backend = request["backend"] or graphics.probe(timeout=60.0).require().backend
     os.environ.pop("PYOPENGL_PLATFORM", None)
@@ -161,7 +161,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     partial = partial_path(out, os.getpid())
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            os.chdir(scratch)  # MuJoCo writes MUJOCO_LOG.TXT where it stands
+            os.chdir(scratch)  # MuJoCo writes MUJOCO_LOG.TXT to the current folder
             timing = film(recordings, partial, clip)
             os.chdir(out.parent)
         os.replace(partial, out)

@@ -1,4 +1,4 @@
-"""One picture of a state, made by the render process like any clip."""
+"""One image of a state, made by the render process like a clip."""
 
 import tempfile
 from pathlib import Path
@@ -14,15 +14,15 @@ from pgcontrol.rendering.projection import Push, push
 from pgcontrol.rendering.recording import Recording
 from pgcontrol.rendering.render import render_clip
 
-CRF = 6  # hardly coarser than the renderer's own pixels: one frame is small at any rate
+CRF = 6  # almost lossless: a single frame is small anyway
 
 
 class Still(NamedTuple):
-    """A state's picture, and how actions are drawn on it.
+    """An image of a state, and how actions are drawn on it.
 
     Attributes:
         picture: [height, width, 3] uint8.
-        push: None where the task's actions are no pushes in a plane.
+        push: None if the task's actions are not pushes in a plane.
     """
 
     picture: np.ndarray
@@ -30,10 +30,10 @@ class Still(NamedTuple):
 
 
 def still(env_id: str, qpos: np.ndarray, control_dt: float, size: tuple[int, int] = (880, 660)) -> Still:
-    """The task in the state qpos [nq], `size` = (width, height) in pixels.
+    """Render the task in the state qpos [nq], `size` = (width, height) in pixels.
 
     Raises:
-        RenderError: it could not be drawn; the message has what would help.
+        RenderError: rendering failed; the message suggests what to do.
     """
     recording = Recording(env_id, 0, control_dt, rewards=np.zeros(1), qpos=np.stack((qpos, qpos)))
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,1 +1,1 @@
-"""Parts to begin with: `pgcontrol new` copies these files under another name."""
+"""Starting points for your own parts: `pgcontrol new` copies these files under another name."""

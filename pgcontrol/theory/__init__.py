@@ -1,1 +1,1 @@
-"""The theory this package stands on, as numerical checks of its own estimators and rules: `pgcontrol theory`."""
+"""The theory behind this package, as numerical checks of its own estimators and rules: `pgcontrol theory`."""

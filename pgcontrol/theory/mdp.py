@@ -1,4 +1,4 @@
-"""A finite MDP small enough to write down every trajectory, so that ∇J and every expectation is exact."""
+"""A finite MDP that is small enough to enumerate every trajectory, so that ∇J and all expectations are exact."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from pgcontrol.learning.advantages import Trajectories
 
 
 class Mdp(NamedTuple):
-    """S states, A choices, H steps, undiscounted; every path ends by termination after H steps.
+    """S states, A choices, H steps, undiscounted; every path terminates after H steps.
 
     Attributes:
         start: P(s_0) [S].
@@ -25,12 +25,12 @@ class Mdp(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """M paths, all there are or a sample; an expectation is a sum over columns weighted by `weight`.
+    """M paths, all possible ones or a sample; an expectation is a sum over columns weighted by `weight`.
 
     Attributes:
         state: [H, M] int64.
         choice: [H, M] int64.
-        weight: [M], adds up to 1.
+        weight: [M], with sum 1.
     """
 
     state: Tensor
@@ -46,12 +46,12 @@ def small(seed: int = 0) -> Mdp:
 
 
 def some_policy(mdp: Mdp, seed: int = 1) -> Tensor:
-    """Logits θ [S, A] of a policy neither uniform nor sure: π(a|s) = softmax(θ_s)_a."""
+    """Logits θ [S, A] of a policy that is neither uniform nor deterministic: π(a|s) = softmax(θ_s)_a."""
     return torch.randn(mdp.reward.shape, generator=torch.Generator().manual_seed(seed)).double()
 
 
 def every_path(mdp: Mdp, theta: Tensor) -> Paths:
-    """All (S·A)^H paths with their probabilities under θ, which `weight` is differentiable in.
+    """All (S·A)^H paths with their probabilities under θ; `weight` is differentiable in θ.
 
     log P(τ|θ) = log P(s_0) + Σ_t log P(s_{t+1} | s_t, a_t) + Σ_t log π(a_t | s_t).
     """
@@ -63,7 +63,7 @@ def every_path(mdp: Mdp, theta: Tensor) -> Paths:
 
 
 def sample(mdp: Mdp, theta: Tensor, count: int, rng: Generator, start: Tensor | None = None) -> Paths:
-    """`count` independent paths, each of weight 1/count; from the states `start` [count] if given."""
+    """`count` independent paths, each with weight 1/count; from the states `start` [count] if given."""
     states, choices = [], []
     state = mdp.start.expand(count, -1).multinomial(1, generator=rng).squeeze(1) if start is None else start
     for _ in range(mdp.horizon):
@@ -80,7 +80,7 @@ def total_reward(mdp: Mdp, paths: Paths) -> Tensor:
 
 
 def exact_gradient(mdp: Mdp, theta: Tensor) -> Tensor:
-    """∇J [S·A] of J(θ) = Σ_τ P(τ|θ) G(τ): the sum over every path, differentiated."""
+    """∇J [S·A] of J(θ) = Σ_τ P(τ|θ) G(τ): the differentiated sum over every path."""
     leaf = theta.clone().requires_grad_()
     paths = every_path(mdp, leaf)
     (gradient,) = torch.autograd.grad((paths.weight * total_reward(mdp, paths)).sum(), leaf)
@@ -96,7 +96,7 @@ def exact_value(mdp: Mdp, theta: Tensor) -> Tensor:
 
 
 def trajectories(mdp: Mdp, paths: Paths, value: Tensor | None = None) -> Trajectories:
-    """Paths as an advantage estimator sees them, [H, M], under the critic V_t(s) [H + 1, S] (none: 0)."""
+    """Paths in the form that advantage estimators take, [H, M], with the critic V_t(s) [H + 1, S] (None: 0)."""
     reward = mdp.reward[paths.state, paths.choice]
     here = torch.zeros_like(reward) if value is None else along(value, paths)
     terminated = torch.zeros_like(reward, dtype=torch.bool)
@@ -112,7 +112,7 @@ def trajectories(mdp: Mdp, paths: Paths, value: Tensor | None = None) -> Traject
 
 
 def along(value: Tensor, paths: Paths) -> Tensor:
-    """V_t(s_t) [H, M] of a table [H + 1, S]."""
+    """V_t(s_t) [H, M] from a table [H + 1, S]."""
     return value[torch.arange(len(paths.state)).unsqueeze(1), paths.state]
 
 
@@ -134,5 +134,5 @@ def mean(paths: Paths, x: Tensor) -> Tensor:
 
 
 def variance(paths: Paths, x: Tensor) -> float:
-    """Total variance E‖x − E x‖² over the paths, of x [M, D]."""
+    """Total variance E‖x − E x‖² over the paths, for x [M, D]."""
     return float(mean(paths, ((x - mean(paths, x)) ** 2).sum(-1)))

@@ -12,7 +12,7 @@ from pgcontrol.theory.destruction import destruction
 
 
 def show(out: Path | None) -> int:
-    """Check every claim, print a table, draw plots into `out` (made if missing); exit code 1 if a claim fails."""
+    """Check every claim, print a table, write plots into `out` (created if missing); exit code 1 if a claim fails."""
     with one_thread():
         results = {name: check() for name, check in (CLAIMS | {"destruction": destruction}).items()}
     console = Terminal(highlight=False, width=None if Terminal().is_terminal else 120)

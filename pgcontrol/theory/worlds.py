@@ -1,4 +1,4 @@
-"""A task of one step: a contextual bandit as a VecEnv, on which a policy gradient is reward-weighted likelihood."""
+"""A one-step task: a contextual bandit as a VecEnv, on which a policy gradient is reward-weighted likelihood."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from torch import Tensor
 
 
 class OneStep:
-    """Every episode is one step: observe x in [−1, 1]², act, get 1 − |a − x/2|², over.
+    """Every episode has one step: observe x in [−1, 1]², act, and get the reward 1 − |a − x/2|².
 
-    The best action is half the observation. Bounds are ±1. See pgcontrol_envs.VecEnv for the methods.
+    The best action is half of the observation. Bounds are ±1. See pgcontrol_envs.VecEnv for the methods.
     """
 
     env_id = "OneStep"
@@ -29,7 +29,7 @@ class OneStep:
         self.rng = torch.Generator().manual_seed(seed)
 
     def reset(self, ids: Any = None, seed: Any = None) -> Tensor:
-        """New contexts; the random stream goes on, whatever `seed` is."""
+        """Draw new contexts; the random stream continues, `seed` is ignored."""
         chosen = torch.arange(self.num_envs) if ids is None else torch.as_tensor(ids)
         self.obs[chosen] = 2 * torch.rand(self.obs[chosen].shape, generator=self.rng).double() - 1
         return self.obs[chosen]
@@ -41,25 +41,25 @@ class OneStep:
         return Step(self.obs.clone(), reward, active.clone(), torch.zeros_like(active), {})
 
     def qpos(self, i: int) -> None:
-        """There is nothing to see."""
+        """None: there is nothing to render."""
 
     def own(self, i: int) -> dict[str, Any]:
-        """There is no model."""
+        """Empty: there is no model."""
         return {}
 
     def before(self, i: int) -> None:
-        """Nothing to replay."""
+        """None: there is nothing to replay."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Contexts and the random stream."""
+        """The contexts and the random stream."""
         return {"obs": self.obs.clone(), "rng": self.rng.get_state()}, {}
 
     def copy(self, source: Any, target: Any) -> None:
-        """The same contexts."""
+        """Copy the contexts."""
         self.obs[target] = self.obs[source]
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """What state() returned."""
+        """Continue from what state() returned."""
         self.obs.copy_(tensors["obs"])
         self.rng.set_state(tensors["rng"])
 

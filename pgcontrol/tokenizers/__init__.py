@@ -1,1 +1,1 @@
-"""Tokenizers, one file each: chunks of actions to codes and back. They know nothing of policies."""
+"""Tokenizers, one file each: they convert chunks of actions to codes and back. They do not depend on policies."""

@@ -1,4 +1,4 @@
-"""The Tokenizer contract: chunks of actions to a short row of codes, and back."""
+"""The base class of tokenizers: chunks of actions to a short row of codes, and back."""
 
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -9,24 +9,24 @@ from torch import Generator, Tensor, nn
 from pgcontrol.machine.threads import one_thread, seeded
 from pgcontrol.options import InputError
 
-# how codebooks of vector_quantize_pytorch begin, and when a code moves to where data are
+# initialisation of the codebooks of vector_quantize_pytorch, and the use below which a code is moved to the data
 CODEBOOK: dict[str, Any] = {"kmeans_init": True, "kmeans_iters": 20, "threshold_ema_dead_code": 1}
 
 
 class Tokenizer(nn.Module):
-    """Chunks [B, H, A] of normalised actions (−1 and 1 are the joint's bounds) <-> codes [B, L], each below K.
+    """Maps chunks [B, H, A] of normalised actions (−1 and 1 are the joint's bounds) to codes [B, L] in 0 … K − 1.
 
-    *Every* row of codes decodes, because a policy will sample them all. All that `fit` learns is in buffers whose
-    shapes follow from the constructor's arguments alone, so a tokenizer lives in a head's state and in a checkpoint as
-    tensors, and one that was never fitted can take a fitted one's place.
+    *Every* row of codes must decode, because a policy will sample all of them. `fit` stores what it learns in buffers
+    whose shapes depend only on the constructor's arguments. So a tokenizer is saved in a head's state and in a
+    checkpoint as tensors, and a new tokenizer can load the state of a fitted one.
 
-    Sizes: B chunks, H horizon (actions a chunk), A joints, L codes a chunk, K values a code.
+    Sizes: B chunks, H horizon (actions per chunk), A joints, L codes per chunk, K values of a code.
 
-    Subclasses define `name`, `Options` (a frozen dataclass), and everything below that raises.
+    Subclasses define `name`, `Options` (a frozen dataclass), and each method below that raises NotImplementedError.
 
     Attributes:
-        learned: False when there is nothing to fit.
-        requires: the module that `fit` needs beside the base installation; decoding never needs it.
+        learned: False if there is nothing to fit.
+        requires: the module that `fit` needs in addition to the base installation; decoding does not need it.
         codes: K.
         length: L.
     """
@@ -44,20 +44,20 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def require(cls) -> None:
-        """Make sure that this kind can be fitted here.
+        """Check that this kind can be fitted here.
 
         Raises:
-            InputError: a library is missing; says how to get it.
+            InputError: a library is missing; the message says how to install it.
         """
         if cls.requires and find_spec(cls.requires) is None:
             raise InputError(f"a {cls.name} tokenizer needs {cls.requires}: pip install 'pgcontrol[tokens]'")
 
     @torch.no_grad()
     def fit(self, chunks: Tensor, seed: int) -> None:
-        """Learn the vocabulary from chunks [M, H, A]; the same chunks and seed give the same codes, bit for bit.
+        """Learn the vocabulary from chunks [M, H, A]. Equal chunks and seeds give bit-identical codes.
 
         Raises:
-            InputError: chunks of another size, or a library that is missing.
+            InputError: the chunks have the wrong size, or a library is missing.
         """
         self.require()
         self._check(chunks)
@@ -65,14 +65,14 @@ class Tokenizer(nn.Module):
             self._fit(chunks.float())
 
     def _fit(self, chunks: Tensor) -> None:
-        """Learn from chunks that are float32 and of the right size; what is not `learned` has nothing to do."""
+        """Learn from float32 chunks of the right size; not called if there is nothing to learn."""
 
     @torch.no_grad()
     def encode(self, chunks: Tensor) -> Tensor:
         """Chunks [B, H, A] -> codes [B, L], int64.
 
         Raises:
-            InputError: chunks of another size.
+            InputError: the chunks have the wrong size.
         """
         self._check(chunks)
         return self._encode(chunks.float())
@@ -89,12 +89,12 @@ class Tokenizer(nn.Module):
         return self.reconstruct(codes).clamp(-1.0, 1.0)
 
     def align(self, old: "Tokenizer") -> None:
-        """Renumber the codes so that each number decodes to what is nearest to its meaning under `old`."""
+        """Renumber the codes so that each code decodes to nearly the same actions as before, under `old`."""
 
     def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and deviation of the decoded action under independent codes [B, L, K], in half-ranges, each [B, H, A].
+        """Mean and standard deviation of decoded actions for independent codes [B, L, K], in half-ranges, [B, H, A].
 
-        Estimates from 4096 draws, or 16 a row if that is more, of a fixed stream; exact where a subclass says so.
+        Estimated from 4096 draws (at least 16 per row) of a fixed random stream, unless a subclass computes it exactly.
         """
         draws = max(16, 2**12 // len(probabilities))
         rows = probabilities.repeat(draws, 1, 1)
@@ -104,20 +104,20 @@ class Tokenizer(nn.Module):
 
     def _check(self, chunks: Tensor) -> None:
         expected = (self.horizon, self.joints)
-        for size, here, name in zip(chunks.shape[1:], expected, ("actions a chunk", "joints"), strict=True):
+        for size, here, name in zip(chunks.shape[1:], expected, ("actions per chunk", "joints"), strict=True):
             if size != here:
-                raise InputError(f"{self.name} tokenizer for {here} {name}: got {size}")
+                raise InputError(f"{self.name} tokenizer for {here} {name}: the data has {size}")
         if not len(chunks):
-            raise InputError(f"{self.name} tokenizer: no chunks of {self.horizon} actions in the data")
+            raise InputError(f"{self.name} tokenizer: the data has no chunks of {self.horizon} actions")
         if not chunks.isfinite().all():
-            raise InputError(f"{self.name} tokenizer: infinite or NaN actions in the data")
+            raise InputError(f"{self.name} tokenizer: the data has infinite or NaN actions")
 
 
 class Additive(Tokenizer):
-    """A table for each position; a chunk is the sum of the chosen rows: k-means, VQ (one position) and residual VQ.
+    """One table per position; a chunk is the sum of the chosen rows: k-means, VQ (one position) and residual VQ.
 
-    Decoding is L look-ups. `encode` searches the nearest sum with a beam that looks at 4096 candidates a level: exact
-    for K^L ≤ 4096, so that there `encode` after `decode` gives codes of the very same action; near it beyond.
+    Decoding takes L look-ups. `encode` searches the nearest sum by beam search with 4096 candidates per level. This is
+    exact for K^L ≤ 4096: there, `encode` after `decode` gives codes of exactly the same action; else of one near it.
 
     Attributes:
         table: [L, K, H·A].
@@ -131,7 +131,6 @@ class Additive(Tokenizer):
         self.start = nn.Buffer(torch.arange(length) * self.codes, persistent=False)
 
     def reconstruct(self, codes: Tensor) -> Tensor:
-        """The sum of the chosen rows."""
         rows = self.table.flatten(0, 1)[codes + self.start]  # one look-up for all positions
         return rows.sum(-2).unflatten(-1, (self.horizon, self.joints))
 
@@ -142,9 +141,9 @@ class Additive(Tokenizer):
         """Beam search over positions, [B, D] -> [B, L]."""
         width = max(1, self.CANDIDATES // self.codes)
         beam = torch.zeros(len(x), 1, 0, dtype=torch.int64)
-        left = x.unsqueeze(1)  # what is still to be explained, [B, W, D]
+        left = x.unsqueeze(1)  # the remaining error, [B, W, D]
         for table in self.table:
-            # ‖left − row‖² as a product of matrices; the last choice below is by exact differences
+            # ‖left − row‖² as a matrix product; the final choice below uses exact differences
             error = left.square().sum(-1, keepdim=True) - 2 * left @ table.T + table.square().sum(-1)
             best = error.flatten(1).topk(min(width, error[0].numel()), largest=False).indices
             parent, code = best // self.codes, best % self.codes
@@ -155,7 +154,7 @@ class Additive(Tokenizer):
         return beam[torch.arange(len(x)), last]
 
     def align(self, old: Tokenizer) -> None:
-        """Position by position, the assignment of new rows to old ones with the least squared distance in all."""
+        """For each position, assign new rows to old ones so that the total squared distance is smallest."""
         from scipy.optimize import linear_sum_assignment
 
         before = old.get_buffer("table")
@@ -164,7 +163,7 @@ class Additive(Tokenizer):
             table.copy_(table[torch.from_numpy(order)])
 
     def moments(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
-        """In closed form, before clipping: a sum of independent rows."""
+        """In closed form, before clipping: the moments of a sum of independent rows."""
         p = probabilities.transpose(0, 1)
         mean = p @ self.table
         var = (p @ self.table.square() - mean.square()).clamp_min(0.0)
@@ -173,10 +172,10 @@ class Additive(Tokenizer):
 
 
 def lloyd(points: Tensor, codes: int) -> Tensor:
-    """K-means centres [K, D] of points [M, D]: k-means++ (Arthur & Vassilvitskii 2007), then 30 of Lloyd's iterations.
+    """K-means centres [K, D] of points [M, D]: k-means++ (Arthur & Vassilvitskii 2007), then 30 iterations of Lloyd's.
 
-    Draws from torch's global generator. A centre that no point is nearest to moves to the point with the largest
-    error; with fewer distinct points than K, what is left over lies on points that have a centre already.
+    Draws from torch's global generator. A centre without points moves to the point with the largest error. If there are
+    fewer distinct points than K, the remaining centres duplicate others.
     """
     centres = points.new_empty(codes, points.shape[1])
     centres[0] = points[torch.randint(len(points), ())]
@@ -197,9 +196,9 @@ def lloyd(points: Tensor, codes: int) -> Tensor:
 
 
 def unrolled(chunks: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-    """Chunks [T·N, H, A], and [T, N] where an episode ended within one -> actions [T·H, N, A] and their `ends`.
+    """Chunks [T·N, H, A] and `ends` [T, N] (an episode ended in the chunk) -> actions [T·H, N, A] and their ends.
 
-    The rest of a chunk in which an episode ended was not played, so each of its actions counts as an end.
+    The rest of a chunk after an episode's end was not played, so every action of that chunk counts as an end.
     """
     return chunks.unflatten(0, ends.shape).transpose(1, 2).flatten(0, 1), ends.repeat_interleave(chunks.shape[1], 0)
 

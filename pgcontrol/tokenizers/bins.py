@@ -1,4 +1,4 @@
-"""Uniform bins: the tokenizer that learns nothing, and the yardstick of those that do."""
+"""Uniform bins: a tokenizer without learning, and the baseline for the others."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from pgcontrol.tokenizers.base import Additive
 
 
 class Bins(Additive):
-    """K evenly spaced values for every joint at every step of the chunk; a code for each, L = H·A."""
+    """K evenly spaced values for every joint at every step of the chunk, with one code for each: L = H·A."""
 
     name = "bins"
     learned = False
 
     @dataclass(frozen=True)
     class Options:
-        """What bins let one set."""
+        """The settings of bins."""
 
-        codes: int = option(11, "K: values of each joint, evenly spaced over its range", least=2, most=1024)
+        codes: int = option(11, "K: values per joint, equally spaced over its range", least=2, most=1024)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, horizon * joints)

@@ -1,4 +1,4 @@
-"""FAST: the chunk's cosine transform, quantised, and its numbers spelled in as few tokens as byte pairs allow."""
+"""FAST: the quantised cosine transform of a chunk, compressed to few tokens by byte-pair encoding."""
 
 import json
 import math
@@ -14,25 +14,26 @@ from pgcontrol.tokenizers.base import Tokenizer
 
 
 class FAST(Tokenizer):
-    """DCT per joint, quantise, flatten low frequencies first, byte-pair encode (arXiv 2501.09747, algorithm 1).
+    """DCT per joint, quantise, flatten with low frequencies first, byte-pair encode (arXiv 2501.09747, algorithm 1).
 
-    A chunk's H·A rounded coefficients in the order (frequency, joint) are its *spelling*; a token stands for a stretch
-    of one. Token 0 spells nothing and pads; the next 2Q + 1 spell a single coefficient each, from −Q to Q, the
-    largest any chunk within the bounds can have; the rest are byte pairs, as many as the data gave.
+    The *spelling* of a chunk is its H·A rounded coefficients in the order (frequency, joint). Each token stands for a
+    short sequence of coefficients. Token 0 stands for the empty sequence and pads. The next 2Q + 1 tokens stand for
+    single coefficients from −Q to Q, the largest value of any chunk within the bounds. The others are byte pairs, as
+    many as the data gave.
 
-    Decoding, for any row of L tokens: their stretches are joined in order (token 0 and tokens that were never learned
-    add nothing, wherever they stand), what goes beyond H·A coefficients is cut off, and coefficients that nobody
-    spelled are 0. Encoding: trailing tokens of nothing but zeros become padding; a spelling that still needs more than
-    L tokens gives up its last coefficients (the highest frequencies) until the rest fits.
+    Decoding works for any row of L tokens: their sequences are joined in order (token 0 and tokens that were never
+    learned add nothing, anywhere in the row), coefficients beyond H·A are cut off, and missing ones are 0. Encoding:
+    trailing tokens that contain only zeros become padding. A spelling that still needs more than L tokens loses its
+    last coefficients (the highest frequencies) until it fits.
 
-    Laws: `encode(reconstruct(c))` decodes like c for every c that `encode` gave. For other rows it does wherever
-    their spelling fits into L tokens when spelled by byte pairs, which it need not: a row is a free choice of
-    stretches, and byte pairs spell greedily. Clipping to the bounds changes frequencies, hence `reconstruct`.
+    Laws: `encode(reconstruct(c))` decodes like c for every c that `encode` returns. For other rows this holds if
+    byte-pair encoding of their spelling needs at most L tokens; it may need more, because it is greedy. Clipping at the
+    bounds changes frequencies, therefore the law uses `reconstruct`.
 
     Attributes:
-        spelling: [K, H·A] int: the stretch of each token, zeros behind it.
-        extent: [K] int: how many coefficients the stretch has.
-        merges: [K, 2] int: which two tokens a byte pair joins, in the order learned; −1 where there is none.
+        spelling: [K, H·A] int: the sequence of each token, followed by zeros.
+        extent: [K] int: length of the sequence.
+        merges: [K, 2] int: the two tokens that a byte pair joins, in the order of learning; −1 if there is none.
         transform: [H, H]: row f is the f-th cosine of the orthonormal DCT-II, so its transpose is the inverse.
     """
 
@@ -41,11 +42,11 @@ class FAST(Tokenizer):
 
     @dataclass(frozen=True)
     class Options:
-        """What FAST lets one set."""
+        """The settings of FAST."""
 
-        codes: int = option(256, "K: tokens in all, single numbers and byte pairs together", least=4, most=4096)
-        length: int = option(8, "L: tokens a chunk; what does not fit loses its highest frequencies", least=1, most=256)
-        scale: float = option(10.0, "steps per unit when frequencies are rounded: larger is finer", above=0, most=1000)
+        codes: int = option(256, "K: number of tokens, single coefficients and byte pairs together", least=4, most=4096)
+        length: int = option(8, "L: tokens per chunk; high frequencies that do not fit are lost", least=1, most=256)
+        scale: float = option(10.0, "quantisation steps per unit; larger is finer", above=0, most=1000)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         from scipy.fft import dct
@@ -54,7 +55,7 @@ class FAST(Tokenizer):
         self.largest = math.ceil(options.scale * math.sqrt(horizon))
         singles = 2 * self.largest + 1
         if options.codes < singles + 1:
-            needed = f"scale = {options.scale:g} at horizon = {horizon}, where single numbers take {singles + 1}"
+            needed = f"scale = {options.scale:g} at horizon = {horizon}, which needs {singles + 1} for coefficients"
             raise InputError(f"codes = {options.codes}: too few for {needed}")
         size = horizon * joints
         self.spelling = nn.Buffer(torch.zeros(self.codes, size, dtype=torch.int64))
@@ -66,7 +67,7 @@ class FAST(Tokenizer):
         self._learn([])
 
     def _learn(self, pairs: list[tuple[int, int]]) -> None:
-        """Write the vocabulary that these byte pairs make."""
+        """Write the vocabulary of these byte pairs."""
         self.spelling.zero_()
         self.extent.zero_()
         self.merges.fill_(-1)
@@ -102,11 +103,11 @@ class FAST(Tokenizer):
         self._learn(pairs)
 
     def _word(self, coefficients: Iterable[int]) -> str:
-        # letters of a block without spaces or case
+        # characters of a Unicode block without spaces or case
         return "".join(chr(0x4E00 + self.largest + n) for n in coefficients)
 
     def _library(self) -> Any:
-        """The library's encoder for our vocabulary, under our numbers."""
+        """The library's encoder with our vocabulary and our numbering."""
         self.require()
         from tokenizers import Tokenizer as Library
         from tokenizers.models import BPE
@@ -135,12 +136,12 @@ class FAST(Tokenizer):
         return codes
 
     def reconstruct(self, codes: Tensor) -> Tensor:
-        """Join the stretches, cut or fill with zeros to H·A, and transform back."""
+        """Join the sequences, cut or pad with zeros to H·A, and apply the inverse transform."""
         size = self.horizon * self.joints
         extent = self.extent[codes]
         start = (extent.cumsum(-1) - extent).unsqueeze(-1)
         used = self.places < extent.unsqueeze(-1)
-        # what is unused or too long goes to a place behind the end
+        # unused or surplus coefficients go to a place behind the end
         place = torch.where(used, start + self.places, size).clamp_max(size)
         spelled = torch.zeros(codes.shape[0], size + 1)
         spelled.scatter_(1, place.flatten(1), self.spelling[codes].flatten(1).float())

@@ -1,4 +1,4 @@
-"""A tokenizer as a folder of its own: tensors in safetensors, what it is made of in JSON."""
+"""A tokenizer as a folder: its tensors in safetensors, its specification in JSON."""
 
 import dataclasses
 import functools
@@ -19,10 +19,10 @@ kinds = functools.partial(discover, pgcontrol.tokenizers, Tokenizer)
 
 
 def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix: str = "") -> Tokenizer:
-    """A tokenizer that has learned nothing yet, from a kind's name and its settings.
+    """A tokenizer that is not fitted yet, from the name of its kind and its settings.
 
     Raises:
-        InputError: an unknown kind, or a setting it does not have; `prefix` goes before names in messages.
+        InputError: the kind or a setting is unknown; `prefix` precedes names in messages.
     """
     cls = pick("tokenizer", kind, kinds())
     for name, value, most in (("horizon", horizon, 64), ("joints", joints, 1000)):
@@ -32,29 +32,29 @@ def make(kind: str, horizon: int, joints: int, settings: dict[str, Any], prefix:
 
 
 def of_options(options: Any, horizon: int, joints: int) -> Tokenizer:
-    """The tokenizer that a head's options name, by the options of its own among them; it has learned nothing yet."""
+    """The tokenizer of a head's options, not fitted: its kind is `options.tokenizer`, its options are among them."""
     cls = kinds()[options.tokenizer]
     return cls(horizon, joints, those_of(cls.Options, options))
 
 
 def spec(tokenizer: Tokenizer) -> dict[str, Any]:
-    """What a tokenizer is made of: kind, horizon, joints and the kind's own options."""
+    """The specification of a tokenizer: kind, horizon, joints and the kind's options."""
     sizes = {"tokenizer": tokenizer.name, "horizon": tokenizer.horizon, "joints": tokenizer.joints}
     return sizes | dataclasses.asdict(tokenizer.options)
 
 
 def flags(tokenizer: Tokenizer) -> str:
-    """What one types for a token head that uses it."""
+    """The flags of a token head that uses it."""
     return " ".join(f"--head.{name} {value}" for name, value in spec(tokenizer).items() if name != "joints")
 
 
 def save(folder: Path, tokenizer: Tokenizer, notes: dict[str, Any]) -> None:
-    """Write the folder; `notes` (JSON values: where the data came from, the error reached) go with it."""
+    """Write the folder; `notes` are JSON values such as the source of the data and the error of the fit."""
     tensor_files.save(folder, tokenizer.state_dict(), {"tokenizer": spec(tokenizer), "notes": notes})
 
 
 def found(folder: Path) -> bool:
-    """Whether it is a tokenizer folder, by what its meta.json says."""
+    """Whether the folder's meta.json describes a tokenizer."""
     return "tokenizer" in read_json(folder / "meta.json")
 
 
@@ -62,7 +62,7 @@ def load(folder: Path) -> Tokenizer:
     """Read a tokenizer folder.
 
     Raises:
-        InputError: missing, damaged, or something else; one line that says which.
+        InputError: it is missing, damaged or something else; one line says which.
     """
     tensors, meta = tensor_files.load(folder, WHAT)
     try:
@@ -71,6 +71,6 @@ def load(folder: Path) -> Tokenizer:
         tokenizer.load_state_dict(tensors)
     except InputError:
         raise
-    except Exception as error:  # values of a wrong type end in whatever the kinds raise
-        raise InputError(f"{folder} is no {WHAT}, or a damaged one: {one_line(error)}") from None
+    except Exception as error:  # a value of the wrong type can raise anything in the constructors
+        raise InputError(f"{folder} is not a {WHAT}, or is damaged: {one_line(error)}") from None
     return tokenizer

@@ -1,4 +1,4 @@
-"""K-means: one code for a whole joint-torque vector, or a chunk of them."""
+"""K-means: one code for a whole action vector, or a chunk of them."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from pgcontrol.tokenizers.base import Additive, lloyd
 
 
 class KMeans(Additive):
-    """The K centres of the data are the actions there are (the action centres of BeT, arXiv 2206.11251, section 3)."""
+    """The vocabulary is the K cluster centres of the data (as in BeT, arXiv 2206.11251, section 3)."""
 
     name = "kmeans"
 
     @dataclass(frozen=True)
     class Options:
-        """What k-means lets one set."""
+        """The settings of k-means."""
 
         codes: int = option(64, "K: action vectors (or chunks) in the vocabulary", least=2, most=4096)
 

@@ -1,4 +1,4 @@
-"""Residual vector quantisation: each level's code refines what the levels before it left over."""
+"""Residual vector quantisation: the code of each level refines the error of the previous levels."""
 
 from dataclasses import dataclass
 
@@ -11,12 +11,12 @@ from pgcontrol.tokenizers.base import CODEBOOK, Additive
 
 
 class RVQ(Additive):
-    """Residual levels as in VQ-BeT (arXiv 2403.03181, section 4.1), on the chunks themselves.
+    """Residual levels as in VQ-BeT (arXiv 2403.03181, section 4.1), directly on the chunks.
 
-    VQ-BeT puts an encoder and a decoder around the levels; here both are the identity. A nonlinear decoder would need a
-    table of K^L rows or a network on every environment step, while a sum of L look-ups is exact in the units the error
-    is measured in. The library learns the levels one after the other; then a few rounds of "encode all, solve for all
-    tables by least squares" let the levels know of each other (additive quantisation, Babenko & Lempitsky 2014).
+    VQ-BeT puts an encoder and a decoder around the levels; here both are the identity. A nonlinear decoder would need
+    a table of K^L rows or a network in every environment step. A sum of L look-ups is exact in the units in which the
+    error is measured. The library learns the levels one after the other. Then a few rounds of "encode all, solve for
+    all tables by least squares" fit the levels jointly (additive quantisation, Babenko & Lempitsky 2014).
     """
 
     name = "rvq"
@@ -25,10 +25,10 @@ class RVQ(Additive):
 
     @dataclass(frozen=True)
     class Options:
-        """What residual VQ lets one set."""
+        """The settings of residual VQ."""
 
-        codes: int = option(16, "K: codes in each level's codebook", least=2, most=1024)
-        levels: int = option(3, "L: codebooks, each refining the sum of those before", least=1, most=8)
+        codes: int = option(16, "K: codes in the codebook of each level", least=2, most=1024)
+        levels: int = option(3, "L: codebooks; each one refines the sum of the previous ones", least=1, most=8)
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, options.levels)
@@ -47,10 +47,10 @@ class RVQ(Additive):
             self._solve(data)
 
     def _solve(self, data: Tensor) -> None:
-        """All tables by least squares, given the codes; unused codes stay where they are."""
+        """All tables by least squares for the current codes; unused codes do not change."""
         chosen = F.one_hot(self.encode(data.unflatten(1, (self.horizon, self.joints))), self.codes).flatten(1).double()
         old = self.table.flatten(0, 1).double()
-        # minimise ‖chosen·new − data‖² + ridge‖new − old‖², which is never singular
+        # minimise ‖chosen·new − data‖² + ridge‖new − old‖²; the ridge term makes the system non-singular
         normal = chosen.T @ chosen + 1e-3 * torch.eye(chosen.shape[1], dtype=torch.float64)
         step = torch.linalg.solve(normal, chosen.T @ (data.double() - chosen @ old))
         self.table.copy_((old + step).view_as(self.table))

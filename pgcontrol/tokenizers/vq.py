@@ -1,4 +1,4 @@
-"""VQ-VAE: one code for a chunk, its meaning learned by an encoder and a decoder."""
+"""VQ-VAE: one code per chunk, learned by an encoder and a decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +8,11 @@ from pgcontrol.tokenizers.kmeans import KMeans
 
 
 class VQ(Additive):
-    """VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937, eq. 3), its codebook updated by moving averages.
+    """VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937, eq. 3), with a codebook updated by moving averages.
 
-    With one code a chunk the decoder has K outputs in all, so they are written into a table once, and the networks
-    end with `fit`. `encode` takes the nearest *decoded* chunk, not the nearest latent: never a larger error, and exact
-    on what was decoded.
+    With one code per chunk, the decoder has only K different outputs. They are written into a table once, and the
+    networks are dropped after `fit`. `encode` takes the nearest *decoded* chunk, not the nearest latent: its error is
+    never larger, and it is exact for decoded chunks.
     """
 
     name = "vq"
@@ -34,7 +34,7 @@ class VQ(Additive):
         for step in range(self.STEPS):
             batch = data[torch.randint(len(data), (self.BATCH,))]
             latent = encoder(batch)
-            # an autoencoder first, so that the codebook starts from latents that mean something
+            # an autoencoder first, so that the codebook is initialised from useful latents
             quantised, commitment = latent, latent.new_zeros(())
             if step >= self.STEPS // 4:
                 quantised, _, commitment = codebook(latent)

@@ -1,1 +1,1 @@
-"""One file a trunk: what features does an observation have?"""
+"""Trunks, one file each. A trunk is the network that computes features of an observation."""

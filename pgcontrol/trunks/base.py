@@ -1,4 +1,4 @@
-"""The Trunk contract: from normalised observations to the features that a head or a critic reads."""
+"""The base class of trunks: from normalised observations to the features that a head or a critic reads."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from torch import nn
 
 
 def orthogonal(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
-    """A linear layer with orthogonal weights and no bias: what layers begin as, here and in heads and critics."""
+    """A linear layer with orthogonal weights and zero bias: the initial layer of trunks, heads and critics."""
     layer = nn.Linear(inputs, outputs)
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
@@ -16,10 +16,10 @@ def orthogonal(inputs: int, outputs: int, gain: float = 1.0) -> nn.Linear:
 
 
 class Trunk(nn.Sequential):
-    """[B, O] -> [B, F], layer after layer; F is the last of `hidden`, or O where that is empty.
+    """[B, O] -> [B, F], layer after layer; F is the last entry of `hidden`, or O if `hidden` is empty.
 
-    Subclasses say `name`, `Options` (a frozen dataclass: what `--trunk.X` sets) and `layers`. Actor and critic have a
-    trunk each.
+    Subclasses define `name`, `Options` (a frozen dataclass: the settings `--trunk.X`) and `layers`. Actor and critic
+    have separate trunks.
     """
 
     name: ClassVar[str]
@@ -35,13 +35,13 @@ class Trunk(nn.Sequential):
 
     @classmethod
     def weights(cls, inputs: int, hidden: Sequence[int], options: Any) -> int:
-        """How many it has, known before they are made; here those of linear layers, one for each of `hidden`."""
+        """Number of weights, before the layers are made; by default of one linear layer per entry of `hidden`."""
         return sum(b * (a + 1) for a, b in itertools.pairwise([inputs, *hidden]))
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Any) -> list[nn.Module]:
-        """The layers, made anew.
+        """New layers.
 
         Raises:
-            InputError: sizes that it cannot have.
+            InputError: the sizes are not possible.
         """
         raise NotImplementedError

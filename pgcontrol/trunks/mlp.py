@@ -1,4 +1,4 @@
-"""Layers of tanh: what most policies of locomotion are made of."""
+"""Layers with tanh, as in most locomotion policies."""
 
 import itertools
 import math

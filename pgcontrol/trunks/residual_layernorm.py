@@ -1,4 +1,4 @@
-"""Residual blocks with layer normalisation: wide networks that stay trainable."""
+"""Residual blocks with layer normalisation: wide networks that remain trainable."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pgcontrol.trunks.base import Trunk, orthogonal
 
 
 class Block(nn.Module):
-    """x + W₂ relu(W₁ LN(x)); W₂ begins at 0, so that at first the block passes x on (Zhang et al. 2019)."""
+    """x + W₂ relu(W₁ LN(x)). W₂ is 0 at first, so that the block starts as the identity (Zhang et al. 2019)."""
 
     def __init__(self, width: int, inner: int):
         super().__init__()
@@ -28,28 +28,27 @@ class Block(nn.Module):
 
 
 class ResidualLayerNorm(Trunk):
-    """A layer to `hidden`'s width, a residual block for each of its entries, and layer normalisation at the end.
+    """A linear layer to the width `hidden`, a residual block for each of its entries, and a final layer normalisation.
 
-    The normalised residual network that regularised actors of discretised policies use (RN-D, arXiv 2601.23075, after
-    SimBa, arXiv 2410.09754: two blocks of 256, four times as wide inside, beside a critic of two layers of tanh).
+    The normalised residual network of regularised actors for discretised policies (RN-D, arXiv 2601.23075, after SimBa,
+    arXiv 2410.09754: two blocks of width 256, four times as wide inside; their critic has two layers with tanh).
     """
 
     name = "residual-layernorm"
 
     @dataclass(frozen=True)
     class Options:
-        """What `--trunk.X` sets."""
+        """The settings `--trunk.X`."""
 
-        expansion: int = option(1, "how many times wider a block is inside (RN-D and SimBa: 4)", least=1, most=64)
+        expansion: int = option(1, "inner width of a block, relative to its width (RN-D, SimBa: 4)", least=1, most=64)
 
     @classmethod
     def weights(cls, inputs: int, hidden: Sequence[int], options: Options) -> int:
-        """Of the first layer, the blocks, and the normalisation at the end."""
+        """Those of the first layer, the blocks, and the final normalisation."""
         blocks = (2 * options.expansion * width**2 + (options.expansion + 3) * width for width in hidden)
         return super().weights(inputs, hidden[:1], options) + sum(blocks) + 2 * hidden[0]
 
     def layers(self, inputs: int, hidden: Sequence[int], options: Options) -> list[nn.Module]:
-        """Linear, blocks, normalisation."""
         if len(set(hidden)) != 1:
             sizes = ",".join(map(str, hidden))
             raise InputError(f"hidden = {sizes or 'none'}: trunk {self.name!r} needs equal sizes, such as 256,256")

@@ -1,7 +1,8 @@
-"""Who may open the viewer's page: Studio's server itself listens everywhere, asks nobody, and takes files.
+"""Access control for the viewer's page: Studio's own server listens on all interfaces, without authentication, and
+accepts files.
 
-Studio serves through `websockets`. A door stands in for the three names by which its web viewer binds a port, serves
-on it and says where; were one of them gone, `stand` would raise, and nothing would be served.
+Studio serves through `websockets`. A Door replaces the three names with which its web viewer binds a port, serves on it
+and prints the address. If one of these names did not exist, `stand` would raise, and nothing would be served.
 """
 
 # mujoco is an extension module without types
@@ -28,53 +29,53 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Door:
-    """Lets a request in that comes from the page itself and brings the token, in its address or as a cookie.
+    """Accepts a request only if it comes from the page itself and has the token, in its address or in a cookie.
 
     Attributes:
         host: the interface to listen on.
-        token: that the page's address has to hold.
+        token: the token that the page's address must contain.
     """
 
     def __init__(self, host: str):
-        """Raises InputError: no interface of this machine has that address."""
+        """Raises InputError if no interface of this machine has that address."""
         try:
             socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
         except (OSError, UnicodeError) as error:
             raise InputError(
-                f"--host {host}: {error}; must be an address of this machine, or 0.0.0.0 for all"
+                f"--host {host}: {error}; must be an address of this machine, or 0.0.0.0 for all interfaces"
             ) from None
         self.host, self.token = host, secrets.token_urlsafe(16)
 
     def stand(self) -> None:
-        """Before the next viewer that is launched."""
+        """Install the door for the next viewer that is launched."""
         web_server.bind_public_socket = lambda _, port: STUDIO["bind"](self.host, port)
         web_server.serve = self.serve
         web_viewer._print_url_banner = lambda _, port: print(f"watch at {self.address(port)}", flush=True)
 
     def address(self, port: int) -> str:
-        """Of the page, as a browser opens it."""
+        """The address of the page, for a browser."""
         everywhere, local = self.host in ("", "0.0.0.0", "::"), self.host in LOOPBACK
         host = socket.getfqdn() if everywhere else "localhost" if local else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{port}/?token={self.token}"
 
     def serve(self, *args: Any, process_request: Callable[..., Response | None], **settings: Any) -> Any:
-        """As `websockets.serve`, behind the door."""
+        """Like `websockets.serve`, with access control."""
         return STUDIO["serve"](*args, process_request=functools.partial(self.answer, process_request), **settings)
 
     def answer(
         self, studio: Callable[..., Response | None], connection: ServerConnection, request: Request
     ) -> Response | None:
-        """Studio's answer, or a refusal."""
+        """Studio's response, or a refusal."""
         path, _, query = request.path.partition("?")
         host = request.headers.get("Host", "")
-        cookie = f"pgcontrol_{urlsplit(f'//{host}').port}"  # cookies of all ports of a host lie together
+        cookie = f"pgcontrol_{urlsplit(f'//{host}').port}"  # browsers share cookies between all ports of a host
         tokens = [*parse_qs(query).get("token", []), *_cookies(request, cookie)]
         if not any(secrets.compare_digest(token.encode(), self.token.encode()) for token in tokens):
             return connection.respond(HTTPStatus.FORBIDDEN, "open the address that pgcontrol printed, with its token\n")
         if any(urlsplit(origin).netloc != host for origin in request.headers.get_all("Origin")):
-            return connection.respond(HTTPStatus.FORBIDDEN, "asked from another page\n")
+            return connection.respond(HTTPStatus.FORBIDDEN, "requested from another page\n")
         if path == UPLOAD:
-            return connection.respond(HTTPStatus.FORBIDDEN, "takes no files\n")
+            return connection.respond(HTTPStatus.FORBIDDEN, "files are not accepted\n")
         response = studio(connection, request)
         if response is not None:
             response.headers["Set-Cookie"] = f"{cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
@@ -83,6 +84,6 @@ class Door:
 
 
 def _cookies(request: Request, name: str) -> list[str]:
-    """What a request's cookies of that name hold."""
+    """The values of a request's cookies with that name."""
     pairs = [pair.strip().partition("=") for line in request.headers.get_all("Cookie") for pair in line.split(";")]
     return [value for key, _, value in pairs if key == name]

@@ -1,4 +1,4 @@
-"""What the viewer shows beside the scene: for each joint the distribution of its action here, and what was chosen."""
+"""The viewer's panel next to the scene: each joint's action distribution in this state, and the chosen action."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ WIDTH, PLOT_HEIGHT = 280.0, 48.0
 
 @dataclass(frozen=True, eq=False)
 class Moment(messages.Snapshot):
-    """One choice, as the simulation's side tells it to the viewer's.
+    """One choice, as a message from the simulation to the viewer.
 
     Attributes:
-        source: which policy plays; empty for an agent without one.
-        low: [A], the joints' lower bounds.
-        high: [A], the joints' upper bounds.
-        action: [A], chosen; the first one of a chunk.
-        draws: [count, A] actions that the agent might have taken in its place; no rows for an agent without a choice.
+        source: which policy plays; empty for an agent without a policy.
+        low: [A], lower bounds of the joints.
+        high: [A], upper bounds of the joints.
+        action: [A], the chosen action; the first one of a chunk.
+        draws: [count, A] samples of the agent's actions in this state; no rows for an agent that does not sample.
     """
 
     title: str
@@ -36,10 +36,10 @@ class Moment(messages.Snapshot):
 
 
 def histogram(draws: np.ndarray, low: float, high: float) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Draws [count] of one joint -> places [COLUMNS], heights [COLUMNS] of at most 1, and whether they are few values.
+    """Draws [count] of one joint -> places [COLUMNS], heights [COLUMNS] of at most 1, and whether values are discrete.
 
-    Values of their own (bins, tokens) are columns. A continuous distribution is smoothed as far as its noise asks for,
-    except on the bounds, where clipping piles up a column of its own.
+    Discrete values (bins, tokens) are columns. A continuous distribution is smoothed to remove sampling noise, except
+    at the bounds, where clipping makes a column of its own.
     """
     unit = (2 * draws - low - high) / (high - low)
     heights = histograms(unit[:, None, None])[0, 0] / len(draws)
@@ -59,7 +59,7 @@ class Panel(plugin.ViewerPlugin):
 
     @messages.handler(priority=0)
     def on_post_model(self, event: messages.PostModelEvent) -> None:
-        """Look from where the task is filmed; after Studio, which puts the camera anywhere."""
+        """Use the task's camera; this runs after Studio has set its own."""
         if self._camera is None or event.model.nu == 0:
             return
         ours, camera = self._camera.of(event.model), self.viewer.camera
@@ -69,12 +69,12 @@ class Panel(plugin.ViewerPlugin):
 
     @messages.handler
     def on_moment(self, moment: Moment) -> None:
-        """Keep the newest."""
+        """Keep the newest message."""
         self._moment = moment
 
     @messages.handler
     def on_build_gui(self, _: messages.BuildGuiEvent) -> None:
-        """Draw the panel at the right edge, from where it can be dragged away."""
+        """Draw the panel at the right edge; it can be dragged away."""
         if imgui.BeginMainMenuBar():
             if imgui.BeginMenu("View"):
                 self._open ^= imgui.MenuItem("Policy", "", self._open)
@@ -84,7 +84,7 @@ class Panel(plugin.ViewerPlugin):
             return
         joints = len(moment.joints)
         screen = (imgui.GetIO().DisplaySize.x, imgui.GetIO().DisplaySize.y)
-        # a browser says its size after the first frames
+        # a browser reports its size only after the first frames
         when = imgui.Cond.FirstUseEver if screen == self._screen else imgui.Cond.Always
         self._screen = screen
         height = min(screen[1] - 90, 96 + joints * (PLOT_HEIGHT + 24))
@@ -103,7 +103,7 @@ class Panel(plugin.ViewerPlugin):
         low, high = float(moment.low[joint]), float(moment.high[joint])
         action, draws = float(moment.action[joint]), moment.draws[:, joint]
         words = f"{moment.joints[joint]}  {action:+.2f}"
-        if len(draws):  # Studio's letters have no σ
+        if len(draws):  # Studio's font has no σ
             words += f"  std {float(draws.std()) / (0.5 * (high - low)):.2f}"
         imgui.TextUnformatted(words)
         flags = implot.Flags.CanvasOnly.value | implot.Flags.NoInputs.value
@@ -111,7 +111,7 @@ class Panel(plugin.ViewerPlugin):
             return
         plain = implot.AxisFlags.NoDecorations.value
         implot.SetupAxes("", "", plain, plain)
-        edge = 0.02 * (high - low)  # so that what lies on a bound is seen whole
+        edge = 0.02 * (high - low)  # so that columns on a bound are fully visible
         implot.SetupAxesLimits(low - edge, high + edge, 0.0, 1.08, int(implot.Cond.Always.value))
         if len(draws):
             places, heights, few = histogram(draws, low, high)

@@ -1,8 +1,8 @@
-"""`pgcontrol play`: a policy in MuJoCo Studio, in a window or in a browser, with the distribution it draws from.
+"""`pgcontrol play`: shows a policy in MuJoCo Studio, in a window or in a browser, with its action distribution.
 
-The simulation is a VecEnv of one environment, so what is watched is what `eval` measures. The viewer's MjData mirrors
-it; a push with the mouse goes back into it. A run in training is followed: each episode is played by the policy of the
-checkpoint that is the newest as the episode begins, and gives way to a newer one after a while.
+The simulation is a VecEnv with one environment, so it is what `eval` measures. The viewer's MjData mirrors it; a push
+with the mouse is applied to the environment. A run in training is followed: each episode is played by the policy of the
+newest checkpoint at its start, and ends early if there has been a newer one for some time.
 """
 
 # mujoco is an extension module without types
@@ -36,19 +36,19 @@ from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.text import visible
 from pgcontrol.viewer.panel import Moment, Panel
 
-DRAWS = 512  # for a picture of the distribution
-PICTURES = 0.03  # seconds between two of them at least: a task may choose 125 times a second, which no eye follows
-PATIENCE = 10.0  # seconds that an episode is watched before a newer policy may end it
-PAUSE = 1.0  # seconds for which the end of an episode stands still
+DRAWS = 512  # for the histogram of the distribution
+PICTURES = 0.03  # smallest time in seconds between two histograms: a task may choose 125 times per second
+PATIENCE = 10.0  # seconds after which a newer policy may end an episode
+PAUSE = 1.0  # seconds for which the end of an episode is shown
 
 
 class Agent(NamedTuple):
-    """Who plays.
+    """A player of episodes.
 
     Attributes:
-        draws: raw observation [1, O] -> actions that it might take, [count, A].
-        newer: seed of an episode -> who plays from there on, or None where that is still this agent.
-        steps: that its policy was trained for; None: it has no policy.
+        draws: raw observation [1, O] -> samples of its actions, [count, A].
+        newer: seed of an episode -> the agent that plays from now on, or None if it is still this one.
+        steps: training steps of its policy; None: it has no policy.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Agent(NamedTuple):
 
 
 def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
-    """The policy of a run's newest checkpoint, or of one checkpoint, and its environment's id.
+    """The policy of a run's newest checkpoint or of a given checkpoint, and its environment's id.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -80,14 +80,14 @@ def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
 
 
 def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, pgcontrol_envs.VecEnv]:
-    """The agent and its environment, from a run folder, a checkpoint, or for agents without weights a task's id.
+    """The agent and its environment, from a run folder, a checkpoint, or (for agents without weights) a task's id.
 
     Raises:
-        InputError: neither is there.
+        InputError: there is no such folder or task.
     """
     if who == "policy" or where.exists():
         if not where.exists() and str(where) in pgcontrol_envs.catalog():
-            raise InputError(f"{where} is a task; without a run there are --agent zero and --agent random")
+            raise InputError(f"{where} is a task; without a run, use --agent zero or --agent random")
         agent, env_id = policy_of(where, sampled, seed)
         env = make_env(env_id, 1, seed)
         if who == "policy":
@@ -106,15 +106,15 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
 
 
 class Player(plugin.SimPlugin):
-    """Plays episode after episode at the viewer's speed, and tells the viewer of every choice."""
+    """Plays episode after episode at the viewer's speed, and sends every choice to the viewer."""
 
     def __init__(self, agent: Agent, env: pgcontrol_envs.VecEnv, seed: int):
         model = env.task.model if env.task else getattr(env, "model", None)
         if model is None:
-            raise InputError(f"{env.env_id} has no MuJoCo model, so there is nothing for the viewer to show")
+            raise InputError(f"{env.env_id} has no MuJoCo model that the viewer could show")
         self.agent, self.env, self.model = agent, env, endless(model)
         self.data = mujoco.MjData(self.model)
-        self.control = sim.StepControl()  # pause, speed and single steps, as the viewer's buttons set them
+        self.control = sim.StepControl()  # pause, speed and single steps, set by the viewer's buttons
         self.seed, self.title = seed, f"{env.env_id}: {agent.name}"
         self.joints = joint_names(env)
         self.bounds = env.action_low.double().numpy(), env.action_high.double().numpy()
@@ -131,31 +131,31 @@ class Player(plugin.SimPlugin):
         self._mirror()
 
     def _renew(self) -> bool:
-        """Let the newest policy play; whether it is another than before."""
+        """Switch to the newest policy; returns whether it has changed."""
         self._looked = time.monotonic()
         try:
             newer = self.agent.newer(self.seed)
-        except InputError as error:  # removed or damaged meanwhile: the last one plays on
+        except InputError as error:  # removed or damaged: the current policy continues
             if self._trouble != (trouble := str(error)):
-                print(f"pgcontrol: {visible(trouble)}; going on with step {self.agent.steps:,}", file=sys.stderr)
+                print(f"pgcontrol: {visible(trouble)}; continuing with step {self.agent.steps:,}", file=sys.stderr)
             newer, self._trouble = None, trouble
         self.agent = newer or self.agent
         return newer is not None
 
     def play(self) -> None:
-        """One step of the environment; a choice before it where the last one has been played."""
+        """One step of the environment, with a new choice if the last one has been played."""
         self._take_pushes()
         played = self.playing.step()
         if played.part == 0 and time.monotonic() - self._pictured >= PICTURES:
             self.choice, self._pictured = played.action[0].double().numpy(), time.monotonic()
-            self.draws = self.agent.draws(played.obs).double().numpy()  # of this state and no other
+            self.draws = self.agent.draws(played.obs).double().numpy()  # for this state
         self.total, self.steps = self.total + float(played.step.reward[0]), self.steps + 1
         if not self.playing.going[0]:
-            self.over = "ended" if played.step.terminated[0] else "time is up"
+            self.over = "ended" if played.step.terminated[0] else "time limit"
         self._mirror()
 
     def _mirror(self) -> None:
-        """Show the environment's state."""
+        """Copy the environment's state to the viewer."""
         qpos = self.env.qpos(0)
         assert qpos is not None
         self.data.qpos[:], self.data.time = qpos, self.steps * self.env.control_dt
@@ -165,7 +165,7 @@ class Player(plugin.SimPlugin):
         mujoco.mj_forward(self.model, self.data)
 
     def _take_pushes(self) -> None:
-        """What the mouse does to the viewer's state also happens here: forces, and postures set while it is paused."""
+        """Apply what the mouse does in the viewer: forces, and postures that are set during a pause."""
         if not (physics := getattr(self.env, "physics", None)):
             return
         physics.xfrc_applied[0] = self.data.xfrc_applied
@@ -176,14 +176,14 @@ class Player(plugin.SimPlugin):
             self.playing.moved(torch.from_numpy(self.env.task.observe()))
 
     def moment(self) -> Moment:
-        """For the overlay."""
+        """The message for the panel."""
         source = "" if self.agent.steps is None else f"trained for {self.agent.steps:,} steps"
         line = f"step {self.steps}  return {self.total:,.1f}  {self.over}"
         return Moment(self.title, source, line, self.joints, *self.bounds, self.choice, self.draws)
 
     @messages.handler
     def on_step(self, _: messages.StepEvent) -> None:
-        """Keep real time at the viewer's speed: one step when it is due, and never a queue of late ones."""
+        """Keep real time at the viewer's speed: make a step when it is due, without catching up on late ones."""
         single = self.control.consume_single_step_request()
         now = time.monotonic()
         if not single and (self.control.get_pause_state() != sim.PauseState.UNPAUSED or now < self.due):
@@ -199,51 +199,50 @@ class Player(plugin.SimPlugin):
 
     @messages.handler
     def on_reset(self, _: messages.ResetEvent) -> bool:
-        """The next episode, not the model's default posture."""
+        """Start the next episode, instead of the model's default posture."""
         self.begin()
         return True
 
     @messages.handler
     def on_load_model(self, _: messages.LoadModelEvent) -> bool:
-        """The task stays what it is, whatever file is dropped on the window."""
+        """Ignore files that are dropped on the window: the task does not change."""
         return True
 
     @messages.handler
     def on_control(self, said: messages.StepControlSnapshot) -> bool:
-        """Pause and speed."""
+        """Take over pause and speed."""
         self.control.set_pause_state(said.pause_state)
         self.control.set_speed(said.speed)
         return True
 
     @messages.handler
     def on_single_step(self, _: messages.SingleStepEvent) -> bool:
-        """One step while paused."""
+        """One step during a pause."""
         self.control.request_single_step()
         return True
 
     @messages.handler
     def on_pause(self, event: messages.RequestPauseEvent) -> bool:
-        """Pause."""
         self.control.set_pause_state(event.pause_state)
         return True
 
 
 def endless(model: mujoco.MjModel) -> mujoco.MjModel:
-    """A copy for the eye, whose floors do not end: they never do in the physics, and agents run further than drawn."""
+    """A copy of the model for display with infinite floors: in the physics they are infinite, but drawn finite."""
     model = copy.deepcopy(model)
     model.geom_size[model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE, :2] = 0
     return model
 
 
 def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int, host: str) -> int:
-    """Play until the window is closed or Ctrl-C; returns the exit code.
+    """Play until the window is closed or Ctrl-C is pressed; returns the exit code.
 
     Raises:
-        InputError: no such run, no display for a window, a port that is taken, or no such address to listen on.
+        InputError: no such run, no display for a window, a port in use, or no such address to listen on.
     """
     viewer = viewer or ("native" if has_display() else "web")
     if viewer == "native" and not has_display():
-        raise InputError("no display to open a window on; --viewer web serves a page for a browser elsewhere")
+        raise InputError("there is no display for a window; use --viewer web for a page in a browser")
     torch.set_num_threads(1)
     agent, env = find_agent(where, who, sampled, seed)
     try:
@@ -254,7 +253,7 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
                 handle.sync()
     except KeyboardInterrupt:
         print("\nstopped")
-    except RuntimeError as error:  # of Studio's thread, some time after it began; only a port is the user's affair
+    except RuntimeError as error:  # from Studio's thread, some time after its start; only a port is the user's problem
         if "port" not in str(error).lower():
             raise
         raise InputError(f"--viewer {viewer}: {error}") from None
@@ -264,10 +263,10 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
 
 
 def launch(player: Player, viewer: str, port: int, host: str) -> viewer_handle.ViewerHandle:
-    """Studio with the overlay, in a thread of its own.
+    """Start Studio with the panel, in its own thread.
 
     Raises:
-        InputError: no address `host` of this machine to serve a page on.
+        InputError: this machine has no address `host` to serve a page on.
     """
     config = viewer_protocol.ViewerConfig(title=player.title, http_port=port)
     studio = app.App(app.Config(show_options=False, show_inspector=False))
@@ -279,8 +278,8 @@ def launch(player: Player, viewer: str, port: int, host: str) -> viewer_handle.V
 
         Door(host).stand()
         return launch_web.launch(config, plugins=plugins)
-    # MuJoCo 4.0.0's window needs a name that Python has from 3.12 on, and cannot be drawn into directly ("Target not
-    # found"): in this mode Filament draws into memory, and the window shows that
+    # MuJoCo 4.0.0's window needs a name that Python only has since 3.12, and cannot be drawn into directly ("Target
+    # not found"): in this mode Filament renders into memory, and the window shows the result
     if not hasattr(collections.abc, "Buffer"):
         collections.abc.Buffer = typing_extensions.Buffer
     config.gfx = "opengl_software"

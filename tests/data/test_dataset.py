@@ -71,17 +71,17 @@ def test_actions_become_chunks_within_episodes(tmp_path):
     assert of(folder, 1).unit.shape == (7, 1, 2)
     assert of(folder, 1).unit.abs().max() <= 1
     assert chunks(str(folder), 3).shape == (3, 3, 2)  # two in four steps, one in three
-    with pytest.raises(InputError, match="no 5 actions in a row"):
+    with pytest.raises(InputError, match="no episode has 5 actions in a row"):
         chunks(str(folder), 5)
 
 
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        ({"action": Discrete(3)}, r"its actions are Discrete\(3\): must be a Box"),
-        ({"obs": Dict({"a": OBS})}, r"its observations are Dict\('a': Box"),
+        ({"action": Discrete(3)}, r"its action space is Discrete\(3\); must be a Box"),
+        ({"obs": Dict({"a": OBS})}, r"its observation space is Dict\('a': Box"),
         ({"action": Box(-np.inf, np.inf, (2,), np.float32)}, "its actions have no bounds"),
-        ({"episodes": ()}, "holds no episodes"),
+        ({"episodes": ()}, "has no episodes"),
     ],
 )
 def test_what_no_policy_can_learn_from_is_refused(make, line, tmp_path):
@@ -96,9 +96,9 @@ def test_what_no_policy_can_learn_from_is_refused(make, line, tmp_path):
 def test_sizes_and_bounds_are_compared_by_name(tmp_path):
     data = Dataset(foreign(tmp_path / "d", scale=5.0))
     bounds = np.array([-1, -1], np.float32), np.array([1, 1], np.float32)
-    with pytest.raises(InputError, match="observations of 6 numbers, but Hopper-v5 has 11"):
+    with pytest.raises(InputError, match="observations have 6 numbers, but 11 in Hopper-v5"):
         data.require_env("Hopper-v5", 11, *bounds)
-    with pytest.raises(InputError, match="actions of 2 numbers, but Hopper-v5 has 3"):
+    with pytest.raises(InputError, match="actions have 2 numbers, but 3 in Hopper-v5"):
         data.require_env("Hopper-v5", 6, *(np.ones(3, np.float32) * s for s in (-1, 1)))
     data.require_env("Other-v0", 6, *bounds)
     with pytest.raises(InputError, match="beyond the task's bounds"):
@@ -128,7 +128,7 @@ def test_what_a_killed_process_left_is_dropped(tmp_path):
     assert [one.obs.shape for one in data.episodes()] == [(3, 4), (3, 4)]
     assert data.metadata["total_steps"] == 4
     assert data.env == "Bandit-v0"
-    with pytest.raises(InputError, match="is no dataset to go on with"):
+    with pytest.raises(InputError, match="is not a dataset to continue"):
         Writer.reopen(foreign(tmp_path / "theirs"))
 
 
@@ -147,11 +147,11 @@ def test_actions_beyond_the_bounds_are_clipped_and_counted_where_one_says_so(tmp
     many = int((np.clip(raw, ACTION.low, ACTION.high) != raw).any(1).sum())
     assert 0 < many <= 7
     data = Dataset(folder, clip=True)
-    with pytest.warns(UserWarning, match=f"{many} of 7 actions lay beyond the task's bounds and were clipped to them"):
+    with pytest.warns(UserWarning, match=f"{many} of 7 actions exceeded the task's bounds and were clipped"):
         read = np.concatenate([episode.action for episode in data.episodes()])
     assert data.clipped == many
     np.testing.assert_array_equal(read, raw.clip(ACTION.low, ACTION.high))
-    with pytest.raises(InputError, match="clone and tokenize clip them with --clip-actions"):
+    with pytest.raises(InputError, match="use --clip-actions"):
         tokenize(folder, out / "t", codes=2)
     with pytest.warns(UserWarning, match="clipped"):
         assert tokenize(folder, out / "t", codes=2, clip_actions=True).tokenizer.joints == 2

@@ -76,7 +76,7 @@ def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monk
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
     code, said, _ = run(capsys, "record", "Fork-v0", "--out", str(tmp_path / "d"), "--episodes", "40")
     assert code == 130
-    assert "stopped with 16 of 40 episodes; the same command goes on" in said
+    assert "stopped with 16 of 40 episodes; run the same command to continue" in said
     assert len(Dataset(tmp_path / "d")) == 16
     monkeypatch.undo()
     assert record("Fork-v0", tmp_path / "d", 40, seed=0).whole
@@ -106,16 +106,16 @@ def test_tokens_from_a_dataset_and_from_a_run_at_the_start(tmp_path, capsys, mon
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("nowhere --episodes 2 --out o", "nowhere: no such run or checkpoint folder, nor a task"),
+        ("nowhere --episodes 2 --out o", "nowhere: no such run or checkpoint folder, and no such task"),
         (
             "Frok-v0 --episodes 2 --out o",
-            "Frok-v0: no such run or checkpoint folder, nor a task; did you mean",
+            "Frok-v0: no such run or checkpoint folder, and no such task; did you mean",
         ),
-        ("Hopper-v5 --episodes 2 --out o", "Hopper-v5 has no scripted demonstrator: record a run of it, or one of"),
+        ("Hopper-v5 --episodes 2 --out o", "Hopper-v5 has no scripted demonstrator; record a run of it, or one of"),
         ("Fork-v0 --episodes 0 --out o", "--episodes = 0: must be at least 1"),
         ("Fork-v0 --episodes 2 --out o --noise -1", "--noise = -1.0: must be at least 0"),
         ("Fork-v0 --episodes 2", "record needs --out DIR"),
-        ("Fork-v0 --episodes 2 --out mine", "mine exists and is no dataset to go on with"),
+        ("Fork-v0 --episodes 2 --out mine", "mine exists and is not a dataset to continue"),
     ],
 )
 def test_bad_words_get_one_line_and_leave_nothing(words, line, capsys, tmp_path, monkeypatch):

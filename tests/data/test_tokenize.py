@@ -26,7 +26,7 @@ def test_a_dataset_becomes_a_folder_that_trains(capsys, tmp_path, dataset):
     assert code == 0
     # 160 actions to fit: 3 whole episodes of 50 give 49 pairs each, and 10 actions of the fourth give 9
     assert "156 chunks of 2" in said
-    assert "2 codes of 8: 3.00 bits per action" in said
+    assert "2 codes with 8 values: 3.00 bits per action" in said
     assert "half-ranges (root mean square, held out)" in said
     command = next(line for line in said.splitlines() if line.startswith("pgcontrol train"))
     settings = dict(zip(command.split()[3::2], command.split()[4::2], strict=True))
@@ -72,7 +72,7 @@ def test_bounds_of_a_dataset_are_normalised_away(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "line"),
     [
-        ({"obs": np.zeros(3)}, "no array `actions`; it holds obs"),
+        ({"obs": np.zeros(3)}, "no array `actions`; the file has obs"),
         ({"actions": np.zeros(3)}, "`actions` has shape (3,): must be [M, joints]"),
         ({"actions": np.array([["a"]])}, "`actions` must be numbers"),
         ({"actions": np.full((9, 2), 3.0)}, "must be finite and within [-1, 1]"),
@@ -99,8 +99,8 @@ def test_bad_datasets_get_one_line(arrays, line, capsys, tmp_path):
         ("text.npz --out o", "text.npz: not an .npz file of arrays"),
         ("data.npz --out o --kind rqv", "unknown tokenizer 'rqv'; did you mean 'rvq'?"),
         ("data.npz --out o --codes 1", "codes = 1: must be at least 2"),
-        ("data.npz --out o --levels 2", "unknown setting 'levels'; there are: codes"),
-        ("data.npz --out o --horizon 60", "horizon = 60: too long for these actions"),
+        ("data.npz --out o --levels 2", "unknown setting 'levels'; expected one of: codes"),
+        ("data.npz --out o --horizon 60", "horizon = 60: too long; there are at most"),
         ("data.npz --out o --horizon 0", "--horizon = 0: must be at least 1"),
         ("data.npz", "tokenize needs --out DIR"),
     ],

@@ -143,7 +143,7 @@ def test_the_end_of_a_training_says_its_verdict(tmp_path):
     path = plant(tmp_path / "run", TINY, left_alone)
     assert RunFolder(path).manifest()["verdict"] in ("healthy", "no gain")
     assert (
-        "least of a joint" in RunFolder(path).manifest()["diagnosis"]
+        "smallest joint spread" in RunFolder(path).manifest()["diagnosis"]
         or "return" in RunFolder(path).manifest()["diagnosis"]
     )
 
@@ -205,7 +205,7 @@ def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_p
 
 def test_branches_cannot_begin_behind_the_budget(tmp_path):
     path = plant(tmp_path / "run", TINY, left_alone)
-    with pytest.raises(InputError, match=r"--at 5000: .* was to take 4,096 steps"):
+    with pytest.raises(InputError, match=r"--at 5000: .* has a budget of 4,096 steps"):
         diagnose.diagnose(path, branches=2, at=5000)
 
 
@@ -224,5 +224,5 @@ def test_a_run_is_compared_with_its_siblings(tmp_path):
 
 
 def test_no_checkpoint_no_branches():
-    with pytest.raises(InputError, match="no checkpoint to branch from"):
+    with pytest.raises(InputError, match="no checkpoint from which branches could begin"):
         nearest([], 100)

@@ -99,7 +99,7 @@ def groups(chart: Element, colour: str) -> list[Element]:
 def test_the_disc_is_drawn_where_its_push_begins(x):
     found = graphics.probe()
     if found.graphics is None:
-        pytest.skip(f"no OpenGL backend draws here: {found.failures}")
+        pytest.skip(f"no OpenGL backend works here: {found.failures}")
     shown = still("Fork-v0", np.array([x, 0.6]), 0.1, SIZE)
     assert shown.push is not None
     red, _, blue = np.moveaxis(shown.picture.astype(int), -1, 0)
@@ -172,7 +172,7 @@ def test_nothing_lies_on_the_scene(joints, pictured, apart):
     draws = np.random.default_rng(0).uniform(-1, 1, (50, joints))
     marks = [Mark(name, draws[i], float(i)) for i, name in enumerate((PLAYED, MEAN, *"abcdef"))]
     shown = fork(0, 0) if joints == 2 else Still(np.zeros((240, 320, 3), np.uint8))
-    file = scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nwhat it might do", names(joints))
+    file = scene(shown if pictured else None, draws, marks, "run: Task-v0, head\nthe policy's actions", names(joints))
     assert len(panels(file)) == 1 + pictured
     assert {"played, return 0.00", "f, return 7.00"} <= set(words(ElementTree.fromstring(file)))
     apart(file)
@@ -249,7 +249,7 @@ def test_ticks_and_words_are_apart(joints, apart):
     apart(file)
     whole = ElementTree.fromstring(file)
     assert words(whole, "heading") == ["walker: Walker2d-v5, gaussian"]
-    assert {"suspected from step 15,000 on", "destroyed from step 15,100 on"} <= set(words(whole))
+    assert {"suspected from step 15,000", "destroyed from step 15,100"} <= set(words(whole))
     charts = panels(file)
     for chart in (charts[i] for i in (0, 1, 2, 4)):
         uprights = [float(str(line.get("x1"))) for line in of_class(chart, "onset")]

@@ -55,7 +55,7 @@ def test_a_whole_run_is_well(run, capsys):
     code, out = doctor(run, capsys)
     assert code == 0
     assert "✗" not in out
-    assert "2 of 2 whole" in out
+    assert "2 of 2 intact" in out
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -74,7 +74,7 @@ def test_clips_that_wait_are_named(run, tmp_path, capsys):
     waiting(where)
     code, out = doctor(where, capsys)
     assert code == 0
-    assert "! clips           1 clip to be made" in out
+    assert "! clips           1 clip to render" in out
 
 
 def test_what_is_no_run_is_one_line(tmp_path, capsys):

@@ -146,24 +146,24 @@ def test_a_mirrored_action_moves_it_as_its_mirror_image(dog):
 @pytest.mark.parametrize(
     ("more", "old", "new", "says"),
     [
-        ({"trunk": "base"}, "", "", "has no body 'base' to be the trunk; there are world, torso, lf_hip,"),
-        ({"feet": ("lf_foot", "b", "c", "d")}, "", "", "has no geom 'lf_foot' to be a foot, nor a body of this name"),
-        ({"pose": POSE[:9]}, "", "", "has 12 joints; the pose has 9, and must have 12, for lf_haa, lf_hfe,"),
+        ({"trunk": "base"}, "", "", "has no body 'base' for the trunk; its bodies are world, torso, lf_hip,"),
+        ({"feet": ("lf_foot", "b", "c", "d")}, "", "", "has no geom 'lf_foot' for a foot, and no body 'lf_foot' with"),
+        ({"pose": POSE[:9]}, "", "", "has 12 joints and the pose 9; both must be 12; its joints: lf_haa, lf_hfe,"),
         (
             {},
             '<joint name="rh_hfe" axis="0 1 0" range="-2 2"/>',
             "",
-            "has 11 joints; the pose has 12",
+            "has 11 joints and the pose 12",
         ),
-        ({}, 'gear="4" ctrlrange="-5 5"', 'gear="4"', "says no largest torque of the joints lf_haa, rf_haa, lh_haa"),
+        ({}, 'gear="4" ctrlrange="-5 5"', 'gear="4"', "has no torque limit for the joints lf_haa, rf_haa, lh_haa"),
         (
             {},
             'forcerange="-25 25"',
             "",
-            "says no largest torque of the joints lf_hfe, rf_hfe, .*: neither an",
+            "has no torque limit for the joints lf_hfe, rf_hfe, .*: add an",
         ),
-        ({}, 'actuatorfrcrange="-30 30"', "", "says no largest torque of the joints lf_kfe"),
-        ({}, 'axis="1 0 0" range="-0.9 0.9"', 'axis="1 0 0"', "gives no range for the joints lf_haa, rf_haa"),
+        ({}, 'actuatorfrcrange="-30 30"', "", "has no torque limit for the joints lf_kfe"),
+        ({}, 'axis="1 0 0" range="-0.9 0.9"', 'axis="1 0 0"', "has no range for the joints lf_haa, rf_haa"),
         ({}, "</mujoco>", "<mujoco/>", r"model .*dog.xml: XML"),
     ],
 )

@@ -88,20 +88,24 @@ def arm_said(cls):
 @pytest.mark.parametrize(
     ("actuators", "limit", "line"),
     [
-        (SERVOS, "", "interface: the actuator servo has no limit of its torque"),
+        (SERVOS, "", "interface: the actuator servo has no torque limit"),
         (
             MOTORS + SERVO.format("elbow", ""),
             'actuatorfrcrange="-4 4"',
-            "interface: the actuator 0 is no servo or motor",
+            "interface: the actuator 0 is not a position servo or motor",
         ),
-        (SERVOS, 'actuatorfrcrange="-4 5"', "interface: the actuator a is no servo or motor of a hinge, as strong"),
+        (
+            SERVOS,
+            'actuatorfrcrange="-4 5"',
+            "interface: the actuator a is not a position servo or motor of a hinge with symmetric",
+        ),
         (
             MOTORS.replace("motor", "damper")
             .replace("-1 1", "0 1")
             .replace("-1 0.5", "0 1")
             .replace("gear", 'kv="1" gear'),
             "",
-            "is no servo",
+            "is not a position servo",
         ),
     ],
 )
@@ -111,7 +115,7 @@ def test_actuators_of_another_kind_are_one_line(actuators, limit, line):
 
 
 def test_what_json_cannot_hold_is_one_line():
-    with pytest.raises(TaskError, match=r"^Own.interface: returned what JSON cannot hold: .*ndarray"):
+    with pytest.raises(TaskError, match=r"^Own.interface: returned a value that JSON cannot hold: .*ndarray"):
         contract.check(type("Own", (Arm,), {"interface": lambda self: {"pose": self.posture}}))
 
 

@@ -136,5 +136,5 @@ def test_a_model_without_what_it_takes_is_refused_in_one_line():
 
     with pytest.raises(TaskError, match=r"Deaf: the model has no sensor 'up'"):
         TaskVecEnv(Deaf, 1)
-    with pytest.raises(TaskError, match=r"Weak: make_model\(\) gives no ctrlrange for the actuators m"):
+    with pytest.raises(TaskError, match=r"Weak: make_model\(\) has no ctrlrange for the actuators m"):
         TaskVecEnv(Weak, 1)

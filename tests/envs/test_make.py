@@ -14,7 +14,7 @@ import torch
     [
         ("HalfCheeta-v5", "unknown env 'HalfCheeta-v5': did you mean HalfCheetah-v5"),
         ("halfcheetah", "did you mean HalfCheetah-v5"),
-        ("Pong", "there are Ant-v5, .*, gym:ID"),
+        ("Pong", "expected one of Ant-v5, .*, gym:ID"),
         ("gym:Pendulum-v7", "did you mean gym:Pendulum-v1"),
         ("gym:Pendulun-v1", "did you mean gym:Pendulum-v1"),
         ("gym:HalfCheetah-v2", r"did you mean gym:HalfCheetah-v5( or gym:pgcontrol/HalfCheetah-v5)?\?"),
@@ -24,7 +24,7 @@ import torch
         ("gym:no_such_package:Thing-v0", "unknown env 'gym:no_such_package:Thing-v0': No module named"),
         ("gym:a:b:c", "unknown env"),
         ("gym:", "unknown env"),
-        ("", "there are Ant-v5"),
+        ("", "expected one of Ant-v5"),
     ],
 )
 def test_unknown_envs(env_id, says):
@@ -38,8 +38,8 @@ def test_unknown_envs(env_id, says):
     [
         ("HalfCheetah-v5", 0, 0, "num_envs: expected at least 1, got 0"),
         ("HalfCheetah-v5", 1, -1, "threads: expected 0"),
-        ("gym:CartPole-v1", 1, 0, r"gym:CartPole-v1: expected a Box of actions, got Discrete\(2\)"),
-        ("gym:FrozenLake-v1", 1, 0, "gym:FrozenLake-v1: expected a Box of observations"),
+        ("gym:CartPole-v1", 1, 0, r"gym:CartPole-v1: expected a Box as action space, got Discrete\(2\)"),
+        ("gym:FrozenLake-v1", 1, 0, "gym:FrozenLake-v1: expected a Box as observation space"),
         ("gym:tests.envs.worlds:Unbounded-v0", 1, 0, "expected bounded actions"),
     ],
 )

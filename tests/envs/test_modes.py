@@ -66,7 +66,7 @@ def test_routes_are_dealt_evenly():
 
 def test_tasks_without_routes_say_so():
     env = pgcontrol_envs.make("Hopper-v5", 1)
-    with pytest.raises(ValueError, match=r"Hopper-v5: has no scripted demonstrator; tasks with routes have one"):
+    with pytest.raises(ValueError, match=r"Hopper-v5: has no scripted demonstrator; only tasks with routes have one"):
         Demonstrator(env)
     assert env.task is not None
     with pytest.raises(NotImplementedError, match="Hopper-v5 has no routes"):

@@ -78,7 +78,7 @@ def test_views_are_live_and_outlive_the_physics():
     gc.collect()
     assert qpos[1, 0] == 3
     named = "qpos, qvel, ctrl, time, userdata, xfrc_applied, qacc_warmstart"
-    with pytest.raises(ValueError, match=rf"'xpos' is not bound; bound are {named}: name it in Task\.derived"):
+    with pytest.raises(ValueError, match=rf"'xpos' is not bound; bound are {named}\. Add it to Task\.derived"):
         CpuPhysics(load_model("hopper.xml"), 2).bind("xpos")
     with pytest.raises(ValueError, match="no output 'nonsense'"):
         CpuPhysics(load_model("hopper.xml"), 2, derived=("nonsense",))

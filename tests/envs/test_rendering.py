@@ -139,7 +139,10 @@ def test_record_video(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"render_mode": "human"}, "got 'human'; for a window: gymnasium.wrappers.HumanRendering of 'rgb_array', or"),
+        (
+            {"render_mode": "human"},
+            "got 'human'; for a window use gymnasium.wrappers.HumanRendering with 'rgb_array', or",
+        ),
         ({"render_mode": "depth_array"}, "render_mode: expected None or 'rgb_array', got 'depth_array'"),
         ({"camera_name": "side"}, r"camera_name: expected one of \['track'\], got 'side'"),
         ({"camera_id": 1}, "camera_id: expected -1 to 0, got 1"),
@@ -160,7 +163,7 @@ def test_rendering_that_is_switched_off_is_named_in_one_line(monkeypatch):
     env = make()
     env.reset()
     monkeypatch.setenv("MUJOCO_GL", "disable")
-    with pytest.raises(PictureError, match="switched off by MUJOCO_GL=disable") as error:
+    with pytest.raises(PictureError, match="disabled by MUJOCO_GL=disable") as error:
         env.render()
     assert "\n" not in str(error.value)
 

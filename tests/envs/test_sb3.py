@@ -99,7 +99,7 @@ def test_what_it_is_asked_for():
     assert not env.has_attr("no_such_thing")
     assert env.get_images() == [None] * 3
     for wrong in (lambda: env.set_attr("dt", 1), lambda: env.env_method("reset")):
-        with pytest.raises(AttributeError, match="all copies are one batch"):
+        with pytest.raises(AttributeError, match="all copies share one batch"):
             wrong()
 
 

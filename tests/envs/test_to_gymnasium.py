@@ -226,15 +226,15 @@ def test_a_single_env(v5):
         (lambda _: make_vec(max_episode_steps=2.5), "max_episode_steps: .* got 2.5"),
         (lambda _: make_vec(max_episode_steps=True), "max_episode_steps: .* got True"),
         (lambda _: make_vec(healthy_z_rang=(0, 1)), "Hopper-v5: unknown argument 'healthy_z_rang': did you mean"),
-        (lambda _: make_vec(main_body=1), "unknown argument 'main_body': there are camera_id, camera_name, "),
-        (lambda _: make_vec(healthy_z_range=(1, 0)), "healthy_z_range: expected two numbers, the lower one first"),
+        (lambda _: make_vec(main_body=1), "unknown argument 'main_body': expected one of camera_id, camera_name, "),
+        (lambda _: make_vec(healthy_z_range=(1, 0)), "healthy_z_range: expected two numbers, the lower first"),
         (lambda _: make_vec(healthy_reward="1"), "healthy_reward: expected a number"),
         (lambda _: make_vec(healthy_reward=math.nan), "healthy_reward: expected a number"),
         (lambda _: make_vec(reset_noise_scale=-1.0), "reset_noise_scale: expected a number, at least 0"),
         (lambda _: make_vec(terminate_when_unhealthy=1), "terminate_when_unhealthy: expected True or False, got 1"),
         (lambda _: make_vec(frame_skip=0), "frame_skip: expected a whole number, at least 1, got 0"),
         (lambda _: make_vec(xml_file="no_such.xml"), "'no_such.xml': no such file"),
-        (lambda _: make_vec(xml_file=3), "xml_file: expected a file's path, got 3"),
+        (lambda _: make_vec(xml_file=3), "xml_file: expected the path of a file, got 3"),
         (lambda _: make_vec(num_envs=0), "num_envs: expected at least 1, got 0"),
     ],
 )
@@ -250,7 +250,7 @@ def test_wrong_arguments_are_named_in_one_line(wrong, says):
     ("settings", "says"),
     [
         ({"healthy_z_rang": 1}, "unknown argument 'healthy_z_rang': did you mean healthy_z_range"),
-        ({"autoreset_mode": "SameStep"}, "autoreset_mode is an argument of vector envs; .* vector_kwargs"),
+        ({"autoreset_mode": "SameStep"}, "autoreset_mode is only for vector envs; .* vector_kwargs"),
     ],
 )
 def test_wrong_arguments_of_a_single_env_are_named_in_one_line(settings, says):

@@ -89,7 +89,7 @@ def test_ids_in_any_form(ids):
     [
         (lambda env: env.step(torch.zeros(3, 4)), r"expected actions of shape \(3, 3\), got \(3, 4\)"),
         (lambda env: env.step(torch.zeros(3)), r"expected actions of shape \(3, 3\), got \(3,\)"),
-        (lambda env: env.reset(torch.tensor([True])), r"a mask of envs has shape \(3,\), got \(1,\)"),
+        (lambda env: env.reset(torch.tensor([True])), r"a mask of envs must have shape \(3,\), got \(1,\)"),
         (lambda env: env.reset([2, 1]), r"sorted, unique and in \[0, 3\), got \[2, 1\]"),
         (lambda env: env.reset([3]), r"sorted, unique and in \[0, 3\), got \[3\]"),
         (lambda env: env.reset(seed=[1, 2]), "expected 3 seeds, got 2"),

@@ -72,5 +72,5 @@ def test_an_engine_that_a_process_can_hold_once():
 
 
 def test_tasks_of_our_own_have_no_workers():
-    with pytest.raises(ValueError, match="HalfCheetah-v5: worker processes are for gym: environments"):
+    with pytest.raises(ValueError, match="HalfCheetah-v5: workers are only for gym: environments"):
         pgcontrol_envs.make("HalfCheetah-v5", 2, workers=2)

@@ -68,13 +68,13 @@ BROKEN = {
     ),
     "infinite": (
         lambda said: said["interface"]["action"].update(kd=[1e999] * 12),
-        r"kd: expected numbers alone",
+        r"kd: expected numbers only",
     ),
     "no commands": (
         lambda said: said["interface"].update(
             commands=[], observation=[x for x in said["interface"]["observation"] if x["name"] != "command"]
         ),
-        r"interface.observation: 42 numbers|commands: there are none",
+        r"interface.observation: 42 numbers|commands: empty",
     ),
 }
 
@@ -109,7 +109,7 @@ def test_another_type_anywhere_is_one_line(go1, tmp_path, monkeypatch):
 
 def test_files_that_are_not_there_are_one_line(go1, tmp_path, capsys):
     lone = tmp_path / "policy.onnx"
-    for line in ("policy.onnx: no such file", "policy.json: no such file; pgcontrol export writes"):
+    for line in ("policy.onnx: no such file", "policy.json: no such file; `pgcontrol export` writes"):
         code, _, error = command(capsys, "sim2sim", str(lone))
         assert code == 2
         assert line in error
@@ -117,7 +117,7 @@ def test_files_that_are_not_there_are_one_line(go1, tmp_path, capsys):
     (tmp_path / "policy.json").write_text("{")
     code, _, error = command(capsys, "sim2sim", str(lone))
     assert (code, error.count("\n")) == (2, 1)
-    assert "policy.json is no JSON" in error
+    assert "policy.json is not JSON" in error
 
 
 def test_a_time_step_that_does_not_fit_is_one_line(go1):

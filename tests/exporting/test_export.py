@@ -262,8 +262,8 @@ def test_what_float32_costs_is_said(cheetah, capsys, tmp_path):
     assert code == 0
     said = json.loads((tmp_path / "f.json").read_text())
     assert said["inputs"][0]["dtype"] == "float32"
-    words = f"of the half-range; {said['float32']['otherwise']} of 10,000 choose otherwise"
-    assert re.search(r"float32 inputs move actions by up to \S+ " + words, out)
+    words = f"half-ranges; at {said['float32']['otherwise']} of 10,000 observations"
+    assert re.search(r"float32 inputs change actions by up to \S+ " + words, out)
     (value,) = onnx.load(tmp_path / "f.onnx").graph.input
     assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
 
@@ -272,7 +272,7 @@ def test_what_exists_stays_and_what_is_wrong_gets_one_line(cheetah, capsys, tmp_
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.json").write_text("mine")
     for words, line in [
-        ((cheetah[1], "--out", "a.onnx"), "a.json exists already; name another file, or say --force"),
+        ((cheetah[1], "--out", "a.onnx"), "a.json exists already; choose another file, or pass --force"),
         ((cheetah[1], "--out", "a.pt"), "--out a.pt: must end in .onnx"),
         (("nowhere", "--out", "b.onnx"), "nowhere: no such run or checkpoint folder"),
     ]:
@@ -294,8 +294,8 @@ def test_a_file_that_acts_otherwise_never_leaves(cheetah, capsys, tmp_path, monk
     right = export.to_onnx
     for change, words in [
         (lambda head: head.logits.weight.mul_(1.1), r"differs from the policy at \d+ of 10000 observations"),
-        (lambda head: [values.mul_(2) for values in (head.high, head.half_range)], "leaves the bounds"),
-        (lambda head: head.centres.fill_(torch.nan), "leaves the bounds"),
+        (lambda head: [values.mul_(2) for values in (head.high, head.half_range)], "is out of bounds"),
+        (lambda head: head.centres.fill_(torch.nan), "is out of bounds"),
     ]:
 
         def wrong(acting, change=change):

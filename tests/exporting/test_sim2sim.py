@@ -230,8 +230,8 @@ def test_the_command_prints_all_simulations_and_writes_only_what_is_asked(go1, c
     assert "Infinity" not in one
     assert json.loads(one)["second"]["speed_error"]["low"] is None
     for out, line in {
-        "made.json": "made.json exists already; name another file, or say --force",
-        ".": "--out .: is a folder; name a file, such as sim2sim.json",
+        "made.json": "made.json exists already; choose another file, or pass --force",
+        ".": "--out .: is a folder; choose a file, such as sim2sim.json",
     }.items():
         assert command(capsys, "sim2sim", str(go1), *soon, "--out", out) == (2, "", f"pgcontrol: {line}\n")
 

@@ -88,7 +88,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk):
     record("Bandit-v0", out, 32, seed=3, quiet=True)
     before = episodes(out)
     small_disk(2000)
-    with pytest.raises(OSError, match=r"32 episodes are there.*the same command goes on"):
+    with pytest.raises(OSError, match=r"32 episodes are kept.*run the same command to continue"):
         record("Bandit-v0", out, 64, seed=3, quiet=True)
     small_disk(resource.RLIM_INFINITY)
     assert episodes(out) == before

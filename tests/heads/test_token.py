@@ -327,7 +327,7 @@ def test_tokens_from_a_folder_stay_as_they_are_and_are_not_needed_again(tmp_path
     ("settings", "line"),
     [
         ({"head.tokenizer": "rvqq"}, "unknown tokenizer 'rvqq'; did you mean 'rvq'?"),
-        ({"head.levels": 2}, "unknown setting 'head.levels' of head 'token'; there are: head.codes, "),
+        ({"head.levels": 2}, "unknown setting 'head.levels' of head 'token'; expected one of: head.codes, "),
         ({"head.codes": 1}, "head.codes = 1: must be at least 2"),
         ({"head.tokenizer": "fast", "head.scale": -1}, "head.scale = -1.0: must be greater than 0"),
         ({"head.horizon": 0}, "head.horizon = 0: must be at least 1"),
@@ -342,17 +342,17 @@ def test_bad_settings_get_one_line(settings, line):
 
 def test_a_folder_that_does_not_fit_is_refused_by_name(tmp_path):
     folder(tmp_path / "t", codes=8, levels=2)
-    with pytest.raises(InputError, match=r"for 3 joints, not 6"):
+    with pytest.raises(InputError, match=r"for 3 joints, not for 6"):
         Learner(small(env="HalfCheetah-v5", head="token", **{"head.source": str(tmp_path / "t")}))
     with pytest.raises(
         InputError,
-        match=r"another tokenizer; say --head.tokenizer rvq --head.horizon 1 --head.codes 8 --head.levels 2$",
+        match=r"another tokenizer; pass --head.tokenizer rvq --head.horizon 1 --head.codes 8 --head.levels 2$",
     ):
         Learner(small(head="token", **{"head.source": str(tmp_path / "t")}))
 
 
 def test_too_few_codes_to_warm_up_on():
-    with pytest.raises(InputError, match=r"head.codes: 4 in all are too few to warm up on 3 bins for each of 3 joints"):
+    with pytest.raises(InputError, match=r"head.codes: 4 outputs are too few for a warm-up with 3 bins"):
         Token(4, LOW, HIGH, composed(Token.Options, {})(codes=4))
 
 

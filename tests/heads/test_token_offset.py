@@ -48,5 +48,5 @@ def test_a_folder_of_tokens_is_read_and_another_kind_refused(tmp_path):
     h = head(codes=4, source=str(tmp_path / "tokens"))
     h.prepare(no_chunks, 0)
     assert torch.equal(h.table, tokens.get_buffer("table")[0])
-    with pytest.raises(InputError, match="must be kmeans of 5 codes for 3 joints, horizon 1"):
+    with pytest.raises(InputError, match="must hold kmeans with 5 codes for 3 joints and horizon 1"):
         head(codes=5, source=str(tmp_path / "tokens")).prepare(no_chunks, 0)

@@ -83,7 +83,7 @@ TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
         "on one thread and on two",
     ),
     "it_continues_to_the_bit_through_files": (Hopper, {"observe": counting(Hopper.observe)}, "after load_state"),
-    "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "envs that stood still"),
+    "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "inactive envs"),
     "noting_twice_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
     "actions_at_the_bounds_stay_finite": (Hopper, {"reward": breakable}, "reward: .* in step 0 at the bounds"),
     "its_interface_is_true": (

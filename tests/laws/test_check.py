@@ -43,7 +43,7 @@ def test_new_then_check_then_train(part, name, files, tmp_path):
     out, error = pgcontrol(tmp_path, *check)
     assert error == ""
     assert f"{part} {name}" in out
-    assert out.splitlines()[-1].endswith(" kept, 0 skipped, 0 broken")
+    assert out.splitlines()[-1].endswith(" ok, 0 skipped, 0 broken")
     pgcontrol(tmp_path, *train, "--quiet", *(f"--{key}={value}" for key, value in QUICK.items()))
     assert (tmp_path / "run" / "checkpoints").is_dir()
 
@@ -58,8 +58,8 @@ def test_new_overwrites_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("part", "name", "says"),
     [
-        ("task", "Hopper-v5", "there is such a task already"),
-        ("head", "gaussian", "there is such a head already"),
+        ("task", "Hopper-v5", "a task with this name exists already"),
+        ("head", "gaussian", "a head with this name exists already"),
         ("head", "3x", "begin with a letter"),
         ("task", "../x", "must be letters"),
     ],
@@ -135,7 +135,7 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
         "it trains FAILED: line 36: ZeroDivisionError: division by zero",
     ]
     assert "all other laws" in out
-    assert titles[-1].endswith(" kept, 2 skipped, 3 broken")
+    assert titles[-1].endswith(" ok, 2 skipped, 3 broken")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
         (
             "from pgcontrol.learning.score import Score\nclass Mine(Score): pass",
             "rule Mine",
-            "skipped: no algorithm of this plug-in names it",
+            "skipped: no algorithm of this plug-in uses it",
         ),
     ],
 )
@@ -200,7 +200,7 @@ class Mine(Hopper):
 def test_what_breaks_the_contract_later_on_ends_the_run(tmp_path):
     (tmp_path / "mine.py").write_text(GROWS)
     _, error = pgcontrol(tmp_path, "train", "Mine-v0", "--plugin", "mine.py", "--quiet", code=2)
-    says = "observe() returned 11 numbers an environment and privileged() 3; at first it was 11 and 2"
+    says = "observe() returned 11 numbers per environment and privileged() 3; at first it was 11 and 2"
     assert error == f"pgcontrol: Mine-v0: {says}\n"
     assert not (tmp_path / "runs").exists()
 

@@ -53,7 +53,7 @@ HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
     ),
     "encode_is_the_nearest_choice": (FewValues, {"encode": lambda self, a: a[:, 0].long() * 0}, "decodes nearer"),
     "mode_is_a_possible_choice": (Gaussian, {"mode": lambda self, p: p[:, 0] * torch.nan}, "log_prob of the mode: 5"),
-    "mode_is_the_likeliest_choice": (Gaussian, {"mode": lambda self, p: p[:, 0] + p[:, 1].exp()}, "likelier by"),
+    "mode_is_the_likeliest_choice": (Gaussian, {"mode": lambda self, p: p[:, 0] + p[:, 1].exp()}, "more likely by"),
     "mass_sums_to_one": (
         FewValues,
         {"log_prob": plus(FewValues.log_prob, lambda *_: 0.01)},
@@ -107,12 +107,12 @@ HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
     "describe_names_std_and_gives_finite_scalars": (
         Gaussian,
         {"describe": lambda self, p: {"spread": p.mean()}},
-        "describe: no 'std'; it has spread",
+        "describe: no 'std'; it returned spread",
     ),
     "std_is_that_of_the_decoded_action_in_half_ranges": (
         FewValues,
         {"describe": lambda self, p: {"std": 0.5 * FewValues.describe(self, p)["std"]}},
-        "describe: std is .* deviate by",
+        "describe: std is .* but sampled actions have",
     ),
     "widen_makes_it_as_wide_as_asked_where_it_was": (
         Gaussian,
@@ -174,7 +174,7 @@ TRUNKS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"forward": lambda self, x: MLP.forward(self, x - x.mean(0))},
         "features of a row alone",
     ),
-    "every_weight_learns": (Idle, {}, "the weight 'idle' does not move"),
+    "every_weight_learns": (Idle, {}, "the weight 'idle' does not change"),
 }
 
 

@@ -62,7 +62,8 @@ def test_what_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch):
     compilation = Compilation(True)
     double, triple = compilation(lambda x: 2 * x), compilation(lambda x: 3 * x)
     with pytest.warns(
-        UserWarning, match=r"cannot compile this run, which goes on slower: RuntimeError: this release has"
+        UserWarning,
+        match=r"cannot compile this run, which continues uncompiled and slower: RuntimeError: this release has",
     ):
         assert double(torch.ones(2)).tolist() == [2, 2]
     assert not compilation.on

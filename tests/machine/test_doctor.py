@@ -39,7 +39,7 @@ def test_this_machine(backend, tmp_path):
     found = graphics.probe().require()
     assert found.renderer in checks["graphics"].value
     assert ("software" if found.software else "hardware") in checks["graphics"].value
-    assert "ms a frame" in checks["graphics"].value
+    assert "ms per frame" in checks["graphics"].value
     assert "H.264" in checks["ffmpeg"].value
 
 

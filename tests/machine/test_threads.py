@@ -25,5 +25,5 @@ def test_nothing_to_measure(env_id, num_envs):
 
 def test_the_user_decides_and_hears_of_too_many():
     assert threads.choose("Hopper-v5", 16, 3, cpus=4) == (3, 1, {})
-    with pytest.warns(UserWarning, match="threads = 8, but this process may use 2 processors"):
+    with pytest.warns(UserWarning, match="threads = 8, but this process may only use 2 processors"):
         assert threads.choose("Hopper-v5", 16, 8, cpus=2).physics == 8

@@ -52,18 +52,18 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (BOMB, "more than 100,000 values, aliases followed"),
-        ("x: &x [1, *x]", "line 1: an alias to what it stands in has no end"),
-        ("a: 1\nx: &x {y: *x}", "line 2: an alias to what it stands in has no end"),
+        (BOMB, "more than 100,000 values, with aliases expanded"),
+        ("x: &x [1, *x]", "line 1: an alias refers to a value that contains it"),
+        ("a: 1\nx: &x {y: *x}", "line 2: an alias refers to a value that contains it"),
         ("x: !!python/object:os.system {}", "line 1: not YAML: could not determine a constructor"),
         ("a: 1\nx: !!int abc", "not YAML: invalid literal"),
-        ("x: " + "[" * 5000, "too deep in one another"),
-        ("x: {a: 1, a: 2}", "line 1: 'a' is there twice"),
+        ("x: " + "[" * 5000, "nested too deeply"),
+        ("x: {a: 1, a: 2}", "line 1: 'a' is a duplicate key"),
         ("a: 1\nb: 2\n a: 3", "line 3: not YAML"),
         ("x: \x07", "not YAML"),
-        ("[1, 2]", "must hold settings"),
-        ("", "must hold settings"),
-        ("x: " + "y" * 2**21, "bytes: must have at most 1,048,576"),
+        ("[1, 2]", "must contain settings"),
+        ("", "must contain settings"),
+        ("x: " + "y" * 2**21, "bytes; must have at most 1,048,576"),
         ("? [a, b]\n: 1", "line 1: not YAML: found unhashable key"),
     ],
 )
@@ -80,7 +80,7 @@ def test_what_cannot_be_is_one_line_at_once(text, line, tmp_path):
 
 def test_what_is_no_file_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    for name, line in (("pipe", "is no file"), ("nothing", "No such file"), (".", "is no file")):
+    for name, line in (("pipe", "is not a file"), ("nothing", "No such file"), (".", "is not a file")):
         with pytest.raises(InputError, match=line):
             read(tmp_path / name, "settings")
     (tmp_path / "f.yaml").write_bytes(b"x: \xff")

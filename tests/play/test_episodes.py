@@ -59,7 +59,7 @@ def test_stopped_from_outside_or_moved():
 def test_without_a_time_limit_an_episode_is_cut_off(monkeypatch):
     monkeypatch.setattr(episodes, "LONGEST", 5)
     env = Clockwork(2, period=9, terminates=True)
-    with pytest.warns(UserWarning, match="no time limit; 2 episodes cut off after 5 steps"):
+    with pytest.warns(UserWarning, match="no time limit; 2 episodes truncated after 5 steps"):
         assert len(list(Episodes(env, counting(2, []), env.reset()))) == 5
 
 

@@ -46,7 +46,7 @@ def test_a_larger_crf_is_a_smaller_file(tmp_path):
 def test_black_and_flat_pictures_are_found_out(level, tmp_path):
     path = tmp_path / "a.mp4"
     encode(path, flat(level), Fraction(20), CRF)
-    with pytest.raises(RenderError, match="black or of one colour"):
+    with pytest.raises(RenderError, match="black or has only one colour"):
         check(path, 5, [WHOLE])
 
 

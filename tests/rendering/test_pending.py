@@ -75,7 +75,7 @@ def test_what_another_process_renders_is_left_to_it(render_as, capsys, tmp_path)
         assert mine
         code, out, _ = video(capsys, folder.path, "--pending")
     assert code == 0
-    assert out.splitlines()[0] == f"{clip_path(folder.videos, 1)}: another process renders it"
+    assert out.splitlines()[0] == f"{clip_path(folder.videos, 1)}: another process is rendering it"
     assert files(folder) == ["1.npz", "2.mp4"]
     with claimed(clip_path(folder.videos, 2)) as mine:
         assert not mine
@@ -99,8 +99,8 @@ def test_two_at_once_make_each_clip_once(tmp_path, backend):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ("--pending --out a.mp4", "--out does not go with --pending"),
-        ("--pending --overlay", "--overlay does not go with --pending"),
+        ("--pending --out a.mp4", "--out cannot be combined with --pending"),
+        ("--pending --overlay", "--overlay cannot be combined with --pending"),
         ("", "video needs --out FILE.mp4 or --pending"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_short_training_waits_no_longer_than_it_trained(render_as, capsys, tmp
     assert took < 3 * folder.manifest()["seconds"] + 10
     assert [clip.stem for clip in pending(folder.videos)] == ["step_000000512", "step_000001024"]
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"2 clips still to be rendered: pgcontrol video {run.path} --pending"
+    assert last == f"2 clips not rendered yet: pgcontrol video {run.path} --pending"
 
 
 def test_a_run_that_goes_on_renders_what_it_left(render_as, tmp_path):

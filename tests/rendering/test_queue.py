@@ -84,7 +84,7 @@ def test_the_oldest_that_waits_is_dropped(render_as, tmp_path):
     bench.submit(1, 2, 3, 4, 5)  # 1 is in work, 2 and 3 have to go
     assert len(bench.queue) == 3
     assert len(bench.said) == 1
-    assert "left out step_000000002.mp4, its recording stays" in bench.said[0]
+    assert "skipped step_000000002.mp4, kept its recording" in bench.said[0]
     (tmp_path / "go").touch()
     bench.drain()
     assert bench.files() == ["1.mp4", "2.npz", "3.npz", "4.mp4", "5.mp4"]
@@ -95,7 +95,7 @@ def test_a_failure_is_a_line_and_the_next_goes_on(render_as, tmp_path):
     bench = Bench(tmp_path)
     bench.submit(1, 2)
     bench.drain()
-    assert bench.said == ["no clip: step_000000001.mp4: it broke; its recording stays"]
+    assert bench.said == ["no clip: step_000000001.mp4: it broke; its recording is kept"]
     render_as(MAKE)
     bench.submit(3)
     bench.drain()
@@ -144,7 +144,7 @@ def test_without_graphics_it_is_said_once_and_recordings_stay(render_as, tmp_pat
         assert len(bench.said) == 1
         assert "apt-get install it" in bench.said[0]
     assert bench.files() == ["1.npz", "2.npz", "3.npz"]
-    assert bench.said[1:] == [f"3 clips still to be rendered: pgcontrol video {tmp_path} --pending"]
+    assert bench.said[1:] == [f"3 clips not rendered yet: pgcontrol video {tmp_path} --pending"]
 
 
 def test_the_command_that_is_still_to_be_given_names_the_plug_ins(render_as, tmp_path):
@@ -156,7 +156,7 @@ def test_the_command_that_is_still_to_be_given_names_the_plug_ins(render_as, tmp
     bench.submit(1)
     bench.queue.__exit__()
     command = f"pgcontrol video '{folder.path}' --pending --plugin 'my robot.py'"
-    assert bench.said == [f"1 clip still to be rendered: {command}"]
+    assert bench.said == [f"1 clip not rendered yet: {command}"]
 
 
 def test_the_end_waits_for_what_is_left(render_as, tmp_path):
@@ -166,7 +166,7 @@ def test_the_end_waits_for_what_is_left(render_as, tmp_path):
         bench.submit(1, 2)
         bench.queue.finish(trained=60)
     assert bench.files() == ["1.mp4", "2.mp4"]
-    assert bench.said == ["rendering the last clips (2); Ctrl-C leaves without them"]
+    assert bench.said == ["rendering the last clips (2); press Ctrl-C to stop waiting"]
 
 
 def test_an_interrupted_run_waits_for_nothing(render_as, tmp_path):
@@ -194,7 +194,7 @@ def test_the_end_kills_what_takes_longer(render_as, tmp_path):
     with pytest.raises(ProcessLookupError):  # it is not even there to be collected
         os.kill(int(note.read_text()), 0)
     assert len(bench.queue) == 0
-    assert bench.said[1:] == [f"3 clips still to be rendered: pgcontrol video {tmp_path} --pending"]
+    assert bench.said[1:] == [f"3 clips not rendered yet: pgcontrol video {tmp_path} --pending"]
     assert bench.files() == ["1.npz", "2.npz", "3.npz"]
 
 

@@ -96,23 +96,26 @@ def test_a_gymnasium_env_is_played_again(backend, tmp_path):
 
     other = replace(recording, rewards=rewards + [0, 0, 1, 0])  # noqa: RUF005
     (scene,) = scenes([other], SIZE)
-    with pytest.raises(RenderError, match=r"does not repeat itself from its seed .* at step 3"):
+    with pytest.raises(RenderError, match=r"is not deterministic given its seed.* at step 3"):
         scene.draw(4)
 
 
 @pytest.mark.parametrize(
     ("recording", "message"),
     [
-        (travelling(steps=3), "is no folder"),
-        (replace(travelling(steps=3), qpos=np.zeros((4, 7))), "7 positions where the task has 9"),
-        (replace(travelling(steps=3), own={"geom_pos": np.zeros((2, 3))}), r"it has a geom_pos \[2, 3\], this one \[9"),
-        (replace(travelling(steps=3), own={"legs": np.zeros(2)}), r"it has a legs \[2\], this one none"),
+        (travelling(steps=3), "is not a folder"),
+        (replace(travelling(steps=3), qpos=np.zeros((4, 7))), "7 positions, but the task has 9"),
+        (
+            replace(travelling(steps=3), own={"geom_pos": np.zeros((2, 3))}),
+            r"the simulation has geom_pos \[2, 3\], this model \[9",
+        ),
+        (replace(travelling(steps=3), own={"legs": np.zeros(2)}), r"the simulation has legs \[2\], this model none"),
         (None, "is not a recording, or is damaged"),
     ],
     ids=["folder", "positions", "field", "no field", "damaged"],
 )
 def test_bad_input_is_one_line(recording, message, backend, tmp_path):
-    path, out = tmp_path / "one.npz", tmp_path / ("" if message != "is no folder" else "none") / "a.mp4"
+    path, out = tmp_path / "one.npz", tmp_path / ("" if message != "is not a folder" else "none") / "a.mp4"
     if recording:
         recording.save(path)
     else:
@@ -125,7 +128,7 @@ def test_bad_input_is_one_line(recording, message, backend, tmp_path):
 
 
 def test_a_task_that_is_not_here_is_one_line():
-    with pytest.raises(RenderError, match="Cat-v5, which is none of the tasks here"):
+    with pytest.raises(RenderError, match="Cat-v5, which is not a task here"):
         scenes([replace(travelling(steps=3), env_id="Cat-v5")], SIZE)
 
 

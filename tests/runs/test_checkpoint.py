@@ -69,11 +69,11 @@ def broken(folder, how):
 @pytest.mark.parametrize(
     ("how", "line"),
     [
-        ("truncated tensors", "or a damaged one"),
+        ("truncated tensors", "or is damaged"),
         ("no tensors", "tensors.safetensors is missing"),
-        ("garbage meta", "or a damaged one"),
-        ("foreign meta", "or a damaged one"),
-        ("no schema", "or a damaged one"),
+        ("garbage meta", "or is damaged"),
+        ("foreign meta", "or is damaged"),
+        ("no schema", "or is damaged"),
         ("other schema", "schema 99; this pgcontrol reads schema 2"),
     ],
 )

@@ -52,7 +52,7 @@ def test_text_is_read_as_the_fields_type():
             "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'? (to use your own: --plugin",
         ),
         ({"head": "gausian"}, "unknown head 'gausian'; did you mean 'gaussian'?"),
-        ({"head": 3}, f"unknown head 3; there are: {', '.join(catalog.heads())}"),
+        ({"head": 3}, f"unknown head 3; expected one of: {', '.join(catalog.heads())}"),
         ({"algorithm": "pppo"}, "unknown algorithm 'pppo'; did you mean 'ppo'?"),
         ({"critic": "nse"}, "unknown critic 'nse'; did you mean 'mse'?"),
         ({"head": "binned", "head.bin": 4}, "unknown setting 'head.bin' of head 'binned'; did you mean 'head.bins'?"),
@@ -61,7 +61,7 @@ def test_text_is_read_as_the_fields_type():
         ({"head": "binned", "head.bins": 2.5}, "head.bins = 2.5: must be a whole number"),
         (
             {"head": "gaussian", "head.bins": 11},
-            "unknown setting 'head.bins' of head 'gaussian'; there are: head.initial_std",
+            "unknown setting 'head.bins' of head 'gaussian'; expected one of: head.initial_std",
         ),
         ({"head.initial_std": -1}, "head.initial_std = -1.0: must be greater than 0"),
         ({"num_envs": -4}, "num_envs = -4: must be at least 1"),
@@ -146,7 +146,12 @@ def test_nested_and_dotted_settings_are_one():
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("head: [", "not YAML"), ("- 1\n- 2", "must hold settings"), ("", "must hold settings"), (None, "No such file")],
+    [
+        ("head: [", "not YAML"),
+        ("- 1\n- 2", "must contain settings"),
+        ("", "must contain settings"),
+        (None, "No such file"),
+    ],
 )
 def test_a_file_that_is_no_config(text, line, tmp_path):
     file = tmp_path / "config.yaml"

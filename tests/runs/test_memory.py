@@ -150,7 +150,7 @@ def test_a_clone_of_a_dataset_that_does_not_fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(memory, "available", lambda: 100e3)
     dataset = Path(__file__).parents[1] / "fixtures" / "2026_11" / "dataset"
-    with pytest.raises(InputError, match=r"^\w.* = \d+: a clone takes .* GB"):
+    with pytest.raises(InputError, match=r"^\w.* = \d+: a clone needs .* GB"):
         pgcontrol.clone({"dataset": str(dataset)})
     assert [*tmp_path.iterdir()] == []
 

@@ -273,6 +273,6 @@ def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, caps
     with pytest.raises(SystemExit, match="130"):
         main(["compare", str(sweep.path), "--runs", "my runs", "--jobs", "1", "--clips", "none", "--no-open"])
     assert capsys.readouterr().out.splitlines() == [
-        f"stopped; to go on: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
-        f"a report of what there is: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
+        f"stopped; to continue: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
+        f"to report the finished runs: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
     ]

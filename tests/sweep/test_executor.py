@@ -113,7 +113,7 @@ def test_workers_end_with_the_sweep(tmp_path, number):
     out, _ = sweep.communicate(timeout=60)
     if number == signal.SIGTERM:
         assert sweep.returncode == 130
-        assert f"stopped; to go on: pgcontrol compare {file} --jobs 1 --runs {where}\n" in out
+        assert f"stopped; to continue: pgcontrol compare {file} --jobs 1 --runs {where}\n" in out
     until(lambda: not Path(f"/proc/{pid}").exists())
     assert RunFolder(where / cell.name).manifest()["status"] == "stopped"
 

@@ -70,7 +70,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "gaussian: {head: gaussian}",
             "gaussian: {}\n  gaussian: {head: gaussian}",
-            "line 8: 'gaussian' is there twice",
+            "line 8: 'gaussian' is a duplicate key",
         ),
         ("bins: {head: binned}", "bins: binned", "arms: bins = 'binned': must map settings to values, such as {head: "),
         ("bins: {head: binned}", "bins: [binned]", "arms: bins = ['binned']: must map settings to values, such as"),
@@ -94,7 +94,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
             " list: [[64, 64]]",
         ),
         (SWEEP[SWEEP.index("grid") :], "grid: []", "grid must name at least an env"),
-        ('compile: "off"', "compile: off", "compile = False: must be text; YAML reads on and off, yes and no as true"),
+        ('compile: "off"', "compile: off", "compile = False: must be text; YAML reads on, off, yes and no as true"),
         ("{video: false,", "{video: false, seed: 3,", "settings: seed = 3: the grid says it"),
         ("{video: false,", "{video: false, env: Hopper-v5,", "settings: env = 'Hopper-v5': the grid says it"),
         ("{video: false,", "{video: false, run_dir: x,", "settings: run_dir = 'x': every run has a folder of its own"),

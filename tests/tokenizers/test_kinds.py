@@ -107,9 +107,9 @@ def test_a_library_that_is_missing_is_named_with_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda f: (f / "meta.json").unlink(), "is no tokenizer folder: meta.json is missing"),
-        (lambda f: (f / "tensors.safetensors").write_bytes(b"x"), "is no tokenizer folder, or a damaged one"),
-        (lambda f: (f / "meta.json").write_text('{"schema": 1}'), "is no tokenizer folder, or a damaged one"),
+        (lambda f: (f / "meta.json").unlink(), "is not a tokenizer folder: meta.json is missing"),
+        (lambda f: (f / "tensors.safetensors").write_bytes(b"x"), "is not a tokenizer folder, or is damaged"),
+        (lambda f: (f / "meta.json").write_text('{"schema": 1}'), "is not a tokenizer folder, or is damaged"),
         (lambda f: (f / "meta.json").write_text('{"schema": 9}'), "written with tokenizer folder schema 9"),
     ],
 )
@@ -133,9 +133,9 @@ def test_a_folder_of_other_sizes_is_damaged(tmp_path):
     ("kind", "settings", "line"),
     [
         ("kmean", {}, "unknown tokenizer 'kmean'; did you mean 'kmeans'?"),
-        ("kmeans", {"levels": 3}, "unknown setting 'levels'; there are: codes"),
+        ("kmeans", {"levels": 3}, "unknown setting 'levels'; expected one of: codes"),
         ("rvq", {"codes": 1}, "codes = 1: must be at least 2"),
-        ("fast", {"codes": 8}, "codes = 8: too few for scale = 10 at horizon = 2, where single numbers take 32"),
+        ("fast", {"codes": 8}, "codes = 8: too few for scale = 10 at horizon = 2, which needs 32 for coefficients"),
     ],
 )
 def test_bad_settings_get_one_line(kind, settings, line):

@@ -182,10 +182,13 @@ def test_weights_of_returns():
         ("clone nowhere", "nowhere: no Minari dataset there"),
         ("clone", "name a dataset: pgcontrol clone"),
         ("clone DATA --head gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
-        ("clone DATA --head.bins 3", "unknown setting 'head.bins' of head 'gaussian'; there are: head.initial_std"),
+        (
+            "clone DATA --head.bins 3",
+            "unknown setting 'head.bins' of head 'gaussian'; expected one of: head.initial_std",
+        ),
         ("clone DATA --step 3", "unknown setting 'step'; did you mean 'steps'?"),
         ("clone DATA --held-out 1", "held_out = 1.0: must be less than 1"),
-        ("clone DATA --env Hopper-v5", "DATA: observations of 4 numbers, but Hopper-v5 has 11"),
+        ("clone DATA --env Hopper-v5", "DATA: observations have 4 numbers, but 11 in Hopper-v5"),
         ("clone DATA --head token --head.horizon 40", "head.horizon = 40: longer than the episodes of DATA"),
     ],
 )
@@ -220,10 +223,10 @@ def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_pat
     path = clone(config(demonstrations, run_dir=str(tmp_path / "c")), quiet=True).path
     code, _, error = run(capsys, "diagnose", str(path), "--branches", "2")
     assert code == 2
-    assert "has no training to branch from" in error
+    assert "there is no training to branch from" in error
     assert run(capsys, "diagnose", str(path), "--against", str(path))[0] == 0
     told = json.loads((path / "diagnosis.json").read_text())
-    assert "a clone's is that of its data" in told["verdicts"][0]["why"]
+    assert "the spread of a clone is that of its data" in told["verdicts"][0]["why"]
     assert told["reference"]["of"] == "gaussian in c"
     assert "![curves]" not in (path / "diagnosis.md").read_text()
     assert json.loads((path / "manifest.json").read_text())["verdict"] == told["verdict"]

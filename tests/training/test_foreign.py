@@ -97,7 +97,7 @@ def test_a_sweep_hands_arguments_to_its_runs():
     ("settings", "line"),
     [
         ({"env.g": 1}, "env.g: name the env that they are to be set of"),
-        ({"env": "gym:Pendulum-v1", "env.g": object()}, "env.g: object is no number, text"),
+        ({"env": "gym:Pendulum-v1", "env.g": object()}, "env.g: object is not a number, string"),
         ({"env": "gym:no_module:Thing-v0"}, "neither installed nor in the current folder"),
     ],
 )
@@ -116,7 +116,7 @@ def test_the_command_takes_arguments(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["train", "gym:Pendulum-v1", "--env.gravity", "1", "--run-dir", "other"])
     assert ended.value.code == 2
-    assert "gravity is not among g, max_episode_steps, render_mode" in capsys.readouterr().err
+    assert "unknown arguments: gravity; it accepts g, max_episode_steps, render_mode" in capsys.readouterr().err
     assert not Path("other").exists()
 
 
@@ -167,7 +167,7 @@ def test_worker_processes_change_no_number():
     here = trained(f"{HOME}Unruly-v0", run_dir="here", total_steps=64)
     there = trained(f"{HOME}Unruly-v0", run_dir="there", total_steps=64, env_workers=2)
     assert here.policy().theta.equal(there.policy().theta)
-    with pytest.raises(InputError, match="worker processes are for gym: environments"):
+    with pytest.raises(InputError, match="workers are only for gym: environments"):
         trained("Hopper-v5", env_workers=2, run_dir="other")
 
 
@@ -225,7 +225,7 @@ def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
     clip = ClipFormat(size=(160, 120), seconds=0.2)
     assert video_of_runs([run.path], Path("clip.mp4"), clip, seed=2**33).frames > 1
     run = trained(f"{HOME}Plain-v0", run_dir="plain")
-    with pytest.raises(RenderError, match=r"of one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
+    with pytest.raises(RenderError, match=r"has only one colour: gym:tests.envs.unruly:Plain-v0 draws nothing"):
         video_of_runs([run.path], Path("plain.mp4"), clip)
 
 

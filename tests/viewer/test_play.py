@@ -134,7 +134,7 @@ def test_a_run_is_followed_to_its_newest_checkpoint(sampled, tmp_path, capsys):
     assert handle.said[-1].source == "trained for 2,000 steps"
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert error.endswith("; going on with step 2,000\n")
+    assert error.endswith("; continuing with step 2,000\n")
 
 
 def test_a_run_in_training_is_followed_and_stays_at_its_last(tmp_path):
@@ -252,10 +252,10 @@ def test_columns_of_bins_and_curves_of_gaussians():
     ("words", "line"),
     [
         ("play nowhere", "nowhere: no such run or checkpoint folder"),
-        ("play Hopper-v5", "Hopper-v5 is a task; without a run there are --agent zero and --agent random"),
+        ("play Hopper-v5", "Hopper-v5 is a task; without a run, use --agent zero or --agent random"),
         ("play Hoper-v5 --agent zero", "Hoper-v5: no such run or checkpoint folder, and no task; did you mean"),
         ("play gym:Pendulum-v1 --agent zero", "gym:Pendulum-v1 has no MuJoCo model"),
-        ("play Hopper-v5 --agent zero --viewer native", "no display to open a window on; --viewer web"),
+        ("play Hopper-v5 --agent zero --viewer native", "there is no display for a window; use --viewer web"),
     ],
 )
 def test_bad_input(words, line, capsys, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The benchmarking tasks of the DeepMind Control Suite, a file each domain; ids are dm:DOMAIN-TASK, in its own words.
+"""The benchmarking tasks of the DeepMind Control Suite, one file per domain. Ids are dm:DOMAIN-TASK, as in the suite.
 
-For equal seeds and actions they walk dm_control's trajectories to the bit; see tests/envs/test_suite_parity.py.
+For equal seeds and actions, trajectories are bit-identical to dm_control's; see tests/envs/test_suite_parity.py.
 """

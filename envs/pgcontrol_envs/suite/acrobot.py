@@ -1,4 +1,4 @@
-"""Acrobot: two links, and a motor at the joint between them only (Coulom 2002; the suite's)."""
+"""Acrobot: two links, with a motor only at the joint between them (Coulom 2002; from the suite)."""
 
 from math import pi
 
@@ -12,7 +12,7 @@ class AcrobotSwingup(SuiteTask):
     """Swing two links up with a motor between them, and keep them there. Observes [N, 6].
 
     Attributes:
-        margin: how far from the target the tip is rewarded, m.
+        margin: distance from the target within which the tip is rewarded, m.
     """
 
     id = "dm:acrobot-swingup"
@@ -23,7 +23,7 @@ class AcrobotSwingup(SuiteTask):
     camera = Camera(distance=6.5, elevation=-5.0, lookat=(0.0, 0.0, 2.0))
 
     def bind(self, physics: Physics) -> None:
-        """Both links' sines and cosines, the places of tip and target, velocities."""
+        """Keep views of the links' sines and cosines, the positions of tip and target, and velocities."""
         links, places = physics.bind("xmat"), physics.bind("site_xpos")
         upper, lower = self.body("upper_arm"), self.body("lower_arm")
         self.sines, self.cosines = links[:, upper : lower + 1, XZ], links[:, upper : lower + 1, ZZ]
@@ -31,20 +31,20 @@ class AcrobotSwingup(SuiteTask):
         self.radius, self.velocity = float(self.model.site("target").size[0]), physics.qvel
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """At any angles."""
+        """Random angles."""
         physics.qpos[ids] = rng.uniform(-pi, pi, 2)
 
     def observe(self) -> Array:
-        """Sines and cosines of the links' angles to the vertical, velocities [N, 6]."""
+        """Sines and cosines of the links' angles from the vertical, velocities [N, 6]."""
         return join(self.sines, self.cosines, self.velocity)
 
     def score(self) -> Array:
-        """The tip in the target, or near it."""
+        """1 if the tip is in the target, less if it is near."""
         return tolerance(norm(self.target - self.tip), 0, self.radius, self.margin)
 
 
 class AcrobotSwingupSparse(AcrobotSwingup):
-    """Swing two links up with a motor between them, and keep them there; 1 or 0. Observes [N, 6]."""
+    """Swing two links up with a motor between them, and keep them there; sparse reward. Observes [N, 6]."""
 
     id = "dm:acrobot-swingup_sparse"
     margin = 0.0

@@ -1,4 +1,4 @@
-"""Ball in cup: a cup that moves in a plane, and a ball on a string below it (the suite's)."""
+"""Ball in cup: a cup that moves in a plane, and a ball on a string below it (from the suite)."""
 
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.suite.base import SuiteTask, until_apart
@@ -6,7 +6,7 @@ from pgcontrol_envs.task import Camera, Physics, Streams
 
 
 class BallInCupCatch(SuiteTask):
-    """Catch a ball on a string in a cup; 1 or 0. Observes [N, 8]."""
+    """Catch a ball on a string in a cup; sparse reward. Observes [N, 8]."""
 
     id = "dm:ball_in_cup-catch"
     xml = "ball_in_cup.xml"
@@ -15,7 +15,7 @@ class BallInCupCatch(SuiteTask):
     camera = Camera(distance=1.2, elevation=-20.0, lookat=(0.0, 0.0, 0.3))
 
     def bind(self, physics: Physics) -> None:
-        """The places of ball and target in the plane, too, and how far apart they may be."""
+        """Also keeps views of the positions of ball and target, and the distance at which the ball is caught."""
         super().bind(physics)
         target, ball = self.model.site("target"), self.model.geom("ball")
         self.target = physics.bind("site_xpos")[:, target.id, ::2]
@@ -23,7 +23,7 @@ class BallInCupCatch(SuiteTask):
         self.room = physics.array(target.size[::2] - ball.size[0])
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """The ball in a box above the ground, where it touches nothing."""
+        """The ball in a box above the ground, without contacts."""
         x, z = self.positions("ball_x", "ball_z")
 
         def draw(ids: Array, rng: Streams) -> None:
@@ -37,5 +37,5 @@ class BallInCupCatch(SuiteTask):
         return join(self.posture, self.velocity)
 
     def score(self) -> Array:
-        """Whether the ball is in the cup."""
+        """1 if the ball is in the cup, else 0."""
         return 1.0 * (abs(self.target - self.ball) < self.room).all(-1)

@@ -1,4 +1,4 @@
-"""What the suite's tasks share: dm_control's order of integration, its random streams, and how it starts episodes."""
+"""The common part of the suite's tasks: dm_control's order of integration, random streams and start of episodes."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -15,12 +15,12 @@ from pgcontrol_envs.random_streams import LegacyStreams
 from pgcontrol_envs.task import Physics, Streams, Task, Terms, load_model, load_spec
 
 ASSETS = Path(__file__).parent / "assets"
-# places in a row of 9, an attitude's 3 x 3 matrix: XZ is the share along x of the body's z axis
+# indices of entries in a flattened 3 x 3 rotation matrix: XZ is the x component of the body's z axis
 XX, XZ, ZX, ZZ = 0, 2, 6, 8
 
 
 class SuiteTask(Task):
-    """A task of the suite: 1,000 steps, a reward in [0, 1], and no end before the time limit."""
+    """A task of the suite: 1,000 steps, a reward in [0, 1], and no termination."""
 
     stage = "vel"
     streams = LegacyStreams
@@ -30,19 +30,19 @@ class SuiteTask(Task):
         return load_model(self.xml, ASSETS)
 
     def make_spec(self) -> mujoco.MjSpec:
-        """The same, to be edited."""
+        """The same model as an MjSpec that can be edited."""
         return load_spec(self.xml, ASSETS)
 
     def geom(self, name: str) -> int:
-        """The model's number of a geom."""
+        """The index of a geom."""
         return self.model.geom(name).id
 
     def site(self, name: str) -> int:
-        """The model's number of a site."""
+        """The index of a site."""
         return self.model.site(name).id
 
     def sensors(self, *names: str) -> list[int]:
-        """The columns of sensordata that sensors of these names fill."""
+        """The columns of sensordata that belong to these sensors."""
         found = [self.model.sensor(name) for name in names]
         return [column for sensor in found for column in range(sensor.adr[0], sensor.adr[0] + sensor.dim[0])]
 
@@ -55,32 +55,32 @@ class SuiteTask(Task):
         return [int(self.model.joint(name).dofadr[0]) for name in joints]
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """As dm_control resets: derived fields at the model's defaults, with which its solver starts; then start()."""
+        """Reset as dm_control does: the solver starts from derived fields at the model's defaults; then start()."""
         physics.forward(ids)
         self.start(physics, ids, rng)
 
     @abstractmethod
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Put the envs ids [n], which are at the model's defaults, where episodes start."""
+        """Write start states for the envs ids [n], which are at the model's defaults."""
 
     @abstractmethod
     def score(self) -> Array:
-        """The reward [N] in the present state."""
+        """The reward [N] in the current state."""
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """The score, which is a product and has no terms."""
+        """The score as a single term: it is a product, so it cannot be split."""
         score = self.score()
         return score, {"reward_task": score}
 
 
 def random_joints(model: mujoco.MjModel, physics: Physics, ids: Array, rng: Streams) -> None:
-    """Draw hinges and slides in their ranges, hinges without one in ±π, and the attitude of a free body that is first.
+    """Draw random positions: hinges and slides in their ranges, hinges without a range in ±π, a free root's attitude.
 
-    Slides without a range, and the place of a free body, stay.
+    Slides without a range and the position of a free body do not change.
     """
     hinges, free = model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE, model.jnt_type == mujoco.mjtJoint.mjJNT_FREE
     if free[0]:
-        physics.qpos[ids, 3:7] = unit(rng.uniform(0, 1, 4))  # not evenly over attitudes, but as the suite does it
+        physics.qpos[ids, 3:7] = unit(rng.uniform(0, 1, 4))  # not uniform over attitudes, but as in the suite
     limited = (model.jnt_limited == 1) & ~free
     low, high = np.where(limited[:, None], model.jnt_range, [-pi, pi]).T
     drawn = (limited | hinges).nonzero()[0]
@@ -88,16 +88,16 @@ def random_joints(model: mujoco.MjModel, physics: Physics, ids: Array, rng: Stre
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors [n, a] of length one, to the bit as dm_control normalises them, one by one."""
+    """Vectors [n, a] of length one, bit-identical to dm_control, which normalises them one by one."""
     return np.array([vector / np.linalg.norm(vector) for vector in vectors])
 
 
 def until_apart(
     physics: Physics, ids: Array, rng: Streams, draw: Callable[[Array, Streams], None], tries: int = 1000
 ) -> None:
-    """Rejection sampling: draw(ids, rng), and again for the envs in which something touches something else.
+    """Rejection sampling: call draw(ids, rng), and again for the envs that have contacts.
 
-    Raises RuntimeError if some are not free of contacts after so many tries.
+    Raises RuntimeError if some envs still have contacts after `tries` calls.
     """
     contacts = physics.bind("ncon")
     for _ in range(tries):
@@ -107,12 +107,12 @@ def until_apart(
         if not len(touching):
             return
         ids, rng = ids[touching], rng.narrow(touching)
-    raise RuntimeError(f"no start without contacts found in {tries} tries")
+    raise RuntimeError(f"found no start state without contacts in {tries} tries")
 
 
 def columns(array: Array, chosen: Sequence[int]) -> Array:
-    """Columns of an array [N, a]: a live view where they follow each other evenly."""
+    """A live view of columns of an array [N, a]; the columns must be evenly spaced."""
     steps = set(np.diff(chosen).tolist())
     if len(steps) > 1:
-        raise ValueError(f"columns {list(chosen)} do not follow each other evenly; there is no view of them")
+        raise ValueError(f"columns {list(chosen)} are not evenly spaced; there is no view of them")
     return array[:, chosen[0] : chosen[-1] + 1 : steps.pop() if steps else 1]

@@ -1,4 +1,4 @@
-"""Cheetah: a planar two-legged runner (Wawrzynski 2009; the suite's)."""
+"""Cheetah: a planar two-legged runner (Wawrzynski 2009; from the suite)."""
 
 from math import inf
 
@@ -21,15 +21,15 @@ class CheetahRun(SuiteTask):
     camera = Camera(track="torso", distance=4.0, elevation=-10.0)
 
     def bind(self, physics: Physics) -> None:
-        """The torso's speed, too."""
+        """Also keeps a view of the torso's speed."""
         super().bind(physics)
         self.speed = physics.bind("sensordata")[:, self.sensors("torso_subtreelinvel")[0]]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Joints anywhere in their ranges, after 200 steps in which the body comes to rest."""
+        """Random joint angles within their ranges, then 200 steps in which the body comes to rest."""
         limited = np.flatnonzero(self.model.jnt_limited)
         low, high = self.model.jnt_range[limited].T
-        # dm_control completes a step that it began at the defaults: what moves in it is what would move there
+        # dm_control finishes a step that began at the defaults, so this applies the motion of that step
         physics.step(1, ids)
         drift = self.model.opt.timestep * physics.qvel[ids]
         physics.qpos[ids[:, None], limited] = rng.uniform(low, high, len(limited)) + drift[:, limited]
@@ -37,9 +37,9 @@ class CheetahRun(SuiteTask):
         physics.time[ids] = 0
 
     def observe(self) -> Array:
-        """Positions but x, velocities [N, 17]."""
+        """Positions except x, velocities [N, 17]."""
         return join(self.posture, self.velocity)
 
     def score(self) -> Array:
-        """In proportion to the speed, up to 10 m/s."""
+        """Proportional to the speed, up to 10 m/s."""
         return tolerance(self.speed, 10, inf, 10, "linear", 0)

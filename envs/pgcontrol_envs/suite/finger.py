@@ -1,4 +1,4 @@
-"""Finger: a planar finger that turns a body on an unactuated hinge (Tassa, Doya 2010; the suite's)."""
+"""Finger: a planar finger that turns a body on an unactuated hinge (Tassa, Doya 2010; from the suite)."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -12,7 +12,7 @@ from pgcontrol_envs.task import Camera, Physics, Streams
 
 
 class SuiteFinger(SuiteTask):
-    """What finger tasks share."""
+    """The common part of the finger tasks."""
 
     xml = "finger.xml"
     frame_skip = 2
@@ -20,7 +20,7 @@ class SuiteFinger(SuiteTask):
     camera = Camera(distance=1.3, elevation=-25.0, lookat=(0.0, 0.0, 0.4))
 
     def bind(self, physics: Physics) -> None:
-        """What the sensors read: angles, places in the plane, velocities, touch."""
+        """Keep views of sensor values: angles, positions in the plane, velocities, touch."""
         read = physics.bind("sensordata")
         self.angles = columns(read, self.sensors("proximal", "distal"))
         self.velocity = columns(read, self.sensors("proximal_velocity", "distal_velocity", "hinge_velocity"))
@@ -30,32 +30,32 @@ class SuiteFinger(SuiteTask):
         )
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """At any angles at which nothing touches."""
+        """Random angles without contacts."""
         until_apart(physics, ids, rng, lambda ids, rng: random_joints(self.model, physics, ids, rng))
 
     def observe(self) -> Array:
-        """Angles, the tip seen from the hinge, velocities, log(1 + force) of two touch sensors [N, 9]."""
+        """Angles, the tip relative to the hinge, velocities, log(1 + force) of two touch sensors [N, 9]."""
         return join(self.angles, self.tip - self.spinner, self.velocity, log1p(self.touch))
 
 
 class FingerSpin(SuiteFinger):
-    """Spin a body with a finger, at 15 rad/s; 1 or 0. Observes [N, 9]."""
+    """Spin a body with a finger, at 15 rad/s; sparse reward. Observes [N, 9]."""
 
     id = "dm:finger-spin"
 
     def make_model(self) -> mujoco.MjModel:
-        """With less damping of the hinge."""
+        """The model with less damping in the hinge."""
         model = super().make_model()
         model.joint("hinge").damping[0] = 0.03
         return model
 
     def score(self) -> Array:
-        """Whether it spins fast enough."""
+        """1 if it spins fast enough, else 0."""
         return 1.0 * (self.velocity[:, 2] <= -15.0)
 
 
 class FingerTurn(SuiteFinger):
-    """Turn a body with a finger, so that its tip is in the target.
+    """Turn a body with a finger, so that the body's tip is in the target.
 
     Attributes:
         target_size: the target's radius, m.
@@ -64,47 +64,47 @@ class FingerTurn(SuiteFinger):
     target_size: float
 
     def make_model(self) -> mujoco.MjModel:
-        """With the target's size."""
+        """The model with this target size."""
         model = super().make_model()
         model.site("target").size[0] = self.target_size
         return model
 
     def bind(self, physics: Physics) -> None:
-        """The hinge, and where targets are set, too."""
+        """Also keeps views of the hinge's position and the target's position."""
         super().bind(physics)
         self.hinge = physics.bind("xanchor")[:, self.model.joint("hinge").id, ::2]
         self.where = physics.expand("site_pos")[:, self.site("target"), ::2]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """The target anywhere on the circle of the body's tip."""
+        """A random target on the circle of the body's tip."""
         angle, radius = rng.uniform(-pi, pi, 1)[:, 0], self.model.geom("cap1").size.sum()
         self.where[ids, 0] = self.hinge[ids, 0] + radius * sin(angle)
         self.where[ids, 1] = self.hinge[ids, 1] + radius * cos(angle)
         super().start(physics, ids, rng)
 
     def distance(self) -> Array:
-        """From the tip to the target's surface [N]; negative inside."""
-        # in dm_control's order of operations
+        """Distance from the tip to the target's surface [N]; negative inside."""
+        # the same order of operations as in dm_control
         return norm((self.target - self.spinner) - (self.tip - self.spinner)) - self.target_size
 
     def observe(self) -> Array:
-        """The target seen from the hinge, and the distance, too [N, 12]."""
+        """Adds the target relative to the hinge, and the distance [N, 12]."""
         return join(super().observe(), self.target - self.spinner, self.distance()[:, None])
 
     def score(self) -> Array:
-        """Whether the tip is in the target."""
+        """1 if the tip is in the target, else 0."""
         return 1.0 * (self.distance() <= 0)
 
 
 class FingerTurnEasy(FingerTurn):
-    """Turn a body with a finger to a target of 7 cm; 1 or 0. Observes [N, 12]."""
+    """Turn a body with a finger to a target of 7 cm; sparse reward. Observes [N, 12]."""
 
     id = "dm:finger-turn_easy"
     target_size = 0.07
 
 
 class FingerTurnHard(FingerTurn):
-    """Turn a body with a finger to a target of 3 cm; 1 or 0. Observes [N, 12]."""
+    """Turn a body with a finger to a target of 3 cm; sparse reward. Observes [N, 12]."""
 
     id = "dm:finger-turn_hard"
     target_size = 0.03

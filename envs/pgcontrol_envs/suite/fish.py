@@ -1,4 +1,4 @@
-"""Fish: a fish in water (the suite's)."""
+"""Fish: a fish in water (from the suite)."""
 
 from pgcontrol_envs.arrays import Array, join, norm
 from pgcontrol_envs.suite.base import ZZ, SuiteTask, unit
@@ -7,7 +7,7 @@ from pgcontrol_envs.task import Camera, Physics, Streams
 
 
 class SuiteFish(SuiteTask):
-    """What fish tasks share."""
+    """The common part of the fish tasks."""
 
     xml = "fish.xml"
     frame_skip = 10
@@ -15,12 +15,12 @@ class SuiteFish(SuiteTask):
     camera = Camera(track="torso", distance=0.8, elevation=-30.0)
 
     def bind(self, physics: Physics) -> None:
-        """Joint angles, how upright the torso is, velocities."""
+        """Keep views of joint angles, the torso's uprightness, and velocities."""
         self.angles, self.velocity = physics.qpos[:, 7:], physics.qvel
         self.upright = physics.bind("xmat")[:, self.body("torso"), ZZ]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """In any attitude, the joints nearly straight."""
+        """Random attitude, joints nearly straight."""
         physics.qpos[ids, 3:7] = unit(rng.normal(4))
         physics.qpos[ids, 7:] = rng.uniform(-0.2, 0.2, self.model.nq - 7)
 
@@ -35,7 +35,7 @@ class FishUpright(SuiteFish):
         return join(self.angles, self.upright[:, None], self.velocity)
 
     def score(self) -> Array:
-        """The more upright, the more."""
+        """Increases with uprightness."""
         return tolerance(self.upright, 1, 1, 1)
 
 
@@ -45,7 +45,7 @@ class FishSwim(SuiteFish):
     id = "dm:fish-swim"
 
     def bind(self, physics: Physics) -> None:
-        """The places of mouth and target, and where targets are set, too."""
+        """Also keeps views of the positions of mouth and target."""
         super().bind(physics)
         mouth, target = self.geom("mouth"), self.geom("target")
         places = physics.bind("geom_xpos")
@@ -54,19 +54,19 @@ class FishSwim(SuiteFish):
         self.reach = float(self.model.geom_size[[mouth, target], 0].sum())
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """The target anywhere in a box."""
+        """A random target in a box."""
         super().start(physics, ids, rng)
         self.where[ids, :2], self.where[ids, 2:] = rng.uniform(-0.4, 0.4, 2), rng.uniform(0.1, 0.3, 1)
 
     def way(self) -> Array:
-        """From mouth to target, as the mouth sees it [N, 3]."""
+        """The vector from mouth to target, in the mouth's frame [N, 3]."""
         return ((self.target - self.mouth)[:, None] @ self.frame)[:, 0]
 
     def observe(self) -> Array:
-        """Joint angles, uprightness, the way to the target, velocities [N, 24]."""
+        """Joint angles, uprightness, the vector to the target, velocities [N, 24]."""
         return join(self.angles, self.upright[:, None], self.way(), self.velocity)
 
     def score(self) -> Array:
-        """The mouth at the target or near it, and a little for being upright."""
+        """High if the mouth is in or near the target, plus a small part for being upright."""
         at_target = tolerance(norm(self.way()), 0, self.reach, 2 * self.reach)
         return (7 * at_target + 0.5 * (self.upright + 1)) / 8

@@ -1,4 +1,4 @@
-"""Hopper: a planar one-legged hopper (Lillicrap et al. 2015; the suite's)."""
+"""Hopper: a planar one-legged hopper (Lillicrap et al. 2015; from the suite)."""
 
 from math import inf
 
@@ -18,7 +18,7 @@ class SuiteHopper(SuiteTask):
     camera = Camera(track="torso", distance=3.0, elevation=-10.0)
 
     def bind(self, physics: Physics) -> None:
-        """The heights of torso and foot, the speed, the foot's two touch sensors, and control."""
+        """Keep views of the heights of torso and foot, the speed, the foot's touch sensors, and control."""
         super().bind(physics)
         heights, read = physics.bind("xipos")[:, :, 2], physics.bind("sensordata")
         self.torso, self.foot = heights[:, self.body("torso")], heights[:, self.body("foot")]
@@ -26,15 +26,15 @@ class SuiteHopper(SuiteTask):
         self.touch, self.control = columns(read, self.sensors("touch_toe", "touch_heel")), physics.ctrl
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """In any posture at any angle, falling."""
+        """Random posture and angle; the body falls."""
         random_joints(self.model, physics, ids, rng)
 
     def observe(self) -> Array:
-        """Positions but x, velocities, log(1 + force) of toe and heel [N, 15]."""
+        """Positions except x, velocities, log(1 + force) of toe and heel [N, 15]."""
         return join(self.posture, self.velocity, log1p(self.touch))
 
     def standing(self) -> Array:
-        """1 where the torso is 0.6 m or more above the foot."""
+        """1 if the torso is 0.6 m or more above the foot."""
         return tolerance(self.torso - self.foot, 0.6, 2)
 
 
@@ -44,7 +44,7 @@ class HopperStand(SuiteHopper):
     id = "dm:hopper-stand"
 
     def score(self) -> Array:
-        """Standing, the more the smaller the controls."""
+        """High for standing with small controls."""
         return self.standing() * small(self.control)
 
 
@@ -54,5 +54,5 @@ class HopperHop(SuiteHopper):
     id = "dm:hopper-hop"
 
     def score(self) -> Array:
-        """Standing, in proportion to the speed up to 2 m/s."""
+        """Standing, and proportional to the speed up to 2 m/s."""
         return self.standing() * tolerance(self.speed, 2, inf, 1, "linear", 0.5)

@@ -1,4 +1,4 @@
-"""Humanoid: a body of 21 joints (Tassa, Erez, Todorov 2012; the suite's)."""
+"""Humanoid: a body with 21 joints (Tassa, Erez, Todorov 2012; from the suite)."""
 
 from math import inf
 
@@ -12,7 +12,7 @@ class SuiteHumanoid(SuiteTask):
     """Stand upright, and move at `pace`.
 
     Attributes:
-        pace: the speed at which the reward is full, m/s; 0 for standing still.
+        pace: the speed for the full reward, m/s; 0: stand still.
     """
 
     xml = "humanoid.xml"
@@ -22,7 +22,7 @@ class SuiteHumanoid(SuiteTask):
     camera = Camera(track="torso", distance=4.5, elevation=-10.0)
 
     def bind(self, physics: Physics) -> None:
-        """Joint angles, head, hands and feet, the torso's place and attitude, velocities, control."""
+        """Keep views of joint angles, head, hands and feet, the torso's pose, velocities, control."""
         attitudes, places = physics.bind("xmat"), physics.bind("xpos")
         torso, head = self.body("torso"), self.body("head")
         self.limbs = [self.body(f"{side}_{limb}") for side in ("left", "right") for limb in ("hand", "foot")]
@@ -34,17 +34,17 @@ class SuiteHumanoid(SuiteTask):
         self.moving = physics.bind("sensordata")[:, column[0] : column[-1] + 1]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """In any posture and attitude in which nothing touches."""
+        """Random posture and attitude without contacts."""
         until_apart(physics, ids, rng, lambda ids, rng: random_joints(self.model, physics, ids, rng))
 
     def observe(self) -> Array:
-        """Joint angles, head height, hands and feet as the torso sees them, its vertical, its and all velocities."""
+        """Joint angles, head height, hands and feet in the torso's frame, its vertical and velocity, all velocities."""
         limbs = (self.places[:, self.limbs] - self.torso) @ self.frame
         limbs = limbs.reshape(len(limbs), -1)
         return join(self.angles, self.heights, limbs, self.vertical, self.moving, self.velocity)
 
     def score(self) -> Array:
-        """Standing upright, at that pace, with small controls."""
+        """High for standing upright, at `pace`, with small controls."""
         standing = tolerance(self.height, 1.4, inf, 0.35) * tolerance(self.upright, 0.9, inf, 1.9, "linear", 0)
         if self.pace:
             speed = norm(self.moving[:, :2])
@@ -55,20 +55,20 @@ class SuiteHumanoid(SuiteTask):
 
 
 class HumanoidStand(SuiteHumanoid):
-    """Stand, with a body of 21 joints. Observes [N, 67]."""
+    """Stand, with a body with 21 joints. Observes [N, 67]."""
 
     id = "dm:humanoid-stand"
 
 
 class HumanoidWalk(SuiteHumanoid):
-    """Walk at 1 m/s, with a body of 21 joints. Observes [N, 67]."""
+    """Walk at 1 m/s, with a body with 21 joints. Observes [N, 67]."""
 
     id = "dm:humanoid-walk"
     pace = 1.0
 
 
 class HumanoidRun(SuiteHumanoid):
-    """Run at 10 m/s, with a body of 21 joints. Observes [N, 67]."""
+    """Run at 10 m/s, with a body with 21 joints. Observes [N, 67]."""
 
     id = "dm:humanoid-run"
     pace = 10.0

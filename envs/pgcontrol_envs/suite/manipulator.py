@@ -1,4 +1,4 @@
-"""Manipulator: a planar arm with a hand (the suite's)."""
+"""Manipulator: a planar arm with a hand (from the suite)."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -26,14 +26,14 @@ class ManipulatorBringBall(SuiteTask):
     camera = Camera(distance=1.6, elevation=-5.0, lookat=(0.0, 0.0, 0.4))
 
     def make_model(self) -> mujoco.MjModel:
-        """Without peg and receptacles."""
+        """The model without peg and receptacles."""
         spec = self.make_spec()
         for name in ("peg", "target_peg", "slot", "cup"):
             spec.delete(spec.body(name))
         return spec.compile()
 
     def bind(self, physics: Physics) -> None:
-        """Joints, touch, the poses of hand, ball and target, where targets are set, and the hand's grasp."""
+        """Keep views of joints, touch, the poses of hand, ball and target, and the grasp."""
         sites, target = physics.bind("site_xpos"), self.body("target_ball")
         self.qpos, self.qvel, self.touch = physics.qpos, physics.qvel, physics.bind("sensordata")
         self.arm, self.arm_moving = self.positions(*ARM), self.velocities(*ARM)
@@ -47,7 +47,7 @@ class ManipulatorBringBall(SuiteTask):
         self.tilt = physics.expand("body_quat")[:, target, ::2]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Arm and target anywhere; the ball in the hand (1 of 10), at the target (1 of 10) or falling; all apart."""
+        """Random arm and target; the ball in the hand (1 in 10), at the target (1 in 10) or falling; no contacts."""
         joints = [self.model.joint(name) for name in ARM]
         low, high = np.array([joint.range if self.model.jnt_limited[joint.id] else [-pi, pi] for joint in joints]).T
         finger, thumb = self.positions("finger", "thumb")
@@ -77,7 +77,7 @@ class ManipulatorBringBall(SuiteTask):
     def observe(self) -> Array:
         """Sines and cosines of the arm, its velocities, touch, poses of hand, ball and target, the ball's velocities.
 
-        A pose is x, z and two numbers of a quaternion; the ball's velocities stand before the target's pose.
+        A pose is x, z and two numbers of a quaternion; the ball's velocities come before the target's pose.
         """
         arm, n = self.qpos[:, self.arm], len(self.qpos)
         angles = stack(sin(arm), cos(arm)).reshape(n, -1)
@@ -86,5 +86,5 @@ class ManipulatorBringBall(SuiteTask):
         return join(angles, self.qvel[:, self.arm_moving], log1p(self.touch), poses[:, :8], moving, poses[:, 8:])
 
     def score(self) -> Array:
-        """The ball within 1 cm of the target, or near it."""
+        """1 if the ball is within 1 cm of the target, less if it is near."""
         return tolerance(norm(self.at - self.goal), 0, 0.01, 0.02)

@@ -1,4 +1,4 @@
-"""Pendulum: swing up and hold, with less torque than it takes to lift the pole at once (the suite's)."""
+"""Pendulum: swing up and hold a pole; the torque is too small to lift it directly (from the suite)."""
 
 from math import cos, pi, radians
 
@@ -9,7 +9,7 @@ from pgcontrol_envs.task import Camera, Physics, Streams
 
 
 class PendulumSwingup(SuiteTask):
-    """Swing a pendulum up and keep it there; 1 or 0. Observes [N, 3]."""
+    """Swing a pendulum up and keep it there; sparse reward. Observes [N, 3]."""
 
     id = "dm:pendulum-swingup"
     xml = "pendulum.xml"
@@ -18,12 +18,12 @@ class PendulumSwingup(SuiteTask):
     camera = Camera(distance=2.5, elevation=-15.0, lookat=(0.0, 0.0, 0.6))
 
     def bind(self, physics: Physics) -> None:
-        """The pole's cosine and sine, and its velocity."""
+        """Keep views of the pole's cosine and sine, and its velocity."""
         pole = physics.bind("xmat")[:, self.body("pole")]
         self.upright, self.seen = pole[:, ZZ], (pole[:, ZZ : ZZ + 1], pole[:, XZ : XZ + 1], physics.qvel)
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """At any angle."""
+        """A random angle."""
         physics.qpos[ids] = rng.uniform(-pi, pi, 1)
 
     def observe(self) -> Array:
@@ -31,5 +31,5 @@ class PendulumSwingup(SuiteTask):
         return join(*self.seen)
 
     def score(self) -> Array:
-        """Within 8 degrees of upright."""
+        """1 within 8 degrees of upright, else 0."""
         return tolerance(self.upright, cos(radians(8)), 1)

@@ -1,4 +1,4 @@
-"""Point mass: a disc that slides on a plane (the suite's)."""
+"""Point mass: a disc that slides on a plane (from the suite)."""
 
 from pgcontrol_envs.arrays import Array, join, norm
 from pgcontrol_envs.suite.base import SuiteTask, random_joints
@@ -16,20 +16,20 @@ class PointMassEasy(SuiteTask):
     camera = Camera(distance=0.9, elevation=-90.0)
 
     def bind(self, physics: Physics) -> None:
-        """The places of disc and target, and control, too."""
+        """Also keeps views of the positions of disc and target, and control."""
         super().bind(physics)
         places = physics.bind("geom_xpos")
         self.place, self.target = places[:, self.geom("pointmass")], places[:, self.geom("target")]
         self.radius, self.control = float(self.model.geom("target").size[0]), physics.ctrl
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Anywhere."""
+        """A random position."""
         random_joints(self.model, physics, ids, rng)
 
     def observe(self) -> Array:
-        """Place, velocity [N, 4]."""
+        """Position, velocity [N, 4]."""
         return join(self.posture, self.velocity)
 
     def score(self) -> Array:
-        """In the target or near it, with small controls."""
+        """High if the disc is in or near the target, with small controls."""
         return tolerance(norm(self.target - self.place), 0, self.radius, self.radius) * small(self.control)

@@ -1,4 +1,4 @@
-"""Reacher: a two-joint arm in the plane, and a target somewhere (the suite's)."""
+"""Reacher: a two-joint arm in the plane, and a random target (from the suite)."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -26,13 +26,13 @@ class SuiteReacher(SuiteTask):
     camera = Camera(distance=0.8, elevation=-90.0)
 
     def make_model(self) -> mujoco.MjModel:
-        """With the target's size."""
+        """The model with this target size."""
         model = super().make_model()
         model.geom("target").size[0] = self.target_size
         return model
 
     def bind(self, physics: Physics) -> None:
-        """Angles, velocities, the places of finger and target, and where targets are set."""
+        """Keep views of angles, velocities, and the positions of finger and target."""
         finger, target = self.geom("finger"), self.geom("target")
         places = physics.bind("geom_xpos")
         self.finger, self.target = places[:, finger, :2], places[:, target, :2]
@@ -41,29 +41,29 @@ class SuiteReacher(SuiteTask):
         self.reach = float(self.model.geom_size[[target, finger], 0].sum())
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """Joints and target anywhere; the target 5 to 20 cm from the shoulder."""
+        """Random joint angles; a random target 5 to 20 cm from the shoulder."""
         random_joints(self.model, physics, ids, rng)
         angle, radius = rng.uniform(0, 2 * pi, 1)[:, 0], rng.uniform(0.05, 0.20, 1)[:, 0]
         self.where[ids, 0], self.where[ids, 1] = radius * sin(angle), radius * cos(angle)
 
     def observe(self) -> Array:
-        """Angles, the way from finger to target, velocities [N, 6]."""
+        """Angles, the vector from finger to target, velocities [N, 6]."""
         return join(self.angles, self.target - self.finger, self.velocity)
 
     def score(self) -> Array:
-        """Whether finger and target touch."""
+        """1 if finger and target touch, else 0."""
         return tolerance(norm(self.target - self.finger), 0, self.reach)
 
 
 class ReacherEasy(SuiteReacher):
-    """Bring a finger to a target of 5 cm; 1 or 0. Observes [N, 6]."""
+    """Bring a finger to a target of 5 cm; sparse reward. Observes [N, 6]."""
 
     id = "dm:reacher-easy"
     target_size = 0.05
 
 
 class ReacherHard(SuiteReacher):
-    """Bring a finger to a target of 1.5 cm; 1 or 0. Observes [N, 6]."""
+    """Bring a finger to a target of 1.5 cm; sparse reward. Observes [N, 6]."""
 
     id = "dm:reacher-hard"
     target_size = 0.015

@@ -1,4 +1,4 @@
-"""Swimmer: a chain of links in a viscous fluid (Coulom 2002; the suite's)."""
+"""Swimmer: a chain of links in a viscous fluid (Coulom 2002; from the suite)."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -14,7 +14,7 @@ class SuiteSwimmer(SuiteTask):
     """Bring the nose to a target.
 
     Attributes:
-        links: how many bodies there are, the head included.
+        links: number of bodies, including the head.
     """
 
     xml = "swimmer.xml"
@@ -23,7 +23,7 @@ class SuiteSwimmer(SuiteTask):
     links: int
 
     def make_model(self) -> mujoco.MjModel:
-        """The head, and links behind it: a joint with a motor, a velocimeter and a gyro each."""
+        """The head, followed by links: each has a joint with a motor, a velocimeter and a gyro."""
         spec = self.make_spec()
         body, look, mass, joints = spec.body("head"), *(spec.find_default(n) for n in ("visual", "inertial", "swimmer"))
         for i in range(self.links - 1):
@@ -41,7 +41,7 @@ class SuiteSwimmer(SuiteTask):
         return spec.compile()
 
     def bind(self, physics: Physics) -> None:
-        """Joint angles, links' velocities, the places of nose and target, and where targets are set."""
+        """Keep views of joint angles, the links' velocities, and the positions of nose and target."""
         nose, target = self.geom("nose"), self.geom("target")
         places, read = physics.bind("geom_xpos"), physics.bind("sensordata")
         first = self.sensors("head_vel")[0]
@@ -51,22 +51,22 @@ class SuiteSwimmer(SuiteTask):
         self.radius = float(self.model.geom("target").size[0])
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """In any posture and direction; one target of five is near."""
+        """Random posture and direction; one target of five is near."""
         random_joints(self.model, physics, ids, rng)
         most = where(rng.uniform(0, 1, 1) < 0.2, 0.3, 2.0)
         self.where[ids, :2] = -most + (most + most) * rng.uniform(0, 1, 2)
 
     def way(self) -> Array:
-        """From nose to target, as the head sees it [N, 2]."""
+        """The vector from nose to target, in the head's frame [N, 2]."""
         return ((self.target - self.nose)[:, None] @ self.frame)[:, 0, :2]
 
     def observe(self) -> Array:
-        """Joint angles, the way to the target, each link's speeds along and across and its rate of turning."""
+        """Joint angles, the vector to the target, each link's speeds along and across and its yaw rate."""
         moving = self.links_moving[:, :, [0, 1, 5]]
         return join(self.angles, self.way(), moving.reshape(len(moving), -1))
 
     def score(self) -> Array:
-        """The nose in the target, or near it."""
+        """1 if the nose is in the target, less if it is near."""
         return tolerance(norm(self.way()), 0, self.radius, 5 * self.radius, "long_tail")
 
 

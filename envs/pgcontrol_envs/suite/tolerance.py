@@ -1,11 +1,11 @@
-"""The suite's shape of rewards: 1 within bounds, and falling off outside."""
+"""The suite's reward function: 1 within bounds, and decreasing outside."""
 
 from collections.abc import Callable
 from math import inf, log, sqrt
 
 from pgcontrol_envs.arrays import Array, exp
 
-# how the value falls with the distance x >= 0 in units of the margin, given the value at x = 1
+# value as a function of the distance x >= 0 in units of the margin, given the value at x = 1
 SIGMOIDS: dict[str, Callable[[Array, float], Array]] = {
     "gaussian": lambda x, at_margin: exp(log(at_margin) * x**2),
     "linear": lambda x, at_margin: (1 - (1 - at_margin) * x).clip(0, None),
@@ -22,15 +22,15 @@ def tolerance(
     sigmoid: str = "gaussian",
     at_margin: float = 0.1,
 ) -> Array:
-    """1 where low <= x <= high; else less, the more the farther: `at_margin` at that distance, 0 without a margin.
+    """1 if low <= x <= high; outside it decreases to `at_margin` at the distance `margin`, or is 0 without a margin.
 
     Args:
-        x: of any shape, which the answer has, too.
+        x: any shape; the result has the same shape.
         low: may be -inf.
         high: may be inf.
-        margin: 0 for an indicator.
-        sigmoid: a name of SIGMOIDS.
-        at_margin: below 1; above 0, but for linear and quadratic.
+        margin: 0 for an indicator function.
+        sigmoid: a name in SIGMOIDS.
+        at_margin: below 1, and above 0 except for linear and quadratic.
     """
     if not margin:
         return 1.0 * ((low <= x) & (x <= high))
@@ -42,5 +42,5 @@ def tolerance(
 
 
 def small(control: Array) -> Array:
-    """How little the controls [N, A] do: 1 for none, 0.8 for full ones."""
+    """A factor for small controls [N, A]: 1 for zero, 0.8 for full controls."""
     return (4 + tolerance(control, margin=1, sigmoid="quadratic", at_margin=0).mean(-1)) / 5

@@ -1,4 +1,4 @@
-"""Walker: a planar two-legged walker (Lillicrap et al. 2015; the suite's)."""
+"""Walker: a planar two-legged walker (Lillicrap et al. 2015; from the suite)."""
 
 from math import inf
 
@@ -12,7 +12,7 @@ class SuiteWalker(SuiteTask):
     """Stand upright, and move at `pace`.
 
     Attributes:
-        pace: the speed at which the reward is full, m/s; 0 for any.
+        pace: the speed for the full reward, m/s; 0: any speed.
     """
 
     xml = "walker.xml"
@@ -22,7 +22,7 @@ class SuiteWalker(SuiteTask):
     camera = Camera(track="torso", distance=4.0, elevation=-10.0)
 
     def bind(self, physics: Physics) -> None:
-        """All bodies' attitudes in the plane, the torso's height and uprightness, velocities, the speed."""
+        """Keep views of all bodies' attitudes, the torso's height and uprightness, velocities, and the speed."""
         attitudes, torso = physics.bind("xmat"), self.body("torso")
         self.attitudes = attitudes[:, 1:, XX : XZ + 1 : XZ - XX]
         self.heights = physics.bind("xpos")[:, torso, 2:]
@@ -30,7 +30,7 @@ class SuiteWalker(SuiteTask):
         self.velocity, self.speed = physics.qvel, physics.bind("sensordata")[:, self.sensors("torso_subtreelinvel")[0]]
 
     def start(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """In any posture at any angle, falling."""
+        """Random posture and angle; the body falls."""
         random_joints(self.model, physics, ids, rng)
 
     def observe(self) -> Array:
@@ -38,7 +38,7 @@ class SuiteWalker(SuiteTask):
         return join(self.attitudes.reshape(len(self.height), -1), self.heights, self.velocity)
 
     def score(self) -> Array:
-        """Standing upright, at that pace."""
+        """High for standing upright at `pace`."""
         standing = tolerance(self.height, 1.2, inf, 0.6)
         standing = (3 * standing + (1 + self.upright) / 2) / 4
         if not self.pace:

@@ -1,4 +1,4 @@
-"""The tasks, one file each, and those of the suite. A file put here is in the catalogue: there is no list to add to."""
+"""The tasks, one file each, and those of the suite. A file in this folder is in the catalogue automatically."""
 
 import importlib
 import pkgutil
@@ -32,24 +32,24 @@ def catalog() -> dict[str, type[Task]]:
     for plugin in plugins.loaded().values():
         for task in plugin.members(Task):
             if not hasattr(task, "id"):
-                continue  # a base of the user's tasks
+                continue  # a base class of the user's tasks
             if found.setdefault(task.id, task) is not task:
                 other = found[task.id]
-                raise plugins.PluginError(f"plug-in {plugin.source}: {other.__module__} has a task {task.id!r} already")
+                raise plugins.PluginError(f"plug-in {plugin.source}: {other.__module__} already has a task {task.id!r}")
     return dict(sorted(found.items()))
 
 
 def find(env_id: str) -> type[Task]:
-    """The class of a task, given its id and what is to be set of it: "Go1-v0", "Go1-v0?kp=25&push=0".
+    """The class of a task, given its id and optional settings: "Go1-v0", "Go1-v0?kp=25&push=0".
 
     Raises:
         UnknownEnv: there is no such task.
-        TaskError: it has no such setting, or the value cannot be.
+        TaskError: the task has no such setting, or the value is invalid.
     """
     name, args = names.split(env_id)
     if name not in (tasks := catalog()):
         raise UnknownEnv(f"unknown env {env_id!r}: {hint(name, {*tasks, 'gym:ID'})}")
     task = configured(tasks[name], args)
     if args:
-        task.id = env_id  # a class of its own
+        task.id = env_id  # this class was created for these settings
     return task

@@ -9,12 +9,12 @@ from pgcontrol_envs.task import Camera, Physics, Terms
 
 
 class Ant(Upright):
-    """Run towards +x. Ends when the torso leaves its range of height.
+    """Run towards +x. Ends when the torso's height leaves its range.
 
     Attributes:
-        main_body: the body whose x counts, its name or its number.
-        contact_cost_weight: the factor of the sum of squared contact forces.
-        contact_force_range: what contact forces are clipped to.
+        main_body: the body whose x is rewarded: its name or its index.
+        contact_cost_weight: factor of the sum of squared contact forces.
+        contact_force_range: range to which contact forces are clipped.
         include_cfrc_ext_in_observation: whether contact forces are observed.
     """
 
@@ -35,25 +35,25 @@ class Ant(Upright):
     camera = Camera(track=1, distance=4.0)
 
     def bind(self, physics: Physics) -> None:
-        """x is the torso's; its height, all positions, and contact forces on each body, too."""
+        """x is the torso's. Also keeps views of the torso's height, all positions, and contact forces on each body."""
         super().bind(physics)
         self.x, self.height = physics.bind("xpos")[:, self.body(self.main_body), 0], physics.qpos[:, 2]
         self.position, self.forces = physics.qpos, physics.bind("cfrc_ext").reshape(len(self.x), -1)
 
     def observe(self) -> Array:
-        """Positions without x and y, velocities, contact forces on the 13 bodies within ±1 [N, 105]."""
+        """Positions without x and y, velocities, contact forces on the 13 bodies clipped to ±1 [N, 105]."""
         if not self.include_cfrc_ext_in_observation:
             return super().observe()
         return join(self.posture, self.velocity, self.forces[:, 6:].clip(*self.contact_force_range))
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Less the cost of contact, too."""
+        """Also subtracts the contact cost."""
         reward, terms = super().reward(action, before, terminated)
         contact = -self.contact_cost_weight * (self.forces.clip(*self.contact_force_range) ** 2).sum(-1)
         return reward + contact, terms | {"reward_contact": contact}
 
     def healthy(self) -> Array:
-        """The torso is between 0.2 m and 1 m, and everything finite."""
+        """Whether the torso's height is in its range, and all values are finite."""
         low, high = self.healthy_z_range
         finite = (abs(join(self.position, self.velocity)) < inf).all(-1)
         return (self.height >= low) & (self.height <= high) & finite

@@ -1,4 +1,4 @@
-"""Avoiding: cross three rows of obstacles, by whichever gaps (after D3IL, Jia et al. 2024, arXiv 2402.14606)."""
+"""Avoiding: cross three rows of obstacles through any of the gaps (after D3IL, Jia et al. 2024, arXiv 2402.14606)."""
 
 from itertools import product
 from math import tau
@@ -13,16 +13,16 @@ ROWS = 1, 2, 3  # obstacles in each row: a row of k has k + 1 gaps
 
 
 class Avoiding(Puck):
-    """Reach the finish line behind three rows of obstacles. Ends there, and at an obstacle or outside the field.
+    """Reach the finish line behind three rows of obstacles. Ends there, at an obstacle, or outside the field.
 
-    The experiment: rows of one, two and three obstacles leave 2, 3 and 4 gaps, and every sequence of gaps is a way
-    through: 24 of them, as in D3IL's task with a Franka arm. Gaps count from the left, so "2-1-4" is right of the first
-    obstacle, left of the second row and right of the third. After each row the same place has several good
-    continuations, so that a policy which averages meets an obstacle in every row, and one that has collapsed knows one
-    way only.
+    The experiment: rows of one, two and three obstacles leave 2, 3 and 4 gaps, and every sequence of gaps is a route:
+    24 of them, as in D3IL's task with a Franka arm. Gaps are numbered from the left, so "2-1-4" is right of the first
+    obstacle, left of the second row and right of the third. After each row, the same position has several good
+    continuations. So a policy that averages meets an obstacle in every row, and a policy that has collapsed knows only
+    one route.
 
-    Measure: rate of success, and the entropy over the 24 routes of the successful episodes, in units of log 24 (1: all
-    used alike; 0: always the same one); see pgcontrol.measures.routes.route_entropy.
+    Measure: success rate, and the entropy of the routes of the successful episodes, in units of log 24 (1: all
+    routes equally often; 0: always the same one); see pgcontrol.measures.routes.route_entropy.
     """
 
     id = "Avoiding-v0"
@@ -34,18 +34,18 @@ class Avoiding(Puck):
     pace = 1.6
 
     def bind(self, physics: Physics) -> None:
-        """The disc's state, where the obstacles are [6, 2], and what is remembered.
+        """Keep views of the disc's state, the obstacles' positions [6, 2], and the memory in userdata.
 
-        That is: y where it last crossed each row [N, 3], its place a step ago [N, 2], and whether it has crashed [N].
+        The memory: y of the last crossing of each row [N, 3], the position a step ago [N, 2], and crashes [N].
         """
         super().bind(physics)
         rows = [[self.model.geom(f"row {r}, {k + 1}") for k in range(size)] for r, size in enumerate(ROWS, 1)]
-        # of each row, x and its obstacles' y from the left
+        # for each row: x, and y of its obstacles from the left
         self._rows = [(float(row[0].pos[0]), [float(geom.pos[1]) for geom in row]) for row in rows]
         self.rows = physics.array(np.array([x for x, _ in self._rows]))
         self.obstacles = physics.array(np.array([geom.pos[:2] for row in rows for geom in row]))
         self._clear = float(rows[0][0].size[0]) + self.radius
-        # between rows and between a row's obstacles, m
+        # distances between rows, and between the obstacles of a row, m
         self.spacing = physics.array(np.array(rows[1][0].pos[:2] - [rows[0][0].pos[0], rows[1][1].pos[1]]))
         finish, memory = self.model.geom("finish"), physics.userdata
         self._finish, self._width = float(finish.pos[0]), float(finish.size[1])
@@ -54,20 +54,20 @@ class Avoiding(Puck):
         self.last_columns = self.last[:, :1], self.last[:, 1:]
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """As the disc does; no row is crossed yet."""
+        """Start as the disc does; no row has been crossed."""
         super().reset(physics, ids, rng)
         physics.userdata[ids, 3:5] = physics.qpos[ids]
 
     def observe(self) -> Array:
-        """Place and velocity, and the place once more as phases between rows and between obstacles [N, 8].
+        """Position and velocity, and the position as phases between rows and between obstacles [N, 8].
 
-        As on a vernier: a step's way is a tenth of the distance between rows, and must be distinguished from the next.
+        The phases add resolution: a step covers a tenth of the distance between rows, and must be visible.
         """
         phase = tau / self.spacing * self.place
         return join(self.place, self.velocity, cos(phase), sin(phase))
 
     def remember(self) -> None:
-        """Crossings and crashes on the way from the last place to this one: a step can be long enough for a jump."""
+        """Store crossings and crashes on the path of this step, because a step can jump past an obstacle or a row."""
         (x, y), (last_x, last_y) = self.columns, self.last_columns
         crossing = (last_x < self.rows) & (x >= self.rows)
         share = (self.rows - last_x) / where(crossing, x - last_x, 1.0)
@@ -77,32 +77,32 @@ class Avoiding(Puck):
         self.last[:] = self.place
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Metres of progress, 5 at the finish, −1 for a crash, less the cost of control."""
+        """Progress in m, 5 at the finish, −1 for a crash, minus the control cost."""
         return self.crossing_reward(action, before, terminated, self._through())
 
     def terminated(self) -> Array:
-        """Through, or in touch with an obstacle on the way, or out of the field."""
+        """At the finish, after a crash, or outside the field."""
         inside = (abs(self.y) < self._width - self.radius) & (self.x > -2.8 + self.radius) & (self.x < self._finish)
         return ~inside | (self.crashed > 0)
 
     def route(self) -> Array:
-        """The gaps taken, as an index of `routes`; -1 before the finish."""
+        """The gaps that were used, as an index of `routes`; -1 before the finish."""
         index = 0
         for r, (_, ys) in enumerate(self._rows):
             index = index * (len(ys) + 1) + sum(1 * (self.crossed[:, r] < y) for y in ys)
         return where(self._through(), index, -1)
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
-        """At an even pace; from each row's crossing on straight for the next gap, to face it 0.3 m before it."""
+        """Constant pace. From each row, head straight for the next gap, and reach its y 0.3 m before it."""
         pitch = self.spacing[1]
         target, left, rest = self.y / pitch, 0.0 * self.x + 1.0, route
         for x, ys in reversed(self._rows):
             gap, rest = rest % (len(ys) + 1), rest // (len(ys) + 1)
-            ahead = self.x < x + self.pace * self.dt  # from the second step behind a row on, the next one counts
+            ahead = self.x < x + self.pace * self.dt  # one step after a row, the next row becomes the target
             target = where(ahead, 0.5 * len(ys) - gap + 0.0 * self.y, target)
             left = where(ahead, (x - 0.3 - self.x) / self.pace, left)
         return self.steer(pitch * target, noise, left.clip(0.15, 1.0))
 
     def _through(self) -> Array:
-        """Across the finish line, and unhurt, bool [N]."""
+        """Whether the disc has crossed the finish line without a crash, bool [N]."""
         return (self.x >= self._finish) & (abs(self.y) < self._width - self.radius) & (self.crashed == 0)

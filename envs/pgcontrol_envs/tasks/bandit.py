@@ -1,28 +1,29 @@
-"""Bandit: one push of a spring-loaded pointer, and two peaks of reward to point at."""
+"""Bandit: one push of a spring-loaded pointer, and a reward with two peaks."""
 
 from math import inf, log
 
 from pgcontrol_envs.arrays import Array, exp, where
 from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
 
-HALF = (2.0 * log(2.0)) ** 0.5  # half the width of a Gaussian at half its height, in deviations
+HALF = (2.0 * log(2.0)) ** 0.5  # half width of a Gaussian at half its height, in standard deviations
 
 
 class Bandit(Task):
-    """Bend a pointer by one torque and be paid by where it settles. Ends after one step.
+    """Bend a pointer with one torque; the reward depends on where it settles. Ends after one step.
 
-    The experiment: reward without time, as a function of one action alone. A low wide peak (height 0.5, deviation 0.25)
-    lies near zero torque, where policies start; a high narrow one (height 1, deviation 0.08) 0.8 further on, with a
-    valley of almost no reward between. All of it turns with the scale, whose angle is the context and all there is to
-    observe. Policy gradient is hill climbing for a Gaussian: it settles on the wide peak, since the few samples that
-    fall on the narrow one pull its mean into the valley. A head whose probability can grow in one place without
-    passing the places between moves to the narrow peak, if its first policy reaches that far.
+    The experiment: no time, the reward is a function of a single action. A low wide peak (height 0.5, standard
+    deviation 0.25) lies near zero torque, where policies start. A high narrow one (height 1, standard deviation 0.08)
+    lies 0.8 further on, with a valley of almost no reward between them. Everything is shifted by the scale's angle,
+    which is the context and the whole observation. For a Gaussian, policy gradient is hill climbing: it settles on the
+    wide peak, since the few samples on the narrow one pull its mean into the valley. A head whose probability can grow
+    in one place without passing through the places between moves to the narrow peak, if its first policy reaches it.
 
-    Measure: mean reward (0.5 against 1), the share of episodes on either peak, and the mass in the valley (`blocked`).
+    Measure: mean reward (0.5 or 1), the fraction of episodes on each peak, and the probability in the valley
+    (`blocked`).
 
     Attributes:
-        places: the peaks' angles on the scale, rad.
-        widths: the peaks' deviations, rad.
+        places: angles of the peaks on the scale, rad.
+        widths: standard deviations of the peaks, rad.
         turn: the scale's angle is uniform in [-turn, turn], rad.
     """
 
@@ -38,34 +39,34 @@ class Bandit(Task):
     turn = 0.2
 
     def bind(self, physics: Physics) -> None:
-        """The angles of pointer and scale."""
+        """Keep views of the angles of pointer and scale."""
         self.pointer, self.scale, self.context = physics.qpos[:, 0], physics.qpos[:, 1], physics.qpos[:, 1:]
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
-        """The pointer at rest at zero, the scale turned."""
+        """The pointer at rest at zero, the scale at a random angle."""
         physics.qpos[ids, 1:] = rng.uniform(-self.turn, self.turn, 1)
 
     def observe(self) -> Array:
-        """The scale's angle as a share of its largest [N, 1]."""
+        """The scale's angle divided by its maximum [N, 1]."""
         return self.context / self.turn
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """The height of both peaks where the pointer is."""
+        """The sum of both peaks at the pointer's angle."""
         off = [self._off(self.pointer, k) / self.widths[k] for k in range(2)]
         wide, narrow = (self.heights[k] * exp(-0.5 * off[k] ** 2) for k in range(2))
         return wide + narrow, {"reward_wide": wide, "reward_narrow": narrow}
 
     def terminated(self) -> Array:
-        """Always: asked after a step, and there is but one."""
+        """Always: an episode has one step."""
         return self.pointer < inf
 
     def route(self) -> Array:
-        """The peak on whose upper half the pointer is; -1 on neither."""
+        """The peak on whose upper half the pointer is; -1 if on neither."""
         wide, narrow = (abs(self._off(self.pointer, k)) < HALF * self.widths[k] for k in range(2))
         return where(narrow, 1, where(wide, 0, -1))
 
     def demonstrate(self, route: Array, noise: Array) -> Array:
-        """At the peak, off by half its deviation."""
+        """Aim at the peak, with noise of half its standard deviation."""
         spread = 0.5 * noise[:, 0]
         wide, narrow = (self.places[k] + self.widths[k] * spread + self.scale for k in range(2))
         return where(route == 1, narrow, wide)[:, None].clip(-1.0, 1.0)
@@ -75,10 +76,10 @@ class Bandit(Task):
         return self.pointer < inf
 
     def blocked(self, action: Array) -> Array:
-        """In the valley, between the peaks' upper halves."""
+        """Whether the action is in the valley, between the upper halves of the peaks."""
         wide, narrow = (self._off(action[:, 0], k) for k in range(2))
         return (wide > HALF * self.widths[0]) & (narrow < -HALF * self.widths[1])
 
     def _off(self, angle: Array, peak: int) -> Array:
-        """How far an angle [N] is from a peak, rad."""
+        """Distance of an angle [N] from a peak, rad."""
         return angle - self.scale - self.places[peak]

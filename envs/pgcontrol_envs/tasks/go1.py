@@ -16,12 +16,12 @@ RANGES = ((-0.863, 0.863), (-0.686, 4.501), (-2.818, -0.888))  # rad
 
 
 def body(pos: str, mass: float, centre: str, quat: str, inertia: str) -> str:
-    """The inertial of a body."""
+    """The attributes and inertial element of a body."""
     return f'pos="{pos}"><inertial pos="{centre}" quat="{quat}" mass="{mass}" diaginertia="{inertia}"/>'
 
 
 def leg(name: str) -> str:
-    """One leg; lengths in m, masses in kg, as in Unitree's go1_description (BSD-3-Clause), made of capsules."""
+    """One leg made of capsules; lengths in m, masses in kg, as in Unitree's go1_description (BSD-3-Clause)."""
     x, y = (1 if name[0] == "F" else -1), (-1 if name[1] == "R" else 1)
     hip_quat = {
         "FR": "0.507341 0.514169 0.495027 0.482891",
@@ -71,7 +71,7 @@ def leg(name: str) -> str:
 
 
 def mjcf(actuators: str, timestep: float) -> str:
-    """The robot on a plane. Only the feet touch it: a robot whose trunk does has fallen before."""
+    """The robot on a plane. Only the feet collide with it: before the trunk could, the robot has fallen."""
     joints = "".join(
         f'<default class="{name}"><joint axis="{"1 0 0" if name == "hip" else "0 1 0"}" range="{low} {high}"'
         f' armature="{ROTOR * gear**2:.6g}" frictionloss="0.2" actuatorfrcrange="{-torque} {torque}"/></default>'
@@ -129,15 +129,15 @@ def mjcf(actuators: str, timestep: float) -> str:
 
 
 def made(xml: str) -> mujoco.MjModel:
-    """The model that MJCF describes."""
+    """Compile MJCF text."""
     return mujoco.MjModel.from_xml_string(xml)
 
 
 class Go1(Legged):
-    """Follow a velocity command with joint targets: torque = kp (target − position) − kd speed, within the motors'.
+    """Follow a velocity command with joint targets: torque = kp (target − position) − kd speed, within the limits.
 
-    The numbers of the body are those of Unitree's go1_description (BSD-3-Clause), read in mjlab 1.6.0 (Apache-2.0).
-    The motors' torques are 23.7 N·m (hip, thigh) and 35.55 N·m (calf).
+    The body's parameters are those of Unitree's go1_description (BSD-3-Clause), taken from mjlab 1.6.0 (Apache-2.0).
+    The torque limits are 23.7 N·m (hip, thigh) and 35.55 N·m (calf).
     """
 
     id = "Go1-v0"
@@ -154,7 +154,7 @@ class Go1(Legged):
         return mjcf(self.actuators(), self.timestep)
 
     def look(self) -> tuple[mujoco.MjModel, Array]:
-        """Unitree's meshes, where MuJoCo Menagerie's files are."""
+        """Unitree's meshes, if MuJoCo Menagerie's files are installed."""
         return menagerie.look("unitree_go1", self.model) or super().look()
 
     def actuators(self) -> str:
@@ -168,7 +168,7 @@ class Go1(Legged):
 
 
 class Go1Torque(Go1):
-    """Follow a velocity command with joint torques, as the motors have them; a step is 1/50 s, as for Go1-v0."""
+    """Follow a velocity command with joint torques, within the motors' limits; a step is 1/50 s, as in Go1-v0."""
 
     id = "Go1Torque-v0"
     kp = kd = scale = None

@@ -8,10 +8,10 @@ from pgcontrol_envs.task import Camera, Physics
 
 
 class Hopper(Planar):
-    """Hop forwards. Ends when the torso is low or tilted, or the state beyond bounds. Observes [N, 11].
+    """Hop forwards. Ends when the torso is too low or tilted, or the state exceeds its bounds. Observes [N, 11].
 
     Attributes:
-        healthy_state_range: what all of the state but x and height must be within.
+        healthy_state_range: range of all state variables except x and height.
     """
 
     id = "Hopper-v5"
@@ -23,11 +23,11 @@ class Hopper(Planar):
     camera = Camera(track=1, distance=3.0)
 
     def bind(self, physics: Physics) -> None:
-        """The positions but x and height, too."""
+        """Also keeps a view of the positions except x and height."""
         super().bind(physics)
         self.rest = physics.qpos[:, 2:]
 
     def healthy(self) -> Array:
-        """Above 0.7 m, tilted by less than 0.2 rad, and all but x and height within ±100."""
+        """Above 0.7 m, tilted by less than 0.2 rad, and all variables except x and height within ±100."""
         bounded = within(join(self.rest, self.velocity), self.healthy_state_range).all(-1)
         return super().healthy() & bounded

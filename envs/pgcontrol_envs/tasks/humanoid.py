@@ -1,4 +1,4 @@
-"""Humanoid: a body of 17 actuators, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
+"""Humanoid: a body with 17 actuators, rewarded for speed while upright (Tassa, Erez, Todorov 2012; Gymnasium's v5)."""
 
 from math import inf
 
@@ -8,14 +8,14 @@ from pgcontrol_envs.task import Camera, Physics, Task, Terms
 
 
 class HumanoidBody(Task):
-    """What the tasks of the humanoid body share; not a task itself.
+    """The common part of the tasks with the humanoid body; not a task itself.
 
     Attributes:
-        ctrl_cost_weight: the factor of the sum of squared controls.
+        ctrl_cost_weight: factor of the sum of squared controls.
         include_cinert_in_observation: whether the bodies' inertias are observed.
-        include_cvel_in_observation: whether their velocities are.
-        include_qfrc_actuator_in_observation: whether the actuators' forces are.
-        include_cfrc_ext_in_observation: whether contact forces are.
+        include_cvel_in_observation: whether the bodies' velocities are observed.
+        include_qfrc_actuator_in_observation: whether the actuators' forces are observed.
+        include_cfrc_ext_in_observation: whether contact forces are observed.
     """
 
     settings = (
@@ -39,7 +39,7 @@ class HumanoidBody(Task):
     camera = Camera(track=1, distance=4.0)
 
     def bind(self, physics: Physics) -> None:
-        """What is observed; height; controls; contact forces on each body; the bodies' x and shares of the mass."""
+        """Keep views of observed fields, height, controls, contact forces, the bodies' x and fractions of the mass."""
         super().bind(physics)
         fields = (physics.bind(field) for field in ("cinert", "cvel", "cfrc_ext"))
         cinert, cvel, self.forces = (field.reshape(len(field), -1) for field in fields)
@@ -58,21 +58,21 @@ class HumanoidBody(Task):
         return join(*self.observed)
 
     def control_cost(self) -> Array:
-        """What the controls cost [N], negative."""
+        """The control cost [N], negative."""
         return -self.ctrl_cost_weight * (self.ctrl**2).sum(-1)
 
     def contact_cost(self, weight: float, between: tuple[float, float]) -> Array:
-        """What contact costs [N], negative: the weighted sum of squared forces, clipped."""
+        """The contact cost [N], negative: the weighted sum of squared forces, clipped."""
         return -(weight * (self.forces**2).sum(-1)).clip(*between)
 
 
 class Humanoid(Healthy, HumanoidBody):
-    """Walk towards +x. Ends when the torso leaves its range of height.
+    """Walk towards +x. Ends when the torso's height leaves its range.
 
     Attributes:
-        forward_reward_weight: the factor of the speed of the centre of mass.
-        contact_cost_weight: the factor of the sum of squared contact forces.
-        contact_cost_range: what the cost of contact is clipped to.
+        forward_reward_weight: factor of the speed of the centre of mass.
+        contact_cost_weight: factor of the sum of squared contact forces.
+        contact_cost_range: range to which the contact cost is clipped.
     """
 
     id = "Humanoid-v5"
@@ -89,12 +89,12 @@ class Humanoid(Healthy, HumanoidBody):
         return (self.xs * self.share_of_mass).sum(-1)
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
-        """Forward speed and what not falling is worth, less the costs of control and of contact."""
+        """Forward speed plus the reward for being healthy, minus the control and contact costs."""
         forward, survive = self.forward_reward_weight * (self.before() - before) / self.dt, self.survive(terminated)
         ctrl, contact = self.control_cost(), self.contact_cost(self.contact_cost_weight, self.contact_cost_range)
         terms = {"reward_survive": survive, "reward_forward": forward, "reward_ctrl": ctrl, "reward_contact": contact}
         return forward + survive + ctrl + contact, terms
 
     def healthy(self) -> Array:
-        """The torso is between 1 m and 2 m."""
+        """Whether the torso is between 1 m and 2 m."""
         return within(self.height, self.healthy_z_range)

@@ -11,9 +11,9 @@ class HumanoidStandup(HumanoidBody):
     """Stand up. Never terminates.
 
     Attributes:
-        uph_cost_weight: without effect, as in Gymnasium's v5; it warns when it is set.
-        impact_cost_weight: the factor of the sum of squared contact forces.
-        impact_cost_range: what the cost of impact is clipped to.
+        uph_cost_weight: has no effect, as in Gymnasium's v5; setting it causes a warning.
+        impact_cost_weight: factor of the sum of squared contact forces.
+        impact_cost_range: range to which the impact cost is clipped.
     """
 
     id = "HumanoidStandup-v5"
@@ -30,7 +30,7 @@ class HumanoidStandup(HumanoidBody):
             warnings.warn(f"{self.id}: uph_cost_weight has no effect, as in Gymnasium's env", stacklevel=2)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """The torso's height over the physics timestep, 1 for nothing, less the costs of control and of impact."""
+        """The torso's height divided by the physics timestep, plus 1, minus the control and impact costs."""
         linup = self.height / self.model.opt.timestep
         ctrl, impact = self.control_cost(), self.contact_cost(self.impact_cost_weight, self.impact_cost_range)
         terms = {"reward_linup": linup, "reward_quadctrl": ctrl, "reward_impact": impact}

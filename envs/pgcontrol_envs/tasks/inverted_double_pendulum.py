@@ -8,7 +8,7 @@ class InvertedDoublePendulum(Task):
     """Balance both poles. Ends when the tip is no higher than 1 m.
 
     Attributes:
-        healthy_reward: for each step that does not end in a fall.
+        healthy_reward: reward for each step that does not end in a fall.
     """
 
     id = "InvertedDoublePendulum-v5"
@@ -22,18 +22,18 @@ class InvertedDoublePendulum(Task):
     camera = Camera(distance=4.1225, lookat=(0.0, 0.0, 0.6))
 
     def bind(self, physics: Physics) -> None:
-        """The cart's x and the constraint force on it, the poles' angles, velocities, the tip's place."""
+        """Keep views of the cart's x and constraint force, the poles' angles, velocities, and the tip's position."""
         self.cart, self.force = physics.qpos[:, :1], physics.bind("qfrc_constraint")[:, :1]
         self.angles, self.velocity = physics.qpos[:, 1:], physics.qvel
         self.tip_x, _, self.tip_height = physics.bind("site_xpos")[:, 0].T
 
     def observe(self) -> Array:
-        """Cart's x, sines and cosines of the angles, velocities and the cart's constraint force within ±10 [N, 9]."""
+        """Cart's x, sines and cosines of angles; velocities and the cart's constraint force, clipped to ±10 [N, 9]."""
         rest = self.velocity.clip(-10, 10), self.force.clip(-10, 10)
         return join(self.cart, sin(self.angles), cos(self.angles), *rest)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """What not falling is worth, less penalties on the tip's distance from (0, 2 m) and the poles' speeds."""
+        """The reward for being up, minus penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""
         survive = self.healthy_reward * ~terminated
         distance = -(0.01 * self.tip_x**2 + (self.tip_height - 2) ** 2)
         velocity = -(1e-3 * self.velocity[:, 1] ** 2 + 5e-3 * self.velocity[:, 2] ** 2)
@@ -41,5 +41,5 @@ class InvertedDoublePendulum(Task):
         return survive + distance + velocity, terms
 
     def terminated(self) -> Array:
-        """The tip fell."""
+        """Whether the tip has fallen."""
         return self.tip_height <= 1

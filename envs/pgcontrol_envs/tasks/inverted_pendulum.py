@@ -16,9 +16,9 @@ class InvertedPendulum(Task):
     camera = Camera(distance=2.04, lookat=(0.0, 0.0, 0.2))
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """1 for not falling."""
+        """1 for each step without a fall."""
         return 1.0 * ~terminated, {"reward_survive": 1.0 * ~terminated}
 
     def terminated(self) -> Array:
-        """The pole fell, or something is not finite."""
+        """Whether the pole has fallen, or a value is not finite."""
         return ~((abs(self.posture[:, 1]) <= 0.2) & (abs(self.observe()) < inf).all(-1))

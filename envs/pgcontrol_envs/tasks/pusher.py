@@ -8,9 +8,9 @@ class Pusher(Task):
     """Bring the object to the goal. Never terminates.
 
     Attributes:
-        reward_near_weight: the factor of the distance from the tip to the object.
-        reward_dist_weight: the factor of the distance from the object to the goal.
-        reward_control_weight: the factor of |action|².
+        reward_near_weight: factor of the distance from the tip to the object.
+        reward_dist_weight: factor of the distance from the object to the goal.
+        reward_control_weight: factor of |action|².
     """
 
     id = "Pusher-v5"
@@ -25,7 +25,7 @@ class Pusher(Task):
     camera = Camera(distance=2.5, elevation=-35.0, azimuth=180.0, lookat=(0.2, -0.45, -0.15))
 
     def bind(self, physics: Physics) -> None:
-        """The arm's angles and velocities, places of tip, object and goal."""
+        """Keep views of the arm's angles and velocities, and the positions of tip, object and goal."""
         self.arm = physics.qpos[:, :7], physics.qvel[:, :7]
         bodies = "tips_arm", "object", "goal"
         self.tip, self.object, self.goal = (physics.bind("xpos")[:, self.body(name)] for name in bodies)
@@ -41,11 +41,11 @@ class Pusher(Task):
         physics.qvel[ids, -4:] = 0
 
     def observe(self) -> Array:
-        """Joint angles and velocities, places of tip, object and goal [N, 23]."""
+        """Joint angles and velocities, positions of tip, object and goal [N, 23]."""
         return join(*self.arm, self.tip, self.object, self.goal)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
-        """Minus the object's distances to the goal and, at half the weight, to the tip, less the cost of control."""
+        """Minus the object's distances to the goal and (half the weight) to the tip, minus the control cost."""
         dist = -self.reward_dist_weight * norm(self.object - self.goal)
         near = -self.reward_near_weight * norm(self.object - self.tip)
         ctrl = -self.reward_control_weight * (action**2).sum(-1)

@@ -5,7 +5,7 @@ from pgcontrol_envs.task import Camera
 
 
 class Walker2d(Planar):
-    """Walk forwards. Ends when the torso leaves its range of height or tilt. Observes [N, 17]."""
+    """Walk forwards. Ends when the torso's height or tilt leaves its range. Observes [N, 17]."""
 
     id = "Walker2d-v5"
     xml = "walker2d_v5.xml"
