@@ -20,7 +20,7 @@ from pgcontrol.text import one_line, visible
 
 FOR = {  # what the extras that a user may want are for
     "export": "`pgcontrol export`",
-    "peers": "`pgcontrol bench` beside Stable-Baselines3 and EnvPool",
+    "peers": "`pgcontrol bench` and `train --peer` beside Stable-Baselines3 and EnvPool",
     "search": "`search:` in a sweep",
     "tokens": "tokenizers vq, rvq and fast",
 }

@@ -69,7 +69,7 @@ def going_on(where: Path) -> None:
 
 
 def rows(where: Path) -> None:
-    results.read(read_sweep(where / "sweep.yaml"))
+    results.reported(read_sweep(where / "sweep.yaml"))
 
 
 FILES: dict[str, Callable[[Path], object]] = {
