@@ -89,7 +89,9 @@ def reported(sweep: Sweep) -> dict[Key, Row]:
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    return read(sweep) or {row.key: row for row, _ in _answers(sweep) if row.evaluation_seed is None}
+    rows = [*_answers(sweep)]
+    now = {row.key: row for row, cell in rows if scored_as_asked(row, cell)}
+    return now or {row.key: row for row, _ in rows if row.evaluation_seed is None}
 
 
 def scored_as_asked(row: Row, cell: Cell) -> bool:

@@ -56,7 +56,7 @@ def run(where: Path) -> None:
     folder = RunFolder.open(where)
     folder.config()
     folder.manifest()
-    outcome.read(folder)
+    outcome.read(folder, 0)
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from pgcontrol.sweep.compare import run
 from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready
 
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUIET = Terminal(quiet=True)
 OWN = ("evaluation_seed", "episodes", "error")  # what rows did not have whose start states were their own
 
@@ -177,3 +179,12 @@ def test_enough_where_nothing_differs():
     assert enough(0.0, 0.0, 100) == 1
     assert enough(0.0, 1.0, 100) == float("inf")
     assert standard_error(np.ones(1)) is None
+
+
+def test_the_benchmark_has_one_recipe_for_all_eleven_tasks_with_ten_seeds():
+    sweep = read_sweep(EXPERIMENTS / "benchmark.yaml")
+    assert len(sweep.envs()) == 11
+    assert set(sweep.references) == set(sweep.envs())
+    assert len(sweep.arms()) == 1
+    assert {key.seed for key in (cell.key for cell in sweep.cells)} == set(range(10))
+    assert {cell.episodes for cell in sweep.cells} == {100}
