@@ -293,7 +293,7 @@ def test_nothing_that_is_not_finite_is_saved(poison, line, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("diverges", [False, True])
 def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverges, tmp_path, monkeypatch):
-    def broken(folder):
+    def broken(folder, episodes):
         raise FloatingPointError("the policy cannot be played")
 
     def poisoned(self: Learner):
