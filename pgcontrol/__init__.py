@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from pgcontrol.tokenizers.base import Tokenizer
     from pgcontrol.training.clone import clone
     from pgcontrol.training.resume import resume
-    from pgcontrol.training.train import Run, Trainer, train
+    from pgcontrol.training.session import Run
+    from pgcontrol.training.train import Trainer, train
     from pgcontrol.trunks.base import Trunk
 
 __version__ = "0.1.0"

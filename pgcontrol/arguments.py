@@ -10,6 +10,10 @@ from pathlib import Path
 
 from pgcontrol.options import REQUIRED, option
 
+# what scores a final policy: this many episodes, whose start states follow from one seed, the same for all runs
+EPISODES = 100
+EVALUATION_SEED = 0
+
 CLIPS = "videos in the report: of the median run of each task and arm, of every run, or none"
 WHICH = ("some", "all", "none")
 FOLDER = "folder of the run folders [runs/FILE]"
@@ -25,9 +29,9 @@ class EvaluateOptions:
     """Run and episodes."""
 
     run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
-    episodes: int = option(20, "number of episodes", least=1, most=10**6)
+    episodes: int = option(EPISODES, "number of episodes; a sweep scores its runs by as many", least=1, most=10**6)
     agent: str = option("policy", "the player", choices=("policy", "random", "zero"))
-    seed: int = option(0, "seed of the start states", least=0, most=2**63 - 1)
+    seed: int = option(EVALUATION_SEED, "seed of the start states", least=0, most=2**63 - 1)
 
 
 @dataclass(frozen=True)

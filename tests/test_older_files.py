@@ -60,9 +60,16 @@ def test_a_tokenizer_is_learned_with(old):
     assert end == 0
 
 
-def test_a_sweep_has_nothing_left_to_run(old, capsys):
+def test_a_sweep_is_reported_and_its_scores_are_said_to_be_older(old, capsys):
+    """The runs are the same that are asked for, and were scored otherwise: so they are not done."""
+    sweep = old / "sweep" / "sweep.yaml"
     rows = (old / "sweep" / "sweep.jsonl").read_text()
-    assert command("compare", old / "sweep" / "sweep.yaml", "--clips", "none", "--no-open") == 0
+    assert command("report", sweep) == 0
+    assert "from start states of its own" in (old / "sweep" / "sweep.md").read_text()
+    capsys.readouterr()
+    assert command("compare", sweep, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert ", 0 of them done" in out
+    assert "scored from start states of their own" in out
+    assert "other settings" not in out
     assert (old / "sweep" / "sweep.jsonl").read_text() == rows
-    assert not list(Path().glob("runs/**/config.yaml"))
-    assert command("report", old / "sweep" / "sweep.yaml") == 0

@@ -5,10 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pgcontrol.bench import peer
+import gymnasium
+from pgcontrol_envs.task import python_warnings
+
 from pgcontrol.bench.training import REPEATS, timed
 from pgcontrol.bench.turns import in_turns, ratio, show, spans, write
 from pgcontrol.options import InputError
+from pgcontrol.training import peer
 
 ROLLOUT = 4096  # environment steps between two updates
 
@@ -36,7 +39,7 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
     """
     if not peer.installed():
         raise InputError("bench sb3 needs Stable-Baselines3: pip install 'pgcontrol[peers]'")
-    models = peer.on_worlds(env_id, num_envs, threads, steps=max(1, ROLLOUT // num_envs))
+    models = on_worlds(env_id, num_envs, threads, steps=max(1, ROLLOUT // num_envs))
     rows: dict[str, Callable[[], float]] = {
         name: partial(timed, seconds, peer.learn, model) for name, model in models.items()
     }
@@ -47,3 +50,30 @@ def run(env_id: str, num_envs: int, threads: int, seconds: float, out: Path | No
     show(title, measured, {"x its own": [f"{row['ratio']:.2f}" for row in measured.values()]})
     settings = {"num_envs": num_envs, "threads": threads, "seconds": seconds, "repeats": REPEATS, "rollout": ROLLOUT}
     return write({"env": env_id, "settings": settings, "rows": measured}, out)
+
+
+def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str, Any]:
+    """Its PPOs with the same settings: on its own copies of Gymnasium's env, and on ours, batched.
+
+    Args:
+        env_id: a task that is Gymnasium's, too.
+        num_envs: environments of both.
+        threads: physics threads of ours, which are tried with one thread as well.
+        steps: of each environment between two updates; an update makes 10 epochs of two minibatches.
+
+    Raises:
+        InputError: Gymnasium has no such task.
+    """
+    from pgcontrol_envs import sb3
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+
+    if env_id not in gymnasium.registry:
+        raise InputError(f"bench sb3: {env_id} is not one of Gymnasium's tasks, so nothing can be compared")
+    with python_warnings():
+        envs = {"its own make_vec_env": make_vec_env(env_id, num_envs, seed=0)}
+    for count in sorted({1, threads}):
+        name = f"pgcontrol_envs.sb3, {count} physics thread{'s' * (count > 1)}"
+        envs[name] = sb3.make(env_id, num_envs, seed=0, threads=count)
+    settings = {"n_steps": steps, "batch_size": max(2, steps * num_envs // 2), "device": "cpu", "seed": 0}
+    return {name: peer.silent(PPO("MlpPolicy", env, **settings)) for name, env in envs.items()}

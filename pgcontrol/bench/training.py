@@ -3,6 +3,7 @@
 All rows of one call are measured in one run, in turns, so that ratios are valid on a machine with other load.
 """
 
+import dataclasses
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -14,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcontrol.bench import peer
 from pgcontrol.bench.turns import in_turns, show, spans, write
 from pgcontrol.runs.config import Config, configure, nested
+from pgcontrol.training import peer
 from pgcontrol.training.learner import Learner
 
 REPEATS = 5
@@ -55,8 +56,8 @@ def run(env_id: str, heads: list[str], settings: dict[str, Any], seconds: float,
             rows[f"update {head}, {name}, samples"] = partial(_update, seconds, updating)
         rows[f"train {head}"] = partial(timed, seconds, train, learner, spent[head])
     if peer.installed():
-        for name, like_ours in (("same settings", True), ("defaults", False)):
-            model = peer.ppo(first.config, like_ours)
+        for name, which in (("same settings", "sb3"), ("defaults", "sb3-as-shipped")):
+            model = peer.ppo(dataclasses.replace(first.config, peer=which))
             learn = partial(timed, seconds, peer.learn, model, threads=multiprocessing.cpu_count())
             rows[f"train Stable-Baselines3, {name}"] = learn
     gflops = median(_gflops() for _ in range(REPEATS))

@@ -20,7 +20,7 @@ from pgcontrol.text import one_line, visible
 
 FOR = {  # the purpose of extras that a user may want
     "export": "`pgcontrol export`",
-    "peers": "`pgcontrol bench` with Stable-Baselines3 and EnvPool",
+    "peers": "`pgcontrol bench` and `train --peer` with Stable-Baselines3, `bench` with EnvPool",
     "search": "`search:` in a sweep",
     "tokens": "tokenizers vq, rvq and fast",
 }

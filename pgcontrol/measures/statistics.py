@@ -13,6 +13,7 @@ from pgcontrol.text import short
 RESAMPLES = 10_000
 CURVE_RESAMPLES = 2_000  # at each of many points of a curve
 LEVEL = 0.95
+SHARE = 0.2  # of what seeds differ by: above it, the evaluation's own noise counts
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: of an arm, and of the baseline
 
@@ -81,6 +82,26 @@ def mean_interval(values: np.ndarray) -> Interval:
         return Interval(mean, mean, mean)
     low, high = stats.t.interval(LEVEL, len(values) - 1, values.mean(), stats.sem(values))
     return Interval(mean, float(low), float(high))
+
+
+def standard_error(values: np.ndarray) -> float | None:
+    """Of the mean of values [n]; None of a single one."""
+    return float(stats.sem(values)) if len(values) > 1 else None
+
+
+def enough(spread: float, error: float, episodes: int) -> float:
+    """How many episodes would bring the standard error of a score under `SHARE` of what seeds differ by.
+
+    It falls with the root of their number. Infinite where seeds do not differ and episodes do.
+
+    Args:
+        spread: deviation of the scores of an arm's seeds.
+        error: standard error of a score.
+        episodes: that it was scored by.
+    """
+    if error == 0:
+        return 1
+    return math.ceil(round(episodes * (error / (SHARE * spread)) ** 2, 9)) if spread else math.inf
 
 
 def share_interval(hits: np.ndarray) -> Interval:

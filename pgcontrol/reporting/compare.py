@@ -78,7 +78,7 @@ def compare(options: CompareOptions) -> Comparison:
         searched = search(sweep, executor, where / "search", say, dry)
         sweep = read_sweep(options.sweep)  # with the settings that were found
     if options.search_only or not (searched or dry):
-        queries = Queries(sweep, results.read(sweep), where)
+        queries = Queries(sweep, results.reported(sweep), where)
         missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
         failed = {} if searched or dry else {"search": "trials failed"}
         return Comparison(queries, None if dry else publish(queries, options.clips, say), missing, failed)
@@ -124,7 +124,8 @@ def report(options: ReportOptions) -> Comparison:
         InputError: the file or a setting is wrong.
     """
     path, sweep = options.sweep, sweep_of(options.sweep)
-    done, left_out = results.read(sweep), results.left_out(sweep)
+    done = results.reported(sweep)
+    left_out = results.left_out(sweep, done)
     if not done and not Queries(sweep, done).trials:
         why = f" ({left_out})" if left_out else ""
         raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")

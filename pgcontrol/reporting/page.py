@@ -47,6 +47,9 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         table=tables.lines(queries),
         measured=tables.measured(queries),
         measures=tables.MEASURED,
+        noises=tables.noises(queries),
+        noise=tables.NOISE,
+        enough=tables.enough(queries),
         sections=_sections(queries),
         search=_search(queries),
         joints={env: drawn for env in envs if (drawn := [*figures.spread_of_joints(queries, env)])},
@@ -112,6 +115,7 @@ def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
     details |= {"from the search": ", ".join(f"{key} {typed(row.settings[key])}" for key in _searched(row))}
     details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
     returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
+    returns[0] += "" if row.error is None else f" ± {short(row.error)}"
     word = row.verdict or ("diverged" if row.diverged else "")
     numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
     return {"numbers": numbers, "details": {what: said for what, said in details.items() if said}}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.charts.chart import hue
 from pgcontrol.measures.collapse import Onset, onset
 from pgcontrol.measures.curves import RETURN
@@ -18,6 +19,7 @@ from pgcontrol.sweep import trials
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 from pgcontrol.sweep.trials import TrialRow
+from pgcontrol.text import count
 
 CHART_POINTS = 60  # points of a curve in a chart
 SHARE = 0.8  # the threshold, where the YAML names none: this share of the way from the first return to the baseline's
@@ -76,6 +78,15 @@ class Queries:
         asked = self.sweep.search
         kept = trials.read(trials.file_of(self.sweep.path)) if asked else []
         return [row for row in kept if asked and asked.asks(row.arm, row.search)]
+
+    @functools.cached_property
+    def scoring(self) -> str:
+        """By which episodes the rows were scored, in words; all in the same way, see `results.reported`."""
+        if any(row.evaluation_seed is None for row in self.rows.values()):
+            older = "rows from before start states were common to all runs, not to be compared with newer ones"
+            return f"in the run's last evaluation, from start states of its own ({older})"
+        episodes = max((row.episodes or 0 for row in self.rows.values()), default=0)
+        return f"over {count(episodes, 'episode')} from start states common to all runs (seed {EVALUATION_SEED})"
 
     def envs(self) -> list[str]:
         """Tasks with results, in the file's order."""

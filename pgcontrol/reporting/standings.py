@@ -78,6 +78,16 @@ class Standing(NamedTuple):
     better: Improvement | None
 
     @property
+    def worst(self) -> float:
+        """The least score."""
+        return min(self.scores)
+
+    @property
+    def quartile(self) -> float:
+        """The lower quartile of the scores."""
+        return float(np.quantile(self.scores, 0.25))
+
+    @property
     def settled(self) -> int:
         """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
 
@@ -87,6 +97,34 @@ class Standing(NamedTuple):
         if self.ahead is None or self.better is None:
             return 0
         return self.better.clearly if (self.ahead.low > 0) - (self.ahead.high < 0) == self.better.clearly else 0
+
+
+class Precision(NamedTuple):
+    """How much of an arm's scores on a task is the evaluation's own noise.
+
+    Attributes:
+        spread: deviation of the scores of its seeds.
+        error: standard error of a score over its episodes, root mean square over the seeds.
+        episodes: that a score was made by.
+    """
+
+    spread: float
+    error: float
+    episodes: int
+
+    @property
+    def enough(self) -> float:
+        """How many episodes would bring the error under `statistics.SHARE` of the spread; see `statistics.enough`."""
+        return statistics.enough(self.spread, self.error, self.episodes)
+
+
+def noise(queries: Queries, env: str, arm: str) -> Precision | None:
+    """Of the runs whose score has a standard error; None where there are not two of them."""
+    rows = [(row.score, row.error, row.episodes) for row in queries.of(env, arm) if row.error is not None]
+    if len(rows) < 2:
+        return None
+    scores, errors, episodes = (np.array(column, float) for column in zip(*rows, strict=True))
+    return Precision(float(scores.std(ddof=1)), float(np.sqrt((errors**2).mean())), int(episodes.min()))
 
 
 @lru_cache(maxsize=256)

@@ -13,22 +13,29 @@ from rich.table import Table
 
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
+from pgcontrol.measures.statistics import SHARE
 from pgcontrol.reporting import figures, searched
-from pgcontrol.reporting.narrative import answer
-from pgcontrol.reporting.queries import Queries
-from pgcontrol.reporting.standings import standing
+from pgcontrol.reporting.narrative import answer, listed
+from pgcontrol.reporting.queries import Queries, percent
+from pgcontrol.reporting.standings import noise, standing
 from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 
-COLUMNS = ("task", "arm", "IQM (95 %)", "sampled", "P(better)", "seeds", "steps/s", "per seed")
+COLUMNS = ("task", "arm", "IQM (95 %)", "worst", "lower quartile", "sampled", "P(better)", "seeds", "steps/s")
+COLUMNS += ("per seed",)
 # columns of what tasks measure themselves, in their units: means over seeds, and each seed by mode
 MEASURED = ("task", "arm", "measure", "by mode", "by samples", "per seed")
+# columns of how much of a score is noise of its evaluation; see `Precision`
+NOISE = ("task", "arm", "seeds differ by", "error of a score", "episodes", "enough episodes")
 # columns of the CSV of runs
-RUNS = ("task", "arm", "seed", "return", "sampled", "training", "diverged", "verdict", "steps", "seconds", "date")
-# columns of the CSV of arms: the IQM of the scores with its interval, the IQM of the sampled ones, P(a run beats one of
-# the baseline) with its interval, if any, median times to the threshold, and how many runs reached it
-SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "sampled", "better", "better_low", "better_high",
-           "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it")  # fmt: skip
+RUNS = ("task", "arm", "seed", "return", "error", "episodes", "evaluation_seed", "sampled", "training", "diverged",
+        "verdict", "steps", "seconds", "date")  # fmt: skip
+# columns of the CSV of arms: the IQM of the scores with its interval, the least of them and their lower quartile, the
+# IQM of the sampled ones, P(a run beats one of the baseline) with its interval, if any, median times to the threshold,
+# how many runs reached it, deviation of the scores, their standard error, and how many episodes would be enough
+SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "worst", "lower_quartile", "sampled", "better", "better_low",
+           "better_high", "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it", "spread",
+           "error", "episodes", "enough_episodes")  # fmt: skip
 
 
 def lines(queries: Queries) -> list[tuple[str, ...]]:
@@ -38,12 +45,36 @@ def lines(queries: Queries) -> list[tuple[str, ...]]:
         for arm in queries.arms(env):
             at, seeds, rate = standing(queries, env, arm), len(queries.of(env, arm)), f"{queries.rate(env, arm):,.0f}"
             score = str(at.score) if seeds > 1 else f"{short(at.scores[0])} (one seed)"
+            low = [short(at.worst), short(at.quartile)] if seeds > 1 else ["", ""]
             sampled = "" if at.sampled is None else short(at.sampled)
             each = ", ".join(short(row.score) + " †" * row.diverged for row in queries.of(env, arm))
-            found.append((env, arm, score, sampled, str(at.better or ""), str(seeds), rate, each))
+            found.append((env, arm, score, *low, sampled, str(at.better or ""), str(seeds), rate, each))
         for told in queries.sweep.references.get(env, ()):
-            found.append((env, f"({told.name})", short(told.value), "", "", "", "", told.about))
+            found.append((env, f"({told.name})", short(told.value), *[""] * (len(COLUMNS) - 4), told.about))
     return found
+
+
+def noises(queries: Queries) -> list[tuple[str, ...]]:
+    """One line for each task and arm of which scores have a standard error: `NOISE`."""
+    found = []
+    for env in queries.envs():
+        for arm in queries.arms(env):
+            if known := noise(queries, env, arm):
+                enough = f"{known.enough:,.0f}" if np.isfinite(known.enough) else "–"
+                found.append((env, arm, short(known.spread), short(known.error), f"{known.episodes:,}", enough))
+    return found
+
+
+def enough(queries: Queries) -> str:
+    """What the lines of `noises` are, and how many episodes would do for every arm of each task; empty without any."""
+    told = []
+    for env in queries.envs():
+        most = max((known.enough for arm in queries.arms(env) if (known := noise(queries, env, arm))), default=None)
+        if most is not None:
+            told.append(f"{most:,.0f} on {env}" if np.isfinite(most) else f"no number on {env}, where seeds are alike")
+    about = "How much of a score is noise of its evaluation: the deviation between seeds; the standard error of a score"
+    about = f"{about} over its episodes; and how many episodes would bring it under {percent(SHARE)} of that deviation."
+    return f"{about} Enough for every arm: {listed(told)}." if told else ""
 
 
 def measured(queries: Queries) -> list[tuple[str, ...]]:
@@ -95,6 +126,9 @@ def _markdown(queries: Queries) -> str:
         search=[searched.lead(queries), *searched.words(queries)] if queries.trials else [],
         measured=measured(queries),
         measures=MEASURED,
+        noises=noises(queries),
+        noise=NOISE,
+        enough=enough(queries),
         reached=reached,
         goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
     )
@@ -121,7 +155,8 @@ def _formula(cell: Any) -> bool:
 def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:
     """One line a run: `RUNS`."""
     for key, r in sorted(queries.rows.items()):
-        yield (*key, r.evaluated, r.sampled, r.training, r.diverged, r.verdict, r.steps, r.seconds, r.date)
+        score = (r.evaluated, r.error, r.episodes, r.evaluation_seed, r.sampled, r.training)
+        yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date)
 
 
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
@@ -136,8 +171,10 @@ def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
             if goal:
                 reaches = queries.reaches(env, arm, goal.value)
                 times = (goal.value, *reaches.medians, reaches.reached)
-            scores = (len(at.scores), at.score.estimate, *bounds, at.sampled, *better)
-            yield (env, arm, *scores, queries.rate(env, arm), *times)
+            scores = (len(at.scores), at.score.estimate, *bounds, at.worst, at.quartile, at.sampled, *better)
+            known = noise(queries, env, arm)
+            noisy = (*known, known.enough) if known else (None,) * 4
+            yield (env, arm, *scores, queries.rate(env, arm), *times, *noisy)
 
 
 def shown(sweep: Sweep) -> str:

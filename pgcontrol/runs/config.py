@@ -14,6 +14,11 @@ from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 from pgcontrol.text import one_line
 
+# settings of where a run runs, how it is scored and what it leaves to look at: with others it is still the same run
+TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
+TRACELESS += ("score_episodes",)
+
+PEER = "train Stable-Baselines3's PPO in place of ours, with these settings, or as it is shipped"
 LOGGER = "where metrics go beside metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
 
 
@@ -51,6 +56,9 @@ class Config:
     )
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
     eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)
+    score_episodes: int = option(
+        0, "episodes that score the final policy, from start states common to all runs; 0: none", least=0, most=10**6
+    )
     video: bool = option(True, "every evaluation leaves a clip in videos/")
     video_seconds: float = option(10.0, "length of those clips", above=0)
     video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
@@ -68,6 +76,7 @@ class Config:
     prior_kl: float = option(0.1, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
     prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
     prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
+    peer: str = option("none", PEER, choices=("none", "sb3", "sb3-as-shipped"))
     run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
     logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
     head: Part

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pgcontrol.arguments import EvaluateOptions
+from pgcontrol.arguments import EVALUATION_SEED, EvaluateOptions
 from pgcontrol.options import takes
 from pgcontrol.play import evaluate as play
 from pgcontrol.play.evaluate import EpisodeResults
@@ -49,18 +49,25 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     Raises:
         InputError: no policy there, or a setting is wrong.
     """
-    folder, seed = checkpoint.latest(options.run), options.seed
+    return played(options.run, options.episodes, options.seed, options.agent)
+
+
+def played(
+    run: Path, episodes: int, seed: int = EVALUATION_SEED, agent: str = "policy", threads: int = 0
+) -> EvaluationResult:
+    """`evaluate`, on so many threads of the physics; 0: one per logical CPU. Results do not depend on it."""
+    folder = checkpoint.latest(run)
     policy, meta = load_with_meta(folder)
-    env = env_to_play(meta["policy"]["env"], options.episodes, seed)
-    if options.agent == "policy":
+    env = env_to_play(meta["policy"]["env"], episodes, seed, threads)
+    if agent == "policy":
         agents = {
             "mode": play.policy_agent(policy, deterministic=True, seed=seed),
             "sampled": play.policy_agent(policy, deterministic=False, seed=seed),
         }
-    elif options.agent == "random":
+    elif agent == "random":
         agents = {"random": play.random_agent(env, seed)}
     else:
         agents = {"zero": play.zero_agent(env)}
-    played = {name: play.episodes(env, act, seed, count=options.episodes) for name, act in agents.items()}
+    results = {name: play.episodes(env, act, seed, count=episodes) for name, act in agents.items()}
     env.close()
-    return EvaluationResult(folder, env.env_id, seed, played)
+    return EvaluationResult(folder, env.env_id, seed, results)

@@ -78,7 +78,7 @@ def run(
         say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
         if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
             say("\n  ".join(["the arms differ beyond what the YAML says:", *lines]))
-        for note in filter(None, (results.left_out(sweep), results.outdated(done.values()))):
+        for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
             say(note)
         if times := executor.expected(missing) if missing else {}:
             say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
@@ -112,6 +112,7 @@ def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Ro
         try:
             if run_state.ended(cell, folder):
                 if not dry:
+                    say(f"{cell.name} has ended: its row is made now")
                     done[cell.key] = results.row_of(cell, folder, sweep.plots)
                     results.add(sweep, done[cell.key])
                 continue

@@ -119,7 +119,7 @@ class _Process:
             if run_state.foreign(self.cell, self.folder):
                 run_state.set_aside(self.folder, "other")
             shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
-            words = command(self.cell.settings, self.folder)
+            words = command(self.cell.settings | {"score_episodes": self.cell.episodes}, self.folder)
         with self.log.open("a") as log:
             words = [*processes.python("pgcontrol"), *words]
             env = os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}

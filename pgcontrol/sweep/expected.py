@@ -10,6 +10,7 @@ from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
+from pgcontrol.training import peer
 from pgcontrol.training.asynchronous import Workers, driver
 from pgcontrol.training.learner import Learner
 
@@ -43,10 +44,13 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
                 continue
             config = cell.config if "threads" in cell.settings else dataclasses.replace(cell.config, threads=1)
             with naming(cell.key):
+                if config.peer != "none":
+                    found[kind] = _peers_seconds(config)
+                    continue
                 learner = Learner(config, compiled=False)
             driven = driver(learner)
             try:
-                found[kind] = _seconds(config, learner, driven, each)
+                found[kind] = _seconds(config, learner, driven, each, cell.episodes)
             except (Diverged, FloatingPointError):  # at once: a short run
                 found[kind] = STARTING
             finally:
@@ -54,7 +58,15 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 
-def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: float) -> float:
+def _peers_seconds(config: Config) -> float:
+    model = peer.ppo(config)
+    began = time.perf_counter()
+    steps = peer.learn(model)
+    model.get_env().close()
+    return STARTING + config.total_steps / steps * (time.perf_counter() - began)
+
+
+def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: float, episodes: int = 0) -> float:
     driven.update()  # allocates, and warms the caches
     before, count, split = learner.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()
@@ -73,4 +85,5 @@ def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: 
         total += compiler.SECONDS_TO_COMPILE - updates * saved
     step = (split["physics"] + split["policy"]) / count / config.rollout_steps
     evaluations = config.total_steps // config.eval_every + 1 if config.eval_every else 0
-    return total + 2 * evaluations * step * (learner.env.time_limit or 0)
+    played = evaluations + episodes / config.num_envs  # episodes of all environments at a time
+    return total + 2 * played * step * (learner.env.time_limit or 0)

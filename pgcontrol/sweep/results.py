@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import mode
@@ -10,6 +10,7 @@ from typing import Any
 
 from pgcontrol_envs.plugins import loaded
 
+from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.machine import files, locks
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs import catalog, recommended
@@ -33,20 +34,25 @@ class Unscored(InputError):
 def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
     """The row of a run that has ended, from what it left; one that diverged has the return it had come to by then.
 
+    The final policy is scored now where the run was not scored by the cell's number of episodes.
+
     Raises:
-        Unscored: no episode of it has ended, and none was evaluated.
+        Unscored: it diverged before an episode ended.
+        InputError: the final policy is gone before it was scored.
     """
     run = RunFolder(folder)
-    found, manifest = outcome.read(run), run.manifest()
+    manifest = run.manifest()
+    diverged = manifest.get("status") == "diverged"
+    found = outcome.read(run, 0 if diverged else cell.episodes)
     if found.get("return") is None and found.get("training") is None:
-        raise Unscored("no episode has ended and none was evaluated: it needs a longer budget, or eval_every above 0")
+        raise Unscored("it diverged before an episode ended, so there is nothing to judge it by")
     line = {
         **cell.key._asdict(),
         "settings": cell.settings,
         "config": run_of(run.config()),
         "origins": _origins(cell, run.config()),
         **found,
-        "diverged": manifest.get("status") == "diverged",
+        "diverged": diverged,
         **judged(folder),
         "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
         "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
@@ -74,8 +80,23 @@ def read(sweep: Sweep) -> dict[Key, Row]:
     Raises:
         InputError: the results file is damaged; names the line.
     """
-    asked = {cell.key: cell for cell in sweep.cells}
-    return {row.key: row for row in _all(sweep.results) if row.key in asked and _answers(row, asked[row.key])}
+    return {row.key: row for row, cell in _answers(sweep) if scored_as_asked(row, cell)}
+
+
+def reported(sweep: Sweep) -> dict[Key, Row]:
+    """The rows to report: those of `read`, or else older ones, scored from start states of their own; never both.
+
+    Raises:
+        InputError: the results file is damaged; names the line.
+    """
+    rows = [*_answers(sweep)]
+    now = {row.key: row for row, cell in rows if scored_as_asked(row, cell)}
+    return now or {row.key: row for row, _ in rows if row.evaluation_seed is None}
+
+
+def scored_as_asked(row: Row, cell: Cell) -> bool:
+    """Whether a row's score is the cell's: of as many episodes from common start states, or of none if it diverged."""
+    return row.evaluation_seed == EVALUATION_SEED and row.episodes in (0, cell.episodes)
 
 
 def foreign_plugins(file: Path) -> bool:
@@ -84,8 +105,15 @@ def foreign_plugins(file: Path) -> bool:
     return any(set(row.provenance.get("plugins", ())) - here for row in _all(file))
 
 
-def _answers(row: Row, cell: Cell) -> bool:
-    """Whether a row tells of what a cell asks for: by its words, or by all settings of the run, said or default."""
+def _answers(sweep: Sweep) -> Iterator[tuple[Row, Cell]]:
+    """The rows of the runs that the sweep asks for, however they were scored."""
+    asked = {cell.key: cell for cell in sweep.cells}
+    rows = ((row, asked[row.key]) for row in _all(sweep.results) if row.key in asked)
+    return ((row, cell) for row, cell in rows if _tells_of(row, cell))
+
+
+def _tells_of(row: Row, cell: Cell) -> bool:
+    """Whether a row is of a cell's run: by its words, or by all settings of the run, said or default."""
     if row.settings == json.loads(json.dumps(cell.settings)):
         return True
     return row.config is not None and _same(row.run()) == _same(cell.run())
@@ -93,6 +121,8 @@ def _answers(row: Row, cell: Cell) -> bool:
 
 def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     """Rows that other sweeps made of the same runs, retold as this one's: every setting is equal, said or default.
+
+    They are scored as this sweep scores.
 
     Args:
         sweep: which names the others, in `borrow`; the first that has a run lends it, with the curves that it kept.
@@ -104,9 +134,10 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
     there: dict[str, tuple[str, Row]] = {}
     for other in sweep.borrow:
         for row in _all(other.with_suffix(".jsonl")):
-            there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
+            if row.evaluation_seed is not None:
+                there.setdefault(_same(row.run()), (row.lender or f"{other.stem}/{row.key.name}", row))
     for cell in cells:
-        if found := there.get(_same(cell.run())):
+        if (found := there.get(_same(cell.run()))) and scored_as_asked(found[1], cell):
             lender, row = found
             yield row.changed(**cell.key._asdict(), settings=cell.settings, **{"from": lender})
 
@@ -139,19 +170,31 @@ def _same(run: Any) -> str:
     return json.dumps(run, sort_keys=True)
 
 
-def left_out(sweep: Sweep) -> str:
+def left_out(sweep: Sweep, shown: Collection[Key]) -> str:
     """Which rows do not answer the sweep as it is asked now, and why, in words; empty where all do.
+
+    Args:
+        sweep: what is asked.
+        shown: cells of which a row counts; what else there is of the same run has been replaced, and is not told of.
 
     Raises:
         InputError: the results file is damaged; names the line.
     """
     asked = {cell.key: cell for cell in sweep.cells}
     rows = [(row, asked.get(row.key)) for row in _all(sweep.results)]
-    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _answers(r, cell)]
+    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _tells_of(r, cell)]
     foreign = sum(cell is None for _, cell in rows)
-    told = [f"{count(len(others), 'row')} made with other settings ({mode(others)})"] if others else []
+    unlike = [row for row, cell in rows if cell and row.key not in shown and _tells_of(row, cell)]
+    told = [f"{count(len(unlike), 'row')} scored {mode(map(_scoring, unlike))}"] if unlike else []
+    told += [f"{count(len(others), 'row')} made with other settings ({mode(others)})"] if others else []
     told += [f"{count(foreign, 'row')} of runs that nobody asks for now"] if foreign else []
     return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
+
+
+def _scoring(row: Row) -> str:
+    if row.evaluation_seed is None:
+        return "from start states of their own, before scores came from common ones"
+    return f"by {count(row.episodes or 0, 'episode')}, not as many as asked"
 
 
 def _all(file: Path) -> Iterator[Row]:
@@ -242,7 +285,8 @@ def rewrite(sweep: Sweep, changed: Iterable[Row] = (), gone: Iterable[Row] = ())
     """
 
     def place(row: Row) -> tuple[Key, str]:
-        return row.key, _same(row.settings)  # not the settings alone: two arms may have the same
+        # not the settings alone: two arms may have the same
+        return row.key, _same([row.settings, row.episodes, row.evaluation_seed])
 
     new = {place(row): row for row in changed} | {place(row): None for row in gone}
     if new:

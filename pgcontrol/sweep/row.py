@@ -41,7 +41,11 @@ class Row:
         settings: all that the YAML and its search said of the run, by dotted name.
         origins: who said each setting that was no default, by dotted name; see `Cell.origins`.
         config: every setting of the run, said or default, by dotted name.
-        evaluated: mean return of the final policy's mode; None where there was no evaluation. `return` in the file.
+        evaluated: mean return of the final policy's mode; None where it was not scored. `return` in the file.
+        error: its standard error over the episodes; None of a single one.
+        episodes: how many scored the policy; 0 of a run that diverged.
+        evaluation_seed: of the start states of those episodes, common to all runs; None: they were the run's own, of
+            rows from before scores came from common ones.
         sampled: the same of the sampled policy.
         training: the last mean return in training.
         measured: what the task measured of the final policy, by name; of samples with `_sampled`.
@@ -64,6 +68,9 @@ class Row:
     origins: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] | None = None
     evaluated: float | None
+    error: float | None = None
+    episodes: int | None = None
+    evaluation_seed: int | None = None
     sampled: float | None
     training: float | None
     diverged: bool = False
@@ -126,7 +133,7 @@ class Row:
 
     @property
     def score(self) -> float:
-        """What the run is judged by: the final evaluation's return, or the last training one where there was none."""
+        """What the run is judged by: the return of its final policy, or the last one in training where it diverged."""
         score = self.training if self.evaluated is None else self.evaluated
         assert score is not None  # else there would be no row
         return score

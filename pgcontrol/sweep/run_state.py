@@ -24,8 +24,8 @@ def holds(folder: Path, run: Mapping[str, Any] | None) -> bool:
 
 
 def begun(cell: Cell, folder: Path) -> bool:
-    """Whether the folder holds a checkpoint of this very cell to go on from."""
-    return bool(checkpoint.find(folder)) and holds(folder, cell.run())
+    """Whether the folder holds a checkpoint of this very cell to go on from; a peer's run does not go on."""
+    return cell.config.peer == "none" and bool(checkpoint.find(folder)) and holds(folder, cell.run())
 
 
 def ended(cell: Cell, folder: Path) -> bool:

@@ -109,7 +109,9 @@ class Search(SearchOptions):
             InputError: names the setting, its value and what would do.
         """
         for arm, task in itertools.product(self.arms, self.tasks):
-            configure(self.settings(arm, task))
+            if configure(self.settings(arm, task)).peer != "none" and arm in self.searched():
+                advice = "name the arms of each axis: {..., arms: [...]}"
+                raise InputError(f"search: arm {arm!r}: a peer's runs are not evaluated in training; {advice}")
         try:
             corners = [c for arm in self.arms for c in space.corners(self.axes_of(arm), self.settings(arm))]
             for axis, settings in corners:

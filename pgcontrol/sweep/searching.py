@@ -17,10 +17,9 @@ from pgcontrol.play import evaluate
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.runs.log import last_row, read_rows
-from pgcontrol.sweep import found, journal, results, run_state, trials
+from pgcontrol.sweep import found, journal, run_state, trials
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.journal import Journal
-from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
@@ -31,6 +30,7 @@ PAUSE = 1.0  # seconds between two looks at what other processes do
 EPISODES = 20  # of the zero policy
 EVALUATION = "eval/mean_reward"  # of the policy's mode, in a log
 Say = Callable[[str], object]
+Came = tuple[str, float]  # a run of a trial that has ended: its task, and its last evaluation
 
 
 class Ending(Exception):
@@ -194,7 +194,7 @@ class Searching:
 
     def _make(self, taken: Taken) -> None:
         """The runs of a trial, one after the other, and its row."""
-        rows, state, why = list[Row](), FINISHED, ""
+        rows, state, why = list[Came](), FINISHED, ""
         try:
             asked = cells(self.search, taken.arm, taken.values)
             for cell in asked:
@@ -221,8 +221,8 @@ class Searching:
         except InputError as error:
             raise Ending(IMPOSSIBLE, str(error)) from None
 
-    def _run(self, taken: Taken, cell: Cell, rows: list[Row]) -> None:
-        """A run of a trial, and its row behind those of the runs before it."""
+    def _run(self, taken: Taken, cell: Cell, rows: list[Came]) -> None:
+        """A run of a trial, and what it came to behind the runs before it."""
         where, error = self.journal.place(taken.arm, taken.number), ""
         folder = where / cell.name
         if not run_state.ended(cell, folder):
@@ -239,9 +239,12 @@ class Searching:
         if error and not run_state.ended(cell, folder):
             raise InputError(error)
         self._look(taken, cell, folder, rows)
-        rows.append(results.row_of(cell, folder, ()))
+        value = (last_row(folder / "metrics.jsonl") or {}).get(EVALUATION)
+        if value is None:
+            raise InputError(f"{cell.name} was not evaluated at its end")
+        rows.append((cell.key.env, value))
 
-    def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Row]) -> None:
+    def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Came]) -> None:
         """Whether a trial goes on, by the evaluations in a run's log that nobody has looked at.
 
         What is compared is the mean score as if the runs to come had none. It grows along a trial, and at the same
@@ -256,7 +259,7 @@ class Searching:
             if row.get(EVALUATION) is not None and stage > seen:
                 self.stages[key] = seen = stage
                 scores = [
-                    *(self._score(one.env, one.score) for one in before),
+                    *(self._score(*one) for one in before),
                     self._score(cell.key.env, row[EVALUATION]),
                 ]
                 mean = sum(scores) / self.search.runs
@@ -264,7 +267,7 @@ class Searching:
                     of = f"{stage} of {self.search.runs * self.search.evaluations} evaluations"
                     raise Ending(STOPPED, f"at {trials.decimals(mean)} after {of}")
 
-    def _stage(self, steps: float, before: list[Row]) -> int:
+    def _stage(self, steps: float, before: list[Came]) -> int:
         """Of an evaluation: its number, whatever the lengths of rollouts."""
         most = self.search.evaluations
         here = most if steps >= self.search.budget else min(int(steps) // self.search.eval_every, most)
@@ -274,13 +277,13 @@ class Searching:
         zero = self.zero[task]
         return (value - zero) / (self.search.reference[task] - zero)
 
-    def _row(self, taken: Taken, rows: list[Row], state: str, why: str) -> TrialRow:
+    def _row(self, taken: Taken, rows: list[Came], state: str, why: str) -> TrialRow:
         arm, number, values, _ = taken
         returns, scores = Returns(), Returns()
-        for row in rows:
-            returns.setdefault(row.env, []).append(row.score)
+        for env, value in rows:
+            returns.setdefault(env, []).append(value)
             if self.zero:
-                scores.setdefault(row.env, []).append(self._score(row.env, row.score))
+                scores.setdefault(env, []).append(self._score(env, value))
         folders = [*self.journal.place(arm, number).iterdir()]
         logs = [last for folder in folders if (last := last_row(folder / "metrics.jsonl"))]
         manifests = [RunFolder(folder).manifest() for folder in folders if folder.is_dir()]

@@ -10,24 +10,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pgcontrol.arguments import EPISODES
 from pgcontrol.machine import yaml_file
-from pgcontrol.options import InputError, pick, read, suggest
-from pgcontrol.runs.config import Config, configure, flat, nested, with_arguments
+from pgcontrol.options import InputError, option, pick, read, suggest
+from pgcontrol.runs.config import TRACELESS, Config, configure, flat, nested, with_arguments
 from pgcontrol.sweep import found, references, search
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
 from pgcontrol.text import typed
+from pgcontrol.training import peer
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
-KEYS += ("search",)
+KEYS += ("search", "episodes")
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # of a cell
 DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
 # settings of a single run, and who says them
 OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every run has a folder of its own; see --runs"}
-# settings of where a run runs and what it leaves to look at: with other values it is still the same run
-TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
+OWN |= {"score_episodes": "`episodes` of the sweep says it"}
+SCORED = option(EPISODES, "episodes that score a final policy", least=1, most=10**6).metadata
 
 LONGEST = 200  # bytes of a run folder's name: file systems take 255, and logs and what is set aside add an ending
 
@@ -56,11 +58,13 @@ class Cell:
     Attributes:
         settings: all that the YAML and its search say of this run, by dotted name.
         origins: which of them says it: `search`, `settings`, `arm` or `grid`, by dotted name.
+        episodes: that score its final policy; 0: it is not scored.
     """
 
     key: Key
     settings: dict[str, Any]
     origins: Mapping[str, str] = field(default_factory=dict)
+    episodes: int = 0
 
     @functools.cached_property
     def config(self) -> Config:
@@ -70,7 +74,10 @@ class Cell:
             InputError: a setting is wrong; names the arm and the task.
         """
         with naming(self.key):
-            return configure(self.settings)
+            config = configure(self.settings)
+            if config.peer != "none":
+                peer.check(config)
+            return config
 
     @property
     def name(self) -> str:
@@ -99,12 +106,16 @@ def command(settings: Mapping[str, Any], folder: Path) -> list[str]:
 
 
 def run_of(config: Config) -> dict[str, Any]:
-    """What makes a run the one it is: every setting, dotted, but the traceless, and a prior's where it has none."""
+    """What makes a run the one it is: every setting, dotted, but the traceless, and a prior's where it has none.
+
+    Of a peer's run, the settings that the peer takes.
+    """
 
     def counts(key: str) -> bool:
         return key not in TRACELESS and (config.prior is not None or not key.startswith("prior_"))
 
-    return {key: value for key, value in flat(nested(config)).items() if counts(key)}
+    every = {key: value for key, value in flat(nested(config)).items() if counts(key)}
+    return every if config.peer == "none" else {k: v for k, v in every.items() if k in peer.HEARD[config.peer]}
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any], word: str) -> str:
@@ -133,8 +144,9 @@ class Sweep:
     `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
     the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
     `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
-    same. Any other key of a grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each. `search` finds
-    settings for each arm before these runs are made; see `Search`.
+    same. `episodes: 100`: how many score each final policy, from start states common to all runs. Any other key of a
+    grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each. `search` finds settings for each arm before
+    these runs are made; see `Search`.
 
     Attributes:
         plots: metrics to plot over training, beside the return.
@@ -195,7 +207,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         pick("key", key, dict.fromkeys(KEYS))
     grids, own, common = _grids(tree), _arms(tree), _common(tree)
     here = found.read(found.file_of(path)) if "search" in tree else {}
-    cells = _cells(grids, own, common, here)
+    cells = _cells(grids, own, common, here, read("episodes", tree.get("episodes", EPISODES), int, SCORED))
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
         pick("baseline", tree["baseline"], arms)
@@ -286,11 +298,11 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _cells(
-    grids: list[Settings], arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings]
+    grids: list[Settings], arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
 ) -> list[Cell]:
     """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
     cells, kinds, names = dict[Key, Cell](), dict[tuple[str, str], Settings](), dict[str, Key]()
-    for cell in (cell for grid in grids for cell in _expand(grid, arms, common, found)):
+    for cell in (cell for grid in grids for cell in _expand(grid, arms, common, found, episodes)):
         key, settings = cell.key, cell.settings
         cells.setdefault(key, cell)
         first = kinds.setdefault((key.env, key.arm), settings)
@@ -309,7 +321,7 @@ def _cells(
 
 
 def _expand(
-    grid: Settings, arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings]
+    grid: Settings, arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
 ) -> Iterator[Cell]:
     """Each cell of a grid; of settings the special count: the grid's, the arm's, common ones, those that were found."""
     more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
@@ -323,7 +335,7 @@ def _expand(
         layers["grid"] |= {"env": env, "seed": seed}
         settings = {key: value for layer in layers.values() for key, value in layer.items()}
         origins = {key: name for name, layer in layers.items() for key in layer}
-        yield Cell(Key(str(env), " ".join([arm, *listed]), seed), settings, origins)
+        yield Cell(Key(str(env), " ".join([arm, *listed]), seed), settings, origins, episodes)
 
 
 def _seeds(grid: dict[str, Any]) -> list[int]:

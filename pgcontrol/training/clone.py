@@ -28,7 +28,8 @@ from pgcontrol.runs.log import Display
 from pgcontrol.text import one_line
 from pgcontrol.training.learner import stream_seeds
 from pgcontrol.training.likelihood import AT_ONCE, Likelihood, Samples
-from pgcontrol.training.train import Run, Session, scored, session
+from pgcontrol.training.session import Run, Session, session
+from pgcontrol.training.train import scored
 
 CHECKS = 100  # how often the held-out likelihood is measured at most
 KEPT = 10  # checkpoints of a fit that takes all its steps

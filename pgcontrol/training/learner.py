@@ -48,6 +48,9 @@ class Learner:
         """
         self.config = config
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
+        if config.peer != "none":
+            alone = "`pgcontrol train` and `compare` make such a run, and none goes on or is taken part in"
+            raise InputError(f"peer = {config.peer!r}: {alone}")
         if config.prior and not algorithm.rule.heeds_prior:
             raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
         if config.average_from is not None and algorithm.sampling.asynchronous:

@@ -1,4 +1,4 @@
-"""What a run came to, in its folder's outcome.json: returns, thinned curves, and what its policy looks like.
+"""What a run came to, in its folder's outcome.json: its score, thinned curves, and what its policy looks like.
 
 It is written when the run ends, so that whoever compares runs reads only. It is small enough to be committed.
 """
@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.machine import files
 from pgcontrol.measures.curves import RETURN, STEPS, LogRows, spreads
-from pgcontrol.play.evaluate import COMMON
+from pgcontrol.measures.statistics import standard_error
+from pgcontrol.play.evaluate import COMMON, summary
+from pgcontrol.runs.evaluation import played
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.behaviour import evenly, look
@@ -21,8 +24,12 @@ CURVES = (RETURN, "train/std", "train/kl", "train/approx_kl", "train/clip_fracti
 CURVES += ("train/entropy_loss", "health/sensitivity", "health/noise_scale", "time/time_elapsed")
 
 
-def write(folder: RunFolder) -> dict[str, Any]:
+def write(folder: RunFolder, episodes: int) -> dict[str, Any]:
     """Reckon the outcome of a run that has ended, from its log and its checkpoints, and keep it in its folder.
+
+    Args:
+        folder: of the run.
+        episodes: that score the final policy; 0: it is not scored.
 
     Returns:
         The outcome, as JSON has it; nothing where the log has no row.
@@ -31,16 +38,45 @@ def write(folder: RunFolder) -> dict[str, Any]:
     if not rows:
         return {}
     last = rows[-1]
-    found = {"return": last.get("eval/mean_reward"), "sampled": last.get("eval/mean_reward_sampled")}
+    found = score(folder, episodes)
     found |= {"training": last.get(RETURN), "steps": last[STEPS], "curves": curves(rows, CURVES)}
-    found |= measured(last) | _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
+    found |= _spread(rows) | look(folder.path) | {"date": datetime.date.today().isoformat()}
     files.write_json(folder.outcome_file, found)
     return found
 
 
-def read(folder: RunFolder) -> dict[str, Any]:
-    """The outcome of a run; reckoned now where the run was made before runs kept it, or was killed at its very end."""
-    return files.read_json(folder.outcome_file) or write(folder)
+def read(folder: RunFolder, episodes: int) -> dict[str, Any]:
+    """The outcome of a run, scored by so many episodes.
+
+    It is reckoned now where the run was scored otherwise, was made before runs kept it, or was killed at its very end.
+    """
+    kept = files.read_json(folder.outcome_file)
+    return kept if kept.get("episodes") == episodes else write(folder, episodes)
+
+
+def score(folder: RunFolder, episodes: int) -> dict[str, Any]:
+    """Returns of the final policy over episodes from the start states common to all runs, as `pgcontrol eval` has them.
+
+    Args:
+        folder: of the run.
+        episodes: how many; 0: the policy is not scored.
+
+    Returns:
+        The `return` of the mode and its standard `error` over the episodes (None of a single one), that of the policy
+        `sampled`, what the task `measured`, the number of `episodes` and the `evaluation_seed` of their start states.
+
+    Raises:
+        InputError: the run has no policy.
+    """
+    if not episodes:
+        return {"return": None, "sampled": None, "episodes": 0, "evaluation_seed": EVALUATION_SEED}
+    threads = folder.manifest().get("threads", {}).get("physics", 0)
+    result = played(folder.path, episodes, threads=threads)
+    mode, sampled = result.agents["mode"], result.agents["sampled"]
+    row = summary(mode, "") | summary(sampled, "_sampled")
+    found = {"return": row["eval/mean_reward"], "sampled": row["eval/mean_reward_sampled"]}
+    found |= {"error": standard_error(mode.returns), "episodes": episodes, "evaluation_seed": result.seed}
+    return found | measured(row)
 
 
 def measured(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.text import typed
 from pgcontrol.training.clone import resume_clone
 from pgcontrol.training.learner import Learner
-from pgcontrol.training.train import OnUpdate, Run, loop
+from pgcontrol.training.session import OnUpdate, Run
+from pgcontrol.training.train import loop
 
 # what a run keeps when it is resumed: it decides what tensors there are, or what the run is
 FOR_GOOD = (

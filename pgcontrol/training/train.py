@@ -1,21 +1,15 @@
 """The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
 
 import time
-import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
-from pgcontrol.machine.signals import STOPPED, Interrupt
-from pgcontrol.machine.threads import one_thread
-from pgcontrol.measures import verdicts
-from pgcontrol.measures.curves import STEPS
-from pgcontrol.measures.judge import Known, judge
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
@@ -23,56 +17,15 @@ from pgcontrol.policy import Policy
 from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import distributions, recorded
 from pgcontrol.rendering.queue import RenderQueue
-from pgcontrol.runs import breakdown, checkpoint, reached
-from pgcontrol.runs.cloning import CloneConfig
+from pgcontrol.runs import breakdown, checkpoint
 from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import env_to_play, load
-from pgcontrol.runs.log import Display, MetricsLog, read_rows
-from pgcontrol.training import outcome
+from pgcontrol.runs.load import env_to_play
+from pgcontrol.training import peer
 from pgcontrol.training.asynchronous import WorkerFailed, Workers, driver, require_processes
 from pgcontrol.training.guard import CollapseGuard
 from pgcontrol.training.learner import Learner
-
-Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
-
-
-class Run(NamedTuple):
-    """A training that ended, or was stopped.
-
-    Attributes:
-        status: finished, or stopped (by a signal; `resume` goes on from there), as the manifest has it.
-    """
-
-    path: Path
-    steps: int
-    status: str
-
-    @classmethod
-    def open(cls, path: str | Path) -> Self:
-        """The run of a folder that is there, as far as it has come.
-
-        Raises:
-            InputError: it is no run folder.
-        """
-        manifest = RunFolder.open(Path(path)).manifest()
-        return cls(Path(path), manifest.get("steps", 0), manifest.get("status", "running"))
-
-    @property
-    def exit_code(self) -> int:
-        """0, or that of what a signal stopped."""
-        return 0 if self.status == "finished" else STOPPED
-
-    def policy(self) -> Policy:
-        """The policy of the newest checkpoint."""
-        return load(self.path)
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, one an update, as `pandas.DataFrame` takes them."""
-        return read_rows(self.path / "metrics.jsonl")
-
-
-OnUpdate = Callable[[dict[str, float]], object]  # gets the metrics of an update; True ends the run there
+from pgcontrol.training.session import OnUpdate, Run, ended, session
 
 
 def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
@@ -88,7 +41,10 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: 
         InputError: a setting is wrong, or the run folder exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
     """
-    learner = Learner(config if isinstance(config, Config) else configure(config))
+    config = config if isinstance(config, Config) else configure(config)
+    if config.peer != "none":
+        return peer.train(config, quiet, on_update)
+    learner = Learner(config)
     with begin(learner) as folder:
         return loop(learner, folder, quiet, on_update)
 
@@ -107,22 +63,6 @@ def begin(learner: Learner) -> Generator[RunFolder]:
             if not learner.updates:
                 folder.discard()
             raise
-
-
-@contextmanager
-def session(
-    folder: RunFolder, config: Config | CloneConfig, title: str, total: int, start: int = 0, quiet: bool = True
-) -> Generator[Session]:
-    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
-    with (
-        one_thread(),
-        Display(title, total, start, quiet) as display,
-        MetricsLog(folder.metrics_file, start, folder.loggers(config, start)) as log,
-        Interrupt() as interrupt,
-    ):
-        if ids := {name: logger.id for name, logger in log.loggers.items() if logger.id}:
-            folder.write_manifest(loggers=folder.manifest().get("loggers", {}) | ids)
-        yield display, log, interrupt
 
 
 def loop(learner: Learner, folder: RunFolder, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
@@ -177,10 +117,10 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             else:
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
-                display.say(_ended(folder, config, status, joints))
+                display.say(ended(folder, config, status, joints))
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
-        _ended(folder, config, status, joints)
+        ended(folder, config, status, joints)
         seen = _breakdowns(learner, folder, first)[:1]
         raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
     except (BrokenEnv, InputError) as error:  # of a plug-in that breaks its contract
@@ -264,23 +204,6 @@ def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:
     """Write what led to breakdowns since the last call; a line for each. The session began at step `first`."""
     env, plugins, taken = learner.config.env, learner.plugins, learner.collector.breakdowns.take()
     return [breakdown.write(folder.path, env, plugins, found, first) for found in taken]
-
-
-def _ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str]) -> str:
-    """Write the outcome and the verdict of a run that has ended; the verdict as one line.
-
-    The verdict is of the log alone; playing and branching are `pgcontrol diagnose`. An error in the outcome, for which
-    the policy is played, says nothing about the training: the run ends as it would without an outcome.
-    """
-    try:
-        outcome.write(folder)
-    except FloatingPointError as error:
-        warnings.warn(f"no outcome: {error}", stacklevel=2)
-    rows = read_rows(folder.metrics_file)
-    known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
-    told = judge(rows, config.total_steps, status, known=known)
-    folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
-    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.command('diagnose'), told)}"
 
 
 def _save(learner: Learner, driven: Learner | Workers, folder: RunFolder) -> None:

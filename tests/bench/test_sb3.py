@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 
-from pgcontrol.bench import peer, sb3
+from pgcontrol.bench import sb3
 from pgcontrol.options import InputError
+from pgcontrol.training import peer
 
 pytest.importorskip("stable_baselines3")
 
@@ -25,7 +26,7 @@ def test_rows(tmp_path, monkeypatch, capsys):
 
 
 def test_both_have_the_same_settings_and_the_same_start():
-    models = peer.on_worlds("Reacher-v5", 4, 1, steps=16)
+    models = sb3.on_worlds("Reacher-v5", 4, 1, steps=16)
     own, ours = models.values()
     for what in ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma"):
         assert getattr(own, what) == getattr(ours, what)

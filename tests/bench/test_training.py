@@ -5,8 +5,9 @@ import tempfile
 
 import torch
 
-from pgcontrol.bench import peer, training
+from pgcontrol.bench import training
 from pgcontrol.runs.config import configure
+from pgcontrol.training import peer
 
 
 def test_rows(tmp_path, monkeypatch, capsys):
@@ -30,17 +31,16 @@ def test_the_peer_leaves_nothing_behind(tmp_path, monkeypatch):
     settings = {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32}
     threads = torch.get_num_threads()
     try:
-        assert training.timed(0.01, lambda: peer.ppo(configure(settings), like_ours=True).learn(1).num_timesteps) > 0
+        assert training.timed(0.01, lambda: peer.ppo(configure(settings | {"peer": "sb3"})).learn(1).num_timesteps) > 0
     finally:
         torch.set_num_threads(threads)
     assert list(tmp_path.glob("SB3*")) == []
 
 
 def test_the_peer_takes_our_settings():
-    config = configure(
-        {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32, "hidden": 8}
-    )
-    model, options = peer.ppo(config, like_ours=True, seed=3), config.algorithm.options
+    settings = {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32, "hidden": 8}
+    config = configure(settings | {"peer": "sb3"})
+    model, options = peer.ppo(config), config.algorithm.options
     assert (model.n_steps, model.n_envs, model.batch_size) == (32, 2, 32)
     assert (model.gamma, model.gae_lambda, model.n_epochs) == (options.gamma, options.gae_lambda, options.epochs)
     assert model.lr_schedule(0.5) == options.learning_rate / 2
@@ -48,4 +48,4 @@ def test_the_peer_takes_our_settings():
     std = config.head.options.initial_std
     assert torch.allclose(model.policy.log_std.exp(), torch.tensor(std))
     assert model.get_vec_normalize_env() is not None
-    assert peer.ppo(config, like_ours=False).get_vec_normalize_env() is None
+    assert peer.ppo(configure({"env": "Reacher-v5", "peer": "sb3-as-shipped"})).get_vec_normalize_env() is None

@@ -44,7 +44,7 @@ READERS = {
     "tokenizer/tensors.safetensors": lambda root: tokenizer_files.load(root / "tokenizer"),
     "dataset/metadata.json": lambda root: Dataset(root / "dataset"),
     "dataset/main_data.hdf5": lambda root: [*Dataset(root / "dataset").episodes()],
-    "sweep/sweep.jsonl": lambda root: results.read(read_sweep(root / "sweep" / "sweep.yaml")),
+    "sweep/sweep.jsonl": lambda root: results.reported(read_sweep(root / "sweep" / "sweep.yaml")),
     "sweep/sweep.yaml": lambda root: read_sweep(root / "sweep" / "sweep.yaml"),
 }
 

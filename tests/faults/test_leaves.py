@@ -56,7 +56,7 @@ def run(where: Path) -> None:
     folder = RunFolder.open(where)
     folder.config()
     folder.manifest()
-    outcome.read(folder)
+    outcome.read(folder, 0)
 
 
 @functools.cache
@@ -69,7 +69,7 @@ def going_on(where: Path) -> None:
 
 
 def rows(where: Path) -> None:
-    results.read(read_sweep(where / "sweep.yaml"))
+    results.reported(read_sweep(where / "sweep.yaml"))
 
 
 FILES: dict[str, Callable[[Path], object]] = {

@@ -31,7 +31,7 @@ def test_the_tables_say_what_the_page_says(sweep, tmp_path):
     for paragraph in answer(Queries(sweep, results.read(sweep), tmp_path / "runs")):
         assert paragraph.lead in text
         assert paragraph.rest in text
-    assert "| Fork-v0 | bins | 202 (200 … 204) | 182 | 1 (25 of 25 pairs) | 5 |" in text
+    assert "| Fork-v0 | bins | 202 (200 … 204) | 200 | 201 | 182 | 1 (25 of 25 pairs) | 5 |" in text
     # the baseline's middle run ends at 98.4; bins, twice as high, are at the goal while theirs is at 0.4 of its own
     assert "| Fork-v0 | bins | 155 | 4.65 | 5 of 5 |" in text  # 202 · (1 − e^(−155/300)) = 81.5
     assert "| Fork-v0 | mixture | – | – | 0 of 5 |" in text
@@ -54,6 +54,37 @@ def test_what_the_task_measured_is_a_table(sweep, tmp_path):
     assert "| Fork-v0 | bins | speed_error | 0.2 | 0.4 | 0.1, 0.2, 0.3 |" in (tmp_path / "study.md").read_text()
     assert '<table class="measured">' in write(queries).read_text()
     assert '<table class="measured">' not in write(Queries(sweep, results.read(sweep), tmp_path)).read_text()
+
+
+def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_path):
+    """Seeds from 200 to 204 differ by √2.5 = 1.58; an error of 0.45 after 100 episodes is a fifth of it after 202.5."""
+    rows = results.read(sweep)
+    queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
+    assert ("Fork-v0", "bins", "1.58", "0.45", "100", "203") in tables.noises(queries)
+    assert "beta" not in {line[1] for line in tables.noises(queries)}  # one seed says nothing of seeds
+    assert "Enough for every arm: 203 on Fork-v0 and 1 on HalfCheetah-v5." in tables.enough(queries)
+    tables.write(queries)
+    assert "| Fork-v0 | bins | 1.58 | 0.45 | 100 | 203 |" in (text := (tmp_path / "study.md").read_text())
+    assert tables.enough(queries) in text
+    assert '<table class="noise">' in (page := write(queries).read_text())
+    assert "201 ± 0.45" in page
+    (line,) = [line for line in tables.summary(queries) if line[:2] == ("Fork-v0", "bins")]
+    found = dict(zip(tables.SUMMARY, line, strict=True))
+    assert (found["worst"], found["lower_quartile"], found["enough_episodes"]) == (200, 201, 203)
+    alike = {key: row.changed(**{"return": 1.0, "diverged": False}) for key, row in rows.items()}
+    assert "no number on Fork-v0" in tables.enough(Queries(sweep, alike))
+
+
+def test_older_scores_are_said_to_be_older(sweep, tmp_path):
+    rows = {
+        key: row.changed(evaluation_seed=None, episodes=None, error=None) for key, row in results.read(sweep).items()
+    }
+    queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
+    tables.write(queries)
+    for text in ((tmp_path / "study.md").read_text(), write(queries).read_text()):
+        assert "in the run&#39;s last evaluation, from start states of its own" in text.replace("'", "&#39;")
+        assert "common to all runs (seed 0)" not in text
+        assert "Enough for every arm" not in text
 
 
 def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
@@ -89,7 +120,7 @@ def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
     text = (tmp_path / "study.md").read_text()
     assert re.findall(r"(?<!\\)<", text) == []
     cells = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| Fork")}
-    assert cells == {len(tables.COLUMNS) + 1, 6}
+    assert cells == {len(tables.COLUMNS) + 1, len(tables.NOISE) + 1, 6}
     with (tmp_path / "study.csv").open() as file:
         assert HOSTILE in {row["arm"] for row in csv.DictReader(file)}
     with (console := Terminal(width=300)).capture() as shown:

@@ -17,7 +17,7 @@ def test_the_table_is_that_of_the_benchmark():
     for line in ROWS.read_text().splitlines():
         row = json.loads(line)
         found[row["env"], row["arm"]].append(row["training"])
-    assert {(env, kept.head) for env, kept in TABLE.items()} == set(found)
+    assert {(env, kept.head) for env, kept in TABLE.items()} <= set(found)
     for env, kept in TABLE.items():
         values = found[env, kept.head]
         assert kept.seeds == len(values)

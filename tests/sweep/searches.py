@@ -18,6 +18,7 @@ RATE = "algorithm.learning_rate"
 SEARCH = """
 question: Does a second bin help?
 budget: 512
+episodes: 2
 settings: {video: false, eval_every: 512, eval_episodes: 2, num_envs: 4, rollout_steps: 32, algorithm.minibatch: 64,
   algorithm.epochs: 1, compile: "off"}
 arms:

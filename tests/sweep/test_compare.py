@@ -20,7 +20,7 @@ from pgcontrol.sweep import results
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.sweep import read_sweep
 from pgcontrol.training import outcome
-from tests.sweep.worlds import SWEEP, Asked, Ready, Unmeasured
+from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready, Unmeasured
 
 
 def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypatch):
@@ -169,47 +169,35 @@ def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_p
 
 
 class Short(Executor):
-    """Runs whose budget ends before an episode does: evaluated at the end, or not even that."""
-
-    def __init__(self, last: dict):
-        self.last = last
+    """Runs that diverge before an episode ends."""
 
     def run(self, cells, where):
         for cell in cells:
             folder = RunFolder(where / cell.name)
             if not folder.config_file.exists():
                 folder = RunFolder.create(configure(cell.settings | {"run_dir": str(folder.path)}))
-                folder.write_manifest(status="finished", seconds=1.0)
-                rows = [{"time/total_timesteps": 256, "train/std": 0.5}, {"time/total_timesteps": 512} | self.last]
+                folder.write_manifest(status="diverged", seconds=1.0)
+                rows = [{"time/total_timesteps": 256, "train/std": 0.5}, {"time/total_timesteps": 512}]
                 folder.metrics_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
             yield Ended(cell, folder.path, "")
 
 
-def test_a_run_without_an_ended_episode_is_judged_by_its_evaluation(sweep, tmp_path):
-    last = {"eval/mean_reward": 7.54, "eval/mean_reward_sampled": 7.0}
-    assert carry_out(sweep, Short(last), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
-    assert len(results.read(sweep)) == 4
-    assert "7.54" in (tmp_path / "heads.md").read_text()
-    assert "final score" in (tmp_path / "heads.html").read_text()
-
-
 def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
     for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
-        found = carry_out(sweep, Short({}), tmp_path / "runs", Terminal(), "none")
+        found = carry_out(sweep, Short(), tmp_path / "runs", Terminal(), "none")
         assert (found.exit_code, len(found.failed), found.page) == (1, 4, None)
         out = capsys.readouterr().out
-        assert f"{sweep.cells[0].name} failed: no episode has ended and none was evaluated: it needs a longer" in out
+        assert f"{sweep.cells[0].name} failed: it diverged before an episode ended" in out
     assert {path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()} == {c.name for c in sweep.cells}
 
 
-def test_the_reason_is_the_same_when_such_a_run_is_tried_again(sweep, tmp_path, capsys):
-    short = SWEEP.replace("eval_every: 512", "eval_every: 0").replace("InvertedPendulum", "Hopper")
-    sweep.path.write_text(short.replace("gaussian, seed: 2", "gaussian, seed: 1").replace("budget: 512", "budget: 128"))
+def test_a_run_without_an_ended_episode_is_judged_by_its_final_policy(sweep, tmp_path):
+    sweep.path.write_text(SWEEP.replace("eval_every: 512", "eval_every: 0").replace("budget: 512", "budget: 128"))
     reacher = read_sweep(sweep.path)
     reacher = dataclasses.replace(reacher, cells=reacher.cells[:1])
-    for _ in range(2):
-        assert carry_out(reacher, Unmeasured(1), tmp_path / "runs", Terminal(), "none").exit_code == 1
-        assert "-s0 failed: no episode has ended and none was evaluated" in capsys.readouterr().out
+    assert carry_out(reacher, InProcess(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
+    (row,) = results.read(reacher).values()
+    assert (row.training, row.episodes, row.score) == (None, 2, row.evaluated)
 
 
 def test_a_wrong_name_of_what_to_make_again_changes_nothing(sweep, tmp_path):

@@ -15,7 +15,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, read_sweep
-from tests.sweep.worlds import SWEEP, Asked, Ready, row_of
+from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready, row_of
 
 OTHER = """
 question: Does a classifying critic help?
@@ -28,6 +28,7 @@ arms:
 baseline: plain
 grid: {env: Reacher-v5, seed: 3}
 borrow: heads.yaml
+episodes: 2
 """
 
 
@@ -87,7 +88,7 @@ def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count
     sweep.path.write_text(SWEEP.replace(old, new))
     now = read_sweep(sweep.path)
     assert len(results.read(now)) == count
-    assert bool(results.left_out(now)) == (count == 0)
+    assert bool(results.left_out(now, results.read(now))) == (count == 0)
 
 
 def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
@@ -175,14 +176,13 @@ def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatc
 
 
 def test_a_run_from_before_runs_kept_their_outcome_gets_its_row(sweep, tmp_path):
-    runs = tmp_path / "runs"
-    assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
-    outcomes = [runs / cell.name / "outcome.json" for cell in sweep.cells]
-    kept = [file.read_text() for file in outcomes]
-    outcomes[0].unlink()
-    row = results.row_of(sweep.cells[0], runs / sweep.cells[0].name, [])
-    assert outcomes[0].read_text() == kept[0]
-    assert row == results.row_of(sweep.cells[0], runs / sweep.cells[0].name, [])
+    cell, runs = sweep.cells[0], tmp_path / "runs"
+    (ended,) = InProcess().run([cell], runs)
+    kept = (file := ended.folder / "outcome.json").read_text()
+    file.unlink()
+    row = results.row_of(cell, ended.folder, [])
+    assert file.read_text() == kept
+    assert row == results.row_of(cell, ended.folder, [])
 
 
 def test_the_last_verdict_on_a_run_is_kept(tmp_path):

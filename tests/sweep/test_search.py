@@ -55,6 +55,11 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
         ("seeds: [100, 101]", "seeds: [100, 100]", "search: seeds = [100, 100]: one is there twice"),
         ("  seeds: [100, 101]\n", "", "search: seeds = None: must be a list"),
         ("[InvertedPendulum-v5]", "[InvertedPendulm-v5]", "reference: 'InvertedPendulum-v5' is no task of the search"),
+        (
+            "gaussian: {head: gaussian}",
+            "gaussian: {peer: sb3}",
+            "arm 'gaussian': a peer's runs are not evaluated",
+        ),
         ("  reference: {InvertedPendulum-v5: 1000}\n", "", "InvertedPendulum-v5 has none: name the returns that count"),
         ("reference: {InvertedPendulum-v5: 1000}", "score: rank", "pruner = 'median': a rank is known at the end only"),
         ("trials: 4", "trials: {gaussian: 4, bins: 8}", "must be one number, the same for every arm"),

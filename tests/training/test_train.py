@@ -91,7 +91,7 @@ def test_neighbouring_seeds_share_no_stream():
 
 def test_a_run_leaves_what_it_promises(tmp_path):
     path = tmp_path / "run"
-    run = pgcontrol.train(small(run_dir=str(path), eval_every=512, eval_episodes=2))
+    run = pgcontrol.train(small(run_dir=str(path), eval_every=512, eval_episodes=2, score_episodes=3))
     assert run.status == "finished"
     assert run.steps == 1536
     rows = run.metrics()
@@ -106,7 +106,9 @@ def test_a_run_leaves_what_it_promises(tmp_path):
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["status"] == "finished"
     outcome = json.loads((path / "outcome.json").read_text())
-    assert (outcome["steps"], outcome["return"]) == (1536, rows[-1]["eval/mean_reward"])
+    played = pgcontrol.evaluate(path, episodes=3).summary()
+    assert (outcome["steps"], outcome["return"]) == (1536, played["mode"]["eval/mean_reward"])
+    assert outcome["sampled"] == played["sampled"]["eval/mean_reward"]
     assert outcome["curves"]["steps"] == [row["time/total_timesteps"] for row in rows]
     assert outcome["maps"]["steps"][-1] == 1536
     assert manifest["seeds"] == stream_seeds(0)
@@ -114,7 +116,7 @@ def test_a_run_leaves_what_it_promises(tmp_path):
     assert list((path / "tensorboard").iterdir())
     from pgcontrol.runs.folder import RunFolder
 
-    assert RunFolder.open(path).config() == small(run_dir=str(path), eval_every=512, eval_episodes=2)
+    assert RunFolder.open(path).config() == small(run_dir=str(path), eval_every=512, eval_episodes=2, score_episodes=3)
 
 
 def test_predict_gives_the_same_from_run_and_checkpoint(tmp_path):
@@ -134,7 +136,7 @@ def test_predict_gives_the_same_from_run_and_checkpoint(tmp_path):
 
 
 def test_evaluation_leaves_training_alone(tmp_path):
-    with_eval = pgcontrol.train(small(run_dir=str(tmp_path / "a"), eval_every=256, eval_episodes=2))
+    with_eval = pgcontrol.train(small(run_dir=str(tmp_path / "a"), eval_every=256, eval_episodes=2, score_episodes=2))
     without = pgcontrol.train(small(run_dir=str(tmp_path / "b")))
     assert torch.equal(with_eval.policy().theta, without.policy().theta)
     assert torch.equal(with_eval.policy().normaliser.mean, without.policy().normaliser.mean)
@@ -291,7 +293,7 @@ def test_nothing_that_is_not_finite_is_saved(poison, line, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("diverges", [False, True])
 def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverges, tmp_path, monkeypatch):
-    def broken(folder):
+    def broken(folder, episodes):
         raise FloatingPointError("the policy cannot be played")
 
     def poisoned(self: Learner):

@@ -1,0 +1,231 @@
+"""Stable-Baselines3's PPO in place of ours: a run like others, of which the log and the final policy are kept.
+
+It trains on its own copies of Gymnasium's environment. Its final policy is kept as one of ours, so that it is scored,
+filmed and exported in the same way.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from importlib.util import find_spec
+from statistics import fmean
+from typing import Any
+
+import gymnasium
+import torch
+from pgcontrol_envs.task import python_warnings
+from torch import Tensor, nn
+
+from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine.tensors import named
+from pgcontrol.measures.curves import RETURN
+from pgcontrol.options import InputError
+from pgcontrol.play.density import joint_names
+from pgcontrol.runs import checkpoint
+from pgcontrol.runs.config import TRACELESS, Config, Part, configure, flat, nested, plugins_of
+from pgcontrol.runs.folder import RunFolder
+from pgcontrol.runs.load import make_env, make_policy, policy_spec
+from pgcontrol.text import one_line
+from pgcontrol.training.session import OnUpdate, Run, Session, ended, session
+
+PACKAGE = "stable_baselines3"
+# peer -> the settings that it takes
+HEARD = {"sb3-as-shipped": {"env", "seed", "total_steps", "peer"}}
+HEARD["sb3"] = HEARD["sb3-as-shipped"] | {"num_envs", "rollout_steps", "hidden", "critic_hidden", "scale_reward"}
+HEARD["sb3"] |= {"head.initial_std", *(f"algorithm.{name}" for name in ("gamma", "gae_lambda", "clip", "minibatch"))}
+HEARD["sb3"] |= {f"algorithm.{name}" for name in ("epochs", "learning_rate", "decay")}
+IDLE = {"eval_every", "eval_episodes", "compile", "env_workers"}  # they change nothing of what is learned
+# its observations are not clipped where it does not normalise them: ours are, so they are made small, and the weights
+# that read them large; a power of two, so that nothing is rounded
+SMALL = 2.0**-20
+LOGGED = ("train/approx_kl", "train/clip_fraction", "train/explained_variance", "train/entropy_loss")
+
+
+def installed() -> bool:
+    """Whether the peer is there: extra `peers`."""
+    return find_spec(PACKAGE) is not None
+
+
+def check(config: Config) -> None:
+    """Refuse what the config's peer does not take.
+
+    Raises:
+        InputError: names the setting.
+    """
+    usual = flat(nested(configure({"env": config.env, "peer": config.peer})))
+    for key, value in flat(nested(config)).items():
+        if key not in HEARD[config.peer].union(TRACELESS, IDLE) and value != usual.get(key, value):
+            raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not take it")
+
+
+def ppo(config: Config) -> Any:
+    """A PPO of Stable-Baselines3 on the CPU, silent, ready to `learn`.
+
+    Args:
+        config: whose `peer` says which: with its defaults, one environment and all of it raw; or with the config's
+            sizes and steps, the first σ where its head has one, and observations and rewards normalised as ours are
+            (by VecNormalize).
+
+    Raises:
+        InputError: it is not installed, or Gymnasium has no such task.
+    """
+    if not installed():
+        raise InputError(f"peer = {config.peer!r} needs Stable-Baselines3: pip install 'pgcontrol[peers]'")
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    if (name := config.env.removeprefix("gym:")) not in gymnasium.registry:
+        raise InputError(f"env = {config.env!r}: peer {config.peer!r} trains on Gymnasium's tasks, and it has no such")
+    ours, like_ours = config.algorithm.options, config.peer == "sb3"
+    with python_warnings():
+        env: Any = make_vec_env(name, config.num_envs if like_ours else 1, seed=config.seed)
+    settings: dict[str, Any] = {}
+    if like_ours:
+        env = VecNormalize(env, norm_reward=config.scale_reward, gamma=ours.gamma)
+        sizes = {"pi": list(config.hidden), "vf": list(config.critic_hidden)}
+        settings = {
+            "n_steps": config.rollout_steps,
+            "batch_size": ours.minibatch,
+            "n_epochs": ours.epochs,
+            "gamma": ours.gamma,
+            "gae_lambda": ours.gae_lambda,
+            "clip_range": ours.clip,
+            "learning_rate": lambda left: ours.learning_rate * (left if ours.decay == "linear" else 1.0),
+            "policy_kwargs": {"net_arch": sizes},
+        }
+    model = silent(PPO("MlpPolicy", env, seed=config.seed, device="cpu", **settings))
+    if like_ours:
+        std = getattr(config.head.options, "initial_std", 1.0)
+        model.policy.log_std.data.copy_((std * _half(model)).log())
+    return model
+
+
+def silent(model: Any) -> Any:
+    """A model of Stable-Baselines3 without its own logger, which makes a folder in the temporary one."""
+    from stable_baselines3.common.logger import Logger
+
+    model.set_logger(Logger(folder=None, output_formats=[]))
+    return model
+
+
+def learn(model: Any) -> int:
+    """A rollout and an update; returns how many environment steps they took."""
+    before = model.num_timesteps
+    model.learn(1, reset_num_timesteps=False)
+    return model.num_timesteps - before
+
+
+def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
+    """Train a peer, in a new run folder; what is stopped before its end begins anew. See `pgcontrol.train`.
+
+    Raises:
+        InputError: see `ppo` and `check`, or the run folder exists.
+        Diverged: numbers stopped being finite.
+    """
+    check(config)
+    model = ppo(config)
+    with RunFolder.create(config).alone() as folder:
+        versions = folder.manifest()["versions"] | {PACKAGE: metadata.version(PACKAGE)}
+        folder.write_manifest(versions=versions, threads={"physics": 1, "torch": 1}, compiled=False, reproducible=True)
+        title = f"{config.env} {config.peer} seed {config.seed} -> {folder.path}"
+        env, status, began = make_env(config.env, 1, config.seed), "failed", time.perf_counter()
+        try:
+            with session(folder, config, title, config.total_steps, quiet=quiet) as live:
+                watch = _watch(model, config, live, on_update)
+                try:
+                    model.learn(config.total_steps, watch, log_interval=sys.maxsize)
+                except ValueError as error:  # of torch's distributions
+                    raise Diverged(f"{PACKAGE}: {one_line(error)}") from None
+                finally:
+                    folder.write_manifest(seconds=round(time.perf_counter() - began, 1))
+                status, display = "stopped" if watch.stopped else "finished", live[0]
+                if status == "stopped":
+                    display.say(f"stopped at step {model.num_timesteps:,}: a peer does not go on, it begins anew")
+                else:
+                    spec, tensors = _policy(model, config, env)
+                    meta = {"policy": spec, "algorithm": config.peer, "steps": model.num_timesteps}
+                    meta |= {"plugins": plugins_of(config, algorithm=False)}
+                    checkpoint.save(folder.checkpoint(model.num_timesteps), named("policy.", tensors), meta)
+                    display.say(ended(folder, config, status, joint_names(env)))
+        except Diverged:
+            status = "diverged"
+            ended(folder, config, status, joint_names(env))
+            raise
+        finally:
+            env.close()
+            model.get_env().close()
+            folder.write_manifest(status=status, steps=model.num_timesteps)
+        return Run(folder.path, model.num_timesteps, status)
+
+
+def _watch(model: Any, config: Config, live: Session, on_update: OnUpdate | None) -> Any:
+    """What Stable-Baselines3 calls on every step, to stop there or not, and after every rollout, which gives a row."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    display, log, interrupt = live
+    began = time.perf_counter()
+
+    class Watch(BaseCallback):
+        stopped = enough = False
+
+        def _on_step(self) -> bool:
+            self.stopped = bool(interrupt) or self.enough
+            return not self.stopped
+
+        def _on_rollout_end(self) -> None:
+            seconds, steps = time.perf_counter() - began, model.num_timesteps
+            row = {name: float(value) for name, value in model.logger.name_to_value.items() if name in LOGGED}
+            row |= {"train/std": float((model.policy.log_std.detach().exp() / _half(model)).mean())}
+            row |= {"time/time_elapsed": seconds, "time/fps": steps / seconds}
+            if episodes := model.ep_info_buffer:
+                row |= {RETURN: fmean(float(e["r"]) for e in episodes)}
+                row |= {"rollout/ep_len_mean": fmean(float(e["l"]) for e in episodes)}
+            log.write(steps, row)
+            display.update(steps, row, left=max(config.total_steps - steps, 0) / row["time/fps"])
+            self.enough = on_update is not None and on_update(row) is True
+
+    return Watch()
+
+
+def _half(model: Any) -> Tensor:
+    """Half of the range of each joint, [A]."""
+    space = model.action_space
+    return torch.from_numpy((space.high - space.low) / 2).float()
+
+
+@torch.no_grad()
+def _policy(model: Any, config: Config, env: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The peer's policy as one of ours: what it is made of, and its tensors by name.
+
+    Our Gaussian's mean and σ are in half-ranges about the middle of the bounds, its in units of the action.
+    """
+    nets, rms = model.policy.mlp_extractor, getattr(model.get_vec_normalize_env(), "obs_rms", None)
+    head = type(config.head.options)(min_std=1e-6, max_std=1e6)  # its σ has no bounds
+    made_of = dataclasses.replace(
+        config, hidden=_sizes(nets.policy_net), critic_hidden=_sizes(nets.value_net), head=Part("gaussian", head)
+    )
+    middle, half = (env.action_high + env.action_low) / 2, _half(model)
+    out, value, log_std = model.policy.action_net, model.policy.value_net, model.policy.log_std
+    tensors = {f"actor_trunk.{name}": tensor for name, tensor in nets.policy_net.state_dict().items()}
+    tensors |= {f"critic_trunk.{name}": tensor for name, tensor in nets.value_net.state_dict().items()}
+    tensors |= {"head.mean.weight": out.weight / half.unsqueeze(1), "head.mean.bias": (out.bias - middle) / half}
+    tensors |= {"head.log_std": log_std - half.log(), "critic.out.weight": value.weight, "critic.out.bias": value.bias}
+    if rms is None:
+        mean, var, count = torch.zeros(env.obs_size).double(), torch.full((env.obs_size,), SMALL**-2).double(), 1.0
+        scale = var.rsqrt()
+        for name in ("actor_trunk.0.weight", "critic_trunk.0.weight"):
+            tensors[name] = tensors[name] / SMALL
+    else:
+        mean, var, count = torch.from_numpy(rms.mean), torch.from_numpy(rms.var), float(rms.count)
+        scale = (var + model.get_vec_normalize_env().epsilon).rsqrt()
+    moments = {"mean": mean, "var": var, "scale": scale, "count": torch.tensor(count).double()}
+    spec = policy_spec(made_of, env)
+    return spec, make_policy(spec, seed=0).state_dict() | tensors | named("normaliser.", moments)
+
+
+def _sizes(net: Sequence[nn.Module]) -> tuple[int, ...]:
+    """Of a network's layers."""
+    return tuple(layer.out_features for layer in net if isinstance(layer, nn.Linear))
