@@ -10,7 +10,7 @@ from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
-from pgcontrol.training.asynchronous import Workers, driver
+from pgcontrol.training.driver import Driver, driver
 from pgcontrol.training.learner import Learner
 
 STARTING = 3.5  # seconds of a process before its first update: imports, making the environments
@@ -54,7 +54,7 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
     return {cell.key: found[cell.key[:2]] for cell in cells if cell.key[:2] in found}
 
 
-def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: float) -> float:
+def _seconds(config: Config, learner: Learner, driven: Driver, each: float) -> float:
     driven.update()  # allocates, and warms the caches
     before, count, split = learner.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine.ranks import meet
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments
@@ -11,7 +12,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.text import typed
 from pgcontrol.training.clone import resume_clone
 from pgcontrol.training.learner import Learner
-from pgcontrol.training.train import OnUpdate, Run, loop
+from pgcontrol.training.train import OnUpdate, Run, followed, loop
 
 # what a run keeps when it is resumed: it decides what tensors there are, or what the run is
 FOR_GOOD = (
@@ -50,8 +51,14 @@ def resume(
     Raises:
         InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+        RankLost: another of the processes that torchrun started has ended.
     """
-    origin = Path(run_dir)
+    origin, ranks = Path(run_dir), meet()
+    if ranks.rank:
+        said, compiled, latest = ranks.first(None)
+        learner = Learner(configure(said), compiled, fresh=False, ranks=ranks)
+        learner.load(latest)
+        return followed(learner)
     run = RunFolder.of(origin)
     if run.cloned:
         if total_steps is not None or settings:
@@ -68,8 +75,9 @@ def resume(
             more = folder.command("resume", "--total-steps", 2 * done)
             raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         catalog.require_loggers(config.logger)
-        # as it was computed before, to the bit
-        learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
+        compiled = folder.manifest().get("compiled")  # as it was computed before, to the bit
+        ranks.first((nested(config), compiled, latest))
+        learner = Learner(config, compiled, fresh=False, ranks=ranks)
         learner.load(latest)
         checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
         folder.write_config(config)

@@ -11,6 +11,7 @@ from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine.ranks import RankLost, meet
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures import verdicts
@@ -30,7 +31,8 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play, load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
-from pgcontrol.training.asynchronous import WorkerFailed, Workers, driver, require_processes
+from pgcontrol.training.asynchronous import WorkerFailed, require_processes
+from pgcontrol.training.driver import Driver, driver, follow
 from pgcontrol.training.guard import CollapseGuard
 from pgcontrol.training.learner import Learner
 
@@ -78,6 +80,8 @@ OnUpdate = Callable[[dict[str, float]], object]  # gets the metrics of an update
 def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
     """Train a policy from scratch, in a new run folder.
 
+    Started by torchrun, all processes make one run together; rank 0 alone has the folder, shows and logs.
+
     Args:
         config: a Config, or dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
         quiet: show no progress.
@@ -87,10 +91,19 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: 
     Raises:
         InputError: a setting is wrong, or the run folder exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+        RankLost: another of the processes has ended.
     """
-    learner = Learner(config if isinstance(config, Config) else configure(config))
+    learner = Learner(config if isinstance(config, Config) else configure(config), ranks=meet())
+    if learner.ranks.rank:
+        return followed(learner)
     with begin(learner) as folder:
         return loop(learner, folder, quiet, on_update)
+
+
+def followed(learner: Learner) -> Run:
+    """A run that rank 0 leads, as another rank made it."""
+    status = follow(learner)
+    return Run(Path(learner.config.run_dir or ""), learner.steps, status)
 
 
 @contextmanager
@@ -100,6 +113,7 @@ def begin(learner: Learner) -> Generator[RunFolder]:
         require_processes(learner.config.algorithm.name)
     with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
+        computed |= {"ranks": learner.ranks.size} if learner.ranks.size > 1 else {}
         folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
         try:
             yield folder
@@ -111,14 +125,23 @@ def begin(learner: Learner) -> Generator[RunFolder]:
 
 @contextmanager
 def session(
-    folder: RunFolder, config: Config | CloneConfig, title: str, total: int, start: int = 0, quiet: bool = True
+    folder: RunFolder,
+    config: Config | CloneConfig,
+    title: str,
+    total: int,
+    start: int = 0,
+    quiet: bool = True,
+    echoed: bool = False,
 ) -> Generator[Session]:
-    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
+    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile.
+
+    `echoed`: see `Interrupt`.
+    """
     with (
         one_thread(),
         Display(title, total, start, quiet) as display,
         MetricsLog(folder.metrics_file, start, folder.loggers(config, start)) as log,
-        Interrupt() as interrupt,
+        Interrupt(echoed) as interrupt,
     ):
         if ids := {name: logger.id for name, logger in log.loggers.items() if logger.id}:
             folder.write_manifest(loggers=folder.manifest().get("loggers", {}) | ids)
@@ -144,13 +167,14 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     status, first, joints = "failed", learner.steps, joint_names(learner.env)
     try:
         with (
-            session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
+            session(folder, config, title, config.total_steps, learner.steps, quiet, learner.ranks.size > 1) as opened,
             RenderQueue(folder.videos, display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
+            display, log, interrupt = opened
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            began, guard, stop = time.perf_counter(), CollapseGuard(learner, folder), False
+            began, guard, stop = time.perf_counter(), CollapseGuard(learner, driven, folder), False
             with suppress(GeneratorExit):  # the caller leaves
                 while learner.steps < config.total_steps and not interrupt and not stop:
                     before, row = learner.steps, driven.update()
@@ -178,6 +202,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
                 display.say(_ended(folder, config, status, joints))
+    except RankLost as error:
+        raise RankLost(f"{error}{_left(folder) or ''}; to go on: {folder.command('resume')}") from None
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         _ended(folder, config, status, joints)
@@ -283,7 +309,7 @@ def _ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str]
     return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.command('diagnose'), told)}"
 
 
-def _save(learner: Learner, driven: Learner | Workers, folder: RunFolder) -> None:
+def _save(learner: Learner, driven: Driver, folder: RunFolder) -> None:
     """A checkpoint; the manifest says how the rest of the run is to be computed."""
     folder.write_manifest(compiled=learner.compilation.on)
     driven.save(folder.checkpoint(learner.steps))
