@@ -17,7 +17,9 @@ from pgcontrol.training.learner import Learner
 REPEATS = 3
 
 
-def run(env_id: str, ranks: tuple[int, ...], settings: dict[str, Any], seconds: float, out: Path | None) -> dict[str, Any]:
+def run(
+    env_id: str, ranks: tuple[int, ...], settings: dict[str, Any], seconds: float, out: Path | None
+) -> dict[str, Any]:
     """Measure, print a table, write JSON. Every process has one thread.
 
     Args:
@@ -47,7 +49,9 @@ def run(env_id: str, ranks: tuple[int, ...], settings: dict[str, Any], seconds: 
     batch = asked["algorithm"].get("minibatch", "-")
     title = f"{env_id}: environment steps, {asked['num_envs']} environments, minibatch {batch}"
     show(title, measured, {"x first": [f"{row['rate'] / first:.2f}" for row in measured.values()]})
-    return write({"settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings}, "rows": measured}, out)
+    return write(
+        {"settings": {"env": env_id, "seconds": seconds, "repeats": REPEATS, **settings}, "rows": measured}, out
+    )
 
 
 def _together(settings: dict[str, Any], size: int, seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""What the ranks of a run collected, put together as one process with all their environments would have collected it."""
+"""What the ranks of a run collected, put together as one process with all environments would have collected it."""
 
 from typing import NamedTuple
 

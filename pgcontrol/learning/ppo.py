@@ -193,10 +193,12 @@ class ClippedSurrogate(Rule):
         loss = self.policy.critic.loss(new.critic, batch.target)
         if self.options.value_clip is None:
             return loss
-        value = self.policy.critic.value(new.critic)
+        value, clip = self.policy.critic.value(new.critic), self.options.value_clip
         moved = value - batch.value
-        held = batch.value + moved.clamp(-self.options.value_clip, self.options.value_clip)
-        return torch.where((held - batch.target).abs() > (value - batch.target).abs(), loss.detach(), loss)
+        held = batch.value + moved.clamp(-clip, clip)
+        further = (held - batch.target).abs() > (value - batch.target).abs()
+        # within the clip `held` is `value`, but for rounding, which must not decide
+        return torch.where(further & (moved.abs() > clip), loss.detach(), loss)
 
     @torch.no_grad()
     def recomputed(self, rollout: Rollout, samples: Minibatch, theta: Tensor) -> Minibatch:

@@ -22,6 +22,7 @@ from pgcontrol.moments import RewardScale
 from pgcontrol.options import NoOptions
 from pgcontrol.policy import Policy
 
+
 @dataclass
 class Rollout:
     """T x N choices of one policy and what came of them. All tensors start with [T, N].

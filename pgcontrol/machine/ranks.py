@@ -22,8 +22,8 @@ class RankLost(RuntimeError):
 class Ranks:
     """W processes. Each has an equal part of the rows of what they share, in the order of their ranks.
 
-    Every method but `rows` and `require_even` is collective: all ranks call it, in the same order. One process alone is the case W = 1,
-    in which they give back what they are given.
+    Every method but `rows` and `require_even` is collective: all ranks call it, in the same order. One process alone is
+    the case W = 1, in which they give back what they are given.
 
     Attributes:
         rank: this process's number. Rank 0 alone writes and prints.

@@ -165,12 +165,12 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status, first, joints = "failed", learner.steps, joint_names(learner.env)
+    several = learner.ranks.size > 1
     try:
         with (
-            session(folder, config, title, config.total_steps, learner.steps, quiet, learner.ranks.size > 1) as opened,
+            session(folder, config, title, config.total_steps, first, quiet, several) as (display, log, interrupt),
             RenderQueue(folder.videos, display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
-            display, log, interrupt = opened
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")

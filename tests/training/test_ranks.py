@@ -16,7 +16,6 @@ import torch.distributed as distributed
 import torch.multiprocessing as multiprocessing
 
 import pgcontrol
-from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.machine.ranks import Ranks
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
@@ -41,12 +40,12 @@ SMALL = {
 }
 FED = [
     {"head": "gaussian"},
-    {"head": "gaussian", "critic": "hl-gauss", "algorithm.value_clip": 0.2, "algorithm.recompute_advantage": True},
+    {"head": "gaussian", "critic": "hl-gauss", "algorithm.recompute_advantage": True},
+    {"head": "gaussian-tanh", "algorithm.value_clip": 0.2},
     {"head": "mixture", "algorithm.target_kl": 1e-4, "algorithm.adaptive_kl": 0.01},
     {"head": "binned", "algorithm.entropy_target": 1.0, "algorithm.critic_epochs": 2},
     {"head": "ordinal", "algorithm.minibatch": 100},  # the last minibatch of an epoch is smaller
     {"head": "token-offset"},
-    {"head": "gaussian", "algorithm": "trpo"},
 ]
 
 
@@ -98,8 +97,9 @@ def test_two_processes_make_the_run_of_one(alone, together):
     assert len(rows) == len(theirs) == 5
     for row, other in zip(rows, theirs, strict=True):
         assert row.keys() == other.keys()
-        for name in row.keys() - {"train/ratio_error"}:  # of two maxima the log has the mean
-            assert other[name] == pytest.approx(row[name], rel=1e-3, abs=1e-4), name
+        for name in row.keys() - {"train/ratio_error", "checksum"}:  # of two maxima the log has the mean
+            near = row[name] if isinstance(row[name], str) else pytest.approx(row[name], rel=1e-3, abs=1e-4)
+            assert other[name] == near, name
     assert json.loads((together / "manifest.json").read_text())["ranks"] == 2
 
 
@@ -130,9 +130,8 @@ def fed(rank: int, store: str, answers) -> None:
             estimate = rollout.estimate(learner.estimator)
             for rule, rng in zip((learner.rule, shared), drawn, strict=True):
                 rule.update(rollout, estimate, 0.0, rng)
-            learner.policy.critic.adapt(estimate.target.flatten())
-            policy.critic.load_state_dict(learner.policy.critic.state_dict() | dict(policy.critic.named_parameters()))
-        assert isinstance(shared, ClippedSurrogate) or settings.get("algorithm") == "trpo"
+            for critic in (learner.policy.critic, policy.critic):
+                critic.adapt(estimate.target.flatten())
         apart[number] = float((learner.policy.theta - policy.theta).abs().max())
         learner.close()
     answers.put(apart)
@@ -160,15 +159,21 @@ def test_settings_that_processes_cannot_share_are_refused_with_those_that_would_
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "settings, named",
-    [({"num_envs": 9}, "num_envs = 9"), ({"algorithm.minibatch": 63}, "algorithm.minibatch = 63"), ({"hidden": 0}, "hidden")],
+    ("settings", "named"),
+    [
+        ({"num_envs": 9}, "num_envs = 9"),
+        ({"algorithm.minibatch": 63}, "algorithm.minibatch = 63"),
+        ({"hidden": 0}, "hidden"),
+    ],
 )
 def test_one_line_for_all_processes_and_no_folder(tmp_path, settings, named):
     done = subprocess.run(train(2, tmp_path / "run", **settings), capture_output=True, text=True, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("pgcontrol:")]
-    assert len(lines) == 1 and named in lines[0], done.stderr
+    assert len(lines) == 1, done.stderr
+    assert named in lines[0]
     assert "Traceback (most recent call last):\n  File" not in done.stderr.split("torch/distributed")[0]
-    assert done.returncode and not (tmp_path / "run").exists()
+    assert done.returncode
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -180,13 +185,15 @@ def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_go_on_from(
     )
     deadline = time.monotonic() + 120
     while not checkpoint.find(run):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.1)
     listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
     os.kill(sorted(map(int, listed.split()))[victim], signal.SIGKILL)
     _, error = process.communicate(timeout=90)
     lines = [line for line in error.splitlines() if line.startswith("pgcontrol:")]
-    assert len(lines) == 1 and "has ended" in lines[0], error
+    assert len(lines) == 1, error
+    assert "has ended" in lines[0]
     assert process.returncode
     steps = checkpoint.steps_of(checkpoint.latest(run))
     pgcontrol.resume(run, total_steps=steps + 256)
@@ -198,7 +205,8 @@ def test_ctrl_c_stops_all_with_a_checkpoint(tmp_path):
     process = subprocess.Popen(train(2, run, total_steps=10**6, eval_every=0), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not checkpoint.find(run):
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline
+        assert process.poll() is None
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=90)
