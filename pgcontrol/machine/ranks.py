@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.distributed as distributed
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from pgcontrol.options import InputError
 
@@ -132,5 +133,5 @@ def speaks() -> bool:
 
 def _meeting_place() -> tuple[Any, int, int]:
     global _store
-    _store, rank, size = next(distributed.rendezvous("env://"))
+    _store, rank, size = next(rendezvous("env://"))
     return _store, rank, size
