@@ -31,8 +31,18 @@ class CommonOptions:
 
 def fail(message: str, code: int = 2) -> NoReturn:
     """Print one line on stderr, and exit."""
-    print(f"pgcontrol: {visible(' '.join(message.split()))}", file=sys.stderr)
+    if _speaks():
+        print(f"pgcontrol: {visible(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def _speaks() -> bool:
+    """Whether this process prints why it ends: of those that torchrun started, the first to fail does."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return True
+    from pgcontrol.machine.ranks import speaks  # imported here: it brings torch
+
+    return speaks()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -24,6 +24,9 @@ class Options:
         (), "heads [for train: gaussian binned; for heads: all]", metavar="HEAD", several=True
     )
     num_envs: int | None = option(None, "number of environments [env: 64; sb3: 128]", least=1, most=65_536)
+    ranks: tuple[int, ...] = option(
+        (), "for train: numbers of processes for one run, compared with as many runs", metavar="N", several=True
+    )
     threads: int = option(2, "physics threads for env and sb3", least=1, most=1024)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")
     out: Path | None = option(None, "also write the numbers to this file", metavar="FILE.json")
@@ -33,7 +36,7 @@ def run(options: Options) -> int:
     """Measure, print and write the results."""
     from pgcontrol_envs import catalog as tasks
 
-    from pgcontrol.bench import env, heads, sb3, scale, training
+    from pgcontrol.bench import env, heads, ranks, sb3, scale, training
     from pgcontrol.runs import catalog
 
     for env_id in options.envs:
@@ -45,7 +48,9 @@ def run(options: Options) -> int:
         env.run(ids, options.num_envs or 64, options.threads, options.seconds, options.out)
         return 0
     for env_id in options.envs or ("HalfCheetah-v5",):
-        if options.what == "train":
+        if options.what == "train" and options.ranks:
+            ranks.run(env_id, options.ranks, {}, options.seconds, options.out)
+        elif options.what == "train":
             training.run(env_id, list(options.heads) or ["gaussian", "binned"], {}, options.seconds, options.out)
         elif options.what == "heads":
             every = sorted(catalog.heads(), key=lambda head: head != "gaussian")

@@ -39,8 +39,11 @@ class Breakdowns:
         self.count = 0
         self._kept: list[Breakdown] = []
 
-    def note(self, env: VecEnv, i: int, played: int, step: Step, obs: Tensor, action: Tensor) -> None:
-        """Keep the step just made by environment i under `action` [A] where `obs` [O] was seen."""
+    def note(self, env: VecEnv, i: int, first: int, played: int, step: Step, obs: Tensor, action: Tensor) -> None:
+        """Keep the step just made by environment i under `action` [A] where `obs` [O] was seen.
+
+        `first` is the number that environment 0 of `env` has among those of all ranks.
+        """
         self.count += 1
         if self.count > MOST:
             return
@@ -51,7 +54,11 @@ class Breakdowns:
             why = f"input {inputs[0]} of the observation is {step.obs[i, inputs[0]]}"
         else:
             why = f"the reward is {step.reward[i]}"
-        self._kept.append(Breakdown(i, played, why, env.before(i), action.clone(), obs.clone()))
+        self._kept.append(Breakdown(first + i, played, why, env.before(i), action.clone(), obs.clone()))
+
+    def keep(self, found: list[Breakdown]) -> None:
+        """Keep what was taken before, or what another rank has noted."""
+        self._kept += found
 
     def take(self) -> list[Breakdown]:
         """Those that nobody has taken yet."""

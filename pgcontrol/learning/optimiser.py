@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pgcontrol.machine import trees
 from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.policy import Policy
 
 # (weights [P], more) -> the loss, a scalar, and other scalars to log, by name
@@ -68,9 +70,9 @@ OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
 class GradientStep:
     """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
 
-    A call does both. What averages a gradient over processes calls the halves. All three are pure functions of
-    tensors; where the loss is one of tensors and named tuples of them, each is one compiled graph if `compilation`
-    says so.
+    A call does both. With several ranks, each takes the gradient of its part of the batch, and all step by the mean:
+    the loss must be a mean over the batch. All three are pure functions of tensors; where the loss is one of tensors
+    and named tuples of them, each is one compiled graph if `compilation` says so.
     """
 
     def __init__(
@@ -81,9 +83,10 @@ class GradientStep:
         optimiser: Callable[[Tensor, Adam, Tensor], tuple[Tensor, Adam]] = adam_step,
         scaled: bool = True,
         compilation: Compilation = EAGER,
+        ranks: Ranks = ALONE,
     ):
         """`max_norm`: the gradient is scaled down to it; `scaled`: the head may say how far its weights step."""
-        self.loss, self.max_norm, self.optimiser = loss, max_norm, optimiser
+        self.loss, self.max_norm, self.optimiser, self.ranks = loss, max_norm, optimiser, ranks
         self.rates = policy.rates if scaled else None
         # (theta, whatever the loss takes) -> (gradient, Metrics)
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
@@ -93,9 +96,18 @@ class GradientStep:
         # one graph for both: two cost a small minibatch a tenth of its step
         self._both: Callable[..., tuple[Tensor, Adam, Metrics]] = compilation(self._whole, list(policy.buffers()))
 
-    def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
-        """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics."""
-        return self._both(theta, adam, rate, *args)
+    def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, batch: Any, *args: Any) -> tuple[Tensor, Adam, Metrics]:
+        """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics.
+
+        The loss takes the batch, a tree of tensors [B, ...], and then `args`.
+        """
+        if self.ranks.size == 1:
+            return self._both(theta, adam, rate, batch, *args)
+        part = trees.each(lambda x: x[self.ranks.rows(len(x))], batch)
+        gradient, (names, values) = self.gradient(theta, part, *args)
+        mean = self.ranks.mean(torch.cat((gradient, values)))  # one message for both
+        theta, adam, norm = self.apply(theta, mean[: len(gradient)], adam, rate)
+        return theta, adam, Metrics((*names, "grad_norm"), torch.cat((mean[len(gradient) :], norm.view(1))))
 
     def _whole(self, theta: Tensor, adam: Adam, rate: Tensor, *args: Any) -> tuple[Tensor, Adam, Metrics]:
         gradient, (names, values) = self._gradient(theta, *args)

@@ -56,6 +56,7 @@ class ClippedSurrogate(Rule):
     def set_up(self) -> None:
         """Adam and its steps, the entropy's weight, the adaptive scale."""
         policy, options = self.policy, self.options
+        self.ranks.require_even("algorithm.minibatch", options.minibatch)
         super().set_up()
         # weight of the entropy bonus; moves where there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
@@ -63,9 +64,11 @@ class ClippedSurrogate(Rule):
             self.entropy_coef.clamp_(*ENTROPY_COEFS)
         # what the adaptive step size is of the one set, within 1/100 and 100
         self.scale = torch.ones((), dtype=torch.float64)
-        self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
+        self.step = GradientStep(
+            policy, self.loss, options.max_grad_norm, compilation=self.compilation, ranks=self.ranks
+        )
         # for an epoch's last, smaller minibatch, which would have to be compiled for itself
-        self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm)
+        self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm, ranks=self.ranks)
         self.critic_fit = CriticFit(policy, options) if options.critic_epochs else None
         self.past: Past | None = None
         if options.reuse > 1:
@@ -136,6 +139,8 @@ class ClippedSurrogate(Rule):
             order = torch.randperm(len(samples.obs), generator=rng)
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
+                if self.ranks.size > 1:  # by the moments of the whole minibatch, which the loss does not see then
+                    batch = batch._replace(advantage=self.normalised(batch))
                 after, moments, metrics = step(theta, adam, rate, batch, self.entropy_coef)
                 history.append(metrics)
                 if options.target_kl is not None and metrics.of("approx_kl") > 1.5 * options.target_kl:
@@ -146,14 +151,7 @@ class ClippedSurrogate(Rule):
     def loss(self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Whole loss of a minibatch under weights `theta` [P], and its parts."""
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
-        advantage = batch.advantage
-        if self.options.normalise_advantage and len(advantage) > 1:
-            if batch.drift is None:
-                std, mean = torch.std_mean(advantage)
-            else:  # those under the policy of today
-                std, mean = torch.std_mean(batch.drift * advantage)
-                mean = mean / batch.drift.mean()
-            advantage = (advantage - mean) / (std + 1e-8)
+        advantage = self.normalised(batch) if self.ranks.size == 1 else batch.advantage
         policy_loss, measured = self.surrogate(new, batch, advantage)
         value_loss = self.value_loss(new, batch).mean()
         loss = policy_loss + self.options.value_coef * value_loss
@@ -167,6 +165,18 @@ class ClippedSurrogate(Rule):
             named["kl_prior"] = kl.mean()
             loss = loss + (batch.prior_weight * kl).mean()
         return loss, named | measured
+
+    def normalised(self, batch: Minibatch) -> Tensor:
+        """Advantages [B] of a minibatch with mean 0 and deviation 1, where the options ask for it."""
+        advantage = batch.advantage
+        if not self.options.normalise_advantage or len(advantage) < 2:
+            return advantage
+        if batch.drift is None:
+            std, mean = torch.std_mean(advantage)
+        else:  # those under the policy of today
+            std, mean = torch.std_mean(batch.drift * advantage)
+            mean = mean / batch.drift.mean()
+        return (advantage - mean) / (std + 1e-8)
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and how far the policy has moved.
@@ -199,10 +209,12 @@ class ClippedSurrogate(Rule):
         loss = self.policy.critic.loss(new.critic, batch.target)
         if self.options.value_clip is None:
             return loss
-        value = self.policy.critic.value(new.critic)
+        value, clip = self.policy.critic.value(new.critic), self.options.value_clip
         moved = value - batch.value
-        held = batch.value + moved.clamp(-self.options.value_clip, self.options.value_clip)
-        return torch.where((held - batch.target).abs() > (value - batch.target).abs(), loss.detach(), loss)
+        held = batch.value + moved.clamp(-clip, clip)
+        further = (held - batch.target).abs() > (value - batch.target).abs()
+        # within the clip `held` is `value`, but for rounding, which must not decide
+        return torch.where(further & (moved.abs() > clip), loss.detach(), loss)
 
     @torch.no_grad()
     def recomputed(self, rollout: Rollout, samples: Minibatch, theta: Tensor) -> Minibatch:

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from pgcontrol_envs import Step, VecEnv
@@ -14,16 +14,15 @@ from torch import Generator, Tensor
 
 from pgcontrol.learning.advantages import Estimate, Estimator, Trajectories, estimated
 from pgcontrol.learning.breakdowns import Breakdowns
+from pgcontrol.learning.merging import Events, Finals, FinishedEpisode, merged
 from pgcontrol.learning.noise import ColouredNoise
 from pgcontrol.learning.sampling import Sampling
 from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.moments import RewardScale
 from pgcontrol.options import NoOptions
 from pgcontrol.policy import Policy
-
-# (t, env ids [n], true final observations [n, O]) of the episodes that ended with choice t
-Finals = list[tuple[int, Tensor, Tensor]]
 
 
 @dataclass
@@ -105,25 +104,14 @@ RESETS = 10  # an environment may begin badly so many times in a row
 NOISE = 2**20  # numbers of noise that are drawn at a time, 4 MB
 
 
-class FinishedEpisode(NamedTuple):
-    """A finished episode.
-
-    Attributes:
-        total: undiscounted sum of the task's own reward.
-        length: environment steps.
-        route: by which of the task's routes it succeeded; −1: by none, or the task has none.
-    """
-
-    total: float
-    length: int
-    route: int = -1
-
-
 class Collector:
     """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
 
     Reset is explicit: the observation a step returns is the state the transition ended in, so a time limit bootstraps
     on V of exactly that, and only then is the environment reset.
+
+    With W ranks each plays its part of the environments, with its part of the noise, and all get the whole rollout, as
+    one process with all environments would make it.
     """
 
     def __init__(
@@ -137,11 +125,16 @@ class Collector:
         sampling: Sampling | None = None,
         compilation: Compilation = EAGER,
         noise_beta: float = 0.0,
+        ranks: Ranks = ALONE,
     ):
         """`noise_beta`: β of the choices' noise, see `ColouredNoise`; 0: white, as a head draws it."""
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
         self.sampling = sampling or Sampling(NoOptions(), env.num_envs)
-        self.reward_scale = RewardScale(env.num_envs, scale_reward)
+        self.ranks, self.total_envs = ranks, ranks.size * env.num_envs
+        self.reward_scale = RewardScale(self.total_envs, scale_reward)
+        # which of all environments are here, and their discounted sums of rewards
+        self._mine = ranks.rows(self.total_envs)
+        self._carry = self.reward_scale.carry[self._mine]
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
         self._counted = self.sampling.counted()
@@ -154,7 +147,7 @@ class Collector:
         self.obs = torch.zeros(env.num_envs, env.obs_size + env.privileged, dtype=torch.float64)
         # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
-        self.coloured = ColouredNoise(policy.head, noise_beta, env.num_envs, rng) if noise_beta else None
+        self.coloured = ColouredNoise(policy.head, noise_beta, self.total_envs, rng) if noise_beta else None
         # (raw observations [N, O], noise [N, ...]) -> (action, choice)
         self.respond = compilation(policy.respond, [*policy.parameters(), *policy.buffers()])
 
@@ -177,7 +170,7 @@ class Collector:
         terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)
         acting = physics = 0.0
         measured: dict[str, list[float]] = {}
-        episodes: list[FinishedEpisode] = []
+        episodes: list[tuple[int, FinishedEpisode]] = []  # and the choice that each ended with
         finals: Finals = []
 
         raw_obs[0] = self.obs
@@ -200,34 +193,43 @@ class Collector:
                     measured.setdefault(name, []).extend(values[done.numpy()].tolist())
                 ids = done.nonzero().squeeze(1)
                 finals.append((t, ids, raw_obs[t + 1, ids]))
-                episodes += self._close(ids)
+                episodes += ((t, episode) for episode in self._close(ids))
                 self.over |= done
                 self._renew(raw_obs[t + 1])
-        self._played += int(played.sum())
-        self.metrics = {name: sum(values) / len(values) for name, values in measured.items()}
-        if (self._bad | idle).all():
-            raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self.obs = raw_obs[T].clone()
-        raw_next = raw_obs[1:].clone()
-        for t, ids, final in finals:
-            raw_next[t, ids] = final
 
         # one pass over all T x N states costs less than T small ones while the physics waits
         before = time.perf_counter()
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
-        log_prob = policy.head.log_prob(params, choice.flatten(0, 1))
-        finals = [(t, ids, policy.normaliser(final)) for t, ids, final in finals]
-        value, next_value = _values(policy.value, obs, finals)
+        log_prob = policy.head.log_prob(params, choice.flatten(0, 1)).unflatten(0, (T, N))
+        value, next_value = _values(policy.value, obs, [(t, i, policy.normaliser(final)) for t, i, final in finals])
+        params = params.unflatten(0, (T, N))
         acting += time.perf_counter() - before
+
+        # from here on all environments of all ranks
+        parts = (raw_obs, obs, choice, params, log_prob, value, next_value, reward, played)
+        raw_obs, obs, choice, params, log_prob, value, next_value, reward, played = self._joined(*parts)
+        terminated, truncated, idle, bad = self._joined(terminated, truncated, idle, self._bad)
+        own = Events(finals, episodes, measured, self.breakdowns.take())
+        finals, episodes, measured, broken = merged(self.ranks, own, self._mine.start)
+        self.breakdowns.keep(broken)
+        self.reward_scale.carry.copy_(self.ranks.join(self._carry))
+        if (bad | idle).all():
+            raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
+        self._played += int(played.sum())
+        self.metrics = {name: sum(values) / len(values) for name, values in measured.items()}
+        raw_next = raw_obs[1:].clone()
+        for t, ids, final in finals:
+            raw_next[t, ids] = final
         decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
             raw_next=raw_next,
             obs=obs[:T],
             choice=choice,
-            params=params.unflatten(0, (T, N)),
-            log_prob=log_prob.unflatten(0, (T, N)),
+            params=params,
+            log_prob=log_prob,
             value=value,
             next_value=next_value,
             reward=self.reward_scale(reward, decay, terminated | truncated),
@@ -236,25 +238,30 @@ class Collector:
             terminated=terminated,
             truncated=truncated,
             idle=idle,
-            bad=self._bad,
+            bad=bad,
             steps=int(played.sum()),
             seen=obs,
-            finals=finals,
+            finals=[(t, ids, policy.normaliser(final)) for t, ids, final in finals],
         )
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}
-        return rollout, episodes
+        return rollout, [episode for _, episode in episodes]
+
+    def _joined(self, *parts: Tensor) -> Iterator[Tensor]:
+        """Tensors [T, N, ...] of all ranks' environments, from those of this rank's."""
+        return (self.ranks.join(part, 1) for part in parts)
 
     def _noise(self) -> Iterator[Tensor]:
         """The head's noise for each of the T choices: drawn for many at a time, which costs less than one by one."""
-        N, head = self.env.num_envs, self.policy.head
+        N, head = self.total_envs, self.policy.head
         block = max(1, min(self.length, NOISE // (N * head.noise(1, Generator()).numel())))
         for start in range(0, self.length, block):
             count = min(block, self.length - start)
             if self.coloured:
-                yield from itertools.chain.from_iterable(self.coloured.take(count))
+                noise = itertools.chain.from_iterable(self.coloured.take(count))
             else:
-                yield from head.noise(count * N, self.rng).unflatten(0, (count, N))
+                noise = head.noise(count * N, self.rng).unflatten(0, (count, N))
+            yield from (choice[self._mine] for choice in noise)
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
         """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
@@ -284,7 +291,7 @@ class Collector:
             obs[reset] = self._reset(reset)
         if len(target):  # whoever takes over a state takes over its history
             self.env.copy(source, target)
-            for account in (obs, self.totals, self.lengths, self.reward_scale.carry):
+            for account in (obs, self.totals, self.lengths, self._carry):
                 account[target] = account[source]
         self.over[reset] = False
         self.over[target] = False
@@ -299,7 +306,7 @@ class Collector:
         for _ in range(RESETS):
             if math.isfinite(float(obs.sum())) or not (bad := ~obs.isfinite().all(1)).any():
                 return obs
-            names = ", ".join(map(str, ids[bad].tolist()))
+            names = self._names(ids[bad])
             warnings.warn(f"observation of environment {names} is infinite or NaN at reset: reset again", stacklevel=2)
             obs[bad] = self.env.reset(ids[bad])
         raise FloatingPointError(f"observations are infinite or NaN at {RESETS} resets in a row")
@@ -319,23 +326,31 @@ class Collector:
         if broken.all():
             raise FloatingPointError(f"observations or rewards of every environment are infinite or NaN at choice {t}")
         if (broken & ~self.over).any():
-            names = ", ".join(map(str, (broken & ~self.over).nonzero().squeeze(1).tolist()))
+            names = self._names((broken & ~self.over).nonzero().squeeze(1))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
         if step.unstable is not None:  # the simulator has warned of it
             broken = broken | step.unstable
         bad = broken & ~self.over  # of those that stand still it is known
         self._bad[t] |= bad
         for i in bad.nonzero().flatten().tolist():
-            self.breakdowns.note(self.env, i, self._played + t * len(bad), step, obs[i], action[i])
+            played = self._played + t * self.total_envs
+            self.breakdowns.note(self.env, i, self._mine.start, played, step, obs[i], action[i])
         obs, reward = torch.where(broken.unsqueeze(1), obs, step.obs), torch.where(broken, 0.0, step.reward)
         return Step(obs, reward, step.terminated & ~bad, step.truncated | bad, step.terms)
 
+    def _names(self, ids: Tensor) -> str:
+        """Numbers of environments for a message; of all environments, not of this rank's."""
+        return ", ".join(str(self._mine.start + i) for i in ids.tolist())
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, JSON-able rest) for an exact continuation: environments included."""
+        """(tensors, JSON-able rest) for an exact continuation: environments included, those of all ranks."""
         tensors, extra = self.env.state()
         own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
-        own |= named("noise.", self.coloured.state() if self.coloured else {})
-        return named("env.", tensors) | own | named("scale.", self.reward_scale.state_dict()), extra
+        rows = {name: self.ranks.join(part) for name, part in (named("env.", tensors) | own).items()}
+        if "streams" in extra:
+            extra["streams"] = [stream for part in self.ranks.objects(extra["streams"]) for stream in part]
+        rows |= named("noise.", self.coloured.state() if self.coloured else {})
+        return rows | named("scale.", self.reward_scale.state_dict()), extra
 
     def restart(self) -> None:
         """Begin new episodes, and new noise, with the next rollout."""
@@ -346,11 +361,15 @@ class Collector:
         self.lengths.zero_()
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Continue where `state` left."""
-        self.env.load_state(under("env.", tensors), extra)
+        """Continue where `state` left, with this rank's part of the environments."""
         self.reward_scale.load_state_dict(under("scale.", tensors))
         if self.coloured:
             self.coloured.load_state(under("noise.", tensors))
+        if self.ranks.size > 1:
+            own = {name: x for name, x in tensors.items() if not name.startswith(("scale.", "noise."))}
+            tensors, extra = {name: x[self._mine] for name, x in own.items()}, dict(extra)
+            extra["streams"] = extra["streams"][self._mine]
+        self.env.load_state(under("env.", tensors), extra)
         self.totals.copy_(tensors["totals"])
         self.lengths.copy_(tensors["lengths"])
         if self.env.exact_resume:

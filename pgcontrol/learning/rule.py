@@ -11,6 +11,7 @@ from pgcontrol.learning.advantages import Estimate, Estimator
 from pgcontrol.learning.optimiser import Metrics, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.policy import Policy
 
 Moved = tuple[Tensor, dict[str, float]]  # new weights [P], and metrics by their logged names
@@ -34,15 +35,23 @@ class Rule:
     heeds_prior: ClassVar[bool] = True
 
     def __init__(
-        self, policy: Policy, options: Any, compilation: Compilation = EAGER, estimator: Estimator | None = None
+        self,
+        policy: Policy,
+        options: Any,
+        compilation: Compilation = EAGER,
+        estimator: Estimator | None = None,
+        ranks: Ranks = ALONE,
     ):
         """Args:
         policy: what `update` changes.
         options: `Options`, or more.
         compilation: compiles what the rule can run compiled.
         estimator: where advantages and targets came from, for rules that estimate again within an update.
+        ranks: processes that make the update together. All have the whole rollout, so that a rule need not share the
+            work: each rank may do all of it.
         """
         self.policy, self.options, self.compilation, self.estimator = policy, options, compilation, estimator
+        self.ranks = ranks
         self.set_up()
 
     def set_up(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
@@ -9,6 +10,7 @@ from typing import Self
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # the terminal was closed; not on all platforms
 STOPPED = 130  # exit code after a stop by a signal, as in shells
+ECHO = 2.0  # seconds within which a launcher passes a signal on
 PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process; its children stop when it ends
 
 
@@ -18,9 +20,11 @@ class Interrupt(ExitStack):
     If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, echoed: bool = False) -> None:
+        """`echoed`: a launcher passes on the Ctrl-C that the terminal sends, too; both are one."""
         super().__init__()
         self.signal: int | None = None
+        self._echo, self._heard = ECHO if echoed else 0.0, 0.0
         self._parent = os.environ.get(PARENT)
 
     def __bool__(self) -> bool:
@@ -32,9 +36,11 @@ class Interrupt(ExitStack):
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None and number == signal.SIGINT:
+        now = time.monotonic()
+        if self.signal is not None and number == signal.SIGINT and now - self._heard >= self._echo:
             raise KeyboardInterrupt
-        self.signal = number
+        if self.signal is None:
+            self.signal, self._heard = number, now
 
 
 def like_ctrl_c() -> AbstractContextManager[None]:

@@ -11,7 +11,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
 from pgcontrol.sweep.sweep import Cell, Key, naming
 from pgcontrol.training import peer
-from pgcontrol.training.asynchronous import Workers, driver
+from pgcontrol.training.driver import Driver, driver
 from pgcontrol.training.learner import Learner
 
 STARTING = 3.5  # seconds of a process before its first update: imports, making the environments
@@ -66,7 +66,7 @@ def _peers_seconds(config: Config) -> float:
     return STARTING + config.total_steps / steps * (time.perf_counter() - began)
 
 
-def _seconds(config: Config, learner: Learner, driven: Learner | Workers, each: float, episodes: int = 0) -> float:
+def _seconds(config: Config, learner: Learner, driven: Driver, each: float, episodes: int = 0) -> float:
     driven.update()  # allocates, and warms the caches
     before, count, split = learner.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()

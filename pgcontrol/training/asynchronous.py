@@ -109,6 +109,10 @@ class Workers:
         row = {name: fmean(values) for name, values in columns.items()}
         return learner.count(row, steps, updates, time.perf_counter() - began)
 
+    def widen(self, std: float) -> None:
+        """Workers have copies of the policy: `Learner` refuses this before a run begins."""
+        raise NotImplementedError
+
     def save(self, folder: Path) -> None:
         """See `Learner.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
         take(self.learner, self.shared.weights)
@@ -156,11 +160,6 @@ class Workers:
             if isinstance(news, Exception):
                 raise news
             yield news
-
-
-def driver(learner: Learner) -> Learner | Workers:
-    """What makes, saves and ends a learner's updates: itself, or workers."""
-    return Workers(learner) if learner.asynchronous else learner
 
 
 def moving(learner: Learner) -> dict[str, Tensor]:

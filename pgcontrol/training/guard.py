@@ -9,6 +9,7 @@ from pgcontrol.measures.curves import RETURN, STEPS, spreads
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
+from pgcontrol.training.driver import Driver
 from pgcontrol.training.learner import Learner
 
 MOST = 3  # times that a run is widened
@@ -25,9 +26,9 @@ class CollapseGuard:
     What it did lies in the manifest, as `on_collapse`, so that a resumed run goes on as if it had never stopped.
     """
 
-    def __init__(self, learner: Learner, folder: RunFolder):
-        """Take up what the run did before."""
-        self.learner, self.folder, self.action = learner, folder, learner.config.on_collapse
+    def __init__(self, learner: Learner, driver: Driver, folder: RunFolder):
+        """Take up what the run did before; `driver` makes the updates of `learner`."""
+        self.learner, self.driver, self.folder, self.action = learner, driver, folder, learner.config.on_collapse
         noted = folder.manifest().get("on_collapse", [])
         self.done = [act for act in noted if act["step"] <= learner.steps]
         if self.done != noted:  # it was killed behind its last checkpoint
@@ -64,7 +65,7 @@ class CollapseGuard:
         width, what = None, self.action
         if self.action == "widen":
             width = float(np.clip(spreads(self.rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
-            self.learner.widen(width)
+            self.driver.widen(width)
             row["health/widened"] = width
             what = f"widened to {width:.2g} half-ranges"
         self.done.append({"step": self.learner.steps, "action": self.action, "width": width, "why": why})

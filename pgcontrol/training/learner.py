@@ -14,6 +14,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
 from pgcontrol.machine import compiler, threads
 from pgcontrol.machine.cores import usable_cpus
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.measures.routes import route_entropy
 from pgcontrol.moments import CLIP
@@ -35,18 +36,20 @@ KEPT = ("sampling", "minibatches", "adapting")
 class Learner:
     """One run: everything that changes while it trains, and how to save and restore it to the bit."""
 
-    def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True):
+    def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True, ranks: Ranks = ALONE):
         """Build the parts.
 
         Args:
             config: every setting.
             compiled: whether acting and gradient steps run compiled; None decides by `config.compile`.
             fresh: the run begins here; otherwise `load` follows, and nothing outside the checkpoint is read.
+            ranks: processes that make the run together, each with its part of the environments. All make the same
+                calls. They hold the same policy and learn from the same rollouts, those of all environments.
 
         Raises:
             InputError: the environment cannot be made, the head lacks what it needs, or the prior does not fit.
         """
-        self.config = config
+        self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.peer != "none":
             alone = "`pgcontrol train` and `compare` make such a run, and none goes on or is taken part in"
@@ -58,20 +61,22 @@ class Learner:
             raise InputError(f"average_from = {config.average_from}: no weights of one moment: {many}")
         if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
             raise InputError(f"algorithm {algorithm.name!r}: its workers share weights, and no memory of past rollouts")
+        num_envs = part_of(config, ranks)
         memory.require_training(config)  # as far as it can be known before an environment is made
         # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
         wanted = config.threads or int(self.asynchronous)  # a thread for each worker; these are for evaluations
         try:
-            self.threads = threads.choose(config.env, config.num_envs, wanted, usable_cpus())
+            self.threads = threads.choose(config.env, num_envs, wanted, max(1, usable_cpus() // ranks.size))
         except ValueError as error:  # as in `make_env`: the first environment of the run is made here
             raise InputError(str(error)) from None
         if self.asynchronous and config.on_collapse == "widen":  # they have copies of the policy
             others = f"the workers of {config.algorithm.name!r} cannot be widened; warn or stop can be used"
             raise InputError(f"on_collapse = 'widen': {others}")
         workers = 0 if self.asynchronous else config.env_workers  # those of an asynchronous run step their own
-        self.env = make_env(config.env, config.num_envs, self.seeds["environments"], self.threads.physics, workers)
+        seed = self.seeds["environments"] + ranks.rows(config.num_envs).start
+        self.env = make_env(config.env, num_envs, seed, self.threads.physics, workers)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         try:
@@ -92,10 +97,10 @@ class Learner:
             compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.compilation = compiler.Compilation(compiled)
         self.estimator = algorithm.estimator(options)
-        self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator)
+        self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator, ranks)
         settings = config.rollout_steps, options.gamma, config.scale_reward
-        scheme = algorithm.sampling(options, config.num_envs)
-        drawn = self.sampling, scheme, self.compilation, config.noise_beta
+        scheme = algorithm.sampling(options, num_envs)
+        drawn = self.sampling, scheme, self.compilation, config.noise_beta, ranks
         self.collector = Collector(self.env, self.policy, *settings, *drawn)
         self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
         self.prior = Prior(self.policy, config) if config.prior else None
@@ -130,6 +135,7 @@ class Learner:
         row = self.learn(rollout, estimate)
         # after the update: the rollout was collected under the old statistics
         row |= self.outliers(rollout, self.adapt(rollout, estimate.target))
+        self.ranks.agree([self.policy.theta, *self.policy.buffers()])  # ranks on unlike machines round differently
         return self.report(rollout, row, began)
 
     def collect(self) -> Rollout:
@@ -228,7 +234,7 @@ class Learner:
     @torch.no_grad()
     def widen(self, std: float) -> None:
         """Make the policy so wide, in half-ranges, at its probe states, or where its environments are."""
-        obs = self.collector.obs if self.watch.probes is None else self.watch.probes
+        obs = self.ranks.join(self.collector.obs) if self.watch.probes is None else self.watch.probes
         self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs)))
 
     def close(self) -> None:
@@ -256,7 +262,8 @@ class Learner:
         meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
         tensors |= self.average.state()
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
-        checkpoint.save(folder, tensors, meta, memory)
+        if self.ranks.rank == 0:
+            checkpoint.save(folder, tensors, meta, memory)
 
     def load(self, folder: Path) -> None:
         """Restore what `save` wrote.
@@ -288,6 +295,22 @@ class Learner:
             return self.spec | whole(spec) == self.spec  # older ones say nothing of shapes
         except Exception:  # it is no spec at all
             return False
+
+
+def part_of(config: Config, ranks: Ranks) -> int:
+    """How many environments each rank has.
+
+    Raises:
+        InputError: ranks cannot share the environments evenly.
+    """
+    sampling, count = catalog.algorithms()[config.algorithm.name].sampling, config.num_envs
+    if ranks.size == 1:
+        return count
+    if sampling.asynchronous:
+        raise InputError(f"algorithm {config.algorithm.name!r} starts processes of its own: run it without torchrun")
+    ranks.require_even("num_envs", count)
+    sampling.check(config.algorithm.options, count // ranks.size)
+    return count // ranks.size
 
 
 def stream_seeds(seed: int) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine.ranks import meet
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.config import PARTS, Config, configure, flat, nested, with_arguments
@@ -12,7 +13,7 @@ from pgcontrol.text import typed
 from pgcontrol.training.clone import resume_clone
 from pgcontrol.training.learner import Learner
 from pgcontrol.training.session import OnUpdate, Run
-from pgcontrol.training.train import loop
+from pgcontrol.training.train import followed, loop
 
 # what a run keeps when it is resumed: it decides what tensors there are, or what the run is
 FOR_GOOD = (
@@ -51,8 +52,14 @@ def resume(
     Raises:
         InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+        RankLost: another of the processes that torchrun started has ended.
     """
-    origin = Path(run_dir)
+    origin, ranks = Path(run_dir), meet()
+    if ranks.rank:
+        said, compiled, latest = ranks.first(None)
+        learner = Learner(configure(said), compiled, fresh=False, ranks=ranks)
+        learner.load(latest)
+        return followed(learner)
     run = RunFolder.of(origin)
     if run.cloned:
         if total_steps is not None or settings:
@@ -69,8 +76,9 @@ def resume(
             more = folder.command("resume", "--total-steps", 2 * done)
             raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
         catalog.require_loggers(config.logger)
-        # as it was computed before, to the bit
-        learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
+        compiled = folder.manifest().get("compiled")  # as it was computed before, to the bit
+        ranks.first((nested(config), compiled, latest))
+        learner = Learner(config, compiled, fresh=False, ranks=ranks)
         learner.load(latest)
         checkpoint.set_aside([later for later in checkpoint.find(folder.path) if checkpoint.steps_of(later) > done])
         folder.write_config(config)

@@ -63,14 +63,23 @@ OnUpdate = Callable[[dict[str, float]], object]  # gets the metrics of an update
 
 @contextmanager
 def session(
-    folder: RunFolder, config: Config | CloneConfig, title: str, total: int, start: int = 0, quiet: bool = True
+    folder: RunFolder,
+    config: Config | CloneConfig,
+    title: str,
+    total: int,
+    start: int = 0,
+    quiet: bool = True,
+    echoed: bool = False,
 ) -> Generator[Session]:
-    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile."""
+    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile.
+
+    `echoed`: see `Interrupt`.
+    """
     with (
         one_thread(),
         Display(title, total, start, quiet) as display,
         MetricsLog(folder.metrics_file, start, folder.loggers(config, start)) as log,
-        Interrupt() as interrupt,
+        Interrupt(echoed) as interrupt,
     ):
         if ids := {name: logger.id for name, logger in log.loggers.items() if logger.id}:
             folder.write_manifest(loggers=folder.manifest().get("loggers", {}) | ids)

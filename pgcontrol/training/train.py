@@ -10,6 +10,7 @@ from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine.ranks import RankLost, meet
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
 from pgcontrol.play.density import joint_names
@@ -22,7 +23,8 @@ from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.training import peer
-from pgcontrol.training.asynchronous import WorkerFailed, Workers, driver, require_processes
+from pgcontrol.training.asynchronous import WorkerFailed, require_processes
+from pgcontrol.training.driver import Driver, driver, follow
 from pgcontrol.training.guard import CollapseGuard
 from pgcontrol.training.learner import Learner
 from pgcontrol.training.session import OnUpdate, Run, ended, session
@@ -30,6 +32,8 @@ from pgcontrol.training.session import OnUpdate, Run, ended, session
 
 def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
     """Train a policy from scratch, in a new run folder.
+
+    Started by torchrun, all processes make one run together; rank 0 alone has the folder, shows and logs.
 
     Args:
         config: a Config, or dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
@@ -40,13 +44,22 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: 
     Raises:
         InputError: a setting is wrong, or the run folder exists.
         Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+        RankLost: another of the processes has ended.
     """
     config = config if isinstance(config, Config) else configure(config)
     if config.peer != "none":
         return peer.train(config, quiet, on_update)
-    learner = Learner(config)
+    learner = Learner(config, ranks=meet())
+    if learner.ranks.rank:
+        return followed(learner)
     with begin(learner) as folder:
         return loop(learner, folder, quiet, on_update)
+
+
+def followed(learner: Learner) -> Run:
+    """A run that rank 0 leads, as another rank made it."""
+    status = follow(learner)
+    return Run(Path(learner.config.run_dir or ""), learner.steps, status)
 
 
 @contextmanager
@@ -56,6 +69,7 @@ def begin(learner: Learner) -> Generator[RunFolder]:
         require_processes(learner.config.algorithm.name)
     with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
+        computed |= {"ranks": learner.ranks.size} if learner.ranks.size > 1 else {}
         folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
         try:
             yield folder
@@ -82,15 +96,16 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
     status, first, joints = "failed", learner.steps, joint_names(learner.env)
+    several = learner.ranks.size > 1
     try:
         with (
-            session(folder, config, title, config.total_steps, learner.steps, quiet) as (display, log, interrupt),
+            session(folder, config, title, config.total_steps, first, quiet, several) as (display, log, interrupt),
             RenderQueue(folder.videos, display.say, ClipFormat(seconds=config.video_seconds)) as clips,
         ):
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
-            began, guard, stop = time.perf_counter(), CollapseGuard(learner, folder), False
+            began, guard, stop = time.perf_counter(), CollapseGuard(learner, driven, folder), False
             with suppress(GeneratorExit):  # the caller leaves
                 while learner.steps < config.total_steps and not interrupt and not stop:
                     before, row = learner.steps, driven.update()
@@ -118,6 +133,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
                 display.say(ended(folder, config, status, joints))
+    except RankLost as error:
+        raise RankLost(f"{error}{_left(folder) or ''}; to go on: {folder.command('resume')}") from None
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         ended(folder, config, status, joints)
@@ -206,7 +223,7 @@ def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:
     return [breakdown.write(folder.path, env, plugins, found, first) for found in taken]
 
 
-def _save(learner: Learner, driven: Learner | Workers, folder: RunFolder) -> None:
+def _save(learner: Learner, driven: Driver, folder: RunFolder) -> None:
     """A checkpoint; the manifest says how the rest of the run is to be computed."""
     folder.write_manifest(compiled=learner.compilation.on)
     driven.save(folder.checkpoint(learner.steps))

@@ -12,7 +12,7 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config, configure
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep
-from pgcontrol.training.asynchronous import driver
+from pgcontrol.training.driver import driver
 from pgcontrol.training.learner import Learner
 from tests.learning.worlds import spec
 

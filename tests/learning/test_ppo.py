@@ -167,6 +167,22 @@ def test_value_clip_has_the_gradient_of_the_clipped_maximum():
     assert not torch.allclose(ours, unclipped, atol=1e-4)
 
 
+def test_within_the_value_clip_every_sample_counts():
+    """V_old + (V − V_old) differs from V by rounding, which once took the gradient from samples."""
+    policy, rollout, advantage, _ = rollout_of("gaussian")
+    target = rollout.value + 0.01 * torch.randn(advantage.shape, generator=torch.Generator().manual_seed(5))
+    moved = 18 * torch.rand(advantage.shape, generator=torch.Generator().manual_seed(6)) - 9
+    rollout.value = rollout.value + moved
+    batch = samples_of(rollout, Estimate(advantage, target))
+    gradients = []
+    for clip in (10.0, None):
+        rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, value_clip=clip))
+        theta = policy.theta.clone().requires_grad_()
+        loss = rule.value_loss(policy.evaluate(theta, batch.obs, batch.choice), batch).mean()
+        gradients += torch.autograd.grad(loss, theta)
+    assert torch.equal(*gradients)
+
+
 def test_an_update_ends_once_the_kl_is_past_the_target():
     kl = {}
     for target_kl in (None, 0.003):
