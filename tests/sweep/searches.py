@@ -13,6 +13,7 @@ from pgcontrol.sweep import searching, trials
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
+from tests.sweep.worlds import scored
 
 RATE = "algorithm.learning_rate"
 SEARCH = """
@@ -76,6 +77,7 @@ class Scripted(Executor):
                 self.stopped.append(f"{where.name}/{cell.name}")
                 raise
             folder.write_manifest(status="finished", seconds=2.0)
+            scored(folder, cell, self.value(cell))
             self.made.append(f"{where.name}/{cell.name}")
             yield Ended(cell, folder.path, "")
 

@@ -70,7 +70,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "gaussian: {head: gaussian}",
             "gaussian: {}\n  gaussian: {head: gaussian}",
-            "line 8: 'gaussian' is a duplicate key",
+            "line 9: 'gaussian' is a duplicate key",
         ),
         ("bins: {head: binned}", "bins: binned", "arms: bins = 'binned': must map settings to values, such as {head: "),
         ("bins: {head: binned}", "bins: [binned]", "arms: bins = ['binned']: must map settings to values, such as"),
