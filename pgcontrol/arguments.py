@@ -12,6 +12,7 @@ from pgcontrol.options import REQUIRED, option
 
 CLIPS = "videos in the report: of the median run of each task and arm, of every run, or of none"
 WHICH = ("some", "all", "none")
+ENGINES = ("local", "slurm", "ray")
 FOLDER = "folder of the run folders [runs/FILE]"
 AGAIN = (
     "make finished runs anew, by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their folders"
@@ -156,7 +157,7 @@ class CompareOptions:
     """The sweep."""
 
     sweep: Path = option(REQUIRED, "question, arms and grid", metavar="FILE.yaml", positional=True)
-    jobs: int | None = option(None, "runs at a time [one a core]", least=1, most=1024)
+    jobs: int | None = option(None, "runs at a time [one a core; on a cluster 64]", least=1, most=1024)
     runs: Path | None = option(None, FOLDER, metavar="DIR")
     again: str | None = option(None, AGAIN, metavar="WHICH")
     dry_run: bool = option(False, "say what would run and how long it would take")
@@ -165,6 +166,9 @@ class CompareOptions:
     )
     clips: str = option("some", CLIPS, choices=WHICH)
     quiet: bool = option(True, QUIET)
+    on: str | None = option(None, "what places the runs [as the file says, or local]", choices=ENGINES)
+    cores: int | None = option(None, "of a run [as the file says, or 1]", least=1, most=1024)
+    cancel: bool = option(False, "end the sweep's jobs on a cluster, queued or running, and run nothing")
 
 
 @dataclass(frozen=True)

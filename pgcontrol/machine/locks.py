@@ -10,13 +10,15 @@ from pgcontrol.options import InputError
 
 
 @contextmanager
-def alone(path: Path, refusal: str) -> Generator[None]:
-    """Keep an existing file or folder to this process.
+def alone(path: Path, refusal: str) -> Generator[int]:
+    """Keep an existing file or folder to this process, and to children that are given the open file, which is yielded.
 
     Raises:
         InputError: another process has it; the line is `refusal`.
     """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
+    # over NFS, only a file that is open for writing can be locked
+    mode = os.O_RDWR if path.is_file() and os.access(path, os.W_OK) else os.O_RDONLY
+    fd = os.open(path, mode | getattr(os, "O_NONBLOCK", 0))  # a pipe would be waited for
     try:
         try:
             import fcntl
@@ -26,7 +28,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
             raise InputError(refusal) from None
         except (ImportError, OSError):  # a platform, or a filesystem, without locks keeps nobody out
             pass
-        yield
+        yield fd
     finally:
         os.close(fd)
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Self
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # a terminal that went away, where the platform says so
+# what batch systems send before a job's time is up
+NOTICE = [signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []
 STOPPED = 130  # exit code of what a signal stopped, as shells have it
 PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process without which its children are not to go on
 
@@ -15,7 +17,8 @@ PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process without
 class Interrupt(ExitStack):
     """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the update it is in; a second Ctrl-C stops at once.
 
-    So does the end of the parent process, where `PARENT` names it: also a killed one leaves no worker behind.
+    So does the end of the parent process, where `PARENT` names it: also a killed one leaves no worker behind. Then a
+    batch system's notice counts, too; otherwise it is the business of the program around.
     """
 
     def __init__(self) -> None:
@@ -28,7 +31,7 @@ class Interrupt(ExitStack):
         return orphaned or self.signal is not None
 
     def __enter__(self) -> Self:
-        self.enter_context(_heard_by(self._note))
+        self.enter_context(_heard_by(self._note, NOTICE if self._parent else ()))
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -43,13 +46,13 @@ def like_ctrl_c() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _heard_by(handler: Callable[[int, FrameType | None], object]) -> Generator[None]:
+def _heard_by(handler: Callable[[int, FrameType | None], object], more: Sequence[int] = ()) -> Generator[None]:
     """Let a handler hear what asks to stop.
 
     A hang-up stays unheard where `nohup` said so, and every signal that a program around Python hears by itself: its
     handler could not be put back.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP, *more)}
     ours = {}
     try:
         for number, former in before.items():

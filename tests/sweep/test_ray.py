@@ -1,0 +1,92 @@
+"""A Ray cluster of two nodes on this machine, one of which is killed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from pgcontrol.options import InputError
+from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.executor import Ended
+from pgcontrol.sweep.on import On
+from pgcontrol.sweep.ray_cluster import Ray
+from pgcontrol.sweep.sweep import read_sweep
+from tests.sweep.nodes import identical, typed
+from tests.sweep.worlds import SWEEP
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head that places nothing."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def nodes(cluster) -> Iterator[list[Any]]:
+    """Two more nodes, of one core each."""
+    made = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    for node in made:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture
+def on(cluster, nodes) -> On:
+    return On(engine="ray", address=cluster.address)
+
+
+def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(on, sweep, tmp_path):
+    where = tmp_path / "runs"
+    engine = Ray(on)
+    first = engine.run(sweep.cells, where)
+    next(first)
+    first.close()
+    assert set(engine.names()) == {str(where / cell.name) for cell in sweep.cells}
+    ray.shutdown()
+    sweep.path.write_text(f"{SWEEP}on: {{engine: ray, address: '{on.address}'}}\n")
+    code, said = typed("compare", sweep.path, "--runs", where, "--clips", "none", "--no-open")
+    assert code == 0, said
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    for cell in sweep.cells[:2]:
+        identical(where / cell.name, cell)
+
+
+def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
+    (tmp_path / "long.yaml").write_text(SWEEP.replace("budget: 512", "budget: 40_000"))
+    cells, where, told, killed = read_sweep(tmp_path / "long.yaml").cells[:2], tmp_path / "runs", [], False
+    for outcome in Ray(on).run(cells, where):
+        if isinstance(outcome, Ended):
+            told.append(outcome.error)
+        elif not killed and all(run_state.reached(where / cell.name) for cell in cells):
+            os.kill(nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            killed = True
+    assert killed
+    assert told == ["", ""]
+    for cell in cells:
+        identical(where / cell.name, cell)
+
+
+def test_jobs_are_cancelled(on, sweep, tmp_path):
+    engine, where = Ray(on), tmp_path / "runs"
+    next(engine.run(sweep.cells, where))
+    assert engine.cancel(where) == len(sweep.cells)
+    deadline = time.monotonic() + 30
+    while engine.names():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_cluster_that_is_not_there_is_one_line():
+    with pytest.raises(InputError, match=r"^Ray: no cluster at 'auto': start one with `ray start --head`$"):
+        Ray(On(engine="ray"))
