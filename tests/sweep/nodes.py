@@ -14,8 +14,9 @@ from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.executor import Ended, Executor
-from pgcontrol.sweep.sweep import Cell
+from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
 from pgcontrol.training.train import train
+from tests.sweep.worlds import SWEEP
 
 POPEN = subprocess.Popen
 
@@ -57,6 +58,12 @@ class _Run:
 
     def wait(self) -> None:
         pass
+
+
+def pair(folder: Path, budget: str = "512") -> Sweep:
+    """Two runs of one arm."""
+    (folder / "pair.yaml").write_text(SWEEP[: SWEEP.rindex("  - {")].replace("budget: 512", f"budget: {budget}"))
+    return read_sweep(folder / "pair.yaml")
 
 
 def outcomes(executor: Executor, cells: list[Cell], where: Path) -> dict[str, str]:

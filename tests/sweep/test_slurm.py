@@ -18,9 +18,8 @@ from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Slurm
-from pgcontrol.sweep.sweep import read_sweep
-from tests.sweep.nodes import identical, outcomes, typed
-from tests.sweep.worlds import SWEEP
+from pgcontrol.sweep.sweep import Cell
+from tests.sweep.nodes import identical, outcomes, pair, typed
 
 pytestmark = pytest.mark.slow
 
@@ -107,8 +106,8 @@ def idle() -> bool:
         return False
 
 
-def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(slurm, sweep, tmp_path):
-    where, on = tmp_path / "runs", On(engine="slurm")
+def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(slurm, tmp_path):
+    where, on, sweep = tmp_path / "runs", On(engine="slurm"), pair(tmp_path)
     first = executor_of(on).run(sweep.cells, where)
     next(first)
     first.close()
@@ -117,15 +116,14 @@ def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(slurm, sw
     assert code == 0, said
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
     assert len([*(where / ".jobs").glob("*_submitted.pkl")]) == len(sweep.cells)  # none was submitted twice
-    for cell in sweep.cells[:2]:
+    for cell in sweep.cells:
         identical(where / cell.name, cell)
     assert "slurm" in next(check.value for check in doctor.report() if check.name == "engines")
 
 
 @pytest.fixture
-def long(tmp_path):
-    (tmp_path / "long.yaml").write_text(SWEEP.replace("budget: 512", "budget: 60_000"))
-    return read_sweep(tmp_path / "long.yaml").cells[0]
+def long(tmp_path) -> Cell:
+    return pair(tmp_path, budget="40_000").cells[0]
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGUSR2, signal.SIGKILL])
@@ -154,7 +152,7 @@ def test_jobs_are_cancelled_and_leave_a_checkpoint(slurm, long, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     reached = run_state.reached(where / long.name)
-    assert 0 < reached < 60_000
+    assert 0 < reached < 40_000
     assert outcomes(engine, [long], where) == {long.name: ""}
 
 
