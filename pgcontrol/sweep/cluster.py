@@ -9,12 +9,15 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pgcontrol.machine import locks
+from pgcontrol.options import InputError
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.sweep import Cell, Key
 
 JOBS = 64  # that are queued or run at a time, where nobody says
-MARK = ".mark"  # file in the folder of the run folders: what it says is there for those alone that share the folder
+# file in the folder of the run folders: what it says is there for those alone that share the folder, and changes when
+# the jobs are cancelled
+MARK = ".mark"
 
 
 class Cluster(Executor):
@@ -35,6 +38,7 @@ class Cluster(Executor):
         self.on, self.jobs = on, jobs or JOBS
         self._lock = threading.Lock()  # a search asks from several threads
         self._known, self._asked = dict[str, str](), -self.pause
+        self._marks = dict[Path, str]()
         self._look()
 
     def names(self) -> dict[str, str]:
@@ -58,19 +62,24 @@ class Cluster(Executor):
         raise NotImplementedError
 
     def alive(self, cells: Collection[Cell], where: Path) -> set[Key]:
-        """See `Executor`."""
+        """See `Executor`.
+
+        Raises:
+            InputError: another process has cancelled the jobs since the first was placed here.
+        """
+        self._require(where)
         with self._lock:
             if time.monotonic() - self._asked >= self.pause:
                 self._look()
             return {cell.key for cell in cells if name_of(cell, where) in self._known}
 
     def place(self, cell: Cell, where: Path) -> bool:
-        """See `Executor`."""
+        """See `Executor`; raises as `alive` and `submit` do."""
         mark, name = where / MARK, name_of(cell, where)
         mark.touch()
         with self._lock, locks.waiting(mark):  # of two that look, one submits
-            if not mark.read_text():
-                mark.write_text(uuid.uuid4().hex)
+            self._require(where)
+            self._marks[where] = mark.read_text() or _renew(mark)
             self._look()
             if new := name not in self._known:
                 # without what it keeps of its config, whose classes may be those of a plug-in
@@ -81,6 +90,9 @@ class Cluster(Executor):
     def cancel(self, where: Path) -> int:
         """See `Executor`."""
         inside = os.path.join(os.path.abspath(where), "")
+        for mark in where.rglob(MARK):
+            _renew(mark)
+            self._marks.pop(mark.parent, None)
         with self._lock:
             self._look()
             jobs = [job for name, job in self._known.items() if name.startswith(inside)]
@@ -88,8 +100,17 @@ class Cluster(Executor):
                 self.end(job)
         return len(jobs)
 
+    def _require(self, where: Path) -> None:
+        if where in self._marks and self._marks[where] != (where / MARK).read_text():
+            raise InputError("somebody has cancelled the jobs of this sweep; the same command places them again")
+
     def _look(self) -> None:
         self._known, self._asked = self.names(), time.monotonic()
+
+
+def _renew(mark: Path) -> str:
+    mark.write_text(said := uuid.uuid4().hex)
+    return said
 
 
 def name_of(cell: Cell, where: Path) -> str:

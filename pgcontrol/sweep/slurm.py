@@ -1,6 +1,8 @@
 """Cells as jobs of Slurm, submitted by submitit."""
 
+import io
 import shlex
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,8 @@ class Slurm(Cluster):
             **{key: value for key, value in asked.items() if value is not None},
         )
         try:
-            executor.submit(Job(), cell, where, on.cores)
+            with redirect_stderr(io.StringIO()):  # where submitit repeats what the error says
+                executor.submit(Job(), cell, where, on.cores)
         except submitit.core.utils.FailedJobError as error:
             raise InputError(f"Slurm refuses {cell.name}: {processes.last_line(str(error))}") from None
 

@@ -119,6 +119,18 @@ def test_jobs_are_cancelled_by_the_folder_of_their_runs(sweep, tmp_path, quick):
     cluster.gate.set()
 
 
+def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, quick):
+    cluster, other = Threads(jobs=1), Threads()
+    running = cluster.run(sweep.cells, tmp_path / "runs")
+    next(running)
+    other.queue = cluster.queue
+    assert other.cancel(tmp_path / "runs") == 1
+    with pytest.raises(InputError, match=r"^somebody has cancelled the jobs of this sweep"):
+        list(running)
+    cluster.gate.set()
+    assert set(outcomes(cluster, sweep.cells[:1], tmp_path / "runs2").values()) == {""}
+
+
 def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_path, quick):
     cluster, name = Threads(jobs=1, unseen={0}), sweep.cells[0].name
     cluster.gate.set()

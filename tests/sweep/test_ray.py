@@ -1,6 +1,5 @@
 """A Ray cluster of two nodes on this machine, one of which is killed."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -67,7 +66,9 @@ def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
         if isinstance(outcome, Ended):
             told.append(outcome.error)
         elif not killed and all(run_state.reached(where / cell.name) for cell in cells):
-            os.kill(nodes[0].all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            raylet = nodes[0].all_processes["raylet"][0].process
+            raylet.send_signal(signal.SIGKILL)
+            raylet.wait()  # a zombie would seem to live
             killed = True
     assert killed
     assert told == ["", ""]

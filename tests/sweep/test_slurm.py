@@ -29,7 +29,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
 AuthType=auth/munge
-AuthInfo=socket={place}/munge/socket
+AuthInfo=socket={place}/munge/socket,cred_expire=5
 CredType=cred/munge
 SlurmUser=root
 StateSaveLocation={place}/state
@@ -156,7 +156,8 @@ def test_jobs_are_cancelled_and_leave_a_checkpoint(slurm, long, tmp_path):
     assert outcomes(engine, [long], where) == {long.name: ""}
 
 
-def test_what_slurm_refuses_is_one_line(slurm, sweep, tmp_path):
+def test_what_slurm_refuses_is_one_line(slurm, sweep, tmp_path, capsys):
     engine = Slurm(On(engine="slurm", partition="nowhere"))
-    with pytest.raises(InputError, match=r"^Slurm refuses .*: .*invalid partition"):
+    with pytest.raises(InputError, match=r"^Slurm refuses .*: .*Invalid partition name specified$"):
         next(engine.run(sweep.cells, tmp_path / "runs"))
+    assert capsys.readouterr().err == ""
