@@ -50,12 +50,11 @@ def parse(tree: Any) -> On:
     Raises:
         InputError: one line that names the key.
     """
-    if isinstance(tree, str):
-        tree = {"engine": tree}
-    if not isinstance(tree, dict | None):
+    tree = {"engine": tree} if isinstance(tree, str) else {} if tree is None else tree
+    if not isinstance(tree, dict):
         raise InputError(f"on = {tree!r}: must be one of {', '.join(ENGINES)}, or map engine, cores, ... to values")
-    found = On(**read_options(On, tree or {}, "on."))
-    for key in tree or {}:
+    found = On(**read_options(On, tree, "on."))
+    for key in tree:
         if "engine" in tree and found.engine not in ONLY.get(key, ENGINES):
             raise InputError(
                 f"on: {key} = {tree[key]!r}: it is a setting of {' and '.join(ONLY[key])}, not of {found.engine}"

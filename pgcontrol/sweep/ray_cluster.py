@@ -45,9 +45,9 @@ class Actor:
 
     def leave(self) -> None:
         """End this process, and give back what it has of the node."""
-        import ray
+        from ray.actor import exit_actor
 
-        ray.actor.exit_actor()
+        exit_actor()
 
 
 class Ray(Cluster):

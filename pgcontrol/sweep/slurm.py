@@ -45,6 +45,7 @@ class Slurm(Cluster):
     def submit(self, cell: Cell, where: Path, name: str) -> None:
         """See `Cluster`."""
         import submitit
+        from submitit.core.utils import FailedJobError
 
         executor = submitit.SlurmExecutor(where / ".jobs", max_num_timeout=TIMES)
         on, imports = self.on, processes.imports()["PYTHONPATH"]
@@ -61,7 +62,7 @@ class Slurm(Cluster):
         try:
             with redirect_stderr(io.StringIO()):  # where submitit repeats what the error says
                 executor.submit(Job(), cell, where, on.cores)
-        except submitit.core.utils.FailedJobError as error:
+        except FailedJobError as error:
             raise InputError(f"Slurm refuses {cell.name}: {processes.last_line(str(error))}") from None
 
     def end(self, job: str) -> None:

@@ -61,7 +61,7 @@ def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(on, tmp_p
 
 
 def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
-    cells, where, told, killed = pair(tmp_path, budget="40_000").cells, tmp_path / "runs", [], False
+    cells, where, told, killed = pair(tmp_path, budget="20_000").cells, tmp_path / "runs", [], False
     for outcome in Ray(on).run(cells, where):
         if isinstance(outcome, Ended):
             told.append(outcome.error)
