@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,24 @@ def ray_address() -> str | None:
         return os.environ.get("RAY_ADDRESS") or noted.read_text().strip() or None
     except OSError:
         return None
+
+
+def ray_cluster(address: str) -> str:
+    """HOST:PORT of a Ray cluster that takes connections; Ray itself waits minutes for one that is not there.
+
+    Args:
+        address: HOST:PORT, or auto.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = (ray_address() if address == "auto" else address) or ""
+    host, _, port = found.rpartition("/")[2].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError):
+        raise InputError(f"Ray: no cluster at {address!r}: start one with `ray start --head`") from None
+    return found
 
 
 def require(module: str, extra: str) -> None:

@@ -13,6 +13,7 @@ from pgcontrol.sweep.cluster import MARK, Cluster
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.sweep import Cell
 from pgcontrol.sweep.work import ATTEMPTS, work
+from pgcontrol.text import one_line
 
 NAMESPACE = "pgcontrol"
 PASSED_ON = "PGCONTROL_"  # how variables of the environment begin that nodes are given
@@ -55,13 +56,14 @@ class Ray(Cluster):
 
     def __init__(self, on: On, jobs: int | None = None):
         engines.require("ray", "ray")
+        address = engines.ray_cluster(on.address)
         import ray
 
         try:
             quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
-            ray.init(address=on.address, namespace=NAMESPACE, **quiet)
+            ray.init(address=address, namespace=NAMESPACE, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"Ray: no cluster at {on.address!r}: start one with `ray start --head`") from error
+            raise InputError(f"Ray: {one_line(error, 300)}") from error
         super().__init__(on, jobs)
 
     def names(self) -> dict[str, str]:

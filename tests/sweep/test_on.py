@@ -3,6 +3,7 @@
 import pytest
 
 from pgcontrol.cli import main
+from pgcontrol.options import InputError
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.on import On
@@ -51,17 +52,25 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, capsys, said, li
     ("words", "line"),
     [
         (["--on", "slurm"], "Slurm: no squeue here: type this on a machine that submits jobs, or say --on local"),
+        (["--on", "ray"], "Ray: no cluster at 'auto': start one with `ray start --head`"),
         (["--on", "local", "--cancel"], "--cancel: runs on this machine end with the compare that began them"),
         (["--on", "pbs"], "--on = 'pbs': must be one of local, slurm, ray"),
     ],
 )
 def test_an_engine_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, capsys, monkeypatch, words, line):
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     (tmp_path / "heads.yaml").write_text(SWEEP)
     with pytest.raises(SystemExit, match="2"):
         main(["compare", str(tmp_path / "heads.yaml"), "--runs", str(tmp_path / "runs"), *words])
     assert capsys.readouterr().err.startswith(f"pgcontrol: {line}")
     assert [file.name for file in tmp_path.iterdir()] == ["heads.yaml"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "ray://127.0.0.1:1"])
+def test_a_ray_cluster_that_does_not_answer_is_told_at_once(tmp_path, address):
+    with pytest.raises(InputError, match=f"^Ray: no cluster at '{address}': start one with `ray start --head`$"):
+        executor_of(On(engine="ray", address=address))
 
 
 def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(monkeypatch, tmp_path, capsys):
