@@ -3,6 +3,7 @@
 # make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite.
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
+# make docs: the site of the documentation: site/index.html.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages test test-all suite faults fuzz lint types tests clean
+.PHONY: demo pages docs test test-all suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -28,6 +29,13 @@ demo: .venv/installed
 
 pages: .venv/installed
 	$(BIN)/pgcontrol report $(SWEEPS)
+
+.venv/installed-docs: .venv/installed
+	$(PIP) install --constraint constraints.txt --editable ".[docs]"
+	@touch $@
+
+docs: .venv/installed-docs
+	$(BIN)/python -m mkdocs build --strict
 
 test: lint types tests
 

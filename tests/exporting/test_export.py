@@ -24,7 +24,7 @@ from pgcontrol.runs.load import make_policy
 from tests.heads.test_laws import CASES, rng
 from tests.heads.test_policies import spec_of
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "journeys" / "ship.md"
 
 
 def policy_of(spec):
@@ -196,8 +196,8 @@ def command(capsys, *words) -> tuple[int, str, str]:
     return int(caught.value.code or 0), said.out, said.err
 
 
-def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path, monkeypatch):
-    """The README's lines play the exported file by themselves, and reach the return that the policy reaches."""
+def test_file_and_description_and_the_example_of_the_documentation(cheetah, capsys, tmp_path, monkeypatch):
+    """The lines of docs/journeys/ship.md play the exported file by themselves, and reach the policy's return."""
     from pgcontrol.play import evaluate
     from pgcontrol.runs.load import make_env
 
@@ -237,7 +237,7 @@ def test_file_and_description_and_the_readmes_example(cheetah, capsys, tmp_path,
             ]
     assert str(Path(export.__file__).parent).encode() not in data
 
-    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL) if "onnx" in block)
+    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "onnx" in block)
     assert "pgcontrol" not in lines
     played: dict = {}
     exec(lines, played)
