@@ -14,7 +14,7 @@ from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Job
 from pgcontrol.sweep.sweep import Cell
-from tests.sweep.nodes import Quick, identical, outcomes
+from tests.sweep.nodes import Quick, identical, outcomes, typed
 
 
 class Threads(Cluster):
@@ -116,7 +116,25 @@ def test_jobs_are_cancelled_by_the_folder_of_their_runs(sweep, tmp_path, quick):
     assert cluster.cancel(tmp_path / "runs") == 2
     assert [Path(name).parent.name for name in cluster.names()] == ["runs2"]
     assert cluster.cancel(tmp_path / "runs") == 0
-    cluster.gate.set()
+
+
+def test_the_command_says_what_goes_on_and_cancels_it(sweep, tmp_path, quick, monkeypatch):
+    cluster, words = Threads(), ("compare", sweep.path, "--runs", tmp_path / "runs", "--on", "slurm")
+    monkeypatch.setattr("pgcontrol.reporting.compare.executor_of", lambda on, jobs: cluster)
+    next(cluster.run(sweep.cells, tmp_path / "runs"))
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "alive", interrupted)
+        code, said = typed(*words)
+    assert code == 130
+    assert (
+        f"what is queued or runs goes on; --cancel ends it\nstopped; to go on: pgcontrol compare {sweep.path}" in said
+    )
+    assert typed(*words, "--cancel") == (0, "4 jobs cancelled; what they came to stays\n")
+    assert cluster.names() == {}
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, quick):
@@ -127,8 +145,6 @@ def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, 
     assert other.cancel(tmp_path / "runs") == 1
     with pytest.raises(InputError, match=r"^somebody has cancelled the jobs of this sweep"):
         list(running)
-    cluster.gate.set()
-    assert set(outcomes(cluster, sweep.cells[:1], tmp_path / "runs2").values()) == {""}
 
 
 def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_path, quick):
