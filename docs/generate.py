@@ -31,6 +31,7 @@ from pgcontrol.options import REQUIRED
 from pgcontrol.runs import catalog, metrics, recommended
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config
+from pgcontrol.sweep.on import On
 from pgcontrol.sweep.search import SearchOptions
 from pgcontrol.text import typed
 
@@ -196,6 +197,7 @@ def settings() -> str:
     parts += ["## Clones", "Of `pgcontrol clone`.", options(CloneConfig)]
     parts += ["## Verdicts", "Limits of `pgcontrol diagnose`.", options(Limits)]
     parts += ["## Searches", "Keys of `search:` in [a sweep's YAML](../sweep.md).", options(SearchOptions)]
+    parts += ["## Clusters", "Keys of `on:` in [a sweep's YAML](../sweep.md).", options(On)]
     return "\n\n".join(parts)
 
 

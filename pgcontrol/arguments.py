@@ -16,6 +16,7 @@ EVALUATION_SEED = 0
 
 CLIPS = "videos in the report: of the median run of each task and arm, of every run, or none"
 WHICH = ("some", "all", "none")
+ENGINES = ("local", "slurm", "ray")
 FOLDER = "folder of the run folders [runs/FILE]"
 AGAIN = (
     "repeat finished runs, selected by name ('HalfCheetah-v5-*-s3') or by a word of their verdict (diverged); their old"
@@ -156,13 +157,16 @@ class CompareOptions:
     """The sweep."""
 
     sweep: Path = option(REQUIRED, "sweep: question, arms, grid", metavar="FILE.yaml", positional=True)
-    jobs: int | None = option(None, "runs at the same time [one per core]", least=1, most=1024)
+    jobs: int | None = option(None, "runs at the same time [one per core; on a cluster 64]", least=1, most=1024)
     runs: Path | None = option(None, FOLDER, metavar="DIR")
     again: str | None = option(None, AGAIN, metavar="WHICH")
     dry_run: bool = option(False, "only print what would run, and how long it would take")
     search_only: bool = option(False, "only make the search's trials; several processes may do this at the same time")
     clips: str = option("some", CLIPS, choices=WHICH)
     quiet: bool = option(True, QUIET)
+    on: str | None = option(None, "what places the runs [as the file says, or local]", choices=ENGINES)
+    cores: int | None = option(None, "of a run [as the file says, or 1]", least=1, most=1024)
+    cancel: bool = option(False, "end the sweep's jobs on a cluster, queued or running, and run nothing")
 
 
 @dataclass(frozen=True)

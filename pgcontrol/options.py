@@ -252,7 +252,7 @@ def read(key: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
         for name in value if isinstance(value, tuple) else (value,):
             pick(key, name, table())
     choices = metadata["choices"]
-    if choices and value not in choices:
+    if choices and value is not None and value not in choices:
         near = near_miss(str(value), choices)
         raise InputError(f"{key} = {value!r}: must be one of {', '.join(choices)}{near}")
     return value

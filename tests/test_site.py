@@ -21,7 +21,8 @@ from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import PARTS, Config
 
 ROOT = Path(__file__).parent.parent
-OTHERS = {"algorithm.n", "head.OPTION", "no_open"}  # of an algorithm of the reader's, of a tokenizer, and a negation
+# of an algorithm of the reader's, of a tokenizer, a negation, and a flag of `ray start`
+OTHERS = {"algorithm.n", "head.OPTION", "no_open", "address"}
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,11 @@ def run(options: Options) -> int:
         with like_ctrl_c():
             found = compare.compare(options)
     except KeyboardInterrupt:
-        print(f"stopped; to continue: {_typed('compare', options, 'jobs', 'runs', 'search_only', 'clips', 'open')}")
+        flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open")
+        print(f"stopped; to continue: {_typed('compare', options, *flags)}")
         print(f"to report the finished runs: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED
-    if not (options.dry_run or options.quiet):
+    if not (options.dry_run or options.cancel or options.quiet):
         if found.queries.rows:
             Terminal(highlight=False).print(tables.terminal(found.queries))
         show(found, has_display() if options.open is None else options.open)

@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
@@ -13,15 +14,18 @@ from typing import NamedTuple
 from packaging.requirements import Requirement
 from rich.text import Text
 
-from pgcontrol.machine import graphics
+from pgcontrol.machine import engines, graphics
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.terminal import Terminal
+from pgcontrol.options import InputError
 from pgcontrol.text import one_line, visible
 
 FOR = {  # the purpose of extras that a user may want
     "export": "`pgcontrol export`",
     "peers": "`pgcontrol bench` and `train --peer` with Stable-Baselines3, `bench` with EnvPool",
+    "ray": "`pgcontrol compare --on ray`",
     "search": "`search:` in a sweep",
+    "slurm": "`pgcontrol compare --on slurm`",
     "tokens": "tokenizers vq, rvq and fast",
 }
 # names of modules that differ from the package's, or a submodule that must import
@@ -65,7 +69,7 @@ def show(checks: Sequence[Check], console: Terminal) -> int:
 def report(run_folder: Path = Path("runs")) -> list[Check]:
     """Check versions, processors, graphics, ffmpeg and folders. Takes one or two seconds; never raises."""
     python = Check("python", f"{platform.python_version()}  {sys.executable}", sys.version_info >= (3, 11), True)
-    return [python, *_packages(), *_speed(), _graphics(), _ffmpeg(), _writable(run_folder)]
+    return [python, *_packages(), *_speed(), _engines(), _graphics(), _ffmpeg(), _writable(run_folder)]
 
 
 def _packages() -> list[Check]:
@@ -130,6 +134,16 @@ def _speed() -> list[Check]:
     checks.append(Check("torch threads", f"{threads}", threads <= cpus, fix=fix))
     slow = "none: updates run uncompiled, four times slower"
     return [*checks, Check("compiler", found) if found else Check("compiler", slow, False, fix="apt install g++")]
+
+
+def _engines() -> Check:
+    """What can place the runs of a sweep, from here."""
+    found = ["local"]
+    with suppress(InputError, IndexError, OSError):
+        found.append(f"slurm ({engines.slurm('scontrol', 'ping').strip().splitlines()[0]})")
+    if address := engines.ray_address():
+        found.append(f"ray ({address})")
+    return Check("engines", ", ".join(found))
 
 
 def _graphics() -> Check:

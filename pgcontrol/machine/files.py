@@ -70,6 +70,15 @@ def write_json(file: Path, values: Mapping[str, Any]) -> None:
     replace({file: json.dumps(sealed(values), indent=1) + "\n"})
 
 
+def stamp(file: Path) -> tuple[int, int] | None:
+    """Time of its last change and size; None where it is not there. Another one: somebody has written it since."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def flush(place: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk and survives a power loss."""
     handle = os.open(place, os.O_RDONLY)

@@ -10,13 +10,15 @@ from pgcontrol.options import InputError
 
 
 @contextmanager
-def alone(path: Path, refusal: str) -> Generator[None]:
-    """Lock an existing file or folder for this process.
+def alone(path: Path, refusal: str) -> Generator[int]:
+    """Lock an existing file or folder for this process, and for children that inherit the open file, which is yielded.
 
     Raises:
         InputError: another process has locked it; the message is `refusal`.
     """
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would block
+    # over NFS, only a file that is open for writing can be locked
+    mode = os.O_RDWR if path.is_file() and os.access(path, os.W_OK) else os.O_RDONLY
+    fd = os.open(path, mode | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would block
     try:
         try:
             import fcntl
@@ -26,7 +28,7 @@ def alone(path: Path, refusal: str) -> Generator[None]:
             raise InputError(refusal) from None
         except (ImportError, OSError):  # no locks on this platform or filesystem
             pass
-        yield
+        yield fd
     finally:
         os.close(fd)
 

@@ -3,12 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Self
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # the terminal was closed; not on all platforms
+# what batch systems send before a job's time is up
+NOTICE = [signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []
 STOPPED = 130  # exit code after a stop by a signal, as in shells
 ECHO = 2.0  # seconds within which a launcher passes a signal on
 PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process; its children stop when it ends
@@ -17,7 +19,8 @@ PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process; its ch
 class Interrupt(ExitStack):
     """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the current update; a second Ctrl-C stops immediately.
 
-    If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers.
+    If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers. Then a
+    batch system's notice counts, too; without a parent it is left to the program around.
     """
 
     def __init__(self, echoed: bool = False) -> None:
@@ -32,7 +35,7 @@ class Interrupt(ExitStack):
         return orphaned or self.signal is not None
 
     def __enter__(self) -> Self:
-        self.enter_context(_heard_by(self._note))
+        self.enter_context(_heard_by(self._note, NOTICE if self._parent else ()))
         return self
 
     def _note(self, number: int, _: FrameType | None) -> None:
@@ -49,13 +52,13 @@ def like_ctrl_c() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _heard_by(handler: Callable[[int, FrameType | None], object]) -> Generator[None]:
-    """Install a handler for all signals that ask to stop.
+def _heard_by(handler: Callable[[int, FrameType | None], object], more: Sequence[int] = ()) -> Generator[None]:
+    """Install a handler for all signals that ask to stop, and for `more`.
 
     Exceptions: a hang-up that `nohup` ignores, and signals whose handler was not set by Python, because it could not
     be restored.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, *HANGUP, *more)}
     ours = {}
     try:
         for number, former in before.items():

@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pgcontrol.arguments import CompareOptions, ReportOptions
-from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, takes
 from pgcontrol.reporting import page, tables, videos
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import found, results
 from pgcontrol.sweep.compare import Rows, run
-from pgcontrol.sweep.executor import Executor, Local
+from pgcontrol.sweep.engines import executor_of
+from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.searching import search
 from pgcontrol.sweep.sweep import Sweep, read_sweep
+from pgcontrol.text import count
 
 
 class NoResults(InputError):
@@ -62,12 +63,31 @@ def compare(options: CompareOptions) -> Comparison:
     """Run what a sweep of arms and seeds still misses, after its search, and write its tables and its report.
 
     Raises:
-        InputError: the file, a run of it or a setting is wrong, or another process runs this sweep.
+        InputError: the file, a run of it or a setting is wrong, or the engine is not there.
         KeyboardInterrupt: it was stopped; the same call goes on.
     """
     sweep, console = read_sweep(options.sweep), Terminal(quiet=options.quiet, highlight=False)
     where = options.runs or Path("runs") / options.sweep.stem
-    executor = Local(options.jobs or usable_cpus())
+    executor = executor_of(sweep.on.changed(options.on, options.cores), options.jobs)
+    if options.cancel:
+        return _cancelled(sweep, executor, where, console)
+    try:
+        return _compared(options, sweep, executor, where, console)
+    except KeyboardInterrupt:
+        if executor.outlasts:
+            console.print("what is queued or runs goes on; --cancel ends it", markup=False)
+        raise
+
+
+def _cancelled(sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
+    if not executor.outlasts:
+        raise InputError("--cancel: runs on this machine end with the compare that began them; say --on slurm or ray")
+    console.print(f"{count(executor.cancel(where), 'job')} cancelled; what they came to stays", markup=False)
+    queries = Queries(sweep, results.read(sweep), where)
+    return Comparison(queries, None, [cell.name for cell in sweep.cells if cell.key not in queries.rows])
+
+
+def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
     if options.search_only and not sweep.search:
         raise InputError(f"--search-only: {options.sweep} has no search")
     dry, searched, file = options.dry_run, True, found.file_of(sweep.path)

@@ -3,7 +3,7 @@
 import fnmatch
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def run(
     meanwhile: Keep = lambda rows: None,
     finish: Keep = lambda rows: None,
 ) -> Ran:
-    """Run the cells that have no row yet.
+    """Run the cells that have no row yet. Several processes may do so at a time: they share the cells.
 
     Args:
         sweep: what to run.
@@ -60,57 +60,62 @@ def run(
         dry: say what would run and how long it would take, and run nothing.
         again: which finished runs to make anew, see `_chosen`.
         meanwhile: called with the rows there are, now and then while runs are made.
-        finish: called with the rows there are once all has ended, before another process may take up the sweep.
+        finish: called with the rows there are once all has ended, in one process at a time.
 
     Raises:
-        InputError: a cell cannot be run, another process runs this sweep, or no run is to be made again.
+        InputError: a cell cannot be run, or no run is to be made again.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    with nullcontext() if dry else results.alone(sweep):
-        done, missing, aside = _found(sweep, where, dry, say)
-        anew = _chosen(sweep, done, again) if again else []
-        missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
-        aside |= {where / cell.name: "before" for cell in anew}
-        runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
-        say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
-        if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
-            say("\n  ".join(["the arms differ beyond what the YAML says:", *lines]))
-        for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
-            say(note)
-        if times := executor.expected(missing) if missing else {}:
-            say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
-        if dry:
-            return Ran(done, {}, [cell.name for cell in missing], times)
-        if anew:
-            results.rewrite(sweep, gone=[done.pop(cell.key) for cell in anew])
-        for folder, word in aside.items():
-            run_state.set_aside(folder, word)
-        board = Board(missing, where, times, executor.jobs)
-        with closing(follow(executor, board, console)) as outcomes:
-            failed = _keep(outcomes, sweep, done, board, say, meanwhile)
-        if board.failed:
-            say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
-        results.rewrite(sweep, results.refresh(sweep, done, where))
-        kept = {name for row in done.values() for name in row.curves}
-        for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
-            say(f"plots: no row has {plot}; --again makes rows anew")
+    done, missing, aside = _found(sweep, executor, where, dry, say)
+    anew = _chosen(sweep, done, again) if again else []
+    missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
+    aside |= {cell.key: "before" for cell in anew}
+    runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
+    say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
+    if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
+        say("\n  ".join(["the arms differ beyond what the YAML says:", *lines]))
+    for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
+        say(note)
+    if times := executor.expected(missing) if missing else {}:
+        say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
+    if dry:
+        return Ran(done, {}, [cell.name for cell in missing], times)
+    if anew:
+        results.rewrite(sweep, gone=[done.pop(cell.key) for cell in anew])
+    for cell in (cell for cell in missing if cell.key in aside):
+        _clear(cell, where, aside[cell.key])
+    board = Board(missing, where, times, executor.jobs)
+    with closing(follow(executor, board, console)) as outcomes:
+        failed = _keep(outcomes, sweep, done, board, say, meanwhile)
+    if board.failed:
+        say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
+    results.rewrite(sweep, results.refresh(sweep, done, where))
+    kept = {name for row in done.values() for name in row.curves}
+    for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
+        say(f"plots: no row has {plot}; --again makes rows anew")
+    with results.turn(sweep):  # another process may be writing the same report
         finish(done)
-        return Ran(done, failed, [cell.name for cell in sweep.cells if cell.key not in done], times)
+    return Ran(done, failed, [cell.name for cell in sweep.cells if cell.key not in done], times)
 
 
-def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Row], list[Cell], dict[Path, str]]:
-    """The rows there are, the cells that have still to run, and which of their folders are in the way, and why.
+def _found(
+    sweep: Sweep, executor: Executor, where: Path, dry: bool, say: Say
+) -> tuple[dict[Key, Row], list[Cell], dict[Key, str]]:
+    """The rows there are, the cells that have still to run, and of which the folder is in the way, and why.
 
-    A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed.
+    A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed. What another
+    process works on is in nobody's way.
     """
     done, missing, aside = results.read(sweep), [], {}
-    for cell in [cell for cell in sweep.cells if cell.key not in done]:
+    asked = [cell for cell in sweep.cells if cell.key not in done]
+    busy = executor.at_work(asked, where)
+    for cell in asked:
         folder = where / cell.name
         try:
-            if run_state.ended(cell, folder):
+            if cell.key not in busy and run_state.ended(cell, folder):
                 if not dry:
                     say(f"{cell.name} has ended: its row is made now")
                     done[cell.key] = results.row_of(cell, folder, sweep.plots)
@@ -120,7 +125,7 @@ def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Ro
             pass  # told when it has ended again
         except InputError as error:
             say(f"{folder} is damaged, so this run begins anew: {error}")
-            aside[folder] = "damaged"
+            aside[cell.key] = "damaged"
         missing.append(cell)
     for row in results.borrowed(sweep, missing):
         say(f"{row.key.name} is the run {row.lender}: borrowed")
@@ -128,11 +133,18 @@ def _found(sweep: Sweep, where: Path, dry: bool, say: Say) -> tuple[dict[Key, Ro
             results.add(sweep, row)
         done[row.key] = row
     missing = [cell for cell in missing if cell.key not in done]
-    for folder in (where / cell.name for cell in missing if run_state.foreign(cell, where / cell.name)):
-        if folder not in aside:
-            say(f"{folder} holds something else than this run; it is set aside")
-            aside[folder] = "other"
+    for cell in missing:
+        if cell.key not in busy | aside.keys() and run_state.foreign(cell, where / cell.name):
+            say(f"{where / cell.name} holds something else than this run; it is set aside")
+            aside[cell.key] = "other"
     return done, missing, aside
+
+
+def _clear(cell: Cell, where: Path, word: str) -> None:
+    """Set the folder of a cell aside, unless another process has begun to work on it."""
+    if (where / cell.name).exists():
+        with suppress(InputError), run_state.alone(cell, where):
+            run_state.set_aside(where / cell.name, word)
 
 
 def _keep(

@@ -214,24 +214,28 @@ def unknown_plots(sweep: Sweep, names: Set[str]) -> list[str]:
     return [f"{plot!r}{near_miss(plot, names)}" for plot in dict.fromkeys(sweep.plots) if plot not in names]
 
 
-def alone(sweep: Sweep) -> AbstractContextManager[None]:
-    """Keep a sweep's results to this process: a second one would run the same cells beside it.
-
-    Raises:
-        InputError: another process has them.
-    """
+def turn(sweep: Sweep) -> AbstractContextManager[None]:
+    """Keep the other processes that run this sweep from its results meanwhile."""
     # a file of its own, since YAML and results may be replaced meanwhile; one that was removed would be two
     beside = sweep.path.with_name(f".{sweep.path.stem}.lock")
     beside.touch()
-    return locks.alone(beside, f"{sweep.path}: another `pgcontrol compare` is at work on it")
+    return locks.waiting(beside)
 
 
 def add(sweep: Sweep, row: Row) -> None:
-    """Append a row."""
-    with sweep.results.open("a") as file:
-        file.write(_text(row))
-        file.flush()
-        os.fsync(file.fileno())
+    """Append a row, unless another process has done so: each that runs this sweep has a row of every run."""
+    with turn(sweep):
+        if any(_place(row) == _place(there) for there in _all(sweep.results)):
+            return
+        with sweep.results.open("a") as file:
+            file.write(_text(row))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _place(row: Row) -> tuple[Key, str]:
+    # not the settings alone: two arms may have the same
+    return row.key, _same([row.settings, row.episodes, row.evaluation_seed])
 
 
 def _text(row: Row) -> str:
@@ -279,16 +283,9 @@ def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]
 
 
 def rewrite(sweep: Sweep, changed: Iterable[Row] = (), gone: Iterable[Row] = ()) -> None:
-    """Write changed rows in place of those of the same cells, and none for those that are gone, whose cells run again.
-
-    For whoever is `alone`.
-    """
-
-    def place(row: Row) -> tuple[Key, str]:
-        # not the settings alone: two arms may have the same
-        return row.key, _same([row.settings, row.episodes, row.evaluation_seed])
-
-    new = {place(row): row for row in changed} | {place(row): None for row in gone}
+    """Write changed rows in place of those of the same cells, and none for those that are gone, to be made again."""
+    new = {_place(row): row for row in changed} | {_place(row): None for row in gone}
     if new:
-        rows = [new.get(place(row), row) for row in _all(sweep.results)]
-        files.replace({sweep.results: "".join(_text(row) for row in rows if row)})
+        with turn(sweep):
+            rows = [new.get(_place(row), row) for row in _all(sweep.results)]
+            files.replace({sweep.results: "".join(_text(row) for row in rows if row)})

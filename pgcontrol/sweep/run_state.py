@@ -1,11 +1,12 @@
-"""What lies in the run folders of a sweep's cells."""
+"""What lies in the run folders of a sweep's cells, and beside them: logs, and why cells failed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pgcontrol.machine import files
+from pgcontrol.machine import files, locks
 from pgcontrol.options import InputError
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure, flat, nested, read_yaml
@@ -46,6 +47,43 @@ def ended(cell: Cell, folder: Path) -> bool:
     return status == "finished" or (status == "diverged" and last_row(log) is not None)
 
 
+def over(cell: Cell, folder: Path) -> bool:
+    """`ended`; what is damaged has not."""
+    try:
+        return ended(cell, folder)
+    except InputError:
+        return False
+
+
+def reached(folder: Path) -> int:
+    """Environment steps of the newest checkpoint; 0 before the first."""
+    found = checkpoint.find(folder)
+    return checkpoint.steps_of(found[-1]) if found else 0
+
+
+def log_of(cell: Cell, where: Path) -> Path:
+    """Output of a cell's process. Who works on the cell has it locked, so it is never removed."""
+    return where / f"{cell.name}.log"
+
+
+@contextmanager
+def alone(cell: Cell, where: Path) -> Generator[int]:
+    """Keep a cell to this process; see `locks.alone`.
+
+    Raises:
+        InputError: another has it.
+    """
+    log = log_of(cell, where)
+    log.touch()
+    with locks.alone(log, f"{where / cell.name}: another process works on it") as lock:
+        yield lock
+
+
+def held(cell: Cell, where: Path) -> bool:
+    """Whether a process has the cell, on this machine or on another with which the folder is shared."""
+    return locks.taken(log_of(cell, where))
+
+
 def foreign(cell: Cell, folder: Path) -> bool:
     """Whether something is in the cell's place that is not the cell's: a run of other settings, or no run of ours."""
     return folder.exists() and not (folder.is_dir() and (holds(folder, cell.run()) or not any(folder.iterdir())))
@@ -73,6 +111,11 @@ def failure(cell: Cell, folder: Path) -> str:
         return str(told["why"]) if told["run"] == json.loads(json.dumps(cell.run())) else ""
     except (OSError, ValueError, KeyError, TypeError):  # no note, or none of ours
         return ""
+
+
+def noted(folder: Path) -> tuple[int, int] | None:
+    """When a failure was noted: another answer than before is a new failure, or the end of one."""
+    return files.stamp(_note(folder))
 
 
 def _note(folder: Path) -> Path:

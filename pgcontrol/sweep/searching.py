@@ -205,6 +205,7 @@ class Searching:
             return
         except Ending as ending:
             state, why = ending.state, str(ending)
+            self.executor.cancel(self.journal.place(taken.arm, taken.number))  # a job that outlasts its caller
         except InputError as error:
             self.failed.add(taken[:2])
             self.say(f"{taken.arm}, trial {taken.number} failed: {error}")

@@ -14,7 +14,8 @@ from pgcontrol.arguments import EPISODES
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, option, pick, read, suggest
 from pgcontrol.runs.config import TRACELESS, Config, configure, flat, nested, with_arguments
-from pgcontrol.sweep import found, references, search
+from pgcontrol.sweep import found, on, references, search
+from pgcontrol.sweep.on import On
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
@@ -22,7 +23,7 @@ from pgcontrol.text import typed
 from pgcontrol.training import peer
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
-KEYS += ("search", "episodes")
+KEYS += ("search", "episodes", "on")
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # of a cell
 DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
@@ -98,9 +99,9 @@ def naming(key: Key) -> Generator[None]:
         raise InputError(f"arm {key.arm!r} on {key.env}: {error}") from None
 
 
-def command(settings: Mapping[str, Any], folder: Path) -> list[str]:
-    """The command that runs settings into a folder, behind `pgcontrol`: one thread, unless they say otherwise."""
-    said: dict[str, Any] = {"threads": 1, **with_arguments(settings), "run_dir": str(folder)}
+def command(settings: Mapping[str, Any], folder: Path, threads: int = 1) -> list[str]:
+    """The command that runs settings into a folder, behind `pgcontrol`: with so many threads, unless they say it."""
+    said: dict[str, Any] = {"threads": threads, **with_arguments(settings), "run_dir": str(folder)}
     env = str(said.pop("env"))
     return ["train", env, *(word for key, value in said.items() for word in (f"--{key}", typed(value)))]
 
@@ -146,7 +147,7 @@ class Sweep:
     `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
     same. `episodes: 100`: how many score each final policy, from start states common to all runs. Any other key of a
     grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each. `search` finds settings for each arm before
-    these runs are made; see `Search`.
+    these runs are made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`.
 
     Attributes:
         plots: metrics to plot over training, beside the return.
@@ -154,6 +155,7 @@ class Sweep:
         references: task -> returns that others report.
         borrow: YAMLs of other sweeps, whose rows count here.
         search: how arms' settings are found; None: as the YAML says.
+        on: where the runs are made.
     """
 
     path: Path
@@ -165,6 +167,7 @@ class Sweep:
     references: dict[str, list[Reference]] = field(default_factory=dict)
     borrow: list[Path] = field(default_factory=list)
     search: Search | None = None
+    on: On = field(default_factory=On)
 
     @property
     def results(self) -> Path:
@@ -191,6 +194,7 @@ def read_sweep(path: Path, checked: bool = True) -> Sweep:
         InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
     """
     tree = yaml_file.read(path, "question, arms and grid")
+    tree = {"on" if key is True else key: value for key, value in tree.items()}  # YAML reads the word as a truth value
     try:
         sweep = _sweep(path, tree)
         for cell in sweep.cells if checked else ():
@@ -221,6 +225,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
         search=_search(tree["search"], own, common, cells) if "search" in tree else None,
+        on=on.parse(tree.get("on")),
     )
 
 

@@ -147,6 +147,19 @@ def test_a_compiler_or_what_to_type(without_graphics, monkeypatch, tmp_path, pat
     assert exit_code(doctor.report(tmp_path)) == 0  # training works without
 
 
+def test_engines_that_are_here_are_named(without_graphics, monkeypatch, tmp_path):
+    (tmp_path / "scontrol").write_text("#!/bin/sh\necho 'Slurmctld(primary) at here is UP'\n")
+    (tmp_path / "scontrol").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    found = by_name(doctor.report(tmp_path))["engines"].value
+    assert found == "local, slurm (Slurmctld(primary) at here is UP), ray (head:6379)"
+    (tmp_path / "scontrol").write_text("#!/bin/sh\nexit 1\n")
+    monkeypatch.delenv("RAY_ADDRESS")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert by_name(doctor.report(tmp_path))["engines"].value == "local"
+
+
 def test_the_command_prints_and_returns_the_code(without_graphics, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["doctor"])

@@ -16,6 +16,18 @@ def test_a_training_stops_when_the_parent_it_was_told_of_is_gone(monkeypatch):
     assert Interrupt()
 
 
+def test_a_batch_system_s_notice_stops_the_training_of_a_worker_and_no_other(monkeypatch):
+    ours = signal.getsignal(signal.SIGUSR2)
+    with Interrupt():
+        assert signal.getsignal(signal.SIGUSR2) is ours  # the business of the program around
+    monkeypatch.setenv(PARENT, str(os.getppid()))
+    with Interrupt() as asked:
+        assert not asked
+        os.kill(os.getpid(), signal.SIGUSR2)
+        assert asked
+    assert signal.getsignal(signal.SIGUSR2) is ours
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_is_stopped_by_a_signal_as_by_ctrl_c(number):
     before = signal.signal(number, signal.SIG_DFL)  # these tests may have been started by nohup

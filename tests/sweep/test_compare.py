@@ -5,6 +5,8 @@ import dataclasses
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -16,7 +18,7 @@ from pgcontrol.reporting import tables
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.sweep import results
+from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.sweep import read_sweep
 from pgcontrol.training import outcome
@@ -234,18 +236,42 @@ def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, sa
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_sweep_that_is_at_work_is_left_alone(sweep, tmp_path):
-    with results.alone(sweep):
-        (beside := tmp_path / "new").write_text(SWEEP)
-        beside.replace(sweep.path)  # as an editor or git does
-        with pytest.raises(InputError, match=r"heads.yaml: another `pgcontrol compare` is at work"):
-            carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True))
+def test_a_run_that_another_process_told_of_first_has_one_row(sweep, tmp_path):
+    assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
+    lines, rows = sweep.results.read_text(), results.read(sweep)
+    for row in rows.values():
+        results.add(sweep, row)
+    assert sweep.results.read_text() == lines
+
+
+def test_what_another_process_works_on_is_not_set_aside(sweep, tmp_path, capsys):
+    cell, where = sweep.cells[0], tmp_path / "runs"
+    (where / cell.name).mkdir(parents=True)
+    (where / cell.name / "metrics.jsonl").touch()  # a run of which the config is still to come
+    with run_state.alone(cell, where):
+        assert carry_out(sweep, Ready(), where, Terminal(), "none", dry=True).exit_code == 0
+    assert "set aside" not in capsys.readouterr().out
+    assert carry_out(sweep, Ready(), where, Terminal(), "none", dry=True).exit_code == 0
+    assert "set aside" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_commands_share_a_sweep(sweep, tmp_path):
+    words = [sys.executable, "-m", "pgcontrol", "compare", str(sweep.path), "--runs", str(tmp_path / "runs")]
+    words += ["--jobs", "1", "--clips", "none", "--no-open"]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=400)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert len(sweep.results.read_text().splitlines()) == 4
+    for cell in sweep.cells:
+        assert all(f"{cell.name}: return" in out for out in said)
+        assert not [*(tmp_path / "runs").glob(f"{cell.name}.*[!g]")]  # none was made twice, and set aside
 
 
 def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
     shown = []
     monkeypatch.setattr("pgcontrol.commands.compare.show", lambda found, browser: shown.append(browser))
-    monkeypatch.setattr("pgcontrol.reporting.compare.Local", lambda jobs: Ready())
+    monkeypatch.setattr("pgcontrol.reporting.compare.executor_of", lambda on, jobs: Ready())
     monkeypatch.setattr("pgcontrol.machine.graphics.has_display", lambda: True)
     for words in ([], ["--no-open"], ["--open"]):
         with pytest.raises(SystemExit, match="0"):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from pgcontrol.machine import locks
 from pgcontrol.runs.config import configure, yaml_of
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.sweep import executor
-from pgcontrol.sweep.executor import ATTEMPTS, Ended, Local
+from pgcontrol.sweep import run_state, work
+from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, read_sweep
+from pgcontrol.sweep.work import ATTEMPTS
+from tests.sweep.nodes import Quick, outcomes
 from tests.sweep.worlds import SWEEP
 
 
@@ -55,6 +58,9 @@ class Scripted:
         reached = self.folder / "checkpoints" / f"step_{self.started if self.progress else 1:09d}"
         reached.mkdir(parents=True, exist_ok=True)
         (self.folder / "config.yaml").write_text(yaml_of(configure(self.cell.settings)))
+        if self.poll() == 0:
+            RunFolder(self.folder).write_manifest(status="finished")
+            (self.folder / "metrics.jsonl").write_text('{"time/total_timesteps": 512}\n')
         return self
 
     def poll(self):
@@ -74,25 +80,55 @@ class Scripted:
 )
 def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch, codes, progress, started, error):
     process = Scripted(cell, tmp_path / "runs" / cell.name, codes, progress)
-    monkeypatch.setattr(executor.subprocess, "Popen", process)
-    monkeypatch.setattr(executor.time, "sleep", lambda _: None)
+    monkeypatch.setattr(work.subprocess, "Popen", process)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     told = list(Local(1).run([cell], tmp_path / "runs"))
     (outcome,) = (each for each in told if isinstance(each, Ended))
-    assert (frozenset({cell.key}) in told) == (started > 1)  # what ends before it was looked at was never seen to run
+    assert frozenset({cell.key}) in told
     assert (process.started, outcome.error) == (started, error)
     assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
 
 
-def test_a_run_folder_that_is_in_use_waits_its_turn(cell, tmp_path, monkeypatch):
+@pytest.mark.parametrize("left", ["", ".log"])
+def test_what_another_works_on_waits_and_is_taken_up_when_that_was_killed(cell, tmp_path, monkeypatch, left):
     folder = tmp_path / "runs" / cell.name
     process = Scripted(cell, folder, [0], False)
-    monkeypatch.setattr(executor.subprocess, "Popen", process)
+    monkeypatch.setattr(work.subprocess, "Popen", process)
     folder.mkdir(parents=True)
+    folder.with_name(f"{cell.name}.log").touch()
     running = Local(1).run([cell], tmp_path / "runs")
-    with locks.alone(folder, ""):
-        assert [next(running), next(running)] == [frozenset(), frozenset()]
+    with locks.alone(folder.with_name(f"{cell.name}{left}"), ""):
+        seen = {cell.key} if left else set()  # a worker without a sweep is on its last update
+        assert [next(running), next(running)] == [seen, seen]
         assert process.started == 0
-    assert any(isinstance(outcome, Ended) for outcome in running)
+    assert [outcome.error for outcome in running if isinstance(outcome, Ended)] == [""]
+
+
+@pytest.fixture
+def cells(sweep, monkeypatch) -> list[Cell]:
+    monkeypatch.setattr(Executor, "pause", 0.01)
+    return sweep.cells
+
+
+@pytest.mark.parametrize("fail", [None, 1])
+def test_executors_share_cells_and_each_says_how_all_ended(cells, tmp_path, monkeypatch, fail):
+    quick = Quick(fail)
+    monkeypatch.setattr(work.subprocess, "Popen", quick)
+    with ThreadPoolExecutor(3) as pool:
+        told = [*pool.map(lambda _: outcomes(Local(1), cells, tmp_path / "runs"), range(3))]
+    expected = {cell.name: "exit code 2" if cell.key.seed == fail else "" for cell in cells}
+    assert told == [expected] * 3
+    assert sorted(quick.made) == sorted(expected)  # each once
+
+
+def test_a_cell_that_failed_before_is_tried_again(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(work.subprocess, "Popen", Quick(fail=0))
+    failed = outcomes(Local(2), cells, tmp_path / "runs")
+    assert failed[cells[0].name] == "exit code 2"
+    monkeypatch.setattr(work.subprocess, "Popen", quick := Quick())
+    assert set(outcomes(Local(2), cells, tmp_path / "runs").values()) == {""}
+    assert quick.made == [cells[0].name]
+    assert run_state.failure(cells[0], tmp_path / "runs" / cells[0].name) == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
@@ -104,9 +140,6 @@ def test_workers_end_with_the_sweep(tmp_path, number):
     sweep = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     try:
         until(lambda: begun(cell, where / cell.name))
-        second = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert second.returncode == 2
-        assert "heads.yaml: another `pgcontrol compare` is at work on it\n" in second.stderr
         pid = worker(where / cell.name)
     finally:
         sweep.send_signal(number)

@@ -12,12 +12,10 @@ import yaml
 
 from pgcontrol.cli import main
 from pgcontrol.reporting import compare
-from pgcontrol.runs import checkpoint
-from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import searching
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.sweep import command
-from pgcontrol.training.train import train
+from tests.sweep.nodes import identical
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
 
 
@@ -25,7 +23,7 @@ from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of
 def typed(tmp_path, monkeypatch, capsys):
     """A command in a folder with the sweep, whose runs take no time: its exit code and what it says."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare, "Local", Scripted)
+    monkeypatch.setattr(compare, "executor_of", lambda on, jobs: Scripted(jobs or 2))
     (tmp_path / "s.yaml").write_text(SEARCH)
 
     def command(*words: str) -> tuple[object, str]:
@@ -74,18 +72,8 @@ def test_a_trial_is_the_ordinary_run_of_its_settings(tmp_path):
     for row in rows(sweep):
         (cell,) = searching.cells(search_of(sweep), row.arm, row.settings)
         trial = tmp_path / "search" / f"t0-{row.arm}" / cell.name
-        run = train(cell.settings | {"threads": 1, "run_dir": str(tmp_path / f"plain-{row.arm}")})
         assert command(cell.settings, trial)[:2] == ["train", "InvertedPendulum-v5"]
-        theirs, ours = (
-            [
-                {k: v for k, v in line.items() if not k.startswith("time/") or k == "time/total_timesteps"}
-                for line in log
-            ]
-            for log in (read_rows(trial / "metrics.jsonl"), run.metrics())
-        )
-        assert theirs == ours
-        weights = [checkpoint.find(folder)[-1] / "tensors.safetensors" for folder in (trial, run.path)]
-        assert weights[0].read_bytes() == weights[1].read_bytes()
+        ours = identical(trial, cell)
         assert row.returns == {"InvertedPendulum-v5": [ours[-1]["eval/mean_reward"]]}
 
 

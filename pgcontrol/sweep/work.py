@@ -1,0 +1,118 @@
+"""A cell at work: what a worker does, on this machine or on the node where an engine has placed it."""
+
+import datetime
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from pgcontrol.machine import locks, processes
+from pgcontrol.machine.signals import PARENT, STOPPED, like_ctrl_c
+from pgcontrol.options import InputError
+from pgcontrol.sweep import run_state
+from pgcontrol.sweep.sweep import Cell, command
+
+ATTEMPTS = 3  # starts of a cell that is killed or stopped from outside, without a new checkpoint in between
+PAUSE = 0.2  # seconds between two looks at a process
+
+
+def work(cell: Cell, where: Path, cores: int = 1) -> None:
+    """Do what is left of a cell, here; how it ended lies in its run folder, or in the note of its failure.
+
+    It waits for a worker that is at the cell already, and does nothing where that has made it. SIGTERM leaves a
+    checkpoint to resume from.
+
+    Args:
+        cell: what to run.
+        where: folder of the run folders.
+        cores: threads of the run, where its settings do not say.
+    """
+    with like_ctrl_c():
+        while (job := Work.begin(cell, where, cores)) is None:
+            time.sleep(PAUSE)
+        try:
+            while not job.ended():
+                time.sleep(PAUSE)
+        finally:
+            job.stop()
+            job.wait()
+
+
+class Work:
+    """A cell's process, started again when it was ended from outside.
+
+    Its log is locked meanwhile, also by the process itself: a worker that is killed may leave one at its last update.
+    """
+
+    def __init__(self, cell: Cell, where: Path, cores: int, lock: int, held: ExitStack):
+        self.cell, self.folder, self.log, self.cores = cell, where / cell.name, run_state.log_of(cell, where), cores
+        self.attempts, self.steps = 0, 0  # steps of the newest checkpoint; 0 before the first
+        self._lock, self._held = lock, held
+        self.log.write_text(f"on {platform.node()}, {datetime.datetime.now():%Y-%m-%d %H:%M:%S}\n")
+        self.process = None if run_state.over(cell, self.folder) else self._started()
+
+    @classmethod
+    def begin(cls, cell: Cell, where: Path, cores: int = 1) -> Self | None:
+        """Take a cell; None where another is at it, be it a `resume` that somebody typed."""
+        with ExitStack() as held:
+            try:
+                lock = held.enter_context(run_state.alone(cell, where))
+            except InputError:
+                return None
+            # looked at by whoever has the log: a run that begins would else find its folder locked by a look
+            return None if locks.taken(where / cell.name) else cls(cell, where, cores, lock, held.pop_all())
+
+    def _started(self) -> subprocess.Popen:
+        self.attempts += 1
+        if run_state.begun(self.cell, self.folder):
+            words = ["resume", str(self.folder)]
+        else:
+            if run_state.foreign(self.cell, self.folder):
+                run_state.set_aside(self.folder, "other")
+            shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
+            words = command(self.cell.settings | {"score_episodes": self.cell.episodes}, self.folder, self.cores)
+        with self.log.open("a") as log:
+            words = [*processes.python("pgcontrol"), *words]
+            env = os.environ | processes.imports() | {"OMP_NUM_THREADS": "1", PARENT: str(os.getpid())}
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            return subprocess.Popen(words, **streams, env=env, pass_fds=[self._lock])
+
+    def ended(self) -> bool:
+        """Whether it has; then its failure is noted, and another may take the cell."""
+        code = 0 if self.process is None else self.process.poll()
+        if code is None:
+            return False
+        if code < 0 or code == STOPPED:
+            if (steps := run_state.reached(self.folder)) > self.steps:
+                self.attempts, self.steps = 0, steps
+            if self.attempts < ATTEMPTS:
+                self.process = self._started()
+                return False
+        run_state.note_failure(self.cell, self.folder, self._error(code))
+        self._held.close()
+        return True
+
+    def stop(self) -> None:
+        """Ask it to stop at its next checkpoint."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+
+    def wait(self) -> None:
+        """Until it has stopped; another may take the cell then."""
+        if self.process:
+            self.process.wait()
+        self._held.close()
+
+    def _error(self, code: int) -> str:
+        if code == STOPPED:
+            return f"stopped from outside {self.attempts} times"
+        if code < 0:
+            cause = "; out of memory?" if -code == signal.SIGKILL else ""
+            return f"killed by {processes.how_it_ended(code)} {self.attempts} times{cause}"
+        said = self.log.read_text(errors="replace").partition("\n")[2]
+        return "" if code == 0 else processes.last_line(said).removeprefix("pgcontrol: ") or f"exit code {code}"

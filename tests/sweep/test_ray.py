@@ -1,0 +1,85 @@
+"""A Ray cluster of two nodes on this machine, one of which is killed."""
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.executor import Ended
+from pgcontrol.sweep.on import On
+from pgcontrol.sweep.ray_cluster import Ray
+from tests.sweep.nodes import identical, pair, typed
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head that places nothing."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
+def nodes(cluster) -> Iterator[list[Any]]:
+    """Two more nodes, of one core each."""
+    made = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    yield made
+    ray.shutdown()
+    for node in made:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture
+def on(cluster, nodes) -> On:
+    return On(engine="ray", address=cluster.address)
+
+
+def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(on, tmp_path):
+    where, sweep = tmp_path / "runs", pair(tmp_path)
+    engine = Ray(on)
+    first = engine.run(sweep.cells, where)
+    next(first)
+    first.close()
+    assert set(engine.names()) == {str(where / cell.name) for cell in sweep.cells}
+    ray.shutdown()
+    sweep.path.write_text(f"{sweep.path.read_text()}on: {{engine: ray, address: '{on.address}'}}\n")
+    code, said = typed("compare", sweep.path, "--runs", where, "--clips", "none", "--no-open")
+    assert code == 0, said
+    assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
+    for cell in sweep.cells:
+        identical(where / cell.name, cell)
+
+
+def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
+    cells, where, told, killed = pair(tmp_path, budget="20_000").cells, tmp_path / "runs", [], False
+    for outcome in Ray(on).run(cells, where):
+        if isinstance(outcome, Ended):
+            told.append(outcome.error)
+        elif not killed and all(run_state.reached(where / cell.name) for cell in cells):
+            raylet = nodes[0].all_processes["raylet"][0].process
+            raylet.send_signal(signal.SIGKILL)
+            raylet.wait()  # a zombie would seem to live
+            killed = True
+    assert killed
+    assert told == ["", ""]
+    for cell in cells:
+        identical(where / cell.name, cell)
+
+
+def test_jobs_are_cancelled(on, sweep, tmp_path):
+    engine, where = Ray(on), tmp_path / "runs"
+    next(engine.run(sweep.cells, where))
+    assert engine.cancel(where) == len(sweep.cells)
+    deadline = time.monotonic() + 30
+    while engine.names():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
