@@ -22,7 +22,7 @@ from pgcontrol.runs.config import PARTS, Config
 
 ROOT = Path(__file__).parent.parent
 # of an algorithm of the reader's, of a tokenizer, a negation, and a flag of `ray start`
-OTHERS = {"algorithm.n", "head.OPTION", "no_open", "address"}
+OTHERS = {"algorithm.n", "head.OPTION", "no_open", "address", "nnodes", "nproc_per_node"}
 
 
 @pytest.fixture(scope="module")

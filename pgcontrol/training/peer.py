@@ -168,7 +168,7 @@ def _watch(model: Any, config: Config, live: Session, on_update: OnUpdate | None
     display, log, interrupt = live
     began = time.perf_counter()
 
-    class Watch(BaseCallback):
+    class Listener(BaseCallback):
         stopped = enough = False
 
         def _on_step(self) -> bool:
@@ -187,7 +187,7 @@ def _watch(model: Any, config: Config, live: Session, on_update: OnUpdate | None
             display.update(steps, row, left=max(config.total_steps - steps, 0) / row["time/fps"])
             self.enough = on_update is not None and on_update(row) is True
 
-    return Watch()
+    return Listener()
 
 
 def _half(model: Any) -> Tensor:
