@@ -1,6 +1,7 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
 # make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite.
+# make clusters: sweeps on a Ray of two nodes, one of which is killed, and on a Slurm of one (where slurm-wlm is installed).
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
 # make docs: the site of the documentation: site/index.html.
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: demo pages docs test test-all suite faults fuzz lint types tests clean
+.PHONY: clusters demo pages docs test test-all suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -40,10 +41,13 @@ docs: .venv/installed-docs
 test: lint types tests
 
 test-all: lint types .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not suite'
+	$(BIN)/python -m pytest -n 2 -m 'not suite and not cluster'
 
 suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
+
+clusters: .venv/installed-dev
+	$(BIN)/python -m pytest -m cluster tests/sweep
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
@@ -59,7 +63,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite and not cluster'
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -2,13 +2,14 @@
 
 import multiprocessing
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as distributed
 
-from pgcontrol.bench.training import timed, train
+from pgcontrol.bench.training import train
 from pgcontrol.bench.turns import in_turns, show, spans, write
 from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.runs.config import configure, nested
@@ -75,10 +76,9 @@ def _rate(settings: dict[str, Any], seconds: float, rank: int = 0, size: int = 1
     learner = Learner(configure(settings), ranks=ranks)
     for _ in range(2):  # what is compiled is compiled
         learner.update()
-    each = learner.config.num_envs * learner.config.rollout_steps / timed(1e-9, train, learner, {})
-    # the same number of updates on all ranks
-    return timed(1e-9, _updates, learner, max(1, round(ranks.first(seconds / each))))
-
-
-def _updates(learner: Learner, count: int) -> int:
-    return sum(train(learner, {}) for _ in range(count))
+    began = time.perf_counter()
+    train(learner, {})
+    count = max(1, round(ranks.first(seconds / (time.perf_counter() - began))))  # the same on all ranks
+    began = time.perf_counter()
+    steps = sum(train(learner, {}) for _ in range(count))
+    return steps / (time.perf_counter() - began)

@@ -69,7 +69,7 @@ def on_worlds(env_id: str, num_envs: int, threads: int, steps: int) -> dict[str,
     from stable_baselines3.common.env_util import make_vec_env
 
     if env_id not in gymnasium.registry:
-        raise InputError(f"bench sb3: {env_id} is not one of Gymnasium's tasks, so nothing can be compared")
+        raise InputError(f"bench sb3: Gymnasium has no task {env_id}, so there is nothing to compare with")
     with python_warnings():
         envs = {"its own make_vec_env": make_vec_env(env_id, num_envs, seed=0)}
     for count in sorted({1, threads}):

@@ -25,7 +25,12 @@ class Options:
     )
     num_envs: int | None = option(None, "number of environments [env: 64; sb3: 128]", least=1, most=65_536)
     ranks: tuple[int, ...] = option(
-        (), "for train: numbers of processes for one run, compared with as many runs", metavar="N", several=True
+        (),
+        "for train: numbers of processes for one run, compared with as many runs",
+        least=1,
+        most=1024,
+        metavar="N",
+        several=True,
     )
     threads: int = option(2, "physics threads for env and sb3", least=1, most=1024)
     seconds: float = option(3.0, "time for each measurement", above=0, below=1e6, metavar="S")

@@ -236,7 +236,7 @@ def test_what_needs_set_const_and_does_not_get_it_is_refused(method, early):
             if method == "remember":
                 self.forget(np.arange(len(self.mass)))
 
-    says = rf"Forgetful.{method}: wrote body_mass, .*, and .*body_subtreemass.* call physics.set_const\(ids\) after"
+    says = rf"Forgetful.{method}: wrote body_mass, .*, but .*body_subtreemass.* call physics.set_const\(ids\) after"
     with pytest.raises(TaskError, match=says):
         laws.methods_return_what_the_contract_says(Forgetful)
 

@@ -165,7 +165,7 @@ def test_what_is_missing_or_wrong_is_one_line(shell):
     (shell.folder / "empty.py").write_text("import numpy\n")
     assert "defines no task" in refused("list --plugin empty.py")
     shutil.copy(robot, shell.folder / "again.py")
-    assert "has a task 'Robot-v0' already" in refused("list --plugin robot.py --plugin again.py")
+    assert "already has a task 'Robot-v0'" in refused("list --plugin robot.py --plugin again.py")
     assert "--plugin FILE.py" in refused("train robot.py")
     xml = shell.folder / "robot.xml"
     xml.write_text(xml.read_text().replace(' ctrlrange="-1 1"', ""))

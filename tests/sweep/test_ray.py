@@ -15,7 +15,7 @@ from pgcontrol.sweep.on import On
 from pgcontrol.sweep.ray_cluster import Ray
 from tests.sweep.nodes import identical, pair, typed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from pgcontrol.sweep.slurm import Slurm
 from pgcontrol.sweep.sweep import Cell
 from tests.sweep.nodes import identical, outcomes, pair, typed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 CONFIG = """
 ClusterName=test
