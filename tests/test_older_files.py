@@ -65,7 +65,7 @@ def test_a_sweep_is_reported_and_its_scores_are_said_to_be_older(old, capsys):
     sweep = old / "sweep" / "sweep.yaml"
     rows = (old / "sweep" / "sweep.jsonl").read_text()
     assert command("report", sweep) == 0
-    assert "from start states of its own" in (old / "sweep" / "sweep.md").read_text()
+    assert "from its own start states" in (old / "sweep" / "sweep.md").read_text()
     capsys.readouterr()
     assert command("compare", sweep, "--dry-run") == 0
     out = capsys.readouterr().out

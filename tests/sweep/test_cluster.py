@@ -126,9 +126,9 @@ def test_the_command_says_what_goes_on_and_cancels_it(sweep, tmp_path, quick, mo
         patch.setattr(cluster, "alive", interrupted)
         code, said = typed(*words)
     assert code == 130
-    assert "what is queued or runs goes on; --cancel ends it\n" in said
+    assert "queued and running jobs continue; --cancel ends them\n" in said
     assert f"stopped; to continue: pgcontrol compare {sweep.path}" in said
-    assert typed(*words, "--cancel") == (0, "4 jobs cancelled; what they came to stays\n")
+    assert typed(*words, "--cancel") == (0, "4 jobs cancelled; their checkpoints are kept\n")
     assert cluster.names() == {}
 
 

@@ -91,7 +91,7 @@ def test_rows_of_own_start_states_are_reported_as_such_and_alone(copied):
     aged(sweep, 4)
     found = report(sweep.path, clips="none")
     assert (len(found.queries.rows), found.missing, found.left_out) == (4, [], "")
-    assert "from start states of its own" in sweep.path.with_suffix(".md").read_text()
+    assert "from its own start states" in sweep.path.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 3])
