@@ -62,7 +62,8 @@ def test_who_won_by_how_much_and_how_sure(study):
     assert saying(together, "gaussian and bins (equal)", "HalfCheetah-v5")
     assert saying(together, "better", "bins", "Fork-v0")
     assert saying(together, "worse", "mixture", "Fork-v0")
-    assert saying(together, "not significantly different", "bins (P = 0.75)")  # over the two tasks: the mean of 1 and 6/12
+    # over the two tasks: the mean of 1 and 6/12
+    assert saying(together, "not significantly different", "bins (P = 0.75)")
 
 
 def test_what_failed_and_what_is_missing(study):
@@ -234,13 +235,13 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     lines, before = tables.lines(study), tables.lines(plain)
     told = [line for line in lines if line not in before]
     assert told == [
-        ("Fork-v0", "(SB3 PPO)", "202", *[""] * 6, "60 s a run; v2"),
+        ("Fork-v0", "(SB3 PPO)", "202", *[""] * 6, "60 s per run; v2"),
         ("Fork-v0", "(A2C)", "1,000", *[""] * 6, "reported"),
     ]
     assert [line for line in lines if line not in told] == before
     assert list(tables.summary(study)) == list(tables.summary(plain))
     figure = figures.scores(study, "Fork-v0")
-    assert 'class="reported"><title>SB3 PPO: 202, 60 s a run; v2</title>' in str(figure.drawing)
+    assert 'class="reported"><title>SB3 PPO: 202, 60 s per run; v2</title>' in str(figure.drawing)
     assert "Rows without dots: references." in figure.caption
     assert "reported" not in str(figures.scores(study, "HalfCheetah-v5").drawing)
     assert figures.profiles(study) == figures.profiles(plain)
