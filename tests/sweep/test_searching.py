@@ -266,7 +266,7 @@ def test_settings_that_no_run_may_have_together_are_a_trial_without_a_score(tmp_
 
 def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
     sweep = written(tmp_path, text(reference={"InvertedPendulum-v5": 5}))
-    with pytest.raises(InputError, match=r"reference: InvertedPendulum-v5 = 5: must be above \d+.*, the return without"):
+    with pytest.raises(InputError, match=r"reference: InvertedPendulum-v5 = 5: must be above \d+.*, the return"):
         search(sweep, Scripted())
 
 
