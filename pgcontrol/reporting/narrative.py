@@ -50,7 +50,7 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
         best.setdefault(listed([s.arm for s in first]) + " (equal)" * (len(first) > 1), []).append(env)
     led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
     hint = " (one seed only)" if all(len(s.scores) == 1 for found in ranked.values() for s in found) else ""
-    base, found = queries.sweep.baseline, []
+    base, claims = queries.sweep.baseline, list[str]()
     for side, words in ((1, "better"), (-1, "worse")):
         where: dict[tuple[str, ...], list[str]] = {}
         for arm in queries.arms():
@@ -58,11 +58,13 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
                 where.setdefault(envs, []).append(arm)
         if where:
             arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
-            found.append(f"Significantly {words} than the baseline {base}: {arms}.")
+            claims.append(f"Significantly {words} than the baseline {base}: {arms}.")
         elif side == 1 and any(s.ahead for arms in ranked.values() for s in arms):
-            found.append(f"No arm is significantly {words} than the baseline {base} on any task.")
+            claims.append(f"No arm is significantly {words} than the baseline {base} on any task.")
+    if not claims and len(best) > 1:
+        claims.append("No arm has the highest score on every task.")
     highest = f"Highest score{hint}: {'; '.join(led)}." if led else ""
-    lead, *more = [*found, highest] if found else [highest]
+    lead, *more = [*claims, highest]
     return Paragraph(lead, " ".join(filter(None, [*more, _together(queries), _against_references(queries, every)])))
 
 
@@ -73,7 +75,7 @@ def _first(ranked: list[Standing]) -> list[Standing]:
 
 def _against_references(queries: Queries, ranked: dict[str, list[Standing]]) -> str:
     """On which tasks the best arm reaches the best reference."""
-    found: dict[str, list[str]] = {"as much or more": [], "less, with it inside the interval,": [], "less": []}
+    found: dict[str, list[str]] = {"as much or more": [], "less, with the reference in its interval,": [], "less": []}
     more, within, less = found.values()
     for env in queries.envs():
         if others := queries.sweep.references.get(env):

@@ -73,7 +73,7 @@ def enough(queries: Queries) -> str:
         if most is not None:
             found.append(f"{most:,.0f} on {env}" if np.isfinite(most) else f"no number on {env}, where seeds are equal")
     about = "How noisy is the evaluation? The table compares the deviation between seeds with the standard error of a"
-    about = f"{about} score over its episodes. Enough episodes bring the error under {percent(SHARE)} of it."
+    about = f"{about} score over its episodes. Enough episodes bring the error under {percent(SHARE)} of the deviation."
     return f"{about} Enough for every arm: {listed(found)}." if found else ""
 
 

@@ -229,7 +229,7 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     study = Queries(dataclasses.replace(sweep, references=others), rows)
     assert saying(said(study), "bins", "A2C 1,000 (0 of 5 runs", "SB3 PPO 202 (3 of 5 runs")
     # the best arm's interval is 200 to 204
-    for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "inside the interval")):
+    for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "in its interval")):
         others = {"Fork-v0": [Reference("SB3 PPO", value)]}
         assert saying(said(Queries(dataclasses.replace(sweep, references=others), rows)), word, "Fork-v0")
     lines, before = tables.lines(study), tables.lines(plain)
