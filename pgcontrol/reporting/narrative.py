@@ -187,7 +187,7 @@ def _ways(queries: Queries, env: str) -> Paragraph:
         alike = shares[-1] - shares[0] < 0.005 and not any(ended for *_, ended in one)
         about = [arm if alike else f"{arm} (success {percent(share)}{ended})" for arm, share, ended in one]
         every = f" (success {percent(shares[0])})" if alike else ""
-        found.append(f"every run that succeeds uses only one of them with {listed(about)}{every}")
+        found.append(f"only one of them is used by every successful run of {listed(about)}{every}")
     if none:
         found.append(f"no run succeeds with {listed(none)}")
     if not found:
