@@ -79,7 +79,7 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(monkey
     for engine, package in {"slurm": "submitit", "ray": "ray"}.items():
         with pytest.raises(SystemExit, match="2"):
             main(["compare", str(tmp_path / "heads.yaml"), "--on", engine])
-        said = f"pgcontrol: --on {engine}: it needs {package}: pip install 'pgcontrol[{engine}]'\n"
+        said = f"pgcontrol: --on {engine}: needs {package}: pip install 'pgcontrol[{engine}]'\n"
         assert capsys.readouterr().err == said
 
 

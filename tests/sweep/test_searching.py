@@ -169,7 +169,7 @@ def test_a_journal_of_another_search_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, text(budget=1024))
     with pytest.raises(
-        InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*name another"
+        InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*use another"
     ):
         search(other, Scripted())
     assert len(rows(other)) == 8  # they stay, and are no trials of this one
