@@ -168,9 +168,7 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
 def test_a_journal_of_another_search_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, text(budget=1024))
-    with pytest.raises(
-        InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*use another"
-    ):
+    with pytest.raises(InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*use another"):
         search(other, Scripted())
     assert len(rows(other)) == 8  # they stay, and are no trials of this one
     shutil.rmtree(tmp_path / "search")
