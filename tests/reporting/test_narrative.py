@@ -117,6 +117,16 @@ def said(study: Queries) -> str:
     return " ".join(f"{p.lead} {p.rest}" for p in answer(study)).replace("\u00a0", " ")
 
 
+def test_the_first_sentence_is_the_answer_also_when_it_is_no(sweep):
+    assert answer(study_of(sweep))[0].lead == "Significantly better than the baseline gaussian: bins on Fork-v0."
+    equal = [{"return": float(score)} for score in range(100, 105)]
+    study = study_of(sweep, gaussian=equal, bins=equal, mixture=equal)
+    assert answer(study)[0].lead == "No arm is significantly better than the baseline gaussian on any task."
+    assert "P(better) is the probability that a run of an arm scores higher than a run of the baseline" in said(study)
+    without = Queries(dataclasses.replace(sweep, baseline=None), study.rows)
+    assert answer(without)[0].lead == "No arm has the highest score on every task."
+
+
 def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
     lent = {"algorithm.gamma": 0.99, "hidden": (64, 64), "seed": 3}
     rows = {
