@@ -137,7 +137,8 @@ def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> It
     unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
     for side, words in ((1, "above"), (0, "below")):
         if wholly := [s.arm for s in unsettled if s.better and s.better.won == side * s.better.pairs]:
-            yield f"Every run is {words} the baseline's, but so few runs are not significant: {listed(wholly)}."
+            few = "but with so few runs this is not significant"
+            yield f"Every run is {words} all runs of the baseline, {few}: {listed(wholly)}."
     if open_ := [s.arm for s in unsettled if s.better and 0 < s.better.won < s.better.pairs]:
         yield f"Not significantly different from the baseline: {listed(open_)}."
     if hints := [f"{s.arm} {short(s.score.estimate)}" for s in other if s.seeds < FEW]:

@@ -4,7 +4,7 @@ const tip = document.getElementById("tip");
 const hidden = new Set();
 let shown = null; // the chart whose numbers are in the tooltip, and the position: {svg, x, y}, as shares of width and height
 
-function words(value) { // like `short` in pgcontrol/runs/log.py
+function words(value) { // like `short` in pgcontrol/text.py
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   return size >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
