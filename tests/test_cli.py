@@ -72,7 +72,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("bench train --heads gausian", "unknown head 'gausian'; did you mean 'gaussian'?"),
         ("bench env --envs Hoper-v5", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'?"),
         ("train gym:HalfCheetah-v2", "unknown env 'gym:HalfCheetah-v2'"),
-        ("report .", ". is a folder: name a sweep's YAML file"),
+        ("report .", ". is a folder; give the YAML file of a sweep"),
         ("export . --out .", "--out .: must be a file, such as policy.onnx"),
     ],
 )

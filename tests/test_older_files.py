@@ -65,11 +65,11 @@ def test_a_sweep_is_reported_and_its_scores_are_said_to_be_older(old, capsys):
     sweep = old / "sweep" / "sweep.yaml"
     rows = (old / "sweep" / "sweep.jsonl").read_text()
     assert command("report", sweep) == 0
-    assert "from start states of its own" in (old / "sweep" / "sweep.md").read_text()
+    assert "from its own start states" in (old / "sweep" / "sweep.md").read_text()
     capsys.readouterr()
     assert command("compare", sweep, "--dry-run") == 0
     out = capsys.readouterr().out
     assert ", 0 of them done" in out
-    assert "scored from start states of their own" in out
+    assert "scored from their own start states" in out
     assert "other settings" not in out
     assert (old / "sweep" / "sweep.jsonl").read_text() == rows

@@ -43,7 +43,7 @@ class Bar:
         found = (self.estimate, self.low, self.high, *(value for value, _ in (*self.points, *self.faint)))
         return [value for value in found if value is not None]
 
-    def told(self) -> dict[str, Any]:
+    def data(self) -> dict[str, Any]:
         """The data of the bar for the page's script."""
         never = [f"{self.beyond} never"] if self.beyond else []
         says = [self.says, *(says for _, says in (*self.points, *self.faint)), *never]
@@ -64,7 +64,7 @@ def bars(label: str, rows: Sequence[Bar], title: str, ends: Ends = (None, None),
     drawn += [] if rule is None else [stroke("rule", x(rule), TOP, x(rule), bottom)]
     places = [(row, TOP + STEP * (i + 0.5)) for i, row in enumerate(rows)]
     drawn += [_bar(row, x, y) for row, y in places]
-    return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": [row.told() | {"y": y} for row, y in places]})
+    return Chart(label, drawn, (WIDTH, bottom + BOTTOM), {"rows": [row.data() | {"y": y} for row, y in places]})
 
 
 def _bar(row: Bar, x: Scale, middle: float) -> str:

@@ -1,4 +1,4 @@
-"""Engines that run jobs on other machines: whether they are here, and answer."""
+"""Engines that run jobs on other machines: checks that they are installed and answer."""
 
 import os
 import shutil
@@ -10,28 +10,28 @@ from pathlib import Path
 from pgcontrol.machine.processes import last_line
 from pgcontrol.options import InputError
 
-PATIENCE = 60.0  # seconds for an answer of Slurm's controller, which may be busy
+PATIENCE = 60.0  # seconds to wait for Slurm's controller, which may be busy
 
 
 def slurm(*words: str) -> str:
-    """What a command of Slurm's says.
+    """The output of a Slurm command.
 
     Raises:
-        InputError: there is no such command here, or it fails; one line with its last words.
+        InputError: the command does not exist or fails; the message has the last line of its output.
     """
     if shutil.which(words[0]) is None:
-        raise InputError(f"Slurm: no {words[0]} here: type this on a machine that submits jobs, or say --on local")
+        raise InputError(f"Slurm: {words[0]} not found: use a machine that can submit jobs, or --on local")
     try:
         ran = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
-        raise InputError(f"Slurm: {words[0]} had no answer within {PATIENCE:.0f} s") from None
+        raise InputError(f"Slurm: {words[0]} did not answer within {PATIENCE:.0f} s") from None
     if ran.returncode:
-        raise InputError(f"Slurm: {last_line(ran.stderr) or f'{words[0]} ended with {ran.returncode}'}")
+        raise InputError(f"Slurm: {last_line(ran.stderr) or f'{words[0]} ended with exit code {ran.returncode}'}")
     return ran.stdout
 
 
 def ray_address() -> str | None:
-    """Of the Ray cluster that this machine is part of, as Ray's own "auto" finds it; None where there is none."""
+    """Address of the Ray cluster that contains this machine, as Ray's "auto" finds it; None without one."""
     noted = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
         return os.environ.get("RAY_ADDRESS") or noted.read_text().strip() or None
@@ -40,13 +40,13 @@ def ray_address() -> str | None:
 
 
 def ray_cluster(address: str) -> str:
-    """HOST:PORT of a Ray cluster that takes connections; Ray itself waits minutes for one that is not there.
+    """HOST:PORT of a Ray cluster that accepts connections. Ray itself would wait minutes for a missing cluster.
 
     Args:
         address: HOST:PORT, or auto.
 
     Raises:
-        InputError: there is none.
+        InputError: no cluster answers.
     """
     found = (ray_address() if address == "auto" else address) or ""
     host, _, port = found.rpartition("/")[2].rpartition(":")
@@ -58,10 +58,10 @@ def ray_cluster(address: str) -> str:
 
 
 def require(module: str, extra: str) -> None:
-    """Make sure that the package of an engine is installed.
+    """Check that the package of an engine is installed.
 
     Raises:
         InputError: it is not.
     """
     if find_spec(module) is None:
-        raise InputError(f"--on {extra}: it needs {module}: pip install 'pgcontrol[{extra}]'")
+        raise InputError(f"--on {extra}: needs {module}: pip install 'pgcontrol[{extra}]'")

@@ -11,12 +11,12 @@ from pgcontrol.options import InputError
 
 @contextmanager
 def alone(path: Path, refusal: str) -> Generator[int]:
-    """Lock an existing file or folder for this process, and for children that inherit the open file, which is yielded.
+    """Lock an existing file or folder for this process and for children that inherit the yielded file descriptor.
 
     Raises:
         InputError: another process has locked it; the message is `refusal`.
     """
-    # over NFS, only a file that is open for writing can be locked
+    # over NFS, a file can only be locked if it is open for writing
     mode = os.O_RDWR if path.is_file() and os.access(path, os.W_OK) else os.O_RDONLY
     fd = os.open(path, mode | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would block
     try:
@@ -34,7 +34,7 @@ def alone(path: Path, refusal: str) -> Generator[int]:
 
 
 def taken(path: Path) -> bool:
-    """Whether a process has locked it."""
+    """Whether a process has locked a file or folder."""
     try:
         with alone(path, "taken"):
             return False

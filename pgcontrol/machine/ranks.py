@@ -1,4 +1,4 @@
-"""Processes that train one policy together (ranks), as torchrun starts them, and how tensors pass between them."""
+"""Ranks: processes that train one policy together, started by torchrun, and the exchange of tensors between them."""
 
 import os
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from pgcontrol.options import InputError
 
-PATIENCE = timedelta(hours=2)  # rank 0 evaluates and renders meanwhile; a process that died is noticed at once
-STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what torchrun tells each process
+PATIENCE = timedelta(hours=2)  # others wait while rank 0 evaluates and renders; a dead process is noticed immediately
+STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # environment variables that torchrun sets
 
 
 class RankLost(RuntimeError):
@@ -21,13 +21,13 @@ class RankLost(RuntimeError):
 
 
 class Ranks:
-    """W processes. Each has an equal part of the rows of what they share, in the order of their ranks.
+    """W processes. Each has an equal part of the rows of shared data, in the order of the ranks.
 
-    Every method but `rows` and `require_even` is collective: all ranks call it, in the same order. One process alone is
-    the case W = 1, in which they give back what they are given.
+    All methods except `rows` and `require_even` are collective: all ranks call them in the same order. A single process
+    is the case W = 1, in which these methods return their arguments.
 
     Attributes:
-        rank: this process's number. Rank 0 alone writes and prints.
+        rank: number of this process. Only rank 0 writes and prints.
         size: W.
     """
 
@@ -40,36 +40,36 @@ class Ranks:
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def require_even(self, name: str, count: int) -> None:
-        """Refuse a setting that the ranks cannot share evenly.
+        """Check that the ranks can share `count` evenly.
 
         Raises:
-            InputError: one line that names it and the nearest values that would do.
+            InputError: they cannot; names the setting and the nearest valid values.
         """
         if count % self.size:
             less = count // self.size * self.size
             near = " or ".join(str(n) for n in (less, less + self.size) if n)
-            raise InputError(f"{name} = {count}: {self.size} processes cannot share it evenly; {near} would do")
+            raise InputError(f"{name} = {count}: must be a multiple of the {self.size} processes, such as {near}")
 
     def join(self, part: Tensor, dim: int = 0) -> Tensor:
-        """The parts of all ranks, one after the other along a dimension."""
+        """Concatenate the parts of all ranks along a dimension."""
         if self.size == 1:
             return part
         sent = part.contiguous()
-        if sent.dtype == torch.bool:  # gloo knows none
+        if sent.dtype == torch.bool:  # gloo does not support bool
             return self.join(sent.view(torch.uint8), dim).view(torch.bool)
         parts = [torch.empty_like(sent) for _ in range(self.size)]
         self._call(distributed.all_gather, parts, sent)
         return torch.cat(parts, dim)
 
     def objects(self, part: Any) -> list[Any]:
-        """What each rank has, in order."""
+        """The objects of all ranks, in order."""
         parts = [part] * self.size
         if self.size > 1:
             self._call(distributed.all_gather_object, parts, part)
         return parts
 
     def mean(self, x: Tensor) -> Tensor:
-        """The mean over ranks; to the bit the same on all."""
+        """The mean over ranks; bitwise equal on all."""
         if self.size == 1:
             return x
         total = x.clone()
@@ -77,21 +77,21 @@ class Ranks:
         return total / self.size
 
     def first(self, x: Any) -> Any:
-        """What rank 0 has."""
-        said = [x]
+        """The object of rank 0."""
+        objects = [x]
         if self.size > 1:
-            self._call(distributed.broadcast_object_list, said)
-        return said[0]
+            self._call(distributed.broadcast_object_list, objects)
+        return objects[0]
 
     def agree(self, tensors: list[Tensor]) -> None:
-        """Give the tensors the values that they have on rank 0, in place."""
+        """Copy the values of the tensors from rank 0, in place."""
         for tensor in tensors if self.size > 1 else ():
             self._call(distributed.broadcast, tensor, 0)
 
     def _call(self, function: Callable[..., Any], *args: Any) -> None:
         try:
             function(*args)
-        except RuntimeError as error:  # gloo and nccl raise no narrower one
+        except RuntimeError as error:  # gloo and nccl raise no more specific error
             raise RankLost(f"another of the {self.size} processes of this run has ended") from error
 
 
@@ -105,9 +105,9 @@ def started() -> bool:
 
 
 def meet() -> Ranks:
-    """The ranks that torchrun has started, this one among them; without it, one process alone.
+    """Join the ranks that torchrun has started; without torchrun, `ALONE`.
 
-    Processes that this one starts later do not count as ranks.
+    Processes that this one starts later are not ranks.
     """
     if distributed.is_initialized():
         return Ranks(distributed.get_rank(), distributed.get_world_size())
@@ -121,13 +121,13 @@ def meet() -> Ranks:
 
 
 def speaks() -> bool:
-    """Whether this process is the first of the ranks to say why the run ends: one line is enough."""
+    """Whether this process is the first rank that reports why the run ends, so that only one line is printed."""
     if _store is None and not started():
         return True
     store = _store or _meeting_place()[0]
     try:
         return store.add("pgcontrol/said", 1) == 1
-    except RuntimeError:  # the place is gone, and with it whoever could have said it
+    except RuntimeError:  # the store is gone, so no other rank can report it
         return True
 
 

@@ -9,22 +9,22 @@ from types import FrameType
 from typing import Self
 
 HANGUP = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []  # the terminal was closed; not on all platforms
-# what batch systems send before a job's time is up
+# sent by batch systems before a job's time limit
 NOTICE = [signal.SIGUSR2] if hasattr(signal, "SIGUSR2") else []
 STOPPED = 130  # exit code after a stop by a signal, as in shells
-ECHO = 2.0  # seconds within which a launcher passes a signal on
+ECHO = 2.0  # seconds within which a launcher passes on a signal
 PARENT = "PGCONTROL_PARENT"  # environment variable: the id of a process; its children stop when it ends
 
 
 class Interrupt(ExitStack):
     """Ctrl-C, SIGTERM and a hang-up ask the loop to stop after the current update; a second Ctrl-C stops immediately.
 
-    If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers. Then a
-    batch system's notice counts, too; without a parent it is left to the program around.
+    If `PARENT` is set, the end of the parent process has the same effect, so a killed parent leaves no workers, and so
+    has a batch system's notice. Without a parent, the notice is left to the calling program.
     """
 
     def __init__(self, echoed: bool = False) -> None:
-        """`echoed`: a launcher passes on the Ctrl-C that the terminal sends, too; both are one."""
+        """`echoed`: a launcher also passes on the terminal's Ctrl-C; the two signals count as one."""
         super().__init__()
         self.signal: int | None = None
         self._echo, self._heard = ECHO if echoed else 0.0, 0.0

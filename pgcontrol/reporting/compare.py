@@ -1,4 +1,4 @@
-"""`pgcontrol.compare` and `pgcontrol.report`: from a sweep's YAML to its rows, tables and page."""
+"""`pgcontrol.compare` and `pgcontrol.report`: from the YAML of a sweep to its rows, tables and page."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from pgcontrol.text import count
 
 
 class NoResults(InputError):
-    """A sweep has no row yet."""
+    """The sweep has no row yet."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Comparison:
     """A sweep, its rows, and the report of them.
 
     Attributes:
-        queries: the sweep and its rows, to be asked.
-        page: the report; None where there is no row, or after a dry run.
-        missing: names of the runs without a row: of a dry run, what would run.
-        failed: run -> why it has no row.
-        seconds: that the missing runs were expected to take, one after the other; None where nothing was measured.
-        left_out: how many rows in the file are not of this sweep as it is asked now, and why; empty where none.
+        queries: queries on the sweep and its rows.
+        page: path of the report; None without any row, or after a dry run.
+        missing: names of the runs without a row; after a dry run, of the runs that would be made.
+        failed: run -> error message.
+        seconds: expected total duration of the missing runs, one after the other; None if nothing was measured.
+        left_out: how many rows of the file do not match the sweep as it is now, and why; empty if none.
     """
 
     queries: Queries
@@ -46,25 +46,25 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """1 when a run failed."""
+        """1 if a run failed, otherwise 0."""
         return int(bool(self.failed))
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a run, such as `pandas.DataFrame` takes; the columns of NAME.csv."""
+        """One row per run, for example for `pandas.DataFrame`; the columns are those of NAME.csv."""
         return [dict(zip(tables.RUNS, line, strict=True)) for line in tables.runs(self.queries)]
 
     def summary(self) -> list[dict[str, Any]]:
-        """A row for each task and arm, with interquartile mean and interval; the columns of NAME.summary.csv."""
+        """One row for each task and arm; the columns are those of NAME.summary.csv."""
         return [dict(zip(tables.SUMMARY, line, strict=True)) for line in tables.summary(self.queries)]
 
 
 @takes(CompareOptions)
 def compare(options: CompareOptions) -> Comparison:
-    """Run what a sweep of arms and seeds still misses, after its search, and write its tables and its report.
+    """Run the missing trials and runs of a sweep, and write its tables and its report.
 
     Raises:
-        InputError: the file, a run of it or a setting is wrong, or the engine is not there.
-        KeyboardInterrupt: it was stopped; the same call goes on.
+        InputError: the file, one of its runs or a setting is invalid, or the engine is not available.
+        KeyboardInterrupt: it was stopped; the same call continues.
     """
     sweep, console = read_sweep(options.sweep), Terminal(quiet=options.quiet, highlight=False)
     where = options.runs or Path("runs") / options.sweep.stem
@@ -75,14 +75,14 @@ def compare(options: CompareOptions) -> Comparison:
         return _compared(options, sweep, executor, where, console)
     except KeyboardInterrupt:
         if executor.outlasts:
-            console.print("what is queued or runs goes on; --cancel ends it", markup=False)
+            console.print("queued and running jobs continue; --cancel ends them", markup=False)
         raise
 
 
 def _cancelled(sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
     if not executor.outlasts:
-        raise InputError("--cancel: runs on this machine end with the compare that began them; say --on slurm or ray")
-    console.print(f"{count(executor.cancel(where), 'job')} cancelled; what they came to stays", markup=False)
+        raise InputError("--cancel: local runs end with the compare that started them; add --on slurm or --on ray")
+    console.print(f"{count(executor.cancel(where), 'job')} cancelled; their checkpoints are kept", markup=False)
     queries = Queries(sweep, results.read(sweep), where)
     return Comparison(queries, None, [cell.name for cell in sweep.cells if cell.key not in queries.rows])
 
@@ -96,7 +96,7 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
         say(f"search: done, see {file}")
     elif sweep.search:
         searched = search(sweep, executor, where / "search", say, dry)
-        sweep = read_sweep(options.sweep)  # with the settings that were found
+        sweep = read_sweep(options.sweep)  # now with the settings that were found
     if options.search_only or not (searched or dry):
         queries = Queries(sweep, results.reported(sweep), where)
         missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
@@ -114,11 +114,11 @@ def carry_out(
     dry: bool = False,
     again: str | None = None,
 ) -> Comparison:
-    """Run the cells that have no row yet; write tables now and then meanwhile, and the report at the end.
+    """Run the cells that have no row yet; write the tables regularly, and the report at the end.
 
     Args:
         sweep, executor, where, console, dry, again: see `pgcontrol.sweep.compare.run`.
-        clips: of which runs the report has videos; see `publish`.
+        clips: see `publish`.
     """
     written: Path | None = None
 
@@ -137,11 +137,11 @@ def carry_out(
 
 @takes(ReportOptions)
 def report(options: ReportOptions) -> Comparison:
-    """Write the tables and the report of a sweep from the rows there are; nothing is run.
+    """Write the tables and the report of a sweep from its existing rows, without any run.
 
     Raises:
         NoResults: there is no row yet.
-        InputError: the file or a setting is wrong.
+        InputError: the file or a setting is invalid.
     """
     path, sweep = options.sweep, sweep_of(options.sweep)
     done = results.reported(sweep)
@@ -150,7 +150,7 @@ def report(options: ReportOptions) -> Comparison:
         why = f" ({left_out})" if left_out else ""
         raise NoResults(f"no results for {path} yet{why}; pgcontrol compare {path} runs them")
     where = options.runs or Path("runs") / path.stem
-    results.refresh(sweep, done, where)  # not kept: a sweep may be at work, and adding rows
+    results.refresh(sweep, done, where)  # not saved, because a running sweep may be adding rows
     queries, console = Queries(sweep, done, where), Terminal(quiet=options.quiet, highlight=False)
     written = publish(queries, options.clips, lambda line: console.print(line, markup=False, soft_wrap=True))
     missing = [cell.name for cell in sweep.cells if cell.key not in done]
@@ -158,26 +158,26 @@ def report(options: ReportOptions) -> Comparison:
 
 
 def sweep_of(path: Path) -> Sweep:
-    """The sweep of a file, to be reported.
+    """The sweep of a file, for a report.
 
     Raises:
-        InputError: the file or a setting is wrong.
+        InputError: the file or a setting is invalid.
     """
     if not path.name:
-        raise InputError(f"{path} is a folder: name a sweep's YAML file")
+        raise InputError(f"{path} is a folder; give the YAML file of a sweep")
     return read_sweep(path, checked=not results.foreign_plugins(path.with_suffix(".jsonl")))
 
 
 def publish(queries: Queries, clips: str, say: Callable[[str], object]) -> Path | None:
-    """Tables, videos and NAME.html of the rows and trials there are; what cannot be filmed is left out, and said.
+    """Write the tables, videos and NAME.html of the existing rows and trials; videos that fail are left out.
 
     Args:
-        queries: of the sweep's rows.
-        clips: some, all or none: of which runs there are videos.
-        say: hears what is filmed, and what cannot be.
+        queries: the sweep and its rows.
+        clips: which runs get videos: some, all or none.
+        say: called with progress and with the reason if a video cannot be made.
 
     Returns:
-        The page; None where there is no row nor trial yet: tables and report of other settings, if there are any, stay.
+        Path of the page; None without any row or trial. Existing tables and reports of other settings are then kept.
     """
     if not (queries.rows or queries.trials):
         return None

@@ -1,4 +1,4 @@
-"""Curves of an arm over its runs: their IQM, its band, and how many runs that is of."""
+"""Curves of an arm over its runs: their IQM, its band, and the number of runs."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -15,31 +15,30 @@ from pgcontrol.text import count
 
 
 class Seeds(NamedTuple):
-    """How many runs an arm has on a task.
+    """The number of runs of an arm on a task.
 
     Attributes:
-        drawn: those that know what is drawn.
-        all: all of them.
+        drawn: the runs that have the metric that is drawn.
     """
 
     drawn: int
     all: int
 
-    def told(self, thing: str = "seed") -> str:
-        """5 seeds, or 3 of 5 seeds."""
+    def words(self, thing: str = "seed") -> str:
+        """As text: 5 seeds, or 3 of 5 seeds."""
         return (f"{self.drawn} of " if self.drawn < self.all else "") + count(self.all, thing)
 
 
 def alone(seeds: Sequence[Seeds]) -> bool:
-    """Whether no task has a second run: there is nothing to resample, so no interval."""
+    """Whether no task has a second run, so that there is no interval."""
     return all(n.drawn == 1 for n in seeds)
 
 
 class Curve(NamedTuple):
-    """An arm's IQM with its bootstrap band, which there is none of where a seed is `alone`.
+    """The IQM of an arm with its bootstrap band; without a band if the seeds are `alone`.
 
     Attributes:
-        seeds: one for each task.
+        seeds: one entry per task.
     """
 
     line: Line
@@ -48,12 +47,12 @@ class Curve(NamedTuple):
 
 @lru_cache(maxsize=256)
 def over_steps(queries: Queries, env: str, metric: str) -> list[Curve]:
-    """A metric of the log over environment steps, of each arm that has a run which knows of it."""
+    """A metric of the log over environment steps, for each arm that has it."""
     return _over(queries, env, metric, dict.fromkeys(queries.arms(env), queries.grid(queries.on(env))))
 
 
 def over_time(queries: Queries, env: str) -> list[Curve]:
-    """The return over seconds of training, up to the end of an arm's median run."""
+    """The return over seconds of training, up to the median duration of an arm's runs."""
     ends = {arm: np.median([row.seconds for row in queries.of(env, arm)]) for arm in queries.arms(env)}
     return _over(queries, env, RETURN, {arm: np.linspace(0, end, CHART_POINTS) for arm, end in ends.items()}, seconds)
 
@@ -61,13 +60,13 @@ def over_time(queries: Queries, env: str) -> list[Curve]:
 def _over(
     queries: Queries, env: str, metric: str, grids: dict[str, np.ndarray], at: Callable[[Row], np.ndarray] = steps
 ) -> list[Curve]:
-    """A metric of each arm that has a run which knows of it, over the arm's grid of places `at` which points are."""
+    """A metric of each arm that has it, over the arm's grid in the coordinate `at`."""
     found = [(arm, x, queries.curves(queries.of(env, arm), metric, x, at)) for arm, x in grids.items()]
     return [_curve(queries, arm, x, {env: runs}) for arm, x, runs in found if len(runs)]
 
 
 def over_budgets(queries: Queries) -> list[Curve]:
-    """The normalised return over shares of each task's budget, of each arm that has a return on every task."""
+    """The normalised return over the share of each task's budget, for each arm with a return on every task."""
     shares, found = np.linspace(0, 1, CHART_POINTS), []
     grids = {env: shares * max(row.budget for row in queries.on(env)) for env in queries.envs()}
     for arm in queries.arms():
@@ -79,13 +78,13 @@ def over_budgets(queries: Queries) -> list[Curve]:
 
 
 def _curve(queries: Queries, arm: str, x: np.ndarray, tasks: dict[str, np.ndarray]) -> Curve:
-    """Of an arm's runs, [n, P] of each task."""
+    """The curve of an arm from its runs, [n, P] for each task."""
     seeds = [Seeds(len(runs), len(queries.of(env, arm))) for env, runs in tasks.items()]
     return curve(queries, arm, x, iqm_band(*tasks.values()), seeds)
 
 
 def curve(queries: Queries, arm: str, x: np.ndarray, band: Sequence[np.ndarray], seeds: list[Seeds]) -> Curve:
-    """An arm's curve, from its middle, lower and upper values, [P] each; no band where each task has one run alone."""
+    """The curve of an arm from its middle, lower and upper values, [P] each; no band if each task has one run."""
     middle, low, high = band
     bounds = (None, None) if alone(seeds) else (low, high)
     return Curve(Line(arm, queries.colour(arm), x, middle, *bounds), seeds)

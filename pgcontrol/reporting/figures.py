@@ -1,4 +1,4 @@
-"""Every chart of a report, from the rows of a sweep: a title, the drawing, and what it is a drawing of, with n."""
+"""The charts of a report, from the rows of a sweep: each with a title and a caption that gives n."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,26 +22,26 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.text import count, short
 
 STEPS = "environment steps"
-DECADES = 100.0  # values that span more than this factor are shown on a logarithmic axis, where nobody says
-ACROSS = 3  # charts side by side in a file
+DECADES = 100.0  # values that span more than this factor get a logarithmic axis by default
+ACROSS = 3  # charts per row in a file
 # metric -> its meaning, and whether its axis is logarithmic
 HEALTH = {
-    "train/kl": ("KL of an update, nats a choice", True),
-    "train/approx_kl": ("KL of an update, the rule's own estimate", True),
+    "train/kl": ("KL of an update, nats per choice", True),
+    "train/approx_kl": ("KL of an update, estimated by the algorithm", True),
     "train/clip_fraction": ("share of clipped samples", False),
     "train/explained_variance": ("explained variance of the critic", False),
-    "train/entropy_loss": ("minus the entropy, nats a choice", False),
+    "train/entropy_loss": ("negative entropy, nats per choice", False),
     "health/sensitivity": ("sensitivity: RMS score per joint", True),
     "health/noise_scale": ("gradient noise scale, samples", True),
 }
 
 
 class Figure(NamedTuple):
-    """A drawing and its words.
+    """A chart and its caption.
 
     Attributes:
-        drawing: its label is the figure's title.
-        arm: the arm that it is hidden with, where it shows only one.
+        drawing: its label is the title of the figure.
+        arm: the arm, if the figure shows only one; the figure is hidden together with it.
     """
 
     drawing: Chart
@@ -50,32 +50,32 @@ class Figure(NamedTuple):
 
 
 def counts(drawn: Mapping[str, Sequence[Seeds]]) -> str:
-    """n of every arm, one `Seeds` a task, as every caption says it."""
+    """n of every arm as text for a caption, from one `Seeds` per task."""
     several = max(map(len, drawn.values())) > 1
-    found = {arm: _several(seeds) if several else seeds[0].told() for arm, seeds in drawn.items()}
+    found = {arm: _several(seeds) if several else seeds[0].words() for arm, seeds in drawn.items()}
     ((common, _),) = Counter(found.values()).most_common(1)
     others: dict[str, list[str]] = {}
     for arm, n in found.items():
         if n != common:
             others.setdefault(n if several else n.rpartition(" ")[0], []).append(arm)
-    told = f"n = {common}" + (f" ({'; '.join(f'{n}: {listed(arms)}' for n, arms in others.items())})" if others else "")
+    text = f"n = {common}" + (f" ({'; '.join(f'{n}: {listed(arms)}' for n, arms in others.items())})" if others else "")
     if alone := [arm for arm, seeds in drawn.items() if curves.alone(seeds)]:
-        why = f"one seed {'a task' if several else 'only'}, so no interval"
-        told += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
+        why = f"one seed {'per task' if several else 'only'}, so no interval"
+        text += f": {why}" if len(alone) == len(drawn) else f"; {why}: {listed(alone)}"
     elif not several and min(seeds[0].drawn for seeds in drawn.values()) < FEW:
-        told += "; with two seeds an interval is the range of the runs"
-    return told + "."
+        text += "; with two seeds an interval is the range of the runs"
+    return text + "."
 
 
 def _several(seeds: Sequence[Seeds]) -> str:
-    """Over tasks: how often the same, or, where they differ, all together."""
+    """n over several tasks: the number of tasks times n, or, if n differs, the total."""
     if len(set(seeds)) == 1:
-        return f"{count(len(seeds), 'task')} × {seeds[0].told()}"
-    return Seeds(sum(n.drawn for n in seeds), sum(n.all for n in seeds)).told("run")
+        return f"{count(len(seeds), 'task')} × {seeds[0].words()}"
+    return Seeds(sum(n.drawn for n in seeds), sum(n.all for n in seeds)).words("run")
 
 
 def _every(queries: Queries, arms: Iterable[str], *envs: str) -> dict[str, list[Seeds]]:
-    """Of arms, for drawings that leave no run out."""
+    """The seeds of arms in a chart of all runs."""
     runs = {arm: [len(queries.of(env, arm)) for env in envs] for arm in arms}
     return {arm: [Seeds(n, n) for n in found] for arm, found in runs.items()}
 
@@ -85,19 +85,19 @@ def scores(queries: Queries, env: str) -> Figure:
     rows = []
     for arm in queries.arms(env):
         runs, score = queries.of(env, arm), standings.standing(queries, env, arm).score
-        known, told = (score, str(score)) if len(runs) > 1 else (score[:1], short(score.estimate))
+        known, estimate = (score, str(score)) if len(runs) > 1 else (score[:1], short(score.estimate))
         points = [(row.score, _seed(row)) for row in runs if not row.diverged]
         faint = [(row.score, f"{_seed(row)}, diverged") for row in runs if row.diverged]
-        bar = Bar(arm, queries.colour(arm), *known, points=points, faint=faint, says=f"{told}, n = {len(runs)}")
+        bar = Bar(arm, queries.colour(arm), *known, points=points, faint=faint, says=f"{estimate}, n = {len(runs)}")
         rows.append(bar)
     others = queries.sweep.references.get(env, ())
     rows += [Bar(r.name, "reported", r.value, arm=False, says=f"{short(r.value)}, {r.about}") for r in others]
     base = queries.scores(env, queries.sweep.baseline)
     rule = float(iqm(np.array(base))) if base else None
-    line = "; the dashed line is the baseline's" if base else ""
-    more = " Hollow: diverged." if any(bar.faint for bar in rows) else ""
-    more += " Without dots: figures of others." if others else ""
-    about = f"Dots are runs, the bar is the IQM in its 95\u00a0% interval{line}.{more}"
+    line = "; the dashed line is the baseline" if base else ""
+    more = " Hollow dots: diverged." if any(bar.faint for bar in rows) else ""
+    more += " Rows without dots: references." if others else ""
+    about = f"Dots are runs, the mark is the IQM, the bar is its 95\u00a0% interval{line}.{more}"
     drawing = bars(f"{env}: final score", _best(rows), "return of the final policy's mode", rule=rule)
     return Figure(drawing, f"{about} {counts(_every(queries, queries.arms(env), env))}")
 
@@ -107,7 +107,7 @@ def _seed(row: Row) -> str:
 
 
 def improvement(queries: Queries, *envs: str) -> Figure | None:
-    """P(a run beats one of the baseline): on a task, or the mean over several for arms that share two with it."""
+    """P(better) on one task, or its mean over several tasks for arms that share two tasks with the baseline."""
     base, several = queries.sweep.baseline, len(envs) > 1
     pairs = {arm: queries.pairs(arm, envs) for arm in queries.arms() if arm != base}
     pairs = {arm: found for arm, found in pairs.items() if len(found) > several}
@@ -120,21 +120,20 @@ def improvement(queries: Queries, *envs: str) -> Figure | None:
         better = standings.improvement(found)
         says = f"{better}, {len(found)} tasks" if several else str(better)
         rows.append(Bar(arm, queries.colour(arm), better.interval.estimate, *better.bounds, says=says))
-    title = f"{'All tasks' if several else envs[0]}: does it beat the baseline?"
-    axis = f"P(a run beats one of {base}){', mean over tasks' * several}"
-    caption = "Runs are resampled within their task." if several else "0.5 is no difference."
+    title = f"{'All tasks' if several else envs[0]}: P(better)"
+    axis = f"P(a run beats a run of {base}){', mean over tasks' * several}"
+    caption = "Runs are resampled within their task; 0.5 is no difference." if several else "0.5 is no difference."
     return Figure(bars(title, _best(rows), axis, (0.0, 1.0), 0.5), f"{caption} {counts(seeds)}")
 
 
 def _best(rows: Iterable[Bar]) -> list[Bar]:
-    """Best first."""
     return sorted(rows, key=lambda bar: -(bar.estimate or 0.0))
 
 
 def learning(queries: Queries, env: str) -> Iterator[Figure]:
-    """Return over steps, and over wall time; nothing where no episode ended in training."""
-    about = "IQM over seeds of the mean return of the last 100 training episodes, with its 95\u00a0% bootstrap band."
-    same = "The same over the time it took, to the median run's end."
+    """Return over steps and over wall time; nothing if no episode ended in training."""
+    about = "Mean return of the last 100 training episodes: IQM over seeds with its 95\u00a0% bootstrap band."
+    same = "The same return over wall time, up to the median duration of the runs."
     if steps := curves.over_steps(queries, env, RETURN):
         yield _curves(f"{env}: return", steps, Axes(STEPS, "return"), about)
         time = curves.over_time(queries, env)
@@ -142,49 +141,49 @@ def learning(queries: Queries, env: str) -> Iterator[Figure]:
 
 
 def learning_together(queries: Queries) -> Figure | None:
-    """Normalised learning curves over all tasks, stratified."""
+    """Learning curves of the normalised return over all tasks, stratified by task."""
     envs = queries.envs()
     found = curves.over_budgets(queries) if len(envs) > 1 else []
     if not found:
         return None
     scale = f"0 is the first return, 1 is {queries.whose(*envs)} final score."
-    about = f"{scale} IQM over the runs of {len(envs)} tasks, band: stratified bootstrap."
+    about = f"{scale} IQM over the runs of {len(envs)} tasks; the band is a stratified bootstrap."
     return _curves("All tasks: normalised return", found, Axes("share of the budget", "normalised return"), about)
 
 
 def profiles(queries: Queries) -> Figure | None:
-    """Share of runs above a score, of the arms that have run on every task."""
+    """Share of runs above a score, for the arms with runs on every task."""
     envs = queries.envs()
     arms = [arm for arm in queries.arms() if all(queries.of(env, arm) for env in envs)]
     if not arms:
         return None
     tasks = {arm: [queries.normalised(env, np.array(queries.scores(env, arm))) for env in envs] for arm in arms}
     every = np.concatenate([s for scores in tasks.values() for s in scores])
-    # both sides of every score: the steps of a profile are upright
+    # both sides of every score, so that the steps of a profile are vertical
     wide = max(float(np.ptp(every)), 1.0)
     ends = [min(0.0, every.min()) - 0.02 * wide, every.max() + 0.02 * wide]
     tau = np.unique(np.concatenate([ends, every, every - 1e-6 * wide]))
     seeds = _every(queries, arms, *envs)
     found = [curves.curve(queries, arm, tau, profile(scores, tau), seeds[arm]) for arm, scores in tasks.items()]
     missing = [arm for arm in queries.arms() if arm not in arms]
-    left_out = f" Left out, having run on some tasks only: {listed(missing)}." if missing else ""
+    left_out = f" Not shown, because they have runs on some tasks only: {listed(missing)}." if missing else ""
     title = "Performance profile" + (f": {envs[0]}" if len(envs) == 1 else f" over {len(envs)} tasks")
     axes = Axes("normalised score τ", "share of runs", ends=(0.0, 1.0))
-    about = "The share of runs that score above τ; higher is better everywhere. 0 is the first return, 1 is"
+    about = "The share of runs that score above τ; higher is better. 0 is the first return, 1 is"
     return _curves(title, found, axes, f"{about} {queries.whose(*envs)} IQM.", left_out)
 
 
 def thresholds(queries: Queries, env: str) -> Iterator[Figure]:
-    """Steps and seconds to the goal."""
+    """Steps and seconds until the goal was reached."""
     if (goal := queries.goal(env)) is None:
         return
     found = {arm: queries.reaches(env, arm, goal.value) for arm in queries.arms(env)}
-    about = f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the bar is the median; k×∞: k runs never reached it."
+    about = f"{goal.why[0].upper()}{goal.why[1:]}. Dots are runs, the mark is the median; k×∞: k runs never reached it."
     for i, (what, unit) in enumerate((("steps", STEPS), ("seconds", "seconds of training"))):
         rows = []
         for arm, reaches in found.items():
             median = reaches.medians[i] if np.isfinite(reaches.medians[i]) else None
-            points = [(value, f"a run: {short(value)} {unit}") for value in reaches[i] if np.isfinite(value)]
+            points = [(value, f"one run: {short(value)} {unit}") for value in reaches[i] if np.isfinite(value)]
             runs = len(reaches.steps)
             says = f"{reaches.reached} of {count(runs, 'run')} reached {short(goal.value)}"
             rows.append(Bar(arm, queries.colour(arm), median, points=points, beyond=runs - reaches.reached, says=says))
@@ -194,7 +193,7 @@ def thresholds(queries: Queries, env: str) -> Iterator[Figure]:
 
 
 def over_training(queries: Queries, env: str, metric: str, title: str, log: bool | None = None) -> Figure | None:
-    """A metric of the log, all arms; on a logarithmic axis, a linear one, or as the data ask."""
+    """A metric of the log for all arms, on a logarithmic or a linear axis; None: depends on the data."""
     found = curves.over_steps(queries, env, metric)
     if not found:
         return None
@@ -207,18 +206,18 @@ def over_training(queries: Queries, env: str, metric: str, title: str, log: bool
 
 
 def health(queries: Queries, env: str) -> Iterator[Figure]:
-    """What the updates did, and whatever else the YAML asks for."""
+    """Metrics of the updates, and the `plots` of the YAML."""
     asked = {metric: (metric, None) for metric in queries.sweep.plots if metric not in HEALTH and metric != "train/std"}
     known = set().union(*(row.curves for row in queries.on(env)))
     for metric, (title, log) in (HEALTH | asked).items():
         if metric == "train/approx_kl" and "train/kl" in known:
-            continue  # the same, less exact
+            continue  # the same metric, less exact
         if figure := over_training(queries, env, metric, title, log):
             yield figure
 
 
 def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
-    """Deviation of the decoded actions at the rollout's states, joint by joint and arm by arm."""
+    """Standard deviation of the decoded actions at the rollout's states, a figure per arm with a curve per joint."""
     for arm in queries.arms(env):
         rows = [row for row in queries.of(env, arm) if row.spread]
         if not rows:
@@ -230,9 +229,9 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
         names = queries.joints(env, len(joints))
         drawn = [Line("the narrowest", queries.colour(arm), grid, joints.min(0), arm=False)]
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
-        limit, n = Limits().share, Seeds(len(rows), len(queries.of(env, arm))).told()
+        limit, n = Limits().share, Seeds(len(rows), len(queries.of(env, arm))).words()
         marks = [
-            (at.step, limit, f"seed {row.seed}: narrow from step {at.step:,} on, joints {at.joints}")
+            (at.step, limit, f"seed {row.seed}: narrow from step {at.step:,}, joints {at.joints}")
             for row in rows
             if (at := queries.sharp(row))
         ]
@@ -247,7 +246,7 @@ def _curves(title: str, found: Sequence[Curve], axes: Axes, about: str, more: st
 
 
 def plot(queries: Queries) -> str:
-    """A file of curves over training: a chart for each metric that the YAML asks for and each task."""
+    """SVG of curves over training: a chart for each task and each of the return and the `plots` of the YAML."""
     envs, rows, drawn = queries.envs(), list[list[Chart]](), set[str]()
     for metric in (RETURN, *queries.sweep.plots):
         for first in range(0, len(envs), ACROSS):

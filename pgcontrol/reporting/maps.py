@@ -1,4 +1,4 @@
-"""What the policies might do, over training, and the ways they go: pictures from what rows keep of checkpoints."""
+"""Pictures of action distributions over training, and of routes, from the data of checkpoints in the rows."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,19 +17,17 @@ from pgcontrol.text import count, short
 from pgcontrol.training.behaviour import Routes, unpack
 
 PIXELS = 100  # width of a picture, from the first checkpoint to the last
+INK = (0x2F, 0x7F, 0xC4)  # colour of the highest density, in light and dark mode; lower ones are more transparent
 
-INK = (0x2F, 0x7F, 0xC4)  # colour of a full column, on light and dark paper; emptier ones are transparent
-
-
-Runs = list[tuple[int, Routes]]  # of an arm: each seed and its routes
+Runs = list[tuple[int, Routes]]  # seed and routes of each run of an arm
 
 
 class Maps(NamedTuple):
     """The maps of one run at one state.
 
     Attributes:
-        moments: number of checkpoints that they were made of.
-        pictures: joint -> its picture.
+        moments: number of checkpoints.
+        pictures: joint -> picture.
     """
 
     state: str
@@ -40,7 +38,7 @@ class Maps(NamedTuple):
 
 
 def maps(queries: Queries, env: str) -> list[Maps]:
-    """Action distributions over training of the median run of each arm, state by state."""
+    """Action distributions over training for the median run of each arm, sorted by state."""
     found = []
     for arm in queries.arms(env):
         row = queries.median(env, arm)
@@ -60,7 +58,7 @@ def maps(queries: Queries, env: str) -> list[Maps]:
 
 
 def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete: bool) -> Chart:
-    """Histograms [moments, states, columns] of a joint: a picture over training, or, of one moment, a histogram."""
+    """A chart of the histograms [moments, states, columns] of a joint: an image over training, or one histogram."""
     columns = joint[:, state]
     places = np.linspace(-1, 1, columns.shape[-1])
     weight = columns / columns.sum(-1, keepdims=True, dtype=float)
@@ -74,13 +72,13 @@ def _map(label: str, joint: np.ndarray, state: int, steps: np.ndarray, discrete:
 
 
 def nearest(steps: np.ndarray) -> np.ndarray:
-    """For each column of a picture from the first to the last step, [PIXELS]: the checkpoint that is nearest to it."""
+    """Index of the nearest checkpoint for each column of a picture from the first to the last step, [PIXELS]."""
     at = np.linspace(steps[0], steps[-1], PIXELS)
     return abs(at[:, None] - steps).argmin(1)
 
 
 def routes(queries: Queries, env: str) -> Iterator[Figure]:
-    """By which routes the sampled final policies succeed: paths where there is a plane, else shares alone."""
+    """The routes by which the sampled final policies succeed: paths if the rows have them, otherwise only shares."""
     arms = {arm: [(row.seed, row.routes) for row in queries.of(env, arm) if row.routes] for arm in queries.arms(env)}
     arms = {arm: runs for arm, runs in arms.items() if runs}
     kept = [routes for runs in arms.values() for _, routes in runs]
@@ -94,9 +92,9 @@ def routes(queries: Queries, env: str) -> Iterator[Figure]:
         used = sorted((way for way in shares if way[0]), key=lambda way: -way[0])
         ways = ", ".join(f"{name} {percent(share)}" for share, name in used[:6]) + (" …" if len(used) > 6 else "")
         entropies = [routes.entropy for _, routes in runs if routes.entropy is not None]
-        entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "not known"
+        entropy = f"{np.mean(entropies):.2f} (mean of {count(len(entropies), 'run')})" if entropies else "unknown"
         failed = percent(float((taken < 0).mean()))
-        n = f"{Seeds(len(runs), len(queries.of(env, arm))).told()}, {len(taken)} episodes"
+        n = f"{Seeds(len(runs), len(queries.of(env, arm))).words()}, {len(taken)} episodes"
         caption = f"{ways or 'no success'}; failed {failed}. Route entropy {entropy}. n = {n}."
         yield Figure(_ways(f"{env}: {arm}, routes", runs, names, ends), caption, arm)
 
@@ -109,18 +107,18 @@ def _ways(label: str, runs: Runs, names: list[str], ends: pictures.Corners | Non
         for path, route in zip(unpack(routes.paths or {}), routes.taken, strict=True):
             says = f"{names[route] if route >= 0 else 'failed'} (seed {seed})"
             drawn.append(Trail(path.astype(float), _colour(route), says))
-    told = [bar.told() for bar in _bars(runs, names) if bar.estimate]
-    return pictures.plane(label, runs[0][1].outlines or [], drawn, ends, told)
+    shares = [bar.data() for bar in _bars(runs, names) if bar.estimate]
+    return pictures.plane(label, runs[0][1].outlines or [], drawn, ends, shares)
 
 
 def _bars(runs: Runs, names: list[str]) -> list[Bar]:
-    """The share of each route, and of failures, over runs."""
+    """A bar for the share of each route and of failures, with a point per run."""
     found = []
     for i, name in [*enumerate(names), (-1, "none")]:
         points = [(float((np.array(routes.taken) == i).mean()), seed) for seed, routes in runs]
         mean = float(np.mean([share for share, _ in points]))
-        told = [(share, f"seed {seed}: {percent(share)}") for share, seed in points]
-        found.append(Bar(name, _colour(i), mean, points=told, says=f"{percent(mean)} of episodes", arm=False))
+        marks = [(share, f"seed {seed}: {percent(share)}") for share, seed in points]
+        found.append(Bar(name, _colour(i), mean, points=marks, says=f"{percent(mean)} of episodes", arm=False))
     return found
 
 
@@ -129,7 +127,7 @@ def _colour(route: int) -> str:
 
 
 def _picture(columns: np.ndarray) -> np.ndarray:
-    """Histograms [PIXELS, columns] uint8 as pixels of blue, [columns, PIXELS, 4]: time to the right, 1 at the top."""
-    # a root, so that what is a tenth as likely can still be told from paper; under 2 % it is a draw or two
+    """Histograms [PIXELS, columns] uint8 as an RGBA image [columns, PIXELS, 4]: time to the right, 1 at the top."""
+    # a power below 1, so that a tenth of the density is still visible; below 2 % it is only one or two samples
     alpha = np.where(columns > 5, 255 * (columns / 255) ** 0.6, 0).astype(np.uint8).T[::-1]
     return np.dstack([np.broadcast_to(np.array(INK, np.uint8), (*alpha.shape, 3)), alpha])

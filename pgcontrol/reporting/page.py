@@ -1,4 +1,4 @@
-"""The page: what there is of a sweep, put into one HTML file that needs no network."""
+"""The page of a sweep: one HTML file that needs no network."""
 
 import base64
 import hashlib
@@ -26,14 +26,14 @@ from pgcontrol.text import short, typed
 
 
 def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
-    """NAME.html beside the YAML.
+    """Write NAME.html next to the YAML.
 
     Args:
-        queries: at least one row.
-        clips: videos to put in, by run.
+        queries: must have at least one row.
+        clips: the videos to embed, by run.
 
     Returns:
-        The file.
+        The path of the file.
     """
     sweep, envs = queries.sweep, queries.envs()
     distributions = {env: found for env in envs if (found := maps.maps(queries, env))}
@@ -68,12 +68,12 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
 
 
 def _hashed(content: str) -> str:
-    """The name by which a Content-Security-Policy allows an element of that content."""
+    """The source expression by which a Content-Security-Policy allows an inline element with this content."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
 def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
-    """Groups of figures by the section they stand in; titles and leads are in the template."""
+    """Section -> groups of figures; the titles and introductions are in the template."""
     envs = queries.envs()
     together = figures.improvement(queries, *envs) if len(envs) > 1 else None
     found = {
@@ -90,7 +90,7 @@ def _sections(queries: Queries) -> dict[str, list[list[Figure]]]:
 
 
 def _search(queries: Queries) -> dict[str, Any]:
-    """What the template says of the search, apart from its figures."""
+    """The template's data on the search, without its figures."""
     return {
         "lead": searched.lead(queries) if queries.trials else "",
         "words": searched.words(queries),
@@ -101,7 +101,7 @@ def _search(queries: Queries) -> dict[str, Any]:
 
 
 def _videos(queries: Queries, clips: Mapping[Key, Path]) -> dict[str, list[tuple[Row, str]]]:
-    """Rows with their videos in base64: by task, or, where no task has several, all together under no name."""
+    """Rows with their videos in base64, by task; if no task has several videos, all are under the empty name."""
     videos = [
         (queries.rows[key], base64.b64encode(files.plain(file).read_bytes()).decode()) for key, file in clips.items()
     ]
@@ -113,16 +113,16 @@ def _run(sweep: Sweep, row: Row) -> dict[str, Any]:
     words = command({"env": row.env} | repeated(row), Path("runs") / sweep.path.stem / row.key.name)
     details = {"diagnosis": row.why, "command": shlex.join(["pgcontrol", *words]), "borrowed from": row.lender}
     details |= {"from the search": ", ".join(f"{key} {typed(row.settings[key])}" for key in _searched(row))}
-    details |= {"revision": row.revision or "not known"} | {k: _plain(v) for k, v in row.provenance.items()}
+    details |= {"revision": row.revision or "unknown"} | {k: _plain(v) for k, v in row.provenance.items()}
     returns = ["" if value is None else short(value) for value in (row.evaluated, row.sampled, row.training)]
     returns[0] += "" if row.error is None else f" ± {short(row.error)}"
     word = row.verdict or ("diverged" if row.diverged else "")
     numbers = [row.env, row.arm, row.seed, *returns, f"{row.steps:,}", f"{row.seconds:,.0f}", word, row.date]
-    return {"numbers": numbers, "details": {what: said for what, said in details.items() if said}}
+    return {"numbers": numbers, "details": {name: text for name, text in details.items() if text}}
 
 
 def _searched(row: Row) -> list[str]:
-    """Settings that a search has found."""
+    """Settings that a search found."""
     return [key for key, origin in row.origins.items() if origin == "search" and key in row.settings]
 
 
@@ -131,7 +131,7 @@ def _plain(value: Any) -> str:
 
 
 def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
-    """What all runs share, and what each arm has of its own beside it, where its runs agree."""
+    """The settings that all runs share, and the further settings that all runs of an arm share, by arm."""
     rows = queries.rows.values()
     runs = [(r.arm, {k: typed(v) for k, v in r.known.items() if k not in ("env", "seed")}) for r in rows]
     same = _agreed([settings for _, settings in runs])
@@ -140,13 +140,13 @@ def common(queries: Queries) -> list[tuple[str, dict[str, str]]]:
 
 
 def _agreed(runs: Sequence[dict[str, str]]) -> dict[str, str]:
-    """The settings that are in all runs, with one value."""
+    """The settings that have the same value in all runs."""
     first = runs[0] if runs else {}
     return {k: v for k, v in first.items() if all(run.get(k) == v for run in runs)}
 
 
 def _versions(queries: Queries) -> list[str]:
-    """Each set of versions that rows were made with, in words."""
+    """The different sets of versions with which rows were made, as text."""
     sets = [row.provenance.get("versions") for row in queries.rows.values()]
-    told = list(dict.fromkeys(_plain(v) for v in sets if v))
-    return told + (["some rows were made before versions were kept"] if None in sets else [])
+    known = list(dict.fromkeys(_plain(v) for v in sets if v))
+    return known + (["some rows were made before versions were recorded"] if None in sets else [])

@@ -1,10 +1,10 @@
 "use strict";
-// The page is whole without this: it answers pointers and keys, hides arms, and keeps the videos in step.
+// The page is complete without this script. It handles pointer and keyboard, hides arms, and synchronises the videos.
 const tip = document.getElementById("tip");
 const hidden = new Set();
-let shown = null; // the chart whose numbers the tip has, and where on it: {svg, x, y}, as shares of its width and height
+let shown = null; // the chart whose numbers are in the tooltip, and the position: {svg, x, y}, as shares of width and height
 
-function words(value) { // as `short` in pgcontrol/runs/log.py
+function words(value) { // like `short` in pgcontrol/text.py
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   return size >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString();
@@ -62,14 +62,14 @@ function showAt(svg, chart, index) { // the numbers of curves at a point
   tell(svg, px / size.width, 0, words(at), lines);
 }
 
-function showRow(svg, chart, index) { // what is said of an arm, or of a route
+function showRow(svg, chart, index) { // the text of an arm or of a route
   const row = chart.rows[index];
   tell(svg, 0.5, row.y === undefined ? 0 : row.y / svg.viewBox.baseVal.height, row.name, row.says.map((text, i) => ({ c: i ? "" : row.c, text })));
 }
 
 function valueAt(chart, line, index, values) {
   if (!line.at) return values[index];
-  // a line with points of its own: the nearest of them, within its ends
+  // a line with its own points: the nearest of them, within its ends
   const at = chart.at[index];
   if (at < line.at[0] || at > line.at[line.at.length - 1]) return null;
   return values[nearest(line.at, at)];
@@ -83,7 +83,7 @@ const CHARTS = "svg[data-chart]", HOLDERS = "details, .figures";
 const holders = new Set([...document.querySelectorAll(CHARTS)].map(svg => svg.closest(HOLDERS)));
 const groups = [...holders].map(holder => [...holder.querySelectorAll(CHARTS)]);
 
-function settle(group, wanted) { // one tab stop: the wanted chart, or the present one, or the first of those that are seen
+function settle(group, wanted) { // one tab stop: the wanted chart, or the current one, or the first visible one
   const there = group.filter(svg => !svg.closest(".off"));
   const stop = [wanted, group.find(svg => svg.tabIndex === 0)].find(svg => there.includes(svg)) ?? there[0];
   for (const svg of group) svg.tabIndex = svg === stop ? 0 : -1;
@@ -95,7 +95,7 @@ for (const [svg, group] of groups.flatMap(group => group.map(svg => [svg, group]
   const read = () => {
     if (!chart) {
       chart = JSON.parse(svg.dataset.chart);
-      if (chart.rows?.[0]?.y !== undefined) for (const title of svg.querySelectorAll("title")) title.remove(); // the tip says it
+      if (chart.rows?.[0]?.y !== undefined) for (const title of svg.querySelectorAll("title")) title.remove(); // the tooltip shows it
     }
     return chart;
   };
@@ -107,7 +107,7 @@ for (const [svg, group] of groups.flatMap(group => group.map(svg => [svg, group]
   const point = event => {
     const { rows, at, x, box: [left, right] = [] } = read(), area = svg.getBoundingClientRect(), size = svg.viewBox.baseVal;
     if (rows) {
-      if (rows[0]?.y === undefined) return; // paths have titles of their own
+      if (rows[0]?.y === undefined) return; // paths have their own titles
       index = nearest(rows.map(row => row.y), (event.clientY - area.top) / area.height * size.height);
     } else {
       const px = (event.clientX - area.left) / area.width * size.width;
@@ -117,7 +117,7 @@ for (const [svg, group] of groups.flatMap(group => group.map(svg => [svg, group]
   };
   svg.addEventListener("pointermove", point);
   svg.addEventListener("pointerdown", point);
-  // a finger that is lifted leaves what it asked for
+  // on touch screens the tooltip stays when the finger is lifted
   svg.addEventListener("pointerleave", event => { if (event.pointerType !== "touch") leave(svg); });
   svg.addEventListener("focus", () => { settle(group, svg); if (svg.matches(":focus-visible")) show(); });
   svg.addEventListener("blur", () => leave(svg));
@@ -156,7 +156,7 @@ for (const button of document.querySelectorAll(".legend button")) {
     for (const element of drawn) element.classList.toggle("off", off);
     for (const group of groups) settle(group);
   });
-  // pointing at an arm, or coming to it by key, makes the others step back
+  // hovering or focusing a button fades the other arms
   const loud = on => {
     document.querySelector("main").classList.toggle("quiet", on && !hidden.has(arm));
     for (const element of drawn) element.classList.toggle("loud", on);
@@ -173,10 +173,10 @@ if (videos.length) {
   let time = 0, playing = false, before = 0;
   const set = () => { for (const v of videos) v.currentTime = Math.min(time, Math.max(0, (v.duration || 0) - 0.02)); };
   const show = () => {
-    const told = time.toFixed(1);
+    const text = time.toFixed(1);
     seek.value = String(1000 * time / length());
-    seek.setAttribute("aria-valuetext", `${told} seconds`);
-    clock.textContent = `${told} s`;
+    seek.setAttribute("aria-valuetext", `${text} seconds`);
+    clock.textContent = `${text} s`;
   };
   const start = () => {
     if (time >= length() - 0.05) { time = 0; }
@@ -191,7 +191,7 @@ if (videos.length) {
     time += (now - before) / 1000 * Number(speed.value);
     before = now;
     for (const v of videos.filter(v => time < v.duration)) {
-      // who falls behind by more than a tenth of a second is fetched; who had ended, before the time was set back, plays on
+      // seek if a video is off by more than a tenth of a second; play if it had ended before the time was set back
       if (Math.abs(v.currentTime - time) > 0.1 * Math.max(1, Number(speed.value))) v.currentTime = time;
       if (v.paused && !v.ended) v.play().catch(() => {});
     }
@@ -199,7 +199,7 @@ if (videos.length) {
     show();
     if (playing) requestAnimationFrame(tick);
   };
-  for (const v of videos) v.controls = false; // one player for all of them
+  for (const v of videos) v.controls = false; // one player for all videos
   document.querySelector(".player").hidden = false;
   play.addEventListener("click", () => playing ? stop() : start());
   seek.addEventListener("input", () => { time = seek.value / 1000 * length(); set(); show(); });

@@ -1,4 +1,4 @@
-"""How the arms of a task stand: what they score, and how sure it is that they are above or below the baseline."""
+"""Standings of the arms on a task: their scores, and whether they differ significantly from the baseline."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,13 +13,13 @@ from pgcontrol.text import short
 
 
 class Improvement(NamedTuple):
-    """How likely a run of an arm beats one of the baseline, on a task or as the mean over several.
+    """P(better): the probability that a run scores higher than a run of the baseline; over several tasks their mean.
 
     Attributes:
-        won: number of pairs (a run of the arm, one of the baseline) that the arm wins; a tie is half.
-        pairs: all of them.
-        p_value: of the exact two-sided Mann-Whitney test.
-        alone: whether on every task one of the two has only one run.
+        won: number of pairs (a run of the arm, a run of the baseline) that the arm wins; a tie counts half.
+        pairs: number of all pairs.
+        p_value: p-value of the exact two-sided Mann-Whitney test.
+        alone: whether on every task the arm or the baseline has only one run.
     """
 
     interval: Interval
@@ -30,43 +30,43 @@ class Improvement(NamedTuple):
 
     @property
     def bounds(self) -> tuple[float, float] | tuple[None, None]:
-        """Of the interval; None where there is no interval to speak of.
+        """The bounds of the interval; None if the bootstrap interval is meaningless.
 
-        Where all pairs are won or lost a bootstrap has nothing to resample, and that is no certainty; nor is what it
-        makes of the other side's runs, where on every task a side has one run.
+        It is meaningless if all pairs are won or lost, because every resample is then the same, and if on every task
+        one side has a single run.
         """
         _, low, high = self.interval
         return (low, high) if low < high and not self.alone else (None, None)
 
     @property
     def clearly(self) -> int:
-        """1 where the interval lies above one half, −1 below, and the exact test agrees; otherwise 0."""
+        """1 if the interval lies above 0.5, −1 if below, provided that the exact test agrees; otherwise 0."""
         return 0 if self.p_value > 1 - LEVEL else (self.interval.low > 0.5) - (self.interval.high < 0.5)
 
     def __str__(self) -> str:
-        """The interval, or, where there is none to speak of, how many pairs are won."""
+        """The estimate with its interval or, without a meaningful one, with the number of pairs won."""
         if None in self.bounds:
             return f"{short(self.interval.estimate)} ({self.won:g} of {self.pairs} pairs)"
         return str(self.interval)
 
 
 def improvement(pairs: Sequence[Pair]) -> Improvement:
-    """Of scores (ours, the baseline's) on one or several tasks."""
+    """Improvement from pairs (the arm's scores, the baseline's scores) on one or several tasks."""
     interval, p_value = statistics.probability_of_improvement(pairs), statistics.mann_whitney(pairs)
     won = np.concatenate([statistics.pairs_won(*pair).ravel() for pair in pairs])
     return Improvement(interval, float(won.sum()), won.size, p_value, all(min(map(len, pair)) == 1 for pair in pairs))
 
 
 class Standing(NamedTuple):
-    """An arm on a task.
+    """The standing of an arm on a task.
 
     Attributes:
-        scores: one for each seed.
-        score: their IQM; of one seed there is no interval.
-        sampled: the same of the sampled policies; None where that was not measured.
-        seeds: runs of the arm or of the baseline, whichever has fewer.
-        ahead: how far it is ahead of the baseline; None for the baseline itself, or without one.
-        better: how likely its runs beat the baseline's; None as for `ahead`.
+        scores: one score per seed.
+        score: IQM of the scores; with one seed there is no interval.
+        sampled: IQM of the scores of the sampled policies; None if not measured.
+        seeds: the number of runs of the arm or of the baseline, the smaller one.
+        ahead: difference to the baseline; None for the baseline itself, or without a baseline.
+        better: P(better); None as for `ahead`.
     """
 
     arm: str
@@ -79,7 +79,7 @@ class Standing(NamedTuple):
 
     @property
     def worst(self) -> float:
-        """The least score."""
+        """The lowest score."""
         return min(self.scores)
 
     @property
@@ -89,10 +89,10 @@ class Standing(NamedTuple):
 
     @property
     def settled(self) -> int:
-        """1 clearly above the baseline, −1 clearly below, 0 not told apart by these seeds.
+        """1 if significantly above the baseline, −1 if significantly below, otherwise 0.
 
-        Bootstrap intervals of few seeds are too narrow: three against three, however far apart, are a matter of chance
-        one time in ten, which the exact test knows.
+        Bootstrap intervals of few seeds are too narrow: with three against three, even complete separation happens by
+        chance one time in ten. The exact test accounts for that.
         """
         if self.ahead is None or self.better is None:
             return 0
@@ -100,12 +100,12 @@ class Standing(NamedTuple):
 
 
 class Precision(NamedTuple):
-    """How much of an arm's scores on a task is the evaluation's own noise.
+    """How noisy the evaluation of an arm on a task is.
 
     Attributes:
-        spread: deviation of the scores of its seeds.
+        spread: standard deviation of the scores between seeds.
         error: standard error of a score over its episodes, root mean square over the seeds.
-        episodes: that a score was made by.
+        episodes: number of episodes per score.
     """
 
     spread: float
@@ -114,12 +114,12 @@ class Precision(NamedTuple):
 
     @property
     def enough(self) -> float:
-        """How many episodes would bring the error under `statistics.SHARE` of the spread; see `statistics.enough`."""
+        """Number of episodes that brings the error under `statistics.SHARE` of the spread; see `statistics.enough`."""
         return statistics.enough(self.spread, self.error, self.episodes)
 
 
 def noise(queries: Queries, env: str, arm: str) -> Precision | None:
-    """Of the runs whose score has a standard error; None where there are not two of them."""
+    """Precision from the runs whose score has a standard error; None if there are fewer than two."""
     rows = [(row.score, row.error, row.episodes) for row in queries.of(env, arm) if row.error is not None]
     if len(rows) < 2:
         return None
@@ -129,7 +129,7 @@ def noise(queries: Queries, env: str, arm: str) -> Precision | None:
 
 @lru_cache(maxsize=256)
 def standing(queries: Queries, env: str, arm: str) -> Standing:
-    """How an arm stands that has a run of the task."""
+    """The standing of an arm that has a run on the task."""
     scores = queries.scores(env, arm)
     sampled = [row.sampled for row in queries.of(env, arm) if row.sampled is not None]
     rival = queries.scores(env, queries.sweep.baseline) if arm != queries.sweep.baseline else []
@@ -140,5 +140,5 @@ def standing(queries: Queries, env: str, arm: str) -> Standing:
 
 
 def standings(queries: Queries, env: str) -> list[Standing]:
-    """The arms of a task, best first."""
+    """The standings of the arms of a task, best first."""
     return sorted((standing(queries, env, arm) for arm in queries.arms(env)), key=lambda s: -s.score.estimate)

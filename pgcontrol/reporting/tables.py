@@ -1,4 +1,4 @@
-"""Tables and curves of a sweep: Markdown, CSV and SVG beside its YAML."""
+"""Tables and curves of a sweep: Markdown, CSV and SVG next to its YAML."""
 
 import csv
 import io
@@ -23,23 +23,23 @@ from pgcontrol.text import short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "worst", "lower quartile", "sampled", "P(better)", "seeds", "steps/s")
 COLUMNS += ("per seed",)
-# columns of what tasks measure themselves, in their units: means over seeds, and each seed by mode
+# columns of the tasks' own measures, in their units: means over seeds, and each seed by mode
 MEASURED = ("task", "arm", "measure", "by mode", "by samples", "per seed")
-# columns of how much of a score is noise of its evaluation; see `Precision`
-NOISE = ("task", "arm", "seeds differ by", "error of a score", "episodes", "enough episodes")
+# columns of the table on evaluation noise; see `Precision`
+NOISE = ("task", "arm", "deviation between seeds", "error of a score", "episodes", "enough episodes")
 # columns of the CSV of runs
 RUNS = ("task", "arm", "seed", "return", "error", "episodes", "evaluation_seed", "sampled", "training", "diverged",
         "verdict", "steps", "seconds", "date")  # fmt: skip
-# columns of the CSV of arms: the IQM of the scores with its interval, the least of them and their lower quartile, the
-# IQM of the sampled ones, P(a run beats one of the baseline) with its interval, if any, median times to the threshold,
-# how many runs reached it, deviation of the scores, their standard error, and how many episodes would be enough
+# columns of the CSV of arms: the IQM of the scores with its interval, the lowest score and the lower quartile, the IQM
+# of the sampled scores, P(better) with its interval, if any, median times to the threshold, how many runs reached it,
+# standard deviation of the scores, their standard error, and how many episodes would be enough
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "worst", "lower_quartile", "sampled", "better", "better_low",
            "better_high", "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it", "spread",
            "error", "episodes", "enough_episodes")  # fmt: skip
 
 
 def lines(queries: Queries) -> list[tuple[str, ...]]:
-    """One line for each task and arm that has results, and one for each reference of such a task: `COLUMNS`."""
+    """One line for each task and arm that has results, and for each reference of such a task; see `COLUMNS`."""
     found = []
     for env in queries.envs():
         for arm in queries.arms(env):
@@ -49,13 +49,13 @@ def lines(queries: Queries) -> list[tuple[str, ...]]:
             sampled = "" if at.sampled is None else short(at.sampled)
             each = ", ".join(short(row.score) + " †" * row.diverged for row in queries.of(env, arm))
             found.append((env, arm, score, *low, sampled, str(at.better or ""), str(seeds), rate, each))
-        for told in queries.sweep.references.get(env, ()):
-            found.append((env, f"({told.name})", short(told.value), *[""] * (len(COLUMNS) - 4), told.about))
+        for other in queries.sweep.references.get(env, ()):
+            found.append((env, f"({other.name})", short(other.value), *[""] * (len(COLUMNS) - 4), other.about))
     return found
 
 
 def noises(queries: Queries) -> list[tuple[str, ...]]:
-    """One line for each task and arm of which scores have a standard error: `NOISE`."""
+    """One line for each task and arm whose scores have a standard error; see `NOISE`."""
     found = []
     for env in queries.envs():
         for arm in queries.arms(env):
@@ -66,19 +66,19 @@ def noises(queries: Queries) -> list[tuple[str, ...]]:
 
 
 def enough(queries: Queries) -> str:
-    """What the lines of `noises` are, and how many episodes would do for every arm of each task; empty without any."""
-    told = []
+    """Explains `noises`, and gives the episodes that are enough for every arm of each task; empty without any."""
+    found = []
     for env in queries.envs():
         most = max((known.enough for arm in queries.arms(env) if (known := noise(queries, env, arm))), default=None)
         if most is not None:
-            told.append(f"{most:,.0f} on {env}" if np.isfinite(most) else f"no number on {env}, where seeds are alike")
-    about = "How much of a score is noise of its evaluation: the deviation between seeds; the standard error of a score"
-    about = f"{about} over its episodes; and how many episodes would bring it under {percent(SHARE)} of that deviation."
-    return f"{about} Enough for every arm: {listed(told)}." if told else ""
+            found.append(f"{most:,.0f} on {env}" if np.isfinite(most) else f"no number on {env}, where seeds are equal")
+    about = "How noisy is the evaluation? The table compares the deviation between seeds with the standard error of a"
+    about = f"{about} score over its episodes. Enough episodes bring the error under {percent(SHARE)} of the deviation."
+    return f"{about} Enough for every arm: {listed(found)}." if found else ""
 
 
 def measured(queries: Queries) -> list[tuple[str, ...]]:
-    """One line for each task, arm and measure of the task's own: `MEASURED`; of rows that have it."""
+    """One line for each task, arm and measure of the task, from the rows that have it; see `MEASURED`."""
     found = []
     for env in queries.envs():
         for arm in queries.arms(env):
@@ -95,7 +95,7 @@ def measured(queries: Queries) -> list[tuple[str, ...]]:
 
 
 def write(queries: Queries) -> None:
-    """NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg beside the YAML; a reader finds each one whole.
+    """Write NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg next to the YAML, each atomically.
 
     Args:
         queries: at least one row.
@@ -106,7 +106,6 @@ def write(queries: Queries) -> None:
 
 
 def _markdown(queries: Queries) -> str:
-    """The answer, and the tables."""
     reached, goals = list[tuple[str, ...]](), dict[str, list[str]]()
     for env in queries.envs():
         if (goal := queries.goal(env)) is None:
@@ -136,31 +135,31 @@ def _markdown(queries: Queries) -> str:
 
 
 def _escaped(words: str) -> str:
-    """Text in which the names of arms can neither end a cell nor begin an HTML element."""
+    """Text whose names of arms can neither end a table cell nor begin an HTML element."""
     return re.sub(r"[|<]", r"\\\g<0>", words)
 
 
 def _sheet(lines: Iterable[Sequence[Any]]) -> str:
-    """CSV whose texts no program for tables takes for a formula; a quote before them says that they are text."""
+    """CSV in which no spreadsheet program takes a text for a formula: a quote before it marks it as text."""
     text = io.StringIO(newline="")
     csv.writer(text).writerows([f"'{cell}" if _formula(cell) else cell for cell in line] for line in lines)
     return text.getvalue()
 
 
 def _formula(cell: Any) -> bool:
-    """As https://owasp.org/www-community/attacks/CSV_Injection has it; numbers stay numbers."""
+    """See https://owasp.org/www-community/attacks/CSV_Injection. Numbers stay numbers."""
     return isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:
-    """One line a run: `RUNS`."""
+    """One line per run; the columns are `RUNS`."""
     for key, r in sorted(queries.rows.items()):
         score = (r.evaluated, r.error, r.episodes, r.evaluation_seed, r.sampled, r.training)
         yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date)
 
 
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
-    """The tables as numbers, one line for each task and arm that has results: `SUMMARY`."""
+    """The tables as numbers, one line for each task and arm that has results; the columns are `SUMMARY`."""
     for env in queries.envs():
         goal = queries.goal(env)
         for arm in queries.arms(env):
@@ -178,12 +177,11 @@ def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
 
 
 def shown(sweep: Sweep) -> str:
-    """The YAML's path as a reader of the repository would type it: none of this machine."""
+    """The YAML's path as a reader of the repository would type it, without folders of this machine."""
     return sweep.path.name if sweep.path.is_absolute() else str(sweep.path)
 
 
 def terminal(queries: Queries) -> Table:
-    """For the terminal."""
     table = Table(*COLUMNS[:-1])
     for line in lines(queries):
         table.add_row(*map(markup.escape, line[:-1]))

@@ -1,4 +1,4 @@
-"""Small clips of the runs of a sweep, with the distribution overlay, kept in NAME.clips/ as long as their result."""
+"""Small videos of the runs of a sweep, with the distribution overlay, kept in NAME.clips/ as long as their result."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from pgcontrol.sweep.results import made_in
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key
 
-# the distributions beside the scene take as much room again; a clip is 50 to 200 kB
+# the distributions next to the scene need the same space again; a clip has 50 to 200 kB
 CLIP = ClipFormat(size=(256, 192), seconds=8.0, max_fps=25.0, crf=27)
-SEED = 30_000  # of the start state, the same for all runs and not the seed of any
-STAMP = "[0-9a-f]" * 8  # what a stamp looks like, to find older ones
+SEED = 30_000  # of the start state; the same for all runs, and no run has it as its seed
+STAMP = "[0-9a-f]" * 8  # pattern of a stamp, to find older clips
 
 
 def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[Key, Path]:
-    """The clips there are, by run, after making those that are missing and can be made.
+    """Make the missing clips that can be made; returns all clips by run.
 
     Args:
-        queries: whose runs.
+        queries: the rows.
         which: some (the median run of each task and arm), all, or none.
-        say: told, once, why one cannot be made.
+        say: called with progress, and with the reason if a clip cannot be made.
     """
     found, drawing, clips = dict[Key, Path](), True, queries.sweep.path.with_suffix(".clips")
     for row in _wanted(queries, which):
@@ -47,21 +47,21 @@ def videos(queries: Queries, which: str, say: Callable[[str], object]) -> dict[K
     now = {row.key.name: _stamp(row) for row in queries.rows.values()}
     for file in clips.glob(f"*-{STAMP}.mp4") if which != "none" else ():
         name, stamp = file.stem.rsplit("-", 1)
-        if now.get(name, stamp) != stamp:  # of a run that has another result now
+        if now.get(name, stamp) != stamp:  # the run has another result now
             file.unlink()
     return found
 
 
 def shows(row: Row, folder: Path) -> bool:
-    """Whether a run folder holds the policy that a row tells of: the cell's settings, and no step beyond the row's."""
+    """Whether a run folder holds the policy of a row: it has the row's settings and no later checkpoint."""
     kept = checkpoint.find(folder)
     return bool(kept) and made_in(row, folder) and checkpoint.steps_of(kept[-1]) <= row.steps
 
 
 def _stamp(row: Row) -> str:
-    """Of a result: a clip of another one, though of the same arm and seed, is stale."""
-    told = json.dumps([row.settings, row.steps, row.evaluated, row.training], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:8]
+    """A digest of a result, to detect clips of an older result of the same arm and seed."""
+    result = json.dumps([row.settings, row.steps, row.evaluated, row.training], sort_keys=True)
+    return hashlib.sha256(result.encode()).hexdigest()[:8]
 
 
 def _wanted(queries: Queries, which: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""The live table of a sweep: what runs, how far it is, and when all will have ended."""
+"""The live table of a sweep: the runs at work, their progress, and the remaining time."""
 
 import heapq
 from collections.abc import Generator, Mapping, Sequence, Set
@@ -18,17 +18,17 @@ from pgcontrol.text import lasting, short
 
 
 class Board:
-    """Where the cells are.
+    """The state of the cells of a sweep.
 
     Args:
-        cells: what is to run.
+        cells: the cells to run.
         where: folder of their run folders.
-        times: seconds that each is expected to take, where that is known.
-        jobs: how many run at a time.
+        times: expected seconds of each cell, if known.
+        jobs: number of cells that run at the same time.
 
     Attributes:
-        ended: filled in by the caller; with a row where there is one, which tells how long the run took.
-        failed: filled in by the caller.
+        ended: set by the caller; with the row, if there is one, whose duration is used.
+        failed: set by the caller.
     """
 
     def __init__(self, cells: Sequence[Cell], where: Path, times: Mapping[Key, float] | None = None, jobs: int = 1):
@@ -37,7 +37,7 @@ class Board:
         self.failed: set[Key] = set()
 
     def table(self, running: Set[Key]) -> Table:
-        """As things stand, while these cells run."""
+        """The table while these cells run."""
         table, shares = Table("run", "done", "return", "σ", "steps/s"), dict[Key, float]()
         for cell in self.cells:
             if cell.key in running and (last := last_row(self.where / cell.name / "metrics.jsonl")):
@@ -45,18 +45,18 @@ class Board:
                 numbers = (last.get(RETURN), last.get("train/std"), last.get("time/fps"))
                 table.add_row(cell.name, f"{share:.0%}", *("" if n is None else short(n) for n in numbers))
         waiting, left = len(self._open()) - len(running), self.left(shares)
-        told = [f"{waiting} waiting"] if waiting else []
-        table.caption = ", ".join(told if left is None else [*told, f"about {lasting(left)} left"])
+        words = [f"{waiting} waiting"] if waiting else []
+        table.caption = ", ".join(words if left is None else [*words, f"about {lasting(left)} left"])
         return table
 
     def left(self, shares: Mapping[Key, float]) -> float | None:
-        """Seconds to the end: what was expected of the rest, by as much as the finished part came out otherwise.
+        """Seconds to the end: the expected time of the rest, scaled by actual over expected time of the finished cells.
 
         Args:
-            shares: how much of the cells that run is done, 0 to 1.
+            shares: progress of the running cells, 0 to 1.
 
         Returns:
-            None where nothing is known.
+            None if nothing is known.
         """
         took = {key: row.seconds for key, row in self.ended.items() if row}
         known = [key for key in took if key in self.times]
@@ -73,7 +73,7 @@ class Board:
 
 
 def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> float:
-    """Seconds until the last of the cells has ended, taken in their order, so many at a time."""
+    """Seconds until the last cell has ended, if they start in order with `jobs` at a time."""
     free = [0.0] * jobs
     for cell in cells:
         heapq.heappush(free, heapq.heappop(free) + seconds.get(cell.key, 0.0))
@@ -81,7 +81,7 @@ def wall(cells: Sequence[Cell], seconds: Mapping[Key, float], jobs: int) -> floa
 
 
 def follow(executor: Executor, board: Board, console: Terminal) -> Generator[Ended]:
-    """Run the cells of a board; each as it ends, with the table meanwhile where the output is a terminal."""
+    """Run the cells of a board and yield each when it ends; shows the table if the output is a terminal."""
     with closing(executor.run(board.cells, board.where)) as outcomes, Live(console=console, transient=True) as live:
         for outcome in outcomes:
             if isinstance(outcome, Ended):

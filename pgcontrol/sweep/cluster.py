@@ -1,4 +1,4 @@
-"""Cells as jobs of a cluster: they go on when the caller leaves, and the engine itself knows which there are."""
+"""Cells as jobs of a cluster. They continue when the caller leaves, and the engine keeps the list of jobs."""
 
 import dataclasses
 import os
@@ -14,8 +14,8 @@ from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.sweep import Cell, Key
 
-JOBS = 64  # that are queued or run at a time, where nobody says
-# file in the folder of the run folders: what it says is there for those alone that share the folder, and changes when
+JOBS = 64  # default number of jobs that are queued or running
+# a file in the folder of the run folders: only machines that share the folder can read its content, which changes when
 # the jobs are cancelled
 MARK = ".mark"
 
@@ -24,11 +24,11 @@ class Cluster(Executor):
     """An engine whose jobs have names: the paths of the cells' run folders.
 
     Args:
-        on: what each job gets.
-        jobs: how many are queued or run at a time; None: `JOBS`.
+        on: resources of each job.
+        jobs: number of jobs that are queued or running; None: `JOBS`.
 
     Raises:
-        InputError: the engine is not there.
+        InputError: the engine is not available.
     """
 
     pause = 2.0
@@ -36,13 +36,13 @@ class Cluster(Executor):
 
     def __init__(self, on: On, jobs: int | None = None):
         self.on, self.jobs = on, jobs or JOBS
-        self._lock = threading.Lock()  # a search asks from several threads
+        self._lock = threading.Lock()  # a search calls from several threads
         self._known, self._asked = dict[str, str](), -self.pause
         self._marks = dict[Path, str]()
         self._look()
 
     def names(self) -> dict[str, str]:
-        """Of the jobs that are queued or run: the folder of each, and what the engine calls it.
+        """Job name -> the engine's id, for the jobs that are queued or running.
 
         Raises:
             InputError: the engine does not answer.
@@ -50,22 +50,22 @@ class Cluster(Executor):
         raise NotImplementedError
 
     def submit(self, cell: Cell, where: Path, name: str) -> None:
-        """Queue `work(cell, where)` as a job of that name; `where` is an absolute path.
+        """Queue `work(cell, where)` as a job with this name; `where` is an absolute path.
 
         Raises:
-            InputError: the engine refuses it.
+            InputError: the engine rejects it.
         """
         raise NotImplementedError
 
     def end(self, job: str) -> None:
-        """Take away a job, by what the engine calls it, whether it is queued or runs."""
+        """End a queued or running job, given the engine's id."""
         raise NotImplementedError
 
     def alive(self, cells: Collection[Cell], where: Path) -> set[Key]:
         """See `Executor`.
 
         Raises:
-            InputError: another process has cancelled the jobs since the first was placed here.
+            InputError: another process has cancelled the jobs after this one placed the first.
         """
         self._require(where)
         with self._lock:
@@ -74,15 +74,15 @@ class Cluster(Executor):
             return {cell.key for cell in cells if name_of(cell, where) in self._known}
 
     def place(self, cell: Cell, where: Path) -> bool:
-        """See `Executor`; raises as `alive` and `submit` do."""
+        """See `Executor`; raises like `alive` and `submit`."""
         mark, name = where / MARK, name_of(cell, where)
         mark.touch()
-        with self._lock, locks.waiting(mark):  # of two that look, one submits
+        with self._lock, locks.waiting(mark):  # two processes must not submit the same job
             self._require(where)
             self._marks[where] = mark.read_text() or _renew(mark)
             self._look()
             if new := name not in self._known:
-                # without what it keeps of its config, whose classes may be those of a plug-in
+                # without the cached config, whose classes may be from a plug-in
                 self.submit(dataclasses.replace(cell), Path(os.path.abspath(where)), name)
                 self._known[name] = ""
         return new
@@ -102,17 +102,17 @@ class Cluster(Executor):
 
     def _require(self, where: Path) -> None:
         if where in self._marks and self._marks[where] != (where / MARK).read_text():
-            raise InputError("somebody has cancelled the jobs of this sweep; the same command places them again")
+            raise InputError("the jobs of this sweep were cancelled; the same command submits them again")
 
     def _look(self) -> None:
         self._known, self._asked = self.names(), time.monotonic()
 
 
 def _renew(mark: Path) -> str:
-    mark.write_text(said := uuid.uuid4().hex)
-    return said
+    mark.write_text(content := uuid.uuid4().hex)
+    return content
 
 
 def name_of(cell: Cell, where: Path) -> str:
-    """Of a cell's job."""
+    """The name of a cell's job: the absolute path of its run folder."""
     return os.path.abspath(where / cell.name)

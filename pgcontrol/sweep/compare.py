@@ -1,4 +1,4 @@
-"""`pgcontrol compare FILE.yaml`: run what is missing, keep a row of each cell, write the report."""
+"""`pgcontrol compare FILE.yaml`: make the missing runs, save a row for each, write the report."""
 
 import fnmatch
 import time
@@ -18,20 +18,20 @@ from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.text import count, lasting, short
 
-EVERY = 60.0  # seconds between two calls of `meanwhile`, since the tables of many runs take seconds to write
+EVERY = 60.0  # seconds between two calls of `meanwhile`, because the tables of many runs take seconds to write
 Rows = Mapping[Key, Row]
 Say = Callable[[str], object]
 Keep = Callable[[Rows], object]
 
 
 class Ran(NamedTuple):
-    """What the cells of a sweep came to.
+    """The result of running a sweep.
 
     Attributes:
-        rows: by key, those there are.
-        failed: run -> why it has no row.
-        missing: names of the runs without a row; after a dry run, what would run.
-        expected: seconds that runs were expected to take, where that was measured.
+        rows: the rows by key.
+        failed: run -> error message.
+        missing: names of the runs without a row; after a dry run, of the runs that would be made.
+        expected: expected seconds of runs, if measured.
     """
 
     rows: Rows
@@ -50,52 +50,52 @@ def run(
     meanwhile: Keep = lambda rows: None,
     finish: Keep = lambda rows: None,
 ) -> Ran:
-    """Run the cells that have no row yet. Several processes may do so at a time: they share the cells.
+    """Run the cells that have no row yet. Several processes may do this at the same time: they share the cells.
 
     Args:
         sweep: what to run.
-        executor: what runs it.
+        executor: the engine.
         where: folder of the run folders.
-        console: for the live table, or one line a cell where the output is no terminal.
-        dry: say what would run and how long it would take, and run nothing.
-        again: which finished runs to make anew, see `_chosen`.
-        meanwhile: called with the rows there are, now and then while runs are made.
-        finish: called with the rows there are once all has ended, in one process at a time.
+        console: for the live table, or one line per run if the output is not a terminal.
+        dry: only print which runs are missing and how long they would take.
+        again: which finished runs to repeat, see `_chosen`.
+        meanwhile: called regularly with the existing rows while runs are made.
+        finish: called with all rows at the end, in one process at a time.
 
     Raises:
-        InputError: a cell cannot be run, or no run is to be made again.
+        InputError: a cell cannot be run, or `again` matches no run.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
     done, missing, aside = _found(sweep, executor, where, dry, say)
-    anew = _chosen(sweep, done, again) if again else []
-    missing = [cell for cell in sweep.cells if cell in missing or cell in anew]
-    aside |= {cell.key: "before" for cell in anew}
+    repeats = _chosen(sweep, done, again) if again else []
+    missing = [cell for cell in sweep.cells if cell in missing or cell in repeats]
+    aside |= {cell.key: "before" for cell in repeats}
     runs = f"{count(len(sweep.cells), 'run')}, {len(sweep.cells) - len(missing)} of them done"
     say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
     if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
-        say("\n  ".join(["the arms differ beyond what the YAML says:", *lines]))
+        say("\n  ".join(["the arms also differ in settings that the YAML does not set:", *lines]))
     for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
         say(note)
     if times := executor.expected(missing) if missing else {}:
         say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
     if dry:
         return Ran(done, {}, [cell.name for cell in missing], times)
-    if anew:
-        results.rewrite(sweep, gone=[done.pop(cell.key) for cell in anew])
+    if repeats:
+        results.rewrite(sweep, gone=[done.pop(cell.key) for cell in repeats])
     for cell in (cell for cell in missing if cell.key in aside):
         _clear(cell, where, aside[cell.key])
     board = Board(missing, where, times, executor.jobs)
     with closing(follow(executor, board, console)) as outcomes:
         failed = _keep(outcomes, sweep, done, board, say, meanwhile)
     if board.failed:
-        say(f"{len(board.failed)} of {len(sweep.cells)} cells failed; the same command tries them again")
+        say(f"{len(board.failed)} of {len(sweep.cells)} runs failed; the same command tries them again")
     results.rewrite(sweep, results.refresh(sweep, done, where))
     kept = {name for row in done.values() for name in row.curves}
     for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
-        say(f"plots: no row has {plot}; --again makes rows anew")
+        say(f"plots: no row has {plot}; --again repeats runs")
     with results.turn(sweep):  # another process may be writing the same report
         finish(done)
     return Ran(done, failed, [cell.name for cell in sweep.cells if cell.key not in done], times)
@@ -104,10 +104,10 @@ def run(
 def _found(
     sweep: Sweep, executor: Executor, where: Path, dry: bool, say: Say
 ) -> tuple[dict[Key, Row], list[Cell], dict[Key, str]]:
-    """The rows there are, the cells that have still to run, and of which the folder is in the way, and why.
+    """The existing rows, the cells that are still missing, and those whose folder must be set aside, with the reason.
 
-    A run that ended when nobody saw it gets its row now, and one that another sweep has made is borrowed. What another
-    process works on is in nobody's way.
+    A run that ended without a row gets its row now, and a run that another sweep has made is borrowed. Folders on which
+    another process works stay.
     """
     done, missing, aside = results.read(sweep), [], {}
     asked = [cell for cell in sweep.cells if cell.key not in done]
@@ -117,31 +117,31 @@ def _found(
         try:
             if cell.key not in busy and run_state.ended(cell, folder):
                 if not dry:
-                    say(f"{cell.name} has ended: its row is made now")
+                    say(f"{cell.name} has ended; its row is saved now")
                     done[cell.key] = results.row_of(cell, folder, sweep.plots)
                     results.add(sweep, done[cell.key])
                 continue
         except results.Unscored:
-            pass  # told when it has ended again
+            pass  # reported when it has ended again
         except InputError as error:
-            say(f"{folder} is damaged, so this run begins anew: {error}")
+            say(f"{folder} is damaged, so this run starts from the beginning: {error}")
             aside[cell.key] = "damaged"
         missing.append(cell)
     for row in results.borrowed(sweep, missing):
-        say(f"{row.key.name} is the run {row.lender}: borrowed")
+        say(f"{row.key.name}: borrowed from {row.lender}")
         if not dry:
             results.add(sweep, row)
         done[row.key] = row
     missing = [cell for cell in missing if cell.key not in done]
     for cell in missing:
         if cell.key not in busy | aside.keys() and run_state.foreign(cell, where / cell.name):
-            say(f"{where / cell.name} holds something else than this run; it is set aside")
+            say(f"{where / cell.name} is not a folder of this run; it is set aside")
             aside[cell.key] = "other"
     return done, missing, aside
 
 
 def _clear(cell: Cell, where: Path, word: str) -> None:
-    """Set the folder of a cell aside, unless another process has begun to work on it."""
+    """Set the folder of a cell aside, unless another process works on it."""
     if (where / cell.name).exists():
         with suppress(InputError), run_state.alone(cell, where):
             run_state.set_aside(where / cell.name, word)
@@ -150,7 +150,7 @@ def _clear(cell: Cell, where: Path, word: str) -> None:
 def _keep(
     outcomes: Iterable[Ended], sweep: Sweep, done: dict[Key, Row], board: Board, say: Say, meanwhile: Keep
 ) -> dict[str, str]:
-    """Keep and tell what comes, until all has come; returns what failed, and why."""
+    """Save and report each outcome; returns the failed runs with their error messages."""
     written, failed = time.monotonic(), dict[str, str]()
     for outcome in outcomes:
         cell = outcome.cell
@@ -166,7 +166,7 @@ def _keep(
             for plot in results.unknown_plots(sweep, measured):
                 say(f"plots: {outcome.folder.name} has no metric {plot}")
         done[cell.key] = board.ended[cell.key] = row
-        say(_told(row))
+        say(_summary(row))
         if time.monotonic() - written > EVERY:
             meanwhile(done)
             written = time.monotonic()
@@ -174,12 +174,12 @@ def _keep(
 
 
 def _result(sweep: Sweep, outcome: Ended) -> tuple[Row | None, str]:
-    """A cell's row, or why it has none; what ended in an error may have come to its end all the same."""
+    """The row of a cell, or the error message; a run may be complete although its process ended with an error."""
     try:
         if outcome.error and not run_state.ended(outcome.cell, outcome.folder):
             return None, outcome.error
         row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
-    except results.Unscored as error:  # whatever its process said: it had nothing left to do
+    except results.Unscored as error:  # regardless of its process: the run is complete
         return None, str(error)
     except InputError as error:
         return None, outcome.error or str(error)
@@ -187,31 +187,30 @@ def _result(sweep: Sweep, outcome: Ended) -> tuple[Row | None, str]:
     return row, ""
 
 
-def _told(row: Row) -> str:
-    """A finished run in a line."""
-    told = f"{row.key.name}: return {short(row.score)} in {row.seconds:,.0f} s"
-    told += f", diverged at step {row.steps:,}" if row.diverged else ""
-    return told + (f", {row.verdict}" if row.verdict else "")
+def _summary(row: Row) -> str:
+    line = f"{row.key.name}: return {short(row.score)} in {row.seconds:,.0f} s"
+    line += f", diverged at step {row.steps:,}" if row.diverged else ""
+    return line + (f", {row.verdict}" if row.verdict else "")
 
 
 def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
-    """The finished cells of a name, such as `HalfCheetah-v5-*-s3`, or of a word of their verdict, such as diverged.
+    """The finished cells that match a name, such as `HalfCheetah-v5-*-s3`, or a verdict, such as diverged.
 
     Raises:
-        InputError: there is none, or none that was not borrowed.
+        InputError: none matches, or all of them were borrowed.
     """
     finished = {cell.name: cell for cell in sweep.cells if cell.key in done}
     words = {name: _verdict(done[cell.key]) for name, cell in finished.items()}
     found = [cell for name, cell in finished.items() if fnmatch.fnmatchcase(name, which) or which in words[name]]
     if not found:
         meant = near_miss(which, set(finished).union(*words.values()))
-        raise InputError(f"--again {which!r}: no finished run has that name, nor its verdict that word{meant}")
+        raise InputError(f"--again {which!r}: no finished run has this name or this verdict{meant}")
     own = [cell for cell in found if not done[cell.key].lender]
     if not own:
-        raise InputError(f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key].lender}: ask there")
+        raise InputError(f"--again {which!r}: {found[0].name} belongs to {done[found[0].key].lender}; do it there")
     return own
 
 
 def _verdict(row: Row) -> list[str]:
-    """The words that are said of a run."""
+    """The verdicts on a run."""
     return (row.verdict.split(", ") if row.verdict else []) + ["diverged"] * row.diverged

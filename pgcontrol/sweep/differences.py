@@ -1,4 +1,4 @@
-"""Settings in which arms differ though the YAML does not say so: what heads, algorithms and defaults bring along."""
+"""Settings in which arms differ although the YAML does not set them: they come from heads, algorithms, defaults."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,18 +8,18 @@ from pgcontrol.text import typed
 
 
 def implied(runs: Iterable[tuple[Key, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:
-    """A line for each setting that the YAML leaves open and in which arms of one task differ.
+    """A line for each setting that the YAML does not set and in which arms on the same task differ.
 
-    Such as `algorithm.learning_rate: gaussian 0.001; binned / token 0.0003`, behind the tasks where not all are so. A
-    setting that only one arm has is its own: it is no difference.
+    For example `algorithm.learning_rate: gaussian 0.001; binned / token 0.0003`, after the names of the tasks if this
+    holds only on some. A setting that only one arm has is no difference.
 
     Args:
-        runs: of each its key, what the YAML says and all settings, both dotted. Of an arm and a task the first one
-            counts, so the seeds of an arm may all be given.
+        runs: key, settings of the YAML and all settings of each run, both dotted. For an arm and a task the first run
+            counts, so all seeds of an arm may be given.
     """
-    tasks: dict[str, dict[str, dict[str, str | None]]] = {}  # task -> arm -> settings; None: the YAML says it
-    for key, said, settings in runs:
-        left_open = {name: None if name in said else typed(value) for name, value in settings.items()}
+    tasks: dict[str, dict[str, dict[str, str | None]]] = {}  # task -> arm -> settings; None: the YAML sets it
+    for key, given, settings in runs:
+        left_open = {name: None if name in given else typed(value) for name, value in settings.items()}
         tasks.setdefault(key.env, {}).setdefault(key.arm, left_open)
     where: dict[str, list[str]] = {}
     for env, arms in tasks.items():
@@ -29,6 +29,6 @@ def implied(runs: Iterable[tuple[Key, Mapping[str, Any], Mapping[str, Any]]]) ->
                 if (value := settings.get(name)) is not None:
                     values.setdefault(value, []).append(arm)
             if len(values) > 1:
-                told = "; ".join(f"{' / '.join(names)} {value}" for value, names in values.items())
-                where.setdefault(f"{name}: {told}", []).append(env)
+                line = "; ".join(f"{' / '.join(names)} {value}" for value, names in values.items())
+                where.setdefault(f"{name}: {line}", []).append(env)
     return [line if len(envs) == len(tasks) else f"{', '.join(envs)}: {line}" for line, envs in where.items()]

@@ -1,4 +1,4 @@
-"""The executor that a sweep asks for."""
+"""The executor for the block `on:` of a sweep."""
 
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.sweep.executor import Executor, Local
@@ -10,10 +10,10 @@ CLUSTERS = {"slurm": Slurm, "ray": Ray}
 
 
 def executor_of(on: On, jobs: int | None = None) -> Executor:
-    """What runs cells there, so many at a time; None: one a core here, or what a cluster may queue.
+    """The executor for an engine, with `jobs` at a time; None: one per core on this machine, `JOBS` on a cluster.
 
     Raises:
-        InputError: the engine is not there.
+        InputError: the engine is not available.
     """
     if on.engine in CLUSTERS:
         return CLUSTERS[on.engine](on, jobs)

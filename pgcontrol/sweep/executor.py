@@ -1,4 +1,4 @@
-"""What runs cells: an engine places them, and their folders say how they ended, whoever worked on them."""
+"""Executors run cells: an engine starts them, and the result is read from their folders."""
 
 import os
 import time
@@ -17,8 +17,8 @@ class Ended(NamedTuple):
     """A cell that ended.
 
     Attributes:
-        error: empty, or why it failed.
-        log: file of its process's output, where that is kept.
+        error: empty, or the error message.
+        log: file with the output of its process, if any.
     """
 
     cell: Cell
@@ -27,19 +27,19 @@ class Ended(NamedTuple):
     log: Path | None = None
 
 
-Running = frozenset[Key]  # keys of the cells that run just now
+Running = frozenset[Key]  # keys of the cells that are running
 
 
 class Executor:
-    """Runs cells and says, as they end, how they ended.
+    """Runs cells and yields their outcomes.
 
-    Several may run the same cells into the same folder, in other processes or on other machines: each cell is made
-    once, and all say how it ended.
+    Several executors, also in other processes or on other machines, may run the same cells into the same folder: each
+    cell is run once, and all executors yield its outcome.
 
     Attributes:
-        jobs: how many at a time.
-        pause: seconds between two looks at them.
-        outlasts: whether they go on when the caller leaves.
+        jobs: number of cells at a time.
+        pause: seconds between two checks.
+        outlasts: whether cells continue when the caller leaves.
     """
 
     jobs: int = 1
@@ -47,48 +47,48 @@ class Executor:
     outlasts: bool = False
 
     def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
-        """Seconds that each will take, by `Cell.key`, where that can be told; told before anything runs.
+        """Expected seconds of each cell, if the executor can estimate them; called before anything runs.
 
         Raises:
-            InputError: a cell cannot be run at all.
+            InputError: a cell cannot be run.
         """
         return {}
 
     def alive(self, cells: Collection[Cell], where: Path) -> set[Key]:
-        """Which of them the engine has: they wait for a place, or run. A job that has just ended may be among them."""
+        """The cells that are queued or running in the engine. A job that has just ended may still be included."""
         return set()
 
     def place(self, cell: Cell, where: Path) -> bool:
-        """Have the engine run `work(cell, where)`; False where another executor has just done so."""
+        """Start `work(cell, where)` in the engine; False if another executor has just done so."""
         raise NotImplementedError
 
     def leave(self, cells: Collection[Cell], where: Path) -> None:
-        """The caller takes no more outcomes of these cells."""
+        """Called when the caller needs no more outcomes of these cells."""
 
     def cancel(self, where: Path) -> int:
-        """Take from the engine all that it has of the folder `where`, and of those in it; says how many jobs."""
+        """Cancel all jobs of the folder `where` and its subfolders; returns their number."""
         return 0
 
     def at_work(self, cells: Collection[Cell], where: Path) -> set[Key]:
-        """Which of them somebody works on, or is to."""
+        """The cells that are queued, running, or locked by any process."""
         return self.alive(cells, where) | {cell.key for cell in cells if run_state.held(cell, where)}
 
     def run(self, cells: Sequence[Cell], where: Path) -> Generator[Ended | Running]:
-        """Outcomes in the order they come; now and then what runs, for whoever shows progress meanwhile.
+        """Yield outcomes as they come, and regularly the keys of the running cells, for progress displays.
 
         Args:
-            cells: what to run.
-            where: folder of the run folders; what is half finished there is resumed.
+            cells: the cells to run.
+            where: folder of the run folders; unfinished runs there are resumed.
 
         Raises:
-            InputError: the jobs end before any has begun.
+            InputError: a job ended before any run began.
         """
         where.mkdir(parents=True, exist_ok=True)
         watches, begun = {cell.key: _Watch(cell, where) for cell in cells}, False
         try:
             while watches:
                 alive = self.alive([watch.cell for watch in watches.values()], where)
-                os.listdir(where)  # over NFS, it brings along the names of files that were made elsewhere
+                os.listdir(where)  # over NFS, this refreshes the names of files that other machines created
                 busy = {key for key, watch in watches.items() if run_state.held(watch.cell, where)}
                 for key, watch in [*watches.items()]:
                     begun |= watch.begun()
@@ -111,10 +111,10 @@ class Executor:
 
 
 class _Watch:
-    """A cell as its folder, its log and the note of its failure show it, whoever works on it.
+    """The state of a cell, read from its folder, its log and the note of its failure.
 
     Attributes:
-        placed: how often it was placed since its last new checkpoint.
+        placed: how often it was started since its last new checkpoint.
     """
 
     def __init__(self, cell: Cell, where: Path):
@@ -123,35 +123,35 @@ class _Watch:
         self._logged, self._noted = files.stamp(self.log), run_state.noted(self.folder)
 
     def begun(self) -> bool:
-        """Whether a worker has taken it since."""
+        """Whether a worker has begun since this object was made."""
         return files.stamp(self.log) != self._logged
 
     def vanished(self) -> bool:
-        """Whether it was placed and no worker took it; said of one that is not alive."""
+        """Whether it was started and no worker began; only valid if it is not alive."""
         return self.placed > 0 and not self.begun()
 
     def outcome(self) -> Ended | None:
-        """How it ended; None where it is to be placed. Asked when nobody is at it."""
+        """The outcome; None if the cell must be started. Only valid while no process works on it."""
         error = run_state.failure(self.cell, self.folder) if run_state.noted(self.folder) != self._noted else ""
         if not error and not run_state.over(self.cell, self.folder) and not (error := self._lost()):
             return None
         return Ended(self.cell, self.folder, error, self.log)
 
     def _lost(self) -> str:
-        """What became of a job that has left no outcome; empty where it is worth another."""
+        """The error message for a job that left no outcome; empty if it should be tried again."""
         if self.vanished():
-            return f"its job ended before it began: it was cancelled, or its node does not see {self.folder.parent}"
+            return f"its job ended before it began: it was cancelled, or its node cannot access {self.folder.parent}"
         if (steps := run_state.reached(self.folder)) > self.steps:
             self.placed, self.steps = 0, steps
         return f"its job was lost {self.placed} times without a new checkpoint" if self.placed >= ATTEMPTS else ""
 
 
 class Local(Executor):
-    """One process a cell, on this machine; they end with the caller.
+    """One process per cell on this machine; they end with the caller.
 
     Args:
-        jobs: how many at a time.
-        cores: of each.
+        jobs: number of cells at a time.
+        cores: cores per cell.
     """
 
     def __init__(self, jobs: int, cores: int = 1):
@@ -159,7 +159,7 @@ class Local(Executor):
         self._works: dict[Path, Work] = {}
 
     def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
-        """From a second of each kind of run, made here."""
+        """Measured with about a second of each kind of run."""
         from pgcontrol.sweep.expected import expected
 
         return expected(cells)
@@ -178,7 +178,7 @@ class Local(Executor):
         return work is not None
 
     def leave(self, cells: Collection[Cell], where: Path) -> None:
-        """What runs is asked to stop at its next checkpoint, and waited for."""
+        """Ask the running cells to stop at their next checkpoint, and wait for them."""
         works = [work for cell in cells if (work := self._works.pop(where / cell.name, None))]
         for work in works:
             work.stop()

@@ -1,4 +1,4 @@
-"""How long runs will take on this machine, from a second of each kind of them."""
+"""Expected durations of runs on this machine, measured with about a second of each kind of run."""
 
 import dataclasses
 import time
@@ -14,24 +14,21 @@ from pgcontrol.training import peer
 from pgcontrol.training.driver import Driver, driver
 from pgcontrol.training.learner import Learner
 
-STARTING = 3.5  # seconds of a process before its first update: imports, making the environments
-MEASURING = 20.0  # seconds for all kinds together, once they are made
-LEAST, MOST = 0.3, 1.5  # seconds for each kind
-COMPILED_SHARE = 0.25  # least share of an eager update's time that a compiled one takes
+STARTING = 3.5  # seconds of a process before its first update: imports and creation of the environments
+MEASURING = 20.0  # seconds of measurement for all kinds together
+LEAST, MOST = 0.3, 1.5  # smallest and largest number of seconds per kind
+COMPILED_SHARE = 0.25  # smallest share of an eager update's time that a compiled update needs
 
 
 def expected(cells: Sequence[Cell]) -> dict[Key, float]:
-    """Seconds that each run will take, on a core of its own; seeds of a kind take the same.
+    """Expected seconds of each run with its own core. All seeds of an arm on a task get the same value.
 
-    Updates are measured as they are, not compiled, since compiling takes longer than the measurement may; what
-    compiling saves and costs is reckoned (`compiler.SECONDS_SAVED`). Evaluations are taken for whole episodes. On a
-    busy machine it takes long enough as it is: kinds that it has not come to by then are taken for the average.
-
-    Args:
-        cells: the runs.
+    Updates are measured without compilation, because it takes longer than the measurement; its cost and saving are
+    estimated (`compiler.SECONDS_SAVED`). Evaluations are assumed to have full episodes. If the machine is so busy that
+    the time limit is reached, the remaining kinds get the average.
 
     Raises:
-        InputError: one of them cannot be made; names its arm and task.
+        InputError: a run cannot be made; names its arm and task.
     """
     kinds = {cell.key[:2]: cell for cell in cells}
     each = min(max(MEASURING / max(len(kinds), 1), LEAST), MOST)
@@ -51,7 +48,7 @@ def expected(cells: Sequence[Cell]) -> dict[Key, float]:
             driven = driver(learner)
             try:
                 found[kind] = _seconds(config, learner, driven, each, cell.episodes)
-            except (Diverged, FloatingPointError):  # at once: a short run
+            except (Diverged, FloatingPointError):  # immediately, so the run will be short
                 found[kind] = STARTING
             finally:
                 driven.close()
@@ -67,7 +64,7 @@ def _peers_seconds(config: Config) -> float:
 
 
 def _seconds(config: Config, learner: Learner, driven: Driver, each: float, episodes: int = 0) -> float:
-    driven.update()  # allocates, and warms the caches
+    driven.update()  # allocates memory and warms the caches
     before, count, split = learner.steps, 0, dict.fromkeys(("update", "physics", "policy"), 0.0)
     began = time.perf_counter()
     while not count or time.perf_counter() - began < each:
@@ -75,7 +72,7 @@ def _seconds(config: Config, learner: Learner, driven: Driver, each: float, epis
         count += 1
         split = {name: total + row.get(f"time/{name}", 0.0) for name, total in split.items()}
     update = (time.perf_counter() - began) / count
-    # not by the learner's count of updates: an asynchronous one tells of many at a time
+    # not the learner's number of updates, because an asynchronous learner reports many at a time
     updates = config.total_steps / ((learner.steps - before) / count)
     algorithm = catalog.algorithms()[config.algorithm.name]
     gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.num_envs * config.rollout_steps)
@@ -85,5 +82,5 @@ def _seconds(config: Config, learner: Learner, driven: Driver, each: float, epis
         total += compiler.SECONDS_TO_COMPILE - updates * saved
     step = (split["physics"] + split["policy"]) / count / config.rollout_steps
     evaluations = config.total_steps // config.eval_every + 1 if config.eval_every else 0
-    played = evaluations + episodes / config.num_envs  # episodes of all environments at a time
+    played = evaluations + episodes / config.num_envs  # all environments play episodes at the same time
     return total + 2 * played * step * (learner.env.time_limit or 0)

@@ -1,4 +1,4 @@
-"""NAME.found.yaml: the setting that a search found for each arm of NAME.yaml, and where it came from."""
+"""NAME.found.yaml: the settings that a search found for each arm of NAME.yaml, and their source."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,12 +20,12 @@ HEAD = """\
 
 
 def file_of(sweep: Path) -> Path:
-    """Where the found settings of a sweep are kept."""
+    """The file with the found settings of a sweep."""
     return sweep.with_suffix(".found.yaml")
 
 
 def read(file: Path) -> dict[str, Settings]:
-    """The found settings of each arm, dotted; nothing where nothing was found yet.
+    """Arm -> found settings, dotted; empty if there are none yet.
 
     Raises:
         InputError: the file is damaged.
@@ -45,7 +45,7 @@ def _settings(file: Path, arm: str, kept: Any) -> Mapping[str, Any]:
 
 
 def answers(file: Path, search: Search) -> bool:
-    """Whether a file has what was found by this very search, with at least as many trials."""
+    """Whether a file has the result of this search, with at least as many trials."""
     kept = _read(file)
     return all(
         isinstance(there := kept.get(arm), dict)
@@ -57,14 +57,14 @@ def answers(file: Path, search: Search) -> bool:
 
 
 def write(file: Path, sweep: Path, search: Search, rows: Sequence[TrialRow], zero: Mapping[str, float]) -> None:
-    """Write down the best trial of each arm, with what another would need to search again.
+    """Write the best trial of each arm, with all that is needed to repeat the search.
 
     Args:
-        file: to write.
+        file: the file to write.
         sweep: the YAML.
-        search: that has come to its end.
-        rows: of its trials.
-        zero: task -> return that counts as 0.
+        search: the finished search.
+        rows: the rows of its trials.
+        zero: task -> return that is normalised to 0.
 
     Raises:
         InputError: an arm has no finished trial.
@@ -78,7 +78,7 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
     best = trials.best(rows, arm)
     if not best.trials:
         how = ", ".join(f"{n} {state}" for state, n in best.counts.items())
-        raise InputError(f"search: no trial of arm {arm!r} came to its end ({how}): nothing to choose from")
+        raise InputError(f"search: no trial of arm {arm!r} finished ({how}), so there is no choice")
     first, second = best.trials[0], next(iter(best.trials[1:]), None)
     kept = {"settings": first.settings, "score": _rounded(first.score), "trial": first.number}
     if second:

@@ -1,4 +1,4 @@
-"""The journal of a search: its trials as Optuna keeps them, in a file that several processes may share."""
+"""The journal of a search: its Optuna trials, in a file that several processes may share."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
-SEED = 1  # of the samplers; with the number of a trial, so that a search that goes on draws no point twice
-FEWEST, MOST = 3, 10  # trials before a sampler or a pruner goes by what the others came to: a quarter of all, within
+SEED = 1  # of the samplers; the number of the trial is added, so that a continued search draws no point twice
+# bounds of the number of trials before a sampler or a pruner uses the results of the others, which is a quarter of all
+FEWEST, MOST = 3, 10
 
 
 def require() -> None:
-    """Make sure that Optuna is there.
+    """Check that Optuna is installed.
 
     Raises:
         InputError: it is not.
     """
     if find_spec("optuna") is None:
-        raise InputError("search: it needs optuna: pip install 'pgcontrol[search]'")
+        raise InputError("search: needs optuna: pip install 'pgcontrol[search]'")
 
 
 class _Turns:
-    """A lock for Optuna's journal that ends with the process that holds it, however that ends."""
+    """A lock for Optuna's journal that always ends with its process, even if that is killed."""
 
     def __init__(self, file: Path):
         self._file, self._held = file, None
@@ -55,18 +56,18 @@ class _Turns:
 
 
 class Journal:
-    """The trials of a search, a study for each arm."""
+    """The trials of a search, with one Optuna study per arm."""
 
     def __init__(self, search: Search, folder: Path, rows: Sequence[TrialRow]):
-        """Open the journal, or begin one.
+        """Open the journal, or create it.
 
         Args:
-            search: what is searched.
-            folder: of the journal and of the trials' run folders.
-            rows: of trials that a journal which is gone has had.
+            search: the search.
+            folder: folder of the journal and of the trials' run folders.
+            rows: rows of earlier trials, for a new journal.
 
         Raises:
-            InputError: the journal is damaged, or of another search.
+            InputError: the journal is damaged, or belongs to another search.
         """
         import optuna
         from optuna.storages import JournalStorage
@@ -84,12 +85,12 @@ class Journal:
             try:
                 storage = JournalStorage(JournalFileBackend(str(self.file), lock))
                 if (names := optuna.get_all_study_names(storage)) and not set(names) & search.arms.keys():
-                    raise InputError(f"{self.file} is of another sweep (arms {', '.join(names)}); name another --runs")
+                    raise InputError(f"{self.file} is of another sweep (arms {', '.join(names)}); use another --runs")
                 self.studies = {arm: self._study(storage, arm, rows) for arm in search.searched()}
             except (ValueError, KeyError, AttributeError, TypeError) as error:
                 if isinstance(error, InputError):
                     raise
-                raise InputError(f"{self.file} is damaged; delete it: the trials that ended are kept") from None
+                raise InputError(f"{self.file} is damaged; delete it (finished trials are kept elsewhere)") from None
 
     def _study(self, storage: Any, arm: str, rows: Sequence[TrialRow]) -> Study:
         import optuna
@@ -101,7 +102,7 @@ class Journal:
         made = study.user_attrs.get("search", asked)
         if made != asked:
             how = difference(made, asked, "asked")
-            raise InputError(f"{self.file} is of another search ({how}); name another --runs, or delete its folder")
+            raise InputError(f"{self.file} is of another search ({how}); use another --runs, or delete its folder")
         if "search" not in study.user_attrs:
             study.set_user_attr("search", asked)
             for row in sorted((row for row in rows if row.arm == arm), key=lambda row: row.number):
@@ -109,7 +110,7 @@ class Journal:
         return study
 
     def _kept(self, arm: str, row: TrialRow) -> FrozenTrial:
-        """A trial as Optuna would have it, from its row."""
+        """The Optuna trial of a row."""
         from optuna.trial import create_trial
 
         axes = {axis.name: axis for axis in self.search.axes_of(arm)}
@@ -125,20 +126,20 @@ class Journal:
 
     @contextmanager
     def turn(self) -> Generator[None]:
-        """Keep the other processes and threads from taking a trial meanwhile."""
+        """Lock the search, so that no other process or thread takes a trial."""
         with locks.waiting(self.folder / ".turn"):
             yield
 
     def trials(self, arm: str) -> list[FrozenTrial]:
-        """All that were begun, by number."""
+        """All trials that have begun, by number."""
         return [trial for trial in self.studies[arm].get_trials(deepcopy=False) if trial.state.name != "WAITING"]
 
     def open(self) -> dict[tuple[str, int], FrozenTrial]:
-        """Those that have not ended, by arm and number."""
+        """The trials that have not ended, by arm and number."""
         return {(arm, t.number): t for arm in self.studies for t in self.trials(arm) if not t.state.is_finished()}
 
     def rows(self) -> list[TrialRow]:
-        """Of the trials that have ended, with the scores they have now."""
+        """The rows of the trials that have ended, with their current scores."""
         found = list[TrialRow]()
         for arm in self.studies:
             lines = [trial.user_attrs.get("row") for trial in self.trials(arm) if trial.state.is_finished()]
@@ -151,40 +152,39 @@ class Journal:
         return self.folder / Key(f"t{number}", arm, 0).name.removesuffix("-s0")
 
     def begin(self, arm: str) -> tuple[int, Settings]:
-        """Begin the arm's next trial; for who has the `turn`. Its number, and the values to try.
+        """Begin the arm's next trial, inside `turn`; returns its number and its values.
 
         Raises:
-            InputError: the values cannot stand together; such a trial has ended.
+            InputError: the values are invalid together; such a trial has ended.
         """
         study, number = self.studies[arm], len(self.trials(arm))
-        if len(study.get_trials(deepcopy=False)) == number:  # else one was proposed by who was killed before it began
+        if len(study.get_trials(deepcopy=False)) == number:  # otherwise one was proposed and never begun
             study.enqueue_trial(self._proposed(arm, number))
         return (begun := study.ask()).number, self._values(arm, begun)
 
     def settings(self, arm: str, number: int) -> Settings:
-        """The values of a trial that has begun."""
         return self._values(arm, self._trial(arm, number))
 
     def report(self, arm: str, number: int, stage: int, value: float) -> bool:
-        """Keep a trial's mean score at a stage; returns whether it is hopeless, and should be stopped."""
+        """Save a trial's mean score at a stage; returns whether the pruner wants to stop it."""
         (trial := self._trial(arm, number)).report(value, stage)
         return trial.should_prune()
 
     def end(self, row: TrialRow) -> None:
-        """Keep a trial that has ended."""
+        """Save a trial that has ended."""
         trial = self._trial(row.arm, row.number)
         trial.set_user_attr("row", dataclasses.asdict(row))
-        value = (row.score if row.scores else 0.0) if row.finished else None  # a rank is known among the others only
+        value = (row.score if row.scores else 0.0) if row.finished else None  # a rank depends on the other trials
         self.studies[row.arm].tell(trial, value, state=_state(row.state), skip_if_finished=True)
 
     def _trial(self, arm: str, number: int) -> Trial:
         from optuna import Trial
 
-        # there is no public way to take up a trial that another process has begun
+        # there is no public way to continue a trial that another process has begun
         return Trial(self.studies[arm], self.trials(arm)[number]._trial_id)
 
     def _values(self, arm: str, trial: Trial) -> Settings:
-        """What Optuna says of each axis that there is."""
+        """Optuna's value for each axis of the trial."""
 
         def value(axis: space.Axis, settings: Settings) -> list[Any]:
             return [axis.value(_suggested(trial, axis.name, axis.distribution(settings)))]
@@ -192,7 +192,7 @@ class Journal:
         return next(space.leaves(self.search.axes_of(arm), self.search.settings(arm), value))
 
     def _proposed(self, arm: str, number: int) -> dict[str, Any]:
-        """The next point, as Optuna keeps it."""
+        """The next point, in Optuna's representation."""
         import optuna
 
         if self._points:
@@ -200,7 +200,7 @@ class Journal:
             return {name: axes[name].kept(value) for name, value in self._points[arm][number].items()}
         view = optuna.create_study(direction="maximize", sampler=self._sampler(arm, number))
         if self.search.sampler == "sobol":
-            for _ in range(number):  # the sequence is the same for all who ask: this many points are taken
+            for _ in range(number):  # the sequence is the same in every process; skip the points that are used
                 _ = view.ask().relative_params
         else:
             scores = {row.number: row.score for row in self.rows() if row.arm == arm and row.finished}
@@ -224,7 +224,7 @@ class Journal:
         axes = {axis.name: axis.distribution(settings) for axis, settings in corners}
 
         class Sobol(QMCSampler):
-            """All axes that there may be, where Optuna would take those of the first trial."""
+            """Sobol over all axes that may occur; Optuna would use only those of the first trial."""
 
             def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
                 return dict(axes)
@@ -238,13 +238,13 @@ class Journal:
         from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 
         if self.search.pruner == "median":
-            half = self.search.evaluations // 2  # of the first run: before, slow and hopeless look alike
+            half = self.search.evaluations // 2  # half of the first run: earlier, slow trials look hopeless
             return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=half)
         return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
 
 
 def _suggested(trial: Trial, name: str, values: Any) -> Any:
-    """A trial's value out of a distribution: Optuna has a method for each kind of them."""
+    """A trial's value from a distribution; Optuna has a separate method for each kind."""
     if hasattr(values, "choices"):
         return trial.suggest_categorical(name, values.choices)
     suggest = trial.suggest_int if isinstance(values.low, int) else trial.suggest_float

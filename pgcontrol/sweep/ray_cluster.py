@@ -1,4 +1,4 @@
-"""Cells as actors of a Ray cluster: each ends itself when its cell has ended, and outlives who placed it."""
+"""Cells as actors of a Ray cluster: each ends when its cell has ended, and outlives the process that started it."""
 
 import logging
 import os
@@ -16,25 +16,25 @@ from pgcontrol.sweep.work import ATTEMPTS, work
 from pgcontrol.text import one_line
 
 NAMESPACE = "pgcontrol"
-PASSED_ON = "PGCONTROL_"  # how variables of the environment begin that nodes are given
+PASSED_ON = "PGCONTROL_"  # prefix of the environment variables that are passed to nodes
 
 
 class Actor:
-    """A node's process for one cell. Its work begins with it, so that Ray's restart on another node goes on with it.
+    """A node's process for one cell. It works from its start on, so that a restart by Ray on another node continues it.
 
     Raises:
-        InputError: the node has another folder of that name.
-        OSError: it has none.
+        InputError: the node has a different folder with this name.
+        OSError: the node has no such folder.
     """
 
     def __init__(self, cell: Cell, where: Path, cores: int, mark: str, here: str, environment: dict[str, str]):
         import ray
 
         os.environ.update(environment)
-        with suppress(OSError):  # relative paths of settings start there, if there are any
+        with suppress(OSError):  # relative paths in settings start there
             os.chdir(here)
         if (where / MARK).read_text() != mark:
-            raise InputError(f"{where} is not shared")
+            raise InputError(f"{where} is not shared by all machines")
         self._me: Any = ray.get_runtime_context().current_actor
         threading.Thread(target=self._work, args=(cell, where, cores), daemon=True).start()
 
@@ -45,14 +45,14 @@ class Actor:
             self._me.leave.remote()
 
     def leave(self) -> None:
-        """End this process, and give back what it has of the node."""
+        """End this process and release its resources."""
         from ray.actor import exit_actor
 
         exit_actor()
 
 
 class Ray(Cluster):
-    """A Ray cluster; an actor's name is the job's."""
+    """A Ray cluster; the name of an actor is the name of the job."""
 
     def __init__(self, on: On, jobs: int | None = None):
         engines.require("ray", "ray")

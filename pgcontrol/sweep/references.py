@@ -1,4 +1,4 @@
-"""What others came to on the tasks of a sweep: its YAML's `references`, shown beside the results, never mixed in."""
+"""References: results of others on the tasks of a sweep, shown next to its results but never mixed with them."""
 
 import math
 from collections.abc import Mapping
@@ -9,17 +9,17 @@ from pgcontrol.options import InputError, option, suggest
 
 KEYS = ("return", "seconds", "note")
 RETURN = option(0.0, "a return: any finite number", above=-math.inf, below=math.inf).metadata
-SECONDS = option(None, "of a run", above=0, below=math.inf).metadata
+SECONDS = option(None, "seconds of a run", above=0, below=math.inf).metadata
 
 
 class Reference(NamedTuple):
-    """A return that somebody else came to.
+    """A return that others reported.
 
     Attributes:
-        name: of the algorithm or implementation.
+        name: name of the algorithm or implementation.
         value: the return.
-        seconds: duration of a run, where that is known.
-        note: where it comes from.
+        seconds: duration of a run, if known.
+        note: the source.
     """
 
     name: str
@@ -29,16 +29,16 @@ class Reference(NamedTuple):
 
     @property
     def about(self) -> str:
-        """What there is to say of it beside the return."""
-        took = [] if self.seconds is None else [f"{self.seconds:,.0f} s a run"]
-        return "; ".join([*took, *filter(None, [self.note])]) or "reported"
+        """Text about the reference without its return."""
+        duration = [] if self.seconds is None else [f"{self.seconds:,.0f} s per run"]
+        return "; ".join([*duration, *filter(None, [self.note])]) or "reported"
 
 
 def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:
-    """Task -> what others came to.
+    """Task -> references.
 
     Args:
-        tree: `{task: {whose: return}}`, or `{return: ..., seconds: ..., note: ...}` in place of the return alone.
+        tree: `{task: {name: return}}`, or `{return: ..., seconds: ..., note: ...}` instead of the return.
         envs: tasks of the grid.
 
     Raises:
@@ -48,24 +48,24 @@ def read(tree: Any, envs: set[str]) -> dict[str, list[Reference]]:
     for env, given in by_task(tree, "references", envs, f"names and returns, {shape}").items():
         if not isinstance(given, dict):
             raise InputError(f"references: {env} = {given!r}: must map names to returns, {shape}")
-    return {env: [_reference(env, str(name), told) for name, told in given.items()] for env, given in tree.items()}
+    return {env: [_reference(env, str(name), value) for name, value in given.items()] for env, given in tree.items()}
 
 
-def _reference(env: str, name: str, told: Any) -> Reference:
+def _reference(env: str, name: str, given: Any) -> Reference:
     where = f"references: {env}: {name}"
-    found: Mapping[str, Any] = told if isinstance(told, dict) else {"return": told}
+    found: Mapping[str, Any] = given if isinstance(given, dict) else {"return": given}
     for key in found:
         if key not in KEYS:
             raise InputError(f"{where}: unknown key {key!r}{suggest(str(key), KEYS)}")
     if "return" not in found:
-        raise InputError(f"{where} = {told!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
+        raise InputError(f"{where} = {given!r}: must be a return, or {{return: 5784, seconds: 900, note: v3}}")
     value = options.read(f"{where}: return", found["return"], float, RETURN)
     seconds = options.read(f"{where}: seconds", found.get("seconds"), float | None, SECONDS)
     return Reference(name, value, seconds, str(found.get("note", "")))
 
 
 def by_task(tree: Any, key: str, envs: set[str], values: str, whole: str = "grid") -> dict[str, Any]:
-    """What YAML gave under a key, if it maps tasks of the whole (grid, search) to something, which `values` describes.
+    """The value of a YAML key, if it maps tasks of `whole` (grid or search) to the values that `values` describes.
 
     Raises:
         InputError: it does not.

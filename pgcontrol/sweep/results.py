@@ -1,4 +1,4 @@
-"""What a finished cell leaves: one small row, kept beside the YAML and committed as it grows."""
+"""The results file of a sweep: one small row per finished cell, next to the YAML, meant to be committed."""
 
 import json
 import os
@@ -23,29 +23,29 @@ from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training import outcome
 
-# what a row keeps of the manifest; the rest names a machine
+# the fields of the manifest that a row keeps; the others describe a machine
 PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "reproducible")
 
 
 class Unscored(InputError):
-    """A run came to its end without a return to judge it by."""
+    """A run ended without a return."""
 
 
 def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
-    """The row of a run that has ended, from what it left; one that diverged has the return it had come to by then.
+    """The row of a run that has ended, from its folder. A diverged run has the last return in training.
 
-    The final policy is scored now where the run was not scored by the cell's number of episodes.
+    If the run was not scored with the cell's number of episodes, its final policy is scored now.
 
     Raises:
         Unscored: it diverged before an episode ended.
-        InputError: the final policy is gone before it was scored.
+        InputError: the final policy is missing and was not scored.
     """
     run = RunFolder(folder)
     manifest = run.manifest()
     diverged = manifest.get("status") == "diverged"
     found = outcome.read(run, 0 if diverged else cell.episodes)
     if found.get("return") is None and found.get("training") is None:
-        raise Unscored("it diverged before an episode ended, so there is nothing to judge it by")
+        raise Unscored("it diverged before an episode ended, so it has no return")
     line = {
         **cell.key._asdict(),
         "settings": cell.settings,
@@ -63,19 +63,19 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
 
 
 def _origins(cell: Cell, config: Config) -> dict[str, str]:
-    """Who says each setting that is no default, by dotted name: `recommended`, or as a cell has it."""
+    """The source of each setting that is not a default, by dotted name: `recommended`, or as in `Cell.origins`."""
     advised = recommended.of(config.env, config.head.name) | catalog.algorithms()[config.method].recommended
     return {key: "recommended" for key in advised if key in run_of(config)} | dict(cell.origins)
 
 
 def judged(folder: Path) -> dict[str, str | None]:
-    """The words of a run's verdict and the line that says why, of whoever judged it last; None: nobody has."""
+    """The last verdict on a run and the line that explains it; None without a verdict."""
     manifest = RunFolder(folder).manifest()
     return {"verdict": manifest.get("verdict"), "why": manifest.get("diagnosis")}
 
 
 def read(sweep: Sweep) -> dict[Key, Row]:
-    """The rows that answer the sweep as it is asked now, by `Cell.key`; rows of other runs are left out.
+    """The rows that match the sweep as it is now, by `Cell.key`.
 
     Raises:
         InputError: the results file is damaged; names the line.
@@ -84,7 +84,7 @@ def read(sweep: Sweep) -> dict[Key, Row]:
 
 
 def reported(sweep: Sweep) -> dict[Key, Row]:
-    """The rows to report: those of `read`, or else older ones, scored from start states of their own; never both.
+    """The rows to report: those of `read` or, if there are none, older ones with their own start states; never both.
 
     Raises:
         InputError: the results file is damaged; names the line.
@@ -95,38 +95,36 @@ def reported(sweep: Sweep) -> dict[Key, Row]:
 
 
 def scored_as_asked(row: Row, cell: Cell) -> bool:
-    """Whether a row's score is the cell's: of as many episodes from common start states, or of none if it diverged."""
+    """Whether a row was scored as the cell asks: with as many episodes from common start states, or it diverged."""
     return row.evaluation_seed == EVALUATION_SEED and row.episodes in (0, cell.episodes)
 
 
 def foreign_plugins(file: Path) -> bool:
-    """Whether a results file has rows of runs that used plug-ins which are not loaded here."""
+    """Whether a results file has rows of runs with plug-ins that are not loaded."""
     here = {plugin.name for plugin in loaded().values()}
     return any(set(row.provenance.get("plugins", ())) - here for row in _all(file))
 
 
 def _answers(sweep: Sweep) -> Iterator[tuple[Row, Cell]]:
-    """The rows of the runs that the sweep asks for, however they were scored."""
+    """The rows of the sweep's runs with their cells, however they were scored."""
     asked = {cell.key: cell for cell in sweep.cells}
     rows = ((row, asked[row.key]) for row in _all(sweep.results) if row.key in asked)
-    return ((row, cell) for row, cell in rows if _tells_of(row, cell))
+    return ((row, cell) for row, cell in rows if _matches(row, cell))
 
 
-def _tells_of(row: Row, cell: Cell) -> bool:
-    """Whether a row is of a cell's run: by its words, or by all settings of the run, said or default."""
+def _matches(row: Row, cell: Cell) -> bool:
+    """Whether a row is of a cell's run: the YAML settings are equal, or all settings of the run are."""
     if row.settings == json.loads(json.dumps(cell.settings)):
         return True
     return row.config is not None and _same(row.run()) == _same(cell.run())
 
 
 def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
-    """Rows that other sweeps made of the same runs, retold as this one's: every setting is equal, said or default.
-
-    They are scored as this sweep scores.
+    """Rows of other sweeps for the same runs, with this sweep's keys. All settings and the scoring are equal.
 
     Args:
-        sweep: which names the others, in `borrow`; the first that has a run lends it, with the curves that it kept.
-        cells: those that have no row yet.
+        sweep: its `borrow` lists the other sweeps; the first one that has a run lends it, with its curves.
+        cells: the cells that have no row yet.
 
     Raises:
         InputError: a results file is damaged; names the line.
@@ -143,12 +141,12 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
 
 
 def repeated(row: Row) -> dict[str, Any]:
-    """Settings that give a row again: what the YAML said, and what it left to defaults that are others today."""
+    """Settings that reproduce a row: those of the YAML, and defaults that have changed since."""
     return row.settings | _defaults(row)[0]
 
 
 def _defaults(row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings that a row left to defaults that are others today: as it had them, and as they are."""
+    """The defaults of a row that have changed since: their old and their new values."""
     now, had = run_from(row.settings), row.run()
     if now is None or had is None:
         return {}, {}
@@ -157,73 +155,72 @@ def _defaults(row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def outdated(rows: Iterable[Row]) -> str:
-    """How many rows were made when a default was another that still counts, and which, in words; empty where none."""
+    """Text on rows that were made with older defaults and still count; empty if there are none."""
     others = [difference(had, now, "asked") for had, now in map(_defaults, rows) if had]
     if not others:
         return ""
-    keep = "they count; --again makes them anew, and a setting in the YAML would keep what they had"
-    return f"{count(len(others), 'row')} made when defaults were others ({mode(others)}): {keep}"
+    advice = "they still count; --again repeats them, and setting the value in the YAML keeps it"
+    return f"{count(len(others), 'row')} made with older defaults ({mode(others)}): {advice}"
 
 
 def _same(run: Any) -> str:
-    """Equal for the same run."""
+    """A text that is equal for equal runs."""
     return json.dumps(run, sort_keys=True)
 
 
 def left_out(sweep: Sweep, shown: Collection[Key]) -> str:
-    """Which rows do not answer the sweep as it is asked now, and why, in words; empty where all do.
+    """Text on rows that do not match the sweep as it is now, with the reasons; empty if all match.
 
     Args:
-        sweep: what is asked.
-        shown: cells of which a row counts; what else there is of the same run has been replaced, and is not told of.
+        sweep: the sweep.
+        shown: keys of cells with a valid row; their other rows have been replaced and are not mentioned.
 
     Raises:
         InputError: the results file is damaged; names the line.
     """
     asked = {cell.key: cell for cell in sweep.cells}
     rows = [(row, asked.get(row.key)) for row in _all(sweep.results)]
-    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _tells_of(r, cell)]
+    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _matches(r, cell)]
     foreign = sum(cell is None for _, cell in rows)
-    unlike = [row for row, cell in rows if cell and row.key not in shown and _tells_of(row, cell)]
-    told = [f"{count(len(unlike), 'row')} scored {mode(map(_scoring, unlike))}"] if unlike else []
-    told += [f"{count(len(others), 'row')} made with other settings ({mode(others)})"] if others else []
-    told += [f"{count(foreign, 'row')} of runs that nobody asks for now"] if foreign else []
-    return f"left out of {sweep.results}: {', '.join(told)}" if told else ""
+    unlike = [row for row, cell in rows if cell and row.key not in shown and _matches(row, cell)]
+    reasons = [f"{count(len(unlike), 'row')} scored {mode(map(_scoring, unlike))}"] if unlike else []
+    reasons += [f"{count(len(others), 'row')} made with other settings ({mode(others)})"] if others else []
+    reasons += [f"{count(foreign, 'row')} of runs that are not in the sweep"] if foreign else []
+    return f"ignored in {sweep.results}: {', '.join(reasons)}" if reasons else ""
 
 
 def _scoring(row: Row) -> str:
     if row.evaluation_seed is None:
-        return "from start states of their own, before scores came from common ones"
-    return f"by {count(row.episodes or 0, 'episode')}, not as many as asked"
+        return "from their own start states, as older versions did"
+    return f"with {count(row.episodes or 0, 'episode')} instead of the number asked for"
 
 
 def _all(file: Path) -> Iterator[Row]:
-    """Every row of a results file, whatever it answers."""
-    text = files.read_text(file, "replace") if file.exists() else ""  # a line that is damaged is named below
+    """Every row of a results file."""
+    text = files.read_text(file, "replace") if file.exists() else ""  # a damaged line is reported below
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = Row.read(files.unsealed(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            what = "no result, or a damaged one"
-            raise InputError(f"{file}: line {number} is {what}; delete it to run that cell again") from None
+            raise InputError(f"{file}: line {number} is no valid result; delete it to repeat the run") from None
         yield row
 
 
 def unknown_plots(sweep: Sweep, names: Set[str]) -> list[str]:
-    """Each metric to plot that is none of the names there are, with the one that may be meant."""
+    """The metrics of `plots` that do not exist, each with a suggestion."""
     return [f"{plot!r}{near_miss(plot, names)}" for plot in dict.fromkeys(sweep.plots) if plot not in names]
 
 
 def turn(sweep: Sweep) -> AbstractContextManager[None]:
-    """Keep the other processes that run this sweep from its results meanwhile."""
-    # a file of its own, since YAML and results may be replaced meanwhile; one that was removed would be two
-    beside = sweep.path.with_name(f".{sweep.path.stem}.lock")
-    beside.touch()
-    return locks.waiting(beside)
+    """Lock the results against other processes that run this sweep."""
+    # a separate file that is never removed, because YAML and results may be replaced while they are locked
+    lock = sweep.path.with_name(f".{sweep.path.stem}.lock")
+    lock.touch()
+    return locks.waiting(lock)
 
 
 def add(sweep: Sweep, row: Row) -> None:
-    """Append a row, unless another process has done so: each that runs this sweep has a row of every run."""
+    """Append a row, unless another process that runs this sweep has already added it."""
     with turn(sweep):
         if any(_place(row) == _place(there) for there in _all(sweep.results)):
             return
@@ -239,22 +236,19 @@ def _place(row: Row) -> tuple[Key, str]:
 
 
 def _text(row: Row) -> str:
-    """A row as a line of the file."""
     return json.dumps(files.sealed(row.line)) + "\n"
 
 
 def refresh(sweep: Sweep, rows: dict[Key, Row], where: Path) -> list[Row]:
-    """Take over from the run folders what was not known or asked for when the rows were made.
-
-    That is what has been judged since, as by `pgcontrol diagnose`, and the curves of metrics to plot.
+    """Update rows from the run folders: newer verdicts, such as by `pgcontrol diagnose`, and curves of `plots`.
 
     Args:
-        sweep: whose plots there are to be.
-        rows: of it, changed in place; the results file stays as it is, see `rewrite`.
-        where: folder of the run folders; rows of those that are gone stay as they are.
+        sweep: the sweep.
+        rows: its rows, changed in place; the results file does not change, see `rewrite`.
+        where: folder of the run folders; rows without a folder do not change.
 
     Returns:
-        The rows that have changed.
+        The changed rows.
     """
     changed = {}
     for key, row in rows.items():
@@ -273,7 +267,7 @@ def made_in(row: Row, folder: Path) -> bool:
 
 
 def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]]:
-    """Curves to plot that a row has not and the log of its run has; nothing where that is gone."""
+    """Curves of `plots` that are missing in a row but present in the log of its run; empty without the log."""
     log = folder / "metrics.jsonl"
     missing = [name for name in plots if name not in row.curves]
     if not missing or not log.exists():
@@ -283,7 +277,7 @@ def _gained(row: Row, folder: Path, plots: Iterable[str]) -> dict[str, list[Any]
 
 
 def rewrite(sweep: Sweep, changed: Iterable[Row] = (), gone: Iterable[Row] = ()) -> None:
-    """Write changed rows in place of those of the same cells, and none for those that are gone, to be made again."""
+    """Replace changed rows in the results file, and remove the rows of runs that will be repeated."""
     new = {_place(row): row for row in changed} | {_place(row): None for row in gone}
     if new:
         with turn(sweep):

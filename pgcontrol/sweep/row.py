@@ -1,4 +1,4 @@
-"""A row of results: what a run leaves in the file of its sweep, one line of JSON, whatever its age."""
+"""A row of results: one line of JSON per finished run, in the current or an older format."""
 
 import dataclasses
 import sys
@@ -14,12 +14,12 @@ from pgcontrol.runs.config import configure, flat
 from pgcontrol.sweep.sweep import Key, run_of
 from pgcontrol.training.behaviour import ActionMaps, Routes
 
-SHORTEST = 0.1  # seconds: least duration of a run, since speeds are steps over seconds
+SHORTEST = 0.1  # seconds: smallest duration of a run, because speeds are steps divided by seconds
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Each joint's spread over training.
+    """Spread of each joint over training.
 
     Attributes:
         steps: [P] environment steps.
@@ -30,35 +30,35 @@ class Spread:
     joints: list[list[float | None]]
 
 
-PARTS = {"spread": Spread, "maps": ActionMaps, "routes": Routes}  # fields that are JSON objects in a line
+PARTS = {"spread": Spread, "maps": ActionMaps, "routes": Routes}  # fields that are JSON objects
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A finished run of a sweep. Made by `read`, changed by `changed`. What has a default is not in older lines.
+    """A finished run of a sweep. Create it with `read` and `changed`. Older lines lack the fields with defaults.
 
     Attributes:
-        settings: all that the YAML and its search said of the run, by dotted name.
-        origins: who said each setting that was no default, by dotted name; see `Cell.origins`.
-        config: every setting of the run, said or default, by dotted name.
-        evaluated: mean return of the final policy's mode; None where it was not scored. `return` in the file.
-        error: its standard error over the episodes; None of a single one.
-        episodes: how many scored the policy; 0 of a run that diverged.
-        evaluation_seed: of the start states of those episodes, common to all runs; None: they were the run's own, of
-            rows from before scores came from common ones.
-        sampled: the same of the sampled policy.
+        settings: settings of the YAML and its search, by dotted name.
+        origins: source of each setting that is not a default, by dotted name; see `Cell.origins`.
+        config: all settings of the run, including defaults, by dotted name.
+        evaluated: mean return of the final policy's mode; None if it was not scored. `return` in the file.
+        error: standard error of `evaluated` over the episodes; None for a single episode.
+        episodes: number of episodes that scored the policy; 0 if the run diverged.
+        evaluation_seed: seed of the start states of those episodes, common to all runs; None for older rows, whose
+            runs used their own start states.
+        sampled: mean return of the sampled policy.
         training: the last mean return in training.
-        measured: what the task measured of the final policy, by name; of samples with `_sampled`.
-        verdict: words of the last verdict on the run; None: nobody has judged it.
+        measured: the task's measures of the final policy, by name; those of the sampled policy end in `_sampled`.
+        verdict: the last verdict on the run; None without one.
         why: the line that explains the verdict.
-        steps: environment steps that were taken.
+        steps: environment steps taken.
         seconds: duration of training, at least `SHORTEST`.
         points: [P] environment steps of the curves' values.
         curves: metric -> [P] values.
-        provenance: versions, seeds, threads, and what else makes the run reproducible.
+        provenance: versions, seeds, threads and other facts that make the run reproducible.
         revision: commit of the source tree.
-        lender: `SWEEP/FOLDER` of the run, where another sweep has made it. `from` in the file.
-        line: the JSON that it was read from, and is written from, so that keys which are unknown here are kept.
+        lender: `SWEEP/FOLDER` of the run, if another sweep made it. `from` in the file.
+        line: the JSON that is read and written, so that unknown keys are kept.
     """
 
     env: str
@@ -92,16 +92,16 @@ class Row:
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Self:
-        """From a line of any age: the one place that knows how lines have changed.
+        """Read a line in the current or an older format. Only this method handles the differences.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it is no row.
+            KeyError, TypeError, ValueError, AttributeError: it is not a valid row.
         """
         curves = dict(line["curves"])
         found = line | {
             "settings": flat(line["settings"]),
             "evaluated": line["return"],
-            "seconds": max(line["seconds"], SHORTEST),  # older lines have 0.0 for less than half of that
+            "seconds": max(line["seconds"], SHORTEST),  # older lines have 0.0 for short runs
             "points": curves.pop("steps"),
             "curves": curves,
             "lender": line.get("from"),
@@ -117,49 +117,48 @@ class Row:
         if str(row.known.get("env", row.env)).partition("?")[0] != row.env.partition("?")[0]:
             raise ValueError(f"settings of {row.known['env']!r}, not of {row.env!r}")
         if any(len(curve) != len(row.points) for curve in row.curves.values()):
-            raise ValueError("curves of other points")
+            raise ValueError("a curve has another number of points")
         if row.spread and any(len(joint) != len(row.spread.steps) for joint in row.spread.joints):
-            raise ValueError("spreads of other steps")
+            raise ValueError("a spread has another number of steps")
         return row
 
     def changed(self, **values: Any) -> Self:
-        """The same with other values, under their names in the file."""
+        """A copy with other values, given under their names in the file."""
         return self.read(self.line | values)
 
     @property
     def key(self) -> Key:
-        """Its place in the sweep."""
         return Key(self.env, self.arm, self.seed)
 
     @property
     def score(self) -> float:
-        """What the run is judged by: the return of its final policy, or the last one in training where it diverged."""
+        """The score of the run: the return of its final policy, or the last training return if it diverged."""
         score = self.training if self.evaluated is None else self.evaluated
-        assert score is not None  # else there would be no row
+        assert score is not None  # otherwise there would be no row
         return score
 
     @property
     def known(self) -> dict[str, Any]:
-        """Every setting of the run; of an older row those that the YAML said."""
+        """All settings of the run; for an older row only those of the YAML."""
         return self.settings if self.config is None else self.config
 
     @property
     def budget(self) -> int:
-        """Steps that the run was to take; of a row that does not tell, those that it took."""
+        """Environment steps that the run should take; if unknown, those that it took."""
         return int(self.known.get("total_steps", self.steps))
 
     def run(self) -> dict[str, Any] | None:
-        """All settings of the run, as `run_from` has them; an older row's with today's defaults."""
+        """All settings of the run, see `run_from`; for an older row with the current defaults."""
         return run_from(self.known)
 
     def folder(self, where: Path) -> Path:
-        """The run folder: under `where`, or under the sweep's that it was borrowed from; need not exist."""
+        """The run folder, under `where` or in the folder of the lending sweep; it need not exist."""
         own = where / self.key.name
         return where.parent / self.lender if self.lender and not own.exists() else own
 
 
 def _require(thing: Any) -> None:
-    """The fields of a dataclass are of their types; else raises TypeError."""
+    """Check the types of a dataclass's fields; raises TypeError."""
     for name, kind in typing.get_type_hints(type(thing)).items():
         if not _conforms(getattr(thing, name), kind):
             raise TypeError(f"{name} is no {kind}")
@@ -173,7 +172,7 @@ def _conforms(value: Any, kind: Any) -> bool:
         return isinstance(value, list) and all(_conforms(one, inner[0]) for one in value)
     if origin is dict:
         return isinstance(value, dict) and all(_conforms(one, inner[1]) for one in value.values())
-    if kind is float:  # no bool, and nothing that JSON can say and a float cannot
+    if kind is float:  # no bool, and no number that JSON can represent but a float cannot
         return type(value) in (int, float) and abs(value) < sys.float_info.max
     if kind is not Any and type(value) is kind and dataclasses.is_dataclass(value):
         _require(value)
@@ -181,7 +180,7 @@ def _conforms(value: Any, kind: Any) -> bool:
 
 
 def run_from(settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """All settings of a run, from those that are said; None where some are no longer known, or a prior is gone."""
+    """All settings of a run, from the given ones; None if some are no longer known, or a prior is missing."""
     try:
         return run_of(configure(settings))
     except InputError:
@@ -189,5 +188,5 @@ def run_from(settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _part(part: type, kept: Mapping[str, Any]) -> Any:
-    """An object of a line; what it does not say is None, and what is not known here stays in the line."""
+    """An object of a line; missing fields are None, unknown ones stay in the line."""
     return part(**{f.name: kept.get(f.name) for f in dataclasses.fields(part)})

@@ -1,4 +1,4 @@
-"""What lies in the run folders of a sweep's cells, and beside them: logs, and why cells failed."""
+"""The state of a sweep's cells on disk: their run folders, and next to them logs and notes of failures."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -16,7 +16,7 @@ from pgcontrol.sweep.sweep import Cell
 
 
 def holds(folder: Path, run: Mapping[str, Any] | None) -> bool:
-    """Whether the run in the folder has these settings; one whose config is missing or damaged has none."""
+    """Whether the run in the folder has these settings; False if its config is missing or damaged."""
     try:
         found = flat(nested(configure(read_yaml(folder / "config.yaml"))))
     except InputError:
@@ -25,12 +25,12 @@ def holds(folder: Path, run: Mapping[str, Any] | None) -> bool:
 
 
 def begun(cell: Cell, folder: Path) -> bool:
-    """Whether the folder holds a checkpoint of this very cell to go on from; a peer's run does not go on."""
+    """Whether the folder has a checkpoint of this cell to resume from; a peer's run cannot be resumed."""
     return cell.config.peer == "none" and bool(checkpoint.find(folder)) and holds(folder, cell.run())
 
 
 def ended(cell: Cell, folder: Path) -> bool:
-    """Whether the cell's run has come to an end of its own: divergence is a result, too, once there is a row of it.
+    """Whether the cell's run is complete: finished, or diverged with at least one row in its log.
 
     Raises:
         InputError: the folder is damaged.
@@ -48,7 +48,7 @@ def ended(cell: Cell, folder: Path) -> bool:
 
 
 def over(cell: Cell, folder: Path) -> bool:
-    """`ended`; what is damaged has not."""
+    """Like `ended`; False if the folder is damaged."""
     try:
         return ended(cell, folder)
     except InputError:
@@ -56,22 +56,22 @@ def over(cell: Cell, folder: Path) -> bool:
 
 
 def reached(folder: Path) -> int:
-    """Environment steps of the newest checkpoint; 0 before the first."""
+    """Environment steps of the newest checkpoint; 0 without one."""
     found = checkpoint.find(folder)
     return checkpoint.steps_of(found[-1]) if found else 0
 
 
 def log_of(cell: Cell, where: Path) -> Path:
-    """Output of a cell's process. Who works on the cell has it locked, so it is never removed."""
+    """File with the output of a cell's process. The process that works on the cell locks it, so it is never removed."""
     return where / f"{cell.name}.log"
 
 
 @contextmanager
 def alone(cell: Cell, where: Path) -> Generator[int]:
-    """Keep a cell to this process; see `locks.alone`.
+    """Lock a cell for this process; see `locks.alone`.
 
     Raises:
-        InputError: another has it.
+        InputError: another process has locked it.
     """
     log = log_of(cell, where)
     log.touch()
@@ -80,23 +80,23 @@ def alone(cell: Cell, where: Path) -> Generator[int]:
 
 
 def held(cell: Cell, where: Path) -> bool:
-    """Whether a process has the cell, on this machine or on another with which the folder is shared."""
+    """Whether a process has locked the cell, on this machine or on another one that shares the folder."""
     return locks.taken(log_of(cell, where))
 
 
 def foreign(cell: Cell, folder: Path) -> bool:
-    """Whether something is in the cell's place that is not the cell's: a run of other settings, or no run of ours."""
+    """Whether the cell's folder holds something else: a run with other settings, or no run at all."""
     return folder.exists() and not (folder.is_dir() and (holds(folder, cell.run()) or not any(folder.iterdir())))
 
 
 def set_aside(folder: Path, word: str) -> None:
-    """Rename a run folder, if there is one, to the first free of NAME.word, NAME.word.2, ..."""
+    """Rename a run folder, if it exists, to the first free name of NAME.word, NAME.word.2, ..."""
     if folder.exists():
         folder.rename(files.free(folder.with_name(f"{folder.name}.{word}"), "."))
 
 
 def note_failure(cell: Cell, folder: Path, why: str) -> None:
-    """Keep why a cell failed, beside its folder, for whoever reports it; an empty reason takes it back."""
+    """Save why a cell failed, next to its folder; an empty reason deletes the note."""
     note = _note(folder)
     if why:
         note.write_text(json.dumps({"why": why, "run": cell.run()}, indent=1) + "\n")
@@ -105,16 +105,16 @@ def note_failure(cell: Cell, folder: Path, why: str) -> None:
 
 
 def failure(cell: Cell, folder: Path) -> str:
-    """Why this very cell failed when it last ran; empty where it did not, or nobody knows."""
+    """The error message of this cell's last run; empty if it did not fail, or if that is unknown."""
     try:
-        told = json.loads(files.read_text(_note(folder)))
-        return str(told["why"]) if told["run"] == json.loads(json.dumps(cell.run())) else ""
-    except (OSError, ValueError, KeyError, TypeError):  # no note, or none of ours
+        note = json.loads(files.read_text(_note(folder)))
+        return str(note["why"]) if note["run"] == json.loads(json.dumps(cell.run())) else ""
+    except (OSError, ValueError, KeyError, TypeError):  # no note, or not a valid one
         return ""
 
 
 def noted(folder: Path) -> tuple[int, int] | None:
-    """When a failure was noted: another answer than before is a new failure, or the end of one."""
+    """Stamp of the note of a failure: if it changes, there is a new failure, or the note was deleted."""
     return files.stamp(_note(folder))
 
 

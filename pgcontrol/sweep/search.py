@@ -1,4 +1,4 @@
-"""The block `search:` of a sweep's YAML: how each arm's settings are found before its reported runs are made."""
+"""The block `search:` of a sweep's YAML: how settings are searched for each arm before its reported runs."""
 
 import dataclasses
 import itertools
@@ -11,7 +11,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.sweep import references, space
 from pgcontrol.sweep.space import Axis, Settings
 
-MOST = 10_000  # trials for each arm
+MOST = 10_000  # largest number of trials per arm
 SAMPLERS = ("tpe", "sobol", "random", "grid")
 PRUNERS = ("median", "halving", "none")
 SCORES = ("normalised", "rank")
@@ -19,40 +19,40 @@ SCORES = ("normalised", "rank")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """What a search is, but for its space and its references."""
+    """The options of a search, except its space and its references."""
 
-    trials: int = option(REQUIRED, "settings that are tried, of every arm", least=1, most=MOST)
+    trials: int = option(REQUIRED, "number of trials for each arm", least=1, most=MOST)
     budget: int = option(REQUIRED, "environment steps of each run of a trial", least=1, most=10**11)
-    tasks: tuple[str, ...] = option(REQUIRED, "a trial runs on each of them, one after the other")
-    seeds: tuple[int, ...] = option(REQUIRED, "of those runs; none that the grid names", least=0, most=2**63 - 1)
-    score: str = option("normalised", "mean over tasks and seeds: of what", choices=SCORES)
-    sampler: str = option("tpe", "what proposes settings", choices=SAMPLERS)
-    pruner: str = option("median", "what stops a hopeless trial", choices=PRUNERS)
-    evaluations: int = option(4, "of a run: when a trial may be stopped", least=1, most=1000)
+    tasks: tuple[str, ...] = option(REQUIRED, "tasks on which each trial runs, one after the other")
+    seeds: tuple[int, ...] = option(REQUIRED, "seeds of these runs, not those of the grid", least=0, most=2**63 - 1)
+    score: str = option("normalised", "score of a trial, a mean over tasks and seeds", choices=SCORES)
+    sampler: str = option("tpe", "method that proposes settings", choices=SAMPLERS)
+    pruner: str = option("median", "method that stops hopeless trials", choices=PRUNERS)
+    evaluations: int = option(4, "evaluations per run, after which a trial may be stopped", least=1, most=1000)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Search(SearchOptions):
-    """A search, for every arm of a sweep.
+    """A search of settings for every arm of a sweep.
 
         search:
           space:
             algorithm.learning_rate: {low: 1.0e-4, high: 3.0e-3, log: true}
             head.initial_std: {low: 0.2, high: 1.0}
-            head.bins: [7, 11, 21]   # of arms whose head has bins
-          trials: 16                 # of every arm
+            head.bins: [7, 11, 21]   # for arms whose head has bins
+          trials: 16                 # for each arm
           budget: 100_000            # environment steps of each run of a trial
           tasks: [Hopper-v5, Walker2d-v5]
-          seeds: [100, 101]          # none that is reported
-          score: normalised          # 0: no torque at all, 1: the reference; or rank
+          seeds: [100, 101]          # must not be in the grid
+          score: normalised          # 0: no torque, 1: the reference; or rank
           reference: {Hopper-v5: 3600, Walker2d-v5: 4900}
           sampler: tpe               # or sobol, random, grid
           pruner: median             # or halving, none
 
     Attributes:
-        axes: what is searched, words before numbers.
-        reference: task -> return that counts as 1.
-        arms: arm -> what the YAML says of its runs.
+        axes: the searched settings, names before numbers.
+        reference: task -> return that is normalised to 1.
+        arms: arm -> settings of its runs in the YAML.
     """
 
     axes: list[Axis]
@@ -61,7 +61,7 @@ class Search(SearchOptions):
 
     @property
     def runs(self) -> int:
-        """Of a trial."""
+        """Number of runs per trial."""
         return len(self.tasks) * len(self.seeds)
 
     @property
@@ -70,35 +70,35 @@ class Search(SearchOptions):
         return -(-self.budget // self.evaluations)
 
     def searched(self) -> list[str]:
-        """Arms that have something to search."""
+        """The arms that have a setting to search."""
         return [arm for arm in self.arms if any(True for _ in space.corners(self.axes_of(arm), self.settings(arm)))]
 
     def axes_of(self, arm: str) -> list[Axis]:
-        """What may be searched for an arm: no setting that the YAML says already."""
-        said = self.settings(arm)
-        return [axis for axis in self.axes if axis.name not in said and (axis.arms is None or arm in axis.arms)]
+        """The settings that are searched for an arm: those that the YAML does not set."""
+        given = self.settings(arm)
+        return [axis for axis in self.axes if axis.name not in given and (axis.arms is None or arm in axis.arms)]
 
     def settings(self, arm: str, task: str | None = None) -> Settings:
-        """Of a trial's runs, before what is searched."""
+        """The settings of a trial's runs, without the searched ones."""
         trial = {"total_steps": self.budget, "eval_every": self.eval_every, "video": False}
         return self.arms[arm] | trial | {"env": task or self.tasks[0]}
 
     def identity(self, arm: str) -> dict[str, str]:
-        """What makes an arm's trials answer this search; more trials are more of the same."""
+        """All that identifies the search for an arm; the number of trials does not count."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchOptions) if f.name != "trials"}
         fields |= {"reference": self.reference} | self.settings(arm)
         return {key: str(value) for key, value in fields.items()} | {a.name: str(a) for a in self.axes_of(arm)}
 
     def fingerprint(self, arm: str) -> str:
-        """Equal for equal `identity`."""
+        """Checksum of `identity`."""
         return files.checksum(repr(sorted(self.identity(arm).items())))
 
     def asks(self, arm: str, fingerprint: str) -> bool:
-        """Whether a trial with that fingerprint answers this search."""
+        """Whether a trial with this fingerprint belongs to this search."""
         return arm in self.arms and fingerprint == self.fingerprint(arm)
 
     def points(self, arm: str) -> list[Settings]:
-        """Of a grid, one for each trial."""
+        """The points of a grid, one per trial."""
         every = space.leaves(self.axes_of(arm), self.settings(arm), lambda axis, _: axis.values())
         return list(itertools.islice(every, MOST + 1))
 
@@ -106,11 +106,11 @@ class Search(SearchOptions):
         """Check every value that the search may try.
 
         Raises:
-            InputError: names the setting, its value and what would do.
+            InputError: names the setting, its value and the valid values.
         """
         for arm, task in itertools.product(self.arms, self.tasks):
             if configure(self.settings(arm, task)).peer != "none" and arm in self.searched():
-                advice = "name the arms of each axis: {..., arms: [...]}"
+                advice = "list the other arms in the space: {..., arms: [...]}"
                 raise InputError(f"search: arm {arm!r}: a peer's runs are not evaluated in training; {advice}")
         try:
             corners = [c for arm in self.arms for c in space.corners(self.axes_of(arm), self.settings(arm))]
@@ -126,17 +126,17 @@ class Search(SearchOptions):
         return self
 
     def _missing(self, axis: Axis) -> str:
-        """Why no arm has a setting: the first reason that has an advice, or the first one."""
+        """Why no arm has a setting: the first reason with a suggestion, or the first one."""
         reasons = list[str]()
         for arm in axis.arms or self.arms:
-            if axis.name in (said := self.settings(arm)):
-                reasons.append(f"{axis.name}: nothing is left to search: it is {said[axis.name]!r} for {arm} already")
+            if axis.name in (given := self.settings(arm)):
+                reasons.append(f"{axis.name}: {arm} already sets it to {given[axis.name]!r}, so it cannot be searched")
                 continue
             try:
-                configure(said | {axis.name: axis.ends[0]})
+                configure(given | {axis.name: axis.ends[0]})
             except InputError as error:
                 reasons.append(str(error))
-        reasons.append(f"{axis.name}: it is no setting of a run")
+        reasons.append(f"{axis.name}: not a setting of a run")
         return next((why for why in reasons if "did you mean" in why), reasons[0])
 
     def _check_grid(self) -> None:
@@ -145,18 +145,18 @@ class Search(SearchOptions):
         sizes = {arm: len(self.points(arm)) for arm in self.searched()}
         if len(set(sizes.values())) > 1:
             each = ", ".join(f"{arm} {n}" for arm, n in sizes.items())
-            advice = "list as many for each, or choose another sampler"
-            raise InputError(f"search: space: the grid has another number of points for each arm ({each}): {advice}")
+            advice = "list equally many, or choose another sampler"
+            raise InputError(f"search: space: the grid has different numbers of points per arm ({each}): {advice}")
         if (size := max(sizes.values())) != self.trials:
             raise InputError(f"search: trials = {self.trials}: the grid has {size} points; must be {size}")
 
 
 def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> Search:
-    """A search, of which the values in its space are not checked yet.
+    """Parse a search. The values in its space are not checked yet, see `Search.check`.
 
     Args:
-        tree: what the YAML says under `search`.
-        arms: arm -> what the YAML says of its runs.
+        tree: the block `search` of the YAML.
+        arms: arm -> settings of its runs in the YAML.
         reported: seeds of the grid.
 
     Raises:
@@ -175,10 +175,10 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
     if missing := [name for name in required if name not in tree]:
         raise InputError(f"search: {', '.join(missing)} missing")
     if seen := [seed for seed in found["seeds"] if seed in set(reported)]:
-        raise InputError(f"search: seeds: {seen[0]} is a seed of the grid, so it is reported; use others, such as 100")
+        raise InputError(f"search: seeds: {seen[0]} is a seed of the grid; use other seeds, such as 100")
     options = SearchOptions(**found)
     if options.score == "rank" and options.pruner != "none":
-        raise InputError(f"search: pruner = {options.pruner!r}: a rank is known at the end only; say pruner: none")
+        raise InputError(f"search: pruner = {options.pruner!r}: a rank is only known at the end; use pruner: none")
     return Search(**found, axes=axes, reference=_reference(reference, options), arms=dict(arms))
 
 
@@ -187,14 +187,14 @@ def _require_list(key: str, given: Any) -> None:
         example = {"tasks": "[Hopper-v5]", "seeds": "[100, 101]"}[key]
         raise InputError(f"search: {key} = {given!r}: must be a list, such as {example}")
     if any(value in given[:i] for i, value in enumerate(given)):
-        raise InputError(f"search: {key} = {given!r}: one is there twice")
+        raise InputError(f"search: {key} = {given!r}: a value occurs twice")
 
 
 def _reference(tree: Any, options: SearchOptions) -> dict[str, float]:
-    returns = "the returns that count as 1, such as {Hopper-v5: 3600}"
+    returns = "returns that are normalised to 1, such as {Hopper-v5: 3600}"
     given = references.by_task(tree or {}, "search: reference", set(options.tasks), returns, "search")
     for task in options.tasks if options.score == "normalised" else ():
         if task not in given:
-            raise InputError(f"search: reference: {task} has none: name {returns}, or say score: rank")
+            raise InputError(f"search: reference: {task} is missing: give {returns}, or use score: rank")
     limits = references.RETURN
     return {task: read(f"search: reference: {task}", value, float, limits) for task, value in given.items()}

@@ -1,4 +1,4 @@
-"""The search of a sweep: trials are made, several at a time, until every arm has had its number of them."""
+"""The search of a sweep: makes trials, several at a time, until every arm has its number of them."""
 
 import datetime
 import threading
@@ -26,18 +26,18 @@ from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.sweep.trials import DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
 from pgcontrol.text import count, lasting, short, typed
 
-PAUSE = 1.0  # seconds between two looks at what other processes do
-EPISODES = 20  # of the zero policy
-EVALUATION = "eval/mean_reward"  # of the policy's mode, in a log
+PAUSE = 1.0  # seconds between two checks of what other processes do
+EPISODES = 20  # number of episodes of the zero policy
+EVALUATION = "eval/mean_reward"  # the log's metric for the return of the mode
 Say = Callable[[str], object]
-Came = tuple[str, float]  # a run of a trial that has ended: its task, and its last evaluation
+Result = tuple[str, float]  # a finished run of a trial: its task and its last evaluation
 
 
 class Ending(Exception):
-    """A trial ends before its last run has.
+    """A trial ends early.
 
     Attributes:
-        state: of the trial.
+        state: the state of the trial.
     """
 
     def __init__(self, state: str, why: str):
@@ -46,15 +46,15 @@ class Ending(Exception):
 
 
 class Interrupted(Exception):
-    """The search ends before a trial does."""
+    """The search stops before the trial has ended."""
 
 
 class Taken(NamedTuple):
-    """A trial that this thread makes, and no other.
+    """A trial that is locked for this thread.
 
     Attributes:
-        values: of what is searched.
-        lock: closed when the trial is made, or left.
+        values: values of the searched settings.
+        lock: closed when the trial has ended or is left.
     """
 
     arm: str
@@ -64,16 +64,16 @@ class Taken(NamedTuple):
 
 
 def cells(search: Search, arm: str, values: Settings) -> list[Cell]:
-    """The runs of a trial, in the order in which they are made: ordinary ones."""
+    """The runs of a trial, in the order in which they are made."""
     keys = [Key(task, arm, seed) for task in search.tasks for seed in search.seeds]
     return [Cell(key, search.settings(arm, key.env) | values | {"seed": key.seed}) for key in keys]
 
 
 def zeros(search: Search) -> dict[str, float]:
-    """Task -> mean return without any torque; nothing where scores are ranks.
+    """Task -> mean return without any torque; empty if scores are ranks.
 
     Raises:
-        InputError: a reference is no better.
+        InputError: a reference is not larger.
     """
     found, seed = dict[str, float](), search.seeds[0]
     for task in search.tasks if search.score == "normalised" else ():
@@ -81,30 +81,29 @@ def zeros(search: Search) -> dict[str, float]:
             played = evaluate.episodes(env, evaluate.zero_agent(env), seed, count=EPISODES)
         found[task] = float(played.returns.mean())
         if found[task] >= search.reference[task]:
-            what = f"{search.reference[task]:g}: must be above {short(found[task])}, what no torque at all comes to"
+            what = f"{search.reference[task]:g}: must be above {short(found[task])}, the return without any torque"
             raise InputError(f"search: reference: {task} = {what}")
     return found
 
 
 def search(sweep: Sweep, executor: Executor, where: Path, say: Say, dry: bool = False) -> bool:
-    """Make the trials that are missing, and write down what was found.
+    """Make the missing trials, and write the best settings.
 
-    Several processes may do so at a time: each makes trials that no other one makes. What was half finished when a
-    process ended is taken up.
+    Several processes may do this at the same time; they share the trials. Unfinished trials are continued.
 
     Args:
-        sweep: with a search.
-        executor: what runs the runs of trials.
+        sweep: a sweep with a search.
+        executor: the engine.
         where: folder of the journal and of the trials' run folders.
-        say: hears of each trial.
-        dry: say what would run and how long it would take, and run nothing.
+        say: called with a line for each trial.
+        dry: only print which trials are missing and how long they would take.
 
     Returns:
-        Whether every arm has had its trials; False where some failed, and after a dry run.
+        Whether every arm has all its trials; False if some failed, and after a dry run.
 
     Raises:
-        InputError: Optuna is missing, a trial cannot be run, or the journal is of another search.
-        KeyboardInterrupt: it was stopped; the same call goes on.
+        InputError: Optuna is missing, a trial cannot be run, or the journal belongs to another search.
+        KeyboardInterrupt: it was stopped; the same call continues.
     """
     asked = sweep.search
     assert asked is not None
@@ -113,13 +112,13 @@ def search(sweep: Sweep, executor: Executor, where: Path, say: Say, dry: bool = 
     rows = [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
     missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
     runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
-    say(f"search: {count(asked.trials, 'trial')} of each arm ({', '.join(arms)}), {runs} a trial, {len(rows)} done")
+    say(f"search: {count(asked.trials, 'trial')} for each arm ({', '.join(arms)}), {runs} per trial, {len(rows)} done")
     _expect(asked, executor, missing, say)
     return not dry and Searching(sweep, asked, executor, where, rows, say).run()
 
 
 def _expect(search: Search, executor: Executor, missing: Mapping[str, int], say: Say) -> None:
-    """Say how long the missing trials will take."""
+    """Print how long the missing trials will take."""
     kinds = [cell for arm, n in missing.items() if n for cell in cells(search, arm, {})]
     if times := executor.expected(kinds) if kinds else {}:
         whole = sum(seconds * missing[key.arm] for key, seconds in times.items()) / executor.jobs
@@ -128,7 +127,7 @@ def _expect(search: Search, executor: Executor, missing: Mapping[str, int], say:
 
 
 class Searching:
-    """A search at work: as many threads as runs at a time, each of which makes one trial after the other."""
+    """A running search: one thread per parallel run, each of which makes one trial after the other."""
 
     def __init__(self, sweep: Sweep, search: Search, executor: Executor, where: Path, rows: list[TrialRow], say: Say):
         self.sweep, self.search, self.executor, self.say = sweep, search, executor, say
@@ -136,19 +135,19 @@ class Searching:
         self.zero = zeros(search)
         self.journal = Journal(search, where, rows)
         self.failed = set[tuple[str, int]]()
-        self.stages: dict[tuple[str, int], int] = {}  # of trials: how many evaluations were looked at
+        self.stages: dict[tuple[str, int], int] = {}  # number of evaluations of each trial that were used
         self.stopping = threading.Event()
         self.began, self.ended = time.monotonic(), 0
 
     def run(self) -> bool:
-        """Until every trial has ended, be it in another process; see `search`."""
+        """Run until every trial has ended, here or in another process; see `search`."""
         with ThreadPoolExecutor(self.executor.jobs) as pool:
             while self._left():
                 try:
                     for worker in [pool.submit(self._work) for _ in range(self.executor.jobs)]:
                         worker.result()
                     if self._left():
-                        time.sleep(PAUSE)  # another process makes them, or did, if it was killed
+                        time.sleep(PAUSE)  # another process is making them, or was killed
                 except BaseException:
                     self.stopping.set()
                     raise
@@ -160,7 +159,7 @@ class Searching:
         return True
 
     def _left(self) -> int:
-        """How many trials have not ended, but for those that failed here."""
+        """Number of trials that have not ended, without those that failed here."""
         begun = {arm: self.journal.trials(arm) for arm in self.journal.studies}
         unbegun = sum(max(self.search.trials - len(each), 0) for each in begun.values())
         return unbegun + len(self.journal.open().keys() - self.failed)
@@ -171,7 +170,7 @@ class Searching:
                 self._make(taken)
 
     def _take(self) -> Taken | None:
-        """A trial that nobody makes: one that was left half finished, or the next one of the arm that has fewest."""
+        """Take a trial: an unfinished one that is not locked, or the next one of the arm with the fewest trials."""
         with self.journal.turn():
             for arm, number in self.journal.open():
                 if (arm, number) not in self.failed and (lock := self._lock(arm, number)):
@@ -193,8 +192,8 @@ class Searching:
         return lock
 
     def _make(self, taken: Taken) -> None:
-        """The runs of a trial, one after the other, and its row."""
-        rows, state, why = list[Came](), FINISHED, ""
+        """Make the runs of a trial, one after the other, and its row."""
+        rows, state, why = list[Result](), FINISHED, ""
         try:
             asked = cells(self.search, taken.arm, taken.values)
             for cell in asked:
@@ -205,7 +204,7 @@ class Searching:
             return
         except Ending as ending:
             state, why = ending.state, str(ending)
-            self.executor.cancel(self.journal.place(taken.arm, taken.number))  # a job that outlasts its caller
+            self.executor.cancel(self.journal.place(taken.arm, taken.number))  # a cluster's job would continue
         except InputError as error:
             self.failed.add(taken[:2])
             self.say(f"{taken.arm}, trial {taken.number} failed: {error}")
@@ -213,7 +212,7 @@ class Searching:
         row = self._row(taken, rows, state, why)
         self.journal.end(row)
         self.ended += 1
-        self._tell(row)
+        self._report(row)
         self._keep()
 
     def _check(self, cell: Cell) -> None:
@@ -222,8 +221,8 @@ class Searching:
         except InputError as error:
             raise Ending(IMPOSSIBLE, str(error)) from None
 
-    def _run(self, taken: Taken, cell: Cell, rows: list[Came]) -> None:
-        """A run of a trial, and what it came to behind the runs before it."""
+    def _run(self, taken: Taken, cell: Cell, rows: list[Result]) -> None:
+        """Make a run of a trial, and append its result to `rows`."""
         where, error = self.journal.place(taken.arm, taken.number), ""
         folder = where / cell.name
         if not run_state.ended(cell, folder):
@@ -245,11 +244,14 @@ class Searching:
             raise InputError(f"{cell.name} was not evaluated at its end")
         rows.append((cell.key.env, value))
 
-    def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Came]) -> None:
-        """Whether a trial goes on, by the evaluations in a run's log that nobody has looked at.
+    def _look(self, taken: Taken, cell: Cell, folder: Path, before: list[Result]) -> None:
+        """Use new evaluations in a run's log to decide whether the trial continues.
 
-        What is compared is the mean score as if the runs to come had none. It grows along a trial, and at the same
-        stage it is of the same runs in every trial.
+        The compared value is the mean score in which future runs count 0. At the same stage it covers the same runs in
+        every trial.
+
+        Raises:
+            Ending: the pruner stops the trial.
         """
         log, key = folder / "metrics.jsonl", taken[:2]
         seen, last = self.stages.get(key, 0), last_row(log)
@@ -268,8 +270,8 @@ class Searching:
                     of = f"{stage} of {self.search.runs * self.search.evaluations} evaluations"
                     raise Ending(STOPPED, f"at {trials.decimals(mean)} after {of}")
 
-    def _stage(self, steps: float, before: list[Came]) -> int:
-        """Of an evaluation: its number, whatever the lengths of rollouts."""
+    def _stage(self, steps: float, before: list[Result]) -> int:
+        """The number of an evaluation in its trial; it does not depend on the length of rollouts."""
         most = self.search.evaluations
         here = most if steps >= self.search.budget else min(int(steps) // self.search.eval_every, most)
         return len(before) * most + here
@@ -278,7 +280,7 @@ class Searching:
         zero = self.zero[task]
         return (value - zero) / (self.search.reference[task] - zero)
 
-    def _row(self, taken: Taken, rows: list[Came], state: str, why: str) -> TrialRow:
+    def _row(self, taken: Taken, rows: list[Result], state: str, why: str) -> TrialRow:
         arm, number, values, _ = taken
         returns, scores = Returns(), Returns()
         for env, value in rows:
@@ -305,8 +307,8 @@ class Searching:
             date=datetime.date.today().isoformat(),
         )
 
-    def _tell(self, row: TrialRow) -> None:
-        """A trial in a line."""
+    def _report(self, row: TrialRow) -> None:
+        """Print a line on a trial."""
         came = trials.decimals(row.score) if row.finished and row.scores else row.state + f": {row.why}" * bool(row.why)
         what = ", ".join(f"{name} {typed(value)}" for name, value in row.settings.items())
         left = self._left()
@@ -315,7 +317,7 @@ class Searching:
         self.say(f"{row.arm}, trial {row.number}: {came} in {row.seconds:,.0f} s ({what}){more}")
 
     def _keep(self) -> list[TrialRow]:
-        """Write down the rows of the trials that have ended; those of other searches stay."""
+        """Write the rows of the trials that have ended; rows of other searches are kept."""
         with self.journal.turn():
             rows = self.journal.rows()
             others = [row for row in trials.read(self.file) if not self.search.asks(row.arm, row.search)]

@@ -1,4 +1,4 @@
-"""Cells as jobs of Slurm, submitted by submitit."""
+"""Cells as Slurm jobs, submitted with submitit."""
 
 import io
 import shlex
@@ -13,25 +13,25 @@ from pgcontrol.sweep.on import On
 from pgcontrol.sweep.sweep import Cell
 from pgcontrol.sweep.work import work
 
-TIMES = 100  # that a job may run out of time and be queued again
+TIMES = 100  # how often a job may run out of time and be queued again
 
 
 class Job:
-    """`work`, as submitit calls it; before its time is up, submitit asks for a `checkpoint` and queues it again."""
+    """`work` as a submitit job; before its time limit, submitit calls `checkpoint` and queues the result."""
 
     def __call__(self, cell: Cell, where: Path, cores: int) -> None:
         """See `work`."""
         work(cell, where, cores)
 
     def checkpoint(self, *words: Any) -> Any:
-        """What to queue: the same, which goes on from the run's own checkpoint."""
+        """The same job, which resumes from the run's checkpoint."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, *words)
 
 
 class Slurm(Cluster):
-    """Slurm of this machine; a job's comment is its name."""
+    """The Slurm cluster of this machine; the comment of a job is its name."""
 
     def __init__(self, on: On, jobs: int | None = None):
         engines.require("submitit", "slurm")
@@ -60,10 +60,10 @@ class Slurm(Cluster):
             **{key: value for key, value in asked.items() if value is not None},
         )
         try:
-            with redirect_stderr(io.StringIO()):  # where submitit repeats what the error says
+            with redirect_stderr(io.StringIO()):  # submitit prints the error's message there
                 executor.submit(Job(), cell, where, on.cores)
         except FailedJobError as error:
-            raise InputError(f"Slurm refuses {cell.name}: {processes.last_line(str(error))}") from None
+            raise InputError(f"Slurm rejected {cell.name}: {processes.last_line(str(error))}") from None
 
     def end(self, job: str) -> None:
         """See `Cluster`."""

@@ -1,4 +1,4 @@
-"""What a search may change: settings with a range or a list of values, and which of them an arm has."""
+"""The space of a search: settings with a range or a list of values, and the arms to which they apply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Settings = dict[str, Any]  # dotted
 KEYS = ("low", "high", "log", "step", "choices", "arms")
 SHAPE = "{low: 1.0e-4, high: 1.0e-2, log: true} or a list of values"
-DIGITS = 4  # of a value out of a range: people read it and type it
+DIGITS = 4  # significant digits of a value from a range, so that it is easy to read and type
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Axis:
     """A setting that is searched, in a range or among choices.
 
     Attributes:
-        name: of the setting, dotted.
-        low: least value of the range, where there are no choices.
-        high: greatest value of the range.
+        name: dotted name of the setting.
+        low: smallest value of the range; unused with choices.
+        high: largest value of the range.
         log: whether the range is logarithmic.
-        step: between the values of the range; None: any value.
-        choices: values that are listed.
-        arms: names of the arms that it is searched for; None: all that have it.
+        step: step between the values of the range; None: any value.
+        choices: the listed values.
+        arms: names of the arms for which it is searched; None: all that have it.
     """
 
     name: str
@@ -46,19 +46,19 @@ class Axis:
 
     @property
     def words(self) -> bool:
-        """Whether its values are names, such as heads, on which it depends which other settings there are."""
+        """Whether its values are names, such as heads, which may change the set of other settings."""
         return any(isinstance(choice, str) for choice in self.choices)
 
     @property
     def ends(self) -> list[Any]:
-        """Values to check: where these are allowed, all are."""
+        """The values to check: if these are allowed, all are."""
         return list(self.choices) or [self.low, self.high]
 
     def values(self) -> list[Any]:
         """All values, in order.
 
         Raises:
-            InputError: there is no end of them.
+            InputError: there are infinitely many.
         """
         if self.choices:
             return list(self.choices)
@@ -77,9 +77,9 @@ class Axis:
         return f"{self.low:g} to {self.high:g}{more}"
 
     def distribution(self, settings: Settings) -> BaseDistribution:
-        """As Optuna has it; the other settings decide whether the values are whole numbers.
+        """The Optuna distribution; the other settings determine whether the values are integers.
 
-        Choices are their JSON: Optuna takes no lists among them.
+        Choices are encoded as JSON, because Optuna does not accept lists as choices.
         """
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -90,7 +90,7 @@ class Axis:
         return FloatDistribution(float(self.low), float(self.high), self.log, self.step)
 
     def value(self, kept: Any) -> Any:
-        """What a value of the `distribution` is as a setting."""
+        """The setting's value for a value of `distribution`."""
         if self.choices:
             return json.loads(kept)
         return kept if isinstance(kept, int) else min(max(_rounded(kept), self.low), self.high)
@@ -100,7 +100,7 @@ class Axis:
         return json.dumps(value) if self.choices else value
 
     def share(self, value: float) -> float:
-        """Where a value lies in the range, from 0 to 1."""
+        """The position of a value in the range, 0 to 1."""
         low, high, at = (
             (math.log(x) for x in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
         )
@@ -110,12 +110,12 @@ class Axis:
         """Check every value together with settings that have this one.
 
         Raises:
-            InputError: a value is not allowed; names it.
+            InputError: a value is not allowed; the message names it.
         """
-        for value in () if self.words else self.ends:  # words are among the settings, each in turn
-            configure(settings | {self.name: value}, together=False)  # others may be searched, too
+        for value in () if self.words else self.ends:  # the settings contain each name in turn
+            configure(settings | {self.name: value}, together=False)  # other settings may be searched, too
         if not self.choices and self._kind(settings) not in (int, float):
-            raise InputError(f"{self.name} = {self}: it is no number, so it needs a list of values")
+            raise InputError(f"{self.name} = {self}: not a number, so it needs a list of values")
 
     def _kind(self, settings: Settings) -> type:
         return known(settings | {self.name: self.low})[self.name]
@@ -126,11 +126,11 @@ def _rounded(number: float, whole: bool = False) -> Any:
 
 
 def known(settings: Settings) -> Mapping[str, type]:
-    """Every setting that a run of these settings has, dotted, and the type of its value."""
+    """Dotted name -> type of the value, for every setting of a run with these settings."""
     return _known(json.dumps(settings, default=str))
 
 
-@functools.lru_cache(maxsize=1024)  # a grid of thousands of points asks the same again and again
+@functools.lru_cache(maxsize=1024)  # a grid of thousands of points repeats the same calls
 def _known(settings: str) -> dict[str, type]:
     return {key: type(value) for key, value in flat(nested(configure(json.loads(settings), together=False))).items()}
 
@@ -138,15 +138,15 @@ def _known(settings: str) -> dict[str, type]:
 def leaves(
     axes: Sequence[Axis], settings: Settings, values: Callable[[Axis, Settings], Sequence[Any]]
 ) -> Iterator[Settings]:
-    """Every combination of values for those of the axes that there are, where a word may bring or take the next.
+    """Every combination of values for the axes that apply; the value of a name may add or remove later axes.
 
     Args:
-        axes: words before numbers.
-        settings: of the arm.
-        values: of an axis, given the settings and the words so far.
+        axes: the axes, names before numbers.
+        settings: settings of the arm.
+        values: returns the values of an axis, given the settings and the names chosen so far.
 
     Raises:
-        InputError: values that no run may have together.
+        InputError: a combination that no run may have.
     """
     if not axes:
         yield {}
@@ -161,7 +161,7 @@ def leaves(
 
 
 def corners(axes: Sequence[Axis], settings: Settings) -> Iterator[tuple[Axis, Settings]]:
-    """Each axis that there is, with each combination of words that it may stand with."""
+    """Each axis that applies, with each combination of names with which it applies."""
     for leaf in leaves(axes, settings, lambda axis, _: axis.choices if axis.words else axis.ends[:1]):
         for axis in axes:
             if axis.name in leaf:
@@ -169,11 +169,11 @@ def corners(axes: Sequence[Axis], settings: Settings) -> Iterator[tuple[Axis, Se
 
 
 def read(tree: Any, arms: Mapping[str, Any]) -> list[Axis]:
-    """The axes of a space, words before numbers.
+    """Parse the axes of a space, names before numbers.
 
     Args:
-        tree: what the YAML says under `space`.
-        arms: of the sweep, by name.
+        tree: the block `space` of the YAML.
+        arms: arms of the sweep, by name.
 
     Raises:
         InputError: names the setting.
@@ -201,7 +201,7 @@ def _axis(name: str, given: Any, arms: Mapping[str, Any]) -> Axis:
         if not isinstance(choices, list) or not choices or set(found) - {"choices", "arms"}:
             raise InputError(f"{where} = {given!r}: must be {SHAPE}")
         if len({json.dumps(choice, default=str) for choice in choices}) < len(choices):
-            raise InputError(f"{where} = {given!r}: a value is there twice")
+            raise InputError(f"{where} = {given!r}: a value occurs twice")
         return Axis(name, choices=tuple(choices), arms=chosen)
     return _range(where, name, found, chosen)
 
@@ -219,6 +219,6 @@ def _range(where: str, name: str, found: dict[str, Any], arms: tuple[str, ...] |
     if log and low <= 0:
         raise InputError(f"{where}: low = {low}: must be greater than 0 in a logarithmic range")
     if step is not None and (log or not 0 < step <= high - low):
-        what = "a logarithmic range has none" if log else f"must be greater than 0 and at most {high - low:g}"
+        what = "a logarithmic range has no step" if log else f"must be greater than 0 and at most {high - low:g}"
         raise InputError(f"{where}: step = {step}: {what}")
     return Axis(name, low, high, log, step, arms=arms)

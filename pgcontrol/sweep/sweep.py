@@ -1,4 +1,4 @@
-"""A sweep: the cells that one YAML file asks for, checked before anything runs."""
+"""A sweep: the cells that one YAML file defines, checked before anything runs."""
 
 import functools
 import itertools
@@ -25,18 +25,18 @@ from pgcontrol.training import peer
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 KEYS += ("search", "episodes", "on")
 AXES = ("env", "arm", "seed")
-MOST_SEEDS = 10_000  # of a cell
-DIFFERENCES = 3  # greatest number of settings that are named where two runs differ
-# settings of a single run, and who says them
-OWN = dict.fromkeys(("env", "seed"), "the grid says it") | {"run_dir": "every run has a folder of its own; see --runs"}
-OWN |= {"score_episodes": "`episodes` of the sweep says it"}
+MOST_SEEDS = 10_000  # largest number of seeds per arm and task
+DIFFERENCES = 3  # largest number of settings that are named if two runs differ
+# settings that must not be set here, and the reason
+OWN = dict.fromkeys(("env", "seed"), "set it in the grid") | {"run_dir": "every run has its own folder; see --runs"}
+OWN |= {"score_episodes": "set `episodes` of the sweep"}
 SCORED = option(EPISODES, "episodes that score a final policy", least=1, most=10**6).metadata
 
-LONGEST = 200  # bytes of a run folder's name: file systems take 255, and logs and what is set aside add an ending
+LONGEST = 200  # bytes of a run folder's name: file systems allow 255, and other files add a suffix to the name
 
 
 class Key(NamedTuple):
-    """What tells a run from a sweep's others.
+    """The identity of a run in a sweep.
 
     Attributes:
         arm: name of its settings.
@@ -48,7 +48,7 @@ class Key(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For folders: a dash for each stretch of what is no letter, digit, or one of `_ . = -`."""
+        """Name for folders; characters other than letters, digits and `_ . = -` become a dash."""
         return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
 
 
@@ -57,9 +57,9 @@ class Cell:
     """One run of a sweep.
 
     Attributes:
-        settings: all that the YAML and its search say of this run, by dotted name.
-        origins: which of them says it: `search`, `settings`, `arm` or `grid`, by dotted name.
-        episodes: that score its final policy; 0: it is not scored.
+        settings: settings of the YAML and its search for this run, by dotted name.
+        origins: source of each of them: `search`, `settings`, `arm` or `grid`, by dotted name.
+        episodes: number of episodes that score its final policy; 0: it is not scored.
     """
 
     key: Key
@@ -72,7 +72,7 @@ class Cell:
         """The settings, checked, with defaults for the rest.
 
         Raises:
-            InputError: a setting is wrong; names the arm and the task.
+            InputError: a setting is invalid; names the arm and the task.
         """
         with naming(self.key):
             config = configure(self.settings)
@@ -82,17 +82,17 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its run folder."""
+        """Name of its run folder."""
         return self.key.name
 
     def run(self) -> dict[str, Any]:
-        """All settings of the run, said or default, dotted: cells of which these are equal are the same run."""
+        """All settings of the run, including defaults, dotted: cells with equal settings are the same run."""
         return run_of(self.config)
 
 
 @contextmanager
 def naming(key: Key) -> Generator[None]:
-    """Name the arm and the task in an InputError."""
+    """Add the arm and the task to the message of an InputError."""
     try:
         yield
     except InputError as error:
@@ -100,16 +100,16 @@ def naming(key: Key) -> Generator[None]:
 
 
 def command(settings: Mapping[str, Any], folder: Path, threads: int = 1) -> list[str]:
-    """The command that runs settings into a folder, behind `pgcontrol`: with so many threads, unless they say it."""
-    said: dict[str, Any] = {"threads": threads, **with_arguments(settings), "run_dir": str(folder)}
-    env = str(said.pop("env"))
-    return ["train", env, *(word for key, value in said.items() for word in (f"--{key}", typed(value)))]
+    """Arguments of `pgcontrol` that train with these settings into a folder; they may override `threads`."""
+    given: dict[str, Any] = {"threads": threads, **with_arguments(settings), "run_dir": str(folder)}
+    env = str(given.pop("env"))
+    return ["train", env, *(word for key, value in given.items() for word in (f"--{key}", typed(value)))]
 
 
 def run_of(config: Config) -> dict[str, Any]:
-    """What makes a run the one it is: every setting, dotted, but the traceless, and a prior's where it has none.
+    """The settings that identify a run, dotted: all but `TRACELESS`, and those of a prior only if it has one.
 
-    Of a peer's run, the settings that the peer takes.
+    For a peer's run, only the settings that the peer uses.
     """
 
     def counts(key: str) -> bool:
@@ -120,21 +120,21 @@ def run_of(config: Config) -> dict[str, Any]:
 
 
 def difference(one: Mapping[str, Any], other: Mapping[str, Any], word: str) -> str:
-    """Of two runs' settings, a few that are not alike: each with its value here, and, behind the word, there."""
+    """Text on a few settings in which two runs differ: the value of `one`, then `word` and the value of `other`."""
     here, there = ({key: typed(value) for key, value in settings.items()} for settings in (one, other))
     keys = [key for key in here | there if here.get(key) != there.get(key)]
-    told = [f"{key} {here.get(key, 'unsaid')}, {word} {there.get(key, 'unsaid')}" for key in keys]
-    return "; ".join(told[:DIFFERENCES] + ["..."] * (len(told) > DIFFERENCES))
+    parts = [f"{key} {here.get(key, 'unset')}, {word} {there.get(key, 'unset')}" for key in keys]
+    return "; ".join(parts[:DIFFERENCES] + ["..."] * (len(parts) > DIFFERENCES))
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a YAML file asks.
+    """The content of a YAML file.
 
         question: Does a binned head learn HalfCheetah as fast as a Gaussian?
-        budget: 1_000_000                   # environment steps a run
-        settings: {video: false}            # of every run
-        arms:                               # what is compared: name -> settings
+        budget: 1_000_000                   # environment steps per run
+        settings: {video: false}            # for every run
+        arms:                               # the alternatives to compare: name -> settings
           gaussian: {head: gaussian}
           binned-41: {head: binned, head.bins: 41}
         baseline: gaussian                  # the arm that others are compared with
@@ -142,20 +142,20 @@ class Sweep:
           - {env: HalfCheetah-v5, seed: 5}  # seeds 0 to 4, all arms
           - {env: [Hopper-v5, Walker2d-v5], arm: gaussian, seed: [0, 1, 2]}
 
-    `plots: [train/kl]` asks for more curves, `thresholds: {HalfCheetah-v5: 4000}` for the time to another return than
-    the report's own choice. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown beside the results.
-    `borrow: [heads.yaml]` counts the runs of another sweep as done where all their settings are the
-    same. `episodes: 100`: how many score each final policy, from start states common to all runs. Any other key of a
-    grid is a setting to vary: `head.bins: [3, 11]` makes two arms of each. `search` finds settings for each arm before
-    these runs are made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`.
+    `plots: [train/kl]` adds curves. `thresholds: {HalfCheetah-v5: 4000}` replaces the return to which the report
+    measures the time. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown next to the results.
+    `borrow: [heads.yaml]` uses runs of another sweep if all their settings are equal. `episodes: 100` is the number of
+    episodes that score each final policy, from start states common to all runs. Any other key of a grid is a setting to
+    vary: `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are
+    made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`.
 
     Attributes:
-        plots: metrics to plot over training, beside the return.
-        thresholds: task -> training return whose reaching is timed, in place of the default.
-        references: task -> returns that others report.
-        borrow: YAMLs of other sweeps, whose rows count here.
-        search: how arms' settings are found; None: as the YAML says.
-        on: where the runs are made.
+        plots: metrics to plot over training, in addition to the return.
+        thresholds: task -> training return to which the time is measured, instead of the default.
+        references: task -> returns that others reported.
+        borrow: YAML files of other sweeps whose rows may be used.
+        search: how settings are searched; None: no search.
+        on: engine and resources of the runs.
     """
 
     path: Path
@@ -171,30 +171,30 @@ class Sweep:
 
     @property
     def results(self) -> Path:
-        """Where a row for each finished cell is kept."""
+        """The file with a row for each finished cell."""
         return self.path.with_suffix(".jsonl")
 
     def arms(self) -> list[str]:
-        """In the file's order, the baseline first."""
+        """Names of the arms in the order of the YAML, the baseline first."""
         return sorted(dict.fromkeys(cell.key.arm for cell in self.cells), key=lambda arm: arm != self.baseline)
 
     def envs(self) -> list[str]:
-        """In the file's order."""
+        """Tasks in the order of the YAML."""
         return list(dict.fromkeys(cell.key.env for cell in self.cells))
 
 
 def read_sweep(path: Path, checked: bool = True) -> Sweep:
-    """A sweep.
+    """Read a sweep.
 
     Args:
         path: the YAML file.
-        checked: every cell's settings are checked. A report of finished runs does without where a plug-in is missing.
+        checked: whether to check the settings of every cell; a report needs no check if a plug-in is missing.
 
     Raises:
-        InputError: no such file, an unknown key, or a cell whose settings are wrong; one line that names it.
+        InputError: no such file, an unknown key, or a cell with an invalid setting; one line that names it.
     """
     tree = yaml_file.read(path, "question, arms and grid")
-    tree = {"on" if key is True else key: value for key, value in tree.items()}  # YAML reads the word as a truth value
+    tree = {"on" if key is True else key: value for key, value in tree.items()}  # YAML reads `on` as a boolean
     try:
         sweep = _sweep(path, tree)
         for cell in sweep.cells if checked else ():
@@ -234,21 +234,20 @@ def _search(tree: Any, arms: Mapping[str, Settings], common: Settings, cells: li
     names = {axis.name for axis in asked.axes}
     for cell in cells:
         if varied := [name for name in names & cell.settings.keys() if cell.origins[name] == "grid"]:
-            raise InputError(f"search: space: {varied[0]}: the grid says it already")
+            raise InputError(f"search: space: {varied[0]}: the grid already sets it")
     places = dict[str, str]()
     for arm, task in itertools.product(arms, asked.tasks):
         if len((name := Key(task, arm, max(asked.seeds)).name).encode()) > LONGEST:
-            raise InputError(f"search: {arm[:40]!r}... on {task} makes a folder's name of more than {LONGEST} letters")
+            raise InputError(f"search: {arm[:40]!r}... on {task} makes a folder name of more than {LONGEST} bytes")
         if (other := places.setdefault(name, arm)) != arm:
             raise InputError(f"search: arms {other!r} and {arm!r} would share run folders; rename one")
     return asked
 
 
 def _common(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of every run."""
     common = _settings("settings", tree.get("settings"))
     if "budget" in tree and "total_steps" in common:
-        raise InputError(f"settings: total_steps = {common['total_steps']!r}: budget says it already")
+        raise InputError(f"settings: total_steps = {common['total_steps']!r}: budget already sets it")
     return common | ({"total_steps": tree["budget"]} if "budget" in tree else {})
 
 
@@ -258,7 +257,7 @@ def _arms(tree: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         raise InputError(f"arms = {arms!r}: must map names to settings, such as {{gaussian: {{head: gaussian}}}}")
     for name in arms:
         if not isinstance(name, str):
-            raise InputError(f"arms: {name!r}: a name must be text; in YAML, quote it")
+            raise InputError(f"arms: {name!r}: a name must be text; put it in quotes")
     return {name: _settings(f"arms: {name}", settings) for name, settings in arms.items()}
 
 
@@ -283,8 +282,8 @@ def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
     others = [path.parent / name for name in _names(tree, "borrow", "other sweeps", "heads.yaml")]
     there = [file.name for file in path.parent.glob("*.yaml") if file.name != path.name]
     for other in others:
-        if other == path or not os.path.isfile(other):  # which is False, too, of a name that no file can have
-            raise InputError(f"borrow: {other.name!r} is no other sweep beside this one{suggest(other.name, there)}")
+        if other == path or not os.path.isfile(other):  # also False for an invalid file name
+            raise InputError(f"borrow: {other.name!r} is no other sweep in this folder{suggest(other.name, there)}")
     return others
 
 
@@ -305,7 +304,7 @@ def _grids(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _cells(
     grids: list[Settings], arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
 ) -> list[Cell]:
-    """The cells of all grids, checked: an arm's differ in their seeds alone, no two share a folder, each can be run."""
+    """The cells of all grids. Cells of an arm on a task differ only in their seeds, and no two share a folder."""
     cells, kinds, names = dict[Key, Cell](), dict[tuple[str, str], Settings](), dict[str, Key]()
     for cell in (cell for grid in grids for cell in _expand(grid, arms, common, found, episodes)):
         key, settings = cell.key, cell.settings
@@ -313,12 +312,12 @@ def _cells(
         first = kinds.setdefault((key.env, key.arm), settings)
         if first != settings | {"seed": first["seed"]}:
             how = difference(first | {"seed": key.seed}, settings, "there")
-            what = f"arm {key.arm!r} on {key.env} is another at seed {key.seed} than at seed {first['seed']}"
+            what = f"arm {key.arm!r} on {key.env} differs between seeds {first['seed']} and {key.seed}"
             raise InputError(f"grid: {what} ({how}); name another arm, or list the values")
         if (long := len(key.name.encode())) > LONGEST:
-            advice = "shorten the arm, or make arms of what the grid lists"
-            what = f"{key.arm[:40]!r}... on {key.env} makes a folder's name of {long} letters"
-            raise InputError(f"arms: {what}, of at most {LONGEST}; {advice}")
+            advice = "shorten the arm, or define arms instead of lists in the grid"
+            what = f"{key.arm[:40]!r}... on {key.env} makes a folder name of {long} bytes"
+            raise InputError(f"arms: {what}, more than {LONGEST}; {advice}")
         if (other := names.setdefault(key.name, key)) != key:
             both = f"{other.arm!r} on {other.env} and {key.arm!r} on {key.env}"
             raise InputError(f"arms: {both} would share the run folder {key.name}; rename one")
@@ -328,7 +327,7 @@ def _cells(
 def _expand(
     grid: Settings, arms: dict[str, Settings], common: Settings, found: Mapping[str, Settings], episodes: int
 ) -> Iterator[Cell]:
-    """Each cell of a grid; of settings the special count: the grid's, the arm's, common ones, those that were found."""
+    """The cells of a grid. Precedence of settings: the grid, the arm, common settings, settings from the search."""
     more = _settings("grid", {key: value for key, value in grid.items() if key not in AXES})
     envs, chosen = _values("env", grid["env"]), _values("arm", grid.get("arm", list(arms)))
     varied = [_values(key, value) for key, value in more.items()]
@@ -351,16 +350,16 @@ def _seeds(grid: dict[str, Any]) -> list[int]:
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds):
         raise InputError(f"grid: seed = {given!r}: must be a number of seeds or a list of them")
     if not seeds:
-        raise InputError(f"grid: seed = {given}: the grid is empty; a number of seeds, or a list of them: [0]")
+        raise InputError(f"grid: seed = {given}: the grid is empty; give a number of seeds or a list, such as [0]")
     return _values("seed", seeds)
 
 
 def _values(key: str, value: Any) -> list[Any]:
-    """What a key of the grid is to be, one after the other."""
+    """The values of a key of the grid."""
     values = value if isinstance(value, list) else [value]
     if not values:
         raise InputError(f"grid: {key} = []: the grid is empty")
     if any(v in values[:i] for i, v in enumerate(values)):
-        alone = "" if key in AXES else f"; one value of several numbers is a list in the list: {[values]}"
-        raise InputError(f"grid: {key} = {value}: two variants are the same run{alone}")
+        advice = "" if key in AXES else f"; if this list is one value, put it in a list: {[values]}"
+        raise InputError(f"grid: {key} = {value}: two variants are the same run{advice}")
     return values

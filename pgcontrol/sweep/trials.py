@@ -1,4 +1,4 @@
-"""What the trials of a search leave: a row each, in a file next to the YAML; and which of them are best."""
+"""The rows of a search's trials, in a file next to the YAML, and the best of them."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from pgcontrol.machine import files
 from pgcontrol.options import InputError
 
-Returns = dict[str, list[float]]  # task -> one for each seed
+Returns = dict[str, list[float]]  # task -> one return per seed
 FINISHED, STOPPED, DIVERGED, IMPOSSIBLE = STATES = ("finished", "stopped early", "diverged", "impossible")
 
 
@@ -23,16 +23,16 @@ class TrialRow:
     """A trial that has ended.
 
     Attributes:
-        number: among its arm's, from 0.
+        number: number of the trial in its arm, from 0.
         state: one of `STATES`.
-        settings: what was searched, by dotted name.
-        returns: of the final policy's mode, for the runs that came to their end.
-        scores: the same, normalised or as ranks.
-        values: (stage, mean score by then) of each evaluation, in order.
-        steps: environment steps that its runs took.
-        seconds: duration of its runs, added up.
-        why: of a trial that did not finish.
-        search: `Search.fingerprint` of the search that it answers.
+        settings: the searched settings, by dotted name.
+        returns: returns of the final policy's mode, for the runs that finished.
+        scores: the returns, normalised or as ranks.
+        values: (stage, mean score up to it) of each evaluation, in order.
+        steps: environment steps of all its runs.
+        seconds: total duration of its runs.
+        why: the reason, if the trial did not finish.
+        search: `Search.fingerprint` of its search.
         revision: commit of the source tree.
         optuna: version of Optuna.
     """
@@ -54,17 +54,17 @@ class TrialRow:
 
     @property
     def finished(self) -> bool:
-        """Whether all its runs came to their end, so that it can be chosen."""
+        """Whether all its runs finished, so that it can be chosen."""
         return self.state == FINISHED
 
     @property
     def score(self) -> float:
-        """Mean over its runs."""
+        """Mean score over its runs."""
         return float(np.mean([*self.scores.values()]))
 
     @property
     def seeds(self) -> np.ndarray:
-        """Mean over its tasks for each seed, [S]."""
+        """Mean score over its tasks for each seed, [S]."""
         return np.mean([*self.scores.values()], axis=0)
 
     @classmethod
@@ -72,7 +72,7 @@ class TrialRow:
         """From JSON.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no row of a trial.
+            KeyError, TypeError, ValueError: it is not a valid row.
         """
         found = cls(**{f.name: line[f.name] for f in dataclasses.fields(cls)})
         numbers = [number for each in (found.returns, found.scores) for row in each.values() for number in row]
@@ -84,37 +84,37 @@ class TrialRow:
 
 
 def decimals(score: float) -> str:
-    """A score, or a difference of scores, to three decimals, since 1 is much."""
+    """A score or a difference of scores with three decimals, because scores are about 1."""
     return f"{score:.3f}"
 
 
 def file_of(sweep: Path) -> Path:
-    """Where the rows of a sweep's trials are kept."""
+    """The file with the rows of a sweep's trials."""
     return sweep.with_suffix(".search.jsonl")
 
 
 def read(file: Path) -> list[TrialRow]:
-    """The rows there are.
+    """Read the rows of a file; empty if it does not exist.
 
     Raises:
-        InputError: one is damaged; names the line.
+        InputError: a row is damaged; names the line.
     """
     found = []
     for number, line in enumerate(files.read_text(file, "replace").splitlines() if file.exists() else (), start=1):
         try:
             found.append(TrialRow.read(files.unsealed(json.loads(line))))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{file}: line {number} is no trial, or a damaged one; delete it") from None
+            raise InputError(f"{file}: line {number} is no valid trial; delete it") from None
     return found
 
 
 def write(file: Path, rows: Iterable[TrialRow]) -> None:
-    """Put rows into the place of what is there."""
+    """Replace the rows of a file."""
     files.replace({file: "".join(json.dumps(files.sealed(dataclasses.asdict(row))) + "\n" for row in rows)})
 
 
 def ranked(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """An arm's rows with ranks for scores: the share of the other finished trials whose return is less, 1 at best."""
+    """An arm's rows with ranks as scores: the share of the other finished trials with a smaller return."""
     done = [row for row in rows if row.finished]
     if not done:
         return [*rows]
@@ -131,7 +131,7 @@ class Best(NamedTuple):
     """An arm's finished trials, the best first.
 
     Attributes:
-        noise: deviation between the seeds of a setting, over all settings; None where each had one seed.
+        noise: standard deviation between the seeds of a trial, pooled over trials; None if each has one seed.
     """
 
     trials: list[TrialRow]
@@ -140,12 +140,12 @@ class Best(NamedTuple):
 
     @property
     def ahead(self) -> float | None:
-        """By how much the first is ahead of the second; None where there is no second."""
+        """Lead of the first trial over the second; None if there is only one."""
         return self.trials[0].score - self.trials[1].score if len(self.trials) > 1 else None
 
 
 def best(rows: Iterable[TrialRow], arm: str) -> Best:
-    """The trials of one arm; of two trials alike, the first is better."""
+    """The trials of one arm; of two equal trials, the earlier one comes first."""
     own = [row for row in rows if row.arm == arm]
     done = sorted((row for row in own if row.finished), key=lambda row: (-row.score, row.number))
     several = [row.seeds.var(ddof=1) for row in done if len(row.seeds) > 1]

@@ -1,4 +1,4 @@
-"""A cell at work: what a worker does, on this machine or on the node where an engine has placed it."""
+"""A worker runs one cell, on this machine or on a node of a cluster."""
 
 import datetime
 import os
@@ -17,20 +17,19 @@ from pgcontrol.options import InputError
 from pgcontrol.sweep import run_state
 from pgcontrol.sweep.sweep import Cell, command
 
-ATTEMPTS = 3  # starts of a cell that is killed or stopped from outside, without a new checkpoint in between
-PAUSE = 0.2  # seconds between two looks at a process
+ATTEMPTS = 3  # number of starts of a cell that is killed or stopped from outside, without a new checkpoint
+PAUSE = 0.2  # seconds between two checks of a process
 
 
 def work(cell: Cell, where: Path, cores: int = 1) -> None:
-    """Do what is left of a cell, here; how it ended lies in its run folder, or in the note of its failure.
+    """Run or resume a cell. The result is in its run folder, or in the note of its failure.
 
-    It waits for a worker that is at the cell already, and does nothing where that has made it. SIGTERM leaves a
-    checkpoint to resume from.
+    If another worker has the cell, wait for it; then do nothing if the cell is complete. SIGTERM leaves a checkpoint.
 
     Args:
-        cell: what to run.
+        cell: the cell to run.
         where: folder of the run folders.
-        cores: threads of the run, where its settings do not say.
+        cores: threads of the run, if its settings do not set them.
     """
     with like_ctrl_c():
         while (job := Work.begin(cell, where, cores)) is None:
@@ -44,27 +43,27 @@ def work(cell: Cell, where: Path, cores: int = 1) -> None:
 
 
 class Work:
-    """A cell's process, started again when it was ended from outside.
+    """A cell's process, which is started again if it was ended from outside.
 
-    Its log is locked meanwhile, also by the process itself: a worker that is killed may leave one at its last update.
+    The worker and the process lock the cell's log, because the process may outlive a killed worker for one update.
     """
 
     def __init__(self, cell: Cell, where: Path, cores: int, lock: int, held: ExitStack):
         self.cell, self.folder, self.log, self.cores = cell, where / cell.name, run_state.log_of(cell, where), cores
-        self.attempts, self.steps = 0, 0  # steps of the newest checkpoint; 0 before the first
+        self.attempts, self.steps = 0, 0  # steps of the newest checkpoint; 0 without one
         self._lock, self._held = lock, held
         self.log.write_text(f"on {platform.node()}, {datetime.datetime.now():%Y-%m-%d %H:%M:%S}\n")
         self.process = None if run_state.over(cell, self.folder) else self._started()
 
     @classmethod
     def begin(cls, cell: Cell, where: Path, cores: int = 1) -> Self | None:
-        """Take a cell; None where another is at it, be it a `resume` that somebody typed."""
+        """Take a cell; None if another worker or a `pgcontrol resume` has it."""
         with ExitStack() as held:
             try:
                 lock = held.enter_context(run_state.alone(cell, where))
             except InputError:
                 return None
-            # looked at by whoever has the log: a run that begins would else find its folder locked by a look
+            # only the process that has locked the log tries this lock, or else a starting run might find it locked
             return None if locks.taken(where / cell.name) else cls(cell, where, cores, lock, held.pop_all())
 
     def _started(self) -> subprocess.Popen:
@@ -74,7 +73,7 @@ class Work:
         else:
             if run_state.foreign(self.cell, self.folder):
                 run_state.set_aside(self.folder, "other")
-            shutil.rmtree(self.folder, ignore_errors=True)  # it never came to a checkpoint
+            shutil.rmtree(self.folder, ignore_errors=True)  # it has no checkpoint
             words = command(self.cell.settings | {"score_episodes": self.cell.episodes}, self.folder, self.cores)
         with self.log.open("a") as log:
             words = [*processes.python("pgcontrol"), *words]
@@ -83,7 +82,7 @@ class Work:
             return subprocess.Popen(words, **streams, env=env, pass_fds=[self._lock])
 
     def ended(self) -> bool:
-        """Whether it has; then its failure is noted, and another may take the cell."""
+        """Whether it has ended; if so, a failure is noted and the cell is released."""
         code = 0 if self.process is None else self.process.poll()
         if code is None:
             return False
@@ -103,7 +102,7 @@ class Work:
             self.process.terminate()
 
     def wait(self) -> None:
-        """Until it has stopped; another may take the cell then."""
+        """Wait until it has stopped, and release the cell."""
         if self.process:
             self.process.wait()
         self._held.close()
@@ -114,5 +113,5 @@ class Work:
         if code < 0:
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
             return f"killed by {processes.how_it_ended(code)} {self.attempts} times{cause}"
-        said = self.log.read_text(errors="replace").partition("\n")[2]
-        return "" if code == 0 else processes.last_line(said).removeprefix("pgcontrol: ") or f"exit code {code}"
+        output = self.log.read_text(errors="replace").partition("\n")[2]
+        return "" if code == 0 else processes.last_line(output).removeprefix("pgcontrol: ") or f"exit code {code}"

@@ -49,7 +49,7 @@ def test_who_won_by_how_much_and_how_sure(study):
     assert (bins.settled, mixture.settled, beta.settled) == (1, -1, 0)
     assert saying(fork, "Fork-v0", "bins", "202", "200", "204", "5 seeds")
     assert saying(fork, "100", "98 %", "gaussian", "102")
-    assert saying(fork, "gaussian", "25 of 25 pairs", "settles")
+    assert saying(fork, "gaussian", "25 of 25 pairs", "significant")
     assert saying(fork, "below", "mixture", "90")
     assert saying(fork, "hints", "beta 150")
     # both have an IQM of 1,100; of 12 pairs bins win 6: 1,050 beats one, 1,150 two, 1,300 three
@@ -59,10 +59,11 @@ def test_who_won_by_how_much_and_how_sure(study):
     assert pairs(next(s for s in (first, second) if s.arm == "bins")) == (6, 12)
     assert saying(cheetah, "HalfCheetah-v5", "gaussian", "bins", "1,100")
     assert saying(together, "Highest", "bins", "Fork-v0")
-    assert saying(together, "gaussian and bins alike", "HalfCheetah-v5")
-    assert saying(together, "above", "bins", "Fork-v0")
-    assert saying(together, "below", "mixture", "Fork-v0")
-    assert saying(together, "bins (0.75)")  # over the two tasks: the mean of 1 and 6/12
+    assert saying(together, "gaussian and bins (equal)", "HalfCheetah-v5")
+    assert saying(together, "better", "bins", "Fork-v0")
+    assert saying(together, "worse", "mixture", "Fork-v0")
+    # over the two tasks: the mean of 1 and 6/12
+    assert saying(together, "not significantly different", "bins (P = 0.75)")
 
 
 def test_what_failed_and_what_is_missing(study):
@@ -114,6 +115,16 @@ def study_of(sweep, **of) -> Queries:
 
 def said(study: Queries) -> str:
     return " ".join(f"{p.lead} {p.rest}" for p in answer(study)).replace("\u00a0", " ")
+
+
+def test_the_first_sentence_is_the_answer_also_when_it_is_no(sweep):
+    assert answer(study_of(sweep))[0].lead == "Significantly better than the baseline gaussian: bins on Fork-v0."
+    equal = [{"return": float(score)} for score in range(100, 105)]
+    study = study_of(sweep, gaussian=equal, bins=equal, mixture=equal)
+    assert answer(study)[0].lead == "No arm is significantly better than the baseline gaussian on any task."
+    assert "P(better) is the probability that a run of an arm scores higher than a run of the baseline" in said(study)
+    without = Queries(dataclasses.replace(sweep, baseline=None), study.rows)
+    assert answer(without)[0].lead == "No arm has the highest score on every task."
 
 
 def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
@@ -202,10 +213,10 @@ def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
     won, every = pairs(found["gae-pg x1"])
     assert 0 < won < every
     first, trouble = (p.rest for p in answer(study))
-    assert saying(first, "every run", "npg x100")
-    assert not saying(first, "every run", "gae-pg x1")
-    assert saying(first, "Not told apart", "gae-pg x1")
-    assert not saying(first, "Not told apart", "npg x100")
+    assert saying(first, "Every run", "npg x100")
+    assert not saying(first, "Every run", "gae-pg x1")
+    assert saying(first, "Not significantly different", "gae-pg x1")
+    assert not saying(first, "Not significantly different", "npg x100")
     assert saying(trouble, "destroyed", "gae-pg x10 in 2 of 3 runs")
     assert trouble.index("destroyed: ") < trouble.index("sharp: ")
 
@@ -228,19 +239,19 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
     study = Queries(dataclasses.replace(sweep, references=others), rows)
     assert saying(said(study), "bins", "A2C 1,000 (0 of 5 runs", "SB3 PPO 202 (3 of 5 runs")
     # the best arm's interval is 200 to 204
-    for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "inside its interval")):
+    for value, word in ((1000.0, "less on Fork-v0"), (202.0, "as much or more"), (203.0, "in its interval")):
         others = {"Fork-v0": [Reference("SB3 PPO", value)]}
         assert saying(said(Queries(dataclasses.replace(sweep, references=others), rows)), word, "Fork-v0")
     lines, before = tables.lines(study), tables.lines(plain)
     told = [line for line in lines if line not in before]
     assert told == [
-        ("Fork-v0", "(SB3 PPO)", "202", *[""] * 6, "60 s a run; v2"),
+        ("Fork-v0", "(SB3 PPO)", "202", *[""] * 6, "60 s per run; v2"),
         ("Fork-v0", "(A2C)", "1,000", *[""] * 6, "reported"),
     ]
     assert [line for line in lines if line not in told] == before
     assert list(tables.summary(study)) == list(tables.summary(plain))
     figure = figures.scores(study, "Fork-v0")
-    assert 'class="reported"><title>SB3 PPO: 202, 60 s a run; v2</title>' in str(figure.drawing)
-    assert "Without dots: figures of others." in figure.caption
+    assert 'class="reported"><title>SB3 PPO: 202, 60 s per run; v2</title>' in str(figure.drawing)
+    assert "Rows without dots: references." in figure.caption
     assert "reported" not in str(figures.scores(study, "HalfCheetah-v5").drawing)
     assert figures.profiles(study) == figures.profiles(plain)

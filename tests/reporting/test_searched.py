@@ -82,23 +82,23 @@ def test_a_search_alone_has_a_page(sweep):
 
 def test_a_lead_of_one_seeds_noise_is_called_so(sweep):
     told = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
-    assert "is 0.005 behind: noise, since seeds of one setting differ by 0.068. It may be as good, or better." in told
-    assert "The best 3 lie within 0.700." in told
+    assert "is 0.005 behind; this is noise, because seeds of the same settings differ by 0.068." in told
+    assert "The scores of the best 3 lie within 0.700." in told
 
 
 def test_a_lead_above_noise_is_not(sweep):
     told = words(sweep, [0.9, 0.91], [0.5, 0.51])
-    assert "is 0.400 behind; seeds of one setting differ by 0.007." in told
+    assert "is 0.400 behind; seeds of the same settings differ by 0.007." in told
     assert "noise" not in told
 
 
 def test_one_seed_tells_nothing_of_noise(sweep):
-    assert "each had one seed, so it is not known whether that is more than noise." in words(sweep, [0.9], [0.5])
+    assert "each trial has one seed, so it is unknown whether this is more than noise." in words(sweep, [0.9], [0.5])
 
 
 def test_a_flat_top_is_called_so(sweep):
     told = words(sweep, [0.8, 1.0], [0.79, 0.99], [0.98, 0.78])
-    assert "The best 3 lie within 0.020, no more than one seed's noise: the top is flat." in told
+    assert "The scores of the best 3 lie within 0.020, not more than the noise of one seed." in told
 
 
 def test_a_choice_at_the_end_of_its_range_is_told(sweep):
@@ -106,7 +106,7 @@ def test_a_choice_at_the_end_of_its_range_is_told(sweep):
     edge = replace(rows[0], state="finished", scores={"task": [1.0]}, settings={"algorithm.learning_rate": 1e-2})
     trials.write(trials.file_of(sweep.path), [edge])
     (told,) = searched.words(Queries(sweep, {}))
-    assert "algorithm.learning_rate lies at the end of its range (0.0001 to 0.01, log): a wider one may" in told.rest
+    assert "algorithm.learning_rate lies at the end of its range (0.0001 to 0.01, log); a wider range may" in told.rest
 
 
 def test_trials_of_another_search_are_not_shown(sweep):

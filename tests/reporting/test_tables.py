@@ -82,7 +82,7 @@ def test_older_scores_are_said_to_be_older(sweep, tmp_path):
     queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
     tables.write(queries)
     for text in ((tmp_path / "study.md").read_text(), write(queries).read_text()):
-        assert "in the run&#39;s last evaluation, from start states of its own" in text.replace("'", "&#39;")
+        assert "in the run&#39;s last evaluation, from its own start states" in text.replace("'", "&#39;")
         assert "common to all runs (seed 0)" not in text
         assert "Enough for every arm" not in text
 

@@ -126,9 +126,9 @@ def test_the_command_says_what_goes_on_and_cancels_it(sweep, tmp_path, quick, mo
         patch.setattr(cluster, "alive", interrupted)
         code, said = typed(*words)
     assert code == 130
-    assert "what is queued or runs goes on; --cancel ends it\n" in said
+    assert "queued and running jobs continue; --cancel ends them\n" in said
     assert f"stopped; to continue: pgcontrol compare {sweep.path}" in said
-    assert typed(*words, "--cancel") == (0, "4 jobs cancelled; what they came to stays\n")
+    assert typed(*words, "--cancel") == (0, "4 jobs cancelled; their checkpoints are kept\n")
     assert cluster.names() == {}
 
 
@@ -142,14 +142,14 @@ def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, 
     next(running)
     other.queue = cluster.queue
     assert other.cancel(tmp_path / "runs") == 1
-    with pytest.raises(InputError, match=r"^somebody has cancelled the jobs of this sweep"):
+    with pytest.raises(InputError, match=r"^the jobs of this sweep were cancelled"):
         list(running)
 
 
 def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_path, quick):
     cluster, name = Threads(jobs=1, unseen={0}), sweep.cells[0].name
     cluster.gate.set()
-    told = f"^{name}: its job ended before it began: it was cancelled, or its node does not see {tmp_path / 'runs'}$"
+    told = f"^{name}: its job ended before it began: it was cancelled, or its node cannot access {tmp_path / 'runs'}$"
     with pytest.raises(InputError, match=told):
         list(cluster.run(sweep.cells, tmp_path / "runs"))
     assert cluster.submitted == [name]

@@ -76,7 +76,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        f"no results for {sweep.path} yet (left out of {sweep.results}: 4 rows made with other settings"
+        f"no results for {sweep.path} yet (ignored in {sweep.results}: 4 rows made with other settings"
         f" (algorithm.epochs 1, asked 2)); pgcontrol compare {sweep.path} runs them\n"
     )
     # a finished run that lost its log, and one whose config is damaged: both begin anew, and nothing is lost
@@ -88,9 +88,9 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     (folders[1] / "config.yaml").write_text("head: {name: gausian}")
     assert carry_out(sweep, Unmeasured(2), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     out = capsys.readouterr().out
-    anew = "is damaged, so this run begins anew:"
-    assert f"{folders[0]} {anew} it has finished, but metrics.jsonl has no row\n" in out
-    assert f"{folders[1]} {anew} {folders[1]}/config.yaml is not what the run wrote: its checksum differs" in out
+    again = "is damaged, so this run starts from the beginning:"
+    assert f"{folders[0]} {again} it has finished, but metrics.jsonl has no row\n" in out
+    assert f"{folders[1]} {again} {folders[1]}/config.yaml is not what the run wrote: its checksum differs" in out
     assert "4 runs, 2 of them done" in out
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
     assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
@@ -161,7 +161,7 @@ def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_p
         (folder.path / "checkpoints" / "step_000000064").mkdir(parents=True)
         folder.write_manifest(status="finished", seconds=seconds)
         assert carry_out(sweep, Ready(), runs, Terminal(), "none", dry=True).exit_code == 0
-        assert f"{folder.path} holds something else than this run; it is set aside\n" in capsys.readouterr().out
+        assert f"{folder.path} is not a folder of this run; it is set aside\n" in capsys.readouterr().out
         assert folder.path.exists()
         assert carry_out(sweep, Ready(), runs, Terminal(quiet=True), "none").exit_code == 0
         sweep.results.unlink()

@@ -57,6 +57,6 @@ def test_compare_tells_before_anything_runs(tmp_path, capsys):
     (tmp_path / "arms.yaml").write_text(ARMS)
     carry_out(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Terminal(), dry=True)
     told = capsys.readouterr().out
-    assert "the arms differ beyond what the YAML says:\n" in told
+    assert "the arms also differ in settings that the YAML does not set:\n" in told
     assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in told
     assert "head.bins" not in told

@@ -35,7 +35,7 @@ def test_where_runs_are_made(tmp_path, said, found):
         ("on: slrum", "on.engine = 'slrum': must be one of local, slurm, ray; did you mean 'slurm'?"),
         ("on: [slurm]", "on = ['slurm']: must be one of local, slurm, ray, or map engine, cores, ... to values"),
         ("on: {engine: slurm, partitoin: cpu}", "unknown setting 'on.partitoin'; did you mean 'on.partition'?"),
-        ("on: {engine: ray, partition: cpu}", "on: partition = 'cpu': it is a setting of slurm, not of ray"),
+        ("on: {engine: ray, partition: cpu}", "on: partition = 'cpu': this is a setting of slurm, not of ray"),
         ("on: {cores: 0}", "on.cores = 0: must be at least 1"),
         ("on: {engine: slurm, time: 4h}", "on.time = '4h': must be a whole number"),
     ],
@@ -51,9 +51,9 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, capsys, said, li
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--on", "slurm"], "Slurm: no squeue here: type this on a machine that submits jobs, or say --on local"),
+        (["--on", "slurm"], "Slurm: squeue not found: use a machine that can submit jobs, or --on local"),
         (["--on", "ray"], "Ray: no cluster at 'auto': start one with `ray start --head`"),
-        (["--on", "local", "--cancel"], "--cancel: runs on this machine end with the compare that began them"),
+        (["--on", "local", "--cancel"], "--cancel: local runs end with the compare that started them"),
         (["--on", "pbs"], "--on = 'pbs': must be one of local, slurm, ray"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(monkey
     for engine, package in {"slurm": "submitit", "ray": "ray"}.items():
         with pytest.raises(SystemExit, match="2"):
             main(["compare", str(tmp_path / "heads.yaml"), "--on", engine])
-        said = f"pgcontrol: --on {engine}: it needs {package}: pip install 'pgcontrol[{engine}]'\n"
+        said = f"pgcontrol: --on {engine}: needs {package}: pip install 'pgcontrol[{engine}]'\n"
         assert capsys.readouterr().err == said
 
 

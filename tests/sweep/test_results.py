@@ -46,7 +46,7 @@ def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     assert carry_out(other, executor, runs / "other", Terminal(quiet=True), clips="none", dry=True).exit_code == 0
     assert results.read(other) == {}
     assert carry_out(other, executor, runs / "other", Terminal(), clips="none").exit_code == 0
-    assert "Reacher-v5-plain-s0 is the run heads/Reacher-v5-gaussian-s0: borrowed\n" in capsys.readouterr().out
+    assert "Reacher-v5-plain-s0: borrowed from heads/Reacher-v5-gaussian-s0\n" in capsys.readouterr().out
     rows = results.read(other)
     assert set(rows) == {cell.key for cell in other.cells}
     lent = rows.pop(Key("Reacher-v5", "plain", 0))
@@ -64,7 +64,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
     other = read_sweep(tmp_path / "other.yaml")
     assert carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none").exit_code == 0
     rows = other.results.read_text()
-    with pytest.raises(InputError, match="-plain-s0 is borrowed from heads/Reacher-v5-gaussian-s0: ask there"):
+    with pytest.raises(InputError, match="-plain-s0 belongs to heads/Reacher-v5-gaussian-s0; do it there"):
         carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none", again="Reacher-v5-plain-s0")
     assert other.results.read_text() == rows
     executor = Asked()
@@ -100,7 +100,7 @@ def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path,
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(), "none").exit_code == 0
     out = capsys.readouterr().out
     assert "4 runs, 4 of them done" in out
-    assert "1 row made when defaults were others (algorithm.gamma 0.5, asked 0.99): they count; --again" in out
+    assert "1 row made with older defaults (algorithm.gamma 0.5, asked 0.99): they still count; --again" in out
     page = (tmp_path / "heads.html").read_text()
     assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
     assert results.repeated(Row.read(lines[1])) == lines[1]["settings"]
@@ -138,7 +138,7 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
     later = read_sweep(sweep.path)
     assert carry_out(later, Ready(), runs, Terminal(), "none").exit_code == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
-    assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again makes rows anew"]
+    assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again repeats runs"]
     kept = [row.curves.get("head/std_min") for row in results.read(later).values()]
     assert kept == [[0.25], [0.25], [0.25], None]
 

@@ -80,10 +80,10 @@ def test_rows_of_own_start_states_are_not_done(copied, capsys):
     where = sweep.path.parent / "none"
     assert not run(sweep, executor, where, Terminal()).failed
     assert {cell.key for cell in executor.cells} == {cell.key for cell in sweep.cells}
-    assert "4 rows scored from start states of their own, before" in capsys.readouterr().out
+    assert "4 rows scored from their own start states, as older versions did" in capsys.readouterr().out
     assert len(sweep.results.read_text().splitlines()) == 8  # they stay
     assert not run(sweep, Asked(), where, Terminal()).failed
-    assert "start states of their own" not in capsys.readouterr().out  # all of them have been replaced
+    assert "their own start states" not in capsys.readouterr().out  # all of them have been replaced
 
 
 def test_rows_of_own_start_states_are_reported_as_such_and_alone(copied):
@@ -91,7 +91,7 @@ def test_rows_of_own_start_states_are_reported_as_such_and_alone(copied):
     aged(sweep, 4)
     found = report(sweep.path, clips="none")
     assert (len(found.queries.rows), found.missing, found.left_out) == (4, [], "")
-    assert "from start states of its own" in sweep.path.with_suffix(".md").read_text()
+    assert "from its own start states" in sweep.path.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -100,7 +100,7 @@ def test_no_report_mixes_the_two(copied, count):
     aged(sweep, count)
     found = report(sweep.path, clips="none")
     assert len(found.queries.rows) == 4 - count
-    assert "scored from start states of their own" in found.left_out
+    assert "scored from their own start states" in found.left_out
     assert "over 2 episodes from start states common to all runs" in sweep.path.with_suffix(".md").read_text()
 
 
@@ -158,7 +158,7 @@ def test_a_run_that_diverged_is_done_without_a_policy(sweep, tmp_path):
         ("episodes: 2", "episodes: 0", "episodes = 0: must be at least 1"),
         ("episodes: 2", "episodes: many", "episodes"),
         ("episodes: 2", "episode: 2", "unknown key 'episode'; did you mean 'episodes'?"),
-        ("{video: false", "{video: false, score_episodes: 3", "score_episodes = 3: `episodes` of the sweep says it"),
+        ("{video: false", "{video: false, score_episodes: 3", "score_episodes = 3: set `episodes` of the sweep"),
     ],
 )
 def test_what_is_wrong_with_episodes_is_one_line(tmp_path, old, new, line):

@@ -35,24 +35,24 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
         ("head.bins: [5, 7]", "head.mean: [mode]", "unknown setting 'head.mean'"),
         ("head.bins: [5, 7]", "trunk: [mlp, mpl]", "search: space: unknown trunk 'mpl'; did you mean 'mlp'?"),
         ("[5, 7]", "[]", "head.bins = []: must be {low: "),
-        ("[5, 7]", "[5, 5]", "head.bins = [5, 5]: a value is there twice"),
+        ("[5, 7]", "[5, 5]", "head.bins = [5, 5]: a value occurs twice"),
         ("[5, 7]", "[5, 1]", "search: space: head.bins = 1: must be at least 2"),
         ("[5, 7]", "{choices: [5, 7], arms: [bin]}", "unknown arm 'bin'; did you mean 'bins'? (search: space"),
         ("[5, 7]", "{choices: [5, 7], arms: [gaussian]}", "unknown setting 'head.bins' of head 'gaussian'"),
         (
             "head.bins: [5, 7]",
             "compile: ['on']",
-            "compile: nothing is left to search: it is 'off' for gaussian already",
+            "compile: gaussian already sets it to 'off', so it cannot be searched",
         ),
-        ("head.bins: [5, 7]", "hidden: {low: 32, high: 64}", "hidden = 32 to 64: it is no number, so it needs a list"),
+        ("head.bins: [5, 7]", "hidden: {low: 32, high: 64}", "hidden = 32 to 64: not a number, so it needs a list"),
         ("head.bins: [5, 7]", "seed: [5, 7]", "seed"),
         (
             "seeds: [100, 101]",
             "seeds: [0, 100]",
-            "search: seeds: 0 is a seed of the grid, so it is reported; use others",
+            "search: seeds: 0 is a seed of the grid; use other seeds",
         ),
         ("seeds: [100, 101]", "seeds: 2", "search: seeds = 2: must be a list, such as [100, 101]"),
-        ("seeds: [100, 101]", "seeds: [100, 100]", "search: seeds = [100, 100]: one is there twice"),
+        ("seeds: [100, 101]", "seeds: [100, 100]", "search: seeds = [100, 100]: a value occurs twice"),
         ("  seeds: [100, 101]\n", "", "search: seeds = None: must be a list"),
         ("[InvertedPendulum-v5]", "[InvertedPendulm-v5]", "reference: 'InvertedPendulum-v5' is no task of the search"),
         (
@@ -60,8 +60,8 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
             "gaussian: {peer: sb3}",
             "arm 'gaussian': a peer's runs are not evaluated",
         ),
-        ("  reference: {InvertedPendulum-v5: 1000}\n", "", "InvertedPendulum-v5 has none: name the returns that count"),
-        ("reference: {InvertedPendulum-v5: 1000}", "score: rank", "pruner = 'median': a rank is known at the end only"),
+        ("  reference: {InvertedPendulum-v5: 1000}\n", "", "InvertedPendulum-v5 is missing: give returns that are"),
+        ("reference: {InvertedPendulum-v5: 1000}", "score: rank", "pruner = 'median': a rank is only known at the end"),
         ("trials: 4", "trials: {gaussian: 4, bins: 8}", "must be one number, the same for every arm"),
         ("trials: 4", "trials: 0", "search.trials = 0: must be at least 1"),
         ("  trials: 4\n", "", "search: trials missing"),
@@ -88,7 +88,7 @@ def test_what_is_wrong_is_one_line(tmp_path, old, new, says):
 
 def test_a_grid_of_another_size_for_each_arm_is_refused(tmp_path):
     grid = {"sampler": "grid", "trials": 4}
-    with pytest.raises(InputError, match=r"another number of points for each arm \(gaussian 2, bins 4\)"):
+    with pytest.raises(InputError, match=r"different numbers of points per arm \(gaussian 2, bins 4\)"):
         asked(tmp_path, changed(space={"algorithm.learning_rate": [1e-3, 3e-3], "head.bins": [5, 7]}, **grid))
     rates = {"algorithm.learning_rate": {"choices": [1e-4, 3e-4, 1e-3, 3e-3], "arms": ["gaussian"]}}
     more = {"head.initial_std": {"choices": [0.2, 0.4], "arms": ["bins"]}, "head.bins": [5, 7]}
@@ -97,7 +97,7 @@ def test_a_grid_of_another_size_for_each_arm_is_refused(tmp_path):
 
 
 def test_a_setting_that_the_grid_varies_is_not_searched(tmp_path):
-    with pytest.raises(InputError, match=r"search: space: algorithm.learning_rate: the grid says it already"):
+    with pytest.raises(InputError, match=r"search: space: algorithm.learning_rate: the grid already sets it"):
         written(tmp_path, SEARCH.replace("seed: 1}", "seed: 1, algorithm.learning_rate: [0.1, 0.2]}"))
 
 

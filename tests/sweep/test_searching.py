@@ -168,9 +168,7 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
 def test_a_journal_of_another_search_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, text(budget=1024))
-    with pytest.raises(
-        InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*name another"
-    ):
+    with pytest.raises(InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*use another"):
         search(other, Scripted())
     assert len(rows(other)) == 8  # they stay, and are no trials of this one
     shutil.rmtree(tmp_path / "search")
@@ -182,7 +180,7 @@ def test_a_journal_of_another_sweep_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, SEARCH.replace("bins: {head", "b: {head").replace("gaussian: {head", "g: {head"))
     with pytest.raises(
-        InputError, match=r"journal.jsonl is of another sweep \(arms gaussian, bins\); name another --runs"
+        InputError, match=r"journal.jsonl is of another sweep \(arms gaussian, bins\); use another --runs"
     ):
         search(other, Scripted())
 
@@ -198,13 +196,13 @@ def test_a_damaged_file_of_found_settings_is_one_line(tmp_path, content):
 def test_a_damaged_row_of_a_trial_is_one_line(tmp_path):
     sweep = written(tmp_path)
     trials.file_of(sweep.path).write_text('{"arm": "gaussian"}\n')
-    with pytest.raises(InputError, match=r"s\.search\.jsonl: line 1 is no trial, or a damaged one; delete it"):
+    with pytest.raises(InputError, match=r"s\.search\.jsonl: line 1 is no valid trial; delete it"):
         search(sweep, Scripted())
 
 
 def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(journal, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"search: it needs optuna: pip install 'pgcontrol\[search\]'"):
+    with pytest.raises(InputError, match=r"search: needs optuna: pip install 'pgcontrol\[search\]'"):
         search(written(tmp_path), Scripted())
 
 
@@ -213,7 +211,7 @@ def test_a_damaged_journal_is_one_line(tmp_path):
     assert search(sweep, Scripted())
     file = tmp_path / "search" / "journal.jsonl"
     file.write_text(file.read_text()[:2000] + "\n{}\n")
-    with pytest.raises(InputError, match=r"journal.jsonl is damaged; delete it: the trials that ended are kept"):
+    with pytest.raises(InputError, match=r"journal.jsonl is damaged; delete it \(finished trials are kept elsewhere\)"):
         search(sweep, Scripted())
     file.unlink()
     assert search(sweep, Scripted())
@@ -266,7 +264,7 @@ def test_settings_that_no_run_may_have_together_are_a_trial_without_a_score(tmp_
 
 def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
     sweep = written(tmp_path, text(reference={"InvertedPendulum-v5": 5}))
-    with pytest.raises(InputError, match=r"reference: InvertedPendulum-v5 = 5: must be above \d+.*, what no torque"):
+    with pytest.raises(InputError, match=r"reference: InvertedPendulum-v5 = 5: must be above \d+.*, the return"):
         search(sweep, Scripted())
 
 
@@ -286,7 +284,7 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
     sweep, said = written(tmp_path), list[str]()
     assert not searching.search(sweep, Timed(jobs=2), tmp_path / "search", said.append, dry=True)
     assert said == [
-        "search: 4 trials of each arm (gaussian, bins), 2 runs of 512 steps a trial, 0 done",
+        "search: 4 trials for each arm (gaussian, bins), 2 runs of 512 steps per trial, 0 done",
         "expected: at most about 4 min for 8 trials of the search",
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]

@@ -158,6 +158,6 @@ def test_jobs_are_cancelled_and_leave_a_checkpoint(slurm, long, tmp_path):
 
 def test_what_slurm_refuses_is_one_line(slurm, sweep, tmp_path, capsys):
     engine = Slurm(On(engine="slurm", partition="nowhere"))
-    with pytest.raises(InputError, match=r"^Slurm refuses .*: .*Invalid partition name specified$"):
+    with pytest.raises(InputError, match=r"^Slurm rejected .*: .*Invalid partition name specified$"):
         next(engine.run(sweep.cells, tmp_path / "runs"))
     assert capsys.readouterr().err == ""

@@ -53,12 +53,12 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "arm: bins, seed: [7], head.bins: [2, 3]}",
             "arm: bins, seed: 8}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [7], head.bins: 5}",
-            "grid: arm 'bins' on InvertedPendulum-v5 is another at seed 7 than at seed 0 (head.bins unsaid, there 5);",
+            "grid: arm 'bins' on InvertedPendulum-v5 differs between seeds 0 and 7 (head.bins unset, there 5);",
         ),
         (  # seeds of two settings are no seeds of one arm
             "seed: [7], head.bins: [2, 3]}",
             "seed: [0], head.bins: 2}\n  - {env: InvertedPendulum-v5, arm: bins, seed: [1], head.bins: 3}",
-            "grid: arm 'bins' on InvertedPendulum-v5 is another at seed 1 than at seed 0 (head.bins 2, there 3);",
+            "grid: arm 'bins' on InvertedPendulum-v5 differs between seeds 0 and 1 (head.bins 2, there 3);",
         ),
         ("plots: [train/std]", f"thresholds: {{Reacher-v5: {10**400}}}", "thresholds: Reacher-v5 = 1000000"),
         (
@@ -74,14 +74,14 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         ),
         ("bins: {head: binned}", "bins: binned", "arms: bins = 'binned': must map settings to values, such as {head: "),
         ("bins: {head: binned}", "bins: [binned]", "arms: bins = ['binned']: must map settings to values, such as"),
-        ("bins: {head: binned}", "11: {head: binned}", "arms: 11: a name must be text; in YAML, quote it"),
+        ("bins: {head: binned}", "11: {head: binned}", "arms: 11: a name must be text; put it in quotes"),
         ("baseline: gaussian", "baseline: [gaussian]", "unknown baseline ['gaussian']; did you mean 'gaussian'"),
         ("plots: [train/std]", "plots: 3", "plots = 3: must be a list of metrics, such as [train/kl]"),
         ("plots: [train/std]", "plots: [3]", "plots = [3]: must be a list of metrics, such as [train/kl]"),
         ("plots: [train/std]", "thresholds: {Reacher-v5: .nan}", "thresholds: Reacher-v5 = nan: must be a number"),
         ("plots: [train/std]", "thresholds: .nan", "thresholds = nan: must map tasks to returns, such as"),
         ("seed: 2", "seed: true", "grid: seed = True: must be a number of seeds or a list"),
-        ("seed: 2", "seed: 0", "grid: seed = 0: the grid is empty; a number of seeds, or a list of them"),
+        ("seed: 2", "seed: 0", "grid: seed = 0: the grid is empty; give a number of seeds or a list"),
         ("seed: 2", "seed: -2", "grid: seed = -2: the grid is empty"),
         ("seed: [7]", "seed: []", "grid: seed = []: the grid is empty"),
         ("seed: [7]", "seed: [7, 7]", "grid: seed = [7, 7]: two variants are the same run"),
@@ -90,16 +90,16 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "head.bins: [2, 3]",
             "hidden: [64, 64]",
-            "grid: hidden = [64, 64]: two variants are the same run; one value of several numbers is a list in the"
-            " list: [[64, 64]]",
+            "grid: hidden = [64, 64]: two variants are the same run; if this list is one value, put it in a list:"
+            " [[64, 64]]",
         ),
         (SWEEP[SWEEP.index("grid") :], "grid: []", "grid must name at least an env"),
         ('compile: "off"', "compile: off", "compile = False: must be text; YAML reads on, off, yes and no as true"),
-        ("{video: false,", "{video: false, seed: 3,", "settings: seed = 3: the grid says it"),
-        ("{video: false,", "{video: false, env: Hopper-v5,", "settings: env = 'Hopper-v5': the grid says it"),
-        ("{video: false,", "{video: false, run_dir: x,", "settings: run_dir = 'x': every run has a folder of its own"),
-        ("{head: binned}", "{head: binned, seed: 3}", "arms: bins: seed = 3: the grid says it"),
-        ("{video: false,", "{video: false, total_steps: 3,", "settings: total_steps = 3: budget says it already"),
+        ("{video: false,", "{video: false, seed: 3,", "settings: seed = 3: set it in the grid"),
+        ("{video: false,", "{video: false, env: Hopper-v5,", "settings: env = 'Hopper-v5': set it in the grid"),
+        ("{video: false,", "{video: false, run_dir: x,", "settings: run_dir = 'x': every run has its own folder"),
+        ("{head: binned}", "{head: binned, seed: 3}", "arms: bins: seed = 3: set it in the grid"),
+        ("{video: false,", "{video: false, total_steps: 3,", "settings: total_steps = 3: budget already sets it"),
         (
             "plots: [train/std]",
             "references: {Reach-v5: {PPO: 3}}",
@@ -128,10 +128,10 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
             "references: Reacher-v5: PPO: seconds = 0.0: must be greater than 0",
         ),
         ("plots: [train/std]", "borrow: 3", "borrow = 3: must be a list of other sweeps, such as [heads.yaml]"),
-        ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep beside this one"),
-        ("plots: [train/std]", f"borrow: {'x' * 300}", "is no other sweep beside this one"),
-        ("plots: [train/std]", "borrow: heads.yaml", "borrow: 'heads.yaml' is no other sweep beside this one"),
-        ("head.bins: [2, 3]", "run_dir: x", "grid: run_dir = 'x': every run has a folder of its own"),
+        ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep in this folder"),
+        ("plots: [train/std]", f"borrow: {'x' * 300}", "is no other sweep in this folder"),
+        ("plots: [train/std]", "borrow: heads.yaml", "borrow: 'heads.yaml' is no other sweep in this folder"),
+        ("head.bins: [2, 3]", "run_dir: x", "grid: run_dir = 'x': every run has its own folder"),
     ],
 )
 def test_refused_before_anything_runs(tmp_path, old, new, says):
@@ -177,6 +177,6 @@ def test_one_metric_to_plot_needs_no_list(tmp_path):
 def test_a_name_that_no_folder_can_have_is_refused_when_it_is_read(arms, tmp_path):
     (tmp_path / "long.yaml").write_text(json.dumps({"arms": arms, "grid": {"env": "Reacher-v5"}}))
     with pytest.raises(
-        InputError, match=r"on Reacher-v5 makes a folder's name of \d+ letters, of at most 200; shorten the arm"
+        InputError, match=r"on Reacher-v5 makes a folder name of \d+ bytes, more than 200; shorten the arm"
     ):
         read_sweep(tmp_path / "long.yaml")

@@ -151,9 +151,9 @@ def test_on_equal_rollouts_two_processes_take_the_steps_of_one(tmp_path):
 
 
 def test_settings_that_processes_cannot_share_are_refused_with_those_that_would_do():
-    with pytest.raises(InputError, match=r"num_envs = 9: 4 processes cannot share it evenly; 8 or 12 would do"):
+    with pytest.raises(InputError, match=r"num_envs = 9: must be a multiple of the 4 processes, such as 8 or 12"):
         Ranks(1, 4).require_even("num_envs", 9)
-    with pytest.raises(InputError, match=r"num_envs = 3: .* evenly; 4 would do"):
+    with pytest.raises(InputError, match=r"num_envs = 3: must be a multiple of the 4 processes, such as 4"):
         Ranks(0, 4).require_even("num_envs", 3)
 
 
@@ -163,7 +163,7 @@ def test_one_line_for_all_processes_and_no_folder(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("pgcontrol:")]
     assert len(lines) == 1, done.stderr
-    assert "algorithm.minibatch = 63: 2 processes cannot share it evenly; 62 or 64 would do" in lines[0]
+    assert "algorithm.minibatch = 63: must be a multiple of the 2 processes, such as 62 or 64" in lines[0]
     assert done.returncode
     assert not (tmp_path / "run").exists()
 
