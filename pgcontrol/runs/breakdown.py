@@ -66,7 +66,7 @@ def write(run: Path, env_id: str, plugins: Mapping[str, Any], found: Breakdown, 
     state = {name: tensor.tolist() for name, tensor in found.state.items()}
     about = {"env": env_id, "plugins": dict(plugins), "step": step, "environment": found.env, "why": found.why}
     files.write_json(file, about | {"action": found.action.tolist(), "obs": found.obs.tolist(), "state": state})
-    return f"{line}; to see it: {command('replay', file, plugins=plugins)}"
+    return f"{line}; to replay it: {command('replay', file, plugins=plugins)}"
 
 
 @takes(ReplayOptions)
@@ -80,7 +80,7 @@ def replay(options: ReplayOptions) -> Replay:
     require_plugins(kept["plugins"], options.file)
     env = make_env(kept["env"], 1, 0, threads=1)
     if not isinstance(env, TaskVecEnv):
-        raise InputError(f"{options.file}: {kept['env']} cannot be put into a state")
+        raise InputError(f"{options.file}: the state of {kept['env']} cannot be set")
     try:
         tensors, extra = env.state()
         given = {name: torch.tensor(kept["state"][name], dtype=like.dtype) for name, like in tensors.items()}
@@ -90,12 +90,12 @@ def replay(options: ReplayOptions) -> Replay:
             warnings.simplefilter("always")
             step = env.step(action)
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{options.file} does not fit {kept['env']} as it is here: {one_line(error)}") from None
+        raise InputError(f"{options.file} does not fit {kept['env']} as installed here: {one_line(error)}") from None
     lines = _substeps(env, given[INTEGRATION][0].numpy(), action[0].numpy())
     finite = bool(step.obs.isfinite().all() and step.reward.isfinite().all())
     warned = [str(one.message) for one in heard]
     if step.unstable is None and finite:
-        why = f"the step goes well here: reward {float(step.reward[0]):.4g}"
+        why = f"no breakdown here: reward {float(step.reward[0]):.4g}"
     else:
         why = "; ".join(warned) or "observation or reward is infinite or NaN"
     return Replay(kept["env"], kept["why"], step.unstable is not None or not finite, why, lines)
@@ -111,7 +111,7 @@ def _read(file: Path) -> dict[str, Any]:
             if not isinstance(kept[name], kind):
                 raise ValueError(f"{name} is {kept[name]!r}")
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise InputError(f"{file} is no record of a breakdown, or damaged: {one_line(error)}") from None
+        raise InputError(f"{file} is not a record of a breakdown, or it is damaged: {one_line(error)}") from None
     return kept
 
 

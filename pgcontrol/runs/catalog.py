@@ -132,7 +132,7 @@ def name_of(part: Any) -> Any:
         return part
     name = getattr(part, "id", None) or getattr(part, "name", None)
     if not isinstance(name, str):
-        raise InputError(f"{part!r} has no name: give the class a `name` (a task an `id`)")
+        raise InputError(f"{part!r} has no name: give the class a `name` (for a task: an `id`)")
     if not any(part is known for table in KINDS.values() for known in table().values()):
         homes = [sys.modules[part.__module__]] if isinstance(part, type) else list(sys.modules.values())
         home = next((m for m in homes if m and any(value is part for value in vars(m).values())), homes[0])
@@ -152,7 +152,7 @@ def use_plugin(source: str | Path) -> Plugin:
     plugin = parts.use(source)
     if not any(brought(plugin).values()) and not registered(plugin):
         nothing = f"defines no {', no '.join([*KINDS, *OF_A_ROW])}, and registers no Gymnasium environment"
-        raise InputError(f"plug-in {source} {nothing}; all but estimators and rules need a `name` (a task an `id`)")
+        raise InputError(f"plug-in {source} {nothing}; parts but estimators and rules need a `name` (a task: an `id`)")
     return plugin
 
 

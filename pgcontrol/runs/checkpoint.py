@@ -44,8 +44,8 @@ def latest(where: Path) -> Path:
     found = find(where)
     if not found:
         if taken(where):
-            raise InputError(f"{where} holds no checkpoint yet: it is in training, and its first is still to come")
-        what = "the run stopped before its first" if (where / "config.yaml").exists() else "it is no run folder"
+            raise InputError(f"{where} holds no checkpoint yet: the run is still training")
+        what = "the run stopped too early" if (where / "config.yaml").exists() else "it is not a run folder"
         raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]
 
@@ -66,7 +66,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 break
         else:
             raise
-        raise InputError(f"{error}; an older one is whole: {resume}") from None
+        raise InputError(f"{error}; an older checkpoint is intact: {resume}") from None
 
 
 def set_aside(folders: list[Path]) -> None:

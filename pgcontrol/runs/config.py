@@ -18,8 +18,8 @@ from pgcontrol.text import one_line
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
 TRACELESS += ("score_episodes",)
 
-PEER = "train Stable-Baselines3's PPO in place of ours, with these settings, or as it is shipped"
-LOGGER = "where metrics go beside metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
+PEER = "train Stable-Baselines3's PPO instead, with these settings or with its own defaults"
+LOGGER = "loggers in addition to metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,49 +35,51 @@ class Config:
     """Every value of a run. Made by `configure`, which knows the recommended ones."""
 
     env: str = option(REQUIRED, "task id, or gym:ID for any Gymnasium environment with Box spaces")
-    seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
+    seed: int = option(0, "seed of all random numbers in a run", least=0, most=2**63 - 1)
     total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1, most=10**11)
-    num_envs: int = option(16, "N: environments stepped together", least=1, most=65_536)
+    num_envs: int = option(16, "N: number of parallel environments", least=1, most=65_536)
     env_workers: int = option(
-        0, "processes that step a gym: environment's copies; 0: the one that trains", least=0, most=256
+        0, "worker processes that step a gym: environment; 0: the training process does it", least=0, most=256
     )
     rollout_steps: int = option(128, "T: choices per environment between updates", least=1, most=10**8)
     hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1, most=65_536)
     critic_hidden: tuple[int, ...] = option(
-        (64, 64), "of the critic's; unless said, the policy's", least=1, most=65_536
+        (64, 64), "sizes of the critic's hidden layers; default: the policy's", least=1, most=65_536
     )
-    symmetric: bool = option(False, "a policy as symmetric as the task: it answers a mirrored observation mirrored")
+    symmetric: bool = option(False, "make the policy symmetric: mirrored observations give mirrored actions")
     noise_beta: float = option(
-        0.0, "β: training's choices are random with a spectrum of 1/f^β in time; 0: white, 1: pink", least=0, most=2
+        0.0, "β of coloured exploration noise, with spectrum 1/f^β; 0: white, 1: pink", least=0, most=2
     )
-    scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
+    scale_reward: bool = option(True, "divide rewards by the standard deviation of the discounted return")
     average_from: float | None = option(
-        None, "share of the budget from which weights are averaged, for evaluation and export", least=0, below=1
+        None, "fraction of the budget after which weights are averaged, for evaluation and export", least=0, below=1
     )
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
-    eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)
+    eval_episodes: int = option(10, "episodes per evaluation", least=1, most=100_000)
     score_episodes: int = option(
-        0, "episodes that score the final policy, from start states common to all runs; 0: none", least=0, most=10**6
+        0, "episodes to score the final policy, with start states common to all runs; 0: none", least=0, most=10**6
     )
-    video: bool = option(True, "every evaluation leaves a clip in videos/")
-    video_seconds: float = option(10.0, "length of those clips", above=0)
-    video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
+    video: bool = option(True, "record a clip of every evaluation in videos/")
+    video_seconds: float = option(10.0, "length of the clips in seconds", above=0)
+    video_overlay: bool = option(False, "show the action distribution of every joint next to the scene")
     checkpoint_every: int = option(
-        100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1, most=10**11
+        100_000, "environment steps between checkpoints; default: at most a tenth of total_steps", least=1, most=10**11
     )
-    on_collapse: str = option("off", "when the log suspects a collapse of σ", choices=("off", "warn", "widen", "stop"))
-    compile: str = option("auto", "compile the gradient step; auto: of a long run", choices=("auto", "on", "off"))
-    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0, most=1024)
-    prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
-    prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
+    on_collapse: str = option(
+        "off", "what to do if a collapse of σ is suspected", choices=("off", "warn", "widen", "stop")
+    )
+    compile: str = option("auto", "compile the gradient step; auto: if the run is long", choices=("auto", "on", "off"))
+    threads: int = option(0, "physics threads; 0: chosen by a short measurement", least=0, most=1024)
+    prior: str | None = option(None, "run or clone to start from, with its policy, normaliser and head settings")
+    prior_std: float | None = option(None, "standard deviation of each mode at the start; none: the prior's", above=0)
     prior_warmup: int = option(
-        6_000, "environment steps that only the critic learns from, under a prior", least=0, most=10**11
+        6_000, "with a prior: environment steps during which only the critic learns", least=0, most=10**11
     )
-    prior_kl: float = option(0.1, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
-    prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
-    prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
+    prior_kl: float = option(0.1, "coefficient of KL(policy || prior); advantages have standard deviation 1", least=0)
+    prior_kl_until: float = option(0.1, "fraction of the budget over which prior_kl decays linearly to 0", above=0)
+    prior_margin: float = option(0.2, "warn when the return falls this fraction below the prior's", above=0)
     peer: str = option("none", PEER, choices=("none", "sb3", "sb3-as-shipped"))
-    run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+    run_dir: str | None = option(None, "run folder, must not exist yet; none: a new one under runs/")
     logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
     head: Part
     algorithm: Part
@@ -153,7 +155,7 @@ def with_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     if not said:
         return rest
     if rest.get("env") is None:
-        raise InputError(f"{', '.join(said)}: name the env that they are to be set of")
+        raise InputError(f"{', '.join(said)}: set env as well; these are settings of an environment")
     try:
         name, args = names.split(str(rest["env"]))
         for key, value in said.items():

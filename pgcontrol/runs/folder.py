@@ -50,7 +50,7 @@ class RunFolder:
         path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
         if path.exists():
             run, before = (path / "config.yaml").exists(), cls(path).command("resume")
-            advice = f"go on with `{before}`, or name another" if run else "name one that does not"
+            advice = f"resume it with `{before}`, or choose another folder" if run else "choose another folder"
             raise InputError(f"run_dir {path} exists already; {advice}")
         missing = [folder for folder in path.parents if not folder.exists()]
         try:
@@ -75,7 +75,7 @@ class RunFolder:
         folder = cls(path)
         if not folder.config_file.exists():
             why = "has no config.yaml" if path.exists() else "does not exist"
-            raise InputError(f"{path} is no run folder: it {why}")
+            raise InputError(f"{path} is not a run folder: it {why}")
         return folder
 
     @classmethod
@@ -131,7 +131,7 @@ class RunFolder:
         """What can be done with the clone that is here, in one line."""
         settings = self.settings()
         then = command("train", settings["env"], "--prior", self.path, plugins=self.manifest().get("plugins", {}))
-        return f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}"
+        return f"{self.path} is a clone, fitted to {settings['dataset']}; to train from it: {then}"
 
     def command(self, verb: str, *words: object) -> str:
         """A command about this run, as a user types it."""

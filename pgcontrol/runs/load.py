@@ -43,7 +43,7 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     if config.symmetric:
         mirror = env.task.mirror() if env.task else None
         if mirror is None:
-            raise InputError(f"symmetric = True: {config.env} does not say how it is mirrored (Task.mirror)")
+            raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
         spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
 
@@ -100,7 +100,7 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
         mirror = Mirror(*spec["mirror"]) if spec.get("mirror") else None
         if mirror and not head.mirrors():
             able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirrors())
-            raise InputError(f"symmetric = True: head {head.name!r} cannot mirror what it says; these can: {able}")
+            raise InputError(f"symmetric = True: head {head.name!r} does not define `mirror`; these heads do: {able}")
         policy = Policy(size, trunk, head, critic_trunk, critic, privileged, mirror)
     if shapes := spec.get("shapes"):
         policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])
@@ -171,7 +171,7 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
     except InputError:
         raise
     except Exception as error:  # values of a wrong type end in whatever the parts raise
-        why = f"meta.json does not say what the policy is made of ({type(error).__name__}: {one_line(error)})"
+        why = f"meta.json does not describe a policy ({type(error).__name__}: {one_line(error)})"
         raise InputError(f"{folder} is damaged: {why}") from None
     restore(policy, tensors, folder)
     if (mean := tensors.get(AVERAGE)) is not None:
@@ -187,11 +187,11 @@ def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> No
     inputs = spec["obs_size"] + spec.get("privileged", 0)
     widest = max(inputs, len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
     if widest > numbers:
-        raise ValueError(f"a layer of {widest} units, while all its tensors have {numbers} numbers")
+        raise ValueError(f"a layer of {widest} units, but all tensors together have {numbers} numbers")
     filled = _filled(dict(spec))
     chosen, kind = _part("trunk", filled["trunk"])
     if (weights := kind.weights(spec["obs_size"], spec["hidden"], chosen.options)) > numbers:
-        raise ValueError(f"a network of {weights} weights, while all its tensors have {numbers} numbers")
+        raise ValueError(f"a network of {weights} weights, but all tensors together have {numbers} numbers")
 
 
 def load(where: str | Path) -> Policy:

@@ -62,7 +62,7 @@ class MetricsLog:
             yield
         except Exception as error:  # of other people's programs and networks: whatever it is, the training goes on
             self.loggers.pop(name, None)
-            warnings.warn(f"logger {name!r} gets nothing from here on: {one_line(error)}", stacklevel=2)
+            warnings.warn(f"logger {name!r} failed and is off from now on: {one_line(error)}", stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +94,7 @@ def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
     if lost and not text.endswith("\n"):
         lost.remove(str(len(rows)))
     if lost:
-        warnings.warn(f"{metrics_file}: damaged lines are left out: {', '.join(lost)}", stacklevel=2)
+        warnings.warn(f"{metrics_file}: skipped damaged lines: {', '.join(lost)}", stacklevel=2)
     return [row for row in rows if row]
 
 

@@ -96,7 +96,7 @@ def test_a_sweep_hands_arguments_to_its_runs():
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"env.g": 1}, "env.g: name the env that they are to be set of"),
+        ({"env.g": 1}, "env.g: set env as well; these are settings of an environment"),
         ({"env": "gym:Pendulum-v1", "env.g": object()}, "env.g: object is not a number, string"),
         ({"env": "gym:no_module:Thing-v0"}, "neither installed nor in the current folder"),
     ],

@@ -184,7 +184,7 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
 
 def test_a_run_folder_that_exists_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("mine")
-    with pytest.raises(InputError, match="exists already; name one that does not"):
+    with pytest.raises(InputError, match="exists already; choose another folder"):
         pgcontrol.train(small(run_dir=str(tmp_path)))
     assert [f.name for f in tmp_path.iterdir()] == ["precious"]
 
