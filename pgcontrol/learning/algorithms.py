@@ -93,7 +93,7 @@ TABLE = [
     Algorithm("naive-pg", "whole return, no critic (Williams 1992)", WholeReturn, Score, LONG, critic="none"),
     Algorithm("reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, LONG, critic="none"),
     Algorithm("reinforce-baseline", "return-to-go − V, unbiased (Williams 1992)", Baseline, ScoreAndCritic, LONG),
-    Algorithm("a2c", "one-step TD, short rollouts (Mnih et al. 2016, in step)", TD, ScoreAndCritic, TD_STEPS),
+    Algorithm("a2c", "one-step TD, short rollouts (Mnih et al. 2016, synchronous)", TD, ScoreAndCritic, TD_STEPS),
     Algorithm(
         "a3c",
         "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",

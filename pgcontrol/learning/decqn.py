@@ -52,19 +52,17 @@ class DecQN(Rule):
     class Options:
         """What the rule adds to `--algorithm.X`."""
 
-        learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
-        decay: str = option("none", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        minibatch: int = option(128, "transitions a gradient step", least=1, most=10**6)
-        replay_ratio: float = option(48.0, "how often a transition is learned from, on average", above=0)
-        n_step: int = option(5, "n: rewards before the bootstrap", least=1, most=10**4)
-        target_period: int = option(
-            100, "gradient steps after which the target network is the online one", least=1, most=10**9
-        )
+        learning_rate: float = option(3e-4, "initial step size of Adam", above=0)
+        decay: str = option("none", "decay of the step size to 0 over the run", choices=("linear", "none"))
+        minibatch: int = option(128, "transitions per gradient step", least=1, most=10**6)
+        replay_ratio: float = option(48.0, "how often a transition is used, on average", above=0)
+        n_step: int = option(5, "n of the n-step return", least=1, most=10**4)
+        target_period: int = option(100, "gradient steps between updates of the target network", least=1, most=10**9)
         capacity: int = option(
-            1_000_000, "transitions kept; one takes 8 bytes a number of the observation", least=1, most=10**9
+            1_000_000, "size of the replay buffer, in transitions of 8 bytes per observation entry", least=1, most=10**9
         )
-        warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1, most=10**9)
-        max_grad_norm: float = option(40.0, "the whole gradient is scaled down to this norm", above=0)
+        warmup: int = option(5_000, "transitions in the buffer before the first gradient step", least=1, most=10**9)
+        max_grad_norm: float = option(40.0, "largest norm of the gradient; a longer one is scaled down", above=0)
 
     def set_up(self) -> None:
         """Adam, the target network as the online one, and an empty replay."""

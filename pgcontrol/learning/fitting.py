@@ -19,7 +19,7 @@ class CriticOptions:
 
     critic_learning_rate: float = option(1e-3, "Adam's step size for the critic", above=0)
     critic_epochs: int = option(10, "passes of the critic over a rollout", least=1, most=1000)
-    critic_minibatch: int = option(256, "samples a gradient step of the critic", least=1, most=10**6)
+    critic_minibatch: int = option(256, "samples per gradient step of the critic", least=1, most=10**6)
 
 
 class CriticFit:

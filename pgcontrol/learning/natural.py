@@ -92,15 +92,15 @@ class Natural(Rule):
     class Options(CriticOptions):
         """A step in units of KL."""
 
-        max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
+        max_kl: float = option(0.01, "δ: KL budget of a step, in nats per choice", above=0)
         cg_iterations: int = option(10, "iterations of conjugate gradients", least=1, most=1000)
-        damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
-        normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
+        damping: float = option(0.1, "number added to the diagonal of the Fisher matrix", least=0)
+        normalise_advantage: bool = option(True, "scale a rollout's advantages to mean 0, standard deviation 1")
 
     def set_up(self) -> None:
         """The critic's fit; InputError: a head whose weights step at rates of their own."""
         if self.policy.rates is not None:
-            raise InputError("head.std_rate: a natural gradient has one step for all weights; leave it at 1")
+            raise InputError("head.std_rate: a natural gradient has one step size for all weights; set it to 1")
         self.critic_fit = CriticFit(self.policy, self.options)
         self.updates = torch.zeros((), dtype=torch.int64)
 
@@ -166,8 +166,8 @@ class TrustRegion(Natural):
     class Options(Natural.Options):
         """Adds the line search."""
 
-        backtracks: int = option(10, "how often the step is shortened at most", least=1, most=1000)
-        shrink: float = option(0.8, "what a shorter step is of the one before", above=0, below=1)
+        backtracks: int = option(10, "largest number of times that the step is shortened", least=1, most=1000)
+        shrink: float = option(0.8, "factor by which the step is shortened each time", above=0, below=1)
 
     def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:
         """The first of the ever shorter steps that keeps the budget and gains."""

@@ -118,5 +118,5 @@ def normals(head: Head) -> int:
         with FromNormals() as counted:
             head.noise(1, Generator())
     except NotImplementedError as error:
-        raise InputError(f"noise_beta: head {head.name!r} draws what has no colour: {error}") from None
+        raise InputError(f"noise_beta: the noise of head {head.name!r} cannot be coloured: {error}") from None
     return counted.used

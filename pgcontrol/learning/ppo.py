@@ -34,23 +34,26 @@ class ClippedSurrogate(Rule):
     class Options(CriticOptions):
         """Epochs of minibatches with Adam, and ε; and passes of the critic alone."""
 
-        learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
-        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+        learning_rate: float = option(3e-4, "initial step size of Adam", above=0)
+        decay: str = option("linear", "decay of the step size to 0 over the run", choices=("linear", "none"))
         epochs: int = option(10, "passes over a rollout", least=1, most=1000)
-        minibatch: int = option(256, "samples a gradient step", least=1, most=10**6)
+        minibatch: int = option(256, "samples per gradient step", least=1, most=10**6)
         value_coef: float = option(0.5, "weight of the critic's loss", least=0)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-        entropy_target: float | None = option(None, "entropy, in nats a joint, that the bonus's weight is adapted to")
-        max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
-        normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
-        clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
-        value_clip: float | None = option(None, "values move at most this far to their targets in an update", above=0)
-        target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
+        entropy_target: float | None = option(None, "target entropy, in nats per joint; adapts the bonus; none: off")
+        max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
+        normalise_advantage: bool = option(True, "scale a minibatch's advantages to mean 0, standard deviation 1")
+        clip: float = option(0.2, "ε: clipping range of the ratio, [1 − ε, 1 + ε]", above=0)
+        value_clip: float | None = option(None, "value-function clipping range; none: off", above=0)
+        target_kl: float | None = option(None, "stop an update when KL exceeds 1.5 times this; none: off", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
-        reuse: int = option(1, "M: rollouts that an update learns from, the last of which is new", least=1, most=100)
-        adaptive_kl: float | None = option(None, "adapt the step size by factors of 1.5 to keep KL near this", above=0)
+        reuse: int = option(1, "M: number of rollouts that an update uses; the last one is new", least=1, most=100)
+        adaptive_kl: float | None = option(None, "adapt the step size to keep KL near this; none: off", above=0)
         critic_epochs: int = option(
-            0, "further passes of the critic alone, after the policy's; value_coef 0: no others", least=0, most=1000
+            0,
+            "extra passes for the critic only, after the policy's; the only ones if value_coef is 0",
+            least=0,
+            most=1000,
         )
 
     def set_up(self) -> None:
@@ -73,8 +76,8 @@ class ClippedSurrogate(Rule):
         self.past: Past | None = None
         if options.reuse > 1:
             if self.estimator is None or not self.estimator.corrects():
-                what = f"estimator {type(self.estimator).__name__} knows only what the newest policy did"
-                raise InputError(f"algorithm.reuse = {options.reuse}: {what}; leave it at 1")
+                what = f"estimator {type(self.estimator).__name__} cannot correct for older policies"
+                raise InputError(f"algorithm.reuse = {options.reuse}: {what}; set it to 1")
             self.past = Past(policy, self.estimator, options.reuse - 1)
 
     @classmethod
@@ -84,7 +87,7 @@ class ClippedSurrogate(Rule):
             most = f"the rollout's num_envs x rollout_steps = {samples} samples"
             raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
         if options.reuse > 1 and options.recompute_advantage:
-            raise InputError(f"algorithm.reuse = {options.reuse}: cannot be together with recompute_advantage")
+            raise InputError(f"algorithm.reuse = {options.reuse}: cannot be combined with recompute_advantage")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:

@@ -76,7 +76,7 @@ class Asynchronous(Sampling):
     class Options:
         """How many."""
 
-        workers: int = option(2, "processes that collect and step, each num_envs environments", least=1, most=64)
+        workers: int = option(2, "worker processes, each with num_envs environments", least=1, most=64)
 
     @classmethod
     def processes(cls, options: Any) -> int:
@@ -100,7 +100,7 @@ class Groups(Sampling):
     class Options:
         """The group's size."""
 
-        group_size: int = option(8, "G: environments that start from one identical state", least=2, most=65_536)
+        group_size: int = option(8, "G: environments that start from the same state", least=2, most=65_536)
 
     @classmethod
     def check(cls, options: Any, num_envs: int) -> None:

@@ -23,12 +23,12 @@ class Score(Rule):
     class Options:
         """One gradient step a rollout."""
 
-        learning_rate: float = option(1e-3, "step size at the start", above=0)
-        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        optimiser: str = option("adam", "what makes a step of a gradient", choices=OPTIMISERS)
+        learning_rate: float = option(1e-3, "initial step size", above=0)
+        decay: str = option("linear", "decay of the step size to 0 over the run", choices=("linear", "none"))
+        optimiser: str = option("adam", "optimiser of the policy", choices=OPTIMISERS)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-        max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
-        normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
+        max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
+        normalise_advantage: bool = option(False, "scale a rollout's advantages to mean 0, standard deviation 1")
 
     def set_up(self) -> None:
         """The optimiser and its step."""

@@ -71,12 +71,12 @@ def require_processes(algorithm: str) -> None:
     """
     here, file = multiprocessing.current_process(), getattr(sys.modules["__main__"], "__file__", None)
     if getattr(here, "_inheriting", False):  # as multiprocessing itself asks: a child that is still being started
-        raise InputError(f"{algorithm} starts processes that run the script: begin below if __name__ == '__main__'")
+        raise InputError(f"{algorithm} starts processes that run the script: train below if __name__ == '__main__'")
     if here.daemon:
         pool = "concurrent.futures.ProcessPoolExecutor can, multiprocessing.Pool cannot"
         raise InputError(f"{algorithm} starts processes, which a daemonic process may not: {pool}")
     if file and not Path(file).exists():
-        raise InputError(f"{algorithm} starts processes that run the script, which is none: {file}; save it as a file")
+        raise InputError(f"{algorithm} starts processes that run the script, but {file} is not a file; save it as one")
 
 
 class Workers:
@@ -151,7 +151,7 @@ class Workers:
         while True:
             for number, process in enumerate(self.processes):
                 if process.exitcode:
-                    hint = "" if self.learner.updates else "; a script must begin below if __name__ == '__main__'"
+                    hint = "" if self.learner.updates else "; a script must train below if __name__ == '__main__'"
                     raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}{hint}")
             try:
                 news = self.shared.news.get(timeout=1.0)
@@ -214,7 +214,7 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
     try:
         worker = Learner(configure(settings), compiled=False, fresh=False)
     except InputError as error:  # what the script does below __name__ == '__main__', such as registering, it does not
-        shared.news.put(InputError(f"in a worker process, which runs the script's module alone: {error}"))
+        shared.news.put(InputError(f"in a worker process, which only imports the script: {error}"))
         return
     worker.policy.load_state_dict(under("policy.", fixed))
     if worker.prior:

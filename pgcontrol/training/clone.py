@@ -91,7 +91,9 @@ def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
         config, data, policy, spec = _open(configure_clone(settings))  # a clone's critic is none
         changed = [name for name, value in data.notes.items() if name in manifest and manifest[name] != value]
         if changed:
-            raise InputError(f"{config.dataset} is not what {folder.path} was fitted to: other {', '.join(changed)}")
+            raise InputError(
+                f"{config.dataset} has changed since {folder.path} was fitted to it: other {', '.join(changed)}"
+            )
         where = checkpoint.latest(Path(run_dir))
         tensors, meta = checkpoint.load(where)
         restore(policy, tensors, where)
@@ -109,7 +111,7 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
     """The config with its task, the dataset, the policy with its first weights, and what it is made of."""
     data = Dataset(config.dataset, config.clip_actions)
     if (env_id := config.env or data.env) is None:
-        raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
+        raise InputError(f"{data.where} does not name its task, or the task does not exist here; set --env")
     config = dataclasses.replace(config, env=env_id)
     seeds = stream_seeds(config.seed)
     env = make_env(config.env, 1, 0)
@@ -148,13 +150,13 @@ def _run(
             why = _fit(fit, config, samples, live, save)
             status = "stopped" if why == "stopped" else "finished"
             reached = f", held-out nll {fit.best['eval/nll']:.3f}" if fit.best else ""
-            display.say(f"{why}: the weights of step {fit.best_step:,}{reached}")
+            display.say(f"{why}; the clone has the weights of step {fit.best_step:,}{reached}")
             if status == "finished":
                 seed = stream_seeds(config.seed)["evaluation"]
                 log.write(fit.best_step, fit.best | _evaluate(fit.policy, config, seed, display))
                 display.say(folder.use_of_clone())
             else:
-                display.say(f"to go on: {folder.command('resume')}")
+                display.say(f"to resume: {folder.command('resume')}")
             save()
     except Diverged:
         status = "diverged"
@@ -185,7 +187,7 @@ def _fit(fit: Likelihood, config: CloneConfig, samples: list[Samples], live: Ses
         if fit.steps >= config.steps:
             return "all steps taken"
         if fit.steps - fit.best_step >= config.patience * every:
-            return "no better for long"
+            return "held-out likelihood no longer improves"
         if fit.steps % (every * (CHECKS // KEPT)) == 0:
             save()
 
@@ -210,7 +212,7 @@ def split(episodes: list[Episode], share: float, seed: int) -> tuple[list[Episod
         InputError: a single episode.
     """
     if len(episodes) < 2:
-        raise InputError("a dataset of one episode: there must be another to hold out")
+        raise InputError("the dataset has one episode; it needs another one to hold out")
     order = np.random.default_rng(seed).permutation(len(episodes))
     count = min(max(1, round(share * len(episodes))), len(episodes) - 1)
     return [episodes[i] for i in sorted(order[count:])], [episodes[i] for i in sorted(order[:count])]
@@ -229,7 +231,7 @@ def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, T
             obs.append(episode.obs[:count])
             chunks.append(np.stack([episode.action[h : h + count] for h in range(horizon)], 1))
     if not obs:
-        raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or of those held out")
+        raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or than the held-out ones")
     return torch.from_numpy(np.concatenate(obs)), torch.from_numpy(np.concatenate(chunks))
 
 

@@ -52,15 +52,15 @@ class Learner:
         self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.peer != "none":
-            alone = "`pgcontrol train` and `compare` make such a run, and none goes on or is taken part in"
+            alone = "only `pgcontrol train` and `compare` make such runs, in one process, and cannot resume them"
             raise InputError(f"peer = {config.peer!r}: {alone}")
         if config.prior and not algorithm.rule.heeds_prior:
-            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from a prior")
         if config.average_from is not None and algorithm.sampling.asynchronous:
-            many = f"algorithm {algorithm.name!r} moves them in many processes"
-            raise InputError(f"average_from = {config.average_from}: no weights of one moment: {many}")
+            many = f"algorithm {algorithm.name!r} updates the weights in several processes"
+            raise InputError(f"average_from = {config.average_from}: cannot average: {many}")
         if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
-            raise InputError(f"algorithm {algorithm.name!r}: its workers share weights, and no memory of past rollouts")
+            raise InputError(f"algorithm {algorithm.name!r}: its workers cannot share a memory of past rollouts")
         num_envs = part_of(config, ranks)
         memory.require_training(config)  # as far as it can be known before an environment is made
         # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
@@ -72,7 +72,7 @@ class Learner:
         except ValueError as error:  # as in `make_env`: the first environment of the run is made here
             raise InputError(str(error)) from None
         if self.asynchronous and config.on_collapse == "widen":  # they have copies of the policy
-            others = f"the workers of {config.algorithm.name!r} cannot be widened; warn or stop can be used"
+            others = f"the policies in the workers of {config.algorithm.name!r} cannot be widened; use warn or stop"
             raise InputError(f"on_collapse = 'widen': {others}")
         workers = 0 if self.asynchronous else config.env_workers  # those of an asynchronous run step their own
         seed = self.seeds["environments"] + ranks.rows(config.num_envs).start
@@ -195,7 +195,7 @@ class Learner:
             found["reward"] = f"a reward was {outlier[1]:.3g} in environment {outlier[0]}"
         for kind, words in found.items():
             if kind not in self._remarked:
-                bound = f"the running moments take it as {CLIP:.0f} deviations of a rollout at most"
+                bound = f"the running moments clip it at {CLIP:.0f} standard deviations of the rollout"
                 self.remarks.append(f"step {self.steps:,}: {words}; {bound}. rollout/outliers counts such moments")
         self._remarked |= found.keys()
         return {"rollout/outliers": len(inputs) + ("reward" in found)}
@@ -252,7 +252,7 @@ class Learner:
         moments |= named("moments of rewards: ", self.collector.reward_scale.state_dict())
         for name, tensor in {"weights": self.policy.theta, **moments}.items():
             if not tensor.isfinite().all():
-                raise FloatingPointError(f"{name} became infinite or NaN, which is not saved")
+                raise FloatingPointError(f"{name} became infinite or NaN; the checkpoint is not saved")
         groups = {"policy": self.policy.state_dict(), "collector": env_tensors, "rule": self.rule.state()}
         groups |= {"watch": self.watch.state(), "prior": self.prior.state() if self.prior else {}}
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
@@ -273,7 +273,7 @@ class Learner:
         """
         tensors, meta = checkpoint.load(folder)
         if not self._made_of(meta.get("policy")):
-            raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
+            raise InputError(f"{folder} does not belong to the configuration in {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder)
         try:

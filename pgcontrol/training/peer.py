@@ -57,7 +57,7 @@ def check(config: Config) -> None:
     usual = flat(nested(configure({"env": config.env, "peer": config.peer})))
     for key, value in flat(nested(config)).items():
         if key not in HEARD[config.peer].union(TRACELESS, IDLE) and value != usual.get(key, value):
-            raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not take it")
+            raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not support it")
 
 
 def ppo(config: Config) -> Any:
@@ -78,7 +78,7 @@ def ppo(config: Config) -> Any:
     from stable_baselines3.common.vec_env import VecNormalize
 
     if (name := config.env.removeprefix("gym:")) not in gymnasium.registry:
-        raise InputError(f"env = {config.env!r}: peer {config.peer!r} trains on Gymnasium's tasks, and it has no such")
+        raise InputError(f"env = {config.env!r}: peer {config.peer!r} needs a task of Gymnasium's")
     ours, like_ours = config.algorithm.options, config.peer == "sb3"
     with python_warnings():
         env: Any = make_vec_env(name, config.num_envs if like_ours else 1, seed=config.seed)
@@ -143,7 +143,7 @@ def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None)
                     folder.write_manifest(seconds=round(time.perf_counter() - began, 1))
                 status, display = "stopped" if watch.stopped else "finished", live[0]
                 if status == "stopped":
-                    display.say(f"stopped at step {model.num_timesteps:,}: a peer does not go on, it begins anew")
+                    display.say(f"stopped at step {model.num_timesteps:,}: a peer's run cannot be resumed")
                 else:
                     spec, tensors = _policy(model, config, env)
                     meta = {"policy": spec, "algorithm": config.peer, "steps": model.num_timesteps}

@@ -71,7 +71,7 @@ class Prior:
             self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
         self.prior_return.fill_(self._play(seed, threads))
-        return f"{self.config.prior} returns {self.prior_return:,.1f} by samples, as it begins here"
+        return f"{self.config.prior}: mean return {self.prior_return:,.1f} with sampled actions, at the start"
 
     def _play(self, seed: int, threads: int, watch: evaluate.OnStep | None = None) -> float:
         """Mean return of the policy's samples over `eval_episodes`."""
@@ -122,14 +122,14 @@ class Prior:
         began, remarks = float(self.prior_return), list[str]()
         if self.warming_up(before) and not self.warming_up(after):
             explained = f"explained variance {row['train/explained_variance']:.2f}"
-            remarks.append(f"the critic has learned alone for {after:,} steps: {explained}")
+            remarks.append(f"step {after:,}: from here on the policy learns, too; {explained}")
         recent = [episode.total for episode in list(episodes)[-RECENT:]]
         if len(recent) >= FEWEST:
             now, least = float(np.mean(recent)), began - self.config.prior_margin * abs(began)
             if (now < least) != bool(self.fallen):
                 self.fallen.fill_(now < least)
-                what = "ALARM: return {:,.1f} is below" if now < least else "return {:,.1f} is no more below"
-                share = f"{self.config.prior_margin:.0%} under the prior's {began:,.1f}"
+                what = "ALARM: return {:,.1f} is" if now < least else "return {:,.1f} is no longer"
+                share = f"more than {self.config.prior_margin:.0%} below the prior's {began:,.1f}"
                 remarks.append(f"step {before:,}: {what.format(now)} {share}")
         return {"prior/return": began, "prior/alarm": float(self.fallen)}, remarks
 

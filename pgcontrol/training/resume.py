@@ -63,7 +63,7 @@ def resume(
     run = RunFolder.of(origin)
     if run.cloned:
         if total_steps is not None or settings:
-            raise InputError(f"{run_dir} is a clone, which goes on with the settings it has")
+            raise InputError(f"{run_dir} is a clone; its settings cannot be changed")
         return resume_clone(origin, quiet=quiet)
     with run.alone() as folder:
         config = folder.config()
@@ -74,7 +74,9 @@ def resume(
         # one that was killed behind its last checkpoint has still to be ended
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
             more = folder.command("resume", "--total-steps", 2 * done)
-            raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+            raise InputError(
+                f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train longer: {more}"
+            )
         catalog.require_loggers(config.logger)
         compiled = folder.manifest().get("compiled")  # as it was computed before, to the bit
         ranks.first((nested(config), compiled, latest))
@@ -95,5 +97,5 @@ def _changed(config: Config, settings: dict[str, Any]) -> Config:
     for key, value in settings.items():
         kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
         if kept and key in old and typed(value) != typed(old[key]):
-            raise InputError(f"{key} = {value!r}: a run that goes on keeps its {key}, {old[key]!r}")
+            raise InputError(f"{key} = {value!r}: a resumed run keeps its {key}, {old[key]!r}")
     return configure(old | settings)

@@ -95,7 +95,7 @@ def ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str])
     try:
         outcome.write(folder, config.score_episodes if status == "finished" else 0)
     except FloatingPointError as error:
-        warnings.warn(f"no outcome: {error}", stacklevel=2)
+        warnings.warn(f"the outcome could not be computed: {error}", stacklevel=2)
     rows = read_rows(folder.metrics_file)
     known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
     told = judge(rows, config.total_steps, status, known=known)

@@ -128,23 +128,23 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             status = "finished" if learner.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 _save(learner, driven, folder)
-                display.say(f"stopped at step {learner.steps:,}; to go on: {folder.command('resume')}")
+                display.say(f"stopped at step {learner.steps:,}; to resume: {folder.command('resume')}")
             else:
                 clips.finish(learner.seconds, interrupt)
                 driven.close()  # before the policy is played once more: some engines exist once in a process
                 display.say(ended(folder, config, status, joints))
     except RankLost as error:
-        raise RankLost(f"{error}{_left(folder) or ''}; to go on: {folder.command('resume')}") from None
+        raise RankLost(f"{error}{_left(folder) or ''}; to resume: {folder.command('resume')}") from None
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         ended(folder, config, status, joints)
         seen = _breakdowns(learner, folder, first)[:1]
-        raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
+        raise type(error)("; ".join([f"{error}{_left(folder) or '; there is no checkpoint yet'}", *seen])) from None
     except (BrokenEnv, InputError) as error:  # of a plug-in that breaks its contract
         raise type(error)(f"{error}{_left(folder)}") from error
     except OSError as error:  # of a disk that is full, most often
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise OSError(f"{where}{_left(folder)}; then: {folder.command('resume')}") from None
+        raise OSError(f"{where}{_left(folder)}; to resume: {folder.command('resume')}") from None
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
@@ -186,7 +186,7 @@ class Trainer:
             Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
         """
         if self.path:
-            raise InputError(f"{self.path} has begun; to go on: pgcontrol.resume({str(self.path)!r})")
+            raise InputError(f"{self.path} has begun; to resume: pgcontrol.resume({str(self.path)!r})")
         with begin(self._learner) as folder:
             self.path = folder.path
             yield from updates(self._learner, folder, self._quiet)
@@ -214,7 +214,7 @@ class Trainer:
 
 def _left(folder: RunFolder) -> str:
     kept = checkpoint.find(folder.path)
-    return f"; its last good checkpoint is {kept[-1]}" if kept else ""
+    return f"; the last good checkpoint is {kept[-1]}" if kept else ""
 
 
 def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:

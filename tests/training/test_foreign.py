@@ -130,7 +130,7 @@ def test_what_breaks_the_contract_leaves_nothing_behind(kinds, begins):
 
 def test_what_breaks_the_contract_later_keeps_the_checkpoints(capsys):
     name = f"{HOME}Unruly-v0"
-    with pytest.raises(BrokenEnv, match=r"step\(\) returned .*; its last good checkpoint is run/checkpoints/step_0+64"):
+    with pytest.raises(BrokenEnv, match=r"step\(\) returned .*; the last good checkpoint is run/checkpoints/step_0+64"):
         trained(name, args={"obs": "too short", "begins": 50, "max_episode_steps": 100}, checkpoint_every=64)
     with pytest.raises(SystemExit) as ended:
         cli.main(["resume", "run"])
