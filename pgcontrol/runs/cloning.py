@@ -1,4 +1,4 @@
-"""The configuration of a clone: a policy fitted to a dataset instead of trained by playing."""
+"""The configuration of a clone: a policy that is fitted to a dataset (behavioural cloning)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from pgcontrol.runs.config import LOGGER, OWN, PARTS, Part, flat, read_settings,
 
 @dataclass(frozen=True, kw_only=True)
 class CloneConfig:
-    """Every value of a clone. Made by `configure_clone`.
+    """All settings of a clone. `configure_clone` creates it.
 
     Attributes:
-        method: what made the policy, beside the algorithms' names.
-        critic: None: data without play say nothing of values under the clone.
+        method: stands where a Config has the algorithm's name.
+        critic: always "none": the dataset does not show the values of the clone's own states.
     """
 
     method: ClassVar[str] = "clone"
@@ -54,7 +54,7 @@ def configure_clone(settings: Mapping[str, Any]) -> CloneConfig:
     """A checked CloneConfig from dotted settings.
 
     Raises:
-        InputError: one line that names the setting, its value and what would do.
+        InputError: one line with the setting, its value and what is valid.
     """
     settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
     if settings.get("env") is not None:

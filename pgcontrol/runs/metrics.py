@@ -1,11 +1,11 @@
-"""What a log holds: unit and meaning of every metric. The site shows them; a test holds them to what runs log."""
+"""Unit and meaning of every logged metric. The site shows them; a test compares them with the metrics of runs."""
 
 import re
 from typing import NamedTuple
 
 
 class Metric(NamedTuple):
-    """What a logged number is. The unit is empty where it is a number without one."""
+    """Unit and meaning of a logged number. The unit is empty for a number without a unit."""
 
     unit: str
     meaning: str
@@ -116,5 +116,5 @@ TABLE = {
 
 
 def pattern(name: str) -> str:
-    """The name in `TABLE` of a logged name, such as `head/std_joint*` of `head/std_joint3`."""
+    """The name in `TABLE` for a logged name: `head/std_joint*` for `head/std_joint3`."""
     return re.sub(r"_joint\d+$", "_joint*", name).removesuffix("_sampled")
