@@ -94,7 +94,7 @@ class ColouredNoise:
             yield noise.unflatten(0, (-1, self.num_envs))
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors for a checkpoint."""
         return {"origin": self.origin, "place": torch.tensor(self.place)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:

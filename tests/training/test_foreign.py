@@ -181,7 +181,7 @@ def test_asynchronous_workers_know_modules_and_arguments():
 def test_an_environment_without_an_end_says_so(capsys):
     trained(f"{HOME}Endless-v0", eval_every=0)
     run = pgcontrol.train(SMALL | {"env": f"{HOME}Endless-v0", "run_dir": "loud"}, quiet=False)
-    assert "has no time limit: evaluations cut its episodes at 10,000 steps; --env.max_episode_steps N" in (
+    assert "has no time limit: evaluations cut episodes after 10,000 steps; --env.max_episode_steps N" in (
         capsys.readouterr().out
     )
     assert run.steps == 128
