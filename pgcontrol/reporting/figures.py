@@ -26,11 +26,11 @@ DECADES = 100.0  # values that span more than this factor are shown on a logarit
 ACROSS = 3  # charts side by side in a file
 # metric -> its meaning, and whether its axis is logarithmic
 HEALTH = {
-    "train/kl": ("KL of an update, nats a choice", True),
+    "train/kl": ("KL of an update, nats per choice", True),
     "train/approx_kl": ("KL of an update, the rule's own estimate", True),
     "train/clip_fraction": ("share of clipped samples", False),
     "train/explained_variance": ("explained variance of the critic", False),
-    "train/entropy_loss": ("minus the entropy, nats a choice", False),
+    "train/entropy_loss": ("minus the entropy, nats per choice", False),
     "health/sensitivity": ("sensitivity: RMS score per joint", True),
     "health/noise_scale": ("gradient noise scale, samples", True),
 }

@@ -153,7 +153,9 @@ def use_plugin(source: str | Path) -> Plugin:
     plugin = parts.use(source)
     if not any(brought(plugin).values()) and not registered(plugin):
         nothing = f"defines no {', no '.join([*KINDS, *OF_A_ROW])}, and registers no Gymnasium environment"
-        raise InputError(f"plug-in {source} {nothing}; parts but estimators and rules need a `name` (a task: an `id`)")
+        raise InputError(
+            f"plug-in {source} {nothing}; parts need a `name` (tasks: an `id`), except estimators and rules"
+        )
     return plugin
 
 

@@ -45,7 +45,7 @@ def latest(where: Path) -> Path:
     if not found:
         if taken(where):
             raise InputError(f"{where} holds no checkpoint yet: the run is still training")
-        what = "the run stopped too early" if (where / "config.yaml").exists() else "it is not a run folder"
+        what = "the run stopped before its first one" if (where / "config.yaml").exists() else "it is not a run folder"
         raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]
 
