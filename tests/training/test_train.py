@@ -304,7 +304,7 @@ def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverg
     if diverges:
         monkeypatch.setattr(Learner, "update", poisoned)
         ending = pytest.raises(Diverged, match="train/loss became nan; there is no checkpoint yet")
-    with ending, pytest.warns(UserWarning, match="no outcome: the policy cannot be played"):
+    with ending, pytest.warns(UserWarning, match="the outcome could not be computed: the policy cannot be played"):
         pgcontrol.train(small(run_dir=str(path)))
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["status"] == ("diverged" if diverges else "finished")
