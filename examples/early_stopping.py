@@ -11,7 +11,7 @@ def main(target: float = 300.0, steps: int = 200_000) -> None:
         reached = metrics.get("rollout/ep_rew_mean") or 0.0
         print(f"{trainer.steps:9,} steps  return {reached:8.1f}  KL {metrics['train/kl']:.4f}")
         if reached >= target:
-            print(f"{target:g} reached; to go on: pgcontrol resume {trainer.path}")
+            print(f"{target:g} reached; to resume: pgcontrol resume {trainer.path}")
             break
 
 

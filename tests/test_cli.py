@@ -54,7 +54,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("diagnose . --branchs", "unknown argument '--branchs'; did you mean '--branches'?"),
         ("tokenize . --lenght", "unknown argument '--lenght'; see --help"),
         ("train --config nowhere.yaml", "nowhere.yaml: No such file or directory"),
-        ("resume nowhere", "nowhere is no run folder: it does not exist"),
+        ("resume nowhere", "nowhere is not a run folder: it does not exist"),
         ("resume . --total-steps 0", "--total-steps = 0: must be at least 1"),
         ("eval nowhere", "nowhere: no such run or checkpoint folder"),
         ("eval . --episode 3", "unknown argument '--episode'; did you mean '--episodes'?"),

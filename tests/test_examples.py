@@ -9,7 +9,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 # arguments that make each short, and what it ends with
 CASES = {
-    "early_stopping.py": (["10", "8192"], "reached; to go on: pgcontrol resume"),
+    "early_stopping.py": (["10", "8192"], "reached; to resume: pgcontrol resume"),
     "own_head.py": (["4096"], "return"),
     "own_robot.py": (["4096"], "to watch it: pgcontrol video"),
     "policy_in_gymnasium.py": (["4096"], "from the same seeds"),

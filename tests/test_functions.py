@@ -178,5 +178,5 @@ def test_a_run_is_opened_from_its_folder(trained):
     assert again == trained
     assert again.metrics()[-1]["time/total_timesteps"] == 512
     assert again.policy().theta.equal(trained.policy().theta)
-    with pytest.raises(InputError, match="no run folder"):
+    with pytest.raises(InputError, match="not a run folder"):
         pgcontrol.Run.open("nowhere")

@@ -36,9 +36,9 @@ def test_a_trained_policy_is_symmetric(name):
 
 
 def test_who_cannot_be_symmetric_says_so():
-    with pytest.raises(InputError, match="head 'token' cannot mirror what it says; these can: beta, binned, "):
+    with pytest.raises(InputError, match="head 'token' does not define `mirror`; these heads do: beta, binned, "):
         Learner(configure(SMALL | {"head": "token"}))
-    with pytest.raises(InputError, match=r"symmetric = True: Hopper-v5 does not say how it is mirrored"):
+    with pytest.raises(InputError, match=r"symmetric = True: Hopper-v5 does not define a mirror image"):
         Learner(configure(SMALL | {"env": "Hopper-v5"}))
 
 

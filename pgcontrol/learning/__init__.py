@@ -1,1 +1,1 @@
-"""Learning: rollouts, advantages, update rules, the table of algorithms, the loop."""
+"""Learning: rollouts, advantages, update rules, and the table of algorithms."""

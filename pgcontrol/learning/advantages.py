@@ -1,4 +1,4 @@
-"""Advantage estimators: pure functions of [T, N] tensors. They know no network."""
+"""Advantage estimators: pure functions of [T, N] tensors, independent of the networks."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -10,10 +10,10 @@ from pgcontrol.options import InputError, NoOptions, option
 
 
 class Trajectories(NamedTuple):
-    """What an estimator sees, all [T, N].
+    """The input of an estimator; all tensors are [T, N].
 
-    `discount` is γ^(steps played) x (not terminated), so no estimator reads a scalar γ; `next_value` is V of the state
-    that the transition truly ended in, also where the time limit cut it off.
+    `discount` is γ^(steps played) x (not terminated), so estimators need no scalar γ. `next_value` is V of the state in
+    which the transition ended, also if the time limit ended the episode there.
     """
 
     reward: Tensor
@@ -25,22 +25,22 @@ class Trajectories(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What an estimator makes of trajectories, both [T, N].
+    """The output of an estimator; both tensors are [T, N].
 
     Attributes:
-        target: the return that the critic is to learn.
+        target: the critic's regression target.
     """
 
     advantage: Tensor
     target: Tensor
 
     def without(self, masked: Tensor, value: Tensor) -> "Estimate":
-        """Where `masked`, [T, N] bool, nothing is known: no advantage, and a critic, `value` [T, N], right as it is."""
+        """Ignore the samples in `masked` [T, N]: set their advantage to 0, and their target to the `value` [T, N]."""
         return Estimate(self.advantage.masked_fill(masked, 0.0), torch.where(masked, value, self.target))
 
 
 class Estimator:
-    """Trajectories -> Estimate."""
+    """Computes an Estimate from Trajectories."""
 
     Options: ClassVar[type] = NoOptions
 
@@ -48,30 +48,30 @@ class Estimator:
         self.options = options
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """The advantage and the critic's target."""
+        """The advantages and the critic's targets."""
         raise NotImplementedError
 
     def corrected(self, trajectories: Trajectories, drift: Tensor) -> Estimate:
-        """Both under the policy of today, from trajectories of older ones; for rules that reuse rollouts.
+        """The estimate under the current policy from trajectories of older policies; for rules that reuse rollouts.
 
         Args:
-            trajectories: with values of today.
-            drift: [T, N], how much likelier the choice is today than it was under the policy that made it.
+            trajectories: with the current values.
+            drift: [T, N], probability of the choice under the current policy divided by that under the older policy.
         """
         raise NotImplementedError
 
     @classmethod
     def corrects(cls) -> bool:
-        """Whether it defines `corrected`."""
+        """Whether the estimator defines `corrected`."""
         return cls.corrected is not Estimator.corrected
 
 
 def estimated(estimator: Estimator, trajectories: Trajectories, drift: Tensor | None = None) -> Estimate:
-    """What an estimator makes of trajectories, with `drift` of older policies, looked at: plug-ins bring their own.
+    """The checked result of an estimator, which may come from a plug-in. With `drift`, calls `corrected`.
 
     Raises:
-        InputError: it is no Estimate of tensors [T, N] like the rewards.
-        FloatingPointError: it is infinite or NaN, though the trajectories are not.
+        InputError: the result is not an Estimate of tensors [T, N] with the dtype of the rewards.
+        FloatingPointError: the result is infinite or NaN, and the trajectories are not.
     """
     estimate = estimator(trajectories) if drift is None else estimator.corrected(trajectories, drift)
     like = trajectories.reward
@@ -90,17 +90,17 @@ def estimated(estimator: Estimator, trajectories: Trajectories, drift: Tensor | 
 def gae(trajectories: Trajectories, lam: float, trace: Tensor | None = None) -> Tensor:
     """Generalised advantage estimation (Schulman et al. 2016, arXiv 1506.02438, eq. 16).
 
-    δ_t = r_t + discount_t V(s_{t+1}) − V(s_t);  A_t = δ_t + λ discount_t A_{t+1}, where the sum stops at an episode's
-    end: at a termination because discount is 0, at a time limit because the next row belongs to another episode, while
-    δ still bootstraps on V of the true final state.
+    δ_t = r_t + discount_t V(s_{t+1}) − V(s_t);  A_t = δ_t + λ discount_t A_{t+1}. The sum stops at an episode's end: at
+    a termination because discount is 0, and at a time limit because the next row belongs to another episode. At a time
+    limit δ still bootstraps from V of the final state.
 
     Args:
         trajectories: [T, N] tensors.
         lam: λ in [0, 1]; 0 is the one-step TD error, 1 the Monte Carlo return minus V.
-        trace: [T, N], what a step's share in the advantages of earlier ones is multiplied by; None: 1.
+        trace: [T, N], factors for the contribution of each step to the advantages of earlier steps; None: 1.
 
     Returns:
-        advantage [T, N].
+        advantages [T, N].
     """
     reward, value, next_value, discount, _, truncated = trajectories
     delta = reward + discount * next_value - value
@@ -115,23 +115,20 @@ def gae(trajectories: Trajectories, lam: float, trace: Tensor | None = None) -> 
 
 
 class GAE(Estimator):
-    """GAE(λ), and the λ-return as the critic's target."""
+    """GAE(λ); the critic's target is the λ-return, A + V."""
 
     @dataclass(frozen=True)
     class Options:
-        """What the estimator adds to `--algorithm.X`."""
-
         gae_lambda: float = option(0.95, "λ of GAE: 0 one-step TD, 1 Monte Carlo", least=0, most=1)
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """GAE and A + V."""
         advantage = gae(trajectories, self.options.gae_lambda)
         return Estimate(advantage, advantage + trajectories.value)
 
     def corrected(self, trajectories: Trajectories, drift: Tensor) -> Estimate:
-        """V-trace with λ (Espeholt et al. 2018, eq. 1, as GePPO's code has it): the drift, at most 1, cuts traces.
+        """V-trace with λ (Espeholt et al. 2018, eq. 1, as in the code of GePPO): the traces are cut by min(1, drift).
 
-        A_t = δ_t + λ discount_t c_{t+1} A_{t+1}, and V_t + c_t A_t is the target; c = min(1, drift).
+        A_t = δ_t + λ discount_t c_{t+1} A_{t+1}, and the target is V_t + c_t A_t, with c = min(1, drift).
         """
         trace = drift.clamp_max(1.0)
         advantage = gae(trajectories, self.options.gae_lambda, trace)
@@ -139,30 +136,29 @@ class GAE(Estimator):
 
 
 class NoAdvantage(Estimator):
-    """0 everywhere, for rules that estimate for themselves."""
+    """Advantage 0 everywhere, and V as the target; for rules that do not need an estimator."""
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """No advantage, and a critic that is right as it is."""
         return Estimate(torch.zeros_like(trajectories.value), trajectories.value)
 
 
 def returns(trajectories: Trajectories) -> Tensor:
-    """Discounted sum of rewards from each step to the end of its episode, or of the rollout, [T, N].
+    """Discounted sum of rewards from each step to the end of its episode, or to the end of the rollout, [T, N].
 
-    G_t = r_t + discount_t G_{t+1}, nothing crossing an episode's border. An episode that the rollout's end or a time
-    limit cuts is worth what it brought *so far*: with no value function there is nothing to bootstrap on. That biases
-    the returns of the last steps before a cut, by γ^(steps left) V; a rollout of several 1/(1−γ) steps, or of whole
-    episodes, keeps the share of such steps small.
+    G_t = r_t + discount_t G_{t+1} within an episode. If the end of the rollout or a time limit cuts an episode, only
+    the rewards *before the cut* count, because there is no value function to bootstrap from. This biases the returns of
+    the last steps before a cut by γ^(steps left) V. If the rollout has several times 1/(1−γ) steps, or whole episodes,
+    such steps are few.
     """
     nothing = torch.zeros_like(trajectories.value)
     return gae(trajectories._replace(value=nothing, next_value=nothing), 1.0)
 
 
 def whole_return(trajectories: Trajectories) -> Tensor:
-    """The return of the whole trajectory on every one of its steps, [T, N]; a trajectory is an episode's part in here.
+    """For every step, the return of its whole trajectory, [T, N]. A trajectory is an episode's part in the rollout.
 
-    G(τ) = Σ_t γ^t r_t counted from the trajectory's first step (Williams 1992, eq. 11; Peters & Schaal 2008, eq. 6).
-    For cut episodes see `returns`.
+    G(τ) = Σ_t γ^t r_t, where t counts from the first step of the trajectory (Williams 1992, eq. 11; Peters & Schaal
+    2008, eq. 6). For cut episodes see `returns`.
     """
     over, total = trajectories.terminated | trajectories.truncated, returns(trajectories)
     for t in range(1, len(total)):
@@ -171,58 +167,58 @@ def whole_return(trajectories: Trajectories) -> Tensor:
 
 
 class WholeReturn(Estimator):
-    """G(τ) on every action: the naive policy gradient (Williams 1992)."""
+    """G(τ) as the weight of every action: the naive policy gradient (Williams 1992). The target is the return-to-go."""
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """`whole_return`; the target is the return from each step on."""
         return Estimate(whole_return(trajectories), returns(trajectories))
 
 
 class ReturnToGo(Estimator):
-    """The return from each step on: causality takes out the rewards of the past.
+    """The return-to-go: rewards before an action do not depend on it, so they are left out.
 
-    (Williams 1992; Sutton & Barto 2018, eq. 13.8 without its γ^t, as is the custom: states late in an episode count as
-    much as early ones.)
+    (Williams 1992; Sutton & Barto 2018, eq. 13.8, without the factor γ^t, as is usual: late states of an episode have
+    the same weight as early ones.)
     """
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """`returns`, twice."""
         total = returns(trajectories)
         return Estimate(total, total)
 
 
 class Baseline(Estimator):
-    """The return from each step on, less V(s): REINFORCE with a baseline (Williams 1992, section 4).
+    """The return-to-go minus V(s): REINFORCE with a baseline (Williams 1992, section 4).
 
-    V is subtracted and never bootstrapped on, also where an episode is cut, so a wrong V costs variance and no bias
-    beyond that of `returns`.
+    V is only subtracted and never used for bootstrapping, also where an episode is cut. So an inaccurate V increases
+    the variance, but adds no bias to that of `returns`. The critic's target is the Monte Carlo return.
     """
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """Returns − V, and the Monte Carlo return as the critic's target."""
         total = returns(trajectories)
         return Estimate(total - trajectories.value, total)
 
 
 class TD(Estimator):
-    """The one-step TD error r + γV(s') − V(s) (Sutton & Barto 2018, eq. 13.12-13.14): GAE(0)."""
+    """The one-step TD error r + γV(s') − V(s) (Sutton & Barto 2018, eq. 13.12-13.14), which is GAE(0).
+
+    The critic's target is r + γV(s').
+    """
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """δ, and r + γV(s') as the critic's target."""
         advantage = gae(trajectories, 0.0)
         return Estimate(advantage, advantage + trajectories.value)
 
 
 def comparisons(over: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Which comparison each step of a group belongs to, and whether it was played.
+    """The comparison that each step of a group belongs to, and whether the step was played.
 
     Args:
-        over: [T, N] bool, the steps that end an episode.
-        size: G; environments i·G … i·G + G − 1 are a group, and begin their next comparison together once all of them
-            have ended (`sampling.Groups`).
+        over: [T, N] bool, steps that end an episode.
+        size: G; environments i·G … i·G + G − 1 are a group. When the episodes of all of them have ended, they start
+            the next comparison together (`sampling.Groups`).
 
     Returns:
-        (comparison [T, N/G] int, counted within the rollout; played [T, N] bool, False from a member's end until then).
+        (comparison [T, N/G] int, numbered within the rollout; played [T, N] bool, False while a member waits for the
+        others).
     """
     T, N = over.shape
     ended = torch.zeros(N // size, size, dtype=torch.bool)
@@ -232,27 +228,27 @@ def comparisons(over: Tensor, size: int) -> tuple[Tensor, Tensor]:
     for t in range(T):
         comparison[t], played[t] = index, ~ended
         ended = ended | over[t].view_as(ended)
-        renewed = ended.all(1)
-        index = index + renewed
-        ended = ended & ~renewed.unsqueeze(1)
+        restarted = ended.all(1)
+        index = index + restarted
+        ended = ended & ~restarted.unsqueeze(1)
     return comparison, played.view(T, N)
 
 
 def group_relative(trajectories: Trajectories, size: int) -> Tensor:
-    """How much better a member of a group did than the group, on every action of that member (GRPO).
+    """The normalised return of each member relative to its group, for every action of the member (GRPO).
 
-    A = (G_i − mean_j G_j) / std_j G_j over the G members that began at one identical state (Shao et al. 2024, arXiv
-    2402.03300, section 4.1.2: outcome supervision; the deviation with G − 1). G_i is what the member's trajectory
-    brought from the common start to its end or the rollout's, so all that are cut are cut after equally many steps.
-    Dividing by the group's own deviation is a bias (`pgcontrol theory` shows it); a group of equal returns teaches
-    nothing.
+    A = (G_i − mean_j G_j) / std_j G_j over the G members that started from the same state (Shao et al. 2024, arXiv
+    2402.03300, section 4.1.2: outcome supervision; the standard deviation uses G − 1). G_i is the return from the
+    common start to the end of the episode or of the rollout, so all cut trajectories have the same length. Dividing by
+    the group's standard deviation biases the gradient (`pgcontrol theory` shows it). If all returns of a group are
+    equal, the advantages are 0.
 
     Args:
         trajectories: [T, N] tensors, N a multiple of `size`.
         size: G.
 
     Returns:
-        advantage [T, N], 0 where a member stood still.
+        advantages [T, N]; 0 for steps in which the member waited.
     """
     total = returns(trajectories)
     comparison, played = comparisons(trajectories.terminated | trajectories.truncated, size)
@@ -261,10 +257,10 @@ def group_relative(trajectories: Trajectories, size: int) -> Tensor:
     everyone = total.view(T, N // size, size)
     for k in range(int(comparison.max()) + 1):
         here = comparison == k
-        first = here.int().argmax(0)  # the step at which the comparison begins
+        first = here.int().argmax(0)  # the first step of the comparison
         outcome = everyone[first, torch.arange(N // size)]
         std, mean = torch.std_mean(outcome, 1, keepdim=True)
-        # float32 sums of equal rewards in other orders differ by rounding: that is no deviation
+        # ignore differences by rounding: float32 sums of the same rewards in another order
         enough = std > 1e-5 * (1 + mean.abs())
         relative = torch.where(enough, (outcome - mean) / std.clamp_min(1e-12), 0.0)
         advantage = torch.where(here.unsqueeze(2), relative, advantage)
@@ -272,8 +268,7 @@ def group_relative(trajectories: Trajectories, size: int) -> Tensor:
 
 
 class GroupRelative(Estimator):
-    """(G − mean) / std over a group that began at one state: GRPO. `group_size` is the sampling scheme's option."""
+    """(G − mean) / std over a group with a common start: GRPO. The sampling scheme defines the option `group_size`."""
 
     def __call__(self, trajectories: Trajectories) -> Estimate:
-        """`group_relative`; the target is the return from each step on."""
         return Estimate(group_relative(trajectories, self.options.group_size), returns(trajectories))

@@ -1,4 +1,4 @@
-"""The table of algorithms: a row is an estimator, an update rule, a critic or none, and a sampling scheme."""
+"""The table of algorithms. A row has an estimator, an update rule, a critic (or none) and a sampling scheme."""
 
 import dataclasses
 import functools
@@ -18,20 +18,20 @@ from pgcontrol.options import InputError, joined, option
 
 @dataclasses.dataclass(frozen=True)
 class Discounted:
-    """What every algorithm has."""
+    """The options that all algorithms have."""
 
     gamma: float = option(0.99, "γ: discount of a reward one environment step later", least=0, most=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
-    """One row. Its options, set by `--algorithm.X`, are those of its parts.
+    """One row of the table. Its options `--algorithm.X` are the options of its parts.
 
     Attributes:
-        recommended: settings that suit the row, by dotted key: before a task's recommendations, behind what the user
-            says.
-        critic: the default; "none" where the estimator has no use for values, and then no other is accepted.
-        head: the only head that the rule can train; None: any, and the user's default.
+        recommended: recommended settings by dotted key. They override a task's recommendations; the user's settings
+            override them.
+        critic: the default critic. If it is "none", the estimator needs no values, and no other critic is accepted.
+        head: the only head that the rule can train; None: all heads.
     """
 
     name: str
@@ -52,15 +52,15 @@ class Algorithm:
 
     @functools.cached_property
     def Options(self) -> type:  # noqa: N802 - a class, as on heads and critics
-        """One flat frozen dataclass of all the parts' options."""
+        """One flat frozen dataclass with the options of all parts."""
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Discounted)
         return joined(f"{self.name}-options", *parts)
 
     def check_parts(self, head: str, critic: str) -> None:
-        """Refuse a head or critic that the row has no use for.
+        """Refuse a head or critic that does not work with the row.
 
         Raises:
-            InputError: one line that names it.
+            InputError: one line with the setting.
         """
         if self.head not in (None, head):
             raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
@@ -68,32 +68,32 @@ class Algorithm:
             raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
 
     def check(self, options: Any, num_envs: int, rollout_steps: int) -> None:
-        """Refuse what cannot work together, before anything is made.
+        """Refuse options that do not fit each other, before anything is created.
 
         Raises:
-            InputError: one line that names the setting.
+            InputError: one line with the setting.
         """
         self.sampling.check(options, num_envs)
         self.rule.check(options, num_envs * rollout_steps)
 
 
-# many small steps: what a rule that uses its data once can do with a critic
+# short rollouts: these rules use their data once, so they need many updates
 SHORT = {"rollout_steps": 16, "algorithm.learning_rate": 1e-3}
-# TD errors shrink as the critic learns, and are worth no more than it: steps of one size, and a critic well fitted
+# TD errors shrink as the critic learns: normalise them. They are only as good as the critic: fit it well
 TD_STEPS = SHORT | {"algorithm.critic_minibatch": 64, "algorithm.normalise_advantage": True}
-NATURAL = {"rollout_steps": 64}  # one step a rollout: more of them are worth more than longer rollouts
-# rollouts longer than 1/(1 − γ), or most returns would be cut off
+NATURAL = {"rollout_steps": 64}  # one step per rollout: more steps help more than longer rollouts
+# rollouts longer than 1/(1 − γ), so that most returns are not cut off
 LONG = {"rollout_steps": 128, "algorithm.learning_rate": 3e-3}
 
 GROUPS = SHORT | {"num_envs": 64, "algorithm.group_size": 16}
-# every choice is used once, and the group has normalised its advantage
+# every choice is used once; the advantages are normalised within groups already
 ONCE = {"algorithm.epochs": 1, "algorithm.normalise_advantage": False}
 
 TABLE = [
     Algorithm("naive-pg", "whole return, no critic (Williams 1992)", WholeReturn, Score, LONG, critic="none"),
     Algorithm("reinforce", "return-to-go, no critic (Williams 1992)", ReturnToGo, Score, LONG, critic="none"),
     Algorithm("reinforce-baseline", "return-to-go − V, unbiased (Williams 1992)", Baseline, ScoreAndCritic, LONG),
-    Algorithm("a2c", "one-step TD, short rollouts (Mnih et al. 2016, in step)", TD, ScoreAndCritic, TD_STEPS),
+    Algorithm("a2c", "one-step TD, short rollouts (Mnih et al. 2016, synchronous)", TD, ScoreAndCritic, TD_STEPS),
     Algorithm(
         "a3c",
         "a2c in worker processes on shared weights; not bit-reproducible (Mnih et al. 2016)",

@@ -1,23 +1,23 @@
-"""Steps after which a simulation could not go on, with what is needed to see them again."""
+"""Steps that broke a simulation, with the data that is needed to replay them."""
 
 from typing import NamedTuple
 
 from pgcontrol_envs import Step, VecEnv
 from torch import Tensor
 
-MOST = 10  # breakdowns of a session whose states are kept; further ones are counted only
+MOST = 10  # breakdowns per session that are kept; further ones are only counted
 
 
 class Breakdown(NamedTuple):
-    """A step that led to something infinite or NaN, or in which the simulation became unstable.
+    """A step that gave infinite or NaN values, or in which the simulation became unstable.
 
     Attributes:
-        env: which of the N environments.
+        env: index of the environment.
         played: environment steps that the collector had played before the choice.
-        why: in words.
-        state: in which the step began, see `VecEnv.before`; None where the environment cannot say.
+        why: the reason, as text.
+        state: the state before the step, see `VecEnv.before`; None if the environment cannot provide it.
         action: [A].
-        obs: [O], what was observed in that state.
+        obs: [O], the observation of that state.
     """
 
     env: int
@@ -32,7 +32,7 @@ class Breakdowns:
     """The first breakdowns of a session.
 
     Attributes:
-        count: all of them so far.
+        count: number of all breakdowns so far.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class Breakdowns:
         self._kept: list[Breakdown] = []
 
     def note(self, env: VecEnv, i: int, first: int, played: int, step: Step, obs: Tensor, action: Tensor) -> None:
-        """Keep the step just made by environment i under `action` [A] where `obs` [O] was seen.
+        """Record the latest step of environment i, with its `action` [A] and the observation before it, `obs` [O].
 
-        `first` is the number that environment 0 of `env` has among those of all ranks.
+        `first` is the index of environment 0 of `env` among the environments of all ranks.
         """
         self.count += 1
         if self.count > MOST:
@@ -57,10 +57,10 @@ class Breakdowns:
         self._kept.append(Breakdown(first + i, played, why, env.before(i), action.clone(), obs.clone()))
 
     def keep(self, found: list[Breakdown]) -> None:
-        """Keep what was taken before, or what another rank has noted."""
+        """Add breakdowns that were taken before, or that another rank recorded."""
         self._kept += found
 
     def take(self) -> list[Breakdown]:
-        """Those that nobody has taken yet."""
+        """Return the breakdowns since the last call, and remove them."""
         taken, self._kept = self._kept, []
         return taken

@@ -1,14 +1,14 @@
-"""Decoupled Q-networks (Seyde et al. 2022, arXiv 2210.12566): the value-based baseline, beside the policy gradients.
+"""Decoupled Q-networks (Seyde et al. 2022, arXiv 2210.12566): a value-based baseline for the policy gradients.
 
-A Q-function of all joints' bins at once has Kᴬ outputs. Decoupled, it is a mean of utilities, K of each joint:
+A Q-function over the bins of all joints together has Kᴬ outputs. The decoupled one is a mean of K utilities per joint:
 
     Q(s, a) = 1/A Σ_j U_j(s, a_j)                                                                    (eq. 3)
 
-so its maximum over all actions is the mean of the joints' maxima, and the network has K·A outputs. It is learned by
-what DQN has come to: a replay, n-step returns, a target network, double Q-learning, Huber's loss. The policy's trunk
-and head are the network: the params of the head `utilities` are U, its distribution explores, its mode is greedy.
+so its maximum over all actions is the mean of the joints' maxima, and the network has K·A outputs. It is trained as a
+modern DQN: replay buffer, n-step returns, target network, double Q-learning, Huber loss. The network consists of the
+policy's trunk and head: the params of the head `utilities` are U, its distribution explores, and its mode is greedy.
 
-Not taken from the authors' code: priorities in the replay, and a second network whose Q is averaged with the first's.
+The authors' code also has a prioritised replay and averages the Q of two networks. Both are left out here.
 """
 
 from dataclasses import dataclass
@@ -30,44 +30,39 @@ from pgcontrol.options import InputError, option
 
 
 def q_value(utilities: Tensor, choice: Tensor) -> Tensor:
-    """Q [B] of the choices [B, A] by utilities [B, A, K]: eq. 3."""
+    """Q [B] of the choices [B, A] for utilities [B, A, K]: eq. 3."""
     return categorical.pick(utilities, choice).mean(-1)
 
 
 def double_q(online: Tensor, target: Tensor) -> Tensor:
-    """The next state's value [B] by double Q-learning (van Hasselt et al. 2016, eq. 4), decoupled.
+    """The value of the next state [B] by decoupled double Q-learning (van Hasselt et al. 2016, eq. 4).
 
-    Every joint chooses by the online utilities [B, A, K]; the target network's [B, A, K] say what that is worth. So the
-    noise that makes a utility the highest is not also the noise in its worth.
+    Every joint chooses with the online utilities [B, A, K]; the target network's utilities [B, A, K] give the value. So
+    the noise that decides the choice is independent of the noise in its value.
     """
     return q_value(target, online.argmax(-1))
 
 
 class DecQN(Rule):
-    """After each rollout, gradient steps on minibatches of the replay, so many that `replay_ratio` holds."""
+    """Takes gradient steps on minibatches of the replay buffer after each rollout; `replay_ratio` sets their number."""
 
     heeds_prior = False
 
     @dataclass(frozen=True)
     class Options:
-        """What the rule adds to `--algorithm.X`."""
-
-        learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
-        decay: str = option("none", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        minibatch: int = option(128, "transitions a gradient step", least=1, most=10**6)
-        replay_ratio: float = option(48.0, "how often a transition is learned from, on average", above=0)
-        n_step: int = option(5, "n: rewards before the bootstrap", least=1, most=10**4)
-        target_period: int = option(
-            100, "gradient steps after which the target network is the online one", least=1, most=10**9
-        )
+        learning_rate: float = option(3e-4, "initial step size of Adam", above=0)
+        decay: str = option("none", "decay of the step size to 0 over the run", choices=("linear", "none"))
+        minibatch: int = option(128, "transitions per gradient step", least=1, most=10**6)
+        replay_ratio: float = option(48.0, "how often a transition is used, on average", above=0)
+        n_step: int = option(5, "n of the n-step return", least=1, most=10**4)
+        target_period: int = option(100, "gradient steps between updates of the target network", least=1, most=10**9)
         capacity: int = option(
-            1_000_000, "transitions kept; one takes 8 bytes a number of the observation", least=1, most=10**9
+            1_000_000, "size of the replay buffer, in transitions of 8 bytes per observation entry", least=1, most=10**9
         )
-        warmup: int = option(5_000, "transitions in the replay before the first gradient step", least=1, most=10**9)
-        max_grad_norm: float = option(40.0, "the whole gradient is scaled down to this norm", above=0)
+        warmup: int = option(5_000, "transitions in the buffer before the first gradient step", least=1, most=10**9)
+        max_grad_norm: float = option(40.0, "largest norm of the gradient; a longer one is scaled down", above=0)
 
     def set_up(self) -> None:
-        """Adam, the target network as the online one, and an empty replay."""
         super().set_up()
         policy, options = self.policy, self.options
         self.step = GradientStep(policy, self.loss, options.max_grad_norm, compilation=self.compilation)
@@ -76,28 +71,28 @@ class DecQN(Rule):
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
-        """A rollout must fit into the replay, and ask for a gradient step at least."""
+        """A rollout must fit into the replay buffer, and lead to at least one gradient step."""
         for name, least in (("warmup", options.warmup), ("num_envs x rollout_steps", samples)):
             if options.capacity < least:
                 raise InputError(f"algorithm.capacity = {options.capacity}: must be at least {name} = {least}")
         if not cls.gradient_steps(options, samples):
-            said = f"algorithm.replay_ratio = {options.replay_ratio:g}: with num_envs x rollout_steps = {samples}"
+            ratio = f"algorithm.replay_ratio = {options.replay_ratio:g}: with num_envs x rollout_steps = {samples}"
             least = f"{options.minibatch / samples:g}, or no minibatch of {options.minibatch} is drawn"
-            raise InputError(f"{said} it must be at least {least}")
+            raise InputError(f"{ratio} it must be at least {least}")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
-        """Minibatches a rollout, to the nearest."""
+        """Minibatches per rollout, rounded."""
         return round(options.replay_ratio * samples / options.minibatch)
 
     @classmethod
     def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
-        """Of the transitions in the replay, as many as the run fills, and of those drawn of it for an update."""
+        """Bytes of the part of the replay buffer that the run fills, and of the transitions drawn for an update."""
         drawn = options.minibatch * cls.gradient_steps(options, samples)
         return 8 * obs_size * (min(options.capacity, total_steps) + drawn)
 
     def loss(self, theta: Tensor, batch: Transitions, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Huber's loss of a minibatch of normalised observations under weights `theta` and the target network's [P]."""
+        """The Huber loss of a minibatch with normalised observations. `theta` [P] and `target` [P] are weights."""
         with torch.no_grad():
             online, frozen = (self.policy.distribution(weights, batch.after) for weights in (theta, target))
             wanted = batch.reward + batch.discount * double_q(online, frozen)
@@ -105,7 +100,7 @@ class DecQN(Rule):
         return F.huber_loss(q, wanted), {"td_error": (wanted - q).abs().mean(), "q_value": q.mean()}
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
-        """The rollout into the replay, then gradient steps; the estimate is not asked."""
+        """Add the rollout to the replay buffer, then take gradient steps. The estimate is not used."""
         options, replay = self.options, self.replay
         replay.add(transitions(rollout, options.n_step))
         row: dict[str, float] = {"train/replay": len(replay)}
@@ -113,7 +108,7 @@ class DecQN(Rule):
             return row
         rate, count = decayed(options, progress), self.gradient_steps(options, rollout.bad.numel())
         drawn, normaliser = replay.sample(count * options.minibatch, rng), self.policy.normaliser
-        # in today's units: the network's inputs, and the scaled reward
+        # with the current normalisation of observations and scale of rewards
         reward = drawn.reward / rollout.reward_scale
         samples = drawn._replace(obs=normaliser(drawn.obs), after=normaliser(drawn.after), reward=reward)
         theta, adam, frozen, history = self.policy.theta, self.adam, self.target, list[Metrics]()
@@ -128,11 +123,11 @@ class DecQN(Rule):
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's state, the target network, and the replay, which is large."""
+        """Adam's state, the target network, and the replay buffer, which is large."""
         return super().state() | {"target": self.target} | named("memory.", self.replay.state())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take them from a checkpoint; ValueError when they are those of other weights or another replay."""
+        """Restore from a checkpoint. Raises ValueError if the shapes of the weights or the replay buffer differ."""
         super().load_state(state)
         self.target = state["target"].clone()
         self.replay.load_state(under("memory.", state))

@@ -1,4 +1,4 @@
-"""What rules share that move the actor and the critic apart: the critic's fit, and measures over unmasked rows."""
+"""Shared by rules that update the actor and the critic separately: the critic's fit, and functions of unmasked rows."""
 
 from dataclasses import dataclass
 
@@ -15,18 +15,18 @@ from pgcontrol.policy import Policy
 
 @dataclass(frozen=True)
 class CriticOptions:
-    """The critic's own epochs of minibatches."""
+    """Options of the critic's fit."""
 
     critic_learning_rate: float = option(1e-3, "Adam's step size for the critic", above=0)
     critic_epochs: int = option(10, "passes of the critic over a rollout", least=1, most=1000)
-    critic_minibatch: int = option(256, "samples a gradient step of the critic", least=1, most=10**6)
+    critic_minibatch: int = option(256, "samples per gradient step of the critic", least=1, most=10**6)
 
 
 class CriticFit:
-    """Fits the critic to its targets with Adam, after the policy's step: advantages never see their own targets.
+    """Fits the critic to its targets with Adam, after the policy's step, so that advantages use the critic before it.
 
-    Trunks are apart, so the gradient of the critic's loss in `theta` [P] is zero on the actor's part, and Adam leaves
-    that part where it is.
+    The actor and the critic have separate trunks. So the gradient of the critic's loss is zero in the actor's part of
+    `theta` [P], and Adam does not change that part.
     """
 
     def __init__(self, policy: Policy, options: CriticOptions):
@@ -36,39 +36,39 @@ class CriticFit:
         self.learns = any(True for _ in policy.critic.parameters())
 
     def loss(self, theta: Tensor, obs: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The critic's mean loss under weights `theta` [P], on observations [B, O] and targets [B]; nothing else."""
+        """The critic's mean loss for weights `theta` [P], observations [B, O] and targets [B]. No other metrics."""
         return self.policy.critic.loss(self.policy.criticise(theta, obs), target).mean(), {}
 
     def __call__(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
-        """The critic fitted; the metrics are the mean loss over the fit, and how good V was before.
+        """Fit the critic. The metrics are the mean loss during the fit, and the explained variance before it.
 
         Args:
             theta: weights [P].
             rollout: T x N choices.
-            target: returns [T, N].
-            rng: for the order of minibatches.
+            target: targets [T, N].
+            rng: random stream for the order of minibatches.
         """
-        options, obs, wanted = self.options, rollout.obs.flatten(0, 1), target.flatten()
+        options, obs, goal = self.options, rollout.obs.flatten(0, 1), target.flatten()
         rate = torch.tensor(options.critic_learning_rate, dtype=torch.float64)
         losses = list[Tensor]()
         for _ in range(options.critic_epochs if self.learns else 0):
             for rows in torch.randperm(len(obs), generator=rng).split(options.critic_minibatch):
-                theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], wanted[rows])
+                theta, self.adam, metrics = self.step(theta, self.adam, rate, obs[rows], goal[rows])
                 losses.append(metrics.values[0])
         loss = float(torch.stack(losses).mean()) if losses else 0.0
         return theta, {"train/value_loss": loss, "train/explained_variance": explained_variance(rollout.value, target)}
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's state, to checkpoint."""
+        """Adam's state, for a checkpoint."""
         return named("critic_", self.adam._asdict())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take Adam's state from a checkpoint."""
+        """Restore Adam's state from a checkpoint."""
         self.adam = load_adam(self.adam, state, "critic_")
 
 
 def normalised(advantage: Tensor, rows: Tensor) -> Tensor:
-    """Advantage [B] with mean 0 and deviation 1 over the bool mask `rows` [B], and 0 elsewhere."""
+    """Advantages [B] with mean 0 and standard deviation 1 in the bool mask `rows` [B], and 0 elsewhere."""
     if rows.sum() < 2:
         return advantage
     std, mean = torch.std_mean(advantage[rows])
@@ -76,7 +76,7 @@ def normalised(advantage: Tensor, rows: Tensor) -> Tensor:
 
 
 def prior_cost(policy: Policy, params: Tensor, rollout: Rollout) -> Tensor:
-    """What being away from the rollout's prior costs a policy of these params [T·N, ...]: a scalar, 0 without one."""
+    """The KL penalty, a scalar, for a policy with params [T·N, ...]; 0 if the rollout has no prior."""
     if rollout.prior is None:
         return params.new_zeros(())
     rows = ~rollout.masked.flatten()
@@ -85,5 +85,5 @@ def prior_cost(policy: Policy, params: Tensor, rollout: Rollout) -> Tensor:
 
 
 def ratio_error(log_prob: Tensor, stored: Tensor) -> float:
-    """The largest |ratio − 1| of log-probabilities [B] against those of the rollout."""
+    """The largest |ratio − 1| for log-probabilities [B] and those of the rollout, `stored` [B]."""
     return float(((log_prob.detach() - stored).exp() - 1).abs().max())

@@ -1,4 +1,4 @@
-"""What the ranks of a run collected, put together as one process with all environments would have collected it."""
+"""Merge what the ranks of a run collected, so that the result is that of one process with all environments."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from pgcontrol.learning.breakdowns import Breakdown
 from pgcontrol.machine.ranks import Ranks
 
-# (t, env ids [n], true final observations [n, O]) of the episodes that ended with choice t
+# (t, env ids [n], final observations [n, O]) of the episodes that ended with choice t
 Finals = list[tuple[int, Tensor, Tensor]]
 
 
@@ -16,9 +16,9 @@ class FinishedEpisode(NamedTuple):
     """A finished episode.
 
     Attributes:
-        total: undiscounted sum of the task's own reward.
+        total: undiscounted and unscaled sum of rewards.
         length: environment steps.
-        route: by which of the task's routes it succeeded; −1: by none, or the task has none.
+        route: index of the task's route by which it succeeded; −1: no success, or the task has no routes.
     """
 
     total: float
@@ -27,13 +27,13 @@ class FinishedEpisode(NamedTuple):
 
 
 class Events(NamedTuple):
-    """What happened in some environments during a rollout.
+    """Events in some environments during a rollout.
 
     Attributes:
         finals: see `Finals`.
-        episodes: those that ended, each with the choice it ended with, in order.
-        measured: what the task measured, by name.
-        breakdowns: steps after which a simulation could not go on.
+        episodes: (index of the last choice, episode) of the episodes that ended, in order.
+        measured: the task's metrics, by name.
+        breakdowns: steps that broke a simulation.
     """
 
     finals: Finals
@@ -43,7 +43,7 @@ class Events(NamedTuple):
 
 
 def merged(ranks: Ranks, own: Events, first: int) -> Events:
-    """The events of all ranks' environments; `first` is the number of this rank's first environment."""
+    """The events of all ranks' environments. `first` is the index of this rank's first environment."""
     if ranks.size == 1:
         return own
     own = own._replace(finals=[(t, ids + first, final) for t, ids, final in own.finals])

@@ -1,4 +1,4 @@
-"""Natural-gradient rules: the direction F⁻¹g by conjugate gradients, its length from a KL budget."""
+"""Natural-gradient rules: conjugate gradients give the direction F⁻¹g, a KL budget gives the length."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from pgcontrol.policy import Policy
 
 
 class Fisher:
-    """Products with the Fisher matrix of the mean over B samples; 0 on the critic's weights.
+    """Products with the Fisher matrix, averaged over B samples; 0 for the critic's weights.
 
     At new = old the Hessian of KL(old || new) is the Fisher matrix (Kakade 2002, eq. 2; Schulman et al. 2015, appendix
-    C), so a head with an exact `kl` needs nothing else. The Hessian of an *estimated* KL may have negative eigenvalues,
-    which neither conjugate gradients nor a step's length survive: there the matrix is the mean of ∇log π ∇log πᵀ over
-    `DRAWS` choices a sample, unbiased and never negative.
+    C). This is used for heads with an exact `kl`. The Hessian of an *estimated* KL may have negative eigenvalues, with
+    which conjugate gradients and the step length fail. For such heads the matrix is the mean of ∇log π ∇log πᵀ over
+    `DRAWS` choices per sample, which is unbiased and positive semidefinite.
     """
 
     DRAWS = 4
@@ -35,10 +35,10 @@ class Fisher:
             kl = policy.head.kl(params.detach(), params).mean()
             (self._slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
         else:
-            # the same draws in every update: a rule has no random stream for them, and a rollout's choices are its own
+            # a rule has no random stream for these draws, so every update uses the same seed
             choice = policy.head.sample(params.detach(), torch.Generator().manual_seed(0))
             self._scores = policy.head.log_prob(params, choice)
-            # Jᵀu for any u, so that its derivative in u is J·v
+            # Jᵀu for any u; its derivative with respect to u gives J·v
             self._u = torch.zeros_like(self._scores, requires_grad=True)
             (self._pulled,) = torch.autograd.grad(self._scores, self.leaf, self._u, create_graph=True)
 
@@ -51,9 +51,9 @@ class Fisher:
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, iterations: int) -> Tensor:
-    """x with A x ≈ b for a positive definite A given by its products (Hestenes & Stiefel 1952), from x = 0.
+    """Solve A x ≈ b for a positive definite A, given as `product`, starting at x = 0 (Hestenes & Stiefel 1952).
 
-    Stops early once the residual is 1e-10 of b's square.
+    Stops early when the squared norm of the residual is below 1e-10 of that of b.
     """
     x, residual = torch.zeros_like(b), b.clone()
     direction, square = residual.clone(), residual @ residual
@@ -71,10 +71,10 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], b: Tensor, iteration
 
 
 class Measure(NamedTuple):
-    """What a candidate's weights would do, on the rollout's samples.
+    """Evaluation of candidate weights on the rollout's samples.
 
     Attributes:
-        gain: E[ratio·A], the surrogate, less what being away from a prior costs.
+        gain: the surrogate E[ratio·A] minus the KL penalty of a prior.
         kl: E[KL(old || new)] in nats.
     """
 
@@ -85,27 +85,27 @@ class Measure(NamedTuple):
 class Natural(Rule):
     """NPG: θ ← θ + √(2δ / xᵀFx) x with x = F⁻¹g (Kakade 2002; Rajeswaran et al. 2017, arXiv 1703.02660, eq. 5).
 
-    The length is right to second order only: the measured KL, `train/kl`, may exceed δ, and nothing is done about it.
+    The length is exact only to second order: the measured KL, `train/kl`, may exceed δ, and this is not corrected.
     """
 
     @dataclass(frozen=True)
     class Options(CriticOptions):
-        """A step in units of KL."""
+        """Adds the KL budget and the conjugate gradients."""
 
-        max_kl: float = option(0.01, "δ: the step's KL budget in nats a choice", above=0)
+        max_kl: float = option(0.01, "δ: KL budget of a step, in nats per choice", above=0)
         cg_iterations: int = option(10, "iterations of conjugate gradients", least=1, most=1000)
-        damping: float = option(0.1, "added to the Fisher matrix's diagonal", least=0)
-        normalise_advantage: bool = option(True, "advantages of a rollout get mean 0 and deviation 1")
+        damping: float = option(0.1, "number added to the diagonal of the Fisher matrix", least=0)
+        normalise_advantage: bool = option(True, "scale a rollout's advantages to mean 0, standard deviation 1")
 
     def set_up(self) -> None:
-        """The critic's fit; InputError: a head whose weights step at rates of their own."""
+        """Raises InputError for a head with step-size multipliers."""
         if self.policy.rates is not None:
-            raise InputError("head.std_rate: a natural gradient has one step for all weights; leave it at 1")
+            raise InputError("head.std_rate: a natural gradient has one step size for all weights; set it to 1")
         self.critic_fit = CriticFit(self.policy, self.options)
         self.updates = torch.zeros((), dtype=torch.int64)
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
-        """One natural step of the policy, then the critic's fit; see `Rule.update`."""
+        """Take one natural-gradient step of the policy, then fit the critic; see `Rule.update`."""
         options, policy, head = self.options, self.policy, self.policy.head
         obs, choice, old = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
         rows, log_prob, weight = ~rollout.masked.flatten(), rollout.log_prob.flatten(), estimate.advantage.flatten()
@@ -121,7 +121,7 @@ class Natural(Rule):
         fisher = Fisher(policy, policy.theta, obs[rows])
         x = conjugate_gradient(lambda v: fisher(v) + options.damping * v, gradient, options.cg_iterations)
         curvature = x @ fisher(x)
-        # no gradient, no direction: stay
+        # without a gradient there is no direction
         step = x * (2 * options.max_kl / curvature).sqrt() if curvature > 0 else torch.zeros_like(x)
 
         @torch.no_grad()
@@ -143,34 +143,34 @@ class Natural(Rule):
         return metrics | fitted | {"train/n_updates": int(self.updates)}
 
     def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:
-        """The weights after the step, and metrics of how it was found: here, the whole step."""
+        """The weights after the step, and metrics of the line search. This class takes the full step."""
         return theta + step, {}
 
     def state(self) -> dict[str, Tensor]:
-        """The critic's optimiser and the count of updates."""
+        """State of the critic's optimiser, and the number of updates."""
         return self.critic_fit.state() | {"updates": self.updates}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take both from a checkpoint."""
+        """Restore both from a checkpoint."""
         self.critic_fit.load_state(state)
         self.updates = state["updates"].clone()
 
 
 class TrustRegion(Natural):
-    """TRPO: the natural step, shortened until KL ≤ δ and the surrogate is better (Schulman et al. 2015, appendix C).
+    """TRPO: shortens the natural step until KL ≤ δ and the surrogate improves (Schulman et al. 2015, appendix C).
 
-    If no length will do, the policy stays as it is: KL ≤ δ holds in every update.
+    If no tried length satisfies this, the policy does not change. So KL ≤ δ holds in every update.
     """
 
     @dataclass(frozen=True)
     class Options(Natural.Options):
         """Adds the line search."""
 
-        backtracks: int = option(10, "how often the step is shortened at most", least=1, most=1000)
-        shrink: float = option(0.8, "what a shorter step is of the one before", above=0, below=1)
+        backtracks: int = option(10, "largest number of times that the step is shortened", least=1, most=1000)
+        shrink: float = option(0.8, "factor by which the step is shortened each time", above=0, below=1)
 
     def advance(self, theta: Tensor, step: Tensor, measure: Callable[[Tensor], Measure]) -> Moved:
-        """The first of the ever shorter steps that keeps the budget and gains."""
+        """Take the longest tried step that keeps the KL budget and improves the surrogate."""
         before, k = measure(theta).gain, 0
         for k in range(self.options.backtracks + 1):
             candidate = theta + self.options.shrink**k * step

@@ -1,4 +1,4 @@
-"""Coloured noise: choices whose randomness is correlated in time, with a power spectrum of 1/f^β.
+"""Coloured noise: exploration that is correlated in time, with power spectrum 1/f^β.
 
 (Eberhard et al. 2023, "Pink noise is all you need", off-policy; Hollenstein et al. 2024, arXiv 2312.11091, in PPO.)
 """
@@ -13,33 +13,33 @@ from pgcontrol.heads.base import Head
 from pgcontrol.machine.draws import FromNumbers
 from pgcontrol.options import InputError
 
-# choices a sequence lasts, as in the PPO paper's code: about an episode of Gymnasium's tasks
+# choices per sequence, as in the code of the PPO paper: about one episode of Gymnasium's tasks
 PERIOD = 1024
 
 
 def power_law(beta: float, period: int, shape: tuple[int, ...], rng: Generator) -> Tensor:
-    """Gaussian sequences with a spectrum of 1/f^β (Timmer & König 1995), [period, *shape], independent of each other.
+    """Independent Gaussian sequences with spectrum 1/f^β (Timmer & König 1995), [period, *shape].
 
-    Every number is standard normal, whatever β, and how two are correlated depends on how far apart they are alone. The
-    mean has the power of the lowest frequency.
+    Every number is standard normal for any β. The correlation of two numbers depends only on their distance in time.
+    The mean has the power of the lowest frequency.
 
     Args:
         beta: 0: white, 1: pink, 2: red.
-        period: even.
-        shape: of the sequences' numbers at one time.
+        period: length of the sequences; even.
+        shape: shape of the numbers at one time.
     """
     scale = torch.arange(period // 2 + 1).clamp_min(1) ** (-beta / 2)
     waves = torch.randn(len(scale), *shape, 2, generator=rng)
-    real = [0, -1]  # the mean and the fastest wave have no phase, and all their power in one number
+    real = [0, -1]  # the mean and the highest frequency are real; the real part has all the power
     waves[real] *= torch.tensor([2**0.5, 0.0])
-    power = 4 * scale**2  # of a wave with its mirror image at the negative frequency
+    power = 4 * scale**2  # together with the negative frequency
     power[real] /= 2
     waves *= (scale / power.sum().sqrt()).view(-1, *[1] * (waves.ndim - 1))
     return torch.fft.irfft(torch.view_as_complex(waves), n=period, dim=0, norm="forward")
 
 
 def _uniform(draws: FromNumbers, *shape: Any) -> Tensor:
-    """Φ(z), in [0, 1) as torch.rand's: float32 would round to 1."""
+    """Φ(z) in [0, 1), as torch.rand. Without the clamp, float32 would round to 1."""
     return torch.special.ndtr(draws.take(*shape).double()).float().clamp_max(1 - 2**-24)
 
 
@@ -48,44 +48,42 @@ def _normal(draws: FromNumbers, *shape: Any) -> Tensor:
 
 
 def _exponential(draws: FromNumbers, into: Tensor) -> Tensor:
-    """−log Φ(z). In place for torch; here the result counts."""
+    """−log Φ(z). The torch method works in place; here only the result is used."""
     return (-torch.special.log_ndtr(draws.take(into.shape).double())).to(into.dtype)
 
 
 class FromNormals(FromNumbers):
-    """Draws from standard normal numbers z, one each: a slow z is a slow draw."""
+    """Converts standard normal numbers z to random draws, one z per draw, so that slow z give slow draws."""
 
     MIDDLE, KIND = 0.0, "normal"
     TRANSFORMS: ClassVar = {torch.rand: _uniform, torch.randn: _normal, torch.Tensor.exponential_: _exponential}
 
 
 class ColouredNoise:
-    """A head's noise for choice after choice in N environments, every number of it coloured on its own.
+    """Coloured noise for a head's successive choices in N environments; its numbers are coloured independently.
 
-    At any one time it has the distribution of the head's own noise, so log-probabilities stay what they are. One
-    sequence follows another every `PERIOD` choices. Episodes begin anywhere in it, as in both papers' code: the noise
-    is stationary, so a sequence of its own would look the same to an episode.
+    At each time it has the same distribution as the head's own noise, so log-probabilities do not change. A new
+    sequence starts every `PERIOD` choices. Episodes may begin anywhere in a sequence, as in the code of both papers. As
+    the noise is stationary, separate sequences for episodes would have the same distribution.
     """
 
     def __init__(self, head: Head, beta: float, num_envs: int, rng: Generator):
-        """Raises:
-        InputError: the head's noise is made of a draw that has no normal number behind it.
-        """
+        """Raises InputError if the head's noise uses a random draw that cannot be computed from normal numbers."""
         self.head, self.beta, self.num_envs, self.rng = head, beta, num_envs, rng
         self.size = normals(head)
         self.begin()
 
     def begin(self) -> None:
-        """Draw the next sequence; `origin`, the generator's state before, is all that a checkpoint need hold of it."""
-        self.origin, self.place = self.rng.get_state(), 0  # `place`: that of the next choice in the sequence
+        """Draw the next sequence. A checkpoint only needs `origin`, the generator's state before it."""
+        self.origin, self.place = self.rng.get_state(), 0  # `place`: index of the next choice in the sequence
         self.sequence = power_law(self.beta, PERIOD, (self.num_envs, self.size), self.rng)
 
     def end(self) -> None:
-        """The next choice begins another sequence."""
+        """Start a new sequence with the next choice."""
         self.place = PERIOD
 
     def take(self, count: int) -> Iterator[Tensor]:
-        """The noise of the next `count` choices, [n, N, ...] at a time."""
+        """Yield the noise of the next `count` choices in blocks [n, N, ...]."""
         while count:
             if self.place == PERIOD:
                 self.begin()
@@ -96,11 +94,11 @@ class ColouredNoise:
             yield noise.unflatten(0, (-1, self.num_envs))
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors for a checkpoint."""
         return {"origin": self.origin, "place": torch.tensor(self.place)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state` left; the generator's own state is left alone."""
+        """Continue from `state`. The generator's state does not change."""
         kept = self.rng.get_state()
         self.rng.set_state(state["origin"])
         self.begin()
@@ -109,7 +107,7 @@ class ColouredNoise:
 
 
 def normals(head: Head) -> int:
-    """How many normal numbers make a head's noise for one choice.
+    """The number of normal numbers that a head's noise needs for one choice.
 
     Raises:
         InputError: see `ColouredNoise`.
@@ -118,5 +116,5 @@ def normals(head: Head) -> int:
         with FromNormals() as counted:
             head.noise(1, Generator())
     except NotImplementedError as error:
-        raise InputError(f"noise_beta: head {head.name!r} draws what has no colour: {error}") from None
+        raise InputError(f"noise_beta: the noise of head {head.name!r} cannot be coloured: {error}") from None
     return counted.used

@@ -1,4 +1,4 @@
-"""One gradient step: the gradient of a loss, and what clip and optimiser make of it. All vectors are [P]."""
+"""Gradient steps: compute the gradient of a loss, clip it and apply an optimiser. All vectors are [P]."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.policy import Policy
 
-# (weights [P], more) -> the loss, a scalar, and other scalars to log, by name
+# (weights [P], further arguments) -> (loss, a scalar; other scalars to log, by name)
 Loss = Callable[..., tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -19,7 +19,7 @@ class Metrics(NamedTuple):
     """The scalars of one gradient step.
 
     Attributes:
-        names: the first is the loss; the last, once the step is taken, `grad_norm`.
+        names: the first one is `loss`. After the step, the last one is `grad_norm`.
         values: [M] float32.
     """
 
@@ -27,12 +27,12 @@ class Metrics(NamedTuple):
     values: Tensor
 
     def of(self, name: str) -> float:
-        """One of them."""
+        """The value of one metric."""
         return float(self.values[self.names.index(name)])
 
 
 class Adam(NamedTuple):
-    """Adam's state: moments [P] and the number of steps taken (float64, so that bias corrections stay exact)."""
+    """State of Adam: moments [P] and the number of steps (float64, so that the bias corrections are exact)."""
 
     moment1: Tensor
     moment2: Tensor
@@ -40,9 +40,9 @@ class Adam(NamedTuple):
 
 
 def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """Adam's displacement and new state (Kingma & Ba 2015, algorithm 1) with β = 0.9, 0.999, ε = 1e-5.
+    """The step and the new state of Adam (Kingma & Ba 2015, algorithm 1) with β = 0.9, 0.999, ε = 1e-5.
 
-    ε is that of the PPO implementations all published figures come from, not Adam's 1e-8.
+    This ε is used by the PPO implementations behind the published results; Adam's default is 1e-8.
     """
     beta1, beta2 = 0.9, 0.999
     steps = adam.steps + 1
@@ -53,26 +53,25 @@ def adam_step(gradient: Tensor, adam: Adam, rate: Tensor) -> tuple[Tensor, Adam]
 
 
 def rmsprop_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """RMSprop's displacement and new state, α = 0.99 and ε = 1e-5 inside the root (Mnih et al. 2016, section 4)."""
+    """The step and the new state of RMSprop, with α = 0.99 and ε = 1e-5 in the root (Mnih et al. 2016, section 4)."""
     moment2 = 0.99 * state.moment2 + 0.01 * gradient * gradient
     return gradient / (moment2 + 1e-5).sqrt() * rate, Adam(state.moment1, moment2, state.steps + 1)
 
 
 def sgd_step(gradient: Tensor, state: Adam, rate: Tensor) -> tuple[Tensor, Adam]:
-    """The gradient itself times the step size."""
     return gradient * rate, state._replace(steps=state.steps + 1)
 
 
-# functions of (gradient [P], state, step size) -> (displacement [P], new state)
+# (gradient [P], state, step size) -> (step [P], new state)
 OPTIMISERS = {"adam": adam_step, "rmsprop": rmsprop_step, "sgd": sgd_step}
 
 
 class GradientStep:
-    """A step of the weights down a loss, in two halves: `gradient`, then `apply`, which clips and steps.
+    """A step of gradient descent in two parts: `gradient`, then `apply`, which clips the gradient and takes the step.
 
-    A call does both. With several ranks, each takes the gradient of its part of the batch, and all step by the mean:
-    the loss must be a mean over the batch. All three are pure functions of tensors; where the loss is one of tensors
-    and named tuples of them, each is one compiled graph if `compilation` says so.
+    A call does both. With several ranks, each rank computes the gradient of its part of the batch, and all use the
+    mean, so the loss must be a mean over the batch. The call and both parts are pure functions of tensors. If the loss
+    takes only tensors and named tuples of tensors, each of them can be compiled as one graph.
     """
 
     def __init__(
@@ -85,27 +84,27 @@ class GradientStep:
         compilation: Compilation = EAGER,
         ranks: Ranks = ALONE,
     ):
-        """`max_norm`: the gradient is scaled down to it; `scaled`: the head may say how far its weights step."""
+        """`max_norm`: norm to which longer gradients are scaled; `scaled`: use the head's step-size multipliers."""
         self.loss, self.max_norm, self.optimiser, self.ranks = loss, max_norm, optimiser, ranks
         self.rates = policy.rates if scaled else None
-        # (theta, whatever the loss takes) -> (gradient, Metrics)
+        # (theta, further arguments of the loss) -> (gradient, Metrics)
         self.gradient: Callable[..., tuple[Tensor, Metrics]] = compilation(self._gradient, list(policy.buffers()))
         rates = [] if self.rates is None else [self.rates]
-        # (theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before the clip)
+        # (theta, gradient, Adam's state, step size) -> (theta, Adam's state, norm of the gradient before clipping)
         self.apply: Callable[..., tuple[Tensor, Adam, Tensor]] = compilation(self._apply, rates)
-        # one graph for both: two cost a small minibatch a tenth of its step
+        # one graph for both: with two graphs, a step on a small minibatch takes a tenth longer
         self._both: Callable[..., tuple[Tensor, Adam, Metrics]] = compilation(self._whole, list(policy.buffers()))
 
     def __call__(self, theta: Tensor, adam: Adam, rate: Tensor, batch: Any, *args: Any) -> tuple[Tensor, Adam, Metrics]:
-        """From weights [P] and Adam's state, at this step size: the new ones of both, and the step's metrics.
+        """Take one step with step size `rate`: returns new weights [P], Adam's new state and metrics.
 
-        The loss takes the batch, a tree of tensors [B, ...], and then `args`.
+        The loss is called with the weights, the batch (a tree of tensors [B, ...]) and `args`.
         """
         if self.ranks.size == 1:
             return self._both(theta, adam, rate, batch, *args)
         part = trees.each(lambda x: x[self.ranks.rows(len(x))], batch)
         gradient, (names, values) = self.gradient(theta, part, *args)
-        mean = self.ranks.mean(torch.cat((gradient, values)))  # one message for both
+        mean = self.ranks.mean(torch.cat((gradient, values)))  # one message for gradient and metrics
         theta, adam, norm = self.apply(theta, mean[: len(gradient)], adam, rate)
         return theta, adam, Metrics((*names, "grad_norm"), torch.cat((mean[len(gradient) :], norm.view(1))))
 
@@ -131,13 +130,13 @@ class GradientStep:
 
 
 def fresh_adam(policy: Policy) -> Adam:
-    """Adam's state before its first step."""
+    """Adam's state before the first step."""
     zeros = torch.zeros_like(policy.theta)
     return Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))
 
 
 def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
-    """Adam's state from a checkpoint's tensors; ValueError when it is that of other weights."""
+    """Adam's state from a checkpoint's tensors. Raises ValueError if the shape differs from that of `like`."""
     loaded = Adam(*(state[prefix + name].clone() for name in Adam._fields))
     if loaded.moment1.shape != like.moment1.shape:
         raise ValueError(f"rule.{prefix}moment1 has shape {tuple(loaded.moment1.shape)}")
@@ -145,6 +144,6 @@ def load_adam(like: Adam, state: dict[str, Tensor], prefix: str = "") -> Adam:
 
 
 def decayed(options: Any, progress: float) -> Tensor:
-    """`learning_rate` after `decay`, at this share of the budget: a float64 scalar."""
+    """The step size after `decay`, at this fraction of the budget: a float64 scalar."""
     rate = options.learning_rate * (1 - progress if options.decay == "linear" else 1.0)
     return torch.tensor(rate, dtype=torch.float64)

@@ -18,73 +18,73 @@ from pgcontrol.machine.tensors import named, under
 from pgcontrol.options import InputError, option
 from pgcontrol.policy import Evaluation
 
-# Between which the entropy's weight moves. At a peak of reward, A ∝ 1 − z² of deviation 1, the pull on a Gaussian's log
-# σ is E[A (z² − 1)] = −√2: what holds against it must be able to exceed that.
+# Range of the adapted entropy coefficient. At a peak of the reward, where A ∝ 1 − z² with standard deviation 1, the
+# gradient with respect to a Gaussian's log σ is E[A (z² − 1)] = −√2. The entropy bonus must be able to exceed this.
 ENTROPY_COEFS = 1e-3, 3.0
 
 
 class ClippedSurrogate(Rule):
     """PPO's clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), the critic's loss and an entropy bonus.
 
-    An update is epochs x minibatches of one functional step: forward, gradient, clip, Adam. Another `surrogate` makes
-    another rule of the kind.
+    An update has epochs x minibatches steps: forward pass, gradient, clipping, Adam. A subclass with another
+    `surrogate` is another rule of this kind.
     """
 
     @dataclasses.dataclass(frozen=True)
     class Options(CriticOptions):
-        """Epochs of minibatches with Adam, and ε; and passes of the critic alone."""
-
-        learning_rate: float = option(3e-4, "Adam's step size at the start", above=0)
-        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
+        learning_rate: float = option(3e-4, "initial step size of Adam", above=0)
+        decay: str = option("linear", "decay of the step size to 0 over the run", choices=("linear", "none"))
         epochs: int = option(10, "passes over a rollout", least=1, most=1000)
-        minibatch: int = option(256, "samples a gradient step", least=1, most=10**6)
+        minibatch: int = option(256, "samples per gradient step", least=1, most=10**6)
         value_coef: float = option(0.5, "weight of the critic's loss", least=0)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-        entropy_target: float | None = option(None, "entropy, in nats a joint, that the bonus's weight is adapted to")
-        max_grad_norm: float = option(0.5, "the whole gradient is scaled down to this norm", above=0)
-        normalise_advantage: bool = option(True, "advantages of a minibatch get mean 0 and deviation 1")
-        clip: float = option(0.2, "ε: the surrogate is flat once the ratio leaves [1 − ε, 1 + ε]", above=0)
-        value_clip: float | None = option(None, "values move at most this far to their targets in an update", above=0)
-        target_kl: float | None = option(None, "an update ends at a minibatch whose KL exceeds 1.5 times this", above=0)
+        entropy_target: float | None = option(None, "target entropy, in nats per joint; adapts the bonus; none: off")
+        max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
+        normalise_advantage: bool = option(True, "scale a minibatch's advantages to mean 0, standard deviation 1")
+        clip: float = option(0.2, "ε: clipping range of the ratio, [1 − ε, 1 + ε]", above=0)
+        value_clip: float | None = option(None, "value-function clipping range; none: off", above=0)
+        target_kl: float | None = option(None, "stop an update when KL exceeds 1.5 times this; none: off", above=0)
         recompute_advantage: bool = option(False, "recompute advantages and targets before each epoch")
-        reuse: int = option(1, "M: rollouts that an update learns from, the last of which is new", least=1, most=100)
-        adaptive_kl: float | None = option(None, "adapt the step size by factors of 1.5 to keep KL near this", above=0)
+        reuse: int = option(1, "M: number of rollouts that an update uses; the last one is new", least=1, most=100)
+        adaptive_kl: float | None = option(None, "adapt the step size to keep KL near this; none: off", above=0)
         critic_epochs: int = option(
-            0, "further passes of the critic alone, after the policy's; value_coef 0: no others", least=0, most=1000
+            0,
+            "extra passes for the critic only, after the policy's; the only ones if value_coef is 0",
+            least=0,
+            most=1000,
         )
 
     def set_up(self) -> None:
-        """Adam and its steps, the entropy's weight, the adaptive scale."""
         policy, options = self.policy, self.options
         self.ranks.require_even("algorithm.minibatch", options.minibatch)
         super().set_up()
-        # weight of the entropy bonus; moves where there is a target
+        # weight of the entropy bonus; it changes if there is a target
         self.entropy_coef = torch.tensor(options.entropy_coef, dtype=torch.float64)
         if options.entropy_target is not None:
             self.entropy_coef.clamp_(*ENTROPY_COEFS)
-        # what the adaptive step size is of the one set, within 1/100 and 100
+        # factor of the adaptive step size, between 1/100 and 100
         self.scale = torch.ones((), dtype=torch.float64)
         self.step = GradientStep(
             policy, self.loss, options.max_grad_norm, compilation=self.compilation, ranks=self.ranks
         )
-        # for an epoch's last, smaller minibatch, which would have to be compiled for itself
+        # for the last, smaller minibatch of an epoch, which would need its own compiled graph
         self.odd_step = GradientStep(policy, self.loss, options.max_grad_norm, ranks=self.ranks)
         self.critic_fit = CriticFit(policy, options) if options.critic_epochs else None
         self.past: Past | None = None
         if options.reuse > 1:
             if self.estimator is None or not self.estimator.corrects():
-                what = f"estimator {type(self.estimator).__name__} knows only what the newest policy did"
-                raise InputError(f"algorithm.reuse = {options.reuse}: {what}; leave it at 1")
+                what = f"estimator {type(self.estimator).__name__} cannot correct for older policies"
+                raise InputError(f"algorithm.reuse = {options.reuse}: {what}; set it to 1")
             self.past = Past(policy, self.estimator, options.reuse - 1)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
-        """The minibatch must fit into the rollout; what is recomputed is the newest rollout's alone."""
+        """The minibatch must fit into the rollout. Recomputed advantages exist only for the newest rollout."""
         if options.minibatch > samples:
             most = f"the rollout's num_envs x rollout_steps = {samples} samples"
             raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
         if options.reuse > 1 and options.recompute_advantage:
-            raise InputError(f"algorithm.reuse = {options.reuse}: cannot be together with recompute_advantage")
+            raise InputError(f"algorithm.reuse = {options.reuse}: cannot be combined with recompute_advantage")
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
@@ -93,16 +93,16 @@ class ClippedSurrogate(Rule):
 
     @classmethod
     def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
-        """Of the rollouts that are kept: as they came, as they are seen today, and among the newest's samples."""
+        """Bytes of the older rollouts: as stored, with current values, and in the batch of the update."""
         return (options.reuse - 1) * samples * (4 * 7 * obs_size + 200)
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
-        """Epochs of shuffled minibatches; see `Rule.update`."""
+        """Run epochs of shuffled minibatches; see `Rule.update`."""
         rate = decayed(self.options, progress) * self.scale
         samples = self.samples(rollout, estimate)
         theta, adam, history = self.descend(rollout, samples, rate, rng)
         metrics = means(history)
-        require_ratio_one(history[0].of("ratio_error"))  # before the first step the weights are those that chose
+        require_ratio_one(history[0].of("ratio_error"))  # before the first step, the weights are those that sampled
         fitted: dict[str, float] = {}
         if self.critic_fit:
             theta, fitted = self.critic_fit(theta, rollout, estimate.target, rng)
@@ -118,7 +118,7 @@ class ClippedSurrogate(Rule):
         return {f"train/{name}": value for name, value in metrics.items()} | fitted
 
     def samples(self, rollout: Rollout, estimate: Estimate) -> Minibatch:
-        """What an update learns from: the rollout, and those before it that are kept."""
+        """The samples of an update: those of the rollout, and of the older rollouts that are kept."""
         new = samples_of(rollout, estimate)
         if self.past is None:
             return new
@@ -128,9 +128,9 @@ class ClippedSurrogate(Rule):
     def descend(
         self, rollout: Rollout, samples: Minibatch, rate: Tensor, rng: Generator
     ) -> tuple[Tensor, Adam, list[Metrics]]:
-        """New weights [P], Adam's new state, and each step's metrics.
+        """Returns new weights [P], Adam's new state, and the metrics of each step.
 
-        An update ends before the step of a minibatch whose KL is past the target.
+        Stops before the step of a minibatch whose KL exceeds 1.5 times the target.
         """
         options, theta, adam, history = self.options, self.policy.theta, self.adam, list[Metrics]()
         for epoch in range(options.epochs):
@@ -139,7 +139,7 @@ class ClippedSurrogate(Rule):
             order = torch.randperm(len(samples.obs), generator=rng)
             for batch in trees.split(trees.rows(samples, order), options.minibatch):
                 step = self.step if len(batch.obs) == options.minibatch else self.odd_step
-                if self.ranks.size > 1:  # by the moments of the whole minibatch, which the loss does not see then
+                if self.ranks.size > 1:  # with the moments of the whole minibatch: the loss sees only a part
                     batch = batch._replace(advantage=self.normalised(batch))
                 after, moments, metrics = step(theta, adam, rate, batch, self.entropy_coef)
                 history.append(metrics)
@@ -149,14 +149,14 @@ class ClippedSurrogate(Rule):
         return theta, adam, history
 
     def loss(self, theta: Tensor, batch: Minibatch, entropy_coef: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Whole loss of a minibatch under weights `theta` [P], and its parts."""
+        """The total loss of a minibatch for weights `theta` [P], and its terms."""
         new = self.policy.evaluate(theta, batch.obs, batch.choice)
         advantage = self.normalised(batch) if self.ranks.size == 1 else batch.advantage
         policy_loss, measured = self.surrogate(new, batch, advantage)
         value_loss = self.value_loss(new, batch).mean()
         loss = policy_loss + self.options.value_coef * value_loss
         named = {"policy_gradient_loss": policy_loss, "value_loss": value_loss}
-        # without a weight it is measured on a part of the rollout: heads without a closed form work hard for it
+        # without an entropy bonus, `update` measures it on a part of the rollout: it is slow without a closed form
         if self.options.entropy_coef or self.options.entropy_target is not None:
             named["entropy_loss"] = -self.policy.head.entropy(new.params).mean()
             loss = loss + entropy_coef.float() * named["entropy_loss"]
@@ -167,25 +167,26 @@ class ClippedSurrogate(Rule):
         return loss, named | measured
 
     def normalised(self, batch: Minibatch) -> Tensor:
-        """Advantages [B] of a minibatch with mean 0 and deviation 1, where the options ask for it."""
+        """Advantages [B] of a minibatch, normalised if `normalise_advantage` is set."""
         advantage = batch.advantage
         if not self.options.normalise_advantage or len(advantage) < 2:
             return advantage
         if batch.drift is None:
             std, mean = torch.std_mean(advantage)
-        else:  # those under the policy of today
+        else:  # moments under the current policy
             std, mean = torch.std_mean(batch.drift * advantage)
             mean = mean / batch.drift.mean()
         return (advantage - mean) / (std + 1e-8)
 
     def surrogate(self, new: Evaluation, batch: Minibatch, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and how far the policy has moved.
+        """−E[min(ratio·A, clip(ratio, 1−ε, 1+ε)·A)], and metrics of the change of the policy.
 
-        Of older rollouts the ratio is to the policy that chose, and the clip is around that of the policy as the update
-        began, the drift (GePPO with uniform weights: Queeney et al. 2021, arXiv 2111.00072, which has ε 2 / (M + 1) of
-        PPO's, since M rollouts' steps add up).
+        For older rollouts, the ratio is relative to the policy that sampled them, and the clipping range is centred at
+        the drift, the ratio of the policy at the start of the update (GePPO with uniform weights: Queeney et al. 2021,
+        arXiv 2111.00072, where ε is 2 / (M + 1) of PPO's, because the changes of M rollouts add up).
 
-        Among the metrics are `approx_kl`, which the options speak of, and `ratio_error`, the largest |ratio − 1|.
+        The metrics include `approx_kl`, which `target_kl` and `adaptive_kl` use, and `ratio_error`, the largest
+        |ratio − 1|.
         """
         clip, log_ratio = self.options.clip, new.log_prob - batch.log_prob
         moved = ratio = log_ratio.exp()
@@ -201,10 +202,10 @@ class ClippedSurrogate(Rule):
         return -gain.mean(), {"approx_kl": approx_kl, "clip_fraction": clipped, "ratio_error": error}
 
     def value_loss(self, new: Evaluation, batch: Minibatch) -> Tensor:
-        """The critic's loss, [B]; without gradient where its value has gone past the clip towards the target.
+        """The critic's loss [B]. It has no gradient where the value has moved beyond the clip towards the target.
 
-        The gradient is that of max(loss(V), loss(V_old + clip(V − V_old, ±ε))) of Schulman's PPO code, written so that
-        it asks nothing of the critic's output but its value.
+        The gradient equals that of max(loss(V), loss(V_old + clip(V − V_old, ±ε))) in Schulman's PPO code. This form
+        only needs the value of the critic's output, so it works for every critic.
         """
         loss = self.policy.critic.loss(new.critic, batch.target)
         if self.options.value_clip is None:
@@ -213,12 +214,12 @@ class ClippedSurrogate(Rule):
         moved = value - batch.value
         held = batch.value + moved.clamp(-clip, clip)
         further = (held - batch.target).abs() > (value - batch.target).abs()
-        # within the clip `held` is `value`, but for rounding, which must not decide
+        # within the clip, `held` equals `value` except for rounding, which must not decide
         return torch.where(further & (moved.abs() > clip), loss.detach(), loss)
 
     @torch.no_grad()
     def recomputed(self, rollout: Rollout, samples: Minibatch, theta: Tensor) -> Minibatch:
-        """The samples with advantages of the critic as it is by now (Andrychowicz et al. 2021, section 3.5)."""
+        """The samples with advantages of the current critic (Andrychowicz et al. 2021, section 3.5)."""
         critic = self.policy.critic
         value, after = rollout.values(lambda obs: critic.value(self.policy.criticise(theta, obs)))
         assert self.estimator is not None
@@ -226,7 +227,7 @@ class ClippedSurrogate(Rule):
         return samples._replace(advantage=advantage.flatten(), target=target.flatten())
 
     def adjust(self, metrics: dict[str, float]) -> dict[str, float]:
-        """Set the next update's step size and the entropy's weight by this one's metrics; the weight that it had."""
+        """Adapt the step size and the entropy coefficient for the next update. Returns the current coefficient."""
         options, row = self.options, dict[str, float]()
         if options.adaptive_kl is not None:
             ratio = metrics["approx_kl"] / options.adaptive_kl
@@ -234,20 +235,20 @@ class ClippedSurrogate(Rule):
         if options.entropy_target is not None:
             row["entropy_coef"] = float(self.entropy_coef)
             short = options.entropy_target + metrics["entropy_loss"] / self.policy.head.joints
-            # at most by a factor of e^±0.5 an update
+            # by a factor of at most e^±0.5 per update
             self.entropy_coef = (self.entropy_coef * math.exp(0.5 * max(-1, min(1, short)))).clamp(*ENTROPY_COEFS)
         return row
 
     def state(self) -> dict[str, Tensor]:
-        """Adam's moments and step count, the entropy's weight, the adaptive scale, the critic's Adam, kept rollouts."""
+        """States of Adam and the critic's Adam, the entropy coefficient, the adaptive scale, and older rollouts."""
         critic = self.critic_fit.state() if self.critic_fit else {}
         past = named("memory.", self.past.state() if self.past else {})
         return super().state() | {"entropy_coef": self.entropy_coef, "scale": self.scale} | critic | past
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take them from a checkpoint; ValueError when they are those of other weights."""
+        """Restore from a checkpoint. Raises ValueError if the shapes of the weights differ."""
         super().load_state(state)
-        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # older checkpoints had a fixed one
+        self.entropy_coef = state.get("entropy_coef", self.entropy_coef).clone()  # missing in older checkpoints
         self.scale = state["scale"].clone()
         if self.critic_fit:
             self.critic_fit.load_state(state)

@@ -1,4 +1,4 @@
-"""Rollouts: T choices in each of N environments, and the collector that makes them."""
+"""Rollouts of T choices in each of N environments, and the collector that samples them."""
 
 import itertools
 import math
@@ -27,31 +27,31 @@ from pgcontrol.policy import Policy
 
 @dataclass
 class Rollout:
-    """T x N choices of one policy and what came of them. All tensors start with [T, N].
+    """T x N choices of one policy, and the transitions that followed.
 
-    O counts the numbers of an observation with what only the critic sees.
+    All tensors have the leading dimensions [T, N], except `seen` and `finals`. O is the size of an observation,
+    including the entries that only the critic sees.
 
     Attributes:
-        raw_obs: [T, N, O] float64, as the environment gave it.
-        raw_next: [T, N, O] float64: the state each transition truly ended in.
-        obs: [T, N, O] float32, as the policy saw it.
-        choice: what the head sampled, [T, N, *choice_spec.shape].
-        params: the head's distribution, [T, N, ...].
-        log_prob: of the choice, [T, N].
+        raw_obs: [T, N, O] float64, observations from the environment.
+        raw_next: [T, N, O] float64, observations in which the transitions ended, before any reset.
+        obs: [T, N, O] float32, normalised observations, as the policy saw them.
+        choice: the sampled choices, [T, N, *choice_spec.shape].
+        params: params of the head's distribution, [T, N, ...].
+        log_prob: log-probability of the choice, [T, N].
         value: V(obs), in units of the scaled reward.
-        next_value: V of the state the transition truly ended in.
-        reward: scaled; discounted sum over the steps a choice lasted.
-        reward_scale: what the rewards were divided by.
-        discount: γ^(steps the choice lasted) x (not terminated); 0 in idle rows.
-        idle: rows in which the environment stood still, its episode over, waiting for its group: nobody learns from
-            them.
-        bad: transitions to something infinite or NaN, or of a simulation that broke down: those environments were
-            reset, and nobody learns from the rows.
+        next_value: V of the state in which the transition ended, before any reset.
+        reward: scaled reward; if a choice lasts several steps, their discounted sum.
+        reward_scale: the divisor of the rewards.
+        discount: γ^(steps of the choice) x (not terminated); 0 in idle rows.
+        idle: rows in which the environment waited for its group after the end of its episode. Updates ignore them.
+        bad: transitions with infinite or NaN values, or in which the simulation became unstable. The environment was
+            reset, and updates ignore the rows.
         steps: environment steps played.
-        seen: [T + 1, N, O] float32: `obs`, and what the policy sees next.
-        finals: the true final observations, in float32, of the episodes that ended.
-        prior: a prior's params in these states, [T, N, ...], for a policy that is to stay near one.
-        prior_weight: what a nat of KL(policy || prior) costs, in units of the objective.
+        seen: [T + 1, N, O] float32: `obs`, and the observations after the last choice.
+        finals: the final observations, normalised, float32, of the episodes that ended.
+        prior: the prior's params in the same states, [T, N, ...]; None: no prior.
+        prior_weight: coefficient of KL(policy || prior) in the objective.
     """
 
     raw_obs: Tensor
@@ -76,42 +76,42 @@ class Rollout:
     prior_weight: float = 0.0
 
     def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """`value` and `next_value` [T, N] under another value function of normalised observations [B, O] -> [B]."""
+        """`value` and `next_value` [T, N] for another value function of normalised observations, [B, O] -> [B]."""
         return _values(value, self.seen, self.finals)
 
     def subsample(self, x: Tensor) -> Tensor:
-        """Every few of the T rows of x [T, N, ...], as one batch of 256 to 511 samples (all, if there are fewer).
+        """Evenly spaced rows of x [T, N, ...] as one batch of at least 256 samples, or all if there are fewer.
 
-        Enough for what is only logged; heads without closed forms would spend more time on the log than on learning.
+        Used for logging only: heads without closed forms would otherwise spend more time on metrics than on updates.
         """
         return x[:: max(1, self.bad.numel() // 256)].flatten(0, 1)
 
     @property
     def masked(self) -> Tensor:
-        """Rows that teach nothing: bad or idle."""
+        """Rows that updates ignore: bad or idle."""
         return self.bad | self.idle
 
     def trajectories(self) -> Trajectories:
-        """What an advantage estimator reads."""
+        """The input of an advantage estimator."""
         return Trajectories(self.reward, self.value, self.next_value, self.discount, self.terminated, self.truncated)
 
     def estimate(self, estimator: Estimator) -> Estimate:
-        """Advantages and the critic's targets, [T, N]; nothing is learned from masked rows."""
+        """Advantages and the critic's targets, [T, N]; see `Estimate.without` for masked rows."""
         return estimated(estimator, self.trajectories()).without(self.masked, self.value)
 
 
-RESETS = 10  # an environment may begin badly so many times in a row
-NOISE = 2**20  # numbers of noise that are drawn at a time, 4 MB
+RESETS = 10  # resets in a row before infinite or NaN observations at a reset are an error
+NOISE = 2**20  # random numbers that are drawn at once: 4 MB
 
 
 class Collector:
-    """Plays a policy in a VecEnv, T choices at a time, without losing a step between rollouts.
+    """Collects rollouts of T choices in a VecEnv. Episodes continue from one rollout to the next.
 
-    Reset is explicit: the observation a step returns is the state the transition ended in, so a time limit bootstraps
-    on V of exactly that, and only then is the environment reset.
+    Resets are explicit: `step` returns the observation in which the transition ended, so a time limit bootstraps from V
+    of that state. Only then is the environment reset.
 
-    With W ranks each plays its part of the environments, with its part of the noise, and all get the whole rollout, as
-    one process with all environments would make it.
+    With several ranks, each plays its part of the environments with its part of the noise. All get the whole rollout,
+    which is the same as that of one process with all environments.
     """
 
     def __init__(
@@ -127,25 +127,25 @@ class Collector:
         noise_beta: float = 0.0,
         ranks: Ranks = ALONE,
     ):
-        """`noise_beta`: β of the choices' noise, see `ColouredNoise`; 0: white, as a head draws it."""
+        """`noise_beta`: β of the exploration noise, see `ColouredNoise`; 0: the head's own white noise."""
         self.env, self.policy, self.length, self.gamma, self.rng = env, policy, length, gamma, rng
         self.sampling = sampling or Sampling(NoOptions(), env.num_envs)
         self.ranks, self.total_envs = ranks, ranks.size * env.num_envs
         self.reward_scale = RewardScale(self.total_envs, scale_reward)
-        # which of all environments are here, and their discounted sums of rewards
+        # slice of this rank's environments among all, and their discounted sums of rewards
         self._mine = ranks.rows(self.total_envs)
         self._carry = self.reward_scale.carry[self._mine]
         self.totals = torch.zeros(env.num_envs, dtype=torch.float64)
         self.lengths = torch.zeros(env.num_envs, dtype=torch.int64)
         self._counted = self.sampling.counted()
-        # where the time of the last `collect` went: physics (the environments' step), policy, buffer (the rest)
+        # seconds of the last `collect` by purpose: physics (the environments' steps), policy, buffer (the rest)
         self.seconds: dict[str, float] = {}
-        self.breakdowns, self._played = Breakdowns(), 0  # and environment steps so far
-        # what the task measured in the last `collect`, by name: the mean over its steps, or over episodes that ended
+        self.breakdowns, self._played = Breakdowns(), 0  # `_played`: environment steps so far
+        # the task's metrics in the last `collect`, by name: means over its steps, or over the episodes that ended
         self.metrics: dict[str, float] = {}
-        # what the policy will see next, [N, O]
+        # the next observations, [N, O]
         self.obs = torch.zeros(env.num_envs, env.obs_size + env.privileged, dtype=torch.float64)
-        # [N]: whose episode is over, or not begun; they stand still until the sampling scheme has them start anew
+        # [N]: environments whose episode is over or has not begun; they wait until the sampling scheme resets them
         self.over = torch.ones(env.num_envs, dtype=torch.bool)
         self.coloured = ColouredNoise(policy.head, noise_beta, self.total_envs, rng) if noise_beta else None
         # (raw observations [N, O], noise [N, ...]) -> (action, choice)
@@ -153,13 +153,13 @@ class Collector:
 
     @torch.no_grad()
     def collect(self) -> tuple[Rollout, list[FinishedEpisode]]:
-        """T choices in every environment, and the episodes that ended meanwhile.
+        """Play T choices in every environment. Returns the rollout and the episodes that ended.
 
-        A transition to an infinite or NaN observation or reward, or one in which the simulation broke down, is put in
-        quarantine: that environment alone is reset, the row is marked `bad`, and a warning names both.
+        A transition with an infinite or NaN observation or reward, or in which the simulation became unstable, is
+        quarantined: only that environment is reset, the row is marked `bad`, and a warning names the environment.
 
         Raises:
-            FloatingPointError: every environment has gone bad at once, or every transition is in quarantine.
+            FloatingPointError: all environments are infinite or NaN at once, or all transitions are quarantined.
         """
         T, N, policy, spec = self.length, self.env.num_envs, self.policy, self.policy.head.choice_spec
         task = self.env.task
@@ -170,7 +170,7 @@ class Collector:
         terminated, truncated, idle, self._bad = torch.zeros(4, T, N, dtype=torch.bool)
         acting = physics = 0.0
         measured: dict[str, list[float]] = {}
-        episodes: list[tuple[int, FinishedEpisode]] = []  # and the choice that each ended with
+        episodes: list[tuple[int, FinishedEpisode]] = []  # with the index of the last choice
         finals: Finals = []
 
         raw_obs[0] = self.obs
@@ -198,7 +198,7 @@ class Collector:
                 self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
 
-        # one pass over all T x N states costs less than T small ones while the physics waits
+        # one pass over all T x N states is faster than T small ones
         before = time.perf_counter()
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
@@ -207,7 +207,7 @@ class Collector:
         params = params.unflatten(0, (T, N))
         acting += time.perf_counter() - before
 
-        # from here on all environments of all ranks
+        # from here on, the tensors hold the environments of all ranks
         parts = (raw_obs, obs, choice, params, log_prob, value, next_value, reward, played)
         raw_obs, obs, choice, params, log_prob, value, next_value, reward, played = self._joined(*parts)
         terminated, truncated, idle, bad = self._joined(terminated, truncated, idle, self._bad)
@@ -248,11 +248,11 @@ class Collector:
         return rollout, [episode for _, episode in episodes]
 
     def _joined(self, *parts: Tensor) -> Iterator[Tensor]:
-        """Tensors [T, N, ...] of all ranks' environments, from those of this rank's."""
+        """Join tensors [T, N, ...] of this rank's environments with those of the other ranks."""
         return (self.ranks.join(part, 1) for part in parts)
 
     def _noise(self) -> Iterator[Tensor]:
-        """The head's noise for each of the T choices: drawn for many at a time, which costs less than one by one."""
+        """Yield the head's noise for each of the T choices. It is drawn in blocks, which is faster."""
         N, head = self.total_envs, self.policy.head
         block = max(1, min(self.length, NOISE // (N * head.noise(1, Generator()).numel())))
         for start in range(0, self.length, block):
@@ -264,7 +264,11 @@ class Collector:
             yield from (choice[self._mine] for choice in noise)
 
     def _play(self, t: int, action: Tensor, obs: Tensor) -> tuple[Step, Tensor, Tensor]:
-        """Choice t's actions [N, H, A], from `obs` on -> (last Step, discounted reward [N], steps played [N])."""
+        """Play the actions [N, H, A] of choice t; `obs` [N, O] are the observations before them.
+
+        Returns:
+            (the last Step, discounted rewards [N], steps played [N]).
+        """
         chunk = action.unbind(1)
         playing = ~self.over
         step = self._finite(t, self.env.step(chunk[0], playing if self.over.any() else None), obs, chunk[0])
@@ -285,11 +289,11 @@ class Collector:
         return step, reward, played
 
     def _renew(self, obs: Tensor, start: bool = False) -> None:
-        """Carry out the sampling scheme's plan, and put into `obs` [N, O] what the policy sees from here on."""
+        """Apply the sampling scheme's plan, and update the observations `obs` [N, O]."""
         reset, source, target = self.sampling.plan(self.over, start)
         if len(reset):
             obs[reset] = self._reset(reset)
-        if len(target):  # whoever takes over a state takes over its history
+        if len(target):  # the history is copied together with the state
             self.env.copy(source, target)
             for account in (obs, self.totals, self.lengths, self._carry):
                 account[target] = account[source]
@@ -297,10 +301,10 @@ class Collector:
         self.over[target] = False
 
     def _reset(self, ids: Tensor) -> Tensor:
-        """Observations [n, O] of new episodes; one that begins with an infinite or NaN observation is begun again.
+        """Reset environments and return their observations [n, O]. Repeats resets that give infinite or NaN values.
 
         Raises:
-            FloatingPointError: an environment begins so every time.
+            FloatingPointError: there are such values after `RESETS` resets.
         """
         obs = self.env.reset(ids)
         for _ in range(RESETS):
@@ -319,7 +323,7 @@ class Collector:
         self.lengths[ids] = 0
 
     def _finite(self, t: int, step: Step, obs: Tensor, action: Tensor) -> Step:
-        """The step under `action`, its bad environments cut off at the state before, `obs`, without reward."""
+        """The step, in which bad environments are truncated at the observation before it, `obs`, with reward 0."""
         if step.unstable is None and math.isfinite(float(step.obs.sum() + step.reward.sum())):
             return step
         broken = ~(step.obs.isfinite().all(1) & step.reward.isfinite())
@@ -328,9 +332,9 @@ class Collector:
         if (broken & ~self.over).any():
             names = self._names((broken & ~self.over).nonzero().squeeze(1))
             warnings.warn(f"observation or reward of environment {names} is infinite or NaN: reset", stacklevel=2)
-        if step.unstable is not None:  # the simulator has warned of it
+        if step.unstable is not None:  # the simulator has given a warning
             broken = broken | step.unstable
-        bad = broken & ~self.over  # of those that stand still it is known
+        bad = broken & ~self.over  # idle environments were reported before
         self._bad[t] |= bad
         for i in bad.nonzero().flatten().tolist():
             played = self._played + t * self.total_envs
@@ -339,11 +343,11 @@ class Collector:
         return Step(obs, reward, step.terminated & ~bad, step.truncated | bad, step.terms)
 
     def _names(self, ids: Tensor) -> str:
-        """Numbers of environments for a message; of all environments, not of this rank's."""
+        """Indices of environments for a message, counted over all ranks."""
         return ", ".join(str(self._mine.start + i) for i in ids.tolist())
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """(tensors, JSON-able rest) for an exact continuation: environments included, those of all ranks."""
+        """(tensors, JSON values) for an exact continuation, including the environments of all ranks."""
         tensors, extra = self.env.state()
         own = {"obs": self.obs, "over": self.over, "totals": self.totals, "lengths": self.lengths}
         rows = {name: self.ranks.join(part) for name, part in (named("env.", tensors) | own).items()}
@@ -353,7 +357,7 @@ class Collector:
         return rows | named("scale.", self.reward_scale.state_dict()), extra
 
     def restart(self) -> None:
-        """Begin new episodes, and new noise, with the next rollout."""
+        """Start new episodes and a new noise sequence with the next rollout."""
         if self.coloured:
             self.coloured.end()
         self.over.fill_(True)
@@ -361,7 +365,7 @@ class Collector:
         self.lengths.zero_()
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Continue where `state` left, with this rank's part of the environments."""
+        """Continue from `state` with this rank's part of the environments."""
         self.reward_scale.load_state_dict(under("scale.", tensors))
         if self.coloured:
             self.coloured.load_state(under("noise.", tensors))
@@ -375,7 +379,7 @@ class Collector:
         if self.env.exact_resume:
             self.obs = tensors["obs"].clone()
             self.over.copy_(tensors["over"])
-        else:  # the episodes begin anew, so their accounts do too
+        else:  # the environments start new episodes, so returns and lengths start at 0
             self.restart()
 
 

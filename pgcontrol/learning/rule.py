@@ -1,4 +1,4 @@
-"""The contract of update rules, how advantages become new weights, and the checks that rules share."""
+"""The base class of update rules, which compute new weights from advantages, and checks that rules share."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ Moved = tuple[Tensor, dict[str, float]]  # new weights [P], and metrics by their
 
 
 class Diverged(RuntimeError):
-    """A number stopped being finite; the message names the first one that did."""
+    """A number became infinite or NaN; the message names the first one."""
 
 
 class Rule:
-    """`update(rollout, estimate, progress, rng) -> metrics`, and a state to checkpoint.
+    """Base class of update rules: `update(rollout, estimate, progress, rng) -> metrics`, and a state for checkpoints.
 
-    A rule owns its step and its optimiser's state, Adam's unless it says otherwise. Subclasses say `Options` (a frozen
-    dataclass: what the rule adds to `--algorithm.X`).
+    A rule owns its step and the state of its optimiser; the default is Adam. Subclasses define `Options`, a frozen
+    dataclass with the rule's part of `--algorithm.X`.
 
     Attributes:
-        heeds_prior: whether what the rollout says of a prior counts in `update`.
+        heeds_prior: whether `update` uses the rollout's prior.
     """
 
     Options: ClassVar[type]
@@ -44,69 +44,69 @@ class Rule:
     ):
         """Args:
         policy: what `update` changes.
-        options: `Options`, or more.
-        compilation: compiles what the rule can run compiled.
-        estimator: where advantages and targets came from, for rules that estimate again within an update.
-        ranks: processes that make the update together. All have the whole rollout, so that a rule need not share the
-            work: each rank may do all of it.
+        options: an instance of `Options`, possibly with further fields.
+        compilation: compiles the functions of the rule that can be compiled.
+        estimator: the advantage estimator, for rules that recompute advantages within an update.
+        ranks: the processes that compute the update together. All have the whole rollout, so a rule need not divide
+            the work: each rank may do all of it.
         """
         self.policy, self.options, self.compilation, self.estimator = policy, options, compilation, estimator
         self.ranks = ranks
         self.set_up()
 
     def set_up(self) -> None:
-        """Make the rule's step, and its optimiser's state as it is before the first update."""
+        """Create the rule's step and the initial state of its optimiser."""
         self.adam = fresh_adam(self.policy)
 
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
-        """Refuse options that cannot work on rollouts of `samples` choices, before anything is made.
+        """Refuse options that do not fit rollouts of `samples` choices, before anything is created.
 
         Raises:
-            InputError: one line that names the option.
+            InputError: one line with the option.
         """
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
-        """How often an update runs the step that can be compiled; 0 when there is none."""
+        """The number of compilable steps per update; 0 if there are none."""
         return 0
 
     @classmethod
     def memory(cls, options: Any, samples: int, total_steps: int, obs_size: int) -> int:
-        """Bytes that it keeps or draws beside rollouts of `samples` choices; none here."""
+        """Bytes that the rule needs in addition to a rollout of `samples` choices; the default is 0."""
         return 0
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
         """Improve the policy in place.
 
         Args:
-            rollout: T x N choices made by the policy as it is.
-            estimate: the estimator's, of this rollout.
-            progress: share of the run's budget used, in [0, 1), for schedules.
-            rng: for the order of minibatches.
+            rollout: T x N choices, sampled by the current policy.
+            estimate: advantages and targets of this rollout.
+            progress: fraction of the run's budget that is used, in [0, 1), for schedules.
+            rng: random stream for the order of minibatches.
 
         Returns:
             metrics by their logged names.
 
         Raises:
-            Diverged: something became infinite or NaN; the policy is left as it was.
+            Diverged: a number became infinite or NaN; the policy does not change.
         """
         raise NotImplementedError
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint; those named `memory.…`, for a resume alone, only in a run's newest."""
+        """Tensors for a checkpoint. Those named `memory.…` are kept only in the newest one, for resuming."""
         return self.adam._asdict()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Continue from a checkpoint's tensors; ValueError when they do not fit."""
+        """Continue from a checkpoint's tensors. Raises ValueError if their shapes do not fit."""
         self.adam = load_adam(self.adam, state)
 
 
 def means(history: Sequence[Metrics]) -> dict[str, float]:
-    """Means of metrics over an update's gradient steps.
+    """Means of metrics over the gradient steps of an update.
 
     Raises:
-        Diverged: names the first that is not finite.
+        Diverged: a metric is infinite or NaN; the message names the first one.
     """
     names, table = history[0].names, torch.stack([metrics.values for metrics in history])
     if not table.isfinite().all():
@@ -116,10 +116,10 @@ def means(history: Sequence[Metrics]) -> dict[str, float]:
 
 
 def move(policy: Policy, theta: Tensor, metrics: Mapping[str, float] | None = None) -> None:
-    """Give a policy new weights [P].
+    """Set a policy's weights to `theta` [P].
 
     Raises:
-        Diverged: some are infinite or NaN, or one of the update's metrics is; it keeps the weights it has.
+        Diverged: a weight or a metric of the update is infinite or NaN; the policy keeps its weights.
     """
     for name, metric in (metrics or {}).items():
         if not math.isfinite(metric):
@@ -129,23 +129,23 @@ def move(policy: Policy, theta: Tensor, metrics: Mapping[str, float] | None = No
 
 
 def require_finite_weights(policy: Policy, theta: Tensor) -> None:
-    """New weights [P] are numbers; Diverged names the first that are not."""
+    """Raises Diverged, with the first name, if any of the new weights [P] are infinite or NaN."""
     for name, weight in policy.unflatten(theta).items():
         if not weight.isfinite().all():
             raise Diverged(f"the weights {name} became infinite or NaN in this update")
 
 
 def require_ratio_one(error: float) -> None:
-    """The weights that are about to move are those that chose; `error` is the largest |ratio − 1|.
+    """Check that the ratio is 1 before the first step; `error` is the largest |ratio − 1|.
 
     Raises:
-        AssertionError: the head's `sample` and `log_prob` disagree.
+        AssertionError: the head's `sample` and `log_prob` are inconsistent.
     """
     if error > 1e-3:
         raise AssertionError(f"ratio off by {error} before the first step: log_prob and sample disagree")
 
 
 def explained_variance(value: Tensor, target: Tensor) -> float:
-    """1 − Var(target − V) / Var(target): 1 is a perfect critic, 0 one no better than a constant."""
+    """1 − Var(target − V) / Var(target). 1: a perfect critic; 0: no better than a constant."""
     spread = target.var()
     return float(1 - (target - value).var() / spread) if spread > 0 else float("nan")

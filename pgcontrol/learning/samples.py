@@ -1,4 +1,4 @@
-"""What a rule with minibatches learns from: a rollout's samples, and those of rollouts before it, seen as of today."""
+"""Samples for rules with minibatches: those of a rollout, and of older rollouts with current values."""
 
 from typing import NamedTuple
 
@@ -17,13 +17,13 @@ class Minibatch(NamedTuple):
 
     Attributes:
         obs: [B, O], normalised.
-        log_prob: [B] of the choice, under the weights as the update begins.
+        log_prob: [B], log-probability of the choice under the weights at the start of the update.
         advantage: [B].
-        target: [B], the critic's.
-        value: [B], the critic's before the update.
-        prior: the prior's params, where there is a prior.
-        prior_weight: what a nat of KL(policy || prior) costs there, [B].
-        drift: [B], how much likelier the choice is as the update begins than it was when it was made; None: not at all.
+        target: [B], the critic's target.
+        value: [B], the critic's value before the update.
+        prior: the prior's params [B, ...]; None: no prior.
+        prior_weight: coefficient of KL(policy || prior), [B].
+        drift: [B], probability of the choice at the start of the update divided by that when it was sampled; None: 1.
     """
 
     obs: Tensor
@@ -45,16 +45,16 @@ def samples_of(rollout: Rollout, estimate: Estimate) -> Minibatch:
 
 
 class Kept(NamedTuple):
-    """What is kept of m rollouts, the oldest first, as one of m·N environments.
+    """The stored data of m rollouts, the oldest first, concatenated to one rollout of m·N environments.
 
     Attributes:
-        obs, after: [T, m·N, O] float32, as the environment gave them: the normaliser's moments still move.
+        obs, after: [T, m·N, O] float32, not normalised, because the normaliser's moments still change.
         choice: [T, m·N, *choice_spec.shape].
-        action: [T, m·N, H, A], what it decoded to, in half-ranges.
-        log_prob: [T, m·N] of the choice, under the weights that chose.
+        action: [T, m·N, H, A], the decoded choices, in half-ranges.
+        log_prob: [T, m·N], log-probability of the choice under the weights that sampled it.
         reward: [T, m·N], unscaled.
         discount, terminated, truncated, masked: [T, m·N], as in `Rollout`.
-        prior: a prior's params, where there is a prior.
+        prior: the prior's params [T, m·N, ...]; None: no prior.
     """
 
     obs: Tensor
@@ -71,27 +71,27 @@ class Kept(NamedTuple):
 
 
 def kept(rollout: Rollout, policy: Policy) -> Kept:
-    """What is kept of a rollout of this policy."""
+    """The data of a rollout that is stored."""
     made = rollout.raw_obs.float(), rollout.raw_next.float(), rollout.choice, _played(policy.head, rollout.choice)
     ended = rollout.discount, rollout.terminated, rollout.truncated, rollout.masked
     return Kept(*made, rollout.log_prob, rollout.reward * rollout.reward_scale, *ended, rollout.prior)
 
 
 def _played(head: Head, choice: Tensor) -> Tensor:
-    """Choices [T, N, ...] -> actions [T, N, H, A] in half-ranges."""
+    """Decode choices [T, N, ...] to actions [T, N, H, A] in half-ranges."""
     return head.to_unit(head.decode(choice.flatten(0, 1))).unflatten(0, choice.shape[:2])
 
 
 class Past:
-    """The last rollouts before the one that an update is about."""
+    """The rollouts before the newest one, for rules that reuse rollouts."""
 
     def __init__(self, policy: Policy, estimator: Estimator, most: int):
-        """`most`: how many rollouts are kept."""
+        """`most`: number of rollouts to keep."""
         self.policy, self.estimator, self.most = policy, estimator, most
         self.rows: Kept | None = None
 
     def add(self, rollout: Rollout) -> None:
-        """Keep one more; the oldest makes room."""
+        """Add a rollout; if there are too many, the oldest one is removed."""
         new = kept(rollout, self.policy)
         if self.rows is not None:
             width = (self.most - 1) * new.reward.shape[1]
@@ -101,24 +101,24 @@ class Past:
 
     @torch.no_grad()
     def samples(self, rollout: Rollout) -> Minibatch | None:
-        """All that is kept as samples of the policy and the critic as they are, in the rollout's units of reward.
+        """The stored samples with current log-probabilities and values, and with the rollout's scale of rewards.
 
-        Advantages and targets are corrected for the policies that chose (`Estimator.corrected`). None: nothing is kept,
-        or the head decodes in another way since, so that the choices are no longer those that were played.
+        Advantages and targets are corrected for the older policies (`Estimator.corrected`). None: nothing is stored, or
+        the head's decoding has changed, so that the stored choices no longer give the actions that were played.
         """
         policy, rows = self.policy, self.rows
         if rows is None or not torch.allclose(_played(policy.head, rows.choice), rows.action, rtol=0, atol=1e-4):
             self.rows = None
             return None
 
-        def today(obs: Tensor, after: Tensor, choice: Tensor) -> tuple[Tensor, ...]:
+        def current(obs: Tensor, after: Tensor, choice: Tensor) -> tuple[Tensor, ...]:
             obs, after = policy.normaliser(obs), policy.normaliser(after)
             now = policy(obs, choice)
             return obs, now.log_prob, policy.critic.value(now.critic), policy.value(after)
 
-        # a rollout at a time, as params are large
+        # one rollout at a time, because params are large
         flat = (x.flatten(0, 1).split(rollout.bad.numel()) for x in (rows.obs, rows.after, rows.choice))
-        parts = zip(*(today(*part) for part in zip(*flat, strict=True)), strict=True)
+        parts = zip(*(current(*part) for part in zip(*flat, strict=True)), strict=True)
         obs, log_prob, value, after = (torch.cat(part).unflatten(0, rows.reward.shape) for part in parts)
         drift = (log_prob - rows.log_prob).exp()
         ended = rows.discount, rows.terminated, rows.truncated
@@ -129,10 +129,10 @@ class Past:
         return trees.each(lambda x: x.flatten(0, 1), batch)
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors for a checkpoint."""
         rows = {} if self.rows is None else self.rows._asdict()
         return {name: tensor for name, tensor in rows.items() if tensor is not None}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state` left."""
+        """Continue from `state`."""
         self.rows = Kept(**{name: tensor.clone() for name, tensor in state.items()}) if state else None

@@ -1,4 +1,4 @@
-"""The score-function rule: one step along E[A ∇log π], without ratio, clip or second use of the data."""
+"""The score-function rule: one step along E[A ∇log π], without ratio or clipping; every sample is used once."""
 
 from dataclasses import dataclass
 
@@ -14,34 +14,31 @@ from pgcontrol.options import option
 
 
 class Score(Rule):
-    """θ ← θ + α E[A ∇log π(choice)] (Williams 1992, eq. 4; Sutton et al. 2000, theorem 1), once a rollout.
+    """θ ← θ + α E[A ∇log π(choice)] (Williams 1992, eq. 4; Sutton et al. 2000, theorem 1), once per rollout.
 
-    On tasks of a single step with A = r this is reward-weighted maximum likelihood: the same code path, nothing else.
+    For tasks with a single step and A = r, the same code computes reward-weighted maximum likelihood.
     """
 
     @dataclass(frozen=True)
     class Options:
-        """One gradient step a rollout."""
-
-        learning_rate: float = option(1e-3, "step size at the start", above=0)
-        decay: str = option("linear", "how the step size goes to 0 over the run", choices=("linear", "none"))
-        optimiser: str = option("adam", "what makes a step of a gradient", choices=OPTIMISERS)
+        learning_rate: float = option(1e-3, "initial step size", above=0)
+        decay: str = option("linear", "decay of the step size to 0 over the run", choices=("linear", "none"))
+        optimiser: str = option("adam", "optimiser of the policy", choices=OPTIMISERS)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
-        max_grad_norm: float = option(0.5, "the policy's gradient is scaled down to this norm", above=0)
-        normalise_advantage: bool = option(False, "advantages of a rollout get mean 0 and deviation 1")
+        max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
+        normalise_advantage: bool = option(False, "scale a rollout's advantages to mean 0, standard deviation 1")
 
     def set_up(self) -> None:
-        """The optimiser and its step."""
         super().set_up()
-        # one step a rollout is too little to be compiled
+        # not compiled: with one step per rollout, compilation would not pay off
         self.step = GradientStep(self.policy, self.loss, self.options.max_grad_norm, OPTIMISERS[self.options.optimiser])
 
     def loss(self, theta: Tensor, rollout: Rollout, advantage: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """−E[A log π] less the entropy bonus under weights `theta` [P], a scalar, and its metrics.
+        """−E[A log π] minus the entropy bonus, a scalar, and metrics.
 
         Args:
             theta: weights [P].
-            rollout: T x N choices; masked rows count for nothing.
+            rollout: T x N choices; masked rows are ignored.
             advantage: [T, N].
         """
         options, rows = self.options, ~rollout.masked.flatten()
@@ -53,13 +50,13 @@ class Score(Rule):
             weight = normalised(weight, rows)
         count = rows.sum().clamp_min(1)
         policy_loss = -(weight * log_prob).sum() / count
-        with torch.set_grad_enabled(options.entropy_coef > 0):  # a head may have to work for it
+        with torch.set_grad_enabled(options.entropy_coef > 0):  # its gradient can be slow
             entropy = (self.policy.head.entropy(params) * rows).sum() / count
         loss = policy_loss - options.entropy_coef * entropy + prior_cost(self.policy, params, rollout)
         return loss, {"policy_gradient_loss": policy_loss, "entropy_loss": -entropy}
 
     def update(self, rollout: Rollout, estimate: Estimate, progress: float, rng: Generator) -> dict[str, float]:
-        """One step; see `Rule.update`."""
+        """Take one step; see `Rule.update`."""
         policy, rate = self.policy, decayed(self.options, progress)
         theta, adam, metrics = self.step(policy.theta, self.adam, rate, rollout, estimate.advantage)
         theta, fitted = self.fit(theta, rollout, estimate.target, rng)
@@ -69,31 +66,27 @@ class Score(Rule):
         return row | {"train/learning_rate": float(rate), "train/n_updates": int(adam.steps)}
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
-        """Whatever else moves in an update; nothing, where there is no critic."""
+        """Hook for further changes of the weights; this class has no critic and changes nothing."""
         return theta, {}
 
 
 class ScoreAndCritic(Score):
-    """The same step, and a critic fitted beside it on its own."""
+    """The score-function step of the policy, and a separate fit of the critic."""
 
     @dataclass(frozen=True)
     class Options(Score.Options, CriticOptions):
-        """Both."""
+        """Options of the step and of the critic's fit."""
 
     def set_up(self) -> None:
-        """The critic's fit, too."""
         super().set_up()
         self.critic_fit = CriticFit(self.policy, self.options)
 
     def fit(self, theta: Tensor, rollout: Rollout, target: Tensor, rng: Generator) -> Moved:
-        """The critic's fit."""
         return self.critic_fit(theta, rollout, target, rng)
 
     def state(self) -> dict[str, Tensor]:
-        """The optimisers of both."""
         return super().state() | self.critic_fit.state()
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Take both optimisers' states from a checkpoint."""
         super().load_state(state)
         self.critic_fit.load_state(state)

@@ -1,1 +1,1 @@
-"""What a run leaves behind: its config, checkpoints, log and manifest."""
+"""Files of a run: config, checkpoints, log and manifest."""

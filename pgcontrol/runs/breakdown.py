@@ -1,4 +1,4 @@
-"""Files of breakdowns, and `pgcontrol.replay`, which shows one again substep by substep."""
+"""Files of breakdowns, and `pgcontrol.replay`, which repeats a breakdown and shows every substep."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -25,19 +25,20 @@ from pgcontrol.parts import command, require_plugins
 from pgcontrol.runs.load import make_env
 from pgcontrol.text import one_line
 
-FOLDER = "breakdowns"  # of a run folder
+FOLDER = "breakdowns"  # in a run folder
 INTEGRATION = "physics.integration"
 
 
 @dataclass(frozen=True)
 class Replay:
-    """One environment step, made again.
+    """The repetition of an environment step that broke down.
 
     Attributes:
         env: the task.
-        recorded: why the step counted as a breakdown.
-        reproduced: whether it breaks down here, too; `why`: how, or what happens instead.
-        lines: one for each substep: time, and the largest position, velocity and acceleration with its joint.
+        recorded: the recorded reason of the breakdown.
+        reproduced: whether the step breaks down again.
+        why: how it breaks down, or what happens instead.
+        lines: one line per substep: time, and the largest position, velocity and acceleration with their joints.
     """
 
     env: str
@@ -48,14 +49,14 @@ class Replay:
 
 
 def write(run: Path, env_id: str, plugins: Mapping[str, Any], found: Breakdown, first: int) -> str:
-    """Keep a breakdown in a run folder; a line for the user.
+    """Write a breakdown to a file in the run folder. Returns a line for the user.
 
     Args:
         run: the run folder.
         env_id: the task.
-        plugins: what it was made with, as a checkpoint says it.
+        plugins: the plug-ins of the run, in the format of a checkpoint.
         found: the breakdown.
-        first: environment steps of the run before the session in which it happened.
+        first: environment steps of the run before this session.
     """
     step = first + found.played
     line = f"step {step:,}: environment {found.env} was reset, because {found.why}"
@@ -66,21 +67,21 @@ def write(run: Path, env_id: str, plugins: Mapping[str, Any], found: Breakdown, 
     state = {name: tensor.tolist() for name, tensor in found.state.items()}
     about = {"env": env_id, "plugins": dict(plugins), "step": step, "environment": found.env, "why": found.why}
     files.write_json(file, about | {"action": found.action.tolist(), "obs": found.obs.tolist(), "state": state})
-    return f"{line}; to see it: {command('replay', file, plugins=plugins)}"
+    return f"{line}; to replay it: {command('replay', file, plugins=plugins)}"
 
 
 @takes(ReplayOptions)
 def replay(options: ReplayOptions) -> Replay:
-    """Put a task into the state that led to a breakdown, and make the step again.
+    """Set a task to the state that led to a breakdown, and repeat the step.
 
     Raises:
-        InputError: it is no such file, damaged, or of a task that is not here or has changed.
+        InputError: the file is missing, damaged or not a breakdown, or its task does not exist here or has changed.
     """
     kept = _read(options.file)
     require_plugins(kept["plugins"], options.file)
     env = make_env(kept["env"], 1, 0, threads=1)
     if not isinstance(env, TaskVecEnv):
-        raise InputError(f"{options.file}: {kept['env']} cannot be put into a state")
+        raise InputError(f"{options.file}: the state of {kept['env']} cannot be set")
     try:
         tensors, extra = env.state()
         given = {name: torch.tensor(kept["state"][name], dtype=like.dtype) for name, like in tensors.items()}
@@ -90,12 +91,12 @@ def replay(options: ReplayOptions) -> Replay:
             warnings.simplefilter("always")
             step = env.step(action)
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{options.file} does not fit {kept['env']} as it is here: {one_line(error)}") from None
+        raise InputError(f"{options.file} does not fit {kept['env']} as installed here: {one_line(error)}") from None
     lines = _substeps(env, given[INTEGRATION][0].numpy(), action[0].numpy())
     finite = bool(step.obs.isfinite().all() and step.reward.isfinite().all())
     warned = [str(one.message) for one in heard]
     if step.unstable is None and finite:
-        why = f"the step goes well here: reward {float(step.reward[0]):.4g}"
+        why = f"no breakdown here: reward {float(step.reward[0]):.4g}"
     else:
         why = "; ".join(warned) or "observation or reward is infinite or NaN"
     return Replay(kept["env"], kept["why"], step.unstable is not None or not finite, why, lines)
@@ -111,12 +112,12 @@ def _read(file: Path) -> dict[str, Any]:
             if not isinstance(kept[name], kind):
                 raise ValueError(f"{name} is {kept[name]!r}")
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        raise InputError(f"{file} is no record of a breakdown, or damaged: {one_line(error)}") from None
+        raise InputError(f"{file} is not a record of a breakdown, or it is damaged: {one_line(error)}") from None
     return kept
 
 
 def _substeps(env: TaskVecEnv, state: np.ndarray, action: np.ndarray) -> list[str]:
-    """What the simulation does from a state on, up to where MuJoCo would put it back to the model's defaults."""
+    """Simulate from a state until MuJoCo would reset to the model's defaults; one line per substep."""
     model, data = env.task.model, mujoco.MjData(env.task.model)
     flags = model.opt.disableflags
     model.opt.disableflags = flags | mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -138,7 +139,7 @@ def _substeps(env: TaskVecEnv, state: np.ndarray, action: np.ndarray) -> list[st
 
 
 def _largest(model: mujoco.MjModel, name: str, values: np.ndarray) -> str:
-    """The value furthest from 0, or the first that is no number, and the joint that it belongs to."""
+    """The value furthest from 0, or the first infinite or NaN value, and its joint."""
     bad = np.flatnonzero(~np.isfinite(values))
     at = int(bad[0]) if len(bad) else int(np.abs(values).argmax())
     starts = model.jnt_qposadr if name == "qpos" else model.jnt_dofadr

@@ -1,4 +1,4 @@
-"""What can be named: tasks, heads, critics, trunks, tokenizers, algorithms and loggers, ours and those of plug-ins."""
+"""Tables of tasks, heads, critics, trunks, tokenizers, algorithms and loggers, including those of plug-ins."""
 
 import functools
 import sys
@@ -38,10 +38,10 @@ def tasks() -> dict[str, Any]:
 
 
 def name_env(env: Any, more: str = "") -> None:
-    """Check a name that the user gives an environment; of gym:MODULE:ID, the module is a plug-in from here on.
+    """Check the name of an environment. In gym:MODULE:ID, the module is loaded as a plug-in.
 
     Raises:
-        InputError: no such task, or no such module; ends with `more`.
+        InputError: the task or the module does not exist. The message ends with `more`.
     """
     try:
         if str(env).startswith("gym:"):
@@ -54,7 +54,7 @@ def name_env(env: Any, more: str = "") -> None:
 
 
 def settings_of(env: str) -> dict[str, tuple[Any, str]]:
-    """What can be set of a task by `env.NAME`: its value, and what it is; nothing where there is no such task."""
+    """Value and description of each setting `env.NAME` of a task; empty if the task does not exist."""
     try:
         task = pgcontrol_envs.find(env)
     except ValueError:
@@ -64,7 +64,7 @@ def settings_of(env: str) -> dict[str, tuple[Any, str]]:
 
 
 def origin(env: str) -> Any:
-    """What an environment comes from: a task's class, or a module that registers it with Gymnasium; None: unknown."""
+    """The class of a task, or the module that registers a Gymnasium environment; None if it is unknown."""
     if not env.startswith("gym:"):
         return tasks().get(split(env)[0])
     name = GymName.parse(env)
@@ -74,7 +74,7 @@ def origin(env: str) -> Any:
 
 
 def registered(plugin: Plugin) -> set[str]:
-    """The ids of the environments that a plug-in registers with Gymnasium."""
+    """Ids of the environments that a plug-in registers with Gymnasium."""
     homes = {spec.id: _home(spec.entry_point) for spec in gymnasium.registry.values()}
     ours = (plugin.name, plugin.module.__name__)
     return {env_id for env_id, home in homes.items() if any(f"{home}.".startswith(f"{one}.") for one in ours)}
@@ -101,7 +101,7 @@ def algorithms() -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
-# kind of part -> its table
+# tables by kind of part
 KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "task": tasks,
     "head": heads,
@@ -112,27 +112,28 @@ KINDS: dict[str, Callable[[], dict[str, Any]]] = {
     "logger": loggers,
 }
 
-# kinds that an algorithm's row names, and no setting: their base, and the method without which a class is a base, too
+# kinds that are chosen in an algorithm's row, not by a setting: the base class, and the method that concrete classes
+# override
 OF_A_ROW: dict[str, tuple[type, str]] = {"estimator": (Estimator, "__call__"), "rule": (Rule, "update")}
 
 
 def require_loggers(names: Iterable[str]) -> None:
-    """InputError where one of these loggers cannot work here; says what would help."""
+    """Raises InputError if one of these loggers cannot work on this machine; the message says how to fix it."""
     for name in names:
         loggers()[name].require()
 
 
 def name_of(part: Any) -> Any:
-    """The name of a class or of an algorithm's row, known from here on; anything else as it is.
+    """The name of a class or of an algorithm's row, which is registered as well. Other values are returned unchanged.
 
     Raises:
-        InputError: it has no name, or it is defined where other processes cannot find it.
+        InputError: it has no name, or other processes cannot import its module.
     """
     if not isinstance(part, type | Algorithm):
         return part
     name = getattr(part, "id", None) or getattr(part, "name", None)
     if not isinstance(name, str):
-        raise InputError(f"{part!r} has no name: give the class a `name` (a task an `id`)")
+        raise InputError(f"{part!r} has no name: give the class a `name` (for a task: an `id`)")
     if not any(part is known for table in KINDS.values() for known in table().values()):
         homes = [sys.modules[part.__module__]] if isinstance(part, type) else list(sys.modules.values())
         home = next((m for m in homes if m and any(value is part for value in vars(m).values())), homes[0])
@@ -144,20 +145,22 @@ def name_of(part: Any) -> Any:
 
 
 def use_plugin(source: str | Path) -> Plugin:
-    """Load a plug-in and check that its parts have names of their own.
+    """Load a plug-in and check the names of its parts.
 
     Raises:
-        InputError: it cannot be loaded, defines nothing, or a name is taken.
+        InputError: it cannot be loaded, it defines nothing, or a name is taken.
     """
     plugin = parts.use(source)
     if not any(brought(plugin).values()) and not registered(plugin):
         nothing = f"defines no {', no '.join([*KINDS, *OF_A_ROW])}, and registers no Gymnasium environment"
-        raise InputError(f"plug-in {source} {nothing}; all but estimators and rules need a `name` (a task an `id`)")
+        raise InputError(
+            f"plug-in {source} {nothing}; parts need a `name` (tasks: an `id`), except estimators and rules"
+        )
     return plugin
 
 
 def brought(plugin: Plugin) -> dict[str, dict[str, Any]]:
-    """What a plug-in defines: kind -> its parts by name, those of an algorithm's row by the name of their class."""
+    """The parts that a plug-in defines, by kind and name; estimators and rules by the name of their class."""
     found = {kind: {name: p for name, p in table().items() if plugin.owns(p)} for kind, table in KINDS.items()}
     for kind, (base, method) in OF_A_ROW.items():
         whole = (cls for cls in plugin.members(base) if getattr(cls, method) is not getattr(base, method))

@@ -1,4 +1,4 @@
-"""Checkpoints: folders of tensors, and where a run keeps them."""
+"""Checkpoints: folders with tensors, inside the run folder."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +16,7 @@ __all__ = ["MEMORY", "find", "latest", "load", "load_memory", "load_meta", "save
 
 
 def steps_of(folder: Path) -> int:
-    """The environment step in a checkpoint folder's name."""
+    """The environment step, from the name of a checkpoint folder."""
     return int(folder.name.removeprefix("step_"))
 
 
@@ -26,16 +26,16 @@ def is_one(where: Path) -> bool:
 
 
 def find(where: Path) -> list[Path]:
-    """Checkpoint folders of a run folder, oldest first."""
+    """Checkpoint folders of a run folder, the oldest first."""
     named = [f for f in (where / "checkpoints").glob("step_*") if f.name.removeprefix("step_").isdigit()]
     return sorted(named, key=steps_of)
 
 
 def latest(where: Path) -> Path:
-    """A run folder's newest checkpoint, or `where` itself when it is one.
+    """The newest checkpoint of a run folder, or `where` itself if it is a checkpoint.
 
     Raises:
-        InputError: there is none; says what the path is instead.
+        InputError: there is no checkpoint; the message says what was found.
     """
     if is_one(where):
         return where
@@ -44,17 +44,17 @@ def latest(where: Path) -> Path:
     found = find(where)
     if not found:
         if taken(where):
-            raise InputError(f"{where} holds no checkpoint yet: it is in training, and its first is still to come")
-        what = "the run stopped before its first" if (where / "config.yaml").exists() else "it is no run folder"
+            raise InputError(f"{where} holds no checkpoint yet: the run is still training")
+        what = "the run stopped before its first one" if (where / "config.yaml").exists() else "it is not a run folder"
         raise InputError(f"{where} holds no checkpoint: {what}")
     return found[-1]
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and the rest of a checkpoint; see `pgcontrol.machine.tensors.load`.
+    """Tensors and metadata of a checkpoint; see `pgcontrol.machine.tensors.load`.
 
     Raises:
-        InputError: missing or damaged; names the newest older checkpoint of the run that is whole.
+        InputError: it is missing or damaged; the message names the run's newest intact checkpoint before it.
     """
     try:
         return tensors.load(folder)
@@ -66,10 +66,10 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 break
         else:
             raise
-        raise InputError(f"{error}; an older one is whole: {resume}") from None
+        raise InputError(f"{error}; an older checkpoint is intact: {resume}") from None
 
 
 def set_aside(folders: list[Path]) -> None:
-    """Rename checkpoints so that their run no longer counts them: it goes on from before they were made."""
+    """Rename checkpoints so that the run no longer uses them, because it is resumed from an earlier one."""
     for folder in folders:
         folder.rename(files.free(folder.with_name(f"{folder.name}.aside"), "."))

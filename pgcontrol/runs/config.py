@@ -1,4 +1,4 @@
-"""The configuration of a run: frozen, typed, one value for every setting, dumped beside the run."""
+"""The configuration of a run: frozen and typed, with one value for every setting. The run folder holds a copy."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from pgcontrol.parts import plugins_behind, require_plugins
 from pgcontrol.runs import catalog, checkpoint, recommended
 from pgcontrol.text import one_line
 
-# settings of where a run runs, how it is scored and what it leaves to look at: with others it is still the same run
+# settings that do not change what a run learns: where it runs, how it is scored, and which files it writes
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
 TRACELESS += ("score_episodes",)
 
-PEER = "train Stable-Baselines3's PPO in place of ours, with these settings, or as it is shipped"
-LOGGER = "where metrics go beside metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
+PEER = "train Stable-Baselines3's PPO instead, with these settings or with its own defaults"
+LOGGER = "loggers in addition to metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of the learner chosen by name, with its options: `head` and `head.X` together."""
+    """A part of the learner that is chosen by name, and its options: `head` and `head.X`."""
 
     name: str
     options: Any
@@ -32,52 +32,54 @@ class Part:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Every value of a run. Made by `configure`, which knows the recommended ones."""
+    """All settings of a run. `configure` creates it and fills in the recommended values."""
 
     env: str = option(REQUIRED, "task id, or gym:ID for any Gymnasium environment with Box spaces")
-    seed: int = option(0, "everything random in a run follows from it", least=0, most=2**63 - 1)
+    seed: int = option(0, "seed of all random numbers in a run", least=0, most=2**63 - 1)
     total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1, most=10**11)
-    num_envs: int = option(16, "N: environments stepped together", least=1, most=65_536)
+    num_envs: int = option(16, "N: number of parallel environments", least=1, most=65_536)
     env_workers: int = option(
-        0, "processes that step a gym: environment's copies; 0: the one that trains", least=0, most=256
+        0, "worker processes that step a gym: environment; 0: the training process does it", least=0, most=256
     )
     rollout_steps: int = option(128, "T: choices per environment between updates", least=1, most=10**8)
     hidden: tuple[int, ...] = option((64, 64), "sizes of the policy's hidden layers", least=1, most=65_536)
     critic_hidden: tuple[int, ...] = option(
-        (64, 64), "of the critic's; unless said, the policy's", least=1, most=65_536
+        (64, 64), "sizes of the critic's hidden layers; default: the policy's", least=1, most=65_536
     )
-    symmetric: bool = option(False, "a policy as symmetric as the task: it answers a mirrored observation mirrored")
+    symmetric: bool = option(False, "make the policy symmetric: mirrored observations give mirrored actions")
     noise_beta: float = option(
-        0.0, "β: training's choices are random with a spectrum of 1/f^β in time; 0: white, 1: pink", least=0, most=2
+        0.0, "β of coloured exploration noise, with spectrum 1/f^β; 0: white, 1: pink", least=0, most=2
     )
-    scale_reward: bool = option(True, "divide rewards by the deviation of the discounted return")
+    scale_reward: bool = option(True, "divide rewards by the standard deviation of the discounted return")
     average_from: float | None = option(
-        None, "share of the budget from which weights are averaged, for evaluation and export", least=0, below=1
+        None, "fraction of the budget after which weights are averaged, for evaluation and export", least=0, below=1
     )
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
-    eval_episodes: int = option(10, "episodes of an evaluation", least=1, most=100_000)
+    eval_episodes: int = option(10, "episodes per evaluation", least=1, most=100_000)
     score_episodes: int = option(
-        0, "episodes that score the final policy, from start states common to all runs; 0: none", least=0, most=10**6
+        0, "episodes to score the final policy, with start states common to all runs; 0: none", least=0, most=10**6
     )
-    video: bool = option(True, "every evaluation leaves a clip in videos/")
-    video_seconds: float = option(10.0, "length of those clips", above=0)
-    video_overlay: bool = option(False, "show the action distribution of every joint beside the scene")
+    video: bool = option(True, "record a clip of every evaluation in videos/")
+    video_seconds: float = option(10.0, "length of the clips in seconds", above=0)
+    video_overlay: bool = option(False, "show the action distribution of every joint next to the scene")
     checkpoint_every: int = option(
-        100_000, "steps between checkpoints; unless said, at most a tenth of all", least=1, most=10**11
+        100_000, "environment steps between checkpoints; default: at most a tenth of total_steps", least=1, most=10**11
     )
-    on_collapse: str = option("off", "when the log suspects a collapse of σ", choices=("off", "warn", "widen", "stop"))
-    compile: str = option("auto", "compile the gradient step; auto: of a long run", choices=("auto", "on", "off"))
-    threads: int = option(0, "physics threads; 0: as many as a short measurement finds worth it", least=0, most=1024)
-    prior: str | None = option(None, "run or clone to start from: its policy, its normaliser, its head's settings")
-    prior_std: float | None = option(None, "deviation of each mode to start with, instead of the prior's", above=0)
+    on_collapse: str = option(
+        "off", "what to do if a collapse of σ is suspected", choices=("off", "warn", "widen", "stop")
+    )
+    compile: str = option("auto", "compile the gradient step; auto: if the run is long", choices=("auto", "on", "off"))
+    threads: int = option(0, "physics threads; 0: chosen by a short measurement", least=0, most=1024)
+    prior: str | None = option(None, "run or clone to start from, with its policy, normaliser and head settings")
+    prior_std: float | None = option(None, "standard deviation of each mode at the start; none: the prior's", above=0)
     prior_warmup: int = option(
-        6_000, "environment steps that only the critic learns from, under a prior", least=0, most=10**11
+        6_000, "with a prior: environment steps during which only the critic learns", least=0, most=10**11
     )
-    prior_kl: float = option(0.1, "what a nat of KL(policy || prior) costs, beside advantages of deviation 1", least=0)
-    prior_kl_until: float = option(0.1, "share of the budget by which that cost has gone to 0, linearly", above=0)
-    prior_margin: float = option(0.2, "a return this share below the prior's own is told as an alarm", above=0)
+    prior_kl: float = option(0.1, "coefficient of KL(policy || prior); advantages have standard deviation 1", least=0)
+    prior_kl_until: float = option(0.1, "fraction of the budget over which prior_kl decays linearly to 0", above=0)
+    prior_margin: float = option(0.2, "warn when the return falls this fraction below the prior's", above=0)
     peer: str = option("none", PEER, choices=("none", "sb3", "sb3-as-shipped"))
-    run_dir: str | None = option(None, "run folder, which must not exist; none: a new one under runs/")
+    run_dir: str | None = option(None, "run folder, must not exist yet; none: a new one under runs/")
     logger: tuple[str, ...] = option((), LOGGER, part=catalog.loggers)
     head: Part
     algorithm: Part
@@ -87,11 +89,11 @@ class Config:
 
     @property
     def method(self) -> str:
-        """What makes the policy: the algorithm's name."""
+        """The algorithm's name; a CloneConfig has "clone" here."""
         return self.algorithm.name
 
 
-# which parts are chosen by name: the table they are in, and the default where the algorithm's row says none
+# parts that are chosen by name: their table, and the default if the algorithm's row has none
 PARTS = {
     "head": (catalog.heads, "gaussian"),
     "algorithm": (catalog.algorithms, "ppo"),
@@ -107,15 +109,15 @@ OWN = " (to use your own: --plugin FILE.py)"
 def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     """A checked Config from dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
 
-    What is not said comes from the prior, if one is named, else from what the algorithm's row recommends, else from
-    the recommendations for the task and the head, else from the defaults.
+    A missing setting gets its value from the first of these that has one: the prior, the recommendations of the
+    algorithm's row, the recommendations for the task and the head, the defaults.
 
     Args:
-        settings: dotted.
-        together: refuse also what is right by itself and cannot work together, such as minibatches above a rollout.
+        settings: dotted settings.
+        together: also check that the settings fit each other, for example that a minibatch fits into a rollout.
 
     Raises:
-        InputError: one line that names the setting, its value and what would do.
+        InputError: one line with the setting, its value and what is valid.
     """
     if not isinstance(settings, Mapping):
         raise InputError(f"settings = {settings!r:.80}: must be a mapping, such as {{'env': 'Hopper-v5'}}")
@@ -129,12 +131,12 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
         raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
     catalog.name_env(env, OWN)
     known = _keys(Config, classes, settings)
-    # a recommendation may speak of options that this head or algorithm does not have
+    # recommendations may contain options that this head or algorithm does not have
     advised = {key: value for key, value in recommended.of(str(env), names["head"]).items() if key in known}
     merged = advised | row.recommended | settings
 
     config = Config(**read_settings(Config, merged, names, classes))
-    if "checkpoint_every" not in merged:  # ten moments to look back on, of a short run, too
+    if "checkpoint_every" not in merged:  # so that short runs have ten checkpoints as well
         tenth = max(config.total_steps // 10, 1)
         config = dataclasses.replace(config, checkpoint_every=min(config.checkpoint_every, tenth))
     if together:
@@ -143,38 +145,38 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
 
 
 def with_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted settings whose `env` has what is set of it, `env.KEY`, within its name.
+    """Move the settings `env.KEY` into the name of the environment, `env`.
 
     Raises:
-        InputError: the environment is not named, or JSON cannot hold the value.
+        InputError: `env` is missing, or JSON cannot represent a value.
     """
-    said = {key: value for key, value in settings.items() if key.startswith("env.")}
-    rest = {key: value for key, value in settings.items() if key not in said}
-    if not said:
+    given = {key: value for key, value in settings.items() if key.startswith("env.")}
+    rest = {key: value for key, value in settings.items() if key not in given}
+    if not given:
         return rest
     if rest.get("env") is None:
-        raise InputError(f"{', '.join(said)}: name the env that they are to be set of")
+        raise InputError(f"{', '.join(given)}: set env as well; these are settings of an environment")
     try:
         name, args = names.split(str(rest["env"]))
-        for key, value in said.items():
+        for key, value in given.items():
             args[key.removeprefix("env.")] = names.read_value(value) if isinstance(value, str) else value
         return rest | {"env": names.join(name, args)}
     except (TypeError, ValueError) as error:
-        raise InputError(f"{', '.join(said)}: {error}") from None
+        raise InputError(f"{', '.join(given)}: {error}") from None
 
 
 def _critic_like_policy(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The critic's network is what is said of the policy's, unless something is said of it."""
+    """Use the settings of the policy's network for the critic's, except those that are given for the critic."""
     alike = {"hidden"} if "critic_trunk" in settings else {"hidden", "trunk"}
     theirs = {f"critic_{key}": value for key, value in settings.items() if key.split(".")[0] in alike}
     return dict(settings) | theirs | {key: settings[key] for key in theirs if key in settings}
 
 
 def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run takes over from the prior that it names: its head, the network's sizes, whether it is symmetric.
+    """The settings that a run takes from its prior: the head, the network's sizes, `symmetric`.
 
     Raises:
-        InputError: no policy there, while something needs to be known of it.
+        InputError: the prior has no policy, and its settings are needed.
     """
     prior = settings.get("prior")
     if prior is None or str(prior).lower() in ("none", "null"):
@@ -186,11 +188,11 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
         network = {"trunk": dict(spec.get("trunk", {"name": "mlp"})), "hidden": tuple(spec["hidden"])}
         network["symmetric"] = bool(spec.get("mirror"))
         taken = flat({"head": dict(spec["head"])} | network)
-    except (InputError, KeyError, TypeError, OSError) as error:  # the last of names that are too long
-        if {"head", "hidden"} <= settings.keys():  # a run that goes on has what it needs of it in its checkpoint
+    except (InputError, KeyError, TypeError, OSError) as error:  # OSError: the name is too long
+        if {"head", "hidden"} <= settings.keys():  # a resumed run has the rest in its checkpoint
             return {}
         raise InputError(f"prior = {prior!r}: {error}") from None
-    if settings.get("head", taken["head"]) != taken["head"]:  # refused by name where the two meet
+    if settings.get("head", taken["head"]) != taken["head"]:  # `Prior.begin` refuses it and names the difference
         return flat(network)
     return taken
 
@@ -198,16 +200,16 @@ def of_prior(settings: Mapping[str, Any]) -> dict[str, Any]:
 def read_settings(
     config: type, settings: Mapping[str, Any], names: Mapping[str, str], classes: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Checked values of a config, its parts among them, from dotted settings.
+    """The checked values of a config, including its parts, from dotted settings.
 
     Args:
         config: the dataclass.
         settings: dotted settings.
-        names: which part is chosen: part -> name.
-        classes: the chosen parts' classes.
+        names: the names of the chosen parts, by kind of part.
+        classes: their classes.
 
     Raises:
-        InputError: one line that names the setting, its value and what would do.
+        InputError: one line with the setting, its value and what is valid.
     """
     known = _keys(config, classes, settings)
     groups = {part: dict[str, Any]() for part in ("", *classes)}
@@ -225,27 +227,27 @@ def read_settings(
 
 
 def read_part(part: str, name: str, cls: Any, options: Mapping[str, Any]) -> Part:
-    """A part of a class, with checked options.
+    """A part with checked options.
 
     Raises:
-        InputError: names the option, its value and what would do.
+        InputError: one line with the option, its value and what is valid.
     """
     options_type = composed(cls.Options, options)
     return Part(name, options_type(**read_options(options_type, options, f"{part}.")))
 
 
 def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str | None]]:
-    """The plug-ins that a config's task and parts come from, as `plugins_behind` notes them.
+    """The plug-ins that define a config's task and parts, in the format of `plugins_behind`.
 
     Args:
         config: a Config or a CloneConfig.
-        algorithm: the algorithm and the loggers count, too; not for what a policy is made of.
+        algorithm: include the algorithm and the loggers, which a policy does not need.
     """
     chosen = {part: getattr(config, part) for part in PARTS if hasattr(config, part)}
     if not algorithm:
         chosen.pop("algorithm", None)
     classes = [PARTS[part][0]()[one.name] for part, one in chosen.items()]
-    for one in chosen.values():  # and the parts that options name, such as a tokenizer
+    for one in chosen.values():  # parts that are named in options, such as a tokenizer
         named = [f for f in dataclasses.fields(one.options) if f.metadata.get("part")]
         classes += [f.metadata["part"]()[getattr(one.options, f.name)] for f in named]
     classes += [catalog.loggers()[name] for name in config.logger] if algorithm else []
@@ -253,24 +255,24 @@ def plugins_of(config: Any, algorithm: bool = True) -> dict[str, dict[str, str |
 
 
 def _keys(config: type, classes: Mapping[str, Any], settings: Mapping[str, Any]) -> set[str]:
-    """What can be set of a config whose parts are of these classes."""
+    """The names of all settings of a config with parts of these classes."""
     keys = {f.name for f in dataclasses.fields(config) if f.metadata} | {*classes}
     keys |= {f"env.{name}" for name in catalog.settings_of(str(settings.get("env")))}
     for part, cls in classes.items():
-        said = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
-        keys |= {f"{part}.{f.name}" for f in dataclasses.fields(composed(cls.Options, said))}
+        given = {key.removeprefix(f"{part}."): value for key, value in settings.items() if key.startswith(f"{part}.")}
+        keys |= {f"{part}.{f.name}" for f in dataclasses.fields(composed(cls.Options, given))}
     return keys
 
 
-# options of tokenizers that token heads had once, whatever the tokenizer: none said nothing
+# older files have these options of tokenizers for every tokenizer; the value none has no meaning
 OLDER = ("head.codes", "head.levels", "head.length", "head.scale")
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as dotted ones; `head: {name: binned, bins: 11}` becomes `head`, `head.bins`.
+    """Convert nested settings to dotted ones: `head: {name: binned, bins: 11}` becomes `head`, `head.bins`.
 
     Raises:
-        InputError: what the caller gives is no mapping.
+        InputError: `tree` is not a mapping.
     """
     if not isinstance(tree, Mapping):
         raise InputError(f"settings = {one_line(repr(tree), 100)}: must be a mapping, such as {{'env': 'Hopper-v5'}}")
@@ -287,7 +289,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(config: Any) -> dict[str, Any]:
-    """A frozen config as plain nested values, for YAML."""
+    """Convert a config to plain nested values, for YAML."""
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     parts = {name: part for name, part in values.items() if isinstance(part, Part)}
     values |= {name: {"name": part.name} | dataclasses.asdict(part.options) for name, part in parts.items()}
@@ -298,11 +300,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Dotted settings from a YAML file.
 
     Raises:
-        InputError: no such file, or not a mapping of settings.
+        InputError: the file does not exist, or does not hold a mapping of settings.
     """
     return flat(yaml_file.read(path, "settings such as `env: HalfCheetah-v5`, one a line"))
 
 
 def yaml_of(config: Any) -> str:
-    """A config as YAML, every value as run."""
+    """A config as YAML, with all values."""
     return yaml.safe_dump(nested(config), sort_keys=False)

@@ -1,4 +1,4 @@
-"""`pgcontrol.evaluate`: returns of the policy of a run, or of another agent in the same task."""
+"""`pgcontrol.evaluate`: returns of a run's policy, or of another agent in the same task."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from pgcontrol.runs.load import env_to_play, load_with_meta
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What was played.
+    """Results of an evaluation.
 
     Attributes:
-        checkpoint: whose policy it was, or whose task.
+        checkpoint: the checkpoint of the policy, or the one that gave the task.
         env: the task.
-        seed: episode i began from seed + i.
-        agents: by name (`mode` and `sampled`, or `random`, or `zero`): returns [N], lengths [N] and routes of episodes.
+        seed: episode i starts from seed + i.
+        agents: returns [N], lengths [N] and routes of episodes, by agent: `mode` and `sampled`, `random`, or `zero`.
     """
 
     checkpoint: Path
@@ -29,11 +29,11 @@ class EvaluationResult:
     agents: dict[str, EpisodeResults]
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """By agent: mean return, its interval, deviation, mean length and so on, by the names that logs have."""
+        """Mean return, its interval, standard deviation, mean length and so on, by agent and by the names in logs."""
         return {name: play.summary(played, "") for name, played in self.agents.items()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row an episode, as `pandas.DataFrame` takes them; `route`: the number of the one it took, or -1."""
+        """One row per episode, for `pandas.DataFrame`; `route` is the number of the route taken, or -1."""
         rows = []
         for name, played in self.agents.items():
             for i, (total, length) in enumerate(zip(played.returns.tolist(), played.lengths.tolist(), strict=True)):
@@ -44,10 +44,10 @@ class EvaluationResult:
 
 @takes(EvaluateOptions)
 def evaluate(options: EvaluateOptions) -> EvaluationResult:
-    """Play the newest policy of a run by mode and by samples, or another agent, from the same start states.
+    """Evaluate the mode and the samples of a run's newest policy, or another agent, from the same start states.
 
     Raises:
-        InputError: no policy there, or a setting is wrong.
+        InputError: there is no policy, or a setting is invalid.
     """
     return played(options.run, options.episodes, options.seed, options.agent)
 
@@ -55,7 +55,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
 def played(
     run: Path, episodes: int, seed: int = EVALUATION_SEED, agent: str = "policy", threads: int = 0
 ) -> EvaluationResult:
-    """`evaluate`, on so many threads of the physics; 0: one per logical CPU. Results do not depend on it."""
+    """As `evaluate`, with `threads` physics threads; 0: one per logical CPU. The results do not depend on it."""
     folder = checkpoint.latest(run)
     policy, meta = load_with_meta(folder)
     env = env_to_play(meta["policy"]["env"], episodes, seed, threads)

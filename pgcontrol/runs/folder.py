@@ -28,11 +28,11 @@ PACKAGES = ("pgcontrol", "mujoco", "gymnasium", "torch", "numpy")
 
 
 class RunFolder:
-    """Paths of a run and the few words about it in `manifest.json`."""
+    """Paths of a run, and its `manifest.json`."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.made: list[Path] = []  # the folders around it that were made for it
+        self.made: list[Path] = []  # parent folders that `create` made
         self.config_file = path / "config.yaml"
         self.metrics_file = path / "metrics.jsonl"
         self.manifest_file = path / "manifest.json"
@@ -41,16 +41,16 @@ class RunFolder:
 
     @classmethod
     def create(cls, config: Config | CloneConfig) -> Self:
-        """Make the folder a config asks for.
+        """Create the run folder of a config.
 
         Raises:
-            InputError: it exists already, and nothing in it is touched; or a logger of the config cannot work here.
+            InputError: it exists already (then it stays unchanged), or a logger cannot work on this machine.
         """
         catalog.require_loggers(config.logger)
         path = Path(config.run_dir) if config.run_dir else _fresh_name(config)
         if path.exists():
             run, before = (path / "config.yaml").exists(), cls(path).command("resume")
-            advice = f"go on with `{before}`, or name another" if run else "name one that does not"
+            advice = f"resume it with `{before}`, or choose another folder" if run else "choose another folder"
             raise InputError(f"run_dir {path} exists already; {advice}")
         missing = [folder for folder in path.parents if not folder.exists()]
         try:
@@ -70,42 +70,42 @@ class RunFolder:
         """An existing run folder.
 
         Raises:
-            InputError: it is none; says what is missing.
+            InputError: `path` is not a run folder; the message says what is missing.
         """
         folder = cls(path)
         if not folder.config_file.exists():
             why = "has no config.yaml" if path.exists() else "does not exist"
-            raise InputError(f"{path} is no run folder: it {why}")
+            raise InputError(f"{path} is not a run folder: it {why}")
         return folder
 
     @classmethod
     def of(cls, where: Path) -> Self:
-        """The run folder `where`, or the one that the checkpoint `where` belongs to; see `open`."""
+        """The run folder `where`, or the run folder of the checkpoint `where`; see `open`."""
         return cls.open(where.parent.parent if checkpoint.is_one(where) else where)
 
     @contextmanager
     def alone(self) -> Generator[Self]:
-        """This folder, for who trains in it: two at a time would write over each other. Clears what a killed one left.
+        """Lock the folder for training, so that only one process writes to it. Removes what a killed process left.
 
         Raises:
-            InputError: another process does.
+            InputError: another process has locked it.
         """
         with alone(self.path, f"{self.path}: another process is training in this run folder"):
             files.clear(self.path)
             yield self
 
     def loggers(self, config: Config | CloneConfig, start: int) -> dict[str, Callable[[], Logger]]:
-        """What opens each logger of a run that goes on from step `start`, by name; TensorBoard is always one."""
+        """Functions that open the loggers of a run from step `start` on, by name. TensorBoard is always included."""
         table, ids = catalog.loggers(), self.manifest().get("loggers", {})
         names = dict.fromkeys(("tensorboard", *config.logger))
         settings = flat(nested(config))
         return {n: functools.partial(table[n], LoggedRun(self.path, settings, start, ids.get(n))) for n in names}
 
     def settings(self) -> dict[str, Any]:
-        """What config.yaml says, of a training or of a clone; both have an `env`, a `head` and a `seed`.
+        """Dotted settings from config.yaml, of a training or a clone. Both have `env`, `head` and `seed`.
 
         Raises:
-            InputError: it is damaged, or somebody has changed it.
+            InputError: the file is damaged or has been edited.
         """
         settings, written = read_yaml(self.config_file), self.manifest().get("config")
         if written not in (None, files.checksum(files.plain(self.config_file).read_bytes())):
@@ -115,11 +115,11 @@ class RunFolder:
 
     @property
     def cloned(self) -> bool:
-        """Whether it was fitted to a dataset, not trained."""
+        """Whether the run is a clone."""
         return "dataset" in self.settings()
 
     def config(self) -> Config:
-        """The config as run; InputError when it is a clone's."""
+        """The config of the run. Raises InputError if the run is a clone."""
         require_plugins(self.manifest().get("plugins", {}), self.path)
         settings = self.settings()
         require_named(str(settings.get("env")))
@@ -128,21 +128,21 @@ class RunFolder:
         return configure(settings)
 
     def use_of_clone(self) -> str:
-        """What can be done with the clone that is here, in one line."""
+        """One line for the user: what can be done with this clone."""
         settings = self.settings()
         then = command("train", settings["env"], "--prior", self.path, plugins=self.manifest().get("plugins", {}))
-        return f"{self.path} is a clone, fitted to {settings['dataset']}; to train on from it: {then}"
+        return f"{self.path} is a clone, fitted to {settings['dataset']}; to train from it: {then}"
 
     def command(self, verb: str, *words: object) -> str:
-        """A command about this run, as a user types it."""
+        """A pgcontrol command for this run, as a user types it."""
         return command(verb, self.path, *words, plugins=self.manifest().get("plugins", {}))
 
     def manifest(self) -> dict[str, Any]:
-        """What `manifest.json` says, or nothing when it is missing or damaged."""
+        """Contents of `manifest.json`; empty if it is missing or damaged."""
         return files.read_json(self.manifest_file)
 
     def write_manifest(self, **values: Any) -> None:
-        """Add to `manifest.json`, replacing it whole. A damaged one is kept under another name."""
+        """Add values to `manifest.json`; the file is replaced atomically. A damaged file is kept under another name."""
         if self.manifest_file.exists() and not self.manifest():
             kept = files.free(self.manifest_file.with_name("manifest.json.damaged"), ".")
             self.manifest_file.rename(kept)
@@ -150,25 +150,25 @@ class RunFolder:
         files.write_json(self.manifest_file, self.manifest() | values)
 
     def write_config(self, config: Config | CloneConfig) -> None:
-        """Write `config.yaml`, and its checksum into the manifest."""
+        """Write `config.yaml`, and add its checksum to the manifest."""
         files.replace({self.config_file: (text := yaml_of(config))})
         self.write_manifest(config=files.checksum(text))
 
     def discard(self) -> None:
-        """Remove the folder of a run that never began, and those that were made for it."""
+        """Remove the folder of a run that never began, and the parent folders that `create` made."""
         shutil.rmtree(self.path)
         for folder in self.made:
-            with suppress(OSError):  # it has become the home of others
+            with suppress(OSError):  # it holds other files by now
                 folder.rmdir()
 
     def forget(self, *names: str) -> None:
-        """Remove files of the folder that begin so: they speak of an earlier state of the run."""
+        """Remove files whose names start with one of `names`, because they describe an earlier state of the run."""
         for file in self.path.iterdir():
             if file.name.startswith(names) and file.is_file():
                 file.unlink()
 
     def checkpoint(self, steps: int) -> Path:
-        """The folder of the checkpoint at an environment step."""
+        """The checkpoint folder for an environment step."""
         return self.path / "checkpoints" / f"step_{steps:09d}"
 
 
@@ -189,9 +189,9 @@ def _provenance() -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """Revision of the source tree the package runs from, `+` behind it when the tree has changes; None outside git."""
+    """Git revision of the source tree, followed by `+` if it has uncommitted changes; None outside git."""
     here = Path(__file__).parent
-    code = (str(here.parent), str(here.parents[1] / "envs"))  # results of experiments change while runs are made
+    code = (str(here.parent), str(here.parents[1] / "envs"))  # only code: files of experiments change during runs
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=5, check=True).stdout

@@ -1,4 +1,4 @@
-"""From a checkpoint to a policy: what `load`, evaluation, video and export build on."""
+"""Load policies from checkpoints, and create their environments."""
 
 import dataclasses
 import functools
@@ -24,17 +24,17 @@ from pgcontrol.runs.config import PARTS, Config, Part, flat, nested, read_part
 from pgcontrol.text import one_line
 from pgcontrol.trunks.base import Trunk
 
-# what a policy is made of: the algorithm is no part of it
+# parts of a policy: all except the algorithm
 TABLES = {part: table for part, (table, _) in PARTS.items() if part != "algorithm"}
 
-AVERAGE = "average"  # a checkpoint's tensor of mean weights [P], of runs with `average_from`
+AVERAGE = "average"  # name of the tensor of mean weights [P] in checkpoints of runs with `average_from`
 
-# episodes played side by side: a copy of Humanoid-v5 takes 16 MB of address space, with Gymnasium 28 MB
+# episodes that are played in parallel: Humanoid-v5 takes 16 MB of address space per environment, with Gymnasium 28 MB
 AT_ONCE = 128
 
 
 def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dict[str, Any]:
-    """What a policy is made of, as JSON values; `shapes` only where they are not flat."""
+    """The specification of a policy, as JSON values. It has `shapes` only if observations or actions are not flat."""
     made_of = {"env", "hidden", "critic_hidden", *TABLES}
     spec = {name: value for name, value in nested(config).items() if name in made_of}
     spec |= {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
@@ -43,15 +43,15 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     if config.symmetric:
         mirror = env.task.mirror() if env.task else None
         if mirror is None:
-            raise InputError(f"symmetric = True: {config.env} does not say how it is mirrored (Task.mirror)")
+            raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
         spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]
-    return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals what a checkpoint gives back
+    return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals the spec in a checkpoint
 
 
 def whole(spec: dict[str, Any]) -> dict[str, Any]:
-    """A spec with what older ones leave unsaid: layers of tanh, and a critic's network like the policy's."""
+    """Add what specs in older checkpoints lack: tanh layers, and a critic network like the policy's."""
     spec = _filled(spec)
-    for part in TABLES:  # with every option, in the order of today
+    for part in TABLES:  # with every option, in the current order
         chosen, _ = _part(part, spec[part])
         spec[part] = json.loads(json.dumps({"name": chosen.name} | dataclasses.asdict(chosen.options)))
     return spec
@@ -64,17 +64,17 @@ def _filled(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _part(part: str, kept: Mapping[str, Any]) -> tuple[Part, Any]:
     """A part of a spec, and its class."""
-    said = {key.removeprefix(f"{part}."): value for key, value in flat({part: kept}).items()}
-    name = said.pop(part)
+    given = {key.removeprefix(f"{part}."): value for key, value in flat({part: kept}).items()}
+    name = given.pop(part)
     cls = pick(part, name, TABLES[part]())
-    return read_part(part, name, cls, said), cls
+    return read_part(part, name, cls, given), cls
 
 
 def make_policy(spec: dict[str, Any], seed: int) -> Policy:
-    """The policy that a `policy_spec` of any age describes, its weights drawn from `seed` alone.
+    """Create the policy of a `policy_spec`, also of an older version. The initial weights depend only on `seed`.
 
     Raises:
-        InputError: a setting does not fit, or torch is to compute in another dtype than float32.
+        InputError: a setting is invalid, or torch's default dtype is not float32.
     """
     if (dtype := torch.get_default_dtype()) != torch.float32:
         raise InputError(f"torch's default dtype is {dtype}; policies need torch.set_default_dtype(torch.float32)")
@@ -84,7 +84,7 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
     options = {part: chosen.options for part, (chosen, _) in parts.items()}
     size, hidden, critic_hidden = spec["obs_size"], spec["hidden"], spec["critic_hidden"]
     privileged = spec.get("privileged", 0)
-    seen = size + privileged  # by the critic
+    seen = size + privileged  # inputs of the critic
     with seeded(seed):
         bounds = torch.tensor(spec["low"]), torch.tensor(spec["high"])
         head = classes["head"](Trunk.features(size, hidden), *bounds, options["head"])
@@ -94,13 +94,13 @@ def make_policy(spec: dict[str, Any], seed: int) -> Policy:
         def critic_trunk() -> Trunk:
             try:
                 return classes["critic_trunk"](seen, critic_hidden, options["critic_trunk"])
-            except InputError as error:  # of sizes that it calls `hidden`
+            except InputError as error:  # the trunk calls its sizes `hidden`
                 raise InputError(f"critic_{error}") from None
 
         mirror = Mirror(*spec["mirror"]) if spec.get("mirror") else None
         if mirror and not head.mirrors():
             able = ", ".join(name for name, cls in TABLES["head"]().items() if cls.mirrors())
-            raise InputError(f"symmetric = True: head {head.name!r} cannot mirror what it says; these can: {able}")
+            raise InputError(f"symmetric = True: head {head.name!r} does not define `mirror`; these heads do: {able}")
         policy = Policy(size, trunk, head, critic_trunk, critic, privileged, mirror)
     if shapes := spec.get("shapes"):
         policy.shapes = Shapes(tuple(shapes[0]), tuple(shapes[1]), shapes[2])
@@ -111,7 +111,7 @@ def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
     """Copy a checkpoint's weights and normaliser into a policy.
 
     Raises:
-        InputError: tensors are missing or of other shapes; names the first.
+        InputError: tensors are missing or have other shapes; the message names the first one.
     """
     state = policy.state_dict()
     for name, tensor in state.items():
@@ -123,7 +123,7 @@ def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
 
 
 def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0, workers: int = 0) -> pgcontrol_envs.VecEnv:
-    """A VecEnv; what the user got wrong becomes an InputError, as does a module that nobody has named here."""
+    """Create a VecEnv. Raises InputError for an invalid name or setting, or if a plug-in has not been loaded."""
     try:
         require_named(env_id)
         return pgcontrol_envs.make(env_id, num_envs, seed, threads, workers)
@@ -139,9 +139,9 @@ def env_to_play(
     workers: int = 0,
     spare: pgcontrol_envs.VecEnv | None = None,
 ) -> pgcontrol_envs.VecEnv:
-    """A VecEnv to play episodes in: a copy for each, at most `AT_ONCE`; `evaluate.episodes` plays the rest after them.
+    """A VecEnv for playing episodes: one environment per episode, at most `AT_ONCE`.
 
-    Of an environment that a process can hold once, it is one or `spare`.
+    If a process can hold the environment only once, this is `spare`, or one new environment if there is no `spare`.
 
     Raises:
         InputError: see `make_env`.
@@ -155,12 +155,12 @@ def env_to_play(
 
 
 def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
-    """The policy of a run folder (its newest checkpoint) or of one checkpoint folder, and what its meta.json says.
+    """The policy and the contents of meta.json of a checkpoint folder, or of a run folder's newest checkpoint.
 
-    Its weights are the averaged ones, where the run averages them.
+    The policy has averaged weights if the run averages them.
 
     Raises:
-        InputError: nothing there to load; one line that says why.
+        InputError: there is nothing to load; one line gives the reason.
     """
     folder = checkpoint.latest(Path(where))
     tensors, meta = checkpoint.load(folder)
@@ -170,8 +170,8 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
         policy = make_policy(meta["policy"], seed=0)
     except InputError:
         raise
-    except Exception as error:  # values of a wrong type end in whatever the parts raise
-        why = f"meta.json does not say what the policy is made of ({type(error).__name__}: {one_line(error)})"
+    except Exception as error:  # values of a wrong type can raise any exception
+        why = f"meta.json does not describe a policy ({type(error).__name__}: {one_line(error)})"
         raise InputError(f"{folder} is damaged: {why}") from None
     restore(policy, tensors, folder)
     if (mean := tensors.get(AVERAGE)) is not None:
@@ -182,18 +182,18 @@ def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:
 
 
 def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """A policy has no more weights than its tensors have numbers, which is known before memory is taken for it."""
+    """Check, before memory is allocated, that the policy has no more weights than its tensors have numbers."""
     numbers = sum(tensor.numel() for name, tensor in tensors.items() if name.startswith("policy."))
     inputs = spec["obs_size"] + spec.get("privileged", 0)
     widest = max(inputs, len(spec["low"]), *spec["hidden"], *spec.get("critic_hidden", ()))
     if widest > numbers:
-        raise ValueError(f"a layer of {widest} units, while all its tensors have {numbers} numbers")
+        raise ValueError(f"a layer of {widest} units, but all tensors together have {numbers} numbers")
     filled = _filled(dict(spec))
     chosen, kind = _part("trunk", filled["trunk"])
     if (weights := kind.weights(spec["obs_size"], spec["hidden"], chosen.options)) > numbers:
-        raise ValueError(f"a network of {weights} weights, while all its tensors have {numbers} numbers")
+        raise ValueError(f"a network of {weights} weights, but all tensors together have {numbers} numbers")
 
 
 def load(where: str | Path) -> Policy:
-    """The policy alone; see `load_with_meta`."""
+    """The policy of a run folder or checkpoint; see `load_with_meta`."""
     return load_with_meta(where)[0]

@@ -1,4 +1,4 @@
-"""The log of a run: metrics.jsonl and TensorBoard always, other loggers where asked, and what the terminal shows."""
+"""The log of a run: metrics.jsonl, TensorBoard, other loggers if requested, and the progress in the terminal."""
 
 import json
 import math
@@ -18,25 +18,25 @@ from pgcontrol.machine import files
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.text import one_line, short, visible
 
-# what the terminal shows of a row
+# metrics that the terminal shows
 SHOWN = {"nll": "train/nll", "held out": "eval/nll", "return": "rollout/ep_rew_mean", "length": "rollout/ep_len_mean"}
 SHOWN |= {"std": "train/std", "entropy": "train/entropy_loss", "steps/s": "time/fps"}
-TAIL = 2**16  # bytes of a metrics.jsonl that hold its last row, some 2 kB, and what may lie broken behind it
+TAIL = 2**16  # bytes at the end of metrics.jsonl; they hold the last row (about 2 kB) and possible damage after it
 
 
 class MetricsLog:
-    """One JSON row an update, and the same numbers to loggers. The x axis is environment steps.
+    """Writes one JSON row per update, and the same numbers to loggers. The x axis is environment steps.
 
-    A logger that fails, as when the network is gone, is left out from there on, with a warning.
+    If a logger fails, for example without network, a warning is given and the logger is not used any more.
     """
 
     def __init__(self, metrics_file: Path, start: int = 0, loggers: Mapping[str, Callable[[], Logger]] | None = None):
-        """Open for appending.
+        """Open the log for appending.
 
         Args:
-            metrics_file: rows beyond step `start` belong to a future that a resumed run replaces.
-            start: where the run goes on.
-            loggers: opens each; by name.
+            metrics_file: the file; rows after step `start` are removed.
+            start: the step from which the run continues.
+            loggers: functions that open the loggers, by name.
         """
         if metrics_file.exists():
             kept = [row for row in read_rows(metrics_file) if row["time/total_timesteps"] <= start]
@@ -48,7 +48,7 @@ class MetricsLog:
                 self.loggers[name] = opens()
 
     def write(self, steps: int, row: Mapping[str, float]) -> None:
-        """Append one row; numbers that are not finite become null in JSON."""
+        """Append one row. Infinite and NaN values become null in JSON."""
         row = {"time/total_timesteps": steps} | dict(row)
         self._file.write(_line(finite(row)))
         for name, logger in list(self.loggers.items()):
@@ -57,12 +57,12 @@ class MetricsLog:
 
     @contextmanager
     def _without(self, name: str) -> Generator[None]:
-        """Where a logger fails, go on without it."""
+        """Continue without the logger if it fails."""
         try:
             yield
-        except Exception as error:  # of other people's programs and networks: whatever it is, the training goes on
+        except Exception as error:  # loggers depend on other programs and on networks: no failure may stop the training
             self.loggers.pop(name, None)
-            warnings.warn(f"logger {name!r} gets nothing from here on: {one_line(error)}", stacklevel=2)
+            warnings.warn(f"logger {name!r} failed and is off from now on: {one_line(error)}", stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +75,7 @@ class MetricsLog:
 
 
 def finite(thing: Any) -> Any:
-    """The same dicts, lists and tuples with null for numbers that JSON has no word for."""
+    """Replace infinite and NaN values in dicts, lists and tuples by None, because JSON cannot represent them."""
     if isinstance(thing, Mapping):
         return {name: finite(value) for name, value in thing.items()}
     if isinstance(thing, list | tuple):
@@ -84,9 +84,9 @@ def finite(thing: Any) -> Any:
 
 
 def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl, also of one that is being written.
+    """The rows of a metrics.jsonl; a run may be writing to it.
 
-    Lines that are damaged are left out, with a warning; a last one that is not complete, without.
+    Damaged lines are skipped with a warning. An incomplete last line is skipped without a warning.
     """
     text = files.read_text(metrics_file, "replace")
     rows = [_row(line) for line in text.splitlines()]
@@ -94,12 +94,12 @@ def read_rows(metrics_file: Path) -> list[dict[str, Any]]:
     if lost and not text.endswith("\n"):
         lost.remove(str(len(rows)))
     if lost:
-        warnings.warn(f"{metrics_file}: damaged lines are left out: {', '.join(lost)}", stacklevel=2)
+        warnings.warn(f"{metrics_file}: skipped damaged lines: {', '.join(lost)}", stacklevel=2)
     return [row for row in rows if row]
 
 
 def last_row(metrics_file: Path) -> dict[str, Any] | None:
-    """The newest row of a metrics.jsonl, from the file's end alone; None where there is none yet."""
+    """The newest row of a metrics.jsonl; None if there is no row yet. Reads only the end of the file."""
     try:
         with files.plain(metrics_file).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
@@ -122,7 +122,7 @@ def _row(line: str) -> dict[str, Any] | None:
 
 
 class _Quiet(Terminal):
-    """A console that falls silent when nobody reads any more, or the disk is full, instead of ending the program."""
+    """A console that becomes silent, instead of ending the program, if its pipe is closed or the disk is full."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -136,7 +136,7 @@ class _Quiet(Terminal):
 
 
 class Display:
-    """Progress on the terminal: a live bar where there is one, plain lines where the output is a file or a pipe."""
+    """Progress of a run: a live bar in a terminal, plain lines if the output is a file or a pipe."""
 
     def __init__(self, title: str, total: int, start: int = 0, quiet: bool = False, every: float = 10.0):
         self.console = _Quiet(quiet=quiet, highlight=False, soft_wrap=True)
@@ -152,7 +152,7 @@ class Display:
             self.say(title)
 
     def update(self, steps: int, row: Mapping[str, float], left: float) -> None:
-        """Show where the run is; `left` is the expected time to the end in seconds."""
+        """Show the progress. `left` is the expected remaining time in seconds."""
         row = {name: -value if name == "train/entropy_loss" else value for name, value in row.items()}
         numbers = "  ".join(f"{word} {short(row[name])}" for word, name in SHOWN.items() if name in row)
         if self._bar:
@@ -162,12 +162,12 @@ class Display:
             self.say(f"{steps:>10,} / {self.total:,}  {numbers}  left {int(left) // 60}:{int(left) % 60:02d}")
 
     def say(self, line: str) -> None:
-        """One line of text, above the bar if there is one."""
+        """Print one line, above the bar if there is one."""
         self.console.print(line, markup=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar:  # leave the terminal as it was
+        if self._bar:  # restore the terminal
             self._bar.stop()

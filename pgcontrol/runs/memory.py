@@ -1,6 +1,6 @@
-"""The memory that a training takes, by its settings: an estimate from below, made before anything else is.
+"""A lower bound for the memory that a training needs, computed from its settings before anything is allocated.
 
-What it counts: environments, rollouts, networks with their optimiser, and what the rule keeps, such as a replay.
+It counts environments, rollouts, networks with their optimiser, and data that the rule keeps, such as a replay buffer.
 """
 
 import dataclasses
@@ -18,24 +18,25 @@ from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config
 
-ENVIRONMENT = 3_000  # bytes of a copy of Hopper-v5; others take more
-PROCESS = 100_000_000  # of a process that has imported torch
-# of a weight: itself, its gradient and Adam's moments, before and after a step; float32
+ENVIRONMENT = 3_000  # bytes of one environment of Hopper-v5; others take more
+PROCESS = 100_000_000  # bytes of a process that has imported torch
+# bytes per weight: the weight, its gradient and Adam's moments, before and after a step; float32
 WEIGHT = 4 * 8
-# of a sample: raw observations before, after and while they are normalised, float64, and the policy's, float32
+# bytes per observation entry of a sample: raw observations before, after and during normalisation, float64, and the
+# policy's, float32; and bytes per sample
 OBSERVED, SAMPLE = 8 * 4 + 4 * 2, 100
-NOISE = 4 * 3  # of a coloured number: itself, the wave that it is made of, and the sequence before
+NOISE = 4 * 3  # bytes per number of coloured noise: the number, its Fourier coefficient, and the previous sequence
 
 
 def require_training(config: Config, env: VecEnv | None = None) -> None:
     """Refuse a training that would not fit into memory.
 
     Args:
-        config: every setting.
-        env: its environments; before they are made, one number is the least that they observe.
+        config: all settings.
+        env: the environments; None: they do not exist yet, and one entry per observation is assumed.
 
     Raises:
-        InputError: names the setting that takes most, and the number that would fit.
+        InputError: names the setting that needs most memory, and the largest value that would fit.
     """
     row, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
     obs_size = env.obs_size + env.privileged if env else 1
@@ -48,8 +49,8 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
     sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
 
     def needed(sizes: Mapping[str, int]) -> float:
-        said = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
-        now = dataclasses.replace(options, **said)
+        given = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
+        now = dataclasses.replace(options, **given)
         samples = sizes["num_envs"] * sizes["rollout_steps"]
         hidden, critic_hidden = (_within(config, name, sizes) for name in ("hidden", "critic_hidden"))
         weights = _weights("trunk", config, obs_size, hidden) + head(_last(hidden, obs_size))
@@ -66,7 +67,7 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
 
 
 def require_clone(config: CloneConfig, steps: int, env: VecEnv) -> None:
-    """Refuse a clone of a dataset of so many steps that would not fit; see `require_training`."""
+    """Refuse a clone that would not fit into memory, given the dataset's `steps`; see `require_training`."""
     head, params = _head(config, env)
     horizon = getattr(config.head.options, "horizon", 1)
     sizes = {"steps of the dataset": max(steps, 1), "minibatch": config.minibatch, **_widest(config)}
@@ -74,7 +75,7 @@ def require_clone(config: CloneConfig, steps: int, env: VecEnv) -> None:
     def needed(sizes: Mapping[str, int]) -> float:
         hidden = _within(config, "hidden", sizes)
         weights = _weights("trunk", config, env.obs_size, hidden) + head(_last(hidden, env.obs_size))
-        # read as float64 and float32, joined, normalised; actions with each chunk's, and their choices
+        # observations in float64 and float32, concatenated, normalised; actions, the actions of each chunk, and choices
         step = (8 * 2 + 4) * env.obs_size + 4 * env.action_low.numel() * (1 + 2 * horizon) + SAMPLE
         batch = sizes["minibatch"] * (4 * env.obs_size + 4 * 3 * params + 4 * 2 * sum(hidden))
         return WEIGHT * weights + step * sizes["steps of the dataset"] + batch
@@ -88,16 +89,16 @@ def _head(config: Config | CloneConfig, env: VecEnv) -> tuple[Callable[[int], in
 
 
 def _noise(config: Config, env: VecEnv) -> int:
-    """How many numbers make the head's noise for one choice."""
+    """The number of random numbers in the head's noise for one choice."""
     kind, options = catalog.heads()[config.head.name], config.head.options
     with seeded(0):
         return normals(kind(1, env.action_low, env.action_high, options))
 
 
 def _layer(make: Callable[[int], nn.Module]) -> tuple[Callable[[int], int], int]:
-    """Weights of a head or a critic by the features it reads, and how many numbers it makes of a state.
+    """(number of features -> number of weights, number of outputs) of a head or a critic.
 
-    It is made for one feature and for two: its layer grows by as many weights with each.
+    The module is created with one and with two features: the number of weights is linear in the number of features.
     """
     with seeded(0), torch.no_grad():
         few = [make(features) for features in (1, 2)]
@@ -116,13 +117,13 @@ def _weights(part: str, config: Any, inputs: int, hidden: Sequence[int]) -> int:
 
 
 def _widest(config: Any) -> dict[str, int]:
-    """The settings of the networks' widths, with the largest of each; one setting, where both are alike."""
-    said = {name: getattr(config, name, ()) for name in ("hidden", "critic_hidden")}
-    return {name: max(said[name]) for name in said if said[name] and (name == "hidden" or said[name] != said["hidden"])}
+    """The largest width of each network, by setting; only `hidden` if both networks have the same widths."""
+    sizes = {name: getattr(config, name, ()) for name in ("hidden", "critic_hidden")}
+    return {k: max(sizes[k]) for k in sizes if sizes[k] and (k == "hidden" or sizes[k] != sizes["hidden"])}
 
 
 def _within(config: Any, name: str, sizes: Mapping[str, int]) -> list[int]:
-    """Widths, none above the one in `sizes`."""
+    """The widths of a network, limited to the value in `sizes`."""
     most = sizes.get(name, sizes.get("hidden", 0))
     return [min(width, most) for width in getattr(config, name)]
 

@@ -1,4 +1,4 @@
-"""What this package's own runs reached on a task: a number to compare a single run with."""
+"""Returns that runs of this package reached on a task, for comparison with a single run."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from pgcontrol.text import count
 
 
 class Reached(NamedTuple):
-    """The median over seeds of the last mean return in training."""
+    """The median over seeds of the final mean training return."""
 
     value: float
     steps: int
@@ -15,7 +15,7 @@ class Reached(NamedTuple):
     head: str
 
 
-# experiments/benchmark.jsonl, each task with the head that its search chose
+# from experiments/benchmark.jsonl; each task with the head that its search selected
 TABLE = {
     "Ant-v5": Reached(2440, 1_000_000, 5, "gaussian"),
     "HalfCheetah-v5": Reached(5190, 1_000_000, 5, "gaussian-tanh"),
@@ -30,7 +30,7 @@ TABLE = {
 
 
 def reach(env: str, steps: float) -> Reach | None:
-    """What the table says of a task, to a run that has taken as many steps; None: it says nothing."""
+    """The entry for a task; None if there is no entry, or if the run has taken fewer steps than the entry."""
     known = TABLE.get(env)
     if known is None or steps < known.steps:
         return None

@@ -1,4 +1,4 @@
-"""What suits a task and a head: one table of training settings, each with where it came from."""
+"""Recommended settings for tasks and heads, with the source of each."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,20 +8,20 @@ from pgcontrol_envs.names import split
 
 from pgcontrol.runs import catalog
 
-ANY = ("",)  # every task of ours, or every head
+ANY = ("",)  # all of our tasks, or all heads
 PUCKS = ("Avoiding-v0", "Fork-v0", "MultiGoal-v0")
-MODAL = (*PUCKS, "Bandit-v0")  # tasks whose question is which modes a head keeps
+MODAL = (*PUCKS, "Bandit-v0")  # tasks that test which modes a head keeps
 WIDE = ("gaussian-state", "gaussian-tanh", "beta", "mixture", "binned", "autoregressive")
 
 
 def legged(env: str) -> bool:
-    """Whether a task is a legged robot's, ours or a plug-in's."""
+    """Whether a task, one of ours or of a plug-in, is a legged robot."""
     task = catalog.tasks().get(env)
     return task is not None and issubclass(task, Legged)
 
 
 def mirrors(head: str) -> bool:
-    """Whether a head can be symmetric."""
+    """Whether the head defines `mirror`."""
     return head in (heads := catalog.heads()) and heads[head].mirrors()
 
 
@@ -29,8 +29,8 @@ class Recommendation(NamedTuple):
     """Settings for some tasks and some heads.
 
     Attributes:
-        tasks, heads: their names, or what says of a name whether it is one of them.
-        settings: by dotted key. A head or algorithm that has no such option is left alone.
+        tasks, heads: their names, or a function that decides by the name.
+        settings: values by dotted key. Options that the head or the algorithm does not have are ignored.
     """
 
     tasks: tuple[str, ...] | Callable[[str], bool]
@@ -38,17 +38,17 @@ class Recommendation(NamedTuple):
     settings: Mapping[str, Any]
 
     def suits(self, env: str, head: str) -> bool:
-        """Whether it is for this task and this head."""
+        """Whether the recommendation applies to this task and this head."""
         asked = ((self.tasks, split(env)[0]), (self.heads, head))
         return all(names(name) if callable(names) else names == ANY or name in names for names, name in asked)
 
 
 STEP = "algorithm.learning_rate"
 
-# From the general to the special: of two values for a key, the later one counts. Comments say where the values of rows
-# came from: a search under experiments/, another library's default, or by hand.
+# General rows come first; if two rows set the same key, the later one wins. Comments name the source of the values: a
+# search in experiments/, the default of another library, or tuning by hand.
 TABLE = (
-    # every task of ours: the budget of most published figures
+    # all of our tasks: the budget of most published results
     Recommendation(ANY, ANY, {"total_steps": 1_000_000}),
     # step: default of CleanRL and SB3 (every_head_search.yaml found 1e-3 better on HalfCheetah); width: by hand,
     # HalfCheetah; every_head_tuning.yaml found none better
@@ -61,18 +61,18 @@ TABLE = (
     # token_offset_search.yaml, five tasks, one seed
     Recommendation(ANY, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.2, STEP: 3e-4}),
     # one task, every head
-    # swimmer_search.yaml, two seeds: a stroke pays seconds later, with γ = 0.99 PPO stays at a tenth of the return
+    # swimmer_search.yaml, two seeds: a stroke is rewarded seconds later; with γ = 0.99 PPO gets a tenth of the return
     Recommendation(("Swimmer-v5",), ANY, {"algorithm.gamma": 0.9999, "algorithm.gae_lambda": 0.99}),
     Recommendation(("Swimmer-v5",), ANY, {"num_envs": 8, "rollout_steps": 512}),
-    # by hand: what a Gaussian needs, one seed
+    # by hand, with a Gaussian, one seed
     Recommendation(PUCKS, ANY, {"total_steps": 200_000, "rollout_steps": 64, "eval_every": 100_000}),
     Recommendation(("Bandit-v0",), ANY, {"total_steps": 40_000, "rollout_steps": 32, "eval_every": 20_000}),
     Recommendation(("Bandit-v0",), ANY, {"eval_episodes": 100}),
     Recommendation(("Needle-v0",), ANY, {"total_steps": 400_000, "rollout_steps": 100, "eval_every": 200_000}),
-    # by hand, one value for all heads: what the Gaussian and the bins were given
+    # by hand, with the Gaussian and the bins; the other heads get the same value
     Recommendation(MODAL, ANY, {"head.initial_std": 0.5, STEP: 1e-3}),
     Recommendation(("Needle-v0",), ANY, {"head.initial_std": 0.3, STEP: 1e-3}),
-    # by hand, one seed: many short rollouts, as legged trainers have them (Rudin et al. 2022, table 6)
+    # by hand, one seed: many environments and short rollouts are usual for legged robots (Rudin et al. 2022, table 6)
     Recommendation(legged, ANY, {"total_steps": 15_000_000, "num_envs": 512, "rollout_steps": 24}),
     Recommendation(legged, ANY, {"algorithm.minibatch": 3072, "algorithm.epochs": 5, STEP: 1e-3}),
     Recommendation(legged, ANY, {"hidden": [128, 128], "critic_hidden": [128, 128]}),
@@ -81,7 +81,7 @@ TABLE = (
     # one task, one head
     # swimmer_search.yaml, two seeds
     Recommendation(("Swimmer-v5",), ("gaussian",), {STEP: 1e-3}),
-    # by hand: two deviations that make the other heads' one, as 0.3² + 0.4² = 0.5²
+    # by hand: two standard deviations that together give that of the other heads: 0.3² + 0.4² = 0.5²
     Recommendation(MODAL, ("mixture",), {"head.initial_std": 0.4, "head.initial_spread": 0.3}),
     Recommendation(MODAL, ("token-offset",), {"head.initial_std": 0.3, "head.code_std": 0.4}),
     Recommendation(("Needle-v0",), ("mixture",), {"head.initial_std": 0.18, "head.initial_spread": 0.24}),
@@ -90,7 +90,7 @@ TABLE = (
 
 
 def of(env: str, head: str) -> dict[str, Any]:
-    """What suits a head on a task, by dotted key; nothing for an environment of Gymnasium's (gym:ID)."""
+    """Recommended settings for a task and a head, by dotted key; empty for Gymnasium environments (gym:ID)."""
     settings: dict[str, Any] = {}
     if not env.startswith("gym:"):
         for row in TABLE:

@@ -1,1 +1,1 @@
-"""The training loop and what can be added to it: a prior, asynchronous workers, cloning, health."""
+"""The training loop and its extensions: priors, asynchronous workers, cloning, health metrics."""

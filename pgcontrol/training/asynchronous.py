@@ -1,13 +1,13 @@
-"""Asynchronous training: worker processes that collect and step on their own, on weights in shared memory.
+"""Asynchronous training: worker processes collect rollouts and update weights in shared memory independently.
 
-Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, plays a rollout, runs the
-rule on its copy and adds the *difference* to the shared weights, without a lock, divided by the number of workers: the
-others have moved the weights meanwhile, by as many updates, and steps that answer an error which others have answered
-too overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). Whole differences of two workers, each with
-a critic that is fitted to its rollout, stand at the edge of stability: x ← x − x_before. The optimisers' moments are
-shared (shared RMSprop, Mnih et al. 2016, section 4), and are those of whoever came last. Any rule will do; none knows
-that it runs here. Which worker comes first is the machine's to say: runs are not reproducible to the bit, and a
-resumed one begins new episodes.
+Hogwild (Niu et al. 2011) as in A3C (Mnih et al. 2016): a worker copies the shared weights, collects a rollout, runs the
+rule on its copy and adds the *difference* to the shared weights, without a lock and divided by the number of workers.
+Reason for the division: meanwhile the other workers have updated the weights as often, and if several workers correct
+the same error in full, they overshoot (staleness-aware steps: Zhang et al. 2016, arXiv 1511.05950). With undivided
+differences, two workers with critics that fit their rollouts are at the limit of stability: x ← x − x_before.
+The workers share the optimisers' moments (shared RMSprop, Mnih et al. 2016, section 4); the last worker overwrites
+them. Any rule can be used without changes. The order of updates depends on the machine, so runs are not reproducible
+bit for bit. A resumed run begins new episodes.
 """
 
 import collections
@@ -36,23 +36,23 @@ from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.learner import Learner
 
-# what came of one worker's update: environment steps, metrics, finished episodes
+# result of one worker's update: environment steps, metrics, finished episodes
 News = tuple[int, dict[str, float], list[FinishedEpisode]]
-REPORT = 2048  # environment steps that one row of metrics.jsonl sums up
+REPORT = 2048  # environment steps per row of metrics.jsonl
 
 
 class WorkerFailed(RuntimeError):
-    """A worker process ended that should not have."""
+    """A worker process ended unexpectedly."""
 
 
 class Shared(NamedTuple):
-    """What all processes see.
+    """Data that all processes share.
 
     Attributes:
         weights: `theta` and the optimisers' states, in shared memory; see `moving`.
-        normaliser: its moments in shared memory; changed under the lock only.
-        steps: environment steps played by all workers: a synchronised number, whose lock is the lock.
-        stop: an event: workers end after the update they are in.
+        normaliser: its moments are in shared memory; changing them requires the lock.
+        steps: environment steps of all workers: a synchronised number with the lock.
+        stop: an event; if it is set, workers end after their current update.
         news: a queue of News, or of an exception that ended a worker.
     """
 
@@ -64,23 +64,23 @@ class Shared(NamedTuple):
 
 
 def require_processes(algorithm: str) -> None:
-    """Make sure that worker processes can be started from here.
+    """Check that worker processes can be started from this process.
 
     Raises:
-        InputError: says why not, and what would do.
+        InputError: they cannot; the message says why, and how to change that.
     """
     here, file = multiprocessing.current_process(), getattr(sys.modules["__main__"], "__file__", None)
-    if getattr(here, "_inheriting", False):  # as multiprocessing itself asks: a child that is still being started
-        raise InputError(f"{algorithm} starts processes that run the script: begin below if __name__ == '__main__'")
+    if getattr(here, "_inheriting", False):  # a child process that is still starting
+        raise InputError(f"{algorithm} starts processes that run the script: train below if __name__ == '__main__'")
     if here.daemon:
         pool = "concurrent.futures.ProcessPoolExecutor can, multiprocessing.Pool cannot"
         raise InputError(f"{algorithm} starts processes, which a daemonic process may not: {pool}")
     if file and not Path(file).exists():
-        raise InputError(f"{algorithm} starts processes that run the script, which is none: {file}; save it as a file")
+        raise InputError(f"{algorithm} starts processes that run the script, but {file} is not a file; save it as one")
 
 
 class Workers:
-    """Makes a Learner's updates by worker processes: starts them, gathers their news, and ends them."""
+    """Computes a Learner's updates in worker processes: starts them, collects their results, and ends them."""
 
     def __init__(self, learner: Learner):
         self.learner = learner
@@ -90,39 +90,39 @@ class Workers:
         self.shared = self._start()
 
     def update(self) -> dict[str, float]:
-        """The next REPORT steps of all workers together, as one row: means of their metrics.
+        """Wait for the next REPORT steps of all workers together. Returns one row with means of their metrics.
 
         Raises:
-            Diverged, FloatingPointError: numbers stopped being finite in a worker.
+            Diverged, FloatingPointError: numbers in a worker became infinite or NaN.
             WorkerFailed: a worker's process died.
         """
         learner, began = self.learner, time.perf_counter()
         columns, steps, updates = collections.defaultdict[str, list[float]](list), 0, 0
-        wanted = min(REPORT, learner.config.total_steps - learner.steps)
+        count = min(REPORT, learner.config.total_steps - learner.steps)
         for played, metrics, episodes in self._listen():
             for name, value in metrics.items():
                 columns[name].append(value)
             learner.episodes.extend(episodes)
             steps, updates = steps + played, updates + 1
-            if steps >= wanted:
+            if steps >= count:
                 break
         row = {name: fmean(values) for name, values in columns.items()}
         return learner.count(row, steps, updates, time.perf_counter() - began)
 
     def widen(self, std: float) -> None:
-        """Workers have copies of the policy: `Learner` refuses this before a run begins."""
+        """Not possible, because workers have copies of the policy. `Learner` refuses it before a run begins."""
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
-        """See `Learner.save`. Workers go on meanwhile: the weights are those of no single moment, as any worker's."""
+        """See `Learner.save`. Workers continue meanwhile, so the saved weights may mix several updates."""
         take(self.learner, self.shared.weights)
         self.learner.save(folder)
 
     def close(self) -> None:
-        """End the workers, by force if they do not listen."""
+        """End the workers; kill those that do not end within 10 seconds."""
         self.shared.stop.set()
-        patience = time.monotonic() + 10
-        while any(w.is_alive() for w in self.processes) and time.monotonic() < patience:
+        deadline = time.monotonic() + 10
+        while any(w.is_alive() for w in self.processes) and time.monotonic() < deadline:
             with suppress(queue.Empty):  # a worker cannot end while its news is unread
                 self.shared.news.get(timeout=0.05)
         for process in self.processes:
@@ -131,11 +131,11 @@ class Workers:
         self.learner.close()
 
     def _start(self) -> Shared:
-        context = multiprocessing.get_context("spawn")  # a fork would take over threads' locks but not the threads
+        context = multiprocessing.get_context("spawn")  # a fork copies the locks of threads, but not the threads
         learner, config = self.learner, self.learner.config
         count = config.algorithm.options.workers
         weights = {n: t if n == "theta" else t.clone().share_memory_() for n, t in moving(learner).items()}
-        news = context.Queue(4 * count)  # bounded: workers wait while nobody reads
+        news = context.Queue(4 * count)  # bounded, so that workers wait until their results are read
         steps, stop = context.Value("q", learner.steps), context.Event()
         shared = Shared(weights, learner.policy.normaliser, steps, stop, news)
         fixed = named("policy.", learner.policy.state_dict())
@@ -151,7 +151,7 @@ class Workers:
         while True:
             for number, process in enumerate(self.processes):
                 if process.exitcode:
-                    hint = "" if self.learner.updates else "; a script must begin below if __name__ == '__main__'"
+                    hint = "" if self.learner.updates else "; a script must train below if __name__ == '__main__'"
                     raise WorkerFailed(f"worker {number} ended with exit code {process.exitcode}{hint}")
             try:
                 news = self.shared.news.get(timeout=1.0)
@@ -163,13 +163,13 @@ class Workers:
 
 
 def moving(learner: Learner) -> dict[str, Tensor]:
-    """What the workers move together: `theta`, and the states of the rule and of a critic that a prior warms up."""
+    """The tensors that workers update together: `theta`, and the states of the rule and of the critic's warm-up."""
     critic = learner.prior.critic_fit.state() if learner.prior else {}
     return {"theta": learner.policy.theta} | named("rule.", learner.rule.state()) | named("prior.", critic)
 
 
 def take(learner: Learner, weights: dict[str, Tensor]) -> None:
-    """Give a learner what `moving` gave."""
+    """Copy tensors from `moving` into a learner."""
     learner.policy.theta.copy_(weights["theta"])
     learner.rule.load_state(under("rule.", weights))
     if learner.prior:
@@ -177,10 +177,10 @@ def take(learner: Learner, weights: dict[str, Tensor]) -> None:
 
 
 def update(worker: Learner, shared: Shared) -> dict[str, float]:
-    """One update of a worker: pull the weights, collect, learn, push the difference; its metrics.
+    """One update of a worker: copy the weights, collect, learn, add the difference. Returns its metrics.
 
-    What the head decodes by and the range of values stay: the workers decode alike and value alike only while nobody
-    refits.
+    The head's decoding and the range of the critic's values are not refitted, because they must be the same in all
+    workers.
     """
     began = time.perf_counter()
     before = {name: tensor.clone() for name, tensor in shared.weights.items()}
@@ -200,33 +200,33 @@ def update(worker: Learner, shared: Shared) -> dict[str, float]:
 
 
 def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> None:
-    """A worker process: updates until the budget is used, it is asked to stop, or its parent is gone.
+    """The main function of a worker: updates until the budget is used, `stop` is set, or the parent process ends.
 
     Args:
-        settings: of the worker's own Learner.
-        shared: what all processes see.
-        fixed: the policy's state and the prior's as the workers begin.
+        settings: settings of the worker's Learner.
+        shared: data that all processes share.
+        fixed: the initial states of the policy and the prior.
     """
     for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
-        signal.signal(number, signal.SIG_IGN)  # the learner hears them, and says when to stop
+        signal.signal(number, signal.SIG_IGN)  # the main process handles them and sets `stop`
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     try:
         worker = Learner(configure(settings), compiled=False, fresh=False)
-    except InputError as error:  # what the script does below __name__ == '__main__', such as registering, it does not
-        shared.news.put(InputError(f"in a worker process, which runs the script's module alone: {error}"))
+    except InputError as error:  # code below __name__ == '__main__', for example a registration, does not run here
+        shared.news.put(InputError(f"in a worker process, which only imports the script: {error}"))
         return
     worker.policy.load_state_dict(under("policy.", fixed))
     if worker.prior:
         worker.prior.load_state(under("prior.", fixed))
 
-    def wanted() -> bool:
+    def running() -> bool:
         return not shared.stop.is_set() and parent is not None and parent.is_alive()
 
-    while wanted() and shared.steps.value < worker.config.total_steps:
+    while running() and shared.steps.value < worker.config.total_steps:
         news: News | Exception
         try:
-            before = worker.steps = shared.steps.value  # schedules follow what all have played
+            before = worker.steps = shared.steps.value  # schedules use the steps of all workers
             row = update(worker, shared)
             news = worker.steps - before, row, list(worker.episodes)
             worker.episodes.clear()
@@ -234,7 +234,7 @@ def work(settings: dict[str, Any], shared: Shared, fixed: dict[str, Tensor]) -> 
                 shared.steps.value += worker.steps - before
         except (Diverged, FloatingPointError, BrokenEnv) as error:
             news = error
-        while wanted():
+        while running():
             with suppress(queue.Full):
                 shared.news.put(news, timeout=1.0)
                 break

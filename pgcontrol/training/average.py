@@ -1,4 +1,4 @@
-"""The mean of the weights over the last part of training, for all who play the policy."""
+"""The mean of the weights over the last part of training, for evaluation and export."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,24 +13,24 @@ from pgcontrol.runs.load import AVERAGE
 class Average:
     """The uniform mean of a policy's weights after each update (Polyak & Juditsky 1992; Izmailov et al. 2018).
 
-    Training goes on from the weights themselves. Checkpoints hold both, and `load` gives the mean.
+    Training continues with the weights themselves. Checkpoints hold both, and `load` returns the mean.
     """
 
     def __init__(self, policy: Policy, start: float | None):
-        """`start`: the share of the budget from which updates count; None: none does."""
+        """`start`: fraction of the budget after which weights are averaged; None: never."""
         self.policy, self.start = policy, start
         self.mean = torch.zeros_like(policy.theta, dtype=torch.float64)
         self.count = torch.zeros((), dtype=torch.int64)
 
     def take(self, progress: float) -> None:
-        """Count the weights after an update, at this share of the budget."""
+        """Add the weights after an update; `progress` is the fraction of the budget that is used."""
         if self.start is not None and progress >= self.start:
             self.count = self.count + 1
             self.mean = self.mean + (self.policy.theta - self.mean) / self.count
 
     @contextmanager
     def played(self) -> Iterator[None]:
-        """Within it the policy has the mean weights, where there are any."""
+        """Context in which the policy has the mean weights, if there are any."""
         kept = self.policy.theta.clone()
         if self.count:
             self.policy.theta.copy_(self.mean)
@@ -40,7 +40,7 @@ class Average:
             self.policy.theta.copy_(kept)
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint; none before the first update that counts."""
+        """Tensors for a checkpoint; empty before the first update that is averaged."""
         return {AVERAGE: self.mean, f"{AVERAGE}_count": self.count} if self.count else {}
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:

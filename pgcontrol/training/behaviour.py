@@ -1,6 +1,6 @@
-"""What a finished run looks like from inside: its action distributions over training, and the routes it takes.
+"""The behaviour of a finished run: its action distributions over training, and the routes that it takes.
 
-Small enough to be kept in a row of results, so that a report can be written where the run folders are not.
+The data is small enough for a row of results, so that reports can be written without the run folders.
 """
 
 import base64
@@ -23,24 +23,24 @@ from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.load import load, load_with_meta, make_env
 
-MOMENTS = 10  # checkpoints of a map, the first and the last among them
-JOINTS = 8  # joints of a map at most; the rest is left out
-EPISODES = 64  # episodes of a route map: a route's share is known to within 6 % (one deviation)
-POINTS = 40  # points of a path
-LARGEST = 2**24  # bytes of a packed array
-SEED = 20_000  # seed of the states and episodes, the same for all runs and no run's own
+MOMENTS = 10  # checkpoints in a map, including the first and the last one
+JOINTS = 8  # largest number of joints in a map; further joints are left out
+EPISODES = 64  # episodes of a route map: the standard error of a route's share is at most 6 %
+POINTS = 40  # points per path
+LARGEST = 2**24  # largest size of a packed array, in bytes
+SEED = 20_000  # seed of the states and episodes, the same for all runs
 
-Packed = dict[str, Any]  # an array as JSON can hold it; see `unpack`
+Packed = dict[str, Any]  # an array as JSON values; see `unpack`
 
 
 @dataclass(frozen=True)
 class ActionMaps:
-    """Action distributions over training, at the same states all through.
+    """Action distributions over training, always at the same states.
 
     Attributes:
         steps: environment steps of the checkpoints.
-        states: what each state is.
-        discrete: whether choices are counted rather than measured.
+        states: description of each state.
+        discrete: whether the choices are discrete.
         columns: histograms [moments, states, joints, columns].
     """
 
@@ -51,22 +51,22 @@ class ActionMaps:
     columns: Packed
 
     def require(self) -> None:
-        """Its parts are of the same sizes; else raises ValueError."""
+        """Raises ValueError if the sizes of the parts do not fit each other."""
         shape = unpack(self.columns).shape
         if shape[:3] != (len(self.steps), len(self.states), len(self.joints)) or len(shape) != 4:
             raise ValueError(f"maps of shape {shape}")
         if sorted(set(self.steps)) != self.steps:
-            raise ValueError("maps whose steps do not grow")
+            raise ValueError("maps whose steps do not increase")
 
 
 @dataclass(frozen=True)
 class Routes:
-    """By which routes the final policy's sampled episodes succeed.
+    """Routes by which sampled episodes of the final policy succeed.
 
     Attributes:
-        taken: each episode's route; -1: none.
-        paths: positions [N, POINTS, 2] in cm; None where the task has no plane.
-        outlines: what stands on the plane.
+        taken: route of each episode; -1: none.
+        paths: positions [N, POINTS, 2] in cm; None if the task has no plane.
+        outlines: shapes of the objects on the plane.
     """
 
     names: list[str]
@@ -76,21 +76,21 @@ class Routes:
     outlines: list[dict[str, Any]] | None
 
     def require(self) -> None:
-        """Its parts are of the same sizes, and its routes have names; else raises ValueError or KeyError."""
+        """Raises ValueError or KeyError if the sizes of the parts do not fit, or if a route has no name."""
         if not self.taken or not all(-1 <= route < len(self.names) for route in self.taken):
-            raise ValueError("routes that have no name")
+            raise ValueError("routes without a name")
         if self.paths is not None and unpack(self.paths).shape[::2] != (len(self.taken), 2):
             raise ValueError("paths of other episodes")
         for shape in self.outlines or []:
             places = [*shape["at"], *shape["half"]]
             if [type(place) in (int, float) and np.isfinite(float(place)) for place in places] != [True] * 4:
-                raise ValueError("outlines that are no shapes")
+                raise ValueError("outlines with invalid numbers")
             if not all(isinstance(shape[name], bool) for name in ("round", "solid")):
-                raise ValueError("outlines that are no shapes")
+                raise ValueError("outlines with invalid flags")
 
 
 def look(folder: Path) -> dict[str, Any]:
-    """The maps of a run folder, as JSON can hold them; nothing where it has no checkpoint."""
+    """The maps of a run folder, as JSON values; empty if it has no checkpoint."""
     folders = checkpoint.find(folder)
     if not folders:
         return {}
@@ -100,15 +100,15 @@ def look(folder: Path) -> dict[str, Any]:
 
 
 def evenly(count: int, most: int) -> np.ndarray:
-    """At most so many of `count` places, evenly spread, the first and the last among them."""
+    """At most `most` of `count` indices, evenly spaced, including the first and the last one."""
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
 def unpack(packed: Packed) -> np.ndarray:
-    """What `pack` packed.
+    """The array of a `Packed`.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none, or of another size than it says.
+        KeyError, TypeError, ValueError: it is not a packed array, or its size is wrong.
     """
     kind, shape = np.dtype(packed["dtype"]), tuple(int(size) for size in packed["shape"])
     size = kind.itemsize * math.prod(shape)
@@ -122,13 +122,13 @@ def unpack(packed: Packed) -> np.ndarray:
 
 
 def pack(array: np.ndarray) -> Packed:
-    """An array as JSON can hold it: compressed, in base64."""
+    """Convert an array to JSON values: compressed, in base64."""
     data = base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
     return {"shape": list(array.shape), "dtype": str(array.dtype), "data": data}
 
 
 def _maps(policy: Policy, folders: list[Path], env_id: str) -> dict[str, Any]:
-    """Histograms [moments, states, joints, columns] at the same states all through a run's checkpoints."""
+    """Histograms [moments, states, joints, columns] over a run's checkpoints, always at the same states."""
     states, joints = _probes(policy, env_id)
     moments = [folders[i] for i in evenly(len(folders), MOMENTS)]
     shown = [density(load(moment), torch.stack(list(states.values())), SEED) for moment in moments]
@@ -138,10 +138,10 @@ def _maps(policy: Policy, folders: list[Path], env_id: str) -> dict[str, Any]:
 
 
 def _probes(policy: Policy, env_id: str) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
-    """Three states [O] to look at, by what they are, and the joints' names.
+    """Three states [O], by description, and the names of the joints.
 
-    The states are where a route has to be chosen, if the task knows such a place, and others that the finished policy
-    visits by its mode.
+    The states are one in which a route has to be chosen, if the task has such states, and others that the mode of the
+    finished policy visits.
     """
     with closing(make_env(env_id, 1, SEED)) as env:
         trace = evaluate.episodes(env, evaluate.policy_agent(policy, True, SEED), SEED, record=True).trace
@@ -169,7 +169,7 @@ def _deciding(env_id: str) -> torch.Tensor | None:
 
 
 def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
-    """Of a task with routes: by which of them the sampled policy succeeds, and the paths where there is a plane."""
+    """For a task with routes: the routes by which the sampled policy succeeds, and the paths if there is a plane."""
     if env_id.startswith("gym:") or len(pgcontrol_envs.find(env_id).routes) < 2:
         return {}
     with closing(make_env(env_id, EPISODES, SEED)) as env:
@@ -180,7 +180,7 @@ def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
             with suppress(NotImplementedError):  # a task without a plane
                 places.append(np.array(task.position(), np.float32))
 
-        env.reset(seed=SEED)  # as the episodes begin
+        env.reset(seed=SEED)  # the same start states as in the episodes
         watch()
         taken = evaluate.episodes(env, evaluate.policy_agent(policy, False, SEED), SEED, on_step=watch).route
     assert taken is not None
@@ -194,13 +194,13 @@ def _routes(policy: Policy, env_id: str) -> dict[str, Any]:
 
 
 def _outlines(model: Any) -> list[dict[str, Any]]:
-    """What stands on the plane, seen from above: the world's own boxes and round things, in cm."""
+    """Outlines of the objects on the plane, seen from above, in cm: boxes and round geoms of the world body."""
     shapes = []
     for i in range(model.ngeom):
         kind, size = int(model.geom_type[i]), model.geom_size[i]
         if model.geom_bodyid[i] == 0 and kind in (2, 3, 4, 5, 6):  # mjtGeom: sphere, capsule, ellipsoid, cylinder; box
             half, height = (size[:2], size[2]) if kind == 6 else (size[[0, 0]], size[1])
             at, half = ([round(100 * float(v), 1) for v in pair] for pair in (model.geom_pos[i, :2], half))
-            # what is thicker is in the way, rather than a mark on the floor
+            # thicker geoms are obstacles, thinner ones are marks on the floor
             shapes.append({"round": kind != 6, "at": at, "half": half, "solid": float(height) > 0.01})
     return shapes

@@ -1,4 +1,4 @@
-"""Cloning: any head fitted to a dataset by its own log-probability."""
+"""Behavioural cloning: fits a policy with any head to a dataset by maximum likelihood."""
 
 import dataclasses
 import time
@@ -31,16 +31,16 @@ from pgcontrol.training.likelihood import AT_ONCE, Likelihood, Samples
 from pgcontrol.training.session import Run, Session, session
 from pgcontrol.training.train import scored
 
-CHECKS = 100  # how often the held-out likelihood is measured at most
-KEPT = 10  # checkpoints of a fit that takes all its steps
+CHECKS = 100  # largest number of measurements of the held-out likelihood
+KEPT = 10  # number of checkpoints in a fit with all its steps
 
 
 class Data(NamedTuple):
-    """What a clone is fitted to.
+    """The data of a clone.
 
     Attributes:
-        fitted, held_out: whole episodes.
-        notes: what the manifest says of the dataset.
+        fitted, held_out: whole episodes, for training and for validation.
+        notes: entries about the dataset for the manifest.
     """
 
     fitted: list[Episode]
@@ -49,17 +49,17 @@ class Data(NamedTuple):
 
 
 def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run:
-    """Fit a policy to a dataset, in a new run folder; Ctrl-C leaves a clone that `resume` goes on with.
+    """Fit a policy to a dataset, in a new run folder. After Ctrl-C, `resume` can continue.
 
-    The observation normaliser's moments and a learned tokenizer come from the fitted episodes alone. Weights are those
-    of the best held-out likelihood.
+    The moments of the observation normaliser and a learned tokenizer come only from the training episodes. The final
+    weights are those with the best held-out likelihood.
 
     Args:
         config: a CloneConfig, or dotted settings such as `{"dataset": "demos", "head": "binned", "head.bins": 41}`.
         quiet: show no progress.
 
     Raises:
-        InputError: a setting is wrong, the dataset does not fit the task, or the run folder exists.
+        InputError: a setting is invalid, the dataset does not fit the task, or the run folder exists.
         Diverged: the likelihood became infinite or NaN.
     """
     config = config if isinstance(config, CloneConfig) else configure_clone(config)
@@ -77,10 +77,10 @@ def clone(config: CloneConfig | Mapping[str, Any], *, quiet: bool = True) -> Run
 
 
 def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
-    """Go on with a clone from its newest checkpoint, as if it had never stopped.
+    """Resume a clone from its newest checkpoint. The result is the same as without the interruption.
 
     Raises:
-        InputError: no clone there, one that has ended, a damaged checkpoint, or another dataset than it began with.
+        InputError: there is no clone, it has finished, its checkpoint is damaged, or the dataset has changed.
         Diverged: the likelihood became infinite or NaN.
     """
     with RunFolder.of(Path(run_dir)).alone() as folder:
@@ -88,10 +88,12 @@ def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
         if manifest.get("status") == "finished":
             raise InputError(folder.use_of_clone())
         settings = {key: value for key, value in folder.settings().items() if not key.startswith("critic")}
-        config, data, policy, spec = _open(configure_clone(settings))  # a clone's critic is none
+        config, data, policy, spec = _open(configure_clone(settings))  # a clone has no critic
         changed = [name for name, value in data.notes.items() if name in manifest and manifest[name] != value]
         if changed:
-            raise InputError(f"{config.dataset} is not what {folder.path} was fitted to: other {', '.join(changed)}")
+            raise InputError(
+                f"{config.dataset} has changed since {folder.path} was fitted to it: other {', '.join(changed)}"
+            )
         where = checkpoint.latest(Path(run_dir))
         tensors, meta = checkpoint.load(where)
         restore(policy, tensors, where)
@@ -106,10 +108,10 @@ def resume_clone(run_dir: str | Path, *, quiet: bool = True) -> Run:
 
 
 def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any]]:
-    """The config with its task, the dataset, the policy with its first weights, and what it is made of."""
+    """Returns (config with its task, data, policy with its initial weights, specification of the policy)."""
     data = Dataset(config.dataset, config.clip_actions)
     if (env_id := config.env or data.env) is None:
-        raise InputError(f"{data.where} does not name its task, or one that is not to be had here; say --env")
+        raise InputError(f"{data.where} does not name its task, or the task does not exist here; set --env")
     config = dataclasses.replace(config, env=env_id)
     seeds = stream_seeds(config.seed)
     env = make_env(config.env, 1, 0)
@@ -118,7 +120,7 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
     try:
         memory.require_clone(config, data.steps, env)
         spec = policy_spec(config, env)
-        spec.pop("privileged", None)  # a dataset holds what the policy sees
+        spec.pop("privileged", None)  # a dataset holds only the policy's observations
     finally:
         env.close()
     fitted, held_out = split(list(data.episodes()), config.held_out, seeds["sampling"])
@@ -131,7 +133,7 @@ def _open(config: CloneConfig) -> tuple[CloneConfig, Data, Policy, dict[str, Any
 def _run(
     folder: RunFolder, config: CloneConfig, spec: dict[str, Any], fit: Likelihood, samples: list[Samples], quiet: bool
 ) -> Run:
-    """Fit until the steps are taken, nothing gets better for long, or a signal comes."""
+    """Fit until all steps are taken, the held-out likelihood stops improving, or a signal arrives."""
     status, began = "failed", time.perf_counter()
     before = folder.manifest().get("seconds") or 0.0
 
@@ -148,26 +150,29 @@ def _run(
             why = _fit(fit, config, samples, live, save)
             status = "stopped" if why == "stopped" else "finished"
             reached = f", held-out nll {fit.best['eval/nll']:.3f}" if fit.best else ""
-            display.say(f"{why}: the weights of step {fit.best_step:,}{reached}")
+            display.say(f"{why}; the clone has the weights of step {fit.best_step:,}{reached}")
             if status == "finished":
                 seed = stream_seeds(config.seed)["evaluation"]
                 log.write(fit.best_step, fit.best | _evaluate(fit.policy, config, seed, display))
                 display.say(folder.use_of_clone())
             else:
-                display.say(f"to go on: {folder.command('resume')}")
+                display.say(f"to resume: {folder.command('resume')}")
             save()
     except Diverged:
         status = "diverged"
         raise
     finally:
         seconds = round(before + time.perf_counter() - began, 1)
-        said = {"steps": fit.steps, "best_step": fit.best_step, "compiled": fit.compilation.on}
-        folder.write_manifest(status=status, seconds=seconds, **said)
+        result = {"steps": fit.steps, "best_step": fit.best_step, "compiled": fit.compilation.on}
+        folder.write_manifest(status=status, seconds=seconds, **result)
     return Run(folder.path, fit.best_step, status)
 
 
 def _fit(fit: Likelihood, config: CloneConfig, samples: list[Samples], live: Session, save: Callable[[], None]) -> str:
-    """The policy's weights to those of the best held-out likelihood, with checkpoints; why it ended."""
+    """Fit the policy, and save checkpoints. Returns the reason why it ended.
+
+    The policy gets the weights with the best held-out likelihood.
+    """
     every, (display, log, interrupt) = max(1, config.steps // CHECKS), live
     train, test = samples
     first, began = fit.steps, time.perf_counter()
@@ -185,7 +190,7 @@ def _fit(fit: Likelihood, config: CloneConfig, samples: list[Samples], live: Ses
         if fit.steps >= config.steps:
             return "all steps taken"
         if fit.steps - fit.best_step >= config.patience * every:
-            return "no better for long"
+            return "held-out likelihood no longer improves"
         if fit.steps % (every * (CHECKS // KEPT)) == 0:
             save()
 
@@ -198,29 +203,29 @@ def _evaluate(policy: Policy, config: CloneConfig, seed: int, display: Display) 
     env.close()
     words = {"mean_reward": "return", "success": "success", "route_entropy": "route entropy"}
     for name, what in {"": "mode", "_sampled": "samples"}.items():
-        said = {word: row[f"eval/{key}{name}"] for key, word in words.items() if f"eval/{key}{name}" in row}
-        display.say(f"by {what}: {', '.join(f'{word} {number:.3g}' for word, number in said.items())}")
+        shown = {word: row[f"eval/{key}{name}"] for key, word in words.items() if f"eval/{key}{name}" in row}
+        display.say(f"by {what}: {', '.join(f'{word} {number:.3g}' for word, number in shown.items())}")
     return row
 
 
 def split(episodes: list[Episode], share: float, seed: int) -> tuple[list[Episode], list[Episode]]:
-    """Episodes to fit to, and those held out: a share of them, at least one, drawn by `seed`.
+    """Split episodes into training and held-out ones. `share` is the fraction to hold out, at least one episode.
 
     Raises:
-        InputError: a single episode.
+        InputError: there is only one episode.
     """
     if len(episodes) < 2:
-        raise InputError("a dataset of one episode: there must be another to hold out")
+        raise InputError("the dataset has one episode; it needs another one to hold out")
     order = np.random.default_rng(seed).permutation(len(episodes))
     count = min(max(1, round(share * len(episodes))), len(episodes) - 1)
     return [episodes[i] for i in sorted(order[count:])], [episodes[i] for i in sorted(order[:count])]
 
 
 def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, Tensor]:
-    """Every state with the `horizon` actions from there on: observations [M, O], actions [M, H, A].
+    """All states with the next `horizon` actions: observations [M, O], actions [M, H, A].
 
     Raises:
-        InputError: no episode is that long.
+        InputError: all episodes are shorter than `horizon`.
     """
     obs, chunks = [], []
     for episode in episodes:
@@ -229,7 +234,7 @@ def windows(episodes: list[Episode], horizon: int, name: str) -> tuple[Tensor, T
             obs.append(episode.obs[:count])
             chunks.append(np.stack([episode.action[h : h + count] for h in range(horizon)], 1))
     if not obs:
-        raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or of those held out")
+        raise InputError(f"head.horizon = {horizon}: longer than the episodes of {name}, or than the held-out ones")
     return torch.from_numpy(np.concatenate(obs)), torch.from_numpy(np.concatenate(chunks))
 
 
@@ -238,16 +243,16 @@ def _count(episode: Episode, horizon: int) -> int:
 
 
 def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | None, horizon: int) -> Tensor:
-    """What each of the episodes' samples weighs, [M], of mean 1 over the fitted ones.
+    """Weights of the episodes' samples, [M], with mean 1 over the training samples.
 
-    exp(return / (temperature · deviation)), reward-weighted regression (Peters & Schaal 2007, section 3), of whole
-    episodes; 1 without a temperature.
+    exp(return / (temperature · standard deviation of returns)) for each episode: reward-weighted regression (Peters &
+    Schaal 2007, section 3). Without a temperature, all weights are 1.
     """
     counts = torch.tensor([_count(episode, horizon) for episode in episodes])
     if temperature is None:
         return torch.ones(int(counts.sum()))
     ours, theirs = (np.array([episode.reward.sum() for episode in some]) for some in (fitted, episodes))
-    # at most e^80 times the best of the fitted, which float32 can say: those held out may be better
+    # held-out episodes may be better than all training ones: limit their weight to e^80, which float32 can represent
     exponents = [(x - ours.max()) / (temperature * max(ours.std(), 1e-8)) for x in (ours, theirs)]
     fit, weights = (np.exp(np.minimum(x, 80.0)) for x in exponents)
     mean = np.average(fit, weights=[_count(e, horizon) for e in fitted])
@@ -256,7 +261,7 @@ def weigh(episodes: list[Episode], fitted: list[Episode], temperature: float | N
 
 @torch.no_grad()
 def _samples(config: CloneConfig, data: Data, policy: Policy) -> list[Samples]:
-    """Those to fit to, and those held out."""
+    """The samples for training and the held-out ones."""
     samples, horizon = [], policy.head.horizon
     for episodes in data.fitted, data.held_out:
         obs, action = windows(episodes, horizon, config.dataset)

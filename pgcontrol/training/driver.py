@@ -1,4 +1,4 @@
-"""What makes the updates of a learner: itself, rank 0 together with the other ranks, or asynchronous workers."""
+"""Drivers compute the updates of a learner: the learner itself, rank 0 with other ranks, or asynchronous workers."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +12,7 @@ from pgcontrol.training.learner import Learner
 
 
 class Driver(Protocol):
-    """Makes, saves and ends the updates of a learner; a Learner is one."""
+    """Interface for computing the updates of a learner. A Learner is a driver as well."""
 
     def update(self) -> dict[str, float]:
         """See `Learner.update`."""
@@ -29,7 +29,7 @@ class Driver(Protocol):
 
 
 class Leader:
-    """Rank 0: has all ranks make each call, itself included. The others are in `follow`."""
+    """The driver of rank 0: all ranks make each call. The other ranks run `follow`."""
 
     def __init__(self, learner: Learner):
         self.learner = learner
@@ -44,14 +44,14 @@ class Leader:
         self._together("widen", std)
 
     def save(self, folder: Path) -> None:
-        """See `Learner.save`; one checkpoint, from which any number of ranks can go on."""
+        """See `Learner.save`. There is one checkpoint, and any number of ranks can resume from it."""
         self._together("save", folder)
 
     def close(self) -> None:
         """End all ranks."""
         if self._open:
             self._open = False
-            with suppress(RankLost):  # the run ends for that reason
+            with suppress(RankLost):  # then the run is ending already
                 self.learner.ranks.first(("close", ()))
             self.learner.close()
 
@@ -61,9 +61,9 @@ class Leader:
 
 
 def follow(learner: Learner) -> str:
-    """What every rank but 0 does: the calls that rank 0 makes, until it ends the run. Returns the run's status.
+    """The loop of all ranks except 0: make the same calls as rank 0 until it ends the run. Returns the run's status.
 
-    Signals are rank 0's to answer.
+    Only rank 0 handles signals.
     """
     with one_thread(), Interrupt(learner.ranks.size > 1):
         while True:
@@ -74,7 +74,6 @@ def follow(learner: Learner) -> str:
 
 
 def driver(learner: Learner) -> Driver:
-    """The driver of a learner."""
     if learner.asynchronous:
         return Workers(learner)
     return Leader(learner) if learner.ranks.size > 1 else learner

@@ -1,4 +1,4 @@
-"""What a training does by itself when its log suspects a σ collapse: warn, widen the policy, or stop."""
+"""The action of a training when a σ collapse is suspected: warn, widen the policy, or stop."""
 
 from typing import Any
 
@@ -12,37 +12,37 @@ from pgcontrol.runs.log import read_rows
 from pgcontrol.training.driver import Driver
 from pgcontrol.training.learner import Learner
 
-MOST = 3  # times that a run is widened
-APART = 0.1  # share of the budget between two of them
-LAST = 0.8  # share of the budget after which a policy stays as it is: there is too little left to gain by it
-RETURNS = 20  # rows with a return before anything is judged
-# half-ranges: a policy becomes as wide as the run began, within these; one that began narrow becomes wider
+MOST = 3  # largest number of times that a run is widened
+APART = 0.1  # smallest distance between two of them, as a fraction of the budget
+LAST = 0.8  # fraction of the budget after which a policy is not widened, because too little training is left
+RETURNS = 20  # rows with a return before the log is judged
+# range of the new width, in half-ranges; within it, the policy gets the width of the beginning of the run
 LEAST_WIDTH, MOST_WIDTH = 0.3, 0.5
 
 
 class CollapseGuard:
-    """Judges the log after each measurement of the spread, and acts on *suspected*.
+    """Judges the log after each measurement of the spread, and acts if the verdict is *suspected*.
 
-    What it did lies in the manifest, as `on_collapse`, so that a resumed run goes on as if it had never stopped.
+    The manifest lists its actions as `on_collapse`, so that a resumed run is the same as an uninterrupted one.
     """
 
     def __init__(self, learner: Learner, driver: Driver, folder: RunFolder):
-        """Take up what the run did before; `driver` makes the updates of `learner`."""
+        """Read the earlier actions of the run. `driver` computes the updates of `learner`."""
         self.learner, self.driver, self.folder, self.action = learner, driver, folder, learner.config.on_collapse
         noted = folder.manifest().get("on_collapse", [])
         self.done = [act for act in noted if act["step"] <= learner.steps]
-        if self.done != noted:  # it was killed behind its last checkpoint
+        if self.done != noted:  # the run was killed after its last checkpoint
             folder.write_manifest(on_collapse=self.done)
         logged = read_rows(folder.metrics_file) if self.action != "off" and folder.metrics_file.exists() else []
         self.rows = [row for row in logged if row[STEPS] <= learner.steps]
 
     @property
     def since(self) -> int:
-        """The step of the last action; what came before it is judged no more."""
+        """The step of the last action; rows before it are not judged."""
         return self.done[-1]["step"] if self.done else -1
 
     def __call__(self, row: dict[str, Any]) -> bool:
-        """Look at an update's row, before it is logged; returns whether the training is to stop."""
+        """Check an update's row before it is logged. Returns whether to stop the training."""
         if self.action == "off":
             return False
         self.rows.append({STEPS: self.learner.steps} | row)

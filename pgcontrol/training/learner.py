@@ -1,4 +1,4 @@
-"""One run in memory: collect, estimate, update; and how to save and restore it to the bit."""
+"""A run in memory: collect, estimate, update, and save and restore the exact state."""
 
 import collections
 import time
@@ -29,52 +29,52 @@ from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
-# streams that a checkpoint keeps; the others begin where they are needed
+# random streams that a checkpoint saves; the others are created from their seeds when they are needed
 KEPT = ("sampling", "minibatches", "adapting")
 
 
 class Learner:
-    """One run: everything that changes while it trains, and how to save and restore it to the bit."""
+    """Everything that changes during a run, with exact saving and restoring."""
 
     def __init__(self, config: Config, compiled: bool | None = None, fresh: bool = True, ranks: Ranks = ALONE):
-        """Build the parts.
+        """Create the parts.
 
         Args:
-            config: every setting.
-            compiled: whether acting and gradient steps run compiled; None decides by `config.compile`.
-            fresh: the run begins here; otherwise `load` follows, and nothing outside the checkpoint is read.
-            ranks: processes that make the run together, each with its part of the environments. All make the same
-                calls. They hold the same policy and learn from the same rollouts, those of all environments.
+            config: all settings.
+            compiled: whether acting and gradient steps are compiled; None: `config.compile` decides.
+            fresh: the run begins here. If False, `load` must follow, and no data outside the checkpoint is read.
+            ranks: the processes of the run. Each has its part of the environments. All make the same calls, hold the
+                same policy and learn from the same rollouts of all environments.
 
         Raises:
-            InputError: the environment cannot be made, the head lacks what it needs, or the prior does not fit.
+            InputError: the environment cannot be created, data for the head is missing, or the prior does not fit.
         """
         self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.peer != "none":
-            alone = "`pgcontrol train` and `compare` make such a run, and none goes on or is taken part in"
+            alone = "only `pgcontrol train` and `compare` make such runs, in one process, and cannot resume them"
             raise InputError(f"peer = {config.peer!r}: {alone}")
         if config.prior and not algorithm.rule.heeds_prior:
-            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from one")
+            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from a prior")
         if config.average_from is not None and algorithm.sampling.asynchronous:
-            many = f"algorithm {algorithm.name!r} moves them in many processes"
-            raise InputError(f"average_from = {config.average_from}: no weights of one moment: {many}")
+            many = f"algorithm {algorithm.name!r} updates the weights in several processes"
+            raise InputError(f"average_from = {config.average_from}: cannot average: {many}")
         if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
-            raise InputError(f"algorithm {algorithm.name!r}: its workers share weights, and no memory of past rollouts")
+            raise InputError(f"algorithm {algorithm.name!r}: its workers cannot share a memory of past rollouts")
         num_envs = part_of(config, ranks)
-        memory.require_training(config)  # as far as it can be known before an environment is made
-        # whether workers make the updates (`asynchronous.py`); then a run cannot be repeated to the bit
+        memory.require_training(config)  # a first estimate, before an environment is created
+        # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
-        wanted = config.threads or int(self.asynchronous)  # a thread for each worker; these are for evaluations
+        wanted = config.threads or int(self.asynchronous)  # workers have one thread each; these are for evaluations
         try:
             self.threads = threads.choose(config.env, num_envs, wanted, max(1, usable_cpus() // ranks.size))
-        except ValueError as error:  # as in `make_env`: the first environment of the run is made here
+        except ValueError as error:  # as in `make_env`: the measurement creates an environment
             raise InputError(str(error)) from None
-        if self.asynchronous and config.on_collapse == "widen":  # they have copies of the policy
-            others = f"the workers of {config.algorithm.name!r} cannot be widened; warn or stop can be used"
+        if self.asynchronous and config.on_collapse == "widen":  # workers have copies of the policy
+            others = f"the policies in the workers of {config.algorithm.name!r} cannot be widened; use warn or stop"
             raise InputError(f"on_collapse = 'widen': {others}")
-        workers = 0 if self.asynchronous else config.env_workers  # those of an asynchronous run step their own
+        workers = 0 if self.asynchronous else config.env_workers  # asynchronous workers step their own environments
         seed = self.seeds["environments"] + ranks.rows(config.num_envs).start
         self.env = make_env(config.env, num_envs, seed, self.threads.physics, workers)
         if algorithm.sampling.copies and not self.env.exact_resume:
@@ -84,11 +84,11 @@ class Learner:
         except InputError:
             self.env.close()
             raise
-        self.plugins = plugins_of(config, algorithm=False)  # of the policy, as they were loaded
+        self.plugins = plugins_of(config, algorithm=False)  # the policy's plug-ins, as they were loaded
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         self.remarks: list[str] = []  # lines for the user after an update
-        self._remarked: set[str] = set()  # the kinds of outliers that there was a line on
+        self._remarked: set[str] = set()  # kinds of outliers that were reported
         kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
         self.sampling, self.minibatches, self.adapting = kept
         samples = config.num_envs * config.rollout_steps
@@ -106,12 +106,12 @@ class Learner:
         self.prior = Prior(self.policy, config) if config.prior else None
         self.average = Average(self.policy, config.average_from)
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
-        self.rollout: Rollout | None = None  # what the last update learned from
+        self.rollout: Rollout | None = None  # the rollout of the last update
         if fresh and self.env.time_limit is None:
-            cut = f"no time limit: evaluations cut its episodes at {LONGEST:,} steps"
+            cut = f"no time limit: evaluations cut episodes after {LONGEST:,} steps"
             self.remarks.append(f"{config.env} has {cut}; --env.max_episode_steps N sets one")
         self.steps = self.updates = 0
-        self.seconds = 0.0  # wall time spent training, over all sessions of the run
+        self.seconds = 0.0  # training time over all sessions of the run
         if fresh and self.prior:
             self.remarks.append(self.prior.begin(self.spec, self.seeds["evaluation"], self.threads.physics))
         elif fresh:
@@ -119,33 +119,33 @@ class Learner:
 
     @property
     def settled(self) -> int:
-        """How many columns of observations, the first ones, have moments that stay: under a prior, what it sees."""
+        """Number of leading observation entries with fixed moments: with a prior, those that the policy sees."""
         return self.policy.obs_size if self.prior else 0
 
     @property
     def progress(self) -> float:
-        """Share of the budget used."""
+        """Fraction of the budget that is used, in [0, 1]."""
         return min(self.steps / self.config.total_steps, 1.0)
 
     def update(self) -> dict[str, float]:
-        """One rollout and one update of the policy; returns their metrics."""
+        """Collect a rollout and update the policy. Returns the metrics."""
         began = time.perf_counter()
         self.rollout = rollout = self.collect()
         estimate = rollout.estimate(self.estimator)
         row = self.learn(rollout, estimate)
-        # after the update: the rollout was collected under the old statistics
+        # after the update, because the rollout was collected with the old statistics
         row |= self.outliers(rollout, self.adapt(rollout, estimate.target))
-        self.ranks.agree([self.policy.theta, *self.policy.buffers()])  # ranks on unlike machines round differently
+        self.ranks.agree([self.policy.theta, *self.policy.buffers()])  # ranks on different machines round differently
         return self.report(rollout, row, began)
 
     def collect(self) -> Rollout:
-        """A rollout of the policy as it is."""
+        """Collect a rollout with the current policy."""
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
         return rollout
 
     def learn(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
-        """The rule's update, or the critic's warm-up under a prior; returns its metrics and the policy's health."""
+        """Run the rule's update, or the critic's warm-up with a prior. Returns its metrics and the health metrics."""
         before = time.perf_counter()
         if self.prior:
             rollout = self.prior.beside(rollout, self.progress)
@@ -156,19 +156,19 @@ class Learner:
         if self.prior:
             row |= self.prior.metrics(rollout)
         row["time/update"] = time.perf_counter() - before
-        with torch.no_grad():  # how far the update took the policy, by any rule, in nats a choice
+        with torch.no_grad():  # change of the policy in this update, in nats per choice, for every rule
             after = self.policy.params(rollout.subsample(rollout.obs))
             row["train/kl"] = float(self.policy.head.kl(rollout.subsample(rollout.params), after).mean())
         last = self.steps + rollout.steps >= self.config.total_steps
         return row | self.watch(self.updates, rollout, estimate.advantage, last)
 
     def adapt(self, rollout: Rollout, target: Tensor) -> Tensor:
-        """The normaliser's moments, what the head decodes by and the range of the critic's values.
+        """Update the normaliser's moments, the head's decoding and the range of the critic's values.
 
-        Under a prior, the critic's alone: with other moments, or another decoding, the prior would be another policy.
+        With a prior, only the critic's: with other moments, or another decoding, the prior would be another policy.
 
         Returns:
-            What `Normaliser.update` returns.
+            The result of `Normaliser.update`.
         """
         bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle], self.settled)
         if not self.prior:
@@ -179,11 +179,11 @@ class Learner:
         return bounded
 
     def outliers(self, rollout: Rollout, bounded: Tensor) -> dict[str, float]:
-        """How many running moments took less of a rollout than there was; the first time, a remark names one of each.
+        """Count the running moments that clipped an outlier. A remark reports the first outlier of each kind.
 
         Args:
-            rollout: whose observations and rewards they took.
-            bounded: bool [O], which inputs of the observation.
+            rollout: the rollout that updated the moments.
+            bounded: bool [O], observation entries with a clipped outlier.
         """
         inputs = bounded.nonzero().flatten().tolist()
         found = {}
@@ -195,14 +195,14 @@ class Learner:
             found["reward"] = f"a reward was {outlier[1]:.3g} in environment {outlier[0]}"
         for kind, words in found.items():
             if kind not in self._remarked:
-                bound = f"the running moments take it as {CLIP:.0f} deviations of a rollout at most"
+                bound = f"the running moments clip it at {CLIP:.0f} standard deviations of the rollout"
                 self.remarks.append(f"step {self.steps:,}: {words}; {bound}. rollout/outliers counts such moments")
         self._remarked |= found.keys()
         return {"rollout/outliers": len(inputs) + ("reward" in found)}
 
     @torch.no_grad()
     def report(self, rollout: Rollout, row: dict[str, float], began: float) -> dict[str, float]:
-        """Count the update that began at that time; its row, with what the head says of itself and where time went."""
+        """Count an update that started at time `began`. Returns its row with the metrics of the head and the times."""
         described = self.policy.head.describe(rollout.subsample(rollout.params))
         row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
         row |= {"rollout/quarantined": int(rollout.bad.sum())}
@@ -213,7 +213,7 @@ class Learner:
         return self.count(row, rollout.steps, 1, seconds)
 
     def count(self, row: dict[str, float], steps: int, updates: int, seconds: float) -> dict[str, float]:
-        """Take updates into the account; their row, with what is known of episodes and of time in all."""
+        """Count updates, and add the metrics of episodes and total time to their row."""
         before, self.steps = self.steps, self.steps + steps
         self.updates += updates
         self.seconds += seconds
@@ -233,7 +233,7 @@ class Learner:
 
     @torch.no_grad()
     def widen(self, std: float) -> None:
-        """Make the policy so wide, in half-ranges, at its probe states, or where its environments are."""
+        """Set the policy's standard deviation, in half-ranges, at the probe states, or at the current observations."""
         obs = self.ranks.join(self.collector.obs) if self.watch.probes is None else self.watch.probes
         self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs)))
 
@@ -242,17 +242,17 @@ class Learner:
         self.env.close()
 
     def save(self, folder: Path) -> None:
-        """A checkpoint of everything that the rest of the run depends on.
+        """Save a checkpoint with everything that the rest of the run depends on.
 
         Raises:
-            FloatingPointError: weights or moments are not finite; nothing is saved.
+            FloatingPointError: weights or moments are infinite or NaN; nothing is saved.
         """
         env_tensors, env_extra = self.collector.state()
         moments = named("moments of observations: ", self.policy.normaliser.state_dict())
         moments |= named("moments of rewards: ", self.collector.reward_scale.state_dict())
         for name, tensor in {"weights": self.policy.theta, **moments}.items():
             if not tensor.isfinite().all():
-                raise FloatingPointError(f"{name} became infinite or NaN, which is not saved")
+                raise FloatingPointError(f"{name} became infinite or NaN; the checkpoint is not saved")
         groups = {"policy": self.policy.state_dict(), "collector": env_tensors, "rule": self.rule.state()}
         groups |= {"watch": self.watch.state(), "prior": self.prior.state() if self.prior else {}}
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
@@ -266,14 +266,14 @@ class Learner:
             checkpoint.save(folder, tensors, meta, memory)
 
     def load(self, folder: Path) -> None:
-        """Restore what `save` wrote.
+        """Restore the state from a checkpoint.
 
         Raises:
-            InputError: it is another run's, or damaged.
+            InputError: the checkpoint belongs to another configuration, or is damaged.
         """
         tensors, meta = checkpoint.load(folder)
         if not self._made_of(meta.get("policy")):
-            raise InputError(f"{folder} belongs to another configuration than {folder.parent.parent}/config.yaml")
+            raise InputError(f"{folder} does not belong to the configuration in {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder)
         try:
@@ -287,21 +287,21 @@ class Learner:
             self.collector.load_state(under("collector.", tensors), meta["collector"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
             self.episodes.extend(FinishedEpisode(*episode) for episode in meta["episodes"])
-        except Exception as error:  # values of a wrong type end in whatever the parts raise
+        except Exception as error:  # values of a wrong type can raise any exception
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {one_line(error)}") from None
 
     def _made_of(self, spec: Any) -> bool:
         try:
-            return self.spec | whole(spec) == self.spec  # older ones say nothing of shapes
-        except Exception:  # it is no spec at all
+            return self.spec | whole(spec) == self.spec  # older specs have no shapes
+        except Exception:  # `spec` is not a valid spec
             return False
 
 
 def part_of(config: Config, ranks: Ranks) -> int:
-    """How many environments each rank has.
+    """The number of environments per rank.
 
     Raises:
-        InputError: ranks cannot share the environments evenly.
+        InputError: the environments cannot be divided evenly among the ranks.
     """
     sampling, count = catalog.algorithms()[config.algorithm.name].sampling, config.num_envs
     if ranks.size == 1:
@@ -314,5 +314,5 @@ def part_of(config: Config, ranks: Ranks) -> int:
 
 
 def stream_seeds(seed: int) -> dict[str, int]:
-    """Independent seeds for everything random in a run, so that no two streams share a beginning."""
+    """Independent seeds for the random streams of a run."""
     return dict(zip(STREAMS, np.random.SeedSequence(seed).generate_state(len(STREAMS)).tolist(), strict=True))

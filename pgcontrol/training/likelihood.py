@@ -1,4 +1,4 @@
-"""Weights on their way to the likelihood of a dataset: what changes in a clone, and how it is saved to the bit."""
+"""Maximum-likelihood fitting of a policy to samples, with a state for exact resuming."""
 
 import math
 from typing import Any, NamedTuple
@@ -11,16 +11,16 @@ from pgcontrol.learning.rule import Diverged, require_finite_weights
 from pgcontrol.machine import compiler, trees
 from pgcontrol.policy import Policy
 
-AT_ONCE = 8192  # samples that a measurement takes at a time
+AT_ONCE = 8192  # batch size of measurements
 
 
 class Samples(NamedTuple):
-    """M pairs of what was seen and what was done, in the policy's terms.
+    """M pairs of observation and choice, with weights.
 
     Attributes:
         obs: [M, O] float32, normalised.
         choice: [M, *choice_spec.shape].
-        weight: [M], of mean 1 over what is fitted.
+        weight: [M], with mean 1 over the training samples.
     """
 
     obs: Tensor
@@ -29,15 +29,15 @@ class Samples(NamedTuple):
 
 
 class Likelihood:
-    """Steps up the weighted mean log-probability: the score function's objective with weights for advantages.
+    """Gradient ascent on the weighted mean log-probability: the score-function objective with weights as advantages.
 
-    The policy has the weights that were best on held-out samples.
+    The policy holds the best weights so far on the held-out samples.
 
     Attributes:
         theta: [P], the weights after the last step.
-        steps: gradient steps taken.
+        steps: number of gradient steps taken.
         best: metrics of the best weights; empty before the first measurement.
-        best_step: the step after which they were reached.
+        best_step: the step that gave the best weights.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Likelihood:
         seed: int = 0,
         compilation: compiler.Compilation = compiler.EAGER,
     ):
-        """`seed`: of the order in which samples are taken."""
+        """`seed`: seed of the order of samples."""
         self.policy, self.adam, self.theta = policy, fresh_adam(policy), policy.theta.clone()
         self.compilation = compilation
         self.step = GradientStep(policy, self.loss, max_grad_norm, scaled=False, compilation=compilation)
@@ -57,18 +57,18 @@ class Likelihood:
         self._rng, self._order = Generator().manual_seed(seed), torch.empty(0, dtype=torch.int64)
 
     def loss(self, theta: Tensor, samples: Samples) -> tuple[Tensor, dict[str, Tensor]]:
-        """−E[w log π(choice)] under weights `theta` [P], a scalar in nats a choice; nothing else."""
+        """−E[w log π(choice)] for weights `theta` [P], a scalar in nats per choice. No other metrics."""
         log_prob = self.policy.head.log_prob(self.policy.distribution(theta, samples.obs), samples.choice)
         return -(samples.weight * log_prob).mean(), {}
 
     @torch.no_grad()
     def measure(self, theta: Tensor, samples: Samples) -> float:
-        """The loss over all samples."""
+        """The loss, averaged over all samples."""
         parts = trees.split(samples, AT_ONCE)
         return sum(float(self.loss(theta, part)[0]) * len(part.obs) for part in parts) / len(samples.obs)
 
     def climb(self, samples: Samples, size: int, rate: Tensor) -> Metrics:
-        """One gradient step on the next `size` samples, in one permutation after the other."""
+        """Take one gradient step on the next `size` samples of successive random permutations."""
         while len(self._order) < size:
             self._order = torch.cat((self._order, torch.randperm(len(samples.obs), generator=self._rng)))
         batch, self._order = trees.rows(samples, self._order[:size]), self._order[size:]
@@ -78,7 +78,10 @@ class Likelihood:
         return metrics
 
     def judge(self, test: Samples) -> dict[str, float]:
-        """Metrics of the steps since the last call and of the held-out samples; the best weights become the policy's.
+        """Measure the held-out likelihood, and copy the weights to the policy if they are the best so far.
+
+        Returns:
+            metrics of the steps since the last call and of the held-out samples.
 
         Raises:
             Diverged: the likelihood or the weights became infinite or NaN.
@@ -102,7 +105,7 @@ class Likelihood:
         return tensors, {"steps": self.steps, "best": self.best, "best_step": self.best_step}
 
     def load_state(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> None:
-        """Continue where `state` left. Raises KeyError, TypeError or ValueError for the state of something else."""
+        """Continue from `state`. Raises KeyError, TypeError or ValueError if the state does not fit."""
         self.adam = load_adam(self.adam, tensors)
         self.theta, self._order = tensors["theta"].clone(), tensors["order"].clone()
         self._losses = list(tensors["losses"].split(1)) if len(tensors["losses"]) else []
@@ -112,11 +115,11 @@ class Likelihood:
 
 @torch.no_grad()
 def _describe(policy: Policy, theta: Tensor, test: Samples) -> dict[str, float]:
-    """What the head says of itself in held-out states, and how far its mode is from what was done there."""
+    """The head's metrics in held-out states, and the error of its mode with respect to the held-out actions."""
     head, few = policy.head, slice(None, AT_ONCE)
     params = policy.distribution(theta, test.obs[few])
-    done, mode = head.decode(test.choice[few]), head.decode(head.mode(params))
+    action, mode = head.decode(test.choice[few]), head.decode(head.mode(params))
     described = head.describe(params)
-    error = (head.to_unit(mode) - head.to_unit(done)).square().mean().sqrt()
+    error = (head.to_unit(mode) - head.to_unit(action)).square().mean().sqrt()
     row = {f"head/{name}": float(value) for name, value in described.items()}
     return row | {"train/std": float(described["std"]), "eval/error": float(error)}

@@ -1,6 +1,6 @@
-"""What a run came to, in its folder's outcome.json: its score, thinned curves, and what its policy looks like.
+"""The outcome of a run, in outcome.json: its score, thinned curves, and the behaviour of its policy.
 
-It is written when the run ends, so that whoever compares runs reads only. It is small enough to be committed.
+It is written when the run ends, so that comparing runs only needs reading. The file is small enough to be committed.
 """
 
 import datetime
@@ -25,14 +25,14 @@ CURVES += ("train/entropy_loss", "health/sensitivity", "health/noise_scale", "ti
 
 
 def write(folder: RunFolder, episodes: int) -> dict[str, Any]:
-    """Reckon the outcome of a run that has ended, from its log and its checkpoints, and keep it in its folder.
+    """Compute the outcome of a run that has ended, from its log and its checkpoints, and write it to its folder.
 
     Args:
-        folder: of the run.
-        episodes: that score the final policy; 0: it is not scored.
+        folder: the run folder.
+        episodes: number of episodes to score the final policy; 0: it is not scored.
 
     Returns:
-        The outcome, as JSON has it; nothing where the log has no row.
+        The outcome as JSON values; empty if the log has no row.
     """
     rows = read_rows(folder.metrics_file)
     if not rows:
@@ -46,24 +46,25 @@ def write(folder: RunFolder, episodes: int) -> dict[str, Any]:
 
 
 def read(folder: RunFolder, episodes: int) -> dict[str, Any]:
-    """The outcome of a run, scored by so many episodes.
+    """The outcome of a run, scored with `episodes` episodes.
 
-    It is reckoned now where the run was scored otherwise, was made before runs kept it, or was killed at its very end.
+    It is computed if it is missing, as in runs of older versions and in killed ones, or has another number of episodes.
     """
     kept = files.read_json(folder.outcome_file)
     return kept if kept.get("episodes") == episodes else write(folder, episodes)
 
 
 def score(folder: RunFolder, episodes: int) -> dict[str, Any]:
-    """Returns of the final policy over episodes from the start states common to all runs, as `pgcontrol eval` has them.
+    """Evaluate the final policy from start states that are common to all runs, as `pgcontrol eval` does.
 
     Args:
-        folder: of the run.
-        episodes: how many; 0: the policy is not scored.
+        folder: the run folder.
+        episodes: number of episodes; 0: the policy is not scored.
 
     Returns:
-        The `return` of the mode and its standard `error` over the episodes (None of a single one), that of the policy
-        `sampled`, what the task `measured`, the number of `episodes` and the `evaluation_seed` of their start states.
+        `return` of the mode and its standard `error` over the episodes (None for a single one), return of the
+        `sampled` policy, the task's own metrics (`measured`), the number of `episodes`, and the `evaluation_seed` of
+        the start states.
 
     Raises:
         InputError: the run has no policy.
@@ -80,16 +81,16 @@ def score(folder: RunFolder, episodes: int) -> dict[str, Any]:
 
 
 def measured(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the task measured in an evaluation, by its own names and of samples with `_sampled`; nothing without any."""
+    """The task's own metrics in an evaluation; those of samples have the suffix `_sampled`. Empty if there are none."""
     found = {name.removeprefix("eval/"): value for name, value in row.items() if name.startswith("eval/")}
     own = {name: _thin(value) for name, value in found.items() if name.removesuffix("_sampled") not in COMMON}
     return {"measured": own} if own else {}
 
 
 def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:
-    """Metrics of a log by name, thinned, and the `steps` they are of; of those it has.
+    """Thinned curves of the metrics that the log has, by name, and their `steps`.
 
-    Where a metric was not measured, it is as it last was.
+    Where a metric is missing in a row, the previous value is used.
     """
     picks = evenly(len(rows), POINTS)
     found: dict[str, list[Any]] = {"steps": [rows[i][STEPS] for i in picks]}
@@ -105,7 +106,7 @@ def curves(rows: LogRows, names: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def _spread(rows: LogRows) -> dict[str, Any]:
-    """Each joint's spread over training, thinned; nothing where the log does not say."""
+    """Thinned curves of each joint's spread; empty if the log does not have it."""
     steps, each = spreads(rows)
     if not len(steps):
         return {}

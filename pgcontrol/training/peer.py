@@ -1,7 +1,7 @@
-"""Stable-Baselines3's PPO in place of ours: a run like others, of which the log and the final policy are kept.
+"""Train Stable-Baselines3's PPO instead of ours, in a run folder with a log and the final policy.
 
-It trains on its own copies of Gymnasium's environment. Its final policy is kept as one of ours, so that it is scored,
-filmed and exported in the same way.
+It trains on its own copies of Gymnasium's environment. Its final policy is converted to one of ours, so that it can be
+scored, filmed and exported in the same way.
 """
 
 import dataclasses
@@ -31,45 +31,45 @@ from pgcontrol.text import one_line
 from pgcontrol.training.session import OnUpdate, Run, Session, ended, session
 
 PACKAGE = "stable_baselines3"
-# peer -> the settings that it takes
+# settings that each peer supports
 HEARD = {"sb3-as-shipped": {"env", "seed", "total_steps", "peer"}}
 HEARD["sb3"] = HEARD["sb3-as-shipped"] | {"num_envs", "rollout_steps", "hidden", "critic_hidden", "scale_reward"}
 HEARD["sb3"] |= {"head.initial_std", *(f"algorithm.{name}" for name in ("gamma", "gae_lambda", "clip", "minibatch"))}
 HEARD["sb3"] |= {f"algorithm.{name}" for name in ("epochs", "learning_rate", "decay")}
-IDLE = {"eval_every", "eval_episodes", "compile", "env_workers"}  # they change nothing of what is learned
-# its observations are not clipped where it does not normalise them: ours are, so they are made small, and the weights
-# that read them large; a power of two, so that nothing is rounded
+IDLE = {"eval_every", "eval_episodes", "compile", "env_workers"}  # these settings do not change what is learned
+# Without normalisation, a peer does not clip observations, but our policies do. So observations are scaled down by this
+# factor, and the weights of the first layer scaled up. It is a power of two, so that nothing is rounded.
 SMALL = 2.0**-20
 LOGGED = ("train/approx_kl", "train/clip_fraction", "train/explained_variance", "train/entropy_loss")
 
 
 def installed() -> bool:
-    """Whether the peer is there: extra `peers`."""
+    """Whether Stable-Baselines3 is installed (extra `peers`)."""
     return find_spec(PACKAGE) is not None
 
 
 def check(config: Config) -> None:
-    """Refuse what the config's peer does not take.
+    """Refuse settings that the config's peer does not support.
 
     Raises:
-        InputError: names the setting.
+        InputError: one line with the setting.
     """
     usual = flat(nested(configure({"env": config.env, "peer": config.peer})))
     for key, value in flat(nested(config)).items():
         if key not in HEARD[config.peer].union(TRACELESS, IDLE) and value != usual.get(key, value):
-            raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not take it")
+            raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not support it")
 
 
 def ppo(config: Config) -> Any:
-    """A PPO of Stable-Baselines3 on the CPU, silent, ready to `learn`.
+    """Create a PPO of Stable-Baselines3 on the CPU, without output.
 
     Args:
-        config: whose `peer` says which: with its defaults, one environment and all of it raw; or with the config's
-            sizes and steps, the first σ where its head has one, and observations and rewards normalised as ours are
-            (by VecNormalize).
+        config: with `peer` sb3-as-shipped: the defaults of Stable-Baselines3, one environment, no normalisation; with
+            sb3: the config's sizes and steps, its initial σ if the head has one, and normalised observations and
+            rewards as ours (VecNormalize).
 
     Raises:
-        InputError: it is not installed, or Gymnasium has no such task.
+        InputError: it is not installed, or Gymnasium does not have the task.
     """
     if not installed():
         raise InputError(f"peer = {config.peer!r} needs Stable-Baselines3: pip install 'pgcontrol[peers]'")
@@ -78,7 +78,7 @@ def ppo(config: Config) -> Any:
     from stable_baselines3.common.vec_env import VecNormalize
 
     if (name := config.env.removeprefix("gym:")) not in gymnasium.registry:
-        raise InputError(f"env = {config.env!r}: peer {config.peer!r} trains on Gymnasium's tasks, and it has no such")
+        raise InputError(f"env = {config.env!r}: peer {config.peer!r} needs a task of Gymnasium's")
     ours, like_ours = config.algorithm.options, config.peer == "sb3"
     with python_warnings():
         env: Any = make_vec_env(name, config.num_envs if like_ours else 1, seed=config.seed)
@@ -104,7 +104,7 @@ def ppo(config: Config) -> Any:
 
 
 def silent(model: Any) -> Any:
-    """A model of Stable-Baselines3 without its own logger, which makes a folder in the temporary one."""
+    """Disable a model's logger, which would create a temporary folder. Returns the model."""
     from stable_baselines3.common.logger import Logger
 
     model.set_logger(Logger(folder=None, output_formats=[]))
@@ -112,18 +112,18 @@ def silent(model: Any) -> Any:
 
 
 def learn(model: Any) -> int:
-    """A rollout and an update; returns how many environment steps they took."""
+    """Run one rollout and one update. Returns the number of environment steps."""
     before = model.num_timesteps
     model.learn(1, reset_num_timesteps=False)
     return model.num_timesteps - before
 
 
 def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
-    """Train a peer, in a new run folder; what is stopped before its end begins anew. See `pgcontrol.train`.
+    """Train a peer in a new run folder. It cannot be resumed. See `pgcontrol.train`.
 
     Raises:
         InputError: see `ppo` and `check`, or the run folder exists.
-        Diverged: numbers stopped being finite.
+        Diverged: numbers became infinite or NaN.
     """
     check(config)
     model = ppo(config)
@@ -137,13 +137,13 @@ def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None)
                 watch = _watch(model, config, live, on_update)
                 try:
                     model.learn(config.total_steps, watch, log_interval=sys.maxsize)
-                except ValueError as error:  # of torch's distributions
+                except ValueError as error:  # raised by torch's distributions
                     raise Diverged(f"{PACKAGE}: {one_line(error)}") from None
                 finally:
                     folder.write_manifest(seconds=round(time.perf_counter() - began, 1))
                 status, display = "stopped" if watch.stopped else "finished", live[0]
                 if status == "stopped":
-                    display.say(f"stopped at step {model.num_timesteps:,}: a peer does not go on, it begins anew")
+                    display.say(f"stopped at step {model.num_timesteps:,}: a peer's run cannot be resumed")
                 else:
                     spec, tensors = _policy(model, config, env)
                     meta = {"policy": spec, "algorithm": config.peer, "steps": model.num_timesteps}
@@ -162,7 +162,7 @@ def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None)
 
 
 def _watch(model: Any, config: Config, live: Session, on_update: OnUpdate | None) -> Any:
-    """What Stable-Baselines3 calls on every step, to stop there or not, and after every rollout, which gives a row."""
+    """A callback for Stable-Baselines3: it can stop the training at every step, and logs a row after every rollout."""
     from stable_baselines3.common.callbacks import BaseCallback
 
     display, log, interrupt = live
@@ -191,16 +191,17 @@ def _watch(model: Any, config: Config, live: Session, on_update: OnUpdate | None
 
 
 def _half(model: Any) -> Tensor:
-    """Half of the range of each joint, [A]."""
+    """Half the range of each joint, [A]."""
     space = model.action_space
     return torch.from_numpy((space.high - space.low) / 2).float()
 
 
 @torch.no_grad()
 def _policy(model: Any, config: Config, env: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The peer's policy as one of ours: what it is made of, and its tensors by name.
+    """Convert the peer's policy to one of ours: returns its specification and its tensors by name.
 
-    Our Gaussian's mean and σ are in half-ranges about the middle of the bounds, its in units of the action.
+    The mean and σ of our Gaussian are in half-ranges, relative to the centre of the bounds; the peer's are in units of
+    the action.
     """
     nets, rms = model.policy.mlp_extractor, getattr(model.get_vec_normalize_env(), "obs_rms", None)
     head = type(config.head.options)(min_std=1e-6, max_std=1e6)  # its σ has no bounds
@@ -227,5 +228,4 @@ def _policy(model: Any, config: Config, env: Any) -> tuple[dict[str, Any], dict[
 
 
 def _sizes(net: Sequence[nn.Module]) -> tuple[int, ...]:
-    """Of a network's layers."""
     return tuple(layer.out_features for layer in net if isinstance(layer, nn.Linear))

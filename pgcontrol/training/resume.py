@@ -1,4 +1,4 @@
-"""Going on with a run or a clone that was stopped, from a checkpoint, to the bit."""
+"""Resume a stopped run or clone from a checkpoint; the result is the same bit for bit as without the stop."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from pgcontrol.training.learner import Learner
 from pgcontrol.training.session import OnUpdate, Run
 from pgcontrol.training.train import followed, loop
 
-# what a run keeps when it is resumed: it decides what tensors there are, or what the run is
+# settings that a resumed run keeps, because they determine the tensors or the identity of the run
 FOR_GOOD = (
     "env",
     "seed",
@@ -38,32 +38,31 @@ def resume(
     settings: Mapping[str, Any] | None = None,
     on_update: OnUpdate | None = None,
 ) -> Run:
-    """Go on with a run, or a clone, from its newest checkpoint, as if it had never stopped.
+    """Resume a run or a clone from its newest checkpoint. The result is the same as without the interruption.
 
     Args:
-        run_dir: the run folder; or one of its checkpoints, from which it goes on instead of from its newest: later ones
-            are set aside.
-        total_steps: a new budget in environment steps; schedules follow it from here on.
+        run_dir: the run folder, or one of its checkpoints. In the latter case, later checkpoints are set aside.
+        total_steps: a new budget in environment steps; schedules use it from now on.
         quiet: show no progress.
-        settings: others than the run has had, such as `{"algorithm.learning_rate": 1e-4}`, as far as they change
-            neither the task nor the policy; the manifest notes them.
+        settings: changed settings, such as `{"algorithm.learning_rate": 1e-4}`. They may change neither the task nor
+            the policy. The manifest lists them.
         on_update: see `train`.
 
     Raises:
-        InputError: no run there, a damaged checkpoint, a run that has finished already, or one that is in training.
-        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
-        RankLost: another of the processes that torchrun started has ended.
+        InputError: there is no run, its checkpoint is damaged, it has finished, or another process is training it.
+        Diverged, FloatingPointError: numbers became infinite or NaN; the last good checkpoint remains.
+        RankLost: another process of torchrun has ended.
     """
     origin, ranks = Path(run_dir), meet()
     if ranks.rank:
-        said, compiled, latest = ranks.first(None)
-        learner = Learner(configure(said), compiled, fresh=False, ranks=ranks)
+        values, compiled, latest = ranks.first(None)
+        learner = Learner(configure(values), compiled, fresh=False, ranks=ranks)
         learner.load(latest)
         return followed(learner)
     run = RunFolder.of(origin)
     if run.cloned:
         if total_steps is not None or settings:
-            raise InputError(f"{run_dir} is a clone, which goes on with the settings it has")
+            raise InputError(f"{run_dir} is a clone; its settings cannot be changed")
         return resume_clone(origin, quiet=quiet)
     with run.alone() as folder:
         config = folder.config()
@@ -71,12 +70,14 @@ def resume(
         config = _changed(config, changed) if changed else config
         latest = checkpoint.latest(origin)
         done = checkpoint.steps_of(latest)
-        # one that was killed behind its last checkpoint has still to be ended
+        # a run that was killed after its last checkpoint still needs its ending
         if done >= config.total_steps and (total_steps is not None or folder.manifest().get("status") == "finished"):
             more = folder.command("resume", "--total-steps", 2 * done)
-            raise InputError(f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train on: {more}")
+            raise InputError(
+                f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train longer: {more}"
+            )
         catalog.require_loggers(config.logger)
-        compiled = folder.manifest().get("compiled")  # as it was computed before, to the bit
+        compiled = folder.manifest().get("compiled")  # as before, for the same results bit for bit
         ranks.first((nested(config), compiled, latest))
         learner = Learner(config, compiled, fresh=False, ranks=ranks)
         learner.load(latest)
@@ -89,11 +90,11 @@ def resume(
 
 
 def _changed(config: Config, settings: dict[str, Any]) -> Config:
-    """A run's config with other settings; InputError names one that a run keeps."""
+    """A run's config with changed settings. Raises InputError for a setting that cannot change."""
     old = flat(nested(config))
     settings = with_arguments({"env": old["env"]} | settings)
     for key, value in settings.items():
         kept = key in FOR_GOOD or (key.split(".")[0] in PARTS and not key.startswith("algorithm."))
         if kept and key in old and typed(value) != typed(old[key]):
-            raise InputError(f"{key} = {value!r}: a run that goes on keeps its {key}, {old[key]!r}")
+            raise InputError(f"{key} = {value!r}: a resumed run keeps its {key}, {old[key]!r}")
     return configure(old | settings)

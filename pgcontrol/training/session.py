@@ -1,4 +1,4 @@
-"""A run at work and at its end, whatever trains in it: what it is shown on, written to and stopped by, its outcome."""
+"""Shared by all kinds of runs: display, log and signals during a run, and the outcome at its end."""
 
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -20,14 +20,14 @@ from pgcontrol.runs.load import load
 from pgcontrol.runs.log import Display, MetricsLog, read_rows
 from pgcontrol.training import outcome
 
-Session = tuple[Display, MetricsLog, Interrupt]  # what a run is shown on, written to, and stopped by
+Session = tuple[Display, MetricsLog, Interrupt]
 
 
 class Run(NamedTuple):
-    """A training that ended, or was stopped.
+    """A training that has finished or was stopped.
 
     Attributes:
-        status: finished, or stopped (by a signal; `resume` goes on from there), as the manifest has it.
+        status: as in the manifest: finished, or stopped (by a signal or `on_update`; `resume` continues).
     """
 
     path: Path
@@ -36,17 +36,17 @@ class Run(NamedTuple):
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The run of a folder that is there, as far as it has come.
+        """The run in an existing folder, in its current state.
 
         Raises:
-            InputError: it is no run folder.
+            InputError: `path` is not a run folder.
         """
         manifest = RunFolder.open(Path(path)).manifest()
         return cls(Path(path), manifest.get("steps", 0), manifest.get("status", "running"))
 
     @property
     def exit_code(self) -> int:
-        """0, or that of what a signal stopped."""
+        """0 for a finished run, else the exit code for a stop by a signal."""
         return 0 if self.status == "finished" else STOPPED
 
     def policy(self) -> Policy:
@@ -54,11 +54,11 @@ class Run(NamedTuple):
         return load(self.path)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of metrics.jsonl, one an update, as `pandas.DataFrame` takes them."""
+        """The rows of metrics.jsonl, one per update, for `pandas.DataFrame`."""
         return read_rows(self.path / "metrics.jsonl")
 
 
-OnUpdate = Callable[[dict[str, float]], object]  # gets the metrics of an update; True ends the run there
+OnUpdate = Callable[[dict[str, float]], object]  # receives the metrics of an update; returns True to stop the run
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def session(
     quiet: bool = True,
     echoed: bool = False,
 ) -> Generator[Session]:
-    """What is open while a run is made, from step `start` to `total`; torch computes with one thread meanwhile.
+    """Context of a run from step `start` to `total`: display, log and signals. Torch uses one thread in it.
 
     `echoed`: see `Interrupt`.
     """
@@ -87,17 +87,17 @@ def session(
 
 
 def ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str]) -> str:
-    """Write the outcome and the verdict of a run that has ended; the verdict as one line.
+    """Write the outcome and the verdict of a run that has ended. Returns the verdict as one line.
 
-    The verdict is of the log alone; playing and branching are `pgcontrol diagnose`. An error in the outcome, for which
-    the policy is played, says nothing about the training: the run ends as it would without an outcome.
+    The verdict uses only the log; `pgcontrol diagnose` also plays the policy and trains branches. The outcome requires
+    playing the policy. An error there is only a warning, because the training itself was successful.
     """
     try:
         outcome.write(folder, config.score_episodes if status == "finished" else 0)
     except FloatingPointError as error:
-        warnings.warn(f"no outcome: {error}", stacklevel=2)
+        warnings.warn(f"the outcome could not be computed: {error}", stacklevel=2)
     rows = read_rows(folder.metrics_file)
     known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
-    told = judge(rows, config.total_steps, status, known=known)
-    folder.write_manifest(verdict=verdicts.words(told), diagnosis=verdicts.summary(told))
-    return f"diagnosis: {verdicts.summary(told)}{verdicts.to_prove(folder.command('diagnose'), told)}"
+    judged = judge(rows, config.total_steps, status, known=known)
+    folder.write_manifest(verdict=verdicts.words(judged), diagnosis=verdicts.summary(judged))
+    return f"diagnosis: {verdicts.summary(judged)}{verdicts.to_prove(folder.command('diagnose'), judged)}"

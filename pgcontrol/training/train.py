@@ -1,4 +1,4 @@
-"""The loop: collect, estimate, update, log; and on a schedule evaluate and checkpoint."""
+"""The training loop: collect, estimate, update and log, with scheduled evaluations and checkpoints."""
 
 import time
 from collections.abc import Generator, Mapping
@@ -33,18 +33,17 @@ from pgcontrol.training.session import OnUpdate, Run, ended, session
 def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
     """Train a policy from scratch, in a new run folder.
 
-    Started by torchrun, all processes make one run together; rank 0 alone has the folder, shows and logs.
+    Under torchrun, all processes train one run together. Only rank 0 writes to the folder, displays and logs.
 
     Args:
         config: a Config, or dotted settings such as `{"env": "Hopper-v5", "head": "binned", "head.bins": 41}`.
         quiet: show no progress.
-        on_update: called after every update with its metrics; when it returns True, the run stops there and can be
-            resumed.
+        on_update: called after every update with its metrics. If it returns True, the run stops and can be resumed.
 
     Raises:
-        InputError: a setting is wrong, or the run folder exists.
-        Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
-        RankLost: another of the processes has ended.
+        InputError: a setting is invalid, or the run folder exists.
+        Diverged, FloatingPointError: numbers became infinite or NaN; the last good checkpoint remains.
+        RankLost: another process has ended.
     """
     config = config if isinstance(config, Config) else configure(config)
     if config.peer != "none":
@@ -57,14 +56,14 @@ def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: 
 
 
 def followed(learner: Learner) -> Run:
-    """A run that rank 0 leads, as another rank made it."""
+    """The run on a rank other than 0."""
     status = follow(learner)
     return Run(Path(learner.config.run_dir or ""), learner.steps, status)
 
 
 @contextmanager
 def begin(learner: Learner) -> Generator[RunFolder]:
-    """The new run folder of a learner, locked; one whose first update fails for what the user gave is removed."""
+    """Create and lock the run folder of a learner. It is removed if invalid input makes the first update fail."""
     if learner.asynchronous:
         require_processes(learner.config.algorithm.name)
     with RunFolder.create(learner.config).alone() as folder:
@@ -80,7 +79,7 @@ def begin(learner: Learner) -> Generator[RunFolder]:
 
 
 def loop(learner: Learner, folder: RunFolder, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
-    """Train until the budget is used, a signal comes, or `on_update` returns True; see `train`."""
+    """Train until the budget is used, a signal arrives, or `on_update` returns True; see `train`."""
     with closing(updates(learner, folder, quiet)) as made:
         for row in made:
             if on_update and on_update(row) is True:
@@ -89,9 +88,9 @@ def loop(learner: Learner, folder: RunFolder, quiet: bool = True, on_update: OnU
 
 
 def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generator[dict[str, float]]:
-    """The metrics of one update after the other, until the budget is used or a signal comes.
+    """Train, and yield the metrics of every update, until the budget is used or a signal arrives.
 
-    When it is closed earlier, it leaves a run that can be resumed. It closes the learner.
+    If the generator is closed earlier, the run can be resumed. At the end, the learner is closed.
     """
     config, driven = learner.config, driver(learner)
     title = f"{config.env} {config.head.name} {config.algorithm.name} seed {config.seed} -> {folder.path}"
@@ -104,9 +103,9 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
         ):
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
-                display.say(f"{config.algorithm.name} is asynchronous: this run cannot be repeated to the bit")
+                display.say(f"{config.algorithm.name} is asynchronous: this run is not reproducible bit for bit")
             began, guard, stop = time.perf_counter(), CollapseGuard(learner, driven, folder), False
-            with suppress(GeneratorExit):  # the caller leaves
+            with suppress(GeneratorExit):  # the caller closed the generator
                 while learner.steps < config.total_steps and not interrupt and not stop:
                     before, row = learner.steps, driven.update()
                     row["time/fps"] = (learner.steps - first) / (time.perf_counter() - began)
@@ -128,30 +127,30 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             status = "finished" if learner.steps >= config.total_steps else "stopped"
             if status == "stopped":
                 _save(learner, driven, folder)
-                display.say(f"stopped at step {learner.steps:,}; to go on: {folder.command('resume')}")
+                display.say(f"stopped at step {learner.steps:,}; to resume: {folder.command('resume')}")
             else:
                 clips.finish(learner.seconds, interrupt)
-                driven.close()  # before the policy is played once more: some engines exist once in a process
+                driven.close()  # before the final policy is played: a process can hold some engines only once
                 display.say(ended(folder, config, status, joints))
     except RankLost as error:
-        raise RankLost(f"{error}{_left(folder) or ''}; to go on: {folder.command('resume')}") from None
+        raise RankLost(f"{error}{_left(folder) or ''}; to resume: {folder.command('resume')}") from None
     except (Diverged, FloatingPointError) as error:
         status = "diverged"
         ended(folder, config, status, joints)
         seen = _breakdowns(learner, folder, first)[:1]
-        raise type(error)("; ".join([f"{error}{_left(folder) or '; it had no checkpoint yet'}", *seen])) from None
-    except (BrokenEnv, InputError) as error:  # of a plug-in that breaks its contract
+        raise type(error)("; ".join([f"{error}{_left(folder) or '; there is no checkpoint yet'}", *seen])) from None
+    except (BrokenEnv, InputError) as error:  # a plug-in violates its contract
         raise type(error)(f"{error}{_left(folder)}") from error
-    except OSError as error:  # of a disk that is full, most often
+    except OSError as error:  # usually a full disk
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise OSError(f"{where}{_left(folder)}; then: {folder.command('resume')}") from None
+        raise OSError(f"{where}{_left(folder)}; to resume: {folder.command('resume')}") from None
     finally:
         driven.close()
         folder.write_manifest(status=status, steps=learner.steps, seconds=round(learner.seconds, 1))
 
 
 class Trainer:
-    """A training from Python: an iterator of the metrics of its updates.
+    """A training from Python: an iterator over the metrics of its updates.
 
     >>> trainer = Trainer("Hopper-v5", head="binned", total_steps=100_000)
     >>> for metrics in trainer:
@@ -164,67 +163,67 @@ class Trainer:
     """
 
     def __init__(self, env: Any, *, quiet: bool = True, **settings: Any):
-        """Check the settings and make the parts.
+        """Check the settings and create the parts.
 
         Args:
-            env: a task's id, "gym:ID", or a task's class.
+            env: the id or the class of a task, or "gym:ID".
             quiet: show no progress.
-            settings: as in config.yaml. A part is a name, a class, an algorithm's row, or a mapping with its options:
-                `head={"name": "binned", "bins": 41}`.
+            settings: as in config.yaml. A part is given by its name, its class, an algorithm's row, or a mapping with
+                its options: `head={"name": "binned", "bins": 41}`.
 
         Raises:
-            InputError: a setting is wrong.
+            InputError: a setting is invalid.
         """
         self._learner, self._quiet = Learner(configure({"env": env, **settings})), quiet
         self.path: Path | None = None
 
     def __iter__(self) -> Generator[dict[str, float]]:
-        """Train in a new run folder. Between two updates, torch computes with one thread.
+        """Train in a new run folder. Between updates, torch uses one thread.
 
         Raises:
-            InputError: the run folder exists, or these updates have begun before.
-            Diverged, FloatingPointError: numbers stopped being finite; the last good checkpoint stays.
+            InputError: the run folder exists, or the training has started before.
+            Diverged, FloatingPointError: numbers became infinite or NaN; the last good checkpoint remains.
         """
         if self.path:
-            raise InputError(f"{self.path} has begun; to go on: pgcontrol.resume({str(self.path)!r})")
+            raise InputError(f"{self.path} has begun; to resume: pgcontrol.resume({str(self.path)!r})")
         with begin(self._learner) as folder:
             self.path = folder.path
             yield from updates(self._learner, folder, self._quiet)
 
     @property
     def env(self) -> VecEnv:
-        """The environments that the policy acts in."""
+        """The environments of the training."""
         return self._learner.env
 
     @property
     def policy(self) -> Policy:
-        """The policy as it is now."""
+        """The current policy."""
         return self._learner.policy
 
     @property
     def rollout(self) -> Rollout | None:
-        """What the last update learned from; None before the first, and with asynchronous workers."""
+        """The rollout of the last update; None before the first update, and with asynchronous workers."""
         return self._learner.rollout
 
     @property
     def steps(self) -> int:
-        """Environment steps so far."""
+        """Number of environment steps so far."""
         return self._learner.steps
 
 
 def _left(folder: RunFolder) -> str:
     kept = checkpoint.find(folder.path)
-    return f"; its last good checkpoint is {kept[-1]}" if kept else ""
+    return f"; the last good checkpoint is {kept[-1]}" if kept else ""
 
 
 def _breakdowns(learner: Learner, folder: RunFolder, first: int) -> list[str]:
-    """Write what led to breakdowns since the last call; a line for each. The session began at step `first`."""
+    """Write the new breakdowns to files; one line for each. The session began at step `first`."""
     env, plugins, taken = learner.config.env, learner.plugins, learner.collector.breakdowns.take()
     return [breakdown.write(folder.path, env, plugins, found, first) for found in taken]
 
 
 def _save(learner: Learner, driven: Driver, folder: RunFolder) -> None:
-    """A checkpoint; the manifest says how the rest of the run is to be computed."""
+    """Save a checkpoint, and record in the manifest whether the run is compiled."""
     folder.write_manifest(compiled=learner.compilation.on)
     driven.save(folder.checkpoint(learner.steps))
 
@@ -236,7 +235,7 @@ def _due(every: int, before: int, now: int) -> bool:
 def scored(
     env: VecEnv, policy: Policy, seed: int, record: bool, count: int | None = None
 ) -> tuple[dict[str, Any], evaluate.Trace | None]:
-    """Returns of a policy's mode and of its samples, from the same start states; a recording of the mode.
+    """Metrics of a policy's mode and of its samples, from the same start states, and a recording of the mode.
 
     See `evaluate.episodes` for `count`.
     """
@@ -246,7 +245,7 @@ def scored(
 
 
 def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[str, float]:
-    """What is logged of an evaluation; its first episode becomes a clip."""
+    """Evaluate the policy and make a clip of the first episode. Returns the metrics."""
     config, seed = learner.config, learner.seeds["evaluation"]
     setup = config.eval_episodes, seed, learner.threads.physics, config.env_workers
     env = env_to_play(config.env, *setup, spare=learner.env)

@@ -1,4 +1,4 @@
-"""What a training says of its own health: `health/*` in its log, at a few hundredths of its cost at most."""
+"""The metrics `health/*` of a training. They take at most a few percent of its time."""
 
 import numpy as np
 import torch
@@ -8,37 +8,37 @@ from pgcontrol.learning.rollout import Rollout
 from pgcontrol.measures import health, modes, spread
 from pgcontrol.policy import Policy
 
-LOOKS = 40  # measurements in a run, at most every third update: what lasts for 5 % of the budget is seen twice
-# probe states of either kind, and actions drawn in each: the spread of a joint is known to ± 2 %
+LOOKS = 40  # measurements per run, at most every third update: 5 % of the budget contain two of them
+# probe states of each kind, and actions drawn in each: the error of a joint's spread is ± 2 %
 STATES, DRAWS = 16, 64
-DONE = 2048  # choices of the rollout whose actions are looked at
-MODE_STATES, MODE_DRAWS = 4, 256  # for the modes, which take more draws: a mode of 5 % of the mass is seen
-PARTS, PART = 4, 128  # gradients for the noise scale, and samples in each
+DONE = 2048  # number of the rollout's choices for the metrics of executed actions
+MODE_STATES, MODE_DRAWS = 4, 256  # for the modes, which need more draws, so that a mode with 5 % of the mass is found
+PARTS, PART = 4, 128  # number of gradients for the noise scale, and samples per gradient
 
 
 class HealthWatch:
-    """Measures a policy after some of its updates; see docs/diagnosis.md for what and why.
+    """Measures a policy after some of its updates; docs/diagnosis.md explains the metrics.
 
-    The spread is that at a fixed set of states, spread over the first rollout, so that it can be compared over time,
-    and that at states visited just now, because a policy can be narrow where it goes and wide where it no longer does.
-    Draws come from a stream of its own that begins anew each time: the training's streams are untouched, and what
-    changes from one measurement to the next is the policy, not the noise.
+    The spread is measured at fixed states from the first rollout, so that it can be compared over time, and at states
+    of the current rollout, because a policy can be narrow where it goes and wide where it no longer goes. The random
+    stream is separate from those of the training, and starts from the same seed in each measurement. So differences
+    between measurements come from the policy, not from the noise.
     """
 
     def __init__(self, policy: Policy, updates: int, seed: int):
-        """`updates`: how many the run will make, for the schedule."""
+        """`updates`: number of updates in the run, for the schedule."""
         self.policy, self.seed = policy, seed
         self.every = max(3, -(-updates // LOOKS))
         self.probes: Tensor | None = None  # [STATES, O] raw observations, float64
 
     def __call__(self, update: int, rollout: Rollout, advantage: Tensor, last: bool = False) -> dict[str, float]:
-        """The metrics, where update number `update` is one to be measured; else the pull on the spread alone.
+        """The metrics if update number `update` is to be measured; otherwise only `health/pull`.
 
         Args:
-            update: how many came before.
-            rollout: T x N choices that the update was made from.
+            update: number of updates before.
+            rollout: T x N choices of the update.
             advantage: [T, N].
-            last: it is the run's last update, which is always measured.
+            last: whether it is the run's last update, which is always measured.
         """
         obs = rollout.raw_obs.flatten(0, 1)
         if self.probes is None:
@@ -72,7 +72,7 @@ class HealthWatch:
 
     @torch.no_grad()
     def _done(self, rollout: Rollout) -> dict[str, Tensor]:
-        """Of the choices that were made, in all states alike."""
+        """Metrics of the executed actions, over all states of the rollout."""
         head = self.policy.head
         choice = rollout.choice.flatten(0, 1)[~rollout.masked.flatten()]
         if not len(choice):
@@ -112,7 +112,7 @@ class HealthWatch:
 
     @torch.enable_grad()
     def _gradients(self, obs: Tensor, choice: Tensor, log_prob: Tensor, weight: Tensor) -> Tensor:
-        """Of E[ratio·A] for each of the parts, which take turns with the samples: [PARTS, P]."""
+        """Gradients of E[ratio·A] for each part, [PARTS, P]. Sample i belongs to part i mod PARTS."""
         leaf = self.policy.theta.detach().requires_grad_()
         found = []
         for part in range(PARTS):
@@ -123,14 +123,14 @@ class HealthWatch:
         return torch.stack(found)
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors to checkpoint."""
+        """Tensors for a checkpoint."""
         return {} if self.probes is None else {"probes": self.probes}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        """Continue from a checkpoint's tensors; one that has none takes its probe states from the next rollout."""
+        """Continue from a checkpoint's tensors. Without probe states, the next rollout provides them."""
         self.probes = state["probes"].clone() if "probes" in state else None
 
 
 def _evenly(of: int, count: int) -> Tensor:
-    """`count` indices below `of`, evenly spread, the first and the last among them."""
+    """`count` evenly spaced indices below `of`, including the first and the last one."""
     return torch.linspace(0, of - 1, count).long()

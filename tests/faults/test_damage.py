@@ -157,7 +157,7 @@ def test_the_newest_older_checkpoint_that_is_whole_is_named_and_goes_on(made, tm
     newest, older = run / "checkpoints" / "step_000000512", run / "checkpoints" / "step_000000256"
     content = (newest / "tensors.safetensors").read_bytes()
     (newest / "tensors.safetensors").write_bytes(flip(content, random.Random(0)))
-    with pytest.raises(InputError, match=f"checksum differs; an older one is whole: pgcontrol resume {older}"):
+    with pytest.raises(InputError, match=f"checksum differs; an older checkpoint is intact: pgcontrol resume {older}"):
         pgcontrol.resume(run, 1024)
     assert pgcontrol.resume(older).status == "finished"
     expected, _ = tensors.load(made / STEP)

@@ -138,6 +138,6 @@ def test_a_draw_without_colour_is_one_line():
     head = make("gaussian")
     head.noise = lambda count, rng: torch.empty(count, 3).cauchy_(generator=rng)
     with pytest.raises(
-        InputError, match=r"noise_beta: head 'gaussian' .* cauchy_ cannot be computed from normal numbers"
+        InputError, match=r"noise_beta: .* head 'gaussian' cannot be coloured: cauchy_ cannot be computed"
     ):
         ColouredNoise(head, 1.0, 2, rng())

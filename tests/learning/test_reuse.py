@@ -193,11 +193,11 @@ def test_a_prior_holds_older_rollouts_too():
 
 
 def test_what_cannot_be_reused_is_one_line(monkeypatch):
-    with pytest.raises(InputError, match=r"algorithm.reuse = 2: cannot be together with recompute_advantage"):
+    with pytest.raises(InputError, match=r"algorithm.reuse = 2: cannot be combined with recompute_advantage"):
         configure({"env": "Hopper-v5", "algorithm.reuse": 2, "algorithm.recompute_advantage": True})
-    with pytest.raises(InputError, match=r"algorithm.reuse = 2: estimator GroupRelative knows only"):
+    with pytest.raises(InputError, match=r"algorithm.reuse = 2: estimator GroupRelative cannot correct"):
         Learner(configure(SMALL | {"algorithm": "grpo", "algorithm.reuse": 2, "num_envs": 16}))
     row = dataclasses.replace(catalog.algorithms()["ppo"], sampling=Asynchronous)
     monkeypatch.setattr(catalog, "algorithms", lambda: {"ppo": row})
-    with pytest.raises(InputError, match=r"algorithm 'ppo': its workers share weights, and no memory"):
+    with pytest.raises(InputError, match=r"algorithm 'ppo': its workers cannot share a memory"):
         Learner(configure(SMALL | {"algorithm.reuse": 2}))

@@ -89,7 +89,7 @@ def test_a_broken_checkpoint_gets_one_line(how, line, tmp_path):
 def test_nothing_to_load(tmp_path):
     with pytest.raises(InputError, match="no such run or checkpoint folder"):
         load(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="holds no checkpoint: it is no run folder"):
+    with pytest.raises(InputError, match="holds no checkpoint: it is not a run folder"):
         load(tmp_path)
 
 

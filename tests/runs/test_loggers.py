@@ -97,7 +97,7 @@ def test_one_that_fails_is_left_out_with_one_warning(where, tmp_path, monkeypatc
     with pytest.warns(UserWarning, match="logger") as warned:
         run = pgcontrol.train(TINY | {"run_dir": str(tmp_path / "run"), "logger": [Fails.name, Notebook.name]})
     told = [str(warning.message) for warning in warned if "logger" in str(warning.message)]
-    assert told == [f"logger 'fails' gets nothing from here on: the network is gone at {where}"]
+    assert told == [f"logger 'fails' failed and is off from now on: the network is gone at {where}"]
     assert run.status == "finished"
     assert len(Notebook.rows) == len(run.metrics()) == 4
 
@@ -218,4 +218,4 @@ def test_an_mlflow_server_that_is_gone_ends_nothing(tmp_path):
         timeout=120,
     )
     assert done.returncode == 0
-    assert done.stderr.count("gets nothing from here on") == 1
+    assert done.stderr.count("is off from now on") == 1

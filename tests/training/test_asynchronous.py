@@ -54,7 +54,7 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert "cannot be repeated to the bit" in out
+    assert "is not reproducible bit for bit" in out
     assert json.loads((path / "manifest.json").read_text())["reproducible"] is False
     while any(alive(pid) for pid in workers):
         assert time.monotonic() < deadline
@@ -111,7 +111,7 @@ if __name__ == "__main__":
         """
 pgcontrol.train(SMALL | {"run_dir": "run"})
 """,
-        "a script must begin below if __name__ == '__main__'",
+        "a script must train below if __name__ == '__main__'",
     ),
 }
 
@@ -130,5 +130,5 @@ def test_a_script_that_cannot_start_workers_is_told_so_and_leaves_nothing(name, 
 def test_a_script_from_standard_input_cannot_start_workers(tmp_path):
     code = f"import pgcontrol\npgcontrol.train({SMALL | {'run_dir': 'run'}!r})"
     done = subprocess.run([sys.executable], input=code, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert "run the script, which is none: <stdin>; save it as a file" in done.stderr.strip().splitlines()[-1]
+    assert "run the script, but <stdin> is not a file; save it as one" in done.stderr.strip().splitlines()[-1]
     assert not (tmp_path / "run").exists()

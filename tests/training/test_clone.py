@@ -144,10 +144,10 @@ def test_a_clone_of_data_that_have_changed_does_not_go_on(demonstrations, tmp_pa
     with monkeypatch.context() as patched:
         patched.setattr(Interrupt, "__bool__", lambda self: True)
         made = clone(config(tmp_path / "d", run_dir=str(tmp_path / "c")))
-    with pytest.raises(InputError, match="a clone, which goes on with the settings it has"):
+    with pytest.raises(InputError, match="a clone; its settings cannot be changed"):
         pgcontrol.resume(made.path, 1000)
     record("Fork-v0", tmp_path / "d", len(Dataset(tmp_path / "d")) + 2, seed=0, quiet=True)
-    with pytest.raises(InputError, match=r"is not what .* was fitted to: other .*episodes"):
+    with pytest.raises(InputError, match=r"has changed since .* was fitted to it: other .*episodes"):
         pgcontrol.resume(made.path)
 
 

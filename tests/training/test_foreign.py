@@ -96,7 +96,7 @@ def test_a_sweep_hands_arguments_to_its_runs():
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"env.g": 1}, "env.g: name the env that they are to be set of"),
+        ({"env.g": 1}, "env.g: set env as well; these are settings of an environment"),
         ({"env": "gym:Pendulum-v1", "env.g": object()}, "env.g: object is not a number, string"),
         ({"env": "gym:no_module:Thing-v0"}, "neither installed nor in the current folder"),
     ],
@@ -130,7 +130,7 @@ def test_what_breaks_the_contract_leaves_nothing_behind(kinds, begins):
 
 def test_what_breaks_the_contract_later_keeps_the_checkpoints(capsys):
     name = f"{HOME}Unruly-v0"
-    with pytest.raises(BrokenEnv, match=r"step\(\) returned .*; its last good checkpoint is run/checkpoints/step_0+64"):
+    with pytest.raises(BrokenEnv, match=r"step\(\) returned .*; the last good checkpoint is run/checkpoints/step_0+64"):
         trained(name, args={"obs": "too short", "begins": 50, "max_episode_steps": 100}, checkpoint_every=64)
     with pytest.raises(SystemExit) as ended:
         cli.main(["resume", "run"])
@@ -181,7 +181,7 @@ def test_asynchronous_workers_know_modules_and_arguments():
 def test_an_environment_without_an_end_says_so(capsys):
     trained(f"{HOME}Endless-v0", eval_every=0)
     run = pgcontrol.train(SMALL | {"env": f"{HOME}Endless-v0", "run_dir": "loud"}, quiet=False)
-    assert "has no time limit: evaluations cut its episodes at 10,000 steps; --env.max_episode_steps N" in (
+    assert "has no time limit: evaluations cut episodes after 10,000 steps; --env.max_episode_steps N" in (
         capsys.readouterr().out
     )
     assert run.steps == 128

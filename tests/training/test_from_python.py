@@ -54,7 +54,7 @@ def test_iterating_trains_as_train_does(tmp_path):
     assert trainer.path is not None
     assert weights(trainer.path).equal(weights(run.path))
     assert json.loads((trainer.path / "manifest.json").read_text())["status"] == "finished"
-    with pytest.raises(InputError, match=r"has begun; to go on: pgcontrol.resume"):
+    with pytest.raises(InputError, match=r"has begun; to resume: pgcontrol.resume"):
         next(iter(trainer))
 
 
@@ -118,9 +118,9 @@ def test_a_resumed_run_takes_settings_that_change_no_shape(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"head": "binned"}, "head = 'binned': a run that goes on keeps its head, 'gaussian'"),
-        ({"num_envs": 8}, "num_envs = 8: a run that goes on keeps its num_envs, 4"),
-        ({"seed": 9}, "seed = 9: a run that goes on keeps its seed, 0"),
+        ({"head": "binned"}, "head = 'binned': a resumed run keeps its head, 'gaussian'"),
+        ({"num_envs": 8}, "num_envs = 8: a resumed run keeps its num_envs, 4"),
+        ({"seed": 9}, "seed = 9: a resumed run keeps its seed, 0"),
         ({"algorithm.learning_rat": 1}, "did you mean 'algorithm.learning_rate'"),
     ],
 )
@@ -181,6 +181,6 @@ def test_an_estimator_that_is_wrong_is_named_in_one_line(tmp_path, monkeypatch, 
         pgcontrol.train(settings)
     assert "\n" not in str(ended.value)
     if good:
-        assert str(ended.value).endswith(f"; its last good checkpoint is {folder}/checkpoints/step_000000512")
+        assert str(ended.value).endswith(f"; the last good checkpoint is {folder}/checkpoints/step_000000512")
     elif kind != "NaN":
         assert not folder.exists()

@@ -98,6 +98,6 @@ def test_a_healthy_run_is_left_alone(tmp_path):
 
 def test_workers_cannot_be_widened(tmp_path):
     asked = {"env": "Bandit-v0", "algorithm": "a3c", "on_collapse": "widen", "run_dir": str(tmp_path / "run")}
-    with pytest.raises(InputError, match="warn or stop can be used"):
+    with pytest.raises(InputError, match="use warn or stop"):
         pgcontrol.train(asked)
     assert not list(tmp_path.iterdir())

@@ -54,7 +54,7 @@ def test_averaging_changes_nothing_of_the_training_and_resumes_to_the_bit(averag
     assert torch.equal(plain.policy.theta, other.policy.theta)
     assert torch.equal(plain.policy.theta, averaged[1][-1].float())
     assert other.average.count == 4
-    with pytest.raises(InputError, match=r"average_from = 0.5: no weights of one moment: algorithm 'a3c'"):
+    with pytest.raises(InputError, match=r"average_from = 0.5: cannot average: algorithm 'a3c'"):
         Learner(configure({"env": "Hopper-v5", "algorithm": "a3c", "average_from": 0.5}))
 
 

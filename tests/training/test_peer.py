@@ -82,10 +82,13 @@ def test_it_stops_where_it_is_asked_to(tmp_path):
     ("said", "line"),
     [
         ({"peer": "sb4"}, "peer = 'sb4': must be"),
-        ({"peer": "sb3", "head": "binned"}, "head = 'binned': peer 'sb3' does not take it"),
-        ({"peer": "sb3", "algorithm.entropy_coef": 0.1}, "algorithm.entropy_coef = 0.1: peer 'sb3' does not take it"),
-        ({"peer": "sb3-as-shipped", "num_envs": 4}, "num_envs = 4: peer 'sb3-as-shipped' does not take it"),
-        ({"peer": "sb3", "env": "Fork-v0"}, "env = 'Fork-v0': peer 'sb3' trains on Gymnasium's tasks"),
+        ({"peer": "sb3", "head": "binned"}, "head = 'binned': peer 'sb3' does not support it"),
+        (
+            {"peer": "sb3", "algorithm.entropy_coef": 0.1},
+            "algorithm.entropy_coef = 0.1: peer 'sb3' does not support it",
+        ),
+        ({"peer": "sb3-as-shipped", "num_envs": 4}, "num_envs = 4: peer 'sb3-as-shipped' does not support it"),
+        ({"peer": "sb3", "env": "Fork-v0"}, "env = 'Fork-v0': peer 'sb3' needs a task of Gymnasium's"),
     ],
 )
 def test_what_it_cannot_do_is_one_line_and_leaves_nothing(said, line, tmp_path):

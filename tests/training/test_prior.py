@@ -127,7 +127,7 @@ def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_p
     code, out, _ = run(capsys, "train", "Hopper-v5", "--run-dir", str(path), *words.split(), *extra)
     assert code == 0
     assert "returns" in out
-    assert "the critic has learned alone for 256 steps: explained variance" in out
+    assert "step 256: from here on the policy learns, too; explained variance" in out
     policy = load(path)
     assert policy.head.name == "binned"
     assert policy.actor_trunk[0].out_features == 16
@@ -181,7 +181,7 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
         head = row.head or "binned"
         config = configure({"env": "Hopper-v5", "algorithm": row.name, "prior": str(priors / head), "threads": 1})
         if not row.rule.heeds_prior:
-            with pytest.raises(InputError, match="cannot start from one"):
+            with pytest.raises(InputError, match="cannot start from a prior"):
                 Learner(config)
         else:
             learner = Learner(config)
@@ -204,7 +204,7 @@ def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_pa
         assert kl_to_prior(learner) < 1e-4  # one of them may be ahead by an update
         assert not torch.equal(learner.policy.value(torch.zeros(1, 11)), value)
         assert {"prior/kl", "prior/pull", "prior/return", "prior/alarm"} <= set(first)
-        assert sum("the critic has learned alone" in line for line in learner.remarks) == 1
+        assert sum("from here on the policy learns, too" in line for line in learner.remarks) == 1
         workers.update()
         assert kl_to_prior(learner) > 0
         workers.save(tmp_path / "step_1")

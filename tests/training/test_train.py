@@ -173,7 +173,7 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(small(run_dir=str(path)))
     with pytest.raises(
-        InputError, match=r"has finished: 1,536 steps of 1,536; to train on: pgcontrol resume .*--total-steps"
+        InputError, match=r"has finished: 1,536 steps of 1,536; to train longer: pgcontrol resume .*--total-steps"
     ):
         pgcontrol.resume(path)
     assert pgcontrol.resume(path, total_steps=2048).steps == 2048
@@ -184,7 +184,7 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
 
 def test_a_run_folder_that_exists_is_left_alone(tmp_path):
     (tmp_path / "precious").write_text("mine")
-    with pytest.raises(InputError, match="exists already; name one that does not"):
+    with pytest.raises(InputError, match="exists already; choose another folder"):
         pgcontrol.train(small(run_dir=str(tmp_path)))
     assert [f.name for f in tmp_path.iterdir()] == ["precious"]
 
@@ -229,7 +229,7 @@ def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert f"to go on: pgcontrol resume {path}" in out
+    assert f"to resume: pgcontrol resume {path}" in out
     steps = checkpoint.steps_of(checkpoint.latest(path))
     assert json.loads((path / "metrics.jsonl").read_text().splitlines()[-1])["time/total_timesteps"] == steps
     assert json.loads((path / "manifest.json").read_text())["status"] == "stopped"
@@ -258,7 +258,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Learner, "update", poisoned)
     path: Path = tmp_path / "run"
-    with pytest.raises(FloatingPointError, match=r"its last good checkpoint is .*step_000000768"):
+    with pytest.raises(FloatingPointError, match=r"the last good checkpoint is .*step_000000768"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
     assert json.loads((path / "manifest.json").read_text())["status"] == "diverged"
     assert json.loads((path / "outcome.json").read_text())["maps"]["steps"] == [256, 512, 768]
@@ -269,7 +269,7 @@ def test_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("poison", "line"),
     [
-        (lambda learner: learner.policy.theta, "weights became infinite or NaN, which is not saved"),
+        (lambda learner: learner.policy.theta, "weights became infinite or NaN; the checkpoint is not saved"),
         (lambda learner: learner.policy.normaliser.mean, "moments of observations: mean became"),
         (lambda learner: learner.collector.reward_scale.carry, "moments of rewards: carry became"),
     ],
@@ -285,7 +285,7 @@ def test_nothing_that_is_not_finite_is_saved(poison, line, tmp_path, monkeypatch
 
     monkeypatch.setattr(Learner, "update", poisoned)
     path: Path = tmp_path / "run"
-    with pytest.raises(FloatingPointError, match=f"{line}.*its last good checkpoint is .*step_000000512"):
+    with pytest.raises(FloatingPointError, match=f"{line}.*the last good checkpoint is .*step_000000512"):
         pgcontrol.train(small(run_dir=str(path), checkpoint_every=256))
     assert checkpoint.steps_of(checkpoint.latest(path)) == 512
     assert json.loads((path / "manifest.json").read_text())["status"] == "diverged"
@@ -303,8 +303,8 @@ def test_an_outcome_that_cannot_be_measured_changes_nothing_about_the_run(diverg
     path, ending = tmp_path / "run", nullcontext()
     if diverges:
         monkeypatch.setattr(Learner, "update", poisoned)
-        ending = pytest.raises(Diverged, match="train/loss became nan; it had no checkpoint yet")
-    with ending, pytest.warns(UserWarning, match="no outcome: the policy cannot be played"):
+        ending = pytest.raises(Diverged, match="train/loss became nan; there is no checkpoint yet")
+    with ending, pytest.warns(UserWarning, match="the outcome could not be computed: the policy cannot be played"):
         pgcontrol.train(small(run_dir=str(path)))
     manifest = json.loads((path / "manifest.json").read_text())
     assert manifest["status"] == ("diverged" if diverges else "finished")

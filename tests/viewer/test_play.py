@@ -166,9 +166,9 @@ def test_a_long_episode_gives_way_to_a_newer_policy(tmp_path, monkeypatch):
 
 def test_a_run_before_its_first_checkpoint_says_so(tmp_path):
     folder = RunFolder.create(pgcontrol.configure({"env": "Hopper-v5", "run_dir": str(tmp_path / "run")}))
-    with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: it is in training, and its first is"):
+    with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: the run is still training"):
         player_of(folder.path)
-    with pytest.raises(InputError, match="no checkpoint: the run stopped before its first"):
+    with pytest.raises(InputError, match="no checkpoint: the run stopped before its first one"):
         player_of(folder.path)
 
 
