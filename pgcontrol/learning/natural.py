@@ -27,7 +27,7 @@ class Fisher:
     DRAWS = 4
 
     def __init__(self, policy: Policy, theta: Tensor, obs: Tensor):
-        """The matrix at weights `theta` [P] for normalised observations [B, O]."""
+        """`theta`: weights [P]; `obs`: normalised observations [B, O]."""
         self.leaf = theta.detach().requires_grad_()
         self.estimated = "kl" in policy.head.estimates
         params = policy.distribution(self.leaf, obs.repeat_interleave(self.DRAWS, 0) if self.estimated else obs)

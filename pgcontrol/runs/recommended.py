@@ -50,8 +50,8 @@ STEP = "algorithm.learning_rate"
 TABLE = (
     # all of our tasks: the budget of most published results
     Recommendation(ANY, ANY, {"total_steps": 1_000_000}),
-    # step: default of CleanRL and SB3 (every_head_search.yaml found 1e-3 better on HalfCheetah); width: by hand,
-    # HalfCheetah; every_head_tuning.yaml found none better
+    # step: default of CleanRL and SB3 (1e-3 was better in every_head_search.yaml, HalfCheetah); width: by hand,
+    # HalfCheetah; no other was better in every_head_tuning.yaml
     Recommendation(ANY, ("gaussian",), {"head.initial_std": 0.37, STEP: 3e-4}),
     # step: every_head_search.yaml, HalfCheetah, one seed; width and gain: by hand, HalfCheetah (docs/design.md)
     Recommendation(ANY, WIDE, {"head.initial_std": 0.4, STEP: 1e-3}),

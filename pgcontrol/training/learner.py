@@ -87,7 +87,7 @@ class Learner:
         self.plugins = plugins_of(config, algorithm=False)  # the policy's plug-ins, as they were loaded
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
-        self.remarks: list[str] = []  # lines for the user after an update
+        self.remarks: list[str] = []  # lines for the user, shown after the update
         self._remarked: set[str] = set()  # kinds of outliers that were reported
         kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
         self.sampling, self.minibatches, self.adapting = kept
@@ -238,7 +238,7 @@ class Learner:
         self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs)))
 
     def close(self) -> None:
-        """Release what the run holds."""
+        """Release the resources of the run."""
         self.env.close()
 
     def save(self, folder: Path) -> None:
