@@ -20,5 +20,5 @@ def test_rates(tmp_path, capsys):
 
 
 def test_processes_that_cannot_share_the_environments():
-    with pytest.raises(InputError, match="num_envs = 4: .*3 processes"):
+    with pytest.raises(InputError, match=r"num_envs = 4: .*3 processes"):
         ranks.run("Reacher-v5", (1, 3), SMALL, 0.1, None)
