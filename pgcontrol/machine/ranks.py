@@ -1,7 +1,9 @@
 """Ranks: processes that train one policy together, started by torchrun, and the exchange of tensors between them."""
 
+import atexit
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -115,9 +117,16 @@ def meet() -> Ranks:
         return ALONE
     store, rank, size = _meeting_place()
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    atexit.register(_part)
     for name in STARTED:
         os.environ.pop(name)
     return Ranks(rank, size)
+
+
+def _part() -> None:
+    """Stop gloo's threads before the interpreter ends: one that still runs then aborts the process."""
+    with suppress(RuntimeError):  # the other processes have ended
+        distributed.destroy_process_group()
 
 
 def speaks() -> bool:

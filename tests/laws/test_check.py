@@ -213,7 +213,7 @@ def test_what_breaks_the_contract_later_on_ends_the_run(tmp_path):
         ("from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head"),
         (
             "from pgcontrol.learning.advantages import GAE, Estimator",
-            "no rule, and registers no Gymnasium environment; all but",
+            "no rule, and registers no Gymnasium environment; parts need",
         ),
         ("from pgcontrol import Estimator\nclass Base(Estimator): pass", "defines no task, no head"),
     ],
