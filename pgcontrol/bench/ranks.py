@@ -1,4 +1,4 @@
-"""How fast do several processes train one policy, beside one process, and beside as many runs at once?"""
+"""How fast do several processes train one policy, compared with one process and with as many separate runs?"""
 
 import multiprocessing
 import tempfile
@@ -26,7 +26,7 @@ def run(
     Args:
         env_id: a task, with its recommended settings.
         ranks: numbers of processes.
-        settings: dotted settings beside the recommended ones.
+        settings: dotted settings that replace recommended ones.
         seconds: time for one turn of one row.
         out: the JSON file to write, or None.
 

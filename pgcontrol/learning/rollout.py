@@ -197,19 +197,23 @@ class Collector:
                 self.over |= done
                 self._renew(raw_obs[t + 1])
         self.obs = raw_obs[T].clone()
+        raw_next = raw_obs[1:].clone()
+        for t, ids, final in finals:
+            raw_next[t, ids] = final
 
         # one pass over all T x N states is faster than T small ones
         before = time.perf_counter()
         obs = policy.normaliser(raw_obs)
         params = policy.params(obs[:T].flatten(0, 1))
         log_prob = policy.head.log_prob(params, choice.flatten(0, 1)).unflatten(0, (T, N))
-        value, next_value = _values(policy.value, obs, [(t, i, policy.normaliser(final)) for t, i, final in finals])
+        finals = [(t, ids, policy.normaliser(final)) for t, ids, final in finals]
+        value, next_value = _values(policy.value, obs, finals)
         params = params.unflatten(0, (T, N))
         acting += time.perf_counter() - before
 
         # from here on, the tensors hold the environments of all ranks
-        parts = (raw_obs, obs, choice, params, log_prob, value, next_value, reward, played)
-        raw_obs, obs, choice, params, log_prob, value, next_value, reward, played = self._joined(*parts)
+        parts = (raw_obs, raw_next, obs, choice, params, log_prob, value, next_value, reward, played)
+        raw_obs, raw_next, obs, choice, params, log_prob, value, next_value, reward, played = self._joined(*parts)
         terminated, truncated, idle, bad = self._joined(terminated, truncated, idle, self._bad)
         own = Events(finals, episodes, measured, self.breakdowns.take())
         finals, episodes, measured, broken = merged(self.ranks, own, self._mine.start)
@@ -219,9 +223,6 @@ class Collector:
             raise FloatingPointError("the simulation broke down in every transition: there is nothing to learn from")
         self._played += int(played.sum())
         self.metrics = {name: sum(values) / len(values) for name, values in measured.items()}
-        raw_next = raw_obs[1:].clone()
-        for t, ids, final in finals:
-            raw_next[t, ids] = final
         decay = self.gamma ** played.double()
         rollout = Rollout(
             raw_obs=raw_obs[:T],
@@ -241,7 +242,7 @@ class Collector:
             bad=bad,
             steps=int(played.sum()),
             seen=obs,
-            finals=[(t, ids, policy.normaliser(final)) for t, ids, final in finals],
+            finals=finals,
         )
         total = time.perf_counter() - began
         self.seconds = {"physics": physics, "policy": acting, "buffer": total - physics - acting}

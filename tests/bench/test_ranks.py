@@ -1,4 +1,4 @@
-"""Several processes for one run, beside as many runs."""
+"""Several processes for one run, compared with as many separate runs."""
 
 import json
 

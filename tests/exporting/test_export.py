@@ -21,6 +21,7 @@ from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.load import make_policy
+from tests.draws import DRAWS
 from tests.heads.test_laws import CASES, rng
 from tests.heads.test_policies import spec_of
 
@@ -152,15 +153,7 @@ def test_draws_from_uniforms_are_the_heads_own(name, options):
         assert found.pvalue > 1e-5  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize(
-    ("draw", "law"),
-    [
-        (lambda g: torch.rand(20_000, 1, generator=g), stats.uniform()),
-        (lambda g: torch.randn((20_000, 1), generator=g), stats.norm()),
-        (lambda g: torch.empty(20_000, 1).exponential_(generator=g), stats.expon()),
-    ],
-    ids=["uniform", "normal", "exponential"],
-)
+@DRAWS
 def test_transforms_have_their_distribution(draw, law):
     with FromUniforms() as counted:
         draw(rng())

@@ -11,6 +11,7 @@ from pgcontrol.learning.noise import PERIOD, ColouredNoise, FromNormals, power_l
 from pgcontrol.learning.rollout import Collector
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import make_policy
+from tests.draws import DRAWS
 from tests.heads.test_laws import CASES, FEATURES, make
 from tests.learning.worlds import Clockwork, spec
 
@@ -68,15 +69,7 @@ def test_choices_at_one_time_are_distributed_as_the_heads_own(name, options):
             assert stats.ks_2samp(drawn, own[:, joint]).pvalue > 1e-5  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@pytest.mark.parametrize(
-    ("draw", "law"),
-    [
-        (lambda g: torch.rand(20_000, 1, generator=g), stats.uniform()),
-        (lambda g: torch.randn((20_000, 1), generator=g), stats.norm()),
-        (lambda g: torch.empty(20_000, 1).exponential_(generator=g), stats.expon()),
-    ],
-    ids=["uniform", "normal", "exponential"],
-)
+@DRAWS
 def test_draws_from_normal_numbers_have_their_distribution(draw, law):
     z = torch.randn(20_000, 1, generator=rng(5))
     z[:2] = torch.tensor([[8.0], [-8.0]])  # what no generator of float32 exceeds
