@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -94,11 +96,14 @@ class Ranks:
         try:
             function(*args)
         except RuntimeError as error:  # gloo and nccl raise no more specific error
+            global _lost
+            _lost = True
             raise RankLost(f"another of the {self.size} processes of this run has ended") from error
 
 
 ALONE = Ranks()
 _store: Any = None
+_lost = False  # whether this process has noticed that another rank has ended
 
 
 def started() -> bool:
@@ -118,9 +123,17 @@ def meet() -> Ranks:
     store, rank, size = _meeting_place()
     distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
     atexit.register(_part)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     for name in STARTED:
         os.environ.pop(name)
     return Ranks(rank, size)
+
+
+def _terminate(*_: object) -> None:
+    """Stop like Ctrl-C. When one rank has ended, torchrun sends SIGTERM to the others, which first report it."""
+    if not _lost:
+        raise KeyboardInterrupt
 
 
 def _part() -> None:
