@@ -97,6 +97,14 @@ def bring(shell: Shell, *names: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_wheels_readme_has_no_dead_links(installed):
+    (metadata,) = installed.glob("*.dist-info/METADATA")
+    text = metadata.read_text()
+    assert "getting started (`docs/start.md`)" in text
+    assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if not link.startswith("http")] == []
+
+
+@pytest.mark.slow
 def test_a_robot_from_nothing_but_two_files(shell):
     bring(shell, "robot.py", "robot.xml")
     assert "Robot-v0" in shell.run("list --plugin robot.py")
