@@ -252,6 +252,26 @@ def gradient_of_log_prob_against_finite_differences(head: Head) -> None:
 
 
 @law
+def pathwise_gradient_is_that_of_the_score_function(head: Head) -> None:
+    """∇E[f(action)] = E[∇f(action)] = E[f(action) ∇log p], for heads whose actions are differentiable (`pathwise`)."""
+    if not head.pathwise:
+        raise NotJudged("its actions are not differentiable in params")
+    params, n = params_of(head), 20_000
+    repeated, step = params.repeat_interleave(n, 0), torch.randn(params.shape, generator=rng(5)).repeat_interleave(n, 0)
+    noise = head.noise(len(repeated), rng())
+
+    def outcome(p: Tensor) -> Tensor:
+        return torch.sin(2 * unit(head.decode(head.draw(p, noise)))).flatten(1).sum(1)
+
+    both: Any = torch.func.jvp(outcome, (repeated,), (step,))
+    value, through = (x.view(BATCH, n) for x in both)
+    _, along = _slope(head, repeated, head.draw(repeated, noise), step)
+    score = (value - value.mean(1, keepdim=True)) * along.view(BATCH, n)
+    room = 4.5 * (through - score).std(1) / math.sqrt(n)
+    within("gradient of an expectation through the actions", through.mean(1), score.mean(1), room)
+
+
+@law
 def a_head_keeps_nothing_between_calls(head: Head) -> None:
     """The ratio of the same choice under the same params is exactly 1, also after other calls."""
     params = params_of(head)
