@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol.heads.base import Head
-from pgcontrol.laws.base import NotJudged, finite, rng
+from pgcontrol.laws.base import NotJudged, finite, require, rng
 from pgcontrol.options import composed
 
 FEATURES, JOINTS, BATCH = 8, 3, 5
@@ -59,7 +59,7 @@ def slope(head: Head, params: Tensor, choice: Tensor, step: Tensor) -> tuple[Ten
     return both
 
 
-def finite_everywhere(head: Head, params: Tensor, when: str) -> None:
+def all_finite(head: Head, params: Tensor, when: str) -> None:
     """Check that the results and gradients of every method are finite for these params."""
     shape, dtype, values = head.choice_spec
     edges = (0, values - 1) if values else (-1.0, 1.0) if dtype.is_floating_point else ()
@@ -78,3 +78,9 @@ def finite_everywhere(head: Head, params: Tensor, when: str) -> None:
             finite(f"gradient of {method}", gradient, when)
     for name, value in head.describe(params).items():
         finite(f"describe: {name!r}", torch.as_tensor(value), when)
+
+
+def within_bounds(method: str, action: Tensor) -> None:
+    """Check that every action is in [low, high]."""
+    outside = ~((action >= LOW) & (action <= HIGH))
+    require(not outside.any(), f"{method}: {int(outside.sum())} of {outside.numel()} numbers lie outside [low, high]")

@@ -17,12 +17,13 @@ from pgcontrol.laws.a_head import (
     HIGH,
     JOINTS,
     LOW,
+    all_finite,
     every_choice,
-    finite_everywhere,
     many,
     params_of,
     slope,
     unit,
+    within_bounds,
 )
 from pgcontrol.laws.base import NotJudged, differentiable, finite, law, require, rng, same, shaped, within
 from pgcontrol.options import InputError
@@ -31,12 +32,6 @@ from pgcontrol.options import InputError
 def _stated(head: Head, method: str) -> float:
     """How far a method may be off: the error that the head states, and rounding."""
     return head.estimates.get(method, 0.0) * JOINTS + 1e-5
-
-
-def _within_bounds(method: str, action: Tensor) -> None:
-    """Check that every action is in [low, high]."""
-    outside = ~((action >= LOW) & (action <= HIGH))
-    require(not outside.any(), f"{method}: {int(outside.sum())} of {outside.numel()} numbers lie outside [low, high]")
 
 
 @law
@@ -70,11 +65,11 @@ def samples_follow_the_generator_alone(head: Head) -> None:
 
 
 @law
-def decode_is_within_bounds(head: Head) -> None:
+def decode_iswithin_bounds(head: Head) -> None:
     """Every sample decodes to actions in [low, high], for params of any size."""
     params = params_of(head)
     wide = torch.cat([params, 50 * params, -50 * params])
-    _within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
+    within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
 
 
 @law
@@ -118,7 +113,7 @@ def mode_is_a_possible_choice(head: Head) -> None:
     params = params_of(head)
     mode = head.mode(params)
     finite("log_prob of the mode", head.log_prob(params, mode))
-    _within_bounds("decode of the mode", head.decode(mode))
+    within_bounds("decode of the mode", head.decode(mode))
 
 
 @law
@@ -308,7 +303,7 @@ def extreme_params_give_finite_numbers_and_gradients(head: Head) -> None:
         extreme = (size * params.sign()).clamp(-50, 50)
         # σ beyond its limits never reaches a method, because forward clamps it; 10 nats is wider than any limit
         extreme = extreme if not head.choice_spec.dtype.is_floating_point else extreme.clamp(-10, 10)
-        finite_everywhere(head, extreme, f" at params of {size:+g} times their sign")
+        all_finite(head, extreme, f" at params of {size:+g} times their sign")
 
 
 @law
@@ -318,7 +313,7 @@ def extreme_weights_give_finite_numbers_and_gradients(head: Head) -> None:
         huge = copy.deepcopy(head)
         for parameter in huge.parameters():
             parameter.mul_(size)
-        finite_everywhere(huge, params_of(huge), f" at {size:+g} times the weights")
+        all_finite(huge, params_of(huge), f" at {size:+g} times the weights")
 
 
 @law

@@ -180,9 +180,10 @@ class Pathwise(Rule):
         options, head, rate = self.options, self.policy.head, decayed(self.options, progress)
         made = self.targets(rollout, float(self.multipliers[0].exp()), rng)
         taken = ~rollout.masked.flatten()
-        action = self.played(rollout.choice.flatten(0, 1))
-        flat = (x.flatten(0, 1) for x in (made, rollout.params))
-        samples = Samples(rollout.obs.flatten(0, 1), action, *flat, torch.zeros_like(action))
+        obs, choice, params = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
+        samples = Samples(
+            obs, self.played(choice), made.flatten(), params, torch.zeros_like(rollout.log_prob).flatten()
+        )
         samples = trees.rows(samples, taken.nonzero().squeeze(1))
         self.q.critic.adapt(samples.target)
         theta, adam, multipliers, history = self.both.theta, self.adam, self.multipliers, list[Metrics]()
