@@ -99,7 +99,7 @@ class Pathwise(Rule):
         epochs: int = option(8, "passes over a rollout", least=1, most=1000)
         minibatch: int = option(256, "samples per gradient step", least=1, most=10**6)
         max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
-        q_width: int = option(256, "width of the Q-function's two residual blocks", least=1, most=10**4)
+        q_width: int = option(128, "width of the two residual blocks of Q (the paper: 512)", least=1, most=10**4)
         q_lambda: float = option(0.95, "λ of the Q-function's targets: 0 one step, 1 Monte Carlo", least=0, most=1)
         entropy_target: float = option(-0.5, "target entropy, in nats per joint; adapts the multiplier α")
         entropy_coef: float = option(0.01, "initial α, weight of the entropy", above=0)
