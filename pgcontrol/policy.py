@@ -8,9 +8,9 @@ import torch
 from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
 from torch import Generator, Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pgcontrol.critics.base import Critic
+from pgcontrol.flat import Flat
 from pgcontrol.heads.base import Head
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.moments import Normaliser
@@ -31,20 +31,15 @@ class Evaluation(NamedTuple):
     critic: Tensor
 
 
-class Policy(nn.Module):
+class Policy(Flat):
     """Normaliser, actor trunk and head; and a critic with its own trunk, which may differ in kind and size.
 
     An observation [.., O] may be followed by P more columns for the critic only; acting does not need them.
-
-    All weights are views of one flat vector `theta` [P], so an update rule is a function from vectors to vectors, and a
-    checkpoint is restored by one copy. Assign to `theta` only in place.
 
     Attributes:
         shapes: the environment's own shapes of observations and actions, for `predict`; here they are flat.
         rates: [P], factors of each weight's steps, from the head; None if all are 1.
     """
-
-    rates: Tensor | None
 
     def __init__(
         self,
@@ -71,25 +66,12 @@ class Policy(nn.Module):
         # a critic without weights reads no features
         self.critic_trunk = critic_trunk() if any(True for _ in critic.parameters()) else nn.Identity()
         self.critic = critic
-        self.requires_grad_(False)  # gradients are taken with respect to theta
-        self.theta = parameters_to_vector(self.parameters())
-        vector_to_parameters(self.theta, self.parameters())
-        self._shapes = {name: p.shape for name, p in self.named_parameters()}
+        self.flatten_weights()
         multiples = named("head.", head.rates())
         named_rates = ((multiples.get(name, torch.ones(())), shape) for name, shape in self._shapes.items())
         rates = torch.cat([rate.expand(shape).reshape(-1) for rate, shape in named_rates])
         self.register_buffer("rates", None if bool((rates == 1).all()) else rates, persistent=False)
         self._rng = torch.Generator()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """In a deep copy or an unpickled policy, make the weights views of its own theta again."""
-        super().__setstate__(state)
-        vector_to_parameters(self.theta, self.parameters())
-
-    def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
-        """A flat vector [P] -> weights by name, as views."""
-        parts = theta.split([shape.numel() for shape in self._shapes.values()])
-        return {n: part.view(s) for (n, s), part in zip(self._shapes.items(), parts, strict=True)}
 
     def features(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> the head's input [B, F]."""
@@ -126,7 +108,7 @@ class Policy(nn.Module):
 
     def evaluate(self, theta: Tensor, obs: Tensor, choice: Tensor) -> Evaluation:
         """`forward` with the weights `theta` [P], differentiable in them."""
-        return torch.func.functional_call(self, self.unflatten(theta), (obs, choice))
+        return self.at(theta, obs, choice)
 
     def distribution(self, theta: Tensor, obs: Tensor) -> Tensor:
         """`params` with the weights `theta` [P], differentiable in them: the actor's part of `evaluate`."""

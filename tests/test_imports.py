@@ -30,6 +30,7 @@ FLOORS = [
     "play",
     "policy",
     "moments",
+    "flat",
     "heads",
     "critics",
     "trunks",

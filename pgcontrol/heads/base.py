@@ -51,6 +51,8 @@ class Head(nn.Module):
             `mode` returns.
         resolution: the largest distance between neighbouring actions of a joint, in half-ranges, if a joint can only
             take some values; 0: any value is possible.
+        pathwise: whether the action is differentiable in params for fixed noise, so that the gradient of
+            E[f(action)] is E[the gradient of f(action)] (the reparameterisation trick).
         variants: further sets of options. The laws are tested with each of them as well.
     """
 
@@ -60,6 +62,7 @@ class Head(nn.Module):
     estimates: ClassVar[Mapping[str, float]] = {}
     likeliest_mode: bool = True
     resolution: float = 0.0
+    pathwise: ClassVar[bool] = False
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Any):

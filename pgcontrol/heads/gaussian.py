@@ -20,6 +20,7 @@ class DiagonalGaussian(Continuous):
     """
 
     Options = Deviations
+    pathwise = True
 
     def __init__(self, features: int, low: Tensor, high: Tensor, options: Deviations):
         super().__init__(features, low, high, options)

@@ -11,7 +11,20 @@ from scipy import stats
 from torch import Tensor
 
 from pgcontrol.heads.base import Head
-from pgcontrol.laws.a_head import BATCH, FEATURES, HIGH, JOINTS, LOW, every_choice, many, params_of, unit
+from pgcontrol.laws.a_head import (
+    BATCH,
+    FEATURES,
+    HIGH,
+    JOINTS,
+    LOW,
+    all_finite,
+    every_choice,
+    many,
+    params_of,
+    slope,
+    unit,
+    within_bounds,
+)
 from pgcontrol.laws.base import NotJudged, differentiable, finite, law, require, rng, same, shaped, within
 from pgcontrol.options import InputError
 
@@ -19,12 +32,6 @@ from pgcontrol.options import InputError
 def _stated(head: Head, method: str) -> float:
     """How far a method may be off: the error that the head states, and rounding."""
     return head.estimates.get(method, 0.0) * JOINTS + 1e-5
-
-
-def _within_bounds(method: str, action: Tensor) -> None:
-    """Check that every action is in [low, high]."""
-    outside = ~((action >= LOW) & (action <= HIGH))
-    require(not outside.any(), f"{method}: {int(outside.sum())} of {outside.numel()} numbers lie outside [low, high]")
 
 
 @law
@@ -58,11 +65,11 @@ def samples_follow_the_generator_alone(head: Head) -> None:
 
 
 @law
-def decode_is_within_bounds(head: Head) -> None:
+def decode_iswithin_bounds(head: Head) -> None:
     """Every sample decodes to actions in [low, high], for params of any size."""
     params = params_of(head)
     wide = torch.cat([params, 50 * params, -50 * params])
-    _within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
+    within_bounds("decode", head.decode(head.sample(wide.repeat(50, *[1] * (wide.ndim - 1)), rng())))
 
 
 @law
@@ -106,7 +113,7 @@ def mode_is_a_possible_choice(head: Head) -> None:
     params = params_of(head)
     mode = head.mode(params)
     finite("log_prob of the mode", head.log_prob(params, mode))
-    _within_bounds("decode of the mode", head.decode(mode))
+    within_bounds("decode of the mode", head.decode(mode))
 
 
 @law
@@ -179,7 +186,7 @@ def gradient_of_entropy_against_monte_carlo(head: Head) -> None:
     params, n = params_of(head), 40_000
     step = torch.randn(params.shape, generator=rng(5))
     repeated, choice = many(head, params, n)
-    log_prob, along = _slope(head, repeated, choice, step.repeat_interleave(n, 0))
+    log_prob, along = slope(head, repeated, choice, step.repeat_interleave(n, 0))
     centred = log_prob.view(BATCH, n) - log_prob.view(BATCH, n).mean(1, keepdim=True)
     terms = -centred * along.view(BATCH, n)
     leaf = params.clone().requires_grad_()
@@ -197,7 +204,7 @@ def kl_to_itself_is_zero(head: Head) -> None:
 
 
 @law
-def kl_to_itself_has_no_slope(head: Head) -> None:
+def kl_to_itself_has_noslope(head: Head) -> None:
     """A trust region's step starts here, where any slope would be mistaken for curvature."""
     params = params_of(head)
     leaf = params.clone().requires_grad_()
@@ -225,7 +232,7 @@ def gradient_of_kl_in_its_first_argument_against_monte_carlo(head: Head) -> None
     step = torch.randn(params.shape, generator=rng(5))
     other = params + 0.05 * torch.randn(params.shape, generator=rng(7))
     repeated, choice = many(head, params, n)
-    log_prob, along = _slope(head, repeated, choice, step.repeat_interleave(n, 0))
+    log_prob, along = slope(head, repeated, choice, step.repeat_interleave(n, 0))
     gap = (log_prob - head.log_prob(other.repeat_interleave(n, 0), choice)).view(BATCH, n)
     terms = (gap - gap.mean(1, keepdim=True)) * along.view(BATCH, n)
     leaf = params.clone().requires_grad_()
@@ -233,12 +240,6 @@ def gradient_of_kl_in_its_first_argument_against_monte_carlo(head: Head) -> None
     ours = (gradient * step).flatten(1).sum(1)
     room = _stated(head, "kl") * step.flatten(1).norm(dim=1)
     within("gradient of kl(p, q) in p", ours, terms.mean(1), 4.5 * terms.std(1) / math.sqrt(n) + room)
-
-
-def _slope(head: Head, params: Tensor, choice: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-    """log_prob and its derivative along a step of params."""
-    both: Any = torch.func.jvp(lambda p: head.log_prob(p, choice), (params,), (step,))
-    return both
 
 
 @law
@@ -249,6 +250,26 @@ def gradient_of_log_prob_against_finite_differences(head: Head) -> None:
     exact = params.double().requires_grad_()
     choice = choice.double() if choice.is_floating_point() else choice
     differentiable("log_prob", lambda p: head.log_prob(p, choice), exact)
+
+
+@law
+def pathwise_gradient_is_that_of_the_score_function(head: Head) -> None:
+    """∇E[f(action)] = E[∇f(action)] = E[f(action) ∇log p], for heads whose actions are differentiable (`pathwise`)."""
+    if not head.pathwise:
+        raise NotJudged("its actions are not differentiable in params")
+    params, n = params_of(head), 20_000
+    repeated, step = params.repeat_interleave(n, 0), torch.randn(params.shape, generator=rng(5)).repeat_interleave(n, 0)
+    noise = head.noise(len(repeated), rng())
+
+    def outcome(p: Tensor) -> Tensor:
+        return torch.sin(2 * unit(head.decode(head.draw(p, noise)))).flatten(1).sum(1)
+
+    both: Any = torch.func.jvp(outcome, (repeated,), (step,))
+    value, through = (x.view(BATCH, n) for x in both)
+    _, along = slope(head, repeated, head.draw(repeated, noise), step)
+    score = (value - value.mean(1, keepdim=True)) * along.view(BATCH, n)
+    room = 4.5 * (through - score).std(1) / math.sqrt(n)
+    within("gradient of an expectation through the actions", through.mean(1), score.mean(1), room)
 
 
 @law
@@ -282,7 +303,7 @@ def extreme_params_give_finite_numbers_and_gradients(head: Head) -> None:
         extreme = (size * params.sign()).clamp(-50, 50)
         # σ beyond its limits never reaches a method, because forward clamps it; 10 nats is wider than any limit
         extreme = extreme if not head.choice_spec.dtype.is_floating_point else extreme.clamp(-10, 10)
-        _finite_everywhere(head, extreme, f" at params of {size:+g} times their sign")
+        all_finite(head, extreme, f" at params of {size:+g} times their sign")
 
 
 @law
@@ -292,27 +313,7 @@ def extreme_weights_give_finite_numbers_and_gradients(head: Head) -> None:
         huge = copy.deepcopy(head)
         for parameter in huge.parameters():
             parameter.mul_(size)
-        _finite_everywhere(huge, params_of(huge), f" at {size:+g} times the weights")
-
-
-def _finite_everywhere(head: Head, params: Tensor, when: str) -> None:
-    shape, dtype, values = head.choice_spec
-    edges = (0, values - 1) if values else (-1.0, 1.0) if dtype.is_floating_point else ()
-    choices = [head.sample(params, rng()), head.mode(params)]
-    choices += [torch.full((BATCH, *shape), edge, dtype=dtype) for edge in edges]
-    for choice in choices:
-        finite("decode", head.decode(choice), when)
-    leaf = params.clone().requires_grad_()
-    measures = [("log_prob", head.log_prob(leaf, choice)) for choice in choices]
-    measures += [("entropy", head.entropy(leaf))]
-    measures += [("kl", kl) for kl in (head.kl(params, leaf), head.kl(leaf, params.roll(1, 0)))]
-    for method, measure in measures:
-        finite(method, measure, when)
-        (gradient,) = torch.autograd.grad(measure.sum(), leaf, allow_unused=True)
-        if gradient is not None:
-            finite(f"gradient of {method}", gradient, when)
-    for name, value in head.describe(params).items():
-        finite(f"describe: {name!r}", torch.as_tensor(value), when)
+        all_finite(huge, params_of(huge), f" at {size:+g} times the weights")
 
 
 @law

@@ -5,10 +5,12 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from pgcontrol.heads.base import Head
 from pgcontrol.learning import advantages
 from pgcontrol.learning.advantages import GAE, TD, Baseline, GroupRelative, NoAdvantage, ReturnToGo, WholeReturn
 from pgcontrol.learning.decqn import DecQN
 from pgcontrol.learning.natural import Natural, TrustRegion
+from pgcontrol.learning.pathwise import Pathwise
 from pgcontrol.learning.ppo import ClippedSurrogate
 from pgcontrol.learning.rule import Rule
 from pgcontrol.learning.sampling import Asynchronous, Groups, Sampling
@@ -56,14 +58,20 @@ class Algorithm:
         parts = (self.rule.Options, self.estimator.Options, self.sampling.Options, Discounted)
         return joined(f"{self.name}-options", *parts)
 
-    def check_parts(self, head: str, critic: str) -> None:
-        """Refuse a head or critic that does not work with the row.
+    def heads(self, known: Mapping[str, type[Head]]) -> list[str]:
+        """The names of those heads among `known` that the row can train."""
+        return [name for name, cls in known.items() if self.head in (None, name) and self.rule.trains(cls)]
+
+    def check_parts(self, head: str, critic: str, known: Mapping[str, type[Head]]) -> None:
+        """Refuse a head, one of `known`, or a critic that does not work with the row.
 
         Raises:
             InputError: one line with the setting.
         """
-        if self.head not in (None, head):
-            raise InputError(f"head = {head!r}: {self.name!r} trains only {self.head!r}; leave the setting out")
+        able = self.heads(known)
+        if head not in able:
+            only = " or ".join(map(repr, able))
+            raise InputError(f"head = {head!r}: {self.name!r} trains only {only}; leave the setting out")
         if self.critic == "none" != critic:
             raise InputError(f"critic = {critic!r}: algorithm {self.name!r} uses no critic; leave the setting out")
 
@@ -115,6 +123,13 @@ TABLE = [
     ),
     Algorithm("npg", "natural gradient on GAE(λ), length from a KL budget (Kakade 2002)", GAE, Natural, NATURAL),
     Algorithm("trpo", "natural gradient, line search, KL ≤ δ (Schulman et al. 2015)", GAE, TrustRegion, NATURAL),
+    Algorithm(
+        "reppo",
+        "gradient through an on-policy Q, entropy and KL as constraints (Voelcker et al. 2025)",
+        NoAdvantage,
+        Pathwise,
+        critic="none",
+    ),
     Algorithm(
         "decqn",
         "decoupled Q-learning from a replay, no policy gradient (Seyde et al. 2022)",

@@ -1,7 +1,7 @@
 """Gradient steps: compute the gradient of a loss, clip it and apply an optimiser. All vectors are [P]."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -9,10 +9,27 @@ from torch import Tensor
 from pgcontrol.machine import trees
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.ranks import ALONE, Ranks
-from pgcontrol.policy import Policy
 
 # (weights [P], further arguments) -> (loss, a scalar; other scalars to log, by name)
 Loss = Callable[..., tuple[Tensor, dict[str, Tensor]]]
+
+
+class Trained(Protocol):
+    """What steps change: a policy, or a policy with more networks. See `flat.Flat`."""
+
+    @property
+    def theta(self) -> Tensor:
+        """[P]."""
+        ...
+
+    @property
+    def rates(self) -> Tensor | None:
+        """[P], or None if all are 1."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Tensors that a loss reads in addition to its arguments."""
+        ...
 
 
 class Metrics(NamedTuple):
@@ -76,7 +93,7 @@ class GradientStep:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: Trained,
         loss: Loss,
         max_norm: float | None = None,
         optimiser: Callable[[Tensor, Adam, Tensor], tuple[Tensor, Adam]] = adam_step,
@@ -129,7 +146,7 @@ class GradientStep:
         return theta - (step if self.rates is None else step * self.rates), adam, norm
 
 
-def fresh_adam(policy: Policy) -> Adam:
+def fresh_adam(policy: Trained) -> Adam:
     """Adam's state before the first step."""
     zeros = torch.zeros_like(policy.theta)
     return Adam(zeros, zeros.clone(), torch.zeros((), dtype=torch.float64))

@@ -11,7 +11,7 @@ from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.fitting import CriticFit, CriticOptions
 from pgcontrol.learning.optimiser import Adam, GradientStep, Metrics, decayed
 from pgcontrol.learning.rollout import Rollout
-from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_ratio_one
+from pgcontrol.learning.rule import Rule, explained_variance, means, move, require_minibatch, require_ratio_one
 from pgcontrol.learning.samples import Minibatch, Past, samples_of
 from pgcontrol.machine import trees
 from pgcontrol.machine.tensors import named, under
@@ -80,9 +80,7 @@ class ClippedSurrogate(Rule):
     @classmethod
     def check(cls, options: Any, samples: int) -> None:
         """The minibatch must fit into the rollout. Recomputed advantages exist only for the newest rollout."""
-        if options.minibatch > samples:
-            most = f"the rollout's num_envs x rollout_steps = {samples} samples"
-            raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
+        require_minibatch(options, samples)
         if options.reuse > 1 and options.recompute_advantage:
             raise InputError(f"algorithm.reuse = {options.reuse}: cannot be combined with recompute_advantage")
 

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
+from pgcontrol.heads.base import Head
 from pgcontrol.learning.advantages import Estimate, Estimator
 from pgcontrol.learning.optimiser import Metrics, fresh_adam, load_adam
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.machine.compiler import EAGER, Compilation
 from pgcontrol.machine.ranks import ALONE, Ranks
+from pgcontrol.options import InputError
 from pgcontrol.policy import Policy
 
 Moved = tuple[Tensor, dict[str, float]]  # new weights [P], and metrics by their logged names
@@ -65,6 +67,11 @@ class Rule:
         Raises:
             InputError: one line with the option.
         """
+
+    @classmethod
+    def trains(cls, head: type[Head]) -> bool:
+        """Whether the rule can train this kind of head; the default is yes."""
+        return True
 
     @classmethod
     def gradient_steps(cls, options: Any, samples: int) -> int:
@@ -126,6 +133,13 @@ def move(policy: Policy, theta: Tensor, metrics: Mapping[str, float] | None = No
             raise Diverged(f"{name} became {metric} in this update")
     require_finite_weights(policy, theta)
     policy.theta.copy_(theta)
+
+
+def require_minibatch(options: Any, samples: int) -> None:
+    """Raises InputError if the option `minibatch` is larger than a rollout of `samples` choices."""
+    if options.minibatch > samples:
+        most = f"the rollout's num_envs x rollout_steps = {samples} samples"
+        raise InputError(f"algorithm.minibatch = {options.minibatch}: must be at most {most}")
 
 
 def require_finite_weights(policy: Policy, theta: Tensor) -> None:

@@ -126,7 +126,7 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
     row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
-    row.check_parts(names["head"], names["critic"])
+    row.check_parts(names["head"], names["critic"], catalog.heads())
     if (env := settings.get("env")) is None:
         raise InputError("env is missing: name a task, such as HalfCheetah-v5; `pgcontrol list` shows all of them")
     catalog.name_env(env, OWN)
