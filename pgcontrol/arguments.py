@@ -51,6 +51,7 @@ class VideoOptions:
     max_fps: float = option(50.0, "maximum frame rate; further steps are dropped", above=0, metavar="R")
     crf: int = option(20, "compression: 6 more halves the file size", least=0, most=51, metavar="Q")
     force: bool = option(False, "replace FILE.mp4 if it exists")
+    quiet: bool = option(True, QUIET)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pgcontrol import cli, commands
+from pgcontrol.runs import catalog
 
 
 def run(capsys, *words: str) -> tuple[int, str, str]:
@@ -60,6 +61,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("eval . --episode 3", "unknown argument '--episode'; did you mean '--episodes'?"),
         ("eval . --agent randm", "--agent = 'randm': must be one of policy, random, zero; did you mean 'random'?"),
         ("eval . x", "unexpected argument 'x'"),
+        ("list head", "unknown KIND 'head'; did you mean 'heads'?"),
         ("eval", "eval needs RUN; see `pgcontrol eval --help`"),
         ("video nowhere --out x.mp4", "nowhere: no such run or checkpoint folder"),
         ("video nowhere --out x.mp4 --size big", "--size big: must look like 640x480"),
@@ -130,6 +132,11 @@ def test_list_names_everything(capsys):
     assert code == 0
     for name in ("HalfCheetah-v5", "gym:ID", "gaussian", "binned", "ppo", "mse"):
         assert name in out
+    for kind, table in catalog.KINDS.items():
+        code, part, _ = run(capsys, "list", f"{kind}s")
+        assert (code, part in out) == (0, True)
+        assert all(f"  {name} " in part for name in table())
+        assert part.count("\n") <= len(table()) + 3  # the titles and gym:ID
 
 
 def test_train_eval_by_hand(capsys, tmp_path):

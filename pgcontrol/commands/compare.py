@@ -27,6 +27,8 @@ def run(options: Options) -> int:
         with like_ctrl_c():
             found = compare.compare(options)
     except KeyboardInterrupt:
+        if options.dry_run or options.cancel:  # nothing has begun that could be continued
+            raise
         flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open")
         print(f"stopped; to continue: {_typed('compare', options, *flags)}")
         print(f"to report the finished runs: {_typed('report', options, 'runs', 'clips')}")

@@ -30,7 +30,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
         return STOPPED
     say = Terminal(highlight=False, soft_wrap=True, markup=False).print
     say(f"{found.summary}{to_prove(RunFolder(options.run).command('diagnose'), found.verdicts)}")
-    say(str(options.run / "diagnosis.md"))
+    say(f"{options.run / 'diagnosis.md'} has the evidence, with pictures (diagnosis*.svg)")
     return 0
 
 

@@ -1,11 +1,19 @@
 """List tasks, heads, algorithms, critics, trunks, tokenizers and loggers."""
 
 import inspect
+from dataclasses import dataclass
 
-from pgcontrol.options import NoOptions
+from pgcontrol.options import option, pick
 
 
-def run(options: NoOptions) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What to list."""
+
+    kind: str | None = option(None, "only these: tasks, heads, algorithms, ... [all kinds]", positional=True)
+
+
+def run(options: Options) -> int:
     """Print every part with the first line of its documentation, and the plug-in that defines it."""
     from pgcontrol_envs.plugins import loaded
 
@@ -13,10 +21,13 @@ def run(options: NoOptions) -> int:
     from pgcontrol.runs.catalog import KINDS
 
     console = Terminal(highlight=False)
-    for kind, table in KINDS.items():
+    kinds = {f"{kind}s": table for kind, table in KINDS.items()}
+    if options.kind is not None:
+        kinds = {options.kind: pick("KIND", options.kind, kinds)}
+    for kind, table in kinds.items():
         found = dict(table())
-        groups = {f"{kind}s": found}
-        if kind == "task":
+        groups = {kind: found}
+        if kind == "tasks":
             suite = {name: found.pop(name) for name in list(found) if name.startswith("dm:")}
             groups |= {"tasks of the dm_control suite": suite}
             found["gym:ID"] = "Any Gymnasium environment with Box spaces."

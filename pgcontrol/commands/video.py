@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from pgcontrol.arguments import VideoOptions
+from pgcontrol.arguments import QUIET, VideoOptions
 from pgcontrol.options import InputError, option
 
 
@@ -12,18 +12,21 @@ class Options(VideoOptions):
     """Runs and the video, or pending clips of the runs' trainings."""
 
     out: Path | None = option(None, "the video to write", metavar="FILE.mp4")  # pyright: ignore[reportIncompatibleVariableOverride]
+    quiet: bool = option(False, QUIET)
     pending: bool = option(False, "instead, render the clips in the runs' videos/ that trainings did not wait for")
 
 
 def run(options: Options) -> int:
     """Render the video."""
+    from pgcontrol.machine.signals import like_ctrl_c
     from pgcontrol.rendering.clips import video
 
-    if options.pending:
-        return _pending(options)
-    if options.out is None:
+    if not options.pending and options.out is None:
         raise InputError("video needs --out FILE.mp4 or --pending; see `pgcontrol video --help`")
-    made = video(VideoOptions(**{f.name: getattr(options, f.name) for f in fields(VideoOptions)}))
+    with like_ctrl_c():  # whatever stops it, no unfinished file stays
+        if options.pending:
+            return _pending(options)
+        made = video(VideoOptions(**{f.name: getattr(options, f.name) for f in fields(VideoOptions)}))
     print(f"{made.path}: {made.frames / made.fps:.1f} s, rendered with {made.backend} in {made.seconds:.0f} s")
     return 0
 

@@ -27,7 +27,7 @@ from pgcontrol.sweep.board import Board, follow
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import Cell, Key
-from pgcontrol.text import short
+from pgcontrol.text import lasting, short
 from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH
 from pgcontrol.training.learner import Learner, stream_seeds
 
@@ -125,11 +125,15 @@ def counterfactual(
         if not begun(cell, where / cell.name):
             begin(cell, branching)
     missing = [cell for cell in cells if not _finished(where / cell.name)]
-    late = f", after {place.step:,} because no checkpoint is older" if branching.start > place.step else ""
+    late = f", the first checkpoint after {place.step:,}" if branching.start > place.step else ""
     line = f"{len(cells)} branches of {branching.steps:,} steps from step {branching.start:,}{late}"
-    console.print(f"{line}, {len(missing)} to run", markup=False)
+    line += f", {len(missing)} to run"
     pace = float(run.manifest().get("seconds", 0.0)) / max(int(run.manifest().get("steps", 0)), 1)
     board = Board(missing, where, {cell.key: pace * branching.steps for cell in missing if pace}, executor.jobs)
+    if left := board.left({}):
+        line += f", about {lasting(left)}"
+    places = f"; until one place decides, up to {of} are tried" if of > 1 else ""
+    console.print(f"{line}{places}", markup=False)
     with closing(follow(executor, board, console)) as outcomes:
         for outcome in outcomes:
             if outcome.error and not _finished(outcome.folder):

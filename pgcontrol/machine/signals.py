@@ -47,8 +47,19 @@ class Interrupt(ExitStack):
 
 
 def like_ctrl_c() -> AbstractContextManager[None]:
-    """A context in which SIGTERM and a hang-up also raise KeyboardInterrupt."""
-    return _heard_by(signal.default_int_handler)
+    """A context in which SIGTERM and a hang-up also raise KeyboardInterrupt.
+
+    After the first signal only a Ctrl-C does so again: `timeout` sends two, and the second must not stop the clean-up.
+    """
+    stopping = False
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal stopping
+        if not stopping or number == signal.SIGINT:
+            stopping = True
+            raise KeyboardInterrupt
+
+    return _heard_by(stop)
 
 
 @contextmanager

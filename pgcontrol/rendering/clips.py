@@ -11,6 +11,7 @@ from pgcontrol_envs import VecEnv
 
 from pgcontrol.arguments import VideoOptions
 from pgcontrol.machine.graphics import NoGraphics, RenderError
+from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures import spread
 from pgcontrol.options import InputError, takes
 from pgcontrol.parts import require_plugins
@@ -60,8 +61,8 @@ def video(options: VideoOptions) -> RenderResult:
         raise InputError(f"{options.out} exists already; choose another file, or pass --force")
     if options.out.suffix != ".mp4":
         raise InputError(f"--out {options.out}: must end in .mp4")
-    clip = clip_format(options)
-    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay)
+    clip, say = clip_format(options), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
+    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay, say)
 
 
 def clip_format(options: VideoOptions) -> ClipFormat:
@@ -74,7 +75,13 @@ def clip_format(options: VideoOptions) -> ClipFormat:
 
 
 def video_of_runs(
-    runs: Sequence[Path], out: Path, clip: ClipFormat, seed: int = 0, deterministic: bool = True, overlay: bool = False
+    runs: Sequence[Path],
+    out: Path,
+    clip: ClipFormat,
+    seed: int = 0,
+    deterministic: bool = True,
+    overlay: bool = False,
+    say: Callable[[str], object] = lambda line: None,
 ) -> RenderResult:
     """Play an episode with the newest policy of each run, from the same start state, and render them side by side.
 
@@ -85,9 +92,10 @@ def video_of_runs(
         seed: seed of the start state.
         deterministic: play the policies' modes instead of samples.
         overlay: show the action distribution of every joint next to each scene.
+        say: receives a line before the rendering, which may take minutes.
 
     Raises:
-        InputError: a run cannot be loaded.
+        InputError: a run or a recording cannot be loaded.
         RenderError: the clip could not be made; the message suggests what to do.
     """
     recordings = list(runs)
@@ -102,7 +110,12 @@ def video_of_runs(
             shown = distributions(policy, env, trace, seed, clip.seconds) if overlay else None
             recordings[i] = Path(scratch) / f"{i}.npz"
             recorded(policy, env, trace, seed, distributions=shown, **labels).save(recordings[i])
+        try:
+            timing = clip.timing([Recording.load(recording) for recording in recordings])
+        except ValueError as error:
+            raise InputError(error) from None
         out.parent.mkdir(parents=True, exist_ok=True)
+        say(f"{out}: drawing {timing.frames:,} frames, {float(timing.frames / timing.fps):.1f} s of film")
         return render_clip(recordings, out, clip)
 
 

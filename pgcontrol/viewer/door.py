@@ -2,7 +2,9 @@
 accepts files.
 
 Studio serves through `websockets`. A Door replaces the three names with which its web viewer binds a port, serves on it
-and prints the address. If one of these names did not exist, `stand` would raise, and nothing would be served.
+and prints the address. If one of these names did not exist, `stand` would raise, and nothing would be served. The
+viewer prints nothing else: its other lines report files, which the page does not accept, and "Model changed" for the
+first model.
 """
 
 # mujoco is an extension module without types
@@ -51,6 +53,7 @@ class Door:
         web_server.bind_public_socket = lambda _, port: STUDIO["bind"](self.host, port)
         web_server.serve = self.serve
         web_viewer._print_url_banner = lambda _, port: print(f"watch at {self.address(port)}", flush=True)
+        web_viewer.print = lambda *_, **__: None
 
     def address(self, port: int) -> str:
         """The address of the page, for a browser."""

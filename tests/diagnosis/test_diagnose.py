@@ -1,6 +1,8 @@
 """Whole diagnoses: averaging of clones, branches of a planted collapse, and what lies in the run folder afterwards."""
 
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -63,7 +65,9 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     onset = BranchPoint(1024)
     assert checkpoint.steps_of(nearest(checkpoint.find(run.path), onset.step)) == 1024
     assert counterfactual.finished(run, onset) is None
-    found = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
+    said = io.StringIO()
+    found = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(file=said, soft_wrap=True))
+    assert re.match(r"4 branches of 3,072 steps from step 1,024, 4 to run, about \d+ s\n", said.getvalue())
     assert (found.start, found.steps) == (1024, 4096 - 1024)
     assert set(found.scores) == {"widened", "alone"}
     assert all(np.isfinite(s).all() for s in found.scores.values())

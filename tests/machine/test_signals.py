@@ -32,8 +32,12 @@ def test_a_batch_system_s_notice_stops_the_training_of_a_worker_and_no_other(mon
 def test_a_sweep_is_stopped_by_a_signal_as_by_ctrl_c(number):
     before = signal.signal(number, signal.SIG_DFL)  # these tests may have been started by nohup
     try:
-        with pytest.raises(KeyboardInterrupt), like_ctrl_c():
-            os.kill(os.getpid(), number)
+        with like_ctrl_c():
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # the second one of `timeout` does not stop the clean-up
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(number) is signal.SIG_DFL
     finally:
         signal.signal(number, before)

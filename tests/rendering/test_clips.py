@@ -1,12 +1,14 @@
 """Clips of a training and of finished runs, through the whole chain."""
 
 import dataclasses
+import signal
 
 import numpy as np
 import pytest
 import torch
 
 import pgcontrol
+from pgcontrol import cli
 from pgcontrol.machine import graphics
 from pgcontrol.machine.graphics import NoGraphics
 from pgcontrol.measures import spread
@@ -124,3 +126,40 @@ def test_what_is_drawn_of_a_chunk_is_what_its_choice_was_made_from(name, horizon
         np.testing.assert_allclose(shown.spread[step], unit.std(0), atol=0.08)
     marks = histograms(shown.chosen[None]) > 0
     assert (shown.columns[marks] > 0).all()
+
+
+STOPPING = """
+import json, os, pathlib, signal, sys, time
+from pgcontrol.rendering.render import partial_path
+partial_path(pathlib.Path(json.loads(sys.argv[1])["out"]), os.getpid()).touch()
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(60)
+"""
+
+
+def test_a_stopped_film_is_announced_and_leaves_nothing(render_as, tmp_path, monkeypatch, capsys):
+    def unexpected(*_):
+        raise AssertionError("the command does not handle SIGTERM")
+
+    monkeypatch.chdir(tmp_path)
+    recording = saved(travelling(steps=6), tmp_path)
+    render_as(STOPPING)
+    former = signal.signal(signal.SIGTERM, unexpected)
+    try:
+        with pytest.raises(SystemExit, match="130"):
+            cli.main(["video", recording.name, "--out", "a.mp4"])
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    assert capsys.readouterr() == ("a.mp4: drawing 7 frames, 0.3 s of film\n", "pgcontrol: interrupted\n")
+    assert list(tmp_path.iterdir()) == [recording]
+
+
+def test_a_damaged_recording_is_one_line(tmp_path, capsys):
+    damaged = tmp_path / "one.npz"
+    damaged.write_text("not one")
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["video", str(damaged), "--out", str(tmp_path / "new" / "a.mp4")])
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert error.startswith(f"pgcontrol: {damaged} is not a recording, or is damaged")
+    assert list(tmp_path.iterdir()) == [damaged]

@@ -292,3 +292,6 @@ def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, caps
         f"stopped; to continue: pgcontrol compare {sweep.path} --jobs 1 --runs 'my runs' --clips none --no-open",
         f"to report the finished runs: pgcontrol report {sweep.path} --runs 'my runs' --clips none",
     ]
+    with pytest.raises(SystemExit, match="130"):
+        main(["compare", str(sweep.path), "--dry-run"])
+    assert capsys.readouterr() == ("", "pgcontrol: interrupted\n")

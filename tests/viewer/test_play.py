@@ -316,7 +316,10 @@ def served(*words: str):
         yield address
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        said = process.communicate(timeout=30)[0]
+        assert said.endswith("\nstopped\n")
+        assert "Model changed" not in said
+        assert process.returncode == 0
 
 
 @pytest.fixture
