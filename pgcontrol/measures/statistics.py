@@ -156,13 +156,19 @@ def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
     """Pairs won minus pairs lost: the observed number, and the frequency of each number over all permutations."""
     n, both = len(x), np.concatenate([x, y])
     ranks = np.rint(2 * scipy.stats.rankdata(both)).astype(int)  # doubled, so that shared ranks are integers
-    ways = np.zeros((n + 1, ranks.sum() + 1))
-    ways[0, 0] = 1
-    for rank in ranks:  # ways[k, r]: number of ways to choose k of the scores so far with sum of ranks r
-        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    chosen = ways(ranks)[n]
     even = n * (len(both) + 1)  # the doubled sum of ranks if neither side leads
-    share = ways[n] / ways[n].sum()
+    share = chosen / chosen.sum()
     return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
+
+
+def ways(ranks: np.ndarray) -> np.ndarray:
+    """The number of ways to choose k of some ranks with sum r, [k, r]; the ranks [n] are whole numbers."""
+    found = np.zeros((len(ranks) + 1, ranks.sum() + 1))
+    found[0, 0] = 1
+    for rank in ranks:
+        found[1:, rank:] += found[:-1, : found.shape[1] - rank].copy()
+    return found
 
 
 def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
@@ -190,7 +196,6 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
 
     Args:
         tasks: scores [n] of each task, on one scale.
-        thresholds: [P].
         thresholds: [P].
     """
     above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]
