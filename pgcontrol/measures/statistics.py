@@ -15,7 +15,8 @@ CURVE_RESAMPLES = 2_000  # at each of many points of a curve
 LEVEL = 0.95
 SHARE = 0.2  # of what seeds differ by: above it, the evaluation's own noise counts
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: of an arm, and of the baseline
+Scores = Sequence[float] | np.ndarray
+Pair = tuple[Scores, Scores]  # scores on a task: of an arm, and of the baseline
 
 
 class Interval(NamedTuple):
@@ -124,7 +125,7 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: 
     return float(high - low) / 2
 
 
-def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
+def pairs_won(scores: Scores, baseline: Scores) -> np.ndarray:
     """For every pair of an arm's run and a baseline's run: 1 if the arm's score is higher, 0.5 for a tie, [n, m]."""
     x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)
     return (x > y) + 0.5 * (x == y)

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.reporting import figures, maps, searched, tables
+from pgcontrol.reporting import figures, maps, searched, settled, tables
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
@@ -42,6 +42,11 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         sweep=sweep,
         question=sweep.question or sweep.path.stem,
         command=f"pgcontrol compare {tables.shown(sweep)}",
+        settled=settled.answer(queries),
+        picture=settled.figure(queries),
+        definitions=settled.definitions(queries),
+        compared=settled.table(queries),
+        comparison=settled.COLUMNS,
         answer=answer(queries),
         columns=tables.COLUMNS,
         table=tables.lines(queries),

@@ -14,7 +14,7 @@ from rich.table import Table
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
 from pgcontrol.measures.statistics import SHARE
-from pgcontrol.reporting import figures, searched
+from pgcontrol.reporting import figures, searched, settled
 from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import noise, standing
@@ -97,11 +97,15 @@ def measured(queries: Queries) -> list[tuple[str, ...]]:
 def write(queries: Queries) -> None:
     """Write NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg next to the YAML, each atomically.
 
+    If arms are compared with a baseline, NAME.settled.svg, too.
+
     Args:
         queries: at least one row.
     """
     sheets = {".csv": _sheet([RUNS, *runs(queries)]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
     contents = {".md": _markdown(queries), **sheets, ".svg": figures.plot(queries)}
+    if picture := settled.picture(queries):
+        contents[".settled.svg"] = picture
     files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
 
@@ -119,6 +123,12 @@ def _markdown(queries: Queries) -> str:
         queries=queries,
         sweep=queries.sweep,
         shown=shown(queries.sweep),
+        settled=settled.answer(queries),
+        matrix=settled.matrix(queries),
+        signs=settled.SIGNS,
+        definitions=settled.definitions(queries),
+        compared=settled.table(queries),
+        comparison=settled.COLUMNS,
         answer=answer(queries),
         columns=COLUMNS,
         lines=lines(queries),

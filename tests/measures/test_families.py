@@ -51,7 +51,7 @@ def against_one(base, arms):
 
 def scipys(x, y, paired, side):
     if paired:
-        return stats.wilcoxon(x, y, alternative=side, method="exact").pvalue
+        return stats.wilcoxon(x, y, alternative=side, method="exact")[1]
     return stats.mannwhitneyu(x, y, alternative=side, method="exact").pvalue
 
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.reporting import tables
+from pgcontrol.reporting import settled, tables
 from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.page import write
@@ -116,11 +116,13 @@ def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
 def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
     """It ends no cell and begins no element, and no markup of the terminal's."""
     rows = results.read(hostile)
-    tables.write(Queries(moved(hostile, tmp_path), rows))
+    queries = Queries(moved(hostile, tmp_path), rows)
+    tables.write(queries)
     text = (tmp_path / "study.md").read_text()
     assert re.findall(r"(?<!\\)<", text) == []
     cells = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| Fork")}
-    assert cells == {len(tables.COLUMNS) + 1, len(tables.NOISE) + 1, 6}
+    columns = {len(tables.COLUMNS), len(tables.NOISE), len(settled.COLUMNS), len(settled.matrix(queries)[0]), 5}
+    assert cells == {number + 1 for number in columns}
     with (tmp_path / "study.csv").open() as file:
         assert HOSTILE in {row["arm"] for row in csv.DictReader(file)}
     with (console := Terminal(width=300)).capture() as shown:
