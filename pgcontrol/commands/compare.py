@@ -27,7 +27,7 @@ def run(options: Options) -> int:
         with like_ctrl_c():
             found = compare.compare(options)
     except KeyboardInterrupt:
-        flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open")
+        flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open", "dirty")
         print(f"stopped; to continue: {_typed('compare', options, *flags)}")
         print(f"to report the finished runs: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED

@@ -22,7 +22,7 @@ from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, command
-from pgcontrol.text import short, typed
+from pgcontrol.text import count, short, typed
 
 
 def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
@@ -65,6 +65,8 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         common=common(queries),
         implied=implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
         versions=_versions(queries),
+        machines=_machines(queries),
+        unclean=tables.unclean(queries),
         style=Markup(chart.style()),
     )
     out = sweep.path.with_suffix(".html")
@@ -155,3 +157,12 @@ def _versions(queries: Queries) -> list[str]:
     sets = [row.provenance.get("versions") for row in queries.rows.values()]
     known = list(dict.fromkeys(_plain(v) for v in sets if v))
     return known + (["some rows were made before versions were recorded"] if None in sets else [])
+
+
+def _machines(queries: Queries) -> list[str]:
+    """The kinds of machines on which the runs ended, with the range of their load, as text."""
+    loads: dict[str, list[float]] = {}
+    for row in queries.rows.values():
+        if kind := row.provenance.get("machine"):
+            loads.setdefault(f"{kind['cpu']}, {count(kind['cores'], 'core')}", []).extend(row.provenance.get("load", [])[-1:])
+    return [f"{kind} (load {min(of):g} to {max(of):g})" if of else kind for kind, of in loads.items()]

@@ -19,7 +19,7 @@ from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import noise, standing
 from pgcontrol.sweep.sweep import Sweep
-from pgcontrol.text import short
+from pgcontrol.text import count, short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "worst", "lower quartile", "sampled", "P(better)", "seeds", "steps/s")
 COLUMNS += ("per seed",)
@@ -29,7 +29,7 @@ MEASURED = ("task", "arm", "measure", "by mode", "by samples", "per seed")
 NOISE = ("task", "arm", "deviation between seeds", "error of a score", "episodes", "enough episodes")
 # columns of the CSV of runs
 RUNS = ("task", "arm", "seed", "return", "error", "episodes", "evaluation_seed", "sampled", "training", "diverged",
-        "verdict", "steps", "seconds", "date")  # fmt: skip
+        "verdict", "steps", "seconds", "date", "dirty")  # fmt: skip
 # columns of the CSV of arms: the IQM of the scores with its interval, the lowest score and the lower quartile, the IQM
 # of the sampled scores, P(better) with its interval, if any, median times to the threshold, how many runs reached it,
 # standard deviation of the scores, their standard error, and how many episodes would be enough
@@ -94,6 +94,13 @@ def measured(queries: Queries) -> list[tuple[str, ...]]:
     return found
 
 
+def unclean(queries: Queries) -> str:
+    """How many runs were made with uncommitted changes to the code; empty without any."""
+    marked, all_ = sum(row.dirty for row in queries.rows.values()), len(queries.rows)
+    were = "was" if marked == 1 else "were"
+    return f"{marked} of {count(all_, 'run')} {were} made with uncommitted changes to the code." if marked else ""
+
+
 def write(queries: Queries) -> None:
     """Write NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg next to the YAML, each atomically.
 
@@ -138,6 +145,7 @@ def _markdown(queries: Queries) -> str:
         noises=noises(queries),
         noise=NOISE,
         enough=enough(queries),
+        unclean=unclean(queries),
         reached=reached,
         goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
     )
@@ -165,7 +173,7 @@ def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:
     """One line per run; the columns are `RUNS`."""
     for key, r in sorted(queries.rows.items()):
         score = (r.evaluated, r.error, r.episodes, r.evaluation_seed, r.sampled, r.training)
-        yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date)
+        yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date, r.dirty)
 
 
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:

@@ -35,6 +35,8 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
         assert len(row.curves["train/std"]) == len(row.points) == 4
         assert row.evaluated is not None
         assert row.maps is not None
+        assert row.provenance["machine"].keys() == {"cpu", "cores"}
+        assert len(row.provenance["load"]) == 3
     text = (tmp_path / "heads.md").read_text()
     assert "| Reacher-v5 | gaussian |" in text
     assert str(tmp_path) not in text
