@@ -145,17 +145,41 @@ class Compared(NamedTuple):
     """A comparison of an arm with the baseline.
 
     Attributes:
-        effect: IQM of the arm minus IQM of the baseline, as a share of the latter. The intervals of all comparisons of
-            the family hold jointly with 95 % (Bonferroni); infinite if the seeds are too few for that.
+        pair: the scores of the arm and of the baseline.
+        shares: the differences of their pairs.
         different: corrected p-value for a difference.
         equal: corrected p-value for a difference smaller than the margin.
-        word: BETTER, WORSE, EQUAL or OPEN.
+        of: number of comparisons of the family.
     """
 
-    effect: Interval
+    pair: Pair
+    shares: Shares
     different: float
     equal: float
-    word: str
+    of: int
+
+    @property
+    def word(self) -> str:
+        """BETTER, WORSE, EQUAL or OPEN; EQUAL also where a difference smaller than the margin is significant."""
+        if self.equal <= 1 - LEVEL:
+            return EQUAL
+        if self.different <= 1 - LEVEL:
+            return BETTER if self.shares.more(0) < self.shares.less(0) else WORSE
+        return OPEN
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of the difference, as a share of the baseline's score; infinite if there are too few seeds for them.
+
+        Those of all comparisons of the family hold jointly with 95 % (Bonferroni).
+        """
+        return self.shares.bounds((1 - LEVEL) / self.of / 2)
+
+    @property
+    def effect(self) -> Interval:
+        """IQM of the arm minus IQM of the baseline, as a share of the latter, with `bounds`."""
+        x, y = (iqm(np.asarray(scores, float)) for scores in self.pair)
+        return Interval(float(_share(x - y, y)), *self.bounds)
 
 
 def compare(pairs: Sequence[Pair | None], margin: float, paired: bool) -> list[Compared | None]:
@@ -170,23 +194,7 @@ def compare(pairs: Sequence[Pair | None], margin: float, paired: bool) -> list[C
     found = [Shares.of(pair, paired) if pair else None for pair in pairs]
     different = holm([shares.different() if shares else 1.0 for shares in found])
     equal = holm([shares.equal(margin) if shares else 1.0 for shares in found])
-    each = zip(pairs, found, different, equal, strict=True)
     return [
-        Compared(_effect(pair, shares, len(pairs)), float(p), float(q), _word(shares, p, q))
-        if pair and shares
-        else None
-        for pair, shares, p, q in each
+        Compared(pair, shares, p, q, len(pairs)) if pair and shares else None
+        for pair, shares, p, q in zip(pairs, found, different, equal, strict=True)
     ]
-
-
-def _effect(pair: Pair, shares: Shares, of: int) -> Interval:
-    x, y = (iqm(np.asarray(scores, float)) for scores in pair)
-    return Interval(float(_share(x - y, y)), *shares.bounds((1 - LEVEL) / of / 2))
-
-
-def _word(shares: Shares, different: float, equal: float) -> str:
-    if equal <= 1 - LEVEL:
-        return EQUAL
-    if different <= 1 - LEVEL:
-        return BETTER if shares.more(0) < shares.less(0) else WORSE
-    return OPEN

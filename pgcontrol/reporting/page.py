@@ -50,6 +50,8 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         answer=answer(queries),
         columns=tables.COLUMNS,
         table=tables.lines(queries),
+        outcomes=tables.outcomes(queries),
+        outcome=tables.OUTCOMES,
         measured=tables.measured(queries),
         measures=tables.MEASURED,
         noises=tables.noises(queries),
@@ -164,5 +166,7 @@ def _machines(queries: Queries) -> list[str]:
     loads: dict[str, list[float]] = {}
     for row in queries.rows.values():
         if kind := row.provenance.get("machine"):
-            loads.setdefault(f"{kind['cpu']}, {count(kind['cores'], 'core')}", []).extend(row.provenance.get("load", [])[-1:])
+            loads.setdefault(f"{kind['cpu']}, {count(kind['cores'], 'core')}", []).extend(
+                row.provenance.get("load", [])[-1:]
+            )
     return [f"{kind} (load {min(of):g} to {max(of):g})" if of else kind for kind, of in loads.items()]

@@ -23,20 +23,21 @@ COLUMNS = ("task", "arm", "difference", "p (different)", "p (equal)", "seeds", "
 
 
 class Contrast(NamedTuple):
-    """A comparison of the family that has runs.
-
-    Attributes:
-        pair: the scores of the arm and of the baseline.
-    """
+    """A comparison of the family that has runs."""
 
     env: str
     arm: str
-    pair: Pair
     compared: Compared
 
     @property
     def word(self) -> str:
         return self.compared.word
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The number of runs of the arm and of the baseline."""
+        ours, theirs = map(len, self.compared.pair)
+        return ours, theirs
 
     @property
     def difference(self) -> str:
@@ -51,8 +52,7 @@ def contrasts(queries: Queries) -> list[Contrast]:
     asked = queries.sweep.comparisons()
     pairs = [_pair(queries, env, arm) for env, arm in asked]
     found = families.compare(pairs, queries.sweep.family.margin, queries.sweep.family.paired)
-    each = zip(asked, pairs, found, strict=True)
-    return [Contrast(*where, pair, compared) for where, pair, compared in each if pair and compared]
+    return [Contrast(*where, compared) for where, compared in zip(asked, found, strict=True) if compared]
 
 
 def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
@@ -94,9 +94,9 @@ def _needs(queries: Queries) -> Iterator[str]:
     """How many seeds it would take to settle more."""
     found, of, paired = contrasts(queries), len(queries.sweep.comparisons()), queries.sweep.family.paired
     least = families.least_seeds(of, paired)
-    lowest = min(2 * families.tail(len(f.pair[0]), len(f.pair[1]), paired)[-1] * of for f in found)
+    lowest = min(2 * families.tail(*f.seeds, paired)[-1] * of for f in found)
     if lowest > 1 - LEVEL:
-        seeds = max(min(map(len, f.pair)) for f in found)
+        seeds = max(min(f.seeds) for f in found)
         yield (
             f"With {count(seeds, 'seed')} no difference can be settled: even if every run of an arm beats every run of "
             f"the baseline, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds per arm."
@@ -104,19 +104,19 @@ def _needs(queries: Queries) -> Iterator[str]:
     if missing := of - len(found):
         yield f"{count(missing, 'comparison')} {'has' if missing == 1 else 'have'} no runs yet."
     needed: dict[str, float] = {}
-    for finding in found:
-        if finding.word == OPEN and math.isfinite(seeds := needs(queries, finding)):
-            needed[finding.env] = max(needed.get(finding.env, 0), seeds)
+    for f in found:
+        if f.word == OPEN and math.isfinite(seeds := needs(queries, f)):
+            needed[f.env] = max(needed.get(f.env, 0), seeds)
     if needed:
         each = listed([f"{seeds:,.0f} on {env}" for env, seeds in needed.items()])
         told = f"tell a difference of {_margin(queries)} apart with probability {POWER}"
         yield f"To {told}, every arm needs this many seeds, if they spread as those seen do: {each}."
 
 
-def needs(queries: Queries, finding: Contrast) -> float:
+def needs(queries: Queries, contrast: Contrast) -> float:
     """How many seeds per arm would tell a difference of the margin apart; see `families.seeds_needed`."""
     family = queries.sweep.family
-    return families.seeds_needed(finding.pair, family.margin, len(queries.sweep.comparisons()), family.paired)
+    return families.seeds_needed(contrast.compared.pair, family.margin, len(queries.sweep.comparisons()), family.paired)
 
 
 def _margin(queries: Queries) -> str:
@@ -158,7 +158,7 @@ def figure(queries: Queries) -> Figure | None:
 
 
 def _sizes(found: list[Contrast]) -> str:
-    sizes = sorted({min(map(len, f.pair)) for f in found})
+    sizes = sorted({min(f.seeds) for f in found})
     return f"n = {count(sizes[-1], 'seed') if len(sizes) == 1 else f'{sizes[0]} to {sizes[-1]} seeds'} per arm."
 
 
@@ -180,7 +180,7 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     """One line for each comparison that has runs; see `COLUMNS`."""
     lines = []
     for f in contrasts(queries):
-        needed, seeds = needs(queries, f), f"{len(f.pair[0])}, {len(f.pair[1])}"
+        needed, seeds = needs(queries, f), "{}, {}".format(*f.seeds)
         p_values = _p(f.compared.different), _p(f.compared.equal)
         rest = f"{needed:,.0f}" if math.isfinite(needed) else "–"
         lines.append((f.env, f.arm, f.difference, *p_values, seeds, rest, f.word))

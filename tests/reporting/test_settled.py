@@ -111,8 +111,8 @@ def test_pairs_are_of_the_same_seed(tmp_path):
     assert words(queries) == {("Hopper-v5", "beta"): BETTER}
     missing = {key: row for key, row in queries.rows.items() if key != ("Hopper-v5", "gaussian", 3)}
     (found,) = settled.contrasts(Queries(queries.sweep, missing, tmp_path))
-    assert (len(found.pair[0]), len(found.pair[1]), found.word) == (11, 11, BETTER)
-    assert np.subtract(*found.pair) == pytest.approx(np.full(11, 3))
+    assert (*found.seeds, found.word) == (11, 11, BETTER)
+    assert np.subtract(*found.compared.pair) == pytest.approx(np.full(11, 3))
     assert words(study(tmp_path, 12, "family: {arms: [beta], tasks: [Hopper-v5], margin: 0.001}")) == {
         ("Hopper-v5", "beta"): OPEN
     }
