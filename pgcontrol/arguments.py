@@ -168,6 +168,9 @@ class CompareOptions:
     on: str | None = option(None, "what places the runs [as the file says, or local]", choices=ENGINES)
     cores: int | None = option(None, "of a run [as the file says, or 1]", least=1, most=1024)
     cancel: bool = option(False, "end the sweep's jobs on a cluster, queued or running, and run nothing")
+    dirty: bool = option(
+        False, "let code with uncommitted changes add rows to a committed results file; they are marked"
+    )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def run(options: Options) -> int:
     except KeyboardInterrupt:
         if options.dry_run or options.cancel:  # nothing has begun that could be continued
             raise
-        flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open")
+        flags = ("on", "cores", "jobs", "runs", "search_only", "clips", "open", "dirty")
         print(f"stopped; to continue: {_typed('compare', options, *flags)}")
         print(f"to report the finished runs: {_typed('report', options, 'runs', 'clips')}")
         return STOPPED

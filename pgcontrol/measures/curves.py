@@ -17,6 +17,23 @@ def column(rows: LogRows, name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.array(steps, float), np.array(values, float)
 
 
+def height(x: np.ndarray, curve: np.ndarray, end: float) -> float:
+    """The mean height of a curve from 0 to `end`: the area under it, divided by its length.
+
+    Straight between the known points, constant before the first and after the last; NaN without any.
+
+    Args:
+        x: [P], increasing: steps or seconds.
+        curve: [P], values at x; NaN is unknown.
+        end: greater than 0.
+    """
+    known = np.isfinite(curve)
+    if not known.any():
+        return np.nan
+    at = np.unique(np.concatenate([[0.0, end], x[known & (x < end)]]))
+    return float(np.trapezoid(np.interp(at, x[known], curve[known]), at)) / end
+
+
 def spreads(rows: LogRows) -> tuple[np.ndarray, np.ndarray]:
     """Steps [n] and the spread of each joint [n, A], in half-ranges, in the states visited at that time.
 

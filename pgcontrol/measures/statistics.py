@@ -15,7 +15,8 @@ CURVE_RESAMPLES = 2_000  # at each of many points of a curve
 LEVEL = 0.95
 SHARE = 0.2  # of what seeds differ by: above it, the evaluation's own noise counts
 BOUNDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-Pair = tuple[Sequence[float], Sequence[float]]  # scores on a task: of an arm, and of the baseline
+Scores = Sequence[float] | np.ndarray
+Pair = tuple[Scores, Scores]  # scores on a task: of an arm, and of the baseline
 
 
 class Interval(NamedTuple):
@@ -124,7 +125,7 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: 
     return float(high - low) / 2
 
 
-def pairs_won(scores: Sequence[float], baseline: Sequence[float]) -> np.ndarray:
+def pairs_won(scores: Scores, baseline: Scores) -> np.ndarray:
     """For every pair of an arm's run and a baseline's run: 1 if the arm's score is higher, 0.5 for a tie, [n, m]."""
     x, y = np.asarray(scores, float)[:, None], np.asarray(baseline, float)
     return (x > y) + 0.5 * (x == y)
@@ -156,13 +157,19 @@ def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
     """Pairs won minus pairs lost: the observed number, and the frequency of each number over all permutations."""
     n, both = len(x), np.concatenate([x, y])
     ranks = np.rint(2 * scipy.stats.rankdata(both)).astype(int)  # doubled, so that shared ranks are integers
-    ways = np.zeros((n + 1, ranks.sum() + 1))
-    ways[0, 0] = 1
-    for rank in ranks:  # ways[k, r]: number of ways to choose k of the scores so far with sum of ranks r
-        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    chosen = ways(ranks)[n]
     even = n * (len(both) + 1)  # the doubled sum of ranks if neither side leads
-    share = ways[n] / ways[n].sum()
+    share = chosen / chosen.sum()
     return int(ranks[:n].sum() - even), {int(s - even): float(share[s]) for s in np.flatnonzero(share)}
+
+
+def ways(ranks: np.ndarray) -> np.ndarray:
+    """The number of ways to choose k of some ranks with sum r, [k, r]; the ranks [n] are whole numbers."""
+    found = np.zeros((len(ranks) + 1, ranks.sum() + 1))
+    found[0, 0] = 1
+    for rank in ranks:
+        found[1:, rank:] += found[:-1, : found.shape[1] - rank].copy()
+    return found
 
 
 def probability_of_improvement(pairs: Sequence[Pair]) -> Interval:
@@ -190,7 +197,6 @@ def profile(tasks: Sequence[np.ndarray], thresholds: np.ndarray) -> tuple[np.nda
 
     Args:
         tasks: scores [n] of each task, on one scale.
-        thresholds: [P].
         thresholds: [P].
     """
     above = [np.asarray(scores)[:, None] > thresholds for scores in tasks]

@@ -11,7 +11,7 @@ from pgcontrol.machine.terminal import Terminal
 from pgcontrol.options import InputError, takes
 from pgcontrol.reporting import page, tables, videos
 from pgcontrol.reporting.queries import Queries
-from pgcontrol.sweep import found, results
+from pgcontrol.sweep import found, results, trials
 from pgcontrol.sweep.compare import Rows, run
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Executor
@@ -95,6 +95,8 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
     if sweep.search and found.answers(file, sweep.search):
         say(f"search: done, see {file}")
     elif sweep.search:
+        if not (dry or options.dirty):
+            results.require_clean(trials.file_of(sweep.path))
         searched = search(sweep, executor, where / "search", say, dry)
         sweep = read_sweep(options.sweep)  # now with the settings that were found
     if options.search_only or not (searched or dry):
@@ -102,7 +104,7 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
         missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
         failed = {} if searched or dry else {"search": "trials failed"}
         return Comparison(queries, None if dry else publish(queries, options.clips, say), missing, failed)
-    return carry_out(sweep, executor, where, console, options.clips, dry, options.again)
+    return carry_out(sweep, executor, where, console, options.clips, dry, options.again, options.dirty)
 
 
 def carry_out(
@@ -113,11 +115,12 @@ def carry_out(
     clips: str = "some",
     dry: bool = False,
     again: str | None = None,
+    dirty: bool = False,
 ) -> Comparison:
     """Run the cells that have no row yet; write the tables regularly, and the report at the end.
 
     Args:
-        sweep, executor, where, console, dry, again: see `pgcontrol.sweep.compare.run`.
+        sweep, executor, where, console, dry, again, dirty: see `pgcontrol.sweep.compare.run`.
         clips: see `publish`.
     """
     written: Path | None = None
@@ -130,7 +133,7 @@ def carry_out(
         queries = Queries(sweep, rows, where)
         written = publish(queries, clips, lambda line: console.print(line, markup=False, soft_wrap=True))
 
-    ran = run(sweep, executor, where, console, dry, again, meanwhile, finish)
+    ran = run(sweep, executor, where, console, dry, again, meanwhile, finish, dirty)
     seconds = sum(ran.expected.values()) if ran.expected else None
     return Comparison(Queries(sweep, ran.rows, where), written, ran.missing, ran.failed, seconds)
 

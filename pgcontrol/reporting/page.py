@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.reporting import figures, maps, searched, tables
+from pgcontrol.reporting import figures, maps, searched, settled, tables
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
@@ -22,7 +22,7 @@ from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, command
-from pgcontrol.text import short, typed
+from pgcontrol.text import count, short, typed
 
 
 def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
@@ -42,9 +42,16 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         sweep=sweep,
         question=sweep.question or sweep.path.stem,
         command=f"pgcontrol compare {tables.shown(sweep)}",
+        settled=settled.answer(queries),
+        picture=settled.figure(queries),
+        definitions=settled.definitions(queries),
+        compared=settled.table(queries),
+        comparison=settled.COLUMNS,
         answer=answer(queries),
         columns=tables.COLUMNS,
         table=tables.lines(queries),
+        outcomes=tables.outcomes(queries),
+        outcome=tables.OUTCOMES,
         measured=tables.measured(queries),
         measures=tables.MEASURED,
         noises=tables.noises(queries),
@@ -60,6 +67,8 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         common=common(queries),
         implied=implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
         versions=_versions(queries),
+        machines=_machines(queries),
+        unclean=tables.unclean(queries),
         style=Markup(chart.style()),
     )
     out = sweep.path.with_suffix(".html")
@@ -150,3 +159,14 @@ def _versions(queries: Queries) -> list[str]:
     sets = [row.provenance.get("versions") for row in queries.rows.values()]
     known = list(dict.fromkeys(_plain(v) for v in sets if v))
     return known + (["some rows were made before versions were recorded"] if None in sets else [])
+
+
+def _machines(queries: Queries) -> list[str]:
+    """The kinds of machines on which the runs ended, with the range of their load, as text."""
+    loads: dict[str, list[float]] = {}
+    for row in queries.rows.values():
+        if kind := row.provenance.get("machine"):
+            loads.setdefault(f"{kind['cpu']}, {count(kind['cores'], 'core')}", []).extend(
+                row.provenance.get("load", [])[-1:]
+            )
+    return [f"{kind} (load {min(of):g} to {max(of):g})" if of else kind for kind, of in loads.items()]

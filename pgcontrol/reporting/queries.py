@@ -11,7 +11,7 @@ import numpy as np
 from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.charts.chart import hue
 from pgcontrol.measures.collapse import Onset, onset
-from pgcontrol.measures.curves import RETURN
+from pgcontrol.measures.curves import RETURN, height
 from pgcontrol.measures.returns import Reach, standstill
 from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
@@ -200,6 +200,21 @@ class Queries:
                 when = reached(at, curve, goal)
                 times.append(np.inf if when is None else when)
         return found
+
+    def area(self, row: Row) -> float:
+        """The area under a run's curve of the return, over the steps of the task's longest run, as a mean height."""
+        curve = _values(row.curves.get(RETURN))
+        return height(steps(row), curve, max(r.points[-1] for r in self.on(row.env))) if len(curve) else np.nan
+
+    def equal_time(self, env: str) -> float:
+        """The seconds after which runs of a task are compared: the median duration of the fastest arm's runs."""
+        return min(float(np.median([row.seconds for row in self.of(env, arm)])) for arm in self.arms(env))
+
+    def at_time(self, row: Row, when: float) -> float:
+        """The training return of a run after some seconds; NaN if no episode had ended in it at all."""
+        curve = _values(row.curves.get(RETURN))
+        known = np.isfinite(curve)
+        return float(np.interp(when, seconds(row)[known], curve[known])) if known.any() else np.nan
 
     def spread(self, row: Row) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps [n] and spread of each joint [n, A] of a run; None for rows without them."""

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.measures.statistics import SHARE
-from pgcontrol.reporting import figures, searched
+from pgcontrol.measures.statistics import SHARE, Interval, iqm_interval
+from pgcontrol.reporting import figures, searched, settled
 from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import noise, standing
 from pgcontrol.sweep.sweep import Sweep
-from pgcontrol.text import short
+from pgcontrol.text import count, short
 
 COLUMNS = ("task", "arm", "IQM (95 %)", "worst", "lower quartile", "sampled", "P(better)", "seeds", "steps/s")
 COLUMNS += ("per seed",)
@@ -27,15 +27,18 @@ COLUMNS += ("per seed",)
 MEASURED = ("task", "arm", "measure", "by mode", "by samples", "per seed")
 # columns of the table on evaluation noise; see `Precision`
 NOISE = ("task", "arm", "deviation between seeds", "error of a score", "episodes", "enough episodes")
+# columns of secondary outcomes: the training return, averaged over the steps, and after the same time; and that time
+OUTCOMES = ("task", "arm", "area under the curve", "return at equal time", "seconds")
 # columns of the CSV of runs
 RUNS = ("task", "arm", "seed", "return", "error", "episodes", "evaluation_seed", "sampled", "training", "diverged",
-        "verdict", "steps", "seconds", "date")  # fmt: skip
+        "verdict", "steps", "seconds", "date", "dirty")  # fmt: skip
 # columns of the CSV of arms: the IQM of the scores with its interval, the lowest score and the lower quartile, the IQM
 # of the sampled scores, P(better) with its interval, if any, median times to the threshold, how many runs reached it,
-# standard deviation of the scores, their standard error, and how many episodes would be enough
+# standard deviation of the scores, their standard error, and how many episodes would be enough; IQMs of the area under
+# the curve and of the return at equal time, and that time
 SUMMARY = ("task", "arm", "seeds", "iqm", "low", "high", "worst", "lower_quartile", "sampled", "better", "better_low",
            "better_high", "steps_per_second", "threshold", "steps_to_it", "seconds_to_it", "reached_it", "spread",
-           "error", "episodes", "enough_episodes")  # fmt: skip
+           "error", "episodes", "enough_episodes", "area", "at_equal_time", "equal_time")  # fmt: skip
 
 
 def lines(queries: Queries) -> list[tuple[str, ...]]:
@@ -52,6 +55,26 @@ def lines(queries: Queries) -> list[tuple[str, ...]]:
         for other in queries.sweep.references.get(env, ()):
             found.append((env, f"({other.name})", short(other.value), *[""] * (len(COLUMNS) - 4), other.about))
     return found
+
+
+def outcomes(queries: Queries) -> list[tuple[str, ...]]:
+    """One line for each task and arm that has returns in training; see `OUTCOMES`."""
+    found = []
+    for env in queries.envs():
+        for arm in queries.arms(env):
+            *both, time = _secondary(queries, env, arm)
+            if all(both):
+                words = (str(o) if len(queries.of(env, arm)) > 1 else short(o.estimate) for o in both if o)
+                found.append((env, arm, *words, short(time)))
+    return found
+
+
+def _secondary(queries: Queries, env: str, arm: str) -> tuple[Interval | None, Interval | None, float]:
+    """The area under the curve, the return at equal time (IQMs over the runs that have them), and that time."""
+    time, rows = queries.equal_time(env), queries.of(env, arm)
+    each = ([queries.area(row) for row in rows], [queries.at_time(row, time) for row in rows])
+    area, at_time = ([value for value in values if np.isfinite(value)] for values in each)
+    return iqm_interval(area) if area else None, iqm_interval(at_time) if at_time else None, time
 
 
 def noises(queries: Queries) -> list[tuple[str, ...]]:
@@ -94,14 +117,25 @@ def measured(queries: Queries) -> list[tuple[str, ...]]:
     return found
 
 
+def unclean(queries: Queries) -> str:
+    """How many runs were made with uncommitted changes to the code; empty without any."""
+    marked, all_ = sum(row.dirty for row in queries.rows.values()), len(queries.rows)
+    were = "was" if marked == 1 else "were"
+    return f"{marked} of {count(all_, 'run')} {were} made with uncommitted changes to the code." if marked else ""
+
+
 def write(queries: Queries) -> None:
     """Write NAME.md, NAME.csv (runs), NAME.summary.csv (arms) and NAME.svg next to the YAML, each atomically.
+
+    If arms are compared with a baseline, NAME.settled.svg, too.
 
     Args:
         queries: at least one row.
     """
     sheets = {".csv": _sheet([RUNS, *runs(queries)]), ".summary.csv": _sheet([SUMMARY, *summary(queries)])}
     contents = {".md": _markdown(queries), **sheets, ".svg": figures.plot(queries)}
+    if picture := settled.picture(queries):
+        contents[".settled.svg"] = picture
     files.replace({queries.sweep.path.with_suffix(suffix): content for suffix, content in contents.items()})
 
 
@@ -119,15 +153,24 @@ def _markdown(queries: Queries) -> str:
         queries=queries,
         sweep=queries.sweep,
         shown=shown(queries.sweep),
+        settled=settled.answer(queries),
+        matrix=settled.matrix(queries),
+        signs=settled.SIGNS,
+        definitions=settled.definitions(queries),
+        compared=settled.table(queries),
+        comparison=settled.COLUMNS,
         answer=answer(queries),
         columns=COLUMNS,
         lines=lines(queries),
         search=[searched.lead(queries), *searched.words(queries)] if queries.trials else [],
+        outcomes=outcomes(queries),
+        outcome=OUTCOMES,
         measured=measured(queries),
         measures=MEASURED,
         noises=noises(queries),
         noise=NOISE,
         enough=enough(queries),
+        unclean=unclean(queries),
         reached=reached,
         goals="; ".join(f"{', '.join(values)} ({reason})" for reason, values in goals.items()),
     )
@@ -155,7 +198,7 @@ def runs(queries: Queries) -> Iterator[tuple[Any, ...]]:
     """One line per run; the columns are `RUNS`."""
     for key, r in sorted(queries.rows.items()):
         score = (r.evaluated, r.error, r.episodes, r.evaluation_seed, r.sampled, r.training)
-        yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date)
+        yield (*key, *score, r.diverged, r.verdict, r.steps, r.seconds, r.date, r.dirty)
 
 
 def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
@@ -173,7 +216,9 @@ def summary(queries: Queries) -> Iterator[tuple[Any, ...]]:
             scores = (len(at.scores), at.score.estimate, *bounds, at.worst, at.quartile, at.sampled, *better)
             known = noise(queries, env, arm)
             noisy = (*known, known.enough) if known else (None,) * 4
-            yield (env, arm, *scores, queries.rate(env, arm), *times, *noisy)
+            area, at_time, time = _secondary(queries, env, arm)
+            secondary = (area and area.estimate, at_time and at_time.estimate, time)
+            yield (env, arm, *scores, queries.rate(env, arm), *times, *noisy, *secondary)
 
 
 def shown(sweep: Sweep) -> str:

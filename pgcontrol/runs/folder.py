@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Generator
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pgcontrol.loggers.base import LoggedRun, Logger
-from pgcontrol.machine import files
+from pgcontrol.machine import files, revisions
 from pgcontrol.machine.locks import alone
 from pgcontrol.options import InputError
 from pgcontrol.parts import command, require_named, require_plugins
@@ -184,20 +183,5 @@ def _provenance() -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
         "host": {"name": platform.node(), "machine": platform.machine(), "cores": os.cpu_count()},
-        "git": _git_revision(),
+        "git": revisions.revision(),
     }
-
-
-def _git_revision() -> str | None:
-    """Git revision of the source tree, followed by `+` if it has uncommitted changes; None outside git."""
-    here = Path(__file__).parent
-    code = (str(here.parent), str(here.parents[1] / "envs"))  # only code: files of experiments change during runs
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", here, *words], capture_output=True, text=True, timeout=5, check=True).stdout
-
-    try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
-        return git("rev-parse", "HEAD").strip() + "+" * bool(changed)
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -49,6 +49,7 @@ def run(
     again: str | None = None,
     meanwhile: Keep = lambda rows: None,
     finish: Keep = lambda rows: None,
+    dirty: bool = False,
 ) -> Ran:
     """Run the cells that have no row yet. Several processes may do this at the same time: they share the cells.
 
@@ -61,15 +62,16 @@ def run(
         again: which finished runs to repeat, see `_chosen`.
         meanwhile: called regularly with the existing rows while runs are made.
         finish: called with all rows at the end, in one process at a time.
+        dirty: whether a tree with uncommitted changes may add rows to a committed results file.
 
     Raises:
-        InputError: a cell cannot be run, or `again` matches no run.
+        InputError: a cell cannot be run, `again` matches no run, or the tree has uncommitted changes.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
-    done, missing, aside = _found(sweep, executor, where, dry, say)
+    done, missing, aside = _found(sweep, executor, where, dry, say, dirty)
     repeats = _chosen(sweep, done, again) if again else []
     missing = [cell for cell in sweep.cells if cell in missing or cell in repeats]
     aside |= {cell.key: "before" for cell in repeats}
@@ -83,13 +85,15 @@ def run(
         say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
     if dry:
         return Ran(done, {}, [cell.name for cell in missing], times)
+    if missing and not dirty:
+        results.require_clean(sweep.results)
     if repeats:
         results.rewrite(sweep, gone=[done.pop(cell.key) for cell in repeats])
     for cell in (cell for cell in missing if cell.key in aside):
         _clear(cell, where, aside[cell.key])
     board = Board(missing, where, times, executor.jobs)
     with closing(follow(executor, board, console)) as outcomes:
-        failed = _keep(outcomes, sweep, done, board, say, meanwhile)
+        failed = _keep(outcomes, sweep, done, board, say, meanwhile, dirty)
     if board.failed:
         say(f"{len(board.failed)} of {len(sweep.cells)} runs failed; the same command tries them again")
     results.rewrite(sweep, results.refresh(sweep, done, where))
@@ -102,7 +106,7 @@ def run(
 
 
 def _found(
-    sweep: Sweep, executor: Executor, where: Path, dry: bool, say: Say
+    sweep: Sweep, executor: Executor, where: Path, dry: bool, say: Say, dirty: bool
 ) -> tuple[dict[Key, Row], list[Cell], dict[Key, str]]:
     """The existing rows, the cells that are still missing, and those whose folder must be set aside, with the reason.
 
@@ -119,10 +123,12 @@ def _found(
                 if not dry:
                     say(f"{cell.name} has ended; its row is saved now")
                     done[cell.key] = results.row_of(cell, folder, sweep.plots)
-                    results.add(sweep, done[cell.key])
+                    results.add(sweep, done[cell.key], dirty)
                 continue
         except results.Unscored:
             pass  # reported when it has ended again
+        except results.Unclean:
+            raise
         except InputError as error:
             say(f"{folder} is damaged, so this run starts from the beginning: {error}")
             aside[cell.key] = "damaged"
@@ -130,7 +136,7 @@ def _found(
     for row in results.borrowed(sweep, missing):
         say(f"{row.key.name}: borrowed from {row.lender}")
         if not dry:
-            results.add(sweep, row)
+            results.add(sweep, row, dirty)
         done[row.key] = row
     missing = [cell for cell in missing if cell.key not in done]
     for cell in missing:
@@ -148,13 +154,19 @@ def _clear(cell: Cell, where: Path, word: str) -> None:
 
 
 def _keep(
-    outcomes: Iterable[Ended], sweep: Sweep, done: dict[Key, Row], board: Board, say: Say, meanwhile: Keep
+    outcomes: Iterable[Ended],
+    sweep: Sweep,
+    done: dict[Key, Row],
+    board: Board,
+    say: Say,
+    meanwhile: Keep,
+    dirty: bool,
 ) -> dict[str, str]:
     """Save and report each outcome; returns the failed runs with their error messages."""
     written, failed = time.monotonic(), dict[str, str]()
     for outcome in outcomes:
         cell = outcome.cell
-        row, error = _result(sweep, outcome)
+        row, error = _result(sweep, outcome, dirty)
         run_state.note_failure(cell, outcome.folder, error)
         if row is None:
             board.failed.add(cell.key)
@@ -173,18 +185,18 @@ def _keep(
     return failed
 
 
-def _result(sweep: Sweep, outcome: Ended) -> tuple[Row | None, str]:
+def _result(sweep: Sweep, outcome: Ended, dirty: bool) -> tuple[Row | None, str]:
     """The row of a cell, or the error message; a run may be complete although its process ended with an error."""
     try:
         if outcome.error and not run_state.ended(outcome.cell, outcome.folder):
             return None, outcome.error
         row = results.row_of(outcome.cell, outcome.folder, sweep.plots)
-    except results.Unscored as error:  # regardless of its process: the run is complete
+        results.add(sweep, row, dirty)
+        return row, ""
+    except (results.Unscored, results.Unclean) as error:  # regardless of its process: the run is complete
         return None, str(error)
     except InputError as error:
         return None, outcome.error or str(error)
-    results.add(sweep, row)
-    return row, ""
 
 
 def _summary(row: Row) -> str:

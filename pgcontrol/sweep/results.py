@@ -11,7 +11,8 @@ from typing import Any
 from pgcontrol_envs.plugins import loaded
 
 from pgcontrol.arguments import EVALUATION_SEED
-from pgcontrol.machine import files, locks
+from pgcontrol.machine import files, locks, revisions
+from pgcontrol.machine.revisions import committed, unclean
 from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs import catalog, recommended
 from pgcontrol.runs.config import Config
@@ -23,12 +24,16 @@ from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
 from pgcontrol.text import count
 from pgcontrol.training import outcome
 
-# the fields of the manifest that a row keeps; the others describe a machine
-PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "reproducible")
+# the fields of the manifest that a row keeps; the others identify a machine
+PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "reproducible", "machine", "load")
 
 
 class Unscored(InputError):
     """A run ended without a return."""
+
+
+class Unclean(InputError):
+    """A row of a tree with uncommitted changes does not belong into a committed file."""
 
 
 def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
@@ -57,6 +62,7 @@ def row_of(cell: Cell, folder: Path, plots: Iterable[str]) -> Row:
         "seconds": max(manifest.get("seconds") or 0.0, SHORTEST),
         "provenance": {name: manifest[name] for name in PROVENANCE if name in manifest},
         "revision": manifest.get("git"),
+        **({"dirty": True} if unclean(manifest.get("git")) else {}),
     }
     row = Row.read(line)
     return row.changed(curves=row.line["curves"] | _gained(row, folder, plots))
@@ -219,8 +225,31 @@ def turn(sweep: Sweep) -> AbstractContextManager[None]:
     return locks.waiting(lock)
 
 
-def add(sweep: Sweep, row: Row) -> None:
-    """Append a row, unless another process that runs this sweep has already added it."""
+def require_clean(file: Path) -> None:
+    """Check that this source tree may add rows to a results file: the file is not committed, or the tree is clean.
+
+    Raises:
+        Unclean: it may not.
+    """
+    if unclean(revision := revisions.revision()) and committed(file):
+        why = f"{file} is committed, and the source tree has uncommitted changes ({revision})"
+        raise Unclean(f"{why}: commit them, or add --dirty, which marks the rows")
+
+
+def add(sweep: Sweep, row: Row, dirty: bool = False) -> None:
+    """Append a row, unless another process that runs this sweep has already added it.
+
+    Args:
+        sweep: the sweep.
+        row: its new row.
+        dirty: whether the row of a tree with uncommitted changes may be added to a committed file.
+
+    Raises:
+        Unclean: it may not.
+    """
+    if row.dirty and not dirty and committed(sweep.results):
+        why = f"{sweep.results} is committed, and {row.key.name} was made with uncommitted changes ({row.revision})"
+        raise Unclean(f"{why}: repeat the run, or add --dirty, which marks its row")
     with turn(sweep):
         if any(_place(row) == _place(there) for there in _all(sweep.results)):
             return

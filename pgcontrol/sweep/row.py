@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from pgcontrol.machine.revisions import unclean
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, flat
 from pgcontrol.sweep.sweep import Key, run_of
@@ -55,8 +56,10 @@ class Row:
         seconds: duration of training, at least `SHORTEST`.
         points: [P] environment steps of the curves' values.
         curves: metric -> [P] values.
-        provenance: versions, seeds, threads and other facts that make the run reproducible.
-        revision: commit of the source tree.
+        provenance: versions, seeds, threads and other facts that make the run reproducible; where it ended, the kind of
+            the `machine` and its `load` averages over 1, 5 and 15 minutes.
+        revision: commit of the source tree, followed by `+` if it had uncommitted changes.
+        dirty: whether it had.
         lender: `SWEEP/FOLDER` of the run, if another sweep made it. `from` in the file.
         line: the JSON that is read and written, so that unknown keys are kept.
     """
@@ -86,6 +89,7 @@ class Row:
     routes: Routes | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     revision: str | None = None
+    dirty: bool = False
     date: str
     lender: str | None = None
     line: dict[str, Any] = field(repr=False)
@@ -105,6 +109,7 @@ class Row:
             "points": curves.pop("steps"),
             "curves": curves,
             "lender": line.get("from"),
+            "dirty": line.get("dirty", unclean(line.get("revision"))),
             "line": line,
         }
         found |= {name: _part(part, line[name]) for name, part in PARTS.items() if line.get(name)}

@@ -14,7 +14,8 @@ from pgcontrol.arguments import EPISODES
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, option, pick, read, suggest
 from pgcontrol.runs.config import TRACELESS, Config, configure, flat, nested, with_arguments
-from pgcontrol.sweep import found, on, references, search
+from pgcontrol.sweep import family, found, on, references, search
+from pgcontrol.sweep.family import Family
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.search import Search
@@ -23,7 +24,7 @@ from pgcontrol.text import typed
 from pgcontrol.training import peer
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
-KEYS += ("search", "episodes", "on")
+KEYS += ("search", "episodes", "on", "family")
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # largest number of seeds per arm and task
 DIFFERENCES = 3  # largest number of settings that are named if two runs differ
@@ -147,7 +148,8 @@ class Sweep:
     `borrow: [heads.yaml]` uses runs of another sweep if all their settings are equal. `episodes: 100` is the number of
     episodes that score each final policy, from start states common to all runs. Any other key of a grid is a setting to
     vary: `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are
-    made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`.
+    made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`. `family: {margin: 0.1}` chooses the
+    comparisons that are settled together; see `Family`.
 
     Attributes:
         plots: metrics to plot over training, in addition to the return.
@@ -156,6 +158,7 @@ class Sweep:
         borrow: YAML files of other sweeps whose rows may be used.
         search: how settings are searched; None: no search.
         on: engine and resources of the runs.
+        family: the comparisons that are settled together.
     """
 
     path: Path
@@ -168,6 +171,7 @@ class Sweep:
     borrow: list[Path] = field(default_factory=list)
     search: Search | None = None
     on: On = field(default_factory=On)
+    family: Family = field(default_factory=Family)
 
     @property
     def results(self) -> Path:
@@ -181,6 +185,10 @@ class Sweep:
     def envs(self) -> list[str]:
         """Tasks in the order of the YAML."""
         return list(dict.fromkeys(cell.key.env for cell in self.cells))
+
+    def comparisons(self) -> list[tuple[str, str]]:
+        """The (task, arm) that the family compares with the baseline."""
+        return self.family.comparisons((cell.key[:2] for cell in self.cells), self.baseline)
 
 
 def read_sweep(path: Path, checked: bool = True) -> Sweep:
@@ -226,6 +234,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         borrow=_borrow(path, tree),
         search=_search(tree["search"], own, common, cells) if "search" in tree else None,
         on=on.parse(tree.get("on")),
+        family=family.parse(tree.get("family"), (cell.key[:2] for cell in cells), tree.get("baseline")),
     )
 
 

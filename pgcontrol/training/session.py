@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from pgcontrol.machine import cores
 from pgcontrol.machine.signals import STOPPED, Interrupt
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures import verdicts
@@ -99,5 +100,6 @@ def ended(folder: RunFolder, config: Config, status: str, joints: Sequence[str])
     rows = read_rows(folder.metrics_file)
     known = Known(joints, reach=reached.reach(config.env, rows[-1][STEPS]) if rows else None)
     judged = judge(rows, config.total_steps, status, known=known)
-    folder.write_manifest(verdict=verdicts.words(judged), diagnosis=verdicts.summary(judged))
+    where = {"machine": cores.machine(), "load": cores.load()}
+    folder.write_manifest(verdict=verdicts.words(judged), diagnosis=verdicts.summary(judged), **where)
     return f"diagnosis: {verdicts.summary(judged)}{verdicts.to_prove(folder.command('diagnose'), judged)}"

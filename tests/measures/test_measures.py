@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from pgcontrol.heads import normal
 from pgcontrol.measures import health, spread
+from pgcontrol.measures.curves import height
 
 LOW, HIGH = torch.tensor([-2.0, 0.0]), torch.tensor([2.0, 0.5])
 
@@ -79,3 +81,19 @@ def test_the_pull_on_a_gaussian_is_that_on_its_log_sigma():
     assert float(health.pull(log_prob, -peak)) == pytest.approx(1)
     assert float(health.pull(log_prob, slope)) == pytest.approx(0, abs=4 / math.sqrt(4000))
     assert health.pull(log_prob, torch.zeros(4000)) == 0
+
+
+@pytest.mark.parametrize(
+    ("curve", "end", "mean"),
+    [
+        ([2.0, 4, 8], 40, (2 * 10 + 3 * 10 + 6 * 20) / 40),  # constant before 10, then straight
+        ([2.0, 4, 8], 80, (2 * 10 + 3 * 10 + 6 * 20 + 8 * 40) / 80),  # a run that ended early keeps its last value
+        ([2.0, 4, 8], 30, (2 * 10 + 3 * 10 + 5 * 10) / 30),
+        ([np.nan, 4, np.nan], 40, 4),
+        ([2.0, np.nan, 8], 40, (2 * 10 + 5 * 30) / 40),
+        ([np.nan] * 3, 40, np.nan),
+    ],
+)
+def test_the_height_of_a_curve_worked_by_hand(curve, end, mean):
+    """Known at 10, 20 and 40."""
+    assert height(np.array([10.0, 20, 40]), np.array(curve), end) == pytest.approx(mean, nan_ok=True)

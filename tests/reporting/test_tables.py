@@ -5,16 +5,18 @@ import dataclasses
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.reporting import tables
+from pgcontrol.reporting import settled, tables
 from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.text import short
 from tests.reporting.conftest import HOSTILE
 
 
@@ -54,6 +56,25 @@ def test_what_the_task_measured_is_a_table(sweep, tmp_path):
     assert "| Fork-v0 | bins | speed_error | 0.2 | 0.4 | 0.1, 0.2, 0.3 |" in (tmp_path / "study.md").read_text()
     assert '<table class="measured">' in write(queries).read_text()
     assert '<table class="measured">' not in write(Queries(sweep, results.read(sweep), tmp_path)).read_text()
+
+
+def test_secondary_outcomes_are_a_table(sweep, tmp_path):
+    """Training returns are score · (1 − e^(−step / 300)) up to step 1,000; runs of bins take 30 s, all others 10 s."""
+    queries = Queries(moved(sweep, tmp_path), results.read(sweep), tmp_path / "runs")
+    lines = {line[:2]: line[2:] for line in tables.outcomes(queries)}
+    assert len(lines) == 6
+    tables.write(queries)
+    with (tmp_path / "study.summary.csv").open() as file:
+        found = {(row["task"], row["arm"]): row for row in csv.DictReader(file)}["Fork-v0", "bins"]
+    mean = 202 * (1 - 0.3 * (1 - np.exp(-1 / 0.3)))
+    assert float(found["area"]) == pytest.approx(mean, rel=0.01)
+    assert float(found["at_equal_time"]) == pytest.approx(202 * (1 - np.exp(-1000 / 3 / 300)), rel=0.001)
+    assert float(found["equal_time"]) == 10
+    line = "| Fork-v0 | bins | " + " | ".join(lines["Fork-v0", "bins"]) + " |"
+    assert line in (tmp_path / "study.md").read_text()
+    assert short(float(found["area"])) in line
+    without = {key: row.changed(curves={"steps": row.points}) for key, row in queries.rows.items()}
+    assert tables.outcomes(Queries(sweep, without, tmp_path)) == []
 
 
 def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_path):
@@ -116,11 +137,20 @@ def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
 def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
     """It ends no cell and begins no element, and no markup of the terminal's."""
     rows = results.read(hostile)
-    tables.write(Queries(moved(hostile, tmp_path), rows))
+    queries = Queries(moved(hostile, tmp_path), rows)
+    tables.write(queries)
     text = (tmp_path / "study.md").read_text()
     assert re.findall(r"(?<!\\)<", text) == []
     cells = {len(re.findall(r"(?<!\\)\|", line)) for line in text.splitlines() if line.startswith("| Fork")}
-    assert cells == {len(tables.COLUMNS) + 1, len(tables.NOISE) + 1, 6}
+    columns = {
+        5,
+        len(tables.COLUMNS),
+        len(tables.NOISE),
+        len(settled.COLUMNS),
+        len(settled.matrix(queries)[0]),
+        len(tables.OUTCOMES),
+    }
+    assert cells == {number + 1 for number in columns}
     with (tmp_path / "study.csv").open() as file:
         assert HOSTILE in {row["arm"] for row in csv.DictReader(file)}
     with (console := Terminal(width=300)).capture() as shown:

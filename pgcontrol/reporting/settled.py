@@ -1,0 +1,191 @@
+"""What the family of comparisons settles: the answer in words, the picture, and the table."""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from pgcontrol.charts.chart import sheet
+from pgcontrol.charts.effects import Effect, Look, effects, signed
+from pgcontrol.measures import families
+from pgcontrol.measures.families import BETTER, EQUAL, OPEN, POWER, WORSE, Compared
+from pgcontrol.measures.statistics import LEVEL, Pair
+from pgcontrol.reporting.figures import Figure
+from pgcontrol.reporting.narrative import Paragraph, listed
+from pgcontrol.reporting.queries import Queries, percent
+from pgcontrol.text import count, short
+
+LOOKS = {BETTER: Look("c2", "up"), WORSE: Look("c1", "down"), EQUAL: Look("c0", "square"), OPEN: Look("failed", "ring")}
+SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same shapes in text
+# columns of the table: the difference with its joint interval, corrected p-values for a difference and for one that is
+# smaller than the margin, seeds of the arm and of the baseline, and how many seeds would tell the margin apart
+COLUMNS = ("task", "arm", "difference", "p (different)", "p (equal)", "seeds", "seeds needed", "result")
+
+
+class Contrast(NamedTuple):
+    """A comparison of the family that has runs."""
+
+    env: str
+    arm: str
+    compared: Compared
+
+    @property
+    def word(self) -> str:
+        return self.compared.word
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The number of runs of the arm and of the baseline."""
+        ours, theirs = map(len, self.compared.pair)
+        return ours, theirs
+
+    @property
+    def difference(self) -> str:
+        """The difference and its interval as text."""
+        estimate, low, high = map(signed, self.compared.effect)
+        return f"{estimate} ({low} … {high})"
+
+
+@lru_cache(maxsize=16)
+def contrasts(queries: Queries) -> list[Contrast]:
+    """The comparisons of the family that have runs, in the order of the YAML."""
+    asked = queries.sweep.comparisons()
+    pairs = [_pair(queries, env, arm) for env, arm in asked]
+    found = families.compare(pairs, queries.sweep.family.margin, queries.sweep.family.paired)
+    return [Contrast(*where, compared) for where, compared in zip(asked, found, strict=True) if compared]
+
+
+def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
+    """The scores of an arm and of the baseline; if they are paired, those of common seeds in the same order."""
+    ours, theirs = ({row.seed: row.score for row in queries.of(env, a)} for a in (arm, queries.sweep.baseline))
+    if queries.sweep.family.paired:
+        seeds = sorted(ours.keys() & theirs.keys())
+        ours, theirs = ({seed: side[seed] for seed in seeds} for side in (ours, theirs))
+    return ([*ours.values()], [*theirs.values()]) if ours and theirs else None
+
+
+def answer(queries: Queries) -> Paragraph:
+    """The paragraph that answers the question; empty if the sweep compares nothing."""
+    found, of = contrasts(queries), len(queries.sweep.comparisons())
+    if not found:
+        return Paragraph("", "")
+    base, parts = queries.sweep.baseline, list[str]()
+    for word, side in (
+        (BETTER, f"than {base}"),
+        (WORSE, f"than {base}"),
+        (EQUAL, f"to {base} within {_margin(queries)}"),
+    ):
+        where: dict[tuple[str, ...], list[str]] = {}
+        for arm in dict.fromkeys(f.arm for f in found):
+            if envs := tuple(f.env for f in found if (f.arm, f.word) == (arm, word)):
+                where.setdefault(envs, []).append(arm)
+        if where:
+            arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
+            parts.append(f"{word.capitalize()} {side}: {arms}.")
+    left = sum(f.word == OPEN for f in found)
+    if not parts:
+        parts.append(f"Compared with {base}, nothing is settled ({count(of, 'comparison')}).")
+    elif left:
+        parts.append(f"{OPEN.capitalize()}: {left} of {count(of, 'comparison')}.")
+    return Paragraph(" ".join(parts), " ".join(_needs(queries)))
+
+
+def _needs(queries: Queries) -> Iterator[str]:
+    """How many seeds it would take to settle more."""
+    found, of, paired = contrasts(queries), len(queries.sweep.comparisons()), queries.sweep.family.paired
+    least = families.least_seeds(of, paired)
+    lowest = min(2 * families.tail(*f.seeds, paired)[-1] * of for f in found)
+    if lowest > 1 - LEVEL:
+        seeds = max(min(f.seeds) for f in found)
+        yield (
+            f"With {count(seeds, 'seed')} no difference can be settled: even if every run of an arm beats every run of "
+            f"the baseline, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds per arm."
+        )
+    if missing := of - len(found):
+        yield f"{count(missing, 'comparison')} {'has' if missing == 1 else 'have'} no runs yet."
+    needed: dict[str, float] = {}
+    for f in found:
+        if f.word == OPEN and math.isfinite(seeds := needs(queries, f)):
+            needed[f.env] = max(needed.get(f.env, 0), seeds)
+    if needed:
+        each = listed([f"{seeds:,.0f} on {env}" for env, seeds in needed.items()])
+        told = f"tell a difference of {_margin(queries)} apart with probability {POWER}"
+        yield f"To {told}, every arm needs this many seeds, if they spread as those seen do: {each}."
+
+
+def needs(queries: Queries, contrast: Contrast) -> float:
+    """How many seeds per arm would tell a difference of the margin apart; see `families.seeds_needed`."""
+    family = queries.sweep.family
+    return families.seeds_needed(contrast.compared.pair, family.margin, len(queries.sweep.comparisons()), family.paired)
+
+
+def _margin(queries: Queries) -> str:
+    return percent(queries.sweep.family.margin)
+
+
+def definitions(queries: Queries) -> dict[str, str]:
+    """The words and what they mean."""
+    of, margin = count(len(queries.sweep.comparisons()), "comparison"), _margin(queries)
+    test = (
+        "Wilcoxon's signed-rank test, with runs paired by seed" if queries.sweep.family.paired else "Mann and Whitney's"
+    )
+    level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {of}"
+    return {
+        f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}",
+        EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the baseline's score, "
+        f"{level}; there may be a smaller difference",
+        OPEN: "neither; this is no sign that the arms are equal",
+        "significant, in what follows": "said of each comparison by itself, without a correction",
+    }
+
+
+def figure(queries: Queries) -> Figure | None:
+    """Arms and tasks: each difference from the baseline with its interval, and whether it is settled."""
+    if not (found := contrasts(queries)):
+        return None
+    envs, arms = {f.env for f in found}, {f.arm for f in found}
+    drawn = []
+    for f in found:
+        place = (f.env, f.arm) if len(envs) > len(arms) else (f.arm, f.env)
+        drawn.append(Effect(place, *f.compared.effect, f.word, f.arm, f"{f.arm} on {f.env}: {f.difference}, {f.word}"))
+    base, margin = queries.sweep.baseline, queries.sweep.family.margin
+    where = f"{'All tasks' if len(envs) > 1 else found[0].env}: difference from {base}"
+    title = f"difference from {base}, as a share of its score"
+    joint = f"{percent(LEVEL)} (exact, corrected for {count(len(queries.sweep.comparisons()), 'comparison')})"
+    about = f"The mark is the difference of the IQMs, as a share of that of {base}. All intervals hold together with"
+    about += f" {joint}; an arrow leads beyond the axis. Grey: less than {percent(margin)}. {_sizes(found)}"
+    return Figure(effects(where, drawn, LOOKS, margin, title), about)
+
+
+def _sizes(found: list[Contrast]) -> str:
+    sizes = sorted({min(f.seeds) for f in found})
+    return f"n = {count(sizes[-1], 'seed') if len(sizes) == 1 else f'{sizes[0]} to {sizes[-1]} seeds'} per arm."
+
+
+def picture(queries: Queries) -> str:
+    """The figure as an SVG file; empty without comparisons."""
+    drawn = figure(queries)
+    return sheet(queries.sweep.question or queries.sweep.path.stem, [[drawn.drawing]]) if drawn else ""
+
+
+def matrix(queries: Queries) -> list[tuple[str, ...]]:
+    """The picture as text: a line for each task, a column for each arm, with a line of their names first."""
+    found = {(f.env, f.arm): f for f in contrasts(queries)}
+    envs, arms = (list(dict.fromkeys(where[side] for where in found)) for side in (0, 1))
+    cells = {where: f"{SIGNS[f.word]} {f.difference}" for where, f in found.items()}
+    return [("task", *arms), *((env, *(cells.get((env, arm), "") for arm in arms)) for env in envs)] if found else []
+
+
+def table(queries: Queries) -> list[tuple[str, ...]]:
+    """One line for each comparison that has runs; see `COLUMNS`."""
+    lines = []
+    for f in contrasts(queries):
+        needed, seeds = needs(queries, f), "{}, {}".format(*f.seeds)
+        p_values = _p(f.compared.different), _p(f.compared.equal)
+        rest = f"{needed:,.0f}" if math.isfinite(needed) else "–"
+        lines.append((f.env, f.arm, f.difference, *p_values, seeds, rest, f.word))
+    return lines
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else short(value)
