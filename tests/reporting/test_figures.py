@@ -48,6 +48,7 @@ def test_where_spread_came_to_stay_narrow_is_marked_on_the_rule(sweep):
     marks = re.findall(r'class="mark" d="M[\d.]+ ([\d.]+)l', drawing)
     assert rule is not None
     assert marks == [rule[1]] * 5
+    assert "narrow from step 240: x<" in drawing  # the name of the joint
 
 
 def test_a_task_has_one_box_for_the_routes_of_all_arms(sweep):
