@@ -113,8 +113,7 @@ def _markdown(queries: Queries) -> str:
         goals.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
         for arm in queries.arms(env):
             found = queries.reaches(env, arm, goal.value)
-            at, took = found.medians
-            medians = [f"{float(f'{at:.3g}'):,.0f}", short(round(took, 1))] if np.isfinite(at) else ["–", "–"]
+            medians = [short(float(f"{median:.3g}")) if np.isfinite(median) else "–" for median in found.medians]
             reached.append((env, arm, *medians, f"{found.reached} of {len(found.steps)}"))
     text = template("pgcontrol.reporting", "tables.md.jinja", cell=_escaped).render(
         queries=queries,
