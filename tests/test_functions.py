@@ -116,9 +116,9 @@ def test_evaluate_says_what_the_command_says(trained, capsys):
 def test_diagnose_gives_verdicts_and_facts(trained, capsys):
     found = pgcontrol.diagnose(trained.path, share=0.5)
     assert capsys.readouterr() == ("", "")
-    told = json.loads((trained.path / "diagnosis.json").read_text())
-    assert (found.verdict, len(found.verdicts)) == (told["verdict"], len(told["verdicts"]))
-    assert found.facts["routes"]["success"] == told["routes"]["success"]
+    written = json.loads((trained.path / "diagnosis.json").read_text())
+    assert (found.verdict, len(found.verdicts)) == (written["verdict"], len(written["verdicts"]))
+    assert found.facts["routes"]["success"] == written["routes"]["success"]
     assert found.proofs == []
     with pytest.raises(InputError, match=r"unknown setting 'branchs'; did you mean 'branches'"):
         pgcontrol.diagnose(trained.path, branchs=3)

@@ -77,7 +77,7 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert width["widened"] == pytest.approx(found.width, rel=0.01)
     before = (run.path / "branches").stat().st_mtime_ns
     again = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
-    assert again == found  # nothing ran anew
+    assert again == found  # nothing ran again
     assert (run.path / "branches").stat().st_mtime_ns == before
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
     other = BranchPoint(2048)
@@ -102,13 +102,13 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
         main(["diagnose", str(path), "--branches", "2"])
     assert ended.value.code == 0
     assert "collapsed (from step" in capsys.readouterr().out
-    told = json.loads((path / "diagnosis.json").read_text())
-    assert told["verdict"].startswith("collapsed")
-    assert told["verdicts"][0]["joints"] == ["slide"]
-    assert told["counterfactuals"][0]["gain"]["gain"] == 90
-    assert told["counterfactuals"][0]["scores"]["alone"] == [1, None]  # JSON has no word for it
-    assert len(told["state"]["obs"]) == 4
-    assert told["modes"][0]["low"] <= told["modes"][0]["mass"] <= told["modes"][0]["high"]
+    written = json.loads((path / "diagnosis.json").read_text())
+    assert written["verdict"].startswith("collapsed")
+    assert written["verdicts"][0]["joints"] == ["slide"]
+    assert written["counterfactuals"][0]["gain"]["gain"] == 90
+    assert written["counterfactuals"][0]["scores"]["alone"] == [1, None]  # JSON has no word for it
+    assert len(written["state"]["obs"]) == 4
+    assert written["modes"][0]["low"] <= written["modes"][0]["mass"] <= written["modes"][0]["high"]
     assert "![curves]" in (path / "diagnosis.md").read_text()
     assert all((path / name).stat().st_size > 1000 for name in (diagnose.CURVES, diagnose.SCENE))
     manifest = RunFolder(path).manifest()
@@ -159,7 +159,7 @@ def test_bad_input_is_one_line(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_asking_for_what_cannot_be_told_is_one_line(tmp_path, capsys):
+def test_a_request_that_cannot_be_answered_is_one_line(tmp_path, capsys):
     path = str(plant(tmp_path / "run", TINY, left_alone))
     for words, message in ((["--branches", "1"], "too few for an interval"), (["--against", path], "has no routes")):
         with pytest.raises(SystemExit) as ended:

@@ -61,9 +61,9 @@ def words(chart: Element, look: str = "tick") -> list[str]:
     return [str(element.text) for element in of_class(chart, look)]
 
 
-def value(told: str) -> float:
+def value(shown: str) -> float:
     """The number that a label says."""
-    plain = told.replace("−", "-")
+    plain = shown.replace("−", "-")
     return float(plain[:-1]) * UNITS[plain[-1]] if plain[-1] in UNITS else float(plain)
 
 
@@ -237,9 +237,9 @@ def test_flat_curves_have_plain_ticks(flat):
     assert len(charts) == 6
     for chart in charts:
         for axis in "xy":
-            told = [number for _, number in labels(chart, axis)]
-            assert len(told) >= 2
-            assert len(set(told)) == len(told)
+            shown = [number for _, number in labels(chart, axis)]
+            assert len(shown) >= 2
+            assert len(set(shown)) == len(shown)
 
 
 @pytest.mark.parametrize("joints", [1, 3, 17])

@@ -34,7 +34,7 @@ def middle(env):
     return ((env.action_low + env.action_high) / 2).expand(env.num_envs, -1)
 
 
-def test_it_stands_where_it_is_told_to():
+def test_it_stands_at_its_targets():
     still = configured(Go1, PLAIN | {"standing": 1.0})
     env = TaskVecEnv(still, 8, seed=0, threads=1)
     env.reset()

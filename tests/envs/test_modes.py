@@ -179,12 +179,12 @@ def test_avoiding_has_24_routes_each_named_by_its_gaps():
     env, task = start("Avoiding-v0", 24 * 4)
     assert len(task.routes) == len(set(task.routes)) == 24
     seen = {row: np.full(env.num_envs, np.nan) for row in (-1.6, 0.0, 1.6)}
-    told = np.arange(env.num_envs) % 24
+    chosen = np.arange(env.num_envs) % 24
 
     def act():
         for x, crossing in seen.items():
             crossing[task.x < x] = task.y[task.x < x]
-        return task.demonstrate(told, np.zeros((env.num_envs, 2)))
+        return task.demonstrate(chosen, np.zeros((env.num_envs, 2)))
 
     _, _, route = finish(env, act)
     assert set(route) == set(range(24))

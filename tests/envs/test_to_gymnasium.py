@@ -44,7 +44,7 @@ print(env.reset(seed=0)[0].shape)
 
 
 def test_datasets_of_before_still_find_their_task():
-    """Minari makes an environment anew from the entry point that a dataset carries."""
+    """Minari makes an environment again from the entry point that a dataset stores."""
     said = json.loads((FIXTURES / "2026_11" / "dataset" / "metadata.json").read_text())["env_spec"]
     assert gymnasium.make(EnvSpec.from_json(said)).reset(seed=0)[0].shape == (4,)
 

@@ -114,7 +114,7 @@ def test_the_seam_between_two_sequences_and_any_other_place_is_resumed_to_the_bi
         assert torch.equal(torch.cat([*second.take(64)]), taken)
 
 
-def test_who_begins_anew_from_another_seed_has_other_noise():
+def test_after_a_restart_from_another_seed_the_noise_differs():
     """As the branches of `diagnose` do."""
     made = []
     for seed in (1, 2):

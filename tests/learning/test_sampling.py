@@ -71,7 +71,7 @@ def test_members_start_from_one_state_to_the_bit_and_diverge_by_their_choices(en
         first = rollout.raw_obs[0].view(2, 3, -1)
         assert torch.equal(first, first[:, :1].expand_as(first))
         assert not torch.equal(first[0], first[1])
-        # one step later other choices have led elsewhere (unless that step ended a group, which then gathers anew)
+        # one step later other choices have led elsewhere (unless that step ended a group, which then forms again)
         going = ~(rollout.terminated | rollout.truncated)[0].view(2, 3).any(1)
         after = rollout.raw_obs[1].view(2, 3, -1)[going]
         assert not (after[:, 1:] == after[:, :1]).all(-1).any()
@@ -101,7 +101,7 @@ def test_equal_choices_from_a_copied_state_give_equal_futures(env_id):
 
 
 def test_a_member_that_ends_stands_still_until_its_group_is_over():
-    """Period 3, rollouts of 5: both members end together, at once begin anew; the estimator counts the same rows."""
+    """Period 3, rollouts of 5: both members end and start again together; the estimator counts the same rows."""
     env = Clockwork(2, period=3, terminates=True)
     groups = Groups(Groups.Options(group_size=2), 2)
     collector = Collector(env, make_policy(spec(env), seed=0), 5, 0.5, False, torch.Generator(), groups)

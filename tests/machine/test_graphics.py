@@ -108,5 +108,5 @@ def test_a_leftover_of_another_backend_is_no_hindrance(monkeypatch):
         ("osmesa", "anything", True),
     ],
 )
-def test_software_is_told_from_hardware(backend, renderer, software):
+def test_software_rendering_is_recognised(backend, renderer, software):
     assert graphics.Graphics(backend, renderer, "4.5", 1.0).software is software

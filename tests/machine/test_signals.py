@@ -8,7 +8,7 @@ import pytest
 from pgcontrol.machine.signals import PARENT, Interrupt, like_ctrl_c
 
 
-def test_a_training_stops_when_the_parent_it_was_told_of_is_gone(monkeypatch):
+def test_a_training_stops_when_its_named_parent_is_gone(monkeypatch):
     assert not Interrupt()
     monkeypatch.setenv(PARENT, str(os.getppid()))
     assert not Interrupt()

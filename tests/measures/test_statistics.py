@@ -99,7 +99,7 @@ def test_a_threshold_is_reached_on_the_straight_line_to_the_first_point_at_it(cu
     assert reached(np.array([10.0, 20, 40, 80]), np.array(curve, float), threshold) == expected
 
 
-def test_between_thinned_points_runs_are_told_apart():
+def test_runs_that_reach_a_goal_between_thinned_points_differ():
     """Straight curves, each 5,000 steps behind the last, of points 20,408 steps apart."""
     steps, behind = np.linspace(0, 1e6, 50), np.arange(0, 100_000, 5_000)
     assert [reached(steps, steps - late, 3e5) for late in behind] == pytest.approx(3e5 + behind)

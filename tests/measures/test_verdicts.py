@@ -215,15 +215,15 @@ def test_words_for_the_return(returns, kl, word):
 
 
 def test_destroyed_says_when_and_how():
-    told = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
-    assert told.startswith(
+    text = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
+    assert text.startswith(
         "destroyed (KL 2 at step 61,000, 200 times the median before it; the return then fell from 1"
     )
 
 
 def test_nothing_wrong_says_what_is_well():
-    told = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
-    assert told.startswith("healthy (spread: smallest joint spread at the end 0.4 half-ranges; return: from ")
+    text = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
+    assert text.startswith("healthy (spread: smallest joint spread at the end 0.4 half-ranges; return: from ")
 
 
 def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():

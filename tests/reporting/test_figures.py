@@ -95,9 +95,9 @@ def cut(study: Queries, arm: str, change, *seeds: int) -> Queries:
 def drawn(figure: figures.Figure | None) -> dict[str, dict]:
     """What a chart draws, by arm."""
     assert figure is not None
-    told = re.search("data-chart='([^']*)'", str(figure.drawing))
-    assert told is not None
-    chart = json.loads(html.unescape(told[1]))
+    attribute = re.search("data-chart='([^']*)'", str(figure.drawing))
+    assert attribute is not None
+    chart = json.loads(html.unescape(attribute[1]))
     return {line["name"]: {"at": chart["at"]} | line for line in chart["lines"]}
 
 

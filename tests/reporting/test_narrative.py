@@ -133,16 +133,16 @@ def test_the_first_sentence_is_the_answer_also_when_it_is_no(sweep):
     assert answer(without)[0].lead == "No arm has the highest score on every task."
 
 
-def test_settings_are_told_once_for_all_and_once_for_an_arm(sweep):
+def test_settings_are_listed_once_for_all_and_once_for_each_arm(sweep):
     lent = {"algorithm.gamma": 0.99, "hidden": (64, 64), "seed": 3}
     rows = {
         key: row.changed(config=lent | {"head": row.arm, "head.bins": row.seed})
         for key, row in results.read(sweep).items()
     }
-    told = dict(common(Queries(sweep, rows)))
-    assert told["every run"] == {"algorithm.gamma": "0.99", "hidden": "64,64"}
-    assert told["bins"] == {"head": "bins"}  # its runs do not agree on how many
-    assert told["beta"] == {"head": "beta", "head.bins": "0"}  # one run
+    settings = dict(common(Queries(sweep, rows)))
+    assert settings["every run"] == {"algorithm.gamma": "0.99", "hidden": "64,64"}
+    assert settings["bins"] == {"head": "bins"}  # its runs do not agree on how many
+    assert settings["beta"] == {"head": "beta", "head.bins": "0"}  # one run
 
 
 def test_which_arms_keep_more_than_one_route(sweep):
@@ -151,11 +151,11 @@ def test_which_arms_keep_more_than_one_route(sweep):
         return {"routes": {"names": ["left", "right"], "taken": list(taken), "entropy": entropy}}
 
     both, left, astray = went(0, 1, 0, 1), went(*[0] * 99, 1), went(-1, -1, -1, -1)
-    told = said(study_of(sweep, gaussian=[left] * 5, bins=[both, both, left, left, astray], mixture=[astray] * 5))
-    assert saying(told, "2 routes of Fork-v0", "bins in 2 of 5 runs", "80 %")
-    assert saying(told, "one of them", "gaussian", "100 %")
-    assert saying(told, "no run succeeds", "mixture")
-    assert "routes of HalfCheetah" not in told
+    text = said(study_of(sweep, gaussian=[left] * 5, bins=[both, both, left, left, astray], mixture=[astray] * 5))
+    assert saying(text, "2 routes of Fork-v0", "bins in 2 of 5 runs", "80 %")
+    assert saying(text, "one of them", "gaussian", "100 %")
+    assert saying(text, "no run succeeds", "mixture")
+    assert "routes of HalfCheetah" not in text
 
 
 def test_runs_that_stand_still_far_below_the_best_arm_are_named(sweep):
@@ -169,24 +169,24 @@ def test_runs_that_stand_still_far_below_the_best_arm_are_named(sweep):
     reach = low.reach("Fork-v0")
     assert reach is not None
     assert reach.value == pytest.approx(202, rel=0.05)
-    told = said(low)
-    assert saying(told, "Stuck, while the median of bins reached 195", "gaussian in 2 of 5 runs (at 45 and 12)")
-    assert saying(told, "mixture in 5 of 5 runs (at 9.64")
-    assert not saying(told, "Stuck", "bins in")
+    text = said(low)
+    assert saying(text, "Stuck, while the median of bins reached 195", "gaussian in 2 of 5 runs (at 45 and 12)")
+    assert saying(text, "mixture in 5 of 5 runs (at 9.64")
+    assert not saying(text, "Stuck", "bins in")
     rising = {"curves": at(0)["curves"] | {"rollout/ep_rew_mean": np.linspace(0, 80, 50).tolist()}}
     assert not saying(said(study_of(sweep, gaussian=[rising] + [at(120.0)] * 4)), "Stuck", "gaussian in")
 
 
-def test_any_verdict_but_healthy_is_told(sweep):
+def test_every_verdict_except_healthy_is_listed(sweep):
     words = ["no gain, mode loss", "declined", "not judged", "averaging", "healthy"]
-    told = said(study_of(sweep, gaussian=[{"verdict": word} for word in words]))
+    text = said(study_of(sweep, gaussian=[{"verdict": word} for word in words]))
     for word in ("no gain", "mode loss", "declined", "averaging"):
-        assert saying(told, word.capitalize(), "gaussian in 1 of 5 runs")
-    assert "not judged" not in told
-    assert "healthy" not in told
+        assert saying(text, word.capitalize(), "gaussian in 1 of 5 runs")
+    assert "not judged" not in text
+    assert "healthy" not in text
 
 
-def test_lists_of_names_with_commas_are_told_apart():
+def test_names_with_commas_are_separated_by_semicolons():
     assert listed(["binned"]) == "binned"
     assert listed(["mixture", "binned", "token"]) == "mixture, binned and token"
     assert listed(["gaussian, entropy", "mixture"]) == "gaussian, entropy; mixture"
@@ -233,12 +233,12 @@ def test_certainty_of_three_seeds_is_not_certainty():
     study = Queries(sweep, results.reported(sweep), COMMITTED / "runs")
     npg = next(s for s in standings(study, "Hopper-v5") if s.arm == "npg")
     assert (pairs(npg), npg.settled) == ((9, 9), 0)
-    told = said(study)
-    assert saying(told, "ppo", "9 of 9 pairs", "chance")
-    assert "1 (1 …" not in told
+    text = said(study)
+    assert saying(text, "ppo", "9 of 9 pairs", "chance")
+    assert "1 (1 …" not in text
 
 
-def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(sweep):
+def test_references_are_shown_with_the_results_but_do_not_change_them(sweep):
     rows = results.read(sweep)
     plain = Queries(sweep, rows)
     others = {"Fork-v0": [Reference("SB3 PPO", 201.5, 60.0, "v2"), Reference("A2C", 1_000.0)]}
@@ -249,12 +249,12 @@ def test_what_others_report_stands_beside_the_results_and_is_no_part_of_them(swe
         others = {"Fork-v0": [Reference("SB3 PPO", value)]}
         assert saying(said(Queries(dataclasses.replace(sweep, references=others), rows)), word, "Fork-v0")
     lines, before = tables.lines(study), tables.lines(plain)
-    told = [line for line in lines if line not in before]
-    assert told == [
+    added = [line for line in lines if line not in before]
+    assert added == [
         ("Fork-v0", "(SB3 PPO)", "202", *[""] * 6, "60 s per run; v2"),
         ("Fork-v0", "(A2C)", "1,000", *[""] * 6, "reported"),
     ]
-    assert [line for line in lines if line not in told] == before
+    assert [line for line in lines if line not in added] == before
     assert list(tables.summary(study)) == list(tables.summary(plain))
     figure = figures.scores(study, "Fork-v0")
     assert 'class="reported"><title>SB3 PPO: 202, 60 s per run; v2</title>' in str(figure.drawing)

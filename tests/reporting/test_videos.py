@@ -56,7 +56,7 @@ def test_a_stale_clip_is_not_shown_where_the_run_is_gone(study, filmed, monkeypa
     assert videos(study(steps=2000), "some", print) == {}
 
 
-def test_stale_clips_are_removed_whoever_is_shown_now(study, filmed):
+def test_stale_clips_are_removed_whatever_is_shown_now(study, filmed):
     (first,) = videos(study(), "some", print).values()
     stale, foreign = (first.with_name(f"{name}-0123abcd.mp4") for name in (first.stem[:-9], "of-no-row"))
     stale.touch()

@@ -96,13 +96,13 @@ def test_one_that_fails_is_left_out_with_one_warning(where, tmp_path, monkeypatc
     monkeypatch.setattr(Fails, "at", where)
     with pytest.warns(UserWarning, match="logger") as warned:
         run = pgcontrol.train(TINY | {"run_dir": str(tmp_path / "run"), "logger": [Fails.name, Notebook.name]})
-    told = [str(warning.message) for warning in warned if "logger" in str(warning.message)]
-    assert told == [f"logger 'fails' failed and is off from now on: the network is gone at {where}"]
+    messages = [str(warning.message) for warning in warned if "logger" in str(warning.message)]
+    assert messages == [f"logger 'fails' failed and is off from now on: the network is gone at {where}"]
     assert run.status == "finished"
     assert len(Notebook.rows) == len(run.metrics()) == 4
 
 
-def test_a_training_that_fails_is_told_to_its_loggers(tmp_path, monkeypatch):
+def test_loggers_learn_that_a_training_failed(tmp_path, monkeypatch):
     def diverges(self):
         raise Diverged("all is lost")
 

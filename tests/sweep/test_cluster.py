@@ -149,8 +149,10 @@ def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, 
 def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_path, quick):
     cluster, name = Threads(jobs=1, unseen={0}), sweep.cells[0].name
     cluster.gate.set()
-    told = f"^{name}: its job ended before it began: it was cancelled, or its node cannot access {tmp_path / 'runs'}$"
-    with pytest.raises(InputError, match=told):
+    message = (
+        f"^{name}: its job ended before it began: it was cancelled, or its node cannot access {tmp_path / 'runs'}$"
+    )
+    with pytest.raises(InputError, match=message):
         list(cluster.run(sweep.cells, tmp_path / "runs"))
     assert cluster.submitted == [name]
     assert quick.made == []
@@ -159,9 +161,9 @@ def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_pa
 def test_a_single_job_that_somebody_cancels_fails_alone(sweep, tmp_path, quick):
     cluster = Threads(jobs=1, unseen={1})
     cluster.gate.set()
-    told = outcomes(cluster, sweep.cells, tmp_path / "runs")
-    assert told.pop(sweep.cells[1].name).startswith("its job ended before it began")
-    assert [*told.values()] == ["", "", ""]
+    reports = outcomes(cluster, sweep.cells, tmp_path / "runs")
+    assert reports.pop(sweep.cells[1].name).startswith("its job ended before it began")
+    assert [*reports.values()] == ["", "", ""]
 
 
 @pytest.mark.parametrize(("killed", "error"), [(2, ""), (3, "its job was lost 3 times without a new checkpoint")])

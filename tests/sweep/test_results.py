@@ -118,7 +118,7 @@ def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path
     assert set(results.read(twice)) == {cell.key for cell in twice.cells}
 
 
-def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
+def test_a_failure_names_the_cell_that_failed(sweep, tmp_path):
     cell = sweep.cells[0]
     run_state.note_failure(cell, tmp_path / cell.name, "train/loss became nan")
     assert run_state.failure(cell, tmp_path / cell.name) == "train/loss became nan"
@@ -143,7 +143,7 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
     assert kept == [[0.25], [0.25], [0.25], None]
 
 
-def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
+def test_a_metric_that_no_run_has_is_reported_once(sweep, tmp_path, capsys):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
     assert carry_out(read_sweep(sweep.path), Ready(), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]

@@ -38,13 +38,13 @@ def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
     code, said = typed("compare", "s.yaml", "--no-open")
     assert code == 0
     assert "report: s.html" in said
-    told = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
+    kept = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
     made = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     assert len(made) == 2
     for row in made:
-        assert row["settings"].items() >= told[row["arm"]]["settings"].items()
+        assert row["settings"].items() >= kept[row["arm"]]["settings"].items()
         assert row["origins"].items() >= {RATE: "search", "head": "arm", "num_envs": "settings", "seed": "grid"}.items()
-    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(told, "recommended")
+    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(kept, "recommended")
     assert "<dt>from the search</dt>" in (tmp_path / "s.html").read_text()
     code, said = typed("compare", "s.yaml", "--no-open")
     assert "search: done, see s.found.yaml" in said

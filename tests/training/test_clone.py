@@ -225,11 +225,11 @@ def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_pat
     assert code == 2
     assert "there is no training to branch from" in error
     assert run(capsys, "diagnose", str(path), "--against", str(path))[0] == 0
-    told = json.loads((path / "diagnosis.json").read_text())
-    assert "the spread of a clone is that of its data" in told["verdicts"][0]["why"]
-    assert told["reference"]["of"] == "gaussian in c"
+    written = json.loads((path / "diagnosis.json").read_text())
+    assert "the spread of a clone is that of its data" in written["verdicts"][0]["why"]
+    assert written["reference"]["of"] == "gaussian in c"
     assert "![curves]" not in (path / "diagnosis.md").read_text()
-    assert json.loads((path / "manifest.json").read_text())["verdict"] == told["verdict"]
+    assert json.loads((path / "manifest.json").read_text())["verdict"] == written["verdict"]
 
 
 def test_weights_are_numbers_however_cold_it_is():

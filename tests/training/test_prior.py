@@ -148,15 +148,15 @@ def test_std_is_set_for_the_prior_too(priors):
         assert kl_to_prior(learner) == 0
 
 
-def test_the_alarm_is_told_once_and_taken_back(priors):
+def test_the_alarm_is_printed_once_and_ends(priors):
     learner = tuner(priors / "gaussian", prior_margin=0.2)
     assert learner.prior
     learner.prior.prior_return.fill_(-100.0)
-    told = []
+    alarms = []
     for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
         metrics, remarks = learner.prior.watch({}, 5000, 5256, [FinishedEpisode(total, 10)] * 5)
-        told.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
-    assert told == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
+        alarms.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
+    assert alarms == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
 
 
 @pytest.mark.parametrize(

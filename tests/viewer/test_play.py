@@ -378,7 +378,7 @@ def socket_of(address: str, name: str) -> str:
 
 
 def connected(address: str, until: float):
-    """The port is told a moment before anybody listens."""
+    """The port is printed a moment before the server accepts connections."""
     while True:
         try:
             return connect(address, open_timeout=10)
