@@ -39,7 +39,7 @@ def test_policies_act_as_they_did(fixture, name):
 
 
 @pytest.mark.parametrize("name", ["run", "tuned"])
-def test_a_run_goes_on(old, name):
+def test_a_run_continues(old, name):
     before = pgcontrol.load(old / name).theta.clone()
     steps = json.loads((old / name / "manifest.json").read_text())["steps"]
     assert command("resume", old / name, "--total-steps", 2 * steps, "--quiet") == 0
@@ -60,7 +60,7 @@ def test_a_tokenizer_is_learned_with(old):
     assert end == 0
 
 
-def test_a_sweep_is_reported_and_its_scores_are_said_to_be_older(old, capsys):
+def test_a_sweep_is_reported_and_its_scores_are_reported_as_older(old, capsys):
     """The runs are the same that are asked for, and were scored otherwise: so they are not done."""
     sweep = old / "sweep" / "sweep.yaml"
     rows = (old / "sweep" / "sweep.jsonl").read_text()

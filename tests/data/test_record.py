@@ -71,7 +71,7 @@ def test_a_longer_dataset_begins_with_the_shorter_one_also_when_it_grew(tmp_path
     assert not equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "other"))
 
 
-def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_signal_leaves_whole_waves_and_the_same_command_continues(tmp_path, monkeypatch, capsys):
     calls, before = iter(range(1000)), signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
     code, said, _ = run(capsys, "record", "Fork-v0", "--out", str(tmp_path / "d"), "--episodes", "40")

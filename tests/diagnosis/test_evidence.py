@@ -142,7 +142,7 @@ def test_pushes_in_a_plane_are_those_of_the_disc_and_of_a_cup():
         assert (push(task, task.model.qpos0, SIZE) is not None) == issubclass(kind, Puck | BallInCupCatch), name
 
 
-def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():
+def test_pushes_are_drawn_at_the_disc_and_other_actions_next_to_the_picture():
     draws = np.array([[0.5, -0.5]] * 3 + [[-1.0, 1.0]])
     marks = [Mark(PLAYED, np.array([0.2, 0.9]), 3.0), Mark(MEAN, np.array([0.1, -0.1]))]
     shown = fork(-0.8, 0.0)

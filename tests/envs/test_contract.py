@@ -99,7 +99,7 @@ class Counted(Hopper):
         super().bind(physics)
 
 
-def test_it_is_asked_once_a_class_of_an_instance_of_its_own():
+def test_the_contract_is_checked_once_per_class():
     for num_envs in (5, 6):
         TaskVecEnv(Counted, num_envs)
     assert Counted.made == [contract.N, 5, 6]

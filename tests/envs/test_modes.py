@@ -227,7 +227,7 @@ def test_avoiding_an_obstacle_is_not_jumped():
 # Bandit
 
 
-def test_bandit_has_two_peaks_where_it_says():
+def test_bandit_has_two_peaks_at_the_stated_places():
     """Heights, places and widths, located on a fine grid of torques for three contexts."""
     torque = np.linspace(-1, 1, 2001)
     for turn in (-0.2, 0.0, 0.2):

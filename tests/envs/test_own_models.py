@@ -139,7 +139,7 @@ def test_noise_does_not_depend_on_how_many_there_are(threads):
     assert torch.equal(a[4:], b)
 
 
-def test_noise_is_as_it_says():
+def test_noise_has_the_stated_distribution():
     """Uniform and normal to within four standard errors; no two names, steps, envs or places go together."""
     noise, seen = Noise(500, 0), []
     for _ in range(60):

@@ -164,7 +164,7 @@ def test_actions_of_any_number_type(dtype):
 
 
 @pytest.mark.filterwarnings("ignore:MuJoCo in env 1:UserWarning")
-def test_a_simulation_that_breaks_down_goes_on_as_gymnasiums_does():
+def test_a_simulation_that_breaks_down_continues_as_gymnasiums_does():
     ours: Any = gymnasium.make_vec("pgcontrol/HalfCheetah-v5", num_envs=3, max_episode_steps=20)
     theirs: Any = gymnasium.make_vec("HalfCheetah-v5", num_envs=3, vectorization_mode="sync", max_episode_steps=20)
     for env in (ours, theirs):

@@ -258,7 +258,7 @@ def test_a_choice_of_several_actions_is_played_to_its_end(go1):
     np.testing.assert_allclose(robot.last, np.tile(robot.interface.action.low + 0.1, (2, 1)), atol=1e-12)
 
 
-def test_a_seed_says_everything(go1):
+def test_a_seed_determines_everything(go1):
     one, again, other = (pgcontrol.sim2sim(go1, episodes=2, seconds=0.4, seed=seed).measured for seed in (1, 1, 2))
     for world, measures in one.items():
         for name, values in measures.items():

@@ -111,7 +111,7 @@ def test_its_recommendations_are_valid_and_win_over_a_tasks(row):
         assert said.algorithm.options.learning_rate == 0.5
 
 
-def test_a_critic_nobody_asks_is_refused():
+def test_a_critic_that_is_not_used_is_refused():
     line = "critic = 'mse': algorithm 'reinforce' uses no critic; leave the setting out"
     with pytest.raises(InputError, match=line):
         configure({"env": "Hopper-v5", "algorithm": "reinforce", "critic": "mse"})

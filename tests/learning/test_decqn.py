@@ -116,7 +116,7 @@ def test_the_replay_holds_the_newest_in_whole_rows():
     assert torch.equal(drawn.after, drawn.obs + 0.5)
 
 
-def test_the_replay_goes_on_from_its_state():
+def test_the_replay_continues_from_its_state():
     replay, again = ReplayBuffer(10, 2, SPACE), ReplayBuffer(10, 2, SPACE)
     replay.add(numbered(0, 7))
     again.load_state({name: tensor.clone() for name, tensor in replay.state().items()})

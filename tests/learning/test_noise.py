@@ -92,7 +92,7 @@ def z_of(c: Collector, rollouts: int) -> torch.Tensor:
     return torch.cat([(r.choice - r.params[:, :, 0]) / r.params[:, :, 1].exp() for r in made])
 
 
-def test_a_rollout_is_coloured_and_goes_on_in_the_next_however_it_is_split():
+def test_a_rollout_is_coloured_and_continues_in_the_next_however_it_is_split():
     white, short, long = z_of(collector(16, 0.0), 24), z_of(collector(16, 1.0), 24), z_of(collector(384, 1.0), 1)
     assert torch.allclose(short, long, atol=1e-5)
     together = (white[1:] * white[:-1]).mean(), (long[1:] * long[:-1]).mean()

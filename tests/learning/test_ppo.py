@@ -105,7 +105,7 @@ def test_a_rollout_of_another_policy_is_refused():
         )
 
 
-def test_divergence_names_the_metric_and_leaves_the_policy_alone():
+def test_divergence_names_the_metric_and_does_not_change_the_policy():
     policy, rollout, advantage, target = rollout_of("gaussian")
     target[3, 1] = float("nan")
     before = policy.theta.clone()
@@ -249,7 +249,7 @@ def test_further_passes_move_the_critic_alone():
     assert row["train/value_loss"] >= 0
 
 
-def test_further_passes_go_on_from_a_checkpoint():
+def test_further_passes_continue_from_a_checkpoint():
     options = {"critic_epochs": 2, "critic_learning_rate": 3e-4, "value_coef": 0.0}
     policy, rule, _ = after_updates("gaussian", 1, **options)
     other = ClippedSurrogate(policy, rule.options)

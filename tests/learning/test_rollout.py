@@ -68,7 +68,7 @@ def test_noise_comes_for_every_choice_however_much_is_drawn_at_a_time(monkeypatc
         monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # numbers: two joints a choice
 
 
-def test_episodes_go_on_across_rollouts():
+def test_episodes_continue_across_rollouts():
     c = collector(Clockwork(2, period=5, terminates=False), length=3)
     clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1].clone() for _ in range(4)])
     assert clocks.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
@@ -94,7 +94,7 @@ def test_discount(terminates, expected):
     assert rollout.discount[:, 0].tolist() == [0.5, 0.5, expected, 0.5, 0.5, expected, 0.5]
 
 
-def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_go_on():
+def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_continue():
     env = Clockwork(3, period=50, terminates=False, bad_at=5)
     c = collector(env)
     with pytest.warns(UserWarning, match="observation or reward of environment 2 is infinite or NaN: reset"):

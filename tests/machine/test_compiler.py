@@ -73,7 +73,7 @@ def test_what_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch):
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "npg"])
-def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_says_so(algorithm, tmp_path, monkeypatch):
+def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_reports_it(algorithm, tmp_path, monkeypatch):
     settings = {"env": "InvertedPendulum-v5", "algorithm": algorithm, "num_envs": 4, "rollout_steps": 64}
     settings |= {"total_steps": 512, "eval_every": 0, "video": False, "threads": 1}
     monkeypatch.setattr("torch._inductor.standalone_compile", broken)

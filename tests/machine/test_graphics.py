@@ -43,7 +43,7 @@ def test_the_probe_says_what_draws(backend):
 
 @linux
 @pytest.mark.parametrize("users", ["nonsense", "glx"])
-def test_a_backend_of_the_users_that_does_not_draw_falls_to_the_next(users, backend, monkeypatch):
+def test_if_the_users_backend_does_not_draw_the_next_is_tried(users, backend, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", users)
     monkeypatch.delenv("DISPLAY", raising=False)
     found = graphics.probe()

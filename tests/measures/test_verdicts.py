@@ -139,7 +139,7 @@ def test_joints_have_their_names():
     assert "in hip" in verdict.why
 
 
-def test_half_of_the_spread_is_spent_where_its_logarithm_is_halfway():
+def test_half_of_the_spread_is_lost_where_its_logarithm_is_halfway():
     spread = np.where(np.arange(N) < 20, 0.4, np.where(np.arange(N) < 40, 0.1, 0.025))
     found = spending(log(spread, 100 * np.arange(N) / N, joints=1))
     assert found is not None
@@ -221,7 +221,7 @@ def test_destroyed_says_when_and_how():
     )
 
 
-def test_nothing_wrong_says_what_is_well():
+def test_a_healthy_run_has_a_summary():
     text = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
     assert text.startswith("healthy (spread: smallest joint spread at the end 0.4 half-ranges; return: from ")
 

@@ -57,7 +57,7 @@ def test_what_clipping_piles_up_stays_on_its_bound():
     assert counts.sum() == pytest.approx(4096, rel=0.01)
 
 
-def test_a_pile_is_drawn_as_a_bar_beside_the_curve():
+def test_a_pile_is_drawn_as_a_bar_next_to_the_curve():
     columns = np.zeros((1, 1, COLUMNS), np.uint8)
     columns[0, 0, 20:40], columns[0, 0, -1] = 200, 255
     panel = Overlay(shown(columns, discrete=False), (244, 192)).draw(0).astype(int)
@@ -107,7 +107,7 @@ def test_the_panel_shows_mass_and_choice_of_every_joint(joints):
 
 
 @pytest.mark.parametrize("size", [(160, 120), (640, 480)])
-def test_panels_stand_beside_their_scenes_and_nowhere_else(size):
+def test_panels_are_next_to_their_scenes_and_nowhere_else(size):
     layout = Layout(5, size, panel_width(size[0]))
     assert all(side % 2 == 0 for side in layout.page)
     covered = np.zeros(layout.page[::-1], int)

@@ -76,7 +76,7 @@ def test_runs_and_recordings_side_by_side_each_with_its_distributions(runs, tmp_
     assert recording.exists()
 
 
-def test_without_graphics_training_goes_on_and_keeps_the_recordings(tmp_path, monkeypatch):
+def test_without_graphics_training_continues_and_keeps_the_recordings(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     run = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "run")})
     assert run.status == "finished"

@@ -220,7 +220,7 @@ def test_a_renderer_that_fails_is_reported_in_one_line(code, error, message, ren
     assert "\n" not in str(caught.value)
 
 
-def test_without_graphics_the_real_renderer_says_so(tmp_path, monkeypatch):
+def test_without_graphics_the_real_renderer_reports_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     with pytest.raises(NoGraphics, match="unset MUJOCO_GL") as caught:
         render_clip([saved(travelling(steps=3), tmp_path)], tmp_path / "a.mp4", SMALL, timeout=60)
@@ -271,7 +271,7 @@ def test_a_renderer_dies_with_its_parent(tmp_path):
 
 
 @posix
-def test_a_renderer_ends_itself_when_nobody_else_does():
+def test_a_confined_process_ends_itself():
     code = "from pgcontrol.machine.processes import confine; import time; confine(0.2); time.sleep(60)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == -signal.SIGALRM
 

@@ -101,7 +101,7 @@ def drawn(figure: figures.Figure | None) -> dict[str, dict]:
     return {line["name"]: {"at": chart["at"]} | line for line in chart["lines"]}
 
 
-def test_n_is_of_the_runs_that_a_curve_is_drawn_from(sweep):
+def test_n_counts_the_runs_that_a_curve_is_drawn_from(sweep):
     known = Queries(sweep, results.read(sweep))
     for metric, of in (("train/kl", figures.health), ("rollout/ep_rew_mean", figures.learning)):
         study = lacking(lacking(known, "bins", metric, 1, 3), "mixture", metric, 1, 2, 3, 4)
@@ -150,7 +150,7 @@ def test_one_seed_is_no_certainty(sweep):
             assert 'class="span"' not in str(figure.drawing)
 
 
-def test_who_has_one_seed_has_no_interval_beside_others_that_have(sweep):
+def test_an_arm_with_one_seed_has_no_interval_next_to_others(sweep):
     rows = {key: row for key, row in results.read(sweep).items() if key[1] != "bins" or key[2] == 1}
     study = Queries(sweep, rows)
     beats = figures.improvement(study, "HalfCheetah-v5")

@@ -75,7 +75,7 @@ def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_pa
     assert "no number on Fork-v0" in tables.enough(Queries(sweep, alike))
 
 
-def test_older_scores_are_said_to_be_older(sweep, tmp_path):
+def test_older_scores_are_reported_as_older(sweep, tmp_path):
     rows = {
         key: row.changed(evaluation_seed=None, episodes=None, error=None) for key, row in results.read(sweep).items()
     }

@@ -108,7 +108,7 @@ def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
         ({"critic_trunk": "mlp", "critic_hidden": "64,16"}, "mlp", (64, 16)),
     ],
 )
-def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said, trunk, hidden):
+def test_the_critics_network_is_the_policys_unless_it_is_set(said, trunk, hidden):
     policy = {"env": "Hopper-v5", "trunk": "residual-layernorm", "trunk.expansion": 2, "hidden": "32,32"}
     config = configure(policy | said)
     assert (config.critic_trunk.name, config.critic_hidden) == (trunk, hidden)

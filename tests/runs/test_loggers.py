@@ -82,7 +82,7 @@ def test_a_logger_of_ones_own_gets_what_the_log_has(tmp_path):
     assert Notebook.closed == [False]
 
 
-def test_a_resumed_run_goes_on_under_its_id(tmp_path):
+def test_a_resumed_run_continues_under_its_id(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(TINY | {"run_dir": str(path), "logger": Notebook}, on_update=lambda row: len(Notebook.rows) == 2)
     pgcontrol.resume(path)

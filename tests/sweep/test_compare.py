@@ -184,7 +184,7 @@ class Short(Executor):
             yield Ended(cell, folder.path, "")
 
 
-def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
+def test_a_run_without_any_return_has_failed_and_reports_why(sweep, tmp_path, capsys):
     for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
         found = carry_out(sweep, Short(), tmp_path / "runs", Terminal(), "none")
         assert (found.exit_code, len(found.failed), found.page) == (1, 4, None)
@@ -279,7 +279,7 @@ def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
     assert shown == [True, False, True]
 
 
-def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, capsys):
+def test_the_command_to_continue_is_the_one_that_was_given(sweep, monkeypatch, capsys):
     def stopped(*_):
         raise KeyboardInterrupt
 

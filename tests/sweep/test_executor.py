@@ -111,7 +111,7 @@ def cells(sweep, monkeypatch) -> list[Cell]:
 
 
 @pytest.mark.parametrize("fail", [None, 1])
-def test_executors_share_cells_and_each_says_how_all_ended(cells, tmp_path, monkeypatch, fail):
+def test_executors_share_cells_and_each_reports_how_all_ended(cells, tmp_path, monkeypatch, fail):
     quick = Quick(fail)
     monkeypatch.setattr(work.subprocess, "Popen", quick)
     with ThreadPoolExecutor(3) as pool:

@@ -91,7 +91,7 @@ def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count
     assert bool(results.left_out(now, results.read(now))) == (count == 0)
 
 
-def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
+def test_a_row_from_before_a_default_changed_counts_and_reports_it(sweep, tmp_path, capsys):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[0]["config"] |= {"algorithm.gamma": 0.5}

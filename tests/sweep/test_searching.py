@@ -48,7 +48,7 @@ def test_every_arm_has_its_trials_and_the_best_is_used(tmp_path, sampler, pruner
     assert found.answers(found.file_of(sweep.path), search_of(sweep))
 
 
-def test_a_found_setting_stands_between_the_recommendation_and_what_is_said(tmp_path):
+def test_a_found_setting_overrides_the_recommendation_but_not_the_user(tmp_path):
     sweep = written(tmp_path, text(space=GRID, sampler="grid"))
     assert search(sweep, Scripted())
     own = SEARCH.replace("{head: binned}", "{head: binned, algorithm.learning_rate: 0.5}")

@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
-def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
+def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     path = tmp_path / "run"
     words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]
     command = [sys.executable, "-m", "pgcontrol", "train", "InvertedPendulum-v5", "--run-dir", str(path), *words]

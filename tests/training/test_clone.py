@@ -121,7 +121,7 @@ def test_no_better_for_long_ends_it_and_a_signal_keeps_the_best(demonstrations, 
 
 @pytest.mark.parametrize("head", ["gaussian", "token"])
 @pytest.mark.parametrize("after", [3, 90, 250])
-def test_a_stopped_clone_goes_on_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
+def test_a_stopped_clone_continues_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
     settings = {"head": head, "steps": 300, "eval_episodes": 2, "patience": 100}
     whole = clone(config(demonstrations, run_dir=str(tmp_path / "a"), **settings))
     calls = iter(range(10_000))
@@ -139,7 +139,7 @@ def test_a_stopped_clone_goes_on_to_the_bit(head, after, demonstrations, tmp_pat
     assert rows[0] == rows[1]
 
 
-def test_a_clone_of_data_that_have_changed_does_not_go_on(demonstrations, tmp_path, monkeypatch):
+def test_a_clone_of_data_that_have_changed_does_not_continue(demonstrations, tmp_path, monkeypatch):
     shutil.copytree(demonstrations, tmp_path / "d")
     with monkeypatch.context() as patched:
         patched.setattr(Interrupt, "__bool__", lambda self: True)
@@ -200,7 +200,7 @@ def test_bad_words_get_one_line_and_leave_nothing(words, line, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_commands_work_on_a_clone_and_resume_says_what_does(demonstrations, capsys, tmp_path):
+def test_commands_work_on_a_clone_and_resume_names_the_command_that_does(demonstrations, capsys, tmp_path):
     path = tmp_path / "c"
     words = ("--run-dir", str(path), "--steps", "40", "--hidden", "16", "--eval-episodes", "0")
     code, said, _ = run(capsys, "clone", str(demonstrations), "--head", "binned", *words)

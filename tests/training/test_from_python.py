@@ -59,7 +59,7 @@ def test_iterating_trains_as_train_does(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["break", "error", "on_update"])
-def test_leaving_early_leaves_a_run_that_goes_on_to_the_bit(how, tmp_path):
+def test_leaving_early_leaves_a_run_that_continues_to_the_bit(how, tmp_path):
     whole = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "whole")})
     path = tmp_path / "left"
     settings: dict[str, Any] = SMALL | {"run_dir": str(path)}

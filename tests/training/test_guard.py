@@ -88,7 +88,7 @@ def test_the_others_do_not_touch_the_policy(action, tmp_path):
         assert acts(run)[0]["step"] == steps
 
 
-def test_a_healthy_run_is_left_alone(tmp_path):
+def test_a_healthy_run_is_unchanged(tmp_path):
     short = SETTINGS | {"total_steps": 8192}
     run = pgcontrol.train(short | {"on_collapse": "widen", "run_dir": str(tmp_path / "widen")})
     other = pgcontrol.train(short | {"run_dir": str(tmp_path / "off")})

@@ -164,7 +164,7 @@ def test_a_long_episode_gives_way_to_a_newer_policy(tmp_path, monkeypatch):
     assert (player.steps, player.agent.steps) == (3, 2000)
 
 
-def test_a_run_before_its_first_checkpoint_says_so(tmp_path):
+def test_a_run_without_a_checkpoint_is_an_error(tmp_path):
     folder = RunFolder.create(pgcontrol.configure({"env": "Hopper-v5", "run_dir": str(tmp_path / "run")}))
     with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: the run is still training"):
         player_of(folder.path)
@@ -325,7 +325,7 @@ def address():
         yield found
 
 
-def test_the_door_lets_in_who_has_the_token_and_comes_from_the_page(address):
+def test_the_server_accepts_requests_with_the_token_from_the_page(address):
     """Every path and socket of the page, with and without; by the address and by the cookie that it leaves."""
     base, _, query = address.partition("?")
     origin = base.rstrip("/")
