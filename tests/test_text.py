@@ -1,4 +1,4 @@
-"""Numbers as text: with the digits that mean something."""
+"""Numbers as text, with significant digits only."""
 
 import math
 

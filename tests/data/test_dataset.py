@@ -1,4 +1,4 @@
-"""Minari datasets: any with Box spaces is read, and what does not fit is refused by name."""
+"""Minari datasets: any with Box spaces can be read; an error names whatever does not fit."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ PENDULUM: dict[str, Any] = {"obs": Box(-8, 8, (3,), np.float32), "action": Box(-
 
 
 def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env: str | None = "Pendulum-v1", scale=1.0):
-    """A dataset as others write them: observations of any shape, actions in bounds of their own."""
+    """A dataset like those of others: observations of any shape, actions with other bounds."""
     spec = gymnasium.spec(env) if env else None
     folder.mkdir(parents=True)
     storage = MinariStorage.new(folder, observation_space=obs, action_space=action, env_spec=spec)

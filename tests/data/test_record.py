@@ -35,7 +35,7 @@ def test_a_demonstrators_routes_are_balanced_and_minari_reads_them(tmp_path):
 
 
 def test_episodes_replay_to_the_same_observations(tmp_path):
-    """From the seed that an episode names, by its actions."""
+    """Replays an episode from its recorded seed and actions."""
     record("Fork-v0", tmp_path / "d", 3, seed=5)
     metadata = list(minari.MinariDataset(tmp_path / "d").storage.get_episode_metadata(range(3)))
     for episode, meta in zip(Dataset(tmp_path / "d").episodes(), metadata, strict=True):

@@ -1,4 +1,4 @@
-"""Whole diagnoses: averaging of clones, branches of a planted collapse, and what lies in the run folder afterwards."""
+"""Complete diagnoses: averaging of clones, branches of a planted collapse, and the files in the run folder."""
 
 import json
 
@@ -128,7 +128,7 @@ def test_route_entropy_is_of_several_routes(env, there, tmp_path):
 
 
 def test_a_chunk_is_played_to_its_end_as_an_evaluation_plays_it(tmp_path):
-    """The state that is pictured is one in which an episode of the policy's mode makes a choice."""
+    """The picture shows a state in which an episode of the policy's mode makes a choice."""
     chunks = {"head": "token", "head.tokenizer": "bins", "head.codes": 5, "head.horizon": 3}
     run = pgcontrol.train(small(env="Hopper-v5", run_dir=str(tmp_path / "run"), total_steps=512, **chunks))
     diagnose.diagnose(run.path)
@@ -185,7 +185,7 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
     ],
 )
 def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):
-    """At three places in turn, each a quarter of the budget long, until one decides; or where it was asked for."""
+    """At three places in turn, each a quarter of the budget long, until one decides; or at the requested place."""
     tried = []
 
     def branched(run, place, seeds, executor, console, of):
@@ -210,7 +210,7 @@ def test_branches_cannot_begin_behind_the_budget(tmp_path):
 
 
 def test_a_run_is_compared_with_its_siblings(tmp_path):
-    """Two seeds that learn, and one that is made to stand still: it is stuck, and the line has the number."""
+    """Two seeds that learn, and one that is held back: it is stuck, and the line has the number."""
     settings = {"total_steps": 16_384, "algorithm.epochs": 4, "rollout_steps": 32, "checkpoint_every": 8192}
     for seed in (1, 2):
         plant(tmp_path / str(seed), settings | {"seed": seed}, left_alone)

@@ -1,4 +1,4 @@
-"""The pictures: what is drawn where it says, what is in nobody's way, and what can be read."""
+"""The pictures: curves at the right values, no overlaps, and readable labels."""
 
 import re
 from typing import Any
@@ -62,13 +62,13 @@ def words(chart: Element, look: str = "tick") -> list[str]:
 
 
 def value(shown: str) -> float:
-    """The number that a label says."""
+    """The number in a label."""
     plain = shown.replace("−", "-")
     return float(plain[:-1]) * UNITS[plain[-1]] if plain[-1] in UNITS else float(plain)
 
 
 def labels(chart: Element, axis: str) -> list[tuple[float, float]]:
-    """Where the labels of an axis stand, and what they say."""
+    """Positions and texts of the labels of an axis."""
     anchor, number = {"x": ("middle", "x"), "y": ("end", "y")}[axis], re.compile(r"[-−]?[\d.]+(e−\d+|[kM])?")
     found = [t for t in of_class(chart, "tick") if t.get("text-anchor") == anchor[0] and number.fullmatch(str(t.text))]
     return [(float(str(t.get(anchor[1]))) - (4 if axis == "y" else 0), value(str(t.text))) for t in found]
@@ -91,7 +91,7 @@ def points(element: Element) -> list[tuple[float, float]]:
 
 
 def groups(chart: Element, colour: str) -> list[Element]:
-    """What is drawn of the curves and points of a colour, its key aside."""
+    """The curves and points of a colour, without its key."""
     return [g for g in chart.findall(f"{SVG}g") if g.get("data-arm") is not None and colour in str(g.get("class"))]
 
 
@@ -263,7 +263,7 @@ def test_cost_of_a_step_is_seen_against_the_spread():
     measured = rows[::3]
 
     def dots(chart: Element) -> list[tuple[float, float]]:
-        """Without that of the key."""
+        """Without the one in the key."""
         return [
             (float(str(c.get("cx"))), float(str(c.get("cy")))) for g in groups(chart, "c0") for c in of_class(g, "run")
         ]

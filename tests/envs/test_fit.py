@@ -1,4 +1,4 @@
-"""A quadruped from somebody else's MJCF: other names and order, no sensors, no ground, actuators of its own."""
+"""A quadruped from a third-party MJCF: other names and order, no sensors, no ground, other actuators."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Facts about the tasks with modes and with precision: what is blocked, what is equal, how many routes there are."""
+"""The tasks with modes and with precision: blocked ways, symmetries, numbers of routes."""
 
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_fork_straight_on_is_blocked():
 
 @pytest.mark.parametrize(("push", "passes"), [(0.0, False), (0.49, False), (1.0, True)])
 def test_fork_at_the_line_half_a_push_is_too_little(push, passes):
-    """One step of it is not to be made up for by a demonstrator that pushes with all its might from then on."""
+    """After one such step, a demonstrator with full force cannot recover."""
     env, task = start("Fork-v0", 200)
     demonstrator = Demonstrator(env, seed=0)
     seen = np.zeros(200, int)
@@ -121,7 +121,7 @@ def test_fork_at_the_line_half_a_push_is_too_little(push, passes):
 
 
 def mirrored(env_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Random pushes in half of the envs, and in the other half the same start and pushes mirrored at the x axis."""
+    """Random pushes in half of the envs; in the other half the same start and pushes, mirrored at the x axis."""
     env, task = start(env_id, 128)
     mirror = np.array([1, -1])
     task.place[64:], task.velocity[64:] = mirror * task.place[:64], mirror * task.velocity[:64]
@@ -264,7 +264,7 @@ def test_bandit_is_one_step():
 
 
 def needle(bins: int | None, num_envs: int = 64) -> tuple[float, float]:
-    """Share of the later steps within the tolerance and of success, for the demonstrator rounded to so many torques."""
+    """Share of later steps within the tolerance, and success, of the demonstrator rounded to `count` torques."""
     env, task = start("Needle-v0", num_envs)
     grid = None if bins is None else np.linspace(-1, 1, bins)
     within = []

@@ -1,4 +1,4 @@
-"""The Gymnasium face walks the trajectories of Gymnasium's own SyncVectorEnv of the v5 envs."""
+"""Our Gymnasium environments have the trajectories of Gymnasium's own SyncVectorEnv of the v5 envs."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -37,7 +37,7 @@ NARROWER = {
 
 
 def other_value(task: str, name: str, folder: Path) -> Any:
-    """Something that a keyword argument of Gymnasium's env does not have by default."""
+    """A value that differs from the default of a keyword argument of Gymnasium's env."""
     default = inspect.signature(type(gymnasium.make(task).unwrapped).__init__).parameters[name].default
     if name == "xml_file":
         spec = mujoco.MjSpec.from_file(str(GYMNASIUM_ASSETS / default))
@@ -86,7 +86,7 @@ def walk_together(task: str, steps: int, dtype: type = np.float32, mode: str = "
 
 
 def compare_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Ours are theirs, but for what they tell beside the reward."""
+    """Our environments equal theirs, except for additional reward terms in `info`."""
     wanted = {name for name in theirs if any(word in name for word in ("reward", "penalty", "final"))}
     assert set(ours) == wanted
     for name, value in ours.items():

@@ -1,4 +1,4 @@
-"""Whatever SyncVectorEnv steps we step; what breaks Gymnasium's contract is one line. Driven by hypothesis."""
+"""We step all that SyncVectorEnv steps; breaking Gymnasium's contract is a one-line error. Driven by hypothesis."""
 
 import json
 import warnings

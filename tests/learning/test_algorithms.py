@@ -44,7 +44,7 @@ QUICK = {
 
 
 def quick(row) -> dict:
-    """Steps large enough for a short budget, as far as the row has such settings."""
+    """Steps that are large enough for a short budget, if the row has such settings."""
     names = {f"algorithm.{name}" for name in row.Options.__dataclass_fields__}
     return {key: value for key, value in QUICK.items() if key in names}
 
@@ -139,7 +139,7 @@ def test_without_a_critic_no_weights_are_spent_on_one():
 
 
 def little(row) -> Config:
-    """Updates that are over at once."""
+    """Updates that end immediately."""
     settings = {
         "env": "Hopper-v5",
         "algorithm": row.name,

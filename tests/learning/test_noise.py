@@ -87,7 +87,7 @@ def collector(length: int, beta: float, head: str = "gaussian") -> Collector:
 
 
 def z_of(c: Collector, rollouts: int) -> torch.Tensor:
-    """What was random in a Gaussian's choices, [T, N, A]."""
+    """The noise in a Gaussian's choices, [T, N, A]."""
     made = [c.collect()[0] for _ in range(rollouts)]
     return torch.cat([(r.choice - r.params[:, :, 0]) / r.params[:, :, 1].exp() for r in made])
 
@@ -115,7 +115,7 @@ def test_the_seam_between_two_sequences_and_any_other_place_is_resumed_to_the_bi
 
 
 def test_after_a_restart_from_another_seed_the_noise_differs():
-    """As the branches of `diagnose` do."""
+    """The branches of `diagnose` restart in this way."""
     made = []
     for seed in (1, 2):
         c = collector(16, 1.0)

@@ -198,7 +198,7 @@ def test_an_update_ends_once_the_kl_is_past_the_target():
 
 
 class Asked(GAE):
-    """GAE that keeps what it was asked of."""
+    """GAE that records its inputs."""
 
     def __init__(self):
         super().__init__(GAE.Options())
@@ -225,7 +225,7 @@ def test_advantages_are_recomputed_by_the_critic_so_far():
 
 
 def after_updates(head: str, count: int, **options):
-    """The policy, its rule and the last metrics, after so many updates on one rollout; the ratio is 1 in the first."""
+    """The policy, its rule and the last metrics, after a number of updates on one rollout; the first ratio is 1."""
     policy, rollout, advantage, target = rollout_of(head, length=64)
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, epochs=2, **options))
     rng, row = torch.Generator().manual_seed(0), {}

@@ -40,7 +40,7 @@ def test_shapes_and_consistency(head):
 
 @pytest.mark.parametrize("head", ["gaussian", "binned"])
 def test_compiled_acting_plays_the_same(head):
-    """Choices rounded otherwise, and nothing else: weights and moments that change between rollouts are followed."""
+    """Only the rounding of choices differs: changes of weights and moments between rollouts have an effect."""
     rollouts = []
     for compiled in (False, True):
         env = Clockwork(3, period=4, terminates=False)
@@ -109,7 +109,7 @@ def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_continue()
 
 
 class BadStarts(Clockwork):
-    """The last environment's first `count` resets show something infinite."""
+    """The first `count` resets of the last environment have an infinite observation."""
 
     def __init__(self, count: int, number: float):
         super().__init__(3, period=5, terminates=False)
@@ -185,7 +185,7 @@ def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
 
 
 def test_a_simulation_that_breaks_down_is_cut_off_reset_and_counted():
-    """What MuJoCo makes of it, a jump to the model's defaults, is nobody's transition."""
+    """MuJoCo's jump to the model's defaults is not used as a transition."""
     env = pgcontrol_envs.make("HalfCheetah-v5", 3, threads=1)
     assert isinstance(env, TaskVecEnv)
     c, step, calls = collector(env), env.step, itertools.count()

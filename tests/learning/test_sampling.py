@@ -1,4 +1,4 @@
-"""Sampling schemes: plans, and groups whose members differ by their choices alone."""
+"""Sampling schemes: plans, and groups with members that differ only by their choices."""
 
 import pytest
 import torch

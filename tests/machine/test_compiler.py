@@ -1,4 +1,4 @@
-"""Compiling: what runs when torch's compiler does not, and trees of tensors in and out of a graph."""
+"""Compiling: the fallback without torch's compiler, and trees of tensors in and out of a graph."""
 
 import json
 import os

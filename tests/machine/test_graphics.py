@@ -12,7 +12,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="which backends there
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    """No memory of earlier probes, and none left behind; MUJOCO_GL not set."""
+    """Forgets earlier probes, before and after; MUJOCO_GL is not set."""
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     graphics.probe.cache_clear()
     yield

@@ -1,4 +1,4 @@
-"""One process at a time, and none once that has ended."""
+"""One process at a time; the lock ends with its process."""
 
 import subprocess
 import sys

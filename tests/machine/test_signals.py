@@ -1,4 +1,4 @@
-"""What asks a training, or a sweep of them, to stop."""
+"""Signals and other reasons for a training or a sweep to stop."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How many physics threads a run takes."""
+"""The number of physics threads of a run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Distributions whose modes are known: counts and masses, over many samples of each."""
+"""Distributions with known modes: counts and masses, over many samples of each."""
 
 import numpy as np
 import pytest

@@ -26,7 +26,7 @@ def test_iqm_cuts_a_quarter_at_each_end():
 
 
 def test_the_interval_covers_as_often_as_stated():
-    """A percentile bootstrap of 20 draws covers some 92 % of the time; 300 trials tell it within 3 %."""
+    """A percentile bootstrap of 20 draws covers about 92 % of the time; 300 trials measure it within 3 %."""
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(300):

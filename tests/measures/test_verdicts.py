@@ -1,4 +1,4 @@
-"""Verdicts on logs whose story is known."""
+"""Verdicts on logs with a known story."""
 
 import numpy as np
 import pytest

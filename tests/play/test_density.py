@@ -1,4 +1,4 @@
-"""Histograms of what a policy might do, and the panel that shows them beside a scene."""
+"""Histograms of a policy's possible actions, and the panel that shows them next to a scene."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""docs/plugins.md as a reader follows it: its files are written, its commands are typed, from top to bottom."""
+"""docs/plugins.md from top to bottom: its files are written and its commands are run."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a new user does: pgcontrol from a wheel, and in an empty folder a robot and parts of one's own."""
+"""A new user: pgcontrol from a wheel, and in an empty folder their own robot and parts."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ grid: [{env: Robot-v0, seed: 1}]
 
 
 class Shell:
-    """An empty folder in which `pgcontrol` comes from the wheel alone."""
+    """An empty folder in which `pgcontrol` is imported only from the wheel."""
 
     def __init__(self, folder: Path, installed: Path):
         self.folder = folder
@@ -76,7 +76,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The wheel, unpacked; what pgcontrol depends on is that of the tests."""
+    """The unpacked wheel, with the dependencies of the tests."""
     made, site = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(made), str(ROOT)]
     subprocess.run(build, check=True, timeout=300, cwd=made)

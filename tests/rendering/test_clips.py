@@ -1,4 +1,4 @@
-"""Clips of a training and of finished runs, through the whole chain."""
+"""Clips of a training and of finished runs, from start to end."""
 
 import dataclasses
 
@@ -92,7 +92,7 @@ def test_without_graphics_training_continues_and_keeps_the_recordings(tmp_path, 
 
 
 def chunked(name: str, horizon: int) -> Policy:
-    """A policy for Reacher of a few codes, which says something else in every state."""
+    """A policy for Reacher with a few codes, different in every state."""
     head = {"name": name, "horizon": horizon, "codes": 16}
     sizes = {"obs_size": 10, "low": [-1.0] * 2, "high": [1.0] * 2, "hidden": [8]}
     policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)

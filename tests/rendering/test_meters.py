@@ -1,4 +1,4 @@
-"""What is wanted and what is measured, in the corner of a scene."""
+"""Commanded and measured values in the corner of a scene."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Clips that a training did not wait for, made later: by `pgcontrol video RUN --pending`, or when the run goes on."""
+"""Clips for which a training did not wait are made later: by `pgcontrol video RUN --pending`, or by a resume."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The queue, with render processes that do what the test says."""
+"""The queue, with render processes that the test controls."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Real renders, small ones, in the process that makes them for users too."""
+"""Small real renders, in the same process as for users."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def finish(job: RenderJob) -> RenderResult:
 
 @pytest.fixture
 def render_as(monkeypatch):
-    """Have render processes run this Python code instead of ours."""
+    """Makes render processes run this Python code instead of ours."""
 
     def use(code: str):
         monkeypatch.setattr(render, "command", lambda: [sys.executable, "-c", code])
@@ -147,7 +147,7 @@ def test_the_film_shows_models_of_their_own(backend, tmp_path):
 
 
 def test_a_black_picture_is_no_clip(render_as, tmp_path):
-    """What a driver that draws nothing would leave: everything as it should be, but black."""
+    """The result of a driver that draws nothing: correct, but black."""
     render_as(
         "import numpy as np; from pgcontrol.rendering import film, render\n"
         "class Dark:\n"
@@ -185,7 +185,7 @@ def test_its_children_are_killed_with_it(render_as, tmp_path):
 
 
 def gone(pid: int, within: float = 5.0) -> bool:
-    """Whether a process has ended; one that waits to be collected by somebody else has."""
+    """Whether a process has ended; a zombie has."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:

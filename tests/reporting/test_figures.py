@@ -1,4 +1,4 @@
-"""What charts are of: which arms, on what axes."""
+"""The content of charts: which arms, on which axes."""
 
 import html
 import json
@@ -79,7 +79,7 @@ def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
 
 
 def lacking(study: Queries, arm: str, metric: str, *seeds: int) -> Queries:
-    """The same study, in which those runs of an arm know nothing of a metric."""
+    """The same study, without a metric in these runs of an arm."""
     return cut(study, arm, lambda curves: {k: v for k, v in curves.items() if k != metric}, *seeds)
 
 
@@ -123,7 +123,7 @@ def test_n_of_a_metric_that_all_arms_lack_as_often(sweep):
 
 
 def test_what_a_run_did_not_live_to_learn_leaves_its_curve_as_it_was(sweep):
-    """A share of the budget is one of the task's budget, not of what an arm's runs came to; the last value is held."""
+    """The share is of the task's budget, not of the steps that an arm's runs reached; the last value is held."""
     whole = Queries(sweep, results.read(sweep))
     early = cut(whole, "bins", lambda curves: {name: values[:15] for name, values in curves.items()})  # of 50 points
     before, after = (drawn(figures.learning_together(study)) for study in (whole, early))

@@ -1,4 +1,4 @@
-"""Sentences whose truth can be seen in the scores of the study."""
+"""Sentences of the report, compared with the scores of the study."""
 
 import dataclasses
 import re
@@ -95,7 +95,7 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
 
 
 def test_the_page_lists_what_the_arms_differ_in_beyond_the_yaml(sweep, tmp_path):
-    """As the runs had it, whatever is recommended today; rows that kept no settings say nothing."""
+    """As in the runs, whatever is recommended today; rows without settings are left out."""
     runs = {"gaussian": {"head.initial_std": 0.25, "head.min_std": 0.1}, "bins": {"head.initial_std": 0.75}}
     rows = results.read(sweep)
     rows = {key: row.changed(config=runs[key.arm]) if key.arm in runs else row for key, row in rows.items()}

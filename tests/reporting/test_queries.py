@@ -1,4 +1,4 @@
-"""What is asked of rows made by hand."""
+"""Queries on rows made by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The page of a search: its trials, its choice, and how sure that is said to be."""
+"""The page of a search: its trials, its choice, and how certain it is."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ def sweep(made, tmp_path) -> Sweep:
 
 
 def words(sweep: Sweep, *scores: list[float]) -> str:
-    """What is said of trials with these scores, one a seed."""
+    """The text on trials with these scores, one per seed."""
     rows = [row for row in trials.read(trials.file_of(sweep.path)) if row.arm == "gaussian"]
     some = [
         replace(row, state="finished", scores={"task": each}, returns={"task": each})

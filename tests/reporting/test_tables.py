@@ -1,4 +1,4 @@
-"""What stands beside the YAML in Markdown and CSV."""
+"""The Markdown and CSV files next to the YAML."""
 
 import csv
 import dataclasses
@@ -88,7 +88,7 @@ def test_older_scores_are_reported_as_older(sweep, tmp_path):
 
 
 def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
-    """So that a sweep which is interrupted leaves no file without its conclusion."""
+    """So an interrupted sweep leaves no file without its conclusion."""
     rows = results.read(sweep)
     tables.write(Queries(moved(sweep, tmp_path), rows))
     text = (tmp_path / "study.md").read_text()
@@ -98,7 +98,7 @@ def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
 
 
 def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
-    """What cannot be written to its end leaves what was there."""
+    """If a file cannot be written completely, the old one stays."""
     rows, files = results.read(sweep), ("study.md", "study.csv", "study.summary.csv", "study.svg")
     tables.write(Queries(moved(sweep, tmp_path), rows))
     before = [(tmp_path / name).read_bytes() for name in files]
@@ -114,7 +114,7 @@ def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
 
 
 def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
-    """It ends no cell and begins no element, and no markup of the terminal's."""
+    """It cannot end a cell or begin an element, or markup of the terminal."""
     rows = results.read(hostile)
     tables.write(Queries(moved(hostile, tmp_path), rows))
     text = (tmp_path / "study.md").read_text()

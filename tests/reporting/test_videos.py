@@ -1,4 +1,4 @@
-"""Clips show the result that they are captioned with."""
+"""Clips show the result in their caption."""
 
 import pytest
 
@@ -13,7 +13,7 @@ KEY = Key("Fork-v0", "beta", 0)
 
 @pytest.fixture
 def filmed(monkeypatch):
-    """Names of the runs filmed, by a camera that is none."""
+    """Names of the filmed runs, with a fake camera."""
     made: list[str] = []
 
     def film(runs, file, *_, **__):

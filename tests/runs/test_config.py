@@ -1,4 +1,4 @@
-"""Settings: layers, one clear line for what is wrong, and the dump that reads back."""
+"""Settings: layers, one clear line for an error, and a dump that can be read again."""
 
 import enum
 import json
@@ -177,7 +177,7 @@ class Words(str, enum.Enum):  # noqa: UP042 (older code has them so)
 
 
 class Text(str):
-    """Text with something of its own, as YAML libraries and notebooks hand it around."""
+    """A subclass of str, as used by YAML libraries and notebooks."""
 
 
 @pytest.mark.parametrize(

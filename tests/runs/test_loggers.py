@@ -1,4 +1,4 @@
-"""Loggers: the same names everywhere, a resumed run goes on, and none that fails ends a training."""
+"""Loggers: the same names everywhere, a resumed run continues, and a failing logger does not end a training."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TINY = SMALL | {"env": "Reacher-v5", "total_steps": 1024, "eval_every": 0, "chec
 
 
 class Notebook(Logger):
-    """Keeps everything."""
+    """Records everything."""
 
     name = "notebook"
     opened, rows, closed = list[base.LoggedRun](), list[tuple[int, dict]](), list[bool]()
@@ -41,7 +41,7 @@ class Notebook(Logger):
 
 
 class Fails(Notebook):
-    """Raises where `at` says."""
+    """Raises at `at`."""
 
     name = "fails"
     at = ""

@@ -56,7 +56,7 @@ class Threads(Cluster):
 
 
 class Submitit(Cluster):
-    """Submitit's own executor for this machine in place of Slurm's."""
+    """Submitit's local executor instead of Slurm's."""
 
     def __init__(self):
         self.queue = dict[str, submitit.Job]()

@@ -1,4 +1,4 @@
-"""A sweep: what it runs, and what it leaves."""
+"""A sweep: its runs, and its files."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Which settings of the arms differ though the YAML does not say so."""
+"""Differences between the arms that are not in the YAML."""
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out

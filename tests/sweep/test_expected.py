@@ -45,7 +45,7 @@ def test_the_expected_time_is_printed_before_anything_runs(sweep, tmp_path, caps
 
 def test_an_asynchronous_training_is_expected_by_its_steps():
     class Watching:
-        """Tells of sixteen workers' updates at a time."""
+        """Reports the updates of sixteen workers at once."""
 
         steps = updates = 0
         env = SimpleNamespace(time_limit=None)

@@ -1,4 +1,4 @@
-"""The block `on:` and the flags of its name."""
+"""The block `on:` and the flags with the same names."""
 
 import pytest
 

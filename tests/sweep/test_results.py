@@ -1,4 +1,4 @@
-"""Rows of results: which of them count, where they come from, and what comes into them later."""
+"""Rows of results: which of them count, their origin, and later changes."""
 
 import json
 import shutil

@@ -54,7 +54,7 @@ def aged(sweep, count: int) -> None:
 
 
 def test_a_row_has_what_eval_says(made):
-    """Whatever the seed of the training was, to the bit."""
+    """For every seed of the training, to the bit."""
     sweep, runs = made
     rows = results.read(sweep)
     assert len({key.seed for key in rows}) > 1

@@ -1,4 +1,4 @@
-"""What a search asks, and what it refuses before anything runs."""
+"""The block `search:`, and errors before anything runs."""
 
 import pytest
 import yaml

@@ -21,7 +21,7 @@ from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """A command in a folder with the sweep, whose runs take no time: its exit code and what it says."""
+    """Runs a command in a folder with the sweep, with runs that take no time; returns exit code and output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "executor_of", lambda on, jobs: Scripted(jobs or 2))
     (tmp_path / "s.yaml").write_text(SEARCH)

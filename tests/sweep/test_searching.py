@@ -1,4 +1,4 @@
-"""A search at work: what it makes, once and no more, and what it leaves."""
+"""A running search: its trials, each made once, and its files."""
 
 import json
 import math
@@ -103,7 +103,7 @@ def test_searches_side_by_side_make_no_trial_twice(tmp_path):
 
 
 class Dying(Scripted):
-    """Its process is killed, as it were, within the n-th run."""
+    """Its process is killed, as simulated, during the n-th run."""
 
     def __init__(self, runs: int):
         super().__init__()
@@ -119,7 +119,7 @@ class Dying(Scripted):
 
 
 class Resuming(Scripted):
-    """Goes on with what lies in a run's place."""
+    """Continues with the files in a run's folder."""
 
     def run(self, cells, where):
         for cell in cells:

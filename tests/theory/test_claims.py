@@ -1,4 +1,4 @@
-"""Every claim of the ladder holds, and the MDP it is measured on is what it says."""
+"""Every claim of the theory holds, and the MDP on which it is measured is correct."""
 
 from xml.etree import ElementTree
 

@@ -1,4 +1,4 @@
-"""What is special to a kind, and to chunks."""
+"""Tests of single kinds of tokenizers, and of chunks."""
 
 from typing import Any
 

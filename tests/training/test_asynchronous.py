@@ -1,4 +1,4 @@
-"""Asynchronous training: it says what it is, hears signals, leaves checkpoints, and nobody stays behind."""
+"""Asynchronous training: its description, signals, checkpoints, and no process is left."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still runs: one that ended and that nobody has asked about (Z) does not."""
+    """Whether a process still runs; a zombie (Z) does not."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.startswith("Z")
 

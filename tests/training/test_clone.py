@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_clone(demonstrations, tmp_path):
 
 
 def test_the_step_can_be_traced_as_one_graph(demonstrations, tmp_path):
-    """As a run long enough to compile does; the compiler itself is tested with the rules."""
+    """As in a run that is long enough to compile; the compiler itself is tested with the rules."""
     policy = load(clone(config(demonstrations, run_dir=str(tmp_path / "a"), steps=10), quiet=True).path)
     fit = Likelihood(policy, 1.0)
     traced = Graph(fit.step.gradient).trace(policy.theta, _noise(policy))
@@ -92,7 +92,7 @@ def _noise(policy) -> Samples:
 
 
 def test_two_peaks_are_cloned_by_bins_and_averaged_by_a_gaussian(tmp_path):
-    """The picture in small: a Gaussian's mode lies in the valley between what was shown, bins' on a peak."""
+    """A small example: a Gaussian's mode lies in the valley between the demonstrations, that of bins on a peak."""
     record("Bandit-v0", tmp_path / "d", 160, seed=0)
     env, blocked = make_env("Bandit-v0", 200, 0), {}
     obs, task = env.reset(seed=9), env.task

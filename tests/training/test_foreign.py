@@ -1,4 +1,4 @@
-"""Runs of Gymnasium environments that are not ours, from the settings to the films."""
+"""Runs of foreign Gymnasium environments, from settings to videos."""
 
 import json
 import subprocess
@@ -295,7 +295,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_a_record_never_imports_a_module(tmp_path):
-    """Found in the current folder where the user names it; opened only when it is named again."""
+    """It is found in the current folder if the user names it, and opened later only if it is named again."""
     (tmp_path / "my_env.py").write_text(MODULE)
 
     def pgc(words: str) -> tuple[int, str]:

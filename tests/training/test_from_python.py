@@ -1,4 +1,4 @@
-"""Training from Python: an iterator of updates, objects in place of names, settings of a resumed run."""
+"""Training from Python: an iterator of updates, objects instead of names, settings of a resumed run."""
 
 import json
 from pathlib import Path
@@ -156,7 +156,7 @@ LINES = {
 
 
 class Wrong(TD):
-    """Returns what `kind` says, after some good estimates."""
+    """Returns the value of `kind`, after some valid estimates."""
 
     kind, good = "NaN", 0
 

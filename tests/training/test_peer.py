@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO as a run: its policy is kept as one of ours, and scored like any other."""
+"""Stable-Baselines3's PPO as a run: its policy is stored like ours, and scored like any other."""
 
 import json
 import re

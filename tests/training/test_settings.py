@@ -1,4 +1,4 @@
-"""What is set of a task is the run's world: in its training, and in all that is made of it afterwards."""
+"""Settings of a task hold in its training and in everything that is made from the run."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whole runs: the resume law, what a run leaves behind, and stopping."""
+"""Complete runs: exact resume, the files of a run, and stopping."""
 
 import json
 import os

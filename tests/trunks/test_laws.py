@@ -1,4 +1,4 @@
-"""Laws that every trunk in the catalogue keeps."""
+"""Laws of all trunks in the catalogue."""
 
 import pytest
 import torch
