@@ -94,7 +94,7 @@ def test_what_is_missing_or_unknown_is_named(name):
         function(*range(20))
     assert f"\n    {needed[0]}: " in function.__doc__
     assert inspect.signature(function).return_annotation is not None
-    if name != "diagnose" and name != "tokenize":  # others have settings beside their own, and name them when they run
+    if name != "diagnose" and name != "tokenize":  # others have further settings, which they check when they run
         with pytest.raises(InputError, match=rf"unknown setting '{needed[0]}s?x'; did you mean '{needed[0]}'\?"):
             function(**dict.fromkeys(needed, "1"), **{f"{needed[0]}x": 1})
 

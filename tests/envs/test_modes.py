@@ -81,7 +81,7 @@ def test_touching_and_passing():
     # a box of half-sides 1 and ½; the third disc is 0.3·√2 from the corner, the last 0.25 and 0.2 beyond it
     np.testing.assert_array_equal(touches(place, np.zeros(2), np.array([1.0, 0.5]), 0.33), [True, False, False, True])
     last, place = np.array([[0.0, 0.0], [0.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 0.0]])
-    # on the way from 0 to 4: 1 beside its middle, and 5 past its end (3-4-5); standing still, the distances themselves
+    # distance from the way from 0 to 4: 1 at its middle, 5 past its end (3-4-5); without motion, plain distances
     away = passing(last, place, np.array([[2.0, 1.0], [7.0, -4.0]]))
     np.testing.assert_allclose(away, [[1, 5], [5**0.5, 65**0.5]], rtol=1e-12)
 

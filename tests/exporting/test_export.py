@@ -64,7 +64,7 @@ def test_parity_with_the_policy(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=False))
 
 
-# a variant with another sampler, beside the heads as they are; graphs take a second each
+# all heads, and a variant with another sampler; a graph takes a second
 SAMPLERS = [
     pytest.param(
         *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.slow]

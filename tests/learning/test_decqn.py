@@ -128,7 +128,7 @@ def test_the_replay_continues_from_its_state():
 
 
 def test_double_q_worked():
-    # two joints, three bins: the online network chooses 2 and 0, the target network says 10 and −4: their mean
+    # two joints, three bins: the online network chooses 2 and 0, the target network returns 10 and −4: their mean
     online = torch.tensor([[[0.0, 1, 2], [5, 4, 3]]])
     target = torch.tensor([[[90.0, 90, 10], [-4, 90, 90]]])
     assert double_q(online, target).tolist() == [3.0]

@@ -46,7 +46,7 @@ def test_environments_and_numbers_are_apart():
     z = power_law(1.0, 64, (2, 4_000), rng())
     for one, other in ((z[5, 0], z[5, 1]), (z[5, 0], z[6, 1]), (z[7, 0, 1:], z[7, 0, :-1])):
         assert abs(float((one * other).mean())) < 4.5 / math.sqrt(4_000)
-    assert float((z[5, 0] * z[6, 0]).mean()) > 0.5  # while one number goes on
+    assert float((z[5, 0] * z[6, 0]).mean()) > 0.5  # within one sequence they are correlated
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

@@ -27,7 +27,7 @@ def test_independent_resets_what_is_over():
 def test_groups_gather_at_the_start_and_when_all_are_over():
     groups = Groups(Groups.Options(group_size=3), 6)
     start = groups.plan(flags(0, 1, 0, 1, 0, 0), start=True)
-    assert start.reset.tolist() == [3]  # a leader that is over starts a new episode; the other goes on
+    assert start.reset.tolist() == [3]  # a leader that has ended starts a new episode; the other continues
     assert start.source.tolist() == [0, 0, 3, 3]
     assert start.target.tolist() == [1, 2, 4, 5]
     later = groups.plan(flags(1, 1, 1, 1, 1, 0), start=False)
@@ -78,7 +78,7 @@ def test_members_start_from_one_state_to_the_bit_and_diverge_by_their_choices(en
     for source, target, state in env.gathered:
         for name in ("physics.integration", "elapsed"):  # qpos, qvel, warm start, time and all the rest
             assert torch.equal(state[name][source], state[name][target])
-    # a later rollout goes on where the leader was: groups do not start at episodes' beginnings only
+    # a later rollout continues at the leader's state: groups do not only start at the beginning of episodes
     assert env_id == "Hopper-v5" or env.gathered[-1][2]["elapsed"].min() > 0
 
 

@@ -82,7 +82,7 @@ def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_reports
     eager = pgcontrol.train(configure(settings | {"compile": "off", "run_dir": str(tmp_path / "b")}))
     assert torch.equal(run.policy().theta, eager.policy().theta)
     assert json.loads((run.path / "manifest.json").read_text())["compiled"] is False
-    with warnings.catch_warnings(action="error"):  # goes on as it ran, and tries nothing
+    with warnings.catch_warnings(action="error"):  # continues as before, and tries nothing
         resumed = pgcontrol.resume(run.path, total_steps=1024)
     assert torch.equal(resumed.policy().theta, pgcontrol.resume(eager.path, total_steps=1024).policy().theta)
 

@@ -52,7 +52,7 @@ def test_what_nohup_started_does_not_hear_a_hang_up(listening):
 @pytest.mark.parametrize("listening", [Interrupt, like_ctrl_c])
 def test_handlers_of_a_program_around_python_stay(listening, monkeypatch):
     ours = signal.getsignal(signal.SIGTERM)
-    foreign = {signal.SIGINT: None}  # what Python says of a handler that it did not set
+    foreign = {signal.SIGINT: None}  # Python returns None for a handler that it did not set
     monkeypatch.setattr(signal, "getsignal", lambda number, real=signal.getsignal: foreign.get(number, real(number)))
     heard, put = [], signal.signal
     monkeypatch.setattr(signal, "signal", lambda number, handler: (heard.append(number), put(number, handler))[0])

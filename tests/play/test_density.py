@@ -53,7 +53,7 @@ def test_what_clipping_piles_up_stays_on_its_bound():
     counts = smooth(histograms(unit).astype(float), 2)[0, 0]
     clipped = (unit > 1 - 1 / (COLUMNS - 1)).sum()
     assert counts[-1] == clipped  # a tenth of the mass, in a column of its own
-    assert (np.diff(counts[-8:-1]) <= 0).all()  # beside it the curve goes on falling: no second hump
+    assert (np.diff(counts[-8:-1]) <= 0).all()  # left of the bar the curve still falls: no second hump
     assert counts.sum() == pytest.approx(4096, rel=0.01)
 
 

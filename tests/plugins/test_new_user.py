@@ -62,7 +62,7 @@ class Shell:
                 assert process.poll() is None, said.read_text()
                 assert time.monotonic() < until
                 time.sleep(0.1)
-                # the address is said a moment before anybody listens
+                # the address is printed a moment before the server accepts connections
                 with contextlib.suppress(OSError):
                     if found := re.search(r"http://localhost:\S+", said.read_text()):
                         page = urllib.request.urlopen(found[0], timeout=30).read().decode()

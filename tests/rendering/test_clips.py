@@ -70,7 +70,7 @@ def test_runs_and_recordings_side_by_side_each_with_its_distributions(runs, tmp_
     assert len(pages) == made.frames == 5  # 0.1 s x 125 / 3 and the start
     layout = Layout(3, size, panel_width(160))
     assert pages[0].shape == (*layout.page[::-1], 3)
-    # the panel beside the recording, which kept no distributions, is empty
+    # the recording kept no distributions, so its panel is empty
     filled = [bool((abs(panel.of(pages[0]).astype(int) - BAR) > 40).any()) for panel in layout.panels]
     assert filled == [True, True, False]
     assert recording.exists()

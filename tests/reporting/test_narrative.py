@@ -71,7 +71,7 @@ def test_what_failed_and_what_is_missing(study):
     assert trouble.startswith("Problems on Fork-v0. ")
     assert saying(trouble, "Diverged", "mixture", "1 of 5 runs", "1,000")
     assert saying(trouble, "Sharp", "mixture", "5 of 5 runs")
-    # runs that nobody has judged: their spread falls under 5 % of the half-range at 100 · ln 10 = 230 steps
+    # runs without a verdict: their spread falls under 5 % of the half-range at 100 · ln 10 = 230 steps
     assert saying(trouble, NARROW.capitalize(), "gaussian", "5 of 5 runs")
     onset = study.sharp(study.of("Fork-v0", "gaussian")[0])
     assert onset is not None

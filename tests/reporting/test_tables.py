@@ -61,7 +61,7 @@ def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_pa
     rows = results.read(sweep)
     queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
     assert ("Fork-v0", "bins", "1.58", "0.45", "100", "203") in tables.noises(queries)
-    assert "beta" not in {line[1] for line in tables.noises(queries)}  # one seed says nothing of seeds
+    assert "beta" not in {line[1] for line in tables.noises(queries)}  # one seed has no deviation
     assert "Enough for every arm: 203 on Fork-v0 and 1 on HalfCheetah-v5." in tables.enough(queries)
     tables.write(queries)
     assert "| Fork-v0 | bins | 1.58 | 0.45 | 100 | 203 |" in (text := (tmp_path / "study.md").read_text())

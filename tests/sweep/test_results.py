@@ -35,7 +35,7 @@ episodes: 2
 def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     runs, executor = tmp_path / "runs", Asked()
     assert carry_out(sweep, Ready(), runs / "heads", Terminal(quiet=True), clips="none").exit_code == 0
-    # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
+    # the same two runs with other words: a setting there is a default here, and vice versa; except one of them
     # was made when a default was another
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[1]["config"]["algorithm.gamma"] = 0.5
@@ -76,7 +76,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "count"),
     [
-        ("{video: false", "{video: false, algorithm.gamma: 0.99", 4),  # what was a default is said
+        ("{video: false", "{video: false, algorithm.gamma: 0.99", 4),  # a former default is set
         ("{video: false", "{video: true, video_seconds: 3.0", 4),  # another clip is no other run
         ("checkpoint_every: 256", "checkpoint_every: 128", 4),
         ("{video: false", "{video: false, algorithm.gamma: 0.98", 0),

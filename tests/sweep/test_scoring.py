@@ -22,7 +22,7 @@ from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUIET = Terminal(quiet=True)
-OWN = ("evaluation_seed", "episodes", "error")  # what rows did not have whose start states were their own
+OWN = ("evaluation_seed", "episodes", "error")  # columns that rows with their own start states did not have
 
 
 @pytest.fixture(scope="module")

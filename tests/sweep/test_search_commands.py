@@ -91,7 +91,7 @@ def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_ano
     until = time.monotonic() + 400
     while len(list(place.glob("t*/*/checkpoints/step*"))) < 1 and time.monotonic() < until:
         time.sleep(0.1)
-    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process goes on with it
+    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process continues from it
     assert second.wait(400) == 0
     first.wait()
     assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [

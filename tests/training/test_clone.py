@@ -57,7 +57,7 @@ def test_every_head_becomes_likelier_and_leaves_a_run(head, settings, demonstrat
     assert policy.head.name == head
     assert policy.predict(np.zeros(4)).shape[-1] == 2
     assert json.loads((tmp_path / "c" / "manifest.json").read_text())["status"] == "finished"
-    # what the checkpoint holds is as likely as its row says
+    # the checkpoint's likelihood is that of its row
     data = Dataset(demonstrations)
     data.require_env("Fork-v0", 4, data.low, data.high)
     _, held_out = split(list(data.episodes()), 0.1, module.stream_seeds(1)["sampling"])

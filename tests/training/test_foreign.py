@@ -315,7 +315,7 @@ def test_a_record_never_imports_a_module(tmp_path):
         assert f"needs the plug-in 'my_env': pass --plugin {tmp_path / 'my_env.py'}" in error
         assert error.count("\n") == 1
         assert not Path("imported").exists()
-    meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version, or by somebody with an intention
+    meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version or an attacker
     files.write_json(meta, files.read_json(meta) | {"plugins": {}})
     code, error = pgc("eval run --episodes 1")
     assert code == 2

@@ -129,7 +129,7 @@ def test_a_run_is_followed_to_its_newest_checkpoint(sampled, tmp_path, capsys):
     (saved(tmp_path / "run" / "checkpoints" / "step_3000", "gaussian") / "tensors.safetensors").write_bytes(b"x")
     for seed in (2, 3):
         steps(player, 1)
-        # the stream of samples goes on, so it is another than in an evaluation
+        # the stream of samples continues, so it differs from that of an evaluation
         assert sampled or episode(player) == returned(second, sampled, seed)
     assert handle.said[-1].source == "trained for 2,000 steps"
     error = capsys.readouterr().err
