@@ -171,7 +171,7 @@ def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatc
     with pytest.raises(SystemExit, match="0"):
         main(["report", str(sweep.path), "--runs", str(runs), "--clips", "none"])
     assert sweep.results.read_text() == whole
-    assert "collapsed" in (tmp_path / "heads.md").read_text()
+    assert "Collapsed: " in (tmp_path / "heads.md").read_text()
     assert last in whole
 
 
