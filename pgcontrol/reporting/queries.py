@@ -57,7 +57,7 @@ def names_of(env: str) -> tuple[str, ...]:
     """The names of a built-in task's joints; empty for other tasks, because a report needs no plug-in."""
     if env not in built_in():
         return ()
-    made = make(env, 1)
+    made = make(env, 1, threads=1)
     try:
         return joint_names(made)
     finally:

@@ -117,6 +117,13 @@ def test_words_with_one(gain, word):
     assert verdict.joints == ("joint 0",)
 
 
+def test_the_reason_names_the_joint_and_says_what_its_numbers_are():
+    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), [gained(40.123, 10.456)], ("hip", "knee"))
+    assert verdict.joints == ("hip",)
+    higher = "a widened branch ends higher than an unchanged one with probability 1, 0.8 … 1; 5 branches each"
+    assert verdict.why.endswith(f" in hip; widened at step 0 it ends higher: cost 40 ± 10 ({higher})")
+
+
 @pytest.mark.parametrize(
     ("gains", "word"),
     [

@@ -67,7 +67,7 @@ def test_who_won_by_how_much_and_how_sure(study):
 
 
 def test_what_failed_and_what_is_missing(study):
-    *_, trouble, _, missing = (f"{p.lead} {p.rest}" for p in answer(study))
+    *_, trouble, milder, missing = (f"{p.lead} {p.rest}" for p in answer(study))
     assert trouble.startswith("Problems on Fork-v0. ")
     assert saying(trouble, "Diverged", "mixture", "1 of 5 runs", "1,000")
     assert saying(trouble, "Sharp", "mixture", "5 of 5 runs")
@@ -77,6 +77,7 @@ def test_what_failed_and_what_is_missing(study):
     assert onset is not None
     assert 200 < onset.step < 260
     assert f"step {onset.step}: x" in trouble
+    assert milder.startswith("Possible problems on HalfCheetah-v5. ")  # only that joints stay narrow
     assert saying(missing, "1 of 24 runs")
 
 
@@ -131,6 +132,8 @@ def test_the_first_sentence_is_the_answer_also_when_it_is_no(sweep):
     )
     without = Queries(dataclasses.replace(sweep, baseline=None), study.rows)
     assert answer(without)[0].lead == "No arm has the highest score on every task."
+    high = {key: row.changed(**{"return": 2000.0}) if key.arm == "bins" else row for key, row in study.rows.items()}
+    assert answer(Queries(without.sweep, high))[0].lead == "bins has the highest score on every task."
 
 
 def test_settings_are_listed_once_for_all_and_once_for_each_arm(sweep):
