@@ -49,7 +49,7 @@ suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
 
 clusters: .venv/installed-dev
-	$(BIN)/python -m pytest -m cluster tests/sweep tests/training
+	$(BIN)/python -m pytest -m cluster tests/sweep tests/training tests/bench
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults

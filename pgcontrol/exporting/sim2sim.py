@@ -18,6 +18,7 @@ from pgcontrol.exporting.export import export, require_extra, session
 from pgcontrol.exporting.interface import Place, read
 from pgcontrol.exporting.second import SecondSimulation, same
 from pgcontrol.machine import files
+from pgcontrol.measures.statistics import mean_interval, share_interval
 from pgcontrol.options import InputError, takes
 from pgcontrol.runs.evaluation import evaluate
 from pgcontrol.runs.log import finite
@@ -45,8 +46,6 @@ class Sim2SimResult:
 
     def summary(self) -> dict[str, dict[str, Any]]:
         """Estimates with 95 % intervals over episodes, by simulation and by measure."""
-        from pgcontrol.measures.statistics import mean_interval, share_interval  # SciPy's import is slow
-
         return {
             world: {name: (share_interval if name in SHARES else mean_interval)(x) for name, x in measures.items()}
             for world, measures in self.measured.items()

@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage, signal, stats
+import scipy  # its modules are imported when first used
 
 # half-ranges; actions closer than about three of them count as one: 11 bins, the usual number, are 0.2 apart
 WIDTH = 0.1
@@ -63,7 +63,7 @@ def modes(draws: np.ndarray, width: float = WIDTH) -> Modes:
     parts = sorted((p for p in _split(draws, width) if len(p) >= LEAST_MASS * len(draws)), key=lambda p: -len(p))
     centre = np.array([part.mean(0) for part in parts])
     count = np.array([len(part) for part in parts])
-    bounds = np.array([stats.binomtest(int(k), len(draws)).proportion_ci(method="wilson") for k in count])
+    bounds = np.array([scipy.stats.binomtest(int(k), len(draws)).proportion_ci(method="wilson") for k in count])
     return Modes(centre, count / len(draws), bounds[:, 0], bounds[:, 1])
 
 
@@ -94,7 +94,7 @@ def _split(draws: np.ndarray, width: float) -> list[np.ndarray]:
 def _valley(values: np.ndarray, width: float) -> tuple[float, float]:
     """(depth in standard errors, position) of the most significant valley of draws [n]; (0, any) if there is none."""
     density = _density(values, width)
-    peaks = signal.find_peaks(density)[0]
+    peaks = scipy.signal.find_peaks(density)[0]
     order = np.lexsort((peaks, -density[peaks]))
     surest, where = 0.0, 0
     for rank, k in enumerate(order[1:], start=1):
@@ -131,4 +131,4 @@ def _density(values: np.ndarray, width: float) -> np.ndarray:
     low, points = _grid(width)
     place = np.rint((values - low) * (PER_WIDTH / width)).astype(int).clip(0, points - 1)
     count = np.bincount(place, minlength=points) * (PER_WIDTH / width / len(values))
-    return ndimage.gaussian_filter1d(count, PER_WIDTH, mode="constant")
+    return scipy.ndimage.gaussian_filter1d(count, PER_WIDTH, mode="constant")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # its modules are imported when first used, so that commands which need none start faster
 
 from pgcontrol.text import short
 
@@ -36,7 +36,7 @@ def iqm(scores: np.ndarray, axis: int = -1) -> np.ndarray:
     """
     scores = np.asarray(scores, float)
     unknown = np.isnan(scores)  # SciPy is slow if there are any
-    return np.where(unknown.any(axis), np.nan, stats.trim_mean(np.where(unknown, 0.0, scores), 0.25, axis))
+    return np.where(unknown.any(axis), np.nan, scipy.stats.trim_mean(np.where(unknown, 0.0, scores), 0.25, axis))
 
 
 def iqm_interval(scores: Sequence[float] | np.ndarray) -> Interval:
@@ -80,13 +80,13 @@ def mean_interval(values: np.ndarray) -> Interval:
         return Interval(mean, -math.inf, math.inf)
     if np.ptp(values) == 0:
         return Interval(mean, mean, mean)
-    low, high = stats.t.interval(LEVEL, len(values) - 1, values.mean(), stats.sem(values))
+    low, high = scipy.stats.t.interval(LEVEL, len(values) - 1, values.mean(), scipy.stats.sem(values))
     return Interval(mean, float(low), float(high))
 
 
 def standard_error(values: np.ndarray) -> float | None:
-    """Of the mean of values [n]; None of a single one."""
-    return float(stats.sem(values)) if len(values) > 1 else None
+    """The standard error of the mean of values [n]; None for a single value."""
+    return float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def enough(spread: float, error: float, episodes: int) -> float:
@@ -107,7 +107,7 @@ def enough(spread: float, error: float, episodes: int) -> float:
 def share_interval(hits: np.ndarray) -> Interval:
     """The fraction of non-zero values, [n], with its 95 % interval (Wilson 1927)."""
     k = np.count_nonzero(hits)
-    low, high = stats.binomtest(k, len(hits)).proportion_ci(LEVEL, "wilson")
+    low, high = scipy.stats.binomtest(k, len(hits)).proportion_ci(LEVEL, "wilson")
     return Interval(k / len(hits), float(low), float(high))
 
 
@@ -120,7 +120,7 @@ def welch(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, of: 
         return math.inf
     if np.ptp(x) == np.ptp(y) == 0:
         return 0.0
-    low, high = stats.ttest_ind(x, y, equal_var=False).confidence_interval(1 - (1 - LEVEL) / of)
+    low, high = scipy.stats.ttest_ind(x, y, equal_var=False).confidence_interval(1 - (1 - LEVEL) / of)
     return float(high - low) / 2
 
 
@@ -155,7 +155,7 @@ def mann_whitney(pairs: Sequence[Pair]) -> float:
 def _deals(x: np.ndarray, y: np.ndarray) -> tuple[int, dict[int, float]]:
     """Pairs won minus pairs lost: the observed number, and the frequency of each number over all permutations."""
     n, both = len(x), np.concatenate([x, y])
-    ranks = np.rint(2 * stats.rankdata(both)).astype(int)  # doubled, so that shared ranks are integers
+    ranks = np.rint(2 * scipy.stats.rankdata(both)).astype(int)  # doubled, so that shared ranks are integers
     ways = np.zeros((n + 1, ranks.sum() + 1))
     ways[0, 0] = 1
     for rank in ranks:  # ways[k, r]: number of ways to choose k of the scores so far with sum of ranks r

@@ -11,6 +11,7 @@ from pgcontrol_envs.demonstrators import Demonstrator
 
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.measures.routes import route_entropy
+from pgcontrol.measures.statistics import mean_interval
 from pgcontrol.play.episodes import Act, Episodes, Played
 from pgcontrol.policy import Policy
 
@@ -162,8 +163,6 @@ def summary(results: EpisodeResults, name: str) -> dict[str, Any]:
 
     The interval of one episode has equal ends.
     """
-    from pgcontrol.measures.statistics import mean_interval  # SciPy's import is slow
-
     mean, low, high = mean_interval(results.returns)
     if len(results.returns) == 1:
         low = high = mean

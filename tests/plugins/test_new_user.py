@@ -100,7 +100,6 @@ def bring(shell: Shell, *names: str) -> None:
 def test_a_robot_from_nothing_but_two_files(shell):
     bring(shell, "robot.py", "robot.xml")
     assert "Robot-v0" in shell.run("list --plugin robot.py")
-    assert "Robot-v0" in shell.run("train --help --plugin robot.py Robot-v0")
     shell.run(f"train Robot-v0 --plugin robot.py {SHORT} --run-dir r")
     noted = json.loads((shell.folder / "r/manifest.json").read_text())["plugins"]["robot"]
     assert noted["source"] == str(shell.folder / "robot.py")
@@ -108,8 +107,6 @@ def test_a_robot_from_nothing_but_two_files(shell):
     shell.run("resume r --plugin robot --total-steps 4096")
     assert '"mode"' in shell.run("eval r --episodes 2 --json", PGCONTROL_PLUGINS="robot.py")
     assert "<canvas" in shell.watch("r --plugin robot.py")
-    shell.run("video r --out r.mp4 --seconds 1 --size 160x120 --plugin robot.py")
-    assert (shell.folder / "r.mp4").stat().st_size > 1000
     shell.run("video r --pending --size 160x120 --plugin robot.py")
     assert {file.suffix for file in (shell.folder / "r/videos").iterdir()} == {".mp4"}
     assert "healthy" in shell.run("diagnose r --plugin robot.py") or (shell.folder / "r/diagnosis.md").exists()
@@ -130,13 +127,12 @@ def test_every_other_kind_of_part_and_a_sweep_of_them(shell):
     listed = shell.run(f"list {both}")
     for name in ("my-gaussian", "my-critic", "my-trunk", "corners", "centred", "my-logger"):
         assert f"  {name} " in listed
-    shell.run(f"train Robot-v0 {both} --critic my-critic --trunk my-trunk {short} --run-dir a")
-    shell.run(f"train Robot-v0 {both} --head token --head.tokenizer corners --head.reach 0.5 {short} --run-dir b")
+    parts = "--critic my-critic --trunk my-trunk --head token --head.tokenizer corners --head.reach 0.5"
+    shell.run(f"train Robot-v0 {both} {parts} {short} --run-dir a")
     shell.run(f"train Robot-v0 {both} --algorithm centred --logger my-logger {short} --run-dir c")
     assert "steps" in (shell.folder / "c/rows.txt").read_text()
     assert "pass --plugin" in shell.run("resume c --total-steps 4096 --plugin robot.py", code=2)
-    for folder in "ab":
-        shell.run(f"eval {folder} --episodes 2 {both}")
+    shell.run(f"eval a --episodes 2 {both}")
     assert "did you mean 'my-gaussian'?" in shell.run(f"train Robot-v0 {both} --head my-gausian", code=2)
     shell.run(f"compare sweep.yaml --clips none --no-open {both}")
     assert "2 of 2 runs" in shell.run("report sweep.yaml --clips none")  # finished rows need no plug-in

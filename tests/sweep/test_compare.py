@@ -142,16 +142,18 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, repeate
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("config", [None, "x: 1", "env: Reacher-v5"])
-def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(config, sweep, tmp_path):
-    cell, where = sweep.cells[0], tmp_path / "runs"
-    (where / cell.name).mkdir(parents=True)
-    (where / cell.name / "thesis.tex").write_text("three years of work")
-    if config:
-        (where / cell.name / "config.yaml").write_text(config)
+def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(sweep, tmp_path):
+    where = tmp_path / "runs"
+    foreign = dict(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))
+    for cell, config in foreign.items():
+        (where / cell.name).mkdir(parents=True)
+        (where / cell.name / "thesis.tex").write_text("three years of work")
+        if config:
+            (where / cell.name / "config.yaml").write_text(config)
     assert carry_out(sweep, Unmeasured(2), where, Terminal(quiet=True), "none").exit_code == 0
-    assert [f.read_text() for f in where.glob(f"{cell.name}.*/thesis.tex")] == ["three years of work"]
-    assert cell.key in results.read(sweep)
+    for cell in foreign:
+        assert [f.read_text() for f in where.glob(f"{cell.name}.*/thesis.tex")] == ["three years of work"]
+        assert cell.key in results.read(sweep)
 
 
 def test_a_finished_run_of_other_settings_is_set_aside_and_not_lost(sweep, tmp_path, capsys):

@@ -85,7 +85,7 @@ def begun(folder) -> subprocess.Popen:
 
 @pytest.mark.slow
 def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_another(tmp_path):
-    sweep = written(tmp_path, text(trials=2, seeds=[100], pruner="none", budget=20_000, evaluations=1))
+    sweep = written(tmp_path, text(trials=1, seeds=[100], pruner="none", budget=20_000, evaluations=1))
     first, second = begun(tmp_path), begun(tmp_path)
     place = tmp_path / "runs" / "s" / "search"
     until = time.monotonic() + 400
@@ -94,9 +94,7 @@ def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_ano
     os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process continues from it
     assert second.wait(400) == 0
     first.wait()
-    assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [
-        (arm, n, "finished") for arm in ("gaussian", "bins") for n in range(2)
-    ]
+    assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [(arm, 0, "finished") for arm in ("gaussian", "bins")]
     assert all(row.steps == 20_096 for row in rows(sweep))
-    assert len(list(place.glob("t*/*/manifest.json"))) == 4
+    assert len(list(place.glob("t*/*/manifest.json"))) == 2
     assert all(row.returns.keys() == {"InvertedPendulum-v5"} for row in rows(sweep))
