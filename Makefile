@@ -1,11 +1,13 @@
-# make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
-# make test-all: the same with the slow tests, as the CI runs it.
-# make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite.
-# make clusters: sweeps on a Ray of two nodes, one of which is killed, and on a Slurm of one (where slurm-wlm is installed).
-# make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
-# make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
-# make docs: the site of the documentation: site/index.html.
-# make pages: the reports of the committed experiments, from their rows (half a minute).
+# make demo: install, train three heads on two tasks, write their report with videos.
+# make test: lint, types and tests (5 minutes).
+# make test-all: the same with the slow tests, as in the CI.
+# make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself.
+# make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
+#   slurm-wlm is installed).
+# make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
+# make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
+# make docs: the documentation: site/index.html.
+# make pages: the reports of the committed experiments, from their rows (about a minute of CPU time).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -15,7 +17,7 @@ SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wi
 .PHONY: clusters demo pages docs test test-all suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ..."; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@

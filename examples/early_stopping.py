@@ -1,4 +1,4 @@
-"""Train with a log of one's own, and stop when the return is good enough. The run can be resumed."""
+"""Train with your own log, and stop when the return is good enough. The run can be resumed."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train with a head of one's own from Python: a Gaussian with one σ for the whole body, beside our own Gaussian."""
+"""Train with your own head from Python: a Gaussian with one σ for all joints, and the built-in Gaussian."""
 
 import math
 import sys
@@ -11,7 +11,7 @@ from pgcontrol.heads.gaussian import DiagonalGaussian
 
 
 class OneSigma(DiagonalGaussian):
-    """Joints explore alike: a single learned σ. `pgcontrol new head NAME` writes a head from the ground up."""
+    """All joints share one learned σ. `pgcontrol new head NAME` writes a complete head as a template."""
 
     name = "one-sigma"
 

@@ -1,4 +1,4 @@
-"""Train a robot of one's own from Python: a class with its MJCF beside it, no registration."""
+"""Train your own robot from Python: a class and an MJCF file in the same folder, without registration."""
 
 import sys
 from pathlib import Path

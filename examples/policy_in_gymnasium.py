@@ -1,4 +1,4 @@
-"""Play a trained policy in Gymnasium's own environment: one observation at a time, or those of a vector at once."""
+"""Play a trained policy in a Gymnasium environment: one observation at a time, or all of a vector environment."""
 
 import sys
 

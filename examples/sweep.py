@@ -6,12 +6,12 @@ from pathlib import Path
 import pgcontrol
 
 SWEEP = """
-question: Does a binned head learn to balance as fast as a Gaussian?
+question: Does binned learn to balance as fast as gaussian?
 budget: {steps}
 settings: {{video: false}}
 arms:
   gaussian: {{head: gaussian}}
-  bins: {{head: binned, head.bins: 11}}
+  binned: {{head: binned, head.bins: 11}}
 baseline: gaussian
 grid: {{env: InvertedPendulum-v5, seed: 2}}
 """
@@ -20,8 +20,8 @@ if __name__ == "__main__":
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
     file = Path("balance.yaml")
     file.write_text(SWEEP.format(steps=steps))
-    found = pgcontrol.compare(file, clips="none")  # killed, or run again: it goes on with what is missing
-    for row in found.rows():  # pandas.DataFrame(found.rows()) takes them, too
+    found = pgcontrol.compare(file, clips="none")  # a second call runs only what is missing
+    for row in found.rows():  # or pandas.DataFrame(found.rows())
         print(f"{row['arm']:9} seed {row['seed']}: return {row['return']:.1f}, {row['steps']:,} steps")
     for arm in found.summary():
         print(f"{arm['arm']:9} {arm['iqm']:.1f} [{arm['low']:.1f}, {arm['high']:.1f}]")

@@ -1,13 +1,13 @@
-"""Clones per head: of demonstrators with many routes, and of a trained HalfCheetah: the tables in cloning.md.
+"""Clones of demonstrators with several routes, and of a trained HalfCheetah policy, with every head: cloning.md.
 
     .venv/bin/python experiments/cloning.py [--jobs 2] [--tasks Fork-v0 ...] [--seeds 5] [--steps 10000]
 
-Records what is missing (200 episodes of a demonstrator, 20 of a trained policy's mode, one dataset a seed), clones it
-with every head, and adds a row to cloning.jsonl as each clone ends; rows that are there are not made again. The scores
-are those of the evaluation at a clone's end, 200 episodes by samples and by mode; where a task has routes, `pgcontrol
-diagnose` says whether the clone averages them. For HalfCheetah a policy is trained first, 1M steps with a Gaussian
-head, whose torques are any, or with bins, whose torques are eleven. finetuning.yaml starts from clones of samples,
-which have a σ and have seen what it leads to: of that Gaussian, and of one of 80k steps.
+Records the datasets that are missing: 200 episodes of a demonstrator, or 20 of a trained policy's mode, one dataset per
+seed. Clones each with every head and adds a row to cloning.jsonl when the clone has ended; existing rows are not made
+again. The scores are those of the clone's last evaluation, 200 episodes by samples and by mode. If a task has routes,
+`pgcontrol diagnose` judges whether the clone averages them. For HalfCheetah a policy is trained first, for 1M steps:
+with a Gaussian head, whose torques can have any value, or with bins, which have eleven. finetuning.yaml starts from
+clones of a policy's samples, because these have a σ: of that Gaussian, and of one that was trained for 80k steps.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TRAINED = {
     f"{CHEETAH}-expert": ("gaussian", 1_000_000, []),
     f"{CHEETAH}-mediocre": ("gaussian", 80_000, []),
 }
-"""What is cloned of HalfCheetah: the head and the steps of the demonstrator, and how it is recorded."""
+"""The demonstrators of HalfCheetah: head, steps of training, and flags of `pgcontrol record`."""
 ROUTES = ("Fork-v0", "Avoiding-v0")
 RVQ = "--head token --head.tokenizer rvq --head.levels 2 --head.codes"
 HEADS = {
@@ -43,7 +43,7 @@ HEADS = {
     "gaussian-state": "--head gaussian-state",
     "gaussian-tanh": "--head gaussian-tanh",
     "beta": "--head beta",
-    # a component on a bound would shrink to nothing, and components that begin alike stay alike
+    # without a least σ, a component on a bound shrinks to nothing; without a spread, equal components stay equal
     "mixture": "--head mixture --head.min-std 0.05 --head.components 8 --head.initial-spread 0.7",
     "binned": "--head binned",
     "ordinal": "--head ordinal",
@@ -71,7 +71,7 @@ def pgcontrol(*words: object) -> None:
 
 
 def demonstrator(head: str, steps: int, how: list[str]) -> list[object]:
-    """A run of so many steps, and how it is recorded."""
+    """A run folder, trained for `steps` if it is missing, and the flags of `pgcontrol record`."""
     folder = RUNS / f"cheetah-{head}-{steps}"
     if not (folder / "checkpoints").exists() or not any((folder / "checkpoints").iterdir()):
         words = ["--total-steps", steps, "--seed", 100, "--threads", 1, "--eval-every", 0, "--run-dir", folder]
@@ -80,7 +80,7 @@ def demonstrator(head: str, steps: int, how: list[str]) -> list[object]:
 
 
 def recorded(task: str, seed: int) -> Path:
-    """A dataset, made or completed where it is not."""
+    """The dataset of a task and a seed, recorded or completed if necessary."""
     folder, routes = RUNS / f"{task}-demos-s{seed}", task in ROUTES
     made = json.loads((folder / "metadata.json").read_text())["total_episodes"] if folder.exists() else 0
     wanted = 200 if routes else 20
@@ -112,7 +112,7 @@ def rows() -> list[dict]:
 
 
 def spread(cell: list[dict], key: str, percent: bool = False) -> str:
-    """IQM over seeds, and the least and the most of them."""
+    """IQM over seeds, with the smallest and the largest value."""
     found = [row[key] for row in cell if row[key] is not None]
     if not found:
         return "–"
@@ -123,10 +123,11 @@ def spread(cell: list[dict], key: str, percent: bool = False) -> str:
 
 def table() -> str:
     lines = [
-        "# Clones, per head",
+        "# Which heads can clone demonstrators with two routes, and a trained policy?",
         "",
-        "`python experiments/cloning.py`. IQM over seeds (least … most); 200 episodes each; success in percent; routes"
-        " of the successful episodes; averaging: how many clones `pgcontrol diagnose` judges so. Rows: cloning.jsonl.",
+        "`python experiments/cloning.py`. IQM over seeds (smallest … largest); 200 episodes each; success in percent;"
+        " route entropy of the successful episodes; averaging: the number of clones with this verdict of `pgcontrol"
+        " diagnose`. Rows: cloning.jsonl.",
     ]
     columns = ["head", *COLUMNS, "averaging", "seeds"]
     for task in dict.fromkeys(row["task"] for row in rows()):
@@ -146,11 +147,11 @@ def table() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="clones at a time")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="clones at the same time")
     parser.add_argument("--tasks", nargs="+", default=ROUTES, choices=(*ROUTES, *TRAINED))
     parser.add_argument("--heads", nargs="+", default=list(HEADS), choices=list(HEADS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10_000, help="gradient steps of a clone at most")
+    parser.add_argument("--steps", type=int, default=10_000, help="largest number of gradient steps of a clone")
     given = parser.parse_args()
     done = {(row["task"], row["head"], row["seed"]) for row in rows()}
     every = [(t, h, s) for s in range(given.seeds) for t in given.tasks for h in given.heads]

@@ -1,12 +1,13 @@
-"""Natural runs and their truth: what would each have become, had it been widened on the way?
+"""Did the spread cost a run something? Ordinary runs, with branches that show what a wider policy would have reached.
 
     python experiments/natural.py make [--part 0/1] [--runs runs/natural]
     python experiments/natural.py table
 
-None of the runs is tuned to collapse. Each is branched from four checkpoints, by an oracle that no user could afford:
-four branches widened and four left alone, under the schedule that was left and under a fresh one, scored by the mode
-and by samples. Rows are added to natural.jsonl as they come and are not made again. The logs of the runs, thinned, go
-to natural.logs/. Runs with an even seed are for finding a rule; those with an odd seed are for judging it.
+No run is tuned to collapse. Branches from four checkpoints of each run show the truth, at a cost that no user could
+afford: at each checkpoint four branches are widened and four are unchanged, with the rest of the run's schedule and
+with a fresh one, scored by the mode and by samples. Rows are added to natural.jsonl as they come and are not made
+again. Thinned logs of the runs go to natural.logs/. Runs with an even seed are for finding a rule, the others for
+judging it.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ from pgcontrol.training.train import scored  # noqa: E402
 ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
 FRACTIONS = (0.1, 0.25, 0.5, 0.75)
 ARMS, SEEDS, EPISODES = ("alone", "widened"), 4, 20
-FRESH = 0.2  # length of a branch under a fresh schedule, as a share of the run's budget
+FRESH = 0.2  # length of a branch with a fresh schedule, as a share of the run's budget
 KEPT = ("health/visited_spread_joint", "health/spread_joint", "health/sensitivity", "health/modes", "eval/mean_reward")
-EVERY = 500  # rows at most that are kept of a log, beside those with measurements
+EVERY = 500  # largest number of rows of a log that are kept in addition to those with measurements
 
 
 class Natural(NamedTuple):
@@ -60,7 +61,7 @@ class Natural(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its folder and its rows."""
+        """The name of its folder and in its rows."""
         said = [f"{key.split('.')[-1]}-{value}" for key, value in self.settings.items() if key != "total_steps"]
         return "-".join([self.env.removesuffix("-v5").removesuffix("-v0"), *said, f"s{self.seed}"])
 
@@ -71,7 +72,7 @@ STATE, TANH, BINNED, ORDINAL, OFFSET = (
 )
 WIDE, NARROW = {"head.initial_std": 1.0}, {"head.initial_std": 0.1}
 TWO, FOUR = (200, 201), (200, 201, 202, 203)
-# (task, budget, [(settings beside the recommended ones, seeds)]); {} are the defaults
+# (task, budget, [(settings that differ from the recommended ones, seeds)])
 SET: tuple[tuple[str, int, list[tuple[dict[str, Any], tuple[int, ...]]]], ...] = (
     ("HalfCheetah-v5", 500_000, [({}, FOUR), (NPG, TWO), (TRPO, TWO), (A2C, TWO), (WIDE, TWO), (NARROW, TWO)]),
     ("HalfCheetah-v5", 500_000, [(TANH, TWO), (ORDINAL, TWO), (OFFSET, TWO)]),
@@ -87,7 +88,7 @@ SET: tuple[tuple[str, int, list[tuple[dict[str, Any], tuple[int, ...]]]], ...] =
 
 
 def natural_runs() -> list[Natural]:
-    """The set, in an order whose first part is of every task and of both parities of the seed."""
+    """The runs, in an order that begins with some of every task, with even and odd seeds."""
     rounds: dict[tuple[int, int], list[Natural]] = {}
     of_task: dict[str, int] = {}
     for env, budget, cells in SET:
@@ -100,7 +101,7 @@ def natural_runs() -> list[Natural]:
 
 
 def made(run: Natural, where: Path) -> RunFolder:
-    """The run, trained if it is not there."""
+    """The folder of a run, which is trained if it is missing."""
     folder = where / run.name
     settings = {"env": run.env, "seed": run.seed, **run.settings}
     if RunFolder(folder).manifest().get("status") not in ("finished", "diverged"):
@@ -114,10 +115,10 @@ def made(run: Natural, where: Path) -> RunFolder:
 
 
 def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict[str, Any]]:
-    """A row for each branch of a run that is missing.
+    """A row for each missing branch of a run.
 
-    One learner makes them all, one after the other: what it restores from a checkpoint is all that a branch begins
-    with, and what was compiled stays.
+    One learner makes them all, one after the other, so it compiles only once. A branch begins only with what the
+    learner restores from a checkpoint.
     """
     config, rows = folder.config(), read_rows(folder.metrics_file)
     budget = config.total_steps
@@ -146,7 +147,7 @@ def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict
 
 
 def ended(learner: Learner, env: Any) -> dict[str, Any]:
-    """Train a branch to the end of its budget; its scores, or why it has none."""
+    """Train a branch to the end of its budget. Returns its scores, or why it has none."""
     last: dict[str, float] = {}
     try:
         while learner.steps < learner.config.total_steps:
@@ -164,7 +165,7 @@ def ended(learner: Learner, env: Any) -> dict[str, Any]:
 
 
 def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What a rule may read of a log: measurements whole, returns and KL at most so many, the pull as means between."""
+    """The part of a log that a rule may read: all measurements, some returns and KLs, and means of the pull."""
     every, pulls = -(-len(rows) // EVERY), []
     for i, row in enumerate(rows):
         pulls.append(row["health/pull"])
@@ -178,7 +179,7 @@ def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def make(part: tuple[int, int], where: Path) -> None:
-    """All rows that are missing, of every n-th run."""
+    """Make all missing rows of every n-th run."""
     have = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
     done = {(r["run"], r["at"], r["schedule"], r["arm"], r["branch"]) for r in have if "arm" in r}
     described = {r["run"] for r in have if "arm" not in r}
@@ -203,11 +204,11 @@ def make(part: tuple[int, int], where: Path) -> None:
 
 
 class Cost(NamedTuple):
-    """What widening at one place would have gained, under one schedule, by one score.
+    """The gain of widening at one place, with one schedule, by one score.
 
     Attributes:
-        p: one-sided, that there is no gain (Welch).
-        counts: the gain is more than a tenth of what the return did in the run and its branches.
+        p: one-sided p-value of "no gain" (Welch).
+        counts: whether the gain is more than a tenth of the range of the branches' scores.
     """
 
     at: float
@@ -217,7 +218,7 @@ class Cost(NamedTuple):
 
 
 def costs(branches: list[dict[str, Any]], schedule: str, score: str) -> list[Cost]:
-    """At each of the places whose branches are all there; those that diverged count as the worst."""
+    """The costs at the places that have all branches; a branch that diverged counts as the worst."""
     mine = [row for row in branches if row["schedule"] == schedule]
     scores = [row[score] for row in mine if row[score] is not None]
     if not scores:
@@ -229,7 +230,7 @@ def costs(branches: list[dict[str, Any]], schedule: str, score: str) -> list[Cos
         if min(map(len, arms)) < SEEDS:
             continue
         gain = float(np.mean(arms[1]) - np.mean(arms[0]))
-        p = float(stats.ttest_ind(arms[1], arms[0], equal_var=False, alternative="greater").pvalue)
+        p = float(np.asarray(stats.ttest_ind(arms[1], arms[0], equal_var=False, alternative="greater"))[1])
         found.append(Cost(at, gain, p if np.isfinite(p) else float(gain <= 0), gain > 0.1 * scale))
     return found
 
@@ -244,7 +245,7 @@ def holm(p: list[float]) -> list[float]:
 
 
 def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], float | None]:
-    """By schedule and score: the first place at which the spread cost the run something; None: nowhere."""
+    """By schedule and score: the first place at which the spread cost the run something; None: at no place."""
     found: dict[tuple[str, str], float | None] = {}
     for schedule, score in KINDS:
         places = costs(branches, schedule, score)
@@ -256,7 +257,7 @@ def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], floa
 
 
 KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))
-TRUTH = ("rest", "mode")  # what the run itself lost, scored as policies are deployed; the others are shown
+TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
 
 
 class Rate(NamedTuple):
@@ -273,41 +274,42 @@ class Rate(NamedTuple):
 
 
 def suspected(run: Mapping[str, Any]) -> bool:
-    """What the rule says of a run from its log alone, as the package stands now."""
+    """The verdict of today's rule on a run, from its log alone."""
     rows = [json.loads(line) for line in (LOGS / f"{run['run']}.jsonl").read_text().splitlines()]
     return collapse(rows, run["settings"]["total_steps"], Limits()).word == SUSPECTED
 
 
 def branched(branches: list[dict[str, Any]]) -> bool | None:
-    """What a small budget of branches says: short ones under a fresh schedule, at three places in turn.
+    """The verdict of a few branches: short ones with a fresh schedule, at three places.
 
-    They are others than those that the truth is of. None: some are missing.
+    The truth is measured with other branches. None: some are missing.
     """
     places = [place for place in costs(branches, "fresh", "mode") if place.at in (0.1, 0.25, 0.5)]
     return any(place.counts and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
 
 
 def rates(judged: list[tuple[bool, bool]]) -> str:
-    """Precision and recall of (what was said, what is true), as two cells of a table."""
+    """Precision and recall of (verdict, truth), as two cells of a table."""
     hits = sum(said and true for said, true in judged)
     return f"{Rate(hits, sum(said for said, _ in judged))} | {Rate(hits, sum(true for _, true in judged))}"
 
 
 def table() -> None:
-    """natural.md: what the oracle says of each run, beside the words of its log and of a few branches."""
+    """Write natural.md: the truth about each run, and the verdicts from its log and from a few branches."""
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
     runs = {row["run"]: row for row in rows if "arm" not in row}
     of_run = {name: [r for r in rows if r["run"] == name and "arm" in r] for name in runs}
     truth = {name: cost_something(found) for name, found in of_run.items()}
     lines = [
-        "# Natural runs: did their spread cost them something?",
+        "# Did a narrow spread cost runs something that were not tuned to collapse?",
         "",
-        f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. Four branches",
-        "were widened at a tenth, a quarter, a half and three quarters of the budget, and four left alone. Shown is",
-        "the first place at which widening gains more than a tenth of what the return did, with p < 0.05 (Welch,",
-        "Holm over the four). The truth that rules are judged by is the one of the schedule that was left, by mode.",
+        f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. At a tenth, a",
+        "quarter, a half and three quarters of the budget, four branches were widened and four were unchanged.",
+        "The lower table shows the first place at which widening gains more than a tenth of the range of the",
+        "scores, with p < 0.05 (Welch, corrected for the four places by Holm). Verdicts are judged by the column",
+        "*rest, mode*: branches with the rest of the run's schedule, scored by their mode.",
         "",
-        "| runs | what judges | precision | recall |",
+        "| runs | verdict from | precision | recall |",
         "|---|---|---:|---:|",
     ]
     halves = {"to find a rule (even seeds)": 0, "to judge it (odd seeds)": 1}
@@ -340,10 +342,10 @@ def _add(row: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """What to do."""
+    """Parse the command line and run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["make", "table"])
-    parser.add_argument("--part", default="0/1", help="every n-th run, as 0/2 and 1/2 for two processes")
+    parser.add_argument("--part", default="0/1", help="part of the runs, for example 0/2 and 1/2 for two processes")
     parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
     given = parser.parse_args()
     if given.what == "table":

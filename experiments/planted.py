@@ -1,15 +1,16 @@
-"""Planted cases: runs whose σ was made to collapse, and runs that are well, judged with branches.
+"""Planted cases: runs with a σ that was forced to collapse, and healthy runs, judged with branches.
 
     python experiments/planted.py [--jobs N] [--branches N] [--cases N]
 
-Bar: every planted collapse is found, and no healthy run is called collapsed. A finished case is a line in planted.jsonl
-and is not run again; planted.md is written from the lines there are. The generator is tests/diagnosis/planted.py.
+Every planted collapse should be found, and no healthy run should be judged collapsed. A finished case is a line in
+planted.jsonl and is not run again. planted.md is written from these lines. tests/diagnosis/planted.py makes the runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import sys
 import time
@@ -26,6 +27,7 @@ from pgcontrol.diagnosis.counterfactual import BranchPoint, counterfactual  # no
 from pgcontrol.measures.collapse import collapse, onset  # noqa: E402
 from pgcontrol.measures.curves import spreads  # noqa: E402
 from pgcontrol.measures.verdicts import Limits  # noqa: E402
+from pgcontrol.reporting.queries import names_of  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.log import read_rows  # noqa: E402
 from pgcontrol.sweep.executor import Local  # noqa: E402
@@ -42,14 +44,14 @@ class Case(NamedTuple):
 BANDIT = {"env": "Bandit-v0", "num_envs": 16, "rollout_steps": 32, "total_steps": 30_000, "eval_episodes": 100}
 FORK = {"env": "Fork-v0", "head.initial_std": 0.5, "total_steps": 60_000}
 BANGS = {"head": "binned", "head.bins": 3}
-"""A torque is none, or all there is to either side."""
+"""A torque is zero or the largest in either direction."""
 
 
 def cases() -> list[Case]:
-    """20 sick and 20 healthy, in turns, so that any first part of them is of both, and four of neither.
+    """20 sick and 20 healthy cases in turns, so that the first N cases have both, and four cases that are neither.
 
-    The sick are narrow at the checkpoint before the onset: branches from one that is still wide would be left alone
-    indeed, and find nothing.
+    The sick ones are narrow already at the checkpoint before the onset: branches from a checkpoint that is still wide
+    would not collapse, and would find nothing.
     """
     sick = [
         *(Case("pendulum, σ forced to 0.005", True, {"seed": s}, forced(0.005)) for s in range(6)),
@@ -80,7 +82,7 @@ def cases() -> list[Case]:
             for s in range(4)
         ),
     ]
-    # of the branches left alone some come back and some do not: what the word should be is not known beforehand
+    # some of the unchanged branches recover and some do not, so the right verdict is not known beforehand
     open_ = [
         Case("pendulum, bins sharpened and let go", None, {"seed": s, "head": "binned"}, forced(0.0005))
         for s in range(4)
@@ -95,12 +97,14 @@ def judged(case: Case, where: Path, branches: int, jobs: int, console: Console) 
     if RunFolder(folder).manifest().get("status") != "finished":
         plant(folder, case.settings, case.plan)
     run = RunFolder.open(folder)
-    rows, budget, limits = read_rows(run.metrics_file), run.config().total_steps, Limits()
+    rows, config, limits = read_rows(run.metrics_file), run.config(), Limits()
+    budget, joints = config.total_steps, names_of(config.env)
     found = onset(*spreads(rows), budget, limits)
-    proof, verdict = None, collapse(rows, budget, limits)
-    for seeds in (branches, 2 * branches) if found else ():  # more of them where the first could not tell
-        proof = counterfactual(run, BranchPoint(found.step), seeds, Local(jobs), console)  # pyright: ignore[reportArgumentType]
-        verdict = collapse(rows, budget, limits, [proof.gain])
+    proof, verdict = None, collapse(rows, budget, limits, joints=joints)
+    places = [BranchPoint(found.step)] if found else []
+    for place, seeds in itertools.product(places, (branches, 2 * branches)):  # more branches if a few do not decide it
+        proof = counterfactual(run, place, seeds, Local(jobs), console)  # pyright: ignore[reportArgumentType]
+        verdict = collapse(rows, budget, limits, [proof.gain], joints)
         if verdict.word != "suspected":
             break
     return {
@@ -122,10 +126,11 @@ def write(rows: list[dict[str, Any]]) -> None:
     sick, healthy, open_ = ([r for r in rows if r["sick"] is s] for s in (True, False, None))
     hits, false = (sum(r["word"] == "collapsed" for r in group) for group in (sick, healthy))
     text = [
-        "# Are planted collapses found, and healthy runs left in peace?",
+        "# Does the diagnosis find planted collapses, without false alarms?",
         "",
-        f"`python experiments/planted.py`: {hits} of {len(sick)} planted collapses found,"
-        f" {false} of {len(healthy)} healthy runs called collapsed; {len(open_)} of which neither is known beforehand.",
+        f"**{hits} of {len(sick)} planted collapses are found, and {false} of {len(healthy)} healthy runs are judged"
+        f" collapsed.** The right verdict on {len(open_)} more runs is not known beforehand. Made by `python"
+        " experiments/planted.py`.",
         "",
         "| planted | case | seed | without branches | verdict | why |",
         "|---|---|---:|---|---|---|",

@@ -1,11 +1,11 @@
-"""How precisely do tokens say an action, bit for bit, beside uniform bins? The figure is precision.svg.
+"""How precise are the actions of tokens, compared with uniform bins of equal bits? The figure is precision.svg.
 
     .venv/bin/python experiments/precision.py --run runs/heads/HalfCheetah-v5-gaussian-s0 [--seeds 3]
 
-Plays a trained policy, by its samples and by its mode, fits every tokenizer to the first four fifths of the time and
-measures on the last fifth: root mean square of (decoded − action), in half-ranges of the joints. A seed is a set of
-start states, of samples, and of the fit; the interval is Student's over seeds. Bits per action: L·log2(K)/H for all
-but FAST, whose length varies: there, the tokens used and one to end, times log2 K, over H.
+Plays a trained policy, by its samples and by its mode. Every tokenizer is fitted to the first four fifths of the steps.
+Its error is measured on the last fifth: the root mean square of (decoded − action), in half-ranges of the joints. A
+seed determines the start states, the samples and the fit; the interval is Student's over seeds. Bits per action are
+L·log2(K)/H. The number of FAST's tokens L varies: there, it is the used tokens plus one end token.
 """
 
 from __future__ import annotations
@@ -21,31 +21,35 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor
+from scipy.fft import dct
 
 from pgcontrol.charts.chart import Entry, hue, sheet
 from pgcontrol.charts.lines import Axes, Line, lines
-from pgcontrol.data.actions import Actions, of_run
+from pgcontrol.data.actions import ENVS, Actions, of_run
 from pgcontrol.data.tokenize import error, split
+from pgcontrol.runs.load import load_with_meta, make_env
 from pgcontrol.tokenizers import files
 
 HERE = Path(__file__).parent
 READING = """## What it says
 
-(Of the run of 2026-11-22.) **RVQ beats uniform bins at equal bits everywhere**, at 12 bits by 2 times on sampled
-actions (0.085 against 0.168) and 4 times on the mode's (0.041 against 0.170), at 24 bits on sampled actions only just;
-it reaches with 6 bits what bins need 12 for, or on the mode 17. The joints move together, and
-a vocabulary of whole actions knows that; bins pay for each joint alone.
-On sampled actions the gain shrinks with the bits: what is left there is the policy's own noise, independent in every
-joint and step, which no vocabulary compresses. The further levels then gain what bins gain for the same bits.
+This describes the run of 2026-11-22.
 
-**FAST beats bins only where bits are few** (mode, 12.4 bits: 0.129 against 0.160) **and loses above some 15 bits**, on
-sampled actions above 10. Why: this policy's torques are no smooth signal. They jump by 0.9 half-ranges from one step
-to the next (20 Hz), a quarter of them lies at a bound, and the lower half of their frequencies holds 0.7 of their
-energy (white noise: 0.5). A cosine transform has little to compact there, and it spreads a value at the bound, which a
-bin says exactly, over all coefficients. The control bears this out: on the same actions averaged over a second FAST
-needs 2.5 bits for an error (0.12) for which bins need 15. FAST is for smooth motions (arXiv 2501.09747 has 50 Hz robot
-arms), RVQ for these. The smoothed signal is small beside its range, which favours every learned vocabulary.
+**RVQ is more precise than uniform bins at equal bits everywhere.** At 12 bits its error is half that of bins on sampled
+actions (0.085 against 0.168) and a quarter on the mode's (0.041 against 0.170); at 24 bits on sampled actions it is
+only slightly smaller. With 6 bits RVQ is as precise as bins with 12 bits, or with 17 on the mode's actions. The joints
+move together, and a vocabulary of whole actions uses that, while bins spend bits on each joint separately. On sampled
+actions the advantage shrinks with more bits: the rest is the policy's noise, which is independent in every joint and
+step and cannot be compressed.
+
+**FAST is more precise than bins only with few bits** (mode, 12.4 bits: 0.129 against 0.160). Above about 15 bits it is
+less precise, on sampled actions above 10. This policy's torques are not smooth: they change by 0.9 half-ranges from
+one step to the next (20 Hz), a quarter of them is at a bound, and the lower half of their frequencies has 0.7 of their
+energy (white noise: 0.5). So a cosine transform has little to compress, and it spreads a value at the bound, which a
+bin represents exactly, over all coefficients. A control supports this: for the same actions averaged over a second,
+FAST needs 2.5 bits for an error (0.12) for which bins need 15. FAST is for smooth motions (arXiv 2501.09747: robot arms
+at 50 Hz), RVQ for motions like these. The smoothed signal is small compared with its range, which favours every learned
+vocabulary.
 """
 STEPS = 16_000
 CHUNK = 8
@@ -62,7 +66,7 @@ FAMILIES: dict[str, list[tuple[str, int, dict[str, Any]]]] = {
     ],
 }
 COLUMNS = ("bits", "error", "low", "high")
-"""Of a point, as a chart draws it."""
+"""Columns of a point, in the order in which a chart takes them."""
 
 
 def measure(actions: Actions, kind: str, horizon: int, settings: dict[str, Any], seed: int) -> tuple[float, float]:
@@ -71,12 +75,35 @@ def measure(actions: Actions, kind: str, horizon: int, settings: dict[str, Any],
     tokenizer: Any = files.make(kind, horizon, actions.unit.shape[-1], settings)
     tokenizer.fit(fit, seed)
     held_out = held_out[::horizon]  # windows overlap; these hardly do
-    bits = tokenizer.bits if kind != "fast" else tokenizer.used_bits(tokenizer.encode(held_out))
-    return bits, error(tokenizer, held_out)
+    length = float(tokenizer.length)
+    if kind == "fast":  # token 0 is padding
+        places = torch.arange(1, tokenizer.length + 1)
+        used = ((tokenizer.encode(held_out) != 0) * places).amax(1)
+        length = float((used + 1).clamp_max(tokenizer.length).float().mean())
+    return length * math.log2(tokenizer.codes) / horizon, error(tokenizer, held_out)
+
+
+@torch.no_grad()
+def by_mode(run: Path, seed: int) -> Actions:
+    """`STEPS` actions of a run's mode; see `of_run`, which plays samples. The head must choose one action at a time."""
+    policy, meta = load_with_meta(run)
+    env = make_env(meta["policy"]["env"], ENVS, seed)
+    obs, unit, ends = env.reset(), [], []
+    for _ in range(STEPS // ENVS):
+        action = policy.act(obs, None)[0][:, 0]
+        step = env.step(action)
+        over = step.terminated | step.truncated
+        unit.append(policy.head.to_unit(action))
+        ends.append(over)
+        obs = step.obs.clone()
+        if over.any():
+            obs[over] = env.reset(over)
+    env.close()
+    return Actions(torch.stack(unit), torch.stack(ends), meta["policy"]["env"])
 
 
 def smooth(actions: Actions) -> Actions:
-    """The same actions averaged over a sliding second (20 steps): a signal with little in its high frequencies."""
+    """The same actions averaged over a sliding second (20 steps): a signal with little energy in high frequencies."""
     width = 20
     kernel = torch.ones(1, 1, width) / width
     T, N, A = actions.unit.shape
@@ -86,10 +113,11 @@ def smooth(actions: Actions) -> Actions:
 
 
 def facts(actions: Actions) -> dict[str, float]:
-    """What decides how well a signal compresses."""
+    """The properties that determine how well a signal can be compressed."""
     unit = actions.unit
     chunks, _ = split(actions, CHUNK)
-    spectrum = torch.as_tensor(np.square(_dct(chunks - unit.mean((0, 1)))))
+    centred = (chunks - unit.mean((0, 1))).double().numpy()
+    spectrum = np.asarray(dct(centred, axis=1, norm="ortho")) ** 2
     low = spectrum[:, : CHUNK // 2].sum() / spectrum.sum()
     return {
         "deviation": float(unit.std()),
@@ -97,12 +125,6 @@ def facts(actions: Actions) -> dict[str, float]:
         "step_to_step": float((unit[1:] - unit[:-1]).square().mean().sqrt()),
         "energy_in_lower_half_of_frequencies": float(low),
     }
-
-
-def _dct(chunks: Tensor) -> np.ndarray:
-    from scipy.fft import dct
-
-    return dct(chunks.double().numpy(), axis=1, norm="ortho")
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -114,17 +136,17 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def at_bits(points: list[dict], bits: float) -> float | None:
-    """Error of a family at a number of bits, by interpolating log error; None outside what was measured."""
-    xs = sorted((p["bits"], math.log(p["error"])) for p in points)
-    if not xs[0][0] <= bits <= xs[-1][0]:
+    """Error of a family at a number of bits, by interpolating log error; None outside the measured range."""
+    known, errors = np.array(sorted((p["bits"], p["error"]) for p in points)).T
+    if not known[0] <= bits <= known[-1]:
         return None
-    return float(math.exp(np.interp(bits, *zip(*xs, strict=True))))
+    return float(np.exp(np.interp(bits, known, np.log(errors))))
 
 
-def beside_bins(point: dict, bins: list[dict]) -> str:
-    """Error of uniform bins at the same bits, in words for the table."""
+def of_bins(point: dict, bins: list[dict]) -> str:
+    """Error of uniform bins at the same bits, as text for the table."""
     if point["bits"] < bins[0]["bits"]:
-        return "fewer than 3 bins take"
+        return "fewer bits than 3 bins need"
     there = at_bits(bins, point["bits"])
     return "" if there is None else f"{there:.4f}"
 
@@ -145,10 +167,10 @@ def table(result: dict) -> str:
         bins = part["families"]["uniform bins"]
         for family, points in part["families"].items():
             for p in points:
-                beside = "" if points is bins else beside_bins(p, bins)
+                theirs = "" if points is bins else of_bins(p, bins)
                 setting = ", ".join(f"{k} {v:g}" for k, v in p["settings"].items())
                 error = f"{p['error']:.4f} | {p['low']:.4f} … {p['high']:.4f}"
-                lines.append(f"| {family} | {setting} | {p['bits']:.2f} | {error} | {beside} |")
+                lines.append(f"| {family} | {setting} | {p['bits']:.2f} | {error} | {theirs} |")
         lines.append("")
     return "\n".join([*lines, READING])
 
@@ -159,11 +181,11 @@ def picture(result: dict) -> str:
     for name, part in result["signals"].items():
         drawn = []
         for entry in entries:
-            columns = [np.array([point[key] for point in part["families"][entry.name]]) for key in COLUMNS]
-            drawn.append(Line(entry.name, entry.colour, *columns, look="both"))
+            x, y, low, high = (np.array([p[key] for p in part["families"][entry.name]]) for key in COLUMNS)
+            drawn.append(Line(entry.name, entry.colour, x, y, low, high, look="both"))
         axes = Axes("bits per action", f"{name}: RMS error, half-ranges", True, (5e-3, 0.7), ends_x=(0, 45))
         charts.append(lines(name, drawn, axes))
-    return sheet("What a tokenizer loses of a trained HalfCheetah-v5 policy's actions", [charts], entries)
+    return sheet("Errors of tokenizers on the actions of a trained HalfCheetah-v5 policy", [charts], entries)
 
 
 def main() -> None:
@@ -175,8 +197,8 @@ def main() -> None:
     seeds = list(range(arguments.seeds))
     sources = {
         "sampled actions": lambda s: of_run(arguments.run, STEPS, s),
-        "mode actions": lambda s: of_run(arguments.run, STEPS, s, deterministic=True),
-        "mode actions, smoothed (a control)": lambda s: smooth(of_run(arguments.run, STEPS, s, deterministic=True)),
+        "mode actions": lambda s: by_mode(arguments.run, s),
+        "mode actions, smoothed (a control)": lambda s: smooth(by_mode(arguments.run, s)),
     }
     signals = {}
     for name, source in sources.items():

@@ -1,5 +1,6 @@
 """Numbers, counts and settings as text."""
 
+import math
 import re
 from typing import Any
 
@@ -11,6 +12,29 @@ CONTROLS = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-
 def short(number: float) -> str:
     """Thousands with separators, smaller numbers with three digits."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
+def probability(p: float) -> str:
+    """Two decimals: few runs do not settle more."""
+    return f"{round(p, 2):g}"
+
+
+def difference(ahead: float, score: float) -> str:
+    """A difference with the last digit that `short` shows of the scores."""
+    return _to_digit(ahead, score, 3)
+
+
+def with_error(number: float, half: float) -> str:
+    """46 ± 3.1: two digits of the error, and the number to the same digit."""
+    return f"{_to_digit(number, half, 2)} ± {_to_digit(half, half, 2)}"
+
+
+def _to_digit(number: float, of: float, digits: int) -> str:
+    """A number to the last digit that another has if it is written with so many, but never to tens or more."""
+    if not of or not math.isfinite(of):
+        return short(number)
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(of))))
+    return f"{round(number, decimals) + 0.0:,.{decimals}f}"  # 0.0 makes -0 a 0
 
 
 def count(n: int, thing: str) -> str:

@@ -30,7 +30,7 @@ APART = """() => {
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Chromium of this machine, without a window."""
+    """An installed Chromium, without a window."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     found = next((f for name in ("chromium", "chromium-browser", "google-chrome") if (f := shutil.which(name))), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""What processes that tests start have in common."""
+"""Helpers for processes that tests start."""
 
 import functools
 import signal

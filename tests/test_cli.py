@@ -88,7 +88,7 @@ def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_video_that_exists_is_left_alone(capsys, tmp_path):
+def test_a_video_that_exists_is_unchanged(capsys, tmp_path):
     out = tmp_path / "clip.mp4"
     out.write_text("mine")
     code, _, error = run(capsys, "video", "nowhere", "--out", str(out))

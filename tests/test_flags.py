@@ -1,4 +1,4 @@
-"""Flags are fields of a dataclass of options: how words are read, and what help tells."""
+"""Flags are fields of a dataclass of options: parsing, and the text of the help."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -94,7 +94,7 @@ def test_what_is_missing_or_unknown_is_named(name):
         function(*range(20))
     assert f"\n    {needed[0]}: " in function.__doc__
     assert inspect.signature(function).return_annotation is not None
-    if name != "diagnose" and name != "tokenize":  # others have settings beside their own, and name them when they run
+    if name != "diagnose" and name != "tokenize":  # others have further settings, which they check when they run
         with pytest.raises(InputError, match=rf"unknown setting '{needed[0]}s?x'; did you mean '{needed[0]}'\?"):
             function(**dict.fromkeys(needed, "1"), **{f"{needed[0]}x": 1})
 
@@ -116,9 +116,9 @@ def test_evaluate_says_what_the_command_says(trained, capsys):
 def test_diagnose_gives_verdicts_and_facts(trained, capsys):
     found = pgcontrol.diagnose(trained.path, share=0.5)
     assert capsys.readouterr() == ("", "")
-    told = json.loads((trained.path / "diagnosis.json").read_text())
-    assert (found.verdict, len(found.verdicts)) == (told["verdict"], len(told["verdicts"]))
-    assert found.facts["routes"]["success"] == told["routes"]["success"]
+    written = json.loads((trained.path / "diagnosis.json").read_text())
+    assert (found.verdict, len(found.verdicts)) == (written["verdict"], len(written["verdicts"]))
+    assert found.facts["routes"]["success"] == written["routes"]["success"]
     assert found.proofs == []
     with pytest.raises(InputError, match=r"unknown setting 'branchs'; did you mean 'branches'"):
         pgcontrol.diagnose(trained.path, branchs=3)

@@ -46,7 +46,7 @@ FLOORS = [
     "text",
     "pgcontrol_envs",
 ]
-"""From the top down. A folder, or a file beside the folders, may import those below it, lazily or not."""
+"""From the top down. A folder or file may import those below it, also lazily."""
 DOTTED = re.compile(r"pgcontrol(_envs)?(\.\w+)+(:\w+)?")
 
 

@@ -1,4 +1,4 @@
-"""Running moments: what a batch may do to them, and that units do not matter."""
+"""Running moments: the largest effect of a batch, and independence of units."""
 
 import math
 import re
@@ -63,7 +63,7 @@ def test_a_lasting_change_of_scale_passes_in_a_few_batches():
 
 
 def test_what_varies_rarely_counts_as_it_is():
-    """A contact that one sample in two thousand sees is no outlier: nothing else is known of its scale."""
+    """A contact in one of two thousand samples is no outlier, because nothing else is known about its scale."""
     normaliser, batch = Normaliser(1), torch.zeros(T * N, 1, dtype=torch.float64)
     batch[9] = 3.0
     assert not normaliser.update(batch).any()

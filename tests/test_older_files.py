@@ -1,4 +1,4 @@
-"""What earlier revisions wrote still loads: runs, clones, datasets, tokenizers, sweeps (`fixtures/`)."""
+"""Files of earlier revisions still load: runs, clones, datasets, tokenizers, sweeps (`fixtures/`)."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ EXPECTED = [(f, name) for f in FIXTURES for name in json.loads((f / "expected.js
 
 
 def command(*words: object) -> int:
-    """What a user would type; its exit code."""
+    """Runs a command as a user would type it; returns its exit code."""
     with pytest.raises(SystemExit) as end:
         main([str(w) for w in words])
     return int(end.value.code or 0)
@@ -39,7 +39,7 @@ def test_policies_act_as_they_did(fixture, name):
 
 
 @pytest.mark.parametrize("name", ["run", "tuned"])
-def test_a_run_goes_on(old, name):
+def test_a_run_continues(old, name):
     before = pgcontrol.load(old / name).theta.clone()
     steps = json.loads((old / name / "manifest.json").read_text())["steps"]
     assert command("resume", old / name, "--total-steps", 2 * steps, "--quiet") == 0
@@ -60,8 +60,8 @@ def test_a_tokenizer_is_learned_with(old):
     assert end == 0
 
 
-def test_a_sweep_is_reported_and_its_scores_are_said_to_be_older(old, capsys):
-    """The runs are the same that are asked for, and were scored otherwise: so they are not done."""
+def test_a_sweep_is_reported_and_its_scores_are_reported_as_older(old, capsys):
+    """The runs are those of the sweep, but were scored in another way, so they count as missing."""
     sweep = old / "sweep" / "sweep.yaml"
     rows = (old / "sweep" / "sweep.jsonl").read_text()
     assert command("report", sweep) == 0

@@ -1,4 +1,4 @@
-"""The site as readers get it: built strictly, so no link is dead, and with all that the package lets one use."""
+"""The documentation: built strictly, so no link is dead, and complete with respect to the package."""
 
 import dataclasses
 import importlib
@@ -38,7 +38,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def flags() -> set[str]:
-    """Every flag and setting there is, with underscores; of tasks only the beginning."""
+    """Every flag and setting, with underscores; of tasks' settings only the prefix."""
     modules = (
         importlib.import_module(f"pgcontrol.commands.{one.name}") for one in pkgutil.iter_modules(commands.__path__)
     )
@@ -88,7 +88,7 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 @pytest.mark.slow
 def test_links_in_the_text_lead_somewhere(site):
-    """Those that MkDocs does not follow, too: of HTML in Markdown, and to files that are no pages."""
+    """Also links that MkDocs does not check: HTML in Markdown, and links to files that are no pages."""
     for page in (page for page in site.rglob("*.html") if page.name != "404.html"):  # which is for servers
         for target in re.findall(r'(?:src|href)="([^"#?:]+)["#?]', page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(site)}: {target}"

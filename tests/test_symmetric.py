@@ -35,7 +35,7 @@ def test_a_trained_policy_is_symmetric(name):
     assert torch.allclose(policy.distribution(theta, seen), policy.params(seen), atol=1e-6)
 
 
-def test_who_cannot_be_symmetric_says_so():
+def test_a_head_that_cannot_be_symmetric_reports_it():
     with pytest.raises(InputError, match="head 'token' does not define `mirror`; these heads do: beta, binned, "):
         Learner(configure(SMALL | {"head": "token"}))
     with pytest.raises(InputError, match=r"symmetric = True: Hopper-v5 does not define a mirror image"):

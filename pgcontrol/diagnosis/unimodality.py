@@ -25,7 +25,7 @@ from pgcontrol.play.episodes import Episodes
 from pgcontrol.play.evaluate import demonstrator_agent, episodes, policy_agent
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_env
-from pgcontrol.text import short
+from pgcontrol.text import with_error
 
 EPISODES = 200
 # decisions that are examined, branches per candidate at each, and draws of actions at each
@@ -214,7 +214,7 @@ def averaging(decision: Decision) -> Verdict:
 
 
 def _by(name: str, gain: Interval) -> str:
-    return f"{name!r} by {short(gain.estimate)} ± {short(gain.high - gain.estimate)}"
+    return f"{name!r} by {with_error(gain.estimate, gain.high - gain.estimate)}"
 
 
 def _between(point: np.ndarray, one: np.ndarray, other: np.ndarray) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from pgcontrol.text import short
+from pgcontrol.text import short, with_error
 
 
 def template(package: str, name: str, **filters: Callable[[Any], str]) -> Template:
@@ -14,9 +14,9 @@ def template(package: str, name: str, **filters: Callable[[Any], str]) -> Templa
     Args:
         package: dotted name.
         name: name of the file.
-        filters: filters in addition to Jinja's own and `short`.
+        filters: filters in addition to Jinja's own, `short` and `with_error`.
     """
     env = Environment(loader=PackageLoader(package, "."), autoescape=".html" in name, undefined=StrictUndefined)
     env.trim_blocks = env.lstrip_blocks = True
-    env.filters |= {"short": short} | filters
+    env.filters |= {"short": short, "with_error": with_error} | filters
     return env.get_template(name)

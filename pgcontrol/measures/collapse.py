@@ -7,7 +7,7 @@ import numpy as np
 
 from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, counts, smooth, spreads
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Limits, Verdict
-from pgcontrol.text import short
+from pgcontrol.text import probability, with_error
 
 # Widened branches that still rise are extrapolated by this many tenths of their length: training returns are means
 # over 100 episodes, and lag behind the policy by about that much
@@ -152,8 +152,9 @@ def _proved_at(gain: Gain, limits: Limits) -> tuple[str, str]:
     """Collapsed: a significant cost that is large enough. Sharp: no large cost is possible."""
     least = limits.rising * gain.scale
     low, high = gain.gain - gain.half, gain.gain + gain.half
-    better = f"P(better) {gain.better[0]:.2f} ({gain.better[1]:.2f} … {gain.better[2]:.2f})"
-    measured = f"{short(gain.gain)} ± {short(gain.half)} ({better}, {gain.seeds} branches each)"
+    p, least_p, most_p = map(probability, gain.better)
+    higher = f"a widened branch ends higher than an unchanged one with probability {p}, {least_p} … {most_p}"
+    measured = f"{with_error(gain.gain, gain.half)} ({higher}; {gain.seeds} branches each)"
     where = f"widened at step {gain.step:,}"
     if low > 0 and gain.gain > least and gain.better[1] > 0.5:
         return COLLAPSED, f"{where} it ends higher: cost {measured}"

@@ -231,7 +231,7 @@ def spread_of_joints(queries: Queries, env: str) -> Iterator[Figure]:
         drawn += [Line(name, "joint", grid, c, arm=False) for name, c in zip(names, joints, strict=True)]
         limit, n = Limits().share, Seeds(len(rows), len(queries.of(env, arm))).words()
         marks = [
-            (at.step, limit, f"seed {row.seed}: narrow from step {at.step:,}, joints {at.joints}")
+            (at.step, limit, f"seed {row.seed}: narrow from step {at.step:,}: {listed([names[j] for j in at.joints])}")
             for row in rows
             if (at := queries.sharp(row))
         ]

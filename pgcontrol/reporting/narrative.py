@@ -12,7 +12,7 @@ from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.run_state import failure
-from pgcontrol.text import count, short
+from pgcontrol.text import count, difference, probability, short
 
 FEW = 3  # with fewer seeds, an interval is only the range of the runs
 NARROW = "the narrowest joint stays narrow"  # for runs without a verdict
@@ -32,17 +32,18 @@ class Paragraph(NamedTuple):
 
 
 def answer(queries: Queries) -> list[Paragraph]:
-    """Paragraphs on all tasks, on each task, on routes if a task has them, on problems, and on missing runs."""
+    """Paragraphs on all tasks, on each task, on its routes and problems if it has any, and on missing runs."""
     ranked = {env: standings(queries, env) for env in queries.envs()}
     found = [_overall(queries, ranked)] if len(ranked) > 1 else []
     found += [_on(queries, env, arms) for env, arms in ranked.items()]
     found += [_ways(queries, env) for env in queries.envs()]
-    found += [_trouble(queries), Paragraph("", " ".join(_missing(queries)))]
+    found += [_trouble(queries, env) for env in queries.envs()]
+    found.append(Paragraph("", " ".join(_missing(queries))))
     return [p for p in found if p.rest or p.lead]
 
 
 def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
-    """Which arms differ significantly from the baseline, and which arm has the highest score on which task."""
+    """Whether an arm is better than the baseline, and which arm has the highest score on which task."""
     ranked = {env: found for env, found in every.items() if len(found) > 1}
     best: dict[str, list[str]] = {}
     for env, found in ranked.items():
@@ -50,22 +51,31 @@ def _overall(queries: Queries, every: dict[str, list[Standing]]) -> Paragraph:
         best.setdefault(listed([s.arm for s in first]) + " (equal)" * (len(first) > 1), []).append(env)
     led = [f"{arms} on {listed(envs)}" for arms, envs in sorted(best.items(), key=lambda b: -len(b[1]))]
     hint = " (one seed only)" if all(len(s.scores) == 1 for found in ranked.values() for s in found) else ""
-    base, claims = queries.sweep.baseline, list[str]()
+    found = [*_verdict(queries, ranked, [*best]), f"Highest score{hint}: {'; '.join(led)}." if led else ""]
+    found += [_together(queries), _against_references(queries, every)]
+    lead, *more = [*filter(None, found), ""]
+    return Paragraph(lead, " ".join(more).rstrip())
+
+
+def _verdict(queries: Queries, ranked: dict[str, list[Standing]], best: list[str]) -> Iterator[str]:
+    """The answer to "which is best?" first, then the significant differences from the baseline."""
+    base = queries.sweep.baseline
+    compared = [s for found in ranked.values() for s in found if s.ahead]
+    if compared and not any(s.settled > 0 for s in compared):
+        arms = {s.arm for s in compared}
+        who = "No arm is" if len(arms) > 1 else f"{listed([*arms])} is not"
+        yield f"{who} significantly better than the baseline {base} on any task."
+    elif best:
+        who = "No arm has" if len(best) > 1 else f"{best[0]} {'have' if best[0].endswith(')') else 'has'}"
+        yield f"{who} the highest score on every task."
     for side, words in ((1, "better"), (-1, "worse")):
         where: dict[tuple[str, ...], list[str]] = {}
         for arm in queries.arms():
             if envs := tuple(env for env in ranked for s in ranked[env] if s.arm == arm and s.settled == side):
                 where.setdefault(envs, []).append(arm)
-        if where:
-            arms = "; ".join(f"{listed(arms)} on {listed(envs)}" for envs, arms in where.items())
-            claims.append(f"Significantly {words} than the baseline {base}: {arms}.")
-        elif side == 1 and any(s.ahead for arms in ranked.values() for s in arms):
-            claims.append(f"No arm is significantly {words} than the baseline {base} on any task.")
-    if not claims and len(best) > 1:
-        claims.append("No arm has the highest score on every task.")
-    highest = f"Highest score{hint}: {'; '.join(led)}." if led else ""
-    lead, *more = [*claims, highest]
-    return Paragraph(lead, " ".join(filter(None, [*more, _together(queries), _against_references(queries, every)])))
+        for envs, arms in where.items():
+            are = "is" if len(arms) == 1 else "are"
+            yield f"On {listed(envs)}, {listed(arms)} {are} significantly {words} than the baseline {base}."
 
 
 def _first(ranked: list[Standing]) -> list[Standing]:
@@ -96,7 +106,8 @@ def _on(queries: Queries, env: str, ranked: list[Standing]) -> Paragraph:
     found = []
     if base and base is not best and best.ahead and best.better:
         share = best.ahead.estimate / base.score.estimate if base.score.estimate > 0 else 0.0
-        more = short(best.ahead.estimate) + (f" ({percent(share)})" if share >= 0.005 else "")
+        more = _off(best, base)
+        more += f" ({percent(share)})" if share >= 0.005 else ""
         surely = _sure(best, best.better, base)
         found.append(f"That is {more} more than the baseline {base.arm}'s {_score(base)}; {surely}.")
     found += [*_others(best, base, ranked), *_gap(queries, env, ranked), *_references(queries, env, best)]
@@ -117,9 +128,9 @@ def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
     if better.won == better.pairs:
         beats = f"every run of it beats every run of {base.arm} ({better.pairs} of {better.pairs} pairs)"
     else:
-        estimate, low, high = map(short, better.interval)
-        pairs = f"{better.won:g} of {better.pairs} pairs"
-        beats = f"a run of it beats a run of {base.arm} in {pairs} (P(better) = {estimate}, {low} … {high})"
+        estimate, low, high = map(probability, better.interval)
+        share = f"{better.won:g} of {better.pairs} pairs (a share of {estimate}, {percent(LEVEL)} {low} to {high})"
+        beats = f"a run of it beats a run of {base.arm} in {share}"
     if standing.settled:
         return f"{beats}, which is significant"
     if better.won == better.pairs:
@@ -127,12 +138,19 @@ def _sure(standing: Standing, better: Improvement, base: Standing) -> str:
     return f"{beats}, which is not significant"
 
 
+def _off(standing: Standing, base: Standing | None) -> str:
+    """How far an arm is from the baseline, as precise as the larger of the two scores."""
+    if standing.ahead is None or base is None:
+        return ""
+    return difference(abs(standing.ahead.estimate), max(abs(s.score.estimate) for s in (standing, base)))
+
+
 def _others(best: Standing, base: Standing | None, ranked: list[Standing]) -> Iterator[str]:
     other = [s for s in ranked if s is not best and s is not base and s.score != best.score]
     rest = [s for s in other if s.ahead]
     below = "it" if base is best else "the baseline"
     for side, words in ((1, "Also significantly above the baseline"), (-1, f"Significantly below {below}")):
-        if group := [f"{s.arm} (by {short(abs(s.ahead.estimate))})" for s in rest if s.ahead and s.settled == side]:
+        if group := [f"{s.arm} (by {_off(s, base)})" for s in rest if s.settled == side]:
             yield f"{words}: {listed(group)}."
     unsettled = [s for s in rest if s.settled == 0 and s.seeds >= FEW]
     for side, words in ((1, "above"), (0, "below")):
@@ -214,7 +232,7 @@ def _together(queries: Queries) -> str:
         if better.clearly:
             clear.append(f"{arm} {better}, significantly {'better' if better.clearly > 0 else 'worse'}")
         else:
-            rest.append(f"{arm} (P = {short(better.interval.estimate)})")
+            rest.append(f"{arm} (P = {probability(better.interval.estimate)})")
     if not tasks:
         return ""
     groups = [*clear, *([f"not significantly different from the baseline: {listed(rest)}"] if rest else [])]
@@ -223,19 +241,24 @@ def _together(queries: Queries) -> str:
     return f"{about} Its mean over {over} tasks: {'; '.join(groups)}."
 
 
-def _trouble(queries: Queries) -> Paragraph:
-    """The problems of each task and the arms that have them, the serious ones first."""
-    found = []
-    for env in queries.envs():
-        happened: dict[str, list[str]] = {}
-        for arm in queries.arms(env):
-            rows = queries.of(env, arm)
-            for word, those in _words(queries, rows).items():
-                often = f"{len(those)} of {count(len(rows), 'run')}"
-                happened.setdefault(word, []).append(f"{arm} in {often}{_when(queries, word, those)}")
-        for word in sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0)):
-            found.append(f"On {env}, {word}: {listed(happened[word])}.")
-    return Paragraph("Problems and possible problems." if found else "", " ".join(found))
+def _trouble(queries: Queries, env: str) -> Paragraph:
+    """The problems on a task and the arms that have them, the serious ones first."""
+    happened: dict[str, list[str]] = {}
+    for arm in queries.arms(env):
+        rows = queries.of(env, arm)
+        for word, those in _words(queries, rows).items():
+            often = f"{len(those)} of {count(len(rows), 'run')}"
+            happened.setdefault(word, []).append(f"{arm} in {often}{_when(queries, word, those)}")
+    words = sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0))
+    found = [f"{word.capitalize()}{_than(queries, env, word)}: {listed(happened[word])}." for word in words]
+    which = "Possible problems" if set(words) <= set(MILD) else "Problems"
+    return Paragraph(f"{which} on {env}." if found else "", " ".join(found))
+
+
+def _than(queries: Queries, env: str, word: str) -> str:
+    """What other runs of the task reached, for runs that are stuck."""
+    reach = queries.reach(env) if word == STUCK else None
+    return f", while {reach.whose} reached {short(reach.value)}" if reach else ""
 
 
 def _words(queries: Queries, rows: list[Row]) -> dict[str, list[Row]]:
@@ -252,9 +275,8 @@ def _when(queries: Queries, word: str, rows: list[Row]) -> str:
     if word == "diverged":
         return f" (last {listed([f'step {row.steps:,}' for row in rows])})"
     if word == STUCK:
-        reach = queries.reach(rows[0].env)
         ends = listed([short(row.training) for row in rows if row.training is not None])
-        return f" (at {ends}, where {reach.whose} reached {short(reach.value)})" if reach else ""
+        return f" (at {ends})" if ends else ""
     found = [at for row in rows if (at := queries.sharp(row))] if word in MILD else []
     if not found:
         return ""

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from pgcontrol_envs import make
+from pgcontrol_envs.tasks import built_in
 
 from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.charts.chart import hue
@@ -15,6 +17,7 @@ from pgcontrol.measures.curves import RETURN, height
 from pgcontrol.measures.returns import Reach, standstill
 from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
+from pgcontrol.play.density import joint_names
 from pgcontrol.sweep import trials
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
@@ -47,6 +50,18 @@ class Goal(NamedTuple):
 
     value: float
     why: str
+
+
+@functools.cache
+def names_of(env: str) -> tuple[str, ...]:
+    """The names of a built-in task's joints; empty for other tasks, because a report needs no plug-in."""
+    if env not in built_in():
+        return ()
+    made = make(env, 1, threads=1)
+    try:
+        return joint_names(made)
+    finally:
+        made.close()
 
 
 def steps(row: Row) -> np.ndarray:
@@ -222,9 +237,13 @@ class Queries:
         return (np.array(kept.steps, float), np.array(kept.joints, float).T) if kept else None
 
     def joints(self, env: str, count: int) -> list[str]:
-        """Names of a task's first joints, from the row with most names, because older rows numbered some joints."""
+        """Names of a task's first joints: a built-in task's own, or else those of the row with most names.
+
+        Older rows numbered some joints, and rows have no names of joints beyond their maps.
+        """
         kept = [row.maps.joints for row in self.on(env) if row.maps and row.maps.joints]
-        named = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
+        rows = min(kept, key=lambda names: sum(name.startswith("joint ") for name in names), default=[])
+        named = names_of(env) or rows
         return [*named[:count], *(f"joint {j}" for j in range(len(named), count))]
 
     def sharp(self, row: Row) -> Onset | None:

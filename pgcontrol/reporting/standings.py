@@ -9,7 +9,7 @@ import numpy as np
 from pgcontrol.measures import statistics
 from pgcontrol.measures.statistics import LEVEL, Interval, Pair
 from pgcontrol.reporting.queries import Queries
-from pgcontrol.text import short
+from pgcontrol.text import probability
 
 
 class Improvement(NamedTuple):
@@ -46,8 +46,9 @@ class Improvement(NamedTuple):
     def __str__(self) -> str:
         """The estimate with its interval or, without a meaningful one, with the number of pairs won."""
         if None in self.bounds:
-            return f"{short(self.interval.estimate)} ({self.won:g} of {self.pairs} pairs)"
-        return str(self.interval)
+            return f"{probability(self.interval.estimate)} ({self.won:g} of {self.pairs} pairs)"
+        estimate, low, high = map(probability, self.interval)
+        return f"{estimate} ({low} … {high})"
 
 
 def improvement(pairs: Sequence[Pair]) -> Improvement:

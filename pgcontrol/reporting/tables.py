@@ -147,7 +147,7 @@ def _markdown(queries: Queries) -> str:
         goals.setdefault(goal.why, []).append(f"{short(goal.value)} on {env}")
         for arm in queries.arms(env):
             found = queries.reaches(env, arm, goal.value)
-            medians = [short(median) if np.isfinite(median) else "–" for median in found.medians]
+            medians = [short(float(f"{median:.3g}")) if np.isfinite(median) else "–" for median in found.medians]
             reached.append((env, arm, *medians, f"{found.reached} of {len(found.steps)}"))
     text = template("pgcontrol.reporting", "tables.md.jinja", cell=_escaped).render(
         queries=queries,

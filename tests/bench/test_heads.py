@@ -1,4 +1,4 @@
-"""The bench of heads: one row a head, compared turn by turn with the first."""
+"""The bench of heads: one row per head, each compared with the first in turns."""
 
 import json
 

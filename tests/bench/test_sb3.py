@@ -1,4 +1,4 @@
-"""Stable-Baselines3 on our worlds beside its own: rows, ratios, what is refused."""
+"""Stable-Baselines3 on our environments and on its own: rows, ratios, invalid input."""
 
 import json
 

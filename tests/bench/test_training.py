@@ -1,4 +1,4 @@
-"""The training bench: every row measured, shares that add up, JSON that says the same as the table."""
+"""The training bench: every row is measured, shares add up to 1, and the JSON agrees with the table."""
 
 import json
 import tempfile
@@ -26,7 +26,7 @@ def test_rows(tmp_path, monkeypatch, capsys):
 
 
 def test_the_peer_leaves_nothing_behind(tmp_path, monkeypatch):
-    """Stable-Baselines3's own logger makes a folder in the temporary one for every model."""
+    """Stable-Baselines3's logger makes a temporary folder for every model."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     settings = {"env": "Reacher-v5", "num_envs": 2, "rollout_steps": 32, "algorithm.minibatch": 32}
     threads = torch.get_num_threads()

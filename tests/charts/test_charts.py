@@ -1,4 +1,4 @@
-"""Axes that can be read, and files that are whole."""
+"""Readable axes, and complete files."""
 
 import itertools
 from xml.etree import ElementTree

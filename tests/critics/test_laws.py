@@ -1,4 +1,4 @@
-"""Laws that every critic in the catalogue keeps. A new critic's file is tested by being there."""
+"""Laws of all critics in the catalogue. A new critic's file is tested automatically."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Minari datasets: any with Box spaces is read, and what does not fit is refused by name."""
+"""Minari datasets: any with Box spaces can be read; an error names whatever does not fit."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ PENDULUM: dict[str, Any] = {"obs": Box(-8, 8, (3,), np.float32), "action": Box(-
 
 
 def foreign(folder, episodes=(4, 3), obs=OBS, action=ACTION, env: str | None = "Pendulum-v1", scale=1.0):
-    """A dataset as others write them: observations of any shape, actions in bounds of their own."""
+    """A dataset like those of others: observations of any shape, actions with other bounds."""
     spec = gymnasium.spec(env) if env else None
     folder.mkdir(parents=True)
     storage = MinariStorage.new(folder, observation_space=obs, action_space=action, env_spec=spec)
@@ -54,7 +54,7 @@ def test_any_boxes_are_read_flat(tmp_path):
     assert not episodes[0].truncated
 
 
-def test_our_task_stands_for_gymnasiums_of_the_same_name(tmp_path):
+def test_our_task_replaces_gymnasiums_of_the_same_name(tmp_path):
     assert Dataset(foreign(tmp_path / "d", env="HalfCheetah-v5")).env == "HalfCheetah-v5"
     assert Dataset(foreign(tmp_path / "e", env=None)).env is None
 
@@ -141,7 +141,7 @@ def test_a_folder_may_be_named_from_where_one_stands(tmp_path, monkeypatch):
     assert len(list(Dataset("d").episodes())) == 2
 
 
-def test_actions_beyond_the_bounds_are_clipped_and_counted_where_one_says_so(tmp_path):
+def test_actions_beyond_the_bounds_are_clipped_and_counted_on_request(tmp_path):
     folder, out = foreign(tmp_path / "d", scale=5.0), tmp_path
     raw = np.concatenate([np.asarray(one.actions) for one in minari.MinariDataset(folder).iterate_episodes()])
     many = int((np.clip(raw, ACTION.low, ACTION.high) != raw).any(1).sum())

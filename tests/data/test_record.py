@@ -35,7 +35,7 @@ def test_a_demonstrators_routes_are_balanced_and_minari_reads_them(tmp_path):
 
 
 def test_episodes_replay_to_the_same_observations(tmp_path):
-    """From the seed that an episode names, by its actions."""
+    """Replays an episode from its recorded seed and actions."""
     record("Fork-v0", tmp_path / "d", 3, seed=5)
     metadata = list(minari.MinariDataset(tmp_path / "d").storage.get_episode_metadata(range(3)))
     for episode, meta in zip(Dataset(tmp_path / "d").episodes(), metadata, strict=True):
@@ -71,7 +71,7 @@ def test_a_longer_dataset_begins_with_the_shorter_one_also_when_it_grew(tmp_path
     assert not equal(Dataset(tmp_path / "whole"), Dataset(tmp_path / "other"))
 
 
-def test_a_signal_leaves_whole_waves_and_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_signal_leaves_whole_waves_and_the_same_command_continues(tmp_path, monkeypatch, capsys):
     calls, before = iter(range(1000)), signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(Interrupt, "__bool__", lambda self: next(calls) > 25)  # Fork takes 16 steps: in the second wave
     code, said, _ = run(capsys, "record", "Fork-v0", "--out", str(tmp_path / "d"), "--episodes", "40")

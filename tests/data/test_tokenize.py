@@ -1,4 +1,4 @@
-"""`pgcontrol tokenize`: a folder from a run or a dataset, one line for what is wrong, and training on it."""
+"""`pgcontrol tokenize`: a folder from a run or a dataset, one-line errors, and training with it."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_a_run_becomes_a_folder(capsys, tmp_path):
 
 
 def test_actions_of_a_run_are_its_policys(tmp_path):
-    """Sampled ones follow the seed; chunks come out step by step."""
+    """Sampled actions follow the seed; chunks are returned step by step."""
     trained = pgcontrol.train(
         small(run_dir=str(tmp_path / "run"), total_steps=256, head="token", **{"head.horizon": 4, "head.codes": 16})
     )

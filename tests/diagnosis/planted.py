@@ -1,4 +1,4 @@
-"""Runs and policies whose sickness is known, because it was put there."""
+"""Runs and policies with a known, planted defect."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CLONED = {
 
 @functools.cache
 def demonstrations(env_id: str, episodes: int = 1024, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Observations [M, O] and actions [M, A] of the scripted demonstrator, all routes alike."""
+    """Observations [M, O] and actions [M, A] of the scripted demonstrator, all routes equally often."""
     env = make_env(env_id, episodes, seed)
     obs, teacher = env.reset(seed=seed), Demonstrator(env, seed)
     going, seen, done = torch.ones(episodes, dtype=torch.bool), [], []
@@ -66,7 +66,7 @@ def demonstrations(env_id: str, episodes: int = 1024, seed: int = 0) -> tuple[Te
 
 
 def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
-    """A policy fitted to demonstrations of all routes by maximum likelihood: what its head can say of them."""
+    """A policy that was fitted to demonstrations of all routes by maximum likelihood."""
     obs, action = demonstrations(env_id)
     env = make_env(env_id, 1, 0)
     policy = make_policy(policy_of(env, head, CLONED[head]), seed)
@@ -85,7 +85,7 @@ def clone(env_id: str, head: str, seed: int = 0, steps: int = 1000) -> Policy:
 
 
 def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]:
-    """What such a policy is made of."""
+    """The spec of such a policy."""
     sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
     return sizes | {
         "env": env.env_id,
@@ -96,12 +96,12 @@ def policy_of(env: VecEnv, head: str, options: dict[str, Any]) -> dict[str, Any]
 
 
 class Planted(Learner):
-    """A training whose policy is made as wide as a plan says, after each update."""
+    """A training that sets the policy's width according to a plan after each update."""
 
     plan: Plan
 
     def update(self) -> dict[str, float]:
-        """As any, and then the plan."""
+        """A normal update, then the plan."""
         row = super().update()
         if (std := self.plan(self.steps / self.config.total_steps)) is not None:
             self.widen(std)
@@ -120,15 +120,15 @@ def plant(folder: Path, settings: Mapping[str, Any], plan: Plan) -> Path:
 
 
 def left_alone(progress: float) -> float | None:
-    """No plan."""
+    """A plan that changes nothing."""
     return None
 
 
 def forced(std: float, begin: float = 0.04, end: float = 0.3) -> Plan:
-    """Narrow from early on, before anything is learned, and let go at `end`."""
+    """Narrow early, before anything is learned, and free again at `end`."""
     return lambda progress: std if begin <= progress < end else None
 
 
 def solved(std: float, begin: float = 0.7) -> Plan:
-    """Narrow once the task is learned, and kept so."""
+    """Narrow once the task is learned, until the end."""
     return lambda progress: std if progress >= begin else None

@@ -1,4 +1,4 @@
-"""Whole diagnoses: averaging of clones, branches of a planted collapse, and what lies in the run folder afterwards."""
+"""Complete diagnoses: averaging of clones, branches of a planted collapse, and the files in the run folder."""
 
 import io
 import json
@@ -81,7 +81,7 @@ def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     assert width["widened"] == pytest.approx(found.width, rel=0.01)
     before = (run.path / "branches").stat().st_mtime_ns
     again = counterfactual.counterfactual(run, onset, 2, Local(2), Terminal(quiet=True))
-    assert again == found  # nothing ran anew
+    assert again == found  # nothing ran again
     assert (run.path / "branches").stat().st_mtime_ns == before
     assert counterfactual.finished(run, onset) == found  # nor is the proof forgotten
     other = BranchPoint(2048)
@@ -106,13 +106,13 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
         main(["diagnose", str(path), "--branches", "2"])
     assert ended.value.code == 0
     assert "collapsed (from step" in capsys.readouterr().out
-    told = json.loads((path / "diagnosis.json").read_text())
-    assert told["verdict"].startswith("collapsed")
-    assert told["verdicts"][0]["joints"] == ["slide"]
-    assert told["counterfactuals"][0]["gain"]["gain"] == 90
-    assert told["counterfactuals"][0]["scores"]["alone"] == [1, None]  # JSON has no word for it
-    assert len(told["state"]["obs"]) == 4
-    assert told["modes"][0]["low"] <= told["modes"][0]["mass"] <= told["modes"][0]["high"]
+    written = json.loads((path / "diagnosis.json").read_text())
+    assert written["verdict"].startswith("collapsed")
+    assert written["verdicts"][0]["joints"] == ["slide"]
+    assert written["counterfactuals"][0]["gain"]["gain"] == 90
+    assert written["counterfactuals"][0]["scores"]["alone"] == [1, None]  # JSON has no word for it
+    assert len(written["state"]["obs"]) == 4
+    assert written["modes"][0]["low"] <= written["modes"][0]["mass"] <= written["modes"][0]["high"]
     assert "![curves]" in (path / "diagnosis.md").read_text()
     assert all((path / name).stat().st_size > 1000 for name in (diagnose.CURVES, diagnose.SCENE))
     manifest = RunFolder(path).manifest()
@@ -132,7 +132,7 @@ def test_route_entropy_is_of_several_routes(env, there, tmp_path):
 
 
 def test_a_chunk_is_played_to_its_end_as_an_evaluation_plays_it(tmp_path):
-    """The state that is pictured is one in which an episode of the policy's mode makes a choice."""
+    """The picture shows a state in which an episode of the policy's mode makes a choice."""
     chunks = {"head": "token", "head.tokenizer": "bins", "head.codes": 5, "head.horizon": 3}
     run = pgcontrol.train(small(env="Hopper-v5", run_dir=str(tmp_path / "run"), total_steps=512, **chunks))
     diagnose.diagnose(run.path)
@@ -163,7 +163,7 @@ def test_bad_input_is_one_line(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_asking_for_what_cannot_be_told_is_one_line(tmp_path, capsys):
+def test_a_request_that_cannot_be_answered_is_one_line(tmp_path, capsys):
     path = str(plant(tmp_path / "run", TINY, left_alone))
     for words, message in ((["--branches", "1"], "too few for an interval"), (["--against", path], "has no routes")):
         with pytest.raises(SystemExit) as ended:
@@ -189,7 +189,7 @@ def test_a_policy_that_turns_early_is_judged_at_the_start(monkeypatch):
     ],
 )
 def test_branches_judge_a_run_without_an_onset(gains, asked, places, word, tmp_path, monkeypatch):
-    """At three places in turn, each a quarter of the budget long, until one decides; or where it was asked for."""
+    """At three places in turn, each a quarter of the budget long, until one decides; or at the requested place."""
     tried = []
 
     def branched(run, place, seeds, executor, console, of):
@@ -214,7 +214,7 @@ def test_branches_cannot_begin_behind_the_budget(tmp_path):
 
 
 def test_a_run_is_compared_with_its_siblings(tmp_path):
-    """Two seeds that learn, and one that is made to stand still: it is stuck, and the line has the number."""
+    """Two seeds that learn, and one that is held back: it is stuck, and the line has the number."""
     settings = {"total_steps": 16_384, "algorithm.epochs": 4, "rollout_steps": 32, "checkpoint_every": 8192}
     for seed in (1, 2):
         plant(tmp_path / str(seed), settings | {"seed": seed}, left_alone)

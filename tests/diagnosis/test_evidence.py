@@ -1,4 +1,4 @@
-"""The pictures: what is drawn where it says, what is in nobody's way, and what can be read."""
+"""The pictures: curves at the right values, no overlaps, and readable labels."""
 
 import re
 from typing import Any
@@ -61,14 +61,14 @@ def words(chart: Element, look: str = "tick") -> list[str]:
     return [str(element.text) for element in of_class(chart, look)]
 
 
-def value(told: str) -> float:
-    """The number that a label says."""
-    plain = told.replace("−", "-")
+def value(shown: str) -> float:
+    """The number in a label."""
+    plain = shown.replace("−", "-")
     return float(plain[:-1]) * UNITS[plain[-1]] if plain[-1] in UNITS else float(plain)
 
 
 def labels(chart: Element, axis: str) -> list[tuple[float, float]]:
-    """Where the labels of an axis stand, and what they say."""
+    """Positions and texts of the labels of an axis."""
     anchor, number = {"x": ("middle", "x"), "y": ("end", "y")}[axis], re.compile(r"[-−]?[\d.]+(e−\d+|[kM])?")
     found = [t for t in of_class(chart, "tick") if t.get("text-anchor") == anchor[0] and number.fullmatch(str(t.text))]
     return [(float(str(t.get(anchor[1]))) - (4 if axis == "y" else 0), value(str(t.text))) for t in found]
@@ -91,7 +91,7 @@ def points(element: Element) -> list[tuple[float, float]]:
 
 
 def groups(chart: Element, colour: str) -> list[Element]:
-    """What is drawn of the curves and points of a colour, its key aside."""
+    """The curves and points of a colour, without its key."""
     return [g for g in chart.findall(f"{SVG}g") if g.get("data-arm") is not None and colour in str(g.get("class"))]
 
 
@@ -142,7 +142,7 @@ def test_pushes_in_a_plane_are_those_of_the_disc_and_of_a_cup():
         assert (push(task, task.model.qpos0, SIZE) is not None) == issubclass(kind, Puck | BallInCupCatch), name
 
 
-def test_pushes_are_drawn_at_the_disc_and_other_actions_beside_the_picture():
+def test_pushes_are_drawn_at_the_disc_and_other_actions_next_to_the_picture():
     draws = np.array([[0.5, -0.5]] * 3 + [[-1.0, 1.0]])
     marks = [Mark(PLAYED, np.array([0.2, 0.9]), 3.0), Mark(MEAN, np.array([0.1, -0.1]))]
     shown = fork(-0.8, 0.0)
@@ -237,9 +237,9 @@ def test_flat_curves_have_plain_ticks(flat):
     assert len(charts) == 6
     for chart in charts:
         for axis in "xy":
-            told = [number for _, number in labels(chart, axis)]
-            assert len(told) >= 2
-            assert len(set(told)) == len(told)
+            shown = [number for _, number in labels(chart, axis)]
+            assert len(shown) >= 2
+            assert len(set(shown)) == len(shown)
 
 
 @pytest.mark.parametrize("joints", [1, 3, 17])
@@ -263,7 +263,7 @@ def test_cost_of_a_step_is_seen_against_the_spread():
     measured = rows[::3]
 
     def dots(chart: Element) -> list[tuple[float, float]]:
-        """Without that of the key."""
+        """Without the one in the key."""
         return [
             (float(str(c.get("cx"))), float(str(c.get("cy")))) for g in groups(chart, "c0") for c in of_class(g, "run")
         ]

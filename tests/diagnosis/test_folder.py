@@ -1,4 +1,4 @@
-"""A run folder is examined: whole it is well, and each damage has a line of its own."""
+"""Examines a run folder: an intact one has no complaints, and each damage has its own line."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from pgcontrol.runs.folder import RunFolder
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory) -> Path:
-    """A short run, with all that a run leaves."""
+    """A short run with all files of a run."""
     path = tmp_path_factory.mktemp("whole") / "run"
     small = {"num_envs": 4, "rollout_steps": 32, "algorithm.minibatch": 64, "algorithm.epochs": 1, "compile": "off"}
     quiet = {"video": False, "eval_every": 0, "threads": 1, "checkpoint_every": 128, "total_steps": 256}

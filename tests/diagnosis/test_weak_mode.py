@@ -1,4 +1,4 @@
-"""Why samples beat a mode: causes that are known because they were made, and a policy played in every way."""
+"""Why samples beat a mode: planted causes, and a policy played in every way."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_the_way_that_wins_it_back_is_the_cause(found, word, why):
 
 
 def test_the_mode_of_a_policy_that_averages_needs_its_noise():
-    """Two ways around a wall, averaged by a Gaussian: the mode runs into it, some samples come past."""
+    """Two ways around a wall, averaged by a Gaussian: the mode hits the wall, some samples pass it."""
     found = play(clone("Fork-v0", "gaussian"), "Fork-v0", seed=0, count=40)
     assert set(found.returns) == {MODE, SAMPLES, MEAN}
     assert all(returns.shape == (40,) for returns in found.returns.values())

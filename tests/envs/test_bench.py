@@ -1,4 +1,4 @@
-"""The measurement of env speed measures what it says."""
+"""The measurement of the speed of environments."""
 
 import json
 

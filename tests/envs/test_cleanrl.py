@@ -1,4 +1,4 @@
-"""CleanRL's loop for continuous actions, as its ppo_continuous_action.py has it, on our worlds: nothing is adapted."""
+"""CleanRL's loop for continuous actions (ppo_continuous_action.py) on our environments, without changes."""
 
 import gymnasium as gym
 import numpy as np

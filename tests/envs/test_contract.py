@@ -1,4 +1,4 @@
-"""A task that breaks its contract is refused by the name of its method, before anything is made of it."""
+"""A task that breaks its contract is an error that names the method, before anything is made."""
 
 import types
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ def with_terms(**more: Any):
 
 
 def rewarding(change):
-    """Another reward than Hopper's."""
+    """A reward that differs from Hopper's."""
     return lambda self, *args: (change(Hopper.reward(self, *args)[0]), Hopper.reward(self, *args)[1])
 
 
@@ -99,7 +99,7 @@ class Counted(Hopper):
         super().bind(physics)
 
 
-def test_it_is_asked_once_a_class_of_an_instance_of_its_own():
+def test_the_contract_is_checked_once_per_class():
     for num_envs in (5, 6):
         TaskVecEnv(Counted, num_envs)
     assert Counted.made == [contract.N, 5, 6]

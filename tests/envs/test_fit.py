@@ -1,4 +1,4 @@
-"""A quadruped from somebody else's MJCF: other names and order, no sensors, no ground, actuators of its own."""
+"""A quadruped from a third-party MJCF: other names and order, no sensors, no ground, other actuators."""
 
 import numpy as np
 import pytest
@@ -173,7 +173,7 @@ def test_what_is_missing_is_one_line(more, old, new, says, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_class_that_says_too_little_is_one_line():
+def test_an_incomplete_class_is_one_line():
     class Bare(Legged):
         id = "Bare-v0"
         height = 0.3

@@ -1,4 +1,4 @@
-"""What a task says of its robot: any robot can, and what it cannot say is one line."""
+"""The interface of a task's robot: any robot can have one; a problem is one line."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -120,7 +120,7 @@ def test_what_json_cannot_hold_is_one_line():
 
 
 def test_the_model_of_a_file_needs_no_other_file(tmp_path):
-    """What is only seen is left out where it has a mesh; masses that it has are kept."""
+    """Visual geoms with a mesh are left out; their masses are kept."""
     (tmp_path / "arm.xml").write_text(ARM.format(actuators=MOTORS, limit=""))
     text = type(
         "Filed", (Arm,), {"xml": str(tmp_path / "arm.xml"), "mjcf": Task.mjcf, "make_model": Task.make_model}

@@ -34,7 +34,7 @@ def middle(env):
     return ((env.action_low + env.action_high) / 2).expand(env.num_envs, -1)
 
 
-def test_it_stands_where_it_is_told_to():
+def test_it_stands_at_its_targets():
     still = configured(Go1, PLAIN | {"standing": 1.0})
     env = TaskVecEnv(still, 8, seed=0, threads=1)
     env.reset()
@@ -102,7 +102,7 @@ def test_bodies_differ_within_their_ranges_and_can_be_alike():
 
 
 def test_a_mirrored_robot_sees_and_does_the_mirror_image():
-    """But for the trunk's centre of mass, 2 mm to the left."""
+    """Except the trunk's centre of mass, 2 mm to the left."""
     env = TaskVecEnv(configured(Go1, PLAIN | {"standing": 1.0}), 2, seed=0, threads=1)
     env.reset()
     task, mirror, physics = legged(env), legged(env).mirror(), env.physics

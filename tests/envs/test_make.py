@@ -1,4 +1,4 @@
-"""Names of envs, and Gymnasium's own envs as VecEnvs."""
+"""Names of environments, and Gymnasium's environments as VecEnvs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The look of Go1 in films, from a copy of the menagerie that has a tiny mesh and another order of legs."""
+"""The look of Go1 in videos, from a copy of the menagerie with a tiny mesh and another order of legs."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -23,7 +23,7 @@ TETRAHEDRON = "v 0 0 0\nv .1 0 0\nv 0 .1 0\nv 0 0 .1\nf 1 3 2\nf 1 2 4\nf 1 4 3\
 
 
 def leg(name: str, x: float, y: float) -> str:
-    """Hip, thigh and calf where Unitree's are."""
+    """Hip, thigh and calf at Unitree's positions."""
     joint = '<joint name="{}_{}_joint" axis="{}"/><geom type="mesh" mesh="part"/>'
     hip, thigh, calf = (joint.format(name, part, axis) for part, axis in
                         (("hip", "1 0 0"), ("thigh", "0 1 0"), ("calf", "0 1 0")))  # fmt: skip

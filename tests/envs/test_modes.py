@@ -1,4 +1,4 @@
-"""Facts about the tasks with modes and with precision: what is blocked, what is equal, how many routes there are."""
+"""The tasks with modes and with precision: blocked ways, symmetries, numbers of routes."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_touching_and_passing():
     # a box of half-sides 1 and ½; the third disc is 0.3·√2 from the corner, the last 0.25 and 0.2 beyond it
     np.testing.assert_array_equal(touches(place, np.zeros(2), np.array([1.0, 0.5]), 0.33), [True, False, False, True])
     last, place = np.array([[0.0, 0.0], [0.0, 0.0]]), np.array([[4.0, 0.0], [0.0, 0.0]])
-    # on the way from 0 to 4: 1 beside its middle, and 5 past its end (3-4-5); standing still, the distances themselves
+    # distance from the way from 0 to 4: 1 at its middle, 5 past its end (3-4-5); without motion, plain distances
     away = passing(last, place, np.array([[2.0, 1.0], [7.0, -4.0]]))
     np.testing.assert_allclose(away, [[1, 5], [5**0.5, 65**0.5]], rtol=1e-12)
 
@@ -100,7 +100,7 @@ def test_fork_straight_on_is_blocked():
 
 @pytest.mark.parametrize(("push", "passes"), [(0.0, False), (0.49, False), (1.0, True)])
 def test_fork_at_the_line_half_a_push_is_too_little(push, passes):
-    """One step of it is not to be made up for by a demonstrator that pushes with all its might from then on."""
+    """After one such step, a demonstrator with full force cannot recover."""
     env, task = start("Fork-v0", 200)
     demonstrator = Demonstrator(env, seed=0)
     seen = np.zeros(200, int)
@@ -121,7 +121,7 @@ def test_fork_at_the_line_half_a_push_is_too_little(push, passes):
 
 
 def mirrored(env_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Random pushes in half of the envs, and in the other half the same start and pushes mirrored at the x axis."""
+    """Random pushes in half of the envs; in the other half the same start and pushes, mirrored at the x axis."""
     env, task = start(env_id, 128)
     mirror = np.array([1, -1])
     task.place[64:], task.velocity[64:] = mirror * task.place[:64], mirror * task.velocity[:64]
@@ -179,12 +179,12 @@ def test_avoiding_has_24_routes_each_named_by_its_gaps():
     env, task = start("Avoiding-v0", 24 * 4)
     assert len(task.routes) == len(set(task.routes)) == 24
     seen = {row: np.full(env.num_envs, np.nan) for row in (-1.6, 0.0, 1.6)}
-    told = np.arange(env.num_envs) % 24
+    chosen = np.arange(env.num_envs) % 24
 
     def act():
         for x, crossing in seen.items():
             crossing[task.x < x] = task.y[task.x < x]
-        return task.demonstrate(told, np.zeros((env.num_envs, 2)))
+        return task.demonstrate(chosen, np.zeros((env.num_envs, 2)))
 
     _, _, route = finish(env, act)
     assert set(route) == set(range(24))
@@ -227,7 +227,7 @@ def test_avoiding_an_obstacle_is_not_jumped():
 # Bandit
 
 
-def test_bandit_has_two_peaks_where_it_says():
+def test_bandit_has_two_peaks_at_the_stated_places():
     """Heights, places and widths, located on a fine grid of torques for three contexts."""
     torque = np.linspace(-1, 1, 2001)
     for turn in (-0.2, 0.0, 0.2):
@@ -264,7 +264,7 @@ def test_bandit_is_one_step():
 
 
 def needle(bins: int | None, num_envs: int = 64) -> tuple[float, float]:
-    """Share of the later steps within the tolerance and of success, for the demonstrator rounded to so many torques."""
+    """Share of later steps within the tolerance, and success, of the demonstrator rounded to `count` torques."""
     env, task = start("Needle-v0", num_envs)
     grid = None if bins is None else np.linspace(-1, 1, bins)
     within = []

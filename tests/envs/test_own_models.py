@@ -1,4 +1,4 @@
-"""Models that differ between simulations, noise within steps, and what only a critic sees."""
+"""Models that differ between simulations, noise within steps, and observations for the critic only."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -55,7 +55,7 @@ class Varied(HalfCheetah):
 
 
 class Built(Hopper):
-    """A hopper whose model is made in code."""
+    """A hopper with a model made in code."""
 
     id = "Built-v0"
 
@@ -72,7 +72,7 @@ def test_laws_hold(law, cls):
 
 
 def test_each_simulation_has_the_model_that_was_written():
-    """As a loop over MjData whose models have these masses and frictions."""
+    """Equal to a loop over MjData with models of these masses and frictions."""
     model = load_model("hopper.xml")
     physics = CpuPhysics(model, 3, 1)
     mass, friction = physics.expand("body_mass"), physics.expand("geom_friction")
@@ -139,7 +139,7 @@ def test_noise_does_not_depend_on_how_many_there_are(threads):
     assert torch.equal(a[4:], b)
 
 
-def test_noise_is_as_it_says():
+def test_noise_has_the_stated_distribution():
     """Uniform and normal to within four standard errors; no two names, steps, envs or places go together."""
     noise, seen = Noise(500, 0), []
     for _ in range(60):
@@ -195,7 +195,7 @@ def test_privileged_numbers_that_change_in_number_are_refused():
 
 @pytest.mark.parametrize("cls", [Varied, Go1], ids=["varied", "go1"])
 def test_a_step_is_made_again_from_the_state_before_it(cls):
-    """In an environment alone, never reset: models, constants, noise and the last action belong to the state."""
+    """In a single environment that was never reset: models, constants, noise and the last action are state."""
     env = TaskVecEnv(cls, 3, seed=1, threads=1)
     env.reset()
     middle, half = (env.action_high + env.action_low) / 2, (env.action_high - env.action_low) / 2

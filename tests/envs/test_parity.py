@@ -1,4 +1,4 @@
-"""The Gymnasium face walks the trajectories of Gymnasium's own SyncVectorEnv of the v5 envs."""
+"""Our Gymnasium environments have the trajectories of Gymnasium's own SyncVectorEnv of the v5 envs."""
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
@@ -37,7 +37,7 @@ NARROWER = {
 
 
 def other_value(task: str, name: str, folder: Path) -> Any:
-    """Something that a keyword argument of Gymnasium's env does not have by default."""
+    """A value that differs from the default of a keyword argument of Gymnasium's env."""
     default = inspect.signature(type(gymnasium.make(task).unwrapped).__init__).parameters[name].default
     if name == "xml_file":
         spec = mujoco.MjSpec.from_file(str(GYMNASIUM_ASSETS / default))
@@ -86,7 +86,7 @@ def walk_together(task: str, steps: int, dtype: type = np.float32, mode: str = "
 
 
 def compare_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Ours are theirs, but for what they tell beside the reward."""
+    """Our environments equal theirs, except for additional reward terms in `info`."""
     wanted = {name for name in theirs if any(word in name for word in ("reward", "penalty", "final"))}
     assert set(ours) == wanted
     for name, value in ours.items():
@@ -164,7 +164,7 @@ def test_actions_of_any_number_type(dtype):
 
 
 @pytest.mark.filterwarnings("ignore:MuJoCo in env 1:UserWarning")
-def test_a_simulation_that_breaks_down_goes_on_as_gymnasiums_does():
+def test_a_simulation_that_breaks_down_continues_as_gymnasiums_does():
     ours: Any = gymnasium.make_vec("pgcontrol/HalfCheetah-v5", num_envs=3, max_episode_steps=20)
     theirs: Any = gymnasium.make_vec("HalfCheetah-v5", num_envs=3, vectorization_mode="sync", max_episode_steps=20)
     for env in (ours, theirs):

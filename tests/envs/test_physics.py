@@ -1,4 +1,4 @@
-"""Physics on the CPU: exactness against a loop of mj_step, views, and what MuJoCo has to say."""
+"""Physics on the CPU: equal to a loop of mj_step, views, and MuJoCo's warnings."""
 
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -125,7 +125,7 @@ def test_instability_is_reported_once_with_the_envs_it_hit(capfd):
 
 @pytest.mark.parametrize("write", ["", "qvel", "qpos", "xfrc_applied", "geom_pos", "body_mass"])
 def test_a_persistent_batch_walks_as_another(write):
-    """Whatever is written between steps: what the last step computed is used only where it still holds."""
+    """Values that the last step computed are used only if nothing that they depend on was written since."""
     model, walks = pgcontrol_envs.catalog()["dm:humanoid-walk"]().model, []
     for persistent in (False, True):
         physics = CpuPhysics(model, 3, 1, ("sensordata", "xpos"), persistent=persistent)

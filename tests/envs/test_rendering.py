@@ -1,4 +1,4 @@
-"""Pictures through the Gymnasium face."""
+"""Rendering through Gymnasium."""
 
 import os
 import subprocess

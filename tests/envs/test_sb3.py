@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO on our worlds: through its own make_vec_env, and batched."""
+"""Stable-Baselines3's PPO on our environments: through its own make_vec_env, and batched."""
 
 import warnings
 from typing import Any

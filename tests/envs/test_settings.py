@@ -1,4 +1,4 @@
-"""What can be set of a task, by its name."""
+"""Settings of a task, by name."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ TASKS = pgcontrol_envs.catalog()
 
 
 def settings(name: str) -> dict[str, Any]:
-    """What a task has of what can be set, by the settings' names."""
+    """A task's settings, by name."""
     return {key: getattr(TASKS[name], own) for key, own in keywords(TASKS[name]).items()}
 
 
 def other(value: Any) -> Any:
-    """Another one of its kind, near it."""
+    """Another value of the same type, close to it."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, tuple):

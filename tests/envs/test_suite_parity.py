@@ -1,4 +1,4 @@
-"""The suite's tasks and dm_control's own walk the same trajectories."""
+"""The suite's tasks and dm_control's own have the same trajectories."""
 
 import numpy as np
 import pgcontrol_envs
@@ -12,7 +12,7 @@ SEED = 3
 
 
 def walk(env_id: str, steps: int, episodes: int) -> None:
-    """Walk two of ours and one of dm_control's for each, with equal seeds and actions, and compare all of the way."""
+    """Step two of ours and one of dm_control's for each, with equal seeds and actions, and compare every step."""
     task = pgcontrol_envs.catalog()[env_id]
     derived = tuple(dict.fromkeys((*task.derived, "sensordata")))  # read by the test, if not by the task
     ours = TaskVecEnv(type("Read", (task,), {"derived": derived, "__module__": task.__module__}), 2, SEED, threads=1)
@@ -48,7 +48,7 @@ def test_it_walks_as_in_dm_control(env_id: str):
 
 @pytest.mark.parametrize("env_id", ["dm:manipulator-bring_ball", "dm:swimmer-swimmer6", "dm:humanoid-run"])
 def test_starts_that_are_drawn_in_several_ways(env_id: str):
-    """Rare ones among them: a ball in the hand or at the target, a target that is near, a posture drawn again."""
+    """Includes rare ones: a ball in the hand or at the target, a near target, a posture that is drawn again."""
     walk(env_id, 1, 60)
 
 

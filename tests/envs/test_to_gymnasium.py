@@ -1,4 +1,4 @@
-"""The Gymnasium face as Gymnasium's users meet it."""
+"""The Gymnasium environments as users of Gymnasium use them."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from pgcontrol_envs.to_gymnasium import gymnasium_id
 
 
 def make_vec(**arguments: Any) -> Any:
-    """Two Hoppers, if nothing else is said."""
+    """Two Hoppers by default."""
     usual: dict[str, Any] = {"num_envs": 2}
     return gymnasium.make_vec("pgcontrol/Hopper-v5", **usual | arguments)
 
@@ -44,13 +44,13 @@ print(env.reset(seed=0)[0].shape)
 
 
 def test_datasets_of_before_still_find_their_task():
-    """Minari makes an environment anew from the entry point that a dataset carries."""
+    """Minari makes an environment again from the entry point that a dataset stores."""
     said = json.loads((FIXTURES / "2026_11" / "dataset" / "metadata.json").read_text())["env_spec"]
     assert gymnasium.make(EnvSpec.from_json(said)).reset(seed=0)[0].shape == (4,)
 
 
 def test_vector_env_contract(task):
-    """What Gymnasium's own tests ask of its vector envs: spaces, types, metadata, determinism."""
+    """The checks of Gymnasium's own tests of vector envs: spaces, types, metadata, determinism."""
     env: Any = gymnasium.make_vec(gymnasium_id(task), num_envs=3)
     assert issubclass(type(env), VectorEnv)
     assert env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
@@ -176,7 +176,7 @@ def test_standard_wrappers():
 
 
 def warnings_of_check(env_id: str, **kwargs: Any) -> set[str]:
-    """What Gymnasium's own check of an env warns of, once it has passed."""
+    """The warnings of Gymnasium's check of an env."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         check_env(gymnasium.make(env_id, **kwargs).unwrapped, skip_render_check=not kwargs)

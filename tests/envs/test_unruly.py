@@ -1,4 +1,4 @@
-"""Whatever SyncVectorEnv steps we step; what breaks Gymnasium's contract is one line. Driven by hypothesis."""
+"""We step all that SyncVectorEnv steps; breaking Gymnasium's contract is a one-line error. Driven by hypothesis."""
 
 import json
 import warnings
@@ -128,7 +128,7 @@ def test_any_bit_generator_is_saved_and_restored(stream):
     assert torch.equal(env.step(torch.zeros(2, 2)).obs, other.step(torch.zeros(2, 2)).obs)
 
 
-def test_a_stream_that_cannot_be_saved_starts_again_and_says_so():
+def test_a_stream_that_cannot_be_saved_starts_again_and_reports_it():
     env = pgcontrol_envs.make(named(stream="Python's"), 1, seed=5)
     env.reset()
     with pytest.warns(UserWarning, match="random streams cannot be saved"):

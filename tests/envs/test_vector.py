@@ -108,7 +108,7 @@ def test_wrong_arguments_are_named_in_one_line(wrong, says):
 @pytest.mark.parametrize("name", ["HalfCheetah-v5", "Ant-v5"])
 @pytest.mark.parametrize("active", [None, [True, False, True]])
 def test_a_simulation_that_breaks_down_is_named(name, active):
-    """MuJoCo puts it back to the model's defaults in the middle of an episode."""
+    """MuJoCo resets it to the model's defaults during an episode."""
     env = short(name, 3)
     action, mask = torch.zeros(3, len(env.action_low)), None if active is None else torch.tensor(active)
     assert env.step(action, mask).unstable is None

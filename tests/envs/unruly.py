@@ -258,7 +258,7 @@ class Unruly(gymnasium.Env):
 
 
 class Bounded(Unruly):
-    """Actions in a box of one's own; an action outside it is an error."""
+    """Actions in another box; an action outside it is an error."""
 
     def __init__(self, low, high, dtype="float32", **said):
         super().__init__(**said)
@@ -266,7 +266,7 @@ class Bounded(Unruly):
 
 
 class Engine(Unruly):
-    """A process can hold one."""
+    """A process can hold only one."""
 
     def __init__(self, **said):
         if Engine.there:
@@ -281,7 +281,7 @@ class Engine(Unruly):
 
 
 class Matrix(Unruly):
-    """Matrices, of whole numbers as actions."""
+    """Matrices as observations and as actions of whole numbers."""
 
     observation_space = Box(0, 255, (4, 5), np.uint8)
     action_space = Box(-1, 1, (2, 3), np.int8)

@@ -6,7 +6,7 @@ from gymnasium.spaces import Box
 
 
 class Picture(gymnasium.Env):
-    """Observations and actions are matrices, and of other types than usual."""
+    """Observations and actions are matrices of unusual types."""
 
     observation_space = Box(0, 255, (4, 5), np.uint8)
     action_space = Box(-1, 1, (2, 3), np.float64)

@@ -1,4 +1,4 @@
-"""A description that does not fit is one line, whatever is wrong with it."""
+"""A description that does not fit is a one-line error, whatever is wrong."""
 
 import json
 import re

@@ -29,7 +29,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "journeys" / "ship.md"
 
 
 def policy_of(spec):
-    """Away from the first policy, and with moments of a task's size."""
+    """Weights that differ from the first policy's, and moments of a task's size."""
     policy = make_policy(spec, seed=3)
     policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
     policy.normaliser.update(torch.randn(500, policy.obs_size, generator=rng()) * torch.logspace(-2, 2, 6) + 3)
@@ -37,7 +37,7 @@ def policy_of(spec):
 
 
 def save(policy, folder, spec):
-    """As a training leaves it: with the episodes that have finished."""
+    """In the state after a training, with the finished episodes."""
     meta = {
         "policy": spec,
         "steps": 7,
@@ -64,7 +64,7 @@ def test_parity_with_the_policy(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=False))
 
 
-# a variant with another sampler, beside the heads as they are; graphs take a second each
+# all heads, and a variant with another sampler; a graph takes a second
 SAMPLERS = [
     pytest.param(
         *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.slow]
@@ -174,7 +174,7 @@ def test_an_unknown_draw_is_refused_by_name():
 
 @pytest.fixture(scope="module")
 def cheetah(tmp_path_factory):
-    """A checkpoint of HalfCheetah with bins, whose actions are exact."""
+    """A checkpoint of HalfCheetah with bins, so actions are exact."""
     head = {"name": "binned", "bins": 5}
     sizes = {"obs_size": 17, "low": [-1.0] * 6, "high": [1.0] * 6, "hidden": [8]}
     spec = {"env": "HalfCheetah-v5", "head": head, "critic": {"name": "mse"}} | sizes
@@ -193,7 +193,7 @@ def command(capsys, *words) -> tuple[int, str, str]:
 
 
 def test_file_and_description_and_the_example_of_the_documentation(cheetah, capsys, tmp_path, monkeypatch):
-    """The lines of docs/journeys/ship.md play the exported file by themselves, and reach the policy's return."""
+    """The code of docs/journeys/ship.md plays the exported file and reaches the policy's return."""
     from pgcontrol.play import evaluate
     from pgcontrol.runs.load import make_env
 
@@ -311,7 +311,7 @@ def test_a_head_that_cannot_be_traced_is_named(cheetah, monkeypatch):
 
 
 def test_ties_are_ties_only_within_rounding(cheetah):
-    """Two bins alike: either may be played. One a thousandth likelier: it has to be."""
+    """Of two equal bins either may be played. If one is more likely by a thousandth, it must be played."""
     acting = export.Acting(cheetah[0], False)
     row = {"obs": torch.zeros(17, dtype=torch.float64)}
     head = acting.policy.head
@@ -342,7 +342,7 @@ def test_no_operation_is_one_that_older_runtimes_have_for_float32_alone(name):
 
 
 def test_an_export_leaves_nothing_in_the_home_folder(tmp_path):
-    """onnxruntime would write an id of this machine there."""
+    """onnxruntime would write an id of this machine into that folder."""
     old = Path(__file__).parents[1] / "fixtures" / "2026_11" / "run"
     words = ["export", str(old), "--out", str(tmp_path / "made.onnx"), "--accept-changed"]
     home = tmp_path / "home"

@@ -1,4 +1,4 @@
-"""Sim to sim: a second simulation made of the description alone is the training's, unless the description lies."""
+"""Sim to sim: a second simulation made from a correct description alone equals that of the training."""
 
 import dataclasses
 import json
@@ -61,7 +61,7 @@ def apart(file: Path, said: dict) -> tuple[float, float]:
 
 
 def test_the_same_physics_is_the_trainings(exported):
-    """Joint by joint and step by step, along a rollout: observations and actions are equal."""
+    """Along a rollout, observations and actions are equal in every joint and step."""
     obs, action = apart(exported, described(exported)["interface"])
     assert obs < 1e-7
     assert action < 1e-5
@@ -109,7 +109,7 @@ def test_a_task_that_lies_breaks_the_law(lie):
 
 @pytest.mark.parametrize("task", pgcontrol_envs.catalog())
 def test_every_robots_interface_round_trips(task):
-    """Through JSON, to what a second simulation is made of."""
+    """From JSON to the arguments of a second simulation."""
     cls = pgcontrol_envs.catalog()[task]
     said = TaskVecEnv(cls, 1).task.interface()
     assert (said is None) == (not issubclass(cls, Legged))
@@ -169,7 +169,7 @@ def test_noise_friction_and_damping_are_factors(go1):
 
 
 def test_others_are_others():
-    """Of a model whose solver and integrator are those that others are mostly given, too."""
+    """Also for a model with the most common solver and integrator."""
 
     class Twin(Go1):
         id = "Twin-v0"
@@ -187,7 +187,7 @@ def test_others_are_others():
 
 
 def test_falls_and_errors_are_counted(go1):
-    """A policy that holds the default pose stands; one that lies down falls; one whose numbers break down falls."""
+    """A policy that holds the default pose stands; one that lies down or has non-finite numbers falls."""
     robot = robot_of(go1, 3)
     middle = robot.last[0].copy()
     flat = np.array([0.0, 1.6, -0.7] * 4)
@@ -258,7 +258,7 @@ def test_a_choice_of_several_actions_is_played_to_its_end(go1):
     np.testing.assert_allclose(robot.last, np.tile(robot.interface.action.low + 0.1, (2, 1)), atol=1e-12)
 
 
-def test_a_seed_says_everything(go1):
+def test_a_seed_determines_everything(go1):
     one, again, other = (pgcontrol.sim2sim(go1, episodes=2, seconds=0.4, seed=seed).measured for seed in (1, 1, 2))
     for world, measures in one.items():
         for name, values in measures.items():

@@ -151,7 +151,7 @@ def test_what_is_read_is_what_was_written_or_nothing_is(kind, made, tmp_path):
     assert refused >= TIMES // 2
 
 
-def test_the_newest_older_checkpoint_that_is_whole_is_named_and_goes_on(made, tmp_path):
+def test_the_newest_older_checkpoint_that_is_whole_is_named_and_continues(made, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(made / "run", run)
     newest, older = run / "checkpoints" / "step_000000512", run / "checkpoints" / "step_000000256"

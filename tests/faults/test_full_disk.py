@@ -1,4 +1,4 @@
-"""A disk that is full while a run trains: one line, the last good checkpoint stays, and the run goes on from it."""
+"""A full disk during training: one line, the last good checkpoint stays, and the run continues from it."""
 
 import json
 import resource

@@ -96,7 +96,7 @@ named = st.one_of(st.sampled_from(NAMES), words)
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A working folder; nothing may be made in it, nor beside it, nor in the home folder."""
+    """A working folder; nothing may be made in it, next to it, or in the home folder."""
     for name in ("work", "home"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -107,14 +107,14 @@ def here(tmp_path, monkeypatch):
 
 
 def is_one_line(error: Exception) -> None:
-    """Once control characters are shown, as the command line does."""
+    """With control characters made visible, as on the command line."""
     assert "\n" not in str(error).strip(), error
     assert str(error)
 
 
 @st.composite
 def lines(draw) -> list[str]:
-    """A command, mostly one that there is, and flags, settings and values in any order."""
+    """A command, mostly an existing one, and flags, settings and values in any order."""
     said = [draw(st.one_of(st.sampled_from(COMMANDS), words))]
     for _ in range(draw(st.integers(0, 5))):
         flag = "--" + draw(st.one_of(st.sampled_from(FLAGS), named)).replace("_", "-")
@@ -124,7 +124,7 @@ def lines(draw) -> list[str]:
 
 
 def typed(words: list[str]) -> tuple[int | str | None, str]:
-    """A command line, carried out: its exit code, and what it says on stderr."""
+    """Runs a command line; returns its exit code and stderr."""
     out, error = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         cli.main(words)

@@ -65,7 +65,7 @@ def listing(folder: Path) -> dict[str, int]:
 
 
 class Place:
-    """A working folder with something of everything, made again after whatever wrote to it; nothing else changes."""
+    """A working folder with all kinds of files, made again after a test that wrote to it."""
 
     def __init__(self, root: Path):
         self.root, self.work = root, root / "work"
@@ -84,7 +84,7 @@ class Place:
         self.before = listing(self.work)
 
     def require(self, refused: bool) -> None:
-        """No file beside the working folder; after a refusal, none in it either."""
+        """No file next to the working folder; after an error, none in it either."""
         # torch makes the folder of its cache as it is imported
         outside = [name for name in listing(self.root) if not name.startswith(("work", "home/torchinductor"))]
         assert outside == ["home"]
@@ -105,7 +105,7 @@ def place(tmp_path, monkeypatch):
 
 @st.composite
 def lines(draw) -> list[str]:
-    """A command with its target, mostly one that is there, and flags of its own with values of any kind."""
+    """A command with its target, mostly an existing one, and its flags with values of any kind."""
     name = draw(st.sampled_from(sorted(SOON)))
     flags = [flag for flag in flags_of(MODULES[name].Options, cli.CommonOptions) if flag not in LONG]
     usual = {"report": "sweep.yaml", "tokenize": "dataset"}.get(name, "run")
@@ -138,7 +138,7 @@ def test_commands_are_carried_out(place):
 
 
 def within(field: dataclasses.Field) -> st.SearchStrategy:
-    """Values of an option near its limits, which are right most often; and others."""
+    """Values of an option near its limits, which are mostly valid, and others."""
     meta = field.metadata
     if meta["choices"] or isinstance(field.default, bool):
         return st.sampled_from(meta["choices"] or (True, False))
@@ -151,7 +151,7 @@ def within(field: dataclasses.Field) -> st.SearchStrategy:
 
 @st.composite
 def trainings(draw) -> dict:
-    """Settings of parts that there are, with options of theirs."""
+    """Settings of existing parts with their options."""
     said = {part: draw(st.sampled_from(sorted(table()))) for part, table in PARTS.items() if draw(st.booleans())}
     for part, name in list(said.items()):
         for field in draw(
@@ -209,7 +209,7 @@ def test_clones_are_carried_out(place):
 
 
 def test_reports_of_damaged_rows_are_carried_out(place):
-    """A row with a value of another type, its maps and curves among them, is named, or leaves a page."""
+    """A row with a value of another type, also in its maps and curves, is named, or the page is still written."""
     rows = [json.loads(line) for line in (OLD / "sweep" / "sweep.jsonl").read_text().splitlines()]
     for row in rows:
         row.pop("checksum", None)
@@ -231,6 +231,6 @@ def test_reports_of_damaged_rows_are_carried_out(place):
 
 
 def test_a_tiny_training_is_one(place):
-    """What the other tests change a little goes through as it is."""
+    """Without a change, the input of the other tests works."""
     assert nested(configure(TINY)).keys() == CONFIG.keys()
     assert pgcontrol.train(TINY).status == "finished"

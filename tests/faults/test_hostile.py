@@ -51,7 +51,7 @@ READERS = {
 
 @contextmanager
 def at_once(seconds=20):
-    """What waits for a pipe is woken, and fails."""
+    """A process that waits for a pipe is woken and fails."""
 
     def late(*_):
         raise TimeoutError("it waits")
@@ -96,7 +96,7 @@ def test_pipes_in_place_of_recordings_and_actions(tmp_path):
 
 @contextmanager
 def little_memory(more=2**30):
-    """Of address space: one gigabyte more than is taken."""
+    """The limit of address space is one gigabyte above its present use."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + more, before[1]))
@@ -107,7 +107,7 @@ def little_memory(more=2**30):
 
 
 def lying(shape: str) -> bytes:
-    """A .npy file of 8 numbers whose header says another shape."""
+    """A .npy file of 8 numbers with another shape in its header."""
     np.save(content := io.BytesIO(), np.zeros(8))
     return content.getvalue().replace(b"(8,), }" + b" " * (len(shape) - 4), f"{shape}, }}".encode())
 
@@ -168,7 +168,7 @@ def test_a_tokenizer_of_a_size_that_none_has(said, tmp_path):
 
 
 def test_tensors_that_say_another_shape(tmp_path):
-    """The library holds sizes against the file: this is to notice, should it stop."""
+    """The library compares sizes with the file; this test notices if it no longer does."""
     tensor_files.save(tmp_path / "one", {"a": torch.zeros(4)}, {})
     meta = json.loads((tmp_path / "one" / "meta.json").read_text())
     for name in ("checksums", "checksum"):
@@ -232,7 +232,7 @@ LEFT = (
 
 
 def left_in(run: Path) -> list[str]:
-    """What no finished run has: drafts of files, folders and clips, and recordings."""
+    """Files that no finished run has: drafts of files, folders and clips, and recordings."""
     return [
         str(file.relative_to(run))
         for file in run.rglob("*")
@@ -242,7 +242,7 @@ def left_in(run: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_what_a_killed_run_leaves_goes_with_its_resume(tmp_path):
-    """Drafts of every kind, of a process that is gone."""
+    """Drafts of every kind by a process that has ended."""
     command = [sys.executable, "-m", "pgcontrol"]
     run = tmp_path / "run"
     first = pgcontrol.train(

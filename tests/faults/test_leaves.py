@@ -32,7 +32,7 @@ OTHERS = (None, True, -1, 1.5, "x", [], {}, [[1]], {"a": {"b": 1}}, 10**400)
 
 
 def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where the values of a tree of JSON are that hold no others, and each object and list itself."""
+    """Paths of all leaves of a JSON tree, and of each object and list itself."""
     if path:
         yield path
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():

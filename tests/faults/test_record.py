@@ -99,7 +99,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk):
 
 @pytest.mark.slow
 def test_a_write_that_fails_anywhere_loses_nothing(tmp_path, monkeypatch):
-    """Half of the bytes, then no room; or none to flush them, or for another name."""
+    """No space after half of the bytes, or at the flush, or for the new name."""
     record("Bandit-v0", tmp_path / "whole", 40, seed=3, quiet=True)
     whole, place, reached = episodes(tmp_path / "whole"), 0, True
 

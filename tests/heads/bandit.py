@@ -29,7 +29,7 @@ def reward(action: Tensor) -> Tensor:
 def actions_after_training(
     name: str, options: dict[str, Any], seeds: int, updates: int = 100, samples: int = 64, rate: float = 0.03
 ) -> Tensor:
-    """What the mode plays after training, [seeds]: every seed a policy of its own, all trained side by side.
+    """Actions of the mode after training, [seeds]: one policy per seed, all trained in parallel.
 
     PPO's clipped surrogate (ε = 0.2), 4 full-batch epochs of Adam an update, advantages standardised per seed. The
     seeds' weights are stacked; their losses are added up, and Adam works entry by entry, so they do not meet.
@@ -71,7 +71,7 @@ def actions_after_training(
 
 
 def on_the_high_peak(name: str, options: dict[str, Any], seeds: int = 200) -> int:
-    """How many of the seeds end across the valley."""
+    """The number of seeds that end on the high peak."""
     return int((actions_after_training(name, options, seeds) > VALLEY).sum())
 
 

@@ -1,4 +1,4 @@
-"""The chain of bins against the sum over all choices."""
+"""`autoregressive` against the sum over all choices."""
 
 import itertools
 
@@ -61,7 +61,7 @@ def test_later_joints_say_nothing_to_earlier_ones():
 
 @pytest.mark.parametrize("joints", [1, 2, 3])
 def test_entropy_and_its_gradient_converge_to_the_whole_sum(joints, monkeypatch):
-    """With many prefixes in place of 8; so nothing but their number is approximate, in the gradient neither."""
+    """With many prefixes instead of 8; so only their number is approximate, also in the gradient."""
     monkeypatch.setattr(Chain, "FEW", 4096)
     chain = head(joints, bins=5)
     chain.uniforms = torch.nn.Buffer(quadrature.uniforms(4096, joints), persistent=False)

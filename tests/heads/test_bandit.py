@@ -1,4 +1,4 @@
-"""What one mode cannot do and bins can, where nothing else differs: the same start, samples and update."""
+"""What bins can do and a single mode cannot, with the same start, samples and update."""
 
 import pytest
 import torch
@@ -48,5 +48,5 @@ def test_bins_cross_the_valley(bins):
     ["gaussian", *(pytest.param(h, marks=pytest.mark.slow) for h in ("gaussian-state", "gaussian-tanh", "beta"))],
 )
 def test_one_mode_stays_on_its_side(head, bins):
-    """Both 99.9 % intervals apart by a wide margin: with 200 seeds, 30 points of difference are certain."""
+    """The 99.9 % intervals are far apart: with 200 seeds, a difference of 30 points is certain."""
     assert interval(bandit.on_the_high_peak(head, START, SEEDS))[1] < interval(bins)[0] - 0.3

@@ -53,7 +53,7 @@ def test_the_density_is_finite_at_the_bounds_and_beyond_reach():
 
 
 def test_concentrations_are_bounded():
-    """However large the weights: at α = β = 1000 the deviation is 1 / √2001."""
+    """For any weights: at α = β = 1000 the deviation is 1 / √2001."""
     large = head()
     large.raw.weight.fill_(1e4)
     described = large.describe(large(torch.ones(2, 4)))

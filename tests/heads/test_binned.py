@@ -62,7 +62,7 @@ def test_initial_logits_shaped_like_a_gaussian():
 
 
 def test_two_peaks_at_once():
-    """What a Gaussian cannot: all mass at both ends, none between."""
+    """A Gaussian cannot do this: all mass at both ends, none between."""
     params = torch.full((1, 2, 11), -30.0)
     params[..., 0] = params[..., -1] = 0.0
     described = head().describe(params)
@@ -100,7 +100,7 @@ def test_inside_samples_are_uniform_within_each_bin(quantile_std):
 
 @pytest.mark.parametrize("quantile_std", [None, 0.4])
 def test_inside_starts_uniform_over_the_range(quantile_std):
-    """Without a shape, no action is likelier than another, however the bins are spaced."""
+    """Without a shape, all actions are equally likely, for any spacing of the bins."""
     inside = head(bins=6, inside=True, quantile_std=quantile_std)
     params = inside(torch.zeros(1, 4)).detach().expand(20, 2, 6)
     density = inside.log_prob(params, torch.linspace(-1, 1, 20).unsqueeze(1).expand(20, 2)).exp()

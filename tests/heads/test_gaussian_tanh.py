@@ -37,7 +37,7 @@ def test_the_slope_is_finite_where_tanh_is_1_in_float32(u):
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 0.05), (0.0, 0.37), (1.0, 0.37), (0.5, 1.0), (0.0, 2.0), (3.0, 0.5)])
-def test_the_entropy_is_off_by_less_than_is_said(mean, std):
+def test_the_error_of_the_entropy_is_below_the_stated_bound(mean, std):
     def term(u: float) -> float:
         return float(stats.norm.pdf(u, mean, std)) * -2 * (abs(u) + math.log1p(math.exp(-2 * abs(u))) - math.log(2))
 

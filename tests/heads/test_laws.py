@@ -1,4 +1,4 @@
-"""Laws that every head in the catalogue keeps, under each of its variants. A new file is tested by being there."""
+"""Laws of all heads in the catalogue, with each of their variants. A new file is tested automatically."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ def test_kl_of_far_components_is_that_of_their_weights():
 
 
 def test_left_left_and_right_right():
-    """Joints together: both left or both right, never apart. No factorised head can."""
+    """Joints together: both left or both right, never apart. No factorised head can represent that."""
     p = params((0.5, 0.5), ((-0.8, -0.8), (0.8, 0.8)), 0.1)
     two = head(components=2)
     action = two.decode(two.sample(p.expand(2000, 2, 5), torch.Generator().manual_seed(0)))[:, 0]

@@ -1,4 +1,4 @@
-"""Heads that can be played by their mean: it is that of the actions, and nothing else of the head changes."""
+"""Heads that can be played by their mean: it is the mean of the actions, and the head does not change otherwise."""
 
 import dataclasses
 import math

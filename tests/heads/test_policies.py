@@ -18,14 +18,14 @@ def case(request):
 
 
 def spec_of(case) -> dict:
-    """What makes a policy with the case's head."""
+    """The spec of a policy with the case's head."""
     name, options = case
     sizes = {"obs_size": 6, "low": LOW.tolist(), "high": HIGH.tolist(), "hidden": [FEATURES]}
     return json.loads(json.dumps(sizes | {"head": {"name": name, **options}, "critic": {"name": "mse"}}))
 
 
 def test_draws_are_each_states_own(case):
-    """[count, B, A], and a state's draws do not depend on which states stand beside it, but for the noise."""
+    """[count, B, A]; apart from the noise, a state's draws do not depend on the other states."""
     policy = make_policy(spec_of(case), seed=3)
     policy.theta += 0.5 * torch.randn(policy.theta.shape, generator=rng())
     obs = torch.stack((torch.full((6,), -3.0), torch.full((6,), 3.0)))
@@ -38,7 +38,7 @@ def test_draws_are_each_states_own(case):
 
 
 def test_acting_is_one_graph_that_follows_weights_and_buffers(case):
-    """What `Collector` compiles: traced once, it says what the policy says, whatever weights and moments it has now."""
+    """The graph that `Collector` compiles: traced once, it agrees with the policy for all later weights and moments."""
     policy = make_policy(spec_of(case), seed=3)
     graph = Graph(policy.respond, [*policy.parameters(), *policy.buffers()])
     obs, noise = torch.randn(BATCH, 6, generator=rng(2)).double(), policy.head.noise(BATCH, rng(4))

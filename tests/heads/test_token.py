@@ -117,7 +117,7 @@ def test_std_of_chunks(name):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_mass_sums_to_one(name):
-    """Over all choices where they are few, position by position otherwise, which are independent then."""
+    """Over all choices if they are few, otherwise position by position, which are then independent."""
     head = variant(name)
     params = 0.5 * torch.randn(head(torch.zeros(2, FEATURES)).shape, generator=rng(1))
     marginals = head.current_row(params).conditionals().softmax(-1).mean(1)

@@ -1,4 +1,4 @@
-"""A code and an offset: where codes come from, and that nothing of an action is lost."""
+"""A code and an offset: the origin of codes, and that an action can be recovered exactly."""
 
 import pytest
 import torch

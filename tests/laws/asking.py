@@ -1,4 +1,4 @@
-"""A law as a test: what cannot be judged is skipped."""
+"""A law as a test; a law that does not apply is skipped."""
 
 from types import ModuleType
 from typing import Any

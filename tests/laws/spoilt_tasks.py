@@ -1,4 +1,4 @@
-"""Tasks that were spoilt, each for the law that it breaks."""
+"""Defective tasks, one for each law."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from pgcontrol_envs.tasks.needle import Needle
 
 
 def counting(method):
-    """What a method returns, and how often it was asked: a state of its own."""
+    """Adds its number of calls to a method's result: a hidden state."""
 
     def counted(self, *args):
         self.asked = getattr(self, "asked", 0) + 1
@@ -20,7 +20,7 @@ def counting(method):
 
 
 def in_turn(self):
-    """Observations in one of three buffers, which later ones are written over."""
+    """Observations in one of three buffers, which are overwritten later."""
     self.turn = getattr(self, "turn", itertools.cycle([np.empty((len(self.velocity), 11)) for _ in range(3)]))
     buffer = next(self.turn)
     buffer[:] = Hopper.observe(self)

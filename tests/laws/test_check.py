@@ -1,4 +1,4 @@
-"""`pgcontrol check` and `pgcontrol new`, as one types them in a folder of one's own."""
+"""`pgcontrol check` and `pgcontrol new`, typed in a user's folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Every law is broken by a part that was spoilt for it, and says what it measured."""
+"""Every law fails for a part with a defect, and its message has the measured value."""
 
 from typing import Any
 
@@ -161,7 +161,7 @@ CRITICS: dict[str, tuple[type, dict[str, Any], str]] = {
 
 
 class Idle(MLP):
-    """Has a weight that plays no part."""
+    """Has a weight without an effect."""
 
     def __init__(self, inputs, hidden, options):
         super().__init__(inputs, hidden, options)

@@ -1,4 +1,4 @@
-"""GAE against arithmetic done by hand, and its two limits."""
+"""GAE against a calculation by hand, and its two limits."""
 
 import torch
 

@@ -44,7 +44,7 @@ QUICK = {
 
 
 def quick(row) -> dict:
-    """Steps large enough for a short budget, as far as the row has such settings."""
+    """Steps that are large enough for a short budget, if the row has such settings."""
     names = {f"algorithm.{name}" for name in row.Options.__dataclass_fields__}
     return {key: value for key, value in QUICK.items() if key in names}
 
@@ -112,7 +112,7 @@ def test_its_recommendations_are_valid_and_win_over_a_tasks(row):
         assert said.algorithm.options.learning_rate == 0.5
 
 
-def test_a_critic_nobody_asks_is_refused():
+def test_a_critic_that_is_not_used_is_refused():
     line = "critic = 'mse': algorithm 'reinforce' uses no critic; leave the setting out"
     with pytest.raises(InputError, match=line):
         configure({"env": "Hopper-v5", "algorithm": "reinforce", "critic": "mse"})
@@ -142,7 +142,7 @@ def test_without_a_critic_no_weights_are_spent_on_one():
 
 
 def little(row) -> Config:
-    """Updates that are over at once."""
+    """Updates that end immediately."""
     settings = {
         "env": "Hopper-v5",
         "algorithm": row.name,

@@ -116,7 +116,7 @@ def test_the_replay_holds_the_newest_in_whole_rows():
     assert torch.equal(drawn.after, drawn.obs + 0.5)
 
 
-def test_the_replay_goes_on_from_its_state():
+def test_the_replay_continues_from_its_state():
     replay, again = ReplayBuffer(10, 2, SPACE), ReplayBuffer(10, 2, SPACE)
     replay.add(numbered(0, 7))
     again.load_state({name: tensor.clone() for name, tensor in replay.state().items()})
@@ -128,7 +128,7 @@ def test_the_replay_goes_on_from_its_state():
 
 
 def test_double_q_worked():
-    # two joints, three bins: the online network chooses 2 and 0, the target network says 10 and −4: their mean
+    # two joints, three bins: the online network chooses 2 and 0, the target network returns 10 and −4: their mean
     online = torch.tensor([[[0.0, 1, 2], [5, 4, 3]]])
     target = torch.tensor([[[90.0, 90, 10], [-4, 90, 90]]])
     assert double_q(online, target).tolist() == [3.0]

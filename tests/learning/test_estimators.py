@@ -92,7 +92,7 @@ def test_group_relative_worked():
     assert torch.allclose(group_relative(seen, 2), torch.tensor([[a, -a], [a, -a]]))
 
 
-def test_group_relative_waits_and_compares_anew():
+def test_group_relative_waits_and_compares_again():
     # the second member ends after one step and waits; both have ended after two; then a second comparison
     seen = group_of([[1, 1], [2, 0], [0, 5], [0, 0]], [[0, 1], [1, 0], [0, 0], [0, 0]])
     comparison, played = comparisons(seen.terminated, 2)

@@ -1,4 +1,4 @@
-"""Natural gradients: the Fisher matrix written out, conjugate gradients, and the KL that a step spends."""
+"""Natural gradients: the explicit Fisher matrix, conjugate gradients, and the KL of a step."""
 
 import pytest
 import torch

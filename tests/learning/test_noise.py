@@ -46,7 +46,7 @@ def test_environments_and_numbers_are_apart():
     z = power_law(1.0, 64, (2, 4_000), rng())
     for one, other in ((z[5, 0], z[5, 1]), (z[5, 0], z[6, 1]), (z[7, 0, 1:], z[7, 0, :-1])):
         assert abs(float((one * other).mean())) < 4.5 / math.sqrt(4_000)
-    assert float((z[5, 0] * z[6, 0]).mean()) > 0.5  # while one number goes on
+    assert float((z[5, 0] * z[6, 0]).mean()) > 0.5  # within one sequence they are correlated
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -87,12 +87,12 @@ def collector(length: int, beta: float, head: str = "gaussian") -> Collector:
 
 
 def z_of(c: Collector, rollouts: int) -> torch.Tensor:
-    """What was random in a Gaussian's choices, [T, N, A]."""
+    """The noise in a Gaussian's choices, [T, N, A]."""
     made = [c.collect()[0] for _ in range(rollouts)]
     return torch.cat([(r.choice - r.params[:, :, 0]) / r.params[:, :, 1].exp() for r in made])
 
 
-def test_a_rollout_is_coloured_and_goes_on_in_the_next_however_it_is_split():
+def test_a_rollout_is_coloured_and_continues_in_the_next_however_it_is_split():
     white, short, long = z_of(collector(16, 0.0), 24), z_of(collector(16, 1.0), 24), z_of(collector(384, 1.0), 1)
     assert torch.allclose(short, long, atol=1e-5)
     together = (white[1:] * white[:-1]).mean(), (long[1:] * long[:-1]).mean()
@@ -114,8 +114,8 @@ def test_the_seam_between_two_sequences_and_any_other_place_is_resumed_to_the_bi
         assert torch.equal(torch.cat([*second.take(64)]), taken)
 
 
-def test_who_begins_anew_from_another_seed_has_other_noise():
-    """As the branches of `diagnose` do."""
+def test_after_a_restart_from_another_seed_the_noise_differs():
+    """The branches of `diagnose` restart in this way."""
     made = []
     for seed in (1, 2):
         c = collector(16, 1.0)

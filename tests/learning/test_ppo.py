@@ -105,7 +105,7 @@ def test_a_rollout_of_another_policy_is_refused():
         )
 
 
-def test_divergence_names_the_metric_and_leaves_the_policy_alone():
+def test_divergence_names_the_metric_and_does_not_change_the_policy():
     policy, rollout, advantage, target = rollout_of("gaussian")
     target[3, 1] = float("nan")
     before = policy.theta.clone()
@@ -198,7 +198,7 @@ def test_an_update_ends_once_the_kl_is_past_the_target():
 
 
 class Asked(GAE):
-    """GAE that keeps what it was asked of."""
+    """GAE that records its inputs."""
 
     def __init__(self):
         super().__init__(GAE.Options())
@@ -225,7 +225,7 @@ def test_advantages_are_recomputed_by_the_critic_so_far():
 
 
 def after_updates(head: str, count: int, **options):
-    """The policy, its rule and the last metrics, after so many updates on one rollout; the ratio is 1 in the first."""
+    """The policy, its rule and the last metrics, after a number of updates on one rollout; the first ratio is 1."""
     policy, rollout, advantage, target = rollout_of(head, length=64)
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64, epochs=2, **options))
     rng, row = torch.Generator().manual_seed(0), {}
@@ -249,7 +249,7 @@ def test_further_passes_move_the_critic_alone():
     assert row["train/value_loss"] >= 0
 
 
-def test_further_passes_go_on_from_a_checkpoint():
+def test_further_passes_continue_from_a_checkpoint():
     options = {"critic_epochs": 2, "critic_learning_rate": 3e-4, "value_coef": 0.0}
     policy, rule, _ = after_updates("gaussian", 1, **options)
     other = ClippedSurrogate(policy, rule.options)

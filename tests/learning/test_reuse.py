@@ -1,4 +1,4 @@
-"""Reuse of past rollouts: V-trace against a loop, the clip around the policy of today, and what is kept."""
+"""Reuse of past rollouts: V-trace against a loop, the clip around the current policy, and the kept rollouts."""
 
 import dataclasses
 
@@ -108,7 +108,7 @@ def test_nothing_is_learned_from_a_masked_row():
 
 
 def test_choices_that_mean_something_else_since_are_dropped():
-    """After the first fit, a token's codes are no bins any more."""
+    """After the first fit, a token's codes are no longer bins."""
     c = collector("token")
     past, rollout, _ = Past(c.policy, ESTIMATOR, 2), *c.collect()
     past.add(rollout)

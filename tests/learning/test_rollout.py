@@ -40,7 +40,7 @@ def test_shapes_and_consistency(head):
 
 @pytest.mark.parametrize("head", ["gaussian", "binned"])
 def test_compiled_acting_plays_the_same(head):
-    """Choices rounded otherwise, and nothing else: weights and moments that change between rollouts are followed."""
+    """Only the rounding of choices differs: changes of weights and moments between rollouts have an effect."""
     rollouts = []
     for compiled in (False, True):
         env = Clockwork(3, period=4, terminates=False)
@@ -68,7 +68,7 @@ def test_noise_comes_for_every_choice_however_much_is_drawn_at_a_time(monkeypatc
         monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # numbers: two joints a choice
 
 
-def test_episodes_go_on_across_rollouts():
+def test_episodes_continue_across_rollouts():
     c = collector(Clockwork(2, period=5, terminates=False), length=3)
     clocks = torch.cat([c.collect()[0].raw_obs[:, 0, 1].clone() for _ in range(4)])
     assert clocks.tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
@@ -94,7 +94,7 @@ def test_discount(terminates, expected):
     assert rollout.discount[:, 0].tolist() == [0.5, 0.5, expected, 0.5, 0.5, expected, 0.5]
 
 
-def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_go_on():
+def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_continue():
     env = Clockwork(3, period=50, terminates=False, bad_at=5)
     c = collector(env)
     with pytest.warns(UserWarning, match="observation or reward of environment 2 is infinite or NaN: reset"):
@@ -109,7 +109,7 @@ def test_a_bad_environment_is_reset_and_its_row_marked_and_the_others_go_on():
 
 
 class BadStarts(Clockwork):
-    """The last environment's first `count` resets show something infinite."""
+    """The first `count` resets of the last environment have an infinite observation."""
 
     def __init__(self, count: int, number: float):
         super().__init__(3, period=5, terminates=False)
@@ -185,7 +185,7 @@ def test_chunks_sum_discounted_rewards_and_stop_at_the_end():
 
 
 def test_a_simulation_that_breaks_down_is_cut_off_reset_and_counted():
-    """What MuJoCo makes of it, a jump to the model's defaults, is nobody's transition."""
+    """MuJoCo's jump to the model's defaults is not used as a transition."""
     env = pgcontrol_envs.make("HalfCheetah-v5", 3, threads=1)
     assert isinstance(env, TaskVecEnv)
     c, step, calls = collector(env), env.step, itertools.count()

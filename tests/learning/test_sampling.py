@@ -1,4 +1,4 @@
-"""Sampling schemes: plans, and groups whose members differ by their choices alone."""
+"""Sampling schemes: plans, and groups with members that differ only by their choices."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_independent_resets_what_is_over():
 def test_groups_gather_at_the_start_and_when_all_are_over():
     groups = Groups(Groups.Options(group_size=3), 6)
     start = groups.plan(flags(0, 1, 0, 1, 0, 0), start=True)
-    assert start.reset.tolist() == [3]  # a leader that is over starts a new episode; the other goes on
+    assert start.reset.tolist() == [3]  # a leader that has ended starts a new episode; the other continues
     assert start.source.tolist() == [0, 0, 3, 3]
     assert start.target.tolist() == [1, 2, 4, 5]
     later = groups.plan(flags(1, 1, 1, 1, 1, 0), start=False)
@@ -71,14 +71,14 @@ def test_members_start_from_one_state_to_the_bit_and_diverge_by_their_choices(en
         first = rollout.raw_obs[0].view(2, 3, -1)
         assert torch.equal(first, first[:, :1].expand_as(first))
         assert not torch.equal(first[0], first[1])
-        # one step later other choices have led elsewhere (unless that step ended a group, which then gathers anew)
+        # one step later other choices have led elsewhere (unless that step ended a group, which then forms again)
         going = ~(rollout.terminated | rollout.truncated)[0].view(2, 3).any(1)
         after = rollout.raw_obs[1].view(2, 3, -1)[going]
         assert not (after[:, 1:] == after[:, :1]).all(-1).any()
     for source, target, state in env.gathered:
         for name in ("physics.integration", "elapsed"):  # qpos, qvel, warm start, time and all the rest
             assert torch.equal(state[name][source], state[name][target])
-    # a later rollout goes on where the leader was: groups do not start at episodes' beginnings only
+    # a later rollout continues at the leader's state: groups do not only start at the beginning of episodes
     assert env_id == "Hopper-v5" or env.gathered[-1][2]["elapsed"].min() > 0
 
 
@@ -101,7 +101,7 @@ def test_equal_choices_from_a_copied_state_give_equal_futures(env_id):
 
 
 def test_a_member_that_ends_stands_still_until_its_group_is_over():
-    """Period 3, rollouts of 5: both members end together, at once begin anew; the estimator counts the same rows."""
+    """Period 3, rollouts of 5: both members end and start again together; the estimator counts the same rows."""
     env = Clockwork(2, period=3, terminates=True)
     groups = Groups(Groups.Options(group_size=2), 2)
     collector = Collector(env, make_policy(spec(env), seed=0), 5, 0.5, False, torch.Generator(), groups)

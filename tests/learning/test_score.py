@@ -68,7 +68,7 @@ def test_rmsprop_is_torchs():
     assert torch.equal(sgd_step(gradient, state, torch.tensor(0.5))[0], 0.5 * gradient)
 
 
-def test_the_step_is_along_the_gradient_and_of_the_length_said():
+def test_the_step_is_along_the_gradient_and_has_the_stated_length():
     policy, rollout, advantage, target = one_step()
     before = policy.theta.clone()
     options = Score.Options(optimiser="sgd", learning_rate=0.1, max_grad_norm=1e-3)
@@ -105,7 +105,7 @@ def test_actor_and_critic_move_on_their_own():
     assert metrics["train/value_loss"] > 0
 
 
-def test_divergence_leaves_the_policy_alone():
+def test_divergence_does_not_change_the_policy():
     policy, rollout, advantage, target = one_step()
     before = policy.theta.clone()
     advantage[0, 3] = float("nan")

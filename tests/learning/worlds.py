@@ -1,4 +1,4 @@
-"""Small worlds whose answers are known."""
+"""Small environments with known answers."""
 
 from typing import Any
 
@@ -83,6 +83,6 @@ class Clockwork:
 
 
 def spec(env: Any, head: str = "gaussian", critic: str = "mse", **options: Any) -> dict[str, Any]:
-    """What a small policy for a world is made of."""
+    """The spec of a small policy for an environment."""
     sizes = {"obs_size": env.obs_size, "low": env.action_low.tolist(), "high": env.action_high.tolist()}
     return sizes | {"hidden": [16, 16], "head": {"name": head, **options}, "critic": {"name": critic}}

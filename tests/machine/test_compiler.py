@@ -1,4 +1,4 @@
-"""Compiling: what runs when torch's compiler does not, and trees of tensors in and out of a graph."""
+"""Compiling: the fallback without torch's compiler, and trees of tensors in and out of a graph."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_what_cannot_be_compiled_runs_as_it_is_with_one_warning(monkeypatch):
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "npg"])
-def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_says_so(algorithm, tmp_path, monkeypatch):
+def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_reports_it(algorithm, tmp_path, monkeypatch):
     settings = {"env": "InvertedPendulum-v5", "algorithm": algorithm, "num_envs": 4, "rollout_steps": 64}
     settings |= {"total_steps": 512, "eval_every": 0, "video": False, "threads": 1}
     monkeypatch.setattr("torch._inductor.standalone_compile", broken)
@@ -82,7 +82,7 @@ def test_a_run_that_cannot_be_compiled_is_the_eager_run_and_its_manifest_says_so
     eager = pgcontrol.train(configure(settings | {"compile": "off", "run_dir": str(tmp_path / "b")}))
     assert torch.equal(run.policy().theta, eager.policy().theta)
     assert json.loads((run.path / "manifest.json").read_text())["compiled"] is False
-    with warnings.catch_warnings(action="error"):  # goes on as it ran, and tries nothing
+    with warnings.catch_warnings(action="error"):  # continues as before, and tries nothing
         resumed = pgcontrol.resume(run.path, total_steps=1024)
     assert torch.equal(resumed.policy().theta, pgcontrol.resume(eager.path, total_steps=1024).policy().theta)
 

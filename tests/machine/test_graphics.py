@@ -12,7 +12,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="which backends there
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    """No memory of earlier probes, and none left behind; MUJOCO_GL not set."""
+    """Forgets earlier probes, before and after; MUJOCO_GL is not set."""
     monkeypatch.delenv("MUJOCO_GL", raising=False)
     graphics.probe.cache_clear()
     yield
@@ -43,7 +43,7 @@ def test_the_probe_says_what_draws(backend):
 
 @linux
 @pytest.mark.parametrize("users", ["nonsense", "glx"])
-def test_a_backend_of_the_users_that_does_not_draw_falls_to_the_next(users, backend, monkeypatch):
+def test_if_the_users_backend_does_not_draw_the_next_is_tried(users, backend, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", users)
     monkeypatch.delenv("DISPLAY", raising=False)
     found = graphics.probe()
@@ -108,5 +108,5 @@ def test_a_leftover_of_another_backend_is_no_hindrance(monkeypatch):
         ("osmesa", "anything", True),
     ],
 )
-def test_software_is_told_from_hardware(backend, renderer, software):
+def test_software_rendering_is_recognised(backend, renderer, software):
     assert graphics.Graphics(backend, renderer, "4.5", 1.0).software is software

@@ -1,4 +1,4 @@
-"""One process at a time, and none once that has ended."""
+"""One process at a time; the lock ends with its process."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_a_run_folder_belongs_to_one_process_until_that_ends(tmp_path):
         assert locks.taken(tmp_path)
 
 
-def test_a_run_that_is_in_training_is_not_resumed_beside_it(tmp_path):
+def test_a_run_in_training_is_not_resumed_by_a_second_process(tmp_path):
     config = configure({"env": "Reacher-v5", "run_dir": str(tmp_path / "run")})
     refused = pytest.raises(InputError, match="another process is training in this run folder")
     with RunFolder.create(config).alone(), refused:

@@ -1,4 +1,4 @@
-"""What asks a training, or a sweep of them, to stop."""
+"""Signals and other reasons for a training or a sweep to stop."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import pytest
 from pgcontrol.machine.signals import PARENT, Interrupt, like_ctrl_c
 
 
-def test_a_training_stops_when_the_parent_it_was_told_of_is_gone(monkeypatch):
+def test_a_training_stops_when_its_named_parent_is_gone(monkeypatch):
     assert not Interrupt()
     monkeypatch.setenv(PARENT, str(os.getppid()))
     assert not Interrupt()
@@ -56,7 +56,7 @@ def test_what_nohup_started_does_not_hear_a_hang_up(listening):
 @pytest.mark.parametrize("listening", [Interrupt, like_ctrl_c])
 def test_handlers_of_a_program_around_python_stay(listening, monkeypatch):
     ours = signal.getsignal(signal.SIGTERM)
-    foreign = {signal.SIGINT: None}  # what Python says of a handler that it did not set
+    foreign = {signal.SIGINT: None}  # Python returns None for a handler that it did not set
     monkeypatch.setattr(signal, "getsignal", lambda number, real=signal.getsignal: foreign.get(number, real(number)))
     heard, put = [], signal.signal
     monkeypatch.setattr(signal, "signal", lambda number, handler: (heard.append(number), put(number, handler))[0])

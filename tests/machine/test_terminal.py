@@ -1,4 +1,4 @@
-"""What files hold is shown on the terminal, and cannot command it."""
+"""The content of files is shown on the terminal but cannot control it."""
 
 import io
 

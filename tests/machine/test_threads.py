@@ -1,4 +1,4 @@
-"""How many physics threads a run takes."""
+"""The number of physics threads of a run."""
 
 import pytest
 
@@ -11,7 +11,7 @@ def test_more_threads_must_be_worth_it():
     assert threads.fewest({1: 2.0, 2: 1.0}) == 2
 
 
-def test_measured_when_nothing_is_said():
+def test_threads_are_measured_without_a_setting():
     chosen = threads.choose("InvertedPendulum-v5", 4, 0, cpus=2)
     assert set(chosen.measured) == {"1", "2"}
     assert all(0 < seconds < 1 for seconds in chosen.measured.values())

@@ -1,4 +1,4 @@
-"""YAML that people write: YAML 1.2's numbers, and one line with file and line number for what cannot be."""
+"""YAML by users: numbers of YAML 1.2, and one-line errors with file and line number."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Distributions whose modes are known: counts and masses, over many samples of each."""
+"""Distributions with known modes: counts and masses, over many samples of each."""
 
 import numpy as np
 import pytest
@@ -91,7 +91,7 @@ def test_a_coarse_head_is_seen_at_its_own_width():
     assert [len(modes.modes(x, width=0.5)) for x in (ends, all_three)] == [2, 1]
 
 
-def test_mean_between_modes_is_far_from_both_and_nothing_goes_on_there():
+def test_the_mean_between_modes_is_far_from_both_and_has_no_density():
     draws = mixture([-0.8, 0.8])[0](np.random.default_rng(0))
     found, mean = modes.modes(draws), draws.mean(0)
     assert modes.distance(mean, found) == pytest.approx(0.8, abs=0.05)

@@ -1,4 +1,4 @@
-"""The entropy of routes by hand, and what may be concluded from it about the policy behind them."""
+"""The entropy of routes by hand, and conclusions from it about the policy."""
 
 import numpy as np
 import pytest

@@ -25,8 +25,8 @@ def test_iqm_cuts_a_quarter_at_each_end():
     assert iqm(np.array([1.0, 2, 9])) == 4  # too few to cut
 
 
-def test_the_interval_covers_as_often_as_it_says():
-    """A percentile bootstrap of 20 draws covers some 92 % of the time; 300 trials tell it within 3 %."""
+def test_the_interval_covers_as_often_as_stated():
+    """A percentile bootstrap of 20 draws covers about 92 % of the time; 300 trials measure it within 3 %."""
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(300):
@@ -99,7 +99,7 @@ def test_a_threshold_is_reached_on_the_straight_line_to_the_first_point_at_it(cu
     assert reached(np.array([10.0, 20, 40, 80]), np.array(curve, float), threshold) == expected
 
 
-def test_between_thinned_points_runs_are_told_apart():
+def test_a_goal_is_interpolated_between_thinned_points():
     """Straight curves, each 5,000 steps behind the last, of points 20,408 steps apart."""
     steps, behind = np.linspace(0, 1e6, 50), np.arange(0, 100_000, 5_000)
     assert [reached(steps, steps - late, 3e5) for late in behind] == pytest.approx(3e5 + behind)
@@ -110,7 +110,7 @@ def test_three_against_three_are_never_settled():
     assert mann_whitney([([6, 7, 8, 9, 10], [1, 2, 3, 4, 5])]) == pytest.approx(2 / 252)
 
 
-def test_ties_are_dealt_out_as_they_are():
+def test_ties_are_permuted_as_ties():
     """Of the 6 ways to deal out 0, 1, 1, 1 to two and two, three are as one-sided as [1, 1] against [0, 1]: and so are
     the three that are the other way round."""
     assert mann_whitney([([1, 1], [0, 1])]) == 1

@@ -1,4 +1,4 @@
-"""Verdicts on logs whose story is known."""
+"""Verdicts on logs with a known story."""
 
 import numpy as np
 import pytest
@@ -117,6 +117,13 @@ def test_words_with_one(gain, word):
     assert verdict.joints == ("joint 0",)
 
 
+def test_the_reason_names_the_joint_and_says_what_its_numbers_are():
+    verdict = collapse(log(falling(0.5), rising(0.5)), BUDGET, Limits(), [gained(40.123, 10.456)], ("hip", "knee"))
+    assert verdict.joints == ("hip",)
+    higher = "a widened branch ends higher than an unchanged one with probability 1, 0.8 … 1; 5 branches each"
+    assert verdict.why.endswith(f" in hip; widened at step 0 it ends higher: cost 40 ± 10 ({higher})")
+
+
 @pytest.mark.parametrize(
     ("gains", "word"),
     [
@@ -139,7 +146,7 @@ def test_joints_have_their_names():
     assert "in hip" in verdict.why
 
 
-def test_half_of_the_spread_is_spent_where_its_logarithm_is_halfway():
+def test_half_of_the_spread_is_lost_where_its_logarithm_is_halfway():
     spread = np.where(np.arange(N) < 20, 0.4, np.where(np.arange(N) < 40, 0.1, 0.025))
     found = spending(log(spread, 100 * np.arange(N) / N, joints=1))
     assert found is not None
@@ -215,15 +222,15 @@ def test_words_for_the_return(returns, kl, word):
 
 
 def test_destroyed_says_when_and_how():
-    told = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
-    assert told.startswith(
+    text = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
+    assert text.startswith(
         "destroyed (KL 2 at step 61,000, 200 times the median before it; the return then fell from 1"
     )
 
 
-def test_nothing_wrong_says_what_is_well():
-    told = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
-    assert told.startswith("healthy (spread: smallest joint spread at the end 0.4 half-ranges; return: from ")
+def test_a_healthy_run_has_a_summary():
+    text = summary(judge(log(WIDE, rising(0.5)), BUDGET, "finished"))
+    assert text.startswith("healthy (spread: smallest joint spread at the end 0.4 half-ranges; return: from ")
 
 
 def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():

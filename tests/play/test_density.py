@@ -1,4 +1,4 @@
-"""Histograms of what a policy might do, and the panel that shows them beside a scene."""
+"""Histograms of a policy's possible actions, and the panel that shows them next to a scene."""
 
 import numpy as np
 import pytest
@@ -53,11 +53,11 @@ def test_what_clipping_piles_up_stays_on_its_bound():
     counts = smooth(histograms(unit).astype(float), 2)[0, 0]
     clipped = (unit > 1 - 1 / (COLUMNS - 1)).sum()
     assert counts[-1] == clipped  # a tenth of the mass, in a column of its own
-    assert (np.diff(counts[-8:-1]) <= 0).all()  # beside it the curve goes on falling: no second hump
+    assert (np.diff(counts[-8:-1]) <= 0).all()  # left of the bar the curve still falls: no second hump
     assert counts.sum() == pytest.approx(4096, rel=0.01)
 
 
-def test_a_pile_is_drawn_as_a_bar_beside_the_curve():
+def test_a_pile_is_drawn_as_a_bar_next_to_the_curve():
     columns = np.zeros((1, 1, COLUMNS), np.uint8)
     columns[0, 0, 20:40], columns[0, 0, -1] = 200, 255
     panel = Overlay(shown(columns, discrete=False), (244, 192)).draw(0).astype(int)
@@ -107,7 +107,7 @@ def test_the_panel_shows_mass_and_choice_of_every_joint(joints):
 
 
 @pytest.mark.parametrize("size", [(160, 120), (640, 480)])
-def test_panels_stand_beside_their_scenes_and_nowhere_else(size):
+def test_panels_are_next_to_their_scenes_and_nowhere_else(size):
     layout = Layout(5, size, panel_width(size[0]))
     assert all(side % 2 == 0 for side in layout.page)
     covered = np.zeros(layout.page[::-1], int)

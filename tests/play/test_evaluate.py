@@ -94,7 +94,7 @@ def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_p
 
 
 def test_a_last_wave_that_is_smaller_measures_its_own_episodes(recwarn):
-    """Of environments that stand still in it nothing is measured, and nothing is divided by their 0 steps."""
+    """Environments that do not move are not measured, and nothing is divided by their 0 steps."""
     with closing(make_env("Go1-v0", 4, 0)) as env:
         act = evaluate.zero_agent(env)
         waves, whole = (evaluate.episodes(env, act, 0, count=count).metrics for count in (6, 8))

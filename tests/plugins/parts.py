@@ -1,4 +1,4 @@
-"""One of each other kind of part, as a user would bring them."""
+"""One of each other kind of part, as in a user's plug-in."""
 
 from dataclasses import dataclass
 
@@ -61,7 +61,7 @@ class Corners(Additive):
 
     @dataclass(frozen=True)
     class Options:
-        """What corners let one set."""
+        """The options of `corners`."""
 
         codes: int = option(32, "K: corners", least=2, most=512)
         reach: float = option(0.8, "how far out they are, in half-ranges", above=0, most=1)

@@ -1,4 +1,4 @@
-"""A robot as a user would bring it: this file and robot.xml, with nothing but pgcontrol installed."""
+"""A user's robot: this file and robot.xml, with only pgcontrol installed."""
 
 import numpy as np
 from pgcontrol_envs.task import Array, Physics, Task, Terms

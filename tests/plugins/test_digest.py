@@ -1,4 +1,4 @@
-"""What a run records of a plug-in is the code that ran."""
+"""A run records the code of the plug-in that ran."""
 
 import hashlib
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/plugins.md as a reader follows it: its files are written, its commands are typed, from top to bottom."""
+"""docs/plugins.md from top to bottom: its files are written and its commands are run."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"(?:#|<!--) (\S+\.\w+)")  # the first line of a file says what it is called
+NAMED = re.compile(r"(?:#|<!--) (\S+\.\w+)")  # the first line of a file has its name
 
 
 def blocks() -> list[tuple[str, str]]:

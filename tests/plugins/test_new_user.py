@@ -1,4 +1,4 @@
-"""What a new user does: pgcontrol from a wheel, and in an empty folder a robot and parts of one's own."""
+"""A new user: pgcontrol from a wheel, and in an empty folder their own robot and parts."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ grid: [{env: Robot-v0, seed: 1}]
 
 
 class Shell:
-    """An empty folder in which `pgcontrol` comes from the wheel alone."""
+    """An empty folder in which `pgcontrol` is imported only from the wheel."""
 
     def __init__(self, folder: Path, installed: Path):
         self.folder = folder
@@ -62,7 +62,7 @@ class Shell:
                 assert process.poll() is None, said.read_text()
                 assert time.monotonic() < until
                 time.sleep(0.1)
-                # the address is said a moment before anybody listens
+                # the address is printed a moment before the server accepts connections
                 with contextlib.suppress(OSError):
                     if found := re.search(r"http://localhost:\S+", said.read_text()):
                         page = urllib.request.urlopen(found[0], timeout=30).read().decode()
@@ -76,7 +76,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The wheel, unpacked; what pgcontrol depends on is that of the tests."""
+    """The unpacked wheel, with the dependencies of the tests."""
     made, site = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("site")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(made), str(ROOT)]
     subprocess.run(build, check=True, timeout=300, cwd=made)

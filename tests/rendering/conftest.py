@@ -1,4 +1,4 @@
-"""Render processes that do what a test says."""
+"""Render processes that do what a test tells them."""
 
 import sys
 

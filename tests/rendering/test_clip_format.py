@@ -27,7 +27,7 @@ def test_every_step_or_a_whole_fraction_of_them(control_dt, fps):
     assert ClipFormat().timing([lasting(1000, control_dt)]).fps == fps
 
 
-def test_time_goes_on_as_in_the_episode():
+def test_time_continues_as_in_the_episode():
     # 1000 steps of 8 ms last 8 s: 8 x 125/3 = 333.3, so 333 pictures after the one of the start
     assert ClipFormat().timing([lasting(1000, 0.008)]) == (Fraction(125, 3), 334)
     assert ClipFormat().timing([lasting(200, 0.05)]) == (20, 201)
@@ -39,7 +39,7 @@ def test_seconds_cut_but_do_not_stretch(seconds, frames):
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
-def test_a_clip_lasts(seconds):
+def test_a_clip_must_have_a_duration(seconds):
     with pytest.raises(InputError, match="seconds: expected more than 0"):
         ClipFormat(seconds=seconds)
 

@@ -1,4 +1,4 @@
-"""Clips of a training and of finished runs, through the whole chain."""
+"""Clips of a training and of finished runs, from start to end."""
 
 import dataclasses
 import signal
@@ -72,13 +72,13 @@ def test_runs_and_recordings_side_by_side_each_with_its_distributions(runs, tmp_
     assert len(pages) == made.frames == 5  # 0.1 s x 125 / 3 and the start
     layout = Layout(3, size, panel_width(160))
     assert pages[0].shape == (*layout.page[::-1], 3)
-    # the panel beside the recording, which kept no distributions, is empty
+    # the recording kept no distributions, so its panel is empty
     filled = [bool((abs(panel.of(pages[0]).astype(int) - BAR) > 40).any()) for panel in layout.panels]
     assert filled == [True, True, False]
     assert recording.exists()
 
 
-def test_without_graphics_training_goes_on_and_keeps_the_recordings(tmp_path, monkeypatch):
+def test_without_graphics_training_continues_and_keeps_the_recordings(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     run = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "run")})
     assert run.status == "finished"
@@ -94,7 +94,7 @@ def test_without_graphics_training_goes_on_and_keeps_the_recordings(tmp_path, mo
 
 
 def chunked(name: str, horizon: int) -> Policy:
-    """A policy for Reacher of a few codes, which says something else in every state."""
+    """A policy for Reacher with a few codes, different in every state."""
     head = {"name": name, "horizon": horizon, "codes": 16}
     sizes = {"obs_size": 10, "low": [-1.0] * 2, "high": [1.0] * 2, "hidden": [8]}
     policy = make_policy(sizes | {"head": head, "critic": {"name": "none"}}, seed=0)

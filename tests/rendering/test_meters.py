@@ -1,4 +1,4 @@
-"""What is wanted and what is measured, in the corner of a scene."""
+"""Commanded and measured values in the corner of a scene."""
 
 from dataclasses import replace
 
@@ -53,7 +53,7 @@ def test_what_is_measured_is_averaged_over_a_fifth_of_a_second():
     assert (drawn(shaking) == drawn(steady(0.5, 0.4))).all()
 
 
-def test_the_scene_outside_the_corner_is_left_alone_and_small_pictures_whole():
+def test_the_scene_outside_the_corner_is_unchanged_and_small_pictures_whole():
     three = {name: np.ones((5, 2)) for name in NAMES}
     picture = drawn(three, 4)
     assert (picture[:360] == 200).all()

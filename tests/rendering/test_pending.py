@@ -1,4 +1,4 @@
-"""Clips that a training did not wait for, made later: by `pgcontrol video RUN --pending`, or when the run goes on."""
+"""Clips for which a training did not wait are made later: by `pgcontrol video RUN --pending`, or by a resume."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_pending_clips_are_made_once(render_as, capsys, tmp_path):
     assert files(folder) == ["1.mp4", "2.mp4"]
 
 
-def test_one_that_cannot_be_made_is_a_line_and_the_next_goes_on(capsys, tmp_path, backend):
+def test_one_that_cannot_be_made_is_a_line_and_the_next_continues(capsys, tmp_path, backend):
     folder = run_of(tmp_path / "run", 1, 2)
     clip_path(folder.videos, 1).with_suffix(".npz").write_bytes(b"no recording")
     code, out, _ = video(capsys, folder.path, "--pending", "--size", "64x64")
@@ -128,7 +128,7 @@ def test_a_short_training_waits_no_longer_than_it_trained(render_as, capsys, tmp
     assert last == f"2 clips not rendered yet: pgcontrol video {run.path} --pending"
 
 
-def test_a_run_that_goes_on_renders_what_it_left(render_as, tmp_path):
+def test_a_run_that_continues_renders_what_it_left(render_as, tmp_path):
     render_as(HANG)
     run = train(quick(tmp_path / "run"))
     render_as(MAKE)

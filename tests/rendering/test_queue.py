@@ -1,4 +1,4 @@
-"""The queue, with render processes that do what the test says."""
+"""The queue, with render processes that the test controls."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_the_oldest_that_waits_is_dropped(render_as, tmp_path):
     assert bench.files() == ["1.mp4", "2.npz", "3.npz", "4.mp4", "5.mp4"]
 
 
-def test_a_failure_is_a_line_and_the_next_goes_on(render_as, tmp_path):
+def test_a_failure_is_a_line_and_the_next_continues(render_as, tmp_path):
     render_as("raise SystemExit('it broke')")
     bench = Bench(tmp_path)
     bench.submit(1, 2)

@@ -1,4 +1,4 @@
-"""Real renders, small ones, in the process that makes them for users too."""
+"""Small real renders, in the same process as for users."""
 
 import os
 import signal
@@ -37,7 +37,7 @@ def finish(job: RenderJob) -> RenderResult:
 
 @pytest.fixture
 def render_as(monkeypatch):
-    """Have render processes run this Python code instead of ours."""
+    """Makes render processes run this Python code instead of ours."""
 
     def use(code: str):
         monkeypatch.setattr(render, "command", lambda: [sys.executable, "-c", code])
@@ -147,7 +147,7 @@ def test_the_film_shows_models_of_their_own(backend, tmp_path):
 
 
 def test_a_black_picture_is_no_clip(render_as, tmp_path):
-    """What a driver that draws nothing would leave: everything as it should be, but black."""
+    """The result of a driver that draws nothing: correct, but black."""
     render_as(
         "import numpy as np; from pgcontrol.rendering import film, render\n"
         "class Dark:\n"
@@ -185,7 +185,7 @@ def test_its_children_are_killed_with_it(render_as, tmp_path):
 
 
 def gone(pid: int, within: float = 5.0) -> bool:
-    """Whether a process has ended; one that waits to be collected by somebody else has."""
+    """Whether a process has ended; a zombie has."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
@@ -220,7 +220,7 @@ def test_a_renderer_that_fails_is_reported_in_one_line(code, error, message, ren
     assert "\n" not in str(caught.value)
 
 
-def test_without_graphics_the_real_renderer_says_so(tmp_path, monkeypatch):
+def test_without_graphics_the_real_renderer_reports_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "off")
     with pytest.raises(NoGraphics, match="unset MUJOCO_GL") as caught:
         render_clip([saved(travelling(steps=3), tmp_path)], tmp_path / "a.mp4", SMALL, timeout=60)
@@ -271,7 +271,7 @@ def test_a_renderer_dies_with_its_parent(tmp_path):
 
 
 @posix
-def test_a_renderer_ends_itself_when_nobody_else_does():
+def test_a_confined_process_ends_itself():
     code = "from pgcontrol.machine.processes import confine; import time; confine(0.2); time.sleep(60)"
     assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == -signal.SIGALRM
 

@@ -1,4 +1,4 @@
-"""A study made by hand, whose answer is known, and a browser to read its page."""
+"""A study made by hand with a known answer, and a browser to read its page."""
 
 import json
 import time
@@ -64,7 +64,7 @@ def sweep(tmp_path_factory, glance) -> Sweep:
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory, glance) -> Sweep:
-    """The same, in which an arm's name would be markup, were it not escaped."""
+    """The same, with an arm whose name would be markup if it were not escaped."""
     return _study(tmp_path_factory.mktemp("hostile") / "study.yaml", glance, beta=HOSTILE)
 
 
@@ -138,7 +138,7 @@ def tab(browser, page) -> Iterator:
 
 
 def wait_until(tab, condition: str) -> None:
-    """Until a condition in JavaScript holds; the page's policy lets Playwright's own way evaluate none."""
+    """Waits until a condition in JavaScript holds; the page's policy does not allow Playwright's own function."""
     until = time.monotonic() + 30
     while not tab.evaluate(condition):
         assert time.monotonic() < until, condition

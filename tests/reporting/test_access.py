@@ -1,4 +1,4 @@
-"""Who cannot point at the page, or see it, or has no scripts, has all of it."""
+"""The page is complete without a mouse, without sight, and without scripts."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def test_headings_skip_no_level(tab):
 
 
 def test_a_group_of_charts_is_one_tab_stop(tab):
-    """By Tab into it, by Shift and an arrow from chart to chart of it, and back where one was."""
+    """Tab leads into it, Shift and an arrow from chart to chart, and back to the same place."""
     groups = tab.locator(".figures, #maps details").count()
     assert len(tab.evaluate(STOPS)) == groups < tab.locator("svg.chart").count()
     tab.locator("#learning .figures").first.locator("svg.chart").first.focus()
@@ -56,11 +56,11 @@ def test_keys_of_the_browser_are_left_to_it(tab):
         assert tab.evaluate("window.taken") == taken, key
 
 
-def test_what_is_told_of_a_chart_is_told_where_it_is_listened_to(tab):
-    """A live region is heard of when its content changes, if it was rendered before."""
+def test_readouts_of_a_chart_are_in_a_live_region(tab):
+    """A screen reader announces a live region when its content changes, if it was rendered before."""
     look = "getComputedStyle(document.getElementById('tip'))"
-    told = tab.locator("[role=status], [aria-live], output")
-    assert told.evaluate_all("found => found.map(element => element.id)") == ["tip"]
+    regions = tab.locator("[role=status], [aria-live], output")
+    assert regions.evaluate_all("found => found.map(element => element.id)") == ["tip"]
     assert tab.evaluate(f"[{look}.display, {look}.visibility]") == ["block", "visible"]
     assert tab.locator("#tip").is_hidden()  # it has no size
     tab.locator("#learning svg.chart").first.focus()
@@ -68,7 +68,7 @@ def test_what_is_told_of_a_chart_is_told_where_it_is_listened_to(tab):
     assert tab.locator("#tip").is_visible()
 
 
-def test_the_time_is_told_in_seconds_by_what_sets_it(tab):
+def test_the_slider_announces_the_time_in_seconds(tab):
     wait_until(tab, "[...document.querySelectorAll('video')].every(v => v.duration)")
     seek = tab.locator("#seek")
     assert seek.get_attribute("aria-valuetext") == "0.0 seconds"

@@ -1,4 +1,4 @@
-"""The picture beside the tables."""
+"""The picture of curves next to the tables."""
 
 import re
 from xml.etree import ElementTree
@@ -11,7 +11,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def panels(study: Queries) -> dict[str, tuple[str, dict[str, str]]]:
-    """What each chart of the file is of: its title, and the classes of each arm's curve."""
+    """Each chart of the file: its title, and the classes of each arm's curve."""
     found = {}
     for chart in ElementTree.fromstring(figures.plot(study)).iterfind(f"{SVG}svg"):
         (title,) = [str(t.text) for t in chart.iterfind(f"{SVG}text") if t.get("text-anchor") == "start"]
@@ -21,7 +21,7 @@ def panels(study: Queries) -> dict[str, tuple[str, dict[str, str]]]:
 
 
 def without_kl(rows: dict, arm: str, *seeds: int) -> dict:
-    """Rows in which those runs of an arm know nothing of the KL."""
+    """Rows without the KL in these runs of an arm."""
     return {
         key: row.changed(curves={k: v for k, v in row.line["curves"].items() if k != "train/kl"})
         if key[1] == arm and (not seeds or key[2] in seeds)

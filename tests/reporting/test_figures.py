@@ -1,4 +1,4 @@
-"""What charts are of: which arms, on what axes."""
+"""The content of charts: which arms, on which axes."""
 
 import html
 import json
@@ -48,6 +48,7 @@ def test_where_spread_came_to_stay_narrow_is_marked_on_the_rule(sweep):
     marks = re.findall(r'class="mark" d="M[\d.]+ ([\d.]+)l', drawing)
     assert rule is not None
     assert marks == [rule[1]] * 5
+    assert "narrow from step 240: x<" in drawing  # the name of the joint
 
 
 def test_a_task_has_one_box_for_the_routes_of_all_arms(sweep):
@@ -78,7 +79,7 @@ def test_a_map_of_one_moment_is_a_histogram_of_the_end(sweep):
 
 
 def lacking(study: Queries, arm: str, metric: str, *seeds: int) -> Queries:
-    """The same study, in which those runs of an arm know nothing of a metric."""
+    """The same study, without a metric in these runs of an arm."""
     return cut(study, arm, lambda curves: {k: v for k, v in curves.items() if k != metric}, *seeds)
 
 
@@ -94,13 +95,13 @@ def cut(study: Queries, arm: str, change, *seeds: int) -> Queries:
 def drawn(figure: figures.Figure | None) -> dict[str, dict]:
     """What a chart draws, by arm."""
     assert figure is not None
-    told = re.search("data-chart='([^']*)'", str(figure.drawing))
-    assert told is not None
-    chart = json.loads(html.unescape(told[1]))
+    attribute = re.search("data-chart='([^']*)'", str(figure.drawing))
+    assert attribute is not None
+    chart = json.loads(html.unescape(attribute[1]))
     return {line["name"]: {"at": chart["at"]} | line for line in chart["lines"]}
 
 
-def test_n_is_of_the_runs_that_a_curve_is_drawn_from(sweep):
+def test_n_counts_the_runs_that_a_curve_is_drawn_from(sweep):
     known = Queries(sweep, results.read(sweep))
     for metric, of in (("train/kl", figures.health), ("rollout/ep_rew_mean", figures.learning)):
         study = lacking(lacking(known, "bins", metric, 1, 3), "mixture", metric, 1, 2, 3, 4)
@@ -122,7 +123,7 @@ def test_n_of_a_metric_that_all_arms_lack_as_often(sweep):
 
 
 def test_what_a_run_did_not_live_to_learn_leaves_its_curve_as_it_was(sweep):
-    """A share of the budget is one of the task's budget, not of what an arm's runs came to; the last value is held."""
+    """The share is of the task's budget, not of the steps that an arm's runs reached; the last value is held."""
     whole = Queries(sweep, results.read(sweep))
     early = cut(whole, "bins", lambda curves: {name: values[:15] for name, values in curves.items()})  # of 50 points
     before, after = (drawn(figures.learning_together(study)) for study in (whole, early))
@@ -149,7 +150,7 @@ def test_one_seed_is_no_certainty(sweep):
             assert 'class="span"' not in str(figure.drawing)
 
 
-def test_who_has_one_seed_has_no_interval_beside_others_that_have(sweep):
+def test_an_arm_with_one_seed_has_no_interval_next_to_others(sweep):
     rows = {key: row for key, row in results.read(sweep).items() if key[1] != "bins" or key[2] == 1}
     study = Queries(sweep, rows)
     beats = figures.improvement(study, "HalfCheetah-v5")

@@ -44,7 +44,7 @@ FRAMES = """() => Promise.all([...document.querySelectorAll("video")].map(async 
 
 @pytest.fixture(params=[LIGHT, DARK, PHONE], ids=["light", "dark", "phone"])
 def shown(request, browser, page):
-    """The page, read without network; complains of whatever the browser complains of."""
+    """The page, read without network; fails if the browser reports anything."""
     context = browser.new_context(**request.param, offline=True)
     tab = context.new_page()
     said: list[str] = []
@@ -267,7 +267,7 @@ def test_print_is_dark_on_white_and_without_controls(browser, page):
 
 
 def test_what_the_yaml_says_is_text_and_no_markup(tab):
-    """Nor is it left out; that it is not run, the console tells, see `shown`."""
+    """It is not left out, either; `shown` checks in the console that it does not run."""
     assert tab.locator("h1").inner_text() == "Does <b>a second bin</b> help?"
     assert tab.locator(".legend button", has_text=HOSTILE).count() == 1
     assert tab.locator("figcaption", has_text=HOSTILE).count() > 1

@@ -1,4 +1,4 @@
-"""What is asked of rows made by hand."""
+"""Queries on rows made by hand."""
 
 import math
 
@@ -47,3 +47,8 @@ def test_a_run_that_knows_nothing_of_its_return_never_reaches_it(study):
 
 def test_a_run_that_took_no_time_by_its_row_has_a_rate(study):
     assert study.rate("Reacher-v5", "gaussian") == 3000  # as of one of the least time that a row can say
+
+
+def test_joints_have_the_names_of_a_built_in_task_also_if_no_row_has_them(study):
+    assert study.joints("Hopper-v5", 3) == ["thigh_joint", "leg_joint", "foot_joint"]
+    assert study.joints("Other-v0", 2) == ["joint 0", "joint 1"]  # of a plug-in that a report does not load

@@ -1,4 +1,4 @@
-"""The page of a search: its trials, its choice, and how sure that is said to be."""
+"""The page of a search: its trials, its choice, and how certain it is."""
 
 import re
 import shutil
@@ -37,15 +37,15 @@ def sweep(made, tmp_path) -> Sweep:
 
 
 def words(sweep: Sweep, *scores: list[float]) -> str:
-    """What is said of trials with these scores, one a seed."""
+    """The text on trials with these scores, one per seed."""
     rows = [row for row in trials.read(trials.file_of(sweep.path)) if row.arm == "gaussian"]
     some = [
         replace(row, state="finished", scores={"task": each}, returns={"task": each})
         for row, each in zip(rows, scores, strict=False)
     ]
     trials.write(trials.file_of(sweep.path), some)
-    (told,) = searched.words(Queries(sweep, {}))
-    return f"{told.lead} {told.rest}"
+    (paragraph,) = searched.words(Queries(sweep, {}))
+    return f"{paragraph.lead} {paragraph.rest}"
 
 
 def test_the_page_shows_trials_choice_and_top(sweep):
@@ -81,15 +81,15 @@ def test_a_search_alone_has_a_page(sweep):
 
 
 def test_a_lead_of_one_seeds_noise_is_called_so(sweep):
-    told = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
-    assert "is 0.005 behind; this is noise, because seeds of the same settings differ by 0.068." in told
-    assert "The scores of the best 3 lie within 0.700." in told
+    paragraph = words(sweep, [0.9, 0.8], [0.8, 0.89], [0.1, 0.2])
+    assert "is 0.005 behind; this is noise, because seeds of the same settings differ by 0.068." in paragraph
+    assert "The scores of the best 3 lie within 0.700." in paragraph
 
 
 def test_a_lead_above_noise_is_not(sweep):
-    told = words(sweep, [0.9, 0.91], [0.5, 0.51])
-    assert "is 0.400 behind; seeds of the same settings differ by 0.007." in told
-    assert "noise" not in told
+    paragraph = words(sweep, [0.9, 0.91], [0.5, 0.51])
+    assert "is 0.400 behind; seeds of the same settings differ by 0.007." in paragraph
+    assert "noise" not in paragraph
 
 
 def test_one_seed_tells_nothing_of_noise(sweep):
@@ -97,16 +97,19 @@ def test_one_seed_tells_nothing_of_noise(sweep):
 
 
 def test_a_flat_top_is_called_so(sweep):
-    told = words(sweep, [0.8, 1.0], [0.79, 0.99], [0.98, 0.78])
-    assert "The scores of the best 3 lie within 0.020, not more than the noise of one seed." in told
+    paragraph = words(sweep, [0.8, 1.0], [0.79, 0.99], [0.98, 0.78])
+    assert "The scores of the best 3 lie within 0.020, not more than the noise of one seed." in paragraph
 
 
-def test_a_choice_at_the_end_of_its_range_is_told(sweep):
+def test_a_choice_at_the_end_of_its_range_is_reported(sweep):
     rows = [row for row in trials.read(trials.file_of(sweep.path)) if row.arm == "gaussian"][:1]
     edge = replace(rows[0], state="finished", scores={"task": [1.0]}, settings={"algorithm.learning_rate": 1e-2})
     trials.write(trials.file_of(sweep.path), [edge])
-    (told,) = searched.words(Queries(sweep, {}))
-    assert "algorithm.learning_rate lies at the end of its range (0.0001 to 0.01, log); a wider range may" in told.rest
+    (paragraph,) = searched.words(Queries(sweep, {}))
+    assert (
+        "algorithm.learning_rate lies at the end of its range (0.0001 to 0.01, log); a wider range may"
+        in paragraph.rest
+    )
 
 
 def test_trials_of_another_search_are_not_shown(sweep):

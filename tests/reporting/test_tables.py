@@ -1,4 +1,4 @@
-"""What stands beside the YAML in Markdown and CSV."""
+"""The Markdown and CSV files next to the YAML."""
 
 import csv
 import dataclasses
@@ -82,7 +82,7 @@ def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_pa
     rows = results.read(sweep)
     queries = Queries(moved(sweep, tmp_path), rows, tmp_path / "runs")
     assert ("Fork-v0", "bins", "1.58", "0.45", "100", "203") in tables.noises(queries)
-    assert "beta" not in {line[1] for line in tables.noises(queries)}  # one seed says nothing of seeds
+    assert "beta" not in {line[1] for line in tables.noises(queries)}  # one seed has no deviation
     assert "Enough for every arm: 203 on Fork-v0 and 1 on HalfCheetah-v5." in tables.enough(queries)
     tables.write(queries)
     assert "| Fork-v0 | bins | 1.58 | 0.45 | 100 | 203 |" in (text := (tmp_path / "study.md").read_text())
@@ -96,7 +96,7 @@ def test_how_much_of_a_score_is_noise_of_its_evaluation_is_a_table(sweep, tmp_pa
     assert "no number on Fork-v0" in tables.enough(Queries(sweep, alike))
 
 
-def test_older_scores_are_said_to_be_older(sweep, tmp_path):
+def test_older_scores_are_reported_as_older(sweep, tmp_path):
     rows = {
         key: row.changed(evaluation_seed=None, episodes=None, error=None) for key, row in results.read(sweep).items()
     }
@@ -109,7 +109,7 @@ def test_older_scores_are_said_to_be_older(sweep, tmp_path):
 
 
 def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
-    """So that a sweep which is interrupted leaves no file without its conclusion."""
+    """So an interrupted sweep leaves no file without its conclusion."""
     rows = results.read(sweep)
     tables.write(Queries(moved(sweep, tmp_path), rows))
     text = (tmp_path / "study.md").read_text()
@@ -119,7 +119,7 @@ def test_tables_that_are_written_meanwhile_have_the_answer(sweep, tmp_path):
 
 
 def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
-    """What cannot be written to its end leaves what was there."""
+    """If a file cannot be written completely, the old one stays."""
     rows, files = results.read(sweep), ("study.md", "study.csv", "study.summary.csv", "study.svg")
     tables.write(Queries(moved(sweep, tmp_path), rows))
     before = [(tmp_path / name).read_bytes() for name in files]
@@ -135,7 +135,7 @@ def test_a_reader_finds_the_tables_whole(sweep, tmp_path, monkeypatch):
 
 
 def test_an_arm_s_name_is_text_in_every_table(hostile, tmp_path):
-    """It ends no cell and begins no element, and no markup of the terminal's."""
+    """It cannot end a cell or begin an element, or markup of the terminal."""
     rows = results.read(hostile)
     queries = Queries(moved(hostile, tmp_path), rows)
     tables.write(queries)

@@ -1,4 +1,4 @@
-"""Clips show the result that they are captioned with."""
+"""Clips show the result in their caption."""
 
 import pytest
 
@@ -13,7 +13,7 @@ KEY = Key("Fork-v0", "beta", 0)
 
 @pytest.fixture
 def filmed(monkeypatch):
-    """Names of the runs filmed, by a camera that is none."""
+    """Names of the filmed runs, with a fake camera."""
     made: list[str] = []
 
     def film(runs, file, *_, **__):
@@ -56,7 +56,7 @@ def test_a_stale_clip_is_not_shown_where_the_run_is_gone(study, filmed, monkeypa
     assert videos(study(steps=2000), "some", print) == {}
 
 
-def test_stale_clips_are_removed_whoever_is_shown_now(study, filmed):
+def test_stale_clips_are_removed_whatever_is_shown_now(study, filmed):
     (first,) = videos(study(), "some", print).values()
     stale, foreign = (first.with_name(f"{name}-0123abcd.mp4") for name in (first.stem[:-9], "of-no-row"))
     stale.touch()

@@ -1,4 +1,4 @@
-"""Settings: layers, one clear line for what is wrong, and the dump that reads back."""
+"""Settings: layers, one clear line for an error, and a dump that can be read again."""
 
 import enum
 import json
@@ -108,7 +108,7 @@ def test_the_dump_reads_back_as_the_same_config(head, tmp_path):
         ({"critic_trunk": "mlp", "critic_hidden": "64,16"}, "mlp", (64, 16)),
     ],
 )
-def test_the_critics_network_is_the_policys_unless_something_is_said_of_it(said, trunk, hidden):
+def test_the_critics_network_is_the_policys_unless_it_is_set(said, trunk, hidden):
     policy = {"env": "Hopper-v5", "trunk": "residual-layernorm", "trunk.expansion": 2, "hidden": "32,32"}
     config = configure(policy | said)
     assert (config.critic_trunk.name, config.critic_hidden) == (trunk, hidden)
@@ -177,7 +177,7 @@ class Words(str, enum.Enum):  # noqa: UP042 (older code has them so)
 
 
 class Text(str):
-    """Text with something of its own, as YAML libraries and notebooks hand it around."""
+    """A subclass of str, as used by YAML libraries and notebooks."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Loggers: the same names everywhere, a resumed run goes on, and none that fails ends a training."""
+"""Loggers: the same names everywhere, a resumed run continues, and a failing logger does not end a training."""
 
 import json
 import os
@@ -24,7 +24,7 @@ TINY = SMALL | {"env": "Reacher-v5", "total_steps": 1024, "eval_every": 0, "chec
 
 
 class Notebook(Logger):
-    """Keeps everything."""
+    """Records everything."""
 
     name = "notebook"
     opened, rows, closed = list[base.LoggedRun](), list[tuple[int, dict]](), list[bool]()
@@ -41,7 +41,7 @@ class Notebook(Logger):
 
 
 class Fails(Notebook):
-    """Raises where `at` says."""
+    """Raises at `at`."""
 
     name = "fails"
     at = ""
@@ -82,7 +82,7 @@ def test_a_logger_of_ones_own_gets_what_the_log_has(tmp_path):
     assert Notebook.closed == [False]
 
 
-def test_a_resumed_run_goes_on_under_its_id(tmp_path):
+def test_a_resumed_run_continues_under_its_id(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(TINY | {"run_dir": str(path), "logger": Notebook}, on_update=lambda row: len(Notebook.rows) == 2)
     pgcontrol.resume(path)
@@ -96,13 +96,13 @@ def test_one_that_fails_is_left_out_with_one_warning(where, tmp_path, monkeypatc
     monkeypatch.setattr(Fails, "at", where)
     with pytest.warns(UserWarning, match="logger") as warned:
         run = pgcontrol.train(TINY | {"run_dir": str(tmp_path / "run"), "logger": [Fails.name, Notebook.name]})
-    told = [str(warning.message) for warning in warned if "logger" in str(warning.message)]
-    assert told == [f"logger 'fails' failed and is off from now on: the network is gone at {where}"]
+    messages = [str(warning.message) for warning in warned if "logger" in str(warning.message)]
+    assert messages == [f"logger 'fails' failed and is off from now on: the network is gone at {where}"]
     assert run.status == "finished"
     assert len(Notebook.rows) == len(run.metrics()) == 4
 
 
-def test_a_training_that_fails_is_told_to_its_loggers(tmp_path, monkeypatch):
+def test_loggers_learn_that_a_training_failed(tmp_path, monkeypatch):
     def diverges(self):
         raise Diverged("all is lost")
 

@@ -1,4 +1,4 @@
-"""What does not fit into memory is refused before anything is made; every setting has a limit that makes sense."""
+"""Settings that do not fit into memory are an error before anything is made; every setting has a sensible limit."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""The table of metrics has what runs log, and nothing else."""
+"""The table of metrics has exactly the metrics that runs log."""
 
 import pytest
 

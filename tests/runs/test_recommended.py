@@ -1,4 +1,4 @@
-"""The table of recommended settings: names that exist, merging key by key, and heads that begin alike."""
+"""The table of recommended settings: existing names, merging key by key, and heads with the same start."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What tests of executors have in common: runs that take no time, and whether a run is what it is here."""
+"""Helpers for tests of executors: runs that take no time, and comparison with a run made here."""
 
 import contextlib
 import io
@@ -67,7 +67,7 @@ def pair(folder: Path, budget: str = "512") -> Sweep:
 
 
 def outcomes(executor: Executor, cells: list[Cell], where: Path) -> dict[str, str]:
-    """Name of each cell -> why it failed, empty where it did not."""
+    """Name of each cell -> why it failed; empty if it did not."""
     return {o.cell.name: o.error for o in executor.run(cells, where) if isinstance(o, Ended)}
 
 

@@ -60,7 +60,7 @@ class Scripted(Executor):
         self.jobs, self.made, self.stopped = jobs, list[str](), list[str]()
 
     def value(self, cell: Cell) -> float:
-        """The return it comes to."""
+        """Its final return."""
         return 900 - 400 * abs(math.log10(cell.config.algorithm.options.learning_rate) + 3) + cell.key.seed - 100
 
     def run(self, cells: Sequence[Cell], where: Path):

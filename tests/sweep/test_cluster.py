@@ -56,7 +56,7 @@ class Threads(Cluster):
 
 
 class Submitit(Cluster):
-    """Submitit's own executor for this machine in place of Slurm's."""
+    """Submitit's local executor instead of Slurm's."""
 
     def __init__(self):
         self.queue = dict[str, submitit.Job]()
@@ -76,7 +76,7 @@ def quick(monkeypatch) -> Quick:
     return made
 
 
-def test_jobs_go_on_when_the_caller_leaves_and_are_found_again(sweep, tmp_path, quick):
+def test_jobs_continue_when_the_caller_leaves_and_are_found_again(sweep, tmp_path, quick):
     cluster, where = Threads(), tmp_path / "runs"
     first = cluster.run(sweep.cells, where)
     assert next(first) == frozenset()  # all in the queue, none begun
@@ -118,7 +118,7 @@ def test_jobs_are_cancelled_by_the_folder_of_their_runs(sweep, tmp_path, quick):
     assert cluster.cancel(tmp_path / "runs") == 0
 
 
-def test_the_command_says_what_goes_on_and_cancels_it(sweep, tmp_path, quick, monkeypatch):
+def test_the_command_lists_what_runs_and_cancels_it(sweep, tmp_path, quick, monkeypatch):
     cluster, words = Threads(), ("compare", sweep.path, "--runs", tmp_path / "runs", "--on", "slurm")
     monkeypatch.setattr("pgcontrol.reporting.compare.executor_of", lambda on, jobs: cluster)
     next(cluster.run(sweep.cells, tmp_path / "runs"))
@@ -149,19 +149,21 @@ def test_what_one_command_cancels_another_does_not_place_again(sweep, tmp_path, 
 def test_a_folder_that_nodes_do_not_share_is_one_line_and_ends_all(sweep, tmp_path, quick):
     cluster, name = Threads(jobs=1, unseen={0}), sweep.cells[0].name
     cluster.gate.set()
-    told = f"^{name}: its job ended before it began: it was cancelled, or its node cannot access {tmp_path / 'runs'}$"
-    with pytest.raises(InputError, match=told):
+    message = (
+        f"^{name}: its job ended before it began: it was cancelled, or its node cannot access {tmp_path / 'runs'}$"
+    )
+    with pytest.raises(InputError, match=message):
         list(cluster.run(sweep.cells, tmp_path / "runs"))
     assert cluster.submitted == [name]
     assert quick.made == []
 
 
-def test_a_single_job_that_somebody_cancels_fails_alone(sweep, tmp_path, quick):
+def test_a_single_cancelled_job_is_the_only_failure(sweep, tmp_path, quick):
     cluster = Threads(jobs=1, unseen={1})
     cluster.gate.set()
-    told = outcomes(cluster, sweep.cells, tmp_path / "runs")
-    assert told.pop(sweep.cells[1].name).startswith("its job ended before it began")
-    assert [*told.values()] == ["", "", ""]
+    reports = outcomes(cluster, sweep.cells, tmp_path / "runs")
+    assert reports.pop(sweep.cells[1].name).startswith("its job ended before it began")
+    assert [*reports.values()] == ["", "", ""]
 
 
 @pytest.mark.parametrize(("killed", "error"), [(2, ""), (3, "its job was lost 3 times without a new checkpoint")])

@@ -1,4 +1,4 @@
-"""A sweep: what it runs, and what it leaves."""
+"""A sweep: its runs, and its files."""
 
 import csv
 import dataclasses
@@ -81,7 +81,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
         f"no results for {sweep.path} yet (ignored in {sweep.results}: 4 rows made with other settings"
         f" (algorithm.epochs 1, asked 2)); pgcontrol compare {sweep.path} runs them\n"
     )
-    # a finished run that lost its log, and one whose config is damaged: both begin anew, and nothing is lost
+    # a finished run that lost its log, and one whose config is damaged: both start again, and nothing is lost
     monkeypatch.undo()
     (tmp_path / "heads.yaml").write_text(SWEEP)
     sweep.results.unlink()
@@ -98,7 +98,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
 
 
-def test_a_failure_is_told_with_its_last_words_and_the_others_go_on(sweep, tmp_path, capsys):
+def test_a_failure_is_reported_with_its_last_lines_and_the_others_continue(sweep, tmp_path, capsys):
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
     blocked.symlink_to(tmp_path / "nowhere" / "at all")  # where the run folder should be
@@ -127,8 +127,8 @@ def test_a_run_that_diverges_is_a_result_once_it_has_a_return(sweep, tmp_path):
     assert "-3 †" in (tmp_path / "heads.md").read_text()
 
 
-@pytest.mark.parametrize(("which", "anew"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
-def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
+@pytest.mark.parametrize(("which", "repeated"), [("Reacher-v5-*-s1", 1), ("diverged", 2), ("*", 4)])
+def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, repeated):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), clips="none").exit_code == 0
     for line in (lines := [unsealed(json.loads(text)) for text in sweep.results.read_text().splitlines()]):
         line["diverged"] = line["env"] != "Reacher-v5"
@@ -138,7 +138,7 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
     assert found.missing
     assert executor.cells == []
     assert carry_out(sweep, executor, tmp_path / "runs", Terminal(quiet=True), "none", again=which).exit_code == 0
-    assert len(executor.cells) == anew
+    assert len(executor.cells) == repeated
     assert all((tmp_path / "runs" / f"{cell.name}.before").is_dir() for cell in executor.cells)
     assert set(results.read(sweep)) == {cell.key for cell in sweep.cells}
     assert len(sweep.results.read_text().splitlines()) == 4
@@ -188,7 +188,7 @@ class Short(Executor):
             yield Ended(cell, folder.path, "")
 
 
-def test_a_run_without_any_return_has_failed_and_says_why(sweep, tmp_path, capsys):
+def test_a_run_without_any_return_has_failed_and_reports_why(sweep, tmp_path, capsys):
     for _ in range(2):  # it is no damage: nothing is set aside, nothing thrown away
         found = carry_out(sweep, Short(), tmp_path / "runs", Terminal(), "none")
         assert (found.exit_code, len(found.failed), found.page) == (1, 4, None)
@@ -233,14 +233,14 @@ def test_small_returns_keep_their_digits_and_tables_are_not_written_for_each_run
         ),
     ],
 )
-def test_what_cannot_be_made_is_told_before_anything_runs(tmp_path, old, new, says):
+def test_cells_that_cannot_be_made_are_reported_before_anything_runs(tmp_path, old, new, says):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace(", head.bins: [2, 3]", "").replace(old, new))
     with pytest.raises(InputError, match=f"^{re.escape(says)}"):
         carry_out(read_sweep(tmp_path / "heads.yaml"), Local(1), tmp_path / "runs", Terminal(quiet=True))
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_run_that_another_process_told_of_first_has_one_row(sweep, tmp_path):
+def test_a_run_that_another_process_reported_first_has_one_row(sweep, tmp_path):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     lines, rows = sweep.results.read_text(), results.read(sweep)
     for row in rows.values():
@@ -283,7 +283,7 @@ def test_the_answer_is_shown_where_there_is_a_display(sweep, monkeypatch):
     assert shown == [True, False, True]
 
 
-def test_the_command_to_go_on_is_the_one_that_was_given(sweep, monkeypatch, capsys):
+def test_the_command_to_continue_is_the_one_that_was_given(sweep, monkeypatch, capsys):
     def stopped(*_):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Which settings of the arms differ though the YAML does not say so."""
+"""Differences between the arms that are not in the YAML."""
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
@@ -20,17 +20,17 @@ def setup(env: str = "Hopper-v5", arm: str = "a", run: dict | None = None, **sai
     return Key(env, arm, 0), dotted, (run or {}) | dotted
 
 
-def test_what_the_yaml_leaves_to_recommendations_is_told():
+def test_settings_that_come_from_recommendations_are_listed():
     runs = [setup(arm="a", run=SMALL, head="gaussian"), setup(arm="b", run=LARGE), setup(arm="c", run=LARGE)]
     assert implied(runs) == ["algorithm.learning_rate: a 0.0003; b / c 0.001"]
 
 
-def test_what_the_yaml_says_is_not_told():
+def test_settings_of_the_yaml_are_not_listed():
     assert implied([setup(arm="a", run=SMALL), setup(arm="b", algorithm__learning_rate=1e-3)]) == []
     assert implied([setup(arm="a", hidden=(64, 64)), setup(arm="b", hidden=(32,))]) == []
 
 
-def test_among_three_those_that_the_yaml_leaves_open_are_told():
+def test_of_three_arms_those_without_the_setting_in_the_yaml_are_listed():
     runs = [setup(arm="a", run=SMALL), setup(arm="b", run=LARGE), setup(arm="c", algorithm__learning_rate=0.1)]
     assert implied(runs) == ["algorithm.learning_rate: a 0.0003; b 0.001"]
 
@@ -56,7 +56,7 @@ def test_values_are_written_as_one_would_type_them():
 def test_compare_tells_before_anything_runs(tmp_path, capsys):
     (tmp_path / "arms.yaml").write_text(ARMS)
     carry_out(read_sweep(tmp_path / "arms.yaml"), Executor(), tmp_path / "runs", Terminal(), dry=True)
-    told = capsys.readouterr().out
-    assert "the arms also differ in settings that the YAML does not set:\n" in told
-    assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in told
-    assert "head.bins" not in told
+    printed = capsys.readouterr().out
+    assert "the arms also differ in settings that the YAML does not set:\n" in printed
+    assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in printed
+    assert "head.bins" not in printed

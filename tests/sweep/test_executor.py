@@ -1,4 +1,4 @@
-"""Cells as processes: ended from outside they go on, and they end with whoever watches them."""
+"""Cells as processes: after an end from outside they continue, and they end together with their parent."""
 
 import json
 import os
@@ -82,9 +82,9 @@ def test_attempts_are_counted_from_the_last_progress(cell, tmp_path, monkeypatch
     process = Scripted(cell, tmp_path / "runs" / cell.name, codes, progress)
     monkeypatch.setattr(work.subprocess, "Popen", process)
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    told = list(Local(1).run([cell], tmp_path / "runs"))
-    (outcome,) = (each for each in told if isinstance(each, Ended))
-    assert frozenset({cell.key}) in told
+    events = list(Local(1).run([cell], tmp_path / "runs"))
+    (outcome,) = (each for each in events if isinstance(each, Ended))
+    assert frozenset({cell.key}) in events
     assert (process.started, outcome.error) == (started, error)
     assert outcome.log == tmp_path / "runs" / f"{cell.name}.log"
 
@@ -111,13 +111,13 @@ def cells(sweep, monkeypatch) -> list[Cell]:
 
 
 @pytest.mark.parametrize("fail", [None, 1])
-def test_executors_share_cells_and_each_says_how_all_ended(cells, tmp_path, monkeypatch, fail):
+def test_executors_share_cells_and_each_reports_how_all_ended(cells, tmp_path, monkeypatch, fail):
     quick = Quick(fail)
     monkeypatch.setattr(work.subprocess, "Popen", quick)
     with ThreadPoolExecutor(3) as pool:
-        told = [*pool.map(lambda _: outcomes(Local(1), cells, tmp_path / "runs"), range(3))]
+        events = [*pool.map(lambda _: outcomes(Local(1), cells, tmp_path / "runs"), range(3))]
     expected = {cell.name: "exit code 2" if cell.key.seed == fail else "" for cell in cells}
-    assert told == [expected] * 3
+    assert events == [expected] * 3
     assert sorted(quick.made) == sorted(expected)  # each once
 
 

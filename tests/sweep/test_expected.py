@@ -1,4 +1,4 @@
-"""How long a sweep will take, told before and while it runs."""
+"""How long a sweep will take: printed before and while it runs."""
 
 import time
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
     assert expected(cells) == {cells[0].key: STARTING}
 
 
-def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys):
+def test_the_expected_time_is_printed_before_anything_runs(sweep, tmp_path, capsys):
     assert carry_out(sweep, Local(2), tmp_path / "runs", Terminal(), dry=True).exit_code == 0
     out = capsys.readouterr().out
     assert "expected: about" in out
@@ -45,7 +45,7 @@ def test_the_expected_time_is_told_before_anything_runs(sweep, tmp_path, capsys)
 
 def test_an_asynchronous_training_is_expected_by_its_steps():
     class Watching:
-        """Tells of sixteen workers' updates at a time."""
+        """Reports the updates of sixteen workers at once."""
 
         steps = updates = 0
         env = SimpleNamespace(time_limit=None)

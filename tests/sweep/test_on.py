@@ -1,4 +1,4 @@
-"""The block `on:` and the flags of its name."""
+"""The block `on:` and the flags with the same names."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_an_engine_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, ca
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "ray://127.0.0.1:1"])
-def test_a_ray_cluster_that_does_not_answer_is_told_at_once(tmp_path, address):
+def test_a_ray_cluster_that_does_not_answer_is_an_error_at_once(tmp_path, address):
     with pytest.raises(InputError, match=f"^Ray: no cluster at '{address}': start one with `ray start --head`$"):
         executor_of(On(engine="ray", address=address))
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.cluster
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head that places nothing."""
+    """A head node that runs nothing."""
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     yield made
     ray.shutdown()
@@ -60,17 +60,17 @@ def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(on, tmp_p
 
 
 def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
-    cells, where, told, killed = pair(tmp_path, budget="20_000").cells, tmp_path / "runs", [], False
+    cells, where, errors, killed = pair(tmp_path, budget="20_000").cells, tmp_path / "runs", [], False
     for outcome in Ray(on).run(cells, where):
         if isinstance(outcome, Ended):
-            told.append(outcome.error)
+            errors.append(outcome.error)
         elif not killed and all(run_state.reached(where / cell.name) for cell in cells):
             raylet = nodes[0].all_processes["raylet"][0].process
             raylet.send_signal(signal.SIGKILL)
             raylet.wait()  # a zombie would seem to live
             killed = True
     assert killed
-    assert told == ["", ""]
+    assert errors == ["", ""]
     for cell in cells:
         identical(where / cell.name, cell)
 

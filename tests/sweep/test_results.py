@@ -1,4 +1,4 @@
-"""Rows of results: which of them count, where they come from, and what comes into them later."""
+"""Rows of results: which of them count, their origin, and later changes."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ episodes: 2
 def test_a_run_that_another_sweep_has_made_is_borrowed(sweep, tmp_path, capsys):
     runs, executor = tmp_path / "runs", Asked()
     assert carry_out(sweep, Ready(), runs / "heads", Terminal(quiet=True), clips="none").exit_code == 0
-    # the same two runs by other words: what is said there is a default here, and the other way round; but one of them
+    # the same two runs with other words: a setting there is a default here, and vice versa; except one of them
     # was made when a default was another
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[1]["config"]["algorithm.gamma"] = 0.5
@@ -76,7 +76,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "count"),
     [
-        ("{video: false", "{video: false, algorithm.gamma: 0.99", 4),  # what was a default is said
+        ("{video: false", "{video: false, algorithm.gamma: 0.99", 4),  # a former default is set
         ("{video: false", "{video: true, video_seconds: 3.0", 4),  # another clip is no other run
         ("checkpoint_every: 256", "checkpoint_every: 128", 4),
         ("{video: false", "{video: false, algorithm.gamma: 0.98", 0),
@@ -91,7 +91,7 @@ def test_a_row_counts_where_the_run_is_the_same(sweep, tmp_path, old, new, count
     assert bool(results.left_out(now, results.read(now))) == (count == 0)
 
 
-def test_a_row_from_before_a_default_changed_counts_and_says_so(sweep, tmp_path, capsys):
+def test_a_row_from_before_a_default_changed_counts_and_reports_it(sweep, tmp_path, capsys):
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(quiet=True), "none").exit_code == 0
     lines = [unsealed(json.loads(line)) for line in sweep.results.read_text().splitlines()]
     lines[0]["config"] |= {"algorithm.gamma": 0.5}
@@ -118,7 +118,7 @@ def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path
     assert set(results.read(twice)) == {cell.key for cell in twice.cells}
 
 
-def test_a_failure_is_told_of_the_very_cell_that_failed(sweep, tmp_path):
+def test_a_failure_names_the_cell_that_failed(sweep, tmp_path):
     cell = sweep.cells[0]
     run_state.note_failure(cell, tmp_path / cell.name, "train/loss became nan")
     assert run_state.failure(cell, tmp_path / cell.name) == "train/loss became nan"
@@ -143,7 +143,7 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
     assert kept == [[0.25], [0.25], [0.25], None]
 
 
-def test_a_metric_that_no_run_has_is_told_once(sweep, tmp_path, capsys):
+def test_a_metric_that_no_run_has_is_reported_once(sweep, tmp_path, capsys):
     (tmp_path / "heads.yaml").write_text(SWEEP.replace("[train/std]", "[train/sdt, prior/kl, train/std]"))
     assert carry_out(read_sweep(sweep.path), Ready(), tmp_path / "runs", Terminal(), clips="none").exit_code == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
@@ -171,7 +171,7 @@ def test_a_report_while_rows_come_in_takes_none_away(sweep, tmp_path, monkeypatc
     with pytest.raises(SystemExit, match="0"):
         main(["report", str(sweep.path), "--runs", str(runs), "--clips", "none"])
     assert sweep.results.read_text() == whole
-    assert "collapsed" in (tmp_path / "heads.md").read_text()
+    assert "Collapsed: " in (tmp_path / "heads.md").read_text()
     assert last in whole
 
 

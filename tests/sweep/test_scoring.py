@@ -22,7 +22,7 @@ from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 QUIET = Terminal(quiet=True)
-OWN = ("evaluation_seed", "episodes", "error")  # what rows did not have whose start states were their own
+OWN = ("evaluation_seed", "episodes", "error")  # columns that rows with their own start states did not have
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def aged(sweep, count: int) -> None:
 
 
 def test_a_row_has_what_eval_says(made):
-    """Whatever the seed of the training was, to the bit."""
+    """For every seed of the training, to the bit."""
     sweep, runs = made
     rows = results.read(sweep)
     assert len({key.seed for key in rows}) > 1

@@ -1,4 +1,4 @@
-"""What a search asks, and what it refuses before anything runs."""
+"""The block `search:`, and errors before anything runs."""
 
 import pytest
 import yaml
@@ -115,7 +115,7 @@ def test_arms_that_would_share_folders_are_refused(tmp_path):
         written(tmp_path, text)
 
 
-def test_an_arm_has_the_axes_that_its_head_has_and_that_nobody_says(tmp_path):
+def test_an_arm_searches_the_options_of_its_head_that_are_not_set(tmp_path):
     found = asked(tmp_path, SEARCH.replace("{head: binned}", "{head: binned, algorithm.learning_rate: 0.1}"))
 
     def there(arm: str) -> set[str]:

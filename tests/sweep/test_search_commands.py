@@ -21,7 +21,7 @@ from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of
 
 @pytest.fixture
 def typed(tmp_path, monkeypatch, capsys):
-    """A command in a folder with the sweep, whose runs take no time: its exit code and what it says."""
+    """Runs a command in a folder with the sweep, with runs that take no time; returns exit code and output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compare, "executor_of", lambda on, jobs: Scripted(jobs or 2))
     (tmp_path / "s.yaml").write_text(SEARCH)
@@ -38,13 +38,13 @@ def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
     code, said = typed("compare", "s.yaml", "--no-open")
     assert code == 0
     assert "report: s.html" in said
-    told = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
+    kept = yaml.safe_load((tmp_path / "s.found.yaml").read_text())
     made = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     assert len(made) == 2
     for row in made:
-        assert row["settings"].items() >= told[row["arm"]]["settings"].items()
+        assert row["settings"].items() >= kept[row["arm"]]["settings"].items()
         assert row["origins"].items() >= {RATE: "search", "head": "arm", "num_envs": "settings", "seed": "grid"}.items()
-    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(told, "recommended")
+    assert {row["arm"]: row["origins"]["head.initial_std"] for row in made} == dict.fromkeys(kept, "recommended")
     assert "<dt>from the search</dt>" in (tmp_path / "s.html").read_text()
     code, said = typed("compare", "s.yaml", "--no-open")
     assert "search: done, see s.found.yaml" in said
@@ -91,7 +91,7 @@ def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_ano
     until = time.monotonic() + 400
     while len(list(place.glob("t*/*/checkpoints/step*"))) < 1 and time.monotonic() < until:
         time.sleep(0.1)
-    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process goes on with it
+    os.kill(first.pid, signal.SIGKILL)  # its worker leaves a checkpoint, and the other process continues from it
     assert second.wait(400) == 0
     first.wait()
     assert [(r.arm, r.number, r.state) for r in rows(sweep)] == [(arm, 0, "finished") for arm in ("gaussian", "bins")]

@@ -1,4 +1,4 @@
-"""A search at work: what it makes, once and no more, and what it leaves."""
+"""A running search: its trials, each made once, and its files."""
 
 import json
 import math
@@ -35,10 +35,10 @@ def test_every_arm_has_its_trials_and_the_best_is_used(tmp_path, sampler, pruner
             (row for row in made if row.arm == arm and row.finished),
             key=lambda r: abs(math.log10(r.settings[RATE]) + 3),
         )
-        told = yaml.safe_load(found.file_of(sweep.path).read_text())[arm]
-        assert told["settings"] == best.settings
-        assert told["trial"] == best.number
-        assert told["seeds_differ_by"] == pytest.approx(math.sqrt(0.5) / 950, rel=0.2)
+        kept = yaml.safe_load(found.file_of(sweep.path).read_text())[arm]
+        assert kept["settings"] == best.settings
+        assert kept["trial"] == best.number
+        assert kept["seeds_differ_by"] == pytest.approx(math.sqrt(0.5) / 950, rel=0.2)
         (cell,) = [cell for cell in read_sweep(sweep.path).cells if cell.key.arm == arm]
         assert cell.settings[RATE] == best.settings[RATE] == cell.config.algorithm.options.learning_rate
         assert cell.origins[RATE] == "search"
@@ -48,7 +48,7 @@ def test_every_arm_has_its_trials_and_the_best_is_used(tmp_path, sampler, pruner
     assert found.answers(found.file_of(sweep.path), search_of(sweep))
 
 
-def test_a_found_setting_stands_between_the_recommendation_and_what_is_said(tmp_path):
+def test_a_found_setting_overrides_the_recommendation_but_not_the_user(tmp_path):
     sweep = written(tmp_path, text(space=GRID, sampler="grid"))
     assert search(sweep, Scripted())
     own = SEARCH.replace("{head: binned}", "{head: binned, algorithm.learning_rate: 0.5}")
@@ -103,7 +103,7 @@ def test_searches_side_by_side_make_no_trial_twice(tmp_path):
 
 
 class Dying(Scripted):
-    """Its process is killed, as it were, within the n-th run."""
+    """Its process is killed, as simulated, during the n-th run."""
 
     def __init__(self, runs: int):
         super().__init__()
@@ -119,7 +119,7 @@ class Dying(Scripted):
 
 
 class Resuming(Scripted):
-    """Goes on with what lies in a run's place."""
+    """Continues with the files in a run's folder."""
 
     def run(self, cells, where):
         for cell in cells:
@@ -223,9 +223,9 @@ def test_a_run_that_diverges_ends_its_trial(tmp_path):
             for outcome in super().run(cells, where):
                 if isinstance(outcome, Ended) and "t1-" in str(where):
                     manifest = outcome.folder / "manifest.json"
-                    told = json.loads(manifest.read_text()) | {"status": "diverged"}
-                    told.pop("checksum")
-                    manifest.write_text(json.dumps(told))
+                    kept = json.loads(manifest.read_text()) | {"status": "diverged"}
+                    kept.pop("checksum")
+                    manifest.write_text(json.dumps(kept))
                 yield outcome
 
     sweep = written(tmp_path, text(pruner="none"))
@@ -268,7 +268,7 @@ def test_a_reference_no_better_than_no_torque_is_refused(tmp_path):
         search(sweep, Scripted())
 
 
-def test_nothing_found_is_told(tmp_path, monkeypatch, capsys):
+def test_a_search_without_a_result_is_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(SEARCH.split("search:")[0])
     with pytest.raises(SystemExit, match="2"):

@@ -127,17 +127,17 @@ def long(tmp_path) -> Cell:
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGUSR2, signal.SIGKILL])
-def test_a_job_that_runs_out_of_time_or_is_killed_goes_on_from_its_checkpoint(slurm, long, tmp_path, signal_):
-    where, engine, sent, told = tmp_path / "runs", Slurm(On(engine="slurm")), False, []
+def test_a_job_that_runs_out_of_time_or_is_killed_continues_from_its_checkpoint(slurm, long, tmp_path, signal_):
+    where, engine, sent, errors = tmp_path / "runs", Slurm(On(engine="slurm")), False, []
     for outcome in engine.run([long], where):
         if isinstance(outcome, Ended):
-            told.append(outcome.error)
+            errors.append(outcome.error)
         elif not sent and run_state.reached(where / long.name):
             (job,) = engine.names().values()
             engines.slurm("scancel", f"--signal={signal_.name[3:]}", job)
             sent = True
     assert sent
-    assert told == [""]
+    assert errors == [""]
     identical(where / long.name, long)
 
 

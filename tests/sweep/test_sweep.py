@@ -1,4 +1,4 @@
-"""A YAML of cells: what it asks, and what it refuses before anything runs."""
+"""The YAML of a sweep: its cells, and errors before anything runs."""
 
 import json
 

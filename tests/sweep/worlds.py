@@ -29,14 +29,14 @@ grid:
 
 
 def row_of(cell: Cell, **values) -> Row:
-    """A row by hand, as short as rows have ever been but for its scoring; values under their names in the file."""
+    """A row made by hand, as short as the oldest rows except for its scoring; values under their names in the file."""
     line = {"evaluation_seed": EVALUATION_SEED, "episodes": cell.episodes}
     line |= {"settings": cell.settings, "return": 1.0, "sampled": None, "training": None, "steps": 512, "seconds": 1.0}
     return Row.read(cell.key._asdict() | line | {"curves": {"steps": [512]}, "date": "2026-01-01"} | values)
 
 
 def scored(folder: RunFolder, cell: Cell, value: float) -> None:
-    """Keep the outcome of a run as if its final policy had been scored."""
+    """Stores the outcome of a run as if its final policy had been scored."""
     found = outcome.write(folder, 0) | {"return": value, "error": 0.5, "episodes": cell.episodes}
     folder.outcome_file.write_text(json.dumps(found))
 
@@ -71,7 +71,7 @@ class Ready(Executor):
 
 
 class Asked(Ready):
-    """Remembers what it was asked for."""
+    """Records its arguments."""
 
     def __init__(self):
         self.cells = []

@@ -1,4 +1,4 @@
-"""Every claim of the ladder holds, and the MDP it is measured on is what it says."""
+"""Every claim of the theory holds, and the MDP on which it is measured is correct."""
 
 from xml.etree import ElementTree
 
@@ -63,7 +63,7 @@ def test_sampled_paths_follow_the_dynamics():
     assert abs(float(total.mean()) - exact) < 4 * float(total.std()) / 50_000**0.5
 
 
-def test_a_claim_that_fails_is_said_and_ends_in_an_error(monkeypatch, capsys, tmp_path):
+def test_a_claim_that_fails_is_reported_and_ends_in_an_error(monkeypatch, capsys, tmp_path):
     false = claims.Result([claims.Finding("the moon is cheese", "rock", "cheese", False)])
     monkeypatch.setattr(show, "CLAIMS", {})
     monkeypatch.setattr(show, "destruction", lambda: false)

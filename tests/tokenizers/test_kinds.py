@@ -1,4 +1,4 @@
-"""What is special to a kind, and to chunks."""
+"""Tests of single kinds of tokenizers, and of chunks."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ def test_fast_decoding_worked():
         (two, minus_one, nothing): both,
         (nothing, two, minus_one): both,  # padding adds nothing wherever it stands
         (two, minus_one, two): both,  # what is too long is cut
-        (two, nothing, nothing): low,  # what nobody spelled is 0
+        (two, nothing, nothing): low,  # coefficients without a token are 0
         (two, 19, nothing): low,  # a token that was never learned adds nothing
         (nothing, nothing, nothing): [0.0, 0.0],
     }

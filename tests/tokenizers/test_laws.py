@@ -1,4 +1,4 @@
-"""Laws that every kind of tokenizer keeps. A new kind's file is tested once it has a line in VARIANTS."""
+"""Laws of all kinds of tokenizers. A new kind is tested once it has a line in VARIANTS."""
 
 import functools
 import itertools
@@ -52,7 +52,7 @@ def test_encode_after_decode_holds_for_any_codes_of_a_table(name):
 
 @pytest.mark.parametrize("name", [n for n, (kind, *_) in VARIANTS.items() if kind == "fast"])
 def test_fast_settles_for_any_tokens_that_fit_when_spelled(name):
-    """Rows of tokens chosen freely: encode either says the same, or needs more tokens than there are."""
+    """Rows of tokens at random: encode either returns the same, or would need more tokens than allowed."""
     tokenizer = variant(name)
     said = tokenizer.reconstruct(random_codes(tokenizer))
     inside = said.abs().amax((1, 2)) <= 1
@@ -79,6 +79,6 @@ LADDERS = {
 
 @pytest.mark.parametrize("ladder", LADDERS)
 def test_error_falls_with_levels_codes_and_vocabulary(ladder):
-    """On chunks that were not fitted; each rung removes a tenth of the error at least."""
+    """On held-out chunks; each level removes at least a tenth of the error."""
     errors = [laws.rmse(fitted(*rung), chunks(rung[1], seed=1)[:600]) for rung in LADDERS[ladder]]
     assert all(after < 0.9 * before for before, after in itertools.pairwise(errors)), errors

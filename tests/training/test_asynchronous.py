@@ -1,4 +1,4 @@
-"""Asynchronous training: it says what it is, hears signals, leaves checkpoints, and nobody stays behind."""
+"""Asynchronous training: its description, signals, checkpoints, and no process is left."""
 
 import json
 import os
@@ -33,12 +33,12 @@ def children(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still runs: one that ended and that nobody has asked about (Z) does not."""
+    """Whether a process still runs; a zombie (Z) does not."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return bool(state.strip()) and not state.startswith("Z")
 
 
-def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
+def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     path = tmp_path / "run"
     words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]
     command = [sys.executable, "-m", "pgcontrol", "train", "InvertedPendulum-v5", "--run-dir", str(path), *words]
@@ -67,7 +67,7 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_goes_on(tmp_path):
     assert run.policy().theta.isfinite().all()
 
 
-def test_a_worker_that_dies_is_told_of_and_the_others_end():
+def test_a_worker_that_dies_is_reported_and_the_others_end():
     workers = Workers(Learner(configure(SMALL)))
     workers.update()
     workers.processes[0].kill()
@@ -118,7 +118,7 @@ pgcontrol.train(SMALL | {"run_dir": "run"})
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_that_cannot_start_workers_is_told_so_and_leaves_nothing(name, tmp_path):
+def test_a_script_that_cannot_start_workers_gets_an_error_and_leaves_nothing(name, tmp_path):
     code, line = SCRIPTS[name]
     (tmp_path / "script.py").write_text(f"import multiprocessing\nimport pgcontrol\nSMALL = {SMALL!r}\n{code}")
     done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)

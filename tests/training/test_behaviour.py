@@ -1,4 +1,4 @@
-"""What is kept of a run's inside."""
+"""Maps of actions that a run keeps."""
 
 import json
 

@@ -57,7 +57,7 @@ def test_every_head_becomes_likelier_and_leaves_a_run(head, settings, demonstrat
     assert policy.head.name == head
     assert policy.predict(np.zeros(4)).shape[-1] == 2
     assert json.loads((tmp_path / "c" / "manifest.json").read_text())["status"] == "finished"
-    # what the checkpoint holds is as likely as its row says
+    # the checkpoint's likelihood is that of its row
     data = Dataset(demonstrations)
     data.require_env("Fork-v0", 4, data.low, data.high)
     _, held_out = split(list(data.episodes()), 0.1, module.stream_seeds(1)["sampling"])
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_clone(demonstrations, tmp_path):
 
 
 def test_the_step_can_be_traced_as_one_graph(demonstrations, tmp_path):
-    """As a run long enough to compile does; the compiler itself is tested with the rules."""
+    """As in a run that is long enough to compile; the compiler itself is tested with the rules."""
     policy = load(clone(config(demonstrations, run_dir=str(tmp_path / "a"), steps=10), quiet=True).path)
     fit = Likelihood(policy, 1.0)
     traced = Graph(fit.step.gradient).trace(policy.theta, _noise(policy))
@@ -92,7 +92,7 @@ def _noise(policy) -> Samples:
 
 
 def test_two_peaks_are_cloned_by_bins_and_averaged_by_a_gaussian(tmp_path):
-    """The picture in small: a Gaussian's mode lies in the valley between what was shown, bins' on a peak."""
+    """A small example: a Gaussian's mode lies in the valley between the demonstrations, that of bins on a peak."""
     record("Bandit-v0", tmp_path / "d", 160, seed=0)
     env, blocked = make_env("Bandit-v0", 200, 0), {}
     obs, task = env.reset(seed=9), env.task
@@ -121,7 +121,7 @@ def test_no_better_for_long_ends_it_and_a_signal_keeps_the_best(demonstrations, 
 
 @pytest.mark.parametrize("head", ["gaussian", "token"])
 @pytest.mark.parametrize("after", [3, 90, 250])
-def test_a_stopped_clone_goes_on_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
+def test_a_stopped_clone_continues_to_the_bit(head, after, demonstrations, tmp_path, monkeypatch):
     settings = {"head": head, "steps": 300, "eval_episodes": 2, "patience": 100}
     whole = clone(config(demonstrations, run_dir=str(tmp_path / "a"), **settings))
     calls = iter(range(10_000))
@@ -139,7 +139,7 @@ def test_a_stopped_clone_goes_on_to_the_bit(head, after, demonstrations, tmp_pat
     assert rows[0] == rows[1]
 
 
-def test_a_clone_of_data_that_have_changed_does_not_go_on(demonstrations, tmp_path, monkeypatch):
+def test_a_clone_of_data_that_have_changed_does_not_continue(demonstrations, tmp_path, monkeypatch):
     shutil.copytree(demonstrations, tmp_path / "d")
     with monkeypatch.context() as patched:
         patched.setattr(Interrupt, "__bool__", lambda self: True)
@@ -200,7 +200,7 @@ def test_bad_words_get_one_line_and_leave_nothing(words, line, capsys, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_commands_work_on_a_clone_and_resume_says_what_does(demonstrations, capsys, tmp_path):
+def test_commands_work_on_a_clone_and_resume_names_the_command_that_does(demonstrations, capsys, tmp_path):
     path = tmp_path / "c"
     words = ("--run-dir", str(path), "--steps", "40", "--hidden", "16", "--eval-episodes", "0")
     code, said, _ = run(capsys, "clone", str(demonstrations), "--head", "binned", *words)
@@ -225,11 +225,11 @@ def test_a_clone_is_diagnosed_without_a_training(demonstrations, capsys, tmp_pat
     assert code == 2
     assert "there is no training to branch from" in error
     assert run(capsys, "diagnose", str(path), "--against", str(path))[0] == 0
-    told = json.loads((path / "diagnosis.json").read_text())
-    assert "the spread of a clone is that of its data" in told["verdicts"][0]["why"]
-    assert told["reference"]["of"] == "gaussian in c"
+    written = json.loads((path / "diagnosis.json").read_text())
+    assert "the spread of a clone is that of its data" in written["verdicts"][0]["why"]
+    assert written["reference"]["of"] == "gaussian in c"
     assert "![curves]" not in (path / "diagnosis.md").read_text()
-    assert json.loads((path / "manifest.json").read_text())["verdict"] == told["verdict"]
+    assert json.loads((path / "manifest.json").read_text())["verdict"] == written["verdict"]
 
 
 def test_weights_are_numbers_however_cold_it_is():

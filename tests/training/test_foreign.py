@@ -1,4 +1,4 @@
-"""Runs of Gymnasium environments that are not ours, from the settings to the films."""
+"""Runs of foreign Gymnasium environments, from settings to videos."""
 
 import json
 import subprocess
@@ -141,7 +141,7 @@ def test_what_breaks_the_contract_later_keeps_the_checkpoints(capsys):
 
 
 @pytest.mark.parametrize("args", [{"stream": "MT19937"}, {"stream": "RandomState"}, {"obs": "whole", "reward": "0-d"}])
-def test_unusual_environments_train_and_go_on(args):
+def test_unusual_environments_train_and_continue(args):
     trained(f"{HOME}Unruly-v0", args=args, eval_every=64, eval_episodes=2)
     assert pgcontrol.resume("run", total_steps=256).steps == 256
 
@@ -178,7 +178,7 @@ def test_asynchronous_workers_know_modules_and_arguments():
     assert pgcontrol.train(settings).metrics()[-1]["eval/mean_ep_length"] == 9
 
 
-def test_an_environment_without_an_end_says_so(capsys):
+def test_an_environment_without_an_end_reports_it(capsys):
     trained(f"{HOME}Endless-v0", eval_every=0)
     run = pgcontrol.train(SMALL | {"env": f"{HOME}Endless-v0", "run_dir": "loud"}, quiet=False)
     assert "has no time limit: evaluations cut episodes after 10,000 steps; --env.max_episode_steps N" in (
@@ -220,7 +220,7 @@ def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id)
     assert sorted(path.name for path in Path().iterdir()) == ["demos", "run"]
 
 
-def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
+def test_videos_use_an_environments_arguments_and_need_a_picture(backend):
     run = trained(f"{HOME}Unruly-v0", args={"stream": "Philox", "least_seed_refused": 2**31})
     clip = ClipFormat(size=(160, 120), seconds=0.2)
     assert video_of_runs([run.path], Path("clip.mp4"), clip, seed=2**33).frames > 1
@@ -230,7 +230,7 @@ def test_films_play_with_the_arguments_and_say_who_draws_nothing(backend):
 
 
 @pytest.mark.parametrize("picture", PICTURES)
-def test_a_picture_is_drawn_or_what_came_is_said(picture):
+def test_a_picture_is_drawn_or_the_error_is_reported(picture):
     name = f"{HOME}Unruly-v0?picture={picture}"
     scene = film.ReplayedScene(Recording(name, 0, 0.05, np.zeros(2), actions=np.zeros((2, 2))), (160, 120))
     if picture in ("usual", "with alpha"):
@@ -295,7 +295,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 def test_a_record_never_imports_a_module(tmp_path):
-    """Found in the current folder where the user names it; opened only when it is named again."""
+    """It is found in the current folder if the user names it, and opened later only if it is named again."""
     (tmp_path / "my_env.py").write_text(MODULE)
 
     def pgc(words: str) -> tuple[int, str]:
@@ -315,7 +315,7 @@ def test_a_record_never_imports_a_module(tmp_path):
         assert f"needs the plug-in 'my_env': pass --plugin {tmp_path / 'my_env.py'}" in error
         assert error.count("\n") == 1
         assert not Path("imported").exists()
-    meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version, or by somebody with an intention
+    meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version or an attacker
     files.write_json(meta, files.read_json(meta) | {"plugins": {}})
     code, error = pgc("eval run --episodes 1")
     assert code == 2

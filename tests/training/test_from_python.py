@@ -1,4 +1,4 @@
-"""Training from Python: an iterator of updates, objects in place of names, settings of a resumed run."""
+"""Training from Python: an iterator of updates, objects instead of names, settings of a resumed run."""
 
 import json
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_iterating_trains_as_train_does(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["break", "error", "on_update"])
-def test_leaving_early_leaves_a_run_that_goes_on_to_the_bit(how, tmp_path):
+def test_leaving_early_leaves_a_run_that_continues_to_the_bit(how, tmp_path):
     whole = pgcontrol.train(SMALL | {"run_dir": str(tmp_path / "whole")})
     path = tmp_path / "left"
     settings: dict[str, Any] = SMALL | {"run_dir": str(path)}
@@ -156,7 +156,7 @@ LINES = {
 
 
 class Wrong(TD):
-    """Returns what `kind` says, after some good estimates."""
+    """Returns the value of `kind`, after some valid estimates."""
 
     kind, good = "NaN", 0
 

@@ -1,4 +1,4 @@
-"""What a training does by itself when its log suspects a collapse."""
+"""The reaction of a training to a suspected collapse."""
 
 import itertools
 import shutil
@@ -64,7 +64,7 @@ def test_a_narrow_policy_is_widened_and_the_log_and_the_manifest_say_so(widened)
 
 
 def test_a_widened_run_resumes_to_the_bit(tmp_path):
-    """From checkpoints before the widening and behind it: the same widening, the same weights."""
+    """From checkpoints before and after the widening: the same widening, the same weights."""
     narrow = SETTINGS | {"total_steps": 8192, "head.initial_std": 0.02, "on_collapse": "widen"}
     run = RunFolder.open(pgcontrol.train(narrow | {"run_dir": str(tmp_path / "whole")}).path)
     at = acts(run)[0]["step"]
@@ -88,7 +88,7 @@ def test_the_others_do_not_touch_the_policy(action, tmp_path):
         assert acts(run)[0]["step"] == steps
 
 
-def test_a_healthy_run_is_left_alone(tmp_path):
+def test_a_healthy_run_is_unchanged(tmp_path):
     short = SETTINGS | {"total_steps": 8192}
     run = pgcontrol.train(short | {"on_collapse": "widen", "run_dir": str(tmp_path / "widen")})
     other = pgcontrol.train(short | {"run_dir": str(tmp_path / "off")})

@@ -1,4 +1,4 @@
-"""Levers that change how a run learns, or which weights are played: off, they change nothing; on, runs resume."""
+"""Settings that change learning or the played weights: off, they change nothing; on, runs can be resumed."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO as a run: its policy is kept as one of ours, and scored like any other."""
+"""Stable-Baselines3's PPO as a run: its policy is stored like ours, and scored like any other."""
 
 import json
 import re
@@ -126,7 +126,7 @@ def test_a_peer_is_an_arm_of_a_sweep(tmp_path):
     assert set(rows) == {cell.key for cell in sweep.cells}
     assert {row.episodes for row in rows.values()} == {2}
     shipped, alike = (rows[Key("InvertedPendulum-v5", arm, 0)] for arm in ("shipped", "alike"))
-    # a row says no more than what the peer took
+    # a row has only settings that the peer used
     assert set(shipped.config or {}) == {"env", "seed", "total_steps", "peer"}
     assert (alike.config or {})["algorithm.minibatch"] == 64
     assert (alike.provenance["versions"])["stable_baselines3"]

@@ -1,4 +1,4 @@
-"""From a prior to RL: the run begins as the prior, the critic first, near it for as long as that costs, and watched."""
+"""From a prior to RL: the run starts as the prior, warms up the critic, stays near the prior, and is monitored."""
 
 import shutil
 
@@ -27,7 +27,7 @@ from tests.training.test_train import SMALL, small, weights
 
 @pytest.fixture(scope="module")
 def priors(tmp_path_factory):
-    """A short run of every head, by name; of those that begin on bins one that has left them."""
+    """A short run of every head, by name; heads that begin with bins have learned their own codes."""
     folder = tmp_path_factory.mktemp("priors")
     for head, kind in catalog.heads().items():
         extra = {"head.warmup": 0.1, "head.codes": 32} if hasattr(kind.Options, "warmup") else {}
@@ -83,7 +83,7 @@ def test_the_cost_of_kl_holds_the_policy_back_by_every_rule(priors, algorithm):
 
 @pytest.mark.parametrize(("head", "options"), CASES)
 def test_the_penalty_is_the_heads_kl_and_can_be_traced(head, options):
-    """The loss with a prior less the one without: its weight x mean KL; and the gradient is one graph with it."""
+    """The loss with a prior minus the one without is its weight x mean KL; the gradient is still one graph."""
     policy, rollout, advantage, target = rollout_of(str(head), **dict(options))
     rule = ClippedSurrogate(policy, ClippedSurrogate.Options(minibatch=64))
     other = policy.theta + 0.05 * torch.randn(policy.theta.shape, generator=torch.Generator().manual_seed(3))
@@ -148,15 +148,15 @@ def test_std_is_set_for_the_prior_too(priors):
         assert kl_to_prior(learner) == 0
 
 
-def test_the_alarm_is_told_once_and_taken_back(priors):
+def test_the_alarm_is_printed_once_and_ends(priors):
     learner = tuner(priors / "gaussian", prior_margin=0.2)
     assert learner.prior
     learner.prior.prior_return.fill_(-100.0)
-    told = []
+    alarms = []
     for total in (-110.0, -130.0, -131.0, -100.0, -100.0):
         metrics, remarks = learner.prior.watch({}, 5000, 5256, [FinishedEpisode(total, 10)] * 5)
-        told.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
-    assert told == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
+        alarms.append((metrics["prior/alarm"], [line.split(":")[1].strip()[:5] for line in remarks]))
+    assert alarms == [(0, []), (1, ["ALARM"]), (1, []), (0, ["retur"]), (0, [])]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
 
 @pytest.mark.slow
 def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_path):
-    """The critic warms up in all of them, then the policy moves; and a resume needs no folder of the prior's."""
+    """The critic warms up in all of them, then the policy moves; a resume does not need the prior's folder."""
     shutil.copytree(priors / "gaussian", tmp_path / "prior")
     known = {k: v for k, v in SMALL.items() if not k.startswith("algorithm.")}
     extra = {"env": "Hopper-v5", "algorithm": "a3c", "algorithm.workers": 2, "prior": str(tmp_path / "prior")}

@@ -1,4 +1,4 @@
-"""What only the critic sees: a run's whole life with it, on the quadruped."""
+"""Observations for the critic only: all stages of a run with them, on the quadruped."""
 
 import json
 

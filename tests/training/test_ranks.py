@@ -105,7 +105,7 @@ def test_two_processes_make_the_run_of_one(alone, together):
 
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.cluster)])
-def test_any_number_of_processes_goes_on_from_a_checkpoint(alone, together, ranks, tmp_path):
+def test_any_number_of_processes_continues_from_a_checkpoint(alone, together, ranks, tmp_path):
     at = checkpoint.find(together)[0]
     copied = tmp_path / "run"
     subprocess.run(["cp", "-r", together, copied], check=True)
@@ -171,7 +171,7 @@ def test_one_line_for_all_processes_and_no_folder(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.cluster), 1])
-def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_go_on_from(tmp_path, victim):
+def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_continue_from(tmp_path, victim):
     run = tmp_path / "run"
     process = subprocess.Popen(
         train(2, run, total_steps=10**6, eval_every=0), stderr=subprocess.PIPE, text=True, env={**os.environ}

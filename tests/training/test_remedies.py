@@ -1,4 +1,4 @@
-"""Settings against a σ that collapses: a step size of its own, and a target for the entropy."""
+"""Settings against a collapse of σ: its own step size, and a target for the entropy."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is set of a task is the run's world: in its training, and in all that is made of it afterwards."""
+"""Settings of a task hold in its training and in everything that is made from the run."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_it_is_part_of_films_exports_and_datasets(run, tmp_path, backend):
     assert spec["kwargs"] == {"task": "Hopper-v5", "healthy_reward": 100.0, "frame_skip": 8}
 
 
-def test_said_as_its_default_it_trains_the_same_to_the_bit(tmp_path):
+def test_its_default_set_explicitly_trains_the_same_to_the_bit(tmp_path):
     runs = [
         pgcontrol.train(SMALL | {"env": "Go1-v0", "run_dir": str(tmp_path / str(i))} | said)
         for i, said in enumerate(({}, {"env.kp": 35.0, "env.speeds": (-1.0, 1.0)}))

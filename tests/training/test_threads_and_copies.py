@@ -78,7 +78,7 @@ def test_a_policy_can_be_sent_to_a_process():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
 def test_a_fork_can_ask_a_policy(tmp_path):
-    """In a process of its own: this one has threads of others."""
+    """In a new process, because this one has other threads."""
     code = f"""
 import os, signal, numpy as np, pgcontrol
 from tests.training.test_train import small

@@ -1,4 +1,4 @@
-"""Whole runs: the resume law, what a run leaves behind, and stopping."""
+"""Complete runs: exact resume, the files of a run, and stopping."""
 
 import json
 import os
@@ -135,7 +135,7 @@ def test_predict_gives_the_same_from_run_and_checkpoint(tmp_path):
         policy.predict(np.zeros(5))
 
 
-def test_evaluation_leaves_training_alone(tmp_path):
+def test_evaluation_does_not_change_training(tmp_path):
     with_eval = pgcontrol.train(small(run_dir=str(tmp_path / "a"), eval_every=256, eval_episodes=2, score_episodes=2))
     without = pgcontrol.train(small(run_dir=str(tmp_path / "b")))
     assert torch.equal(with_eval.policy().theta, without.policy().theta)
@@ -169,7 +169,7 @@ def test_a_run_that_was_killed_behind_its_last_checkpoint_is_ended_by_resume(tmp
     assert {**folder.manifest(), "seconds": ended["seconds"]} == ended
 
 
-def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
+def test_resume_of_a_finished_run_is_reported_and_a_larger_budget_continues(tmp_path):
     path = tmp_path / "run"
     pgcontrol.train(small(run_dir=str(path)))
     with pytest.raises(
@@ -182,7 +182,7 @@ def test_resume_of_a_finished_run_says_so_and_a_larger_budget_goes_on(tmp_path):
         pgcontrol.resume(path)
 
 
-def test_a_run_folder_that_exists_is_left_alone(tmp_path):
+def test_a_run_folder_that_exists_is_unchanged(tmp_path):
     (tmp_path / "precious").write_text("mine")
     with pytest.raises(InputError, match="exists already; choose another folder"):
         pgcontrol.train(small(run_dir=str(tmp_path)))

@@ -1,4 +1,4 @@
-"""Health in training: what is logged, when, and that the training does not notice."""
+"""Health in training: what is logged and when, without an effect on the training."""
 
 import pytest
 import torch

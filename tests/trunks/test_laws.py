@@ -1,4 +1,4 @@
-"""Laws that every trunk in the catalogue keeps."""
+"""Laws of all trunks in the catalogue."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def test_actor_and_critic_get_one_each_and_a_checkpoint_brings_it_back(name, tmp
     assert torch.equal(again.act(obs, None)[0], policy.act(obs, None)[0])
 
 
-def test_a_spec_that_says_no_trunk_means_layers_of_tanh():
+def test_a_spec_without_a_trunk_means_layers_of_tanh():
     plain, said = make_policy(SPEC, 0), make_policy(SPEC | {"trunk": {"name": "mlp"}}, 0)
     assert torch.equal(plain.theta, said.theta)
 
@@ -63,7 +63,7 @@ def test_a_critic_may_have_a_network_of_another_kind_and_size(name, tmp_path):
     assert torch.equal(policy.value(obs), learner.policy.value(obs))
 
 
-def test_a_checkpoint_from_before_the_critic_had_a_network_of_its_own_goes_on(name, tmp_path):
+def test_a_checkpoint_from_before_the_critic_had_a_network_of_its_own_continues(name, tmp_path):
     learner = Learner(configure(SMALL | {"trunk": name, "hidden": "32,32"}))
     learner.update()
     learner.save(tmp_path / "step_1")

@@ -1,4 +1,4 @@
-"""Playing without a display: the simulation's side by itself, and the page that a browser gets."""
+"""Playing without a display: the simulation alone, and the page in a browser."""
 
 import contextlib
 import hashlib
@@ -38,7 +38,7 @@ def home(tmp_path, monkeypatch):
 
 
 class Handle:
-    """What a player tells the viewer."""
+    """The state that a player sends to the viewer."""
 
     def __init__(self):
         self.said: list[Moment] = []
@@ -66,7 +66,7 @@ def player_of(where: Path, who: str = "policy", sampled: bool = False, seed: int
 
 
 def steps(player: play.Player, count: int) -> None:
-    """As the viewer asks for them, without waiting for real time."""
+    """As requested by the viewer, without waiting for real time."""
     for _ in range(count):
         player.due = 0.0
         player.on_step(messages.StepEvent(player.model, player.data))
@@ -89,7 +89,7 @@ def returned(where: Path, sampled: bool, seed: int) -> float:
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
 @pytest.mark.parametrize("sampled", [False, True])
 def test_what_is_watched_is_what_eval_measures(head, sampled, tmp_path):
-    """Return of the first episode, to the bit: pictures of the distribution draw from a stream of their own."""
+    """Return of the first episode, to the bit: pictures of the distribution have their own random stream."""
     where = saved(tmp_path / "step_1", head)
     player, handle = player_of(where, sampled=sampled, seed=5)
     assert episode(player) == returned(where, sampled, seed=5)
@@ -129,7 +129,7 @@ def test_a_run_is_followed_to_its_newest_checkpoint(sampled, tmp_path, capsys):
     (saved(tmp_path / "run" / "checkpoints" / "step_3000", "gaussian") / "tensors.safetensors").write_bytes(b"x")
     for seed in (2, 3):
         steps(player, 1)
-        # the stream of samples goes on, so it is another than in an evaluation
+        # the stream of samples continues, so it differs from that of an evaluation
         assert sampled or episode(player) == returned(second, sampled, seed)
     assert handle.said[-1].source == "trained for 2,000 steps"
     error = capsys.readouterr().err
@@ -164,7 +164,7 @@ def test_a_long_episode_gives_way_to_a_newer_policy(tmp_path, monkeypatch):
     assert (player.steps, player.agent.steps) == (3, 2000)
 
 
-def test_a_run_before_its_first_checkpoint_says_so(tmp_path):
+def test_a_run_without_a_checkpoint_is_an_error(tmp_path):
     folder = RunFolder.create(pgcontrol.configure({"env": "Hopper-v5", "run_dir": str(tmp_path / "run")}))
     with folder.alone(), pytest.raises(InputError, match="no checkpoint yet: the run is still training"):
         player_of(folder.path)
@@ -271,7 +271,7 @@ def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
 
 
 def test_a_display_that_is_gone_is_none(monkeypatch):
-    """Left over in the environment, as after a session that ended: Studio would wait for it."""
+    """The variable is left from an ended session; Studio would wait for it."""
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", ":4242")
@@ -306,7 +306,7 @@ def test_the_page_is_served_and_its_state_advances(tmp_path, capsys):
 
 @contextlib.contextmanager
 def served(*words: str):
-    """The page's address. In a process of its own: two of Studio's viewers in one process break each other."""
+    """The page's address. In a new process, because two of Studio's viewers in one process do not work."""
     command = [sys.executable, "-m", "pgcontrol", "play", "Hopper-v5", "--agent", "random", "--viewer", "web", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=hearing(signal.SIGINT))
     try:
@@ -328,7 +328,7 @@ def address():
         yield found
 
 
-def test_the_door_lets_in_who_has_the_token_and_comes_from_the_page(address):
+def test_the_server_accepts_requests_with_the_token_from_the_page(address):
     """Every path and socket of the page, with and without; by the address and by the cookie that it leaves."""
     base, _, query = address.partition("?")
     origin = base.rstrip("/")
@@ -362,7 +362,7 @@ def test_the_door_lets_in_who_has_the_token_and_comes_from_the_page(address):
 
 @pytest.mark.parametrize(("host", "elsewhere"), [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
 def test_the_page_is_not_seen_from_elsewhere(host, elsewhere):
-    """All of 127.0.0.0/8 is this machine's; only the address that was asked for takes connections."""
+    """All of 127.0.0.0/8 is this machine; only the requested address accepts connections."""
     words = [] if host == "127.0.0.1" else ["--host", host]
     with served(*words) as address, pytest.raises(ConnectionRefusedError):
         socket.create_connection((elsewhere, urlsplit(address).port), timeout=10)
@@ -381,7 +381,7 @@ def socket_of(address: str, name: str) -> str:
 
 
 def connected(address: str, until: float):
-    """The port is told a moment before anybody listens."""
+    """The port is printed a moment before the server accepts connections."""
     while True:
         try:
             return connect(address, open_timeout=10)
