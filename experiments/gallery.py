@@ -249,10 +249,10 @@ def page(rows: list[dict[str, Any]]) -> str:
         commands = (f"{row['command']}   # {row['seconds']:,.0f} s" for row in made)
         shown = f"![{title}](images/{film.name}.webp)"
         parts += [f"## {title}", shown, film.says, "```sh\n" + "\n".join(commands) + "\n```"]
-    lines = ["| task | head | seed | steps | seconds | return (95 %) | revision, date |"]
+    lines = ["| task | head | seed | steps | seconds | return | revision, date |"]
     lines.append("|---|---|---:|---:|---:|---:|---|")
     for row in (row for row in rows if row["film"] != README.name):
-        score = f"{short(row['return'])} ({short(row['low'])} … {short(row['high'])})" + ", sampled" * row["sampled"]
+        score = f"{short(row['return'])} ± {short((row['high'] - row['low']) / 2)}"
         made = f"{row['revision'][:7]}, {row['date']}"
         cells = [f"`{row['task']}`", f"`{row['head']}`", row["seed"], f"{row['steps']:,}", f"{row['seconds']:,.0f}"]
         lines.append(f"| {' | '.join(map(str, [*cells, score, made]))} |")
@@ -269,8 +269,8 @@ NUMBERS = """## How they were made
 
 All runs were made on a virtual machine with two cores of an AMD EPYC, most of them while many other jobs ran. So the
 times are upper limits: HalfCheetah-v5 used 102 s of one core in its 1,157 s, and an idle machine needs about a minute
-([speed](../README.md#how-fast-how-reliable)). The return is the mean of 20 episodes of what the film shows, with its
-95 % interval over episodes. It is that of one policy: other seeds reach other returns. Some runs had further settings
+([speed](../README.md#how-fast-how-reliable)). The return is the mean of 20 episodes of what the film shows, ± its 95 %
+interval over episodes. It is that of one policy: other seeds reach other returns. Some runs had further settings
 that do not change the policy, such as `--threads 1` and `--video false`; those of Walker2d-v5 and Ant-v5 were made by
 [experiments/natural.py](../experiments/natural.py). `python experiments/gallery.py` trains the policies, makes the
 films, and writes this page."""
