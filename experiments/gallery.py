@@ -32,7 +32,7 @@ ROWS, PAGE, IMAGES = HERE / "gallery.jsonl", HERE.parent / "docs" / "gallery.md"
 EPISODES = 20  # that score a policy
 MAX_FPS = 15.0
 NEAR_LOSSLESS = 8  # crf of the video that the film is made from
-SILENT = ("run_dir", "threads", "compile", "video", "eval_", "checkpoint_every")
+SILENT = ("run_dir", "threads", "compile", "video", "eval_", "score_episodes", "checkpoint_every")
 """Beginnings of settings that do not change the policy."""
 
 
@@ -153,7 +153,8 @@ FILMS = (
 )
 README = Film(
     "heads",
-    "",
+    "Two policies follow the same commands on `Go1-v0` after 5M steps, one with Gaussians and one with bins; the "
+    "action is orange.",
     (
         {"env": "Go1-v0", "total_steps": 5_000_000, "seed": 0},
         {"env": "Go1-v0", "head": "binned", "total_steps": 5_000_000, "seed": 0},
