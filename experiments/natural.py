@@ -33,9 +33,9 @@ import pgcontrol  # noqa: E402
 from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
-from pgcontrol.measures.collapse import SUSPECTED, collapse  # noqa: E402
+from pgcontrol.measures.collapse import collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
-from pgcontrol.measures.verdicts import Limits  # noqa: E402
+from pgcontrol.measures.verdicts import SUSPECTED, Limits  # noqa: E402
 from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.load import env_to_play  # noqa: E402

@@ -24,11 +24,11 @@ from pgcontrol.machine.graphics import RenderError
 from pgcontrol.machine.templates import template
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures import modes, spread
-from pgcontrol.measures.collapse import COLLAPSED, collapse, onset
+from pgcontrol.measures.collapse import collapse, onset
 from pgcontrol.measures.curves import LogRows, spreads
 from pgcontrol.measures.judge import Known, judge
 from pgcontrol.measures.statistics import mean_interval
-from pgcontrol.measures.verdicts import FEWER_ROUTES, NOT_JUDGED, WEAK_MODE, Limits, Verdict, summary, words
+from pgcontrol.measures.verdicts import COLLAPSED, FEWER_ROUTES, NOT_JUDGED, WEAK_MODE, Limits, Verdict, summary, words
 from pgcontrol.options import InputError, read_options, takes
 from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Episodes

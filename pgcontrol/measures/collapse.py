@@ -6,13 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.curves import RETURN, STEPS, LogRows, column, counts, smooth, spreads
-from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, Limits, Verdict
+from pgcontrol.measures.verdicts import COLLAPSED, HEALTHY, NOT_JUDGED, SHARP, SUSPECTED, Limits, Verdict
 from pgcontrol.text import probability, with_error
 
 # Widened branches that still rise are extrapolated by this many tenths of their length: training returns are means
 # over 100 episodes, and lag behind the policy by about that much
 LONGER = 2
-SHARP, SUSPECTED, COLLAPSED = "sharp", "suspected", "collapsed"
 
 
 class Onset(NamedTuple):

@@ -5,7 +5,17 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.curves import KL, RETURN, STEPS, LogRows, column, counts, noise, smooth
-from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, STUCK, WEAK_MODE, Limits, Verdict
+from pgcontrol.measures.verdicts import (
+    DECLINED,
+    DESTROYED,
+    HEALTHY,
+    NO_GAIN,
+    NOT_JUDGED,
+    STUCK,
+    WEAK_MODE,
+    Limits,
+    Verdict,
+)
 from pgcontrol.text import short
 
 MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
@@ -37,7 +47,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
         reach: what other runs reached.
     """
     if status == "diverged":
-        return Verdict("return", "destroyed", "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
+        return Verdict("return", DESTROYED, "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
     steps, returns = column(rows, RETURN)
     if len(steps) < 10:
         return Verdict("return", NOT_JUDGED, f"the log has only {len(steps)} returns")
@@ -49,14 +59,14 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     lost = best - end > limits.drop * (best - start) and best - start > 5 * noise(returns)
     learned = not lost and end - start >= counts(returns, limits.rising)
     if not learned and len(kl) and (usual := float(np.median(kl))) > limits.large:
-        return Verdict("return", "destroyed", f"the median KL of an update is {usual:.2g} nats; the return went {path}")
+        return Verdict("return", DESTROYED, f"the median KL of an update is {usual:.2g} nats; the return went {path}")
     if reach and (since := standstill(steps, returns, reach.value, limits)) is not None:
         what = f"at {short(end)} since step {since:,}; {reach.whose} reached {short(reach.value)}"
         return Verdict("return", STUCK, what, since)
     if learned:
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
     at = int(steps[curve.argmax()])
-    return Verdict("return", "declined", path, at) if lost else Verdict("return", "no gain", path)
+    return Verdict("return", DECLINED, path, at) if lost else Verdict("return", NO_GAIN, path)
 
 
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
@@ -116,5 +126,5 @@ def _spiked(rows: LogRows, limits: Limits) -> Verdict | None:
         if gained > 5 * noise(had) and np.quantile(rest, 0.9) < best - limits.drop * gained:
             why = f"KL {kl[i]:.2g} at step {at[i]:,.0f}, {kl[i] / max(usual, 1e-9):.0f} times the median before it;"
             why = f"{why} the return then fell from {short(best)} to {short(rest.mean())} and did not recover"
-            return Verdict("return", "destroyed", why, int(at[i]))
+            return Verdict("return", DESTROYED, why, int(at[i]))
     return None

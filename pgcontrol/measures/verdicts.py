@@ -10,6 +10,21 @@ from pgcontrol.options import option
 
 HEALTHY, NOT_JUDGED, FEWER_ROUTES = "healthy", "not judged", "fewer routes"
 STUCK, WEAK_MODE = "stuck", "weak mode"
+SHARP, SUSPECTED, COLLAPSED = "sharp", "suspected", "collapsed"
+NO_GAIN, DECLINED, DESTROYED = "no gain", "declined", "destroyed"
+
+# what is or may be wrong, for readers of reports
+MEANINGS = {
+    COLLAPSED: "branches proved that the small spread cost return",
+    SUSPECTED: "the spread of a joint became small, and the return gives a reason to suspect that this cost something",
+    SHARP: "the spread of a joint became small, without such a reason",
+    STUCK: "the return stays constant, far below what other runs reached",
+    NO_GAIN: "the final return is not above the initial one",
+    DECLINED: "the run lost more than half of its best gain",
+    DESTROYED: "no gain, or most of it lost, because of too large updates",
+    WEAK_MODE: "the mode scores less than samples",
+    FEWER_ROUTES: "the run no longer uses routes that it used before",
+}
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgcontrol.measures.statistics import LEVEL
-from pgcontrol.measures.verdicts import STUCK
+from pgcontrol.measures.verdicts import MEANINGS, STUCK
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
@@ -38,6 +38,7 @@ def answer(queries: Queries) -> list[Paragraph]:
     found += [_on(queries, env, arms) for env, arms in ranked.items()]
     found += [_ways(queries, env) for env in queries.envs()]
     found += [_trouble(queries, env) for env in queries.envs()]
+    found.append(_meanings(queries))
     found.append(Paragraph("", " ".join(_missing(queries))))
     return [p for p in found if p.rest or p.lead]
 
@@ -253,6 +254,13 @@ def _trouble(queries: Queries, env: str) -> Paragraph:
     found = [f"{word.capitalize()}{_than(queries, env, word)}: {listed(happened[word])}." for word in words]
     which = "Possible problems" if set(words) <= set(MILD) else "Problems"
     return Paragraph(f"{which} on {env}." if found else "", " ".join(found))
+
+
+def _meanings(queries: Queries) -> Paragraph:
+    """The definitions of the problems that are listed."""
+    listed_words = _words(queries, list(queries.rows.values()))
+    found = [f"*{word}*: {meaning}" for word, meaning in MEANINGS.items() if word in listed_words]
+    return Paragraph("", f"{'; '.join(found)}." if found else "")
 
 
 def _than(queries: Queries, env: str, word: str) -> str:

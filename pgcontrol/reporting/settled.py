@@ -41,9 +41,10 @@ class Contrast(NamedTuple):
 
     @property
     def difference(self) -> str:
-        """The difference and its interval as text."""
+        """The difference and its interval as text; without an interval if it is infinite on both sides."""
         estimate, low, high = map(signed, self.compared.effect)
-        return f"{estimate} ({low} … {high})"
+        bounded = any(map(math.isfinite, self.compared.effect[1:]))
+        return f"{estimate} ({low} … {high})" if bounded else estimate
 
 
 @lru_cache(maxsize=16)

@@ -1,10 +1,27 @@
-"""Settings in which arms differ although the YAML does not set them: they come from heads, algorithms, defaults."""
+"""Settings in which arms differ: those that the YAML sets, and those from heads, algorithms and defaults."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pgcontrol.sweep.sweep import Key
 from pgcontrol.text import typed
+
+
+def stated(runs: Iterable[tuple[Key, Mapping[str, Any]]]) -> dict[str, str]:
+    """What the YAML sets for each arm, except settings that are the same for all arms: `head: binned, head.bins: 3`.
+
+    Args:
+        runs: key and dotted settings of the YAML of each run.
+    """
+    arms: dict[str, dict[str, list[str]]] = {}  # arm -> setting -> its values
+    for key, given in runs:
+        own = arms.setdefault(key.arm, {})
+        for name, value in given.items():
+            if name not in ("env", "seed") and typed(value) not in own.setdefault(name, []):
+                own[name].append(typed(value))
+    every = list(arms.values())
+    own = {arm: {k: v for k, v in set_.items() if any(o.get(k) != v for o in every)} for arm, set_ in arms.items()}
+    return {arm: ", ".join(f"{k}: {' / '.join(v)}" for k, v in set_.items()) for arm, set_ in own.items()}
 
 
 def implied(runs: Iterable[tuple[Key, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

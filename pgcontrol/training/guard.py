@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from pgcontrol.measures.collapse import SUSPECTED, collapse
+from pgcontrol.measures.collapse import collapse
 from pgcontrol.measures.curves import RETURN, STEPS, spreads
-from pgcontrol.measures.verdicts import Limits
+from pgcontrol.measures.verdicts import SUSPECTED, Limits
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.training.driver import Driver

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pgcontrol.measures.verdicts import MEANINGS
 from pgcontrol.reporting import figures, tables
 from pgcontrol.reporting.narrative import NARROW, answer, listed
 from pgcontrol.reporting.page import common, write
@@ -67,7 +68,7 @@ def test_who_won_by_how_much_and_how_sure(study):
 
 
 def test_what_failed_and_what_is_missing(study):
-    *_, trouble, milder, missing = (f"{p.lead} {p.rest}" for p in answer(study))
+    *_, trouble, milder, meanings, missing = (f"{p.lead} {p.rest}" for p in answer(study))
     assert trouble.startswith("Problems on Fork-v0. ")
     assert saying(trouble, "Diverged", "mixture", "1 of 5 runs", "1,000")
     assert saying(trouble, "Sharp", "mixture", "5 of 5 runs")
@@ -78,6 +79,7 @@ def test_what_failed_and_what_is_missing(study):
     assert 200 < onset.step < 260
     assert f"step {onset.step}: x" in trouble
     assert milder.startswith("Possible problems on HalfCheetah-v5. ")  # only that joints stay narrow
+    assert meanings.strip() == f"*sharp*: {MEANINGS['sharp']}; *stuck*: {MEANINGS['stuck']}."
     assert saying(missing, "1 of 24 runs")
 
 
@@ -221,7 +223,7 @@ def test_three_seeds_settle_nothing_but_one_may_see_where_they_lie():
     assert pairs(found["npg x100"])[0] == 0  # -492 at best, where the baseline has 3,835 at worst
     won, every = pairs(found["gae-pg x1"])
     assert 0 < won < every
-    first, trouble = (p.rest for p in answer(study))
+    first, trouble, _ = (p.rest for p in answer(study))
     assert saying(first, "Every run", "npg x100")
     assert not saying(first, "Every run", "gae-pg x1")
     assert saying(first, "Not significantly different", "gae-pg x1")

@@ -93,7 +93,7 @@ def test_what_few_seeds_cannot_say_is_not_said(tmp_path):
     assert lead == "Compared with gaussian, nothing is settled (6 comparisons)."
     assert "With 4 seeds no difference can be settled" in rest
     assert f"the corrected p-value is {6 * 2 / 70:.3f}. It takes at least 5 seeds per arm." in rest
-    assert {f.difference.partition(" (")[2] for f in settled.contrasts(queries)} == {"−∞ … +∞)"}
+    assert not any("(" in f.difference for f in settled.contrasts(queries))
     assert "no difference can be settled" not in settled.answer(study(tmp_path, seeds=5)).rest
 
 

@@ -1,8 +1,8 @@
-"""Differences between the arms that are not in the YAML."""
+"""Settings in which arms differ, in the YAML and outside it."""
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
-from pgcontrol.sweep.differences import implied
+from pgcontrol.sweep.differences import implied, stated
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.sweep import Key, read_sweep
 
@@ -60,3 +60,13 @@ def test_compare_tells_before_anything_runs(tmp_path, capsys):
     assert "the arms also differ in settings that the YAML does not set:\n" in printed
     assert "\n  algorithm.learning_rate: gaussian 0.0003; bins 0.001\n" in printed
     assert "head.bins" not in printed
+
+
+def test_what_the_yaml_sets_for_each_arm():
+    """Without the task, the seed, and settings that are the same for all arms."""
+    keys = [Key("Hopper-v5", "a", 0), Key("Hopper-v5", "b", 0), Key("Ant-v5", "b", 1)]
+    given = [{"head": "binned", "head.bins": 3}, {"head": "gaussian"}, {"head": "beta"}]
+    runs = [
+        (key, {"env": key.env, "seed": key.seed, "video": False} | own) for key, own in zip(keys, given, strict=True)
+    ]
+    assert stated(runs) == {"a": "head: binned, head.bins: 3", "b": "head: gaussian / beta"}
