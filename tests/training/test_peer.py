@@ -67,8 +67,18 @@ def test_its_run_is_like_any_other(made):
     played = pgcontrol.evaluate(run.path, episodes=3).summary()
     assert outcome["return"] == played["mode"]["eval/mean_reward"]
     assert outcome["sampled"] == played["sampled"]["eval/mean_reward"]
-    with pytest.raises(InputError, match=f"peer = '{settings['peer']}': "):
-        resume(run.path, total_steps=10_000)
+    for more in (None, 10_000):  # also where one of ours has finished
+        with pytest.raises(InputError, match=f"peer = '{settings['peer']}': a peer's run cannot be resumed"):
+            resume(run.path, total_steps=more)
+
+
+def test_diagnosis_judges_what_its_log_contains(made):
+    run, _, _ = made
+    judged = {verdict.about: verdict.word for verdict in pgcontrol.diagnose(run.path).verdicts}
+    assert judged["spread"] == "not judged"
+    assert "return" in judged
+    with pytest.raises(InputError, match="--branches 2: .* its log has no health/\\* measures"):
+        pgcontrol.diagnose(run.path, branches=2)
 
 
 def test_it_stops_where_it_is_asked_to(tmp_path):
