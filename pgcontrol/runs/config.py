@@ -57,7 +57,10 @@ class Config:
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
     eval_episodes: int = option(10, "episodes per evaluation", least=1, most=100_000)
     score_episodes: int = option(
-        0, "episodes to score the final policy, with start states common to all runs; 0: none", least=0, most=10**6
+        0,
+        "episodes to score the final policy (`return` in outcome.json), with start states common to all runs; 0: none",
+        least=0,
+        most=10**6,
     )
     video: bool = option(True, "record a clip of every evaluation in videos/")
     video_seconds: float = option(10.0, "length of the clips in seconds", above=0)
