@@ -13,3 +13,9 @@ def usable_cpus() -> int:
         return cpus if quota == "max" else max(1, min(cpus, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):
         return cpus
+
+
+def busy() -> str:
+    """` (the machine is busy: load 20 on 2 cores)` if other processes want more cores than it has, else empty."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    return f" (the machine is busy: load {load:.0f} on {cores} cores)" if load > 1.5 * cores else ""

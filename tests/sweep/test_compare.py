@@ -144,14 +144,14 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, anew):
 
 def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(sweep, tmp_path):
     where = tmp_path / "runs"
-    foreign = dict(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))
-    for cell, config in foreign.items():
+    foreign = list(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))
+    for cell, config in foreign:
         (where / cell.name).mkdir(parents=True)
         (where / cell.name / "thesis.tex").write_text("three years of work")
         if config:
             (where / cell.name / "config.yaml").write_text(config)
     assert carry_out(sweep, Unmeasured(2), where, Terminal(quiet=True), "none").exit_code == 0
-    for cell in foreign:
+    for cell, _ in foreign:
         assert [f.read_text() for f in where.glob(f"{cell.name}.*/thesis.tex")] == ["three years of work"]
         assert cell.key in results.read(sweep)
 
