@@ -272,8 +272,10 @@ Gymnasium's tasks are Gymnasium's own keyword arguments. An environment `gym:ID`
 RECOMMENDED = "From the general to the special: of two values for a setting, the later one counts."
 METRICS = """# Metrics
 
-Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. Names that
-Stable-Baselines3 has mean the same there. `*` is the number of a joint. A task may log more, as `rollout/NAME` and
+Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. The names
+are those of Stable-Baselines3 where it has the metric. Four numbers differ from its own: here `train/n_updates` counts
+gradient steps instead of epochs, `train/std` is in half-ranges instead of action units, `train/loss` is a mean over the
+update instead of the last minibatch, and `train/approx_kl` a mean over all epochs instead of the last one. `*` is the number of a joint. A task may log more, as `rollout/NAME` and
 `eval/NAME` ([a quadruped](../legged.md) does), and so may a head of yours, as `head/NAME`. Why health is measured in
 this way: [verdicts](../diagnosis.md)."""
 COMMANDS = """# Commands
@@ -281,7 +283,9 @@ COMMANDS = """# Commands
 What `pgcontrol COMMAND --help` prints. In the commands that take settings, the values depend on the task, head and
 algorithm that you name. Functions of the same names: [from Python](pgcontrol.md)."""
 PYTHON = """The functions have the commands' names and settings. They print nothing, return objects, and raise
-`InputError` with the line that the command would print. Settings of a function are keyword arguments."""
+`InputError` with the line that the command would print. Settings of a function are keyword arguments.
+Only a training has so many that `train` and `configure` take them as one mapping, `train({"env": "Hopper-v5"})`, and
+`resume` takes its changes as `settings={...}`. `Trainer("Hopper-v5", head="binned")` takes keyword arguments."""
 WORLDS = """The worlds stand on their own: no learning code is imported. In Gymnasium they have the names `pgcontrol/ID`
 ([how](../gymnasium-environments.md))."""
 PAGES: dict[str, Callable[[], str]] = {

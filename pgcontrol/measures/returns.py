@@ -56,7 +56,10 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     if learned:
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
     at = int(steps[curve.argmax()])
-    return Verdict("return", "declined", path, at) if lost else Verdict("return", "no gain", path)
+    if lost:
+        return Verdict("return", "declined", path, at)
+    worse = "it became worse, " if start - end >= counts(returns, limits.rising) else ""
+    return Verdict("return", "no gain", worse + path)
 
 
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:
