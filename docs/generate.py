@@ -272,12 +272,12 @@ Gymnasium's tasks are Gymnasium's own keyword arguments. An environment `gym:ID`
 RECOMMENDED = "From the general to the special: of two values for a setting, the later one counts."
 METRICS = """# Metrics
 
-Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. The names
-are those of Stable-Baselines3 where it has the metric. Four numbers differ from its own: here `train/n_updates` counts
-gradient steps instead of epochs, `train/std` is in half-ranges instead of action units, `train/loss` is a mean over the
-update instead of the last minibatch, and `train/approx_kl` a mean over all epochs instead of the last one. `*` is the number of a joint. A task may log more, as `rollout/NAME` and
-`eval/NAME` ([a quadruped](../legged.md) does), and so may a head of yours, as `head/NAME`. Why health is measured in
-this way: [verdicts](../diagnosis.md)."""
+Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. The names are
+those of Stable-Baselines3 where it has the metric. Four numbers differ from its own: here `train/n_updates` counts
+gradient steps instead of epochs, `train/std` is in half-ranges instead of action units, `train/loss` is a mean over
+the update instead of the last minibatch, and `train/approx_kl` a mean over all epochs instead of the last one. `*` is
+the number of a joint. A task may log more, as `rollout/NAME` and `eval/NAME` ([a quadruped](../legged.md) does), and
+so may a head of yours, as `head/NAME`. Why health is measured in this way: [verdicts](../diagnosis.md)."""
 COMMANDS = """# Commands
 
 What `pgcontrol COMMAND --help` prints. In the commands that take settings, the values depend on the task, head and
