@@ -91,7 +91,7 @@ def require_named(env: str) -> None:
 
 def _passing(source: str) -> str:
     """How to load a plug-in, for messages."""
-    return f"pass --plugin {source}, or in Python call pgcontrol.use_plugin({source!r}) before"
+    return f"pass --plugin {source}, or in Python call pgcontrol.use_plugin({source!r}) first"
 
 
 def command(*words: object, plugins: Mapping[str, Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pgcontrol.measures.curves import KL, RETURN, STEPS, LogRows, column, counts, noise, smooth
 from pgcontrol.measures.verdicts import HEALTHY, NOT_JUDGED, STUCK, WEAK_MODE, Limits, Verdict
-from pgcontrol.text import short
+from pgcontrol.text import count, short
 
 MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
 
@@ -40,7 +40,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
         return Verdict("return", "destroyed", "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
     steps, returns = column(rows, RETURN)
     if len(steps) < 10:
-        return Verdict("return", NOT_JUDGED, f"the log has only {len(steps)} returns")
+        return Verdict("return", NOT_JUDGED, f"the log has only {count(len(steps), 'return')}")
     if spike := _spiked(rows, limits):
         return spike
     curve, kl = smooth(returns), column(rows, KL)[1]
