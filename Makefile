@@ -4,7 +4,7 @@
 # make clusters: sweeps on a Ray of two nodes, one of which is killed, and on a Slurm of one (where slurm-wlm is installed).
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.
-# make docs: the site of the documentation: site/index.html.
+# make docs: the site of the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
 # make pages: the reports of the committed experiments, from their rows (half a minute).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -36,7 +36,7 @@ pages: .venv/installed
 	@touch $@
 
 docs: .venv/installed-docs
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: lint types tests
 
