@@ -265,8 +265,8 @@ def names(package: Any, title: str, intro: str) -> str:
 SETTINGS = """# Settings
 
 On the command line a setting is `--NAME VALUE`, in YAML `NAME: VALUE`, in Python a key of the mapping. A value comes
-from you, else from the prior, else from the algorithm's row, else from the [recommendations](#recommended) for task and head, else it is the
-default. `pgcontrol train TASK --head HEAD --help` shows the values that a run would use."""
+from you, else from the prior, else from the algorithm's row, else from the [recommendations](#recommended) for task
+and head, else it is the default. `pgcontrol train TASK --head HEAD --help` shows the values that a run would use."""
 TASKS = """`--env.NAME VALUE` sets them, and they become part of the task's name, such as `Go1-v0?kp=25`. Those of
 Gymnasium's tasks are Gymnasium's own keyword arguments. An environment `gym:ID` takes those of its own class."""
 RECOMMENDED = "From the general to the special: of two values for a setting, the later one counts."
