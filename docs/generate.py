@@ -284,7 +284,7 @@ What `pgcontrol COMMAND --help` prints. In the commands that take settings, the 
 algorithm that you name. Functions of the same names: [from Python](pgcontrol.md)."""
 PYTHON = """The functions have the commands' names and settings. They print nothing, return objects, and raise
 `InputError` with the line that the command would print. Settings of a function are keyword arguments.
-Only a training has so many that `train` and `configure` take them as one mapping, `train({"env": "Hopper-v5"})`, and
+Only `train`, `clone` and `configure` take them as one mapping, `train({"env": "Hopper-v5"})`, and
 `resume` takes its changes as `settings={...}`. `Trainer("Hopper-v5", head="binned")` takes keyword arguments."""
 WORLDS = """The worlds stand on their own: no learning code is imported. In Gymnasium they have the names `pgcontrol/ID`
 ([how](../gymnasium-environments.md))."""
