@@ -6,7 +6,7 @@
 #   slurm-wlm is installed).
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
 # make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
-# make docs: the documentation: site/index.html.
+# make docs: the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
 # make pages: the reports of the committed experiments, from their rows (about a minute of CPU time).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,7 +38,7 @@ pages: .venv/installed
 	@touch $@
 
 docs: .venv/installed-docs
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: lint types tests
 

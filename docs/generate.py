@@ -41,7 +41,7 @@ OUTSIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LINK = re.compile(r'(\]\(|(?:src|href)=")([^)"\s#]+)')
 TYPES = {int: "whole number", float: "number", bool: "true or false", str: "text", Path: "path"}
 SIGNS = {"least": "≥", "most": "≤", "above": ">", "below": "<"}
-WIDTH = "100"  # columns of a command's help
+WIDTH = "92"  # columns of a command's help
 
 
 # --- pages outside docs/, and links
@@ -265,23 +265,27 @@ def names(package: Any, title: str, intro: str) -> str:
 SETTINGS = """# Settings
 
 On the command line a setting is `--NAME VALUE`, in YAML `NAME: VALUE`, in Python a key of the mapping. A value comes
-from you, else from the algorithm's row, else from the [recommendations](#recommended) for task and head, else it is the
-default. `pgcontrol train TASK --head HEAD --help` shows the values that a run would use."""
+from you, else from the prior, else from the algorithm's row, else from the [recommendations](#recommended) for task
+and head, else it is the default. `pgcontrol train TASK --head HEAD --help` shows the values that a run would use."""
 TASKS = """`--env.NAME VALUE` sets them, and they become part of the task's name, such as `Go1-v0?kp=25`. Those of
 Gymnasium's tasks are Gymnasium's own keyword arguments. An environment `gym:ID` takes those of its own class."""
 RECOMMENDED = "From the general to the special: of two values for a setting, the later one counts."
 METRICS = """# Metrics
 
-Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. Names that
-Stable-Baselines3 has mean the same there. `*` is the number of a joint. A task may log more, as `rollout/NAME` and
-`eval/NAME` ([a quadruped](../legged.md) does), and so may a head of yours, as `head/NAME`. Why health is measured in
-this way: [verdicts](../diagnosis.md)."""
+Each update writes a row to `metrics.jsonl`, and the same numbers to TensorBoard and other loggers. The names are
+those of Stable-Baselines3 where it has the metric. Four numbers differ from its own: here `train/n_updates` counts
+gradient steps instead of epochs, `train/std` is in half-ranges instead of action units, `train/loss` is a mean over
+the update instead of the last minibatch, and `train/approx_kl` a mean over all epochs instead of the last one. `*` is
+the number of a joint. A task may log more, as `rollout/NAME` and `eval/NAME` ([a quadruped](../legged.md) does), and
+so may a head of yours, as `head/NAME`. Why health is measured in this way: [verdicts](../diagnosis.md)."""
 COMMANDS = """# Commands
 
 What `pgcontrol COMMAND --help` prints. In the commands that take settings, the values depend on the task, head and
 algorithm that you name. Functions of the same names: [from Python](pgcontrol.md)."""
 PYTHON = """The functions have the commands' names and settings. They print nothing, return objects, and raise
-`InputError` with the line that the command would print. Settings of a function are keyword arguments."""
+`InputError` with the line that the command would print. Settings of a function are keyword arguments.
+Only `train`, `clone` and `configure` take them as one mapping, `train({"env": "Hopper-v5"})`, and
+`resume` takes its changes as `settings={...}`. `Trainer("Hopper-v5", head="binned")` takes keyword arguments."""
 WORLDS = """The worlds stand on their own: no learning code is imported. In Gymnasium they have the names `pgcontrol/ID`
 ([how](../gymnasium-environments.md))."""
 PAGES: dict[str, Callable[[], str]] = {

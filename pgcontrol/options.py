@@ -59,8 +59,10 @@ def option(
     Args:
         default: the default value, or `REQUIRED`.
         help: one line for `--help`.
-        least, most: inclusive limits.
-        above, below: exclusive limits.
+        least: the smallest value.
+        most: the largest value.
+        above: the value must be greater.
+        below: the value must be less.
         choices: the allowed strings.
         metavar: placeholder for the value in `--help`.
         positional: a positional argument, without the option's name.

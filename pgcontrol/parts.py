@@ -86,7 +86,12 @@ def require_named(env: str) -> None:
     """
     module = GymName.parse(env).module if env.startswith("gym:") else None
     if module and not plugins.is_named(module):
-        raise InputError(f"{env} needs the module {module!r}: pass --plugin {module}")
+        raise InputError(f"{env} needs the module {module!r}: {_passing(module)}")
+
+
+def _passing(source: str) -> str:
+    """How to load a plug-in, for messages."""
+    return f"pass --plugin {source}, or in Python call pgcontrol.use_plugin({source!r}) first"
 
 
 def command(*words: object, plugins: Mapping[str, Mapping[str, Any]]) -> str:
@@ -113,7 +118,7 @@ def require_plugins(recorded: Mapping[str, Mapping[str, Any]], where: str | Path
         source = noted["source"]
         if name not in here:
             why = f" ({plugins.failed()[source]})" if source in plugins.failed() else ""
-            raise InputError(f"{where} needs the plug-in {name!r}: pass --plugin {source}{why}")
+            raise InputError(f"{where} needs the plug-in {name!r}: {_passing(source)}{why}")
         if here[name].digest != noted["sha256"] and not os.environ.get(ACCEPT):
             now = here[name].source
             raise InputError(

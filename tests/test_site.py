@@ -21,8 +21,8 @@ from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import PARTS, Config
 
 ROOT = Path(__file__).parent.parent
-# of an algorithm of the reader's, of a tokenizer, a negation, and flags of `ray start`, torchrun and tensorboard
-OTHERS = {"algorithm.n", "head.OPTION", "no_open", "address", "nnodes", "nproc_per_node", "logdir"}
+# of an algorithm of the reader's, of a tokenizer, a negation, and flags of `tensorboard`, `ray start` and torchrun
+OTHERS = {"algorithm.n", "head.OPTION", "no_open", "logdir", "address", "nnodes", "nproc_per_node"}
 
 
 @pytest.fixture(scope="module")

@@ -170,10 +170,19 @@ def _training(
 
 
 def _places(rows: LogRows, budget: int, options: DiagnoseOptions, limits: Limits) -> list[BranchPoint]:
-    """Where branches begin: at `--at`, or at the onset, or else at several places in turn until one decides."""
+    """Where branches begin: at `--at`, or at the onset, or else at several places in turn until one decides.
+
+    Nowhere if the log does not contain the spread. Raises InputError if branches are asked for then.
+    """
+    steps, spread = spreads(rows)
+    if not len(steps):
+        if options.branches:
+            none = "its log has no health/* measures; the runs of a peer have none, and cannot be resumed"
+            raise InputError(f"--branches {options.branches}: {options.run}: {none}")
+        return []
     if options.at is not None:
         return [BranchPoint(options.at, options.branch_steps)]
-    if found := onset(*spreads(rows), budget, limits):
+    if found := onset(steps, spread, budget, limits):
         return [BranchPoint(found.step, options.branch_steps)]
     return [BranchPoint(int(share * budget), options.branch_steps or int(LENGTH * budget)) for share in PLACES]
 

@@ -30,3 +30,9 @@ def machine() -> dict[str, Any]:
 def load() -> list[float]:
     """The load averages of this machine over 1, 5 and 15 minutes; empty if it has none."""
     return [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
+
+
+def busy() -> str:
+    """` (the machine is busy: load 20 on 2 cores)` if other processes want more cores than it has, else empty."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    return f" (the machine is busy: load {load:.0f} on {cores} cores)" if load > 1.5 * cores else ""

@@ -21,12 +21,16 @@ from pgcontrol.options import InputError
 from pgcontrol.text import one_line, visible
 
 FOR = {  # the purpose of extras that a user may want
+    "data": "`pgcontrol record` and `clone`",
     "export": "`pgcontrol export`",
+    "mlflow": "`--logger mlflow`",
     "peers": "`pgcontrol bench` and `train --peer` with Stable-Baselines3, `bench` with EnvPool",
     "ray": "`pgcontrol compare --on ray`",
+    "robots": "how robots look in videos",
     "search": "`search:` in a sweep",
     "slurm": "`pgcontrol compare --on slurm`",
     "tokens": "tokenizers vq, rvq and fast",
+    "wandb": "`--logger wandb`",
 }
 # names of modules that differ from the package's, or a submodule that must import
 MODULES = {"pyyaml": "yaml", "pillow": "PIL", "mujoco": "mujoco.batch"}

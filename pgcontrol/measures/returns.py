@@ -16,7 +16,7 @@ from pgcontrol.measures.verdicts import (
     Limits,
     Verdict,
 )
-from pgcontrol.text import short
+from pgcontrol.text import count, short
 
 MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
 
@@ -50,7 +50,7 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
         return Verdict("return", DESTROYED, "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
     steps, returns = column(rows, RETURN)
     if len(steps) < 10:
-        return Verdict("return", NOT_JUDGED, f"the log has only {len(steps)} returns")
+        return Verdict("return", NOT_JUDGED, f"the log has only {count(len(steps), 'return')}")
     if spike := _spiked(rows, limits):
         return spike
     curve, kl = smooth(returns), column(rows, KL)[1]
@@ -66,7 +66,10 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     if learned:
         return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
     at = int(steps[curve.argmax()])
-    return Verdict("return", DECLINED, path, at) if lost else Verdict("return", NO_GAIN, path)
+    if lost:
+        return Verdict("return", DECLINED, path, at)
+    worse = "it became worse, " if start - end >= counts(returns, limits.rising) else ""
+    return Verdict("return", NO_GAIN, worse + path)
 
 
 def standstill(steps: np.ndarray, returns: np.ndarray, reach: float, limits: Limits) -> int | None:

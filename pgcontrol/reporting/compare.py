@@ -15,7 +15,7 @@ from pgcontrol.sweep import found, results, trials
 from pgcontrol.sweep.compare import Rows, run
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Executor
-from pgcontrol.sweep.searching import search
+from pgcontrol.sweep.searching import expect, search
 from pgcontrol.sweep.sweep import Sweep, read_sweep
 from pgcontrol.text import count
 
@@ -90,21 +90,22 @@ def _cancelled(sweep: Sweep, executor: Executor, where: Path, console: Terminal)
 def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: Path, console: Terminal) -> Comparison:
     if options.search_only and not sweep.search:
         raise InputError(f"--search-only: {options.sweep} has no search")
-    dry, searched, file = options.dry_run, True, found.file_of(sweep.path)
+    dry, searched, before, file = options.dry_run, True, 0.0, found.file_of(sweep.path)
     say = functools.partial(console.print, markup=False, soft_wrap=True)
     if sweep.search and found.answers(file, sweep.search):
         say(f"search: done, see {file}")
     elif sweep.search:
         if not (dry or options.dirty):
             results.require_clean(trials.file_of(sweep.path))
-        searched = search(sweep, executor, where / "search", say, dry)
+        seconds = expect(sweep, executor, say)
+        before, searched = (seconds, False) if dry else (0.0, search(sweep, executor, where / "search", say))
         sweep = read_sweep(options.sweep)  # now with the settings that were found
     if options.search_only or not (searched or dry):
         queries = Queries(sweep, results.reported(sweep), where)
         missing = [cell.name for cell in sweep.cells if cell.key not in queries.rows]
         failed = {} if searched or dry else {"search": "trials failed"}
         return Comparison(queries, None if dry else publish(queries, options.clips, say), missing, failed)
-    return carry_out(sweep, executor, where, console, options.clips, dry, options.again, options.dirty)
+    return carry_out(sweep, executor, where, console, options.clips, dry, options.again, before, options.dirty)
 
 
 def carry_out(
@@ -115,12 +116,13 @@ def carry_out(
     clips: str = "some",
     dry: bool = False,
     again: str | None = None,
+    before: float = 0.0,
     dirty: bool = False,
 ) -> Comparison:
     """Run the cells that have no row yet; write the tables regularly, and the report at the end.
 
     Args:
-        sweep, executor, where, console, dry, again, dirty: see `pgcontrol.sweep.compare.run`.
+        sweep, executor, where, console, dry, again, before, dirty: see `pgcontrol.sweep.compare.run`.
         clips: see `publish`.
     """
     written: Path | None = None
@@ -133,7 +135,7 @@ def carry_out(
         queries = Queries(sweep, rows, where)
         written = publish(queries, clips, lambda line: console.print(line, markup=False, soft_wrap=True))
 
-    ran = run(sweep, executor, where, console, dry, again, meanwhile, finish, dirty)
+    ran = run(sweep, executor, where, console, dry, again, before, meanwhile, finish, dirty)
     seconds = sum(ran.expected.values()) if ran.expected else None
     return Comparison(Queries(sweep, ran.rows, where), written, ran.missing, ran.failed, seconds)
 

@@ -11,7 +11,7 @@ from pgcontrol_envs import names
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import REQUIRED, InputError, composed, option, pick, plain, read_options, suggest
 from pgcontrol.parts import plugins_behind, require_plugins
-from pgcontrol.runs import catalog, checkpoint, recommended
+from pgcontrol.runs import catalog, checkpoint, elsewhere, recommended
 from pgcontrol.text import one_line
 
 # settings that do not change what a run learns: where it runs, how it is scored, and which files it writes
@@ -57,7 +57,10 @@ class Config:
     eval_every: int = option(200_000, "environment steps between evaluations; 0: never", least=0, most=10**11)
     eval_episodes: int = option(10, "episodes per evaluation", least=1, most=100_000)
     score_episodes: int = option(
-        0, "episodes to score the final policy, with start states common to all runs; 0: none", least=0, most=10**6
+        0,
+        "episodes to score the final policy (`return` in outcome.json), with start states common to all runs; 0: none",
+        least=0,
+        most=10**6,
     )
     video: bool = option(True, "record a clip of every evaluation in videos/")
     video_seconds: float = option(10.0, "length of the clips in seconds", above=0)
@@ -123,7 +126,10 @@ def configure(settings: Mapping[str, Any], together: bool = True) -> Config:
         raise InputError(f"settings = {settings!r:.80}: must be a mapping, such as {{'env': 'Hopper-v5'}}")
     settings = with_arguments({key: catalog.name_of(value) for key, value in flat(settings).items()})
     settings = _critic_like_policy(of_prior(settings) | settings)
-    row = pick("algorithm", settings.get("algorithm", PARTS["algorithm"][1]), catalog.algorithms(), OWN)
+    algorithm = settings.get("algorithm", PARTS["algorithm"][1])
+    if str(algorithm) not in catalog.algorithms() and (hint := elsewhere.instead(str(algorithm))):
+        raise InputError(f"unknown algorithm {algorithm!r}{hint}")
+    row = pick("algorithm", algorithm, catalog.algorithms(), OWN)
     names = {part: settings.get(part, getattr(row, part, None) or default) for part, (_, default) in PARTS.items()}
     classes = {part: pick(part, names[part], table(), OWN) for part, (table, _) in PARTS.items()}
     row.check_parts(names["head"], names["critic"], catalog.heads())
@@ -216,6 +222,8 @@ def read_settings(
     for key, value in settings.items():
         group, _, name = key.rpartition(".")
         if key not in known:
+            if hint := elsewhere.instead(name):
+                raise InputError(f"unknown setting {key!r}{hint}")
             prefix = f"{group}." if group in classes else ""
             near = [k.removeprefix(prefix) for k in known if k.startswith(prefix)]
             owner = f" of {group} {names[group]!r}" if prefix else ""

@@ -195,5 +195,12 @@ def _require_sizes(spec: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> No
 
 
 def load(where: str | Path) -> Policy:
-    """The policy of a run folder or checkpoint; see `load_with_meta`."""
+    """The policy of a run or clone. It has averaged weights if the run averages them.
+
+    Args:
+        where: the run folder, for its newest checkpoint, or a checkpoint, such as `runs/x/checkpoints/step_000100352`.
+
+    Raises:
+        InputError: there is nothing to load; one line gives the reason.
+    """
     return load_with_meta(where)[0]

@@ -13,14 +13,13 @@ from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.board import Board, follow, wall
 from pgcontrol.sweep.differences import implied
-from pgcontrol.sweep.executor import Ended, Executor
+from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Cell, Key, Sweep
 from pgcontrol.text import count, lasting, short
 
 EVERY = 60.0  # seconds between two calls of `meanwhile`, because the tables of many runs take seconds to write
 Rows = Mapping[Key, Row]
-Say = Callable[[str], object]
 Keep = Callable[[Rows], object]
 
 
@@ -47,6 +46,7 @@ def run(
     console: Terminal,
     dry: bool = False,
     again: str | None = None,
+    before: float = 0.0,
     meanwhile: Keep = lambda rows: None,
     finish: Keep = lambda rows: None,
     dirty: bool = False,
@@ -60,6 +60,7 @@ def run(
         console: for the live table, or one line per run if the output is not a terminal.
         dry: only print which runs are missing and how long they would take.
         again: which finished runs to repeat, see `_chosen`.
+        before: expected seconds of a search that must end before the first run.
         meanwhile: called regularly with the existing rows while runs are made.
         finish: called with all rows at the end, in one process at a time.
         dirty: whether a tree with uncommitted changes may add rows to a committed results file.
@@ -81,8 +82,10 @@ def run(
         say("\n  ".join(["the arms also differ in settings that the YAML does not set:", *lines]))
     for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
         say(note)
-    if times := executor.expected(missing) if missing else {}:
-        say(f"expected: about {lasting(wall(missing, times, executor.jobs))} for {count(len(missing), 'run')}")
+    if times := executor.expected(missing, say) if missing else {}:
+        seconds = wall(missing, times, executor.jobs)
+        together = f"; with the search {lasting(before + seconds)}" if before else ""
+        say(f"expected: about {lasting(seconds)} for {count(len(missing), 'run')}{together}")
     if dry:
         return Ran(done, {}, [cell.name for cell in missing], times)
     if missing and not dirty:

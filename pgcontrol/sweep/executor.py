@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pgcontrol.machine import files
+from pgcontrol.machine.cores import busy
 from pgcontrol.options import InputError
 from pgcontrol.sweep import run_state
 from pgcontrol.sweep.sweep import Cell, Key
@@ -27,6 +28,7 @@ class Ended(NamedTuple):
     log: Path | None = None
 
 
+Say = Callable[[str], object]  # shows a line
 Running = frozenset[Key]  # keys of the cells that are running
 
 
@@ -46,8 +48,10 @@ class Executor:
     pause: float = PAUSE
     outlasts: bool = False
 
-    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
+    def expected(self, cells: Sequence[Cell], say: Say) -> dict[Key, float]:
         """Expected seconds of each cell, if the executor can estimate them; called before anything runs.
+
+        `say` is called with a line if this takes time.
 
         Raises:
             InputError: a cell cannot be run.
@@ -158,10 +162,11 @@ class Local(Executor):
         self.jobs, self.cores = jobs, cores
         self._works: dict[Path, Work] = {}
 
-    def expected(self, cells: Sequence[Cell]) -> dict[Key, float]:
+    def expected(self, cells: Sequence[Cell], say: Say) -> dict[Key, float]:
         """Measured with about a second of each kind of run."""
         from pgcontrol.sweep.expected import expected
 
+        say(f"measuring the speed: each arm trains on each task for about a second{busy()}")
         return expected(cells)
 
     def alive(self, cells: Collection[Cell], where: Path) -> set[Key]:

@@ -3,7 +3,6 @@
 import datetime
 import threading
 import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from importlib import metadata
@@ -18,7 +17,7 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.runs.log import last_row, read_rows
 from pgcontrol.sweep import found, journal, run_state, trials
-from pgcontrol.sweep.executor import Ended, Executor
+from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
@@ -29,7 +28,6 @@ from pgcontrol.text import count, lasting, short, typed
 PAUSE = 1.0  # seconds between two checks of what other processes do
 EPISODES = 20  # number of episodes of the zero policy
 EVALUATION = "eval/mean_reward"  # the log's metric for the return of the mode
-Say = Callable[[str], object]
 Result = tuple[str, float]  # a finished run of a trial: its task and its last evaluation
 
 
@@ -86,7 +84,7 @@ def zeros(search: Search) -> dict[str, float]:
     return found
 
 
-def search(sweep: Sweep, executor: Executor, where: Path, say: Say, dry: bool = False) -> bool:
+def search(sweep: Sweep, executor: Executor, where: Path, say: Say) -> bool:
     """Make the missing trials, and write the best settings.
 
     Several processes may do this at the same time; they share the trials. Unfinished trials are continued.
@@ -96,34 +94,47 @@ def search(sweep: Sweep, executor: Executor, where: Path, say: Say, dry: bool = 
         executor: the engine.
         where: folder of the journal and of the trials' run folders.
         say: called with a line for each trial.
-        dry: only print which trials are missing and how long they would take.
 
     Returns:
-        Whether every arm has all its trials; False if some failed, and after a dry run.
+        Whether every arm has all its trials; False if some failed.
 
     Raises:
         InputError: Optuna is missing, a trial cannot be run, or the journal belongs to another search.
         KeyboardInterrupt: it was stopped; the same call continues.
     """
+    asked, rows = _asked(sweep)
+    return Searching(sweep, asked, executor, where, rows, say).run()
+
+
+def _asked(sweep: Sweep) -> tuple[Search, list[TrialRow]]:
+    """The search of a sweep, and the rows that it already has."""
     asked = sweep.search
     assert asked is not None
     journal.require()
+    return asked, [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
+
+
+def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
+    """Print how many trials are missing and how long they will take.
+
+    Returns:
+        Seconds until the last trial has ended; 0 if nothing was measured.
+
+    Raises:
+        InputError: Optuna is missing, or a trial cannot be run.
+    """
+    asked, rows = _asked(sweep)
     arms = asked.searched()
-    rows = [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
     missing = {arm: max(asked.trials - sum(row.arm == arm for row in rows), 0) for arm in arms}
     runs = f"{count(asked.runs, 'run')} of {asked.budget:,} steps"
     say(f"search: {count(asked.trials, 'trial')} for each arm ({', '.join(arms)}), {runs} per trial, {len(rows)} done")
-    _expect(asked, executor, missing, say)
-    return not dry and Searching(sweep, asked, executor, where, rows, say).run()
-
-
-def _expect(search: Search, executor: Executor, missing: Mapping[str, int], say: Say) -> None:
-    """Print how long the missing trials will take."""
-    kinds = [cell for arm, n in missing.items() if n for cell in cells(search, arm, {})]
-    if times := executor.expected(kinds) if kinds else {}:
-        whole = sum(seconds * missing[key.arm] for key, seconds in times.items()) / executor.jobs
-        most = "at most " if search.pruner != "none" else ""
+    kinds = [cell for arm, n in missing.items() if n for cell in cells(asked, arm, {})]
+    times = executor.expected(kinds, say) if kinds else {}
+    whole = sum(seconds * missing[key.arm] for key, seconds in times.items()) / executor.jobs
+    if times:
+        most = "at most " if asked.pruner != "none" else ""
         say(f"expected: {most}about {lasting(whole)} for {count(sum(missing.values()), 'trial')} of the search")
+    return whole
 
 
 class Searching:

@@ -52,7 +52,7 @@ class Learner:
         self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         if config.peer != "none":
-            alone = "only `pgcontrol train` and `compare` make such runs, in one process, and cannot resume them"
+            alone = "only `pgcontrol train` and `compare` make such runs, in one process"
             raise InputError(f"peer = {config.peer!r}: {alone}")
         if config.prior and not algorithm.rule.heeds_prior:
             raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from a prior")

@@ -1,13 +1,14 @@
 """Train Stable-Baselines3's PPO instead of ours, in a run folder with a log and the final policy.
 
-It trains on its own copies of Gymnasium's environment. Its final policy is converted to one of ours, so that it can be
-scored, filmed and exported in the same way.
+It trains on its own copies of an environment that Gymnasium makes. Its final policy is converted to one of ours, so
+that it can be scored, filmed and exported in the same way.
 """
 
 import dataclasses
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from importlib import metadata
 from importlib.util import find_spec
 from statistics import fmean
@@ -15,6 +16,7 @@ from typing import Any
 
 import gymnasium
 import torch
+from pgcontrol_envs.names import GymName, split
 from pgcontrol_envs.task import python_warnings
 from torch import Tensor, nn
 
@@ -49,15 +51,27 @@ def installed() -> bool:
 
 
 def check(config: Config) -> None:
-    """Refuse settings that the config's peer does not support.
+    """Refuse settings and tasks that the config's peer does not support.
 
     Raises:
         InputError: one line with the setting.
     """
+    _gym_name(config)
     usual = flat(nested(configure({"env": config.env, "peer": config.peer})))
     for key, value in flat(nested(config)).items():
         if key not in HEARD[config.peer].union(TRACELESS, IDLE) and value != usual.get(key, value):
             raise InputError(f"{key} = {value!r}: peer {config.peer!r} does not support it")
+
+
+def _gym_name(config: Config) -> GymName:
+    """The environment as Gymnasium makes it. Raises InputError if Gymnasium does not have it."""
+    if config.env.startswith("gym:"):
+        return GymName.parse(config.env)
+    name, args = split(config.env)
+    if name not in gymnasium.registry:
+        works = "Gymnasium's eleven MuJoCo tasks, such as Hopper-v5, and gym:ID or gym:MODULE:ID"
+        raise InputError(f"env = {config.env!r}: peer {config.peer!r} trains only on {works}")
+    return GymName(None, name, args)
 
 
 def ppo(config: Config) -> Any:
@@ -69,22 +83,26 @@ def ppo(config: Config) -> Any:
             rewards as ours (VecNormalize).
 
     Raises:
-        InputError: it is not installed, or Gymnasium does not have the task.
+        InputError: it is not installed, or the environment's observations or actions are not vectors of floats.
     """
+    name = _gym_name(config)
     if not installed():
         raise InputError(f"peer = {config.peer!r} needs Stable-Baselines3: pip install 'pgcontrol[peers]'")
     from stable_baselines3 import PPO
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
 
-    if (name := config.env.removeprefix("gym:")) not in gymnasium.registry:
-        raise InputError(f"env = {config.env!r}: peer {config.peer!r} needs a task of Gymnasium's")
+    with closing(make_env(config.env, 1, config.seed)) as env:  # also checks the spaces and the bounds
+        if shapes := env.shapes:
+            here = f"{list(shapes.obs)} and {list(shapes.action)}{' whole numbers' * shapes.whole}"
+            needs = f"peer {config.peer!r} needs vectors of floats as observations and actions"
+            raise InputError(f"env = {config.env!r}: {needs}; here they are {here}")
     ours, like_ours = config.algorithm.options, config.peer == "sb3"
     with python_warnings():
-        env: Any = make_vec_env(name, config.num_envs if like_ours else 1, seed=config.seed)
+        copies: Any = make_vec_env(name.id, config.num_envs if like_ours else 1, seed=config.seed, env_kwargs=name.args)
     settings: dict[str, Any] = {}
     if like_ours:
-        env = VecNormalize(env, norm_reward=config.scale_reward, gamma=ours.gamma)
+        copies = VecNormalize(copies, norm_reward=config.scale_reward, gamma=ours.gamma)
         sizes = {"pi": list(config.hidden), "vf": list(config.critic_hidden)}
         settings = {
             "n_steps": config.rollout_steps,
@@ -96,7 +114,7 @@ def ppo(config: Config) -> Any:
             "learning_rate": lambda left: ours.learning_rate * (left if ours.decay == "linear" else 1.0),
             "policy_kwargs": {"net_arch": sizes},
         }
-    model = silent(PPO("MlpPolicy", env, seed=config.seed, device="cpu", **settings))
+    model = silent(PPO("MlpPolicy", copies, seed=config.seed, device="cpu", **settings))
     if like_ours:
         std = getattr(config.head.options, "initial_std", 1.0)
         model.policy.log_std.data.copy_((std * _half(model)).log())
@@ -127,11 +145,11 @@ def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None)
     """
     check(config)
     model = ppo(config)
-    with RunFolder.create(config).alone() as folder:
+    with closing(make_env(config.env, 1, config.seed)) as env, RunFolder.create(config).alone() as folder:
         versions = folder.manifest()["versions"] | {PACKAGE: metadata.version(PACKAGE)}
         folder.write_manifest(versions=versions, threads={"physics": 1, "torch": 1}, compiled=False, reproducible=True)
         title = f"{config.env} {config.peer} seed {config.seed} -> {folder.path}"
-        env, status, began = make_env(config.env, 1, config.seed), "failed", time.perf_counter()
+        status, began = "failed", time.perf_counter()
         try:
             with session(folder, config, title, config.total_steps, quiet=quiet) as live:
                 watch = _watch(model, config, live, on_update)
@@ -155,7 +173,6 @@ def train(config: Config, quiet: bool = True, on_update: OnUpdate | None = None)
             ended(folder, config, status, joint_names(env))
             raise
         finally:
-            env.close()
             model.get_env().close()
             folder.write_manifest(status=status, steps=model.num_timesteps)
         return Run(folder.path, model.num_timesteps, status)

@@ -66,6 +66,8 @@ def resume(
         return resume_clone(origin, quiet=quiet)
     with run.alone() as folder:
         config = folder.config()
+        if config.peer != "none":
+            raise InputError(f"{run_dir}: peer = {config.peer!r}: a peer's run cannot be resumed; train it again")
         changed = flat(settings or {}) | ({} if total_steps is None else {"total_steps": total_steps})
         config = _changed(config, changed) if changed else config
         latest = checkpoint.latest(origin)

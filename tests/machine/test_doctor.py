@@ -1,12 +1,14 @@
 import importlib
 import os
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from pgcontrol import cli
-from pgcontrol.machine import compiler, doctor, graphics
+from pgcontrol.machine import compiler, cores, doctor, graphics
 from pgcontrol.machine.terminal import Terminal
 
 
@@ -51,6 +53,11 @@ def test_without_graphics_training_is_possible(without_graphics, tmp_path):
     assert "libEGL is not installed" in text
     if sys.platform == "linux":
         assert "apt-get install libegl1 libopengl0 libgl1-mesa-dri" in text
+
+
+def test_every_extra_for_users_is_checked():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert {*doctor.FOR} == project["optional-dependencies"].keys() - {"dev", "docs"}
 
 
 def test_extras_say_what_they_add_and_what_to_type(without_graphics, monkeypatch, tmp_path):
@@ -164,3 +171,10 @@ def test_the_command_prints_and_returns_the_code(without_graphics, capsys):
     with pytest.raises(SystemExit, match="0"):
         cli.main(["doctor"])
     assert "python" in capsys.readouterr().out
+
+
+def test_a_busy_machine_is_mentioned(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for load, line in {1.0: "", 20.4: " (the machine is busy: load 20 on 2 cores)"}.items():
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0, 0))
+        assert cores.busy() == line

@@ -221,6 +221,11 @@ def test_words_for_the_return(returns, kl, word):
     assert words(judge(rows, BUDGET, "finished")) == word
 
 
+@pytest.mark.parametrize(("returns", "worse"), [(-rising(0.9), True), (WOBBLE, False)])
+def test_no_gain_says_whether_the_return_became_worse(returns, worse):
+    assert learning(log(WIDE, returns), "finished", Limits()).why.startswith("it became worse, ") == worse
+
+
 def test_destroyed_says_when_and_how():
     text = summary(judge(log(WIDE, LOST, SPIKE), BUDGET, "finished"))
     assert text.startswith(

@@ -146,7 +146,7 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, repeate
 
 def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(sweep, tmp_path):
     where = tmp_path / "runs"
-    foreign = [*zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False)]
+    foreign = list(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))
     for cell, config in foreign:
         (where / cell.name).mkdir(parents=True)
         (where / cell.name / "thesis.tex").write_text("three years of work")

@@ -35,8 +35,9 @@ def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
 def test_the_expected_time_is_printed_before_anything_runs(sweep, tmp_path, capsys):
     assert carry_out(sweep, Local(2), tmp_path / "runs", Terminal(), dry=True).exit_code == 0
     out = capsys.readouterr().out
-    assert "expected: about" in out
+    assert out.index("measuring the speed") < out.index("expected: about")
     assert "for 4 runs" in out
+    assert "with the search" not in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["heads.yaml"]
     times = expected(sweep.cells)
     assert set(times) == {cell.key for cell in sweep.cells}

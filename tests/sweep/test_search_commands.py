@@ -60,8 +60,12 @@ def test_search_only_runs_no_cell(typed, tmp_path):
     assert typed("report", "s.yaml")[0] == 0
 
 
-def test_a_dry_run_leaves_nothing(typed, tmp_path):
-    assert typed("compare", "s.yaml", "--dry-run")[0] == 0
+def test_a_dry_run_adds_up_the_times_and_leaves_nothing(typed, tmp_path, monkeypatch):
+    monkeypatch.setattr(Scripted, "expected", lambda self, cells, say: {cell.key: 30.0 for cell in cells})
+    code, said = typed("compare", "s.yaml", "--dry-run")
+    assert code == 0
+    assert "expected: at most about 4 min for 8 trials of the search" in said
+    assert "expected: about 30 s for 2 runs; with the search 4 min" in said  # 240 + 30 s
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
 
 

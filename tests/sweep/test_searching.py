@@ -278,11 +278,11 @@ def test_a_search_without_a_result_is_reported(tmp_path, monkeypatch, capsys):
 
 def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
     class Timed(Scripted):
-        def expected(self, cells):
+        def expected(self, cells, say):
             return {cell.key: 30.0 for cell in cells}
 
     sweep, said = written(tmp_path), list[str]()
-    assert not searching.search(sweep, Timed(jobs=2), tmp_path / "search", said.append, dry=True)
+    assert searching.expect(sweep, Timed(jobs=2), said.append) == 240
     assert said == [
         "search: 4 trials for each arm (gaussian, bins), 2 runs of 512 steps per trial, 0 done",
         "expected: at most about 4 min for 8 trials of the search",

@@ -44,7 +44,7 @@ def scored(folder: RunFolder, cell: Cell, value: float) -> None:
 class Unmeasured(Local):
     """Begins at once."""
 
-    def expected(self, cells):
+    def expected(self, cells, say):
         return {}
 
 

@@ -312,7 +312,9 @@ def test_a_record_never_imports_a_module(tmp_path):
     for words in ("eval run --episodes 1", "resume run --total-steps 128", "record run --episodes 1 --out demos"):
         code, error = pgc(words)
         assert code == 2
-        assert f"needs the plug-in 'my_env': pass --plugin {tmp_path / 'my_env.py'}" in error
+        assert (
+            f"needs the plug-in 'my_env': pass --plugin {tmp_path / 'my_env.py'}, or in Python call pgcontrol" in error
+        )
         assert error.count("\n") == 1
         assert not Path("imported").exists()
     meta = checkpoint.latest(Path("run")) / "meta.json"  # as made by an older version or an attacker

@@ -24,9 +24,13 @@ PEERS = ["sb3", pytest.param("sb3-as-shipped", marks=pytest.mark.slow)]
 SIZES = {"num_envs": 4, "rollout_steps": 32, "algorithm.minibatch": 64, "hidden": [8], "critic_hidden": [16, 8]}
 
 
+HOME = "gym:tests.envs.unruly"
+ENVS = {"sb3": "gym:Pendulum-v1?g=9.81&max_episode_steps=20", "sb3-as-shipped": "InvertedPendulum-v5"}
+
+
 def said_of(which: str) -> dict:
-    """A short run of a peer, on a task whose bounds are not ±1."""
-    short = {"env": "InvertedPendulum-v5", "total_steps": 256, "eval_every": 0, "video": False, "seed": 3}
+    """A short run of a peer, in an environment whose bounds are not ±1."""
+    short = {"env": ENVS[which], "total_steps": 256, "eval_every": 0, "video": False, "seed": 3}
     return short | {"peer": which} | (SIZES if which == "sb3" else {})
 
 
@@ -67,12 +71,25 @@ def test_its_run_is_like_any_other(made):
     played = pgcontrol.evaluate(run.path, episodes=3).summary()
     assert outcome["return"] == played["mode"]["eval/mean_reward"]
     assert outcome["sampled"] == played["sampled"]["eval/mean_reward"]
-    with pytest.raises(InputError, match=f"peer = '{settings['peer']}': "):
-        resume(run.path, total_steps=10_000)
+    for more in (None, 10_000):  # also where one of ours has finished
+        with pytest.raises(InputError, match=f"peer = '{settings['peer']}': a peer's run cannot be resumed"):
+            resume(run.path, total_steps=more)
 
 
+def test_diagnosis_judges_what_its_log_contains(made):
+    run, _, _ = made
+    judged = {verdict.about: verdict.word for verdict in pgcontrol.diagnose(run.path).verdicts}
+    assert judged["spread"] == "not judged"
+    assert "return" in judged
+    with pytest.raises(InputError, match=r"--branches 2: .* its log has no health/\* measures"):
+        pgcontrol.diagnose(run.path, branches=2)
+
+
+@pytest.mark.filterwarnings("ignore:.*share an object")
 def test_it_stops_where_it_is_asked_to(tmp_path):
-    run = pgcontrol.train(said_of("sb3") | {"run_dir": str(tmp_path / "run")}, on_update=lambda row: True)
+    run = pgcontrol.train(
+        said_of("sb3") | {"env": f"{HOME}:Plain-v0", "run_dir": str(tmp_path / "run")}, on_update=lambda row: True
+    )
     assert (run.status, len(run.metrics())) == ("stopped", 1)
     with pytest.raises(InputError, match="holds no checkpoint"):
         run.policy()
@@ -88,7 +105,13 @@ def test_it_stops_where_it_is_asked_to(tmp_path):
             "algorithm.entropy_coef = 0.1: peer 'sb3' does not support it",
         ),
         ({"peer": "sb3-as-shipped", "num_envs": 4}, "num_envs = 4: peer 'sb3-as-shipped' does not support it"),
-        ({"peer": "sb3", "env": "Fork-v0"}, "env = 'Fork-v0': peer 'sb3' needs a task of Gymnasium's"),
+        ({"peer": "sb3", "env": "Fork-v0"}, "env = 'Fork-v0': peer 'sb3' trains only on Gymnasium's eleven"),
+        ({"peer": "sb3", "env": "gym:CartPole-v1"}, "gym:CartPole-v1: expected a Box as action space"),
+        (
+            {"peer": "sb3", "env": f"{HOME}:Matrix-v0"},
+            f"env = '{HOME}:Matrix-v0': peer 'sb3' needs vectors of floats as observations and actions; here they are "
+            "[4, 5] and [2, 3] whole numbers",
+        ),
     ],
 )
 def test_what_it_cannot_do_is_one_line_and_leaves_nothing(said, line, tmp_path):
