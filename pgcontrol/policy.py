@@ -1,7 +1,8 @@
 """A policy: observation normaliser, trunk and head, together with the critic."""
 
+import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -85,6 +86,21 @@ class Policy(nn.Module):
         """In a deep copy or an unpickled policy, make the weights views of its own theta again."""
         super().__setstate__(state)
         vector_to_parameters(self.theta, self.parameters())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move everything to another device (`to`); the weights stay views of theta."""
+        super()._apply(fn, recurse)
+        self.theta = fn(self.theta.detach())
+        vector_to_parameters(self.theta, self.parameters())
+        if self.mirror:
+            (order, sign), (joints, signs) = self.mirror
+            self.mirror = (fn(order), fn(sign)), (fn(joints), fn(signs))
+            self.normaliser.mirror = self.mirror[0]
+        return self
+
+    def here(self) -> Self:
+        """The policy itself if it is on the CPU, else a copy on the CPU."""
+        return self if self.theta.device.type == "cpu" else copy.deepcopy(self).to("cpu")
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """A flat vector [P] -> weights by name, as views."""

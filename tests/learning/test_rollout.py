@@ -8,7 +8,7 @@ import torch
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.learning.advantages import GAE, Estimate
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.collector import Collector
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.moments import RewardScale
 from pgcontrol.runs import catalog
