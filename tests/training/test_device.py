@@ -1,0 +1,104 @@
+"""Learning on a device: nothing is made or read elsewhere, states move, and what cannot work is refused in one line."""
+
+import contextlib
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from pgcontrol.learning.samples import Minibatch
+from pgcontrol.runs import catalog
+from pgcontrol.runs.config import configure
+from pgcontrol.training.learner import Learner
+
+META = torch.device("meta")  # has shapes, and no numbers: what reads a number fails
+MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
+
+
+class OneDevice(TorchDispatchMode):
+    """Fails where a tensor of another device is made or used; numbers (tensors without dimensions) may be anywhere."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        found = {x.device for x in tree_leaves((args, kwargs, out)) if isinstance(x, torch.Tensor) and x.dim()}
+        assert func in MOVES or found <= {META}, f"{func} on {found}"
+        return out
+
+
+class Blind(TorchDispatchMode):
+    """Fails where a tensor's numbers decide what happens next: a GPU would have to be waited for."""
+
+    READS = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func not in self.READS, f"{func} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+def learner(**settings: Any) -> Learner:
+    fixed = {"env": "InvertedPendulum-v5", "num_envs": 4, "rollout_steps": 8, "algorithm.minibatch": 16, "threads": 1}
+    return Learner(configure(fixed | {"compile": "off"} | settings))
+
+
+DECQN = {"algorithm": "decqn", "algorithm.warmup": 16, "algorithm.replay_ratio": 4.0, "algorithm.capacity": 1000}
+
+
+@pytest.mark.parametrize("head", catalog.heads())
+def test_acting_and_a_gradient_step_stay_on_the_device(head: str):
+    made = learner(head=head, **(DECQN if head == "utilities" else {}))
+    policy = made.policy
+    noise = policy.head.noise(6, torch.Generator()).to(META)
+    policy.to(META)
+    with META, OneDevice():
+        _, choice = policy.respond(torch.zeros(6, policy.obs_size, dtype=torch.float64), noise)
+        obs, number = torch.zeros(6, policy.obs_size), torch.zeros(6)
+        now = policy(obs, choice)
+        policy.head.entropy(now.params)
+        policy.head.kl(now.params, now.params)
+        if head == "utilities":
+            return
+        rule = catalog.algorithms()["ppo"].rule(policy, made.config.algorithm.options)
+        batch = Minibatch(obs, choice, number, number, number, number)
+        theta, adam, _ = rule.step(policy.theta, rule.adam, torch.zeros(()), batch, rule.entropy_coef)
+    assert {theta.device, adam.moment1.device, policy.theta.device} == {META}
+
+
+def test_a_policy_that_moves_keeps_its_weights_as_views_of_one_vector():
+    policy = learner(symmetric=False).policy
+    before = policy.theta.clone()
+    policy.to(META).to_empty(device="cpu")
+    policy.theta.copy_(before)
+    assert torch.equal(torch.cat([p.flatten() for p in policy.parameters()]), before)
+    assert policy.here() is policy
+
+
+@pytest.mark.slow
+def test_a_rollout_waits_for_the_device_once(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("mujoco_warp", reason="needs the extra gpu")
+    import warp
+
+    warp.config.optimization_level = 0
+    for env in ("Hopper-v5", "Go1-v0"):
+        made = learner(env=env, physics="warp", head="token", **{"head.horizon": 2})
+        made.update()  # draws the first pool of start states
+        blind, seen = contextlib.ExitStack(), []
+        step, check = type(made.env).step, type(made.env).check
+
+        def stepped(self: Any, *args: Any, step: Any = step, seen: Any = seen) -> Any:
+            with Blind():
+                seen.append(1)
+                return step(self, *args)
+
+        monkeypatch.setattr(type(made.env), "step", stepped)
+        blind.enter_context(Blind())
+
+        def checked(self: Any, check: Any = check, blind: Any = blind) -> None:
+            blind.close()  # the look at the end of the rollout
+            check(self)
+
+        monkeypatch.setattr(type(made.env), "check", checked)
+        made.collector.collect()
+        assert len(seen) == 16  # 8 choices of 2 actions
+        monkeypatch.undo()
