@@ -1,6 +1,6 @@
 # make demo: environment, three heads on two tasks, their report with videos.    make test: lint, types, tests (5 minutes).
 # make test-all: the same with the slow tests, as the CI runs it.
-# make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite.
+# make suite: the laws and dm_control's own trajectories on all 28 tasks of the suite; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray of two nodes, one of which is killed, and on a Slurm of one (where slurm-wlm is installed).
 # make faults: files damaged, processes killed, disks full, as docs/reliability.md counts them.
 # make fuzz: 20,000 command lines, configs, sweeps and Python dicts that nobody thought of; some are carried out.

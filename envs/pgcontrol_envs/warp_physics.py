@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import is_dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -330,12 +331,10 @@ def bytes_per_env(model: mujoco.MjModel, settings: Warp) -> int:
     """Bytes of device memory of one simulation, a lower bound. Raises ValueError; see WarpPhysics."""
     warp, _ = library()
 
-    def size(data: Any, depth: int = 0) -> int:
-        values = vars(data).values()
-        return sum(
-            v.capacity if isinstance(v, warp.array) else size(v) if hasattr(v, "__dataclass_fields__") else 0
-            for v in values
-        )
+    def size(data: Any) -> int:
+        parts = vars(data).values()
+        arrays = sum(part.capacity for part in parts if isinstance(part, warp.array))
+        return arrays + sum(size(part) for part in parts if is_dataclass(part))
 
     one, two = (size(WarpPhysics(model, n, settings=settings._replace(device="cpu"))._d) for n in (1, 2))
     return two - one

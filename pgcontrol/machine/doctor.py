@@ -22,6 +22,7 @@ from pgcontrol.text import one_line, visible
 
 FOR = {  # the purpose of extras that a user may want
     "export": "`pgcontrol export`",
+    "gpu": "`pgcontrol train --physics warp`",
     "peers": "`pgcontrol bench` and `train --peer` with Stable-Baselines3, `bench` with EnvPool",
     "ray": "`pgcontrol compare --on ray`",
     "search": "`search:` in a sweep",

@@ -50,8 +50,9 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
     sizes = {"num_envs": config.num_envs, "rollout_steps": config.rollout_steps, **_widest(config), **own}
     sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
     device, environment = devices.named(config.device), ENVIRONMENT
-    if config.physics == "warp" and env is None:  # afterwards, they have their memory
+    if config.physics == "warp":
         environment += _world(config)
+    taken = environment * config.num_envs if env and config.physics == "warp" else 0
 
     def needed(sizes: Mapping[str, int]) -> float:
         given = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
@@ -68,7 +69,7 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
         processes = row.sampling.processes(now)
         return one * processes + PROCESS * (sizes.get("env_workers", 0) + processes - 1)
 
-    memory.require("a training", needed, sizes, devices.available(device))
+    memory.require("a training", needed, sizes, devices.available(device) + taken)
 
 
 def _world(config: Config) -> int:
