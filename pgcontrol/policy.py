@@ -202,7 +202,7 @@ class Policy(nn.Module):
         shape, own, one = tuple(obs.shape), self.shapes, (self.shapes.obs, (self.obs_size,))
         if shape not in one and (not shape or shape[1:] not in one):
             raise ValueError(f"obs has shape {shape}: must be {own.obs} or (N, {', '.join(map(str, own.obs))})")
-        action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
+        action, _ = self.here().act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
         action = action.round() if own.whole else action
         many = () if shape in one else shape[:1]
         return action.reshape(*many, *self.head.answer_shape[:-1], *own.action).numpy()

@@ -278,7 +278,7 @@ class WarpPhysics:
             self._graphs[kind] = None
             return
         if self._graphs[kind] is None:
-            with self._wp.ScopedCapture(device=self._on) as capture:
+            with self._wp.ScopedDevice(self._on), self._wp.ScopedCapture(force_module_load=False) as capture:
                 kernels()
             self._graphs[kind] = capture.graph
         self._launch(lambda: self._wp.capture_launch(self._graphs[kind]))
