@@ -257,7 +257,7 @@ class WarpPhysics:
         return _Kept(self, self._mask(ids))
 
     def _advance(self, nstep: int, stage: str) -> None:
-        """Launch a step. On a GPU, the second call of each kind is captured as a graph, which later calls replay."""
+        """Launch a step. The second call of each kind is captured as a graph, which later calls replay."""
 
         def kernels() -> None:
             for _ in range(nstep):
@@ -273,7 +273,7 @@ class WarpPhysics:
                 self._mjw.rne_postconstraint(self._m, self._d)
 
         kind = nstep, stage
-        if self.device.type == "cpu" or kind not in self._graphs:  # the first call compiles and loads kernels
+        if kind not in self._graphs:  # the first call compiles and loads kernels
             self._launch(kernels)
             self._graphs[kind] = None
             return
