@@ -1,5 +1,8 @@
 """Tasks compute on the device of their physics: on torch's meta device, which has shapes and no numbers."""
 
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
 from operator import attrgetter
 from typing import Any
 

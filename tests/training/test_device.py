@@ -89,21 +89,22 @@ def test_a_rollout_waits_for_the_device_once(monkeypatch: pytest.MonkeyPatch):
     made = learner(env="Go1-v0", physics="warp", head="token", **{"head.horizon": 2})
     made.update()  # draws the first pool of start states
     blind, seen = contextlib.ExitStack(), []
-    step, check = type(made.env).step, type(made.env).check
+    kind: Any = type(made.env)
+    step, check = kind.step, kind.check
 
     def stepped(self: Any, *args: Any, step: Any = step, seen: Any = seen) -> Any:
         with Blind():
             seen.append(1)
             return step(self, *args)
 
-    monkeypatch.setattr(type(made.env), "step", stepped)
+    monkeypatch.setattr(kind, "step", stepped)
     blind.enter_context(Blind())
 
     def checked(self: Any, check: Any = check, blind: Any = blind) -> None:
         blind.close()  # the look at the end of the rollout
         check(self)
 
-    monkeypatch.setattr(type(made.env), "check", checked)
+    monkeypatch.setattr(kind, "check", checked)
     made.collector.collect()
     assert len(seen) == 16  # 8 choices of 2 actions
 
