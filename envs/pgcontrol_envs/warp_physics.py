@@ -3,8 +3,8 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import is_dataclass
 from functools import cache
 from operator import attrgetter
@@ -253,8 +253,15 @@ class WarpPhysics:
         mask[ids] = True
         return mask
 
-    def _others_kept(self, ids: Array | None) -> "_Kept":
-        return _Kept(self, self._mask(ids))
+    @contextmanager
+    def _others_kept(self, ids: Array | None) -> Iterator[None]:
+        """A context after which the simulations that are not among ids are as they were before it."""
+        if (mask := self._mask(ids)) is None:
+            yield
+            return
+        before = {name: row.clone() for name, row in self._rows().items()}
+        yield
+        self.put(~mask, before)
 
     def _advance(self, nstep: int, stage: str) -> None:
         """Launch a step. The second call of each kind is captured as a graph, which later calls replay."""
@@ -294,21 +301,6 @@ class WarpPhysics:
             else:
                 kernels()
         self._seen |= self._overflow
-
-
-class _Kept:
-    """A context after which the simulations that are not in the mask are as they were before it."""
-
-    def __init__(self, physics: WarpPhysics, mask: Tensor | None):
-        self.physics, self.mask = physics, mask
-        self.rows = {} if mask is None else {n: row.clone() for n, row in physics._rows().items()}
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        if self.mask is not None:
-            self.physics.put(~self.mask, self.rows)
 
 
 @cache

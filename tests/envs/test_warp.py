@@ -83,7 +83,7 @@ def test_statistics_of_episodes_are_mujocos(name: str):
         found.append((torch.stack(rewards).mean(0), rows.mean(0), rows.std(0)))
     (reward, mean, std), (other, means, stds) = found
     noise = ((reward.var() + other.var()) / 12).sqrt()
-    assert (reward.mean() - other.mean()).abs() < 4 * noise
+    assert (reward.mean() - other.mean()).abs() <= 4 * noise + 1e-3  # many rewards are 0
     assert ((mean - means).abs() < 0.4 * (std + 0.05)).all()
     assert ((std - stds).abs() < 0.4 * (std + 0.05)).all()
 
