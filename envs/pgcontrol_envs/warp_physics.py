@@ -269,12 +269,13 @@ class WarpPhysics:
         def kernels() -> None:
             for _ in range(nstep):
                 self._mjw.step(self._m, self._d)
-            if stage == "pos":
+            if stage in ("pos", "vel"):  # not step1, which clears the sensors of later stages: they lag
                 self._mjw.fwd_position(self._m, self._d)
                 self._mjw.sensor_pos(self._m, self._d)
-            elif stage == "vel":
-                self._mjw.step1(self._m, self._d)
-            elif stage == "acc":
+            if stage == "vel":
+                self._mjw.fwd_velocity(self._m, self._d)
+                self._mjw.sensor_vel(self._m, self._d)
+            if stage == "acc":
                 self._mjw.forward(self._m, self._d)
             if self._contact_forces:
                 self._mjw.rne_postconstraint(self._m, self._d)

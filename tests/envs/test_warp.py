@@ -57,6 +57,8 @@ def test_one_step_is_mujocos_to_rounding(name: str):
     assert other.obs.dtype == other.reward.dtype == torch.float64
     off = [off_by(native, env, field) for field in ("qpos", "qvel")]
     assert np.median(off, 1).max() < NEAR
+    apart = (one.obs - other.obs).abs() / (1 + one.obs.abs())
+    assert apart.amax(1).median() < 0.05  # with contact forces and touch
     assert (one.reward - other.reward).abs().median() < 0.02 * (1 + one.reward.abs().median())
     assert torch.equal(one.terminated, other.terminated)
     assert set(one.terms) == set(other.terms)
