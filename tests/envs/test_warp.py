@@ -35,7 +35,8 @@ def actions(env: Any, seed: int) -> torch.Tensor:
 
 
 def load(env: Any, native: Any) -> None:
-    """Put the state of `native` into the env on Warp."""
+    """Put the state of `native` into the env on Warp, the noise of its sensors included."""
+    env.physics.noise.state.copy_(torch.from_numpy(native.physics.noise.state))
     env.physics.put(None, {name: env.physics.array(native.physics.field(name)) for name in env.physics.fields})
 
 
