@@ -1,7 +1,7 @@
 # make demo: install, train three heads on two tasks, write their report with videos.
 # make test: lint, types and tests (5 minutes).
 # make test-all: the same with the slow tests, as in the CI.
-# make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself.
+# make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
 #   slurm-wlm is installed).
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.

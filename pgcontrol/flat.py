@@ -1,6 +1,7 @@
 """Modules whose weights are views of one flat vector."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,13 @@ class Flat(nn.Module):
         """In a deep copy or an unpickled module, make the weights views of its own theta again."""
         super().__setstate__(state)
         vector_to_parameters(self.theta, self.parameters())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move everything to another device (`to`); the weights stay views of theta."""
+        super()._apply(fn, recurse)
+        self.theta = fn(self.theta.detach())
+        vector_to_parameters(self.theta, self.parameters())
+        return self
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """A flat vector [P] -> weights by name, as views."""

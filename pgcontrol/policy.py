@@ -1,7 +1,8 @@
 """A policy: observation normaliser, trunk and head, together with the critic."""
 
+import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -72,6 +73,18 @@ class Policy(Flat):
         rates = torch.cat([rate.expand(shape).reshape(-1) for rate, shape in named_rates])
         self.register_buffer("rates", None if bool((rates == 1).all()) else rates, persistent=False)
         self._rng = torch.Generator()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        if self.mirror:
+            (order, sign), (joints, signs) = self.mirror
+            self.mirror = (fn(order), fn(sign)), (fn(joints), fn(signs))
+            self.normaliser.mirror = self.mirror[0]
+        return self
+
+    def here(self) -> Self:
+        """The policy itself if it is on the CPU, else a copy on the CPU."""
+        return self if self.theta.device.type == "cpu" else copy.deepcopy(self).to("cpu")
 
     def features(self, obs: Tensor) -> Tensor:
         """Normalised observations [B, O] -> the head's input [B, F]."""
@@ -168,7 +181,7 @@ class Policy(Flat):
         shape, own, one = tuple(obs.shape), self.shapes, (self.shapes.obs, (self.obs_size,))
         if shape not in one and (not shape or shape[1:] not in one):
             raise ValueError(f"obs has shape {shape}: must be {own.obs} or (N, {', '.join(map(str, own.obs))})")
-        action, _ = self.act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
+        action, _ = self.here().act(obs.reshape(-1, self.obs_size), None if deterministic else self._rng)
         action = action.round() if own.whole else action
         many = () if shape in one else shape[:1]
         return action.reshape(*many, *self.head.answer_shape[:-1], *own.action).numpy()

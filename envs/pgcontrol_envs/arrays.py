@@ -1,8 +1,8 @@
 """Array functions for tasks. Each of them works with NumPy and torch.
 
 Gymnasium computes with NumPy. Our tasks do the same, so that results agree to the last bit; for a few hundred numbers,
-a NumPy operation also costs a third of a torch operation. No physics engine here returns torch tensors today, but one
-on a GPU could. So, except in `reset`, the tasks of this package only use what both libraries have: operators, indexing,
+a NumPy operation also costs a third of a torch operation. With MuJoCo Warp, arrays are torch tensors on a device. So,
+except in `reset`, the tasks of this package only use what both libraries have: operators, indexing,
 the methods `sum(-1)`, `mean(-1)`, `all(-1)`, `any(-1)`, `argmin(-1)`, `clip`, `reshape` and `.T`, and these functions.
 """
 
@@ -54,6 +54,11 @@ def within(x: Array, between: tuple[float, float]) -> Array:
     """Whether low < x < high."""
     low, high = between
     return (x > low) & (x < high)
+
+
+def some(condition: Array) -> bool:
+    """False if the condition is nowhere true. For a tensor always True: looking would wait for its device."""
+    return not isinstance(condition, np.ndarray) or bool(condition.any())
 
 
 def least(x: Array) -> Array:

@@ -25,7 +25,7 @@ class GymnasiumVecEnv:
         ValueError: see Copies.
     """
 
-    task = None
+    task, device = None, torch.device("cpu")
     exact_resume, privileged = False, 0
 
     def __init__(self, env_id: str, num_envs: int, seed: int | None = 0, workers: int = 0):

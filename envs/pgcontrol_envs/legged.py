@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import mujoco
 import numpy as np
 
-from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, where
+from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, some, where
 from pgcontrol_envs.fit import fit
 from pgcontrol_envs.interface import COMMANDS, Observed, actuation
 from pgcontrol_envs.task import (
@@ -226,7 +226,7 @@ class Legged(Task):
     def remember(self) -> None:
         """A new command and a push, now and then; and which feet touch the ground."""
         renewed = self.random.uniform("renewed", 0.0, 1.0, 1) < self.dt / self.every
-        if renewed.any():
+        if some(renewed):
             self.command[:] = where(renewed, self.commands(), self.command)
         touched = self.numbers[:, TOUCHED]
         touched[:] = where(self.contacts(), self.time.reshape(-1, 1), touched)
@@ -235,7 +235,7 @@ class Legged(Task):
             now = self.time.reshape(-1, 1)
             begins = self.random.uniform("push", 0.0, 1.0, 1) < self.dt / (2 * self.every)
             force[:] = where(now < until, force, 0.0 * force)
-            if begins.any():
+            if some(begins):
                 drawn = self.random.uniform("force", -self.push, self.push, 2) * self.total / 0.1
                 force[:], until[:] = where(begins, drawn, force), where(begins, now + 0.1, until)
             self.pushed[:] = force

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pgcontrol_envs.arrays import Array
+from pgcontrol_envs.device_noise import DeviceNoise
 from pgcontrol_envs.mujoco_batch import STAGES, Batch
 from pgcontrol_envs.random_streams import Noise
 
@@ -37,7 +38,7 @@ class Physics(Protocol):
     userdata: Array
 
     @property
-    def noise(self) -> Noise:
+    def noise(self) -> Noise | DeviceNoise:
         """The randomness inside a step."""
         ...
 
@@ -142,6 +143,12 @@ class CpuPhysics:
         if field not in self._expanded:
             self._expanded[field] = self._batch.expand(field)
         return self._expanded[field]
+
+    def field(self, name: str) -> np.ndarray:
+        """A live view [N, ...] of any part of the state, of a derived field, or of a model field (`model.X`)."""
+        if name.startswith("model."):
+            return self.expand(name.removeprefix("model."))
+        return self._bound[name] if name in self._bound else self._batch.component(name)
 
     def own(self, i: int) -> dict[str, np.ndarray]:
         """Copies of simulation i's values of all expanded model fields, by name."""

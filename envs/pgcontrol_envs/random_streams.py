@@ -11,8 +11,8 @@ from pgcontrol_envs.arrays import Array
 
 # constants of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"): the increment,
 # and the multipliers of its finaliser
-_GOLDEN, _MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
+GOLDEN, MIX = np.uint64(0x9E3779B97F4A7C15), (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)
 _UNUSED = np.uint64(11)  # 64 bits minus the 53 of a float64
 
 
@@ -168,17 +168,17 @@ class Noise:
             places = self._places[name, size] = _scramble(first + np.arange(size, dtype=np.uint64))
         if (now := self.state.tobytes()) != self._now:  # shared by all draws in the same state
             key, step = self.state[:, 2].view(np.uint64), self.state[:, 3].view(np.uint64)
-            self._now, self._counters = now, _scramble(key + step * _GOLDEN)[:, None]
+            self._now, self._counters = now, _scramble(key + step * GOLDEN)[:, None]
         return (_scramble(self._counters + places) >> _UNUSED) * 2.0**-53
 
 
 def _keys(seeds: np.ndarray) -> np.ndarray:
     """int64 keys of uint64 seeds; consecutive seeds have unrelated keys."""
-    return _scramble(_scramble(seeds + _GOLDEN)).view(np.int64)
+    return _scramble(_scramble(seeds + GOLDEN)).view(np.int64)
 
 
 def _scramble(x: np.ndarray) -> np.ndarray:
     """SplitMix64's finaliser for an array of uint64; products wrap around."""
-    x = (x ^ (x >> _SHIFTS[0])) * _MIX[0]
-    x = (x ^ (x >> _SHIFTS[1])) * _MIX[1]
-    return x ^ (x >> _SHIFTS[2])
+    x = (x ^ (x >> SHIFTS[0])) * MIX[0]
+    x = (x ^ (x >> SHIFTS[1])) * MIX[1]
+    return x ^ (x >> SHIFTS[2])

@@ -75,10 +75,10 @@ class Task(ABC):
     """A task: model, start states, observation, named reward terms, termination; batched over N envs.
 
     A task keeps views of the physics, which are its only access to the simulator, and no state of its own: what it must
-    remember about an episode, it writes into the physics' userdata in remember(). It computes with the physics' arrays,
-    which are NumPy arrays in all present physics. Your own tasks may use all of NumPy; the tasks of this package only
-    use what pgcontrol_envs.arrays allows. Reward terms have the names of Gymnasium v5's infos if Gymnasium has the
-    task. Their sum is the reward minus `unnamed`.
+    remember about an episode, it writes into the physics' userdata in remember(). It computes with the physics' arrays:
+    NumPy arrays, or torch tensors with MuJoCo Warp. Your own tasks may use all of NumPy, but then they run on the CPU's
+    physics only; the tasks of this package use what pgcontrol_envs.arrays allows, except in reset(). Reward terms have
+    the names of Gymnasium v5's infos if Gymnasium has the task. Their sum is the reward minus `unnamed`.
 
     Attributes:
         xml: the model's file: in the folder of the task's own file, in our assets or Gymnasium's, or an absolute path.

@@ -100,6 +100,7 @@ class VecEnv(Protocol):
         action_low: float32 [A].
         action_high: float32 [A].
         control_dt: seconds per env step.
+        device: of the actions that `step` takes, and of everything that it returns.
         exact_resume: whether load_state() continues episodes bit for bit, and copy() works. If not, load_state()
             starts new episodes.
     """
@@ -111,6 +112,7 @@ class VecEnv(Protocol):
     action_low: Tensor
     action_high: Tensor
     control_dt: float
+    device: torch.device
     exact_resume: bool
 
     @property
@@ -188,7 +190,7 @@ class TaskVecEnv:
         streams: the envs' random streams.
     """
 
-    exact_resume, shapes = True, None
+    exact_resume, shapes, device = True, None, torch.device("cpu")
 
     def __init__(
         self, task: type[Task], num_envs: int, seed: int | None = 0, threads: int = 0, time_limit: float | None = None

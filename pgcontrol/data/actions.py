@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pgcontrol.data import dataset
 from pgcontrol.data.dataset import Dataset
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.collector import Collector
 from pgcontrol.machine.archives import read_npz
 from pgcontrol.machine.files import plain
 from pgcontrol.options import InputError

@@ -36,7 +36,7 @@ class Fisher:
             (self._slope,) = torch.autograd.grad(kl, self.leaf, create_graph=True)
         else:
             # a rule has no random stream for these draws, so every update uses the same seed
-            choice = policy.head.sample(params.detach(), torch.Generator().manual_seed(0))
+            choice = policy.head.sample(params.detach(), torch.Generator(params.device).manual_seed(0))
             self._scores = policy.head.log_prob(params, choice)
             # Jᵀu for any u; its derivative with respect to u gives J·v
             self._u = torch.zeros_like(self._scores, requires_grad=True)

@@ -23,6 +23,7 @@ from pgcontrol.text import one_line, visible
 FOR = {  # the purpose of extras that a user may want
     "data": "`pgcontrol record` and `clone`",
     "export": "`pgcontrol export`",
+    "gpu": "`pgcontrol train --physics warp`",
     "mlflow": "`--logger mlflow`",
     "peers": "`pgcontrol bench` and `train --peer` with Stable-Baselines3, `bench` with EnvPool",
     "ray": "`pgcontrol compare --on ray`",

@@ -27,18 +27,21 @@ def available(root: Path = Path("/")) -> float:
     return min(left)
 
 
-def require(what: str, needed: Callable[[Mapping[str, int]], float], sizes: Mapping[str, int]) -> None:
+def require(
+    what: str, needed: Callable[[Mapping[str, int]], float], sizes: Mapping[str, int], room: float | None = None
+) -> None:
     """Refuse what would not fit into memory; the message names the size that contributes most.
 
     Args:
         what: what is made, such as "a training".
         needed: bytes as a function of the sizes; increasing in each of them.
         sizes: name -> requested number, at least 1.
+        room: bytes that are free; None: those of this process.
 
     Raises:
         InputError: names the size and the largest number that would fit.
     """
-    room = available()
+    room = available() if room is None else room
     if (wanted := needed(sizes)) <= room:
         return
     name = min(sizes, key=lambda name: needed({**sizes, name: 1}))

@@ -50,7 +50,7 @@ def save(
     draft.mkdir(parents=True)
     try:
         for name, held in contents.items():
-            safetensors.torch.save_file({k: v.contiguous().clone() for k, v in held.items()}, draft / name)
+            safetensors.torch.save_file({k: v.to("cpu", copy=True).contiguous() for k, v in held.items()}, draft / name)
             (draft / name).chmod(draft.stat().st_mode & 0o666)  # as the umask says; the library uses 0600
             files.flush(draft / name)
         sums = {name: _digest(draft / name) for name in contents}

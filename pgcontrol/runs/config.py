@@ -16,7 +16,7 @@ from pgcontrol.text import one_line
 
 # settings that do not change what a run learns: where it runs, how it is scored, and which files it writes
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
-TRACELESS += ("score_episodes",)
+TRACELESS += ("score_episodes", "nconmax", "njmax")
 
 PEER = "train Stable-Baselines3's PPO instead, with these settings or with its own defaults"
 LOGGER = "loggers in addition to metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
@@ -72,6 +72,10 @@ class Config:
         "off", "what to do if a collapse of σ is suspected", choices=("off", "warn", "widen", "stop")
     )
     compile: str = option("auto", "compile the gradient step; auto: if the run is long", choices=("auto", "on", "off"))
+    device: str = option("cpu", "device of the learning, and of the physics if it is warp: cpu, cuda or cuda:i")
+    physics: str = option("native", "simulator of the training: MuJoCo, or MuJoCo Warp", choices=("native", "warp"))
+    nconmax: int | None = option(None, "warp: room for contacts per environment; none: a guess", least=1, most=10**6)
+    njmax: int | None = option(None, "warp: room for constraints per environment; none: a guess", least=1, most=10**6)
     threads: int = option(0, "physics threads; 0: chosen by a short measurement", least=0, most=1024)
     prior: str | None = option(None, "run or clone to start from, with its policy, normaliser and head settings")
     prior_std: float | None = option(None, "standard deviation of each mode at the start; none: the prior's", above=0)

@@ -12,6 +12,7 @@ import pgcontrol_envs
 import torch
 from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
+from pgcontrol_envs.warp_physics import Warp
 from torch import Tensor
 
 from pgcontrol.machine.threads import seeded
@@ -122,11 +123,17 @@ def restore(policy: Policy, tensors: dict[str, Tensor], where: Path) -> None:
         tensor.copy_(saved)
 
 
-def make_env(env_id: str, num_envs: int, seed: int, threads: int = 0, workers: int = 0) -> pgcontrol_envs.VecEnv:
-    """Create a VecEnv. Raises InputError for an invalid name or setting, or if a plug-in has not been loaded."""
+def make_env(
+    env_id: str, num_envs: int, seed: int, threads: int = 0, workers: int = 0, warp: Warp | None = None
+) -> pgcontrol_envs.VecEnv:
+    """Create a VecEnv; see `pgcontrol_envs.make`.
+
+    Raises:
+        InputError: a name or setting is invalid, a plug-in has not been loaded, or MuJoCo Warp is not installed.
+    """
     try:
         require_named(env_id)
-        return pgcontrol_envs.make(env_id, num_envs, seed, threads, workers)
+        return pgcontrol_envs.make(env_id, num_envs, seed, threads, workers, warp)
     except ValueError as error:
         raise InputError(str(error)) from error
 

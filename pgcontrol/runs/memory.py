@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from pgcontrol_envs import VecEnv
+from pgcontrol_envs import VecEnv, find
+from pgcontrol_envs.warp_physics import Warp, bytes_per_env
 from torch import nn
 
 from pgcontrol.learning.noise import PERIOD, normals
-from pgcontrol.machine import memory
+from pgcontrol.machine import devices, memory
 from pgcontrol.machine.threads import seeded
+from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
 from pgcontrol.runs.config import Config
@@ -47,6 +49,10 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
     own = {name: value for name, value in own.items() if type(value) is int and value > 0}
     sizes = {"num_envs": config.num_envs, "rollout_steps": config.rollout_steps, **_widest(config), **own}
     sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
+    device, environment = devices.named(config.device), ENVIRONMENT
+    if config.physics == "warp":
+        environment += _world(config)
+    taken = environment * config.num_envs if env and config.physics == "warp" else 0
 
     def needed(sizes: Mapping[str, int]) -> float:
         given = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
@@ -57,13 +63,21 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
         if values := critic(_last(critic_hidden, obs_size)):
             weights += _weights("critic_trunk", config, obs_size, critic_hidden) + values
         sample = OBSERVED * obs_size + 4 * 3 * params + 4 * 2 * max([*hidden, *critic_hidden], default=0) + SAMPLE
-        one = WEIGHT * weights + sample * samples + ENVIRONMENT * sizes["num_envs"]
+        one = WEIGHT * weights + sample * samples + environment * sizes["num_envs"]
         one += NOISE * PERIOD * noise * sizes["num_envs"]
         one += row.rule.memory(now, samples, config.total_steps, obs_size)
         processes = row.sampling.processes(now)
         return one * processes + PROCESS * (sizes.get("env_workers", 0) + processes - 1)
 
-    memory.require("a training", needed, sizes)
+    memory.require("a training", needed, sizes, devices.available(device) + taken)
+
+
+def _world(config: Config) -> int:
+    """Bytes of one environment on MuJoCo Warp. Raises InputError; see `make_env`."""
+    try:
+        return bytes_per_env(find(config.env)().model, Warp(nconmax=config.nconmax, njmax=config.njmax))
+    except ValueError as error:
+        raise InputError(f"{config.env}: {error}") from None
 
 
 def require_clone(config: CloneConfig, steps: int, env: VecEnv) -> None:

@@ -8,9 +8,10 @@ import torch
 from pgcontrol.charts.chart import hue
 from pgcontrol.charts.lines import Axes, Line
 from pgcontrol.learning.advantages import Estimate, returns
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.natural import Natural, TrustRegion
 from pgcontrol.learning.ppo import ClippedSurrogate
-from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.score import Score
 from pgcontrol.policy import Policy
 from pgcontrol.runs.load import make_policy

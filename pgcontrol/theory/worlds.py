@@ -18,7 +18,7 @@ class OneStep:
     task: Task | None = None
     control_dt = 1.0
     time_limit: int | None = 1
-    exact_resume = True
+    exact_resume, device = True, torch.device("cpu")
     obs_size, privileged = 2, 0
     shapes = None
 

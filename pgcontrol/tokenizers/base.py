@@ -98,7 +98,7 @@ class Tokenizer(nn.Module):
         """
         draws = max(16, 2**12 // len(probabilities))
         rows = probabilities.repeat(draws, 1, 1)
-        race = torch.empty_like(rows).exponential_(generator=Generator().manual_seed(0))
+        race = torch.empty_like(rows).exponential_(generator=Generator(rows.device).manual_seed(0))
         decoded = self.decode((rows / race).argmax(-1)).view(draws, -1, self.horizon, self.joints)
         return decoded.mean(0), decoded.std(0)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pgcontrol.options import option
 from pgcontrol.tokenizers.base import Additive
@@ -23,7 +23,7 @@ class Bins(Additive):
 
     def __init__(self, horizon: int, joints: int, options: Options):
         super().__init__(horizon, joints, options, horizon * joints)
-        self.values = torch.linspace(-1.0, 1.0, self.codes)
+        self.values = nn.Buffer(torch.linspace(-1.0, 1.0, self.codes), persistent=False)
         self.table.copy_(torch.eye(self.length).unsqueeze(1) * self.values.unsqueeze(1))
 
     def _encode(self, chunks: Tensor) -> Tensor:

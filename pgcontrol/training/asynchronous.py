@@ -27,7 +27,7 @@ import torch.multiprocessing as multiprocessing
 from pgcontrol_envs import BrokenEnv
 from torch import Tensor
 
-from pgcontrol.learning.rollout import FinishedEpisode
+from pgcontrol.learning.merging import FinishedEpisode
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.machine.signals import HANGUP
 from pgcontrol.machine.tensors import named, under

@@ -2,17 +2,23 @@
 
 import collections
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pgcontrol_envs.warp_physics import Warp
 from torch import Tensor
 
 from pgcontrol.data.actions import chunks
+from pgcontrol.heads.base import Head
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.rollout import Collector, FinishedEpisode, Rollout
-from pgcontrol.machine import compiler, threads
+from pgcontrol.learning.collector import Collector
+from pgcontrol.learning.device_collector import DeviceCollector
+from pgcontrol.learning.merging import FinishedEpisode
+from pgcontrol.learning.rollout import Rollout
+from pgcontrol.machine import compiler, devices, threads
 from pgcontrol.machine.cores import usable_cpus
 from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.machine.tensors import named, under
@@ -28,6 +34,7 @@ from pgcontrol.training.average import Average
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
+ANEW = "episodes and random streams start again"
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
 # random streams that a checkpoint saves; the others are created from their seeds when they are needed
 KEPT = ("sampling", "minibatches", "adapting")
@@ -62,11 +69,14 @@ class Learner:
         if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
             raise InputError(f"algorithm {algorithm.name!r}: its workers cannot share a memory of past rollouts")
         num_envs = part_of(config, ranks)
+        self.device = devices.named(config.device)
+        require_plain(config, ranks)
         memory.require_training(config)  # a first estimate, before an environment is created
         # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
-        wanted = config.threads or int(self.asynchronous)  # workers have one thread each; these are for evaluations
+        # asynchronous workers have one thread each, and a device needs none; then these are for evaluations
+        wanted = config.threads or int(self.asynchronous) or (usable_cpus() if config.physics == "warp" else 0)
         try:
             self.threads = threads.choose(config.env, num_envs, wanted, max(1, usable_cpus() // ranks.size))
         except ValueError as error:  # as in `make_env`: the measurement creates an environment
@@ -76,7 +86,8 @@ class Learner:
             raise InputError(f"on_collapse = 'widen': {others}")
         workers = 0 if self.asynchronous else config.env_workers  # asynchronous workers step their own environments
         seed = self.seeds["environments"] + ranks.rows(config.num_envs).start
-        self.env = make_env(config.env, num_envs, seed, self.threads.physics, workers)
+        warp = Warp(str(self.device), config.nconmax, config.njmax) if config.physics == "warp" else None
+        self.env = make_env(config.env, num_envs, seed, self.threads.physics, workers, warp)
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         try:
@@ -87,24 +98,28 @@ class Learner:
         self.plugins = plugins_of(config, algorithm=False)  # the policy's plug-ins, as they were loaded
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
+        if fresh and not config.prior:
+            self.policy.head.prepare(chunks, self.seeds["adapting"])
+        self.policy.to(self.device)
         self.remarks: list[str] = []  # lines for the user, shown after the update
         self._remarked: set[str] = set()  # kinds of outliers that were reported
-        kept = (torch.Generator().manual_seed(self.seeds[name]) for name in KEPT)
-        self.sampling, self.minibatches, self.adapting = kept
+        self.sampling, self.minibatches, self.adapting = (self._stream(name) for name in KEPT)
         samples = config.num_envs * config.rollout_steps
         updates = -(-config.total_steps // samples)
         if compiled is None:
             compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
-        self.compilation = compiler.Compilation(compiled)
+        self.compilation = compiler.Compilation(compiled and self.device.type == "cpu")
         self.estimator = algorithm.estimator(options)
-        self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator, ranks)
         settings = config.rollout_steps, options.gamma, config.scale_reward
         scheme = algorithm.sampling(options, num_envs)
         drawn = self.sampling, scheme, self.compilation, config.noise_beta, ranks
-        self.collector = Collector(self.env, self.policy, *settings, *drawn)
-        self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
-        self.prior = Prior(self.policy, config) if config.prior else None
-        self.average = Average(self.policy, config.average_from)
+        kind = DeviceCollector if config.physics == "warp" else Collector
+        with devices.on(self.device):
+            self.rule = algorithm.rule(self.policy, options, self.compilation, self.estimator, ranks)
+            self.collector = kind(self.env, self.policy, *settings, *drawn)
+            self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
+            self.prior = Prior(self.policy, config) if config.prior else None
+            self.average = Average(self.policy, config.average_from)
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.rollout: Rollout | None = None  # the rollout of the last update
         if fresh and self.env.time_limit is None:
@@ -114,8 +129,10 @@ class Learner:
         self.seconds = 0.0  # training time over all sessions of the run
         if fresh and self.prior:
             self.remarks.append(self.prior.begin(self.spec, self.seeds["evaluation"], self.threads.physics))
-        elif fresh:
-            self.policy.head.prepare(chunks, self.seeds["adapting"])
+
+    def _stream(self, name: str) -> torch.Generator:
+        """A random stream on the device. Refits of the head happen on the CPU."""
+        return torch.Generator("cpu" if name == "adapting" else self.device).manual_seed(self.seeds[name])
 
     @property
     def settled(self) -> int:
@@ -129,6 +146,10 @@ class Learner:
 
     def update(self) -> dict[str, float]:
         """Collect a rollout and update the policy. Returns the metrics."""
+        with devices.on(self.device):
+            return self._update()
+
+    def _update(self) -> dict[str, float]:
         began = time.perf_counter()
         self.rollout = rollout = self.collect()
         estimate = rollout.estimate(self.estimator)
@@ -172,11 +193,25 @@ class Learner:
         """
         bounded = self.policy.normaliser.update(rollout.raw_obs[~rollout.idle], self.settled)
         if not self.prior:
-            seen = rollout.raw_obs.flatten(0, 1)
-            features = torch.no_grad()(lambda: self.policy.features(self.policy.normaliser(seen)))
-            self.policy.head.adapt(rollout, features, self.progress, self.adapting)
+            self.refit(rollout)
         self.policy.critic.adapt(target.flatten())
         return bounded
+
+    def refit(self, rollout: Rollout) -> None:
+        """Let the head refit its decoding. This happens on the CPU, because fits use libraries that only know it."""
+        head, policy = self.policy.head, self.policy
+        if type(head).adapt is Head.adapt:
+            return
+        elsewhere = self.device.type != "cpu"
+        with torch.device("cpu") if elsewhere else nullcontext():
+            if elsewhere:
+                policy.to("cpu")
+                rollout = rollout.to(policy.theta.device)
+            seen = rollout.raw_obs.flatten(0, 1)
+            features = torch.no_grad()(lambda: policy.features(policy.normaliser(seen)))
+            head.adapt(rollout, features, self.progress, self.adapting)
+            if elsewhere:
+                policy.to(self.device)
 
     def outliers(self, rollout: Rollout, bounded: Tensor) -> dict[str, float]:
         """Count the running moments that clipped an outlier. A remark reports the first outlier of each kind.
@@ -235,7 +270,8 @@ class Learner:
     def widen(self, std: float) -> None:
         """Set the policy's standard deviation, in half-ranges, at the probe states, or at the current observations."""
         obs = self.ranks.join(self.collector.obs) if self.watch.probes is None else self.watch.probes
-        self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs)))
+        with devices.on(self.device):
+            self.policy.head.widen(std, self.policy.features(self.policy.normaliser(obs.to(self.device))))
 
     def close(self) -> None:
         """Release the resources of the run."""
@@ -258,7 +294,7 @@ class Learner:
         groups["rng"] = {name: getattr(self, name).get_state() for name in KEPT}
         tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
         meta = {"policy": self.spec, "algorithm": self.config.algorithm.name, "collector": env_extra}
-        meta["plugins"] = self.plugins
+        meta |= {"plugins": self.plugins, "device": self.device.type, "physics": self.config.physics}
         meta |= {"steps": self.steps, "updates": self.updates, "seconds": self.seconds, "episodes": list(self.episodes)}
         tensors |= self.average.state()
         memory = {name: tensors.pop(name) for name in list(tensors) if name.startswith("rule.memory.")}
@@ -276,19 +312,31 @@ class Learner:
             raise InputError(f"{folder} does not belong to the configuration in {folder.parent.parent}/config.yaml")
         restore(self.policy, tensors, folder)
         tensors |= checkpoint.load_memory(folder)
+        moved = (meta.get("device", "cpu"), meta.get("physics", "native")) != (self.device.type, self.config.physics)
+        stays = ("rng.", "collector.")  # their states are read on the CPU
+        tensors = {name: x if name.startswith(stays) else x.to(self.device) for name, x in tensors.items()}
         try:
             self.rule.load_state(under("rule.", tensors))
             self.average.load_state(tensors)
             self.watch.load_state(under("watch.", tensors))
             if self.prior:
                 self.prior.load_state(under("prior.", tensors))
-            for name in KEPT:
-                getattr(self, name).set_state(tensors[f"rng.{name}"])
-            self.collector.load_state(under("collector.", tensors), meta["collector"])
             self.steps, self.updates, self.seconds = int(meta["steps"]), int(meta["updates"]), float(meta["seconds"])
+            for name in KEPT:
+                stream = getattr(self, name)
+                if moved:  # another device's streams have other states
+                    stream.manual_seed(self.seeds[name] + self.updates)
+                else:
+                    stream.set_state(tensors[f"rng.{name}"])
+            self.collector.load_state(under("collector.", tensors), None if moved else meta["collector"])
             self.episodes.extend(FinishedEpisode(*episode) for episode in meta["episodes"])
         except Exception as error:  # values of a wrong type can raise any exception
             raise InputError(f"{folder} is damaged: {type(error).__name__}: {one_line(error)}") from None
+
+        if moved:
+            self.remarks.append(
+                f"step {self.steps:,}: moved to {self.config.physics} physics and {self.device}; {ANEW}"
+            )
 
     def _made_of(self, spec: Any) -> bool:
         try:
@@ -311,6 +359,35 @@ def part_of(config: Config, ranks: Ranks) -> int:
     ranks.require_even("num_envs", count)
     sampling.check(config.algorithm.options, count // ranks.size)
     return count // ranks.size
+
+
+def require_plain(config: Config, ranks: Ranks) -> None:
+    """Refuse what works only with MuJoCo's own physics and on the CPU.
+
+    Raises:
+        InputError: names the setting.
+    """
+    device, sampling = config.device != "cpu", catalog.algorithms()[config.algorithm.name].sampling
+    for name in ("nconmax", "njmax"):
+        if getattr(config, name) is not None and config.physics != "warp":
+            raise InputError(f"{name} = {getattr(config, name)}: only physics warp reserves room; add --physics warp")
+    if not device and config.physics == "native":
+        return
+    setting = f"device = {config.device!r}" if device else f"physics = {config.physics!r}"
+    if ranks.size > 1:
+        raise InputError(f"{setting}: several processes train one run on CPUs only; run it without torchrun")
+    if sampling.asynchronous:
+        raise InputError(
+            f"{setting}: the workers of algorithm {config.algorithm.name!r} use the CPU and native physics"
+        )
+    if device and config.compile == "on":
+        raise InputError(f"compile = 'on': steps are compiled on the CPU only, and {setting}; use auto or off")
+    if config.physics == "warp":
+        if sampling.copies:
+            copies = f"algorithm {config.algorithm.name!r} copies states between environments within a rollout"
+            raise InputError(f"physics = 'warp': {copies}; use native")
+        if config.env.startswith("gym:"):
+            raise InputError(f"physics = 'warp': {config.env} has a simulator of its own; only tasks can change theirs")
 
 
 def stream_seeds(seed: int) -> dict[str, int]:

@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from pgcontrol.learning.fitting import CriticFit, CriticOptions
-from pgcontrol.learning.rollout import FinishedEpisode, Rollout
+from pgcontrol.learning.merging import FinishedEpisode
+from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import move
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -66,7 +67,7 @@ class Prior:
         if self.config.prior_std is not None:
             visited: list[Tensor] = []
             self._play(seed, threads, lambda played: visited.append(played.obs))
-            obs = torch.cat(visited)
+            obs = torch.cat(visited).to(self.policy.theta.device)
             some = obs[:: max(1, len(obs) // STATES)]
             self.policy.head.widen(self.config.prior_std, self.policy.features(self.policy.normaliser(some)))
         self.origin = self.policy.theta.clone()
@@ -76,7 +77,7 @@ class Prior:
     def _play(self, seed: int, threads: int, watch: evaluate.OnStep | None = None) -> float:
         """Mean return of sampled actions over `eval_episodes`."""
         env = make_env(self.config.env, self.config.eval_episodes, seed, threads)
-        played = evaluate.episodes(env, evaluate.policy_agent(self.policy, False, seed), seed, on_step=watch)
+        played = evaluate.episodes(env, evaluate.policy_agent(self.policy.here(), False, seed), seed, on_step=watch)
         env.close()
         return float(played.returns.mean())
 

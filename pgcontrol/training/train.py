@@ -10,6 +10,7 @@ from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
+from pgcontrol.machine import devices
 from pgcontrol.machine.ranks import RankLost, meet
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -69,7 +70,10 @@ def begin(learner: Learner) -> Generator[RunFolder]:
     with RunFolder.create(learner.config).alone() as folder:
         computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
         computed |= {"ranks": learner.ranks.size} if learner.ranks.size > 1 else {}
-        folder.write_manifest(seeds=learner.seeds, **computed, reproducible=not learner.asynchronous)
+        where, physics = learner.device, learner.config.physics
+        computed |= {"device": devices.model(where), "determinism": devices.determinism(where, physics)}
+        exact = where.type == "cpu" and not learner.asynchronous
+        folder.write_manifest(seeds=learner.seeds, **computed, reproducible=exact)
         try:
             yield folder
         except (BrokenEnv, InputError, WorkerFailed):
@@ -249,13 +253,14 @@ def _evaluate(learner: Learner, folder: RunFolder, clips: RenderQueue) -> dict[s
     config, seed = learner.config, learner.seeds["evaluation"]
     setup = config.eval_episodes, seed, learner.threads.physics, config.env_workers
     env = env_to_play(config.env, *setup, spare=learner.env)
-    row, trace = scored(env, learner.policy, seed, record=config.video, count=config.eval_episodes)
+    policy = learner.policy.here()
+    row, trace = scored(env, policy, seed, record=config.video, count=config.eval_episodes)
     if env is learner.env:
         learner.collector.restart()
     else:
         env.close()
     if trace:
-        episode = learner.policy, env, trace, seed
+        episode = policy, env, trace, seed
         shown = distributions(*episode, config.video_seconds) if config.video_overlay else None
         labels = {"algorithm": config.algorithm.name, "step": learner.steps, "run": folder.path.name}
         clips.submit(recorded(*episode, distributions=shown, **labels))

@@ -47,7 +47,7 @@ class HealthWatch:
         pull = {"health/pull": float(health.pull(rollout.log_prob.flatten()[rows], advantage.flatten()[rows]))}
         if update % self.every and not last:
             return pull
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = torch.Generator(obs.device).manual_seed(self.seed)
         visited = obs[_evenly(len(obs), STATES)]
         measured = self._spread(self.probes, visited, rng) | self._modes(visited[:: STATES // MODE_STATES], rng)
         measured |= self._done(rollout) | self._of_update(rollout, advantage)
@@ -88,8 +88,8 @@ class HealthWatch:
         head = self.policy.head
         draws = spread.unit(self.policy.draws(obs, MODE_DRAWS, rng), head.low, head.high)
         width = modes.width_for(head.resolution)
-        found = [modes.modes(state, width) for state in draws.transpose(0, 1).double().numpy()]
-        means = draws.mean(0).double().numpy()
+        found = [modes.modes(state, width) for state in draws.transpose(0, 1).double().numpy(force=True)]
+        means = draws.mean(0).double().numpy(force=True)
         distances = [modes.distance(mean, state) for mean, state in zip(means, found, strict=True)]
         return {"modes": float(np.mean([len(state) for state in found])), "mean_to_mode": float(np.mean(distances))}
 

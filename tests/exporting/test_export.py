@@ -17,7 +17,7 @@ from scipy import stats
 from pgcontrol import cli
 from pgcontrol.exporting import export
 from pgcontrol.exporting.uniform import FromUniforms
-from pgcontrol.learning.rollout import FinishedEpisode
+from pgcontrol.learning.merging import FinishedEpisode
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
 from pgcontrol.runs.load import make_policy

@@ -5,7 +5,7 @@ import torch
 
 from pgcontrol.learning.advantages import GAE
 from pgcontrol.learning.algorithms import TABLE, Algorithm
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.score import Score
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog

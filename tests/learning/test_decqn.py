@@ -7,9 +7,9 @@ import torch
 
 import pgcontrol
 from pgcontrol.learning.advantages import Estimate
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.decqn import DecQN, double_q, q_value
 from pgcontrol.learning.replay import ReplayBuffer, Transitions, transitions, windows
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.machine import tensors
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.options import InputError

@@ -18,7 +18,8 @@ from pgcontrol.learning.advantages import (
     group_relative,
 )
 from pgcontrol.learning.algorithms import TABLE
-from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.collector import Collector
+from pgcontrol.learning.rollout import Rollout
 from pgcontrol.runs.load import make_policy
 from tests.laws.asking import ask
 from tests.learning.worlds import Clockwork, spec

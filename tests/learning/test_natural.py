@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import GAE, Estimate
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.natural import Fisher, Natural, TrustRegion, conjugate_gradient
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.runs import catalog
 from pgcontrol.runs.load import make_policy
 from pgcontrol.theory.worlds import OneStep

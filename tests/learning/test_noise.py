@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.noise import PERIOD, ColouredNoise, FromNormals, power_law
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.options import InputError
 from pgcontrol.runs.load import make_policy
 from tests.draws import DRAWS

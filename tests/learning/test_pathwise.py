@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.pathwise import Pathwise, Samples
-from pgcontrol.learning.rollout import Collector, Rollout
+from pgcontrol.learning.rollout import Rollout
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import GAE, Estimate
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.optimiser import Adam, adam_step
 from pgcontrol.learning.ppo import ClippedSurrogate
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.rule import Diverged, explained_variance
 from pgcontrol.learning.samples import samples_of
 from pgcontrol.machine import trees

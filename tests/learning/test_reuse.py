@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import GAE, Trajectories
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.ppo import ClippedSurrogate
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.samples import Past
 from pgcontrol.learning.sampling import Asynchronous
 from pgcontrol.machine import trees

@@ -8,7 +8,7 @@ import torch
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.learning.advantages import GAE, Estimate
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.collector import Collector
 from pgcontrol.machine.compiler import Compilation
 from pgcontrol.moments import RewardScale
 from pgcontrol.runs import catalog
@@ -65,7 +65,7 @@ def test_noise_comes_for_every_choice_however_much_is_drawn_at_a_time(monkeypatc
         counts = [count for count in drawn if count > 1]  # of one, the collector asks how large it is
         assert sum(counts) == 7 * 3
         assert max(counts) == at_a_time
-        monkeypatch.setattr("pgcontrol.learning.rollout.NOISE", 3 * 2 * 2)  # numbers: two joints a choice
+        monkeypatch.setattr("pgcontrol.learning.collector.NOISE", 3 * 2 * 2)  # numbers: two joints a choice
 
 
 def test_episodes_continue_across_rollouts():

@@ -5,7 +5,7 @@ import torch
 from pgcontrol_envs import make
 
 from pgcontrol.learning.advantages import comparisons
-from pgcontrol.learning.rollout import Collector
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.sampling import Groups, Sampling
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from pgcontrol.learning.advantages import Estimate, ReturnToGo
+from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.optimiser import Adam, rmsprop_step, sgd_step
 from pgcontrol.learning.ppo import ClippedSurrogate
-from pgcontrol.learning.rollout import Collector
 from pgcontrol.learning.rule import Diverged
 from pgcontrol.learning.samples import samples_of
 from pgcontrol.learning.score import Score, ScoreAndCritic

@@ -20,7 +20,7 @@ class Clockwork:
     task: Task | None = None
     control_dt = 0.02
     time_limit: int | None = None
-    exact_resume = True
+    exact_resume, device = True, torch.device("cpu")
     obs_size, privileged = 2, 0
     shapes = None
 

@@ -8,8 +8,8 @@ import torch
 import pgcontrol
 from pgcontrol.learning.advantages import Estimate
 from pgcontrol.learning.algorithms import TABLE
+from pgcontrol.learning.merging import FinishedEpisode
 from pgcontrol.learning.ppo import ClippedSurrogate
-from pgcontrol.learning.rollout import FinishedEpisode
 from pgcontrol.learning.samples import samples_of
 from pgcontrol.machine.compiler import Graph
 from pgcontrol.machine.trees import leaves
