@@ -56,6 +56,9 @@ class _Trial:
         for name in ("id", "frame_skip", *(("xml",) if cls.make_model is Task.make_model else ())):
             if not hasattr(cls, name):
                 raise TaskError(f"{cls.__name__}: defines no {name}")
+        for name in ("frame_skip", "time_limit"):  # with 0 substeps, MuJoCo ends the process without a message
+            if type(value := getattr(cls, name)) is not int or value < 1:
+                raise TaskError(f"{cls.__name__}: {name}: expected a whole number, at least 1, got {value!r}")
         self.task: Task = self.call("__init__", cls)
         track, names = self.task.camera.track, _bodies(self.task)
         if track is not None and track not in (*names, *range(len(names))):

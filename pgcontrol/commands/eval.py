@@ -1,11 +1,14 @@
 """Evaluate a trained policy, by its mode and by samples."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgcontrol.arguments import EvaluateOptions
+from pgcontrol.flags import OF_THE_TASK, Section
 from pgcontrol.options import option
+
+PREFIX = "env."  # of its settings
 
 # columns of the table: the measure that must be present, and the text of the cell
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
@@ -25,7 +28,7 @@ class Options(EvaluateOptions):
     json: bool = option(False, "print one JSON object instead of a table")
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """Print the returns."""
     from rich.table import Table
 
@@ -33,7 +36,7 @@ def run(options: Options) -> int:
     from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
 
-    result = evaluate(options)
+    result = evaluate(options, **settings)
     rows, folder, env_id, seed = result.summary(), result.checkpoint, result.env, result.seed
     if options.json:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
@@ -50,3 +53,8 @@ def run(options: Options) -> int:
         table.add_row(name, *(cell(row) for cell in shown.values()))
     Terminal(highlight=False).print(table)
     return 0
+
+
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """A line about the settings of the task."""
+    return [OF_THE_TASK]

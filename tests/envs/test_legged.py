@@ -121,6 +121,23 @@ def test_a_mirrored_robot_sees_and_does_the_mirror_image():
         assert np.abs(obs[0][6:18]).max() > 0.02
 
 
+def test_weights_of_the_reward_can_be_changed_one_by_one():
+    plain = TaskVecEnv(Go1, 4, seed=0, threads=1)
+    changed = TaskVecEnv(configured(Go1, {"weights": {"jerk": -0.02, "torque": 0}}), 4, seed=0, threads=1)
+    for env in (plain, changed):
+        env.reset()
+    terms, others = (env.step(0.9 * middle(env)).terms for env in (plain, changed))
+    assert terms["jerk"].abs().min() > 0
+    assert torch.equal(others["jerk"], 2 * terms["jerk"])
+    assert terms.keys() - others.keys() == {"torque"}
+    assert all(torch.equal(others[name], terms[name]) for name in others if name != "jerk")
+    assert Go1.weights["jerk"] == -0.01
+    with pytest.raises(TaskError, match=r"Go1-v0: weights: unknown name 'jerks': did you mean jerk\?"):
+        configured(Go1, {"weights": {"jerks": 1.0}})
+    with pytest.raises(TaskError, match=r"Go1-v0: weights: expected names with numbers, got 3"):
+        configured(Go1, {"weights": 3})
+
+
 def test_a_model_without_what_it_takes_is_refused_in_one_line():
     class Deaf(Go1):
         id = "Deaf-v0"

@@ -70,6 +70,26 @@ def test_names_that_cannot_be(part, name, says, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+STILL = """
+from pgcontrol_envs.tasks.inverted_pendulum import InvertedPendulum
+
+
+class Still(InvertedPendulum):
+    id = "Still-v0"
+    frame_skip = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("check", "still.py"), 1), (("train", "Still-v0", "--plugin", "still.py"), 2)]
+)
+def test_no_process_ends_without_a_message(words, code, tmp_path):
+    (tmp_path / "still.py").write_text(STILL)
+    out, error = pgcontrol(tmp_path, *words, code=code)
+    assert "frame_skip: expected a whole number, at least 1, got 0" in out + error
+    assert not (tmp_path / "runs").exists()
+
+
 PARTS = '''
 from pgcontrol.critics.mse import MSE
 from pgcontrol.heads.gaussian import Gaussian
