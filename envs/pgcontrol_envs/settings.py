@@ -88,18 +88,27 @@ def _taken(task: type[Task], name: str, value: Any) -> Any:
         int: _number(value, int | np.integer, least),
         float: _number(value, least=least),
         tuple: np.shape(value) == (2,) and all(_number(one, least=least) for one in value) and value[0] <= value[1],
-        dict: isinstance(value, dict) and all(map(_number, value.values())),
+        dict: _numbers(value),
         str: False,
     }
     if not fits[kind]:
         wanted = WANTED[kind] + (f", at least {least:g}" if least > -np.inf else "")
         raise TaskError(f"{task.id}: {name}: expected {wanted}, got {value!r}")
-    if isinstance(default, dict):
-        if wrong := [key for key in value if key not in default]:
-            raise TaskError(f"{task.id}: {name}: unknown name {wrong[0]!r}: {hint(wrong[0], default)}")
-        return default | value
+    if kind is dict:
+        return _merged(f"{task.id}: {name}", getattr(task, name), value)
     # do not convert floats: a NumPy float would change the precision of control costs, as it would in Gymnasium
     return value if isinstance(default, float) else kind(value)
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_number, value.values()))
+
+
+def _merged(setting: str, default: dict[str, float], value: dict[str, float]) -> dict[str, float]:
+    """The numbers of a setting with names; names that `value` lacks keep their default."""
+    if wrong := [key for key in value if key not in default]:
+        raise TaskError(f"{setting}: unknown name {wrong[0]!r}: {hint(wrong[0], default)}")
+    return default | value
 
 
 def _least(task: type[Task]) -> dict[str, float]:

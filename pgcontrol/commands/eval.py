@@ -32,6 +32,7 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     """Print the returns."""
     from rich.table import Table
 
+    from pgcontrol.commands.sim2sim import TITLES
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
@@ -45,7 +46,9 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
     table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
     shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
     for measure in next(iter(result.agents.values())).metrics:  # the task's own measures
-        shown[measure.replace("_", " ")] = lambda row, name=f"eval/{measure}": f"{row[name]:.3g}"
+        title = TITLES.get(measure, measure.replace("_", " "))
+        percent = measure == "fell"
+        shown[title] = lambda r, m=f"eval/{measure}", p=percent: f"{100 * r[m]:.3g} %" if p else f"{r[m]:.3g}"
     table.add_column("agent")
     for title in shown:
         table.add_column(title, justify="right")

@@ -149,9 +149,9 @@ def test_a_model_without_what_it_takes_is_refused_in_one_line():
         id = "Weak-v0"
 
         def actuators(self):
-            return '<motor name="m" joint="FR_hip"/>'
+            return '<motor name="m" joint="FR_hip"/><motor joint="FR_calf"/>'
 
     with pytest.raises(TaskError, match=r"Deaf: the model has no sensor 'up'"):
         TaskVecEnv(Deaf, 1)
-    with pytest.raises(TaskError, match=r"Weak: make_model\(\) has no ctrlrange for the actuators m"):
+    with pytest.raises(TaskError, match=r"Weak: make_model\(\) has no ctrlrange for the actuators m, of FR_calf; add"):
         TaskVecEnv(Weak, 1)
