@@ -1,5 +1,8 @@
 """The quadruped: commands, randomisation, falls, symmetry."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +139,18 @@ def test_weights_of_the_reward_can_be_changed_one_by_one():
         configured(Go1, {"weights": {"jerks": 1.0}})
     with pytest.raises(TaskError, match=r"Go1-v0: weights: expected names with numbers, got 3"):
         configured(Go1, {"weights": 3})
+
+
+def test_the_page_has_the_weights_and_ranges_of_the_class():
+    text = (Path(__file__).parents[2] / "docs" / "legged.md").read_text("utf-8")
+    written = re.findall(r"^\| `(\w+)` \| (-?[\d.]+) \| ", text, re.MULTILINE)
+    assert {name: float(weight) for name, weight in written} == Legged.weights | {"noise": Legged.noise}
+    for name in ("friction", "masses", "load"):
+        low, high = (f"{end:g}".replace("-", "−") for end in getattr(Legged, name))
+        assert f"| `{name}` | {low} to {high}" in text
+    ranges = ", ".join(f"{low:g} to {high:g}" for low, high in (Legged.gains, Legged.armature, Legged.frictionloss))
+    for words in (f"`frictionloss` | {ranges} |", f"`shift` | ± {Legged.shift} m", f"`push` | up to {Legged.push} m/s"):
+        assert words in text
 
 
 def test_a_model_without_what_it_takes_is_refused_in_one_line():
