@@ -49,7 +49,7 @@ def distributions(
     return ActionDistributions(shown.columns[:steps], shown.spread[:steps], chosen, joint_names(env), shown.discrete)
 
 
-@takes(VideoOptions, further=True)
+@takes(VideoOptions, further="env.")
 def video(options: VideoOptions, settings: Mapping[str, Any]) -> RenderResult:
     """Render the newest policies of runs side by side, from the same start state.
 

@@ -44,7 +44,7 @@ class EvaluationResult:
         return rows
 
 
-@takes(EvaluateOptions, further=True)
+@takes(EvaluateOptions, further="env.")
 def evaluate(options: EvaluateOptions, settings: Mapping[str, Any]) -> EvaluationResult:
     """Evaluate the mode and the samples of a run's newest policy, or another agent, from the same start states.
 

@@ -158,10 +158,8 @@ def changed(env_id: str, settings: Mapping[str, Any]) -> str:
     """The name of a run's environment with other settings `env.NAME`, to play its policy under other conditions.
 
     Raises:
-        InputError: a setting does not begin with `env.`, or JSON cannot represent a value.
+        InputError: JSON cannot represent a value.
     """
-    if others := [key for key in settings if not key.startswith("env.")]:
-        raise InputError(f"unknown setting {others[0]!r}: only those of the task, env.NAME, can be changed to play it")
     return with_arguments({"env": env_id} | dict(settings))["env"]
 
 
