@@ -61,7 +61,8 @@ def judge(
     """
     limits, known = limits or Limits(), known or Known()
     returned = learning(rows, status, limits, known.reach)
-    if returned.word == NOT_JUDGED and len(column(rows, RETURN)[0]):  # too short to judge anything; clones have none
+    if returned.word == NOT_JUDGED and len(column(rows, RETURN)[0]) and not known.gains:
+        # too short to judge anything; a clone has no returns, and branches have judged the spread
         return [returned, *numbers(rows)]
     spread = collapse(rows, budget, limits, known.gains, known.joints)
     return [spread, *played(rows, limits), returned, *routes(rows, limits), *numbers(rows)]
