@@ -100,7 +100,7 @@ def _command(name: str, module: ModuleType, words: list[str]) -> int:
     options_type = getattr(module, "Options", NoOptions)
     sections = getattr(module, "sections", None)  # of a command that also takes settings
     flags = flags_of(options_type, CommonOptions)
-    said = split(words, flags, settings=sections is not None)
+    said = split(words, flags, getattr(module, "PREFIX", "") if sections else None)
     settings = {key: value for key, value in said.items() if key not in flags}
     common = read_flags(CommonOptions, said, name)
     if common.accept_changed:

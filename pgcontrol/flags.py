@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pgcontrol.options import REQUIRED, InputError, near_miss, read, suggest
+from pgcontrol.options import REQUIRED, InputError, NoOptions, near_miss, read, suggest
 from pgcontrol.text import typed
 
 # placeholders in help, unless the option defines one
@@ -29,6 +29,12 @@ class Section(NamedTuple):
     def fields(self) -> dict[str, dataclasses.Field]:
         """The settings as on the command line (`--head.bins`), with their fields."""
         return {f"--{self.prefix}{f.name}".replace("_", "-"): f for f in dataclasses.fields(self.values)}
+
+
+# of the commands that play a run's policy
+OF_THE_TASK = Section(
+    "--env.NAME VALUE changes a setting of the run's task; see `pgcontrol train TASK --help`", NoOptions()
+)
 
 
 class Flag:
@@ -69,7 +75,7 @@ def flags_of(*options: type) -> dict[str, Flag]:
     return found
 
 
-def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = False) -> dict[str, Any]:
+def split(words: Sequence[str], flags: Mapping[str, Flag], settings: str | None = None) -> dict[str, Any]:
     """Split command-line arguments into values by name, without checking them.
 
     A positional argument may also be given by its name. Strings are single values, lists are collected values, None is
@@ -78,7 +84,7 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
     Args:
         words: such as `runs/cheetah --episodes 3 --json --seed=1`.
         flags: by name of the field.
-        settings: whether settings such as `--head.bins 41` are allowed.
+        settings: prefix of the allowed settings: "" allows `--head.bins 41`, "env." only settings of the task.
 
     Raises:
         InputError: an unknown flag, a flag without its value, or an argument too many.
@@ -91,7 +97,8 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
         word = rest.pop(0)
         if not word.startswith("-"):
             if not places:
-                raise InputError(f"unexpected argument {word!r}" + ": settings look like --head.bins 41" * settings)
+                look = "" if settings is None else f": settings look like --{settings or 'head.'}NAME VALUE"
+                raise InputError(f"unexpected argument {word!r}{look}")
             name = places[0]
             flag, values = flags[name], [word]
             if not flag.collects:
@@ -103,7 +110,7 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: bool = Fals
                 said[switch] = name == switch
                 continue
             flag = flags.get(name)
-            if not flag and not (settings and key.startswith("--")):
+            if not flag and (settings is None or not key.startswith(f"--{settings}")):
                 raise InputError(f"unknown argument {key!r}{suggest(key, labels)}")
             if not equals:
                 lacking = not rest or rest[0].startswith("--")

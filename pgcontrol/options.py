@@ -182,16 +182,16 @@ def takes(options_type: Callable[P, O]) -> Callable[[Callable[[O], R]], Function
 
 @overload
 def takes(
-    options_type: Callable[..., O], further: bool
+    options_type: Callable[..., O], further: str
 ) -> Callable[[Callable[[O, dict[str, Any]], R]], Callable[..., R]]: ...
 
 
-def takes(options_type: Any, further: bool = False) -> Any:
+def takes(options_type: Any, further: str | None = None) -> Any:
     """Decorator for a function of one options object: the result takes the fields as arguments and checks them.
 
     Args:
         options_type: the dataclass: names, order, defaults and limits of the arguments.
-        further: allow other keyword arguments; the function gets them as a second argument.
+        further: allow other keyword arguments with this prefix; the function gets them as a second argument.
     """
     fields = dataclasses.fields(options_type)
     names = [f.name for f in fields]
@@ -202,15 +202,16 @@ def takes(options_type: Any, further: bool = False) -> Any:
         @functools.wraps(function)
         def call(*args: Any, **settings: Any) -> Any:
             if len(args) == 1 and isinstance(args[0], options_type):
-                return function(args[0], settings) if further else function(args[0])
+                return function(args[0]) if further is None else function(args[0], settings)
             if len(args) > len(names):
                 raise InputError(f"{function.__name__} takes {len(names)} positional arguments, not {len(args)}")
             said = dict(zip(names, args, strict=False)) | settings
-            others = {name: said.pop(name) for name in settings if further and name not in names}
+            more = [name for name in settings if further is not None and name.startswith(further) and name not in names]
+            others = {name: said.pop(name) for name in more}
             if missing := [name for name in required if name not in said]:
                 raise InputError(f"{function.__name__} needs {', '.join(missing)}")
             options = options_type(**read_options(options_type, said))
-            return function(options, others) if further else function(options)
+            return function(options) if further is None else function(options, others)
 
         about, raises, errors = (inspect.getdoc(function) or "").partition("\n\nRaises:")
         call.__doc__ = f"{about}\n\nArgs:\n{helps}{raises}{errors}"

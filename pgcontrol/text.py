@@ -1,5 +1,6 @@
 """Numbers, counts and settings as text."""
 
+import json
 import math
 import re
 from typing import Any
@@ -56,6 +57,8 @@ def one_line(thing: object, most: int = 120) -> str:
 
 def typed(value: Any) -> str:
     """A value as typed on the command line."""
+    if isinstance(value, dict):
+        return json.dumps(value)
     if isinstance(value, tuple | list):
         return ",".join(map(str, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)

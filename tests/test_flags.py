@@ -73,13 +73,13 @@ def test_what_is_wrong_is_one_line(words, line):
 
 
 def test_other_settings_come_by_name():
-    said = split(["--head.bins", "4", "here", "--num-envs=2", "--quiet"], flags_of(Options), settings=True)
+    said = split(["--head.bins", "4", "here", "--num-envs=2", "--quiet"], flags_of(Options), settings="")
     assert said == {"head.bins": "4", "place": "here", "num_envs": "2", "quiet": True}
 
 
 def test_a_setting_without_a_value_is_unknown_or_needs_one():
     flags = flags_of(Options)
-    assert split(["here", "--quit", "--head.steps"], flags, settings=True)["quit"] is None
+    assert split(["here", "--quit", "--head.steps"], flags, settings="")["quit"] is None
     sections = [Section("settings:", Options(Path("here")), "head.")]
     for name, line in {
         "head.steps": "--head.steps needs a value",

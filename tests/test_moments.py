@@ -125,3 +125,23 @@ def test_an_outlier_is_logged_and_named_once(monkeypatch):
     assert re.match(r"step 512: input 2 of the observation was 1e\+08 in environment 3; the running moments", obs)
     assert "a reward was 1e+06 in environment 3" in reward
     assert math.isfinite(float(learner.policy.normaliser.var.sum()))
+
+
+def test_the_first_update_remarks_on_no_outlier(monkeypatch):
+    """An input that hardly varies in a first rollout is bounded, and nothing is wrong."""
+    learner = Learner(configure(SMALL | {"env": "InvertedPendulum-v5", "threads": 1}))
+    step, calls = learner.env.step, []
+
+    def strange(action, active=None):
+        calls.append(1)
+        made = step(action, active)
+        if len(calls) in (10, 140):
+            made.obs[3, 2] = 1e8
+        return made
+
+    monkeypatch.setattr(learner.env, "step", strange)
+    remarks = []
+    for _ in range(3):
+        assert learner.update()["rollout/outliers"] in (0, 1)
+        remarks.append(len(learner.remarks))
+    assert remarks == [0, 0, 1]

@@ -56,12 +56,17 @@ class _Trial:
         for name in ("id", "frame_skip", *(("xml",) if cls.make_model is Task.make_model else ())):
             if not hasattr(cls, name):
                 raise TaskError(f"{cls.__name__}: defines no {name}")
+        for name in ("frame_skip", "time_limit"):  # with 0 substeps, MuJoCo ends the process without a message
+            if type(value := getattr(cls, name)) is not int or value < 1:
+                raise TaskError(f"{cls.__name__}: {name}: expected a whole number, at least 1, got {value!r}")
         self.task: Task = self.call("__init__", cls)
         track, names = self.task.camera.track, _bodies(self.task)
         if track is not None and track not in (*names, *range(len(names))):
             raise self.error("camera", f"tracks {track!r}; the bodies are {', '.join(names)}")
         self.physics = CpuPhysics(self.task.model, N, 1, self.task.derived)
         self.call("bind", self.task.bind, self.physics)
+        if cls.observe is Task.observe and not hasattr(self.task, "posture"):
+            raise self.error("observe", "is not defined, and the default needs that `bind` calls super().bind(physics)")
         self.privileged: int | None = None  # P, known after the first observation
         interface = self.call("interface", self.task.interface)
         try:
@@ -186,7 +191,9 @@ class _Trial:
     def own(self, method: str, one: Any, other: Any, of: str = "") -> None:
         """Check that two calls did not return the same memory, because the next step would overwrite it."""
         if np.shares_memory(one, other):
-            raise self.error(method, f"{of}returned the same memory twice (a view or a buffer); return a copy")
+            raise self.error(
+                method, f"{of}returned the same memory twice: a view or buffer that changes; return a copy"
+            )
 
     def call(self, method: str, function: Callable[..., Any], *args: Any) -> Any:
         """`function(*args)`; an error in the task's code becomes a TaskError that names the method and the line."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from pgcontrol_envs.task import TaskError
 
+NEAR = 0.5  # a robot may start this fraction of its height above or below the ground
+
 
 class Robot(Protocol):
     """The class attributes of a robot; see legged.Legged."""
@@ -18,6 +20,7 @@ class Robot(Protocol):
     trunk: ClassVar[Any]
     feet: ClassVar[Any]
     pose: ClassVar[Any]
+    height: ClassVar[Any]
     timestep: ClassVar[Any]
     scale: ClassVar[Any]
     kp: ClassVar[Any]
@@ -91,6 +94,27 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
         _ground(spec)
     spec.nuserdata, spec.option.timestep = numbers, robot.timestep
     return spec
+
+
+def require_stance(model: mujoco.MjModel, robot: Robot, feet: np.ndarray) -> None:
+    """Check the start: joints within their ranges, and the lowest of the geoms `feet` [4] near the ground.
+
+    Raises:
+        TaskError: one line names the joint, or the distance from the ground.
+    """
+    for joint, angle in zip(map(model.joint, range(1, model.njnt)), robot.pose, strict=True):
+        low, high = joint.range
+        if model.jnt_limited[joint.id] and not low <= angle <= high:
+            what = f"{joint.name} at {angle:g} rad is outside its range, {low:.4g} to {high:.4g}"
+            raise TaskError(f"{type(robot).__name__}: pose: {what}")
+    data = mujoco.MjData(model)
+    data.qpos[:3], data.qpos[7:] = (0, 0, robot.height), robot.pose
+    mujoco.mj_kinematics(model, data)
+    gap = float((data.geom_xpos[feet, 2] - model.geom_rbound[feet]).min())
+    if abs(gap) > NEAR * robot.height:
+        side = "above" if gap > 0 else "below"
+        what = f"with {robot.height:g} m, the lowest foot starts {abs(gap):.2f} m {side} the ground (z = 0)"
+        raise TaskError(f"{type(robot).__name__}: height: {what}; try {robot.height - gap:.2f}")
 
 
 def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, float]]:

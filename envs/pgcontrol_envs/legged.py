@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 
 from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, some, where
-from pgcontrol_envs.fit import fit
+from pgcontrol_envs.fit import fit, require_stance
 from pgcontrol_envs.interface import COMMANDS, Observed, actuation
 from pgcontrol_envs.task import (
     Camera,
@@ -56,12 +56,13 @@ class Legged(Task):
         trunk: name of the body that the free joint moves.
         feet: names of the feet's geoms, or of the bodies whose last geom is a foot, in the order of the model's legs.
         pose: default positions of the joints, rad, [12], in the model's order; the episode starts near it.
-        height: of the trunk at the start, m.
+        height: of the trunk at the start, m; the ground is at 0.
         timestep: of the physics, s; an action lasts `frame_skip` of them.
-        kp: stiffness of the joints' position servos, N·m/rad; None for torques.
+        kp: stiffness of the joints' position servos, N·m/rad. A class with kp = None, such as Go1Torque, has torques.
         kd: their damping, N·m·s/rad.
         scale: half of the range of their targets around the pose, rad.
-        speeds, sideways: ranges of the commanded speeds forwards and to the left, m/s.
+        speeds: range of the commanded speed forwards, m/s.
+        sideways: range of the commanded speed to the left, m/s.
         yaw: range of the commanded yaw rate, rad/s.
         standing: share of commands that are 0.
         every: mean seconds between two commands.
@@ -74,7 +75,7 @@ class Legged(Task):
         armature: range of the factor of each joint's armature.
         frictionloss: range of the factor of each joint's dry friction.
         push: speed that a push gives to the trunk, at most, m/s; 0 for none.
-        weights: of the reward's terms, by name.
+        weights: of the reward's terms, by name; terms that are not named keep theirs.
     """
 
     frame_skip = 5
@@ -83,7 +84,7 @@ class Legged(Task):
     derived = ("sensordata", "actuator_force")
     settings = (
         "kp", "kd", "scale", "speeds", "sideways", "yaw", "standing", "every", "noise", "friction", "masses", "load",
-        "shift", "gains", "armature", "frictionloss", "push",
+        "shift", "gains", "armature", "frictionloss", "push", "weights",
     )  # fmt: skip
     least = {"every": 0.02, "masses": 0.01} | dict.fromkeys(
         ("standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push", "kp", "kd", "scale"), 0
@@ -169,6 +170,7 @@ class Legged(Task):
         if lightest <= 0:
             raise TaskError(f"{self.id}: load: expected more than takes away all of the trunk's mass, got {self.load}")
         self.geoms = np.array([model.geom(name).id for name in self.feet])
+        require_stance(model, self, self.geoms)
         self.total = float(model.body_subtreemass[body])
         self.order = [model.joint(i).name for i in range(1, model.njnt)]
         self.default = physics.array(np.array(self.pose))

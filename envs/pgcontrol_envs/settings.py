@@ -22,6 +22,7 @@ WANTED = {
     int: "a whole number",
     float: "a number",
     tuple: "two numbers, the lower first",
+    dict: "names with numbers",
     str: "the path of a file",
 }
 
@@ -75,24 +76,39 @@ def hint(name: str, names: Iterable[str]) -> str:
 def _taken(task: type[Task], name: str, value: Any) -> Any:
     """Check a value and convert it to the attribute's type."""
     default = getattr(task, keywords(task)[name])
+    kind: Any = type(default)
     if name == "main_body" and isinstance(value, str):
         return value
     if isinstance(default, str) and isinstance(value, str | os.PathLike):
         path = Path(os.path.expanduser(value))
         return str(path.absolute() if str(value).startswith(".") else path)  # ./ and ../ as in Gymnasium
-    least = 1 if type(default) is int else _least(task).get(name, -np.inf)
+    least = 1 if kind is int else _least(task).get(name, -np.inf)
     fits = {
         bool: isinstance(value, bool | np.bool_),
         int: _number(value, int | np.integer, least),
         float: _number(value, least=least),
         tuple: np.shape(value) == (2,) and all(_number(one, least=least) for one in value) and value[0] <= value[1],
+        dict: _numbers(value),
         str: False,
     }
-    if not fits[type(default)]:
-        wanted = WANTED[type(default)] + (f", at least {least:g}" if least > -np.inf else "")
+    if not fits[kind]:
+        wanted = WANTED[kind] + (f", at least {least:g}" if least > -np.inf else "")
         raise TaskError(f"{task.id}: {name}: expected {wanted}, got {value!r}")
+    if kind is dict:
+        return _merged(f"{task.id}: {name}", getattr(task, name), value)
     # do not convert floats: a NumPy float would change the precision of control costs, as it would in Gymnasium
-    return value if isinstance(default, float) else type(default)(value)
+    return value if isinstance(default, float) else kind(value)
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_number, value.values()))
+
+
+def _merged(setting: str, default: dict[str, float], value: dict[str, float]) -> dict[str, float]:
+    """The numbers of a setting with names; names that `value` lacks keep their default."""
+    if wrong := [key for key in value if key not in default]:
+        raise TaskError(f"{setting}: unknown name {wrong[0]!r}: {hint(wrong[0], default)}")
+    return default | value
 
 
 def _least(task: type[Task]) -> dict[str, float]:

@@ -140,8 +140,15 @@ class Task(ABC):
             raise TaskError(f"{type(self).__name__}: {self.source} has no actuators")
         free = np.flatnonzero((self.action_low >= self.action_high).numpy())
         if len(free):
-            names = ", ".join(self.model.actuator(i).name or str(i) for i in free)
-            raise TaskError(f"{type(self).__name__}: {self.source} has no ctrlrange for the actuators {names}")
+            names = ", ".join(self._actuator(i) for i in free.tolist())
+            what = f'has no ctrlrange for the actuators {names}; add one, such as ctrlrange="-1 1"'
+            raise TaskError(f"{type(self).__name__}: {self.source} {what}")
+
+    def _actuator(self, i: int) -> str:
+        """The name of an actuator for messages, or else its joint's."""
+        kinds, driven = self.model.actuator_trntype, self.model.actuator_trnid[i, 0]
+        joint = self.model.joint(driven).name if kinds[i] == mujoco.mjtTrn.mjTRN_JOINT else ""
+        return self.model.actuator(i).name or (f"of {joint}" if joint else str(i))
 
     @property
     def source(self) -> str:

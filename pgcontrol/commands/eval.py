@@ -1,11 +1,14 @@
 """Evaluate a trained policy, by its mode and by samples."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pgcontrol.arguments import EvaluateOptions
+from pgcontrol.flags import OF_THE_TASK, Section
 from pgcontrol.options import option
+
+PREFIX = "env."  # of its settings
 
 # columns of the table: the measure that must be present, and the text of the cell
 COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
@@ -25,15 +28,16 @@ class Options(EvaluateOptions):
     json: bool = option(False, "print one JSON object instead of a table")
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """Print the returns."""
     from rich.table import Table
 
+    from pgcontrol.commands.sim2sim import TITLES
     from pgcontrol.machine.terminal import Terminal
     from pgcontrol.runs.evaluation import evaluate
     from pgcontrol.runs.log import finite
 
-    result = evaluate(options)
+    result = evaluate(options, **settings)
     rows, folder, env_id, seed = result.summary(), result.checkpoint, result.env, result.seed
     if options.json:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
@@ -42,7 +46,9 @@ def run(options: Options) -> int:
     table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
     shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
     for measure in next(iter(result.agents.values())).metrics:  # the task's own measures
-        shown[measure.replace("_", " ")] = lambda row, name=f"eval/{measure}": f"{row[name]:.3g}"
+        title = TITLES.get(measure, measure.replace("_", " "))
+        percent = measure == "fell"
+        shown[title] = lambda r, m=f"eval/{measure}", p=percent: f"{100 * r[m]:.3g} %" if p else f"{r[m]:.3g}"
     table.add_column("agent")
     for title in shown:
         table.add_column(title, justify="right")
@@ -50,3 +56,8 @@ def run(options: Options) -> int:
         table.add_row(name, *(cell(row) for cell in shown.values()))
     Terminal(highlight=False).print(table)
     return 0
+
+
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """A line about the settings of the task."""
+    return [OF_THE_TASK]

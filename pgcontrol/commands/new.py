@@ -13,7 +13,7 @@ class Options:
     """Kind and name of the part."""
 
     part: str = option(REQUIRED, "what to write", choices=("task", "head"), positional=True)
-    name: str = option(REQUIRED, "the part's name, such as Quad-v0 or my-head", metavar="NAME", positional=True)
+    name: str = option(REQUIRED, "the part's name, such as Crane-v0 or my-head", metavar="NAME", positional=True)
 
 
 def run(options: Options) -> int:

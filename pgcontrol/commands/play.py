@@ -1,9 +1,13 @@
 """Watch a policy play, in a window or in a browser."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pgcontrol.flags import OF_THE_TASK, Section
 from pgcontrol.options import REQUIRED, option
+
+PREFIX = "env."  # of its settings
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,14 @@ class Options:
     host: str = option("127.0.0.1", "address on which the page is served; 0.0.0.0: all of this machine")
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """Play until the viewer is closed."""
     from pgcontrol.viewer.play import play
 
-    return play(options.run, options.viewer, options.agent, options.sampled, options.seed, options.port, options.host)
+    who = options.agent, options.sampled, options.seed
+    return play(options.run, options.viewer, *who, options.port, options.host, settings)
+
+
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """A line about the settings of the task."""
+    return [OF_THE_TASK]

@@ -1,10 +1,14 @@
 """Render a video of policies, side by side if there are several."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from pgcontrol.arguments import QUIET, VideoOptions
+from pgcontrol.flags import OF_THE_TASK, Section
 from pgcontrol.options import InputError, option
+
+PREFIX = "env."  # of its settings
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Options(VideoOptions):
     pending: bool = option(False, "instead, render the clips in the runs' videos/ that trainings did not wait for")
 
 
-def run(options: Options) -> int:
+def run(options: Options, settings: Mapping[str, str]) -> int:
     """Render the video."""
     from pgcontrol.machine.signals import like_ctrl_c
     from pgcontrol.rendering.clips import video
@@ -25,19 +29,24 @@ def run(options: Options) -> int:
         raise InputError("video needs --out FILE.mp4 or --pending; see `pgcontrol video --help`")
     with like_ctrl_c():  # whatever stops it, no unfinished file stays
         if options.pending:
-            return _pending(options)
-        made = video(VideoOptions(**{f.name: getattr(options, f.name) for f in fields(VideoOptions)}))
+            return _pending(options, settings)
+        made = video(VideoOptions(**{f.name: getattr(options, f.name) for f in fields(VideoOptions)}), **settings)
     print(f"{made.path}: {made.frames / made.fps:.1f} s, rendered with {made.backend} in {made.seconds:.0f} s")
     return 0
 
 
-def _pending(options: Options) -> int:
+def sections(options: Options, settings: Mapping[str, str]) -> list[Section]:
+    """A line about the settings of the task."""
+    return [OF_THE_TASK]
+
+
+def _pending(options: Options, settings: Mapping[str, str]) -> int:
     """Render the pending clips of each run; exit code 1 if one failed."""
     from pgcontrol.rendering.clips import clip_format, render_pending
     from pgcontrol.runs.folder import RunFolder
 
-    for name in ("out", "sampled", "overlay", "seed", "force"):
-        if getattr(options, name) != getattr(Options, name):
+    for name in ("out", "sampled", "overlay", "seed", "force", *settings):
+        if name in settings or getattr(options, name) != getattr(Options, name):
             raise InputError(f"--{name} cannot be combined with --pending: clips show what the training has recorded")
     failed = 0
     for folder in [RunFolder.open(run) for run in options.runs]:

@@ -60,7 +60,7 @@ def error(tokenizer: Tokenizer, chunks: Tensor) -> float:
     return float((tokenizer.decode(tokenizer.encode(chunks)) - chunks).square().mean().sqrt())
 
 
-@takes(TokenizeOptions, further=True)
+@takes(TokenizeOptions, further="")
 def tokenize(options: TokenizeOptions, own: dict[str, Any]) -> TokenizeResult:
     """Fit a tokenizer and write its folder; further arguments are the options of its kind.
 

@@ -74,7 +74,7 @@ class Diagnosis:
         return summary(self.verdicts)
 
 
-@takes(DiagnoseOptions, further=True)
+@takes(DiagnoseOptions, further="")
 def diagnose(options: DiagnoseOptions, limits: dict[str, Any]) -> Diagnosis:
     """Judge a run, and write diagnosis.json, diagnosis.md and their pictures into its folder.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pgcontrol.exporting import second
 from pgcontrol.exporting.interface import read
-from pgcontrol.laws.base import Broken, finite, law, require, rng, same, within
+from pgcontrol.laws.base import Broken, NotJudged, finite, law, require, rng, same, within
 from pgcontrol.options import InputError
 
 
@@ -99,7 +99,7 @@ def resets_differ_between_environments_and_episodes(task: type[Task]) -> None:
 
 
 @law
-def a_seed_says_everything(task: type[Task]) -> None:
+def equal_seeds_give_equal_trajectories(task: type[Task]) -> None:
     """The same seed and actions give bit-identical trajectories; another seed gives another trajectory."""
     one, again, other = (short(task, 3, seed) for seed in (5, 5, 6))
     a = actions(one, 60)
@@ -182,7 +182,7 @@ def inactive_environments_stand_still(task: type[Task]) -> None:
 
 
 @law
-def noting_twice_changes_nothing(task: type[Task]) -> None:
+def a_second_call_of_remember_changes_nothing(task: type[Task]) -> None:
     """Calling `remember` again in the same state does not change the physics' userdata."""
     env = short(task, 4)
     for action in actions(env, 20):
@@ -213,12 +213,12 @@ def actions_at_the_bounds_stay_finite(task: type[Task]) -> None:
 
 
 @law
-def its_interface_is_true(task: type[Task]) -> None:
+def its_interface_describes_it(task: type[Task]) -> None:
     """A robot made from `interface` observes the same as the task, within the noise, and moves the same way."""
     env = short(task, 4)
     said = env.task.interface()
     if said is None:
-        return
+        raise NotJudged("the task defines no interface")
     try:
         interface = read(json.loads(json.dumps(said)), "interface")
         robot = second.SecondSimulation(interface, env.num_envs, second.same(interface))

@@ -1,6 +1,7 @@
 """Compiles the step of an update rule: decides whether it pays, and stores the compiled code."""
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -139,6 +140,8 @@ class Graph:
     def _compile(self, args: tuple[Any, ...]) -> Function:
         if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
             os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(cache())
+        # it warns of a missing GPU if there is a CUDA toolkit; we compile for the CPU
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
         # imported late: importing the compiler takes a second
         from torch._inductor import config, standalone_compile
 

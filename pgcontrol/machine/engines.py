@@ -10,6 +10,11 @@ from pathlib import Path
 from pgcontrol.machine.processes import last_line
 from pgcontrol.options import InputError
 
+
+class Unavailable(InputError):
+    """An engine is not installed or does not answer."""
+
+
 PATIENCE = 60.0  # seconds to wait for Slurm's controller, which may be busy
 
 
@@ -17,16 +22,16 @@ def slurm(*words: str) -> str:
     """The output of a Slurm command.
 
     Raises:
-        InputError: the command does not exist or fails; the message has the last line of its output.
+        Unavailable: the command does not exist or fails; the message has the last line of its output.
     """
     if shutil.which(words[0]) is None:
-        raise InputError(f"Slurm: {words[0]} not found: use a machine that can submit jobs, or --on local")
+        raise Unavailable(f"Slurm: {words[0]} not found: use a machine that can submit jobs, or --on local")
     try:
         ran = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
     except subprocess.TimeoutExpired:
-        raise InputError(f"Slurm: {words[0]} did not answer within {PATIENCE:.0f} s") from None
+        raise Unavailable(f"Slurm: {words[0]} did not answer within {PATIENCE:.0f} s") from None
     if ran.returncode:
-        raise InputError(f"Slurm: {last_line(ran.stderr) or f'{words[0]} ended with exit code {ran.returncode}'}")
+        raise Unavailable(f"Slurm: {last_line(ran.stderr) or f'{words[0]} ended with exit code {ran.returncode}'}")
     return ran.stdout
 
 
@@ -46,14 +51,14 @@ def ray_cluster(address: str) -> str:
         address: HOST:PORT, or auto.
 
     Raises:
-        InputError: no cluster answers.
+        Unavailable: no cluster answers.
     """
     found = (ray_address() if address == "auto" else address) or ""
     host, _, port = found.rpartition("/")[2].rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError, OverflowError):
-        raise InputError(f"Ray: no cluster at {address!r}: start one with `ray start --head`") from None
+        raise Unavailable(f"Ray: no cluster at {address!r}: start one with `ray start --head`") from None
     return found
 
 
@@ -61,7 +66,7 @@ def require(module: str, extra: str) -> None:
     """Check that the package of an engine is installed.
 
     Raises:
-        InputError: it is not.
+        Unavailable: it is not.
     """
     if find_spec(module) is None:
-        raise InputError(f"--on {extra}: needs {module}: pip install 'pgcontrol[{extra}]'")
+        raise Unavailable(f"--on {extra}: needs {module}: pip install 'pgcontrol[{extra}]'")

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgcontrol.measures.collapse import Gain, collapse
-from pgcontrol.measures.curves import BAD, OUTLIERS, ROUTES, LogRows, column, smooth
+from pgcontrol.measures.curves import BAD, OUTLIERS, RETURN, ROUTES, LogRows, column, smooth
 from pgcontrol.measures.returns import Reach, learning, played
-from pgcontrol.measures.verdicts import FEWER_ROUTES, HEALTHY, Limits, Verdict
+from pgcontrol.measures.verdicts import FEWER_ROUTES, HEALTHY, NOT_JUDGED, Limits, Verdict
 from pgcontrol.text import count
 
 
@@ -50,6 +50,8 @@ def judge(
 ) -> list[Verdict]:
     """All verdicts: on the spread and the return, and on the mode, routes and bad numbers if the log contains them.
 
+    A run with too few returns is not judged, except for bad numbers.
+
     Args:
         rows: rows of metrics.jsonl.
         budget: environment steps of the whole run.
@@ -58,6 +60,9 @@ def judge(
         known: further information.
     """
     limits, known = limits or Limits(), known or Known()
+    returned = learning(rows, status, limits, known.reach)
+    if returned.word == NOT_JUDGED and len(column(rows, RETURN)[0]) and not known.gains:
+        # too short to judge anything; a clone has no returns, and branches have judged the spread
+        return [returned, *numbers(rows)]
     spread = collapse(rows, budget, limits, known.gains, known.joints)
-    seen = [spread, *played(rows, limits), learning(rows, status, limits, known.reach)]
-    return [*seen, *routes(rows, limits), *numbers(rows)]
+    return [spread, *played(rows, limits), returned, *routes(rows, limits), *numbers(rows)]

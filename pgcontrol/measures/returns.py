@@ -18,6 +18,7 @@ from pgcontrol.measures.verdicts import (
 )
 from pgcontrol.text import count, short
 
+LEAST = 10  # updates with a return that a verdict needs
 MODE, SAMPLED = "eval/mean_reward", "eval/mean_reward_sampled"
 
 
@@ -49,8 +50,9 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
     if status == "diverged":
         return Verdict("return", DESTROYED, "numbers became infinite or NaN", int(rows[-1][STEPS]) if rows else None)
     steps, returns = column(rows, RETURN)
-    if len(steps) < 10:
-        return Verdict("return", NOT_JUDGED, f"the log has only {count(len(steps), 'return')}")
+    if len(steps) < LEAST:
+        what = f"too short: {count(len(steps), 'update')} with a return, and a verdict needs {LEAST}"
+        return Verdict("return", NOT_JUDGED, what)
     if spike := _spiked(rows, limits):
         return spike
     curve, kl = smooth(returns), column(rows, KL)[1]

@@ -75,8 +75,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """One line: what is wrong and why, or that all is well."""
     if wrong := ill(verdicts):
         return "; ".join(f"{v.word} ({v.why})" for v in wrong)
-    well = [f"{v.about} {v.word} ({v.why})" if v.word != HEALTHY else f"{v.about}: {v.why}" for v in verdicts]
-    return f"{words(verdicts)} ({'; '.join(well)})"
+    word = words(verdicts)
+    well = [f"{v.about}: {v.why}" if v.word in (word, HEALTHY) else f"{v.about} {v.word} ({v.why})" for v in verdicts]
+    return f"{word} ({'; '.join(well)})"
 
 
 def to_prove(diagnose: str, verdicts: Sequence[Verdict]) -> str:
@@ -90,4 +91,4 @@ def words(verdicts: Sequence[Verdict]) -> str:
     """Only the words, for tables."""
     if wrong := ill(verdicts):
         return ", ".join(v.word for v in reversed(wrong))
-    return HEALTHY if any(v.word == HEALTHY for v in verdicts) else NOT_JUDGED
+    return HEALTHY if any(v.word == HEALTHY and v.about != "numbers" for v in verdicts) else NOT_JUDGED

@@ -1,9 +1,10 @@
 """Makes recordings of a policy's episodes, and clips of finished runs."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from pgcontrol.rendering.recording import ActionDistributions, Recording
 from pgcontrol.rendering.render import RenderResult, render_clip
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.folder import RunFolder
-from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.load import changed, load_with_meta, make_env
 
 
 def recorded(policy: Policy, env: VecEnv, trace: evaluate.Trace, seed: int, **further: Any) -> Recording:
@@ -49,9 +50,11 @@ def distributions(
     return ActionDistributions(shown.columns[:steps], shown.spread[:steps], chosen, joint_names(env), shown.discrete)
 
 
-@takes(VideoOptions)
-def video(options: VideoOptions) -> RenderResult:
+@takes(VideoOptions, further="env.")
+def video(options: VideoOptions, settings: Mapping[str, Any]) -> RenderResult:
     """Render the newest policies of runs side by side, from the same start state.
+
+    Further arguments change settings of the runs' tasks: `**{"env.push": 0}`.
 
     Raises:
         InputError: a run cannot be loaded, the file exists, or a setting is wrong.
@@ -62,7 +65,8 @@ def video(options: VideoOptions) -> RenderResult:
     if options.out.suffix != ".mp4":
         raise InputError(f"--out {options.out}: must end in .mp4")
     clip, say = clip_format(options), Terminal(quiet=options.quiet, highlight=False, soft_wrap=True, markup=False).print
-    return video_of_runs(options.runs, options.out, clip, options.seed, not options.sampled, options.overlay, say)
+    sampled, overlay = options.sampled, options.overlay
+    return video_of_runs(options.runs, options.out, clip, options.seed, not sampled, overlay, settings, say)
 
 
 def clip_format(options: VideoOptions) -> ClipFormat:
@@ -81,6 +85,7 @@ def video_of_runs(
     seed: int = 0,
     deterministic: bool = True,
     overlay: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     say: Callable[[str], object] = lambda line: None,
 ) -> RenderResult:
     """Play an episode with the newest policy of each run, from the same start state, and render them side by side.
@@ -92,6 +97,7 @@ def video_of_runs(
         seed: seed of the start state.
         deterministic: play the policies' modes instead of samples.
         overlay: show the action distribution of every joint next to each scene.
+        settings: changed settings `env.NAME` of the runs' tasks.
         say: receives a line before the rendering, which may take minutes.
 
     Raises:
@@ -103,7 +109,7 @@ def video_of_runs(
     with tempfile.TemporaryDirectory() as scratch:
         for i, folder in checkpoints.items():
             policy, meta = load_with_meta(folder)
-            env = make_env(meta["policy"]["env"], 1, seed)
+            env = make_env(changed(meta["policy"]["env"], settings), 1, seed)
             trace = evaluate.episodes(env, evaluate.policy_agent(policy, deterministic, seed), seed, record=True).trace
             assert trace is not None
             labels = {"algorithm": meta["algorithm"], "step": meta["steps"], "run": runs[i].name}

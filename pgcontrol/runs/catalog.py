@@ -25,6 +25,7 @@ from pgcontrol.learning.algorithms import TABLE, Algorithm
 from pgcontrol.learning.rule import Rule
 from pgcontrol.loggers.base import Logger
 from pgcontrol.options import InputError, pick
+from pgcontrol.text import typed
 from pgcontrol.tokenizers.files import kinds as tokenizers
 from pgcontrol.trunks.base import Trunk
 
@@ -59,8 +60,11 @@ def settings_of(env: str) -> dict[str, tuple[Any, str]]:
         task = pgcontrol_envs.find(env)
     except ValueError:
         return {}
-    explained = settings.explained(task)
-    return {name: (getattr(task, own), explained.get(own, "")) for name, own in settings.keywords(task).items()}
+    explained, own = settings.explained(task), settings.keywords(task)
+    values = {name: getattr(task, attribute) for name, attribute in own.items()}
+    # dicts as text: a dataclass of options cannot have them as defaults
+    values |= {name: typed(value) for name, value in values.items() if isinstance(value, dict)}
+    return {name: (value, explained.get(own[name], "")) for name, value in values.items()}
 
 
 def origin(env: str) -> Any:

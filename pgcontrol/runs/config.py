@@ -36,7 +36,12 @@ class Config:
 
     env: str = option(REQUIRED, "task id, or gym:ID for any Gymnasium environment with Box spaces")
     seed: int = option(0, "seed of all random numbers in a run", least=0, most=2**63 - 1)
-    total_steps: int = option(1_000_000, "environment steps to train for, over all environments", least=1, most=10**11)
+    total_steps: int = option(
+        1_000_000,
+        "environment steps of all environments together; rounded up to whole rollouts",
+        least=1,
+        most=10**11,
+    )
     num_envs: int = option(16, "N: number of parallel environments", least=1, most=65_536)
     env_workers: int = option(
         0, "worker processes that step a gym: environment; 0: the training process does it", least=0, most=256

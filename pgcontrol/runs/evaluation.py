@@ -1,7 +1,9 @@
 """`pgcontrol.evaluate`: returns of a run's policy, or of another agent in the same task."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pgcontrol.arguments import EVALUATION_SEED, EvaluateOptions
@@ -9,7 +11,7 @@ from pgcontrol.options import takes
 from pgcontrol.play import evaluate as play
 from pgcontrol.play.evaluate import EpisodeResults
 from pgcontrol.runs import checkpoint
-from pgcontrol.runs.load import env_to_play, load_with_meta
+from pgcontrol.runs.load import changed, env_to_play, load_with_meta
 
 
 @dataclass(frozen=True)
@@ -42,23 +44,30 @@ class EvaluationResult:
         return rows
 
 
-@takes(EvaluateOptions)
-def evaluate(options: EvaluateOptions) -> EvaluationResult:
+@takes(EvaluateOptions, further="env.")
+def evaluate(options: EvaluateOptions, settings: Mapping[str, Any]) -> EvaluationResult:
     """Evaluate the mode and the samples of a run's newest policy, or another agent, from the same start states.
+
+    Further arguments change settings of the run's task: `**{"env.push": 0}`.
 
     Raises:
         InputError: there is no policy, or a setting is invalid.
     """
-    return played(options.run, options.episodes, options.seed, options.agent)
+    return played(options.run, options.episodes, options.seed, options.agent, settings=settings)
 
 
 def played(
-    run: Path, episodes: int, seed: int = EVALUATION_SEED, agent: str = "policy", threads: int = 0
+    run: Path,
+    episodes: int,
+    seed: int = EVALUATION_SEED,
+    agent: str = "policy",
+    threads: int = 0,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> EvaluationResult:
     """As `evaluate`, with `threads` physics threads; 0: one per logical CPU. The results do not depend on it."""
     folder = checkpoint.latest(run)
     policy, meta = load_with_meta(folder)
-    env = env_to_play(meta["policy"]["env"], episodes, seed, threads)
+    env = env_to_play(changed(meta["policy"]["env"], settings), episodes, seed, threads)
     if agent == "policy":
         agents = {
             "mode": play.policy_agent(policy, deterministic=True, seed=seed),

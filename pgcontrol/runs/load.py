@@ -21,7 +21,7 @@ from pgcontrol.parts import require_named, require_plugins
 from pgcontrol.policy import Policy
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.cloning import CloneConfig
-from pgcontrol.runs.config import PARTS, Config, Part, flat, nested, read_part
+from pgcontrol.runs.config import PARTS, Config, Part, flat, nested, read_part, with_arguments
 from pgcontrol.text import one_line
 from pgcontrol.trunks.base import Trunk
 
@@ -159,6 +159,15 @@ def env_to_play(
         if not isinstance(error.__cause__, pgcontrol_envs.OneEngine):
             raise
         return spare or make_env(env_id, 1, seed)
+
+
+def changed(env_id: str, settings: Mapping[str, Any]) -> str:
+    """The name of a run's environment with other settings `env.NAME`, to play its policy under other conditions.
+
+    Raises:
+        InputError: JSON cannot represent a value.
+    """
+    return with_arguments({"env": env_id} | dict(settings))["env"]
 
 
 def load_with_meta(where: str | Path) -> tuple[Policy, dict[str, Any]]:

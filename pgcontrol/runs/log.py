@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemaining
 from pgcontrol.loggers.base import Logger
 from pgcontrol.machine import files
 from pgcontrol.machine.terminal import Terminal
-from pgcontrol.text import one_line, short, visible
+from pgcontrol.text import lasting, one_line, short, visible
 
 # metrics that the terminal shows
 SHOWN = {"nll": "train/nll", "held out": "eval/nll", "return": "rollout/ep_rew_mean", "length": "rollout/ep_len_mean"}
@@ -159,7 +159,7 @@ class Display:
             self._bar.update(self._task, completed=steps, numbers=numbers)
         elif time.monotonic() - self._last_line >= self.every or steps >= self.total:
             self._last_line = time.monotonic()
-            self.say(f"{steps:>10,} / {self.total:,}  {numbers}  left {int(left) // 60}:{int(left) % 60:02d}")
+            self.say(f"{steps:>10,} / {self.total:,}  {numbers}  left {lasting(max(left, 0.0))}")
 
     def say(self, line: str) -> None:
         """Print one line, above the bar if there is one."""

@@ -63,7 +63,7 @@ class Ray(Cluster):
             quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": True}
             ray.init(address=address, namespace=NAMESPACE, **quiet)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InputError(f"Ray: {one_line(error, 300)}") from error
+            raise engines.Unavailable(f"Ray: {one_line(error, 300)}") from error
         super().__init__(on, jobs)
 
     def names(self) -> dict[str, str]:

@@ -216,6 +216,8 @@ class Learner:
     def outliers(self, rollout: Rollout, bounded: Tensor) -> dict[str, float]:
         """Count the running moments that clipped an outlier. A remark reports the first outlier of each kind.
 
+        In the first update there is no remark: an input that hardly varies then is usually no outlier.
+
         Args:
             rollout: the rollout that updated the moments.
             bounded: bool [O], observation entries with a clipped outlier.
@@ -228,11 +230,11 @@ class Learner:
             found["obs"] = f"input {inputs[0]} of the observation was {column[t, env]:.3g} in environment {env}"
         if outlier := self.collector.reward_scale.outlier:
             found["reward"] = f"a reward was {outlier[1]:.3g} in environment {outlier[0]}"
-        for kind, words in found.items():
+        for kind, words in found.items() if self.updates else ():
             if kind not in self._remarked:
                 bound = f"the running moments clip it at {CLIP:.0f} standard deviations of the rollout"
                 self.remarks.append(f"step {self.steps:,}: {words}; {bound}. rollout/outliers counts such moments")
-        self._remarked |= found.keys()
+        self._remarked |= found.keys() if self.updates else set()
         return {"rollout/outliers": len(inputs) + ("reward" in found)}
 
     @torch.no_grad()

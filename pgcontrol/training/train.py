@@ -108,6 +108,8 @@ def updates(learner: Learner, folder: RunFolder, quiet: bool = True) -> Generato
             clips.take_up(until=learner.steps)
             if learner.asynchronous:
                 display.say(f"{config.algorithm.name} is asynchronous: this run is not reproducible bit for bit")
+            if learner.compilation.on:
+                display.say("the first update also compiles the gradient step: up to a minute, less if it is cached")
             began, guard, stop = time.perf_counter(), CollapseGuard(learner, driven, folder), False
             with suppress(GeneratorExit):  # the caller closed the generator
                 while learner.steps < config.total_steps and not interrupt and not stop:

@@ -12,8 +12,9 @@ import collections.abc
 import copy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import mujoco
@@ -32,7 +33,7 @@ from pgcontrol.play.density import joint_names
 from pgcontrol.play.episodes import Act, Episodes
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.catalog import name_env
-from pgcontrol.runs.load import load_with_meta, make_env
+from pgcontrol.runs.load import changed, load_with_meta, make_env
 from pgcontrol.text import visible
 from pgcontrol.viewer.panel import Moment, Panel
 
@@ -79,8 +80,12 @@ def policy_of(where: Path, sampled: bool, seed: int) -> tuple[Agent, str]:
     return Agent(name, act, draws, newer, meta["steps"]), meta["policy"]["env"]
 
 
-def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, pgcontrol_envs.VecEnv]:
+def find_agent(
+    where: Path, who: str, sampled: bool, seed: int, settings: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Agent, pgcontrol_envs.VecEnv]:
     """The agent and its environment, from a run folder, a checkpoint, or (for agents without weights) a task's id.
+
+    `settings` changes settings `env.NAME` of the environment.
 
     Raises:
         InputError: there is no such folder or task.
@@ -89,7 +94,7 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
         if not where.exists() and str(where) in pgcontrol_envs.catalog():
             raise InputError(f"{where} is a task; without a run, use --agent zero or --agent random")
         agent, env_id = policy_of(where, sampled, seed)
-        env = make_env(env_id, 1, seed)
+        env = make_env(changed(env_id, settings), 1, seed)
         if who == "policy":
             return agent, env
     else:
@@ -98,7 +103,7 @@ def find_agent(where: Path, who: str, sampled: bool, seed: int) -> tuple[Agent, 
             name_env(name)
         elif name.partition("?")[0] not in (tasks := pgcontrol_envs.catalog()):
             raise InputError(f"{name}: no such run or checkpoint folder, and no task{suggest(name, tasks)}")
-        env = make_env(name, 1, seed)
+        env = make_env(changed(name, settings), 1, seed)
     if who == "random":
         act, many = evaluate.random_agent(env, seed), evaluate.random_agent(env, seed + 1)
         return Agent("random", act, lambda obs: many(obs.expand(DRAWS, -1))[:, 0]), env
@@ -234,8 +239,17 @@ def endless(model: mujoco.MjModel) -> mujoco.MjModel:
     return model
 
 
-def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, port: int, host: str) -> int:
-    """Play until the window is closed or Ctrl-C is pressed; returns the exit code.
+def play(
+    where: Path,
+    viewer: str | None,
+    who: str,
+    sampled: bool,
+    seed: int,
+    port: int,
+    host: str,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    """Play until the window is closed or Ctrl-C is pressed; returns the exit code. For `settings` see `find_agent`.
 
     Raises:
         InputError: no such run, no display for a window, a port in use, or no such address to listen on.
@@ -244,7 +258,7 @@ def play(where: Path, viewer: str | None, who: str, sampled: bool, seed: int, po
     if viewer == "native" and not has_display():
         raise InputError("there is no display for a window; use --viewer web for a page in a browser")
     torch.set_num_threads(1)
-    agent, env = find_agent(where, who, sampled, seed)
+    agent, env = find_agent(where, who, sampled, seed, settings)
     try:
         player = Player(agent, env, seed)
         with launch(player, viewer, port, host) as handle:

@@ -27,7 +27,11 @@ BREAKS: list[tuple[str, Any, str | None]] = [
     ("observe", lambda self: Hopper.observe(self).astype(np.float32), r"[3, 11] float32; expected [N, O] = [3, 11] f"),
     ("observe", lambda self: Hopper.observe(self)[0], "returned [11] float64; expected [N, O] = [3, O] float64"),
     ("observe", lambda self: Hopper.observe(self).tolist(), "returned list; expected [N, O]"),
-    ("observe", lambda self: self.velocity, "returned the same memory twice (a view or a buffer); return a copy"),
+    (
+        "observe",
+        lambda self: self.velocity,
+        "returned the same memory twice: a view or buffer that changes; return a copy",
+    ),
     ("observe", lambda self: np.full((len(self.velocity), 2), np.inf), "infinite or NaN values in the columns [0, 1]"),
     ("observe", lambda self: self.speed, "line "),
     ("meters", lambda self: {"m/s": np.zeros(3)}, "'m/s': returned [3] float64; expected [N, 2] = [3, 2] numbers"),
@@ -46,6 +50,8 @@ BREAKS: list[tuple[str, Any, str | None]] = [
     ("reset", lambda self, physics, ids, rng: physics.qvel[ids] + rng.normal(99), "line "),
     ("bind", lambda self, physics: physics.bind("xpos"), "ValueError: 'xpos' is not bound"),
     ("frame_skip", None, "defines no frame_skip"),
+    ("frame_skip", 2.5, "frame_skip: expected a whole number, at least 1, got 2.5"),
+    ("time_limit", 0, "time_limit: expected a whole number, at least 1, got 0"),
     ("camera", Camera(track="torsoo"), "tracks 'torsoo'; the bodies are world, torso, thigh"),
 ]
 
@@ -58,7 +64,7 @@ def spoilt(name: str, value: Any) -> type[Task]:
 
 @pytest.mark.parametrize(("name", "value", "says"), BREAKS, ids=[f"{i}-{b[0]}" for i, b in enumerate(BREAKS)])
 def test_what_came_and_what_was_expected(name, value, says):
-    cls = Bare if name == "frame_skip" else spoilt(name, value)
+    cls = Bare if (name, value) == ("frame_skip", None) else spoilt(name, value)
     if says is None:
         TaskVecEnv(cls, 2)
         return
@@ -80,6 +86,13 @@ class Bare(Task):
 
     def reward(self, action, before, terminated):
         return np.zeros(3), {}
+
+
+def test_a_misspelt_observe_is_missed():
+    methods = {name: value for name, value in vars(Bare).items() if name != "observe"} | {"id": "Spoilt-v0"}
+    cls: Any = type("Spoilt", (Task,), methods | {"frame_skip": 1, "obsreve": Bare.observe})
+    with pytest.raises(TaskError, match=r"^Spoilt.observe: is not defined, and the default needs that `bind` calls"):
+        TaskVecEnv(cls, 2)
 
 
 def test_missing_methods_are_named():

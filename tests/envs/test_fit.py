@@ -47,6 +47,7 @@ ACTUATORS = "".join(
 )
 DOG = f"""
 <mujoco model="dog">
+  <compiler angle="radian"/>
   <option timestep="0.001"/>
   <worldbody>
     <body name="torso" pos="0 0 0.5">
@@ -155,6 +156,9 @@ def test_a_mirrored_action_moves_it_as_its_mirror_image(dog):
             "",
             "has 11 joints and the pose 12",
         ),
+        ({"pose": (0.0, 0.7, -2.8) * 4}, "", "", "Dog: pose: lf_kfe at -2.8 rad is outside its range, -2.6 to -0.2"),
+        ({"height": 36}, "", "", r"Dog: height: with 36 m, the lowest foot starts 35.* m above the ground.*; try 0.3"),
+        ({"height": 0.1}, "", "", "Dog: height: with 0.1 m, the lowest foot starts 0.2. m below the ground"),
         ({}, 'gear="4" ctrlrange="-5 5"', 'gear="4"', "has no torque limit for the joints lf_haa, rf_haa, lh_haa"),
         (
             {},

@@ -74,7 +74,7 @@ class Arm(Task):
 @pytest.mark.parametrize("actuators", [MOTORS, SERVOS])
 def test_an_arm_without_base_or_commands_can_say_it(actuators):
     arm = type("Own", (Arm,), {"actuators": actuators, "limit": 'actuatorfrcrange="-4 4"'})
-    laws.its_interface_is_true(arm)
+    laws.its_interface_describes_it(arm)
     robot = SecondSimulation(read(arm_said(arm), "interface"), 2, same(read(arm_said(arm), "interface")))
     assert robot.fallen().tolist() == [False, False]
     assert robot.interface.action.joints == ("elbow", "shoulder")

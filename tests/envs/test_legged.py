@@ -1,5 +1,8 @@
 """The quadruped: commands, randomisation, falls, symmetry."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -121,6 +124,35 @@ def test_a_mirrored_robot_sees_and_does_the_mirror_image():
         assert np.abs(obs[0][6:18]).max() > 0.02
 
 
+def test_weights_of_the_reward_can_be_changed_one_by_one():
+    plain = TaskVecEnv(Go1, 4, seed=0, threads=1)
+    changed = TaskVecEnv(configured(Go1, {"weights": {"jerk": -0.02, "torque": 0}}), 4, seed=0, threads=1)
+    for env in (plain, changed):
+        env.reset()
+    terms, others = (env.step(0.9 * middle(env)).terms for env in (plain, changed))
+    assert terms["jerk"].abs().min() > 0
+    assert torch.equal(others["jerk"], 2 * terms["jerk"])
+    assert terms.keys() - others.keys() == {"torque"}
+    assert all(torch.equal(others[name], terms[name]) for name in others if name != "jerk")
+    assert Go1.weights["jerk"] == -0.01
+    with pytest.raises(TaskError, match=r"Go1-v0: weights: unknown name 'jerks': did you mean jerk\?"):
+        configured(Go1, {"weights": {"jerks": 1.0}})
+    with pytest.raises(TaskError, match=r"Go1-v0: weights: expected names with numbers, got 3"):
+        configured(Go1, {"weights": 3})
+
+
+def test_the_page_has_the_weights_and_ranges_of_the_class():
+    text = (Path(__file__).parents[2] / "docs" / "legged.md").read_text("utf-8")
+    written = re.findall(r"^\| `(\w+)` \| (-?[\d.]+) \| ", text, re.MULTILINE)
+    assert {name: float(weight) for name, weight in written} == Legged.weights | {"noise": Legged.noise}
+    for name in ("friction", "masses", "load"):
+        low, high = (f"{end:g}".replace("-", "−") for end in getattr(Legged, name))
+        assert f"| `{name}` | {low} to {high}" in text
+    ranges = ", ".join(f"{low:g} to {high:g}" for low, high in (Legged.gains, Legged.armature, Legged.frictionloss))
+    for words in (f"`frictionloss` | {ranges} |", f"`shift` | ± {Legged.shift} m", f"`push` | up to {Legged.push} m/s"):
+        assert words in text
+
+
 def test_a_model_without_what_it_takes_is_refused_in_one_line():
     class Deaf(Go1):
         id = "Deaf-v0"
@@ -132,9 +164,9 @@ def test_a_model_without_what_it_takes_is_refused_in_one_line():
         id = "Weak-v0"
 
         def actuators(self):
-            return '<motor name="m" joint="FR_hip"/>'
+            return '<motor name="m" joint="FR_hip"/><motor joint="FR_calf"/>'
 
     with pytest.raises(TaskError, match=r"Deaf: the model has no sensor 'up'"):
         TaskVecEnv(Deaf, 1)
-    with pytest.raises(TaskError, match=r"Weak: make_model\(\) has no ctrlrange for the actuators m"):
+    with pytest.raises(TaskError, match=r"Weak: make_model\(\) has no ctrlrange for the actuators m, of FR_calf; add"):
         TaskVecEnv(Weak, 1)

@@ -22,6 +22,8 @@ def other(value: Any) -> Any:
         return not value
     if isinstance(value, tuple):
         return (value[0], value[1] + 0.1)
+    if isinstance(value, dict):
+        return {key: other(number) for key, number in value.items()}
     return value if isinstance(value, str) else value + (1 if isinstance(value, int) else 0.01)
 
 

@@ -66,7 +66,7 @@ TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"reset_noise": 0.0},
         "reset: 1 of 12 starts differ; .*reset_noise",
     ),
-    "a_seed_says_everything": (
+    "equal_seeds_give_equal_trajectories": (
         Hopper,
         {"observe": lambda self: Hopper.observe(self) + np.random.rand()},
         "trajectories of one seed",
@@ -84,9 +84,9 @@ TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
     ),
     "it_continues_to_the_bit_through_files": (Hopper, {"observe": counting(Hopper.observe)}, "after load_state"),
     "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "inactive envs"),
-    "noting_twice_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
+    "a_second_call_of_remember_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
     "actions_at_the_bounds_stay_finite": (Hopper, {"reward": breakable}, "reward: .* in step 0 at the bounds"),
-    "its_interface_is_true": (
+    "its_interface_describes_it": (
         Go1,
         {"interface": lambda self: Go1.interface(self) | {"mjcf": Go1.mjcf(self).replace('"0.68"', '"1"')}},
         "interface.mjcf: accelerations",

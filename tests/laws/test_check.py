@@ -43,7 +43,9 @@ def test_new_then_check_then_train(part, name, files, tmp_path):
     out, error = pgcontrol(tmp_path, *check)
     assert error == ""
     assert f"{part} {name}" in out
-    assert out.splitlines()[-1].endswith(" ok, 0 skipped, 0 broken")
+    skipped = "the task defines no interface" in out  # a head has none
+    assert out.splitlines()[-1].endswith(f" ok, {int(skipped)} skipped, 0 broken")
+    assert skipped == (part == "task")
     pgcontrol(tmp_path, *train, "--quiet", *(f"--{key}={value}" for key, value in QUICK.items()))
     assert (tmp_path / "run" / "checkpoints").is_dir()
 
@@ -68,6 +70,26 @@ def test_names_that_cannot_be(part, name, says, tmp_path):
     with pytest.raises(InputError, match=says):
         new.write(part, name, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+STILL = """
+from pgcontrol_envs.tasks.inverted_pendulum import InvertedPendulum
+
+
+class Still(InvertedPendulum):
+    id = "Still-v0"
+    frame_skip = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("check", "still.py"), 1), (("train", "Still-v0", "--plugin", "still.py"), 2)]
+)
+def test_no_process_ends_without_a_message(words, code, tmp_path):
+    (tmp_path / "still.py").write_text(STILL)
+    out, error = pgcontrol(tmp_path, *words, code=code)
+    assert "frame_skip: expected a whole number, at least 1, got 0" in out + error
+    assert not (tmp_path / "runs").exists()
 
 
 PARTS = '''

@@ -241,7 +241,17 @@ def test_a_healthy_run_has_a_summary():
 def test_a_run_that_diverged_is_destroyed_and_an_empty_log_is_not_judged():
     assert words(judge(log(WIDE), BUDGET, "diverged")) == "destroyed"
     assert words(judge([], BUDGET, "stopped")) == "not judged"
-    assert words(judge(log(WIDE, rising(0.5))[:9], BUDGET, "stopped")) == "healthy"  # of the spread
+
+
+@pytest.mark.parametrize("updates", [9, 10])
+def test_a_run_too_short_to_judge_says_so(updates):
+    rows = log(falling(0.0), rising(0.5))[:updates]
+    rows[-1] |= {"eval/mean_reward": 3.0, "eval/mean_reward_sampled": 18.0, "rollout/quarantined": 1}
+    said = judge(rows, 1000 * updates, "finished")
+    assert (words(said) == "not judged") == (updates < 10)
+    if updates < 10:
+        line = "not judged (return: too short: 9 updates with a return, and a verdict needs 10; numbers: 1 transition"
+        assert summary(said).startswith(line)
 
 
 @pytest.mark.parametrize(("entropy", "word"), [(1.0, "healthy"), (0.1, "fewer routes")])

@@ -73,6 +73,21 @@ def test_eval_shows_success_and_entropy(tmp_path, capsys):
     assert row["eval/route_entropy"] is None
 
 
+def test_a_policy_is_played_under_other_settings_of_its_task(tmp_path, capsys):
+    run = pgcontrol.train(small(env="Reacher-v5", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
+    _, out, _ = command(capsys, "eval", str(run.path), "--episodes", "2", "--env.frame_skip", "4", "--json")
+    said = json.loads(out)
+    assert said["env"] == "Reacher-v5?frame_skip=4"
+    assert pgcontrol.evaluate(run.path, 2, **{"env.frame_skip": 4}).summary()["mode"] == said["mode"]
+    assert pgcontrol.evaluate(run.path, 2).summary()["mode"] != said["mode"]
+    _, _, error = command(capsys, "eval", str(run.path), "--env.frame_skop", "4")
+    assert "unknown argument 'frame_skop': did you mean frame_skip?" in error
+    _, _, error = command(capsys, "eval", str(run.path), "--episods", "4")
+    assert "did you mean '--episodes'?" in error
+    with pytest.raises(pgcontrol.InputError, match="unknown setting 'episods'"):
+        pgcontrol.evaluate(run.path, episods=4)
+
+
 def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_path, monkeypatch):
     run = pgcontrol.train(small(env="Fork-v0", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
     together = pgcontrol.evaluate(run.path, episodes=20).agents["mode"]

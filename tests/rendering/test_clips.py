@@ -63,6 +63,11 @@ def test_every_evaluation_leaves_a_clip_named_by_its_step(runs):
     assert names == ["step_000000256.mp4", "step_000000512.mp4"]
 
 
+def test_a_video_can_show_other_settings_of_the_task(runs, tmp_path):
+    made = pgcontrol.video((runs[0].path,), tmp_path / "a.mp4", seconds=0.1, size="160x120", **{"env.frame_skip": 25})
+    assert made.frames == 3  # 0.1 s at 20 Hz, and the start
+
+
 def test_runs_and_recordings_side_by_side_each_with_its_distributions(runs, tmp_path):
     recording, size = saved(travelling("Hopper-v5", 20, 0.0), tmp_path), (160, 120)
     sources, out = [*(run.path for run in runs), recording], tmp_path / "new" / "clip.mp4"

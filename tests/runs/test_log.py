@@ -2,7 +2,9 @@
 
 import json
 
-from pgcontrol.runs.log import TAIL, MetricsLog, last_row, read_rows
+import pytest
+
+from pgcontrol.runs.log import TAIL, Display, MetricsLog, last_row, read_rows
 
 
 def row(steps: int) -> str:
@@ -33,3 +35,10 @@ def test_going_on_replaces_what_lies_ahead_and_what_is_no_row(tmp_path):
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [r["time/total_timesteps"] for r in rows] == [64, 128, 192]
     assert rows[-1]["train/loss"] is None
+
+
+@pytest.mark.parametrize(("left", "said"), [(9_000, "2.5 h"), (130, "2 min"), (40, "40 s"), (-115, "0 s")])
+def test_the_time_that_is_left_has_a_unit_and_is_not_negative(left, said, capsys):
+    with Display("a run", 100, every=0.0) as display:
+        display.update(50, {}, left)
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"left {said}")

@@ -67,6 +67,17 @@ def test_an_engine_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, ca
     assert [file.name for file in tmp_path.iterdir()] == ["heads.yaml"]
 
 
+def test_a_dry_run_needs_no_engine(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "heads.yaml").write_text(f"{SWEEP}\non: slurm\n")
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", str(tmp_path / "heads.yaml"), "--runs", str(tmp_path / "runs"), "--dry-run"])
+    out = capsys.readouterr().out
+    assert "; this counts the runs as on this machine" in out
+    assert "of them done" in out
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "ray://127.0.0.1:1"])
 def test_a_ray_cluster_that_does_not_answer_is_an_error_at_once(tmp_path, address):
     with pytest.raises(InputError, match=f"^Ray: no cluster at '{address}': start one with `ray start --head`$"):

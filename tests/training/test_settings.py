@@ -77,7 +77,7 @@ def test_the_command_line_says_what_can_be_set_and_sets_it(capsys, tmp_path):
         cli.main(["train", "Go1-v0", "--env.kp", "25", "--env.speeds", "-2,1", "--help"])
     shown = capsys.readouterr().out
     assert "stiffness of the joints" in shown
-    assert "for torques [25]" in shown
+    assert "has torques [25]" in shown
     assert "--env.speeds" in shown
     assert "[-2,1]" in shown
     assert all(f"--env.{name.replace('_', '-')} " in shown for name in catalog.settings_of("Go1-v0"))

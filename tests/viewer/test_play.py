@@ -206,6 +206,12 @@ def test_a_push_in_the_viewer_moves_the_simulation(tmp_path):
     assert pushed.data.qpos[1] > calm.data.qpos[1] + 0.3
 
 
+@pytest.mark.parametrize("who", ["policy", "zero"])
+def test_settings_of_the_task_can_be_others_than_in_training(who, tmp_path):
+    where = saved(tmp_path / "step_1", "gaussian") if who == "policy" else Path("Hopper-v5")
+    assert play.find_agent(where, who, False, 0, {"env.frame_skip": "2"})[1].env_id == "Hopper-v5?frame_skip=2"
+
+
 def test_agents_without_weights_play_a_task_by_its_id():
     player, handle = player_of(Path("Hopper-v5"), "random")
     steps(player, 2)
