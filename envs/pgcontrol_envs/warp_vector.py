@@ -111,8 +111,8 @@ class WarpVecEnv:
         """
         bits = self.physics.overflowed()
         powers = torch.arange(32, device=self.device)
-        told = ((bits.unsqueeze(1) >> powers) & 1).any(0)
-        *kinds, taken = torch.cat((told.long(), self._taken.view(1))).tolist()
+        seen = ((bits.unsqueeze(1) >> powers) & 1).any(0)
+        *kinds, taken = torch.cat((seen.long(), self._taken.view(1))).tolist()
         self.physics.require_room(sum(1 << i for i, kind in enumerate(kinds) if kind))
         if self._pool:
             self._fill(np.unique(np.arange(max(self._filled, taken - self.num_envs), taken) % self.num_envs))

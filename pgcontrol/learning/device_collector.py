@@ -69,7 +69,7 @@ class DeviceCollector(Collector):
         self._warn(bad)
         ended = done.nonzero().tolist()
         parts = (x[done].tolist() for x in (totals, lengths, routes))
-        episodes = [(t, FinishedEpisode(*told)) for (t, _), told in zip(ended, zip(*parts, strict=True), strict=True)]
+        episodes = [(t, FinishedEpisode(*row)) for (t, _), row in zip(ended, zip(*parts, strict=True), strict=True)]
         finals: Finals = []
         for t in sorted({t for t, _ in ended}):
             ids = done[t].nonzero().squeeze(1)

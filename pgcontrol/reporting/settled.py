@@ -110,8 +110,8 @@ def _needs(queries: Queries) -> Iterator[str]:
             needed[f.env] = max(needed.get(f.env, 0), seeds)
     if needed:
         each = listed([f"{seeds:,.0f} on {env}" for env, seeds in needed.items()])
-        told = f"tell a difference of {_margin(queries)} apart with probability {POWER}"
-        yield f"To {told}, every arm needs this many seeds, if they spread as those seen do: {each}."
+        goal = f"To tell a difference of {_margin(queries)} apart with probability {POWER}"
+        yield f"{goal}, every arm needs this many seeds, if they spread like these: {each}."
 
 
 def needs(queries: Queries, contrast: Contrast) -> float:

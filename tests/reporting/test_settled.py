@@ -66,8 +66,8 @@ def test_the_first_sentence_is_the_answer_everywhere(tmp_path):
     assert f"{needed['Hopper-v5', 'mixture']:.0f} on Hopper-v5 and {needed['Ant-v5', 'mixture']:.0f} on Ant-v5" in rest
     tables.write(queries)
     page, markdown = text(write(queries).read_text()), (tmp_path / "heads.md").read_text().replace("\u00a0", " ")
-    for told in (page.partition("heads.yaml")[2], markdown.partition("**")[2]):
-        assert told.replace("2026-01-01.", "").strip(" *").startswith(lead.replace("\u00a0", " ")[:60])
+    for written in (page.partition("heads.yaml")[2], markdown.partition("**")[2]):
+        assert written.replace("2026-01-01.", "").strip(" *").startswith(lead.replace("\u00a0", " ")[:60])
     assert "| Hopper-v5 | ▲ +50 % (" in markdown
     assert "| ■ +2 % (" in markdown
     assert "not corrected" not in page
@@ -79,8 +79,8 @@ def test_the_picture_shows_every_comparison_once(tmp_path):
     assert drawn is not None
     assert len(drawn.drawing.data["rows"]) == len(words(queries)) == 5
     marks = ElementTree.fromstring(settled.picture(queries)).iter("{http://www.w3.org/2000/svg}title")
-    told = [mark.text for mark in marks if mark.text and " on " in mark.text]
-    assert told == [f"{f.arm} on {f.env}: {f.difference}, {f.word}" for f in settled.contrasts(queries)]
+    written = [mark.text for mark in marks if mark.text and " on " in mark.text]
+    assert written == [f"{f.arm} on {f.env}: {f.difference}, {f.word}" for f in settled.contrasts(queries)]
     assert "1 comparison has no runs yet." in settled.answer(queries).rest
     assert [line[:2] for line in settled.table(queries)] == [*words(queries)]
 
@@ -106,7 +106,7 @@ def test_a_smaller_family_settles_what_a_larger_one_cannot(tmp_path):
 
 
 def test_pairs_are_of_the_same_seed(tmp_path):
-    """Beta is 0.3 % ahead of the baseline at every seed, which is told only by pairs; one seed lacks its other half."""
+    """Beta is 0.3 % ahead of the baseline at every seed, which only pairs show; one seed lacks its other half."""
     queries = study(tmp_path, 12, "family: {arms: [beta], tasks: [Hopper-v5], margin: 0.001, paired: true}")
     assert words(queries) == {("Hopper-v5", "beta"): BETTER}
     missing = {key: row for key, row in queries.rows.items() if key != ("Hopper-v5", "gaussian", 3)}

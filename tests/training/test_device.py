@@ -158,9 +158,9 @@ def test_a_run_moves_between_physics(tmp_path: Any):
     run, settings = tmp_path / "run", {"rollout_steps": 8, "num_envs": 8, "algorithm.minibatch": 16, "threads": 1}
     settings |= {"eval_every": 0, "run_dir": str(run), "env": "InvertedPendulum-v5", "total_steps": 192}
     begun = pgcontrol.train(settings | {"physics": "warp"}, on_update=lambda row: True)
-    told = RunFolder.open(run).manifest()
-    assert (told["device"], told["reproducible"]) == ("cpu", True)
-    assert "warp physics on the CPU" in told["determinism"]
+    manifest = RunFolder.open(run).manifest()
+    assert (manifest["device"], manifest["reproducible"]) == ("cpu", True)
+    assert "warp physics on the CPU" in manifest["determinism"]
     same = shutil.copytree(run, tmp_path / "same")
     one = pgcontrol.resume(same)
     again = shutil.copytree(run, tmp_path / "again")
