@@ -153,8 +153,7 @@ FILMS = (
 )
 README = Film(
     "heads",
-    "Two policies follow the same commands on `Go1-v0` after 5M steps, one with Gaussians and one with bins; the "
-    "action is orange.",
+    "`Go1-v0` after 5M steps: Gaussians and bins follow the same commands. Orange: the action.",
     (
         {"env": "Go1-v0", "total_steps": 5_000_000, "seed": 0},
         {"env": "Go1-v0", "head": "binned", "total_steps": 5_000_000, "seed": 0},

@@ -65,7 +65,7 @@ def samples_follow_the_generator_alone(head: Head) -> None:
 
 
 @law
-def decode_iswithin_bounds(head: Head) -> None:
+def decode_is_within_bounds(head: Head) -> None:
     """Every sample decodes to actions in [low, high], for params of any size."""
     params = params_of(head)
     wide = torch.cat([params, 50 * params, -50 * params])
@@ -204,7 +204,7 @@ def kl_to_itself_is_zero(head: Head) -> None:
 
 
 @law
-def kl_to_itself_has_noslope(head: Head) -> None:
+def kl_to_itself_has_no_slope(head: Head) -> None:
     """A trust region's step starts here, where any slope would be mistaken for curvature."""
     params = params_of(head)
     leaf = params.clone().requires_grad_()

@@ -69,7 +69,7 @@ class PolicyAndQ(nn.Module):
         return theta.tensor_split((self.policy.theta.numel(),))  # pyright: ignore[reportReturnType]
 
 
-class Samples(NamedTuple):
+class ActionSamples(NamedTuple):
     """B samples.
 
     Attributes:
@@ -134,7 +134,7 @@ class Pathwise(Rule):
         """Epochs x whole minibatches."""
         return options.epochs * (samples // options.minibatch)
 
-    def loss(self, theta: Tensor, batch: Samples, weights: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, theta: Tensor, batch: ActionSamples, weights: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The policy's loss, where Q is fixed, plus the cross-entropy of Q.
 
         −(Q(s, a) + α H(s)) where KL(old || new) is below the limit, and β KL elsewhere (section 3.3, in the form with a
@@ -181,7 +181,7 @@ class Pathwise(Rule):
         made = self.targets(rollout, float(self.multipliers[0].exp()), rng)
         taken = ~rollout.masked.flatten()
         obs, choice, params = (x.flatten(0, 1) for x in (rollout.obs, rollout.choice, rollout.params))
-        samples = Samples(
+        samples = ActionSamples(
             obs, self.played(choice), made.flatten(), params, torch.zeros_like(rollout.log_prob).flatten()
         )
         samples = trees.rows(samples, taken.nonzero().squeeze(1))

@@ -20,6 +20,7 @@ NAMES = {
     "norm_adv": "algorithm.normalise_advantage",
     "normalize_advantage": "algorithm.normalise_advantage",
     "tensorboard_log": "run_dir",
+    "cuda": "device",
 }
 REMARKS = {
     "num_minibatches": "here 'algorithm.minibatch' is the number of samples in one",
@@ -28,7 +29,6 @@ REMARKS = {
     "log_std_init": "here it is 'head.initial_std', which is σ, not log σ",
     "use_sde": "not here; 'noise_beta' makes the noise smooth over time",
     "clip_vloss": "here it is 'algorithm.value_clip', with its own range",
-    **dict.fromkeys(("device", "cuda"), "not here: policies are trained on the CPU"),
     **dict.fromkeys(
         ("sac", "td3", "ddpg", "dqn", "tqc", "crossq"),
         "not here: an off-policy algorithm. 'decqn' is the only one here that uses a replay buffer",

@@ -88,6 +88,11 @@ HEADS: dict[str, tuple[type, dict[str, Any], str]] = {
         {"log_prob": twice_as_steep(Gaussian.log_prob)},
         "log_prob: Jacobian mismatch",
     ),
+    "pathwise_gradient_is_that_of_the_score_function": (
+        Gaussian,
+        {"draw": lambda self, p, noise: Gaussian.draw(self, p.detach(), noise) + 0 * p[:, 0]},
+        "gradient of an expectation through the actions",
+    ),
     "a_head_keeps_nothing_between_calls": (Gaussian, {"log_prob": counting(Gaussian.log_prob)}, "5 of 5 numbers"),
     "rows_do_not_depend_on_their_neighbours": (
         Gaussian,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pgcontrol.learning.collector import Collector
-from pgcontrol.learning.pathwise import Pathwise, Samples
+from pgcontrol.learning.pathwise import ActionSamples, Pathwise
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.runs.load import make_policy
 from tests.learning.worlds import Clockwork, spec
@@ -20,15 +20,17 @@ def played(terminates: bool = True, **options) -> tuple[Pathwise, Rollout]:
     return rule, rollout
 
 
-def samples(rule: Pathwise, rollout: Rollout, shift: float = 0.0) -> Samples:
+def samples(rule: Pathwise, rollout: Rollout, shift: float = 0.0) -> ActionSamples:
     """All samples of a rollout; `shift`: how far the old policy's means are from the current ones."""
     choice, params = rollout.choice.flatten(0, 1), rollout.params.flatten(0, 1).clone()
     params[:, 0] += shift
     noise = rule.policy.head.noise(len(choice), torch.Generator().manual_seed(2))
-    return Samples(rollout.obs.flatten(0, 1), rule.played(choice), torch.linspace(-2, 2, len(choice)), params, noise)
+    return ActionSamples(
+        rollout.obs.flatten(0, 1), rule.played(choice), torch.linspace(-2, 2, len(choice)), params, noise
+    )
 
 
-def gradients(rule: Pathwise, batch: Samples, alpha: float, beta: float) -> tuple[torch.Tensor, torch.Tensor]:
+def gradients(rule: Pathwise, batch: ActionSamples, alpha: float, beta: float) -> tuple[torch.Tensor, torch.Tensor]:
     """The policy's part [P] and the Q-function's part [Q]."""
     theta = rule.both.theta.requires_grad_()
     loss, _ = rule.loss(theta, batch, torch.tensor([alpha, beta]))

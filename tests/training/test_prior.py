@@ -126,7 +126,6 @@ def test_a_run_from_a_prior_takes_over_its_head_and_can_be_resumed(priors, tmp_p
     extra = ("--prior", str(priors / "binned"), "--prior-warmup", "256", "--eval-episodes", "2")
     code, out, _ = run(capsys, "train", "Hopper-v5", "--run-dir", str(path), *words.split(), *extra)
     assert code == 0
-    assert "returns" in out
     assert "step 256: from here on the policy learns, too; explained variance" in out
     policy = load(path)
     assert policy.head.name == "binned"

@@ -66,9 +66,8 @@ def player_of(where: Path, who: str = "policy", sampled: bool = False, seed: int
 
 
 def steps(player: play.Player, count: int) -> None:
-    """As requested by the viewer, without waiting for real time."""
     for _ in range(count):
-        player.due = 0.0
+        player.due = 0.0  # does not wait for real time
         player.on_step(messages.StepEvent(player.model, player.data))
 
 
@@ -81,7 +80,6 @@ def episode(player: play.Player) -> float:
 
 
 def returned(where: Path, sampled: bool, seed: int) -> float:
-    """The return that `eval` measures."""
     env, policy = make_env("Hopper-v5", 1, seed, threads=1), load(where)
     return float(evaluate.episodes(env, evaluate.policy_agent(policy, not sampled, seed), seed).returns[0])
 
@@ -381,7 +379,6 @@ def test_no_such_host_is_one_line():
 
 
 def socket_of(address: str, name: str) -> str:
-    """The address of one of the page's sockets."""
     base, _, query = address.partition("?")
     return f"ws{base[4:]}{name}?sid=test&{query}"
 
