@@ -98,8 +98,10 @@ class Queries:
     def scoring(self) -> str:
         """How the rows were scored, as text; all of them in the same way, see `results.reported`."""
         if any(row.evaluation_seed is None for row in self.rows.values()):
-            older = "these rows are older than common start states; do not compare them with newer ones"
-            return f"in the run's last evaluation, from its own start states ({older})"
+            return (
+                "in the run's last evaluation, from its own start states: compare it only with scores of this page, "
+                "because newer experiments use the same start states for all runs"
+            )
         episodes = max((row.episodes or 0 for row in self.rows.values()), default=0)
         return f"over {count(episodes, 'episode')} from start states common to all runs (seed {EVALUATION_SEED})"
 
