@@ -12,6 +12,7 @@ import torch.distributed as distributed
 from pgcontrol.bench.training import train
 from pgcontrol.bench.turns import in_turns, show, spans, write
 from pgcontrol.machine.ranks import ALONE, Ranks
+from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs.config import configure, nested
 from pgcontrol.training.learner import Learner
 
@@ -74,11 +75,12 @@ def _rate(settings: dict[str, Any], seconds: float, rank: int = 0, size: int = 1
         distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
         ranks = Ranks(rank, size)
     learner = Learner(configure(settings), ranks=ranks)
-    for _ in range(2):  # what is compiled is compiled
-        learner.update()
-    began = time.perf_counter()
-    train(learner, {})
-    count = max(1, round(ranks.first(seconds / (time.perf_counter() - began))))  # the same on all ranks
-    began = time.perf_counter()
-    steps = sum(train(learner, {}) for _ in range(count))
-    return steps / (time.perf_counter() - began)
+    with one_thread():  # as in a training; several runs with more threads each would slow each other down
+        for _ in range(2):  # what is compiled is compiled
+            learner.update()
+        began = time.perf_counter()
+        train(learner, {})
+        count = max(1, round(ranks.first(seconds / (time.perf_counter() - began))))  # the same on all ranks
+        began = time.perf_counter()
+        steps = sum(train(learner, {}) for _ in range(count))
+        return steps / (time.perf_counter() - began)
