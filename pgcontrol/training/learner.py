@@ -34,7 +34,7 @@ from pgcontrol.training.average import Average
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
 
-ANEW = "episodes and random streams start again"
+RESTARTED = "episodes and random streams start again"
 STREAMS = ("weights", "sampling", "minibatches", "environments", "evaluation", "adapting", "health")
 # random streams that a checkpoint saves; the others are created from their seeds when they are needed
 KEPT = ("sampling", "minibatches", "adapting")
@@ -337,7 +337,7 @@ class Learner:
 
         if moved:
             self.remarks.append(
-                f"step {self.steps:,}: moved to {self.config.physics} physics and {self.device}; {ANEW}"
+                f"step {self.steps:,}: moved to {self.config.physics} physics and {self.device}; {RESTARTED}"
             )
 
     def _made_of(self, spec: Any) -> bool:

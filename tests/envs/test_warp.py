@@ -183,8 +183,8 @@ def test_fields_that_differ_between_worlds_change_their_constants_as_in_mujoco()
         one.physics.expand("body_mass")[1] *= 2.0
         one.physics.set_const([1] if one is env else np.array([1]))
     for name in ("body_subtreemass", "dof_invweight0", "body_invweight0"):
-        told = env.physics.expand(name).numpy()
-        assert np.allclose(told, native.physics.expand(name), rtol=2e-3, atol=1e-6), name
+        written = env.physics.expand(name).numpy()
+        assert np.allclose(written, native.physics.expand(name), rtol=2e-3, atol=1e-6), name
     with pytest.raises(ValueError, match="its own 'nbody'"):
         env.physics.expand("nbody")
 

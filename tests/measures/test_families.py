@@ -148,9 +148,9 @@ def test_enough_seeds_tell_the_margin_apart_as_often_as_they_should(paired, devi
     rng = np.random.default_rng(5)
     n = int(seeds_needed(scores_of(rng, 20_000, paired, deviation), 0.1, of, paired=paired))
     trials = [Shares.of(scores_of(rng, n, paired, deviation), paired).different() for _ in range(FAMILIES)]
-    told = np.mean(np.array(trials) <= 0.05 / of)
-    assert told > POWER - 0.06
-    assert n < 15 or told < POWER + 0.06
+    detected = np.mean(np.array(trials) <= 0.05 / of)
+    assert detected > POWER - 0.06
+    assert n < 15 or detected < POWER + 0.06
 
 
 @DESIGNS
