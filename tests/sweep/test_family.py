@@ -54,7 +54,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(tmp_path, capsys, said, li
     (tmp_path / "heads.yaml").write_text(YAML + said)
     with pytest.raises(SystemExit, match="2"):
         main(["compare", str(tmp_path / "heads.yaml"), "--runs", str(tmp_path / "runs")])
-    said = capsys.readouterr().err
-    assert said.startswith(f"pgcontrol: {tmp_path / 'heads.yaml'}: {line}")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"pgcontrol: {tmp_path / 'heads.yaml'}: {line}")
+    assert error.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["heads.yaml"]
