@@ -107,18 +107,25 @@ def test_a_task_in_other_units_is_learned_alike():
     assert returns[1][-1] == pytest.approx(1e-9 * returns[0][-1], rel=0.5)
 
 
-def test_an_outlier_is_logged_and_named_once(monkeypatch):
+def disturbed(monkeypatch, calls: tuple[int, ...], reward: float | None = None) -> Learner:
+    """A learner with outliers in environment 3 at these calls of `step`: in an input, and in the reward if given."""
     learner = Learner(configure(SMALL | {"env": "InvertedPendulum-v5", "threads": 1}))
-    step, calls = learner.env.step, []
+    step, made = learner.env.step, []
 
     def strange(action, active=None):
-        calls.append(1)
-        made = step(action, active)
-        if len(calls) in (70, 140):
-            made.obs[3, 2], made.reward[3] = 1e8, 1e6
-        return made
+        made.append(step(action, active))
+        if len(made) in calls:
+            made[-1].obs[3, 2] = 1e8
+            if reward is not None:
+                made[-1].reward[3] = reward
+        return made[-1]
 
     monkeypatch.setattr(learner.env, "step", strange)
+    return learner
+
+
+def test_an_outlier_is_logged_and_named_once(monkeypatch):
+    learner = disturbed(monkeypatch, (70, 140), reward=1e6)
     rows = [learner.update() for _ in range(4)]
     assert [row["rollout/outliers"] for row in rows][:3] == [0, 2, 2]
     obs, reward = learner.remarks
@@ -129,17 +136,7 @@ def test_an_outlier_is_logged_and_named_once(monkeypatch):
 
 def test_the_first_update_remarks_on_no_outlier(monkeypatch):
     """An input that hardly varies in a first rollout is bounded, and nothing is wrong."""
-    learner = Learner(configure(SMALL | {"env": "InvertedPendulum-v5", "threads": 1}))
-    step, calls = learner.env.step, []
-
-    def strange(action, active=None):
-        calls.append(1)
-        made = step(action, active)
-        if len(calls) in (10, 140):
-            made.obs[3, 2] = 1e8
-        return made
-
-    monkeypatch.setattr(learner.env, "step", strange)
+    learner = disturbed(monkeypatch, (10, 140))
     remarks = []
     for _ in range(3):
         assert learner.update()["rollout/outliers"] in (0, 1)

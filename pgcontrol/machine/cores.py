@@ -34,5 +34,5 @@ def load() -> list[float]:
 
 def busy() -> str:
     """` (the machine is busy: load 20 on 2 cores)` if other processes want more cores than it has, else empty."""
-    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
-    return f" (the machine is busy: load {load:.0f} on {cores} cores)" if load > 1.5 * cores else ""
+    latest, cores = (load() or [0.0])[0], os.cpu_count() or 1
+    return f" (the machine is busy: load {latest:.0f} on {cores} cores)" if latest > 1.5 * cores else ""

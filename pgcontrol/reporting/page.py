@@ -18,7 +18,7 @@ from pgcontrol.reporting import figures, maps, searched, settled, tables
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
-from pgcontrol.sweep.differences import implied, stated
+from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep, command
@@ -65,7 +65,7 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         videos=_videos(queries, clips or {}),
         runs=[_run(sweep, row) for _, row in sorted(queries.rows.items())],
         common=common(queries),
-        stated=stated((row.key, row.settings) for row in queries.rows.values()) if len(queries.arms()) > 1 else {},
+        stated=queries.stated,
         implied=implied((row.key, row.settings, row.config or {}) for row in queries.rows.values()),
         versions=_versions(queries),
         machines=_machines(queries),

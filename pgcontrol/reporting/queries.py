@@ -19,6 +19,7 @@ from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.play.density import joint_names
 from pgcontrol.sweep import trials
+from pgcontrol.sweep.differences import stated
 from pgcontrol.sweep.row import Row
 from pgcontrol.sweep.sweep import Key, Sweep
 from pgcontrol.sweep.trials import TrialRow
@@ -104,6 +105,12 @@ class Queries:
             )
         episodes = max((row.episodes or 0 for row in self.rows.values()), default=0)
         return f"over {count(episodes, 'episode')} from start states common to all runs (seed {EVALUATION_SEED})"
+
+    @property
+    def stated(self) -> dict[str, str]:
+        """What the sweep sets for each arm, as text; empty if there is only one arm."""
+        given = ((row.key, row.settings) for row in self.rows.values())
+        return stated(given) if len(self.arms()) > 1 else {}
 
     def envs(self) -> list[str]:
         """Tasks with results, in the order of the YAML."""

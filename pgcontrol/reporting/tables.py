@@ -18,7 +18,6 @@ from pgcontrol.reporting import figures, searched, settled
 from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import noise, standing
-from pgcontrol.sweep.differences import stated
 from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import count, short
 
@@ -161,7 +160,7 @@ def _markdown(queries: Queries) -> str:
         compared=settled.table(queries),
         comparison=settled.COLUMNS,
         answer=answer(queries),
-        stated=stated((row.key, row.settings) for row in queries.rows.values()) if len(queries.arms()) > 1 else {},
+        stated=queries.stated,
         columns=COLUMNS,
         lines=lines(queries),
         search=[searched.lead(queries), *searched.words(queries)] if queries.trials else [],
