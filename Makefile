@@ -10,7 +10,8 @@
 # make pages: the reports of the committed experiments, from their rows (about a minute of CPU time).
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# modules are compiled when they are first imported: that takes less time than compiling all of them
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
@@ -19,11 +20,11 @@ SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wi
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(PIP) install --constraint constraints.txt --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) install --constraint constraints.txt --editable ".[dev,peers]"
+	$(INSTALL) --editable ".[dev,peers]"
 	@touch $@
 
 demo: .venv/installed
@@ -34,7 +35,7 @@ pages: .venv/installed
 	$(BIN)/pgcontrol report $(SWEEPS)
 
 .venv/installed-docs: .venv/installed
-	$(PIP) install --constraint constraints.txt --editable ".[docs]"
+	$(INSTALL) --editable ".[docs]"
 	@touch $@
 
 docs: .venv/installed-docs
