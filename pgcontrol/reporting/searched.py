@@ -10,6 +10,7 @@ from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import Paragraph
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import trials
+from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Axis
 from pgcontrol.sweep.trials import Best, TrialRow, best
 from pgcontrol.text import count, short, typed
@@ -29,16 +30,16 @@ def arms(queries: Queries) -> list[str]:
 
 def lead(queries: Queries) -> str:
     """How the search was done, and what a score is."""
-    asked = queries.sweep.search
-    assert asked is not None
+    asked = _asked(queries)
     scored = {
         "normalised": "the normalised mean return of the final policy's mode: 0 without any torque, 1 at the reference"
         f" ({', '.join(f'{task} {short(value)}' for task, value in asked.reference.items())})",
         "rank": "the share of the arm's other finished trials that a trial beats, run by run",
     }[asked.score]
-    n = count(asked.trials, "trial")
-    runs = f"each {asked.budget:,} steps on {', '.join(asked.tasks)} with {count(len(asked.seeds), 'separate seed')}"
-    return f"Settings were searched before these runs: {n} for every arm, {runs}. The score is {scored}."
+    n, every = count(asked.trials, "trial"), "every arm on each task" if asked.per_task else "every arm"
+    runs = f"each {asked.budget:,} steps on {'one of ' * asked.per_task}{', '.join(asked.tasks)}"
+    seeds = count(len(asked.seeds), "separate seed")
+    return f"Settings were searched before these runs: {n} for {every}, {runs} with {seeds}. The score is {scored}."
 
 
 def words(queries: Queries) -> list[Paragraph]:
@@ -116,19 +117,20 @@ def figures(queries: Queries) -> list[list[Figure]]:
     asked = queries.sweep.search
     if asked is None or not queries.trials:
         return []
-    drawn = [_over(queries, axis) for axis in asked.axes]
+    sets = [(task,) for task in asked.tasks] if asked.per_task else [asked.tasks]
+    drawn = [_over(queries, axis, tasks) for tasks in sets for axis in asked.axes]
     return [
         [figure for figure in drawn if figure],
         [_top(queries, arm) for arm in arms(queries) if best(queries.trials, arm).trials],
     ]
 
 
-def _over(queries: Queries, axis: Axis) -> Figure | None:
-    """Scores of the trials over the values of a setting."""
-    tried = {
-        arm: [row for row in queries.trials if row.arm == arm and axis.name in row.settings] for arm in arms(queries)
-    }
-    tried = {arm: rows for arm, rows in tried.items() if rows}
+def _over(queries: Queries, axis: Axis, tasks: tuple[str, ...]) -> Figure | None:
+    """Scores of the trials on these tasks over the values of a setting."""
+    asked, tried = _asked(queries), dict[str, list[TrialRow]]()
+    for row in queries.trials:
+        if axis.name in row.settings and asked.tasks_of(row.arm) == tasks:
+            tried.setdefault(row.arm, []).append(row)
     if not any(row.finished for rows in tried.values() for row in rows):
         return None
     listed, found = [typed(choice) for choice in axis.choices], list[Point]()
@@ -139,9 +141,10 @@ def _over(queries: Queries, axis: Axis) -> Figure | None:
             x = listed.index(typed(value)) + APART * (place - (len(tried) - 1) / 2) if listed else value
             y, result = (row.score, trials.decimals(row.score)) if row.finished else (0.0, row.state)
             says = f"{arm}, trial {row.number}: {result} ({_settings(row)})"
-            found.append(Point(x, y, arm, queries.colour(arm), says, not row.finished, row in first))
+            found.append(Point(x, y, arm, _colour(queries, arm), says, not row.finished, row in first))
     ends = _ends(row.score for row in queries.trials if row.finished)
-    drawing = points(f"The search: {axis.name}", found, Axes(axis.name, _axis(queries), False, ends, axis.log), listed)
+    title = f"The search: {axis.name}" + f" on {tasks[0]}" * asked.per_task
+    drawing = points(title, found, Axes(axis.name, _axis(queries), False, ends, axis.log), listed)
     faint = " Hollow points at the bottom did not finish." if any(point.faint for point in found) else ""
     n = ", ".join(f"{len(rows)} of {arm}" for arm, rows in tried.items())
     return Figure(drawing, f"Points are trials; the ring is the choice.{faint} n = {n}.")
@@ -154,7 +157,7 @@ def _top(queries: Queries, arm: str) -> Figure:
     for row in top.trials[:TOP]:
         seeds = [(float(score), f"one seed: {trials.decimals(float(score))}") for score in row.seeds]
         says = f"{trials.decimals(row.score)}: {_settings(row)}"
-        rows.append(Bar(f"trial {row.number}", queries.colour(arm), row.score, points=seeds, says=says, arm=False))
+        rows.append(Bar(f"trial {row.number}", _colour(queries, arm), row.score, points=seeds, says=says, arm=False))
     what = "Dots are seeds, the mark is their mean" if top.noise is not None else "One seed per trial"
     n = f"n = {len(rows)} of {count(len(top.trials), 'finished trial')}"
     tops = [row for each in arms(queries) for row in best(queries.trials, each).trials[:TOP]]
@@ -171,5 +174,13 @@ def _ends(scores: Iterable[float]) -> tuple[float, float]:
 
 
 def _axis(queries: Queries) -> str:
+    return AXIS[_asked(queries).score]
+
+
+def _colour(queries: Queries, arm: str) -> str:
+    return queries.colour(_asked(queries).base(arm))
+
+
+def _asked(queries: Queries) -> Search:
     assert queries.sweep.search is not None
-    return AXIS[queries.sweep.search.score]
+    return queries.sweep.search

@@ -85,11 +85,12 @@ def _entry(search: Search, rows: Sequence[TrialRow], arm: str, zero: Mapping[str
         kept["second"] = {"score": _rounded(second.score), "trial": second.number, "settings": second.settings}
     kept["seeds_differ_by"] = None if best.noise is None else _rounded(best.noise)
     kept["trials"] = best.counts
-    kept |= {"tasks": list(search.tasks), "seeds": list(search.seeds), "budget": search.budget}
+    tasks = search.tasks_of(arm)
+    kept |= {"tasks": list(tasks), "seeds": list(search.seeds), "budget": search.budget}
     kept |= {
         "scored": search.score,
-        "zero": {task: _rounded(value) for task, value in zero.items()},
-        "reference": dict(search.reference),
+        "zero": {task: _rounded(zero[task]) for task in tasks if task in zero},
+        "reference": {task: search.reference[task] for task in tasks if task in search.reference},
     }
     kept |= {"sampler": search.sampler, "pruner": search.pruner, "evaluations": search.evaluations}
     dates = sorted({row.date for row in rows if row.arm == arm})

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from pgcontrol.machine import files
@@ -29,6 +29,7 @@ class SearchOptions:
     sampler: str = option("tpe", "method that proposes settings", choices=SAMPLERS)
     pruner: str = option("median", "method that stops hopeless trials", choices=PRUNERS)
     evaluations: int = option(4, "evaluations per run, after which a trial may be stopped", least=1, most=1000)
+    per_task: bool = option(False, "whether every task has its own trials and its own settings")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,11 +49,13 @@ class Search(SearchOptions):
           reference: {Hopper-v5: 3600, Walker2d-v5: 4900}
           sampler: tpe               # or sobol, random, grid
           pruner: median             # or halving, none
+          per_task: true             # settings for each task, not for all of them
 
     Attributes:
         axes: the searched settings, names before numbers.
         reference: task -> return that is normalised to 1.
-        arms: arm -> settings of its runs in the YAML.
+        arms: arm -> settings of its runs in the YAML. With `per_task`, the arms of the search are those of the sweep on
+            each task, see `on_task`.
     """
 
     axes: list[Axis]
@@ -62,12 +65,24 @@ class Search(SearchOptions):
     @property
     def runs(self) -> int:
         """Number of runs per trial."""
-        return len(self.tasks) * len(self.seeds)
+        return (1 if self.per_task else len(self.tasks)) * len(self.seeds)
 
     @property
     def eval_every(self) -> int:
         """Environment steps between two evaluations of a run."""
         return -(-self.budget // self.evaluations)
+
+    def tasks_of(self, arm: str) -> tuple[str, ...]:
+        """The tasks of an arm's trials."""
+        return (self.arms[arm]["env"],) if self.per_task else self.tasks
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every (arm, task) that trials may run."""
+        return [(arm, task) for arm in self.arms for task in self.tasks_of(arm)]
+
+    def base(self, arm: str) -> str:
+        """The sweep's arm that an arm of the search belongs to."""
+        return arm.removesuffix(on_task("", self.tasks_of(arm)[0])) if self.per_task else arm
 
     def searched(self) -> list[str]:
         """The arms that have a setting to search."""
@@ -81,12 +96,13 @@ class Search(SearchOptions):
     def settings(self, arm: str, task: str | None = None) -> Settings:
         """The settings of a trial's runs, without the searched ones."""
         trial = {"total_steps": self.budget, "eval_every": self.eval_every, "video": False}
-        return self.arms[arm] | trial | {"env": task or self.tasks[0]}
+        return self.arms[arm] | trial | {"env": task or self.tasks_of(arm)[0]}
 
     def identity(self, arm: str) -> dict[str, str]:
-        """All that identifies the search for an arm; the number of trials does not count."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchOptions) if f.name != "trials"}
-        fields |= {"reference": self.reference} | self.settings(arm)
+        """All that identifies the search for an arm; the number of trials and other tasks do not count."""
+        names = {f.name for f in dataclasses.fields(SearchOptions)} - {"trials", "per_task", "tasks"}
+        fields = {name: getattr(self, name) for name in names} | self.settings(arm) | {"tasks": self.tasks_of(arm)}
+        fields["reference"] = {task: self.reference[task] for task in self.tasks_of(arm) if task in self.reference}
         return {key: str(value) for key, value in fields.items()} | {a.name: str(a) for a in self.axes_of(arm)}
 
     def fingerprint(self, arm: str) -> str:
@@ -108,7 +124,7 @@ class Search(SearchOptions):
         Raises:
             InputError: names the setting, its value and the valid values.
         """
-        for arm, task in itertools.product(self.arms, self.tasks):
+        for arm, task in self.pairs():
             if configure(self.settings(arm, task)).peer != "none" and arm in self.searched():
                 advice = "list the other arms in the space: {..., arms: [...]}"
                 raise InputError(f"search: arm {arm!r}: a peer's runs are not evaluated in training; {advice}")
@@ -179,7 +195,19 @@ def parse(tree: Any, arms: Mapping[str, Settings], reported: Iterable[int]) -> S
     options = SearchOptions(**found)
     if options.score == "rank" and options.pruner != "none":
         raise InputError(f"search: pruner = {options.pruner!r}: a rank is only known at the end; use pruner: none")
+    if options.per_task:
+        axes = [dataclasses.replace(a, arms=a.arms and tuple(_on_tasks(a.arms, options.tasks))) for a in axes]
+        arms = {name: arms[arm] | {"env": task} for name, (arm, task) in _on_tasks(arms, options.tasks).items()}
     return Search(**found, axes=axes, reference=_reference(reference, options), arms=dict(arms))
+
+
+def on_task(arm: str, task: str) -> str:
+    """The name of an arm's search on one task; see `Search.per_task`."""
+    return f"{arm} on {task}"
+
+
+def _on_tasks(arms: Iterable[str], tasks: Sequence[str]) -> dict[str, tuple[str, str]]:
+    return {on_task(arm, task): (arm, task) for arm, task in itertools.product(arms, tasks)}
 
 
 def _require_list(key: str, given: Any) -> None:

@@ -63,7 +63,7 @@ class Taken(NamedTuple):
 
 def cells(search: Search, arm: str, values: Settings) -> list[Cell]:
     """The runs of a trial, in the order in which they are made."""
-    keys = [Key(task, arm, seed) for task in search.tasks for seed in search.seeds]
+    keys = [Key(task, search.base(arm), seed) for task in search.tasks_of(arm) for seed in search.seeds]
     return [Cell(key, search.settings(arm, key.env) | values | {"seed": key.seed}) for key in keys]
 
 

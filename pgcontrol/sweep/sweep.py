@@ -245,7 +245,9 @@ def _search(tree: Any, arms: Mapping[str, Settings], common: Settings, cells: li
         if varied := [name for name in names & cell.settings.keys() if cell.origins[name] == "grid"]:
             raise InputError(f"search: space: {varied[0]}: the grid already sets it")
     places = dict[str, str]()
-    for arm, task in itertools.product(arms, asked.tasks):
+    if asked.per_task and (others := [cell.key.env for cell in cells if cell.key.env not in asked.tasks]):
+        raise InputError(f"search: per_task: tasks: {others[0]} of the grid is missing, so nothing is searched for it")
+    for arm, task in asked.pairs():
         if len((name := Key(task, arm, max(asked.seeds)).name).encode()) > LONGEST:
             raise InputError(f"search: {arm[:40]!r}... on {task} makes a folder name of more than {LONGEST} bytes")
         if (other := places.setdefault(name, arm)) != arm:
@@ -344,7 +346,8 @@ def _expand(
         extra = dict(zip(more, values, strict=True))
         listed = (f"{key.rpartition('.')[2]}={value}" for key, value in extra.items() if isinstance(more[key], list))
         own = pick("arm", arm, arms)
-        layers = {"search": found.get(arm, {}), "settings": common, "arm": own, "grid": flat(extra)}
+        searched = found.get(arm, {}) | found.get(search.on_task(arm, str(env)), {})
+        layers = {"search": searched, "settings": common, "arm": own, "grid": flat(extra)}
         layers["grid"] |= {"env": env, "seed": seed}
         settings = {key: value for layer in layers.values() for key, value in layer.items()}
         origins = {key: name for name, layer in layers.items() for key in layer}

@@ -12,7 +12,7 @@ from pgcontrol.reporting.compare import publish
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import searching, trials
 from pgcontrol.sweep.sweep import Sweep, read_sweep
-from tests.sweep.searches import SEARCH, Scripted, written
+from tests.sweep.searches import RATE, SEARCH, Scripted, written
 from tests.sweep.worlds import row_of
 
 SETTINGS = {"algorithm.learning_rate": 1e-3}
@@ -117,3 +117,18 @@ def test_trials_of_another_search_are_not_shown(sweep):
     sweep.path.write_text(text.replace("budget: 512\n  tasks", "budget: 1024\n  tasks"))
     assert sweep.path.read_text() != text
     assert Queries(read_sweep(sweep.path), {}).trials == []
+
+
+def test_with_settings_for_each_task_every_task_has_its_chart(tmp_path):
+    tree = yaml.safe_load(SEARCH)
+    tree["grid"]["env"] = tasks = ["InvertedPendulum-v5", "InvertedDoublePendulum-v5"]
+    tree["search"] |= {"tasks": tasks, "per_task": True, "reference": dict.fromkeys(tasks, 1000)}
+    tree["baseline"] = "gaussian"
+    sweep = written(tmp_path, yaml.safe_dump(tree, sort_keys=False))
+    assert searching.search(sweep, Scripted(), tmp_path / "search", print)
+    queries = Queries(read_sweep(sweep.path), {})
+    over, best = searched.figures(queries)
+    titles = {f"The search: {setting} on {task}" for setting in (RATE, "head.bins") for task in tasks}
+    assert {figure.drawing.label for figure in over} == titles
+    assert [figure.arm for figure in best] == [f"{arm} on {task}" for arm in ("gaussian", "bins") for task in tasks]
+    assert "4 trials for every arm on each task, each 512 steps on one of" in searched.lead(queries)

@@ -14,7 +14,7 @@ from pgcontrol.sweep import found, journal, searching, trials
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
-from pgcontrol.sweep.sweep import read_sweep
+from pgcontrol.sweep.sweep import Cell, read_sweep
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
 
 GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
@@ -288,3 +288,35 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
         "expected: at most about 4 min for 8 trials of the search",
     ]
     assert [file.name for file in tmp_path.iterdir()] == ["s.yaml"]
+
+
+def test_each_task_may_have_its_own_settings(tmp_path):
+    class TwoTasks(Scripted):
+        """On Reacher a larger step is better."""
+
+        def value(self, cell: Cell) -> float:
+            step = math.log10(cell.config.algorithm.options.learning_rate)
+            return -10.0 + step if cell.config.env == "Reacher-v5" else super().value(cell)
+
+    tree = yaml.safe_load(SEARCH)
+    tree["grid"]["env"] = tasks = ["InvertedPendulum-v5", "Reacher-v5"]
+    tree["search"] |= {"tasks": tasks, "per_task": True, "pruner": "none"}
+    tree["search"]["reference"] = dict(zip(tasks, (1000, -4), strict=True))
+    tree["search"]["space"]["head.bins"] = {"choices": [5, 7], "arms": ["bins"]}
+    sweep = written(tmp_path, yaml.safe_dump(tree, sort_keys=False))
+    engine = TwoTasks()
+    assert searching.search(sweep, engine, tmp_path / "search", print)
+    assert len(engine.made) == 2 * 2 * 4 * 2  # arms, tasks, trials, seeds
+    rows = trials.read(trials.file_of(sweep.path))
+    for cell in read_sweep(sweep.path).cells:
+        mine = [row for row in rows if row.arm == f"{cell.key.arm} on {cell.key.env}"]
+        assert {*mine[0].returns} == {cell.key.env}
+        assert ("head.bins" in mine[0].settings) == (cell.key.arm == "bins")
+        chosen = max(mine, key=lambda row: row.score)
+        assert {name for name, origin in cell.origins.items() if origin == "search"} == {*chosen.settings}
+        assert {name: cell.settings[name] for name in chosen.settings} == chosen.settings
+
+
+def test_each_task_of_the_grid_needs_its_own_trials(tmp_path):
+    with pytest.raises(InputError, match=r"search: per_task: tasks: Reacher-v5 of the grid is missing"):
+        written(tmp_path, SEARCH.replace("  trials: 4", "  per_task: true\n  trials: 4"))
