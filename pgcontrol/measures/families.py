@@ -1,8 +1,9 @@
 """A family of comparisons with a baseline: exact tests that are corrected for their number, and joint intervals.
 
-A comparison asks by which share of the baseline's score an arm scores more. All answers follow from the shares of
-pairs, see `Shares`. Where arm and baseline are independent samples, the test is that of Mann and Whitney (1947). Where
-they are paired by seed, it is Wilcoxon's signed-rank test (1945).
+A comparison asks by which share of the baseline's score an arm scores more, on one task or on several tasks together.
+All answers follow from the shares of pairs, see `Shares`. Where arm and baseline are independent samples, the test is
+that of Mann and Whitney (1947). Where they are paired by seed, it is Wilcoxon's signed-rank test (1945). Over several
+tasks the statistics are summed (van Elteren 1960, with equal weights), and the distribution of the sum is exact.
 """
 
 import functools
@@ -20,9 +21,12 @@ POWER = 0.8  # the probability with which enough seeds tell a difference of the 
 BETTER, WORSE, EQUAL, OPEN = "settled better", "settled worse", "settled equal", "not settled"
 
 
+Tasks = Sequence[Pair]  # the scores of an arm and of the baseline, for each task of a comparison
+
+
 @functools.lru_cache
-def tail(n: int, m: int, paired: bool) -> np.ndarray:
-    """P(at least k pairs are won) for k = 0 ... N, [N + 1], if arm and baseline have the same distribution.
+def chances(n: int, m: int, paired: bool) -> np.ndarray:
+    """P(k pairs are won) for k = 0 ... N, [N + 1], if arm and baseline have the same distribution.
 
     Args:
         n: number of runs of the arm.
@@ -32,35 +36,32 @@ def tail(n: int, m: int, paired: bool) -> np.ndarray:
     every = ways(np.arange(1, n + 1 if paired else n + m + 1))
     least = 0 if paired else n * (n + 1) // 2  # the smallest sum of n ranks
     found = every.sum(0) if paired else every[n, least : least + n * m + 1]
-    return (found / found.sum())[::-1].cumsum()[::-1]
+    return found / found.sum()
 
 
 @dataclass(frozen=True)
 class Shares:
     """The differences between an arm and the baseline for all pairs, as shares of the baseline's score.
 
-    A pair is a run of the arm and a run of the baseline. If runs are paired by seed, it is the means of two seeds
-    (possibly the same one twice) of both: then the number of pairs won is the signed-rank statistic (Tukey 1949).
+    A pair is a run of the arm and a run of the baseline on the same task. If runs are paired by seed, it is the means
+    of two seeds (possibly the same one twice) of both: then the number of pairs won is the signed-rank statistic (Tukey
+    1949).
     That an arm scores a share s more means that its scores are distributed like y + s |y| with the baseline's scores y.
 
     Attributes:
         ordered: [N], increasing.
-        tail: see `tail`.
+        tail: P(at least k pairs are won) for k = 0 ... N, if arm and baseline have the same distribution.
     """
 
     ordered: np.ndarray
     tail: np.ndarray
 
     @classmethod
-    def of(cls, pair: Pair, paired: bool) -> "Shares":
+    def of(cls, tasks: Tasks, paired: bool) -> "Shares":
         """The shares of the scores of an arm and of the baseline, which are in the same order if they are paired."""
-        x, y = (np.asarray(scores, float) for scores in pair)
-        if paired:
-            i, j = np.triu_indices(len(x))
-            ahead, unit = (x[i] + x[j] - y[i] - y[j]) / 2, (y[i] + y[j]) / 2
-        else:
-            ahead, unit = (x[:, None] - y).ravel(), np.tile(y, len(x))
-        return cls(np.sort(_share(ahead, unit)), tail(len(x), len(y), paired))
+        probability = functools.reduce(np.convolve, (chances(len(x), len(y), paired) for x, y in tasks))
+        ordered = np.sort(np.concatenate([_shares(pair, paired) for pair in tasks]))
+        return cls(ordered, probability[::-1].cumsum()[::-1])
 
     def more(self, than: float) -> float:
         """The exact one-sided p-value for an arm that scores more than a share more. Ties count against the claim."""
@@ -86,6 +87,14 @@ class Shares:
         return float(self.ordered[-beyond[0]]), float(self.ordered[beyond[0] - 1])
 
 
+def _shares(pair: Pair, paired: bool) -> np.ndarray:
+    x, y = (np.asarray(scores, float) for scores in pair)
+    if not paired:
+        return _share((x[:, None] - y).ravel(), np.tile(y, len(x)))
+    i, j = np.triu_indices(len(x))
+    return _share((x[i] + x[j] - y[i] - y[j]) / 2, (y[i] + y[j]) / 2)
+
+
 def _share(ahead: np.ndarray, unit: np.ndarray) -> np.ndarray:
     """`ahead` as a share of |unit|; infinite if that is 0, unless `ahead` is 0, too."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -101,26 +110,28 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def least_seeds(of: int, paired: bool) -> int:
+def least_seeds(of: int, paired: bool, tasks: int = 1) -> int:
     """The number of seeds per arm with which one of `of` comparisons can be significant at all: if each pair is won."""
     most = (1 - LEVEL) / of
     n = 1
-    while 2 * (0.5**n if paired else 1 / math.comb(2 * n, n)) > most:
+    while 2 * (0.5**n if paired else 1 / math.comb(2 * n, n)) ** tasks > most:
         n += 1
     return n
 
 
-def seeds_needed(pair: Pair, margin: float, of: int, paired: bool) -> float:
+def seeds_needed(tasks: Tasks, margin: float, of: int, paired: bool) -> float:
     """The number of seeds per arm that tells a difference of the margin apart with probability `POWER`.
 
     For normal scores, a t-test needs d (z₁₋α⁄₂ + z₁₋β)² + z₁₋α⁄₂² / 4 seeds per arm, or with paired seeds as many plus
     z₁₋α⁄₂² / 4 (Guenther 1981, The American Statistician 35, p. 243), with z the quantiles of the normal distribution,
     α = 5 % / `of`, β = 1 − `POWER`, and d the variance of a difference between a run of the arm and one of the baseline
-    in squared margins. Tests of ranks need π / 3 times as many (Lehmann 1975, Nonparametrics, section 2.4).
+    in squared margins. Tests of ranks need π / 3 times as many (Lehmann 1975, Nonparametrics, section 2.4). Over T
+    tasks, z₁₋α⁄₂² is divided by T, and d is 1 / (T r²), where r is the mean of 1 / √d over the tasks: the expectation
+    of a sum of ranks grows with each task's margin in standard deviations.
 
     Args:
-        pair: the scores of an arm and of the baseline.
-        margin: share of the baseline's IQM.
+        tasks: the scores of an arm and of the baseline, for each task.
+        margin: share of the baseline's IQM on each task.
         of: number of comparisons of the family.
         paired: whether runs are paired by seed.
 
@@ -128,31 +139,36 @@ def seeds_needed(pair: Pair, margin: float, of: int, paired: bool) -> float:
         At least `least_seeds`; infinite if the margin is 0 because the baseline's IQM is; NaN if one side has fewer
         than two runs.
     """
-    x, y = (np.asarray(scores, float) for scores in pair)
-    if min(len(x), len(y)) < 2:
+    if min(len(scores) for pair in tasks for scores in pair) < 2:
         return math.nan
-    shift, least = margin * abs(float(iqm(y))), least_seeds(of, paired)
-    if shift == 0:
+    deviations = [_margin_in_deviations(pair, margin, paired) for pair in tasks]
+    if not any(deviations):
         return math.inf
-    variance = (x - y).var(ddof=1) if paired else x.var(ddof=1) + y.var(ddof=1)
-    normal = NormalDist()
+    normal, count = NormalDist(), len(tasks)
     sure, often = normal.inv_cdf(1 - (1 - LEVEL) / of / 2), normal.inv_cdf(POWER)
-    needed = float(variance) / shift**2 * (sure + often) ** 2 + sure**2 / (2 if paired else 4)
-    return max(least, math.ceil(needed * math.pi / 3))
+    needed = ((sure + often) / np.mean(deviations)) ** 2 / count + sure**2 / (2 if paired else 4) / count
+    return max(least_seeds(of, paired, count), math.ceil(needed * math.pi / 3))
+
+
+def _margin_in_deviations(pair: Pair, margin: float, paired: bool) -> float:
+    """The margin on a task, in standard deviations of the difference between a run of the arm and of the baseline."""
+    x, y = (np.asarray(scores, float) for scores in pair)
+    variance = (x - y).var(ddof=1) if paired else x.var(ddof=1) + y.var(ddof=1)
+    return float(_share(np.array(margin * abs(float(iqm(y)))), np.sqrt(variance)))
 
 
 class Compared(NamedTuple):
     """A comparison of an arm with the baseline.
 
     Attributes:
-        pair: the scores of the arm and of the baseline.
+        tasks: the scores of the arm and of the baseline, for each task.
         shares: the differences of their pairs.
         different: corrected p-value for a difference.
         equal: corrected p-value for a difference smaller than the margin.
         of: number of comparisons of the family.
     """
 
-    pair: Pair
+    tasks: Tasks
     shares: Shares
     different: float
     equal: float
@@ -177,24 +193,25 @@ class Compared(NamedTuple):
 
     @property
     def effect(self) -> Interval:
-        """IQM of the arm minus IQM of the baseline, as a share of the latter, with `bounds`."""
-        x, y = (iqm(np.asarray(scores, float)) for scores in self.pair)
-        return Interval(float(_share(x - y, y)), *self.bounds)
+        """IQM of the arm minus IQM of the baseline, as a share of the latter, mean over tasks, with `bounds`."""
+        middles = [[float(iqm(np.asarray(scores, float))) for scores in pair] for pair in self.tasks]
+        x, y = np.array(middles).T
+        return Interval(float(_share(x - y, y).mean()), *self.bounds)
 
 
-def compare(pairs: Sequence[Pair | None], margin: float, paired: bool) -> list[Compared | None]:
+def compare(asked: Sequence[Tasks | None], margin: float, paired: bool) -> list[Compared | None]:
     """The comparisons of a family. Differences and equalities are corrected by Holm's method, each for their number.
 
     Args:
-        pairs: the scores of an arm and of the baseline, for each comparison; None: one of them has no run yet. It
-            counts all the same, so that what is settled stays settled when its runs are there.
+        asked: the scores of each comparison, for each of its tasks; None: some have no run yet. It counts all the
+            same, so that what is settled stays settled when its runs are there.
         margin: a difference that is smaller does not matter, as a share of the baseline's score.
         paired: whether the scores of arm and baseline are paired by seed, in the same order.
     """
-    found = [Shares.of(pair, paired) if pair else None for pair in pairs]
+    found = [Shares.of(tasks, paired) if tasks else None for tasks in asked]
     different = holm([shares.different() if shares else 1.0 for shares in found])
     equal = holm([shares.equal(margin) if shares else 1.0 for shares in found])
     return [
-        Compared(pair, shares, p, q, len(pairs)) if pair and shares else None
-        for pair, shares, p, q in zip(pairs, found, different, equal, strict=True)
+        Compared(tasks, shares, p, q, len(asked)) if tasks and shares else None
+        for tasks, shares, p, q in zip(asked, found, different, equal, strict=True)
     ]

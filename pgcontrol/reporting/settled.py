@@ -13,6 +13,7 @@ from pgcontrol.measures.statistics import LEVEL, Pair
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import Paragraph, listed
 from pgcontrol.reporting.queries import Queries, percent
+from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.text import count, short
 
 LOOKS = {BETTER: Look("c2", "up"), WORSE: Look("c1", "down"), EQUAL: Look("c0", "square"), OPEN: Look("failed", "ring")}
@@ -20,6 +21,10 @@ SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same sha
 # columns of the table: the difference with its joint interval, corrected p-values for a difference and for one that is
 # smaller than the margin, seeds of the arm and of the baseline, and how many seeds would tell the margin apart
 COLUMNS = ("task", "arm", "difference", "p (different)", "p (equal)", "seeds", "seeds needed", "result")
+
+TOGETHER_MEANS = (
+    "the same test, over the sum of the pairs that an arm wins on each task; the difference is the mean over tasks"
+)
 
 
 class Contrast(NamedTuple):
@@ -35,8 +40,8 @@ class Contrast(NamedTuple):
 
     @property
     def seeds(self) -> tuple[int, int]:
-        """The number of runs of the arm and of the baseline."""
-        ours, theirs = map(len, self.compared.pair)
+        """The number of runs of the arm and of the baseline, on the task with the fewest."""
+        ours, theirs = (min(map(len, scores)) for scores in zip(*self.compared.tasks, strict=True))
         return ours, theirs
 
     @property
@@ -51,9 +56,17 @@ class Contrast(NamedTuple):
 def contrasts(queries: Queries) -> list[Contrast]:
     """The comparisons of the family that have runs, in the order of the YAML."""
     asked = queries.sweep.comparisons()
-    pairs = [_pair(queries, env, arm) for env, arm in asked]
-    found = families.compare(pairs, queries.sweep.family.margin, queries.sweep.family.paired)
+    pairs = {where: _pair(queries, *where) for where in asked if where[0] != TOGETHER}
+    scores = [_scores(pairs, env, arm) for env, arm in asked]
+    found = families.compare(scores, queries.sweep.family.margin, queries.sweep.family.paired)
     return [Contrast(*where, compared) for where, compared in zip(asked, found, strict=True) if compared]
+
+
+def _scores(pairs: dict[tuple[str, str], Pair | None], env: str, arm: str) -> list[Pair] | None:
+    """The scores of a comparison, for each of its tasks; None if some have no runs yet."""
+    found = [pair for (task, name), pair in pairs.items() if name == arm and env in (task, TOGETHER)]
+    known = [pair for pair in found if pair]
+    return known if len(known) == len(found) else None
 
 
 def _pair(queries: Queries, env: str, arm: str) -> Pair | None:
@@ -94,8 +107,8 @@ def answer(queries: Queries) -> Paragraph:
 def _needs(queries: Queries) -> Iterator[str]:
     """How many seeds it would take to settle more."""
     found, of, paired = contrasts(queries), len(queries.sweep.comparisons()), queries.sweep.family.paired
-    least = families.least_seeds(of, paired)
-    lowest = min(2 * families.tail(*f.seeds, paired)[-1] * of for f in found)
+    least = families.least_seeds(of, paired, max(len(f.compared.tasks) for f in found))
+    lowest = min(2 * float(f.compared.shares.tail[-1]) * of for f in found)
     if lowest > 1 - LEVEL:
         seeds = max(min(f.seeds) for f in found)
         yield (
@@ -117,7 +130,9 @@ def _needs(queries: Queries) -> Iterator[str]:
 def needs(queries: Queries, contrast: Contrast) -> float:
     """How many seeds per arm would tell a difference of the margin apart; see `families.seeds_needed`."""
     family = queries.sweep.family
-    return families.seeds_needed(contrast.compared.pair, family.margin, len(queries.sweep.comparisons()), family.paired)
+    return families.seeds_needed(
+        contrast.compared.tasks, family.margin, len(queries.sweep.comparisons()), family.paired
+    )
 
 
 def _margin(queries: Queries) -> str:
@@ -131,13 +146,14 @@ def definitions(queries: Queries) -> dict[str, str]:
         "Wilcoxon's signed-rank test, with runs paired by seed" if queries.sweep.family.paired else "Mann and Whitney's"
     )
     level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {of}"
+    together = any(env == TOGETHER for env, _ in queries.sweep.comparisons())
     return {
         f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}",
         EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the baseline's score, "
         f"{level}; there may be a smaller difference",
         OPEN: "neither; this is no sign that the arms are equal",
         "significant, in what follows": "said of each comparison by itself, without a correction",
-    }
+    } | ({TOGETHER: TOGETHER_MEANS} if together else {})
 
 
 def figure(queries: Queries) -> Figure | None:

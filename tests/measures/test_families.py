@@ -45,8 +45,8 @@ SHAPES = pytest.mark.parametrize("shape", [normal, two_modes, rounded])
 
 
 def against_one(base, arms):
-    """Arms [k, n] against the same baseline [m]."""
-    return [(arm, base) for arm in arms]
+    """Arms [k, n] against the same baseline [m], on one task."""
+    return [[(arm, base)] for arm in arms]
 
 
 def scipys(x, y, paired, side):
@@ -62,7 +62,7 @@ def test_p_values_are_scipys_at_every_share(paired, sign, n):
     """A share s more than scores y is y + s |y|."""
     rng = np.random.default_rng(n)
     x, y = sign * normal(rng, n), sign * normal(rng, n if paired else n + 2)
-    shares = Shares.of((x, y), paired)
+    shares = Shares.of([(x, y)], paired)
     for at in (-0.1, 0.0, 0.05):
         moved = y + at * np.abs(y)
         assert shares.more(at) == pytest.approx(scipys(x, moved, paired, "greater"))
@@ -73,21 +73,21 @@ def test_p_values_are_scipys_at_every_share(paired, sign, n):
 @DESIGNS
 def test_bounds_are_where_the_tests_begin_to_reject(paired):
     rng = np.random.default_rng(1)
-    shares = Shares.of((normal(rng, 10), normal(rng, 10)), paired)
+    shares = Shares.of([(normal(rng, 10), normal(rng, 10))], paired)
     low, high = shares.bounds(0.01)
     assert shares.more(low) > 0.01 >= shares.more(np.nextafter(low, -1))
     assert shares.less(high) > 0.01 >= shares.less(np.nextafter(high, 1))
-    assert Shares.of(([1.0, 2], [3.0, 4]), paired).bounds(0.01) == (-np.inf, np.inf)
+    assert Shares.of([([1.0, 2], [3.0, 4])], paired).bounds(0.01) == (-np.inf, np.inf)
 
 
 @DESIGNS
 def test_ties_count_against_a_claim(paired):
     """Whichever way they were broken, the p-value would be at most as large."""
     x, y = np.array([3.0, 3, 4, 5]), np.array([3.0, 2, 3, 4])
-    tied = Shares.of((x, y), paired).more(0)
+    tied = Shares.of([(x, y)], paired).more(0)
     for broken in itertools.product((-1e-3, 1e-3), repeat=4):
-        assert Shares.of((x + np.array(broken), y), paired).more(0) <= tied + 1e-12
-    alike = Shares.of((np.ones(10), np.ones(10)), paired)
+        assert Shares.of([(x + np.array(broken), y)], paired).more(0) <= tied + 1e-12
+    alike = Shares.of([(np.ones(10), np.ones(10))], paired)
     assert (alike.different(), alike.bounds(0.025)) == (1, (0, 0))
     assert alike.equal(0.1) < 0.01
 
@@ -146,8 +146,8 @@ def test_enough_seeds_tell_the_margin_apart_as_often_as_they_should(paired, devi
     """In 500 trials a power of 0.8 has a standard error of 0.018; three of them are 0.06. With very few seeds p-values
     are so far apart that the power may be anything above that."""
     rng = np.random.default_rng(5)
-    n = int(seeds_needed(scores_of(rng, 20_000, paired, deviation), 0.1, of, paired=paired))
-    trials = [Shares.of(scores_of(rng, n, paired, deviation), paired).different() for _ in range(FAMILIES)]
+    n = int(seeds_needed([scores_of(rng, 20_000, paired, deviation)], 0.1, of, paired=paired))
+    trials = [Shares.of([scores_of(rng, n, paired, deviation)], paired).different() for _ in range(FAMILIES)]
     detected = np.mean(np.array(trials) <= 0.05 / of)
     assert detected > POWER - 0.06
     assert n < 15 or detected < POWER + 0.06
@@ -160,7 +160,7 @@ def test_with_fewer_than_the_least_seeds_nothing_is_settled(paired, of):
     least = least_seeds(of, paired)
     for n, word in ((least, BETTER), (least - 1, OPEN)):
         pair = (200 + np.arange(n), 100 + np.arange(n) / 10)
-        first, *others = compare([pair, *[None] * (of - 1)], 0.1, paired)
+        first, *others = compare([[pair], *[None] * (of - 1)], 0.1, paired)
         assert first is not None
         assert (first.word, others) == (word, [None] * (of - 1))
         assert (first.bounds[0] > 0) == (word == BETTER)
@@ -184,12 +184,89 @@ def test_words_worked_by_hand():
 def test_scores_of_nought_are_no_error():
     """A share of nothing is infinite, but a difference is one all the same."""
     some = (np.ones(8), np.zeros(8))
-    found, same, single = compare([some, (np.zeros(8), np.zeros(8)), ([1.0], [2.0])], 0.1, False)
-    assert seeds_needed(some, 0.1, 1, paired=False) == math.inf
-    assert math.isnan(seeds_needed(([1.0], [2.0]), 0.1, 1, paired=False))
+    found, same, single = compare([[some], [(np.zeros(8), np.zeros(8))], [([1.0], [2.0])]], 0.1, False)
+    assert seeds_needed([some], 0.1, 1, paired=False) == math.inf
+    assert math.isnan(seeds_needed([([1.0], [2.0])], 0.1, 1, paired=False))
     assert found is not None
     assert (found.word, found.effect.estimate) == (BETTER, math.inf)
     assert same is not None
     assert (same.word, same.effect.estimate) == (EQUAL, 0)
     assert single is not None
     assert single.word == OPEN
+
+
+# standard deviations on three tasks, whose scores differ by factors of a hundred
+TASKS = {"easy": (100.0, 12.0), "hard": (-4.0, 0.8), "wild": (5000.0, 1500.0)}
+
+
+def on_tasks(rng, n, m, paired, more=0.0):
+    """Scores of an arm that scores a share more than the baseline on each of the tasks."""
+    found = []
+    for mean, deviation in TASKS.values():
+        common = 3 * deviation * rng.normal(size=n) if paired else 0.0  # what a seed does to both
+        base = mean + deviation * rng.normal(size=m)
+        arm = mean + more * abs(mean) + deviation * rng.normal(size=n)
+        found.append((arm + common, base + common))
+    return found
+
+
+@DESIGNS
+def test_together_p_values_are_the_shares_of_all_ways_to_shuffle_each_task(paired):
+    """Every assignment of scores to arm and baseline (or of signs to differences) on each of two tasks."""
+    rng = np.random.default_rng(6)
+    tasks = [(rng.normal(1, size=4), rng.normal(size=4)) for _ in range(2)]
+
+    def shuffled(pair):
+        x, y = pair
+        if paired:
+            for sign in itertools.product((0, 1), repeat=len(x)):
+                yield np.where(sign, x, y), np.where(sign, y, x)
+        else:
+            every = np.concatenate([x, y])
+            for ours in itertools.combinations(range(len(every)), len(x)):
+                yield every[list(ours)], np.delete(every, ours)
+
+    def won(pair):
+        x, y = pair
+        if paired:
+            return (np.add.outer(x - y, x - y)[np.triu_indices(len(x))] > 0).sum()
+        return np.greater.outer(x, y).sum()
+
+    seen = sum(map(won, tasks))
+    every = [sum(map(won, both)) for both in itertools.product(*map(list, map(shuffled, tasks)))]
+    assert Shares.of(tasks, paired).more(0) == pytest.approx(np.mean(np.array(every) >= seen))
+
+
+@DESIGNS
+def test_together_no_difference_is_claimed_rarely_and_the_interval_holds(paired):
+    """Two-sided at 5 % each; see `RATE`."""
+    rng, wrong, missed = np.random.default_rng(7), 0, 0
+    for _ in range(FAMILIES):
+        wrong += Shares.of(on_tasks(rng, 8, 8 if paired else 6, paired), paired).different() <= 0.05
+        base = on_tasks(rng, 8, 8 if paired else 6, paired)
+        low, high = Shares.of([(x + 0.2 * np.abs(x), y) for x, y in base], paired).bounds(0.025)
+        missed += not paired and not low <= 0.2 <= high
+    assert wrong / FAMILIES <= RATE
+    assert missed / FAMILIES <= RATE
+
+
+@DESIGNS
+@pytest.mark.parametrize("of", [1, 5])
+def test_together_enough_seeds_tell_the_margin_apart_as_often_as_they_should(paired, of):
+    """See the same test of one task."""
+    rng = np.random.default_rng(8)
+    n = int(seeds_needed(on_tasks(rng, 20_000, 20_000, paired, 0.1), 0.1, of, paired))
+    one = [seeds_needed([pair], 0.1, of, paired) for pair in on_tasks(rng, 20_000, 20_000, paired, 0.1)]
+    trials = [Shares.of(on_tasks(rng, n, n, paired, 0.1), paired).different() for _ in range(FAMILIES)]
+    assert abs(np.mean(np.array(trials) <= 0.05 / of) - POWER) < 0.06
+    assert n < min(one)
+
+
+def test_together_worked_by_hand():
+    """Three runs against three on two tasks, all pairs won: 2 / 20². The difference is the mean of 100 % and 50 %."""
+    tasks = [([20.0, 21, 22], [10.0, 10.5, 11]), ([-2.0, -2, -2], [-4.0, -4, -4])]
+    (found,) = compare([tasks], 0.1, paired=False)
+    assert found is not None
+    assert found.different == pytest.approx(2 / 20**2)
+    assert found.effect.estimate == pytest.approx(0.75)
+    assert found.word == BETTER

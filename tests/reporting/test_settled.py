@@ -11,6 +11,7 @@ from pgcontrol.measures.families import BETTER, EQUAL, OPEN, WORSE
 from pgcontrol.reporting import settled, tables
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import row_of
 
@@ -26,13 +27,13 @@ grid:
 SCORES = {"gaussian": (0, 0, 1), "bins": (50, -50, 1), "beta": (0.3, 2, 1), "mixture": (20, 0, 60)}
 
 
-def study(path, seeds=10, more="", absent=()) -> Queries:
+def study(path, seeds=10, more="", absent=(), **scores) -> Queries:
     """A study whose answer is known."""
     (path / "heads.yaml").write_text(YAML.format(seeds=seeds, more=more))
     sweep, rows = read_sweep(path / "heads.yaml"), {}
     for cell in sweep.cells:
         env, arm, seed = cell.key
-        *ahead, spread = SCORES[arm]
+        *ahead, spread = (SCORES | scores)[arm]
         score = 1000 + 10 * (ahead[env == "Ant-v5"] + spread * np.linspace(-1, 1, seeds)[seed])
         if (env, arm) not in absent:
             rows[cell.key] = row_of(cell, **{"return": float(score)})
@@ -112,10 +113,24 @@ def test_pairs_are_of_the_same_seed(tmp_path):
     missing = {key: row for key, row in queries.rows.items() if key != ("Hopper-v5", "gaussian", 3)}
     (found,) = settled.contrasts(Queries(queries.sweep, missing, tmp_path))
     assert (*found.seeds, found.word) == (11, 11, BETTER)
-    assert np.subtract(*found.compared.pair) == pytest.approx(np.full(11, 3))
+    assert np.subtract(*found.compared.tasks[0]) == pytest.approx(np.full(11, 3))
     assert words(study(tmp_path, 12, "family: {arms: [beta], tasks: [Hopper-v5], margin: 0.001}")) == {
         ("Hopper-v5", "beta"): OPEN
     }
+
+
+def test_all_tasks_together_settle_more_than_each(tmp_path):
+    """Three seeds are too few for any task: of C(6, 3) = 20 orders two are extreme. On two tasks it is 2 of 400."""
+    queries = study(tmp_path, 3, "family: {arms: [beta], together: true}", beta=(53, 70, 1))
+    assert words(queries) == {(TOGETHER, "beta"): BETTER, ("Hopper-v5", "beta"): OPEN, ("Ant-v5", "beta"): OPEN}
+    first = settled.contrasts(queries)[0]
+    assert first.compared.different == pytest.approx(2 / 20**2 * 3)
+    assert first.compared.effect.estimate == pytest.approx((0.53 + 0.7) / 2)
+    assert settled.answer(queries).lead.startswith("Settled better than gaussian: beta on all tasks together.")
+    assert TOGETHER in settled.definitions(queries)
+    assert settled.matrix(queries)[1][0] == TOGETHER
+    missing = {key: row for key, row in queries.rows.items() if key[:2] != ("Ant-v5", "beta")}
+    assert words(Queries(queries.sweep, missing)) == {("Hopper-v5", "beta"): OPEN}
 
 
 def test_without_a_baseline_nothing_is_said(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from pgcontrol.cli import main
-from pgcontrol.sweep.family import Family
+from pgcontrol.sweep.family import TOGETHER, Family
 from pgcontrol.sweep.sweep import read_sweep
 
 YAML = """
@@ -24,6 +24,7 @@ EVERY = [("Hopper-v5", "bins"), ("Ant-v5", "bins"), ("Hopper-v5", "beta")]
         ("family: {margin: 0.2, paired: true}", Family(margin=0.2, paired=True), EVERY),
         ("family: {arms: [gaussian, bins]}", Family(arms=("gaussian", "bins")), EVERY[:2]),
         ("family: {tasks: Ant-v5}", Family(tasks=("Ant-v5",)), EVERY[1:2]),
+        ("family: {together: true}", Family(together=True), [(TOGETHER, "bins"), *EVERY]),  # beta has only one task
     ],
 )
 def test_the_comparisons_of_a_family(tmp_path, said, family, comparisons):
@@ -40,7 +41,7 @@ def test_without_a_baseline_nothing_is_compared(tmp_path):
 @pytest.mark.parametrize(
     ("said", "line"),
     [
-        ("family: [bins]", "family = ['bins']: must map arms, tasks, margin and paired to values"),
+        ("family: [bins]", "family = ['bins']: must map arms, tasks, margin, together and paired to values"),
         ("family: {arm: [bins]}", "unknown setting 'family.arm'; did you mean 'family.arms'?"),
         ("family: {arms: [bin]}", "unknown arm 'bin'; did you mean 'bins'? (family.arms)"),
         ("family: {tasks: [Hoper-v5]}", "unknown task 'Hoper-v5'; did you mean 'Hopper-v5'? (family.tasks)"),
