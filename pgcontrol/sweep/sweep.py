@@ -24,7 +24,7 @@ from pgcontrol.text import typed
 from pgcontrol.training import peer
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
-KEYS += ("search", "episodes", "on", "family")
+KEYS += ("search", "episodes", "on", "family", "design")
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # largest number of seeds per arm and task
 DIFFERENCES = 3  # largest number of settings that are named if two runs differ
@@ -149,7 +149,8 @@ class Sweep:
     episodes that score each final policy, from start states common to all runs. Any other key of a grid is a setting to
     vary: `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are
     made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`. `family: {margin: 0.1}` chooses the
-    comparisons that are settled together; see `Family`.
+    comparisons that are settled together; see `Family`. `design: {Seeds: 0 to 9, chosen before the runs}` is shown in
+    the report.
 
     Attributes:
         plots: metrics to plot over training, in addition to the return.
@@ -159,6 +160,7 @@ class Sweep:
         search: how settings are searched; None: no search.
         on: engine and resources of the runs.
         family: the comparisons that are settled together.
+        design: how the experiment was planned, heading -> text.
     """
 
     path: Path
@@ -172,6 +174,7 @@ class Sweep:
     search: Search | None = None
     on: On = field(default_factory=On)
     family: Family = field(default_factory=Family)
+    design: dict[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -235,6 +238,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         search=_search(tree["search"], own, common, cells) if "search" in tree else None,
         on=on.parse(tree.get("on")),
         family=family.parse(tree.get("family"), (cell.key[:2] for cell in cells), tree.get("baseline")),
+        design=_design(tree.get("design")),
     )
 
 
@@ -253,6 +257,13 @@ def _search(tree: Any, arms: Mapping[str, Settings], common: Settings, cells: li
         if (other := places.setdefault(name, arm)) != arm:
             raise InputError(f"search: arms {other!r} and {arm!r} would share run folders; rename one")
     return asked
+
+
+def _design(given: Any) -> dict[str, str]:
+    known = {} if given is None else given
+    if not isinstance(known, dict) or not all(isinstance(word, str) for both in known.items() for word in both):
+        raise InputError(f"design = {given!r}: must map headings to text, such as {{Seeds: chosen before the runs}}")
+    return {heading: " ".join(text.split()) for heading, text in known.items()}
 
 
 def _common(tree: Mapping[str, Any]) -> dict[str, Any]:

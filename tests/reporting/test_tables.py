@@ -171,3 +171,11 @@ def test_a_table_takes_no_name_for_a_formula(start, sweep, tmp_path):
             lines = [*csv.DictReader(sheet)]
         assert {line["arm"] for line in lines} == {f"'{name}"}
         assert {line.get("return") or line["iqm"] for line in lines} == {"-1.5"}
+
+
+def test_the_design_is_shown_everywhere_and_is_no_markup(sweep, tmp_path):
+    shown = dataclasses.replace(moved(sweep, tmp_path), design={"Seeds": "0 to 9 <b>each</b>", "Changes": "none"})
+    queries = Queries(shown, results.read(sweep), tmp_path / "runs")
+    tables.write(queries)
+    assert "- **Seeds.** 0 to 9 \\<b>each\\</b>\n- **Changes.** none\n" in (tmp_path / "study.md").read_text()
+    assert "<p><strong>Seeds.</strong> 0 to 9 &lt;b&gt;each&lt;/b&gt;</p>" in write(queries).read_text()

@@ -131,6 +131,12 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         ("plots: [train/std]", "borrow: haeds.yaml", "borrow: 'haeds.yaml' is no other sweep in this folder"),
         ("plots: [train/std]", f"borrow: {'x' * 300}", "is no other sweep in this folder"),
         ("plots: [train/std]", "borrow: heads.yaml", "borrow: 'heads.yaml' is no other sweep in this folder"),
+        (
+            "plots: [train/std]",
+            "design: ten seeds",
+            "design = 'ten seeds': must map headings to text, such as {Seeds: ",
+        ),
+        ("plots: [train/std]", "design: {Seeds: 10}", "design = {'Seeds': 10}: must map headings to text"),
         ("head.bins: [2, 3]", "run_dir: x", "grid: run_dir = 'x': every run has its own folder"),
     ],
 )
@@ -147,10 +153,10 @@ def test_refused_before_anything_runs(tmp_path, old, new, says):
 def test_a_key_without_a_value_is_as_good_as_absent(tmp_path):
     file = tmp_path / "heads.yaml"
     empty = "question:\nbudget: 512\nsettings:\narms: {a:, b: {}}\ngrid: {env: Reacher-v5}\n"
-    file.write_text(empty + "baseline:\nplots:\nthresholds:\nreferences:\nborrow:\n")
+    file.write_text(empty + "baseline:\nplots:\nthresholds:\nreferences:\nborrow:\ndesign:\n")
     found = read_sweep(file)
     assert (found.question, found.baseline, found.plots, found.thresholds) == ("", None, [], {})
-    assert (found.references, found.borrow, len(found.cells)) == ({}, [], 2)
+    assert (found.references, found.borrow, found.design, len(found.cells)) == ({}, [], {}, 2)
 
 
 def test_a_part_may_be_given_whole_in_a_grid(tmp_path):
