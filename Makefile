@@ -1,9 +1,9 @@
 # make demo: install, train three heads on two tasks, write their report with videos.
 # make test: lint, types and tests (5 minutes).
-# make test-all: the same with the slow tests, as in the CI.
+# make test-all: the same with the slow tests, as in the CI. With -j 2, types are checked while the tests run.
 # make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
-#   slurm-wlm is installed).
+#   slurm-wlm is installed), and runs in up to four processes. The tests of Ray and Slurm are in test-all, too.
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
 # make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
 # make docs: the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: clusters demo pages docs test test-all suite faults fuzz lint types tests clean
+.PHONY: clusters demo pages docs test test-all all-tests suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -43,14 +43,16 @@ docs: .venv/installed-docs
 
 test: lint types tests
 
-test-all: lint types .venv/installed-dev
+test-all: lint types all-tests
+
+all-tests: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m 'not suite and not cluster'
 
 suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
 
 clusters: .venv/installed-dev
-	$(BIN)/python -m pytest -m cluster tests/sweep tests/training tests/bench
+	$(BIN)/python -m pytest -m 'cluster or slow' tests/sweep/test_ray.py tests/sweep/test_slurm.py tests/training/test_ranks.py tests/bench/test_ranks.py
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults

@@ -15,13 +15,14 @@ from pgcontrol.sweep.on import On
 from pgcontrol.sweep.ray_cluster import Ray
 from tests.sweep.nodes import identical, pair, typed
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head node that runs nothing."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    """A head node that runs nothing. It notices after seconds, not after half a minute, that another node is dead."""
+    health = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_timeout_ms": 2000}
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": health})
     yield made
     ray.shutdown()
     made.shutdown()
@@ -60,7 +61,7 @@ def test_a_sweep_is_left_and_taken_up_again_and_ends_as_on_one_machine(on, tmp_p
 
 
 def test_runs_survive_the_node_they_were_on(on, nodes, tmp_path):
-    cells, where, errors, killed = pair(tmp_path, budget="20_000").cells, tmp_path / "runs", [], False
+    cells, where, errors, killed = pair(tmp_path, budget="5_000").cells, tmp_path / "runs", [], False
     for outcome in Ray(on).run(cells, where):
         if isinstance(outcome, Ended):
             errors.append(outcome.error)

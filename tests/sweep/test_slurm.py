@@ -21,7 +21,7 @@ from pgcontrol.sweep.slurm import Slurm
 from pgcontrol.sweep.sweep import Cell
 from tests.sweep.nodes import identical, outcomes, pair, typed
 
-pytestmark = pytest.mark.cluster
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 ClusterName=test
