@@ -249,3 +249,10 @@ def test_what_is_no_plug_in(text, says, tmp_path):
     _, error = pgcontrol(tmp_path, "check", "mine.py", code=2)
     assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_heads_of_the_ablations_keep_every_law(tmp_path):
+    out, _ = pgcontrol(tmp_path, "check", str(ROOT / "experiments" / "ablation_heads.py"))
+    assert out.splitlines()[-1].endswith(" 0 broken")
+    assert "head gaussian-bins" in out
