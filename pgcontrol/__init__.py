@@ -11,6 +11,8 @@ The functions have the names and settings of the commands, print nothing, and ra
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pgcontrol.machine import instructions
+
 if TYPE_CHECKING:
     from pgcontrol_envs.task import Task
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from pgcontrol.training.session import Run
     from pgcontrol.training.train import Trainer, train
     from pgcontrol.trunks.base import Trunk
+
+instructions.limit()
 
 __version__ = "0.1.0"
 __all__ = [

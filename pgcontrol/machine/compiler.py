@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pgcontrol.machine import trees
+from pgcontrol.machine import instructions, trees
+from pgcontrol.machine.files import checksum
 from pgcontrol.text import one_line
 
 SECONDS_TO_COMPILE = 20.0  # for a run's graphs (the gradient step and acting), without a cache
@@ -44,9 +45,14 @@ def compiler() -> str | None:
 
 
 def cache() -> Path:
-    """The user's cache folder for compiled code; if there is none, a temporary folder for this process."""
+    """The user's cache folder for compiled code; if there is none, a temporary folder for this process.
+
+    Each kind of processor has its own. torch finds its code by the graph alone: code for vectors of another width would
+    be used, and give NaN, if machines share the user's home.
+    """
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    folder = home / "pgcontrol" / "inductor"
+    kind = checksum(f"{instructions.used()} {instructions.features()}")[:12]
+    folder = home / "pgcontrol" / "inductor" / kind
     try:
         if not home.is_absolute():  # the home folder is unknown
             raise OSError

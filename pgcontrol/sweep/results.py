@@ -25,7 +25,7 @@ from pgcontrol.text import count
 from pgcontrol.training import outcome
 
 # the fields of the manifest that a row keeps; the others identify a machine
-PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "reproducible", "machine", "load")
+PROVENANCE = ("versions", "plugins", "seeds", "threads", "compiled", "instructions", "reproducible", "machine", "load")
 
 
 class Unscored(InputError):

@@ -1,9 +1,11 @@
 """Resume a stopped run or clone from a checkpoint; the result is the same bit for bit as without the stop."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pgcontrol.machine import instructions
 from pgcontrol.machine.ranks import meet
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog, checkpoint
@@ -79,7 +81,9 @@ def resume(
                 f"{run_dir} has finished: {done:,} steps of {config.total_steps:,}; to train longer: {more}"
             )
         catalog.require_loggers(config.logger)
-        compiled = folder.manifest().get("compiled")  # as before, for the same results bit for bit
+        manifest = folder.manifest()
+        compiled = manifest.get("compiled")  # as before, for the same results bit for bit
+        _warn_of_other_instructions(manifest.get("instructions"))
         ranks.first((nested(config), compiled, latest))
         learner = Learner(config, compiled, fresh=False, ranks=ranks)
         learner.load(latest)
@@ -100,3 +104,10 @@ def _changed(config: Config, settings: dict[str, Any]) -> Config:
         if kept and key in old and typed(value) != typed(old[key]):
             raise InputError(f"{key} = {value!r}: a resumed run keeps its {key}, {old[key]!r}")
     return configure(old | settings)
+
+
+def _warn_of_other_instructions(before: str | None) -> None:
+    now = instructions.used()
+    if before not in (None, now):
+        advice = "the result is not bit for bit that of an uninterrupted run"
+        warnings.warn(f"the run began with the instructions {before}, and continues with {now}: {advice}", stacklevel=3)

@@ -10,7 +10,7 @@ from pgcontrol_envs import BrokenEnv, VecEnv
 
 from pgcontrol.learning.rollout import Rollout
 from pgcontrol.learning.rule import Diverged
-from pgcontrol.machine import devices
+from pgcontrol.machine import devices, instructions
 from pgcontrol.machine.ranks import RankLost, meet
 from pgcontrol.options import InputError
 from pgcontrol.play import evaluate
@@ -68,7 +68,8 @@ def begin(learner: Learner) -> Generator[RunFolder]:
     if learner.asynchronous:
         require_processes(learner.config.algorithm.name)
     with RunFolder.create(learner.config).alone() as folder:
-        computed = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
+        computed: dict[str, Any] = {"threads": learner.threads._asdict(), "compiled": learner.compilation.on}
+        computed["instructions"] = instructions.used()
         computed |= {"ranks": learner.ranks.size} if learner.ranks.size > 1 else {}
         where, physics = learner.device, learner.config.physics
         computed |= {"device": devices.model(where), "determinism": devices.determinism(where, physics)}

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import warnings
 from typing import NamedTuple
 
@@ -96,5 +98,27 @@ def test_compiled_code_has_a_folder_whatever_the_home(home, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     folder = compiler.cache()
     (folder / "code").touch()
-    assert (folder == tmp_path / home / ".cache" / "pgcontrol" / "inductor") == (home == "a folder")
+    assert (folder.parent == tmp_path / home / ".cache" / "pgcontrol" / "inductor") == (home == "a folder")
     assert not (tmp_path / "~").exists()
+
+
+SUMS = """
+from pgcontrol.machine.compiler import Graph
+import torch
+x = torch.linspace(-1, 1, 1003)
+function = lambda x: (torch.exp(x) * 2, (x * x).sum())
+print(max(float((a - b).abs().max()) for a, b in zip(Graph(function)(x), function(x), strict=True)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="torch has no wider vectors to hide")
+def test_machines_that_share_a_home_do_not_share_code_for_other_processors(tmp_path):
+    """torch would use code for the first processor's vectors on the second: NaN, and a sum that is wrong by half."""
+    here = {k: v for k, v in os.environ.items() if k != "TORCHINDUCTOR_CACHE_DIR"} | {"XDG_CACHE_HOME": str(tmp_path)}
+    for processor in ({}, {"PGCONTROL_PORTABLE": "1"}):
+        done = subprocess.run(
+            [sys.executable, "-c", SUMS], env=here | processor, capture_output=True, text=True, timeout=300, check=True
+        )
+        assert float(done.stdout) < 1e-3, done.stdout
+    assert len([*(tmp_path / "pgcontrol" / "inductor").iterdir()]) == 2
