@@ -8,6 +8,8 @@ import numpy as np
 
 from pgcontrol.measures.statistics import LEVEL
 from pgcontrol.measures.verdicts import MEANINGS, STUCK
+from pgcontrol.reporting import problems
+from pgcontrol.reporting.problems import DIVERGED, MILD
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import Improvement, Standing, improvement, standings
 from pgcontrol.sweep.row import Row
@@ -15,10 +17,6 @@ from pgcontrol.sweep.run_state import failure
 from pgcontrol.text import count, difference, probability, short
 
 FEW = 3  # with fewer seeds, an interval is only the range of the runs
-NARROW = "the narrowest joint stays narrow"  # for runs without a verdict
-MILD = ("suspected", "sharp", NARROW)  # listed last, in this order, because they may be harmless
-# verdicts that are not listed, or have their own paragraph
-OMITTED = ("healthy", "not judged", "fewer routes")
 JOINTS = 3  # maximum number of narrow joints that are named: those that are narrow in most runs
 # a route with at least this share of a run's successes counts as its only route; a few other episodes are ignored
 ONE_WAY = 0.95
@@ -247,7 +245,7 @@ def _trouble(queries: Queries, env: str) -> Paragraph:
     happened: dict[str, list[str]] = {}
     for arm in queries.arms(env):
         rows = queries.of(env, arm)
-        for word, those in _words(queries, rows).items():
+        for word, those in problems.of(queries, rows).items():
             often = f"{len(those)} of {count(len(rows), 'run')}"
             happened.setdefault(word, []).append(f"{arm} in {often}{_when(queries, word, those)}")
     words = sorted(happened, key=lambda w: (w in MILD, MILD.index(w) if w in MILD else 0))
@@ -258,7 +256,7 @@ def _trouble(queries: Queries, env: str) -> Paragraph:
 
 def _meanings(queries: Queries) -> Paragraph:
     """The definitions of the problems that are listed."""
-    listed_words = _words(queries, list(queries.rows.values()))
+    listed_words = problems.of(queries, list(queries.rows.values()))
     found = [f"*{word}*: {meaning}" for word, meaning in MEANINGS.items() if word in listed_words]
     return Paragraph("", f"{'; '.join(found)}." if found else "")
 
@@ -269,18 +267,9 @@ def _than(queries: Queries, env: str, word: str) -> str:
     return f", while {reach.whose} reached {short(reach.value)}" if reach else ""
 
 
-def _words(queries: Queries, rows: list[Row]) -> dict[str, list[Row]]:
-    """Verdict -> the runs of an arm that have it."""
-    found = [(word, row) for row in rows for word in (row.verdict or "healthy").split(", ") if word not in OMITTED]
-    found += [(STUCK, row) for row in rows if STUCK not in (row.verdict or "") and queries.stuck(row)]
-    found += [("diverged", row) for row in rows if row.diverged]
-    found += [(NARROW, row) for row in rows if row.verdict in (None, "not judged") and queries.sharp(row)]
-    return {word: [row for what, row in found if what == word] for word in dict.fromkeys(word for word, _ in found)}
-
-
 def _when(queries: Queries, word: str, rows: list[Row]) -> str:
     """When the verdict first held in these runs, and for narrow ones which joints, if the rows have that."""
-    if word == "diverged":
+    if word == DIVERGED:
         return f" (last {listed([f'step {row.steps:,}' for row in rows])})"
     if word == STUCK:
         ends = listed([short(row.training) for row in rows if row.training is not None])
@@ -308,4 +297,4 @@ def listed(words: Sequence[str]) -> str:
     """a, b and c; separated by semicolons if a word contains a comma, as names of arms may."""
     if any(", " in word for word in words):
         return "; ".join(words)
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

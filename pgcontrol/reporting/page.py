@@ -14,7 +14,7 @@ from markupsafe import Markup
 from pgcontrol.charts import chart
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
-from pgcontrol.reporting import figures, maps, searched, settled, tables
+from pgcontrol.reporting import figures, maps, problems, searched, settled, tables
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
@@ -54,6 +54,9 @@ def write(queries: Queries, clips: Mapping[Key, Path] | None = None) -> Path:
         outcome=tables.OUTCOMES,
         measured=tables.measured(queries),
         measures=tables.MEASURED,
+        troubled=problems.table(queries),
+        trouble=problems.COLUMNS,
+        troubles=problems.MEANING.replace("*", ""),
         noises=tables.noises(queries),
         noise=tables.NOISE,
         enough=tables.enough(queries),

@@ -14,7 +14,7 @@ from rich.table import Table
 from pgcontrol.machine import files
 from pgcontrol.machine.templates import template
 from pgcontrol.measures.statistics import SHARE, Interval, iqm_interval
-from pgcontrol.reporting import figures, searched, settled
+from pgcontrol.reporting import figures, problems, searched, settled
 from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.reporting.standings import noise, standing
@@ -168,6 +168,9 @@ def _markdown(queries: Queries) -> str:
         outcome=OUTCOMES,
         measured=measured(queries),
         measures=MEASURED,
+        troubled=problems.table(queries),
+        trouble=problems.COLUMNS,
+        troubles=problems.MEANING,
         noises=noises(queries),
         noise=NOISE,
         enough=enough(queries),

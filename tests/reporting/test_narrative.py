@@ -10,8 +10,9 @@ import pytest
 
 from pgcontrol.measures.verdicts import MEANINGS
 from pgcontrol.reporting import figures, tables
-from pgcontrol.reporting.narrative import NARROW, answer, listed
+from pgcontrol.reporting.narrative import answer, listed
 from pgcontrol.reporting.page import common, write
+from pgcontrol.reporting.problems import NARROW
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.reporting.standings import Standing, standings
 from pgcontrol.sweep import results

@@ -1,0 +1,47 @@
+"""The table of runs with a problem."""
+
+from pgcontrol.reporting import problems, tables
+from pgcontrol.reporting.page import write
+from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.sweep import read_sweep
+from tests.sweep.worlds import row_of
+
+YAML = """
+arms: {gaussian: {head: gaussian}, bins: {head: binned}}
+baseline: gaussian
+grid: {env: [Hopper-v5, Ant-v5], seed: 4}
+"""
+VERDICTS = {0: "stuck", 1: "suspected, stuck", 2: "sharp", 3: "healthy"}
+
+
+def study(path, verdicts) -> Queries:
+    """On Hopper, two of four runs of bins have half the score of all others."""
+    (path / "heads.yaml").write_text(YAML)
+    sweep, rows = read_sweep(path / "heads.yaml"), {}
+    for cell in sweep.cells:
+        env, arm, seed = cell.key
+        odd = (env, arm) == ("Hopper-v5", "bins")
+        score = 50.0 if odd and seed < 2 else 100.0
+        rows[cell.key] = row_of(cell, **{"return": score, "verdict": verdicts[seed] if odd else "healthy"})
+    return Queries(sweep, rows, path)
+
+
+def test_a_difference_that_is_due_to_some_runs_disappears_without_them(tmp_path):
+    queries = study(tmp_path, VERDICTS)
+    base, bins = problems.table(queries)
+    assert base == ("Hopper-v5", "gaussian", "4", "none", "100", "100", "", "")
+    assert bins == ("Hopper-v5", "bins", "4", "2 stuck, 1 suspected", "75", "100", "−25\u00a0%", "0\u00a0%")
+    tables.write(queries)
+    assert "| Hopper-v5 | bins | 4 | 2 stuck, 1 suspected | 75 | 100 |" in (tmp_path / "heads.md").read_text()
+    assert '<table class="problems">' in write(queries).read_text()
+
+
+def test_without_problems_there_is_no_table(tmp_path):
+    queries = study(tmp_path, dict.fromkeys(range(4), "sharp"))
+    assert problems.table(queries) == []
+    assert '<table class="problems">' not in write(queries).read_text()
+
+
+def test_if_every_run_has_a_problem_nothing_is_left(tmp_path):
+    (_, bins) = problems.table(study(tmp_path, dict.fromkeys(range(4), "stuck")))
+    assert bins[3:] == ("4 stuck", "75", "–", "−25\u00a0%", "–")
