@@ -30,6 +30,7 @@ from pgcontrol.runs import catalog, checkpoint, memory
 from pgcontrol.runs.config import Config, plugins_of
 from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.text import one_line
+from pgcontrol.training import requirements
 from pgcontrol.training.average import Average
 from pgcontrol.training.prior import Prior
 from pgcontrol.training.watch import HealthWatch
@@ -58,19 +59,8 @@ class Learner:
         """
         self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
-        if config.peer != "none":
-            alone = "only `pgcontrol train` and `compare` make such runs, in one process"
-            raise InputError(f"peer = {config.peer!r}: {alone}")
-        if config.prior and not algorithm.rule.heeds_prior:
-            raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from a prior")
-        if config.average_from is not None and algorithm.sampling.asynchronous:
-            many = f"algorithm {algorithm.name!r} updates the weights in several processes"
-            raise InputError(f"average_from = {config.average_from}: cannot average: {many}")
-        if algorithm.sampling.asynchronous and algorithm.rule.memory(options, 1, 1, 1):
-            raise InputError(f"algorithm {algorithm.name!r}: its workers cannot share a memory of past rollouts")
-        num_envs = part_of(config, ranks)
         self.device = devices.named(config.device)
-        require_plain(config, ranks)
+        num_envs = requirements.require(config, ranks)
         memory.require_training(config)  # a first estimate, before an environment is created
         # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit
         self.asynchronous = algorithm.sampling.asynchronous
@@ -81,9 +71,6 @@ class Learner:
             self.threads = threads.choose(config.env, num_envs, wanted, max(1, usable_cpus() // ranks.size))
         except ValueError as error:  # as in `make_env`: the measurement creates an environment
             raise InputError(str(error)) from None
-        if self.asynchronous and config.on_collapse == "widen":  # workers have copies of the policy
-            others = f"the policies in the workers of {config.algorithm.name!r} cannot be widened; use warn or stop"
-            raise InputError(f"on_collapse = 'widen': {others}")
         workers = 0 if self.asynchronous else config.env_workers  # asynchronous workers step their own environments
         seed = self.seeds["environments"] + ranks.rows(config.num_envs).start
         warp = Warp(str(self.device), config.nconmax, config.njmax) if config.physics == "warp" else None
@@ -345,51 +332,6 @@ class Learner:
             return self.spec | whole(spec) == self.spec  # older specs have no shapes
         except Exception:  # `spec` is not a valid spec
             return False
-
-
-def part_of(config: Config, ranks: Ranks) -> int:
-    """The number of environments per rank.
-
-    Raises:
-        InputError: the environments cannot be divided evenly among the ranks.
-    """
-    sampling, count = catalog.algorithms()[config.algorithm.name].sampling, config.num_envs
-    if ranks.size == 1:
-        return count
-    if sampling.asynchronous:
-        raise InputError(f"algorithm {config.algorithm.name!r} starts processes of its own: run it without torchrun")
-    ranks.require_even("num_envs", count)
-    sampling.check(config.algorithm.options, count // ranks.size)
-    return count // ranks.size
-
-
-def require_plain(config: Config, ranks: Ranks) -> None:
-    """Refuse what works only with MuJoCo's own physics and on the CPU.
-
-    Raises:
-        InputError: names the setting.
-    """
-    device, sampling = config.device != "cpu", catalog.algorithms()[config.algorithm.name].sampling
-    for name in ("nconmax", "njmax"):
-        if getattr(config, name) is not None and config.physics != "warp":
-            raise InputError(f"{name} = {getattr(config, name)}: only physics warp reserves room; add --physics warp")
-    if not device and config.physics == "native":
-        return
-    setting = f"device = {config.device!r}" if device else f"physics = {config.physics!r}"
-    if ranks.size > 1:
-        raise InputError(f"{setting}: several processes train one run on CPUs only; run it without torchrun")
-    if sampling.asynchronous:
-        raise InputError(
-            f"{setting}: the workers of algorithm {config.algorithm.name!r} use the CPU and native physics"
-        )
-    if device and config.compile == "on":
-        raise InputError(f"compile = 'on': steps are compiled on the CPU only, and {setting}; use auto or off")
-    if config.physics == "warp":
-        if sampling.copies:
-            copies = f"algorithm {config.algorithm.name!r} copies states between environments within a rollout"
-            raise InputError(f"physics = 'warp': {copies}; use native")
-        if config.env.startswith("gym:"):
-            raise InputError(f"physics = 'warp': {config.env} has a simulator of its own; only tasks can change theirs")
 
 
 def stream_seeds(seed: int) -> dict[str, int]:
