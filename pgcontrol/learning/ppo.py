@@ -39,6 +39,9 @@ class ClippedSurrogate(Rule):
         value_coef: float = option(0.5, "weight of the critic's loss", least=0)
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
         entropy_target: float | None = option(None, "target entropy, in nats per joint; adapts the bonus; none: off")
+        entropy_end: float | None = option(
+            None, "target entropy at the end of the run, reached linearly; none: as above"
+        )
         max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
         normalise_advantage: bool = option(True, "scale a minibatch's advantages to mean 0, standard deviation 1")
         clip: float = option(0.2, "ε: clipping range of the ratio, [1 − ε, 1 + ε]", above=0)
@@ -81,6 +84,8 @@ class ClippedSurrogate(Rule):
     def check(cls, options: Any, samples: int) -> None:
         """The minibatch must fit into the rollout. Recomputed advantages exist only for the newest rollout."""
         require_minibatch(options, samples)
+        if options.entropy_end is not None and options.entropy_target is None:
+            raise InputError(f"algorithm.entropy_end = {options.entropy_end}: set entropy_target, from which it begins")
         if options.reuse > 1 and options.recompute_advantage:
             raise InputError(f"algorithm.reuse = {options.reuse}: cannot be combined with recompute_advantage")
 
@@ -108,7 +113,7 @@ class ClippedSurrogate(Rule):
         self.adam = adam
         if "entropy_loss" not in metrics:
             metrics["entropy_loss"] = -float(self.policy.head.entropy(rollout.subsample(rollout.params)).mean())
-        metrics |= self.adjust(metrics) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
+        metrics |= self.adjust(metrics, progress) | {"learning_rate": float(rate), "n_updates": int(adam.steps)}
         metrics["explained_variance"] = explained_variance(rollout.value, estimate.target)
         if self.past and samples.drift is not None:
             self.past.add(rollout)
@@ -224,7 +229,7 @@ class ClippedSurrogate(Rule):
         advantage, target = dataclasses.replace(rollout, value=value, next_value=after).estimate(self.estimator)
         return samples._replace(advantage=advantage.flatten(), target=target.flatten())
 
-    def adjust(self, metrics: dict[str, float]) -> dict[str, float]:
+    def adjust(self, metrics: dict[str, float], progress: float) -> dict[str, float]:
         """Adapt the step size and the entropy coefficient for the next update. Returns the current coefficient."""
         options, row = self.options, dict[str, float]()
         if options.adaptive_kl is not None:
@@ -232,7 +237,9 @@ class ClippedSurrogate(Rule):
             self.scale = (self.scale * (1 / 1.5 if ratio > 2 else 1.5 if ratio < 0.5 else 1.0)).clamp(0.01, 100)
         if options.entropy_target is not None:
             row["entropy_coef"] = float(self.entropy_coef)
-            short = options.entropy_target + metrics["entropy_loss"] / self.policy.head.joints
+            end = options.entropy_target if options.entropy_end is None else options.entropy_end
+            target = options.entropy_target + progress * (end - options.entropy_target)
+            short = target + metrics["entropy_loss"] / self.policy.head.joints
             # by a factor of at most e^±0.5 per update
             self.entropy_coef = (self.entropy_coef * math.exp(0.5 * max(-1, min(1, short)))).clamp(*ENTROPY_COEFS)
         return row

@@ -1,8 +1,10 @@
 """Settings against a collapse of σ: its own step size, and a target for the entropy."""
 
+import numpy as np
 import pytest
 import torch
 
+from pgcontrol.learning.ppo import ENTROPY_COEFS
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
@@ -51,3 +53,24 @@ def test_entropy_is_held_up_by_its_target():
     assert ends[0.5] > ends[None] + 0.2
     below = Learner(configure(SMALL | settings | {"algorithm.entropy_target": -3.0}))
     assert below.update()["train/entropy_coef"] > below.update()["train/entropy_coef"]
+
+
+def test_the_target_of_the_entropy_may_fall_during_the_run():
+    """The bonus grows while the entropy is below the target, and shrinks as soon as the target has fallen below it."""
+    moving = {"algorithm.entropy_target": 5.0, "algorithm.entropy_end": -5.0, "algorithm.entropy_coef": 0.01}
+    learner = Learner(configure(SMALL | moving | {"total_steps": 20 * SMALL["num_envs"] * SMALL["rollout_steps"]}))
+    rows = [learner.update() for _ in range(20)]
+    coefs = np.array([row["train/entropy_coef"] for row in rows])
+    targets = 5 - 10 * np.arange(20) / 20
+    joints = learner.policy.head.joints
+    above = np.array([-row["train/entropy_loss"] / joints for row in rows]) > targets
+    assert above[-1]
+    assert not above[0]
+    changes = np.sign(np.diff(coefs))
+    inside = (coefs[:-1] > ENTROPY_COEFS[0]) & (coefs[:-1] < ENTROPY_COEFS[1])
+    assert (changes[inside] == np.where(above, -1, 1)[:-1][inside]).all()
+
+
+def test_an_end_of_the_target_needs_its_beginning():
+    with pytest.raises(InputError, match=r"algorithm.entropy_end = 0.0: set entropy_target, from which it begins"):
+        Learner(configure(SMALL | {"algorithm.entropy_end": 0.0}))
