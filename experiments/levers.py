@@ -1,0 +1,102 @@
+"""Which levers of `levers.yaml` are kept, by the rule in its design.
+
+    python experiments/levers.py
+
+Writes levers.kept.md from the committed rows. A lever pays on a task if its IQM is at least 5 % above the default's,
+and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is at most
+0.05.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from pgcontrol.charts.effects import signed  # noqa: E402
+from pgcontrol.measures.families import Shares, compare  # noqa: E402
+from pgcontrol.measures.statistics import Pair  # noqa: E402
+from pgcontrol.reporting.queries import Queries  # noqa: E402
+from pgcontrol.sweep import results  # noqa: E402
+from pgcontrol.sweep.sweep import read_sweep  # noqa: E402
+from pgcontrol.text import short  # noqa: E402
+
+SHARE, LEVEL, TASKS = 0.05, 0.05, 2
+
+
+class Lever(NamedTuple):
+    """A lever and its differences from the default.
+
+    Attributes:
+        effects: task -> difference of the IQMs, as a share of the default's.
+        p: two-sided p-value over all tasks together, not corrected.
+        time: its seconds per step as a multiple of the default's, median over tasks.
+    """
+
+    name: str
+    effects: dict[str, float]
+    p: float
+    time: float
+
+    @property
+    def pays(self) -> list[str]:
+        """The tasks on which it pays."""
+        return [task for task, share in self.effects.items() if share >= SHARE]
+
+    @property
+    def hurts(self) -> list[str]:
+        """The tasks on which it hurts."""
+        return [task for task, share in self.effects.items() if share <= -SHARE]
+
+    @property
+    def kept(self) -> bool:
+        """Whether the rule keeps it."""
+        return len(self.pays) >= TASKS and not self.hurts and self.p <= LEVEL
+
+
+def lever(queries: Queries, arm: str) -> Lever | None:
+    """An arm's differences from the baseline; None if it lacks a task."""
+    base = queries.sweep.baseline
+    pairs = {env: (queries.scores(env, arm), queries.scores(env, base)) for env in queries.sweep.envs()}
+    if not all(ours and theirs for ours, theirs in pairs.values()):
+        return None
+    times = [queries.rate(env, str(base)) / queries.rate(env, arm) for env in pairs]
+    return judged(arm, pairs, float(np.median(times)))
+
+
+def judged(arm: str, pairs: Mapping[str, Pair], time: float) -> Lever:
+    """A lever from its scores and the default's, by task."""
+    single = compare([[pair] for pair in pairs.values()], 0.1, paired=False)
+    effects = {env: found.effect.estimate for env, found in zip(pairs, single, strict=True) if found}
+    return Lever(arm, effects, Shares.of([*pairs.values()], paired=False).different(), time)
+
+
+def table(levers: list[Lever], tasks: list[str]) -> str:
+    """The levers as Markdown, those that are kept first."""
+    lines = [f"| lever | {' | '.join(tasks)} | p, all tasks | time | kept |", f"|---|{'---:|' * (len(tasks) + 2)}---|"]
+    for one in sorted(levers, key=lambda one: (not one.kept, -np.mean([*one.effects.values()]))):
+        shares = [signed(one.effects[task]) for task in tasks]
+        p = "< 0.001" if one.p < 0.001 else short(one.p)
+        lines.append(
+            f"| {one.name} | {' | '.join(shares)} | {p} | {one.time:.2f} | {'**yes**' if one.kept else 'no'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the table."""
+    sweep = read_sweep(HERE / "levers.yaml")
+    queries = Queries(sweep, results.reported(sweep))
+    found = [one for arm in queries.arms() if arm != sweep.baseline and (one := lever(queries, arm))]
+    lead = f"# Which levers are kept\n\n`python experiments/levers.py`. {sweep.design['Rule']}\n\n"
+    of = f"{len(found)} of {len(sweep.arms()) - 1} levers have runs on all tasks. Differences of the IQMs from the "
+    more = "default's; p without a correction; time per step as a multiple of the default's.\n\n"
+    (HERE / "levers.kept.md").write_text(lead + of + more + table(found, sweep.envs()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The rule that keeps levers."""
+
+import numpy as np
+import pytest
+
+from experiments.levers import judged, table
+
+DEFAULT = [100.0, 101.0, 99.0, 100.5]
+
+
+def lever(*shares):
+    """A lever with these differences on tasks a, b and c, and its p-value."""
+    pairs = {task: ([x * (1 + share) for x in DEFAULT], DEFAULT) for task, share in zip("abc", shares, strict=True)}
+    return judged("lever", pairs, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("shares", "kept"),
+    [
+        ((0.2, 0.2, 0.0), True),
+        ((0.2, 0.2, -0.2), False),  # hurts one
+        ((0.5, 0.0, 0.0), False),  # pays on one task only
+        ((0.04, 0.04, 0.04), False),  # too little
+    ],
+)
+def test_two_tasks_must_gain_and_none_may_lose(shares, kept):
+    found = lever(*shares)
+    assert found.kept == kept
+    assert [*found.effects.values()] == pytest.approx(shares)
+
+
+def test_a_gain_that_may_be_chance_is_not_enough():
+    rng = np.random.default_rng(0)
+    noisy = {task: ([*rng.normal(110, 60, 4)], [*rng.normal(100, 60, 4)]) for task in "ab"}
+    found = judged("lever", noisy, 1.0)
+    assert found.p > 0.05
+    assert not found.kept
+
+
+def test_those_that_are_kept_come_first():
+    text = table([lever(0.5, 0.0, 0.0), lever(0.2, 0.2, 0.0)], ["a", "b", "c"])
+    lines = text.splitlines()[2:]
+    assert lines[0].endswith("| **yes** |")
+    assert lines[1].startswith("| lever | +50\u00a0% | 0\u00a0% | 0\u00a0% |")
