@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import ray
+import yaml
 from ray.cluster_utils import Cluster
 
-from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep import results, run_state, searching, trials
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.ray_cluster import Ray
+from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.nodes import identical, pair, typed
+from tests.sweep.searches import RATE, SEARCH, search_of, written
 
 pytestmark = pytest.mark.slow
 
@@ -84,3 +87,20 @@ def test_jobs_are_cancelled(on, sweep, tmp_path):
     while engine.names():
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+@pytest.mark.cluster
+def test_the_trials_of_a_search_run_there_too(on, tmp_path):
+    tree = yaml.safe_load(SEARCH) | {"arms": {"gaussian": {"head": "gaussian"}}, "on": {"engine": "ray"}}
+    tree["on"]["address"] = on.address
+    tree["search"] |= {"trials": 2, "seeds": [100], "pruner": "none", "space": {RATE: [1e-4, 1e-3]}, "sampler": "grid"}
+    sweep, where = written(tmp_path, yaml.safe_dump(tree)), tmp_path / "runs"
+    code, said = typed("compare", sweep.path, "--runs", where, "--clips", "none", "--no-open")
+    assert code == 0, said
+    made = trials.read(trials.file_of(sweep.path))
+    assert [row.settings[RATE] for row in made] == [1e-4, 1e-3]
+    best = max(made, key=lambda row: row.score)
+    (row,) = results.read(read_sweep(sweep.path)).values()
+    assert row.settings[RATE] == best.settings[RATE]
+    (cell,) = searching.cells(search_of(sweep), "gaussian", best.settings)
+    identical(where / "search" / f"t{best.number}-gaussian" / cell.name, cell)
