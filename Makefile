@@ -1,9 +1,10 @@
 # make demo: install, train three heads on two tasks, write their report with videos.
 # make test: lint, types and tests (5 minutes).
-# make test-all: the same with the slow tests, as in the CI. With -j 2, types are checked while the tests run.
+# make test-ci: the same with the slow tests, as in the CI (15 minutes). With -j 2, types are checked while the tests run.
+# make test-all: all tests, also those of `suite` and `clusters` (half an hour).
 # make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
-#   slurm-wlm is installed), and runs in up to four processes. The tests of Ray and Slurm are in test-all, too.
+#   slurm-wlm is installed), and runs in up to four processes. The CI runs most of them, too.
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
 # make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
 # make docs: the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
@@ -15,7 +16,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: clusters demo pages docs test test-all all-tests suite faults fuzz lint types tests clean
+.PHONY: clusters demo pages docs test test-ci test-all ci-tests all-tests suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -43,10 +44,15 @@ docs: .venv/installed-docs
 
 test: lint types tests
 
+test-ci: lint types ci-tests
+
 test-all: lint types all-tests
 
-all-tests: .venv/installed-dev
+ci-tests: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m 'not suite and not cluster'
+
+all-tests: .venv/installed-dev
+	$(BIN)/python -m pytest -n 2
 
 suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
