@@ -10,8 +10,8 @@ from pgcontrol.options import option
 
 PREFIX = "env."  # of its settings
 
-# columns of the table: the measure that must be present, and the text of the cell
-COLUMNS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
+# rows of the table: the measure that must be present, and the text of the cell
+ROWS: dict[str, tuple[str, Callable[[dict[str, float]], str]]] = {
     "return": ("eval/mean_reward", lambda row: f"{row['eval/mean_reward']:,.1f}"),
     "95 % interval": ("eval/low_reward", lambda r: f"{r['eval/low_reward']:,.1f} … {r['eval/high_reward']:,.1f}"),
     "std": ("eval/std_reward", lambda row: f"{row['eval/std_reward']:,.1f}"),
@@ -43,18 +43,20 @@ def run(options: Options, settings: Mapping[str, str]) -> int:
         setup = {"checkpoint": str(folder), "env": env_id, "episodes": options.episodes, "seed": seed}
         print(json.dumps(setup | finite(rows)))  # without a success, the entropy is NaN
         return 0
-    table = Table(title=f"{env_id}, {options.episodes} episodes, start states from seed {seed}\n{folder}")
-    shown = {title: cell for title, (key, cell) in COLUMNS.items() if all(key in row for row in rows.values())}
+    terminal, table = Terminal(highlight=False), Table()
+    title = f"{folder}\n{env_id}, {options.episodes} episodes, start states from seed {seed}"
+    terminal.print(title, markup=False, soft_wrap=True)
+    shown = {title: cell for title, (key, cell) in ROWS.items() if all(key in row for row in rows.values())}
     for measure in next(iter(result.agents.values())).metrics:  # the task's own measures
         title = TITLES.get(measure, measure.replace("_", " "))
         percent = measure == "fell"
         shown[title] = lambda r, m=f"eval/{measure}", p=percent: f"{100 * r[m]:.3g} %" if p else f"{r[m]:.3g}"
-    table.add_column("agent")
-    for title in shown:
-        table.add_column(title, justify="right")
-    for name, row in rows.items():
-        table.add_row(name, *(cell(row) for cell in shown.values()))
-    Terminal(highlight=False).print(table)
+    table.add_column("")
+    for name in rows:
+        table.add_column(name, justify="right")
+    for title, cell in shown.items():
+        table.add_row(title, *map(cell, rows.values()))
+    terminal.print(table)
     return 0
 
 

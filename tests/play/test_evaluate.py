@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from contextlib import closing
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_eval_shows_success_and_entropy(tmp_path, capsys):
     row = json.loads(out)["zero"]
     assert row["eval/success"] == 0
     assert row["eval/route_entropy"] is None
+
+
+def test_the_table_of_many_measures_fits_a_narrow_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = pgcontrol.train(small(env="Go1-v0", run_dir=str(tmp_path / "run"), total_steps=256))
+    _, out, _ = command(capsys, "eval", str(run.path), "--episodes", "2")
+    assert re.search(r"┃ +┃ +mode ┃ +sampled ┃", out), out
+    for measure in ("return", "95 % interval", "speed error, m/s", "fell"):
+        assert len(re.findall(rf"^│ {measure} +│ +\S[^│]* │ +\S[^│]* │$", out, re.MULTILINE)) == 1, out
 
 
 def test_a_policy_is_played_under_other_settings_of_its_task(tmp_path, capsys):
