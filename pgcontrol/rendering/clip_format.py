@@ -8,6 +8,8 @@ from typing import NamedTuple
 from pgcontrol.options import InputError
 from pgcontrol.rendering.recording import Recording
 
+LARGEST = 7680  # pixels in either direction, 8K: a scene of this size takes 0.1 GB, and graphics buffers have limits
+
 
 class Timing(NamedTuple):
     """Frame rate and number of frames; time in a clip passes as in the episodes."""
@@ -27,7 +29,7 @@ class ClipFormat:
         crf: x264's constant rate factor; 6 more means half the file size and lower quality.
 
     Raises:
-        InputError: the size is too small for a caption or not possible in yuv420p, or the length is 0.
+        InputError: the size is too small for a caption, too large, or not possible in yuv420p, or the length is 0.
     """
 
     size: tuple[int, int] = (640, 480)
@@ -37,8 +39,9 @@ class ClipFormat:
 
     def __post_init__(self) -> None:
         width, height = self.size
-        if min(self.size) < 64 or width % 2 or height % 2:
-            raise InputError(f"size: expected even numbers of at least 64 pixels, got {width}x{height}")
+        if min(self.size) < 64 or max(self.size) > LARGEST or width % 2 or height % 2:
+            expected = f"even numbers from 64 to {LARGEST} pixels"
+            raise InputError(f"size: expected {expected}, got {width}x{height}")
         if self.seconds is not None and not self.seconds > 0:
             raise InputError(f"seconds: expected more than 0, got {self.seconds:g}")
 

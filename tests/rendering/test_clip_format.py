@@ -44,8 +44,8 @@ def test_a_clip_must_have_a_duration(seconds):
         ClipFormat(seconds=seconds)
 
 
-@pytest.mark.parametrize("size", [(161, 120), (160, 121), (32, 120), (0, 0)])
-def test_sizes_that_yuv420p_or_the_caption_cannot_have(size):
+@pytest.mark.parametrize("size", [(161, 120), (160, 121), (32, 120), (0, 0), (7682, 480), (480, 10**6)])
+def test_sizes_that_yuv420p_or_the_caption_or_memory_cannot_have(size):
     with pytest.raises(InputError, match=f"got {size[0]}x{size[1]}"):
         ClipFormat(size)
 
