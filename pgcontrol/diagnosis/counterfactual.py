@@ -24,9 +24,9 @@ from pgcontrol.runs.config import flat, nested
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.board import Board, follow
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.run_state import begun
-from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import lasting, short
 from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH
 from pgcontrol.training.learner import Learner, stream_seeds

@@ -9,7 +9,7 @@ from pgcontrol.runs import reached
 from pgcontrol.runs.config import Config
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
-from pgcontrol.sweep.sweep import run_of
+from pgcontrol.sweep.cell import run_of
 from pgcontrol.text import count
 
 

@@ -18,10 +18,11 @@ from pgcontrol.reporting import figures, maps, problems, searched, settled, tabl
 from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.cell import Key, command
 from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.results import repeated
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, Sweep, command
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import count, short, typed
 
 

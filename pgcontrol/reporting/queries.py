@@ -19,9 +19,10 @@ from pgcontrol.measures.statistics import Pair, iqm, reached
 from pgcontrol.measures.verdicts import Limits
 from pgcontrol.play.density import joint_names
 from pgcontrol.sweep import trials
+from pgcontrol.sweep.cell import Key
 from pgcontrol.sweep.differences import stated
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, Sweep
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.sweep.trials import TrialRow
 from pgcontrol.text import count
 

@@ -11,9 +11,9 @@ from pgcontrol.rendering.clip_format import ClipFormat
 from pgcontrol.rendering.clips import video_of_runs
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.runs import checkpoint
+from pgcontrol.sweep.cell import Key
 from pgcontrol.sweep.results import made_in
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key
 
 # the distributions next to the scene need the same space again; a clip has 50 to 200 kB
 CLIP = ClipFormat(size=(256, 192), seconds=8.0, max_fps=25.0, crf=27)

@@ -11,9 +11,9 @@ from rich.table import Table
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.measures.curves import RETURN
 from pgcontrol.runs.log import last_row
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Cell, Key
 from pgcontrol.text import lasting, short
 
 

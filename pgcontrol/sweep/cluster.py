@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pgcontrol.machine import locks
 from pgcontrol.options import InputError
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Executor
 from pgcontrol.sweep.on import On
-from pgcontrol.sweep.sweep import Cell, Key
 
 JOBS = 64  # default number of jobs that are queued or running
 # a file in the folder of the run folders: only machines that share the folder can read its content, which changes when

@@ -12,10 +12,11 @@ from pgcontrol.options import InputError, near_miss
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import results, run_state
 from pgcontrol.sweep.board import Board, follow, wall
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.differences import implied
 from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import count, lasting, short
 
 EVERY = 60.0  # seconds between two calls of `meanwhile`, because the tables of many runs take seconds to write

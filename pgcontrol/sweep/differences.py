@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pgcontrol.sweep.sweep import Key
+from pgcontrol.sweep.cell import Key
 from pgcontrol.text import typed
 
 

@@ -10,7 +10,7 @@ from pgcontrol.machine import files
 from pgcontrol.machine.cores import busy
 from pgcontrol.options import InputError
 from pgcontrol.sweep import run_state
-from pgcontrol.sweep.sweep import Cell, Key
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.work import ATTEMPTS, PAUSE, Work
 
 

@@ -9,7 +9,7 @@ from pgcontrol.machine import compiler
 from pgcontrol.machine.threads import one_thread
 from pgcontrol.runs import catalog
 from pgcontrol.runs.config import Config
-from pgcontrol.sweep.sweep import Cell, Key, naming
+from pgcontrol.sweep.cell import Cell, Key, naming
 from pgcontrol.training import peer
 from pgcontrol.training.driver import Driver, driver
 from pgcontrol.training.learner import Learner

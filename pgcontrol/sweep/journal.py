@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from pgcontrol.machine import locks
 from pgcontrol.options import InputError
 from pgcontrol.sweep import space
+from pgcontrol.sweep.cell import Key, difference
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
-from pgcontrol.sweep.sweep import Key, difference
 from pgcontrol.sweep.trials import FINISHED, IMPOSSIBLE, TrialRow, ranked
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import Any
 
 from pgcontrol.machine import engines
 from pgcontrol.options import InputError
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.cluster import MARK, Cluster
 from pgcontrol.sweep.on import On
-from pgcontrol.sweep.sweep import Cell
 from pgcontrol.sweep.work import ATTEMPTS, work
 from pgcontrol.text import one_line
 

@@ -19,8 +19,9 @@ from pgcontrol.runs.config import Config
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep import run_state
+from pgcontrol.sweep.cell import Cell, Key, difference, run_of
 from pgcontrol.sweep.row import SHORTEST, Row, run_from
-from pgcontrol.sweep.sweep import Cell, Key, Sweep, difference, run_of
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import count
 from pgcontrol.training import outcome
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pgcontrol.machine.revisions import unclean
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure, flat
-from pgcontrol.sweep.sweep import Key, run_of
+from pgcontrol.sweep.cell import Key, run_of
 from pgcontrol.training.behaviour import ActionMaps, Routes
 
 SHORTEST = 0.1  # seconds: smallest duration of a run, because speeds are steps divided by seconds

@@ -12,7 +12,7 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure, flat, nested, read_yaml
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import last_row
-from pgcontrol.sweep.sweep import Cell
+from pgcontrol.sweep.cell import Cell
 
 
 def holds(folder: Path, run: Mapping[str, Any] | None) -> bool:

@@ -17,11 +17,12 @@ from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.load import env_to_play
 from pgcontrol.runs.log import last_row, read_rows
 from pgcontrol.sweep import found, journal, run_state, trials
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
-from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.sweep.trials import DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
 from pgcontrol.text import count, lasting, short, typed
 

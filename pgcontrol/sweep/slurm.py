@@ -8,9 +8,9 @@ from typing import Any
 
 from pgcontrol.machine import engines, processes
 from pgcontrol.options import InputError
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.cluster import Cluster
 from pgcontrol.sweep.on import On
-from pgcontrol.sweep.sweep import Cell
 from pgcontrol.sweep.work import work
 
 TIMES = 100  # how often a job may run out of time and be queued again

@@ -1,131 +1,34 @@
 """A sweep: the cells that one YAML file defines, checked before anything runs."""
 
-import functools
 import itertools
 import os
-import re
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pgcontrol.arguments import EPISODES
 from pgcontrol.machine import yaml_file
 from pgcontrol.options import InputError, option, pick, read, suggest
-from pgcontrol.runs.config import TRACELESS, Config, configure, flat, nested, with_arguments
+from pgcontrol.runs.config import flat
 from pgcontrol.sweep import family, found, on, references, search
+from pgcontrol.sweep.cell import Cell, Key, difference
 from pgcontrol.sweep.family import Family
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.references import Reference
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
-from pgcontrol.text import typed
-from pgcontrol.training import peer
 
 KEYS = ("question", "budget", "settings", "arms", "baseline", "grid", "plots", "thresholds", "references", "borrow")
 KEYS += ("search", "episodes", "on", "family", "design")
 AXES = ("env", "arm", "seed")
 MOST_SEEDS = 10_000  # largest number of seeds per arm and task
-DIFFERENCES = 3  # largest number of settings that are named if two runs differ
 # settings that must not be set here, and the reason
 OWN = dict.fromkeys(("env", "seed"), "set it in the grid") | {"run_dir": "every run has its own folder; see --runs"}
 OWN |= {"score_episodes": "set `episodes` of the sweep"}
 SCORED = option(EPISODES, "episodes that score a final policy", least=1, most=10**6).metadata
 
 LONGEST = 200  # bytes of a run folder's name: file systems allow 255, and other files add a suffix to the name
-
-
-class Key(NamedTuple):
-    """The identity of a run in a sweep.
-
-    Attributes:
-        arm: name of its settings.
-    """
-
-    env: str
-    arm: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """Name for folders; characters other than letters, digits and `_ . = -` become a dash."""
-        return re.sub(r"[^\w.=-]+", "-", f"{self.env}-{self.arm}-s{self.seed}")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a sweep.
-
-    Attributes:
-        settings: settings of the YAML and its search for this run, by dotted name.
-        origins: source of each of them: `search`, `settings`, `arm` or `grid`, by dotted name.
-        episodes: number of episodes that score its final policy; 0: it is not scored.
-    """
-
-    key: Key
-    settings: dict[str, Any]
-    origins: Mapping[str, str] = field(default_factory=dict)
-    episodes: int = 0
-
-    @functools.cached_property
-    def config(self) -> Config:
-        """The settings, checked, with defaults for the rest.
-
-        Raises:
-            InputError: a setting is invalid; names the arm and the task.
-        """
-        with naming(self.key):
-            config = configure(self.settings)
-            if config.peer != "none":
-                peer.check(config)
-            return config
-
-    @property
-    def name(self) -> str:
-        """Name of its run folder."""
-        return self.key.name
-
-    def run(self) -> dict[str, Any]:
-        """All settings of the run, including defaults, dotted: cells with equal settings are the same run."""
-        return run_of(self.config)
-
-
-@contextmanager
-def naming(key: Key) -> Generator[None]:
-    """Add the arm and the task to the message of an InputError."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"arm {key.arm!r} on {key.env}: {error}") from None
-
-
-def command(settings: Mapping[str, Any], folder: Path, threads: int = 1) -> list[str]:
-    """Arguments of `pgcontrol` that train with these settings into a folder; they may override `threads`."""
-    given: dict[str, Any] = {"threads": threads, **with_arguments(settings), "run_dir": str(folder)}
-    env = str(given.pop("env"))
-    return ["train", env, *(word for key, value in given.items() for word in (f"--{key}", typed(value)))]
-
-
-def run_of(config: Config) -> dict[str, Any]:
-    """The settings that identify a run, dotted: all but `TRACELESS`, and those of a prior only if it has one.
-
-    For a peer's run, only the settings that the peer uses.
-    """
-
-    def counts(key: str) -> bool:
-        return key not in TRACELESS and (config.prior is not None or not key.startswith("prior_"))
-
-    every = {key: value for key, value in flat(nested(config)).items() if counts(key)}
-    return every if config.peer == "none" else {k: v for k, v in every.items() if k in peer.HEARD[config.peer]}
-
-
-def difference(one: Mapping[str, Any], other: Mapping[str, Any], word: str) -> str:
-    """Text on a few settings in which two runs differ: the value of `one`, then `word` and the value of `other`."""
-    here, there = ({key: typed(value) for key, value in settings.items()} for settings in (one, other))
-    keys = [key for key in here | there if here.get(key) != there.get(key)]
-    parts = [f"{key} {here.get(key, 'unset')}, {word} {there.get(key, 'unset')}" for key in keys]
-    return "; ".join(parts[:DIFFERENCES] + ["..."] * (len(parts) > DIFFERENCES))
 
 
 @dataclass(frozen=True)
@@ -144,13 +47,13 @@ class Sweep:
           - {env: [Hopper-v5, Walker2d-v5], arm: gaussian, seed: [0, 1, 2]}
 
     `plots: [train/kl]` adds curves. `thresholds: {HalfCheetah-v5: 4000}` replaces the return to which the report
-    measures the time. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown next to the results.
-    `borrow: [heads.yaml]` uses runs of another sweep if all their settings are equal. `episodes: 100` is the number of
-    episodes that score each final policy, from start states common to all runs. Any other key of a grid is a setting to
-    vary: `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are
-    made; see `Search`. `on: slurm` makes the runs on a cluster; see `On`. `family: {margin: 0.1}` chooses the
-    comparisons that are settled together; see `Family`. `design: {Seeds: 0 to 9, chosen before the runs}` is shown in
-    the report.
+    measures the time. `references: {HalfCheetah-v5: {Tianshou PPO: 5784}}` are shown next to the results. `borrow:
+    [heads.yaml]` uses runs of another sweep if all their settings are equal. `episodes: 100` is the number of episodes
+    that score each final policy, from start states common to all runs. Any other key of a grid is a setting to vary:
+    `head.bins: [3, 11]` makes two arms of each arm. `search` finds settings for each arm before these runs are made;
+    see `Search`. `search: heads.yaml` uses those that another sweep found for arms of the same names. `on: slurm` makes
+    the runs on a cluster; see `On`. `family: {margin: 0.1}` chooses the comparisons that are settled together; see
+    `Family`. `design: {Seeds: 0 to 9, chosen before the runs}` is shown in the report.
 
     Attributes:
         plots: metrics to plot over training, in addition to the return.
@@ -221,7 +124,7 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
         pick("key", key, dict.fromkeys(KEYS))
     grids, own, common = _grids(tree), _arms(tree), _common(tree)
-    here = found.read(found.file_of(path)) if "search" in tree else {}
+    here = _found(path, tree.get("search"), own)
     cells = _cells(grids, own, common, here, read("episodes", tree.get("episodes", EPISODES), int, SCORED))
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
@@ -235,11 +138,30 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         thresholds=_thresholds(tree, envs),
         references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
-        search=_search(tree["search"], own, common, cells) if "search" in tree else None,
+        search=_search(tree["search"], own, common, cells) if isinstance(tree.get("search"), dict) else None,
         on=on.parse(tree.get("on")),
         family=family.parse(tree.get("family"), (cell.key[:2] for cell in cells), tree.get("baseline")),
         design=_design(tree.get("design")),
     )
+
+
+def _found(path: Path, asked: Any, arms: Mapping[str, Settings]) -> dict[str, Settings]:
+    """The settings that the sweep's search found, or that of another sweep."""
+    if asked is None:
+        return {}
+    if isinstance(asked, dict):
+        return found.read(found.file_of(path))
+    if not isinstance(asked, str):
+        raise InputError(
+            f"search = {asked!r}: must be a mapping, see docs/sweep.md, or another sweep, such as heads.yaml"
+        )
+    (other,) = _others(path, "search", [asked])
+    if not (here := found.read(found.file_of(other))):
+        raise InputError(f"search: {asked} has found no settings yet: pgcontrol compare {other} --search-only")
+    for arm in arms:
+        if not any(name == arm or name.startswith(search.on_task(arm, "")) for name in here):
+            raise InputError(f"search: {asked} has not searched arm {arm!r}; it has {', '.join(here)}")
+    return here
 
 
 def _search(tree: Any, arms: Mapping[str, Settings], common: Settings, cells: list[Cell]) -> Search:
@@ -301,11 +223,16 @@ def _names(tree: Mapping[str, Any], key: str, things: str, example: str) -> list
 
 
 def _borrow(path: Path, tree: Mapping[str, Any]) -> list[Path]:
-    others = [path.parent / name for name in _names(tree, "borrow", "other sweeps", "heads.yaml")]
+    return _others(path, "borrow", _names(tree, "borrow", "other sweeps", "heads.yaml"))
+
+
+def _others(path: Path, key: str, names: list[str]) -> list[Path]:
+    """The files of other sweeps in the same folder."""
+    others = [path.parent / name for name in names]
     there = [file.name for file in path.parent.glob("*.yaml") if file.name != path.name]
     for other in others:
         if other == path or not os.path.isfile(other):  # also False for an invalid file name
-            raise InputError(f"borrow: {other.name!r} is no other sweep in this folder{suggest(other.name, there)}")
+            raise InputError(f"{key}: {other.name!r} is no other sweep in this folder{suggest(other.name, there)}")
     return others
 
 

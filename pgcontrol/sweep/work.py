@@ -15,7 +15,7 @@ from pgcontrol.machine import locks, processes
 from pgcontrol.machine.signals import PARENT, STOPPED, like_ctrl_c
 from pgcontrol.options import InputError
 from pgcontrol.sweep import run_state
-from pgcontrol.sweep.sweep import Cell, command
+from pgcontrol.sweep.cell import Cell, command
 
 ATTEMPTS = 3  # number of starts of a cell that is killed or stopped from outside, without a new checkpoint
 PAUSE = 0.2  # seconds between two checks of a process

@@ -15,8 +15,9 @@ from pgcontrol.rendering.encoding import encode
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
+from pgcontrol.sweep.cell import Key
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Key, Sweep, read_sweep
+from pgcontrol.sweep.sweep import Sweep, read_sweep
 from pgcontrol.training.behaviour import look
 
 YAML = """

@@ -16,8 +16,9 @@ from pgcontrol.reporting.problems import NARROW
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.reporting.standings import Standing, standings
 from pgcontrol.sweep import results
+from pgcontrol.sweep.cell import Key
 from pgcontrol.sweep.references import Reference
-from pgcontrol.sweep.sweep import Key, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 
 COMMITTED = Path(__file__).parents[2] / "experiments"
 

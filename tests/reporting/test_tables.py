@@ -15,7 +15,8 @@ from pgcontrol.reporting.narrative import answer
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.sweep import results
-from pgcontrol.sweep.sweep import Cell, Key, Sweep
+from pgcontrol.sweep.cell import Cell, Key
+from pgcontrol.sweep.sweep import Sweep
 from pgcontrol.text import short
 from tests.reporting.conftest import HOSTILE
 

@@ -6,7 +6,7 @@ from pgcontrol.reporting import videos as module
 from pgcontrol.reporting.queries import Queries
 from pgcontrol.reporting.videos import videos
 from pgcontrol.sweep import results
-from pgcontrol.sweep.sweep import Key
+from pgcontrol.sweep.cell import Key
 
 KEY = Key("Fork-v0", "beta", 0)
 

@@ -15,7 +15,7 @@ from pgcontrol.loggers import base
 from pgcontrol.loggers.base import Logger
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
-from pgcontrol.sweep.sweep import run_of
+from pgcontrol.sweep.cell import run_of
 from pgcontrol.training.learner import Learner
 from tests.test_cli import run as command
 from tests.training.test_train import SMALL

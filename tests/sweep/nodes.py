@@ -13,8 +13,9 @@ from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended, Executor
-from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
+from pgcontrol.sweep.sweep import Sweep, read_sweep
 from pgcontrol.training.train import train
 from tests.sweep.worlds import SWEEP
 

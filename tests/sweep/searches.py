@@ -10,9 +10,10 @@ import yaml
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import searching, trials
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended, Executor
 from pgcontrol.sweep.search import Search
-from pgcontrol.sweep.sweep import Cell, Sweep, read_sweep
+from pgcontrol.sweep.sweep import Sweep, read_sweep
 from tests.sweep.worlds import scored
 
 RATE = "algorithm.learning_rate"

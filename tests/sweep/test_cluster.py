@@ -9,11 +9,11 @@ import submitit
 
 from pgcontrol.options import InputError
 from pgcontrol.sweep import run_state, work
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.cluster import Cluster
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Job
-from pgcontrol.sweep.sweep import Cell
 from tests.sweep.nodes import Quick, identical, outcomes, typed
 
 

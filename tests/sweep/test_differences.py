@@ -2,9 +2,10 @@
 
 from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
+from pgcontrol.sweep.cell import Key
 from pgcontrol.sweep.differences import implied, stated
 from pgcontrol.sweep.executor import Executor
-from pgcontrol.sweep.sweep import Key, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 
 ARMS = """
 budget: 512

@@ -15,9 +15,10 @@ from pgcontrol.machine import locks
 from pgcontrol.runs.config import configure, yaml_of
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import run_state, work
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.run_state import begun
-from pgcontrol.sweep.sweep import Cell, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 from pgcontrol.sweep.work import ATTEMPTS
 from tests.sweep.nodes import Quick, outcomes
 from tests.sweep.worlds import SWEEP

@@ -11,9 +11,9 @@ from pgcontrol.machine.terminal import Terminal
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
 from pgcontrol.sweep.board import Board, wall
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.expected import STARTING, _seconds, expected
-from pgcontrol.sweep.sweep import Cell
 from pgcontrol.training.learner import Learner
 from tests.sweep.worlds import row_of
 

@@ -4,10 +4,11 @@ import pytest
 
 from pgcontrol.cli import main
 from pgcontrol.options import InputError
+from pgcontrol.sweep.cell import command
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Local
 from pgcontrol.sweep.on import On
-from pgcontrol.sweep.sweep import command, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import SWEEP
 
 

@@ -13,8 +13,9 @@ from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Cell, Key, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import SWEEP, Asked, InProcess, Ready, row_of
 
 OTHER = """

@@ -13,8 +13,8 @@ import yaml
 from pgcontrol.cli import main
 from pgcontrol.reporting import compare
 from pgcontrol.sweep import searching
+from pgcontrol.sweep.cell import command
 from pgcontrol.sweep.executor import Local
-from pgcontrol.sweep.sweep import command
 from tests.sweep.nodes import identical
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
 

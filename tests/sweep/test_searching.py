@@ -11,10 +11,11 @@ import yaml
 from pgcontrol.cli import main
 from pgcontrol.options import InputError
 from pgcontrol.sweep import found, journal, searching, trials
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
-from pgcontrol.sweep.sweep import Cell, read_sweep
+from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
 
 GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
@@ -320,3 +321,26 @@ def test_each_task_may_have_its_own_settings(tmp_path):
 def test_each_task_of_the_grid_needs_its_own_trials(tmp_path):
     with pytest.raises(InputError, match=r"search: per_task: tasks: Reacher-v5 of the grid is missing"):
         written(tmp_path, SEARCH.replace("  trials: 4", "  per_task: true\n  trials: 4"))
+
+
+def test_another_sweep_may_use_what_was_found(tmp_path):
+    sweep = written(tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        "arms: {gaussian: {head: gaussian}, bins: {head: binned, head.bins: 3}}\n"
+        "grid: {env: InvertedPendulum-v5, seed: 2}\nsearch: s.yaml\n"
+    )
+    with pytest.raises(
+        InputError, match=r"search: s.yaml has found no settings yet: pgcontrol compare .*s.yaml --search-"
+    ):
+        read_sweep(other)
+    assert searching.search(sweep, Scripted(), tmp_path / "search", print)
+    here = found.read(found.file_of(sweep.path))
+    for cell in read_sweep(other).cells:
+        assert cell.settings[RATE] == here[cell.key.arm][RATE]
+        assert cell.origins[RATE] == "search"
+        assert cell.settings.get("head.bins") in (None, 3)  # the arm's own setting wins
+    assert read_sweep(other).search is None
+    other.write_text(other.read_text().replace("bins: {head", "more bins: {head"))
+    with pytest.raises(InputError, match=r"search: s\.yaml has not searched arm 'more bins'; it has gaussian, bins"):
+        read_sweep(other)

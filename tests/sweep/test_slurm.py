@@ -14,11 +14,11 @@ import pytest
 from pgcontrol.machine import doctor, engines
 from pgcontrol.options import InputError
 from pgcontrol.sweep import results, run_state
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Slurm
-from pgcontrol.sweep.sweep import Cell
 from tests.sweep.nodes import identical, outcomes, pair, typed
 
 pytestmark = pytest.mark.slow

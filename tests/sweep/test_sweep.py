@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pgcontrol.options import InputError
-from pgcontrol.sweep.sweep import command, read_sweep
+from pgcontrol.sweep.cell import command
+from pgcontrol.sweep.sweep import read_sweep
 from tests.sweep.worlds import SWEEP
 
 

@@ -5,9 +5,9 @@ import json
 from pgcontrol.arguments import EVALUATION_SEED
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.folder import RunFolder
+from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.row import Row
-from pgcontrol.sweep.sweep import Cell
 from pgcontrol.training import outcome
 from pgcontrol.training.train import train
 

@@ -30,7 +30,7 @@ from pgcontrol.rendering.recording import Recording
 from pgcontrol.runs import checkpoint
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import env_to_play, load_with_meta
-from pgcontrol.sweep.sweep import command
+from pgcontrol.sweep.cell import command
 from tests.envs.unruly import AROUND, PICTURES
 
 HOME = "gym:tests.envs.unruly:"

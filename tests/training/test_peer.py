@@ -12,8 +12,9 @@ from pgcontrol.options import InputError
 from pgcontrol.reporting.compare import carry_out
 from pgcontrol.runs.config import configure
 from pgcontrol.sweep import results
+from pgcontrol.sweep.cell import Key, run_of
 from pgcontrol.sweep.expected import expected
-from pgcontrol.sweep.sweep import Key, read_sweep, run_of
+from pgcontrol.sweep.sweep import read_sweep
 from pgcontrol.training import peer
 from pgcontrol.training.resume import resume
 from tests.sweep.worlds import Asked, InProcess
