@@ -54,12 +54,27 @@ class Contrast(NamedTuple):
 
 @lru_cache(maxsize=16)
 def contrasts(queries: Queries) -> list[Contrast]:
-    """The comparisons of the family that have runs, in the order of the YAML."""
+    """The comparisons that have runs, in the order of the YAML."""
+    family = queries.sweep.family
+    pairs = {where: _pair(queries, *where) for where in queries.sweep.comparisons() if where[0] != TOGETHER}
+    found = list[Contrast]()
+    for asked in _families(queries):
+        compared = families.compare([_scores(pairs, *where) for where in asked], family.margin, family.paired)
+        found += [Contrast(*where, one) for where, one in zip(asked, compared, strict=True) if one]
+    return found
+
+
+def _families(queries: Queries) -> list[list[tuple[str, str]]]:
+    """The (task, arm) that are corrected for their number: those over all tasks together, and those on single tasks."""
     asked = queries.sweep.comparisons()
-    pairs = {where: _pair(queries, *where) for where in asked if where[0] != TOGETHER}
-    scores = [_scores(pairs, env, arm) for env, arm in asked]
-    found = families.compare(scores, queries.sweep.family.margin, queries.sweep.family.paired)
-    return [Contrast(*where, compared) for where, compared in zip(asked, found, strict=True) if compared]
+    both = ([where for where in asked if (where[0] == TOGETHER) == together] for together in (True, False))
+    return [*filter(None, both)]
+
+
+def _counted(queries: Queries) -> str:
+    """The sizes of the families, as text."""
+    first, *second = (count(len(family), "comparison") for family in _families(queries))
+    return f"{first} on {TOGETHER}, and separately for {second[0]} on single tasks" if second else first
 
 
 def _scores(pairs: dict[tuple[str, str], Pair | None], env: str, arm: str) -> list[Pair] | None:
@@ -106,15 +121,9 @@ def answer(queries: Queries) -> Paragraph:
 
 def _needs(queries: Queries) -> Iterator[str]:
     """How many seeds it would take to settle more."""
-    found, of, paired = contrasts(queries), len(queries.sweep.comparisons()), queries.sweep.family.paired
-    least = families.least_seeds(of, paired, max(len(f.compared.tasks) for f in found))
-    lowest = min(2 * float(f.compared.shares.tail[-1]) * of for f in found)
-    if lowest > 1 - LEVEL:
-        seeds = max(min(f.seeds) for f in found)
-        yield (
-            f"With {count(seeds, 'seed')} no difference can be settled: even if every run of an arm beats every run of "
-            f"the baseline, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds per arm."
-        )
+    found, of = contrasts(queries), len(queries.sweep.comparisons())
+    for together in (True, False):
+        yield from _too_few(queries, [f for f in found if (f.env == TOGETHER) == together], len(_families(queries)) > 1)
     if missing := of - len(found):
         yield f"{count(missing, 'comparison')} {'has' if missing == 1 else 'have'} no runs yet."
     needed: dict[str, float] = {}
@@ -127,12 +136,24 @@ def _needs(queries: Queries) -> Iterator[str]:
         yield f"{goal}, every arm needs this many seeds, if they spread like these: {each}."
 
 
+def _too_few(queries: Queries, family: list[Contrast], several: bool) -> Iterator[str]:
+    """A sentence if the comparisons of a family have too few seeds to settle any difference."""
+    lowest = min((2 * float(f.compared.shares.tail[-1]) * f.compared.of for f in family), default=0.0)
+    if lowest > 1 - LEVEL:
+        where = f" on {TOGETHER if family[0].env == TOGETHER else 'a single task'}" if several else ""
+        seeds, tasks = max(min(f.seeds) for f in family), max(len(f.compared.tasks) for f in family)
+        least = families.least_seeds(family[0].compared.of, queries.sweep.family.paired, tasks)
+        yield (
+            f"With {count(seeds, 'seed')} no difference{where} can be settled: even if every run of an arm beats every "
+            f"run of the baseline, the corrected p-value is {short(min(lowest, 1))}. It takes at least {least} seeds "
+            "per arm."
+        )
+
+
 def needs(queries: Queries, contrast: Contrast) -> float:
     """How many seeds per arm would tell a difference of the margin apart; see `families.seeds_needed`."""
-    family = queries.sweep.family
-    return families.seeds_needed(
-        contrast.compared.tasks, family.margin, len(queries.sweep.comparisons()), family.paired
-    )
+    family, compared = queries.sweep.family, contrast.compared
+    return families.seeds_needed(compared.tasks, family.margin, compared.of, family.paired)
 
 
 def _margin(queries: Queries) -> str:
@@ -140,12 +161,14 @@ def _margin(queries: Queries) -> str:
 
 
 def definitions(queries: Queries) -> dict[str, str]:
-    """The words and what they mean."""
-    of, margin = count(len(queries.sweep.comparisons()), "comparison"), _margin(queries)
+    """The words and what they mean; empty if the sweep compares nothing."""
+    if not _families(queries):
+        return {}
+    margin = _margin(queries)
     test = (
         "Wilcoxon's signed-rank test, with runs paired by seed" if queries.sweep.family.paired else "Mann and Whitney's"
     )
-    level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {of}"
+    level = f"with p ≤ {1 - LEVEL:.2g} after Holm's correction for {_counted(queries)}"
     together = any(env == TOGETHER for env, _ in queries.sweep.comparisons())
     return {
         f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}",
@@ -168,8 +191,8 @@ def figure(queries: Queries) -> Figure | None:
     base, margin = queries.sweep.baseline, queries.sweep.family.margin
     where = f"{'All tasks' if len(envs) > 1 else found[0].env}: difference from {base}"
     title = f"difference from {base}, as a share of its score"
-    joint = f"{percent(LEVEL)} (exact, corrected for {count(len(queries.sweep.comparisons()), 'comparison')})"
-    about = f"The mark is the difference of the IQMs, as a share of that of {base}. All intervals hold together with"
+    joint = f"{percent(LEVEL)} (exact, corrected for {_counted(queries)})"
+    about = f"The mark is the difference of the IQMs, as a share of that of {base}. The intervals hold together with"
     about += f" {joint}; an arrow leads beyond the axis. Grey: less than {percent(margin)}. {_sizes(found)}"
     return Figure(effects(where, drawn, LOOKS, margin, title), about)
 

@@ -124,10 +124,15 @@ def test_all_tasks_together_settle_more_than_each(tmp_path):
     queries = study(tmp_path, 3, "family: {arms: [beta], together: true}", beta=(53, 70, 1))
     assert words(queries) == {(TOGETHER, "beta"): BETTER, ("Hopper-v5", "beta"): OPEN, ("Ant-v5", "beta"): OPEN}
     first = settled.contrasts(queries)[0]
-    assert first.compared.different == pytest.approx(2 / 20**2 * 3)
+    assert first.compared.different == pytest.approx(2 / 20**2)
     assert first.compared.effect.estimate == pytest.approx((0.53 + 0.7) / 2)
     assert settled.answer(queries).lead.startswith("Settled better than gaussian: beta on all tasks together.")
+    assert (
+        "for 1 comparison on all tasks together, and separately for 2 comparisons on single"
+        in (settled.definitions(queries)[EQUAL])
+    )
     assert TOGETHER in settled.definitions(queries)
+    assert "With 3 seeds no difference on a single task can be settled" in settled.answer(queries).rest
     assert settled.matrix(queries)[1][0] == TOGETHER
     missing = {key: row for key, row in queries.rows.items() if key[:2] != ("Ant-v5", "beta")}
     assert words(Queries(queries.sweep, missing)) == {("Hopper-v5", "beta"): OPEN}
