@@ -193,10 +193,15 @@ class Compared(NamedTuple):
 
     @property
     def effect(self) -> Interval:
-        """IQM of the arm minus IQM of the baseline, as a share of the latter, mean over tasks, with `bounds`."""
-        middles = [[float(iqm(np.asarray(scores, float))) for scores in pair] for pair in self.tasks]
-        x, y = np.array(middles).T
-        return Interval(float(_share(x - y, y).mean()), *self.bounds)
+        """IQM of the arm minus IQM of the baseline, as a share of the latter, with `bounds`.
+
+        Over several tasks: the median of the shares of all pairs (Hodges and Lehmann 1963), because on one task a share
+        may be many times as large as on the others.
+        """
+        if len(self.tasks) > 1:
+            return Interval(float(np.median(self.shares.ordered)), *self.bounds)
+        x, y = (iqm(np.asarray(scores, float)) for scores in self.tasks[0])
+        return Interval(float(_share(x - y, y)), *self.bounds)
 
 
 def compare(asked: Sequence[Tasks | None], margin: float, paired: bool) -> list[Compared | None]:

@@ -257,7 +257,7 @@ def _trouble(queries: Queries, env: str) -> Paragraph:
 def _meanings(queries: Queries) -> Paragraph:
     """The definitions of the problems that are listed."""
     listed_words = problems.of(queries, list(queries.rows.values()))
-    found = [f"*{word}*: {meaning}" for word, meaning in MEANINGS.items() if word in listed_words]
+    found = [f"“{word}”: {meaning}" for word, meaning in MEANINGS.items() if word in listed_words]
     return Paragraph("", f"{'; '.join(found)}." if found else "")
 
 

@@ -20,7 +20,7 @@ HARMLESS = (SHARP, NARROW)  # runs with these words only are not set aside
 COLUMNS = ("task", "arm", "runs", "problems", "score", "good runs' score", "difference", "good runs' difference")
 MEANING = (
     "How many runs have a problem, and the scores (IQM) and differences from the baseline without them. Runs that are "
-    "only *sharp* count as good. Leaving out runs because of their return raises a score, so compare the differences: "
+    "only “sharp” count as good. Leaving out runs because of their return raises a score, so compare the differences: "
     "what is left of a difference is not due to these runs."
 )
 

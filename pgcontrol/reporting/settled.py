@@ -23,7 +23,7 @@ SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same sha
 COLUMNS = ("task", "arm", "difference", "p (different)", "p (equal)", "seeds", "seeds needed", "result")
 
 TOGETHER_MEANS = (
-    "the same test, over the sum of the pairs that an arm wins on each task; the difference is the mean over tasks"
+    "the same test, over the sum of the pairs that an arm wins on each task; the difference is the median of all pairs"
 )
 
 

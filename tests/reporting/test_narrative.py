@@ -81,7 +81,7 @@ def test_what_failed_and_what_is_missing(study):
     assert 200 < onset.step < 260
     assert f"step {onset.step}: x" in trouble
     assert milder.startswith("Possible problems on HalfCheetah-v5. ")  # only that joints stay narrow
-    assert meanings.strip() == f"*sharp*: {MEANINGS['sharp']}; *stuck*: {MEANINGS['stuck']}."
+    assert meanings.strip() == f"“sharp”: {MEANINGS['sharp']}; “stuck”: {MEANINGS['stuck']}."
     assert saying(missing, "1 of 24 runs")
 
 

@@ -1,5 +1,7 @@
 """The page as a browser shows it: whole, readable, without the network."""
 
+import re
+
 import pytest
 
 from pgcontrol.text import short
@@ -273,3 +275,8 @@ def test_what_the_yaml_says_is_text_and_no_markup(tab):
     assert tab.locator("figcaption", has_text=HOSTILE).count() > 1
     assert tab.locator("img").count() == 0
     assert tab.locator("figcaption code").first.inner_text() == "train/std"
+
+
+def test_no_mark_of_markdown_is_left(tab):
+    """The same sentences are used for Markdown files."""
+    assert not re.search(r"\*\w[^*]*\w\*", tab.locator("main").inner_text())

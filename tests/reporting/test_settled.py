@@ -125,7 +125,7 @@ def test_all_tasks_together_settle_more_than_each(tmp_path):
     assert words(queries) == {(TOGETHER, "beta"): BETTER, ("Hopper-v5", "beta"): OPEN, ("Ant-v5", "beta"): OPEN}
     first = settled.contrasts(queries)[0]
     assert first.compared.different == pytest.approx(2 / 20**2)
-    assert first.compared.effect.estimate == pytest.approx((0.53 + 0.7) / 2)
+    assert first.compared.effect.estimate == pytest.approx((0.53 + 0.7) / 2, abs=0.01)
     assert settled.answer(queries).lead.startswith("Settled better than gaussian: beta on all tasks together.")
     assert (
         "for 1 comparison on all tasks together, and separately for 2 comparisons on single"
