@@ -4,7 +4,7 @@
 # make test-all: all tests, also those of `suite` and `clusters` (half an hour).
 # make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
-#   slurm-wlm is installed), and runs in up to four processes. The CI runs most of them, too.
+#   slurm-wlm is installed), and runs in up to four processes. The CI runs those on Ray, too.
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
 # make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
 # make docs: the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
@@ -49,7 +49,7 @@ test-ci: lint types ci-tests
 test-all: lint types all-tests
 
 ci-tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not suite and not cluster'
+	$(BIN)/python -m pytest -n 2 -m 'not suite and not long'
 
 all-tests: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2
@@ -58,7 +58,7 @@ suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
 
 clusters: .venv/installed-dev
-	$(BIN)/python -m pytest -m 'cluster or slow' tests/sweep/test_ray.py tests/sweep/test_slurm.py tests/training/test_ranks.py tests/bench/test_ranks.py
+	$(BIN)/python -m pytest -m 'slow or long' tests/sweep/test_ray.py tests/sweep/test_slurm.py tests/training/test_ranks.py tests/bench/test_ranks.py
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
@@ -74,7 +74,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite and not cluster'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite and not long'
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -128,9 +128,10 @@ def test_explained_variance():
     assert explained_variance(-target, target) == pytest.approx(-3.0)
 
 
-@pytest.mark.parametrize(
-    "head", [pytest.param(head, marks=[] if head == "gaussian" else [pytest.mark.slow]) for head in HEADS]
-)
+SOON = {"gaussian": [], "binned": [pytest.mark.slow], "ordinal": [pytest.mark.slow], "token": [pytest.mark.slow]}
+
+
+@pytest.mark.parametrize("head", [pytest.param(h, marks=SOON.get(h, [pytest.mark.long])) for h in HEADS])
 def test_compiled_and_eager_agree(head):
     """50 gradient steps, the last minibatch of an epoch a smaller one; the same losses and weights but for rounding.
 

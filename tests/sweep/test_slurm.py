@@ -21,7 +21,7 @@ from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Slurm
 from tests.sweep.nodes import identical, outcomes, pair, typed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 CONFIG = """
 ClusterName=test

@@ -104,7 +104,7 @@ def test_two_processes_make_the_run_of_one(alone, together):
     assert json.loads((together / "manifest.json").read_text())["ranks"] == 2
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.cluster)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_any_number_of_processes_continues_from_a_checkpoint(alone, together, ranks, tmp_path):
     at = checkpoint.find(together)[0]
     copied = tmp_path / "run"
@@ -170,7 +170,7 @@ def test_one_line_for_all_processes_and_no_folder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.cluster), 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_continue_from(tmp_path, victim):
     run = tmp_path / "run"
     process = subprocess.Popen(
