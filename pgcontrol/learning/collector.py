@@ -139,7 +139,7 @@ class Collector:
         raw_obs, raw_next, obs, choice, params, log_prob, value, next_value, reward, played = self._joined(*parts)
         terminated, truncated, idle, bad = self._joined(terminated, truncated, idle, bad)
         own = Events(finals, episodes, measured, self.breakdowns.take())
-        finals, episodes, measured, broken = merged(self.ranks, own, self._mine.start)
+        finals, episodes, measured, broken = merged(self.ranks, own, self._mine.start, self.device)
         self.breakdowns.keep(broken)
         self.reward_scale.carry.copy_(self.ranks.join(self._carry))
         if (bad | idle).all():

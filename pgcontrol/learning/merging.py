@@ -42,11 +42,12 @@ class Events(NamedTuple):
     breakdowns: list[Breakdown]
 
 
-def merged(ranks: Ranks, own: Events, first: int) -> Events:
-    """The events of all ranks' environments. `first` is the index of this rank's first environment."""
+def merged(ranks: Ranks, own: Events, first: int, device: torch.device) -> Events:
+    """The events of all ranks' environments, on this rank's device. `first` is the index of its first environment."""
     if ranks.size == 1:
         return own
-    own = own._replace(finals=[(t, ids + first, final) for t, ids, final in own.finals])
+    # between ranks, they are tensors of the CPU: another rank has another device
+    own = own._replace(finals=[(t, (ids + first).cpu(), final.cpu()) for t, ids, final in own.finals])
     ended: dict[int, list[tuple[Tensor, Tensor]]] = {}
     every = Events([], [], {}, [])
     for part in ranks.objects(own):
@@ -58,6 +59,6 @@ def merged(ranks: Ranks, own: Events, first: int) -> Events:
         every.breakdowns.extend(part.breakdowns)
     for t in sorted(ended):
         ids, final = map(torch.cat, zip(*ended[t], strict=True))
-        every.finals.append((t, ids, final))
+        every.finals.append((t, ids.to(device), final.to(device)))
     every.episodes.sort(key=lambda episode: episode[0])
     return every

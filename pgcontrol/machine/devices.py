@@ -6,15 +6,20 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from pgcontrol.machine import memory
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.options import InputError
 
 
-def named(device: str) -> torch.device:
-    """The device `cpu`, `cuda` (the first one) or `cuda:i`.
+def named(device: str, ranks: Ranks = ALONE) -> torch.device:
+    """The device `cpu`, `cuda` (the first one) or `cuda:i`. Of several ranks, each has its own `cuda` device.
 
     Raises:
-        InputError: the name is invalid, or this machine has no such device.
+        InputError: the name is invalid, this machine has no such device, or several ranks would share one.
     """
+    if ranks.size > 1 and device.startswith("cuda"):
+        if device != "cuda":
+            raise InputError(f"device = {device!r}: each of the {ranks.size} processes needs its own; use cuda")
+        device = f"cuda:{ranks.local}"
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = ", ".join(["cpu", *(f"cuda:{i}" for i in range(found))])
     if not (match := re.fullmatch(r"cpu|cuda(:(\d+))?", device)):

@@ -18,6 +18,7 @@ from pgcontrol.options import InputError
 
 PATIENCE = timedelta(hours=2)  # others wait while rank 0 evaluates and renders; a dead process is noticed immediately
 STARTED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # environment variables that torchrun sets
+LOCAL = "LOCAL_RANK"  # another one
 
 
 class RankLost(RuntimeError):
@@ -33,10 +34,11 @@ class Ranks:
     Attributes:
         rank: number of this process. Only rank 0 writes and prints.
         size: W.
+        local: number of this process among those on its machine, each of which has a GPU of its own.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1):
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int = 0, size: int = 1, local: int = 0):
+        self.rank, self.size, self.local = rank, size, local
 
     def rows(self, count: int) -> slice:
         """This rank's part of `count` rows, a multiple of W."""
@@ -116,18 +118,24 @@ def meet() -> Ranks:
 
     Processes that this one starts later are not ranks.
     """
+    local = int(os.environ.get(LOCAL, "0"))
     if distributed.is_initialized():
-        return Ranks(distributed.get_rank(), distributed.get_world_size())
+        return Ranks(distributed.get_rank(), distributed.get_world_size(), local)
     if not started():
         return ALONE
     store, rank, size = _meeting_place()
-    distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    distributed.init_process_group(_backends(), store=store, rank=rank, world_size=size, timeout=PATIENCE)
     atexit.register(_part)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
     for name in STARTED:
         os.environ.pop(name)
-    return Ranks(rank, size)
+    return Ranks(rank, size, local)
+
+
+def _backends() -> str:
+    """gloo exchanges tensors of the CPU, and nccl those of GPUs."""
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and distributed.is_nccl_available() else "gloo"
 
 
 def _terminate(*_: object) -> None:

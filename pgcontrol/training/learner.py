@@ -59,7 +59,7 @@ class Learner:
         """
         self.config, self.ranks = config, ranks
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
-        self.device = devices.named(config.device)
+        self.device = devices.named(config.device, ranks)
         num_envs = requirements.require(config, ranks)
         memory.require_training(config)  # a first estimate, before an environment is created
         # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit

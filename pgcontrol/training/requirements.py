@@ -25,7 +25,7 @@ def require(config: Config, ranks: Ranks) -> int:
     if algorithm.sampling.asynchronous:
         _require_asynchronous(config, algorithm)
     num_envs = _part_of(config, algorithm, ranks)
-    _require_plain(config, algorithm, ranks)
+    _require_plain(config, algorithm)
     return num_envs
 
 
@@ -53,7 +53,7 @@ def _part_of(config: Config, algorithm: Algorithm, ranks: Ranks) -> int:
     return count // ranks.size
 
 
-def _require_plain(config: Config, algorithm: Algorithm, ranks: Ranks) -> None:
+def _require_plain(config: Config, algorithm: Algorithm) -> None:
     """Refuse what works only with MuJoCo's own physics and on the CPU."""
     device = config.device != "cpu"
     for name in ("nconmax", "njmax"):
@@ -62,8 +62,6 @@ def _require_plain(config: Config, algorithm: Algorithm, ranks: Ranks) -> None:
     if not device and config.physics == "native":
         return
     setting = f"device = {config.device!r}" if device else f"physics = {config.physics!r}"
-    if ranks.size > 1:
-        raise InputError(f"{setting}: several processes train one run on CPUs only; run it without torchrun")
     if algorithm.sampling.asynchronous:
         raise InputError(f"{setting}: the workers of algorithm {algorithm.name!r} use the CPU and native physics")
     if device and config.compile == "on":

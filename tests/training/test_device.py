@@ -139,9 +139,27 @@ def test_physics_that_is_not_installed_is_named_with_its_extra(monkeypatch: pyte
     warp_physics.library.cache_clear()
 
 
-def test_several_processes_are_refused():
-    with pytest.raises(InputError, match="physics = 'warp': several processes train one run on CPUs only"):
-        Learner(configure({"env": "Hopper-v5", "physics": "warp"}), ranks=ranks.Ranks(0, 2))
+def test_each_of_several_processes_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [devices.named("cuda", ranks.Ranks(2 + i, 4, i)) for i in (0, 1)] == [
+        *map(torch.device, ("cuda:0", "cuda:1"))
+    ]
+    assert devices.named("cpu", ranks.Ranks(1, 2, 1)) == torch.device("cpu")
+    assert devices.named("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(InputError, match="device = 'cuda:1': each of the 2 processes needs its own; use cuda"):
+        devices.named("cuda:1", ranks.Ranks(0, 2))
+    with pytest.raises(
+        InputError, match="device = 'cuda:2': this machine has no such device; it has cpu, cuda:0, cuda:1"
+    ):
+        devices.named("cuda", ranks.Ranks(2, 3, 2))
+
+
+def test_tensors_of_gpus_are_exchanged_by_nccl(monkeypatch: pytest.MonkeyPatch):
+    assert ranks._backends() == "gloo"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.distributed.is_nccl_available", lambda: True)
+    assert ranks._backends() == "cpu:gloo,cuda:nccl"
 
 
 def test_worlds_that_do_not_fit_are_counted(monkeypatch: pytest.MonkeyPatch):

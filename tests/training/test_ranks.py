@@ -104,6 +104,21 @@ def test_two_processes_make_the_run_of_one(alone, together):
     assert json.loads((together / "manifest.json").read_text())["ranks"] == 2
 
 
+@pytest.mark.long
+def test_processes_share_the_worlds_of_warp_and_any_number_resumes(tmp_path):
+    """Here on Warp's CPU device. Each process makes start states for its own worlds, so it is not the run of one."""
+    pytest.importorskip("mujoco_warp", reason="needs the extra gpu")
+    run, steps = tmp_path / "run", 5 * 8 * 32
+    finish(train(2, run, physics="warp", env="InvertedPendulum-v5", eval_every=0))
+    for times, processes in enumerate((2, 1), start=2):
+        finish(torchrun(processes, "resume", run, "--total_steps", times * steps))
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["time/total_timesteps"] for row in rows] == [8 * 32 * (i + 1) for i in range(15)]
+    assert all(row["train/kl"] > 0 for row in rows)
+    tensors, _ = checkpoint.load(checkpoint.find(run)[-1])
+    assert len(tensors["collector.obs"]) == SMALL["num_envs"]
+
+
 @pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_any_number_of_processes_continues_from_a_checkpoint(alone, together, ranks, tmp_path):
     at = checkpoint.find(together)[0]
