@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from pgcontrol.bench import scale
 
 # tidying up that takes a while, in each process that measures
@@ -20,6 +22,7 @@ if multiprocessing.parent_process():
 """
 
 
+@pytest.mark.long
 def test_costs(tmp_path, monkeypatch, capsys):
     (tmp_path / "tidy.py").write_text(TIDY.format(str(tmp_path / "tidied")))
     monkeypatch.setenv("PGCONTROL_PLUGINS", str(tmp_path / "tidy.py"))

@@ -46,7 +46,11 @@ def off_by(native: Any, env: Any, field: str) -> np.ndarray:
     return (np.abs(one - other) / (1 + np.abs(one))).max(1)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.suite) if n[:3] == "dm:" else n for n in LOADED])
+QUICK = ("HalfCheetah-v5", "Hopper-v5", "Go1-v0")
+FIRST = [n if n in QUICK else pytest.param(n, marks=pytest.mark.suite) for n in LOADED]
+
+
+@pytest.mark.parametrize("name", FIRST)
 def test_one_step_is_mujocos_to_rounding(name: str):
     native, env = both(name)
     assert torch.allclose(env.reset(), native.reset(), atol=1e-5)  # the same start states
@@ -65,10 +69,7 @@ def test_one_step_is_mujocos_to_rounding(name: str):
     assert set(one.terms) == set(other.terms)
 
 
-QUICK = ("HalfCheetah-v5", "Hopper-v5")
-
-
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.suite) for n in LOADED])
+@pytest.mark.parametrize("name", FIRST)
 def test_statistics_of_episodes_are_mujocos(name: str):
     """Trajectories part, because motion in contact is chaotic; means over worlds and time agree."""
     native, env = both(name, 12)

@@ -127,7 +127,7 @@ def test_a_robot_from_nothing_but_two_files(shell):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_other_kind_of_part_and_a_sweep_of_them(shell):
     bring(shell, "robot.py", "robot.xml", "parts.py")
     (shell.folder / "sweep.yaml").write_text(SWEEP)

@@ -81,7 +81,7 @@ def test_what_another_process_renders_is_left_to_it(render_as, capsys, tmp_path)
         assert not mine
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_at_once_make_each_clip_once(tmp_path, backend):
     folder = run_of(tmp_path / "run", *range(1, 6))
     both = [

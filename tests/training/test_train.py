@@ -207,7 +207,12 @@ def test_any_gymnasium_env_trains_and_resumes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGTERM, *(pytest.param(s, marks=pytest.mark.long) for s in (signal.SIGINT, signal.SIGHUP))]
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+    ],
 )
 def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     path = tmp_path / "run"
