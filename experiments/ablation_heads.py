@@ -68,10 +68,8 @@ class GaussianBins(BinPerJoint):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, A, K]."""
-        log_std = normal.bounded(self.log_std, *self.options.log_limits)
-        return normal.logits(
-            (self.centres - self.mean(features).unsqueeze(-1)) * torch.exp(-log_std).unsqueeze(-1), 1.0
-        )
+        std = normal.bounded(self.log_std, *self.options.log_limits).exp()
+        return -0.5 * ((self.centres - self.mean(features).unsqueeze(-1)) / std.unsqueeze(-1)) ** 2
 
     def describe(self, params: Tensor) -> dict[str, Tensor]:
         """See `measures`."""

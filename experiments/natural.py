@@ -35,6 +35,7 @@ from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures.collapse import collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
+from pgcontrol.measures.families import holm  # noqa: E402
 from pgcontrol.measures.verdicts import SUSPECTED, Limits  # noqa: E402
 from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
@@ -233,15 +234,6 @@ def costs(branches: list[dict[str, Any]], schedule: str, score: str) -> list[Cos
         p = float(np.asarray(stats.ttest_ind(arms[1], arms[0], equal_var=False, alternative="greater"))[1])
         found.append(Cost(at, gain, p if np.isfinite(p) else float(gain <= 0), gain > 0.1 * scale))
     return found
-
-
-def holm(p: list[float]) -> list[float]:
-    """p-values corrected for their number (Holm 1979)."""
-    order, adjusted, most = np.argsort(p), [0.0] * len(p), 0.0
-    for rank, i in enumerate(order):
-        most = max(most, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = most
-    return adjusted
 
 
 def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], float | None]:

@@ -40,7 +40,7 @@ class ClippedSurrogate(Rule):
         entropy_coef: float = option(0.0, "weight of the entropy bonus", least=0)
         entropy_target: float | None = option(None, "target entropy, in nats per joint; adapts the bonus; none: off")
         entropy_end: float | None = option(
-            None, "target entropy at the end of the run, reached linearly; none: as above"
+            None, "entropy_target at the end of the run, reached linearly; none: constant"
         )
         max_grad_norm: float = option(0.5, "largest norm of the gradient; a longer one is scaled down", above=0)
         normalise_advantage: bool = option(True, "scale a minibatch's advantages to mean 0, standard deviation 1")
