@@ -23,7 +23,7 @@ from pgcontrol.measures.statistics import Pair  # noqa: E402
 from pgcontrol.reporting.queries import Queries  # noqa: E402
 from pgcontrol.sweep import results  # noqa: E402
 from pgcontrol.sweep.sweep import read_sweep  # noqa: E402
-from pgcontrol.text import short  # noqa: E402
+from pgcontrol.text import p_value  # noqa: E402
 
 SHARE, LEVEL, TASKS = 0.05, 0.05, 2
 
@@ -80,10 +80,8 @@ def table(levers: list[Lever], tasks: list[str]) -> str:
     lines = [f"| lever | {' | '.join(tasks)} | p, all tasks | time | kept |", f"|---|{'---:|' * (len(tasks) + 2)}---|"]
     for one in sorted(levers, key=lambda one: (not one.kept, -np.mean([*one.effects.values()]))):
         shares = [signed(one.effects[task]) for task in tasks]
-        p = "< 0.001" if one.p < 0.001 else short(one.p)
-        lines.append(
-            f"| {one.name} | {' | '.join(shares)} | {p} | {one.time:.2f} | {'**yes**' if one.kept else 'no'} |"
-        )
+        cells = one.name, *shares, p_value(one.p), f"{one.time:.2f}", "**yes**" if one.kept else "no"
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

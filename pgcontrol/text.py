@@ -20,6 +20,11 @@ def probability(p: float) -> str:
     return f"{round(p, 2):g}"
 
 
+def p_value(p: float) -> str:
+    """Three digits, but "< 0.001" for anything smaller."""
+    return "< 0.001" if p < 0.001 else short(p)
+
+
 def difference(ahead: float, score: float) -> str:
     """A difference with the last digit that `short` shows of the scores."""
     return _to_digit(ahead, score, 3)

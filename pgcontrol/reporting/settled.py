@@ -14,7 +14,7 @@ from pgcontrol.reporting.figures import Figure
 from pgcontrol.reporting.narrative import Paragraph, listed
 from pgcontrol.reporting.queries import Queries, percent
 from pgcontrol.sweep.family import TOGETHER
-from pgcontrol.text import count, short
+from pgcontrol.text import count, p_value, short
 
 LOOKS = {BETTER: Look("c2", "up"), WORSE: Look("c1", "down"), EQUAL: Look("c0", "square"), OPEN: Look("failed", "ring")}
 SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same shapes in text
@@ -221,11 +221,7 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     lines = []
     for f in contrasts(queries):
         needed, seeds = needs(queries, f), "{}, {}".format(*f.seeds)
-        p_values = _p(f.compared.different), _p(f.compared.equal)
+        p_values = p_value(f.compared.different), p_value(f.compared.equal)
         rest = f"{needed:,.0f}" if math.isfinite(needed) else "–"
         lines.append((f.env, f.arm, f.difference, *p_values, seeds, rest, f.word))
     return lines
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else short(value)

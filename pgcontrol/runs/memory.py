@@ -14,6 +14,7 @@ from torch import nn
 
 from pgcontrol.learning.noise import PERIOD, normals
 from pgcontrol.machine import devices, memory
+from pgcontrol.machine.ranks import ALONE, Ranks
 from pgcontrol.machine.threads import seeded
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
@@ -30,12 +31,13 @@ OBSERVED, SAMPLE = 8 * 4 + 4 * 2, 100
 NOISE = 4 * 3  # bytes per number of coloured noise: the number, its Fourier coefficient, and the previous sequence
 
 
-def require_training(config: Config, env: VecEnv | None = None) -> None:
-    """Refuse a training that would not fit into memory.
+def require_training(config: Config, env: VecEnv | None = None, ranks: Ranks = ALONE) -> None:
+    """Refuse a training that would not fit into the memory of this process's device.
 
     Args:
         config: all settings.
         env: the environments; None: they do not exist yet, and one entry per observation is assumed.
+        ranks: the processes of the run. Each has its part of the environments, and the rollouts of all.
 
     Raises:
         InputError: names the setting that needs most memory, and the largest value that would fit.
@@ -49,9 +51,9 @@ def require_training(config: Config, env: VecEnv | None = None) -> None:
     own = {name: value for name, value in own.items() if type(value) is int and value > 0}
     sizes = {"num_envs": config.num_envs, "rollout_steps": config.rollout_steps, **_widest(config), **own}
     sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
-    device, environment = devices.named(config.device), ENVIRONMENT
+    device, environment = devices.named(config.device, ranks), ENVIRONMENT / ranks.size
     if config.physics == "warp":
-        environment += _world(config)
+        environment += _world(config) / ranks.size
     taken = environment * config.num_envs if env and config.physics == "warp" else 0
 
     def needed(sizes: Mapping[str, int]) -> float:

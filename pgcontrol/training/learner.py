@@ -61,7 +61,7 @@ class Learner:
         algorithm, options = catalog.algorithms()[config.algorithm.name], config.algorithm.options
         self.device = devices.named(config.device, ranks)
         num_envs = requirements.require(config, ranks)
-        memory.require_training(config)  # a first estimate, before an environment is created
+        memory.require_training(config, ranks=ranks)  # a first estimate, before an environment is created
         # whether workers compute the updates (`asynchronous.py`); then runs are not reproducible bit for bit
         self.asynchronous = algorithm.sampling.asynchronous
         self.seeds = stream_seeds(config.seed)
@@ -78,7 +78,7 @@ class Learner:
         if algorithm.sampling.copies and not self.env.exact_resume:
             raise InputError(f"algorithm {algorithm.name!r} copies states between environments; {config.env} cannot")
         try:
-            memory.require_training(config, self.env)
+            memory.require_training(config, self.env, ranks)
         except InputError:
             self.env.close()
             raise

@@ -13,7 +13,8 @@ import torch
 
 import pgcontrol
 from pgcontrol import arguments, cli, commands
-from pgcontrol.machine import memory
+from pgcontrol.machine import devices, memory
+from pgcontrol.machine.ranks import Ranks
 from pgcontrol.options import InputError
 from pgcontrol.runs import catalog
 from pgcontrol.runs.cloning import CloneConfig
@@ -129,6 +130,27 @@ def test_what_levers_keep_counts(lever, monkeypatch):
         require_training(configure(plain), env)
         with pytest.raises(InputError, match=r"^num_envs = 20000: .* would fit"):
             require_training(configure(plain | lever), env)
+
+
+def test_each_process_needs_room_on_its_own_device(monkeypatch):
+    """Two processes share the environments, so that twice as many fit, and the second one fills the second GPU."""
+    room, asked = {"cuda:0": 0.0, "cuda:1": 190e6}, []
+
+    def available(device: torch.device) -> float:
+        asked.append(str(device))
+        return room[str(device)]
+
+    monkeypatch.setattr(devices, "available", available)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    many = {"env": "Hopper-v5", "device": "cuda", "rollout_steps": 1, "num_envs": 60_000}
+    with pytest.raises(InputError, match=r"^num_envs = 60000: .* 0\.0 GB are free"):
+        require_training(configure(many), ranks=Ranks(0, 2, 0))
+    require_training(configure(many), ranks=Ranks(1, 2, 1))
+    room["cuda:0"] = 190e6
+    with pytest.raises(InputError, match=r"^num_envs = 60000: .* 0\.2 GB are free"):
+        require_training(configure(many))
+    assert asked == ["cuda:0", "cuda:1", "cuda:0"]
 
 
 @pytest.mark.parametrize("name", catalog.trunks())
