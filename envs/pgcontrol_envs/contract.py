@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 
 from pgcontrol_envs.physics import CpuPhysics
+from pgcontrol_envs.reflection import Image
 from pgcontrol_envs.task import Mirror, Task, TaskError
 
 N = 3
@@ -88,6 +89,8 @@ class _Trial:
             self.observation()
             for _ in range(steps):
                 self.step(middle)
+        if self.cls.mirror is Task.mirror:
+            self.image()
 
     def step(self, action: np.ndarray) -> None:
         """One step, with the calls that an environment makes."""
@@ -173,6 +176,19 @@ class _Trial:
         if not np.allclose(ends, (low, high), atol=1e-6):
             wrong = np.flatnonzero(~np.isclose(ends, (low, high), atol=1e-6).all(0)).tolist()
             raise self.error("mirror", f"the bounds of the actions {wrong} differ from the mirrored bounds")
+
+    def image(self) -> None:
+        """Without an own mirror(), the observation of the mirrored state must be the mirrored observation."""
+        if (found := self.call("reflection", self.task.reflection)) is None:
+            return
+        for image, state in ((found.positions, self.physics.qpos), (found.velocities, self.physics.qvel)):
+            state[1] = image.of(state[0])
+        self.physics.forward(np.arange(N))
+        obs, mirror = self.call("observe", self.task.observe), self.call("mirror", self.task.mirror)
+        wrong = np.flatnonzero(~np.isclose(obs[1], Image(*mirror.obs).of(obs[0]), atol=1e-6))
+        if len(wrong):
+            what = f"the entries {wrong.tolist()} of the observation are not mirrored; define mirror()"
+            raise self.error("reflection", what)
 
     def finite(self, method: str, obs: np.ndarray) -> None:
         """Check that there is no infinite or NaN entry."""

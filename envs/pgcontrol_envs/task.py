@@ -1,6 +1,6 @@
 """The base class of tasks, and the code that task files share.
 
-A task file can import all its types from here: Array, Camera, Physics, Streams, Task, Terms.
+A task file can import all its types from here: Array, Camera, Mirror, Physics, Reflection, Streams, Task, Terms.
 """
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
@@ -22,6 +22,7 @@ import torch
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.physics import Physics
 from pgcontrol_envs.random_streams import Streams
+from pgcontrol_envs.reflection import Image, Reflection, joined
 
 Terms = dict[str, Array]
 
@@ -164,8 +165,7 @@ class Task(ABC):
 
         By default: positions after the first `unobserved`, and velocities.
         """
-        first = self.unobserved if self.exclude_current_positions_from_observation else 0
-        self.posture, self.velocity = physics.qpos[:, first:], physics.qvel
+        self.posture, self.velocity = physics.qpos[:, _first_observed(self) :], physics.qvel
 
     def reset(self, physics: Physics, ids: Array, rng: Streams) -> None:
         """Write start states for envs ids [n], with random numbers from rng. Physics has reset them to the defaults.
@@ -189,9 +189,21 @@ class Task(ABC):
         """
         return None
 
-    def mirror(self) -> Mirror | None:
-        """The left-right symmetry of the body and the task; None if they are not symmetric."""
+    def reflection(self) -> Reflection | None:
+        """The reflection that leaves the body and the task as they are; None if there is none."""
         return None
+
+    def mirror(self) -> Mirror | None:
+        """The left-right symmetry of the body and the task; None if they are not symmetric.
+
+        By default, for a task that has a reflection and observes the positions and velocities of bind(), theirs.
+        """
+        found = self.reflection()
+        return None if found is None else Mirror(joined(self.state_image(found)), found.controls)
+
+    def state_image(self, found: Reflection) -> list[Image]:
+        """The images of the positions and velocities of bind()."""
+        return [found.positions.after(_first_observed(self)), found.velocities]
 
     def interface(self) -> dict[str, Any] | None:
         """How to run a policy on the real robot, in JSON values; see interface.py. None if the task is not a robot.
@@ -276,6 +288,11 @@ class Task(ABC):
         The mean of two good actions is blocked. A unimodal head fitted to two routes puts its probability there.
         """
         raise NotImplementedError(f"{self.id} does not define where the route is chosen")
+
+
+def _first_observed(task: Task) -> int:
+    """The index of the first observed position."""
+    return task.unobserved if task.exclude_current_positions_from_observation else 0
 
 
 def load_model(xml: str, beside: Path = ASSETS) -> mujoco.MjModel:

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from pgcontrol_envs.arrays import Array, join
 from pgcontrol_envs.locomotion import Upright
-from pgcontrol_envs.task import Camera, Physics, Terms
+from pgcontrol_envs.reflection import joined
+from pgcontrol_envs.task import Camera, Mirror, Physics, Reflection, Terms
 
 
 class Ant(Upright):
@@ -45,6 +46,16 @@ class Ant(Upright):
         if not self.include_cfrc_ext_in_observation:
             return super().observe()
         return join(self.posture, self.velocity, self.forces[:, 6:].clip(*self.contact_force_range))
+
+    def reflection(self) -> Reflection:
+        """Left for right."""
+        return Reflection(self.model)
+
+    def mirror(self) -> Mirror:
+        """Also mirrors the contact forces."""
+        found = self.reflection()
+        forces = [found.spatial.after(6)] if self.include_cfrc_ext_in_observation else []
+        return Mirror(joined([*self.state_image(found), *forces]), found.controls)
 
     def reward(self, action: Array, before: Array, terminated: Array) -> tuple[Array, Terms]:
         """Also subtracts the contact cost."""

@@ -4,7 +4,8 @@ from math import inf
 
 from pgcontrol_envs.arrays import Array, join, within
 from pgcontrol_envs.locomotion import Healthy
-from pgcontrol_envs.task import Camera, Physics, Task, Terms
+from pgcontrol_envs.reflection import joined
+from pgcontrol_envs.task import Camera, Mirror, Physics, Reflection, Task, Terms
 
 
 class HumanoidBody(Task):
@@ -94,6 +95,22 @@ class Humanoid(Healthy, HumanoidBody):
         ctrl, contact = self.control_cost(), self.contact_cost(self.contact_cost_weight, self.contact_cost_range)
         terms = {"reward_survive": survive, "reward_forward": forward, "reward_ctrl": ctrl, "reward_contact": contact}
         return forward + survive + ctrl + contact, terms
+
+    def reflection(self) -> Reflection:
+        """Left for right, although the armatures of the hips differ. In HumanoidStandup their ranges differ, too."""
+        return Reflection(self.model)
+
+    def mirror(self) -> Mirror:
+        """Also mirrors inertias, body velocities, actuator and contact forces."""
+        found = self.reflection()
+        choice = (
+            (self.include_cinert_in_observation, found.inertias.after(10)),
+            (self.include_cvel_in_observation, found.spatial.after(6)),
+            (self.include_qfrc_actuator_in_observation, found.velocities.after(6)),
+            (self.include_cfrc_ext_in_observation, found.spatial.after(6)),
+        )
+        more = [image for included, image in choice if included]
+        return Mirror(joined([*self.state_image(found), *more]), found.controls)
 
     def healthy(self) -> Array:
         """Whether the torso is between 1 m and 2 m."""

@@ -1,7 +1,7 @@
 """InvertedDoublePendulum: two poles on a cart, rewarded for a high tip (after Barto et al. 1983; Gymnasium's v5)."""
 
 from pgcontrol_envs.arrays import Array, cos, join, sin
-from pgcontrol_envs.task import Camera, Physics, Task, Terms
+from pgcontrol_envs.task import Camera, Mirror, Physics, Reflection, Task, Terms
 
 
 class InvertedDoublePendulum(Task):
@@ -31,6 +31,14 @@ class InvertedDoublePendulum(Task):
         """Cart's x, sines and cosines of angles; velocities and the cart's constraint force, clipped to ±10 [N, 9]."""
         rest = self.velocity.clip(-10, 10), self.force.clip(-10, 10)
         return join(self.cart, sin(self.angles), cos(self.angles), *rest)
+
+    def reflection(self) -> Reflection:
+        """The x direction for its opposite."""
+        return Reflection(self.model, "x")
+
+    def mirror(self) -> Mirror:
+        """All entries change their signs, except the cosines."""
+        return Mirror((tuple(range(9)), (-1, -1, -1, 1, 1, -1, -1, -1, -1)), self.reflection().controls)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """The reward for being up, minus penalties on the tip's distance from (0, 2 m) and on the poles' speeds."""

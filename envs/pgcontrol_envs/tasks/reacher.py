@@ -1,7 +1,9 @@
 """Reacher: a two-joint arm in the plane, rewarded for a tip near a random target (Gymnasium's v5)."""
 
+import numpy as np
+
 from pgcontrol_envs.arrays import Array, cos, join, norm, sin
-from pgcontrol_envs.task import Camera, Physics, Streams, Task, Terms
+from pgcontrol_envs.task import Camera, Mirror, Physics, Reflection, Streams, Task, Terms
 
 
 class Reacher(Task):
@@ -37,6 +39,14 @@ class Reacher(Task):
     def observe(self) -> Array:
         """Cosines and sines of the joints, target, joint velocities, fingertip − target in the plane [N, 10]."""
         return join(cos(self.theta), sin(self.theta), self.target, self.velocity, (self.tip - self.goal)[:, :2])
+
+    def reflection(self) -> Reflection:
+        """Left for right; the arm is its own image when it is straight and the target is in front of it."""
+        return Reflection(self.model, pose=np.zeros(self.model.nq))
+
+    def mirror(self) -> Mirror:
+        """Angles, their sines and speeds, and y change their signs."""
+        return Mirror((tuple(range(10)), (1, 1, -1, -1, 1, -1, -1, -1, 1, -1)), self.reflection().controls)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """Minus the distance, minus the control cost."""

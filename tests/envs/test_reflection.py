@@ -1,0 +1,151 @@
+"""Tasks that are their own mirror image: mirrored states and actions give mirrored observations, and equal rewards."""
+
+# mujoco is an extension module without types
+# pyright: reportAttributeAccessIssue=false
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from pgcontrol_envs import catalog
+from pgcontrol_envs.contract import check
+from pgcontrol_envs.legged import Legged
+from pgcontrol_envs.reflection import Image, NoImage, Reflection
+from pgcontrol_envs.settings import configured
+from pgcontrol_envs.task import Task, TaskError
+from pgcontrol_envs.vector import TaskVecEnv
+
+REFLECTED = {name: task for name, task in catalog().items() if task.reflection is not Task.reflection}
+ALMOST = ("Humanoid", "InvertedPendulum")  # hips of different armature, a pole that leans by 2 mrad
+EVERYTHING = {"exclude_current_positions_from_observation": False}
+
+
+def test_these_tasks_have_a_reflection():
+    assert {"Ant-v5", "Humanoid-v5", "Walker2d-v5", "Swimmer-v5", "Reacher-v5", "InvertedPendulum-v5"} <= {*REFLECTED}
+
+
+def variants():
+    for name, task in REFLECTED.items():
+        yield pytest.param(task, id=name)
+        if "exclude_current_positions_from_observation" in task.settings or "unobserved" in vars(task):
+            yield pytest.param(configured(task, EVERYTHING), id=f"{name}, all positions")
+
+
+@pytest.mark.parametrize("kind", [*variants()])
+def test_the_mirror_image_does_the_mirrored_thing(kind):
+    """From a random state, with random actions. Contacts are solved in another order, so rounding grows."""
+    env = TaskVecEnv(kind, 2, seed=0, threads=1)
+    env.reset()
+    found, mirror, physics = env.task.reflection(), env.task.mirror(), env.physics
+    assert found
+    assert mirror
+    rng = np.random.default_rng(0)
+    physics.qvel[0] = 0.1 * rng.normal(size=env.task.model.nv)
+    for image, state in ((found.positions, physics.qpos), (found.velocities, physics.qvel)):
+        state[1] = image.of(state[0])
+    physics.forward(np.arange(2))
+    obs, action = (Image(*part) for part in mirror)
+    seen = env.task.observe()
+    np.testing.assert_allclose(seen[1], obs.of(seen[0]), atol=1e-9)
+    near = 0.1 if kind.__name__ in ALMOST else 1e-4
+    half, middle = 0.5 * (env.action_high - env.action_low), 0.5 * (env.action_high + env.action_low)
+    for _ in range(8):
+        push = rng.uniform(-0.5, 0.5, len(half))
+        step = env.step((middle + half * torch.from_numpy(np.stack((push, action.of(push))))).float())
+        seen = step.obs.numpy()
+        np.testing.assert_allclose(seen[1], obs.of(seen[0]), atol=near)
+        torch.testing.assert_close(step.reward[0], step.reward[1], atol=near, rtol=1e-4)
+        assert step.terminated[0] == step.terminated[1]
+        if step.terminated.any():
+            break
+
+
+def test_the_legged_robot_has_the_image_that_its_task_says():
+    """Its trunk's centre of mass is 2 mm to the left, so it is its image only to 4 mm."""
+    robot = catalog()["Go1-v0"]()
+    assert isinstance(robot, Legged)
+    with pytest.raises(NoImage, match="body trunk: no body of the same mass is at its image"):
+        Reflection(robot.model)
+    order, sign = robot.mirror().action
+    assert Reflection(robot.model, near=5e-3).controls == (tuple(order), tuple(sign))
+
+
+BODY = """
+<mujoco>
+  <worldbody>
+    <body name="middle" pos="0 0 1">
+      <freejoint/>
+      <geom type="box" size=".1 .1 .1"/>
+      <body name="left" pos="0 .1 0">
+        <joint name="left" axis="1 0 0" {left}/>
+        <geom type="capsule" size=".02" fromto="0 0 0 0 .2 0"/>
+      </body>
+      <body name="right" pos="0 -.1 0">
+        <joint name="right" axis="1 0 0" {right}/>
+        <geom type="capsule" size=".02" fromto="0 0 0 0 {end} 0"/>
+      </body>
+    </body>
+  </worldbody>
+  <actuator>
+    <motor name="one" joint="left" gear="2" ctrlrange="-1 1"/>
+    {motor}
+  </actuator>
+</mujoco>
+"""
+GOOD = {"left": "", "right": "", "end": "-.2", "motor": '<motor name="two" joint="right" gear="-2" ctrlrange="-1 1"/>'}
+
+JOINT = "joint left: body right has no joint at its image, with the same range"
+
+
+def body(**changes):
+    return mujoco.MjModel.from_xml_string(BODY.format(**GOOD | changes))
+
+
+def test_images_follow_from_the_geometry():
+    found = Reflection(body())
+    assert found.bodies == [0, 1, 3, 2]
+    assert found.positions == ((0, 1, 2, 3, 4, 5, 6, 8, 7), (1, -1, 1, 1, -1, 1, -1, -1, -1))
+    assert found.velocities == ((0, 1, 2, 3, 4, 5, 7, 6), (1, -1, 1, -1, 1, -1, -1, -1))
+    assert found.controls == ((1, 0), (1, 1))  # the joints' signs and the gears' cancel
+    np.testing.assert_array_equal(found.positions.of(found.positions.of(np.arange(9.0))), np.arange(9.0))
+    assert found.velocities.after(6) == ((1, 0), (-1, -1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"end": "-.3"}, "body left: no body of the same mass is at its image"),
+        ({"right": 'range="-1 .5" limited="true"'}, JOINT),
+        ({"right": 'pos="0 .05 .05"'}, JOINT),
+        ({"motor": ""}, "actuator one: no actuator of a joint is its image"),
+        ({"motor": GOOD["motor"].replace("-2", "3")}, "actuator one: no actuator of a joint is its image"),
+    ],
+)
+def test_a_body_that_is_not_symmetric_is_refused(changes, said):
+    with pytest.raises(NoImage) as refused:
+        Reflection(body(**changes))
+    assert str(refused.value) == said
+
+
+def test_a_pose_without_an_image_is_refused():
+    with pytest.raises(NoImage, match="body left: no body of the same mass is at its image"):
+        Reflection(body(), pose=np.array([0, 0, 1, 1, 0, 0, 0, 0.5, 0.5]))
+    wheel = '<mujoco><worldbody><body><joint axis="1 0 0"/><geom type="sphere" size=".1"/></body></worldbody></mujoco>'
+    model = mujoco.MjModel.from_xml_string(wheel)
+    assert Reflection(model).positions == ((0,), (-1,))
+    with pytest.raises(NoImage, match=r"^pose: entry 0 of qpos is 0\.5, which is not symmetric$"):
+        Reflection(model, pose=np.array([0.5]))
+
+
+def test_a_task_whose_observation_the_default_mirror_does_not_fit():
+    swimmer = catalog()["Swimmer-v5"]
+
+    class Turned(swimmer):
+        id = "Turned-v0"
+
+        def observe(self):
+            return -super().observe()[:, ::-1].copy()
+
+    check(swimmer)
+    with pytest.raises(TaskError, match=r"^Turned\.reflection: the entries \[.*\] of the observation are not mirrored"):
+        check(Turned)
