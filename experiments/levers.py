@@ -1,10 +1,10 @@
-"""Which levers of `levers.yaml` are kept, by the rule in its design.
+"""Which levers of levers.yaml, levers_natural.yaml and levers_symmetric.yaml are kept, by the rule in their design.
 
     python experiments/levers.py
 
-Writes levers.kept.md from the committed rows. A lever pays on a task if its IQM is at least 5 % above the default's,
-and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is at most
-0.05.
+Writes NAME.kept.md from the committed rows of each. A lever pays on a task if its IQM is at least 5 % above the
+baseline's, and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is
+at most 0.05.
 """
 
 import sys
@@ -22,19 +22,20 @@ from pgcontrol.measures.families import Shares, compare  # noqa: E402
 from pgcontrol.measures.statistics import Pair  # noqa: E402
 from pgcontrol.reporting.queries import Queries  # noqa: E402
 from pgcontrol.sweep import results  # noqa: E402
-from pgcontrol.sweep.sweep import read_sweep  # noqa: E402
+from pgcontrol.sweep.sweep import Sweep, read_sweep  # noqa: E402
 from pgcontrol.text import p_value  # noqa: E402
 
+NAMES = ("levers", "levers_natural", "levers_symmetric")
 SHARE, LEVEL, TASKS = 0.05, 0.05, 2
 
 
 class Lever(NamedTuple):
-    """A lever and its differences from the default.
+    """A lever and its differences from the baseline.
 
     Attributes:
-        effects: task -> difference of the IQMs, as a share of the default's.
+        effects: task -> difference of the IQMs, as a share of the baseline's.
         p: two-sided p-value over all tasks together, not corrected.
-        time: its seconds per step as a multiple of the default's, median over tasks.
+        time: its seconds per step as a multiple of the baseline's, median over tasks.
     """
 
     name: str
@@ -69,7 +70,7 @@ def lever(queries: Queries, arm: str) -> Lever | None:
 
 
 def judged(arm: str, pairs: Mapping[str, Pair], time: float) -> Lever:
-    """A lever from its scores and the default's, by task."""
+    """A lever from its scores and the baseline's, by task."""
     single = compare([[pair] for pair in pairs.values()], 0.1, paired=False)
     effects = {env: found.effect.estimate for env, found in zip(pairs, single, strict=True) if found}
     return Lever(arm, effects, Shares.of([*pairs.values()], paired=False).different(), time)
@@ -85,15 +86,22 @@ def table(levers: list[Lever], tasks: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Write the table."""
-    sweep = read_sweep(HERE / "levers.yaml")
+def write(sweep: Sweep) -> None:
+    """Write the table of a sweep; nothing if no lever has runs on all tasks."""
     queries = Queries(sweep, results.reported(sweep))
     found = [one for arm in queries.arms() if arm != sweep.baseline and (one := lever(queries, arm))]
+    if not found:
+        return
     lead = f"# Which levers are kept\n\n`python experiments/levers.py`. {sweep.design['Rule']}\n\n"
     of = f"{len(found)} of {len(sweep.arms()) - 1} levers have runs on all tasks. Differences of the IQMs from the "
-    more = "default's; p without a correction; time per step as a multiple of the default's.\n\n"
-    (HERE / "levers.kept.md").write_text(lead + of + more + table(found, sweep.envs()))
+    more = f"runs of *{sweep.baseline}*; p without a correction; time per step as a multiple of the same.\n\n"
+    sweep.path.with_suffix(".kept.md").write_text(lead + of + more + table(found, sweep.envs()))
+
+
+def main() -> None:
+    """Write the tables."""
+    for name in NAMES:
+        write(read_sweep(HERE / f"{name}.yaml"))
 
 
 if __name__ == "__main__":
