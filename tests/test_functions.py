@@ -143,6 +143,7 @@ def test_record_clone_tokenize_and_export(trained, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.long
 def test_a_video_is_one_run_or_several(trained, tmp_path, backend, capsys):
     settings = {"seconds": 0.2, "size": "160x120"}
     made = pgcontrol.video(trained.path, tmp_path / "one.mp4", **settings)
@@ -153,7 +154,7 @@ def test_a_video_is_one_run_or_several(trained, tmp_path, backend, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_runs_and_is_reported(tmp_path, capfd):
     (tmp_path / "heads.yaml").write_text(SWEEP)
     planned = pgcontrol.compare(tmp_path / "heads.yaml", runs=tmp_path / "runs", dry_run=True)

@@ -29,7 +29,7 @@ QUICK = {"total-steps": 2048, "num-envs": 4, "eval-every": 0, "threads": 1, "vid
     ("part", "name", "files"),
     [
         ("task", "My-Quad-v0", "my_quad"),
-        pytest.param("head", "my-head", "my_head", marks=pytest.mark.slow),
+        pytest.param("head", "my-head", "my_head", marks=pytest.mark.long),
     ],
 )
 def test_new_then_check_then_train(part, name, files, tmp_path):
@@ -138,6 +138,7 @@ LOST = Algorithm("lost", "cannot run", Crash, ClippedSurrogate)
 '''
 
 
+@pytest.mark.long
 def test_a_plug_in_of_every_other_kind(tmp_path):
     (tmp_path / "parts.py").write_text(PARTS)
     out, _ = pgcontrol(tmp_path, "check", "parts.py", code=1)

@@ -128,7 +128,7 @@ def test_explained_variance():
     assert explained_variance(-target, target) == pytest.approx(-3.0)
 
 
-SOON = {"gaussian": [], "binned": [pytest.mark.slow], "ordinal": [pytest.mark.slow], "token": [pytest.mark.slow]}
+SOON = {"gaussian": [], "binned": [pytest.mark.slow]}
 
 
 @pytest.mark.parametrize("head", [pytest.param(h, marks=SOON.get(h, [pytest.mark.long])) for h in HEADS])

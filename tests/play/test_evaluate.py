@@ -99,6 +99,7 @@ def test_a_policy_is_played_under_other_settings_of_its_task(tmp_path, capsys):
 
 
 def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_path, monkeypatch):
+    """To rounding, because on some processors the network's sums depend on how many observations it gets at once."""
     run = pgcontrol.train(small(env="Fork-v0", run_dir=str(tmp_path / "run"), total_steps=256, eval_every=0))
     together = pgcontrol.evaluate(run.path, episodes=20).agents["mode"]
     made, make = [], pgcontrol_envs.make
@@ -107,7 +108,7 @@ def test_many_episodes_are_played_in_waves_with_the_numbers_of_all_at_once(tmp_p
     result = pgcontrol.evaluate(run.path, episodes=20)
     waves = result.agents["mode"]
     assert made == [8]
-    assert waves.returns.tolist() == together.returns.tolist()
+    assert waves.returns == pytest.approx(together.returns, rel=1e-5)
     assert waves.lengths.tolist() == together.lengths.tolist()
     assert waves.route is not None
     assert together.route is not None

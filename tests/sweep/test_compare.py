@@ -144,6 +144,7 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, repeate
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
+@pytest.mark.long
 def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(sweep, tmp_path):
     where = tmp_path / "runs"
     foreign = list(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))

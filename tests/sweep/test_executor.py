@@ -133,6 +133,7 @@ def test_a_cell_that_failed_before_is_tried_again(cells, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_workers_end_with_the_sweep(tmp_path, number):
     file, where = tmp_path / "heads.yaml", tmp_path / "runs"
     file.write_text(SWEEP.replace("budget: 512", "budget: 100_000_000").replace("eval_every: 512", "eval_every: 0"))

@@ -38,6 +38,7 @@ def alive(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
+@pytest.mark.long
 def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     path = tmp_path / "run"
     words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]

@@ -293,7 +293,7 @@ gymnasium.register("Mine-v0", "my_env:Mine", max_episode_steps=5)
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_record_never_imports_a_module(tmp_path):
     """It is found in the current folder if the user names it, and opened later only if it is named again."""
     (tmp_path / "my_env.py").write_text(MODULE)

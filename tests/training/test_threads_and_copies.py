@@ -38,7 +38,7 @@ def ask(policy: Policy, obs: np.ndarray = OBS[0]) -> np.ndarray:
     return policy.predict(obs)
 
 
-@pytest.mark.parametrize("head", ["gaussian", "token"])
+@pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.long)])
 def test_trainings_in_threads_give_the_weights_of_trainings_in_turn(head, tmp_path):
     def train(name: str, seed: int) -> Any:
         words = {"env": "Hopper-v5", "head": head, "seed": seed, "total_steps": 512, "num_envs": 4, "rollout_steps": 16}
