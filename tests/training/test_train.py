@@ -46,7 +46,7 @@ def weights(learner: Learner) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
-@pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.long)])
 def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
     resumes_to_the_bit(small(env=env, head=head), tmp_path)
 
