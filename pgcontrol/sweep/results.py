@@ -113,10 +113,14 @@ def foreign_plugins(file: Path) -> bool:
 
 
 def _answers(sweep: Sweep) -> Iterator[tuple[Row, Cell]]:
-    """The rows of the sweep's runs with their cells, however they were scored."""
-    asked = {cell.key: cell for cell in sweep.cells}
-    rows = ((row, asked[row.key]) for row in _all(sweep.results) if row.key in asked)
-    return ((row, cell) for row, cell in rows if _matches(row, cell))
+    """The rows of the sweep's runs with their cells, in the order of the YAML, however they were scored.
+
+    The order of the file is that in which the runs ended. It only counts for rows of the same run.
+    """
+    asked = {cell.key: (place, cell) for place, cell in enumerate(sweep.cells)}
+    rows = ((row, *asked[row.key]) for row in _all(sweep.results) if row.key in asked)
+    found = [(place, row, cell) for row, place, cell in rows if _matches(row, cell)]
+    return ((row, cell) for _, row, cell in sorted(found, key=lambda one: one[0]))
 
 
 def _matches(row: Row, cell: Cell) -> bool:

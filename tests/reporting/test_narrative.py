@@ -99,6 +99,24 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     assert page.stat().st_size < 2_000_000
 
 
+@pytest.mark.parametrize("name", ["multimodality", "every_head"])
+def test_a_report_does_not_depend_on_the_order_of_the_rows(name, tmp_path):
+    """Several workers add rows in the order in which runs end. These sweeps differ in budgets and in arms per task."""
+    pages = []
+    for turn in (1, -1):
+        (folder := tmp_path / str(turn)).mkdir()
+        shutil.copy(COMMITTED / f"{name}.yaml", folder)
+        rows = (COMMITTED / f"{name}.jsonl").read_text().splitlines(keepends=True)
+        (folder / f"{name}.jsonl").write_text("".join(rows[::turn]))
+        sweep = read_sweep(folder / f"{name}.yaml")
+        queries = Queries(sweep, results.reported(sweep), folder / "runs")
+        tables.write(queries)
+        kept = ("md", "csv", "summary.csv")
+        pages.append([write(queries).read_text(), *((folder / f"{name}.{end}").read_text() for end in kept)])
+    assert len(pages[0][0]) > 50_000
+    assert pages[0] == pages[1]
+
+
 def test_the_page_lists_what_the_arms_differ_in_beyond_the_yaml(sweep, tmp_path):
     """As in the runs, whatever is recommended today; rows without settings are left out."""
     runs = {"gaussian": {"head.initial_std": 0.25, "head.min_std": 0.1}, "bins": {"head.initial_std": 0.75}}
