@@ -15,7 +15,7 @@ import mujoco
 import numpy as np
 
 from pgcontrol_envs.physics import CpuPhysics
-from pgcontrol_envs.reflection import Image
+from pgcontrol_envs.reflection import Image, NoImage
 from pgcontrol_envs.task import Mirror, Task, TaskError
 
 N = 3
@@ -74,7 +74,7 @@ class _Trial:
             json.dumps(interface)
         except (TypeError, ValueError) as error:
             raise self.error("interface", f"returned a value that JSON cannot hold: {error}") from None
-        if (mirror := self.call("mirror", self.task.mirror)) is not None:
+        if (mirror := self.call("mirror", self.symmetry)) is not None:
             self.mirrored(mirror)
 
     def run(self) -> None:
@@ -177,14 +177,22 @@ class _Trial:
             wrong = np.flatnonzero(~np.isclose(ends, (low, high), atol=1e-6).all(0)).tolist()
             raise self.error("mirror", f"the bounds of the actions {wrong} differ from the mirrored bounds")
 
+    def symmetry(self) -> Mirror | None:
+        """The task's mirror(); None if its model has no image, which matters only to a symmetric policy."""
+        try:
+            return self.task.mirror()
+        except NoImage:
+            return None
+
     def image(self) -> None:
         """Without an own mirror(), the observation of the mirrored state must be the mirrored observation."""
-        if (found := self.call("reflection", self.task.reflection)) is None:
+        mirror = self.symmetry()
+        if mirror is None or (found := self.task.reflection()) is None:
             return
         for image, state in ((found.positions, self.physics.qpos), (found.velocities, self.physics.qvel)):
             state[1] = image.of(state[0])
         self.physics.forward(np.arange(N))
-        obs, mirror = self.call("observe", self.task.observe), self.call("mirror", self.task.mirror)
+        obs = self.call("observe", self.task.observe)
         wrong = np.flatnonzero(~np.isclose(obs[1], Image(*mirror.obs).of(obs[0]), atol=1e-6))
         if len(wrong):
             what = f"the entries {wrong.tolist()} of the observation are not mirrored; define mirror()"

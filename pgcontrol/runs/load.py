@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pgcontrol_envs
 import torch
+from pgcontrol_envs.reflection import NoImage
 from pgcontrol_envs.task import Mirror
 from pgcontrol_envs.vector import Shapes
 from pgcontrol_envs.warp_physics import Warp
@@ -42,7 +43,10 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     spec |= {"shapes": env.shapes} if env.shapes else {}
     spec |= {"privileged": env.privileged} if env.privileged else {}
     if config.symmetric:
-        mirror = env.task.mirror() if env.task else None
+        try:
+            mirror = env.task.mirror() if env.task else None
+        except NoImage as error:
+            raise InputError(f"symmetric = True: the model of {config.env} is not symmetric: {error}") from None
         if mirror is None:
             raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
         spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]

@@ -15,6 +15,10 @@ from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import Task, TaskError
 from pgcontrol_envs.vector import TaskVecEnv
 
+from pgcontrol.options import InputError
+from pgcontrol.runs.config import configure
+from pgcontrol.runs.load import policy_spec
+
 REFLECTED = {name: task for name, task in catalog().items() if task.reflection is not Task.reflection}
 ALMOST = ("Humanoid", "InvertedPendulum")  # hips of different armature, a pole that leans by 2 mrad
 EVERYTHING = {"exclude_current_positions_from_observation": False}
@@ -149,3 +153,20 @@ def test_a_task_whose_observation_the_default_mirror_does_not_fit():
     check(swimmer)
     with pytest.raises(TaskError, match=r"^Turned\.reflection: the entries \[.*\] of the observation are not mirrored"):
         check(Turned)
+
+
+def test_a_body_that_became_asymmetric_can_be_trained_but_not_symmetrically():
+    swimmer = catalog()["Swimmer-v5"]
+
+    class Limping(swimmer):
+        id = "Limping-v0"
+
+        def make_model(self):
+            model = super().make_model()
+            model.jnt_range[-1, 0] = -0.5
+            return model
+
+    check(Limping)
+    env = TaskVecEnv(Limping, 1, seed=0, threads=1)
+    with pytest.raises(InputError, match=r"^symmetric = True: the model of Swimmer-v5 is not symmetric: joint "):
+        policy_spec(configure({"env": "Swimmer-v5", "symmetric": True}), env)
