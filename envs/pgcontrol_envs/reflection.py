@@ -11,7 +11,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-NEAR = 1e-5  # largest difference between directions, between angles in rad, and between masses, relative
+NEAR = 1e-5  # largest difference between directions, angles in rad, masses (relative), and by default places in m
 FREE, BALL, SLIDE, HINGE = range(4)  # mujoco.mjtJoint
 WIDTHS = {FREE: (7, 6), BALL: (4, 3), SLIDE: (1, 1), HINGE: (1, 1)}  # numbers in qpos and in qvel
 
@@ -64,7 +64,7 @@ class Reflection:
         normal: str = "y",
         swapped: Mapping[str, str] | None = None,
         pose: np.ndarray | None = None,
-        near: float = 1e-5,
+        near: float = NEAR,
     ):
         """Find the images.
 

@@ -37,7 +37,8 @@ def require_training(config: Config, env: VecEnv | None = None, ranks: Ranks = A
     Args:
         config: all settings.
         env: the environments; None: they do not exist yet, and one entry per observation is assumed.
-        ranks: the processes of the run. Each has its part of the environments, and the rollouts of all.
+        ranks: the processes of the run. On its own device, each has its part of the environments, and the rollouts of
+            all.
 
     Raises:
         InputError: names the setting that needs most memory, and the largest value that would fit.
@@ -51,9 +52,11 @@ def require_training(config: Config, env: VecEnv | None = None, ranks: Ranks = A
     own = {name: value for name, value in own.items() if type(value) is int and value > 0}
     sizes = {"num_envs": config.num_envs, "rollout_steps": config.rollout_steps, **_widest(config), **own}
     sizes |= {"env_workers": config.env_workers} if config.env_workers else {}
-    device, environment = devices.named(config.device, ranks), ENVIRONMENT / ranks.size
+    device, environment = devices.named(config.device, ranks), float(ENVIRONMENT)
     if config.physics == "warp":
-        environment += _world(config) / ranks.size
+        environment += _world(config)
+    if device.type != "cpu":  # each process has a device of its own; on a CPU, all share the machine's memory
+        environment /= ranks.size
     taken = environment * config.num_envs if env and config.physics == "warp" else 0
 
     def needed(sizes: Mapping[str, int]) -> float:

@@ -151,6 +151,9 @@ def test_each_process_needs_room_on_its_own_device(monkeypatch):
     with pytest.raises(InputError, match=r"^num_envs = 60000: .* 0\.2 GB are free"):
         require_training(configure(many))
     assert asked == ["cuda:0", "cuda:1", "cuda:0"]
+    monkeypatch.setattr(devices, "available", lambda device: 190e6)  # on a CPU, the processes share one memory
+    with pytest.raises(InputError, match=r"^num_envs = 60000: .* 0\.2 GB are free"):
+        require_training(configure(many | {"device": "cpu"}), ranks=Ranks(1, 2, 1))
 
 
 @pytest.mark.parametrize("name", catalog.trunks())
