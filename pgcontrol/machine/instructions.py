@@ -15,7 +15,8 @@ AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2"}
 def limit() -> None:
     """With `PGCONTROL_PORTABLE=1` in the environment, let torch use the instructions of AVX2 and no wider ones.
 
-    Call it before torch is imported. Other processes inherit the choice.
+    Call it before torch is imported. Other processes inherit the choice. Processors of different makers still differ
+    (docs/reliability.md#other-machines).
     """
     if os.environ.get(PORTABLE, "0") == "0" or platform.machine() not in ("x86_64", "AMD64"):
         return
