@@ -1,13 +1,17 @@
 """The runs of each arm that have a problem, by verdict, and the scores without these runs."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from pgcontrol.charts.effects import signed
-from pgcontrol.measures.statistics import iqm
+from pgcontrol.measures.families import Shares
+from pgcontrol.measures.statistics import Pair, iqm
 from pgcontrol.measures.verdicts import FEWER_ROUTES, HEALTHY, NOT_JUDGED, SHARP, STUCK, SUSPECTED
 from pgcontrol.reporting.queries import Queries
+from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.sweep.row import Row
 from pgcontrol.text import short
 
@@ -20,8 +24,9 @@ HARMLESS = (SHARP, NARROW)  # runs with these words only are not set aside
 COLUMNS = ("task", "arm", "runs", "problems", "score", "good runs' score", "difference", "good runs' difference")
 MEANING = (
     "How many runs have a problem, and the scores (IQM) and differences from the baseline without them. Runs that are "
-    "only “sharp” count as good. Leaving out runs because of their return raises a score, so compare the differences: "
-    "what is left of a difference is not due to these runs."
+    "only “sharp” count as good. Over all tasks together, the difference is the median over all pairs. Leaving out "
+    "runs because of their return raises a score, so compare the differences: what is left of a difference is not due "
+    "to these runs."
 )
 
 
@@ -34,32 +39,71 @@ def of(queries: Queries, rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {word: [row for what, row in found if what == word] for word in dict.fromkeys(word for word, _ in found)}
 
 
+class Divided(NamedTuple):
+    """The runs of an arm on a task.
+
+    Attributes:
+        counts: problem -> number of runs that have it.
+        scores: of all runs.
+        good: scores of the runs without a problem.
+    """
+
+    counts: dict[str, int]
+    scores: list[float]
+    good: list[float]
+
+
 def table(queries: Queries) -> list[tuple[str, ...]]:
-    """A line for each task and arm, for the tasks with several seeds on which a run has a problem; see `COLUMNS`."""
-    lines = list[tuple[str, ...]]()
-    for env in queries.envs():
-        rows = {arm: queries.of(env, arm) for arm in queries.arms(env)}
-        arms = {arm: _divided(queries, those) for arm, those in rows.items()}
-        if any(counts for counts, _ in arms.values()) and max(map(len, rows.values())) > 1:
-            lines += [_line(queries, env, arm, arms) for arm in arms]
+    """A line for each task and arm, for the tasks with several seeds on which a run has a problem; see `COLUMNS`.
+
+    If the sweep has several tasks, a line for each arm over all of them follows. There the differences are the medians
+    of all pairs, as in the family of comparisons.
+    """
+    tasks = {env: {arm: _divided(queries, env, arm) for arm in queries.arms(env)} for env in queries.envs()}
+    tasks = {env: arms for env, arms in tasks.items() if max(len(one.scores) for one in arms.values()) > 1}
+    ill = {env: arms for env, arms in tasks.items() if any(one.counts for one in arms.values())}
+    lines = [_line(queries, env, arm, arms) for env, arms in ill.items() for arm in arms]
+    if ill and len(tasks) > 1:
+        lines += [_all_tasks(queries, arm, [*tasks.values()]) for arm in queries.arms()]
     return lines
 
 
-def _divided(queries: Queries, rows: Sequence[Row]) -> tuple[dict[str, int], list[float]]:
-    """How many runs have which problem, and the scores of the runs without any."""
+def _divided(queries: Queries, env: str, arm: str) -> Divided:
+    rows = queries.of(env, arm)
     ill = {word: those for word, those in of(queries, rows).items() if word not in HARMLESS}
     aside = {row.key for those in ill.values() for row in those}
-    return {word: len(those) for word, those in ill.items()}, [row.score for row in rows if row.key not in aside]
+    counts = {word: len(those) for word, those in ill.items()}
+    return Divided(counts, [row.score for row in rows], [row.score for row in rows if row.key not in aside])
 
 
-def _line(queries: Queries, env: str, arm: str, arms: dict[str, tuple[dict[str, int], list[float]]]) -> tuple[str, ...]:
-    counts, good = arms[arm]
-    every, base = queries.scores(env, arm), queries.sweep.baseline
-    words = ", ".join(f"{n} {word}" for word, n in counts.items()) or "none"
+def _line(queries: Queries, env: str, arm: str, arms: dict[str, Divided]) -> tuple[str, ...]:
+    one, base = arms[arm], queries.sweep.baseline
     ahead = ["", ""]
     if base in arms and arm != base:
-        ahead = [_ahead(every, queries.scores(env, base)), _ahead(good, arms[base][1])]
-    return (env, arm, str(len(every)), words, short(_middle(every)), short(_middle(good)) if good else "–", *ahead)
+        ahead = [_ahead(one.scores, arms[base].scores), _ahead(one.good, arms[base].good)]
+    good = short(_middle(one.good)) if one.good else "–"
+    return (env, arm, str(len(one.scores)), _words(one.counts), short(_middle(one.scores)), good, *ahead)
+
+
+def _all_tasks(queries: Queries, arm: str, tasks: list[dict[str, Divided]]) -> tuple[str, ...]:
+    """The line of an arm over all its tasks; without scores, because each task has its own unit."""
+    base, mine = queries.sweep.baseline, [arms[arm] for arms in tasks if arm in arms]
+    counts = sum((Counter(one.counts) for one in mine), Counter[str]())
+    ahead = ["", ""]
+    if base and arm != base:
+        both = [(arms[arm], arms[base]) for arms in tasks if arm in arms and base in arms]
+        ahead = [_median([(x.scores, y.scores) for x, y in both]), _median([(x.good, y.good) for x, y in both])]
+    return (TOGETHER, arm, str(sum(len(one.scores) for one in mine)), _words(counts), "", "", *ahead)
+
+
+def _words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {word}" for word, n in counts.items()) or "none"
+
+
+def _median(pairs: Sequence[Pair]) -> str:
+    """The median of the differences of all pairs, as a share of the baseline's score."""
+    known = [pair for pair in pairs if all(pair)]
+    return signed(float(np.median(Shares.of(known, paired=False).ordered))) if known else "–"
 
 
 def _middle(scores: Sequence[float]) -> float:

@@ -1,5 +1,7 @@
 """The table of runs with a problem."""
 
+from dataclasses import replace
+
 from pgcontrol.reporting import problems, tables
 from pgcontrol.reporting.page import write
 from pgcontrol.reporting.queries import Queries
@@ -28,9 +30,12 @@ def study(path, verdicts) -> Queries:
 
 def test_a_difference_that_is_due_to_some_runs_disappears_without_them(tmp_path):
     queries = study(tmp_path, VERDICTS)
-    base, bins = problems.table(queries)
+    base, bins, *every = problems.table(queries)
     assert base == ("Hopper-v5", "gaussian", "4", "none", "100", "100", "", "")
     assert bins == ("Hopper-v5", "bins", "4", "2 stuck, 1 suspected", "75", "100", "−25\u00a0%", "0\u00a0%")
+    assert every[0] == ("all tasks together", "gaussian", "8", "none", "", "", "", "")
+    # on both tasks, 16 pairs each: a quarter of them has a difference of a half, so the median is 0
+    assert every[1] == ("all tasks together", "bins", "8", "2 stuck, 1 suspected", "", "", "0\u00a0%", "0\u00a0%")
     tables.write(queries)
     assert "| Hopper-v5 | bins | 4 | 2 stuck, 1 suspected | 75 | 100 |" in (tmp_path / "heads.md").read_text()
     assert '<table class="problems">' in write(queries).read_text()
@@ -43,5 +48,20 @@ def test_without_problems_there_is_no_table(tmp_path):
 
 
 def test_if_every_run_has_a_problem_nothing_is_left(tmp_path):
-    (_, bins) = problems.table(study(tmp_path, dict.fromkeys(range(4), "stuck")))
+    _, bins, *_ = problems.table(study(tmp_path, dict.fromkeys(range(4), "stuck")))
     assert bins[3:] == ("4 stuck", "75", "–", "−25\u00a0%", "–")
+
+
+def test_over_all_tasks_the_difference_is_the_median_of_all_pairs(tmp_path):
+    queries = study(tmp_path, VERDICTS)
+    worse = {
+        key: replace(row, evaluated=row.score - 10) if row.arm == "bins" else row for key, row in queries.rows.items()
+    }
+    *_, together = problems.table(Queries(queries.sweep, worse, tmp_path))
+    assert together[6:] == ("−10\u00a0%", "−10\u00a0%")
+
+
+def test_one_task_needs_no_line_for_all(tmp_path):
+    queries = study(tmp_path, VERDICTS)
+    one = {key: row for key, row in queries.rows.items() if row.env == "Hopper-v5"}
+    assert [line[0] for line in problems.table(Queries(queries.sweep, one, tmp_path))] == ["Hopper-v5"] * 2
