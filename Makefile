@@ -1,10 +1,9 @@
 # make demo: install, train three heads on two tasks, write their report with videos.
-# make test: lint, types and tests (5 minutes).
-# make test-ci: the same with the slow tests, as in the CI (15 minutes). With -j 2, types are checked while the tests run.
-# make test-all: all tests, also those of `suite` and `clusters` (half an hour).
+# make test: lint, types and tests, as in the CI (7 minutes). With -j 2, types are checked while the tests run.
+# make test-all: also the slow tests, and those of `suite` and `clusters` (half an hour).
 # make suite: tests of all 28 tasks of the dm_control suite, compared with dm_control itself; MuJoCo Warp on every task.
 # make clusters: sweeps on a Ray cluster of two nodes, one of which is killed, and on a Slurm cluster of one node (if
-#   slurm-wlm is installed), and runs in up to four processes. The CI runs those on Ray, too.
+#   slurm-wlm is installed), and runs in up to four processes.
 # make faults: damaged files, killed processes, full disks; docs/reliability.md has the numbers.
 # make fuzz: 20,000 random command lines, configs, sweeps and Python dicts, some of which are executed.
 # make docs: the documentation: site/index.html. Its search needs a server: .venv/bin/mkdocs serve.
@@ -16,7 +15,7 @@ INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no
 
 SWEEPS := $(filter $(wildcard experiments/*.yaml),$(patsubst %.jsonl,%.yaml,$(wildcard experiments/*.jsonl)))
 
-.PHONY: clusters demo pages docs test test-ci test-all ci-tests all-tests suite faults fuzz lint types tests clean
+.PHONY: clusters demo pages docs test test-all all-tests suite faults fuzz lint types tests clean
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pgcontrol needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 ..."; exit 2; }
@@ -44,12 +43,7 @@ docs: .venv/installed-docs
 
 test: lint types tests
 
-test-ci: lint types ci-tests
-
 test-all: lint types all-tests
-
-ci-tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not suite and not long'
 
 all-tests: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2
@@ -58,7 +52,7 @@ suite: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 -m suite tests/envs
 
 clusters: .venv/installed-dev
-	$(BIN)/python -m pytest -m 'slow or long' tests/sweep/test_ray.py tests/sweep/test_slurm.py tests/training/test_ranks.py tests/bench/test_ranks.py
+	$(BIN)/python -m pytest -m slow tests/sweep/test_ray.py tests/sweep/test_slurm.py tests/training/test_ranks.py tests/bench/test_ranks.py
 
 faults: .venv/installed-dev
 	PGCONTROL_FAULTS=55 $(BIN)/python -m pytest tests/faults
@@ -74,7 +68,7 @@ types: .venv/installed-dev
 	$(BIN)/pyright
 
 tests: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite and not long'
+	$(BIN)/python -m pytest -n 2 -m 'not slow and not suite'
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache

@@ -165,6 +165,7 @@ SHORT = ("--total-steps", "1024", "--num-envs", "4", "--rollout-steps", "64", "-
 QUICK = (*SHORT, "--eval-every", "0", "--threads", "1")
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     path = tmp_path / "run"
     words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(path), *QUICK]
@@ -176,6 +177,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     assert '"status": "finished"' in (path / "manifest.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_graphics_setting_that_means_nothing_does_not_touch_training(tmp_path):
     words = [sys.executable, "-m", "pgcontrol", "train", "Reacher-v5", "--run-dir", str(tmp_path / "run"), *QUICK]
     env = os.environ | {"MUJOCO_GL": "nonsense"}
@@ -183,6 +185,7 @@ def test_a_graphics_setting_that_means_nothing_does_not_touch_training(tmp_path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_not_utf_8_shows_what_it_can(tmp_path):
     ascii_only = os.environ | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     (tmp_path / "s.yaml").write_text(

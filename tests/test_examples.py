@@ -17,12 +17,8 @@ CASES = {
 }
 
 
-def names():
-    for name in sorted(file.name for file in EXAMPLES.glob("*.py")):
-        yield pytest.param(name, marks=pytest.mark.long if name == "sweep.py" else pytest.mark.slow)
-
-
-@pytest.mark.parametrize("name", [*names()])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(file.name for file in EXAMPLES.glob("*.py")))
 def test_it_runs(name, tmp_path):
     command = [sys.executable, str(EXAMPLES / name), *CASES[name][0]]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)

@@ -48,6 +48,7 @@ def test_no_public_name_is_that_of_a_module():
     assert not set(pgcontrol.__all__) & {module.name for module in pkgutil.iter_modules(pgcontrol.__path__)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["module", "function"])
 def test_functions_and_modules_in_any_order(first):
     """In a fresh process: importing the modules behind a function hides none, and using one hides no module."""
@@ -143,7 +144,7 @@ def test_record_clone_tokenize_and_export(trained, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_video_is_one_run_or_several(trained, tmp_path, backend, capsys):
     settings = {"seconds": 0.2, "size": "160x120"}
     made = pgcontrol.video(trained.path, tmp_path / "one.mp4", **settings)
@@ -154,7 +155,7 @@ def test_a_video_is_one_run_or_several(trained, tmp_path, backend, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_sweep_runs_and_is_reported(tmp_path, capfd):
     (tmp_path / "heads.yaml").write_text(SWEEP)
     planned = pgcontrol.compare(tmp_path / "heads.yaml", runs=tmp_path / "runs", dry_run=True)

@@ -10,7 +10,7 @@ from pgcontrol.options import InputError
 SMALL = {"num_envs": 4, "rollout_steps": 16, "algorithm.minibatch": 32, "algorithm.epochs": 1, "compile": "off"}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_rates(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ranks, "REPEATS", 1)
     result = ranks.run("Reacher-v5", (1, 2), SMALL, 0.1, tmp_path / "ranks.json")

@@ -14,6 +14,7 @@ pytest.importorskip("stable_baselines3")
 from stable_baselines3.common.utils import set_random_seed
 
 
+@pytest.mark.slow
 def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sb3, "REPEATS", 2)
     monkeypatch.setattr(sb3, "ROLLOUT", 64)

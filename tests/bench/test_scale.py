@@ -22,7 +22,7 @@ if multiprocessing.parent_process():
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_costs(tmp_path, monkeypatch, capsys):
     (tmp_path / "tidy.py").write_text(TIDY.format(str(tmp_path / "tidied")))
     monkeypatch.setenv("PGCONTROL_PLUGINS", str(tmp_path / "tidy.py"))

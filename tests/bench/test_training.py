@@ -3,6 +3,7 @@
 import json
 import tempfile
 
+import pytest
 import torch
 
 from pgcontrol.bench import training
@@ -10,6 +11,7 @@ from pgcontrol.runs.config import configure
 from pgcontrol.training import peer
 
 
+@pytest.mark.slow
 def test_rows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "REPEATS", 2)
     monkeypatch.setattr(peer, "PACKAGE", "no_such_package")

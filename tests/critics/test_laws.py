@@ -8,7 +8,7 @@ from pgcontrol.runs import catalog
 from tests.laws.asking import ask
 
 SLOW = "compiled_and_eager_agree_before_and_after_adapting"
-LAWS = [pytest.param(law, marks=[pytest.mark.long] if law == SLOW else []) for law in laws_of(laws)]
+LAWS = [pytest.param(law, marks=[pytest.mark.slow] if law == SLOW else []) for law in laws_of(laws)]
 
 
 @pytest.fixture(params=sorted(catalog.critics()))

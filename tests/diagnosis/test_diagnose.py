@@ -60,7 +60,7 @@ def test_demonstrators_take_all_routes_and_a_single_one_is_a_loss():
     assert unimodality.success(one._replace(success=0.4), theirs, "demonstrations").word == "fails"
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_branches_begin_where_the_run_was_widened_or_not(tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY, forced(0.005, end=1.0)))
     onset = BranchPoint(1024)
@@ -214,7 +214,7 @@ def test_branches_cannot_begin_behind_the_budget(tmp_path):
         diagnose.diagnose(path, branches=2, at=5000)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_is_compared_with_its_siblings(tmp_path):
     """Two seeds that learn, and one that is held back: it is stuck, and the line has the number."""
     settings = {"total_steps": 16_384, "algorithm.epochs": 4, "rollout_steps": 32, "checkpoint_every": 8192}

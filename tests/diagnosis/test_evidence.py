@@ -95,6 +95,7 @@ def groups(chart: Element, colour: str) -> list[Element]:
     return [g for g in chart.findall(f"{SVG}g") if g.get("data-arm") is not None and colour in str(g.get("class"))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [-0.8, 0.7])
 def test_the_disc_is_drawn_where_its_push_begins(x):
     found = graphics.probe()

@@ -2,6 +2,8 @@ import gymnasium
 import pgcontrol_envs
 import pytest
 
+FEW = {"HalfCheetah-v5", "Hopper-v5", "Reacher-v5"}  # tasks of tests with `v5_slow` that are not slow
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
@@ -12,18 +14,22 @@ def _elsewhere(tmp_path, monkeypatch):
 def pytest_generate_tests(metafunc):
     """A law with an argument `task` holds for every task of the catalogue.
 
-    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. Of the
-    dm_control suite the first task of each domain is asked; the others are left to `make suite`.
+    One with `v5` holds for those that copy Gymnasium's, one with `modal` for those with routes. One with `v5_slow`
+    takes long, so that it is `v5` with only a few tasks outside `make test-all`. Of the dm_control suite the first
+    task of each domain is asked; the others are left to `make suite`.
     """
     tasks = pgcontrol_envs.catalog()
     laws = {
         "task": list(tasks),
         "v5": [name for name in tasks if name in gymnasium.registry],
+        "v5_slow": [name for name in tasks if name in gymnasium.registry],
         "modal": [name for name, task in tasks.items() if task.routes],
     }
     for argument, names in laws.items():
         if argument in metafunc.fixturenames:
             firsts = {name.split("-")[0]: name for name in reversed(names)}.values()
             further = {name for name in names if name.startswith("dm:")} - set(firsts)
-            asked = [pytest.param(name, marks=pytest.mark.suite) if name in further else name for name in names]
-            metafunc.parametrize(argument, asked)
+            marks = dict.fromkeys(further, pytest.mark.suite)
+            if argument == "v5_slow":
+                marks |= dict.fromkeys(set(names) - FEW, pytest.mark.slow)
+            metafunc.parametrize(argument, [pytest.param(name, marks=marks.get(name, ())) for name in names])

@@ -65,6 +65,7 @@ def test_bodies_are_where_ours_are(tmp_path, monkeypatch):
         np.testing.assert_allclose(one.body(name).xmat, other.body(name).xmat, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_film_shows_it(tmp_path, monkeypatch, backend):
     task, pages = Go1(), []
     own = {"body_mass": task.model.body_mass.copy()}  # of our model's size alone

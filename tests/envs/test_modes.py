@@ -288,7 +288,7 @@ def test_needle_eleven_torques_cannot_hold_what_finer_ones_can():
         assert success > 0.97
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_needle_the_best_pair_of_eleven_torques_fails_too():
     """All 121 pairs tried in the simulator, and the best kept, by the error it leaves and the one it heads for."""
     copies, tries = 12, 121

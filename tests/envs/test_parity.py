@@ -101,10 +101,10 @@ def compare_infos(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
             assert value.dtype == bool if name.startswith("_") else value.shape == (3,)
 
 
-def test_same_trajectories(v5):
-    terminated, truncated = walk_together(v5, 2050)
+def test_same_trajectories(v5_slow):
+    terminated, truncated = walk_together(v5_slow, 2050)
     assert terminated + truncated >= 3
-    assert (terminated > 0) == (v5 in TERMINATE)
+    assert (terminated > 0) == (v5_slow in TERMINATE)
 
 
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
@@ -125,11 +125,11 @@ def test_the_keyword_arguments_are_gymnasiums(v5):
 
 @pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass':UserWarning")
 @pytest.mark.filterwarnings("ignore:.*uph_cost_weight has no effect:UserWarning")
-def test_same_trajectories_under_every_keyword_argument(v5, tmp_path):
-    others = {name: other_value(v5, name, tmp_path) for name in keywords(pgcontrol_envs.catalog()[v5])}
+def test_same_trajectories_under_every_keyword_argument(v5_slow, tmp_path):
+    others = {name: other_value(v5_slow, name, tmp_path) for name in keywords(pgcontrol_envs.catalog()[v5_slow])}
     for name, value in others.items():
-        walk_together(v5, 12, **{name: value})
-    walk_together(v5, 60, **others)
+        walk_together(v5_slow, 12, **{name: value})
+    walk_together(v5_slow, 60, **others)
 
 
 def test_seeds_and_masks_as_sync_vector_env_takes_them():

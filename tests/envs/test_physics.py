@@ -144,6 +144,7 @@ def test_a_persistent_batch_walks_as_another(write):
         assert torch.equal(value, walks[1][name]), name
 
 
+@pytest.mark.slow
 def test_loading_is_silent_but_for_real_warnings(tmp_path):
     code = """
 import sys, pgcontrol_envs

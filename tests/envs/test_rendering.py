@@ -168,6 +168,7 @@ def test_rendering_that_is_switched_off_is_named_in_one_line(monkeypatch):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_what_draws_here_leaves_other_processes_alone():
     """The probe of graphics works after a picture in the same process, without a screen, and nothing is printed."""
     code = """

@@ -33,6 +33,7 @@ def test_workers_and_this_process_give_the_same_numbers():
         assert torch.equal(here.step(torch.zeros(5, 2)).obs, there.step(torch.zeros(5, 2)).obs)
 
 
+@pytest.mark.slow
 def test_workers_show_the_positions_of_each_copy():
     with closing(pgcontrol_envs.make("gym:InvertedPendulum-v5", 3, workers=2)) as env:
         obs = env.reset()
@@ -42,6 +43,7 @@ def test_workers_show_the_positions_of_each_copy():
             assert qpos.tolist() == obs[i, :2].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "kind", "says"),
     [
@@ -61,6 +63,7 @@ def test_what_goes_wrong_in_a_worker_is_one_line(args, kind, says):
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_an_engine_that_a_process_can_hold_once():
     name = f"gym:{HOME}:Engine-v0"
     with pytest.raises(pgcontrol_envs.OneEngine, match=r"only one engine a process; .*--num-envs 1.*--env-workers"):

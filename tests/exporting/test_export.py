@@ -50,12 +50,12 @@ def save(policy, folder, spec):
 # differ in sizes alone
 SOON = ("gaussian", "binned", "beta", "token", "utilities")
 PLAYED = [
-    pytest.param(*case.values, id=case.id, marks=[] if case.id in SOON else [pytest.mark.long])
+    pytest.param(*case.values, id=case.id, marks=[] if case.id in SOON else [pytest.mark.slow])
     for case in CASES
     if "components" not in str(case.values[1])
 ] + [
     pytest.param("beta", {"played": "mean"}),
-    pytest.param("gaussian-tanh", {"played": "mean"}, marks=pytest.mark.long),
+    pytest.param("gaussian-tanh", {"played": "mean"}, marks=pytest.mark.slow),
 ]
 
 
@@ -67,7 +67,7 @@ def test_parity_with_the_policy(name, options):
 # all heads, and a variant with another sampler; a graph takes a second
 SAMPLERS = [
     pytest.param(
-        *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.long]
+        *case.values, id=case.id, marks=[] if case.id in ("gaussian", "binned", "beta") else [pytest.mark.slow]
     )
     for case in CASES
     if case.values[1] in ({}, {"inside": True})
@@ -114,7 +114,7 @@ FAST = [("token", "kmeans", 1, True), ("token", "fast", 4, False), ("token-resid
 
 @pytest.mark.parametrize(
     ("head", "tokenizer", "horizon", "warm"),
-    [pytest.param(*case, marks=[] if case in FAST else [pytest.mark.long]) for case in LEARNED],
+    [pytest.param(*case, marks=[] if case in FAST else [pytest.mark.slow]) for case in LEARNED],
 )
 def test_parity_of_learned_tokens(head, tokenizer, horizon, warm):
     """Every tokenizer, with chunks, before the first fit and after it."""
@@ -341,6 +341,7 @@ def test_no_operation_is_one_that_older_runtimes_have_for_float32_alone(name):
     assert not late
 
 
+@pytest.mark.slow
 def test_an_export_leaves_nothing_in_the_home_folder(tmp_path):
     """onnxruntime would write an id of this machine into that folder."""
     old = Path(__file__).parents[1] / "fixtures" / "2026_11" / "run"

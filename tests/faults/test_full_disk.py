@@ -36,6 +36,7 @@ def test_a_checkpoint_that_does_not_fit(tmp_path, small_disk, capfd):
     assert all(torch.equal(tensors[0][name], tensor) for name, tensor in tensors[1].items())
 
 
+@pytest.mark.slow
 def test_a_full_stdout_does_not_end_a_training(tmp_path):
     words = [word for key, value in SHORT.items() if key != "env" for word in (f"--{key}", str(value))]
     command = [sys.executable, "-m", "pgcontrol", "train", SHORT["env"], *words, "--run-dir", str(tmp_path / "run")]

@@ -240,7 +240,7 @@ def left_in(run: Path) -> list[str]:
     ]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_what_a_killed_run_leaves_goes_with_its_resume(tmp_path):
     """Drafts of every kind by a process that has ended."""
     command = [sys.executable, "-m", "pgcontrol"]

@@ -97,7 +97,7 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk):
     assert episodes(out)[:32] == before
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_write_that_fails_anywhere_loses_nothing(tmp_path, monkeypatch):
     """No space after half of the bytes, or at the flush, or for the new name."""
     record("Bandit-v0", tmp_path / "whole", 40, seed=3, quiet=True)

@@ -29,7 +29,7 @@ QUICK = {"total-steps": 2048, "num-envs": 4, "eval-every": 0, "threads": 1, "vid
     ("part", "name", "files"),
     [
         ("task", "My-Quad-v0", "my_quad"),
-        pytest.param("head", "my-head", "my_head", marks=pytest.mark.long),
+        pytest.param("head", "my-head", "my_head", marks=pytest.mark.slow),
     ],
 )
 def test_new_then_check_then_train(part, name, files, tmp_path):
@@ -85,6 +85,7 @@ class Still(InvertedPendulum):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"), [(("check", "still.py"), 1), (("train", "Still-v0", "--plugin", "still.py"), 2)]
 )
@@ -138,7 +139,7 @@ LOST = Algorithm("lost", "cannot run", Crash, ClippedSurrogate)
 '''
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_plug_in_of_every_other_kind(tmp_path):
     (tmp_path / "parts.py").write_text(PARTS)
     out, _ = pgcontrol(tmp_path, "check", "parts.py", code=1)
@@ -164,6 +165,7 @@ def test_a_plug_in_of_every_other_kind(tmp_path):
     assert titles[-1].endswith(" ok, 2 skipped, 3 broken")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "title", "verdict"),
     [
@@ -200,6 +202,7 @@ class Mine(Hopper):
 SAYS = "Mine.reward: returned one float64 ("
 
 
+@pytest.mark.slow
 def test_a_task_that_returns_a_scalar_reward(tmp_path):
     (tmp_path / "mine.py").write_text(WRONG_TASK)
     out, _ = pgcontrol(tmp_path, "check", "mine.py", code=1)
@@ -235,13 +238,19 @@ def test_what_breaks_the_contract_later_on_ends_the_run(tmp_path):
     ("text", "says"),
     [
         (None, "no such file"),
-        ("x = (", "line 1: SyntaxError"),
-        ("from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head"),
+        pytest.param("x = (", "line 1: SyntaxError", marks=pytest.mark.slow),
+        pytest.param(
+            "from pgcontrol.heads.gaussian import Gaussian", "defines no task, no head", marks=pytest.mark.slow
+        ),
         (
             "from pgcontrol.learning.advantages import GAE, Estimator",
             "no rule, and registers no Gymnasium environment; parts need",
         ),
-        ("from pgcontrol import Estimator\nclass Base(Estimator): pass", "defines no task, no head"),
+        pytest.param(
+            "from pgcontrol import Estimator\nclass Base(Estimator): pass",
+            "defines no task, no head",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_is_no_plug_in(text, says, tmp_path):

@@ -109,7 +109,7 @@ def measured(policy, rollout, advantage) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("budget", [0.01, *(pytest.param(b, marks=pytest.mark.long) for b in (0.001, 0.1))])
+@pytest.mark.parametrize("budget", [0.01, *(pytest.param(b, marks=pytest.mark.slow) for b in (0.001, 0.1))])
 def test_trpo_keeps_its_budget_and_gains_in_every_update(head, budget):
     policy, collector = collected(head)
     rule = TrustRegion(policy, TrustRegion.Options(max_kl=budget, critic_epochs=1))

@@ -128,10 +128,7 @@ def test_explained_variance():
     assert explained_variance(-target, target) == pytest.approx(-3.0)
 
 
-SOON = {"gaussian": [], "binned": [pytest.mark.slow]}
-
-
-@pytest.mark.parametrize("head", [pytest.param(h, marks=SOON.get(h, [pytest.mark.long])) for h in HEADS])
+@pytest.mark.parametrize("head", [pytest.param(h, marks=[pytest.mark.slow] * (h != "gaussian")) for h in HEADS])
 def test_compiled_and_eager_agree(head):
     """50 gradient steps, the last minibatch of an epoch a smaller one; the same losses and weights but for rounding.
 

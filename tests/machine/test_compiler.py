@@ -111,7 +111,7 @@ print(max(float((a - b).abs().max()) for a, b in zip(Graph(function)(x), functio
 """
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(torch.backends.cpu.get_cpu_capability() != "AVX512", reason="torch has no wider vectors to hide")
 def test_machines_that_share_a_home_do_not_share_code_for_other_processors(tmp_path):
     """torch would use code for the first processor's vectors on the second: NaN, and a sum that is wrong by half."""

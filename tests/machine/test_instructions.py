@@ -26,6 +26,7 @@ def used(*before: str, **env: str) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr
 
 
+@pytest.mark.slow
 @X86
 def test_portable_means_avx2_in_this_process_and_those_it_starts():
     assert used(PGCONTROL_PORTABLE="1") == ("AVX2, portable", "")

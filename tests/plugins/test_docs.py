@@ -26,7 +26,7 @@ def test_every_block_is_a_file_with_a_name_or_commands():
     assert all(language == "sh" or NAMED.match(text) for language, text in found)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_page_works(tmp_path):
     bin = tmp_path / "bin"
     bin.mkdir()

@@ -104,7 +104,7 @@ def test_the_wheels_readme_has_no_dead_links(installed):
     assert [link for link in re.findall(r"\]\(([^)]*)\)", text) if not link.startswith("http")] == []
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_robot_from_nothing_but_two_files(shell):
     bring(shell, "robot.py", "robot.xml")
     assert "Robot-v0" in shell.run("list --plugin robot.py")
@@ -127,7 +127,7 @@ def test_a_robot_from_nothing_but_two_files(shell):
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_every_other_kind_of_part_and_a_sweep_of_them(shell):
     bring(shell, "robot.py", "robot.xml", "parts.py")
     (shell.folder / "sweep.yaml").write_text(SWEEP)
@@ -147,7 +147,7 @@ def test_every_other_kind_of_part_and_a_sweep_of_them(shell):
     assert "pass --plugin" in shell.run("eval runs/sweep/Robot-v0-mine-s0", code=2)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_what_is_missing_or_wrong_is_one_line(shell):
     bring(shell, "robot.py", "robot.xml")
     shell.run(f"train Robot-v0 --plugin robot.py {SHORT} --video false --run-dir r")

@@ -81,7 +81,7 @@ def test_what_another_process_renders_is_left_to_it(render_as, capsys, tmp_path)
         assert not mine
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_at_once_make_each_clip_once(tmp_path, backend):
     folder = run_of(tmp_path / "run", *range(1, 6))
     both = [
@@ -138,7 +138,7 @@ def test_a_run_that_continues_renders_what_it_left(render_as, tmp_path):
     assert not made & {clip.stem for clip in pending(run.path / "videos")}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_clips_of_a_killed_run(tmp_path, backend):
     words = {"total-steps": 10**6, "eval-every": 256, "eval-episodes": 1, "num-envs": 4, "rollout-steps": 64}
     words |= {"algorithm.minibatch": 64, "threads": 1, "compile": "off", "checkpoint-every": 256}

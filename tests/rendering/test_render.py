@@ -241,6 +241,7 @@ def test_nothing_half_written_is_left(render_as, tmp_path):
     assert out.read_text() == "the clip that was there"
 
 
+@pytest.mark.slow
 def test_two_may_film_the_same_clip_at_once(backend, tmp_path):
     recording, out = saved(travelling(steps=3), tmp_path), tmp_path / "a.mp4"
     jobs = [RenderJob([recording], out, SMALL, timeout=120, backend=backend) for _ in range(2)]

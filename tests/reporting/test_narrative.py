@@ -99,6 +99,7 @@ def test_rows_of_older_versions_are_still_readable(name, tmp_path):
     assert page.stat().st_size < 2_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["multimodality", "every_head"])
 def test_a_report_does_not_depend_on_the_order_of_the_rows(name, tmp_path):
     """Several workers add rows in the order in which runs end. These sweeps differ in budgets and in arms per task."""

@@ -175,6 +175,7 @@ def test_a_cell_whose_node_died_is_placed_again(sweep, tmp_path, quick, killed, 
     assert len(quick.made) == 3 - killed
 
 
+@pytest.mark.slow
 def test_a_job_of_submitit_is_the_run_that_it_is_here(sweep, tmp_path):
     cell, where = sweep.cells[0], tmp_path / "runs"
     assert outcomes(Submitit(), [cell], where) == {cell.name: ""}

@@ -98,6 +98,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     assert (folders[0].with_name(f"{folders[0].name}.damaged") / "checkpoints").is_dir()
 
 
+@pytest.mark.slow
 def test_a_failure_is_reported_with_its_last_lines_and_the_others_continue(sweep, tmp_path, capsys):
     blocked = tmp_path / "runs" / sweep.cells[0].name
     blocked.parent.mkdir()
@@ -144,7 +145,7 @@ def test_finished_runs_are_made_again_on_request(sweep, tmp_path, which, repeate
     assert len(sweep.results.read_text().splitlines()) == 4
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_folder_that_is_no_run_of_the_sweep_is_set_aside_and_not_lost(sweep, tmp_path):
     where = tmp_path / "runs"
     foreign = list(zip(sweep.cells, [None, "x: 1", "env: Reacher-v5"], strict=False))

@@ -31,7 +31,8 @@ def cell(tmp_path) -> Cell:
     return read_sweep(tmp_path / "heads.yaml").cells[0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, tmp_path, number):
     where, killed, outcomes = tmp_path / "runs", False, []
     for outcome in Local(1).run([cell], where):
@@ -132,8 +133,8 @@ def test_a_cell_that_failed_before_is_tried_again(cells, tmp_path, monkeypatch):
     assert run_state.failure(cells[0], tmp_path / "runs" / cells[0].name) == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
-@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_workers_end_with_the_sweep(tmp_path, number):
     file, where = tmp_path / "heads.yaml", tmp_path / "runs"
     file.write_text(SWEEP.replace("budget: 512", "budget: 100_000_000").replace("eval_every: 512", "eval_every: 0"))

@@ -32,6 +32,7 @@ def test_an_arm_that_diverges_at_once_stops_no_other(sweep):
     assert expected(cells) == {cells[0].key: STARTING}
 
 
+@pytest.mark.slow
 def test_the_expected_time_is_printed_before_anything_runs(sweep, tmp_path, capsys):
     assert carry_out(sweep, Local(2), tmp_path / "runs", Terminal(), dry=True).exit_code == 0
     out = capsys.readouterr().out

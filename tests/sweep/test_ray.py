@@ -89,7 +89,7 @@ def test_jobs_are_cancelled(on, sweep, tmp_path):
         time.sleep(0.2)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_the_trials_of_a_search_run_there_too(on, tmp_path):
     tree = yaml.safe_load(SEARCH) | {"arms": {"gaussian": {"head": "gaussian"}}, "on": {"engine": "ray"}}
     tree["on"]["address"] = on.address

@@ -87,7 +87,7 @@ def begun(folder) -> subprocess.Popen:
         return subprocess.Popen(words, cwd=folder, stdout=log, stderr=log)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_processes_share_a_search_and_one_that_is_killed_leaves_its_trial_to_another(tmp_path):
     sweep = written(tmp_path, text(trials=1, seeds=[100], pruner="none", budget=20_000, evaluations=1))
     first, second = begun(tmp_path), begun(tmp_path)

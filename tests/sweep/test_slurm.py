@@ -21,7 +21,7 @@ from pgcontrol.sweep.on import On
 from pgcontrol.sweep.slurm import Slurm
 from tests.sweep.nodes import identical, outcomes, pair, typed
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 ClusterName=test

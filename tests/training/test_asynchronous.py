@@ -38,7 +38,7 @@ def alive(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     path = tmp_path / "run"
     words = [f"--{key}={value}" for key, value in SMALL.items() if key != "env"]
@@ -68,6 +68,7 @@ def test_a_signal_checkpoints_ends_the_workers_and_a_resume_continues(tmp_path):
     assert run.policy().theta.isfinite().all()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_reported_and_the_others_end():
     workers = Workers(Learner(configure(SMALL)))
     workers.update()
@@ -128,6 +129,7 @@ def test_a_script_that_cannot_start_workers_gets_an_error_and_leaves_nothing(nam
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_script_from_standard_input_cannot_start_workers(tmp_path):
     code = f"import pgcontrol\npgcontrol.train({SMALL | {'run_dir': 'run'}!r})"
     done = subprocess.run([sys.executable], input=code, cwd=tmp_path, capture_output=True, text=True, timeout=120)

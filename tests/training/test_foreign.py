@@ -163,6 +163,7 @@ def test_an_engine_that_a_process_can_hold_once_is_lent_to_its_evaluation():
     assert not Path("other").exists()
 
 
+@pytest.mark.slow
 def test_worker_processes_change_no_number():
     here = trained(f"{HOME}Unruly-v0", run_dir="here", total_steps=64)
     there = trained(f"{HOME}Unruly-v0", run_dir="there", total_steps=64, env_workers=2)
@@ -220,6 +221,7 @@ def test_runs_are_recorded_whatever_their_environment_is_registered_with(env_id)
     assert sorted(path.name for path in Path().iterdir()) == ["demos", "run"]
 
 
+@pytest.mark.slow
 def test_videos_use_an_environments_arguments_and_need_a_picture(backend):
     run = trained(f"{HOME}Unruly-v0", args={"stream": "Philox", "least_seed_refused": 2**31})
     clip = ClipFormat(size=(160, 120), seconds=0.2)
@@ -293,7 +295,7 @@ gymnasium.register("Mine-v0", "my_env:Mine", max_episode_steps=5)
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_record_never_imports_a_module(tmp_path):
     """It is found in the current folder if the user names it, and opened later only if it is named again."""
     (tmp_path / "my_env.py").write_text(MODULE)

@@ -77,7 +77,7 @@ def test_a_widened_run_resumes_to_the_bit(tmp_path):
         assert torch.equal(load(copy.path).theta, load(run.path).theta)
 
 
-@pytest.mark.parametrize("action", ["off", "warn", "stop"])
+@pytest.mark.parametrize("action", ["warn", *(pytest.param(one, marks=pytest.mark.slow) for one in ("off", "stop"))])
 def test_the_others_do_not_touch_the_policy(action, tmp_path):
     run = narrowed(tmp_path / "run", on_collapse=action)
     assert len(acts(run)) == (action != "off")

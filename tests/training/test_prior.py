@@ -188,7 +188,7 @@ def test_algorithms_take_a_prior_or_say_that_they_do_not(priors):
             learner.close()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_asynchronous_workers_start_from_a_prior_and_stay_near_it(priors, tmp_path):
     """The critic warms up in all of them, then the policy moves; a resume does not need the prior's folder."""
     shutil.copytree(priors / "gaussian", tmp_path / "prior")

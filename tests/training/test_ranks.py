@@ -104,7 +104,7 @@ def test_two_processes_make_the_run_of_one(alone, together):
     assert json.loads((together / "manifest.json").read_text())["ranks"] == 2
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_processes_share_the_worlds_of_warp_and_any_number_resumes(tmp_path):
     """Here on Warp's CPU device. Each process makes start states for its own worlds, so it is not the run of one."""
     pytest.importorskip("mujoco_warp", reason="needs the extra gpu")
@@ -119,7 +119,7 @@ def test_processes_share_the_worlds_of_warp_and_any_number_resumes(tmp_path):
     assert len(tensors["collector.obs"]) == SMALL["num_envs"]
 
 
-@pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.parametrize("ranks", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_processes_continues_from_a_checkpoint(alone, together, ranks, tmp_path):
     at = checkpoint.find(together)[0]
     copied = tmp_path / "run"
@@ -153,6 +153,7 @@ def fed(rank: int, store: str, answers) -> None:
     answers.put(apart)
 
 
+@pytest.mark.slow
 def test_on_equal_rollouts_two_processes_take_the_steps_of_one(tmp_path):
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
@@ -185,7 +186,7 @@ def test_one_line_for_all_processes_and_no_folder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.long), 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_continue_from(tmp_path, victim):
     run = tmp_path / "run"
     process = subprocess.Popen(

@@ -104,7 +104,7 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(said, line, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_sweeps_arms_may_differ_in_it(tmp_path):
     file = tmp_path / "skips.yaml"
     arms = {"plain": {}, "slow": {"env.frame_skip": 4}}

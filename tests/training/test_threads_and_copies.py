@@ -38,7 +38,7 @@ def ask(policy: Policy, obs: np.ndarray = OBS[0]) -> np.ndarray:
     return policy.predict(obs)
 
 
-@pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.long)])
+@pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.slow)])
 def test_trainings_in_threads_give_the_weights_of_trainings_in_turn(head, tmp_path):
     def train(name: str, seed: int) -> Any:
         words = {"env": "Hopper-v5", "head": head, "seed": seed, "total_steps": 512, "num_envs": 4, "rollout_steps": 16}
@@ -76,6 +76,7 @@ def test_a_policy_can_be_sent_to_a_process():
         np.testing.assert_allclose(pool.submit(ask, sent).result(120), ask(sent), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks on this platform")
 def test_a_fork_can_ask_a_policy(tmp_path):
     """In a new process, because this one has other threads."""

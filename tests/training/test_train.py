@@ -46,7 +46,7 @@ def weights(learner: Learner) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
-@pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.long)])
+@pytest.mark.parametrize("env", ["Hopper-v5", pytest.param("Ant-v5", marks=pytest.mark.slow)])
 def test_n_plus_m_is_n_resume_m_to_the_bit(env, head, tmp_path):
     resumes_to_the_bit(small(env=env, head=head), tmp_path)
 
@@ -210,8 +210,8 @@ def test_any_gymnasium_env_trains_and_resumes(tmp_path):
     "number",
     [
         signal.SIGTERM,
-        pytest.param(signal.SIGINT, marks=pytest.mark.long),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
