@@ -43,6 +43,7 @@ def test_a_run_becomes_a_folder(capsys, tmp_path):
     code, said, _ = run(capsys, *words)
     assert code == 0
     assert "640 chunks of 1" in said
+    assert "1 code with 8 values: 3.00 bits per action" in said
     assert "seed 7" in said
     assert files.load(out).name == "kmeans"
     code, _, error = run(capsys, *words)
