@@ -26,6 +26,7 @@ def test_rows(tmp_path, monkeypatch, capsys):
     assert "pgcontrol_envs.sb3, 2 physics threads" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_both_have_the_same_settings_and_the_same_start():
     models = sb3.on_worlds("Reacher-v5", 4, 1, steps=16)
     own, ours = models.values()

@@ -36,7 +36,9 @@ def no_pictures(monkeypatch):
     monkeypatch.setattr(diagnose, "still", lambda *_: Still(np.zeros((48, 64, 3), np.uint8)))
 
 
-@pytest.mark.parametrize(("head", "word"), [("gaussian", "averaging"), ("autoregressive", "healthy")])
+@pytest.mark.parametrize(
+    ("head", "word"), [("gaussian", "averaging"), pytest.param("autoregressive", "healthy", marks=pytest.mark.slow)]
+)
 def test_a_clone_of_two_ways_averages_if_it_cannot_do_otherwise(head, word):
     policy = clone("Fork-v0", head)
     decision = unimodality.decide(policy, "Fork-v0", seed=0)
@@ -124,6 +126,7 @@ def test_diagnose_leaves_its_evidence(tmp_path, capsys, monkeypatch):
     assert "collapsed" not in RunFolder(path).manifest()["verdict"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("env", "there"), [("Needle-v0", False), ("Fork-v0", True)])
 def test_route_entropy_is_of_several_routes(env, there, tmp_path):
     run = RunFolder.open(plant(tmp_path / "run", TINY | {"env": env}, left_alone))

@@ -74,6 +74,7 @@ SAMPLERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), SAMPLERS)
 def test_parity_of_samples(name, options):
     check_parity(export.Acting(policy_of(spec_of((name, options))), sampled=True))
@@ -331,6 +332,7 @@ def test_every_catalogued_head_is_among_the_cases():
     assert {case.values[0] for case in CASES} == set(catalog.heads())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "binned"])
 def test_no_operation_is_one_that_older_runtimes_have_for_float32_alone(name):
     graph = onnx.load_from_string(export.to_onnx(export.Acting(policy_of(spec_of((name, {}))), sampled=True)))

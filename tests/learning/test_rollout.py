@@ -38,6 +38,7 @@ def test_shapes_and_consistency(head):
     assert torch.equal(played, c.policy.head.decode(rollout.choice.flatten(0, 1)).view(7, 3, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gaussian", "binned"])
 def test_compiled_acting_plays_the_same(head):
     """Only the rounding of choices differs: changes of weights and moments between rollouts have an effect."""

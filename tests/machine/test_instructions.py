@@ -42,6 +42,7 @@ def test_after_torch_it_is_too_late_and_that_is_said():
     assert "PGCONTROL_PORTABLE has no effect, because torch was imported before pgcontrol" in warned
 
 
+@pytest.mark.slow
 def test_nothing_is_limited_unless_asked():
     for env in ({}, {"PGCONTROL_PORTABLE": "0"}):
         said, warned = used(**env)

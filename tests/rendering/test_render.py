@@ -45,6 +45,7 @@ def render_as(monkeypatch):
     return use
 
 
+@pytest.mark.slow
 def test_two_tasks_side_by_side(backend, tmp_path):
     """HalfCheetah travels 30 m in 0.3 s and ends; Walker2d stands for 0.5 s: 20 Hz against 125 / 3 Hz."""
     first = saved(travelling(steps=6, distance=30.0), tmp_path)

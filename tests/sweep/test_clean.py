@@ -46,6 +46,7 @@ def made(sweep, tmp_path, **how):
     return found, len(executor.cells)
 
 
+@pytest.mark.slow
 def test_a_dirty_tree_makes_no_runs_for_a_committed_file(committed, tmp_path, monkeypatch, capsys):
     at(monkeypatch, DIRTY)
     before = committed.results.read_bytes()

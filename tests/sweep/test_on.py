@@ -68,6 +68,7 @@ def test_an_engine_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path, ca
     assert [file.name for file in tmp_path.iterdir()] == ["heads.yaml"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_needs_no_engine(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "heads.yaml").write_text(f"{SWEEP}\non: slurm\n")

@@ -77,6 +77,7 @@ LADDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ladder", LADDERS)
 def test_error_falls_with_levels_codes_and_vocabulary(ladder):
     """On held-out chunks; each level removes at least a tenth of the error."""

@@ -179,6 +179,7 @@ def test_asynchronous_workers_know_modules_and_arguments():
     assert pgcontrol.train(settings).metrics()[-1]["eval/mean_ep_length"] == 9
 
 
+@pytest.mark.slow
 def test_an_environment_without_an_end_reports_it(capsys):
     trained(f"{HOME}Endless-v0", eval_every=0)
     run = pgcontrol.train(SMALL | {"env": f"{HOME}Endless-v0", "run_dir": "loud"}, quiet=False)

@@ -92,6 +92,7 @@ def together(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_run_of_one(alone, together):
     assert (weights(alone) - weights(together)).abs().max() <= 1e-6
     rows, theirs = measured(alone), measured(together)

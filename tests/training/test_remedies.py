@@ -55,6 +55,7 @@ def test_entropy_is_held_up_by_its_target():
     assert below.update()["train/entropy_coef"] > below.update()["train/entropy_coef"]
 
 
+@pytest.mark.slow
 def test_the_target_of_the_entropy_may_fall_during_the_run():
     """The bonus grows while the entropy is below the target, and shrinks as soon as the target has fallen below it."""
     moving = {"algorithm.entropy_target": 5.0, "algorithm.entropy_end": -5.0, "algorithm.entropy_coef": 0.01}

@@ -55,6 +55,7 @@ def test_it_is_part_of_films_exports_and_datasets(run, tmp_path, backend):
     assert spec["kwargs"] == {"task": "Hopper-v5", "healthy_reward": 100.0, "frame_skip": 8}
 
 
+@pytest.mark.slow
 def test_its_default_set_explicitly_trains_the_same_to_the_bit(tmp_path):
     runs = [
         pgcontrol.train(SMALL | {"env": "Go1-v0", "run_dir": str(tmp_path / str(i))} | said)

@@ -38,6 +38,7 @@ def ask(policy: Policy, obs: np.ndarray = OBS[0]) -> np.ndarray:
     return policy.predict(obs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.slow)])
 def test_trainings_in_threads_give_the_weights_of_trainings_in_turn(head, tmp_path):
     def train(name: str, seed: int) -> Any:

@@ -166,7 +166,8 @@ def test_a_run_that_was_killed_behind_its_last_checkpoint_is_ended_by_resume(tmp
     rows = before.metrics()
     after = pgcontrol.resume(path)
     assert (after.status, after.metrics()) == ("finished", rows)
-    assert {**folder.manifest(), "seconds": ended["seconds"]} == ended
+    changing = {name: ended[name] for name in ("seconds", "load")}
+    assert folder.manifest() | changing == ended
 
 
 def test_resume_of_a_finished_run_is_reported_and_a_larger_budget_continues(tmp_path):
@@ -217,6 +218,7 @@ def test_any_gymnasium_env_trains_and_resumes(tmp_path):
 def test_a_signal_checkpoints_and_leaves_cleanly(number, tmp_path):
     path = tmp_path / "run"
     words = ["train", "Hopper-v5", "--run-dir", str(path), "--num-envs", "4", "--eval-every", "0", "--threads", "1"]
+    words += ["--compile", "off"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pgcontrol", *words],
         stdout=subprocess.PIPE,
