@@ -7,6 +7,9 @@ from pgcontrol_envs.locomotion import Healthy
 from pgcontrol_envs.reflection import joined
 from pgcontrol_envs.task import Camera, Mirror, Physics, Reflection, Task, Terms
 
+# fields that may be observed, and how many of their numbers are left out: those of the world, or of the free joint
+OPTIONAL = {"cinert": 10, "cvel": 6, "qfrc_actuator": 6, "cfrc_ext": 6}
+
 
 class HumanoidBody(Task):
     """The common part of the tasks with the humanoid body; not a task itself.
@@ -42,17 +45,15 @@ class HumanoidBody(Task):
     def bind(self, physics: Physics) -> None:
         """Keep views of observed fields, height, controls, contact forces, the bodies' x and fractions of the mass."""
         super().bind(physics)
-        fields = (physics.bind(field) for field in ("cinert", "cvel", "cfrc_ext"))
-        cinert, cvel, self.forces = (field.reshape(len(field), -1) for field in fields)
-        choice = (
-            (self.include_cinert_in_observation, cinert[:, 10:]),
-            (self.include_cvel_in_observation, cvel[:, 6:]),
-            (self.include_qfrc_actuator_in_observation, physics.bind("qfrc_actuator")[:, 6:]),
-            (self.include_cfrc_ext_in_observation, self.forces[:, 6:]),
-        )
-        self.observed = self.posture, self.velocity, *(field for included, field in choice if included)
+        fields = {name: physics.bind(name).reshape(len(physics.qpos), -1) for name in OPTIONAL}
+        self.forces = fields["cfrc_ext"]
+        self.observed = self.posture, self.velocity, *(fields[name][:, OPTIONAL[name] :] for name in self.included())
         self.height, self.ctrl, self.xs = physics.qpos[:, 2], physics.ctrl, physics.bind("xipos")[:, :, 0]
         self.share_of_mass = physics.array(self.model.body_mass / self.model.body_mass.sum())
+
+    def included(self) -> list[str]:
+        """The optional fields that are observed."""
+        return [name for name in OPTIONAL if getattr(self, f"include_{name}_in_observation")]
 
     def observe(self) -> Array:
         """Positions without x and y, velocities, inertias, body velocities, actuator and contact forces [N, 348]."""
@@ -103,13 +104,8 @@ class Humanoid(Healthy, HumanoidBody):
     def mirror(self) -> Mirror:
         """Also mirrors inertias, body velocities, actuator and contact forces."""
         found = self.reflection()
-        choice = (
-            (self.include_cinert_in_observation, found.inertias.after(10)),
-            (self.include_cvel_in_observation, found.spatial.after(6)),
-            (self.include_qfrc_actuator_in_observation, found.velocities.after(6)),
-            (self.include_cfrc_ext_in_observation, found.spatial.after(6)),
-        )
-        more = [image for included, image in choice if included]
+        images = {"cinert": found.inertias, "qfrc_actuator": found.velocities}
+        more = [images.get(name, found.spatial).after(OPTIONAL[name]) for name in self.included()]
         return Mirror(joined([*self.state_image(found), *more]), found.controls)
 
     def healthy(self) -> Array:
