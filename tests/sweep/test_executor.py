@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pgcontrol.machine import locks
 from pgcontrol.runs.config import configure, yaml_of
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.sweep import run_state, work
-from pgcontrol.sweep.cell import Cell
+from pgcontrol.sweep.cell import Cell, Key
 from pgcontrol.sweep.executor import Ended, Executor, Local
 from pgcontrol.sweep.run_state import begun
 from pgcontrol.sweep.sweep import read_sweep
@@ -172,3 +173,28 @@ def worker(folder) -> int:
             if f"--run_dir\0{folder}\0" in words or f"resume\0{folder}\0" in words:
                 return int(process)
     raise AssertionError("no worker")
+
+
+class Busy(Executor):
+    """Its only job, the first cell, never ends."""
+
+    pause, placed = 0.001, False
+
+    def alive(self, cells, where):
+        return {cells[0].key} if self.placed else set()
+
+    def place(self, cell, where):
+        self.placed = True
+        return True
+
+
+def test_cells_that_wait_are_seldom_looked_at_while_every_job_is_at_work(cells, tmp_path, monkeypatch):
+    """Looking at hundreds of them five times a second takes a tenth of a core, for the whole duration of a sweep."""
+    looked = Counter[Key]()
+    monkeypatch.setattr(run_state, "held", lambda cell, where: bool(looked.update([cell.key])))
+    running = Busy().run(cells, tmp_path)
+    for _ in range(40):
+        next(running)
+    running.close()
+    assert looked[cells[0].key] == 40
+    assert {looked[cell.key] for cell in cells[1:]} == {1}
