@@ -31,8 +31,8 @@ class Ended(NamedTuple):
 
 Say = Callable[[str], object]  # shows a line
 Running = frozenset[Key]  # keys of the cells that are running
-# seconds between two checks of cells that wait while every job is at work: another executor may have run them. Checks of
-# hundreds of cells take a tenth of a core if they are made as often as those of the running ones
+# seconds between two checks of cells that wait while every job is at work: another executor may have run them. To check
+# hundreds of cells as often as the running ones takes a tenth of a core
 LOOK = 5.0
 
 

@@ -178,13 +178,16 @@ def worker(folder) -> int:
 class Busy(Executor):
     """Its only job, the first cell, never ends."""
 
-    pause, placed = 0.001, False
+    pause = 0.001
+
+    def __init__(self):
+        self.placed = set[Key]()
 
     def alive(self, cells, where):
-        return {cells[0].key} if self.placed else set()
+        return self.placed
 
     def place(self, cell, where):
-        self.placed = True
+        self.placed = {cell.key}
         return True
 
 
