@@ -10,7 +10,7 @@
 # make pages: the reports of the committed experiments, from their rows (about a minute of CPU time).
 PYTHON ?= python3
 BIN := .venv/bin
-# some machines forbid Python to keep compiled modules: then each of the hundreds of processes of the tests compiles them
+# some machines do not let Python keep compiled modules: then each of the hundreds of processes of the tests compiles them
 export PYTHONDONTWRITEBYTECODE :=
 # modules are compiled when they are first imported: that takes less time than compiling all of them
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from pgcontrol.machine.templates import template  # noqa: E402
 from pgcontrol.measures import families  # noqa: E402
 from pgcontrol.measures.statistics import SHARE  # noqa: E402
 from pgcontrol.reporting import problems, searched, settled  # noqa: E402
@@ -27,7 +26,7 @@ from pgcontrol.sweep import results  # noqa: E402
 from pgcontrol.sweep.row import Row  # noqa: E402
 from pgcontrol.sweep.sweep import read_sweep  # noqa: E402
 from pgcontrol.sweep.trials import best  # noqa: E402
-from pgcontrol.text import count, short  # noqa: E402
+from pgcontrol.text import count  # noqa: E402
 
 # the sweeps of the experiment, and their headings; the first one gives the answer
 RESULTS = {
@@ -97,13 +96,12 @@ class Part:
         order = (families.BETTER, families.WORSE, families.EQUAL, families.OPEN)
         return listed([f"{found[word]} {word}" for word in order])
 
+    @cached_property
     def troubles(self) -> list[tuple[str, ...]]:
         """For each arm: runs, problems, difference, and difference without the runs that have a problem."""
-        if not problems.table(self.queries):
-            return []
-        arms, envs = self.queries.arms(), self.queries.envs()
-        every = [line for line in problems.table(self.queries) if line[0] == problems.TOGETHER or len(envs) == 1]
-        return [(arm, *line[2:4], *line[6:]) for arm in arms for line in every if line[1] == arm]
+        one = len(self.queries.envs()) == 1  # then its lines are those of all tasks
+        lines = problems.table(self.queries)
+        return [(line[1], *line[2:4], *line[6:]) for line in lines if one or line[0] == problems.TOGETHER]
 
 
 def machines(rows: Sequence[Row]) -> str:
@@ -147,10 +145,8 @@ def text(parts: Sequence[Part], absent: Sequence[str] = ()) -> str:
     """
     done = [part for part in parts if part.rows]
     rows = [row for part in done for row in part.rows]
-    env = Environment(loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters["short"] = short
     dates = sorted({row.date for row in rows})
-    return env.get_template("heads_paper.md.jinja").render(
+    return template("experiments", "heads_paper.md.jinja").render(
         parts=done,
         unfinished=[part for part in parts if part.missing],
         absent=listed(absent),

@@ -79,6 +79,11 @@ class Shares:
         """The p-value for a difference smaller than a margin: two one-sided tests (Schuirmann 1987)."""
         return max(self.more(-margin), self.less(margin))
 
+    @property
+    def median(self) -> float:
+        """The median of the shares of all pairs (Hodges and Lehmann 1963)."""
+        return float(np.median(self.ordered))
+
     def bounds(self, error: float) -> tuple[float, float]:
         """The smallest and the largest share that two one-sided tests at this level do not reject; maybe infinite."""
         beyond = np.flatnonzero(self.tail <= error)  # so many pairs won are significant
@@ -195,11 +200,11 @@ class Compared(NamedTuple):
     def effect(self) -> Interval:
         """IQM of the arm minus IQM of the baseline, as a share of the latter, with `bounds`.
 
-        Over several tasks: the median of the shares of all pairs (Hodges and Lehmann 1963), because on one task a share
-        may be many times as large as on the others.
+        Over several tasks: the median of the shares, because on one task a share may be many times as large as on the
+        others.
         """
         if len(self.tasks) > 1:
-            return Interval(float(np.median(self.shares.ordered)), *self.bounds)
+            return Interval(self.shares.median, *self.bounds)
         x, y = (iqm(np.asarray(scores, float)) for scores in self.tasks[0])
         return Interval(float(_share(x - y, y)), *self.bounds)
 

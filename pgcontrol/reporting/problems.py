@@ -57,7 +57,7 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     """A line for each task and arm, for the tasks with several seeds on which a run has a problem; see `COLUMNS`.
 
     If the sweep has several tasks, a line for each arm over all of them follows. There the differences are the medians
-    of all pairs, as in the family of comparisons.
+    of all pairs.
     """
     tasks = {env: {arm: _divided(queries, env, arm) for arm in queries.arms(env)} for env in queries.envs()}
     tasks = {env: arms for env, arms in tasks.items() if max(len(one.scores) for one in arms.values()) > 1}
@@ -103,7 +103,7 @@ def _words(counts: Mapping[str, int]) -> str:
 def _median(pairs: Sequence[Pair]) -> str:
     """The median of the differences of all pairs, as a share of the baseline's score."""
     known = [pair for pair in pairs if all(pair)]
-    return signed(float(np.median(Shares.of(known, paired=False).ordered))) if known else "–"
+    return signed(Shares.of(known, paired=False).median) if known else "–"
 
 
 def _middle(scores: Sequence[float]) -> float:

@@ -156,7 +156,7 @@ def test_tasks_compute_the_same_in_torch(task):
     low, high = env.action_low, env.action_high
     float32: Any = {"rtol": 1e-5, "atol": 1e-5}
     twin: Any = None
-    for _ in range(6):
+    for _ in range(20):
         action, before = low + (high - low) * torch.rand(4, len(low)), env.task.before()
         before = None if before is None else before.copy()
         step = env.step(action)

@@ -33,7 +33,7 @@ def cell(tmp_path) -> Cell:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_worker_that_is_ended_from_outside_resumes_from_its_checkpoint(cell, tmp_path, number):
     where, killed, outcomes = tmp_path / "runs", False, []
     for outcome in Local(1).run([cell], where):
@@ -134,7 +134,7 @@ def test_a_cell_that_failed_before_is_tried_again(cells, tmp_path, monkeypatch):
     assert run_state.failure(cells[0], tmp_path / "runs" / cells[0].name) == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.slow
 def test_workers_end_with_the_sweep(tmp_path, number):
     file, where = tmp_path / "heads.yaml", tmp_path / "runs"

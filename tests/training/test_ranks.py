@@ -187,7 +187,7 @@ def test_one_line_for_all_processes_and_no_folder(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.parametrize("victim", [0, 1])
 def test_the_death_of_one_ends_all_with_one_line_and_a_checkpoint_to_continue_from(tmp_path, victim):
     run = tmp_path / "run"
     process = subprocess.Popen(

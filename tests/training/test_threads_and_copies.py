@@ -39,7 +39,7 @@ def ask(policy: Policy, obs: np.ndarray = OBS[0]) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("head", ["gaussian", pytest.param("token", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("head", ["gaussian", "token"])
 def test_trainings_in_threads_give_the_weights_of_trainings_in_turn(head, tmp_path):
     def train(name: str, seed: int) -> Any:
         words = {"env": "Hopper-v5", "head": head, "seed": seed, "total_steps": 512, "num_envs": 4, "rollout_steps": 16}
