@@ -33,10 +33,12 @@ import pgcontrol  # noqa: E402
 from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
+from pgcontrol.measures import error_rates  # noqa: E402
 from pgcontrol.measures.collapse import collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
+from pgcontrol.measures.error_rates import Rates  # noqa: E402
 from pgcontrol.measures.families import holm  # noqa: E402
-from pgcontrol.measures.verdicts import SUSPECTED, Limits  # noqa: E402
+from pgcontrol.measures.verdicts import COLLAPSED, SUSPECTED, Limits  # noqa: E402
 from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
 from pgcontrol.runs.load import env_to_play  # noqa: E402
@@ -252,19 +254,6 @@ KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))
 TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
 
 
-class Rate(NamedTuple):
-    """A share and its 95 % interval (Wilson 1927)."""
-
-    of: int
-    total: int
-
-    def __str__(self) -> str:
-        if not self.total:
-            return "– (0 of 0)"
-        low, high = stats.binomtest(self.of, self.total).proportion_ci(method="wilson")
-        return f"{self.of / self.total:.2f} ({low:.2f} … {high:.2f}; {self.of} of {self.total})"
-
-
 def suspected(run: Mapping[str, Any]) -> bool:
     """The verdict of today's rule on a run, from its log alone."""
     rows = [json.loads(line) for line in (LOGS / f"{run['run']}.jsonl").read_text().splitlines()]
@@ -280,14 +269,16 @@ def branched(branches: list[dict[str, Any]]) -> bool | None:
     return any(place.counts and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
 
 
-def rates(judged: list[tuple[bool, bool]]) -> str:
-    """Precision and recall of (verdict, truth), as two cells of a table."""
-    hits = sum(said and true for said, true in judged)
-    return f"{Rate(hits, sum(said for said, _ in judged))} | {Rate(hits, sum(true for _, true in judged))}"
+def is_gaussian(run: Mapping[str, Any]) -> bool:
+    """Whether the head of a run is a Gaussian; otherwise it is discretised."""
+    return str(run["settings"].get("head", "gaussian")).startswith("gaussian")
 
 
 def table() -> None:
-    """Write natural.md: the truth about each run, and the verdicts from its log and from a few branches."""
+    """Write natural.md: the truth about each run, and the verdicts from its log and from a few branches.
+
+    The error rates on the runs that judge the rule go into the package, where reports find them.
+    """
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
     runs = {row["run"]: row for row in rows if "arm" not in row}
     of_run = {name: [r for r in rows if r["run"] == name and "arm" in r] for name in runs}
@@ -304,18 +295,18 @@ def table() -> None:
         "| runs | verdict from | precision | recall |",
         "|---|---|---:|---:|",
     ]
-    halves = {"to find a rule (even seeds)": 0, "to judge it (odd seeds)": 1}
-    for half, parity in halves.items():
-        known = [name for name in runs if runs[name]["seed"] % 2 == parity and TRUTH in truth[name]]
-        for heads, gaussian in (("Gaussians", True), ("discretised", False)):
-            mine = [
-                n for n in known if str(runs[n]["settings"].get("head", "gaussian")).startswith("gaussian") == gaussian
-            ]
-            cost = {name: truth[name][TRUTH] is not None for name in mine}
-            by_log = [(suspected(runs[name]), cost[name]) for name in mine]
-            by_branches = [(said, cost[name]) for name in mine if (said := branched(of_run[name])) is not None]
-            lines.append(f"| {half}, {heads}: {len(mine)} | the log | {rates(by_log)} |")
-            lines.append(f"| | short branches | {rates(by_branches)} |")
+    halves: dict[str, dict[str, dict[str, Rates]]] = {}
+    for half, parity in (("to find a rule (even seeds)", 0), ("to judge it (odd seeds)", 1)):
+        for kind, gaussian in (("Gaussian", True), ("discretised", False)):
+            mine = [run for run in runs.values() if run["seed"] % 2 == parity and is_gaussian(run) == gaussian]
+            cost = {run["run"]: truth[run["run"]][TRUTH] is not None for run in mine if TRUTH in truth[run["run"]]}
+            by_log = Rates.of([(suspected(runs[name]), true) for name, true in cost.items()])
+            shown = [(branched(of_run[name]), true) for name, true in cost.items()]
+            by_branches = Rates.of([(said, true) for said, true in shown if said is not None])
+            halves.setdefault(half, {})[kind] = {SUSPECTED: by_log, COLLAPSED: by_branches}
+            lines.append(f"| {half}, {kind}: {len(cost)} | the log | {by_log.precision} | {by_log.recall} |")
+            lines.append(f"| | short branches | {by_branches.precision} | {by_branches.recall} |")
+    error_rates.write(halves["to judge it (odd seeds)"])
     lines += [
         "",
         "| run | verdict of the log | rest, mode | rest, samples | fresh, mode | fresh, samples |",

@@ -105,7 +105,7 @@ def enough(spread: float, error: float, episodes: int) -> float:
     return math.ceil(round(episodes * (error / (SHARE * spread)) ** 2, 9)) if spread else math.inf
 
 
-def share_interval(hits: np.ndarray) -> Interval:
+def share_interval(hits: Sequence[float] | np.ndarray) -> Interval:
     """The fraction of non-zero values, [n], with its 95 % interval (Wilson 1927)."""
     k = np.count_nonzero(hits)
     low, high = scipy.stats.binomtest(k, len(hits)).proportion_ci(LEVEL, "wilson")

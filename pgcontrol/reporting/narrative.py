@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pgcontrol.measures import error_rates
 from pgcontrol.measures.statistics import LEVEL
 from pgcontrol.measures.verdicts import MEANINGS, STUCK
 from pgcontrol.reporting import problems
@@ -255,10 +256,11 @@ def _trouble(queries: Queries, env: str) -> Paragraph:
 
 
 def _meanings(queries: Queries) -> Paragraph:
-    """The definitions of the problems that are listed."""
+    """The definitions of the problems that are listed, and how often these verdicts are wrong."""
     listed_words = problems.of(queries, list(queries.rows.values()))
     found = [f"“{word}”: {meaning}" for word, meaning in MEANINGS.items() if word in listed_words]
-    return Paragraph("", f"{'; '.join(found)}." if found else "")
+    known = error_rates.sentences(listed_words)
+    return Paragraph("", f"{'; '.join(found)}. {known}".rstrip() if found else "")
 
 
 def _than(queries: Queries, env: str, word: str) -> str:
