@@ -97,6 +97,7 @@ class SecondPhysics:
     )
     latency: int = option(1, "control steps until an action takes effect", least=0, most=100, metavar="STEPS")
     noise: float = option(1.0, "factor of training's sensor noise", least=0, below=1e6, metavar="X")
+    friction: float = option(1.0, "factor of the sliding friction of all contacts", least=0, below=1e6, metavar="X")
     frictionloss: float = option(2.0, "factor of the joints' dry friction", least=0, below=1e6, metavar="X")
     damping: float = option(2.0, "factor of the joints' damping", least=0, below=1e6, metavar="X")
 

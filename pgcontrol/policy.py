@@ -59,7 +59,7 @@ class Policy(Flat):
         self.shapes = Shapes((obs_size,), (head.joints,), False)
         self.mirror: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
         if mirror:
-            obs, action = ((torch.tensor(order), torch.tensor(sign)) for order, sign in mirror)
+            obs, action = ((torch.tensor(order), torch.tensor(sign)) for order, sign in (mirror.obs, mirror.action))
             self.mirror = obs, action
         self.normaliser = Normaliser(obs_size + privileged, self.mirror and self.mirror[0])
         self.actor_trunk = trunk()

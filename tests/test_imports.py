@@ -118,6 +118,17 @@ def test_no_circles():
         visit(module, ())
 
 
+def test_the_second_simulation_shares_no_code_with_tasks():
+    """Otherwise it would repeat the errors that it is there to find."""
+    seen, waiting = set[str](), ["pgcontrol.exporting.second"]
+    while waiting:
+        if (module := waiting.pop()) not in seen:
+            seen.add(module)
+            waiting += imports(module)
+    assert "pgcontrol.exporting.interface" in seen
+    assert not [module for module in seen if module.startswith("pgcontrol_envs")]
+
+
 def test_files_stay_short():
     for root in (*PACKAGES.values(), ROOT / "tests"):
         for file in root.rglob("*.py"):

@@ -51,9 +51,10 @@ def test_a_head_that_cannot_be_symmetric_reports_it():
             "obs: mirroring twice must be the identity",
         ),
         (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 indices"),
+        (lambda m: m._replace(privileged=m.action), "privileged: expected 18 indices"),
         (lambda m: m._replace(action=m.action[0]), "action: expected 12 indices"),
         (lambda m: m._replace(action=([1.5] * 12, m.action[1])), "action: expected 12 indices"),
-        (tuple, "returned a tuple of 2; expected a pgcontrol_envs.task.Mirror"),
+        (tuple, "returned a tuple of 3; expected a pgcontrol_envs.task.Mirror"),
         (lambda m: m._replace(action=(m.action[0], (1,) * 12)), r"the bounds of the actions \[0, 3, 6, 9\]"),
     ],
 )
@@ -72,7 +73,7 @@ def test_a_mirror_may_be_of_arrays():
     class Arrays(Go1):
         def mirror(self):
             one = super().mirror()
-            parts: list[Any] = [(np.array(order), np.array(sign, float)) for order, sign in one]
+            parts: list[Any] = [(np.array(order), np.array(sign, float)) for order, sign in (one.obs, one.action)]
             return Mirror(*parts)
 
     env = TaskVecEnv(Arrays, 1)

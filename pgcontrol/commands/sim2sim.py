@@ -29,8 +29,8 @@ def run(options: Options) -> int:
     Terminal(highlight=False).print(table)
     print(
         f"second physics: solver {physics.solver}, integrator {physics.integrator}, steps of {physics.timestep:g} s, "
-        f"latency {physics.latency},\nnoise x {physics.noise:g}, dry friction x {physics.frictionloss:g}, "
-        f"damping x {physics.damping:g}"
+        f"latency {physics.latency},\nnoise x {physics.noise:g}, friction x {physics.friction:g}, "
+        f"joints' dry friction x {physics.frictionloss:g}, damping x {physics.damping:g}"
     )
     return 0
 

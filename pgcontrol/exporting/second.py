@@ -203,7 +203,7 @@ def _quiet() -> Iterator[None]:
 
 def same(interface: Interface) -> SecondPhysics:
     """Training's physics with nominal values, and its sensor noise."""
-    neutral = {"latency": 0, "noise": 1.0, "frictionloss": 1.0, "damping": 1.0}
+    neutral = {"latency": 0, "noise": 1.0, "friction": 1.0, "frictionloss": 1.0, "damping": 1.0}
     return SecondPhysics(solver="same", integrator="same", timestep=interface.timestep, **neutral)
 
 
@@ -241,6 +241,8 @@ def _set(model: mujoco.MjModel, physics: SecondPhysics, interface: Interface) ->
         opt.integrator = INTEGRATORS[integrator]
     opt.timestep = physics.timestep or 0.5 * interface.timestep
     opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET  # a robot that was reset would seem to stand
+    model.geom_friction[:, 0] *= physics.friction
+    model.pair_friction[:, :2] *= physics.friction
     model.dof_frictionloss *= physics.frictionloss
     model.dof_damping *= physics.damping
     said = {"solver": solver, "integrator": integrator, "timestep": opt.timestep}

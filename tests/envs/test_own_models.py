@@ -242,6 +242,31 @@ def test_what_needs_set_const_and_does_not_get_it_is_refused(method, early):
         laws.methods_return_what_the_contract_says(Forgetful)
 
 
+def test_the_constants_of_constraints_need_set_const_as_well():
+    class Tied(Hopper):
+        """The foot is tied to a body of the world that has another place in each simulation."""
+
+        id = "Tied-v0"
+
+        def make_model(self):
+            spec = mujoco.MjSpec.from_file(str(GYMNASIUM_ASSETS / "hopper.xml"))
+            spec.worldbody.add_body(name="anchor")
+            names = {"name1": "foot", "name2": "anchor", "objtype": mujoco.mjtObj.mjOBJ_BODY}
+            spec.add_equality(type=mujoco.mjtEq.mjEQ_CONNECT, **names)
+            return spec.compile()
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.places = physics.expand("body_pos")
+
+        def reset(self, physics, ids, rng):
+            super().reset(physics, ids, rng)
+            self.places[ids, self.body("anchor"), 2] += 0.1
+
+    with pytest.raises(TaskError, match=r"Tied.reset: wrote body_pos, but eq_data were not updated: call physics.set_const"):
+        laws.methods_return_what_the_contract_says(Tied)
+
+
 @pytest.mark.parametrize("sizes", [(11, 3), (11, None), (10, 2)])
 def test_an_observation_that_changes_its_size_is_refused_when_it_does(sizes):
     class Growing(Hopper):

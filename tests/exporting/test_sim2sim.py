@@ -157,7 +157,9 @@ def test_an_action_acts_when_the_latency_is_over(go1):
 
 
 def test_noise_friction_and_damping_are_factors(go1):
-    plain, other = robot_of(go1, 500), robot_of(go1, 500, noise=2.0, frictionloss=3.0, damping=4.0, solver="CG")
+    changed = {"noise": 2.0, "friction": 0.5, "frictionloss": 3.0, "damping": 4.0, "solver": "CG"}
+    plain, other = robot_of(go1, 500), robot_of(go1, 500, **changed)
+    np.testing.assert_allclose(other.model.geom_friction, plain.model.geom_friction * [0.5, 1, 1])
     np.testing.assert_allclose(other.model.dof_frictionloss, 3 * plain.model.dof_frictionloss)
     np.testing.assert_allclose(other.model.dof_damping, 4 * plain.model.dof_damping)
     assert plain.model.opt.solver != other.model.opt.solver
