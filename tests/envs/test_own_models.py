@@ -263,7 +263,7 @@ def test_the_constants_of_constraints_need_set_const_as_well():
             super().reset(physics, ids, rng)
             self.places[ids, self.body("anchor"), 2] += 0.1
 
-    with pytest.raises(TaskError, match=r"Tied.reset: wrote body_pos, but eq_data were not updated: call physics.set_const"):
+    with pytest.raises(TaskError, match=r"Tied.reset: wrote body_pos, but eq_data were not updated: call physics"):
         laws.methods_return_what_the_contract_says(Tied)
 
 
