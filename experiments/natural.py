@@ -1,6 +1,6 @@
 """Did the spread cost a run something? Ordinary runs, with branches that show what a wider policy would have reached.
 
-    python experiments/natural.py make [--part 0/1] [--runs runs/natural]
+    python experiments/natural.py make [--part 0/1] [--runs runs/natural] [--envs Fork-v0 ...]
     python experiments/natural.py table
 
 No run is tuned to collapse. Branches from four checkpoints of each run show the truth, at a cost that no user could
@@ -19,7 +19,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -181,14 +181,14 @@ def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {STEPS: row[STEPS]} | {name: float(f"{value:.4g}") for name, value in kept.items() if value is not None}
 
 
-def make(part: tuple[int, int], where: Path) -> None:
-    """Make all missing rows of every n-th run."""
+def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
+    """Make all missing rows of every n-th run, of these tasks only if there are any."""
     have = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
     done = {(r["run"], r["at"], r["schedule"], r["arm"], r["branch"]) for r in have if "arm" in r}
     described = {r["run"] for r in have if "arm" not in r}
     LOGS.mkdir(exist_ok=True)
     number, of = part
-    for run in natural_runs()[number::of]:
+    for run in [run for run in natural_runs() if run.env in envs or not envs][number::of]:
         if sum(name == run.name for name, *_ in done) == len(FRACTIONS) * 2 * SEEDS * len(ARMS):
             continue
         folder = made(run, where)
@@ -329,13 +329,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["make", "table"])
     parser.add_argument("--part", default="0/1", help="part of the runs, for example 0/2 and 1/2 for two processes")
+    parser.add_argument("--envs", nargs="+", default=(), choices=sorted({env for env, *_ in SET}), help="[all]")
     parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
     given = parser.parse_args()
     if given.what == "table":
         return table()
     number, of = map(int, given.part.split("/"))
     with one_thread():
-        make((number, of), given.runs)
+        make((number, of), given.runs, given.envs)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ WIDTH = 860  # of the chart, if its columns fit
 LEAST, STEP, GAP = 118, 26, 28  # smallest width of a column, height of a row, space between columns
 TOP, BOTTOM, KEY = 24, 38, 24  # heights of the names of columns, of the axis, and of the key
 STEPS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.0)  # possible labels of the axes
+BEYOND = 10.0  # shares beyond it are not written as numbers: the score that they are shares of is near 0
 MOST = 1.0  # the axes end at this share; what lies beyond is an arrow
 
 
@@ -98,7 +99,9 @@ def _column(name: str, x: Scale, margin: float, foot: float) -> list[str]:
 
 
 def signed(share: float) -> str:
-    """A share as a percentage with its sign: +12 %, 0 %, −∞."""
+    """A share as a percentage with its sign: +12 %, 0 %, > +1,000 %, −∞."""
+    if BEYOND < abs(share) < math.inf:
+        return f"> {signed(BEYOND)}" if share > 0 else f"< {signed(-BEYOND)}"
     size = "∞" if math.isinf(share) else f"{abs(100 * share):,.0f}\u00a0%"
     return size if size[0] == "0" else f"{'+' if share > 0 else '−'}{size}"
 

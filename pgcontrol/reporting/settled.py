@@ -17,6 +17,7 @@ from pgcontrol.sweep.family import TOGETHER
 from pgcontrol.text import count, p_value, short
 
 LOOKS = {BETTER: Look("c2", "up"), WORSE: Look("c1", "down"), EQUAL: Look("c0", "square"), OPEN: Look("failed", "ring")}
+MANY = 1000  # of more seeds, the number is not written
 SIGNS = {BETTER: "▲", WORSE: "▼", EQUAL: "■", OPEN: "○"}  # the same shapes in text
 # columns of the table: the difference with its joint interval, corrected p-values for a difference and for one that is
 # smaller than the margin, seeds of the arm and of the baseline, and how many seeds would tell the margin apart
@@ -131,9 +132,15 @@ def _needs(queries: Queries) -> Iterator[str]:
         if f.word == OPEN and math.isfinite(seeds := needs(queries, f)):
             needed[f.env] = max(needed.get(f.env, 0), seeds)
     if needed:
-        each = listed([f"{seeds:,.0f} on {env}" for env, seeds in needed.items()])
+        each = listed([f"{_many(seeds)} on {env}" for env, seeds in needed.items()])
         goal = f"To tell a difference of {_margin(queries)} apart with probability {POWER}"
         yield f"{goal}, every arm needs this many seeds, if they spread like these: {each}."
+
+
+def _many(seeds: float) -> str:
+    if math.isinf(seeds):
+        return "–"
+    return f"{seeds:,.0f}" if seeds <= MANY else f"more than {MANY:,}"
 
 
 def _too_few(queries: Queries, family: list[Contrast], several: bool) -> Iterator[str]:
@@ -220,8 +227,7 @@ def table(queries: Queries) -> list[tuple[str, ...]]:
     """One line for each comparison that has runs; see `COLUMNS`."""
     lines = []
     for f in contrasts(queries):
-        needed, seeds = needs(queries, f), "{}, {}".format(*f.seeds)
+        seeds = "{}, {}".format(*f.seeds)
         p_values = p_value(f.compared.different), p_value(f.compared.equal)
-        rest = f"{needed:,.0f}" if math.isfinite(needed) else "–"
-        lines.append((f.env, f.arm, f.difference, *p_values, seeds, rest, f.word))
+        lines.append((f.env, f.arm, f.difference, *p_values, seeds, _many(needs(queries, f)), f.word))
     return lines

@@ -152,7 +152,16 @@ def test_without_a_baseline_nothing_is_said(tmp_path):
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [(0.123, "+12\u00a0%"), (-0.5, "−50\u00a0%"), (0.001, "0\u00a0%"), (float("inf"), "+∞"), (-float("inf"), "−∞")],
+    [
+        (0.123, "+12\u00a0%"),
+        (-0.5, "−50\u00a0%"),
+        (0.001, "0\u00a0%"),
+        (10.0, "+1,000\u00a0%"),
+        (540.14, "> +1,000\u00a0%"),
+        (-11.0, "< −1,000\u00a0%"),
+        (float("inf"), "+∞"),
+        (-float("inf"), "−∞"),
+    ],
 )
 def test_a_difference_as_text(share, words):
     assert signed(share) == words
