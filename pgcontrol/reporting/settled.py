@@ -138,7 +138,7 @@ def _needs(queries: Queries) -> Iterator[str]:
 
 
 def _many(seeds: float) -> str:
-    if math.isinf(seeds):
+    if not math.isfinite(seeds):
         return "–"
     return f"{seeds:,.0f}" if seeds <= MANY else f"more than {MANY:,}"
 

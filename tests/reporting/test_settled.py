@@ -165,3 +165,10 @@ def test_without_a_baseline_nothing_is_said(tmp_path):
 )
 def test_a_difference_as_text(share, words):
     assert signed(share) == words
+
+
+@pytest.mark.parametrize("needed", [float("nan"), float("inf"), 7.0, 1000.0, 14e6])
+def test_seeds_that_nobody_can_run_are_not_counted(tmp_path, monkeypatch, needed):
+    monkeypatch.setattr(settled, "needs", lambda *_: needed)
+    said = {7.0: "7", 1000.0: "1,000", 14e6: "more than 1,000"}.get(needed, "–")
+    assert {line[-2] for line in settled.table(study(tmp_path))} == {said}
