@@ -297,7 +297,7 @@ def table() -> None:
     ]
     halves: dict[str, dict[str, dict[str, Rates]]] = {}
     for half, parity in (("to find a rule (even seeds)", 0), ("to judge it (odd seeds)", 1)):
-        for kind, gaussian in (("Gaussian", True), ("discretised", False)):
+        for kind, gaussian in (("a Gaussian head", True), ("another head", False)):
             mine = [run for run in runs.values() if run["seed"] % 2 == parity and is_gaussian(run) == gaussian]
             cost = {run["run"]: truth[run["run"]][TRUTH] is not None for run in mine if TRUTH in truth[run["run"]]}
             by_log = Rates.of([(suspected(runs[name]), true) for name, true in cost.items()])

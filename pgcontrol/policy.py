@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from pgcontrol.critics.base import Critic
 from pgcontrol.flat import Flat
-from pgcontrol.heads.base import Head
+from pgcontrol.heads.base import Chunks, Head
 from pgcontrol.machine.tensors import named, under
 from pgcontrol.moments import Normaliser
 from pgcontrol.trunks.base import Trunk
@@ -59,8 +59,9 @@ class Policy(Flat):
         self.shapes = Shapes((obs_size,), (head.joints,), False)
         self.mirror: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
         if mirror:
-            obs, action = ((torch.tensor(order), torch.tensor(sign)) for order, sign in (mirror.obs, mirror.action))
+            obs, action = ((torch.tensor(order), torch.tensor(sign)) for order, sign in mirror)
             self.mirror = obs, action
+            head.symmetrise(*action)
         self.normaliser = Normaliser(obs_size + privileged, self.mirror and self.mirror[0])
         self.actor_trunk = trunk()
         self.head = head
@@ -81,6 +82,12 @@ class Policy(Flat):
             self.mirror = (fn(order), fn(sign)), (fn(joints), fn(signs))
             self.normaliser.mirror = self.mirror[0]
         return self
+
+    def prepare(self, chunks: Chunks, seed: int) -> None:
+        """Let the head read what it needs when a run begins; see `Head.prepare`."""
+        self.head.prepare(chunks, seed)
+        if self.mirror:
+            self.head.symmetrise(*self.mirror[1])
 
     def here(self) -> Self:
         """The policy itself if it is on the CPU, else a copy on the CPU."""

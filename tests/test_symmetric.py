@@ -42,6 +42,19 @@ def test_a_head_that_cannot_be_symmetric_reports_it():
         Learner(configure(SMALL | {"env": "Hopper-v5"}))
 
 
+def test_codes_of_data_become_symmetric_and_their_number_must_be_even():
+    learner = Learner(configure(SMALL | {"head": "token-offset", "head.source": "a run"}), fresh=False)
+    policy, rng = learner.policy, torch.Generator().manual_seed(0)
+    policy.prepare(lambda source, horizon: 2 * torch.rand(500, horizon, 12, generator=rng) - 1, 0)
+    assert policy.mirror is not None
+    joints, signs = policy.mirror[1]
+    first, second = policy.head.get_buffer("table").chunk(2)
+    assert torch.equal(second, first[:, joints] * signs)
+    assert len(first.unique(dim=0)) == 16
+    with pytest.raises(InputError, match=r"head.codes = 33: must be even for a symmetric policy"):
+        Learner(configure(SMALL | {"head": "token-offset", "head.codes": 33}))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -51,10 +64,9 @@ def test_a_head_that_cannot_be_symmetric_reports_it():
             "obs: mirroring twice must be the identity",
         ),
         (lambda m: m._replace(action=(m.action[0], m.action[1][:-1])), "action: expected 12 indices"),
-        (lambda m: m._replace(privileged=m.action), "privileged: expected 18 indices"),
         (lambda m: m._replace(action=m.action[0]), "action: expected 12 indices"),
         (lambda m: m._replace(action=([1.5] * 12, m.action[1])), "action: expected 12 indices"),
-        (tuple, "returned a tuple of 3; expected a pgcontrol_envs.task.Mirror"),
+        (tuple, "returned a tuple of 2; expected a pgcontrol_envs.task.Mirror"),
         (lambda m: m._replace(action=(m.action[0], (1,) * 12)), r"the bounds of the actions \[0, 3, 6, 9\]"),
     ],
 )
@@ -73,7 +85,7 @@ def test_a_mirror_may_be_of_arrays():
     class Arrays(Go1):
         def mirror(self):
             one = super().mirror()
-            parts: list[Any] = [(np.array(order), np.array(sign, float)) for order, sign in (one.obs, one.action)]
+            parts: list[Any] = [(np.array(order), np.array(sign, float)) for order, sign in one]
             return Mirror(*parts)
 
     env = TaskVecEnv(Arrays, 1)

@@ -157,10 +157,7 @@ class _Trial:
         """Mirroring twice must give the same observation and action, and action bounds must be symmetric as well."""
         if not isinstance(mirror, Mirror):
             raise self.error("mirror", f"returned {_words(mirror)}; expected a pgcontrol_envs.task.Mirror")
-        more = self.call("privileged", self.task.privileged)
         sizes = {"obs": self.task.observe().shape[-1], "action": self.task.model.nu}
-        if len(mirror.privileged[0]):
-            sizes["privileged"] = 0 if more is None else np.shape(more)[-1]
         for name, size in sizes.items():
             parts = [self.call("mirror", np.asarray, part) for part in getattr(mirror, name)]
             fits = [(part.shape, part.dtype.kind in "iuf") for part in parts] == [((size,), True)] * 2

@@ -301,10 +301,7 @@ class Legged(Task):
         for start in (6, 18, 30):  # positions, speeds, last action
             order += [start + place for place in legs]
             sign += hips
-        # privileged: velocity, height, friction, mass, shift, feet's forces, push (in the world's axes), turning rates
-        places = (*range(9), 10, 9, 12, 11, *range(13, 18))
-        seen = (places, (1, -1, 1, 1, 1, 1, 1, -1, 1, 1, 1, 1, 1, 1, -1, -1, 1, -1))
-        return Mirror(((*order, 42, 43, 44), (*sign, 1, -1, -1)), (legs, hips), seen)
+        return Mirror(((*order, 42, 43, 44), (*sign, 1, -1, -1)), (legs, hips))
 
     def before(self) -> Array:
         """The last action, and when each foot touched the ground, [N, 16]."""

@@ -66,12 +66,10 @@ class Mirror(NamedTuple):
     Attributes:
         obs: order and signs of an observation, [O] each.
         action: order and signs of an action, [A] each.
-        privileged: order and signs of what only the critic observes, [P] each; empty: unknown. Only `augment` needs it.
     """
 
     obs: tuple[tuple[int, ...], tuple[int, ...]]
     action: tuple[tuple[int, ...], tuple[int, ...]]
-    privileged: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
 class Task(ABC):

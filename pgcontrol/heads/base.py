@@ -154,6 +154,15 @@ class Head(nn.Module):
         """Step-size multipliers by the weight's name, of the weight's shape or a scalar; weights not named have 1."""
         return {}
 
+    def symmetrise(self, order: Tensor, sign: Tensor) -> None:
+        """Called before `mirror` is used, for a new head and after `prepare`. See `mirror` for order and sign.
+
+        A head whose decoding has a table of actions adds their mirror images to it here; other heads do nothing.
+
+        Raises:
+            InputError: the table cannot be symmetric.
+        """
+
     def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
         """Params of the mirrored distribution: the action of joint j is `sign[j]` times the action of joint `order[j]`.
 

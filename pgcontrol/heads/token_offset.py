@@ -24,6 +24,8 @@ class TokenOffset(Head):
     one σ per joint. The code is part of the choice, so everything has a closed form. In the mixture, the component is
     not part of the choice.
 
+    In a symmetric policy, the second half of the codes are the mirror images of the first half.
+
     params [B, K + 1, 1 + A]: each code's logit and mean offset; the last row is log σ. The choice is the code's index
     and the unclipped offset, [1 + A]; `decode` clips. Codes do not move during training; offsets reach the actions
     between them.
@@ -70,6 +72,22 @@ class TokenOffset(Head):
             tokens.fit(chunks(source, 1) if own is None else own, seed)
         self.table.copy_(tokens.get_buffer("table")[0])
         self.logits.bias.data.copy_(self._code_logits())
+
+    @torch.no_grad()
+    def symmetrise(self, order: Tensor, sign: Tensor) -> None:
+        """Replace the second half of the codes by the mirror images of the first half. K must be even."""
+        if self.codes % 2:
+            raise InputError(f"head.codes = {self.codes}: must be even for a symmetric policy")
+        half = self.table[: self.codes // 2]
+        self.table.copy_(torch.cat((half, half[:, order] * sign)))
+        self.logits.bias.copy_(self._code_logits())
+
+    def mirror(self, params: Tensor, order: Tensor, sign: Tensor) -> Tensor:
+        """The halves of the codes change places. Permute mean offsets and σ; flip the signs of the offsets."""
+        first, second, last = params.split((self.codes // 2, self.codes // 2, 1), 1)
+        codes, joints = torch.cat((second, first, last), 1).split((1, self.joints), -1)
+        signs = torch.cat((sign.expand(self.codes, -1), torch.ones_like(sign).unsqueeze(0)))  # σ keeps its sign
+        return torch.cat((codes, joints[..., order] * signs), -1)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, K + 1, 1 + A]."""

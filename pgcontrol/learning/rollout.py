@@ -39,7 +39,6 @@ class Rollout:
         finals: the final observations, normalised, float32, of the episodes that ended.
         prior: the prior's params in the same states, [T, N, ...]; None: no prior.
         prior_weight: coefficient of KL(policy || prior) in the objective.
-        weight: factor of the advantages, [T, N]; None: 1.
     """
 
     raw_obs: Tensor
@@ -62,7 +61,6 @@ class Rollout:
     finals: Finals
     prior: Tensor | None = None
     prior_weight: float = 0.0
-    weight: Tensor | None = None
 
     def values(self, value: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """`value` and `next_value` [T, N] for another value function of normalised observations, [B, O] -> [B]."""
@@ -86,8 +84,7 @@ class Rollout:
 
     def estimate(self, estimator: Estimator) -> Estimate:
         """Advantages and the critic's targets, [T, N]; see `Estimate.without` for masked rows."""
-        estimate = estimated(estimator, self.trajectories()).without(self.masked, self.value)
-        return estimate if self.weight is None else estimate._replace(advantage=self.weight * estimate.advantage)
+        return estimated(estimator, self.trajectories()).without(self.masked, self.value)
 
     def to(self, device: torch.device) -> Self:
         """The rollout with all tensors on a device."""

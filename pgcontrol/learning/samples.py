@@ -72,11 +72,9 @@ class Kept(NamedTuple):
 
 def kept(rollout: Rollout, policy: Policy) -> Kept:
     """The data of a rollout that is stored."""
-    # advantages with weight w are those of choices that were sampled with probability π / w
-    sampled = rollout.log_prob if rollout.weight is None else rollout.log_prob - rollout.weight.log()
     made = rollout.raw_obs.float(), rollout.raw_next.float(), rollout.choice, _played(policy.head, rollout.choice)
     ended = rollout.discount, rollout.terminated, rollout.truncated, rollout.masked
-    return Kept(*made, sampled, rollout.reward * rollout.reward_scale, *ended, rollout.prior)
+    return Kept(*made, rollout.log_prob, rollout.reward * rollout.reward_scale, *ended, rollout.prior)
 
 
 def _played(head: Head, choice: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pgcontrol.measures.statistics import share_interval
+from pgcontrol.text import count
 
 FILE = Path(__file__).with_name("error_rates.json")
 
@@ -55,7 +56,7 @@ def fraction(of: int, total: int) -> str:
 
 
 def write(rates: dict[str, dict[str, Rates]]) -> None:
-    """Store the rates of each kind of heads and each verdict."""
+    """Store the rates of each kind of heads, such as “a Gaussian head”, and each verdict."""
     found = {kind: {word: asdict(rate) for word, rate in words.items()} for kind, words in rates.items()}
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
@@ -74,8 +75,17 @@ def sentences(words: Collection[str]) -> str:
 def _sentences(words: Collection[str]) -> Iterator[str]:
     for kind, rates in measured().items():
         for word, rate in rates.items():
-            if word in words and (rate.said or rate.true):
-                yield (
-                    f"On runs with {kind} heads that were not tuned to collapse, precision of “{word}”: "
-                    f"{rate.precision}; recall: {rate.recall}."
-                )
+            if word not in words or not (rate.said or rate.true):
+                continue
+            found = [f"was right in {rate.both} of {count(rate.said, 'run')}{_interval(rate.both, rate.said)}"]
+            missed = f"found {rate.both} of {count(rate.true, 'run')} whose spread cost them something"
+            found += [f"{missed}{_interval(rate.both, rate.true)}"] if rate.true else []
+            yield f"Among runs with {kind} that nobody tuned to collapse, “{word}” {' and '.join(found)}."
+
+
+def _interval(of: int, total: int) -> str:
+    """The 95 % interval of a share, in brackets; empty if there are no runs."""
+    if not total:
+        return ""
+    share = share_interval(np.arange(total) < of)
+    return f" ({100 * share.low:.0f} to {100 * share.high:.0f} %)"

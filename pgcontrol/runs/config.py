@@ -52,7 +52,6 @@ class Config:
         (64, 64), "sizes of the critic's hidden layers; default: the policy's", least=1, most=65_536
     )
     symmetric: bool = option(False, "make the policy symmetric: mirrored observations give mirrored actions")
-    augment: bool = option(False, "learn from mirror images of transitions, too; for heads that cannot be symmetric")
     noise_beta: float = option(
         0.0, "β of coloured exploration noise, with spectrum 1/f^β; 0: white, 1: pink", least=0, most=2
     )
@@ -99,11 +98,6 @@ class Config:
     critic: Part
     trunk: Part
     critic_trunk: Part
-
-    @property
-    def samples(self) -> int:
-        """Number of samples that an update learns from."""
-        return self.num_envs * self.rollout_steps * (1 + self.augment)
 
     @property
     def method(self) -> str:

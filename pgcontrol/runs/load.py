@@ -43,20 +43,14 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
     spec |= {"shapes": env.shapes} if env.shapes else {}
     spec |= {"privileged": env.privileged} if env.privileged else {}
     if config.symmetric:
-        mirror = mirror_of(env, config.env, "symmetric")
-        spec["mirror"] = [mirror.obs, mirror.action]
+        try:
+            mirror = env.task.mirror() if env.task else None
+        except NoImage as error:
+            raise InputError(f"symmetric = True: the model of {config.env} is not symmetric: {error}") from None
+        if mirror is None:
+            raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
+        spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]
     return whole(json.loads(json.dumps(spec)))  # through JSON, so that it equals the spec in a checkpoint
-
-
-def mirror_of(env: pgcontrol_envs.VecEnv, env_id: str, setting: str) -> Mirror:
-    """The symmetry of a task, as lists of ints. Raises InputError if it has none; `setting` is what needs it."""
-    try:
-        mirror = env.task.mirror() if env.task else None
-    except NoImage as error:
-        raise InputError(f"{setting} = True: the model of {env_id} is not symmetric: {error}") from None
-    if mirror is None:
-        raise InputError(f"{setting} = True: {env_id} does not define a mirror image (Task.mirror)")
-    return Mirror(*(tuple(np.asarray(part, int).tolist() for part in parts) for parts in mirror))
 
 
 def whole(spec: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def require_training(config: Config, env: VecEnv | None = None, ranks: Ranks = A
     def needed(sizes: Mapping[str, int]) -> float:
         given = {name.removeprefix("algorithm."): value for name, value in sizes.items() if name in own}
         now = dataclasses.replace(options, **given)
-        samples = sizes["num_envs"] * sizes["rollout_steps"] * (1 + config.augment)
+        samples = sizes["num_envs"] * sizes["rollout_steps"]
         hidden, critic_hidden = (_within(config, name, sizes) for name in ("hidden", "critic_hidden"))
         weights = _weights("trunk", config, obs_size, hidden) + head(_last(hidden, obs_size))
         if values := critic(_last(critic_hidden, obs_size)):

@@ -81,7 +81,7 @@ def run(
     say(f"{sweep.question}\n{runs}, {executor.jobs} at a time")
     if lines := implied((cell.key, cell.settings, cell.run()) for cell in sweep.cells):
         say("\n  ".join(["the arms also differ in settings that the YAML does not set:", *lines]))
-    for note in filter(None, (results.left_out(sweep, done), results.outdated(done.values()))):
+    for note in filter(None, (results.left_out(sweep, done), results.outdated(sweep, done))):
         say(note)
     if times := executor.expected(missing, say) if missing else {}:
         seconds = wall(missing, times, executor.jobs)

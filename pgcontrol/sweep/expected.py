@@ -75,7 +75,7 @@ def _seconds(config: Config, learner: Learner, driven: Driver, each: float, epis
     # not the learner's number of updates, because an asynchronous learner reports many at a time
     updates = config.total_steps / ((learner.steps - before) / count)
     algorithm = catalog.algorithms()[config.algorithm.name]
-    gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.samples)
+    gradient_steps = algorithm.rule.gradient_steps(config.algorithm.options, config.num_envs * config.rollout_steps)
     total = STARTING + updates * update
     if compiler.decide(config.compile, int(updates * gradient_steps)):
         saved = min(gradient_steps * compiler.SECONDS_SAVED, (1 - COMPILED_SHARE) * split["update"] / count)

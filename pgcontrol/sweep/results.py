@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import mode
@@ -153,21 +153,22 @@ def borrowed(sweep: Sweep, cells: Iterable[Cell]) -> Iterator[Row]:
 
 def repeated(row: Row) -> dict[str, Any]:
     """Settings that reproduce a row: those of the YAML, and defaults that have changed since."""
-    return row.settings | _defaults(row)[0]
+    return row.settings | _defaults(row, row.settings)[0]
 
 
-def _defaults(row: Row) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The defaults of a row that have changed since: their old and their new values."""
-    now, had = run_from(row.settings), row.run()
+def _defaults(row: Row, asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The defaults of a row that are others with the settings `asked` now: their old and their new values."""
+    now, had = run_from(asked), row.run()
     if now is None or had is None:
         return {}, {}
     had = {key: value for key, value in had.items() if now.get(key) != value and key not in row.settings}
     return had, {key: now[key] for key in had if key in now}
 
 
-def outdated(rows: Iterable[Row]) -> str:
+def outdated(sweep: Sweep, rows: Mapping[Key, Row]) -> str:
     """Text on rows that were made with older defaults and still count; empty if there are none."""
-    others = [difference(had, now, "asked") for had, now in map(_defaults, rows) if had]
+    made = [_defaults(rows[cell.key], cell.settings) for cell in sweep.cells if cell.key in rows]
+    others = [difference(had, now, "asked") for had, now in made if had]
     if not others:
         return ""
     advice = "they still count; --again repeats them, and setting the value in the YAML keeps it"

@@ -14,7 +14,6 @@ from torch import Tensor
 from pgcontrol.data.actions import chunks
 from pgcontrol.heads.base import Head
 from pgcontrol.learning.advantages import Estimate
-from pgcontrol.learning.augmentation import Augmentation
 from pgcontrol.learning.collector import Collector
 from pgcontrol.learning.device_collector import DeviceCollector
 from pgcontrol.learning.merging import FinishedEpisode
@@ -29,7 +28,7 @@ from pgcontrol.options import InputError
 from pgcontrol.play.episodes import LONGEST
 from pgcontrol.runs import catalog, checkpoint, memory
 from pgcontrol.runs.config import Config, plugins_of
-from pgcontrol.runs.load import make_env, make_policy, mirror_of, policy_spec, restore, whole
+from pgcontrol.runs.load import make_env, make_policy, policy_spec, restore, whole
 from pgcontrol.text import one_line
 from pgcontrol.training import requirements
 from pgcontrol.training.average import Average
@@ -87,14 +86,15 @@ class Learner:
         self.spec = policy_spec(config, self.env)
         self.policy = make_policy(self.spec, self.seeds["weights"])
         if fresh and not config.prior:
-            self.policy.head.prepare(chunks, self.seeds["adapting"])
+            self.policy.prepare(chunks, self.seeds["adapting"])
         self.policy.to(self.device)
         self.remarks: list[str] = []  # lines for the user, shown after the update
         self._remarked: set[str] = set()  # kinds of outliers that were reported
         self.sampling, self.minibatches, self.adapting = (self._stream(name) for name in KEPT)
-        updates = -(-config.total_steps // (config.num_envs * config.rollout_steps))
+        samples = config.num_envs * config.rollout_steps
+        updates = -(-config.total_steps // samples)
         if compiled is None:
-            compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, config.samples))
+            compiled = compiler.decide(config.compile, updates * algorithm.rule.gradient_steps(options, samples))
         self.compilation = compiler.Compilation(compiled and self.device.type == "cpu")
         self.estimator = algorithm.estimator(options)
         settings = config.rollout_steps, options.gamma, config.scale_reward
@@ -106,7 +106,6 @@ class Learner:
             self.collector = kind(self.env, self.policy, *settings, *drawn)
             self.watch = HealthWatch(self.policy, updates, self.seeds["health"])
             self.prior = Prior(self.policy, config) if config.prior else None
-            self.augmentation = self._augmentation()
             self.average = Average(self.policy, config.average_from)
         self.episodes: collections.deque[FinishedEpisode] = collections.deque(maxlen=100)
         self.rollout: Rollout | None = None  # the rollout of the last update
@@ -121,16 +120,6 @@ class Learner:
     def _stream(self, name: str) -> torch.Generator:
         """A random stream on the device. Refits of the head happen on the CPU."""
         return torch.Generator("cpu" if name == "adapting" else self.device).manual_seed(self.seeds[name])
-
-    def _augmentation(self) -> Augmentation | None:
-        """Raises InputError if the task does not say what the image of its observations is."""
-        if not self.config.augment:
-            return None
-        mirror = mirror_of(self.env, self.config.env, "augment")
-        if self.env.privileged != len(mirror.privileged[0]):
-            what = "does not define the image of what the critic observes (Mirror.privileged)"
-            raise InputError(f"augment = True: {self.config.env} {what}")
-        return Augmentation(self.policy, mirror)
 
     @property
     def settled(self) -> int:
@@ -158,10 +147,10 @@ class Learner:
         return self.report(rollout, row, began)
 
     def collect(self) -> Rollout:
-        """Collect a rollout with the current policy; with `augment`, images of its environments follow them."""
+        """Collect a rollout with the current policy."""
         rollout, episodes = self.collector.collect()
         self.episodes.extend(episodes)
-        return self.augmentation(rollout) if self.augmentation else rollout
+        return rollout
 
     def learn(self, rollout: Rollout, estimate: Estimate) -> dict[str, float]:
         """Run the rule's update, or the critic's warm-up with a prior. Returns its metrics and the health metrics."""
@@ -240,7 +229,7 @@ class Learner:
         """Count an update that started at time `began`. Returns its row with the metrics of the head and the times."""
         described = self.policy.head.describe(rollout.subsample(rollout.params))
         row |= {f"head/{k}": float(v) for k, v in described.items()} | {"train/std": float(described["std"])}
-        row |= {"rollout/quarantined": int(rollout.bad[:, : self.config.num_envs].sum())}
+        row |= {"rollout/quarantined": int(rollout.bad.sum())}
         row |= {f"rollout/{name}": value for name, value in self.collector.metrics.items()}
         row |= {f"time/{name}": seconds for name, seconds in self.collector.seconds.items()}
         seconds = time.perf_counter() - began

@@ -22,8 +22,6 @@ def require(config: Config, ranks: Ranks) -> int:
         raise InputError(f"peer = {config.peer!r}: {alone}")
     if config.prior and not algorithm.rule.heeds_prior:
         raise InputError(f"prior = {config.prior!r}: algorithm {algorithm.name!r} cannot start from a prior")
-    if config.augment and config.symmetric:
-        raise InputError("augment = True: a symmetric policy learns nothing from images; use one of the two")
     if algorithm.sampling.asynchronous:
         _require_asynchronous(config, algorithm)
     num_envs = _part_of(config, algorithm, ranks)
@@ -33,8 +31,6 @@ def require(config: Config, ranks: Ranks) -> int:
 
 def _require_asynchronous(config: Config, algorithm: Algorithm) -> None:
     """Refuse what workers with their own copies of the policy cannot do."""
-    if config.augment:
-        raise InputError(f"augment = True: the workers of {algorithm.name!r} learn from what they play, without images")
     if config.average_from is not None:
         many = f"algorithm {algorithm.name!r} updates the weights in several processes"
         raise InputError(f"average_from = {config.average_from}: cannot average: {many}")

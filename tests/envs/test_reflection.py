@@ -48,7 +48,7 @@ def test_the_mirror_image_does_the_mirrored_thing(kind):
     for image, state in ((found.positions, physics.qpos), (found.velocities, physics.qvel)):
         state[1] = image.of(state[0])
     physics.forward(np.arange(2))
-    obs, action = Image(*mirror.obs), Image(*mirror.action)
+    obs, action = (Image(*part) for part in mirror)
     seen = env.task.observe()
     np.testing.assert_allclose(seen[1], obs.of(seen[0]), atol=1e-9)
     near = 0.1 if kind.__name__ in ALMOST else 1e-4

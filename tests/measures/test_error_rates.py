@@ -35,12 +35,13 @@ def test_a_rate_of_nothing_is_not_a_number(said, true):
 
 
 def test_reports_say_only_what_is_known_of_the_verdicts_that_they_list(stored):
-    stored({"Gaussian": {SUSPECTED: Rates.of(JUDGED), COLLAPSED: Rates(0, 0, 0)}})
-    assert error_rates.measured()["Gaussian"][SUSPECTED] == Rates.of(JUDGED)
+    stored({"a Gaussian head": {SUSPECTED: Rates.of(JUDGED), COLLAPSED: Rates(0, 0, 0)}})
+    assert error_rates.measured()["a Gaussian head"][SUSPECTED] == Rates.of(JUDGED)
     known = error_rates.sentences([SUSPECTED, COLLAPSED, HEALTHY])
     assert re.findall("“(.+?)”", known) == [SUSPECTED]
-    assert Rates.of(JUDGED).precision in known
-    assert Rates.of(JUDGED).recall in known
+    right, found = share_interval([1, 1, 1, 0]), share_interval([1, 1, 1, 0, 0])
+    assert f"was right in 3 of 4 runs ({100 * right.low:.0f} to {100 * right.high:.0f} %)" in known
+    assert f"found 3 of 5 runs whose spread cost them something ({100 * found.low:.0f} to " in known
     assert error_rates.sentences([HEALTHY]) == ""
 
 

@@ -105,6 +105,10 @@ def test_a_row_from_before_a_default_changed_counts_and_reports_it(sweep, tmp_pa
     page = (tmp_path / "heads.html").read_text()
     assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
     assert results.repeated(Row.read(lines[1])) == lines[1]["settings"]
+    sweep.path.write_text(SWEEP.replace("{video: false", "{video: false, algorithm.gamma: 0.5"))
+    now = read_sweep(sweep.path)  # as the advice says
+    assert [*results.read(now)] == [Row.read(lines[0]).key]
+    assert results.outdated(now, results.read(now)) == ""
 
 
 def test_of_two_arms_with_equal_settings_each_keeps_its_own_rows(sweep, tmp_path):
