@@ -13,8 +13,10 @@ judging it.
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import datetime
+import hashlib
 import itertools
 import json
 import sys
@@ -51,6 +53,7 @@ ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
 FRACTIONS = (0.1, 0.25, 0.5, 0.75)
 ARMS, SEEDS, EPISODES = ("alone", "widened"), 4, 20
 FRESH = 0.2  # length of a branch with a fresh schedule, as a share of the run's budget
+ALL = len(FRACTIONS) * 2 * SEEDS * len(ARMS)  # branches of a run
 KEPT = ("health/visited_spread_joint", "health/spread_joint", "health/sensitivity", "health/modes", "eval/mean_reward")
 EVERY = 500  # largest number of rows of a log that are kept in addition to those with measurements
 
@@ -130,7 +133,7 @@ def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict
     env = env_to_play(config.env, EPISODES, learner.seeds["evaluation"])
     plan = itertools.product(FRACTIONS, ("rest", "fresh"), range(SEEDS), ARMS)
     for fraction, schedule, seed, arm in plan:
-        if (run.name, fraction, schedule, arm, seed) in done:
+        if (fraction, schedule, arm, seed) in done:
             continue
         origin = nearest(checkpoint.find(folder.path), int(fraction * budget * 1.02))
         began, start = time.monotonic(), checkpoint.steps_of(origin)
@@ -184,24 +187,27 @@ def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
     """Make all missing rows of every n-th run, of these tasks only if there are any."""
     have = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
-    done = {(r["run"], r["at"], r["schedule"], r["arm"], r["branch"]) for r in have if "arm" in r}
-    described = {r["run"] for r in have if "arm" not in r}
+    made_of = collections.Counter((row["run"], row.get("of")) for row in have if "arm" in row)
     LOGS.mkdir(exist_ok=True)
     number, of = part
     for run in [run for run in natural_runs() if run.env in envs or not envs][number::of]:
-        if sum(name == run.name for name, *_ in done) == len(FRACTIONS) * 2 * SEEDS * len(ARMS):
+        if max((n for (name, _), n in made_of.items() if name == run.name), default=0) == ALL:
             continue
         folder = made(run, where)
         manifest = folder.manifest()
-        stamp = {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
-        if run.name not in described:
-            rows = read_rows(folder.metrics_file)
-            (LOGS / f"{run.name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in thinned(rows)))
+        log = "".join(json.dumps(row) + "\n" for row in thinned(read_rows(folder.metrics_file)))
+        # another kind of CPU makes another run of the same seed; its branches do not go together with those of this one
+        stamp = {"of": hashlib.sha256(log.encode()).hexdigest()[:8]}
+        mine = [row for row in have if row["run"] == run.name and row.get("of") == stamp["of"]]
+        stamp |= {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
+        if not any("arm" not in row for row in mine):
+            (LOGS / f"{run.name}.jsonl").write_text(log)
             about = {"run": run.name, "env": run.env, "seed": run.seed, "settings": dict(run.settings)}
             about |= {name: manifest[name] for name in ("status", "verdict", "diagnosis", "seconds")}
             _add(about | stamp)
         print(f"{run.name}: {manifest['verdict']}", flush=True)
         if manifest["status"] == "finished":
+            done = {(row["at"], row["schedule"], row["arm"], row["branch"]) for row in mine if "arm" in row}
             for row in branches(run, folder, done):
                 _add(row | stamp)
 
@@ -281,7 +287,10 @@ def table() -> None:
     """
     rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
     runs = {row["run"]: row for row in rows if "arm" not in row}
-    of_run = {name: [r for r in rows if r["run"] == name and "arm" in r] for name in runs}
+    of_run = {
+        name: [row for row in rows if row["run"] == name and "arm" in row and row.get("of") == about.get("of")]
+        for name, about in runs.items()
+    }
     truth = {name: cost_something(found) for name, found in of_run.items()}
     lines = [
         "# Did a narrow spread cost runs something that were not tuned to collapse?",
