@@ -276,7 +276,7 @@ def branched(branches: list[dict[str, Any]]) -> bool | None:
 
 
 def is_gaussian(run: Mapping[str, Any]) -> bool:
-    """Whether the head of a run is a Gaussian; otherwise it is discretised."""
+    """Whether the head of a run is a Gaussian, with one σ, with one for each state, or squashed."""
     return str(run["settings"].get("head", "gaussian")).startswith("gaussian")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pgcontrol.measures.statistics import share_interval
+from pgcontrol.measures.statistics import Interval, share_interval
 from pgcontrol.text import count
 
 FILE = Path(__file__).with_name("error_rates.json")
@@ -51,7 +51,7 @@ def fraction(of: int, total: int) -> str:
     """For example “0.75 (0.30 … 0.95; 3 of 4)”, with Wilson's 95 % interval."""
     if not total:
         return "– (0 of 0)"
-    share = share_interval(np.arange(total) < of)
+    share = _share(of, total)
     return f"{share.estimate:.2f} ({share.low:.2f} … {share.high:.2f}; {of} of {total})"
 
 
@@ -87,5 +87,9 @@ def _interval(of: int, total: int) -> str:
     """The 95 % interval of a share, in brackets; empty if there are no runs."""
     if not total:
         return ""
-    share = share_interval(np.arange(total) < of)
+    share = _share(of, total)
     return f" ({100 * share.low:.0f} to {100 * share.high:.0f} %)"
+
+
+def _share(of: int, total: int) -> Interval:
+    return share_interval(np.arange(total) < of)
