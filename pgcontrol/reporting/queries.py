@@ -82,12 +82,18 @@ class Queries:
     """A sweep and its rows. A report uses one object, so that results can be cached for it.
 
     Attributes:
+        rows: put in the order of the YAML; parallel runs end in any order.
         where: folder of the run folders; it need not exist.
     """
 
     sweep: Sweep
     rows: Mapping[Key, Row]
     where: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        place = {cell.key: number for number, cell in enumerate(self.sweep.cells)}
+        ordered = sorted(self.rows.items(), key=lambda item: place[item[0]])
+        object.__setattr__(self, "rows", dict(ordered))
 
     @functools.cached_property
     def trials(self) -> list[TrialRow]:

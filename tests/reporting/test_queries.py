@@ -52,3 +52,8 @@ def test_a_run_that_took_no_time_by_its_row_has_a_rate(study):
 def test_joints_have_the_names_of_a_built_in_task_also_if_no_row_has_them(study):
     assert study.joints("Hopper-v5", 3) == ["thigh_joint", "leg_joint", "foot_joint"]
     assert study.joints("Other-v0", 2) == ["joint 0", "joint 1"]  # of a plug-in that a report does not load
+
+
+def test_rows_are_in_the_order_of_the_yaml_in_whatever_order_the_runs_ended(study):
+    ended = dict(reversed(study.rows.items()))
+    assert [*Queries(study.sweep, ended).rows] == [cell.key for cell in study.sweep.cells]
