@@ -4,7 +4,7 @@
 
 Writes NAME.kept.md from the committed rows of each. A lever pays on a task if its IQM is at least 5 % above the
 baseline's, and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is
-at most 0.05.
+at most 0.05. A lever with two seeds is not judged: it gets more seeds, or is not kept.
 """
 
 import sys
@@ -27,6 +27,8 @@ from pgcontrol.text import p_value  # noqa: E402
 
 NAMES = ("levers", "levers_natural", "levers_symmetric")
 SHARE, LEVEL, TASKS = 0.05, 0.05, 2
+GO_ON, FIRST = 0.1, 2  # a lever gets more than its first seeds if its mean difference over the tasks is at least this
+WORDS = ("**yes**", "more seeds", "no")
 
 
 class Lever(NamedTuple):
@@ -36,12 +38,14 @@ class Lever(NamedTuple):
         effects: task -> difference of the IQMs, as a share of the baseline's.
         p: two-sided p-value over all tasks together, not corrected.
         time: its seconds per step as a multiple of the baseline's, median over tasks.
+        seeds: the least number of its runs on a task.
     """
 
     name: str
     effects: dict[str, float]
     p: float
     time: float
+    seeds: int
 
     @property
     def pays(self) -> list[str]:
@@ -54,9 +58,16 @@ class Lever(NamedTuple):
         return [task for task, share in self.effects.items() if share <= -SHARE]
 
     @property
-    def kept(self) -> bool:
-        """Whether the rule keeps it."""
-        return len(self.pays) >= TASKS and not self.hurts and self.p <= LEVEL
+    def mean(self) -> float:
+        """The mean difference over the tasks."""
+        return float(np.mean([*self.effects.values()]))
+
+    @property
+    def word(self) -> str:
+        """Whether the rule keeps it; a lever that only has its first seeds is not kept, or gets more of them."""
+        if self.seeds <= FIRST:
+            return "more seeds" if self.mean >= GO_ON else "no"
+        return "**yes**" if len(self.pays) >= TASKS and not self.hurts and self.p <= LEVEL else "no"
 
 
 def lever(queries: Queries, arm: str) -> Lever | None:
@@ -73,15 +84,17 @@ def judged(arm: str, pairs: Mapping[str, Pair], time: float) -> Lever:
     """A lever from its scores and the baseline's, by task."""
     single = compare([[pair] for pair in pairs.values()], 0.1, paired=False)
     effects = {env: found.effect.estimate for env, found in zip(pairs, single, strict=True) if found}
-    return Lever(arm, effects, Shares.of([*pairs.values()], paired=False).different(), time)
+    seeds = min(len(ours) for ours, _ in pairs.values())
+    return Lever(arm, effects, Shares.of([*pairs.values()], paired=False).different(), time, seeds)
 
 
 def table(levers: list[Lever], tasks: list[str]) -> str:
     """The levers as Markdown, those that are kept first."""
-    lines = [f"| lever | {' | '.join(tasks)} | p, all tasks | time | kept |", f"|---|{'---:|' * (len(tasks) + 2)}---|"]
-    for one in sorted(levers, key=lambda one: (not one.kept, -np.mean([*one.effects.values()]))):
+    lines = [f"| lever | {' | '.join(tasks)} | p, all tasks | time | seeds | kept |"]
+    lines.append(f"|---|{'---:|' * (len(tasks) + 3)}---|")
+    for one in sorted(levers, key=lambda one: (WORDS.index(one.word), -one.mean)):
         shares = [signed(one.effects[task]) for task in tasks]
-        cells = one.name, *shares, p_value(one.p), f"{one.time:.2f}", "**yes**" if one.kept else "no"
+        cells = one.name, *shares, p_value(one.p), f"{one.time:.2f}", str(one.seeds), one.word
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -25,7 +25,7 @@ def lever(*shares):
 )
 def test_two_tasks_must_gain_and_none_may_lose(shares, kept):
     found = lever(*shares)
-    assert found.kept == kept
+    assert (found.word == "**yes**") == kept
     assert [*found.effects.values()] == pytest.approx(shares)
 
 
@@ -34,7 +34,13 @@ def test_a_gain_that_may_be_chance_is_not_enough():
     noisy = {task: ([*rng.normal(110, 60, 4)], [*rng.normal(100, 60, 4)]) for task in "ab"}
     found = judged("lever", noisy, 1.0)
     assert found.p > 0.05
-    assert not found.kept
+    assert found.word == "no"
+
+
+@pytest.mark.parametrize(("shares", "word"), [((0.3, 0.1, 0.0), "more seeds"), ((0.1, 0.1, 0.05), "no")])
+def test_two_seeds_only_decide_who_gets_more(shares, word):
+    pairs = {task: ([100 * (1 + share)] * 2, DEFAULT) for task, share in zip("abc", shares, strict=True)}
+    assert judged("lever", pairs, 1.0).word == word
 
 
 def test_those_that_are_kept_come_first():
