@@ -261,9 +261,10 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 INTRO = """# Gallery
 
-Twelve films of trained policies, each with the command that trained it and the time that the training took. Settings
-are the recommended ones. The text above a scene shows the head, the algorithm, the training steps, the return so far
-and the time. Films show the policy's mode; only that of Fork-v0 shows samples. Your own run:
+Twelve films of trained policies, each with the command that trained it and the time that the training took. The times
+are those of a busy machine; an idle one is much faster ([how they were made](#how-they-were-made)). Settings are the
+recommended ones. The text above a scene shows the head, the algorithm, the training steps, the return so far and the
+time. Films show the policy's mode; only that of Fork-v0 shows samples. Your own run:
 `pgcontrol video RUN --out FILE.mp4 --overlay`."""
 NUMBERS = """## How they were made
 

@@ -5,7 +5,8 @@
 >>> action = policy.predict(obs, deterministic=True)
 >>> pgcontrol.evaluate(run.path, episodes=50).summary()
 
-The functions have the names and settings of the commands, print nothing, and raise InputError for invalid input.
+The functions have the names and settings of the commands (the command `eval` is `evaluate`), print nothing, and raise
+InputError for invalid input.
 """
 
 import importlib

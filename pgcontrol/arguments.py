@@ -30,7 +30,7 @@ class EvaluateOptions:
     """Run and episodes."""
 
     run: Path = option(REQUIRED, "run folder or checkpoint", positional=True)
-    episodes: int = option(EPISODES, "number of episodes; a sweep scores its runs by as many", least=1, most=10**6)
+    episodes: int = option(EPISODES, "number of episodes; a sweep has the same default", least=1, most=10**6)
     agent: str = option("policy", "the player", choices=("policy", "random", "zero"))
     seed: int = option(EVALUATION_SEED, "seed of the start states", least=0, most=2**63 - 1)
 
@@ -60,8 +60,10 @@ class DiagnoseOptions:
 
     run: Path = option(REQUIRED, "run folder", positional=True)
     branches: int = option(0, "test a collapse with N widened and N unchanged branches; 0: none", least=0, most=1000)
-    at: int | None = option(None, "step where branches begin [the onset, or several in turn]", least=0, most=10**11)
-    branch_steps: int | None = option(None, "environment steps per branch [the run's rest]", least=1, most=10**11)
+    at: int | None = option(None, "step where branches begin [the onset, or three places]", least=0, most=10**11)
+    branch_steps: int | None = option(
+        None, "environment steps per branch [the rest, at least a quarter]", least=1, most=10**11
+    )
     jobs: int | None = option(None, "branches at the same time [one per core]", least=1, most=1024)
     against: Path | None = option(None, "run to compare routes with [its data, or the demonstrator]", metavar="RUN")
     quiet: bool = option(True, QUIET)
@@ -166,8 +168,8 @@ class CompareOptions:
     search_only: bool = option(False, "only make the search's trials; several processes may do this at the same time")
     clips: str = option("some", CLIPS, choices=WHICH)
     quiet: bool = option(True, QUIET)
-    on: str | None = option(None, "what places the runs [as the file says, or local]", choices=ENGINES)
-    cores: int | None = option(None, "of a run [as the file says, or 1]", least=1, most=1024)
+    on: str | None = option(None, "where the runs are made [the file's value, or local]", choices=ENGINES)
+    cores: int | None = option(None, "cores per run [the file's value, or 1]", least=1, most=1024)
     cancel: bool = option(False, "end the sweep's jobs on a cluster, queued or running, and run nothing")
     dirty: bool = option(
         False, "let code with uncommitted changes add rows to a committed results file; they are marked"

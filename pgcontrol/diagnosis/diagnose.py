@@ -129,7 +129,7 @@ def _require(run: RunFolder, options: DiagnoseOptions) -> None:
     if 0 < branches < LEAST:
         raise InputError(f"--branches {branches}: too few for an interval; must be {LEAST} or more, 5 is usual")
     if at is not None and not run.cloned and at > (budget := run.config().total_steps):
-        raise InputError(f"--at {at}: {run.path} has a budget of {budget:,} steps")
+        raise InputError(f"--at {at}: must be at most {budget:,}, the budget of {run.path}")
     if against is not None:
         env, theirs = run.settings()["env"], RunFolder.open(against).settings().get("env")
         if theirs != env:

@@ -135,7 +135,7 @@ def _spent(rows: LogRows, title: str) -> Chart | None:
         return None
     mean, reached = np.exp(np.log(np.maximum(spread, 1e-6)).mean(1)), np.interp(steps, at, smooth(returns))
     name = "mean spread against the return, half-ranges"
-    mark = f"half of a {spent.fall:.1f}-fold fall by step {spent.step:,}, with {spent.gained:.0%} of the gain"
+    mark = f"half of a {spent.fall:.1f}-fold narrowing by step {spent.step:,}, after {spent.gained:.0%} of the gain"
     axes = Axes("return in training", name, spans(mean, SPAN))
     upright = float(reached[np.argmin(np.abs(steps - spent.step))]), "onset d0"
     drawn = [Line("the run", "base", reached, mean)]

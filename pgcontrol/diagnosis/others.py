@@ -10,7 +10,6 @@ from pgcontrol.runs.config import Config
 from pgcontrol.runs.folder import RunFolder
 from pgcontrol.runs.log import read_rows
 from pgcontrol.sweep.cell import run_of
-from pgcontrol.text import count
 
 
 def reach_of(run: RunFolder, rows: LogRows) -> Reach | None:
@@ -21,7 +20,7 @@ def reach_of(run: RunFolder, rows: LogRows) -> Reach | None:
     config, last = run.config(), rows[-1][STEPS]
     found = [value for folder in siblings(run, config) if (value := _at(folder, last)) is not None]
     if found:
-        seeds = f"the median of {count(len(found), 'sibling')}" if len(found) > 1 else "its sibling"
+        seeds = f"the median of {len(found)} runs with other seeds" if len(found) > 1 else "its run with another seed"
         return Reach(float(np.median(found)), seeds)
     return reached.reach(config.env, last)
 

@@ -95,7 +95,7 @@ def judged(playing: Playing) -> Verdict:
         why = f"the mode is one of several in {playing.several:.0%} of the states"
         why = f"{why}; the mean of draws reaches {short(mean[MEAN])}"
     elif won[MEAN] > 0.5 and at_mode > at_samples:
-        why = f"the mode is clipped: {at_mode:.0%} of its actions are at a bound, {at_samples:.0%} of the samples'"
+        why = f"the mode is clipped: {at_mode:.0%} of its actions are at a bound, of sampled ones {at_samples:.0%}"
         why = f"{why}; the mean of clipped draws reaches {short(mean[MEAN])}"
     elif won[MEAN] > 0.5:
         why = f"the distribution is skewed, its mode is not its mean: the mean of draws reaches {short(mean[MEAN])}"

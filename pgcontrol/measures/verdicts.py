@@ -23,7 +23,7 @@ MEANINGS = {
     DECLINED: "the run lost more than half of its best gain",
     DESTROYED: "no gain, or most of it lost, because of too large updates",
     WEAK_MODE: "the mode scores less than samples",
-    FEWER_ROUTES: "the run no longer uses routes that it used before",
+    FEWER_ROUTES: "the run uses fewer routes than the reference",
 }
 
 
@@ -39,7 +39,9 @@ class Limits:
     spike: float = option(10.0, "an update's KL is a spike above this multiple of the median before", above=1)
     spike_least: float = option(0.05, "... and above this KL, in nats", above=0)
     large: float = option(1.0, "median KL above which updates replace the policy, in nats", above=0)
-    drop: float = option(0.5, "... if this fraction of the gain is lost and not regained", above=0, below=1)
+    drop: float = option(
+        0.5, "declined, or destroyed by a spike, if this fraction of the gain is lost", above=0, below=1
+    )
     short_of: float = option(0.5, "stuck below this fraction of the way to what other runs reached", above=0, below=1)
     ahead: float = option(0.1, "the mode is weak if samples beat it by this fraction of the return's range", above=0)
     uneven: float = option(0.5, "entropy of the routes in training below which there are few", least=0, below=1)

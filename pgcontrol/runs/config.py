@@ -18,7 +18,7 @@ from pgcontrol.text import one_line
 TRACELESS = ("run_dir", "threads", "checkpoint_every", "video", "video_seconds", "video_overlay", "logger")
 TRACELESS += ("score_episodes", "nconmax", "njmax")
 
-PEER = "train Stable-Baselines3's PPO instead, with these settings or with its own defaults"
+PEER = "train Stable-Baselines3's PPO: sb3 with these settings, sb3-as-shipped with its own"
 LOGGER = "loggers in addition to metrics.jsonl and TensorBoard, such as wandb, or wandb,mlflow"
 
 
@@ -83,7 +83,7 @@ class Config:
     njmax: int | None = option(None, "warp: room for constraints per environment; none: a guess", least=1, most=10**6)
     threads: int = option(0, "physics threads; 0: chosen by a short measurement", least=0, most=1024)
     prior: str | None = option(None, "run or clone to start from, with its policy, normaliser and head settings")
-    prior_std: float | None = option(None, "standard deviation of each mode at the start; none: the prior's", above=0)
+    prior_std: float | None = option(None, "standard deviation at the start; none: the prior's", above=0)
     prior_warmup: int = option(
         6_000, "with a prior: environment steps during which only the critic learns", least=0, most=10**11
     )

@@ -103,7 +103,7 @@ def run(
     results.rewrite(sweep, results.refresh(sweep, done, where))
     kept = {name for row in done.values() for name in row.curves}
     for plot in results.unknown_plots(sweep, kept) if kept and not missing else []:
-        say(f"plots: no row has {plot}; --again repeats runs")
+        say(f"plots: no finished run has the metric {plot}; --again repeats runs")
     with results.turn(sweep):  # another process may be writing the same report
         finish(done)
     return Ran(done, failed, [cell.name for cell in sweep.cells if cell.key not in done], times)
@@ -223,7 +223,9 @@ def _chosen(sweep: Sweep, done: Mapping[Key, Row], which: str) -> list[Cell]:
         raise InputError(f"--again {which!r}: no finished run has this name or this verdict{meant}")
     own = [cell for cell in found if not done[cell.key].lender]
     if not own:
-        raise InputError(f"--again {which!r}: {found[0].name} belongs to {done[found[0].key].lender}; do it there")
+        raise InputError(
+            f"--again {which!r}: {found[0].name} is borrowed from {done[found[0].key].lender}; repeat it there"
+        )
     return own
 
 

@@ -40,7 +40,9 @@ def _read(file: Path) -> Mapping[str, Any]:
 def _settings(file: Path, arm: str, kept: Any) -> Mapping[str, Any]:
     found = kept.get("settings") if isinstance(kept, dict) else None
     if not isinstance(found, dict):
-        raise InputError(f"{file}: {arm}: settings = {found!r}: must map settings to values; delete it to search again")
+        raise InputError(
+            f"{file}: {arm}: settings = {found!r}: must map settings to values; delete this file to search again"
+        )
     return found
 
 

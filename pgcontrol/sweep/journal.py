@@ -85,12 +85,16 @@ class Journal:
             try:
                 storage = JournalStorage(JournalFileBackend(str(self.file), lock))
                 if (names := optuna.get_all_study_names(storage)) and not set(names) & search.arms.keys():
-                    raise InputError(f"{self.file} is of another sweep (arms {', '.join(names)}); use another --runs")
+                    raise InputError(
+                        f"{self.file} belongs to another sweep (arms {', '.join(names)}); use another --runs"
+                    )
                 self.studies = {arm: self._study(storage, arm, rows) for arm in search.searched()}
             except (ValueError, KeyError, AttributeError, TypeError) as error:
                 if isinstance(error, InputError):
                     raise
-                raise InputError(f"{self.file} is damaged; delete it (finished trials are kept elsewhere)") from None
+                raise InputError(
+                    f"{self.file} is damaged; delete it (finished trials have rows of their own)"
+                ) from None
 
     def _study(self, storage: Any, arm: str, rows: Sequence[TrialRow]) -> Study:
         import optuna
@@ -101,8 +105,8 @@ class Journal:
         asked = self.search.identity(arm)
         made = study.user_attrs.get("search", asked)
         if made != asked:
-            how = difference(made, asked, "asked")
-            raise InputError(f"{self.file} is of another search ({how}); use another --runs, or delete its folder")
+            how = difference(made, asked, "now")
+            raise InputError(f"{self.file} belongs to another search ({how}); use another --runs, or delete its folder")
         if "search" not in study.user_attrs:
             study.set_user_attr("search", asked)
             for row in sorted((row for row in rows if row.arm == arm), key=lambda row: row.number):

@@ -74,5 +74,5 @@ def by_task(tree: Any, key: str, envs: set[str], values: str, whole: str = "grid
         raise InputError(f"{key} = {tree!r}: must map tasks to {values}")
     for env in tree:
         if env not in envs:
-            raise InputError(f"{key}: {env!r} is no task of the {whole}{suggest(str(env), envs)}")
+            raise InputError(f"{key}: {env!r} is not a task of the {whole}{suggest(str(env), envs)}")
     return tree

@@ -168,7 +168,7 @@ def _defaults(row: Row, asked: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
 def outdated(sweep: Sweep, rows: Mapping[Key, Row]) -> str:
     """Text on rows that were made with older defaults and still count; empty if there are none."""
     made = [_defaults(rows[cell.key], cell.settings) for cell in sweep.cells if cell.key in rows]
-    others = [difference(had, now, "asked") for had, now in made if had]
+    others = [difference(had, now, "now") for had, now in made if had]
     if not others:
         return ""
     advice = "they still count; --again repeats them, and setting the value in the YAML keeps it"
@@ -192,7 +192,7 @@ def left_out(sweep: Sweep, shown: Collection[Key]) -> str:
     """
     asked = {cell.key: cell for cell in sweep.cells}
     rows = [(row, asked.get(row.key)) for row in _all(sweep.results)]
-    others = [difference(r.settings, cell.settings, "asked") for r, cell in rows if cell and not _matches(r, cell)]
+    others = [difference(r.settings, cell.settings, "now") for r, cell in rows if cell and not _matches(r, cell)]
     foreign = sum(cell is None for _, cell in rows)
     unlike = [row for row, cell in rows if cell and row.key not in shown and _matches(row, cell)]
     reasons = [f"{count(len(unlike), 'row')} scored {mode(map(_scoring, unlike))}"] if unlike else []
@@ -214,7 +214,7 @@ def _all(file: Path) -> Iterator[Row]:
         try:
             row = Row.read(files.unsealed(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            raise InputError(f"{file}: line {number} is no valid result; delete it to repeat the run") from None
+            raise InputError(f"{file}: line {number} is not a valid result; delete it to repeat the run") from None
         yield row
 
 

@@ -161,7 +161,7 @@ class Search(SearchOptions):
         sizes = {arm: len(self.points(arm)) for arm in self.searched()}
         if len(set(sizes.values())) > 1:
             each = ", ".join(f"{arm} {n}" for arm, n in sizes.items())
-            advice = "list equally many, or choose another sampler"
+            advice = "give every arm the same number of points, or choose another sampler"
             raise InputError(f"search: space: the grid has different numbers of points per arm ({each}): {advice}")
         if (size := max(sizes.values())) != self.trials:
             raise InputError(f"search: trials = {self.trials}: the grid has {size} points; must be {size}")

@@ -104,7 +104,7 @@ def read(file: Path) -> list[TrialRow]:
         try:
             found.append(TrialRow.read(files.unsealed(json.loads(line))))
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{file}: line {number} is no valid trial; delete it") from None
+            raise InputError(f"{file}: line {number} is not a valid trial; delete it") from None
     return found
 
 

@@ -109,7 +109,7 @@ class Work:
 
     def _error(self, code: int) -> str:
         if code == STOPPED:
-            return f"stopped from outside {self.attempts} times"
+            return f"stopped by a signal {self.attempts} times"
         if code < 0:
             cause = "; out of memory?" if -code == signal.SIGKILL else ""
             return f"killed by {processes.how_it_ended(code)} {self.attempts} times{cause}"

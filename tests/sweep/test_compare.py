@@ -79,7 +79,7 @@ def test_runs_what_is_missing_and_nothing_else(sweep, tmp_path, capsys, monkeypa
     assert said.out == ""
     assert said.err == (
         f"no results for {sweep.path} yet (ignored in {sweep.results}: 4 rows made with other settings"
-        f" (algorithm.epochs 1, asked 2)); pgcontrol compare {sweep.path} runs them\n"
+        f" (algorithm.epochs 1, now 2)); pgcontrol compare {sweep.path} runs them\n"
     )
     # a finished run that lost its log, and one whose config is damaged: both start again, and nothing is lost
     monkeypatch.undo()

@@ -77,7 +77,7 @@ class Scripted:
         ([130] * 10 + [0], True, 11, ""),
         ([-9], False, ATTEMPTS + 1, "killed by SIGKILL 3 times; out of memory?"),
         ([-11], False, ATTEMPTS + 1, "killed by SIGSEGV 3 times"),
-        ([130], False, ATTEMPTS + 1, "stopped from outside 3 times"),
+        ([130], False, ATTEMPTS + 1, "stopped by a signal 3 times"),
         ([2], False, 1, "exit code 2"),
     ],
 )

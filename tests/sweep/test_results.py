@@ -65,7 +65,7 @@ def test_a_borrowed_run_is_made_again_where_it_was_made(sweep, tmp_path):
     other = read_sweep(tmp_path / "other.yaml")
     assert carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none").exit_code == 0
     rows = other.results.read_text()
-    with pytest.raises(InputError, match="-plain-s0 belongs to heads/Reacher-v5-gaussian-s0; do it there"):
+    with pytest.raises(InputError, match="-plain-s0 is borrowed from heads/Reacher-v5-gaussian-s0; repeat it there"):
         carry_out(other, Ready(), runs / "other", Terminal(quiet=True), "none", again="Reacher-v5-plain-s0")
     assert other.results.read_text() == rows
     executor = Asked()
@@ -101,7 +101,7 @@ def test_a_row_from_before_a_default_changed_counts_and_reports_it(sweep, tmp_pa
     assert carry_out(sweep, Ready(), tmp_path / "runs", Terminal(), "none").exit_code == 0
     out = capsys.readouterr().out
     assert "4 runs, 4 of them done" in out
-    assert "1 row made with older defaults (algorithm.gamma 0.5, asked 0.99): they still count; --again" in out
+    assert "1 row made with older defaults (algorithm.gamma 0.5, now 0.99): they still count; --again" in out
     page = (tmp_path / "heads.html").read_text()
     assert page.count("--algorithm.gamma 0.5") == 1  # the command gives that very run again
     assert results.repeated(Row.read(lines[1])) == lines[1]["settings"]
@@ -143,7 +143,10 @@ def test_a_metric_asked_for_later_is_taken_from_the_run_folders(sweep, tmp_path,
     later = read_sweep(sweep.path)
     assert carry_out(later, Ready(), runs, Terminal(), "none").exit_code == 0
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plots:")]
-    assert said == ["plots: no row has 'head/std_mni'; did you mean 'head/std_min'?; --again repeats runs"]
+    meant = "'head/std_mni'; did you mean 'head/std_min'?"
+    assert said == [f"plots: no finished run has the metric {meant}; --again repeats runs"]
+        "plots: no finished run has the metric 'head/std_mni'; did you mean 'head/std_min'?; --again repeats runs"
+    ]
     kept = [row.curves.get("head/std_min") for row in results.read(later).values()]
     assert kept == [[0.25], [0.25], [0.25], None]
 

@@ -54,7 +54,11 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
         ("seeds: [100, 101]", "seeds: 2", "search: seeds = 2: must be a list, such as [100, 101]"),
         ("seeds: [100, 101]", "seeds: [100, 100]", "search: seeds = [100, 100]: a value occurs twice"),
         ("  seeds: [100, 101]\n", "", "search: seeds = None: must be a list"),
-        ("[InvertedPendulum-v5]", "[InvertedPendulm-v5]", "reference: 'InvertedPendulum-v5' is no task of the search"),
+        (
+            "[InvertedPendulum-v5]",
+            "[InvertedPendulm-v5]",
+            "'InvertedPendulum-v5' is not a task of the search",
+        ),
         (
             "gaussian: {head: gaussian}",
             "gaussian: {peer: sb3}",

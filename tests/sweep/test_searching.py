@@ -169,7 +169,9 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
 def test_a_journal_of_another_search_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, text(budget=1024))
-    with pytest.raises(InputError, match=r"journal.jsonl is of another search \(budget 512, asked 1024; .*use another"):
+    with pytest.raises(
+        InputError, match=r"journal.jsonl belongs to another search \(budget 512, now 1024; .*use another"
+    ):
         search(other, Scripted())
     assert len(rows(other)) == 8  # they stay, and are no trials of this one
     shutil.rmtree(tmp_path / "search")
@@ -181,7 +183,7 @@ def test_a_journal_of_another_sweep_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, SEARCH.replace("bins: {head", "b: {head").replace("gaussian: {head", "g: {head"))
     with pytest.raises(
-        InputError, match=r"journal.jsonl is of another sweep \(arms gaussian, bins\); use another --runs"
+        InputError, match=r"journal.jsonl belongs to another sweep \(arms gaussian, bins\); use another --runs"
     ):
         search(other, Scripted())
 
@@ -197,7 +199,7 @@ def test_a_damaged_file_of_found_settings_is_one_line(tmp_path, content):
 def test_a_damaged_row_of_a_trial_is_one_line(tmp_path):
     sweep = written(tmp_path)
     trials.file_of(sweep.path).write_text('{"arm": "gaussian"}\n')
-    with pytest.raises(InputError, match=r"s\.search\.jsonl: line 1 is no valid trial; delete it"):
+    with pytest.raises(InputError, match=r"s\.search\.jsonl: line 1 is not a valid trial; delete it"):
         search(sweep, Scripted())
 
 
@@ -212,7 +214,9 @@ def test_a_damaged_journal_is_one_line(tmp_path):
     assert search(sweep, Scripted())
     file = tmp_path / "search" / "journal.jsonl"
     file.write_text(file.read_text()[:2000] + "\n{}\n")
-    with pytest.raises(InputError, match=r"journal.jsonl is damaged; delete it \(finished trials are kept elsewhere\)"):
+    with pytest.raises(
+        InputError, match=r"journal.jsonl is damaged; delete it \(finished trials have rows of their own\)"
+    ):
         search(sweep, Scripted())
     file.unlink()
     assert search(sweep, Scripted())

@@ -39,7 +39,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "plots: [train/std]",
             "thresholds: {Reach-v5: 3}",
-            "thresholds: 'Reach-v5' is no task of the grid; did you",
+            "thresholds: 'Reach-v5' is not a task of the grid; did you",
         ),
         (
             "{head: binned}",
@@ -104,7 +104,7 @@ def test_only_what_is_varied_is_in_an_arms_name(tmp_path):
         (
             "plots: [train/std]",
             "references: {Reach-v5: {PPO: 3}}",
-            "references: 'Reach-v5' is no task of the grid; did you mean 'Reacher-v5'?",
+            "references: 'Reach-v5' is not a task of the grid; did you mean 'Reacher-v5'?",
         ),
         ("plots: [train/std]", "references: [3]", "references = [3]: must map tasks to names and returns, such as"),
         ("plots: [train/std]", "references: {Reacher-v5: 3}", "references: Reacher-v5 = 3: must map names to returns"),
