@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from pgcontrol import commands
-from pgcontrol.flags import flags_of, help_text, read_flags, split, table, valueless
+from pgcontrol.flags import flags_of, help_text, read_flags, split, switched, table
 from pgcontrol.machine import graphics
 from pgcontrol.options import InputError, NoOptions, option, pick
 from pgcontrol.text import visible
@@ -115,8 +115,10 @@ def _command(name: str, module: ModuleType, words: list[str]) -> int:
     bare = [key for key, value in settings.items() if value is None]
     options = read_flags(options_type, said, name, partly=common.help or bool(bare))
     if bare:
-        others = {key: value for key, value in settings.items() if value is not None}
-        raise valueless(bare[0], flags.values(), sections(options, others) if sections else ())
+        settings = {key: value for key, value in settings.items() if value is not None}
+        known = sections(options, settings) if sections else ()
+        settings |= dict(switched(key, flags.values(), known) for key in bare)
+        options = read_flags(options_type, said, name, partly=common.help)
     if common.help:
         shown = sections(options, settings) if sections else ()
         print(help_text(name, _summary(module), flags.values(), shown, sections is not None))

@@ -79,7 +79,7 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: str | None 
     """Split command-line arguments into values by name, without checking them.
 
     A positional argument may also be given by its name. Strings are single values, lists are collected values, None is
-    a setting without a value: `valueless` makes the error for it.
+    a setting without a value, see `switched`.
 
     Args:
         words: such as `runs/cheetah --episodes 3 --json --seed=1`.
@@ -124,17 +124,24 @@ def split(words: Sequence[str], flags: Mapping[str, Flag], settings: str | None 
     return said
 
 
-def valueless(name: str, flags: Iterable[Flag], sections: Iterable[Section]) -> InputError:
-    """The error for a setting without a value in `split`: there is no such setting, or it needs a value."""
+def switched(name: str, flags: Iterable[Flag], sections: Iterable[Section]) -> tuple[str, str]:
+    """The setting and its value for a setting without a value in `split`: `true`, or `false` for `no_NAME`.
+
+    Raises:
+        InputError: there is no such setting, or it is not true or false and needs a value.
+    """
     key = f"--{name.replace('_', '-')}"
     fields = {label: field for section in sections for label, field in section.fields().items()}
+    for label, setting, value in (
+        (key, name, "true"),
+        (f"--{key.removeprefix('--no-')}", name.removeprefix("no_"), "false"),
+    ):
+        if label in fields and isinstance(fields[label].default, bool):
+            return setting, value
     if key in fields:
-        return InputError(f"{key} needs a value")
-    switch = f"--{key.removeprefix('--no-')}"
-    if switch in fields and isinstance(fields[switch].default, bool):
-        return InputError(f"unknown argument {key!r}; did you mean '{switch} false'?")
+        raise InputError(f"{key} needs a value")
     near = near_miss(key, [*fields, *(flag.label for flag in flags)])
-    return InputError(f"unknown argument {key!r}{near or '; see --help'}")
+    raise InputError(f"unknown argument {key!r}{near or '; see --help'}")
 
 
 def read_flags(options: type, said: Mapping[str, Any], command: str, partly: bool = False) -> Any:

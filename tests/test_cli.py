@@ -44,11 +44,7 @@ def run(capsys, *words: str) -> tuple[int, str, str]:
         ("train Hopper-v5 --head", "--head needs a value"),
         ("train Hopper-v5 --head.initial_std --seed 3", "--head.initial-std needs a value"),
         ("train Hopper-v5 --quite", "unknown argument '--quite'; did you mean '--quiet'?"),
-        ("train Hopper-v5 --no-video", "unknown argument '--no-video'; did you mean '--video false'?"),
-        (
-            "train Hopper-v5 --no-video-overlay --seed 3",
-            "unknown argument '--no-video-overlay'; did you mean '--video-overlay false'?",
-        ),
+        ("train Hopper-v5 --no-video --no-vide", "unknown argument '--no-vide'; did you mean '--video'?"),
         ("train Hopper-v5 --no-seed", "unknown argument '--no-seed'; did you mean '--seed'?"),
         ("train Hopper-v5 --zzz", "unknown argument '--zzz'; see --help"),
         ("train Hopper-v5 --head binned --head.binz", "unknown argument '--head.binz'; did you mean '--head.bins'?"),
@@ -86,6 +82,15 @@ def test_bad_input(words, line, capsys, tmp_path, monkeypatch):
     assert error.count("\n") == 1
     assert out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_setting_that_is_true_or_false_needs_no_value(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr("pgcontrol.commands.train.run", lambda options, settings: seen.append(settings) or 0)
+    assert run(capsys, "train", "Ant-v5", "--symmetric", "--no-video", "--no-env.terminate-when-unhealthy")[0] == 0
+    assert seen[0]["symmetric"] == "true"
+    assert seen[0]["video"] == "false"
+    assert seen[0]["env.terminate_when_unhealthy"] == "false"
 
 
 def test_a_video_that_exists_is_unchanged(capsys, tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pgcontrol.flags import Section, flags_of, help_text, read_flags, split, valueless
+from pgcontrol.flags import Section, flags_of, help_text, read_flags, split, switched
 from pgcontrol.options import REQUIRED, InputError, option
 
 
@@ -77,17 +77,21 @@ def test_other_settings_come_by_name():
     assert said == {"head.bins": "4", "place": "here", "num_envs": "2", "quiet": True}
 
 
-def test_a_setting_without_a_value_is_unknown_or_needs_one():
+def test_a_setting_without_a_value_is_true_or_false_or_needs_one():
     flags = flags_of(Options)
     assert split(["here", "--quit", "--head.steps"], flags, settings="")["quit"] is None
     sections = [Section("settings:", Options(Path("here")), "head.")]
+    assert switched("head.quiet", flags.values(), sections) == ("head.quiet", "true")
+    assert switched("no_head.quiet", flags.values(), sections) == ("head.quiet", "false")
     for name, line in {
         "head.steps": "--head.steps needs a value",
         "head.step": "unknown argument '--head.step'; did you mean '--head.steps'?",
-        "no_head.quiet": "unknown argument '--no-head.quiet'; did you mean '--head.quiet false'?",
+        "no_head.steps": "unknown argument '--no-head.steps'; did you mean '--head.steps'?",
         "quit": "unknown argument '--quit'; did you mean '--quiet'?",
     }.items():
-        assert str(valueless(name, flags.values(), sections)) == line
+        with pytest.raises(InputError) as error:
+            switched(name, flags.values(), sections)
+        assert str(error.value) == line
 
 
 def test_help_has_every_flag_with_its_default(monkeypatch):
