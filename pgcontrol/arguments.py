@@ -110,7 +110,9 @@ class PlayedFile:
 
     run: Path = option(REQUIRED, "run folder, checkpoint, or exported file", metavar="RUN|FILE.onnx", positional=True)
     episodes: int = option(20, "number of episodes", least=1, most=10**4)
-    seconds: float = option(20.0, "length of an episode in the second simulation", above=0, below=1e5, metavar="S")
+    seconds: float | None = option(
+        None, "length of an episode in the second simulation [as in the task]", above=0, below=1e5, metavar="S"
+    )
     seed: int = option(0, "seed of start states, commands and noise", least=0, most=2**63 - 1)
     out: Path | None = option(None, "also write the results to this file", metavar="FILE.json")
     force: bool = option(False, "replace FILE.json if it exists")

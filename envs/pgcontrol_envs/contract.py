@@ -17,6 +17,7 @@ import numpy as np
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.reflection import Image, NoImage
 from pgcontrol_envs.task import Mirror, Task, TaskError
+from pgcontrol_envs.values import require_values
 
 N = 3
 OURS = "pgcontrol_envs"
@@ -60,6 +61,7 @@ class _Trial:
         for name in ("frame_skip", "time_limit"):  # with 0 substeps, MuJoCo ends the process without a message
             if type(value := getattr(cls, name)) is not int or value < 1:
                 raise TaskError(f"{cls.__name__}: {name}: expected a whole number, at least 1, got {value!r}")
+        self.call("settings", require_values, cls)
         self.task: Task = self.call("__init__", cls)
         track, names = self.task.camera.track, _bodies(self.task)
         if track is not None and track not in (*names, *range(len(names))):
@@ -89,8 +91,7 @@ class _Trial:
             self.observation()
             for _ in range(steps):
                 self.step(middle)
-        if self.cls.mirror is Task.mirror:
-            self.image()
+        self.image()
 
     def step(self, action: np.ndarray) -> None:
         """One step, with the calls that an environment makes."""
@@ -132,7 +133,7 @@ class _Trial:
         self.finite("observe", obs)
         more = self.call("privileged", self.task.privileged)
         if more is not None:
-            size = np.shape(more)[-1] if np.ndim(more) == 2 and self.privileged is None else self.privileged or "P"
+            size = np.shape(more)[-1] if np.ndim(more) == 2 and not self.privileged else self.privileged or "P"
             self.array("privileged", more, "[N, P]", (N, size), np.float64)
             self.own("privileged", more, self.call("privileged", self.task.privileged))
             self.finite("privileged", more)
@@ -143,15 +144,10 @@ class _Trial:
 
     def constants(self, method: str) -> None:
         """Fields that MuJoCo derives from masses, inertias, sizes and positions must be up to date everywhere."""
-        if not (own := self.physics.own(0)):
-            return
-        data = mujoco.MjData(copy.copy(self.task.model))
-        already = _stale(data)  # fields of a model that was changed after it was compiled
-        for i in range(N):
-            self.physics.mirror(i, data)
-            if stale := sorted(_stale(data) - already):
-                what = f"wrote {', '.join(own)}, but {', '.join(stale[:3])} were not updated"
-                raise self.error(method, f"{what}: call physics.set_const(ids) after the last write")
+        if stale := outdated(self.task, self.physics):
+            wrote = ", ".join(self.physics.own(0))
+            what = f"wrote {wrote}, but {', '.join(stale[:3])} were not updated"
+            raise self.error(method, f"{what}: call physics.set_const(ids) after the last write")
 
     def mirrored(self, mirror: Any) -> None:
         """Mirroring twice must give the same observation and action, and action bounds must be symmetric as well."""
@@ -159,7 +155,7 @@ class _Trial:
             raise self.error("mirror", f"returned {_words(mirror)}; expected a pgcontrol_envs.task.Mirror")
         sizes = {"obs": self.task.observe().shape[-1], "action": self.task.model.nu}
         for name, size in sizes.items():
-            parts = [self.call("mirror", np.asarray, part) for part in getattr(mirror, name)]
+            parts = [self.call("mirror", np.asarray, part) for part in self.call("mirror", list, getattr(mirror, name))]
             fits = [(part.shape, part.dtype.kind in "iuf") for part in parts] == [((size,), True)] * 2
             if not fits or parts[0].dtype.kind == "f" or not {*parts[1].tolist()} <= {-1, 1}:
                 raise self.error("mirror", f"{name}: expected {size} indices and {size} signs, each 1 or -1")
@@ -185,18 +181,25 @@ class _Trial:
             return None
 
     def image(self) -> None:
-        """Without an own mirror(), the observation of the mirrored state must be the mirrored observation."""
+        """The observation of the mirrored state must be the mirrored observation.
+
+        This cannot be tested without a reflection, or if the observation depends on more than positions and speeds.
+        """
         mirror = self.symmetry()
         if mirror is None or (found := self.task.reflection()) is None:
             return
-        for image, state in ((found.positions, self.physics.qpos), (found.velocities, self.physics.qvel)):
-            state[1] = image.of(state[0])
-        self.physics.forward(np.arange(N))
-        obs = self.call("observe", self.task.observe)
+        for mirrored in (False, True):
+            for image, state in ((found.positions, self.physics.qpos), (found.velocities, self.physics.qvel)):
+                state[1] = image.of(state[0]) if mirrored else state[0]
+            self.physics.forward(np.arange(N))
+            obs = self.call("observe", self.task.observe)
+            if not mirrored and not np.array_equal(obs[0], obs[1]):
+                return
         wrong = np.flatnonzero(~np.isclose(obs[1], Image(*mirror.obs).of(obs[0]), atol=1e-6))
         if len(wrong):
-            what = f"the entries {wrong.tolist()} of the observation are not mirrored; define mirror()"
-            raise self.error("reflection", what)
+            own = self.cls.mirror is not Task.mirror
+            what = f"the entries {wrong.tolist()} of the observation are not mirrored"
+            raise self.error("mirror" if own else "reflection", what if own else f"{what}; define mirror()")
 
     def finite(self, method: str, obs: np.ndarray) -> None:
         """Check that there is no infinite or NaN entry."""
@@ -233,6 +236,18 @@ class _Trial:
 
     def error(self, method: str, what: str) -> TaskError:
         return TaskError(f"{self.cls.__name__}.{method}: {what}")
+
+
+def outdated(task: Task, physics: CpuPhysics) -> list[str]:
+    """Names of model fields that MuJoCo derives from expanded fields, and that are not up to date in a simulation."""
+    if not physics.own(0):
+        return []
+    data = mujoco.MjData(copy.copy(task.model))
+    already, found = _stale(data), set[str]()  # fields of a model that was changed after it was compiled
+    for i in range(len(physics.time)):
+        physics.mirror(i, data)
+        found |= _stale(data) - already
+    return sorted(found)
 
 
 def _stale(data: mujoco.MjData) -> set[str]:

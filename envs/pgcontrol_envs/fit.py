@@ -46,6 +46,7 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
 
     Raises:
         TaskError: a body, a foot or a limit is missing, or the pose has the wrong length. One line names it.
+        ValueError: MuJoCo cannot compile the file.
     """
 
     def wrong(what: str) -> TaskError:
@@ -63,13 +64,16 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
     if len(trunk.find_all("joint")) == len(joints):
         trunk.add_freejoint()
     torques = dict(_torques(spec))
-    if unlimited := [joint.name for joint in joints if not torques.get(joint.name)]:
+    if unlimited := [joint.name for joint in joints if not np.any(torques.get(joint.name))]:
         what = "add an actuatorfrcrange to the joint, a forcerange to its actuator, or a ctrlrange to its motor"
         raise wrong(f"has no torque limit for the joints {', '.join(unlimited)}: {what}")
+    if uneven := [joint.name for joint in joints if -torques[joint.name][0] != torques[joint.name][1]]:
+        low, high = torques[uneven[0]]
+        raise wrong(f"has different torque limits in the two directions of {uneven[0]}: {low:g} and {high:g} N·m")
     for part in (*spec.keys, *spec.sensors, *spec.actuators):
         spec.delete(part)
     for joint, target in zip(joints, robot.pose, strict=True):
-        most = torques[joint.name]
+        most = torques[joint.name][1]
         actuator = spec.add_actuator(name=joint.name, target=joint.name, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         actuator.forcerange = actuator.ctrlrange = (-most, most)
         if robot.kp is None:
@@ -82,12 +86,17 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
     _sense(spec, "velocity", mujoco.mjtSensor.mjSENS_VELOCIMETER, "centre")
     up = spec.add_sensor(name="up", type=mujoco.mjtSensor.mjSENS_FRAMEZAXIS, objname="world", refname="centre")
     up.objtype, up.reftype = mujoco.mjtObj.mjOBJ_BODY, mujoco.mjtObj.mjOBJ_SITE
-    for leg, name in zip(legs, robot.feet, strict=True):
-        if (foot := _foot(spec, name)) is None:
+    if len({*robot.feet}) != len(legs):
+        raise TaskError(f"{type(robot).__name__}: feet: expected {len(legs)} different names, got {robot.feet}")
+    feet = [_foot(spec, name) for name in robot.feet]
+    for name, foot in zip(robot.feet, feet, strict=True):
+        if foot is None:
             raise wrong(f"has no geom {name!r} for a foot, and no body {name!r} with a geom that can collide")
         foot.name, foot.priority = name, 1 + max(geom.priority for geom in spec.geoms)
-        size = 1.3 * foot.size.max() or 0.05
-        foot.parent.add_site(name=f"{leg}_foot", pos=foot.pos, size=[size] * 3)
+    model = spec.copy().compile()  # only there, capsules between two points and meshes have a centre
+    for leg, name, foot in zip(legs, robot.feet, feet, strict=True):
+        geom = model.geom(name).id
+        foot.parent.add_site(name=f"{leg}_foot", pos=model.geom_pos[geom], size=[1.3 * model.geom_rbound[geom]] * 3)
         _sense(spec, f"{leg}_touch", mujoco.mjtSensor.mjSENS_TOUCH, f"{leg}_foot")
         _sense(spec, f"{leg}_vel", mujoco.mjtSensor.mjSENS_FRAMELINVEL, f"{leg}_foot")
     if all(geom.type != mujoco.mjtGeom.mjGEOM_PLANE for geom in spec.geoms):
@@ -117,18 +126,18 @@ def require_stance(model: mujoco.MjModel, robot: Robot, feet: np.ndarray) -> Non
         raise TaskError(f"{type(robot).__name__}: height: {what}; try {robot.height - gap:.2f}")
 
 
-def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, float]]:
-    """The torque limit of each joint for which the file has one, N·m; a joint's own overrides an actuator's."""
+def _torques(spec: mujoco.MjSpec) -> Iterator[tuple[str, np.ndarray]]:
+    """The torque limits [2] of each joint for which the file has them, N·m; a joint's own override an actuator's."""
     for actuator in spec.actuators:
         motor = actuator.biastype == mujoco.mjtBias.mjBIAS_NONE
-        gear, gain = abs(actuator.gear[0]), abs(actuator.gainprm[0])
+        gear, gain = actuator.gear[0], actuator.gainprm[0]
         if np.ptp(actuator.forcerange):
-            yield actuator.target, gear * np.abs(actuator.forcerange).max()
+            yield actuator.target, np.sort(gear * actuator.forcerange)
         elif motor and np.ptp(actuator.ctrlrange):
-            yield actuator.target, gear * gain * np.abs(actuator.ctrlrange).max()
+            yield actuator.target, np.sort(gear * gain * actuator.ctrlrange)
     for joint in spec.joints:
         if np.ptp(joint.actfrcrange):
-            yield joint.name, np.abs(joint.actfrcrange).max()
+            yield joint.name, np.array(joint.actfrcrange)
 
 
 def _foot(spec: mujoco.MjSpec, name: str) -> Any:

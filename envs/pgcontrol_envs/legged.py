@@ -20,6 +20,7 @@ import numpy as np
 from pgcontrol_envs.arrays import Array, cos, exp, join, norm, sin, some, where
 from pgcontrol_envs.fit import fit, require_stance
 from pgcontrol_envs.interface import COMMANDS, Observed, actuation
+from pgcontrol_envs.reflection import Image, Reflection, joined
 from pgcontrol_envs.task import (
     Camera,
     Mirror,
@@ -48,9 +49,9 @@ class Legged(Task):
     the joints off the default pose and their speeds, the last action, and the command. The critic also sees the
     trunk's velocity and height, the friction, the masses, the centre of mass, contact forces and the push.
 
-    An episode ends when the trunk tips over or sinks. The model has legs of hip, thigh and calf, front and hind pairs
-    one after the other, whose joints turn alike on both sides. A subclass that makes its model itself needs userdata
-    of `NUMBERS`, and sensors: gyro, velocity, up, and of each foot LEG_vel and LEG_touch.
+    An episode ends when the trunk tips over or sinks. The model has four legs of hip, thigh and calf. A subclass that
+    makes its model itself needs userdata of `NUMBERS`, and sensors: gyro, velocity, up, and of each foot LEG_vel and
+    LEG_touch.
 
     Attributes:
         trunk: name of the body that the free joint moves.
@@ -74,7 +75,7 @@ class Legged(Task):
         gains: range of the factor of each actuator's gain.
         armature: range of the factor of each joint's armature.
         frictionloss: range of the factor of each joint's dry friction.
-        push: speed that a push gives to the trunk, at most, m/s; 0 for none.
+        push: speed that a push gives to the nominal robot, at most, m/s; 0 for none.
         weights: of the reward's terms, by name; terms that are not named keep theirs.
     """
 
@@ -86,9 +87,13 @@ class Legged(Task):
         "kp", "kd", "scale", "speeds", "sideways", "yaw", "standing", "every", "noise", "friction", "masses", "load",
         "shift", "gains", "armature", "frictionloss", "push", "weights",
     )  # fmt: skip
-    least = {"every": 0.02, "masses": 0.01} | dict.fromkeys(
-        ("standing", "noise", "friction", "shift", "gains", "armature", "frictionloss", "push", "kp", "kd", "scale"), 0
+    least: ClassVar[Any] = (
+        {"every": 0.02, "masses": 0.01, "scale": 0.01, "weights": -1e5}
+        | dict.fromkeys(("noise", "standing", "friction", "shift", "gains", "armature", "frictionloss"), 0)
+        | dict.fromkeys(("kp", "kd", "push"), 0)
+        | dict.fromkeys(("speeds", "sideways", "yaw", "load"), -1000)
     )
+    most: ClassVar[Any] = dict.fromkeys(settings, 1000) | {"standing": 1} | dict.fromkeys(("kp", "kd", "weights"), 1e5)
     camera = Camera(track="trunk", distance=2.2, elevation=-15.0, azimuth=120.0)
     trunk: ClassVar[str] = "trunk"
     feet: ClassVar[tuple[str, ...]] = tuple(f"{leg}_foot" for leg in LEGS)
@@ -129,11 +134,19 @@ class Legged(Task):
     def __init_subclass__(cls) -> None:
         if "trunk" in vars(cls) and "camera" not in vars(cls):
             cls.camera = replace(cls.camera, track=cls.trunk)
+        for name in ("kp", "kd", "scale"):
+            if type(value := vars(cls).get(name)) is int:
+                setattr(cls, name, float(value))  # otherwise settings would only accept whole numbers
+        if "weights" in vars(cls):
+            cls.weights = super(cls, cls).weights | cls.weights
 
     def spec(self) -> mujoco.MjSpec:
         """The file's model, with what it lacks."""
-        if missing := [name for name in ("xml", "pose", "height") if not hasattr(self, name)]:
+        needed = ("xml", "pose", "height", *(() if self.kp is None else ("kd", "scale")))
+        if missing := [name for name in needed if getattr(self, name, None) is None]:
             raise TaskError(f"{type(self).__name__}: defines no {', no '.join(missing)}")
+        if not self.timestep > 0:
+            raise TaskError(f"{type(self).__name__}: timestep: expected seconds, above 0, got {self.timestep!r}")
         return fit(load_spec(self.xml, Path(inspect.getfile(type(self))).parent), self, LEGS, NUMBERS)
 
     def mjcf(self) -> str:
@@ -142,10 +155,11 @@ class Legged(Task):
 
     def make_model(self) -> mujoco.MjModel:
         """See spec."""
-        spec = self.spec()
         try:
             with python_warnings():
-                return spec.compile()
+                return self.spec().compile()
+        except TaskError:
+            raise
         except ValueError as error:
             raise TaskError(f"{type(self).__name__}: {self.source}: {' '.join(str(error).split())}") from None
 
@@ -235,7 +249,7 @@ class Legged(Task):
         if self.push:
             until, force = self.numbers[:, 7:8], self.numbers[:, 8:10]
             now = self.time.reshape(-1, 1)
-            begins = self.random.uniform("push", 0.0, 1.0, 1) < self.dt / (2 * self.every)
+            begins = (self.random.uniform("push", 0.0, 1.0, 1) < self.dt / (2 * self.every)) & (now > 0)  # after a step
             force[:] = where(now < until, force, 0.0 * force)
             if some(begins):
                 drawn = self.random.uniform("force", -self.push, self.push, 2) * self.total / 0.1
@@ -280,6 +294,7 @@ class Legged(Task):
             "commands": [{"name": n, "unit": unit, "low": low, "high": high} for (n, unit), (low, high) in ends],
             "standing": self.standing,
             "command_seconds": self.every,
+            "seconds": self.time_limit * self.dt,
             "mjcf": self.mjcf(),
         }
 
@@ -293,15 +308,17 @@ class Legged(Task):
         height = self.trunk_z.reshape(-1, 1)
         return join(self.linear, height, friction, masses, shift, forces, 0.01 * self.pushed, self.gyro)
 
+    def reflection(self) -> Reflection:
+        """Left for right, as far as robots are symmetric: to 2 cm, and to a twentieth of masses and gains."""
+        pose = np.array([0, 0, self.height, 1, 0, 0, 0, *self.pose])
+        return Reflection(self.model, pose=pose, near=0.02, alike=0.05)
+
     def mirror(self) -> Mirror:
         """Left for right: legs change places, and sideways, roll and yaw their signs."""
-        legs = (3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8)
-        hips = (-1, 1, 1) * 4
-        order, sign = [0, 1, 2, 3, 4, 5], [-1, 1, -1, 1, -1, 1]  # turning rates and gravity
-        for start in (6, 18, 30):  # positions, speeds, last action
-            order += [start + place for place in legs]
-            sign += hips
-        return Mirror(((*order, 42, 43, 44), (*sign, 1, -1, -1)), (legs, hips))
+        found = self.reflection()
+        axial, polar = Image((0, 1, 2), tuple(found.axial.tolist())), Image((0, 1, 2), tuple(found.polar.tolist()))
+        joints, command = found.positions.after(7), Image((0, 1, 2), (1, -1, -1))
+        return Mirror(joined([axial, polar, joints, joints, found.controls, command]), found.controls)
 
     def before(self) -> Array:
         """The last action, and when each foot touched the ground, [N, 16]."""

@@ -97,9 +97,9 @@ class CpuPhysics:
         seed: int | None = 0,
         persistent: bool = False,
     ):
-        self.model, self._num_envs, self._seed = model, num_envs, seed
+        self.model, self._num_envs = model, num_envs
         self._expanded: dict[str, np.ndarray] = {}
-        self._noise: Noise | None = None
+        self._noise, self._noisy = Noise(num_envs, seed), False
         self._constants = np.zeros((num_envs, 1), np.bool_)  # simulations for which set_const was called
         self._contact_forces, self._persistent = "cfrc_ext" in derived, persistent
         self._batch = Batch(model, num_envs, threads, persistent or self._contact_forces)
@@ -116,15 +116,13 @@ class CpuPhysics:
 
     @property
     def noise(self) -> Noise:
-        """The randomness inside a step; part of the state after its first use."""
-        if self._noise is None:
-            self._noise = Noise(self._num_envs, self._seed)
+        """The randomness inside a step."""
+        self._noisy = True
         return self._noise
 
     def reseed(self, i: int, seed: int) -> None:
         """Use the noise of `seed` in simulation i from its next reset on."""
-        if self._noise:
-            self._noise.reseed(i, seed)
+        self._noise.reseed(i, seed)
 
     def array(self, constant: np.ndarray) -> np.ndarray:
         return constant
@@ -178,8 +176,7 @@ class CpuPhysics:
             self.ctrl[rows] = ctrl[rows]
         with self._notes_aside():
             self._batch.step(nstep, ids, STAGES[stage])
-        if self._noise:
-            self._noise.advance(ids)
+        self._noise.advance(ids)
         if self._contact_forces:
             self._batch.post_constraint(ids)
         if not self._batch.warned():
@@ -214,8 +211,7 @@ class CpuPhysics:
             self._batch.state[rows] = self._default  # same result as mj_resetData, without starting the threads
             self._batch.warning[rows] = 0
         self._warned[rows] = 0
-        if self._noise:
-            self._noise.restart(rows)
+        self._noise.restart(rows)
 
     def mirror(self, i: int, data: mujoco.MjData) -> None:
         """Copy simulation i's state into an MjData of the same model, derived fields included (mj_forward).
@@ -239,19 +235,24 @@ class CpuPhysics:
         """A copy of the state at the start of simulation i's last step, in the form of `state` for one simulation."""
         rows = self._rows() | self._before  # everything else does not change in a step, except the noise
         before = {name: torch.from_numpy(field[i : i + 1].copy()) for name, field in rows.items()}
-        if self._noise:
-            before["noise"][:, 1::2] -= 1
+        before["noise"][:, 1::2] -= 1
         return before
 
     def load_state(self, state: dict[str, Tensor], ids: np.ndarray | None = None) -> None:
-        """Continue bit for bit from what state() returned (or its rows `ids`). Raises ValueError if it does not fit."""
-        for name, field in self._rows().items():
+        """Continue bit for bit from what state() returned (or its rows `ids`). Raises ValueError if it does not fit.
+
+        States that older versions saved have no noise if the task did not use it.
+        """
+        wanted = {
+            name: field for name, field in self._rows().items() if name in state or name != "noise" or self._noisy
+        }
+        for name, field in wanted.items():
             if name not in state or state[name].shape != field.shape:
                 found = tuple(state[name].shape) if name in state else "nothing"
                 raise ValueError(f"physics state {name!r}: expected {field.shape}, found {found}")
         self.reset(ids)  # clears what the state does not contain: warnings, and data of a persistent batch
         rows = slice(None) if ids is None else ids
-        for name, field in self._rows().items():
+        for name, field in wanted.items():
             field[rows] = state[name].numpy()[rows]
         self._renew_constants(np.arange(self._num_envs) if ids is None else ids)
 
@@ -272,7 +273,7 @@ class CpuPhysics:
         """Everything that a simulation's future depends on, one row per simulation."""
         own = {f"model.{name}": field for name, field in self._expanded.items()}
         own |= {"constants": self._constants} if own else {}
-        return self._saved | own | ({"noise": self._noise.state} if self._noise else {})
+        return self._saved | own | {"noise": self._noise.state}
 
     def _warn(self) -> np.ndarray | None:
         last, counts = np.moveaxis(self._batch.warning, -1, 0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-NEAR = 1e-5  # largest difference between directions, angles in rad, masses (relative), and by default places in m
+NEAR = 1e-5  # largest difference of directions and angles, rad; by default also of places, m, and of masses, relative
 FREE, BALL, SLIDE, HINGE = range(4)  # mujoco.mjtJoint
 WIDTHS = {FREE: (7, 6), BALL: (4, 3), SLIDE: (1, 1), HINGE: (1, 1)}  # numbers in qpos and in qvel
 
@@ -46,8 +46,8 @@ class Reflection:
     """The reflection of a model at a plane through the origin, such as left for right (normal y, the default).
 
     The model must be its own image in the pose `pose`: reflected, each body and its centre of mass lie where those of
-    its image are, and its mass, joints and actuators are those of its image, which may be the body itself. Shapes,
-    friction, damping, stiffness and armature are not compared.
+    its image are, and its mass, inertia, joints and actuators are those of its image, which may be the body itself.
+    Shapes, friction, damping, stiffness and armature are not compared.
 
     Attributes:
         positions: image of qpos.
@@ -65,6 +65,7 @@ class Reflection:
         swapped: Mapping[str, str] | None = None,
         pose: np.ndarray | None = None,
         near: float = NEAR,
+        alike: float = NEAR,
     ):
         """Find the images.
 
@@ -74,11 +75,12 @@ class Reflection:
             swapped: name of a body -> name of its image, where geometry cannot tell, such as two legs in one place.
             pose: a symmetric qpos; None: the model's default, qpos0.
             near: how far a place may be from the image, m. Bodies that are only almost symmetric need more.
+            alike: how much masses, inertias and the actuators' gains may differ from those of the image, as a share.
 
         Raises:
             NoImage: names the part that has no image.
         """
-        self.model, self._near, swapped = model, near, dict(swapped or {})
+        self.model, self._near, self._share, swapped = model, near, alike, dict(swapped or {})
         self._swapped = swapped | {image: name for name, image in swapped.items()}
         self.polar = np.where(np.arange(3) == "xyz".index(normal), -1, 1)
         self.axial, data = -self.polar, mujoco.MjData(model)
@@ -86,6 +88,8 @@ class Reflection:
         at = data.qpos.copy()
         mujoco.mj_kinematics(model, data)
         self._places, self._anchors, self._axes = np.hstack((data.xpos, data.xipos)), data.xanchor, data.xaxis
+        self._frames, turned = data.xmat.reshape(-1, 3, 3), data.ximat.reshape(-1, 3, 3)
+        self._inertias = turned * model.body_inertia[:, None] @ turned.transpose(0, 2, 1)  # in the world's axes
         self.bodies = self._pair_bodies()
         joints = [self._pair_joint(joint) for joint in range(model.njnt)]
         self.positions = self._of_joints(joints, model.jnt_qposadr, 0)
@@ -125,15 +129,21 @@ class Reflection:
             if asked is not None:
                 near = [other for other in near if model.body(other).name == asked]
             if not near:
-                raise NoImage(f"body {_name(model.body(body))}: no body of the same mass is at its image")
+                raise NoImage(f"body {_name(model.body(body))}: no body of the same mass and inertia is at its image")
             found.append(near[0])
             taken.add(near[0])
         return found
 
     def _alike(self, body: int, other: int) -> bool:
         masses, image = self.model.body_mass, np.tile(self.polar, 2) * self._places[body]
-        heavy = abs(masses[body] - masses[other]) <= NEAR * max(masses[body], NEAR)
-        return bool(heavy and np.abs(image - self._places[other]).max() <= self._near)
+        same = abs(masses[body] - masses[other]) <= self._share * max(masses[body], NEAR)
+        inertia = self._reflected(self._inertias[body])
+        same &= np.abs(inertia - self._inertias[other]).max() <= self._share * max(np.abs(inertia).max(), NEAR**2)
+        return bool(same and np.abs(image - self._places[other]).max() <= self._near)
+
+    def _reflected(self, matrix: np.ndarray) -> np.ndarray:
+        """The image of a matrix [3, 3]."""
+        return self.polar[:, None] * matrix * self.polar
 
     def _pair_joint(self, joint: int) -> tuple[int, int]:
         """The image of a joint, and its sign."""
@@ -143,7 +153,10 @@ class Reflection:
             if model.jnt_type[other] != kind:
                 continue
             if kind in (FREE, BALL):
-                return other, 1
+                frame = self._reflected(self._frames[model.jnt_bodyid[joint]])
+                if np.abs(frame - self._frames[body]).max() <= NEAR:
+                    return other, 1
+                continue
             image = (self.polar if kind == SLIDE else self.axial) * self._axes[joint]
             sign = int(np.sign(image @ self._axes[other]))
             same = np.abs(image - sign * self._axes[other]).max() <= NEAR
@@ -180,9 +193,30 @@ class Reflection:
         if model.actuator_trntype[actuator] == mujoco.mjtTrn.mjTRN_JOINT:
             image, sign = joints[model.actuator_trnid[actuator, 0]]
             for other in self._actuators_of(image):
-                if np.isclose(abs(gears[other]), abs(gears[actuator])):
-                    return other, sign * int(np.sign(gears[other] * gears[actuator]))
-        raise NoImage(f"actuator {_name(model.actuator(actuator))}: no actuator of a joint is its image")
+                own = sign * int(np.sign(gears[other] * gears[actuator]))
+                if self._same_actuator(actuator, other, own):
+                    return other, own
+        what = "no actuator of a joint is its image, with the same gear, gain, bias and ranges"
+        raise NoImage(f"actuator {_name(model.actuator(actuator))}: {what}")
+
+    def _same_actuator(self, actuator: int, other: int, sign: int) -> bool:
+        """Whether `other` has the force of `actuator` for `sign` times its control."""
+        return np.allclose(self._actuator(actuator, sign), self._actuator(other, 1), rtol=self._share, atol=NEAR)
+
+    def _actuator(self, actuator: int, sign: int) -> np.ndarray:
+        """The numbers that decide the force of an actuator whose control is multiplied by `sign`."""
+        model, bias = self.model, self.model.actuator_biasprm[actuator].copy()
+        bias[0] *= sign
+        kinds = model.actuator_gaintype, model.actuator_biastype, model.actuator_dyntype
+        ranges = np.stack((model.actuator_ctrlrange, model.actuator_forcerange))[:, actuator]
+        limited = np.stack((model.actuator_ctrllimited, model.actuator_forcelimited))[:, actuator]
+        ends = np.sort(sign * ranges) * limited[:, None]
+        sizes = (
+            abs(model.actuator_gear[actuator, :1]),
+            model.actuator_gainprm[actuator],
+            model.actuator_dynprm[actuator],
+        )
+        return np.concatenate(([kind[actuator] for kind in kinds], limited, bias, *sizes, *ends))
 
     def _actuators_of(self, joint: int) -> Iterator[int]:
         kinds, driven = self.model.actuator_trntype, self.model.actuator_trnid[:, 0]

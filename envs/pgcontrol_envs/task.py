@@ -6,6 +6,7 @@ A task file can import all its types from here: Array, Camera, Mirror, Physics, 
 # pyright: reportAttributeAccessIssue=false
 
 import inspect
+import re
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -93,6 +94,7 @@ class Task(ABC):
         settings: attributes that can be set, by the names of Gymnasium's keyword arguments and of `--env.NAME`, in
             addition to those of the base classes. See settings.py.
         least: smallest allowed values of settings, by name, in addition to those of the base classes.
+        most: largest allowed values, likewise.
         reset_noise: largest deviation of the start positions and velocities from the model's defaults; see reset().
         normal_velocities: draw the start velocities from a normal distribution with this standard deviation, not from
             a uniform one.
@@ -114,6 +116,7 @@ class Task(ABC):
     exclude_current_positions_from_observation: ClassVar[bool] = True
     settings: ClassVar[tuple[str, ...]] = ("xml_file", "frame_skip")
     least: ClassVar[Mapping[str, float]] = {"reset_noise_scale": 0.0}
+    most: ClassVar[Mapping[str, float]] = {}
     reset_noise: ClassVar[float] = 0.0
     normal_velocities: ClassVar[bool] = False
     routes: ClassVar[tuple[str, ...]] = ()
@@ -314,11 +317,44 @@ def load_spec(xml: str, beside: Path = ASSETS) -> mujoco.MjSpec:
 
 
 def standalone(spec: mujoco.MjSpec) -> str:
-    """The model as MJCF that needs no other file, without meshes that are only visual."""
+    """The model as MJCF that needs no other file: without meshes that are only visual, and without pictures.
+
+    Meshes that can collide are written into the text.
+
+    Raises:
+        TaskError: it needs another kind of file, such as a height field; one line names it.
+    """
+    for texture in [texture for texture in spec.textures if texture.file or any(texture.cubefiles)]:
+        for material in spec.materials:
+            material.textures = ["" if name == texture.name else name for name in material.textures]
+        spec.delete(texture)
     if spec.meshes:
         spec.discard_visual()
+    model = spec.compile()
+    for mesh in [mesh for mesh in spec.meshes if mesh.file]:
+        _inline(mesh, model)
     spec.compile()
-    return spec.to_xml()
+    text = spec.to_xml()
+    if files := re.findall(r' (?:file\w*|content_type)="([^"]+)"', text):
+        raise TaskError(f"the model needs the file {files[0]}, so it cannot be exported as one text")
+    return text
+
+
+def _inline(mesh: Any, model: mujoco.MjModel) -> None:
+    """Replace a mesh's file by its vertices; the compiled model has them in the axes of the mesh's inertia."""
+    at = model.mesh(mesh.name).id
+    vertices, faces = (
+        getattr(model, f"mesh_{part}")[start : start + number]
+        for part, start, number in (
+            ("vert", model.mesh_vertadr[at], model.mesh_vertnum[at]),
+            ("face", model.mesh_faceadr[at], model.mesh_facenum[at]),
+        )
+    )
+    turned = np.empty(9)
+    mujoco.mju_quat2Mat(turned, model.mesh_quat[at])
+    mesh.uservert = (vertices @ turned.reshape(3, 3).T + model.mesh_pos[at]).ravel().tolist()
+    mesh.userface = faces.ravel().tolist()
+    mesh.file, mesh.scale, mesh.refpos, mesh.refquat = "", [1, 1, 1], [0, 0, 0], [1, 0, 0, 0]
 
 
 def _load(read: Callable[[str], Any], xml: str, beside: Path) -> Any:

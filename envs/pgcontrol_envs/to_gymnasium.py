@@ -17,9 +17,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pgcontrol_envs.rendering import Painter, View
-from pgcontrol_envs.settings import configured, hint
+from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import Task
 from pgcontrol_envs.tasks import catalog
+from pgcontrol_envs.values import hint
 from pgcontrol_envs.vector import Step, TaskVecEnv, UnknownEnv
 
 Array = np.ndarray

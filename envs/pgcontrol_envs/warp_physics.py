@@ -79,7 +79,7 @@ class WarpPhysics:
         self.device = torch.device(settings.device)
         self._on = self._wp.device_from_torch(self.device)
         self._m, self._d = self._loaded(num_envs)
-        self._noise: DeviceNoise | None = None
+        self._noise = DeviceNoise(num_envs, seed, self.device)
         self._contact_forces = "cfrc_ext" in derived
         self._own: dict[str, Tensor] = {}  # expanded model fields
         self._graphs: dict[tuple[int, str], Any] = {}  # captured steps; None: to be captured at the next call
@@ -116,9 +116,7 @@ class WarpPhysics:
 
     @property
     def noise(self) -> DeviceNoise:
-        """The randomness inside a step; part of the state after its first use."""
-        if self._noise is None:
-            self._noise = DeviceNoise(self._num_envs, self._seed, self.device)
+        """The randomness inside a step."""
         return self._noise
 
     def array(self, constant: np.ndarray) -> Tensor:
@@ -182,8 +180,7 @@ class WarpPhysics:
             self.put(unstable, self._default)
         if mask is not None:
             unstable &= mask
-        if self._noise:
-            self._noise.advance(mask)
+        self._noise.advance(mask)
         return unstable
 
     def forward(self, ids: Array | None = None) -> None:
@@ -203,8 +200,7 @@ class WarpPhysics:
 
     def restart(self, mask: Tensor) -> None:
         """Start an episode of `noise` in the simulations of a bool mask [N]."""
-        if self._noise:
-            self._noise.restart(mask)
+        self._noise.restart(mask)
 
     def overflowed(self) -> Tensor:
         """Kinds of overflow since the last call, as bits [N] on the device; `require_room` reads them."""
@@ -241,7 +237,7 @@ class WarpPhysics:
     def _rows(self, noise: bool = False) -> dict[str, Tensor]:
         """All live fields that a simulation's future depends on, with one row per simulation."""
         own = {f"model.{name}": field for name, field in self._own.items()}
-        return self._fields | own | ({"noise": self._noise.state} if noise and self._noise else {})
+        return self._fields | own | ({"noise": self._noise.state} if noise else {})
 
     def _mask(self, ids: Array | None) -> Tensor | None:
         if ids is None:

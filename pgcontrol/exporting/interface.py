@@ -10,6 +10,7 @@ from pgcontrol.options import InputError
 
 TARGET, TORQUE = "joint position target", "joint torque"
 JOINTWISE = ("joint position", "joint speed")
+SECONDS = 20.0  # length of an episode in descriptions that do not have one
 
 
 class DescribedPart(NamedTuple):
@@ -58,6 +59,7 @@ class Interface(NamedTuple):
         tipped: tilt of the base above which the robot has fallen, rad.
         standing: fraction of commands that are 0.
         command_seconds: mean time between two commands.
+        seconds: length of an episode.
         mjcf: the model, including its ground.
     """
 
@@ -74,6 +76,7 @@ class Interface(NamedTuple):
     commands: tuple[Command, ...]
     standing: float
     command_seconds: float
+    seconds: float
 
     @property
     def size(self) -> int:
@@ -100,6 +103,7 @@ def read(said: Any, where: str) -> Interface:
     commands = tuple(_command(one) for one in top.every("commands", optional=True))
     action = _action(top.at("action"))
     sizes = {"last action": len(action.joints), "command": len(commands)}
+    sizes |= dict.fromkeys(("angular velocity", "linear velocity", "gravity"), 3)
     height, tilt = top.at("height", optional=True), top.at("tilt", optional=True)
     pose = top.at("pose", optional=True).at("joints", optional=True)
     return Interface(
@@ -114,9 +118,16 @@ def read(said: Any, where: str) -> Interface:
         sunk=height.number("fallen") if height.values else -math.inf,
         tipped=tilt.number("fallen") if tilt.values else math.inf,
         commands=commands,
-        standing=top.number("standing") if commands else 0.0,
+        standing=_share(top, "standing") if commands else 0.0,
         command_seconds=top.number("command_seconds", above=0) if commands else math.inf,
+        seconds=top.number("seconds", above=0) if "seconds" in top.values else SECONDS,
     )
+
+
+def _share(said: "Place", key: str) -> float:
+    if not 0 <= (value := said.number(key)) <= 1:
+        raise said.error(key, f"expected a number from 0 to 1, found {value:g}")
+    return value
 
 
 def _command(said: "Place") -> Command:
@@ -138,6 +149,9 @@ def _part(said: "Place", sizes: Mapping[str, int]) -> DescribedPart:
 def _action(said: "Place") -> Action:
     kind, joints = said.text("name"), said.names("joints")
     low, high, limit = (said.numbers(key, len(joints)) for key in ("low", "high", "torque_limit"))
+    if len(wrong := np.flatnonzero(low >= high)):
+        at = wrong[0]
+        raise said.error("low", f"expected less than {high[at]:g} for {joints[at]}, found {low[at]:g}")
     if kind == TARGET:
         kp, kd = (said.numbers(key, len(joints)) for key in ("kp", "kd"))
         return Action(joints, low, high, kp, kp, kd, limit)

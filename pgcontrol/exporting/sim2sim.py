@@ -126,7 +126,8 @@ def sim2sim(options: Sim2SimOptions) -> Sim2SimResult:
         for world, physics in worlds.items()
     }
     measured = {} if exported else {"training": _training(options, policy.interface.control_dt)}
-    measured |= {world: play(robot, policy, options.seconds, options.seed) for world, robot in robots.items()}
+    seconds = options.seconds or policy.interface.seconds
+    measured |= {world: play(robot, policy, seconds, options.seed) for world, robot in robots.items()}
     result = Sim2SimResult(policy.task, options.run, measured, robots["second"].physics)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

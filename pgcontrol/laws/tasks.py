@@ -183,13 +183,26 @@ def inactive_environments_stand_still(task: type[Task]) -> None:
 
 @law
 def a_second_call_of_remember_changes_nothing(task: type[Task]) -> None:
-    """Calling `remember` again in the same state does not change the physics' userdata."""
+    """Calling `remember` again in the same state, or after a reset, does not change the physics' userdata."""
     env = short(task, 4)
-    for action in actions(env, 20):
-        env.step(action)
+    for action in (None, *actions(env, 20)):
+        if action is not None:
+            env.step(action)
         noted = torch.from_numpy(env.physics.userdata.copy())
         env.task.remember()
         same("remember a second time: userdata", torch.from_numpy(env.physics.userdata.copy()), noted)
+
+
+@law
+def derived_fields_of_the_model_are_up_to_date(task: type[Task]) -> None:
+    """In every step, what MuJoCo derives from fields that the task has written was computed after the last write."""
+    env = short(task, 2)
+    for action in actions(env, 40):
+        over = env.step(action)
+        stale = contract.outdated(env.task, env.physics)
+        require(not stale, f"{', '.join(stale[:3])} of the model: call physics.set_const(ids) after the last write")
+        if (ended := over.terminated | over.truncated).any():
+            env.reset(ended)
 
 
 @law

@@ -8,10 +8,10 @@ from typing import Any
 
 import gymnasium
 import pgcontrol_envs
-from pgcontrol_envs import settings
 from pgcontrol_envs.gym_copies import require_known
 from pgcontrol_envs.names import GymName, split
 from pgcontrol_envs.plugins import Plugin, PluginError, adopt, loaded, named
+from pgcontrol_envs.values import explained, keywords
 
 import pgcontrol.critics
 import pgcontrol.heads
@@ -60,11 +60,11 @@ def settings_of(env: str) -> dict[str, tuple[Any, str]]:
         task = pgcontrol_envs.find(env)
     except ValueError:
         return {}
-    explained, own = settings.explained(task), settings.keywords(task)
+    meanings, own = explained(task), keywords(task)
     values = {name: getattr(task, attribute) for name, attribute in own.items()}
     # dicts as text: a dataclass of options cannot have them as defaults
     values |= {name: typed(value) for name, value in values.items() if isinstance(value, dict)}
-    return {name: (value, explained.get(own[name], "")) for name, value in values.items()}
+    return {name: (value, meanings.get(own[name], "")) for name, value in values.items()}
 
 
 def origin(env: str) -> Any:

@@ -46,7 +46,9 @@ def policy_spec(config: Config | CloneConfig, env: pgcontrol_envs.VecEnv) -> dic
         try:
             mirror = env.task.mirror() if env.task else None
         except NoImage as error:
-            raise InputError(f"symmetric = True: the model of {config.env} is not symmetric: {error}") from None
+            raise InputError(
+                f"symmetric = True: the model of {config.env} is not symmetric: {error}; use symmetric = False"
+            ) from None
         if mirror is None:
             raise InputError(f"symmetric = True: {config.env} does not define a mirror image (Task.mirror)")
         spec["mirror"] = [[np.asarray(part, int).tolist() for part in parts] for parts in mirror]

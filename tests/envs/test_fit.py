@@ -1,12 +1,15 @@
 """A quadruped from a third-party MJCF: other names and order, no sensors, no ground, other actuators."""
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
 from pgcontrol_envs import contract
 from pgcontrol_envs.legged import Legged
-from pgcontrol_envs.settings import configured, keywords
+from pgcontrol_envs.reflection import NoImage
+from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.values import keywords
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.laws import tasks as laws
@@ -169,12 +172,99 @@ def test_a_mirrored_action_moves_it_as_its_mirror_image(dog):
         ({}, 'actuatorfrcrange="-30 30"', "", "has no torque limit for the joints lf_kfe"),
         ({}, 'axis="1 0 0" range="-0.9 0.9"', 'axis="1 0 0"', "has no range for the joints lf_haa, rf_haa"),
         ({}, "</mujoco>", "<mujoco/>", r"model .*dog.xml: XML"),
+        (
+            {},
+            'actuatorfrcrange="-30 30"',
+            'actuatorfrcrange="-30 20"',
+            "has different torque limits .* lf_kfe: -30 and 20",
+        ),
+        ({"feet": ("lf_shank",) * 4}, "", "", "Dog: feet: expected 4 different names, got "),
+        ({"feet": ("lf_shank", "rf_shank", "lh_shank")}, "", "", "Dog: feet: expected 4 different names, got "),
+        ({"kd": None, "scale": None}, "", "", "Dog: defines no kd, no scale"),
+        ({"timestep": 0.0}, "", "", "Dog: timestep: expected seconds, above 0, got 0.0"),
+        ({"kp": -5}, "", "", "Dog-v0: kp: expected a number from 0 to 100000, got -5"),
+        (
+            {"friction": 0.5},
+            "",
+            "",
+            "Dog-v0: friction: expected two numbers in ascending order from 0 to 1000, got 0.5",
+        ),
+        ({"speeds": (1, -1)}, "", "", "Dog-v0: speeds: expected two numbers in ascending order"),
+        ({"every": 0}, "", "", "Dog-v0: every: expected a number from 0.02 to 1000, got 0"),
+        (
+            {},
+            '<geom type="sphere" size="0.04" mass="0.5"/>',
+            '<geom type="sphere" mass="0.5"/>',
+            "Dog: .*dog.xml: Error: size 0 must be positive",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(more, old, new, says, tmp_path):
     with pytest.raises(TaskError, match=f"^(Dog: {tmp_path}/dog.xml )?{says}") as error:
         TaskVecEnv(made(tmp_path, DOG.replace(old, new), **more), 1)
     assert "\n" not in str(error.value)
+
+
+def turned(xml: str, old: str, new: str) -> str:
+    """The file with a change in the right legs."""
+    start = xml.index('<body name="rf_hip"')
+    end = xml.index('<body name="lh_hip"')
+    last = xml.index('<body name="rh_hip"')
+    return xml[:start] + xml[start:end].replace(old, new) + xml[end:last] + xml[last:].replace(old, new)
+
+
+def test_hips_that_turn_outwards_on_both_sides_have_the_same_sign(tmp_path):
+    outwards = turned(DOG, 'axis="1 0 0"', 'axis="-1 0 0"')
+    assert robot(TaskVecEnv(made(tmp_path, outwards), 1)).mirror().action[1] == (1,) * 12
+    assert robot(TaskVecEnv(made(tmp_path), 1)).mirror().action[1] == (-1, 1, 1) * 4
+
+
+def test_legs_may_come_in_another_order(tmp_path):
+    starts = [DOG.index(f'<body name="{name}_hip"') for name in LEGS] + [DOG.index("    </body>\n  </worldbody>")]
+    legs = {name: DOG[start:end] for name, start, end in zip(LEGS, starts, starts[1:], strict=False)}
+    order = ("lf", "lh", "rf", "rh")
+    sides = DOG[: starts[0]] + "".join(legs[name] for name in order) + DOG[starts[-1] :]
+    task = made(tmp_path, sides, feet=tuple(f"{name}_shank" for name in order))
+    assert robot(TaskVecEnv(task, 1)).mirror().action[0] == (6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5)
+
+
+def test_a_robot_with_one_short_leg_has_no_mirror_image(tmp_path):
+    lame = DOG.replace('<body name="rh_shank" pos="0 0 -0.2">', '<body name="rh_shank" pos="0 0 -0.15">')
+    contract.check(made(tmp_path, lame))
+    with pytest.raises(NoImage, match=r"^body lh_shank: no body of the same mass and inertia is at its image$"):
+        robot(TaskVecEnv(made(tmp_path, lame), 1)).mirror()
+
+
+FOOT = '<geom type="sphere" pos="0 0 -0.2" size="0.025" mass="0.05"/>'
+FACES = ((1, 2, 4), (1, 4, 3), (5, 7, 8), (5, 8, 6), (1, 5, 6), (1, 6, 2), (3, 4, 8), (3, 8, 7), (1, 3, 7), (1, 7, 5))
+FACES += ((2, 6, 8), (2, 8, 4))
+CUBE = "".join(f"v {x} {y} {z}\n" for x in (-1, 1) for y in (-1, 1) for z in (0, 2))
+
+
+@pytest.mark.parametrize(
+    "foot",
+    [
+        '<geom type="box" pos="0 0 -0.2" size="0.025 0.02 0.025" mass="0.05"/>',
+        '<geom type="capsule" fromto="0 0 -0.1 0 0 -0.2" size="0.025" mass="0.05"/>',
+        '<geom type="mesh" mesh="cube" pos="0 0 -0.225" mass="0.05"/>',
+    ],
+)
+def test_feet_of_any_shape_feel_the_ground(foot, tmp_path):
+    """And the exported model needs no file: it contains the mesh, and no picture."""
+    (tmp_path / "cube.obj").write_text(CUBE + "".join(f"f {a} {b} {c}\n" for a, b, c in FACES))
+    imageio.imwrite(tmp_path / "skin.png", np.zeros((8, 8, 3), np.uint8))
+    assets = '<asset><mesh name="cube" file="cube.obj" scale="0.02 0.02 0.02"/>'
+    assets += '<texture name="skin" type="2d" file="skin.png"/><material name="skin" texture="skin"/></asset>'
+    xml = DOG.replace("<worldbody>", f"{assets}<worldbody>").replace(FOOT, foot)
+    xml = xml.replace('<geom type="box" size="0.25', '<geom type="box" material="skin" size="0.25')
+    task = configured(made(tmp_path, xml), PLAIN)
+    env = TaskVecEnv(task, 2, seed=0, threads=1)
+    env.reset()
+    for _ in range(150):
+        assert not env.step(middle(env)).terminated.any()
+    forces = np.concatenate(robot(env).touch, 1).sum(1)
+    np.testing.assert_allclose(forces, 9.81 * env.task.model.body_mass.sum(), rtol=0.02)
+    laws.its_interface_describes_it(task)
 
 
 def test_an_incomplete_class_is_one_line():

@@ -2,10 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from pgcontrol_envs import contract
 from pgcontrol_envs.legged import Legged
 from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import TaskError
@@ -137,8 +139,33 @@ def test_weights_of_the_reward_can_be_changed_one_by_one():
     assert Go1.weights["jerk"] == -0.01
     with pytest.raises(TaskError, match=r"Go1-v0: weights: unknown name 'jerks': did you mean jerk\?"):
         configured(Go1, {"weights": {"jerks": 1.0}})
-    with pytest.raises(TaskError, match=r"Go1-v0: weights: expected names with numbers, got 3"):
+    with pytest.raises(TaskError, match=r"Go1-v0: weights: expected names with numbers from -100000 to"):
         configured(Go1, {"weights": 3})
+
+
+def test_a_subclass_changes_some_weights_and_keeps_the_others():
+    class Smooth(Go1):
+        id = "Smooth-v0"
+        weights: ClassVar[dict[str, float]] = {"jerk": -0.02}
+
+    class Typo(Go1):
+        id = "Typo-v0"
+        weights: ClassVar[dict[str, float]] = {"jerks": -0.02}
+
+    contract.check(Smooth)
+    assert Smooth.weights == Go1.weights | {"jerk": -0.02}
+    with pytest.raises(TaskError, match=r"^Typo-v0: weights: unknown name 'jerks': did you mean jerk\?$"):
+        contract.check(Typo)
+
+
+def test_a_push_or_a_command_does_not_begin_in_an_environment_that_stands_still():
+    """Right after a reset, too, when others are stepped: a push every 40 ms on average would begin in half of them."""
+    env = TaskVecEnv(configured(Go1, {"every": 0.02}), 40, seed=0, threads=1)
+    env.reset()
+    before = env.physics.state()
+    env.step(middle(env), torch.zeros(40, dtype=torch.bool))
+    for name, field in env.physics.state().items():
+        assert torch.equal(field, before[name]), name
 
 
 def test_the_page_has_the_weights_and_ranges_of_the_class():

@@ -3,6 +3,8 @@
 # mujoco is an extension module without types
 # pyright: reportAttributeAccessIssue=false
 
+from typing import Any
+
 import mujoco
 import numpy as np
 import pytest
@@ -10,14 +12,14 @@ import torch
 from pgcontrol_envs import BrokenEnv
 from pgcontrol_envs.physics import CpuPhysics
 from pgcontrol_envs.random_streams import Noise
-from pgcontrol_envs.task import GYMNASIUM_ASSETS, TaskError, load_model
+from pgcontrol_envs.task import GYMNASIUM_ASSETS, Mirror, TaskError, load_model
 from pgcontrol_envs.tasks.go1 import Go1
 from pgcontrol_envs.tasks.half_cheetah import HalfCheetah
 from pgcontrol_envs.tasks.hopper import Hopper
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.laws import tasks as laws
-from pgcontrol.laws.base import laws_of
+from pgcontrol.laws.base import Broken, laws_of
 from pgcontrol.runs.config import configure
 from pgcontrol.training.learner import Learner
 from tests.laws.asking import ask
@@ -55,6 +57,20 @@ class Varied(HalfCheetah):
         return np.concatenate((self.mass, self.friction[:, 1, :1], self.push), -1)
 
 
+class Gusty(HalfCheetah):
+    """Uses the noise in its steps only: neither `bind` nor `reset` does."""
+
+    id = "Gusty-v0"
+
+    def bind(self, physics):
+        super().bind(physics)
+        self.physics = physics
+
+    def remember(self):
+        wind = self.physics.noise.uniform("wind", -9.0, 9.0, 1)
+        self.physics.xfrc_applied[:, 1, :1] = wind * (self.physics.time[:, None] > 0)
+
+
 class Built(Hopper):
     """A hopper with a model made in code."""
 
@@ -67,9 +83,34 @@ class Built(Hopper):
 
 
 @pytest.mark.parametrize("law", laws_of(laws))
-@pytest.mark.parametrize("cls", [Varied, Built], ids=["varied", "built"])
+@pytest.mark.parametrize("cls", [Varied, Built, Gusty], ids=["varied", "built", "gusty"])
 def test_laws_hold(law, cls):
     ask(laws, law, cls)
+
+
+def test_a_state_from_before_the_noise_was_used_continues_exactly():
+    env, action = TaskVecEnv(Gusty, 2, seed=3, threads=1), torch.zeros(2, 6)
+    env.reset()
+    tensors, extra = env.state()
+    expected = env.step(action).obs
+    other = TaskVecEnv(Gusty, 2, seed=9, threads=1)
+    other.load_state(tensors, extra)
+    assert torch.equal(other.step(action).obs, expected)
+    env.reset(seed=3)
+    assert torch.equal(env.step(action).obs, expected)
+
+
+def test_a_state_without_noise_of_an_older_version_is_read_unless_the_task_needs_it():
+    for task in (Hopper, Varied):
+        env = TaskVecEnv(task, 2, seed=0, threads=1)
+        env.reset()
+        tensors, extra = env.state()
+        tensors = {name: field for name, field in tensors.items() if not name.endswith("noise")}
+        if task is Hopper:
+            env.load_state(tensors, extra)
+            continue
+        with pytest.raises(ValueError, match=r"physics state 'noise': expected \(2, 4\), found nothing"):
+            env.load_state(tensors, extra)
 
 
 def test_each_simulation_has_the_model_that_was_written():
@@ -194,6 +235,34 @@ def test_privileged_numbers_that_change_in_number_are_refused():
         TaskVecEnv(Odd, 2)
 
 
+def test_privileged_numbers_that_appear_later_are_refused():
+    class Shy(Varied):
+        id = "Shy-v0"
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.time = physics.time
+
+        def privileged(self) -> Any:
+            return super().privileged() if self.time.any() else None
+
+    with pytest.raises(TaskError, match=r"Shy.privileged: returned 10 numbers; it returned 0 before"):
+        TaskVecEnv(Shy, 2)
+
+
+@pytest.mark.parametrize("part", [None, 3, ((0, 1),)])
+def test_a_mirror_of_another_kind_is_one_line(part):
+    class Odd(Hopper):
+        id = "Odd-v0"
+
+        def mirror(self):
+            return Mirror(part, part)
+
+    with pytest.raises(TaskError, match=r"^Odd.mirror: ") as error:
+        TaskVecEnv(Odd, 2)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("cls", [Varied, Go1], ids=["varied", "go1"])
 def test_a_step_is_made_again_from_the_state_before_it(cls):
     """In a single environment that was never reset: models, constants, noise and the last action are state."""
@@ -240,6 +309,22 @@ def test_what_needs_set_const_and_does_not_get_it_is_refused(method, early):
     says = rf"Forgetful.{method}: wrote body_mass, .*, but .*body_subtreemass.* call physics.set_const\(ids\) after"
     with pytest.raises(TaskError, match=says):
         laws.methods_return_what_the_contract_says(Forgetful)
+
+
+def test_a_write_late_in_the_episode_needs_set_const_as_well():
+    class Late(Varied):
+        id = "Late-v0"
+
+        def bind(self, physics):
+            super().bind(physics)
+            self.time = physics.time
+
+        def remember(self):
+            self.mass[self.time > 0.5] = 2 * self.plain
+
+    laws.methods_return_what_the_contract_says(Late)
+    with pytest.raises(Broken, match=r"of the model: call physics.set_const\(ids\) after the last write"):
+        laws.derived_fields_of_the_model_are_up_to_date(Late)
 
 
 def test_the_constants_of_constraints_need_set_const_as_well():

@@ -13,8 +13,8 @@ import mujoco
 import numpy as np
 import pgcontrol_envs
 import pytest
-from pgcontrol_envs.settings import keywords
 from pgcontrol_envs.task import GYMNASIUM_ASSETS
+from pgcontrol_envs.values import keywords
 
 TERMINATE = {
     "Ant-v5",

@@ -12,14 +12,19 @@ from pgcontrol_envs.contract import check
 from pgcontrol_envs.legged import Legged
 from pgcontrol_envs.reflection import Image, NoImage, Reflection
 from pgcontrol_envs.settings import configured
-from pgcontrol_envs.task import Task, TaskError
+from pgcontrol_envs.task import Mirror, Task, TaskError
 from pgcontrol_envs.vector import TaskVecEnv
 
 from pgcontrol.options import InputError
 from pgcontrol.runs.config import configure
 from pgcontrol.runs.load import policy_spec
 
-REFLECTED = {name: task for name, task in catalog().items() if task.reflection is not Task.reflection}
+# test_legged.py and test_fit.py test legged robots, whose observations have noise
+REFLECTED = {
+    name: task
+    for name, task in catalog().items()
+    if task.reflection is not Task.reflection and not issubclass(task, Legged)
+}
 ALMOST = ("Humanoid", "InvertedPendulum")  # hips of different armature, a pole that leans by 2 mrad
 EVERYTHING = {"exclude_current_positions_from_observation": False}
 
@@ -64,14 +69,16 @@ def test_the_mirror_image_does_the_mirrored_thing(kind):
             break
 
 
-def test_the_legged_robot_has_the_image_that_its_task_says():
+def test_the_image_of_a_legged_robot():
     """Its trunk's centre of mass is 2 mm to the left, so it is its image only to 4 mm."""
     robot = catalog()["Go1-v0"]()
-    assert isinstance(robot, Legged)
-    with pytest.raises(NoImage, match="body trunk: no body of the same mass is at its image"):
+    with pytest.raises(NoImage, match="body trunk: no body of the same mass and inertia is at its image"):
         Reflection(robot.model)
-    order, sign = robot.mirror().action
-    assert Reflection(robot.model, near=5e-3).controls == (tuple(order), tuple(sign))
+    mirror = robot.mirror()
+    assert mirror
+    assert mirror.action == ((3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8), (-1, 1, 1) * 4)
+    assert mirror.obs[0][-3:] == (42, 43, 44)
+    assert mirror.obs[1][-3:] == (1, -1, -1)
 
 
 BODY = """
@@ -118,11 +125,14 @@ def test_images_follow_from_the_geometry():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"end": "-.3"}, "body left: no body of the same mass is at its image"),
+        ({"end": "-.3"}, "body left: no body of the same mass and inertia is at its image"),
         ({"right": 'range="-1 .5" limited="true"'}, JOINT),
         ({"right": 'pos="0 .05 .05"'}, JOINT),
-        ({"motor": ""}, "actuator one: no actuator of a joint is its image"),
-        ({"motor": GOOD["motor"].replace("-2", "3")}, "actuator one: no actuator of a joint is its image"),
+        ({"motor": ""}, "actuator one: no actuator of a joint is its image, with the same gear, gain, bias and ranges"),
+        (
+            {"motor": GOOD["motor"].replace("-2", "3")},
+            "actuator one: no actuator of a joint is its image, with the same gear, gain, bias and ranges",
+        ),
     ],
 )
 def test_a_body_that_is_not_symmetric_is_refused(changes, said):
@@ -132,7 +142,7 @@ def test_a_body_that_is_not_symmetric_is_refused(changes, said):
 
 
 def test_a_pose_without_an_image_is_refused():
-    with pytest.raises(NoImage, match="body left: no body of the same mass is at its image"):
+    with pytest.raises(NoImage, match="body left: no body of the same mass and inertia is at its image"):
         Reflection(body(), pose=np.array([0, 0, 1, 1, 0, 0, 0, 0.5, 0.5]))
     wheel = '<mujoco><worldbody><body><joint axis="1 0 0"/><geom type="sphere" size=".1"/></body></worldbody></mujoco>'
     model = mujoco.MjModel.from_xml_string(wheel)
@@ -150,7 +160,18 @@ def test_a_task_whose_observation_the_default_mirror_does_not_fit():
         def observe(self):
             return -super().observe()[:, ::-1].copy()
 
+    class Wrong(swimmer):
+        id = "Wrong-v0"
+
+        def mirror(self):
+            found = super().mirror()
+            assert found
+            order, sign = found.obs
+            return Mirror((order, tuple(-one for one in sign)), found.action)
+
     check(swimmer)
+    with pytest.raises(TaskError, match=r"^Wrong\.mirror: the entries \[.*\] of the observation are not mirrored$"):
+        check(Wrong)
     with pytest.raises(TaskError, match=r"^Turned\.reflection: the entries \[.*\] of the observation are not mirrored"):
         check(Turned)
 
@@ -170,3 +191,57 @@ def test_a_body_that_became_asymmetric_can_be_trained_but_not_symmetrically():
     env = TaskVecEnv(Limping, 1, seed=0, threads=1)
     with pytest.raises(InputError, match=r"^symmetric = True: the model of Swimmer-v5 is not symmetric: joint "):
         policy_spec(configure({"env": "Swimmer-v5", "symmetric": True}), env)
+
+
+ARMS = """
+<mujoco>
+  <worldbody>
+    <body name="left" pos="0 .5 0">
+      <joint name="left" type="{kind}" axis="1 0 0"/>
+      <inertial pos="0 0 -.2" mass="1" diaginertia=".02 .03 .04"/>
+    </body>
+    <body name="right" pos="0 -.5 0" euler="0 0 {turned}">
+      <joint name="right" type="{kind}" axis="1 0 0"/>
+      <inertial pos="0 0 -.2" mass="1" diaginertia=".02 .03 {inertia}" euler="0 0 -{turned}"/>
+    </body>
+  </worldbody>
+  <actuator>{actuators}</actuator>
+</mujoco>
+"""
+SERVO = '<position name="{0}" joint="{0}" kp="{1}" forcerange="{2}"/>'
+MOTOR = '<motor name="{0}" joint="{0}" ctrlrange="{1}"/>'
+PAIR = SERVO.format("left", 30, "-5 5") + SERVO.format("right", 30, "-5 5")
+
+
+def arms(actuators=PAIR, kind="hinge", turned=0, inertia=0.04):
+    return mujoco.MjModel.from_xml_string(
+        ARMS.format(actuators=actuators, kind=kind, turned=turned, inertia=inertia).replace("\\n", "")
+    )
+
+
+def test_two_equal_arms_are_images():
+    assert Reflection(arms()).controls == ((1, 0), (-1, -1))
+    assert Reflection(arms("", "ball")).bodies == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (lambda: arms(SERVO.format("left", 30, "-5 5") + SERVO.format("right", 1, "-5 5")), "actuator left"),
+        (lambda: arms(SERVO.format("left", 30, "-5 5") + SERVO.format("right", 30, "-2 2")), "actuator left"),
+        (lambda: arms(SERVO.format("left", 30, "-5 5") + MOTOR.format("right", "-5 5")), "actuator left"),
+        (lambda: arms(MOTOR.format("left", "-5 2") + MOTOR.format("right", "-5 2")), "actuator left"),
+        (lambda: arms(inertia=0.045), "body left"),
+        (lambda: arms("", "ball", turned=20), "joint left"),
+    ],
+)
+def test_what_moves_differently_is_no_image(model, said):
+    with pytest.raises(NoImage, match=f"^{said}: "):
+        Reflection(model())
+
+
+def test_actuators_that_are_almost_alike_can_be_allowed():
+    pair = SERVO.format("left", 30, "-5 5") + SERVO.format("right", 31, "-5 5")
+    with pytest.raises(NoImage):
+        Reflection(arms(pair))
+    assert Reflection(arms(pair), alike=0.05).controls == ((1, 0), (-1, -1))

@@ -6,7 +6,7 @@ import pgcontrol_envs
 import pytest
 import torch
 from pgcontrol_envs.names import join
-from pgcontrol_envs.settings import explained, keywords
+from pgcontrol_envs.values import explained, keywords
 
 TASKS = pgcontrol_envs.catalog()
 
@@ -68,12 +68,22 @@ def test_every_setting_is_explained(name):
     ("name", "says"),
     [
         ("Go1-v0?kpp=3", "Go1-v0: unknown argument 'kpp': did you mean kp?"),
-        ("Go1-v0?kp=fast", "Go1-v0: kp: expected a number, at least 0, got 'fast'"),
-        ("Go1-v0?kp=-1", "Go1-v0: kp: expected a number, at least 0, got -1"),
-        ("Go1-v0?kp=NaN", "Go1-v0: kp: expected a number, at least 0, got nan"),
-        ("Go1-v0?every=0", "Go1-v0: every: expected a number, at least 0.02, got 0"),
-        ("Go1-v0?speeds=2,1", r"Go1-v0: speeds: expected two numbers, the lower first, got \[2, 1\]"),
-        ("Go1-v0?friction=-1,1", r"friction: expected two numbers, the lower first, at least 0, got \[-1, 1\]"),
+        ("Go1-v0?kp=fast", "Go1-v0: kp: expected a number from 0 to 100000, got 'fast'"),
+        ("Go1-v0?kp=-1", "Go1-v0: kp: expected a number from 0 to 100000, got -1"),
+        ("Go1-v0?kp=NaN", "Go1-v0: kp: expected a number from 0 to 100000, got nan"),
+        ("Go1-v0?every=0", "Go1-v0: every: expected a number from 0.02 to 1000, got 0"),
+        (
+            "Go1-v0?speeds=2,1",
+            r"Go1-v0: speeds: expected two numbers in ascending order from -1000 to 1000, got \[2, 1\]",
+        ),
+        ("Go1-v0?friction=-1,1", r"friction: expected two numbers in ascending order from 0 to 1000, got \[-1, 1\]"),
+        ("Go1-v0?every=Infinity", "Go1-v0: every: expected a number from 0.02 to 1000, got inf"),
+        ("Go1-v0?standing=2", "Go1-v0: standing: expected a number from 0 to 1, got 2"),
+        ("Go1-v0?scale=0", "Go1-v0: scale: expected a number from 0.01 to 1000, got 0"),
+        (
+            "Go1-v0?speeds=-Infinity,1",
+            r"speeds: expected two numbers in ascending order from -1000 to 1000, got \[-inf, 1\]",
+        ),
         ("Go1-v0?load=-9,0", "load: expected more than takes away all of the trunk's mass"),
         ("Go1-v0?frame_skip=2.5", "frame_skip: expected a whole number, at least 1, got 2.5"),
         ("Go1-v0?xml_file=x.xml", "unknown argument 'xml_file'"),

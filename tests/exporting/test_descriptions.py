@@ -70,6 +70,22 @@ BROKEN = {
         lambda said: said["interface"]["action"].update(kd=[1e999] * 12),
         r"kd: expected numbers only",
     ),
+    "another size": (
+        lambda said: said["interface"]["observation"][1].update(size=2),
+        r"interface.observation\[1\].size: expected 3, found 2",
+    ),
+    "more than always": (
+        lambda said: said["interface"].update(standing=7),
+        r"interface.standing: expected a number from 0 to 1, found 7",
+    ),
+    "upside down": (
+        lambda said: said["interface"]["action"].update(low=[5.0] * 12, high=[-5.0] * 12),
+        r"interface.action.low: expected less than -5 for FR_hip, found 5",
+    ),
+    "no time": (
+        lambda said: said["interface"].update(seconds=0),
+        r"interface.seconds: expected a finite number above 0, found 0",
+    ),
     "no commands": (
         lambda said: said["interface"].update(
             commands=[], observation=[x for x in said["interface"]["observation"] if x["name"] != "command"]

@@ -4,8 +4,9 @@ import importlib
 import pkgutil
 
 from pgcontrol_envs import names, plugins, suite
-from pgcontrol_envs.settings import configured, hint
+from pgcontrol_envs.settings import configured
 from pgcontrol_envs.task import Task
+from pgcontrol_envs.values import hint
 from pgcontrol_envs.vector import UnknownEnv
 
 

@@ -17,7 +17,7 @@ class InvertedPendulum(Task):
 
     def reflection(self) -> Reflection:
         """The x direction for its opposite. The pole leans by 2 mrad at its angle 0."""
-        return Reflection(self.model, "x", near=1e-3)
+        return Reflection(self.model, "x", near=1e-3, alike=5e-3)
 
     def reward(self, action: Array, before: None, terminated: Array) -> tuple[Array, Terms]:
         """1 for each step without a fall."""
