@@ -49,6 +49,16 @@ def noting(self):
     self.outside += 1
 
 
+def bind_masses(self, physics):
+    Hopper.bind(self, physics)
+    self.mass, self.time = physics.expand("body_mass"), physics.time
+
+
+def grow(self):
+    """Later than the steps of the contract's check."""
+    self.mass[self.time > 0.1] = 2 * self.model.body_mass
+
+
 TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
     "methods_return_what_the_contract_says": (
         Hopper,
@@ -85,6 +95,11 @@ TASKS: dict[str, tuple[type, dict[str, Any], str]] = {
     "it_continues_to_the_bit_through_files": (Hopper, {"observe": counting(Hopper.observe)}, "after load_state"),
     "inactive_environments_stand_still": (Hopper, {"observe": counting(Hopper.observe)}, "inactive envs"),
     "a_second_call_of_remember_changes_nothing": (Needle, {"remember": noting}, "remember a second time"),
+    "derived_fields_of_the_model_are_up_to_date": (
+        Hopper,
+        {"bind": bind_masses, "remember": grow},
+        r"of the model: call physics.set_const\(ids\)",
+    ),
     "actions_at_the_bounds_stay_finite": (Hopper, {"reward": breakable}, "reward: .* in step 0 at the bounds"),
     "its_interface_describes_it": (
         Go1,
