@@ -135,8 +135,8 @@ class Legged(Task):
         if "trunk" in vars(cls) and "camera" not in vars(cls):
             cls.camera = replace(cls.camera, track=cls.trunk)
         for name in ("kp", "kd", "scale"):
-            if type(value := vars(cls).get(name)) is int:
-                setattr(cls, name, float(value))  # otherwise settings would only accept whole numbers
+            if type(value := vars(cls).get(name)) is int and getattr(super(cls, cls), name) is None:
+                setattr(cls, name, float(value))  # or else the setting would be a whole number
         if "weights" in vars(cls):
             cls.weights = super(cls, cls).weights | cls.weights
 

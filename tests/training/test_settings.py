@@ -94,7 +94,7 @@ def test_the_command_line_says_what_can_be_set_and_sets_it(capsys, tmp_path):
     [
         ({"env.kpp": 3}, "Go1-v0: unknown argument 'kpp': did you mean kp?"),
         ({"kp": 3}, "unknown setting 'kp'; did you mean 'env.kp'?"),
-        ({"env.kp": "fast"}, "Go1-v0: kp: expected a number, at least 0, got 'fast'"),
+        ({"env.kp": "fast"}, "Go1-v0: kp: expected a number from 0 to 100000, got 'fast'"),
         ({"env": "Go1-v1", "env.kp": 3}, "unknown env 'Go1-v1'; did you mean 'Go1-v0'?"),
     ],
 )
