@@ -207,7 +207,7 @@ def test_what_is_missing_is_one_line(more, old, new, says, tmp_path):
 
 def test_gains_that_the_class_gives_as_whole_numbers_can_be_set_to_others(tmp_path):
     task = configured(made(tmp_path, kp=60, kd=1), {"kp": 25.5, "kd": 0.5})
-    assert (task.kp, task.kd) == (25.5, 0.5)
+    assert [getattr(task, name) for name in ("kp", "kd")] == [25.5, 0.5]
 
 
 def turned(xml: str, old: str, new: str) -> str:
