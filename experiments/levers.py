@@ -4,7 +4,7 @@
 
 Writes NAME.kept.md from the committed rows of each. A lever pays on a task if its IQM is at least 5 % above the
 baseline's, and hurts if it is as much below. It is kept if it pays on two tasks, hurts on none, and p over all tasks is
-at most 0.05. A lever with two seeds is not judged: it gets more seeds, or is not kept.
+at most 0.05. A lever with two seeds is not judged: it gets six more, or is not kept.
 """
 
 import sys
@@ -27,7 +27,8 @@ from pgcontrol.text import p_value  # noqa: E402
 
 NAMES = ("levers", "levers_natural", "levers_symmetric")
 SHARE, LEVEL, TASKS = 0.05, 0.05, 2
-GO_ON, FIRST = 0.1, 2  # a lever gets more than its first seeds if its mean difference over the tasks is at least this
+# a lever gets more than its first seeds if its mean difference over the tasks is at least GO_ON; it is judged with all
+GO_ON, FIRST, ALL = 0.1, 2, 8
 WORDS = ("**yes**", "more seeds", "no")
 
 
@@ -64,9 +65,9 @@ class Lever(NamedTuple):
 
     @property
     def word(self) -> str:
-        """Whether the rule keeps it; a lever that only has its first seeds is not kept, or gets more of them."""
-        if self.seeds <= FIRST:
-            return "more seeds" if self.mean >= GO_ON else "no"
+        """Whether the rule keeps it; a lever that does not have all seeds needs them, or is not kept."""
+        if self.seeds < ALL:
+            return "no" if self.seeds == FIRST and self.mean < GO_ON else "more seeds"
         return "**yes**" if len(self.pays) >= TASKS and not self.hurts and self.p <= LEVEL else "no"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.levers import judged, table
 
-DEFAULT = [100.0, 101.0, 99.0, 100.5]
+DEFAULT = [100.0, 101.0, 99.0, 100.5, 100.2, 99.6, 100.8, 99.4]
 
 
 def lever(*shares):
@@ -30,8 +30,8 @@ def test_two_tasks_must_gain_and_none_may_lose(shares, kept):
 
 
 def test_a_gain_that_may_be_chance_is_not_enough():
-    rng = np.random.default_rng(0)
-    noisy = {task: ([*rng.normal(110, 60, 4)], [*rng.normal(100, 60, 4)]) for task in "ab"}
+    rng = np.random.default_rng(3)  # gains of 18 % and 26 %
+    noisy = {task: ([*rng.normal(110, 60, 8)], [*rng.normal(100, 60, 8)]) for task in "ab"}
     found = judged("lever", noisy, 1.0)
     assert found.p > 0.05
     assert found.word == "no"
@@ -41,6 +41,11 @@ def test_a_gain_that_may_be_chance_is_not_enough():
 def test_two_seeds_only_decide_who_gets_more(shares, word):
     pairs = {task: ([100 * (1 + share)] * 2, DEFAULT) for task, share in zip("abc", shares, strict=True)}
     assert judged("lever", pairs, 1.0).word == word
+
+
+def test_between_the_stages_nothing_is_judged():
+    pairs = {task: ([150.0] * 5, DEFAULT) for task in "abc"}
+    assert judged("lever", pairs, 1.0).word == "more seeds"
 
 
 def test_those_that_are_kept_come_first():

@@ -86,14 +86,16 @@ def fit(spec: mujoco.MjSpec, robot: Robot, legs: Sequence[str], numbers: int) ->
     _sense(spec, "velocity", mujoco.mjtSensor.mjSENS_VELOCIMETER, "centre")
     up = spec.add_sensor(name="up", type=mujoco.mjtSensor.mjSENS_FRAMEZAXIS, objname="world", refname="centre")
     up.objtype, up.reftype = mujoco.mjtObj.mjOBJ_BODY, mujoco.mjtObj.mjOBJ_SITE
-    if len({*robot.feet}) != len(legs):
+    if not len({*robot.feet}) == len(robot.feet) == len(legs):
         raise TaskError(f"{type(robot).__name__}: feet: expected {len(legs)} different names, got {robot.feet}")
     feet = [_foot(spec, name) for name in robot.feet]
     for name, foot in zip(robot.feet, feet, strict=True):
         if foot is None:
             raise wrong(f"has no geom {name!r} for a foot, and no body {name!r} with a geom that can collide")
         foot.name, foot.priority = name, 1 + max(geom.priority for geom in spec.geoms)
-    model = spec.copy().compile()  # only there, capsules between two points and meshes have a centre
+    compiled = spec.copy()  # only there, capsules between two points and meshes have a centre
+    compiled.compiler.fusestatic = False  # a foot must stay in the body that gets the site
+    model = compiled.compile()
     for leg, name, foot in zip(legs, robot.feet, feet, strict=True):
         geom = model.geom(name).id
         foot.parent.add_site(name=f"{leg}_foot", pos=model.geom_pos[geom], size=[1.3 * model.geom_rbound[geom]] * 3)

@@ -137,7 +137,7 @@ class Legged(Task):
         for name in ("kp", "kd", "scale"):
             if type(value := vars(cls).get(name)) is int and getattr(super(cls, cls), name) is None:
                 setattr(cls, name, float(value))  # or else the setting would be a whole number
-        if "weights" in vars(cls):
+        if isinstance(vars(cls).get("weights"), dict):
             cls.weights = super(cls, cls).weights | cls.weights
 
     def spec(self) -> mujoco.MjSpec:
@@ -145,7 +145,7 @@ class Legged(Task):
         needed = ("xml", "pose", "height", *(() if self.kp is None else ("kd", "scale")))
         if missing := [name for name in needed if getattr(self, name, None) is None]:
             raise TaskError(f"{type(self).__name__}: defines no {', no '.join(missing)}")
-        if not self.timestep > 0:
+        if not (isinstance(self.timestep, float | int) and self.timestep > 0):
             raise TaskError(f"{type(self).__name__}: timestep: expected seconds, above 0, got {self.timestep!r}")
         return fit(load_spec(self.xml, Path(inspect.getfile(type(self))).parent), self, LEGS, NUMBERS)
 
@@ -309,9 +309,9 @@ class Legged(Task):
         return join(self.linear, height, friction, masses, shift, forces, 0.01 * self.pushed, self.gyro)
 
     def reflection(self) -> Reflection:
-        """Left for right, as far as robots are symmetric: to 2 cm, and to a twentieth of masses and gains."""
+        """Left for right, as far as robots are symmetric: to 2 cm, 0.06 rad, and a twentieth of masses and gains."""
         pose = np.array([0, 0, self.height, 1, 0, 0, 0, *self.pose])
-        return Reflection(self.model, pose=pose, near=0.02, alike=0.05)
+        return Reflection(self.model, pose=pose, near=0.02, alike=0.05, turned=0.06)
 
     def mirror(self) -> Mirror:
         """Left for right: legs change places, and sideways, roll and yaw their signs."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import mujoco
 import numpy as np
 
-NEAR = 1e-5  # largest difference of directions and angles, rad; by default also of places, m, and of masses, relative
+NEAR = 1e-5  # largest difference, by default: of places, m, of directions and angles, rad, and of masses, relative
 FREE, BALL, SLIDE, HINGE = range(4)  # mujoco.mjtJoint
 WIDTHS = {FREE: (7, 6), BALL: (4, 3), SLIDE: (1, 1), HINGE: (1, 1)}  # numbers in qpos and in qvel
 
@@ -66,6 +66,7 @@ class Reflection:
         pose: np.ndarray | None = None,
         near: float = NEAR,
         alike: float = NEAR,
+        turned: float = NEAR,
     ):
         """Find the images.
 
@@ -76,11 +77,12 @@ class Reflection:
             pose: a symmetric qpos; None: the model's default, qpos0.
             near: how far a place may be from the image, m. Bodies that are only almost symmetric need more.
             alike: how much masses, inertias and the actuators' gains may differ from those of the image, as a share.
+            turned: how much axes and ends of joints' ranges may differ from those of the image, rad or m.
 
         Raises:
             NoImage: names the part that has no image.
         """
-        self.model, self._near, self._share, swapped = model, near, alike, dict(swapped or {})
+        self.model, self._near, self._share, self._turned, swapped = model, near, alike, turned, dict(swapped or {})
         self._swapped = swapped | {image: name for name, image in swapped.items()}
         self.polar = np.where(np.arange(3) == "xyz".index(normal), -1, 1)
         self.axial, data = -self.polar, mujoco.MjData(model)
@@ -88,8 +90,8 @@ class Reflection:
         at = data.qpos.copy()
         mujoco.mj_kinematics(model, data)
         self._places, self._anchors, self._axes = np.hstack((data.xpos, data.xipos)), data.xanchor, data.xaxis
-        self._frames, turned = data.xmat.reshape(-1, 3, 3), data.ximat.reshape(-1, 3, 3)
-        self._inertias = turned * model.body_inertia[:, None] @ turned.transpose(0, 2, 1)  # in the world's axes
+        self._frames, axes = data.xmat.reshape(-1, 3, 3), data.ximat.reshape(-1, 3, 3)
+        self._inertias = axes * model.body_inertia[:, None] @ axes.transpose(0, 2, 1)  # in the world's axes
         self.bodies = self._pair_bodies()
         joints = [self._pair_joint(joint) for joint in range(model.njnt)]
         self.positions = self._of_joints(joints, model.jnt_qposadr, 0)
@@ -159,18 +161,19 @@ class Reflection:
                 continue
             image = (self.polar if kind == SLIDE else self.axial) * self._axes[joint]
             sign = int(np.sign(image @ self._axes[other]))
-            same = np.abs(image - sign * self._axes[other]).max() <= NEAR
+            same = np.abs(image - sign * self._axes[other]).max() <= self._turned
             anchor = self.polar * self._anchors[joint] - self._anchors[other]
             if kind == HINGE:  # an anchor may be anywhere on the axis
                 anchor = np.cross(anchor, image)
             if same and (kind == SLIDE or np.abs(anchor).max() <= self._near) and self._same_range(joint, other, sign):
                 return other, sign
         there = _name(model.body(body))
-        raise NoImage(f"joint {_name(model.joint(joint))}: body {there} has no joint at its image, with the same range")
+        what = f"body {there} has no joint at its image, with the same axis and range"
+        raise NoImage(f"joint {_name(model.joint(joint))}: {what}")
 
     def _same_range(self, joint: int, other: int, sign: int) -> bool:
         limited, ends = self.model.jnt_limited[[joint, other]], self.model.jnt_range
-        same = np.allclose(np.sort(sign * ends[joint]), ends[other], atol=NEAR)
+        same = np.allclose(np.sort(sign * ends[joint]), ends[other], atol=self._turned, rtol=NEAR)
         return bool(not limited.any() or (limited.all() and same))
 
     def _of_joints(self, joints: list[tuple[int, int]], starts: np.ndarray, which: int) -> Image:
@@ -200,23 +203,26 @@ class Reflection:
         raise NoImage(f"actuator {_name(model.actuator(actuator))}: {what}")
 
     def _same_actuator(self, actuator: int, other: int, sign: int) -> bool:
-        """Whether `other` has the force of `actuator` for `sign` times its control."""
-        return np.allclose(self._actuator(actuator, sign), self._actuator(other, 1), rtol=self._share, atol=NEAR)
+        """Whether `other` has the force of `actuator` for `sign` times its control, and the same range of controls."""
+        one, two = self._actuator(actuator, sign), self._actuator(other, 1)
+        (limited, *ends), (same, *others) = self._controls(actuator, sign), self._controls(other, 1)
+        bounds = limited == same and np.allclose(ends, others, rtol=0, atol=1e-6)  # a policy's bounds must be equal
+        return bounds and np.allclose(one, two, rtol=self._share, atol=NEAR)
+
+    def _controls(self, actuator: int, sign: int) -> tuple[float, ...]:
+        """Whether controls are limited, and the ends of their range."""
+        limited = float(self.model.actuator_ctrllimited[actuator])
+        return limited, *(limited * np.sort(sign * self.model.actuator_ctrlrange[actuator])).tolist()
 
     def _actuator(self, actuator: int, sign: int) -> np.ndarray:
-        """The numbers that decide the force of an actuator whose control is multiplied by `sign`."""
+        """Gear, gain, bias, dynamics and force range of an actuator whose control is multiplied by `sign`."""
         model, bias = self.model, self.model.actuator_biasprm[actuator].copy()
         bias[0] *= sign
-        kinds = model.actuator_gaintype, model.actuator_biastype, model.actuator_dyntype
-        ranges = np.stack((model.actuator_ctrlrange, model.actuator_forcerange))[:, actuator]
-        limited = np.stack((model.actuator_ctrllimited, model.actuator_forcelimited))[:, actuator]
-        ends = np.sort(sign * ranges) * limited[:, None]
-        sizes = (
-            abs(model.actuator_gear[actuator, :1]),
-            model.actuator_gainprm[actuator],
-            model.actuator_dynprm[actuator],
-        )
-        return np.concatenate(([kind[actuator] for kind in kinds], limited, bias, *sizes, *ends))
+        kinds = [kind[actuator] for kind in (model.actuator_gaintype, model.actuator_biastype, model.actuator_dyntype)]
+        limited = model.actuator_forcelimited[actuator]
+        forces = limited * np.sort(sign * model.actuator_forcerange[actuator])
+        gear, gain = abs(model.actuator_gear[actuator, :1]), model.actuator_gainprm[actuator]
+        return np.concatenate((kinds, [limited], forces, bias, gear, gain, model.actuator_dynprm[actuator]))
 
     def _actuators_of(self, joint: int) -> Iterator[int]:
         kinds, driven = self.model.actuator_trntype, self.model.actuator_trnid[:, 0]

@@ -335,7 +335,7 @@ def standalone(spec: mujoco.MjSpec) -> str:
         _inline(mesh, model)
     spec.compile()
     text = spec.to_xml()
-    if files := re.findall(r' (?:file\w*|content_type)="([^"]+)"', text):
+    if files := re.findall(r' file\w*="([^"]+)"', text):
         raise TaskError(f"the model needs the file {files[0]}, so it cannot be exported as one text")
     return text
 
@@ -354,6 +354,7 @@ def _inline(mesh: Any, model: mujoco.MjModel) -> None:
     mujoco.mju_quat2Mat(turned, model.mesh_quat[at])
     mesh.uservert = (vertices @ turned.reshape(3, 3).T + model.mesh_pos[at]).ravel().tolist()
     mesh.userface = faces.ravel().tolist()
+    mesh.content_type = ""
     mesh.file, mesh.scale, mesh.refpos, mesh.refquat = "", [1, 1, 1], [0, 0, 0], [1, 0, 0, 0]
 
 

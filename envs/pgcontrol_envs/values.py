@@ -47,15 +47,25 @@ def hint(name: str, names: Iterable[str]) -> str:
 
 
 def require_values(task: type[Task]) -> None:
-    """Check the class attributes that settings change, as if they had been set.
+    """Check the class attributes that settings change, where a class has other values or limits than its base class.
 
     Raises:
         TaskError: one line names the attribute, its value and what is expected.
     """
     for name, own in keywords(task).items():
-        taken(task, name, getattr(task, own))
-        if isinstance(value := getattr(task, own), dict):
-            _merged(f"{task.id}: {name}", _typical(task, own), value)
+        base, value = _typical(task, own), getattr(task, own)
+        if isinstance(value, dict) and _inherits(task, own, "reward"):
+            _merged(f"{task.id}: {name}", base, value)
+        if name in {*_limits(task, "least"), *_limits(task, "most")} or (
+            value is not base and not (type(base) is int and isinstance(value, float))
+        ):
+            taken(task, name, value)
+
+
+def _inherits(task: type[Task], attribute: str, method: str) -> bool:
+    """Whether a method is that of the class which first has the attribute."""
+    first = next(one for one in reversed(task.__mro__) if vars(one).get(attribute) is not None)
+    return getattr(task, method) is getattr(first, method)
 
 
 def _typical(task: type[Task], attribute: str) -> Any:
@@ -70,14 +80,18 @@ def taken(task: type[Task], name: str, value: Any) -> Any:
     Raises:
         TaskError: one line names the setting, its value and what is expected.
     """
-    default = _typical(task, keywords(task)[name])
-    kind: Any = type(default)
+    own, default = getattr(task, keywords(task)[name]), _typical(task, keywords(task)[name])
+    if type(default) is int and isinstance(own, float):
+        default = own
+    kinds: Any = {list: tuple}
+    kind: Any = float if isinstance(default, float) else kinds.get(type(default), type(default))  # NumPy's are, too
     if name == "main_body" and isinstance(value, str):
         return value
     if isinstance(default, str) and isinstance(value, str | os.PathLike):
         path = Path(os.path.expanduser(value))
         return str(path.absolute() if str(value).startswith(".") else path)  # ./ and ../ as in Gymnasium
-    least, most = 1 if kind is int else _limit(task, "least", name, -math.inf), _limit(task, "most", name, math.inf)
+    least = _limits(task, "least").get(name, 1 if kind is int else -math.inf)
+    most = _limits(task, "most").get(name, math.inf)
 
     def number(one: Any, of: Any = int | float | np.integer | np.floating) -> bool:
         return isinstance(one, of) and not isinstance(one, bool) and bool(least <= one <= most)  # False for NaN
@@ -90,6 +104,8 @@ def taken(task: type[Task], name: str, value: Any) -> Any:
         dict: isinstance(value, dict) and all(map(number, value.values())),
         str: False,
     }
+    if kind not in fits:
+        raise TaskError(f"{task.id}: {name}: a {kind.__name__} cannot be a setting; use {', '.join(WANTED.values())}")
     if not fits[kind]:
         span = (
             f" from {least:g} to {most:g}" if most < math.inf else f", at least {least:g}" if least > -math.inf else ""
@@ -108,7 +124,6 @@ def _merged(setting: str, default: dict[str, float], value: dict[str, float]) ->
     return default | value
 
 
-def _limit(task: type[Task], which: str, name: str, without: float) -> float:
-    """The limit of a setting in the tables `least` or `most` of the task's classes."""
-    found = (vars(one).get(which, {}) for one in task.__mro__)
-    return next((limits[name] for limits in found if name in limits), without)
+def _limits(task: type[Task], which: str) -> dict[str, float]:
+    """The limits of settings in the tables `least` or `most` of the task's classes, by name."""
+    return {name: end for one in reversed(task.__mro__) for name, end in vars(one).get(which, {}).items()}

@@ -75,11 +75,11 @@ class WarpPhysics:
         settings: Warp = DEFAULT,
     ):
         self._wp, self._mjw = library()
-        self.model, self.settings, self._num_envs, self._seed = model, settings, num_envs, seed
+        self.model, self.settings, self._num_envs = model, settings, num_envs
         self.device = torch.device(settings.device)
         self._on = self._wp.device_from_torch(self.device)
         self._m, self._d = self._loaded(num_envs)
-        self._noise = DeviceNoise(num_envs, seed, self.device)
+        self._noise, self._noisy = DeviceNoise(num_envs, seed, self.device), False
         self._contact_forces = "cfrc_ext" in derived
         self._own: dict[str, Tensor] = {}  # expanded model fields
         self._graphs: dict[tuple[int, str], Any] = {}  # captured steps; None: to be captured at the next call
@@ -117,6 +117,7 @@ class WarpPhysics:
     @property
     def noise(self) -> DeviceNoise:
         """The randomness inside a step."""
+        self._noisy = True
         return self._noise
 
     def array(self, constant: np.ndarray) -> Tensor:
@@ -221,8 +222,11 @@ class WarpPhysics:
         return {name: field.to("cpu", copy=True) for name, field in self._rows(noise=True).items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from what state() returned. Raises ValueError if it does not fit."""
-        for name, field in self._rows(noise=True).items():
+        """Continue from what state() returned. Raises ValueError if it does not fit.
+
+        States that older versions saved have no noise if the task did not use it.
+        """
+        for name, field in self._rows(noise="noise" in state or self._noisy).items():
             if name not in state or state[name].shape != field.shape:
                 found = tuple(state[name].shape) if name in state else "nothing"
                 raise ValueError(f"physics state {name!r}: expected {tuple(field.shape)}, found {found}")

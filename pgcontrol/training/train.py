@@ -32,7 +32,7 @@ from pgcontrol.training.session import OnUpdate, Run, ended, session
 
 
 def train(config: Config | Mapping[str, Any], *, quiet: bool = True, on_update: OnUpdate | None = None) -> Run:
-    """Train a policy in a new run folder, in a new run folder.
+    """Train a policy in a new run folder.
 
     Under torchrun, all processes train one run together. Only rank 0 writes to the folder, displays and logs.
 

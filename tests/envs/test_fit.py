@@ -65,6 +65,7 @@ DOG = f"""
     '<geom type="box"', '<site name="nose" pos="0.2 0 0"/><geom type="box"'
 )
 POSE = (0.0, 0.7, -1.4) * 4
+FEET = tuple(f"{name}_shank" for name in LEGS)
 PLAIN = {"noise": 0.0, "friction": (0.7, 0.7), "masses": (1.0, 1.0), "load": (0.0, 0.0), "shift": 0.0}
 PLAIN |= dict.fromkeys(("gains", "armature", "frictionloss"), (1.0, 1.0)) | {"push": 0.0, "standing": 1.0}
 
@@ -73,7 +74,7 @@ def made(folder, xml: str = DOG, **more) -> type[Legged]:
     """The robot of a file."""
     file = folder / "dog.xml"
     file.write_text(xml)
-    said = {"id": "Dog-v0", "xml": str(file), "trunk": "torso", "feet": tuple(f"{name}_shank" for name in LEGS)}
+    said = {"id": "Dog-v0", "xml": str(file), "trunk": "torso", "feet": FEET}
     said |= {"pose": POSE, "height": 0.36, "kp": 60.0, "kd": 1.0, "scale": 0.6}
     return type("Dog", (Legged,), said | {"__module__": __name__} | more)
 
@@ -180,8 +181,10 @@ def test_a_mirrored_action_moves_it_as_its_mirror_image(dog):
         ),
         ({"feet": ("lf_shank",) * 4}, "", "", "Dog: feet: expected 4 different names, got "),
         ({"feet": ("lf_shank", "rf_shank", "lh_shank")}, "", "", "Dog: feet: expected 4 different names, got "),
+        ({"feet": (*FEET, "lf_shank")}, "", "", "Dog: feet: expected 4 different names, got "),
         ({"kd": None, "scale": None}, "", "", "Dog: defines no kd, no scale"),
         ({"timestep": 0.0}, "", "", "Dog: timestep: expected seconds, above 0, got 0.0"),
+        ({"timestep": "1"}, "", "", "Dog: timestep: expected seconds, above 0, got '1'"),
         ({"kp": -5}, "", "", "Dog-v0: kp: expected a number from 0 to 100000, got -5"),
         (
             {"friction": 0.5},
@@ -240,10 +243,21 @@ def test_a_robot_with_one_short_leg_has_no_mirror_image(tmp_path):
         robot(TaskVecEnv(made(tmp_path, lame), 1)).mirror()
 
 
+def test_a_robot_may_be_almost_symmetric(tmp_path):
+    """But its actions must have the same limits on both sides, or it cannot be trained symmetrically."""
+    nearly = turned(DOG, 'range="-2 2"', 'range="-2 2.02"')
+    assert robot(TaskVecEnv(made(tmp_path, nearly), 1)).mirror().action[1] == (-1, 1, 1) * 4
+    weaker = turned(DOG, 'actuatorfrcrange="-30 30"', 'actuatorfrcrange="-29 29"')
+    task = made(tmp_path, weaker, kp=None, kd=None, scale=None)
+    contract.check(task)
+    with pytest.raises(NoImage, match=r"^actuator lf_kfe: no actuator of a joint is its image, with the same gear"):
+        robot(TaskVecEnv(task, 1)).mirror()
+
+
 FOOT = '<geom type="sphere" pos="0 0 -0.2" size="0.025" mass="0.05"/>'
 FACES = ((1, 2, 4), (1, 4, 3), (5, 7, 8), (5, 8, 6), (1, 5, 6), (1, 6, 2), (3, 4, 8), (3, 8, 7), (1, 3, 7), (1, 7, 5))
 FACES += ((2, 6, 8), (2, 8, 4))
-CUBE = "".join(f"v {x} {y} {z}\n" for x in (-1, 1) for y in (-1, 1) for z in (0, 2))
+WEDGE = "".join(f"v {x} {y * (1 - 0.2 * x)} {z}\n" for x in (-1, 1.5) for y in (-1, 1) for z in (0, 2))
 
 
 @pytest.mark.parametrize(
@@ -251,18 +265,22 @@ CUBE = "".join(f"v {x} {y} {z}\n" for x in (-1, 1) for y in (-1, 1) for z in (0,
     [
         '<geom type="box" pos="0 0 -0.2" size="0.025 0.02 0.025" mass="0.05"/>',
         '<geom type="capsule" fromto="0 0 -0.1 0 0 -0.2" size="0.025" mass="0.05"/>',
-        '<geom type="mesh" mesh="cube" pos="0 0 -0.225" mass="0.05"/>',
+        '<geom type="mesh" mesh="wedge" pos="0 0 -0.225" mass="0.05"/>',
+        '<body pos="0 0 -0.2"><geom name="{}" type="sphere" size="0.025" mass="0.05"/></body>',
     ],
 )
 def test_feet_of_any_shape_feel_the_ground(foot, tmp_path):
     """And the exported model needs no file: it contains the mesh, and no picture."""
-    (tmp_path / "cube.obj").write_text(CUBE + "".join(f"f {a} {b} {c}\n" for a, b, c in FACES))
+    (tmp_path / "wedge.obj").write_text(WEDGE + "".join(f"f {a} {b} {c}\n" for a, b, c in FACES))
     imageio.imwrite(tmp_path / "skin.png", np.zeros((8, 8, 3), np.uint8))
-    assets = '<asset><mesh name="cube" file="cube.obj" scale="0.02 0.02 0.02"/>'
+    assets = '<asset><mesh name="wedge" file="wedge.obj" content_type="model/obj" scale="0.02 0.02 0.02"/>'
     assets += '<texture name="skin" type="2d" file="skin.png"/><material name="skin" texture="skin"/></asset>'
-    xml = DOG.replace("<worldbody>", f"{assets}<worldbody>").replace(FOOT, foot)
+    xml = DOG.replace("<worldbody>", f'{assets}<compiler fusestatic="true"/><worldbody>')
+    first, *rest = xml.split(FOOT)
+    xml = first + "".join(foot.format(f"{name}_toe") + part for name, part in zip(LEGS, rest, strict=True))
     xml = xml.replace('<geom type="box" size="0.25', '<geom type="box" material="skin" size="0.25')
-    task = configured(made(tmp_path, xml), PLAIN)
+    feet = tuple(f"{name}_toe" for name in LEGS) if "<body" in foot else FEET
+    task = configured(made(tmp_path, xml, feet=feet), PLAIN)
     env = TaskVecEnv(task, 2, seed=0, threads=1)
     env.reset()
     for _ in range(150):

@@ -2,10 +2,17 @@
 
 from typing import Any
 
+import numpy as np
 import pgcontrol_envs
 import pytest
 import torch
+from pgcontrol_envs import contract
+from pgcontrol_envs.legged import Legged
 from pgcontrol_envs.names import join
+from pgcontrol_envs.settings import configured
+from pgcontrol_envs.task import TaskError
+from pgcontrol_envs.tasks.go1 import Go1
+from pgcontrol_envs.tasks.hopper import Hopper
 from pgcontrol_envs.values import explained, keywords
 
 TASKS = pgcontrol_envs.catalog()
@@ -95,3 +102,46 @@ def test_what_cannot_be_is_one_line(name, says):
     with pytest.raises(ValueError, match=says) as error:
         pgcontrol_envs.make(name, 1)
     assert "\n" not in str(error.value)
+
+
+def own(base, **attributes):
+    """A task of a plug-in."""
+    return type("Own", (base,), {"id": "Own-v0", "__module__": __name__} | attributes)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "setting", "value"),
+    [
+        ({"delay": 0}, "delay", 3),
+        ({"gain": np.float64(0.1)}, "gain", 0.25),
+        ({"span": [0.1, 0.2]}, "span", (0.3, 0.4)),
+        ({"gain": 1}, "gain", 2),
+    ],
+)
+def test_a_plug_in_has_settings_with_any_default(attributes, setting, value):
+    task = own(Hopper, settings=(setting,), **attributes)
+    contract.check(task)
+    changed = configured(task, {setting: value})
+    assert getattr(changed, setting) == value
+    contract.check(changed)
+
+
+def test_a_subclass_can_make_a_fraction_of_a_whole_number():
+    task = own(own(Hopper, settings=("gain",), gain=1), gain=0.5)
+    contract.check(task)
+    changed: Any = configured(task, {"gain": 0.25})
+    assert changed.gain == 0.25
+
+
+def test_a_default_that_cannot_be_a_setting_is_refused_when_it_is_set():
+    task = own(Hopper, settings=("names",), names={"a"})
+    contract.check(task)
+    with pytest.raises(TaskError, match=r"^Own-v0: names: a set cannot be a setting; use True or False, a whole"):
+        configured(task, {"names": 3})
+
+
+def test_a_reward_of_its_own_has_weights_of_its_own():
+    weights = {**Go1.weights, "upright": 0.3}
+    contract.check(own(Go1, weights=weights, reward=lambda self, *args: Legged.reward(self, *args)))
+    with pytest.raises(TaskError, match=r"^Own-v0: weights: unknown name 'upright'"):
+        contract.check(own(Go1, weights=weights))
