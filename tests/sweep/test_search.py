@@ -57,7 +57,7 @@ def asked(folder, text: str | dict = SEARCH) -> Search:
         (
             "[InvertedPendulum-v5]",
             "[InvertedPendulm-v5]",
-            "'InvertedPendulum-v5' is not a task of the search",
+            "reference: 'InvertedPendulum-v5' is not a task of the search",
         ),
         (
             "gaussian: {head: gaussian}",

@@ -169,7 +169,8 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
 def test_a_journal_of_another_search_is_refused(tmp_path):
     assert search(written(tmp_path), Scripted())
     other = written(tmp_path, text(budget=1024))
-    with pytest.raises(InputError, match=r"belongs to another search \(budget 512, now 1024; .*use another"):
+    said = r"journal.jsonl belongs to another search \(budget 512, now 1024; .*use another"
+    with pytest.raises(InputError, match=said):
         search(other, Scripted())
     assert len(rows(other)) == 8  # they stay, and are no trials of this one
     shutil.rmtree(tmp_path / "search")
@@ -212,7 +213,8 @@ def test_a_damaged_journal_is_one_line(tmp_path):
     assert search(sweep, Scripted())
     file = tmp_path / "search" / "journal.jsonl"
     file.write_text(file.read_text()[:2000] + "\n{}\n")
-    with pytest.raises(InputError, match=r"is damaged; delete it \(finished trials have rows of their own\)"):
+    said = r"journal.jsonl is damaged; delete it \(finished trials have rows of their own\)"
+    with pytest.raises(InputError, match=said):
         search(sweep, Scripted())
     file.unlink()
     assert search(sweep, Scripted())
