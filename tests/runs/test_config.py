@@ -52,7 +52,6 @@ def test_text_is_read_as_the_fields_type():
             "unknown env 'HalfCheeta-v5'; did you mean 'HalfCheetah-v5'? (to use your own: --plugin",
         ),
         ({"head": "gausian"}, "unknown head 'gausian'; did you mean 'gaussian'?"),
-        ({"head": 3}, f"unknown head 3; expected one of: {', '.join(catalog.heads())}"),
         ({"algorithm": "pppo"}, "unknown algorithm 'pppo'; did you mean 'ppo'?"),
         ({"critic": "nse"}, "unknown critic 'nse'; did you mean 'mse'?"),
         ({"head": "binned", "head.bin": 4}, "unknown setting 'head.bin' of head 'binned'; did you mean 'head.bins'?"),
@@ -89,6 +88,12 @@ def test_what_is_wrong_gets_one_line_that_names_it(settings, line):
     message = str(caught.value)
     assert message.startswith(line), message
     assert "\n" not in message
+
+
+def test_a_head_that_is_no_name_gets_the_list_of_all_heads():
+    with pytest.raises(InputError) as caught:
+        configure({"env": "Hopper-v5", "head": 3})
+    assert str(caught.value).startswith(f"unknown head 3; expected one of: {', '.join(catalog.heads())}")
 
 
 @pytest.mark.parametrize("head", sorted(catalog.heads()))
