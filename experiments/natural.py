@@ -26,12 +26,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 import pgcontrol  # noqa: E402
+from experiments.natural_truth import (  # noqa: E402
+    ARMS,
+    BRANCHES,
+    FRACTIONS,
+    KINDS,
+    LOGS,
+    ROWS,
+    SEEDS,
+    Judged,
+    judged,
+    rows,
+)
 from pgcontrol.diagnosis.counterfactual import nearest, reseed  # noqa: E402
 from pgcontrol.learning.rule import Diverged  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
@@ -39,7 +50,6 @@ from pgcontrol.measures import error_rates  # noqa: E402
 from pgcontrol.measures.collapse import collapse  # noqa: E402
 from pgcontrol.measures.curves import KL, RETURN, STEPS, spreads  # noqa: E402
 from pgcontrol.measures.error_rates import Rates  # noqa: E402
-from pgcontrol.measures.families import holm  # noqa: E402
 from pgcontrol.measures.verdicts import COLLAPSED, SUSPECTED, Limits  # noqa: E402
 from pgcontrol.runs import checkpoint  # noqa: E402
 from pgcontrol.runs.folder import RunFolder  # noqa: E402
@@ -49,11 +59,8 @@ from pgcontrol.training.guard import LEAST_WIDTH, MOST_WIDTH  # noqa: E402
 from pgcontrol.training.learner import Learner  # noqa: E402
 from pgcontrol.training.train import scored  # noqa: E402
 
-ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
-FRACTIONS = (0.1, 0.25, 0.5, 0.75)
-ARMS, SEEDS, EPISODES = ("alone", "widened"), 4, 20
+EPISODES = 20
 FRESH = 0.2  # length of a branch with a fresh schedule, as a share of the run's budget
-ALL = len(FRACTIONS) * 2 * SEEDS * len(ARMS)  # branches of a run
 KEPT = ("health/visited_spread_joint", "health/spread_joint", "health/sensitivity", "health/modes", "eval/mean_reward")
 EVERY = 500  # largest number of rows of a log that are kept in addition to those with measurements
 
@@ -125,9 +132,10 @@ def branches(run: Natural, folder: RunFolder, done: set[tuple]) -> Iterator[dict
     One learner makes them all, one after the other, so it compiles only once. A branch begins only with what the
     learner restores from a checkpoint.
     """
-    config, rows = folder.config(), read_rows(folder.metrics_file)
+    config = folder.config()
     budget = config.total_steps
-    width = float(np.clip(spreads(rows)[1][0].mean(), LEAST_WIDTH, MOST_WIDTH))
+    start = spreads(read_rows(folder.metrics_file))[1][0]
+    width = float(np.clip(start.mean(), LEAST_WIDTH, MOST_WIDTH))
     learner = Learner(config, folder.manifest().get("compiled"), fresh=False)
     env = env_to_play(config.env, EPISODES, learner.seeds["evaluation"])
     plan = itertools.product(FRACTIONS, ("rest", "fresh"), range(SEEDS), ARMS)
@@ -169,10 +177,10 @@ def ended(learner: Learner, env: Any) -> dict[str, Any]:
     }
 
 
-def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def thinned(log: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The part of a log that a rule may read: all measurements, some returns and KLs, and means of the pull."""
-    every, pulls = -(-len(rows) // EVERY), []
-    for i, row in enumerate(rows):
+    every, pulls = -(-len(log) // EVERY), []
+    for i, row in enumerate(log):
         pulls.append(row["health/pull"])
         measured = "health/visited_spread_joint0" in row
         if i % every and not measured and "eval/mean_reward" not in row:
@@ -185,12 +193,12 @@ def thinned(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
     """Make all missing rows of every n-th run, of these tasks only if there are any."""
-    have = [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+    have = rows()
     made_of = collections.Counter((row["run"], row.get("of")) for row in have if "arm" in row)
     LOGS.mkdir(exist_ok=True)
     number, of = part
     for run in [run for run in natural_runs() if run.env in envs or not envs][number::of]:
-        if max((n for (name, _), n in made_of.items() if name == run.name), default=0) == ALL:
+        if max((n for (name, _), n in made_of.items() if name == run.name), default=0) == BRANCHES:
             continue
         folder = made(run, where)
         manifest = folder.manifest()
@@ -211,72 +219,9 @@ def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
                 _add(row | stamp)
 
 
-class Cost(NamedTuple):
-    """The gain of widening at one place, with one schedule, by one score.
-
-    Attributes:
-        p: one-sided p-value of "no gain" (Welch).
-        counts: whether the gain is more than a tenth of the range of the branches' scores.
-    """
-
-    at: float
-    gain: float
-    p: float
-    counts: bool
-
-
-def costs(branches: list[dict[str, Any]], schedule: str, score: str) -> list[Cost]:
-    """The costs at the places that have all branches; a branch that diverged counts as the worst."""
-    mine = [row for row in branches if row["schedule"] == schedule]
-    scores = [row[score] for row in mine if row[score] is not None]
-    if not scores:
-        return []
-    scale, worst, found = float(np.ptp(scores)), min(scores), []
-    for at in FRACTIONS:
-        here = [(row["arm"], worst if row[score] is None else row[score]) for row in mine if row["at"] == at]
-        arms = [[value for name, value in here if name == arm] for arm in ARMS]
-        if min(map(len, arms)) < SEEDS:
-            continue
-        gain = float(np.mean(arms[1]) - np.mean(arms[0]))
-        p = float(np.asarray(stats.ttest_ind(arms[1], arms[0], equal_var=False, alternative="greater"))[1])
-        found.append(Cost(at, gain, p if np.isfinite(p) else float(gain <= 0), gain > 0.1 * scale))
-    return found
-
-
-def cost_something(branches: list[dict[str, Any]]) -> dict[tuple[str, str], float | None]:
-    """By schedule and score: the first place at which the spread cost the run something; None: at no place."""
-    found: dict[tuple[str, str], float | None] = {}
-    for schedule, score in KINDS:
-        places = costs(branches, schedule, score)
-        if len(places) < len(FRACTIONS):
-            continue
-        sure = [place.counts and p < 0.05 for place, p in zip(places, holm([c.p for c in places]), strict=True)]
-        found[schedule, score] = next((place.at for place, one in zip(places, sure, strict=True) if one), None)
-    return found
-
-
-KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))
-TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
-
-
-def suspected(run: Mapping[str, Any]) -> bool:
-    """The verdict of today's rule on a run, from its log alone."""
-    rows = [json.loads(line) for line in (LOGS / f"{run['run']}.jsonl").read_text().splitlines()]
-    return collapse(rows, run["settings"]["total_steps"], Limits()).word == SUSPECTED
-
-
-def branched(branches: list[dict[str, Any]]) -> bool | None:
-    """The verdict of a few branches: short ones with a fresh schedule, at three places.
-
-    The truth is measured with other branches. None: some are missing.
-    """
-    places = [place for place in costs(branches, "fresh", "mode") if place.at in (0.1, 0.25, 0.5)]
-    return any(place.counts and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
-
-
-def is_gaussian(run: Mapping[str, Any]) -> bool:
-    """Whether the head of a run is a Gaussian, with one σ, with one for each state, or squashed."""
-    return str(run["settings"].get("head", "gaussian")).startswith("gaussian")
+def word(run: Judged) -> str:
+    """The verdict of today's rule on the spread of a run, from its log alone."""
+    return collapse(run.log, run.about["settings"]["total_steps"], Limits()).word
 
 
 def table() -> None:
@@ -284,21 +229,16 @@ def table() -> None:
 
     The error rates on the runs that judge the rule go into the package, where reports find them.
     """
-    rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
-    runs = {row["run"]: row for row in rows if "arm" not in row}
-    of_run = {
-        name: [row for row in rows if row["run"] == name and "arm" in row and row.get("of") == about.get("of")]
-        for name, about in runs.items()
-    }
-    truth = {name: cost_something(found) for name, found in of_run.items()}
+    runs = judged()
     lines = [
         "# Did a narrow spread cost runs something that were not tuned to collapse?",
         "",
         f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. At a tenth, a",
         "quarter, a half and three quarters of the budget, four branches were widened and four were unchanged.",
-        "The lower table shows the first place at which widening gains more than a tenth of the range of the",
-        "scores, with p < 0.05 (Welch, corrected for the four places by Holm). Verdicts are judged by the column",
-        "*rest, mode*: branches with the rest of the run's schedule, scored by their mode.",
+        "The lower table shows the first place at which widening gains more than a tenth of the range of the return",
+        "in the run and its branches, with p < 0.05 (Welch, corrected for the four places by Holm), and the largest",
+        "gain at any place, in percent of that range. Verdicts are judged by the column *rest, mode*: branches with",
+        "the rest of the run's schedule, scored by their mode.",
         "",
         "| runs | verdict from | precision | recall |",
         "|---|---|---:|---:|",
@@ -306,13 +246,12 @@ def table() -> None:
     halves: dict[str, dict[str, dict[str, Rates]]] = {}
     for half, parity in (("to find a rule (even seeds)", 0), ("to judge it (odd seeds)", 1)):
         for kind, gaussian in (("a Gaussian head", True), ("another head", False)):
-            mine = [run for run in runs.values() if run["seed"] % 2 == parity and is_gaussian(run) == gaussian]
-            cost = {run["run"]: truth[run["run"]][TRUTH] is not None for run in mine if TRUTH in truth[run["run"]]}
-            by_log = Rates.of([(suspected(runs[name]), true) for name, true in cost.items()])
-            shown = [(branched(of_run[name]), true) for name, true in cost.items()]
-            by_branches = Rates.of([(said, true) for said, true in shown if said is not None])
+            mine = [run for run in runs.values() if run.about["seed"] % 2 == parity and run.gaussian == gaussian]
+            known = [(run, run.lost() is not False) for run in mine if run.lost() is not None]
+            by_log = Rates.of([(word(run) == SUSPECTED, lost) for run, lost in known])
+            by_branches = Rates.of([(said, lost) for run, lost in known if (said := run.branched()) is not None])
             halves.setdefault(half, {})[kind] = {SUSPECTED: by_log, COLLAPSED: by_branches}
-            lines.append(f"| {half}, {kind}: {len(cost)} | the log | {by_log.precision} | {by_log.recall} |")
+            lines.append(f"| {half}, {kind}: {len(known)} | the log | {by_log.precision} | {by_log.recall} |")
             lines.append(f"| | short branches | {by_branches.precision} | {by_branches.recall} |")
     error_rates.write(halves["to judge it (odd seeds)"])
     lines += [
@@ -320,11 +259,19 @@ def table() -> None:
         "| run | verdict of the log | rest, mode | rest, samples | fresh, mode | fresh, samples |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    for name, row in sorted(runs.items()):
-        found = truth[name]
-        said = [("no" if found[kind] is None else f"at {found[kind]}") if kind in found else "" for kind in KINDS]
-        lines.append(f"| {name} | {row['verdict']} | {' | '.join(said)} |")
+    for name, run in runs.items():
+        said = " | ".join(answer(run, schedule, score) for schedule, score in KINDS)
+        lines.append(f"| {name} | {word(run)} | {said} |")
     (HERE / "natural.md").write_text("\n".join(lines) + "\n")
+
+
+def answer(run: Judged, schedule: str, score: str) -> str:
+    """Whether the spread cost the run something, for the table; empty if branches are missing."""
+    lost = run.lost(schedule, score)
+    if lost is None:
+        return ""
+    most = max(place.share for place in run.costs(schedule, score))
+    return f"{'no' if lost is False else f'at {lost}'} ({100 * most:+.0f} %)"
 
 
 def _add(row: dict[str, Any]) -> None:

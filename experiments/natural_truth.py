@@ -1,0 +1,127 @@
+"""Did the spread cost a natural run something? The answer of its branches, in the rows of natural.jsonl."""
+
+import itertools
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from pgcontrol.measures.curves import RETURN, column
+from pgcontrol.measures.families import holm
+
+HERE = Path(__file__).parent
+ROWS, LOGS = HERE / "natural.jsonl", HERE / "natural.logs"
+FRACTIONS = (0.1, 0.25, 0.5, 0.75)  # of the budget, where branches begin
+ARMS, SEEDS = ("alone", "widened"), 4
+KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))  # schedules and scores of branches
+TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
+BRANCHES = len(FRACTIONS) * 2 * SEEDS * len(ARMS)  # of a run
+LEAST, LEVEL = 0.1, 0.05  # smallest gain that counts, as a fraction of the range of the return; and its p-value
+
+
+class Cost(NamedTuple):
+    """The gain of widening at one place, with one schedule, by one score.
+
+    Attributes:
+        p: one-sided p-value of "no gain" (Welch).
+        share: the gain as a fraction of the range of the return in the run and in these branches.
+    """
+
+    at: float
+    gain: float
+    p: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run and its branches.
+
+    Attributes:
+        about: its row, with settings, seed and the verdict at its end.
+        log: its thinned log.
+        branches: rows of its branches.
+    """
+
+    about: dict[str, Any]
+    log: list[dict[str, Any]]
+    branches: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """The name of the run."""
+        return self.about["run"]
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether its head is a Gaussian, with one σ, with one for each state, or squashed."""
+        return str(self.about["settings"].get("head", "gaussian")).startswith("gaussian")
+
+    def costs(self, schedule: str, score: str) -> list[Cost]:
+        """The costs at the places that have all branches; a branch that diverged counts as the worst."""
+        mine = [row for row in self.branches if row["schedule"] == schedule]
+        scores = [row[score] for row in mine if row[score] is not None]
+        if not scores:
+            return []
+        scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]])), []
+        for at in FRACTIONS:
+            here = [(row["arm"], min(scores) if row[score] is None else row[score]) for row in mine if row["at"] == at]
+            alone, widened = ([value for name, value in here if name == arm] for arm in ARMS)
+            if min(len(alone), len(widened)) >= SEEDS:
+                gain = float(np.mean(widened) - np.mean(alone))
+                found.append(Cost(at, gain, no_gain(widened, alone), gain / scale if scale > 0 else 0.0))
+        return found
+
+    def lost(self, schedule: str = TRUTH[0], score: str = TRUTH[1]) -> float | bool | None:
+        """The first place at which the spread cost the run something; False: at no place; None: branches are missing.
+
+        A cost is a gain of more than a tenth of the return's range, with p < 0.05, corrected for the places by Holm.
+        """
+        places = self.costs(schedule, score)
+        if len(places) < len(FRACTIONS):
+            return None
+        corrected = zip(places, holm([place.p for place in places]), strict=True)
+        return next((place.at for place, p in corrected if place.share > LEAST and p < LEVEL), False)
+
+    def branched(self) -> bool | None:
+        """The verdict of a few branches: short ones with a fresh schedule, at three places.
+
+        The truth is measured with other branches. None: some are missing.
+        """
+        places = [place for place in self.costs("fresh", "mode") if place.at <= 0.5]
+        return any(place.share > LEAST and place.p < LEVEL / 3 for place in places) if len(places) == 3 else None
+
+
+def no_gain(widened: list[float], alone: list[float]) -> float:
+    """One-sided p-value of "widening does not raise the mean" (Welch); equal scores have 1, or 0 if it is higher."""
+    if np.ptp(widened) == np.ptp(alone) == 0:
+        return float(widened[0] <= alone[0])
+    ours, theirs = ((np.mean(scores), np.std(scores, ddof=1), len(scores)) for scores in (widened, alone))
+    return float(stats.ttest_ind_from_stats(*ours, *theirs, equal_var=False, alternative="greater").pvalue)
+
+
+def rows() -> list[dict[str, Any]]:
+    """All rows, of runs and of branches."""
+    return [json.loads(line) for line in ROWS.read_text().splitlines()] if ROWS.exists() else []
+
+
+def judged() -> dict[str, Judged]:
+    """The runs by name, in alphabetical order. If a run was made more than once, the last one counts."""
+    about, of_run = {}, defaultdict(list)
+    for row in rows():
+        if "arm" in row:
+            of_run[row["run"], row.get("of")].append(row)
+        else:
+            about[row["run"]] = row
+    return {
+        name: Judged(row, [json.loads(line) for line in _log(name)], of_run[name, row.get("of")])
+        for name, row in sorted(about.items())
+    }
+
+
+def _log(name: str) -> list[str]:
+    return (LOGS / f"{name}.jsonl").read_text().splitlines()

@@ -1,0 +1,76 @@
+"""Whether the spread of a natural run cost it something, from made-up branches with a known answer."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from experiments.natural_truth import ARMS, FRACTIONS, KINDS, SEEDS, Judged, no_gain
+from pgcontrol.measures.curves import RETURN, STEPS
+
+LOG = [{STEPS: 100 * i, RETURN: 10.0 * i} for i in range(101)]  # the return rises from 0 to 1,000
+
+
+def run(score=lambda at, arm, branch: 900 + branch, log=LOG) -> Judged:
+    """A run whose branches have this score with all schedules, by the mode and by samples."""
+    branches = [
+        {"schedule": schedule, "at": at, "arm": arm, "branch": branch, **dict.fromkeys(("mode", "sampled"), end)}
+        for schedule, at, arm, branch in itertools.product(("rest", "fresh"), FRACTIONS, ARMS, range(SEEDS))
+        if (end := score(at, arm, branch)) != "missing"
+    ]
+    return Judged({"run": "made up", "settings": {}}, log, branches)
+
+
+def gains(amount, where=0.25):
+    return lambda at, arm, branch: 700 + branch + amount * (arm == "widened" and at == where)
+
+
+@pytest.mark.parametrize(("schedule", "score"), KINDS)
+def test_a_cost_is_found_where_it_is(schedule, score):
+    assert run(gains(150)).lost(schedule, score) == 0.25
+    assert run(gains(-150)).lost(schedule, score) is False
+    assert run().lost(schedule, score) is False
+
+
+def test_a_small_gain_is_no_cost_however_sure_it_is():
+    assert run(gains(90)).lost() is False
+    assert run(gains(90), log=LOG[:60]).lost() == 0.25  # the same gain, of a return that rose to 790 only
+
+
+def test_a_large_gain_that_may_be_chance_is_no_cost():
+    rng = np.random.default_rng(5)
+    noise = {key: rng.normal(0, 300) for key in itertools.product(FRACTIONS, ARMS, range(SEEDS))}
+    noisy = run(lambda at, arm, branch: 500 + noise[at, arm, branch])
+    assert max(place.share for place in noisy.costs("rest", "mode")) > 0.1
+    assert noisy.lost() is False
+
+
+def test_without_all_branches_there_is_no_answer():
+    lacking = run(
+        lambda at, arm, branch: "missing" if (at, arm, branch) == (0.75, "alone", 3) else gains(150)(at, arm, 0)
+    )
+    assert lacking.lost() is None
+    assert lacking.branched() is True  # short branches do not begin there
+
+
+def test_a_branch_that_diverged_counts_as_the_worst():
+    def diverged(arm):
+        return run(lambda at, name, branch: None if name == arm else 500 + branch + 300 * (at == 0.1))
+
+    assert diverged("alone").lost() == 0.1
+    assert diverged("widened").lost() is False
+
+
+@pytest.mark.parametrize(("widened", "alone", "p"), [([1.0] * 4, [1.0] * 4, 1), ([2.0] * 4, [1.0] * 4, 0)])
+def test_equal_scores_have_a_p_value(widened, alone, p):
+    assert no_gain(widened, alone) == p
+
+
+def test_runs_that_lost_nothing_are_rarely_said_to_have():
+    """Scores are equally distributed in both arms; in 95 % of 400 such sets at most 5.6 % + 1.7 % are called lost."""
+    rng = np.random.default_rng(1)
+    said = 0
+    for _ in range(400):
+        noise = {key: rng.normal(500, 150) for key in itertools.product(FRACTIONS, ARMS, range(SEEDS))}
+        said += run(lambda at, arm, branch, noise=noise: noise[at, arm, branch]).lost() is not False
+    assert said / 400 < 0.073
