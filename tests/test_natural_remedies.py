@@ -1,0 +1,84 @@
+"""What remedies did, from made-up trials with a known answer."""
+
+import pytest
+
+from experiments.natural import natural_runs
+from experiments.natural_remedies import NEW_SEEDS, REACTION, REMEDIES, UNCHANGED, Trial, effects, reactions, trials
+from experiments.natural_truth import ARMS, FRACTIONS, SEEDS, Judged
+from pgcontrol.measures.curves import RETURN, STEPS
+
+LOG = [{STEPS: 100 * i, RETURN: 10.0 * i} for i in range(101)]  # the return rises from 0 to 1,000
+RUNS = {run.name: run for run in natural_runs()}
+SEED = 201
+
+
+def judged(run, gain: float) -> Judged:
+    """A run that loses this by its spread."""
+    branches = [
+        {"schedule": schedule, "at": at, "arm": arm, "mode": 500 + branch + gain * (arm == "widened"), "sampled": 500}
+        for schedule in ("rest", "fresh")
+        for at in FRACTIONS
+        for arm in ARMS
+        for branch in range(SEEDS)
+    ]
+    return Judged({"run": run.name, "settings": run.settings, "seed": run.seed}, LOG, branches)
+
+
+def trained(remedy: str, *scores: float | None) -> list[dict]:
+    return [{"of": "made up", "remedy": remedy, "seed": i, "mode": score} for i, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "word"),
+    [
+        ((700, 710, 720, 730), "saved"),
+        ((300, 310, 320, 330), "harmed"),
+        ((590, 591, 592, 593), "neither"),  # 90 more, of 1,000
+        ((200, 1000, 300, 1000), "neither"),  # 127 more, by chance
+        ((700, 710, 720, None), "neither"),  # one diverged, which counts as 300
+    ],
+)
+def test_a_remedy_saves_or_harms(scores, word):
+    rows = [*trained(UNCHANGED, 500, 501, 502, 503), *trained("floor", *scores), *trained("other", 300, 300, 300, 301)]
+    found = effects(rows, {"made up": judged(next(iter(RUNS.values())), 0)})
+    assert found["floor"]["made up"].word == word
+    assert found["other"]["made up"].word == "harmed"
+    assert UNCHANGED not in found
+
+
+def test_a_remedy_with_missing_seeds_is_not_judged():
+    rows = [*trained(UNCHANGED, 500, 501, 502, 503), *trained("floor", 700, 700, 700)]
+    assert effects(rows, {"made up": judged(next(iter(RUNS.values())), 0)}) == {}
+    assert effects(rows[1:], {"made up": judged(next(iter(RUNS.values())), 0)}) == {}
+
+
+def test_only_runs_that_lost_something_get_remedies_and_all_that_judge_get_a_reaction():
+    odd = next(run for run in RUNS.values() if run.seed == SEED)
+    even = next(run for run in RUNS.values() if run.seed == SEED - 1)
+    assert trials({odd.name: judged(odd, 0)}) == [Trial(odd, REACTION, SEED)]
+    assert trials({even.name: judged(even, 0)}) == []
+    wanted = trials({even.name: judged(even, 300)})
+    assert {trial.seed for trial in wanted} == {SEED - 1, *NEW_SEEDS}
+    assert {UNCHANGED, REACTION, "slow σ"} <= {trial.remedy for trial in wanted} < {*REMEDIES}
+    assert "recommended Gaussian" not in {trial.remedy for trial in wanted}  # it is one
+    assert len(wanted) == 4 * len({trial.remedy for trial in wanted})
+
+
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
+def test_every_natural_run_has_several_remedies(run):
+    possible = {remedy for remedy in REMEDIES if Trial(run, remedy, 900).possible()}
+    assert {UNCHANGED, REACTION} < possible
+    assert len(possible) >= 8
+
+
+def test_reactions_are_compared_with_the_same_run_without_one():
+    odd = next(run for run in RUNS.values() if run.seed == SEED)
+    rows = [{"of": odd.name, "remedy": REACTION, "seed": SEED, "mode": 800.0, "without": 500.0, "acted": 2}]
+    rows += [{"of": odd.name, "remedy": REACTION, "seed": SEED, "mode": 500.0, "without": 500.0, "acted": 0}]
+    rows += [{"of": odd.name, "remedy": REACTION, "seed": SEED, "mode": None, "without": 500.0, "acted": 1}]
+    lines = [*reactions(rows, {odd.name: judged(odd, 300)})]
+    assert lines[0].startswith("`on_collapse: widen` on 3 runs that judge the rule, with the same seeds: 2 were")
+    assert lines[-2:] == [
+        f"| {odd.name} | yes | 2 times | 500 | 800 | +30 % |",
+        f"| {odd.name} | yes | 1 time | 500 | diverged |  |",
+    ]
