@@ -1,5 +1,7 @@
 """The text on the experiment with heads."""
 
+import dataclasses
+
 import pytest
 
 from experiments.heads_paper import Part, text
@@ -19,8 +21,8 @@ family: {together: true}
 
 def part(path, half: float, runs: int = 32) -> Part:
     """A sweep in which `binned` scores a tenth less on Hopper, and three of its runs are stuck at `half`."""
-    (path / "heads.yaml").write_text(YAML)
-    sweep, rows = read_sweep(path / "heads.yaml"), {}
+    (path / "heads_searched.yaml").write_text(YAML)
+    sweep, rows = read_sweep(path / "heads_searched.yaml"), {}
     for cell in sweep.cells[:runs]:
         env, arm, seed = cell.key
         lower = (env, arm) == ("Hopper-v5", "binned")
@@ -32,17 +34,26 @@ def part(path, half: float, runs: int = 32) -> Part:
 
 def test_its_numbers_are_those_of_the_rows(tmp_path):
     said = text([part(tmp_path, 50.0)], ["more.yaml"])
-    assert "Settled worse than gaussian: binned on Hopper-v5." in said
+    assert "Settled worse than gaussian: binned on all tasks together and Hopper-v5." in said
     assert "| gaussian | 16 | none |  |  |" in said
     assert "| binned | 16 | 3 stuck |" in said
     assert "32 runs on 2 tasks, 0 million steps" in said
     assert "Not begun: more.yaml." in said
     assert "- **Heads.** two of them" in said
-    assert "![Differences from gaussian with intervals that hold together](heads-paper.heads.svg)" in said
+    assert "![Differences from gaussian with intervals that hold together](heads-paper.heads_searched.svg)" in said
 
 
 def test_missing_runs_are_counted(tmp_path):
-    assert "heads.yaml lacks 8 of 32 runs." in text([part(tmp_path, 90.0, runs=24)])
+    assert "heads_searched.yaml lacks 8 of 32 runs." in text([part(tmp_path, 90.0, runs=24)])
+
+
+def test_only_the_main_experiment_has_a_summary(tmp_path):
+    main = part(tmp_path, 50.0)
+    other = Part(
+        "Critics", Queries(dataclasses.replace(main.queries.sweep, path=tmp_path / "critic.yaml"), {}, tmp_path)
+    )
+    assert "**Summary.** " in text([main])
+    assert "Summary" not in text([other])
 
 
 @pytest.mark.parametrize("absent", [(), ("a.yaml", "b.yaml")])

@@ -205,12 +205,20 @@ class Compared(NamedTuple):
         """
         if len(self.tasks) > 1:
             return Interval(self.shares.median, *self.bounds)
-        x, y = (iqm(np.asarray(scores, float)) for scores in self.tasks[0])
-        return Interval(float(_share(x - y, y)), *self.bounds)
+        return Interval(_of_task(self.tasks[0]), *self.bounds)
+
+
+def _of_task(pair: Pair) -> float:
+    """IQM of the arm minus IQM of the baseline, as a share of the latter."""
+    x, y = (iqm(np.asarray(scores, float)) for scores in pair)
+    return float(_share(x - y, y))
 
 
 def compare(asked: Sequence[Tasks | None], margin: float, paired: bool) -> list[Compared | None]:
     """The comparisons of a family. Differences and equalities are corrected by Holm's method, each for their number.
+
+    Nothing is equal if the IQMs on one of its tasks differ by the margin: over several tasks the tests are about the
+    median of the shares, which may be 0 although the arm is much worse on one task.
 
     Args:
         asked: the scores of each comparison, for each of its tasks; None: some have no run yet. It counts all the
@@ -220,7 +228,8 @@ def compare(asked: Sequence[Tasks | None], margin: float, paired: bool) -> list[
     """
     found = [Shares.of(tasks, paired) if tasks else None for tasks in asked]
     different = holm([shares.different() if shares else 1.0 for shares in found])
-    equal = holm([shares.equal(margin) if shares else 1.0 for shares in found])
+    alike = [tasks is not None and all(abs(_of_task(pair)) < margin for pair in tasks) for tasks in asked]
+    equal = holm([shares.equal(margin) if shares and near else 1.0 for shares, near in zip(found, alike, strict=True)])
     return [
         Compared(tasks, shares, p, q, len(asked)) if tasks and shares else None
         for tasks, shares, p, q in zip(asked, found, different, equal, strict=True)

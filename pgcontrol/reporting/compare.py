@@ -15,7 +15,7 @@ from pgcontrol.sweep import found, results, trials
 from pgcontrol.sweep.compare import Rows, run
 from pgcontrol.sweep.engines import executor_of
 from pgcontrol.sweep.executor import Executor
-from pgcontrol.sweep.searching import expect, search
+from pgcontrol.sweep.searching import expect, outdated, require_found, search
 from pgcontrol.sweep.sweep import Sweep, read_sweep
 from pgcontrol.text import count
 
@@ -92,6 +92,9 @@ def _compared(options: CompareOptions, sweep: Sweep, executor: Executor, where: 
         raise InputError(f"--search-only: {options.sweep} has no search")
     dry, searched, before, file = options.dry_run, True, 0.0, found.file_of(sweep.path)
     say = functools.partial(console.print, markup=False, soft_wrap=True)
+    if note := outdated(sweep):
+        say(note)
+    require_found(sweep)
     if sweep.search and found.answers(file, sweep.search):
         say(f"search: done, see {file}")
     elif sweep.search:

@@ -180,7 +180,7 @@ def definitions(queries: Queries) -> dict[str, str]:
     return {
         f"{BETTER}, {WORSE}": f"an exact test ({test}) finds a difference, {level}",
         EQUAL: f"two such one-sided tests find that the difference is smaller than {margin} of the baseline's score, "
-        f"{level}; there may be a smaller difference",
+        f"{level}, and on each task the interquartile means differ by less; there may be a smaller difference",
         OPEN: "neither; this is no sign that the arms are equal",
         "significant, in what follows": "said of each comparison by itself, without a correction",
     } | ({TOGETHER: TOGETHER_MEANS} if together else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,7 +88,9 @@ class Journal:
                     raise InputError(
                         f"{self.file} belongs to another sweep (arms {', '.join(names)}); use another --runs"
                     )
-                self.studies = {arm: self._study(storage, arm, rows) for arm in search.searched()}
+                self.studies = {arm: self._study(storage, arm) for arm in search.searched()}
+                for arm in self.studies:
+                    self._fill(arm, {row.number: row for row in rows if row.arm == arm})
             except (ValueError, KeyError, AttributeError, TypeError) as error:
                 if isinstance(error, InputError):
                     raise
@@ -96,7 +98,7 @@ class Journal:
                     f"{self.file} is damaged; delete it (finished trials have rows of their own)"
                 ) from None
 
-    def _study(self, storage: Any, arm: str, rows: Sequence[TrialRow]) -> Study:
+    def _study(self, storage: Any, arm: str) -> Study:
         import optuna
 
         study = optuna.create_study(
@@ -107,11 +109,19 @@ class Journal:
         if made != asked:
             how = difference(made, asked, "now")
             raise InputError(f"{self.file} belongs to another search ({how}); use another --runs, or delete its folder")
-        if "search" not in study.user_attrs:
-            study.set_user_attr("search", asked)
-            for row in sorted((row for row in rows if row.arm == arm), key=lambda row: row.number):
-                study.add_trial(self._kept(arm, row))
         return study
+
+    def _fill(self, arm: str, rows: Mapping[int, TrialRow]) -> None:
+        """Add the rows of earlier trials to a new study; trials that had no row yet begin again."""
+        study = self.studies[arm]
+        if "search" in study.user_attrs:
+            return
+        study.set_user_attr("search", self.search.identity(arm))
+        for number in range(max(rows, default=-1) + 1):
+            if number in rows:
+                study.add_trial(self._kept(arm, rows[number]))
+            else:
+                self.begin(arm)
 
     def _kept(self, arm: str, row: TrialRow) -> FrozenTrial:
         """The Optuna trial of a row."""
@@ -238,12 +248,20 @@ class Journal:
     def _early(self) -> int:
         return min(max(math.ceil(self.search.trials / 4), FEWEST), MOST)
 
+    def _protected(self) -> int:
+        """Number of evaluations in which the median stops no trial.
+
+        With several tasks it waits for the first run on each of them, because what suits one may be bad for another.
+        With one task it waits for half of the first run: earlier, slow trials look hopeless.
+        """
+        tasks, evaluations = self.search.runs // len(self.search.seeds), self.search.evaluations
+        return tasks * evaluations if tasks > 1 else evaluations // 2
+
     def _pruner(self) -> Any:
         from optuna.pruners import MedianPruner, NopPruner, SuccessiveHalvingPruner
 
         if self.search.pruner == "median":
-            half = self.search.evaluations // 2  # half of the first run: earlier, slow trials look hopeless
-            return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=half)
+            return MedianPruner(n_startup_trials=self._early(), n_warmup_steps=self._protected())
         return SuccessiveHalvingPruner(1, 2) if self.search.pruner == "halving" else NopPruner()
 
 

@@ -9,6 +9,7 @@ from pgcontrol.machine import files
 from pgcontrol.options import REQUIRED, InputError, option, read, read_options
 from pgcontrol.runs.config import configure
 from pgcontrol.sweep import references, space
+from pgcontrol.sweep.cell import run_of
 from pgcontrol.sweep.space import Axis, Settings
 
 MOST = 10_000  # largest number of trials per arm
@@ -108,6 +109,11 @@ class Search(SearchOptions):
     def fingerprint(self, arm: str) -> str:
         """Checksum of `identity`."""
         return files.checksum(repr(sorted(self.identity(arm).items())))
+
+    def defaults(self, arm: str) -> str:
+        """Checksum of all settings of a trial's runs but the searched ones, including the package's defaults."""
+        runs = [run_of(configure(self.settings(arm, task))) for task in self.tasks_of(arm)]
+        return files.checksum(repr([sorted(run.items()) for run in runs]))
 
     def asks(self, arm: str, fingerprint: str) -> bool:
         """Whether a trial with this fingerprint belongs to this search."""

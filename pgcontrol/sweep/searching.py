@@ -22,7 +22,7 @@ from pgcontrol.sweep.executor import Ended, Executor, Say
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import Search
 from pgcontrol.sweep.space import Settings
-from pgcontrol.sweep.sweep import Sweep
+from pgcontrol.sweep.sweep import Sweep, read_sweep
 from pgcontrol.sweep.trials import DIVERGED, FINISHED, IMPOSSIBLE, STOPPED, Returns, TrialRow
 from pgcontrol.text import count, lasting, short, typed
 
@@ -63,8 +63,8 @@ class Taken(NamedTuple):
 
 
 def cells(search: Search, arm: str, values: Settings) -> list[Cell]:
-    """The runs of a trial, in the order in which they are made."""
-    keys = [Key(task, search.base(arm), seed) for task in search.tasks_of(arm) for seed in search.seeds]
+    """The runs of a trial, in the order in which they are made: all tasks with one seed, then with the next one."""
+    keys = [Key(task, search.base(arm), seed) for seed in search.seeds for task in search.tasks_of(arm)]
     return [Cell(key, search.settings(arm, key.env) | values | {"seed": key.seed}) for key in keys]
 
 
@@ -113,6 +113,31 @@ def _asked(sweep: Sweep) -> tuple[Search, list[TrialRow]]:
     assert asked is not None
     journal.require()
     return asked, [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
+
+
+def require_found(sweep: Sweep) -> None:
+    """Check that another sweep's search, whose settings are used, is complete and has not changed since.
+
+    Raises:
+        InputError: it is not, or it has.
+    """
+    if (other := sweep.searched_by) is None:
+        return
+    lender = read_sweep(other).search
+    if lender is None or not found.answers(found.file_of(other), lender):
+        advice = f"pgcontrol compare {other} --search-only"
+        raise InputError(f"search: {other.name} has changed since its search, or has too few trials: {advice}")
+
+
+def outdated(sweep: Sweep) -> str:
+    """Text on trials that were made with other defaults of the package and still count; empty if there are none."""
+    asked, file = sweep.search, trials.file_of(sweep.path)
+    rows = [row for row in trials.read(file) if asked and asked.asks(row.arm, row.search)]
+    others = [row for row in rows if asked and row.defaults != asked.defaults(row.arm)]
+    if not others:
+        return ""
+    advice = f"they still count; delete {file.name}, {found.file_of(sweep.path).name} and the journal to repeat them"
+    return f"search: {count(len(others), 'trial')} made with older defaults: {advice}"
 
 
 def expect(sweep: Sweep, executor: Executor, say: Say) -> float:
@@ -314,6 +339,7 @@ class Searching:
             seconds=round(sum(manifest.get("seconds") or 0.0 for manifest in manifests), 1),
             why=why,
             search=self.search.fingerprint(arm),
+            defaults=self.search.defaults(arm),
             revision=next((manifest.get("git") for manifest in manifests), None),
             optuna=metadata.version("optuna"),
             date=datetime.date.today().isoformat(),

@@ -61,6 +61,7 @@ class Sweep:
         references: task -> returns that others reported.
         borrow: YAML files of other sweeps whose rows may be used.
         search: how settings are searched; None: no search.
+        searched_by: YAML file of the sweep whose search is used instead.
         on: engine and resources of the runs.
         family: the comparisons that are settled together.
         design: how the experiment was planned, heading -> text.
@@ -75,6 +76,7 @@ class Sweep:
     references: dict[str, list[Reference]] = field(default_factory=dict)
     borrow: list[Path] = field(default_factory=list)
     search: Search | None = None
+    searched_by: Path | None = None
     on: On = field(default_factory=On)
     family: Family = field(default_factory=Family)
     design: dict[str, str] = field(default_factory=dict)
@@ -124,7 +126,8 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
     for key in tree:
         pick("key", key, dict.fromkeys(KEYS))
     grids, own, common = _grids(tree), _arms(tree), _common(tree)
-    here = _found(path, tree.get("search"), own)
+    asked = tree.get("search")
+    here = _found(path, asked, own)
     cells = _cells(grids, own, common, here, read("episodes", tree.get("episodes", EPISODES), int, SCORED))
     arms, envs = {cell.key.arm: cell for cell in cells}, {cell.key.env for cell in cells}
     if tree.get("baseline") is not None:
@@ -138,7 +141,8 @@ def _sweep(path: Path, tree: Mapping[str, Any]) -> Sweep:
         thresholds=_thresholds(tree, envs),
         references=references.read(tree.get("references") or {}, envs),
         borrow=_borrow(path, tree),
-        search=_search(tree["search"], own, common, cells) if isinstance(tree.get("search"), dict) else None,
+        search=_search(asked, own, common, cells) if isinstance(asked, dict) else None,
+        searched_by=path.with_name(asked) if isinstance(asked, str) else None,
         on=on.parse(tree.get("on")),
         family=family.parse(tree.get("family"), (cell.key[:2] for cell in cells), tree.get("baseline")),
         design=_design(tree.get("design")),

@@ -33,6 +33,7 @@ class TrialRow:
         seconds: total duration of its runs.
         why: the reason, if the trial did not finish.
         search: `Search.fingerprint` of its search.
+        defaults: `Search.defaults` when it was made.
         revision: commit of the source tree.
         optuna: version of Optuna.
     """
@@ -48,6 +49,7 @@ class TrialRow:
     seconds: float
     why: str
     search: str
+    defaults: str
     revision: str | None
     optuna: str
     date: str

@@ -272,3 +272,15 @@ def test_together_worked_by_hand():
     shares = sorted([x / y - 1 for x in (20.0, 21, 22) for y in (10.0, 10.5, 11)] + [0.5] * 9)
     assert found.effect.estimate == pytest.approx((shares[8] + shares[9]) / 2)
     assert found.word == BETTER
+
+
+@pytest.mark.parametrize(("sixth", "word"), [(1.02, EQUAL), (0.25, OPEN)])
+def test_together_nothing_is_equal_that_differs_on_one_task(sixth, word):
+    """The median of the shares hardly sees the sixth task."""
+    rng = np.random.default_rng(0)
+    arms = [*[1.02] * 5, sixth]
+    tasks = [(factor * (100 + 5 * rng.normal(size=10)), 100 + 5 * rng.normal(size=10)) for factor in arms]
+    found = compare([tasks, None, None, None, None], 0.1, paired=False)[0]
+    assert found is not None
+    assert abs(found.effect.estimate) < 0.05
+    assert found.word == word

@@ -83,11 +83,27 @@ class Scripted(Executor):
             yield Ended(cell, folder.path, "")
 
 
+class TwoTasks(Scripted):
+    """On Reacher a larger step is better, and from another return."""
+
+    def value(self, cell: Cell) -> float:
+        step = math.log10(cell.config.algorithm.options.learning_rate)
+        return 10.0 + 2 * step if cell.config.env == "Reacher-v5" else super().value(cell)
+
+
 def text(**values) -> str:
     """The sweep with other values in its search."""
     tree = yaml.safe_load(SEARCH)
     tree["search"] |= values
     return yaml.safe_dump(tree, sort_keys=False)
+
+
+def two_tasks(**values) -> dict:
+    """The sweep on two tasks."""
+    tree = yaml.safe_load(text(**values))
+    tree["grid"]["env"] = tree["search"]["tasks"] = tasks = ["InvertedPendulum-v5", "Reacher-v5"]
+    tree["search"]["reference"] = dict(zip(tasks, (1000, -4), strict=True))
+    return tree
 
 
 def search(sweep, executor: Executor, said: list[str] | None = None) -> bool:

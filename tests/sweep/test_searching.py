@@ -10,13 +10,13 @@ import yaml
 
 from pgcontrol.cli import main
 from pgcontrol.options import InputError
+from pgcontrol.runs import recommended
 from pgcontrol.sweep import found, journal, searching, trials
-from pgcontrol.sweep.cell import Cell
 from pgcontrol.sweep.executor import Ended
 from pgcontrol.sweep.journal import Journal
 from pgcontrol.sweep.search import PRUNERS, SAMPLERS
 from pgcontrol.sweep.sweep import read_sweep
-from tests.sweep.searches import RATE, SEARCH, Scripted, rows, search, search_of, text, written
+from tests.sweep.searches import RATE, SEARCH, Scripted, TwoTasks, rows, search, search_of, text, two_tasks, written
 
 GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
 
@@ -72,6 +72,21 @@ def test_a_hopeless_trial_is_stopped_by_its_evaluations(tmp_path):
     assert last.steps == 256
     assert "gaussian, trial 3: stopped early: at 0.0" in "\n".join(said)
     assert "t3-gaussian/InvertedPendulum-v5-gaussian-s100" not in executor.made
+
+
+def test_no_task_alone_stops_a_trial(tmp_path):
+    """The last trial is the worst on the first task, and stays until it was made once on each."""
+    tree = two_tasks(space={RATE: [2e-3, 5e-4, 1e-3, 0.1]}, sampler="grid")
+    del tree["arms"]["bins"]
+    sweep, executor = written(tmp_path, yaml.safe_dump(tree)), TwoTasks()
+    assert search(sweep, executor)
+    mine = [name.split("/")[1] for name in executor.made if name.startswith("t0")]
+    assert mine == [f"{task}-gaussian-s{seed}" for seed in (100, 101) for task in ("InvertedPendulum-v5", "Reacher-v5")]
+    last = rows(sweep)[-1]
+    assert last.state == "stopped early"
+    assert [stage for stage, _ in last.values] == list(range(1, 9))
+    assert [name for name in executor.made if name.startswith("t3")] == [f"t3-gaussian/{mine[0]}"]
+    assert executor.stopped == [f"t3-gaussian/{mine[1]}"]  # at its last evaluation
 
 
 def test_ranks_need_no_reference(tmp_path):
@@ -164,6 +179,34 @@ def test_trials_outlive_their_journal_and_more_may_be_asked_for(tmp_path):
     assert search(more, executor)
     assert {name.split("-")[0] for name in executor.made + executor.stopped} == {"t4", "t5"}
     assert [row for row in rows(more) if row.number < 4] == before
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_trial_without_a_row_is_made_again_with_its_number(tmp_path, sampler):
+    """As in a fresh clone of a search that was stopped while a trial ran and a later one had ended."""
+    space = {"space": GRID} if sampler == "grid" else {}
+    sweep = written(tmp_path, text(sampler=sampler, pruner="none", **space))
+    assert search(sweep, Scripted())
+    whole = rows(sweep)
+    shutil.rmtree(tmp_path / "search")
+    trials.write(trials.file_of(sweep.path), [row for row in whole if row.number != 1])
+    executor = Scripted()
+    assert search(sweep, executor)
+    assert {name.split("-")[0] for name in executor.made} == {"t1"}
+    again = {(row.arm, row.number): row.settings for row in rows(sweep)}
+    assert len(again) == len(rows(sweep)) == 8
+    for row in whole:
+        if sampler != "tpe" or row.number != 1:  # TPE's proposals depend on the trials that have ended
+            assert again[row.arm, row.number] == row.settings
+
+
+def test_trials_with_older_defaults_are_mentioned(tmp_path, monkeypatch):
+    sweep = written(tmp_path)
+    assert search(sweep, Scripted())
+    assert searching.outdated(sweep) == ""
+    monkeypatch.setattr(recommended, "of", lambda env, head: {"algorithm.gamma": 0.98})
+    said = "search: 8 trials made with older defaults: they still count; delete s.search.jsonl, s.found.yaml and the"
+    assert searching.outdated(sweep).startswith(said)
 
 
 def test_a_journal_of_another_search_is_refused(tmp_path):
@@ -294,17 +337,7 @@ def test_a_dry_run_says_how_many_trials_and_how_long(tmp_path):
 
 
 def test_each_task_may_have_its_own_settings(tmp_path):
-    class TwoTasks(Scripted):
-        """On Reacher a larger step is better."""
-
-        def value(self, cell: Cell) -> float:
-            step = math.log10(cell.config.algorithm.options.learning_rate)
-            return -10.0 + step if cell.config.env == "Reacher-v5" else super().value(cell)
-
-    tree = yaml.safe_load(SEARCH)
-    tree["grid"]["env"] = tasks = ["InvertedPendulum-v5", "Reacher-v5"]
-    tree["search"] |= {"tasks": tasks, "per_task": True, "pruner": "none"}
-    tree["search"]["reference"] = dict(zip(tasks, (1000, -4), strict=True))
+    tree = two_tasks(per_task=True, pruner="none")
     tree["search"]["space"]["head.bins"] = {"choices": [5, 7], "arms": ["bins"]}
     sweep = written(tmp_path, yaml.safe_dump(tree, sort_keys=False))
     engine = TwoTasks()
@@ -343,6 +376,12 @@ def test_another_sweep_may_use_what_was_found(tmp_path):
         assert cell.origins[RATE] == "search"
         assert cell.settings.get("head.bins") in (None, 3)  # the arm's own setting wins
     assert read_sweep(other).search is None
+    searching.require_found(read_sweep(other))
+    written(tmp_path, SEARCH.replace("head.bins: [5, 7]", "head.bins: [5, 9]"))
+    with pytest.raises(
+        InputError, match=r"search: s\.yaml has changed since its search, or has too few trials: pgcont"
+    ):
+        searching.require_found(read_sweep(other))
     other.write_text(other.read_text().replace("bins: {head", "more bins: {head"))
     with pytest.raises(InputError, match=r"search: s\.yaml has not searched arm 'more bins'; it has gaussian, bins"):
         read_sweep(other)
