@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from experiments.natural import Natural, made, natural_runs  # noqa: E402
-from experiments.natural_truth import LEAST, LEVEL, Judged, judged, no_gain  # noqa: E402
+from experiments.natural_truth import LEAST, Judged, judged, no_gain  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures.curves import RETURN, column  # noqa: E402
 from pgcontrol.options import InputError  # noqa: E402
@@ -37,6 +37,7 @@ from pgcontrol.text import count, short  # noqa: E402
 
 ROWS = HERE / "natural_remedies.jsonl"
 NEW_SEEDS = (900, 901, 902)
+LEVEL = 0.05  # p-value of a remedy's effect on one run
 UNCHANGED, REACTION = "no change", "widened when suspected"
 # what a run's head or rule does not have, or what the run has already, is left out for it
 REMEDIES: Mapping[str, Mapping[str, Any]] = {

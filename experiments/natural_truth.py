@@ -19,8 +19,10 @@ FRACTIONS = (0.1, 0.25, 0.5, 0.75)  # of the budget, where branches begin
 ARMS, SEEDS = ("alone", "widened"), 4
 KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))  # schedules and scores of branches
 TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
-BRANCHES = len(FRACTIONS) * 2 * SEEDS * len(ARMS)  # of a run
-LEAST, LEVEL = 0.1, 0.05  # smallest gain that counts, as a fraction of the range of the return; and its p-value
+LEAST = 0.1  # smallest gain that counts, as a fraction of the range of the return
+# p-value of a cost. It is looked at twice, with SEEDS and with twice as many branches per arm; with 0.03 for each look
+# the chance to claim a cost that is none is 5 % at most (Pocock 1977, Biometrika 64, two looks)
+LEVEL = 0.03
 
 
 class Cost(NamedTuple):
@@ -28,6 +30,7 @@ class Cost(NamedTuple):
 
     Attributes:
         p: one-sided p-value of "no gain" (Welch).
+        seeds: branches of each arm.
         share: the gain as a fraction of the range of the return in the run and in these branches.
     """
 
@@ -35,6 +38,7 @@ class Cost(NamedTuple):
     gain: float
     p: float
     share: float
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,14 @@ class Judged:
             alone, widened = ([value for name, value in here if name == arm] for arm in ARMS)
             if min(len(alone), len(widened)) >= SEEDS:
                 gain = float(np.mean(widened) - np.mean(alone))
-                found.append(Cost(at, gain, no_gain(widened, alone), gain / scale if scale > 0 else 0.0))
+                share, seeds = gain / scale if scale > 0 else 0.0, min(len(alone), len(widened))
+                found.append(Cost(at, gain, no_gain(widened, alone), share, seeds))
         return found
 
     def lost(self, schedule: str = TRUTH[0], score: str = TRUTH[1]) -> float | bool | None:
         """The first place at which the spread cost the run something; False: at no place; None: branches are missing.
 
-        A cost is a gain of more than a tenth of the return's range, with p < 0.05, corrected for the places by Holm.
+        A cost is a gain of more than a tenth of the return's range, with p < `LEVEL`, corrected for the places by Holm.
         """
         places = self.costs(schedule, score)
         if len(places) < len(FRACTIONS):
@@ -87,13 +92,20 @@ class Judged:
         corrected = zip(places, holm([place.p for place in places]), strict=True)
         return next((place.at for place, p in corrected if place.share > LEAST and p < LEVEL), False)
 
+    def undecided(self) -> list[float]:
+        """The places that need twice as many branches: the gain is large enough, but it may be chance."""
+        places = self.costs(*TRUTH)
+        if len(places) < len(FRACTIONS) or self.lost() is not False:
+            return []
+        return [place.at for place in places if place.share > LEAST and place.seeds < 2 * SEEDS]
+
     def branched(self) -> bool | None:
         """The verdict of a few branches: short ones with a fresh schedule, at three places.
 
         The truth is measured with other branches. None: some are missing.
         """
         places = [place for place in self.costs("fresh", "mode") if place.at <= 0.5]
-        return any(place.share > LEAST and place.p < LEVEL / 3 for place in places) if len(places) == 3 else None
+        return any(place.share > LEAST and place.p < 0.05 / 3 for place in places) if len(places) == 3 else None
 
 
 def no_gain(widened: list[float], alone: list[float]) -> float:
