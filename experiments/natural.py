@@ -5,9 +5,9 @@
 
 No run is tuned to collapse. Branches from four checkpoints of each run show the truth, at a cost that no user could
 afford: at each checkpoint four branches are widened and four are unchanged, with the rest of the run's schedule and
-with a fresh one, scored by the mode and by samples. Rows are added to natural.jsonl as they come and are not made
-again. Thinned logs of the runs go to natural.logs/. Runs with an even seed are for finding a rule, the others for
-judging it.
+with a fresh one, scored by the mode and by samples. Where a gain is large enough but may be chance, four more branches
+of each kind are added, once. Rows are added to natural.jsonl as they come and are not made again. Thinned
+logs of the runs go to natural.logs/. Runs with an even seed are for finding a rule, the others for judging it.
 """
 
 from __future__ import annotations
@@ -110,9 +110,8 @@ def natural_runs() -> list[Natural]:
     return list(itertools.chain.from_iterable(rounds[key] for key in sorted(rounds)))
 
 
-def made(run: Natural, where: Path) -> RunFolder:
-    """The folder of a run, which is trained if it is missing."""
-    folder = where / run.name
+def made(run: Natural, folder: Path) -> RunFolder:
+    """Train a run in a folder if it is not there."""
     settings = {"env": run.env, "seed": run.seed, **run.settings}
     if RunFolder(folder).manifest().get("status") not in ("finished", "diverged"):
         budget = run.settings["total_steps"]
@@ -204,24 +203,23 @@ def make(part: tuple[int, int], where: Path, envs: Collection[str]) -> None:
     number, of = part
     for run in [run for run in natural_runs() if run.env in envs or not envs][number::of]:
         known = judged().get(run.name)
-        if known and known.lost() is not None and not known.undecided():
+        if known and (known.lost() is not None or (known.undecided() and "of" not in known.about)):
             continue
-        folder = made(run, where)
+        folder = made(run, where / run.name)
         manifest = folder.manifest()
         log = [*thinned(read_rows(folder.metrics_file))]
         text = "".join(json.dumps(row) + "\n" for row in log)
         # another kind of CPU makes another run of the same seed; its branches do not go together with those of this one
         stamp = {"of": hashlib.sha256(text.encode()).hexdigest()[:8]}
-        if known is None or known.about.get("of") != stamp["of"]:
-            if known and known.lost() is not None:
-                continue  # it is complete, and its undecided places can only be continued where it was made
-            about = {"run": run.name, "env": run.env, "seed": run.seed, "settings": dict(run.settings)}
-            about |= {name: manifest[name] for name in ("status", "verdict", "diagnosis", "seconds")} | stamp
-            known = Judged(about, log, [])
-            (LOGS / f"{run.name}.jsonl").write_text(text)
+        if known and known.undecided() and known.about["of"] != stamp["of"]:
+            continue  # it can only be continued where it was made
         stamp |= {"revision": manifest["git"], "date": datetime.date.today().isoformat()}
-        if not known.branches:
-            _add(known.about | stamp)
+        if known is None or known.about.get("of") != stamp["of"]:
+            (LOGS / f"{run.name}.jsonl").write_text(text)
+            about = {"run": run.name, "env": run.env, "seed": run.seed, "settings": dict(run.settings)}
+            about |= {name: manifest[name] for name in ("status", "verdict", "diagnosis", "seconds")}
+            _add(about | stamp)
+            known = judged()[run.name]
         print(f"{run.name}: {manifest['verdict']}", flush=True)
         if manifest["status"] == "finished":
             for row in branches(run, folder, known):
@@ -246,10 +244,10 @@ def table() -> None:
         f"`python experiments/natural.py table`: {len(runs)} of {len(natural_runs())} runs so far. At a tenth, a",
         "quarter, a half and three quarters of the budget, four branches were widened and four were unchanged.",
         "The lower table shows the first place at which widening gains more than a tenth of the range of the return",
-        "in the run and its branches, with p < 0.03 (Welch, corrected for the four places by Holm), and the largest",
+        "in the run and its branches, with p < 0.028 (Welch, corrected for the four places by Holm), and the largest",
         "gain at any place, in percent of that range. Verdicts are judged by the column *rest, mode*: branches with",
         "the rest of the run's schedule, scored by their mode. There, if four branches show such a gain but do not",
-        "prove it, eight decide; with p < 0.03 for each of the two looks the chance of a wrong claim is 5 %.",
+        "prove it, eight decide; with p < 0.028 for each of the two looks the chance of a wrong claim is 5 %.",
         "",
         "| runs | verdict from | precision | recall |",
         "|---|---|---:|---:|",
@@ -279,10 +277,11 @@ def table() -> None:
 def answer(run: Judged, schedule: str, score: str) -> str:
     """Whether the spread cost the run something, for the table; empty if branches are missing."""
     lost = run.lost(schedule, score)
-    if lost is None:
+    if lost is None and not ((schedule, score) == TRUTH and run.undecided()):
         return ""
     most = max(place.share for place in run.costs(schedule, score))
-    return f"{'no' if lost is False else f'at {lost}'} ({100 * most:+.0f} %)"
+    said = {False: "no", None: "undecided"}.get(lost, f"at {lost}")
+    return f"{said} ({100 * most:+.0f} %)"
 
 
 def _add(row: dict[str, Any]) -> None:

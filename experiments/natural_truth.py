@@ -20,9 +20,9 @@ ARMS, SEEDS = ("alone", "widened"), 4
 KINDS = tuple(itertools.product(("rest", "fresh"), ("mode", "sampled")))  # schedules and scores of branches
 TRUTH = ("rest", "mode")  # the run's own schedule, scored as policies are deployed; the others are only shown
 LEAST = 0.1  # smallest gain that counts, as a fraction of the range of the return
-# p-value of a cost. It is looked at twice, with SEEDS and with twice as many branches per arm; with 0.03 for each look
-# the chance to claim a cost that is none is 5 % at most (Pocock 1977, Biometrika 64, two looks)
-LEVEL = 0.03
+# p-value of a cost. It is looked at twice, with SEEDS and with twice as many branches per arm; with 0.028 for each look
+# the chance of claiming a cost where there is none is 5 % at most (Pocock 1977, Biometrika 64, two looks)
+LEVEL = 0.028
 
 
 class Cost(NamedTuple):
@@ -66,19 +66,22 @@ class Judged:
         return str(self.about["settings"].get("head", "gaussian")).startswith("gaussian")
 
     def costs(self, schedule: str, score: str) -> list[Cost]:
-        """The costs at the places that have all branches; a branch that diverged counts as the worst."""
+        """The costs at the places that have all branches, or twice as many; one that diverged counts as the worst."""
         mine = [row for row in self.branches if row["schedule"] == schedule]
         scores = [row[score] for row in mine if row[score] is not None]
         if not scores:
             return []
         scale, found = float(np.ptp([*scores, *column(self.log, RETURN)[1]])), []
         for at in FRACTIONS:
-            here = [(row["arm"], min(scores) if row[score] is None else row[score]) for row in mine if row["at"] == at]
-            alone, widened = ([value for name, value in here if name == arm] for arm in ARMS)
-            if min(len(alone), len(widened)) >= SEEDS:
+            here = {(row["arm"], row["branch"]): row[score] for row in mine if row["at"] == at}
+            whole = [n for n in (2 * SEEDS, SEEDS) if {*itertools.product(ARMS, range(n))} <= here.keys()]
+            alone, widened = (
+                [min(scores) if here[arm, i] is None else here[arm, i] for i in range(max(whole, default=0))]
+                for arm in ARMS
+            )
+            if whole:
                 gain = float(np.mean(widened) - np.mean(alone))
-                share, seeds = gain / scale if scale > 0 else 0.0, min(len(alone), len(widened))
-                found.append(Cost(at, gain, no_gain(widened, alone), share, seeds))
+                found.append(Cost(at, gain, no_gain(widened, alone), gain / scale if scale > 0 else 0.0, len(alone)))
         return found
 
     def lost(self, schedule: str = TRUTH[0], score: str = TRUTH[1]) -> float | bool | None:
@@ -87,15 +90,18 @@ class Judged:
         A cost is a gain of more than a tenth of the return's range, with p < `LEVEL`, corrected for the places by Holm.
         """
         places = self.costs(schedule, score)
-        if len(places) < len(FRACTIONS):
+        if len(places) < len(FRACTIONS) or ((schedule, score) == TRUTH and self.undecided()):
             return None
+        return self._first(places)
+
+    def _first(self, places: list[Cost]) -> float | bool:
         corrected = zip(places, holm([place.p for place in places]), strict=True)
         return next((place.at for place, p in corrected if place.share > LEAST and p < LEVEL), False)
 
     def undecided(self) -> list[float]:
         """The places that need twice as many branches: the gain is large enough, but it may be chance."""
         places = self.costs(*TRUTH)
-        if len(places) < len(FRACTIONS) or self.lost() is not False:
+        if len(places) < len(FRACTIONS) or self._first(places):
             return []
         return [place.at for place in places if place.share > LEAST and place.seeds < 2 * SEEDS]
 
@@ -123,14 +129,16 @@ def rows() -> list[dict[str, Any]]:
 
 def judged() -> dict[str, Judged]:
     """The runs by name, in alphabetical order. If a run was made more than once, the last one counts."""
-    about, of_run = {}, defaultdict(list)
+    about: dict[str, dict[str, Any]] = {}
+    of_run: dict[tuple[str, str | None], dict[tuple, dict[str, Any]]] = defaultdict(dict)
     for row in rows():
         if "arm" in row:
-            of_run[row["run"], row.get("of")].append(row)
+            branch = tuple(row[key] for key in ("at", "schedule", "arm", "branch"))
+            of_run[row["run"], row.get("of")][branch] = row
         else:
             about[row["run"]] = row
     return {
-        name: Judged(row, [json.loads(line) for line in _log(name)], of_run[name, row.get("of")])
+        name: Judged(row, [json.loads(line) for line in _log(name)], [*of_run[name, row.get("of")].values()])
         for name, row in sorted(about.items())
     }
 

@@ -15,7 +15,14 @@ SEED = 201
 def judged(run, gain: float) -> Judged:
     """A run that loses this by its spread."""
     branches = [
-        {"schedule": schedule, "at": at, "arm": arm, "mode": 500 + branch + gain * (arm == "widened"), "sampled": 500}
+        {
+            "schedule": schedule,
+            "at": at,
+            "arm": arm,
+            "branch": branch,
+            "mode": 500 + branch + gain * (arm == "widened"),
+            "sampled": 500,
+        }
         for schedule in ("rest", "fresh")
         for at in FRACTIONS
         for arm in ARMS
@@ -25,7 +32,10 @@ def judged(run, gain: float) -> Judged:
 
 
 def trained(remedy: str, *scores: float | None) -> list[dict]:
-    return [{"of": "made up", "remedy": remedy, "seed": i, "mode": score} for i, score in enumerate(scores)]
+    return [
+        {"of": "made up", "remedy": remedy, "seed": seed, "mode": score}
+        for seed, score in zip(NEW_SEEDS, scores, strict=False)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,15 +60,18 @@ def test_a_remedy_with_missing_seeds_is_not_judged():
     rows = [*trained(UNCHANGED, 500, 501, 502, 503), *trained("floor", 700, 700, 700)]
     assert effects(rows, {"made up": judged(next(iter(RUNS.values())), 0)}) == {}
     assert effects(rows[1:], {"made up": judged(next(iter(RUNS.values())), 0)}) == {}
+    own = {"of": "made up", "remedy": "floor", "seed": SEED, "mode": 700}  # the seed for which the run was chosen
+    assert effects([*rows, own], {"made up": judged(next(iter(RUNS.values())), 0)}) == {}
 
 
 def test_only_runs_that_lost_something_get_remedies_and_all_that_judge_get_a_reaction():
     odd = next(run for run in RUNS.values() if run.seed == SEED)
     even = next(run for run in RUNS.values() if run.seed == SEED - 1)
     assert trials({odd.name: judged(odd, 0)}) == [Trial(odd, REACTION, SEED)]
+    assert {trial.seed for trial in trials({odd.name: judged(odd, 300)})} == {SEED, *NEW_SEEDS}
     assert trials({even.name: judged(even, 0)}) == []
     wanted = trials({even.name: judged(even, 300)})
-    assert {trial.seed for trial in wanted} == {SEED - 1, *NEW_SEEDS}
+    assert {trial.seed for trial in wanted} == {*NEW_SEEDS}
     assert {UNCHANGED, REACTION, "slow σ"} <= {trial.remedy for trial in wanted} < {*REMEDIES}
     assert "recommended Gaussian" not in {trial.remedy for trial in wanted}  # it is one
     assert len(wanted) == 4 * len({trial.remedy for trial in wanted})

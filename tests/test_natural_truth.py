@@ -1,12 +1,14 @@
 """Whether the spread of a natural run cost it something, from made-up branches with a known answer."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 
+from experiments import natural_truth
 from experiments.natural import missing
-from experiments.natural_truth import ARMS, FRACTIONS, KINDS, SEEDS, Judged, no_gain
+from experiments.natural_truth import ARMS, FRACTIONS, KINDS, SEEDS, Judged, judged, no_gain
 from pgcontrol.measures.curves import RETURN, STEPS
 
 LOG = [{STEPS: 100 * i, RETURN: 10.0 * i} for i in range(101)]  # the return rises from 0 to 1,000
@@ -43,7 +45,8 @@ def test_a_large_gain_that_may_be_chance_is_no_cost():
     noise = {key: rng.normal(0, 300) for key in itertools.product(FRACTIONS, ARMS, range(SEEDS))}
     noisy = run(lambda at, arm, branch: 500 + noise[at, arm, branch])
     assert max(place.share for place in noisy.costs("rest", "mode")) > 0.1
-    assert noisy.lost() is False
+    assert noisy.lost() is None
+    assert noisy.undecided()
 
 
 def test_without_all_branches_there_is_no_answer():
@@ -72,7 +75,7 @@ def test_places_that_are_not_decided_get_twice_as_many_branches():
         return 500 + 400 * (branch % 2) + 250 * (arm == "widened" and at == 0.5)
 
     first = run(noisy)
-    assert (first.lost(), first.undecided()) == (False, [0.5])
+    assert (first.lost(), first.undecided()) == (None, [0.5])
     wanted = [*missing(first)]
     assert wanted == [(0.5, "rest", branch, arm) for branch in range(SEEDS, 2 * SEEDS) for arm in ARMS]
     for at, schedule, branch, arm in wanted:
@@ -84,11 +87,27 @@ def test_places_that_are_not_decided_get_twice_as_many_branches():
             "sampled": 0,
             "mode": noisy(at, arm, branch),
         }
+        assert first.undecided() == [0.5]  # until the last one is there
         first.branches.append(row)
     assert (first.lost(), first.undecided()) == (False, [])
     assert [*missing(first)] == []
     assert {place.at: place.seeds for place in first.costs("rest", "mode")}[0.5] == 2 * SEEDS
     assert run(gains(150)).undecided() == run(gains(90)).undecided() == []
+
+
+def test_a_run_that_was_made_twice_counts_once(tmp_path, monkeypatch):
+    """Branches belong to the last of the two, and a branch that was made twice counts once."""
+    monkeypatch.setattr(natural_truth, "ROWS", tmp_path / "natural.jsonl")
+    monkeypatch.setattr(natural_truth, "LOGS", tmp_path)
+    (tmp_path / "made up.jsonl").write_text(json.dumps(LOG[1]) + "\n")
+    about, branches = {"run": "made up", "settings": {}}, run().branches
+    lines = [about | {"of": "a"}, *(row | {"run": "made up", "of": "a"} for row in branches)]
+    lines += [about | {"of": "b"}, *(row | {"run": "made up", "of": "b"} for row in [*branches[:40], *branches[:60]])]
+    (tmp_path / "natural.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = judged()["made up"]
+    assert found.log == [LOG[1]]
+    assert [row | {"run": "made up", "of": "b"} for row in branches[:60]] == found.branches
+    assert len([*missing(found)]) == 4
 
 
 def test_runs_that_lost_nothing_are_rarely_said_to_have():

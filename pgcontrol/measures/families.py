@@ -217,8 +217,8 @@ def _of_task(pair: Pair) -> float:
 def compare(asked: Sequence[Tasks | None], margin: float, paired: bool) -> list[Compared | None]:
     """The comparisons of a family. Differences and equalities are corrected by Holm's method, each for their number.
 
-    Nothing is equal if the IQMs on one of its tasks differ by the margin: over several tasks the tests are about the
-    median of the shares, which may be 0 although the arm is much worse on one task.
+    A comparison is not equal if the IQMs differ by the margin or more on any task: over several tasks the tests are
+    about the median of the shares, which may be 0 although the arm is much worse on one task.
 
     Args:
         asked: the scores of each comparison, for each of its tasks; None: some have no run yet. It counts all the

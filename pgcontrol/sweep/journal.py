@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SEED = 1  # of the samplers; the number of the trial is added, so that a continued search draws no point twice
 # bounds of the number of trials before a sampler or a pruner uses the results of the others, which is a quarter of all
 FEWEST, MOST = 3, 10
+FILLED = "filled"  # attribute of a study that has the rows of earlier trials
 
 
 def require() -> None:
@@ -114,14 +115,15 @@ class Journal:
     def _fill(self, arm: str, rows: Mapping[int, TrialRow]) -> None:
         """Add the rows of earlier trials to a new study; trials that had no row yet begin again."""
         study = self.studies[arm]
-        if "search" in study.user_attrs:
+        if FILLED in study.user_attrs:
             return
         study.set_user_attr("search", self.search.identity(arm))
-        for number in range(max(rows, default=-1) + 1):
+        for number in range(len(self.trials(arm)), max(rows, default=-1) + 1):  # a process may have been killed here
             if number in rows:
                 study.add_trial(self._kept(arm, rows[number]))
             else:
                 self.begin(arm)
+        study.set_user_attr(FILLED, True)
 
     def _kept(self, arm: str, row: TrialRow) -> FrozenTrial:
         """The Optuna trial of a row."""

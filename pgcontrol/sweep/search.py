@@ -112,8 +112,10 @@ class Search(SearchOptions):
 
     def defaults(self, arm: str) -> str:
         """Checksum of all settings of a trial's runs but the searched ones, including the package's defaults."""
+        searched = {axis.name for axis in self.axes_of(arm)}
         runs = [run_of(configure(self.settings(arm, task))) for task in self.tasks_of(arm)]
-        return files.checksum(repr([sorted(run.items()) for run in runs]))
+        kept = [sorted((key, value) for key, value in run.items() if key not in searched) for run in runs]
+        return files.checksum(repr(kept))
 
     def asks(self, arm: str, fingerprint: str) -> bool:
         """Whether a trial with this fingerprint belongs to this search."""

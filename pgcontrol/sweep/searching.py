@@ -133,7 +133,7 @@ def outdated(sweep: Sweep) -> str:
     """Text on trials that were made with other defaults of the package and still count; empty if there are none."""
     asked, file = sweep.search, trials.file_of(sweep.path)
     rows = [row for row in trials.read(file) if asked and asked.asks(row.arm, row.search)]
-    others = [row for row in rows if asked and row.defaults != asked.defaults(row.arm)]
+    others = [row for row in rows if asked and row.defaults not in ("", asked.defaults(row.arm))]
     if not others:
         return ""
     advice = f"they still count; delete {file.name}, {found.file_of(sweep.path).name} and the journal to repeat them"

@@ -33,7 +33,7 @@ class TrialRow:
         seconds: total duration of its runs.
         why: the reason, if the trial did not finish.
         search: `Search.fingerprint` of its search.
-        defaults: `Search.defaults` when it was made.
+        defaults: `Search.defaults` when it was made; empty in rows of older versions.
         revision: commit of the source tree.
         optuna: version of Optuna.
     """
@@ -49,7 +49,7 @@ class TrialRow:
     seconds: float
     why: str
     search: str
-    defaults: str
+    defaults: str = ""
     revision: str | None
     optuna: str
     date: str
@@ -76,7 +76,7 @@ class TrialRow:
         Raises:
             KeyError, TypeError, ValueError: it is not a valid row.
         """
-        found = cls(**{f.name: line[f.name] for f in dataclasses.fields(cls)})
+        found = cls(**{f.name: line[f.name] for f in dataclasses.fields(cls) if f.name in line})
         numbers = [number for each in (found.returns, found.scores) for row in each.values() for number in row]
         if found.state not in STATES or not all(math.isfinite(number) for number in numbers):
             raise ValueError

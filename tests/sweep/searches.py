@@ -37,6 +37,7 @@ search:
   seeds: [100, 101]
   reference: {InvertedPendulum-v5: 1000}
 """
+GRID = {RATE: [1e-4, 3e-4, 1e-3, 3e-3], "head.bins": {"choices": [5], "arms": ["bins"]}}
 
 
 def written(folder: Path, text: str = SEARCH) -> Sweep:

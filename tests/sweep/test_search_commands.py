@@ -12,6 +12,7 @@ import yaml
 
 from pgcontrol.cli import main
 from pgcontrol.reporting import compare
+from pgcontrol.runs import recommended
 from pgcontrol.sweep import searching
 from pgcontrol.sweep.cell import command
 from pgcontrol.sweep.executor import Local
@@ -34,7 +35,7 @@ def typed(tmp_path, monkeypatch, capsys):
     return command
 
 
-def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
+def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path, monkeypatch):
     code, said = typed("compare", "s.yaml", "--no-open")
     assert code == 0
     assert "report: s.html" in said
@@ -49,6 +50,19 @@ def test_compare_searches_and_then_runs_what_it_found(typed, tmp_path):
     code, said = typed("compare", "s.yaml", "--no-open")
     assert "search: done, see s.found.yaml" in said
     assert "2 runs, 2 of them done" in said
+    now = recommended.of
+    monkeypatch.setattr(recommended, "of", lambda *of: now(*of) | {"algorithm.gamma": 0.98})
+    assert "search: 8 trials made with older defaults" in typed("compare", "s.yaml", "--no-open", "--dry-run")[1]
+
+
+def test_compare_refuses_what_another_search_has_not_finished(typed, tmp_path):
+    assert typed("compare", "s.yaml", "--search-only", "--no-open")[0] == 0
+    (tmp_path / "other.yaml").write_text(
+        "budget: 512\narms: {gaussian: {head: gaussian}}\ngrid: {env: Reacher-v5, seed: 1}\nsearch: s.yaml\n"
+    )
+    assert typed("compare", "other.yaml", "--no-open", "--dry-run")[0] == 0
+    (tmp_path / "s.yaml").write_text(text(trials=9))
+    assert typed("compare", "other.yaml", "--no-open", "--dry-run")[0] == 2
 
 
 def test_search_only_runs_no_cell(typed, tmp_path):
