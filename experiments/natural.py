@@ -289,14 +289,20 @@ def _add(row: dict[str, Any]) -> None:
         file.write(json.dumps(row) + "\n")
 
 
+def parser(text: str) -> argparse.ArgumentParser:
+    """The command line of an experiment with natural runs."""
+    found = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("what", choices=["make", "table"])
+    found.add_argument("--part", default="0/1", help="part of the runs, for example 0/2 and 1/2 for two processes")
+    found.add_argument("--runs", type=Path, default=Path("runs/natural"))
+    return found
+
+
 def main() -> None:
     """Parse the command line and run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["make", "table"])
-    parser.add_argument("--part", default="0/1", help="part of the runs, for example 0/2 and 1/2 for two processes")
-    parser.add_argument("--envs", nargs="+", default=(), choices=sorted({env for env, *_ in SET}), help="[all]")
-    parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
-    given = parser.parse_args()
+    command = parser(str(__doc__))
+    command.add_argument("--envs", nargs="+", default=(), choices=sorted({env for env, *_ in SET}), help="[all]")
+    given = command.parse_args()
     if given.what == "table":
         return table()
     number, of = map(int, given.part.split("/"))

@@ -12,7 +12,6 @@ Rows are added to natural_remedies.jsonl as they come and are not made again.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import sys
@@ -26,7 +25,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from experiments.natural import Natural, made, natural_runs  # noqa: E402
+from experiments.natural import Natural, made, natural_runs, parser  # noqa: E402
 from experiments.natural_truth import LEAST, Judged, judged, no_gain  # noqa: E402
 from pgcontrol.machine.threads import one_thread  # noqa: E402
 from pgcontrol.measures.curves import RETURN, column  # noqa: E402
@@ -231,11 +230,7 @@ def rows() -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parse the command line and run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["make", "table"])
-    parser.add_argument("--part", default="0/1", help="part of the runs, for example 0/2 and 1/2 for two processes")
-    parser.add_argument("--runs", type=Path, default=Path("runs/natural"))
-    given = parser.parse_args()
+    given = parser(str(__doc__)).parse_args()
     if given.what == "table":
         return table()
     number, of = map(int, given.part.split("/"))
