@@ -2,7 +2,8 @@
 
 import pytest
 
-from experiments.natural import natural_runs
+from experiments import natural_remedies
+from experiments.natural import Natural, natural_runs
 from experiments.natural_remedies import NEW_SEEDS, REACTION, REMEDIES, UNCHANGED, Trial, effects, reactions, trials
 from experiments.natural_truth import ARMS, FRACTIONS, SEEDS, Judged
 from pgcontrol.measures.curves import RETURN, STEPS
@@ -95,3 +96,21 @@ def test_reactions_are_compared_with_the_same_run_without_one():
         f"| {odd.name} | yes | 2 times | 500 | 800 | +30 % |",
         f"| {odd.name} | yes | 1 time | 500 | diverged |  |",
     ]
+
+
+@pytest.mark.slow
+def test_trials_are_made_once_and_their_rows_say_what_became_of_them(tmp_path, monkeypatch):
+    small = {"total_steps": 1024, "num_envs": 4, "rollout_steps": 64, "hidden": [8], "algorithm.minibatch": 64}
+    run = Natural("InvertedPendulum-v5", SEED, small)
+    monkeypatch.setattr(natural_remedies, "ROWS", tmp_path / "rows.jsonl")
+    monkeypatch.setattr(natural_remedies, "judged", dict)
+    monkeypatch.setattr(natural_remedies, "trials", lambda found: [Trial(run, REACTION, SEED), Trial(run, "bins", 900)])
+    for part in (0, 1):
+        natural_remedies.make((part, 2), tmp_path / "runs")
+    reaction, bins = sorted(natural_remedies.rows(), key=lambda row: row["seed"])
+    assert (reaction["remedy"], reaction["seed"], reaction["acted"], bins["remedy"]) == (REACTION, SEED, 0, "bins")
+    assert reaction["without"] == reaction["mode"] > 0
+    assert "without" not in bins
+    before = [*(tmp_path / "runs").rglob("metrics.jsonl")]
+    natural_remedies.make((0, 1), tmp_path / "runs")
+    assert len(natural_remedies.rows()) == len(before) == 2
