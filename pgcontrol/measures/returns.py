@@ -66,7 +66,9 @@ def learning(rows: LogRows, status: str, limits: Limits, reach: Reach | None = N
         what = f"at {short(end)} since step {since:,}; {reach.whose} reached {short(reach.value)}"
         return Verdict("return", STUCK, what, since)
     if learned:
-        return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}")
+        behind = reach is not None and end - start < limits.short_of * (reach.value - start)
+        more = f", and still rising; {reach.whose} reached {short(reach.value)}" if reach and behind else ""
+        return Verdict("return", HEALTHY, f"from {short(start)} to {short(end)}{more}")
     at = int(steps[curve.argmax()])
     if lost:
         return Verdict("return", DECLINED, path, at)

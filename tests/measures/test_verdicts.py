@@ -176,6 +176,15 @@ def test_a_run_that_stands_still_far_below_others_is_stuck(returns, reach, word)
         assert verdict.step is not None
 
 
+def test_a_run_that_is_far_below_others_and_still_rises_is_healthy_and_says_so():
+    rows, reach = log(WIDE, rising(1.0, 40.0)), Reach(100.0, "its 3 runs with other seeds")
+    verdict = learning(rows, "finished", Limits(), reach)
+    assert verdict.word == "healthy"
+    assert verdict.why.endswith(", and still rising; its 3 runs with other seeds reached 100")
+    assert "rising" not in learning(rows, "finished", Limits(), Reach(70.0, "others")).why
+    assert "rising" not in learning(rows, "finished", Limits()).why
+
+
 def test_a_standstill_begins_where_the_curve_levels_off():
     assert standstill(STEPS, rising(0.3, 40.0), 100.0, Limits()) == pytest.approx(0.3 * BUDGET, rel=0.1)
 
