@@ -131,10 +131,14 @@ def collapse(
 
 
 def _widened(gains: Sequence[Gain], limits: Limits) -> tuple[str, str, int | None]:
-    """The word for a run without an onset: collapsed if branches find a cost, else healthy."""
+    """The word for a run without an onset: collapsed or suspected if branches find a cost, else healthy.
+
+    Undecided branches are a reason to suspect one if the gain is large enough and widened branches usually end higher.
+    """
     word, why = _proved(gains, limits)
-    if word == COLLAPSED:
-        return word, why, gains[-1].step
+    likely = [gain.step for gain in gains if gain.gain > limits.rising * gain.scale and gain.better[1] > 0.5]
+    if word == COLLAPSED or (word == SUSPECTED and likely):
+        return word, why, gains[-1].step if word == COLLAPSED else likely[0]
     return HEALTHY, why, None
 
 

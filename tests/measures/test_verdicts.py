@@ -129,7 +129,10 @@ def test_the_reason_names_the_joint_and_says_what_its_numbers_are():
     [
         ([gained(40.0, 10.0)], "collapsed"),  # no joint is narrow, and yet it was too narrow
         ([gained(0.0, 5.0), gained(40.0, 10.0)], "collapsed"),
-        ([gained(30.0, 50.0)], "healthy"),  # nothing is proved: the word of the log stays
+        ([gained(30.0, 50.0)], "suspected"),  # widened branches usually end higher, but the gain may be chance
+        ([gained(0.0, 5.0), gained(30.0, 50.0)], "suspected"),
+        ([gained(30.0, 50.0, low=0.4)], "healthy"),  # nothing is proved: the word of the log stays
+        ([gained(8.0, 50.0)], "healthy"),  # too little to count
         ([gained(0.0, 5.0)], "healthy"),
     ],
 )
