@@ -112,7 +112,11 @@ def _asked(sweep: Sweep) -> tuple[Search, list[TrialRow]]:
     asked = sweep.search
     assert asked is not None
     journal.require()
-    return asked, [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
+    return asked, _rows(sweep, asked)
+
+
+def _rows(sweep: Sweep, asked: Search) -> list[TrialRow]:
+    return [row for row in trials.read(trials.file_of(sweep.path)) if asked.asks(row.arm, row.search)]
 
 
 def require_found(sweep: Sweep) -> None:
@@ -131,11 +135,14 @@ def require_found(sweep: Sweep) -> None:
 
 def outdated(sweep: Sweep) -> str:
     """Text on trials that were made with other defaults of the package and still count; empty if there are none."""
-    asked, file = sweep.search, trials.file_of(sweep.path)
-    rows = [row for row in trials.read(file) if asked and asked.asks(row.arm, row.search)]
-    others = [row for row in rows if asked and row.defaults not in ("", asked.defaults(row.arm))]
+    if (asked := sweep.search) is None:
+        return ""
+    rows = _rows(sweep, asked)
+    now = {arm: asked.defaults(arm) for arm in {row.arm for row in rows}}
+    others = [row for row in rows if row.defaults not in ("", now[row.arm])]
     if not others:
         return ""
+    file = trials.file_of(sweep.path)
     advice = f"they still count; delete {file.name}, {found.file_of(sweep.path).name} and the journal to repeat them"
     return f"search: {count(len(others), 'trial')} made with older defaults: {advice}"
 
