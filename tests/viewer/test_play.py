@@ -366,11 +366,15 @@ def test_the_server_accepts_requests_with_the_token_from_the_page(address):
 
 @pytest.mark.parametrize(("host", "elsewhere"), [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")])
 def test_the_page_is_not_seen_from_elsewhere(host, elsewhere):
-    """All of 127.0.0.0/8 is this machine; only the requested address accepts connections."""
-    words = [] if host == "127.0.0.1" else ["--host", host]
-    with served(*words) as address, pytest.raises(ConnectionRefusedError):
-        socket.create_connection((elsewhere, urlsplit(address).port), timeout=10)
-    assert urlsplit(address).hostname == {"127.0.0.1": "localhost"}.get(host, host)
+    """All of 127.0.0.0/8 is this machine. The same port can be taken elsewhere, so only one address listens."""
+    with socket.socket() as taken:
+        taken.bind((elsewhere, 0))
+        port = taken.getsockname()[1]
+        words = [] if host == "127.0.0.1" else ["--host", host]
+        with served("--port", str(port), *words) as address, pytest.raises(ConnectionRefusedError):
+            socket.create_connection((elsewhere, port), timeout=10)
+    shown = urlsplit(address)
+    assert (shown.hostname, shown.port) == ({"127.0.0.1": "localhost"}.get(host, host), port)
 
 
 def test_no_such_host_is_one_line():
